@@ -1,0 +1,121 @@
+"""The error tree: each class is a decision that a caller may take.
+
+    SmpatchError                         exit code
+    ├── UsageError                       2  the request itself makes no sense
+    ├── ModelUnreadableError             3  not a SavedModel that can be read
+    ├── RefusedError                     4  readable, but the edit is impossible or refused
+    │   ├── TagSetError                     no such MetaGraph, or several and none chosen
+    │   ├── TensorNotFoundError             a name that the graph does not have
+    │   ├── TensorUnservableError           a tensor that no session can feed or fetch
+    │   ├── UnreachableOutputError          an output needs what is not fed
+    │   ├── AliasError                      a name that a signature cannot use
+    │   └── SignatureExistsError            the key is taken and overwriting was not asked for
+    ├── WriteError                       5  the file system said no; the model is unchanged
+    │   └── ConflictError                5  somebody else is changing, or has changed, the model
+    └── ValidationError                  5  TensorFlow did not accept the result; the model is unchanged
+
+Each error reads as one line: where, what was found, what would work. The
+library raises these and nothing else for anything that a user can cause; it
+never prints them.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AliasError",
+    "ConflictError",
+    "ModelUnreadableError",
+    "RefusedError",
+    "SignatureExistsError",
+    "SmpatchError",
+    "TagSetError",
+    "TensorNotFoundError",
+    "TensorUnservableError",
+    "UnreachableOutputError",
+    "UsageError",
+    "ValidationError",
+    "WriteError",
+]
+
+
+class SmpatchError(Exception):
+    """Anything that smpatch refuses or fails to do.
+
+    Attributes:
+        exit_code: What the command line exits with.
+        where: The file, option or tensor concerned; empty when ``found`` says it.
+        found: What was found there.
+        hint: What would work; empty when nothing would.
+    """
+
+    exit_code = 5
+
+    def __init__(self, found: str, *, where: str = "", hint: str = "") -> None:
+        """Keep the three parts apart, so that a caller can render them its own way."""
+        super().__init__(found)
+        self.where = where
+        self.found = found
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the error as one line."""
+        line = f"{self.where}: {self.found}" if self.where else self.found
+        return f"{line} ({self.hint})" if self.hint else line
+
+
+class UsageError(SmpatchError):
+    """The request makes no sense, whatever the model is."""
+
+    exit_code = 2
+
+
+class ModelUnreadableError(SmpatchError):
+    """There is no SavedModel at the path, or not one that can be read."""
+
+    exit_code = 3
+
+
+class RefusedError(SmpatchError):
+    """The model is readable, but the edit is impossible or would do harm."""
+
+    exit_code = 4
+
+
+class TagSetError(RefusedError):
+    """No MetaGraph has the tag-set, or several have one and none was chosen."""
+
+
+class TensorNotFoundError(RefusedError):
+    """A tensor name does not resolve in the graph."""
+
+
+class TensorUnservableError(RefusedError):
+    """The tensor exists, but no session can feed or fetch it by name."""
+
+
+class UnreachableOutputError(RefusedError):
+    """An output needs a placeholder that the signature does not feed."""
+
+
+class AliasError(RefusedError):
+    """An alias that readers of the signature choke on, or two that clash."""
+
+
+class SignatureExistsError(RefusedError):
+    """The signature key is taken and overwriting was not asked for."""
+
+
+class WriteError(SmpatchError):
+    """The file system refused; the model is unchanged."""
+
+    exit_code = 5
+
+
+class ConflictError(WriteError):
+    """Somebody else holds the model, or changed it between load and commit."""
+
+
+class ValidationError(SmpatchError):
+    """TensorFlow did not accept the edited model; the model on disk is unchanged."""
+
+    exit_code = 5
