@@ -1,0 +1,69 @@
+"""TensorFlow's element types: numbers on the wire, names in front of people.
+
+A name is what ``tf.DType.name`` gives (``float32``, ``string``, ``float32_ref``). A number
+that this schema does not know keeps a name that can be turned back (``DT_77``), for a
+newer writer's type must survive being read.
+
+This room knows nothing of sizes or values.
+
+Source: ``tensorflow/core/framework/types.proto``, ``tensorflow/python/framework/dtypes.py``.
+"""
+
+from __future__ import annotations
+
+from smpatch import schema
+
+__all__ = ["INVALID", "UNSERVABLE", "base", "is_ref", "name", "number", "ref"]
+
+INVALID = "invalid"
+
+UNSERVABLE = frozenset({"resource", "variant"})
+"""Types whose values are handles: no session can feed them from, or fetch them to, outside."""
+
+_RENAMED = {"float": "float32", "double": "float64", "half": "float16"}
+
+
+def _public_name(enum_name: str) -> str:
+    stem = enum_name.removeprefix("DT_").lower()
+    plain = stem.removesuffix("_ref")
+    return _RENAMED.get(plain, plain) + stem[len(plain) :]
+
+
+_NAMES = {value: _public_name(key) for key, value in schema.DataType.items()}
+_NUMBERS = {value: key for key, value in _NAMES.items()}
+
+
+def name(number: int) -> str:
+    """Return the name of a ``DataType`` number, such as ``float32`` for 1."""
+    return _NAMES.get(number, f"DT_{number}")
+
+
+def number(name: str) -> int:
+    """Return the ``DataType`` number of a name.
+
+    Raises:
+        ValueError: The name is none of TensorFlow's.
+    """
+    known = _NUMBERS.get(name)
+    if known is not None:
+        return known
+    digits = name.removeprefix("DT_")
+    if digits != name and digits.isdecimal():
+        return int(digits)
+    message = f"no TensorFlow type is called {name!r}"
+    raise ValueError(message)
+
+
+def is_ref(name: str) -> bool:
+    """Tell whether the type is a reference to a TF1 variable's buffer."""
+    return name.endswith("_ref")
+
+
+def base(name: str) -> str:
+    """Return the type of the value behind a reference; other types as they are."""
+    return name.removesuffix("_ref")
+
+
+def ref(name: str) -> str:
+    """Return the reference type of ``name``."""
+    return name if is_ref(name) else f"{name}_ref"

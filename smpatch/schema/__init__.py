@@ -1,0 +1,97 @@
+"""Message classes for the parts of a SavedModel that smpatch decodes.
+
+They come from smpatch's own ``saved_model.proto``, compiled beforehand into
+``saved_model.binpb`` (a ``FileDescriptorSet``), and live in a descriptor pool of their
+own: TensorFlow's names in protobuf's default pool would make a later ``import
+tensorflow`` in the same process die of a duplicate file name.
+
+This room does not import TensorFlow, and no message that it decodes is ever written back
+in place of bytes that were read: what is written is built from nothing or spliced.
+
+Sources: https://protobuf.dev/reference/python/api-docs/ (``descriptor_pool``,
+``message_factory``) and the proto files named in ``saved_model.proto``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import descriptor_pool, message_factory
+
+__all__ = [
+    "AttrEntry",
+    "AttrValue",
+    "DataType",
+    "FingerprintDef",
+    "FunctionDef",
+    "GraphDef",
+    "MetaInfoDef",
+    "MetaInfoOps",
+    "NodeDef",
+    "NodeWiring",
+    "OpDef",
+    "OpList",
+    "SignatureDef",
+    "SignatureDefEntry",
+    "StructuredValue",
+    "TensorInfo",
+    "TensorProto",
+    "TensorShapeProto",
+    "TypeSpecProto",
+    "VersionDef",
+]
+
+_DESCRIPTORS = Path(__file__).with_name("saved_model.binpb")
+
+
+def _private_pool() -> descriptor_pool.DescriptorPool:
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(_only_file(_DESCRIPTORS.read_bytes()))
+    return pool
+
+
+def _only_file(file_set: bytes) -> bytes:
+    """Unwrap the one ``FileDescriptorProto`` of a set.
+
+    Done by hand because ``descriptor_pb2`` takes longer to import than all the rest here.
+    """
+    length, shift, at = 0, 0, 1
+    while file_set[at] & 0x80:
+        length |= (file_set[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+    length |= file_set[at] << shift
+    return file_set[at + 1 : at + 1 + length]
+
+
+_POOL = _private_pool()
+
+
+def _message(name: str) -> Any:  # noqa: ANN401 - protobuf makes these classes at run time; no static type exists
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"smpatch.{name}"))
+
+
+AttrEntry = _message("AttrEntry")
+AttrValue = _message("AttrValue")
+FingerprintDef = _message("FingerprintDef")
+FunctionDef = _message("FunctionDef")
+GraphDef = _message("GraphDef")
+MetaInfoDef = _message("MetaInfoDef")
+MetaInfoOps = _message("MetaInfoOps")
+NodeDef = _message("NodeDef")
+NodeWiring = _message("NodeWiring")
+OpDef = _message("OpDef")
+OpList = _message("OpList")
+SignatureDef = _message("SignatureDef")
+SignatureDefEntry = _message("SignatureDefEntry")
+StructuredValue = _message("StructuredValue")
+TensorInfo = _message("TensorInfo")
+TensorProto = _message("TensorProto")
+TensorShapeProto = _message("TensorShapeProto")
+TypeSpecProto = _message("TypeSpecProto")
+VersionDef = _message("VersionDef")
+
+DataType: dict[str, int] = {
+    value.name: value.number for value in _POOL.FindEnumTypeByName("smpatch.DataType").values
+}

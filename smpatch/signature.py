@@ -1,0 +1,328 @@
+"""Signatures as values, and the builders that TensorFlow's users know.
+
+``predict_signature_def`` has the contract of
+``tf.compat.v1.saved_model.predict_signature_def``: the same arguments, the same
+``ValueError``, and for the same tensors the same bytes under deterministic serialization,
+which is the only form that smpatch writes.
+
+This room looks into no graph: a spec says what it was told. It never imports TensorFlow;
+for a composite tensor of the caller's it uses the TensorFlow that the caller has loaded.
+
+Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py``, ``utils_impl.py``
+(``build_tensor_info``), ``tensorflow/core/protobuf/meta_graph.proto``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from google.protobuf.message import DecodeError
+
+from smpatch import dtypes, schema
+from smpatch.errors import ModelUnreadableError
+
+__all__ = [
+    "PREDICT",
+    "CompositeTensorSpec",
+    "Shape",
+    "SignatureDef",
+    "SparseTensorSpec",
+    "Spec",
+    "TensorSpec",
+    "predict_signature_def",
+    "ragged",
+    "shape_from_proto",
+]
+
+PREDICT = "tensorflow/serving/predict"
+
+Shape = Union[tuple[Union[int, None], ...], None]
+"""Dimensions, None where unknown; None as a whole for unknown rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A dense tensor of a graph.
+
+    Attributes:
+        name: The tensor's name, ``op:index``.
+        dtype: TensorFlow's name of the element type, such as ``float32``.
+        shape: Dimensions, None where unknown; None as a whole for unknown rank.
+    """
+
+    name: str
+    dtype: str
+    shape: Shape
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Return the dense tensors of which this consists: itself."""
+        return (self,)
+
+
+@dataclass(frozen=True, slots=True)
+class SparseTensorSpec:
+    """A sparse tensor, held by three dense ones (``TensorInfo.CooSparse``).
+
+    Attributes:
+        values: Name of the values, shape [n].
+        indices: Name of the indices, int64, shape [n, rank].
+        dense_shape: Name of the dense shape, int64, shape [rank].
+        dtype: Element type of the values.
+        shape: The dense shape, as far as it is known.
+    """
+
+    values: str
+    indices: str
+    dense_shape: str
+    dtype: str
+    shape: Shape
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Return the dense tensors of which this consists, as far as they are known."""
+        rank = None if self.shape is None else len(self.shape)
+        return (
+            TensorSpec(self.values, self.dtype, (None,)),
+            TensorSpec(self.indices, "int64", (None, rank)),
+            TensorSpec(self.dense_shape, "int64", (rank,)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeTensorSpec:
+    """Any other composite tensor, such as a ragged one.
+
+    Attributes:
+        type_spec: The ``TypeSpecProto`` that puts the components together, serialized.
+        components: The components in the order of ``tf.nest.flatten(expand_composites=True)``.
+    """
+
+    type_spec: bytes
+    components: tuple[Spec, ...]
+
+    @property
+    def type_name(self) -> str:
+        """The class of the type, such as ``RaggedTensorSpec``."""
+        return str(schema.TypeSpecProto.FromString(self.type_spec).type_spec_class_name)
+
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Return the dense tensors of which this consists."""
+        return tuple(tensor for each in self.components for tensor in each.tensors())
+
+
+Spec = Union[TensorSpec, SparseTensorSpec, CompositeTensorSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureDef:
+    """What a server calls: named inputs, named outputs, a method name.
+
+    Attributes:
+        inputs: Alias to spec.
+        outputs: Alias to spec.
+        method_name: ``tensorflow/serving/predict`` or another that a server knows.
+        defaults: Alias of an input to its default, a serialized ``TensorProto``.
+    """
+
+    inputs: Mapping[str, Spec]
+    outputs: Mapping[str, Spec]
+    method_name: str
+    defaults: Mapping[str, bytes] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Serialize as TensorFlow does under ``SerializeToString(deterministic=True)``."""
+        message = schema.SignatureDef(method_name=self.method_name)
+        for alias, spec in self.inputs.items():
+            message.inputs[alias].CopyFrom(_tensor_info(spec))
+        for alias, spec in self.outputs.items():
+            message.outputs[alias].CopyFrom(_tensor_info(spec))
+        for alias, value in self.defaults.items():
+            message.defaults[alias].MergeFromString(value)
+        return bytes(message.SerializeToString(deterministic=True))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SignatureDef:
+        """Decode a serialized ``SignatureDef``; aliases come out sorted.
+
+        Raises:
+            ModelUnreadableError: The bytes are no ``SignatureDef``.
+        """
+        try:
+            message = schema.SignatureDef.FromString(data)
+        except DecodeError as error:
+            found = f"a signature cannot be decoded: {error}"
+            raise ModelUnreadableError(found) from error
+        return cls(
+            inputs={alias: _spec(message.inputs[alias]) for alias in sorted(message.inputs)},
+            outputs={alias: _spec(message.outputs[alias]) for alias in sorted(message.outputs)},
+            method_name=message.method_name,
+            defaults={
+                alias: message.defaults[alias].SerializeToString(deterministic=True)
+                for alias in sorted(message.defaults)
+            },
+        )
+
+    def tensors(self) -> Iterator[TensorSpec]:
+        """Yield the dense tensors of all inputs and outputs."""
+        for spec in (*self.inputs.values(), *self.outputs.values()):
+            yield from spec.tensors()
+
+
+def predict_signature_def(
+    inputs: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None
+) -> SignatureDef:
+    """Build a predict signature from tensors.
+
+    Args:
+        inputs: Alias to tensor: smpatch's own specs, or TensorFlow's symbolic, sparse and
+            composite tensors.
+        outputs: Alias to tensor, likewise.
+
+    Returns:
+        The signature; its ``to_bytes()`` equals TensorFlow's for the same tensors.
+
+    Raises:
+        ValueError: One of the arguments is ``None`` or empty.
+        TypeError: A value is no tensor of a graph.
+        RuntimeError: A value is an eager tensor, which has no name in any graph.
+    """
+    if not inputs:
+        message = "Prediction `inputs` cannot be None or empty."
+        raise ValueError(message)
+    if not outputs:
+        message = "Prediction `outputs` cannot be None or empty."
+        raise ValueError(message)
+    return SignatureDef(
+        inputs={alias: _as_spec(alias, tensor) for alias, tensor in inputs.items()},
+        outputs={alias: _as_spec(alias, tensor) for alias, tensor in outputs.items()},
+        method_name=PREDICT,
+    )
+
+
+def ragged(values: TensorSpec, row_splits: tuple[TensorSpec, ...]) -> CompositeTensorSpec:
+    """Build the spec of a ragged tensor from its flat values and its row splits.
+
+    Args:
+        values: The flat values, of rank 1 or more.
+        row_splits: The row splits, the outermost dimension's first.
+
+    Returns:
+        The spec that TensorFlow builds for ``tf.RaggedTensor.from_nested_row_splits``.
+
+    Source: ``RaggedTensorSpec._serialize`` in ``tensorflow/python/ops/ragged/ragged_tensor.py``.
+    """
+    type_spec = schema.TypeSpecProto(
+        type_spec_class=schema.TypeSpecProto.RAGGED_TENSOR_SPEC,
+        type_spec_class_name="RaggedTensorSpec",
+        num_flat_components=1 + len(row_splits),
+    )
+    state = type_spec.type_state.tuple_value.values
+    outermost = row_splits[0].shape
+    rows = None if not outermost or outermost[0] is None else outermost[0] - 1
+    if values.shape is None:
+        shape: Shape = None
+    else:
+        shape = (rows, *[None] * len(row_splits), *values.shape[1:])
+    state.add().tensor_shape_value.CopyFrom(_shape_proto(shape))
+    state.add().tensor_dtype_value = dtypes.number(values.dtype)
+    state.add().int64_value = len(row_splits)
+    state.add().tensor_dtype_value = dtypes.number(row_splits[0].dtype)
+    return CompositeTensorSpec(
+        type_spec.SerializeToString(deterministic=True), (values, *row_splits)
+    )
+
+
+def shape_from_proto(proto: Any) -> Shape:  # noqa: ANN401 - protobuf's classes are made at run time
+    """Decode a ``TensorShapeProto``."""
+    if proto.unknown_rank:
+        return None
+    return tuple(dim.size if dim.size >= 0 else None for dim in proto.dim)
+
+
+def _shape_proto(shape: Shape) -> Any:  # noqa: ANN401 - as above
+    proto = schema.TensorShapeProto()
+    if shape is None:
+        proto.unknown_rank = True
+    else:
+        for size in shape:
+            proto.dim.add(size=-1 if size is None else size)
+    return proto
+
+
+def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above
+    info = schema.TensorInfo()
+    if isinstance(spec, CompositeTensorSpec):
+        info.composite_tensor.type_spec.MergeFromString(spec.type_spec)
+        for component in spec.components:
+            info.composite_tensor.components.append(_tensor_info(component))
+        return info
+    info.dtype = dtypes.number(spec.dtype)
+    info.tensor_shape.CopyFrom(_shape_proto(spec.shape))
+    if isinstance(spec, SparseTensorSpec):
+        info.coo_sparse.values_tensor_name = spec.values
+        info.coo_sparse.indices_tensor_name = spec.indices
+        info.coo_sparse.dense_shape_tensor_name = spec.dense_shape
+    else:
+        info.name = spec.name
+    return info
+
+
+def _spec(info: Any) -> Spec:  # noqa: ANN401 - as above
+    kind = info.WhichOneof("encoding")
+    if kind == "composite_tensor":
+        composite = info.composite_tensor
+        return CompositeTensorSpec(
+            composite.type_spec.SerializeToString(deterministic=True),
+            tuple(_spec(component) for component in composite.components),
+        )
+    dtype, shape = dtypes.name(info.dtype), shape_from_proto(info.tensor_shape)
+    if kind == "coo_sparse":
+        coo = info.coo_sparse
+        return SparseTensorSpec(
+            coo.values_tensor_name,
+            coo.indices_tensor_name,
+            coo.dense_shape_tensor_name,
+            dtype,
+            shape,
+        )
+    return TensorSpec(info.name, dtype, shape)
+
+
+def _as_spec(alias: str, tensor: Any) -> Spec:  # noqa: ANN401 - TensorFlow's classes are not imported here
+    if isinstance(tensor, (TensorSpec, SparseTensorSpec, CompositeTensorSpec)):
+        return tensor
+    # The classes are told by name, for TensorFlow cannot be imported to ask isinstance.
+    classes = {each.__name__ for each in type(tensor).__mro__}
+    if "CompositeTensor" in classes and not classes & {"SparseTensor", "ResourceVariable"}:
+        return _composite(tensor)
+    dtype_number = getattr(getattr(tensor, "dtype", None), "as_datatype_enum", None)
+    if dtype_number is None or not hasattr(tensor, "get_shape"):
+        message = f"{alias!r} is {type(tensor).__name__}, not a tensor of a graph"
+        raise TypeError(message)
+    dtype, shape = dtypes.name(dtype_number), shape_from_proto(tensor.get_shape().as_proto())
+    if "SparseTensor" in classes:
+        parts = (tensor.values, tensor.indices, tensor.dense_shape)
+        return SparseTensorSpec(*(_graph_name(alias, part) for part in parts), dtype, shape)
+    return TensorSpec(_graph_name(alias, tensor), dtype, shape)
+
+
+def _composite(tensor: Any) -> Spec:  # noqa: ANN401 - as above
+    """Take a composite tensor apart with the TensorFlow that its owner has loaded."""
+    tensorflow = sys.modules["tensorflow"]
+    coder = sys.modules["tensorflow.python.saved_model.nested_structure_coder"]
+    encoded = coder.encode_structure(tensorflow.type_spec_from_value(tensor)).type_spec_value
+    parts = tensorflow.nest.flatten(tensor, expand_composites=True)
+    return CompositeTensorSpec(
+        encoded.SerializeToString(deterministic=True),
+        tuple(_as_spec("component", part) for part in parts),
+    )
+
+
+def _graph_name(alias: str, tensor: Any) -> str:  # noqa: ANN401 - as above
+    try:
+        return str(tensor.name)
+    except AttributeError as error:
+        message = f"{alias!r} is an eager tensor, which has no name in a graph"
+        raise RuntimeError(message) from error

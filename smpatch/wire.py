@@ -1,0 +1,248 @@
+"""Protobuf's wire form as spans: walk fields, replace bytes, grow the lengths around them.
+
+Nothing here parses a message. A field is a span of a buffer; an edit is a list of
+splices; the bytes outside the splices are copied from the old file to the new one by the
+kernel where it can. That is what makes "nothing else changed" true, and what keeps the
+cost independent of the weights that lie between.
+
+This room knows no message type and opens no file. Text form is in ``text``.
+
+Source: https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Union
+
+from smpatch.errors import ModelUnreadableError
+
+__all__ = [
+    "BYTES",
+    "Buffer",
+    "Field",
+    "Kept",
+    "Splice",
+    "apply",
+    "delimited",
+    "enclose",
+    "fields",
+    "pieces",
+    "varint",
+]
+
+Buffer = Union[bytes, mmap.mmap]
+
+VARINT, FIXED64, BYTES, GROUP, END_GROUP, FIXED32 = range(6)
+
+_MAX_VARINT = 10
+"""Bytes in the longest varint (64 bits, 7 a byte)."""
+
+_MAX_GROUPS = 100
+"""Protobuf's own default limit for nesting."""
+
+_MAX_NUMBER = (1 << 29) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a message as it lies in a buffer.
+
+    Attributes:
+        number: The field number.
+        wire_type: How the value is encoded (0, 1, 2, 3 or 5).
+        start: Offset of the tag, in bytes from the start of the buffer.
+        value: Offset of the value; after the length where there is one.
+        end: Offset one past the field.
+    """
+
+    number: int
+    wire_type: int
+    start: int
+    value: int
+    end: int
+
+    def bytes(self, data: Buffer) -> bytes:
+        """Return the value's bytes (of a length-delimited field, without the length)."""
+        return data[self.value : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """Put ``replacement`` where the bytes ``start`` to ``end`` of the old file were."""
+
+    start: int
+    end: int
+    replacement: bytes
+
+    @property
+    def growth(self) -> int:
+        """By how many bytes the file grows (negative: shrinks)."""
+        return len(self.replacement) - (self.end - self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Bytes ``start`` to ``end`` of the old file, kept as they are."""
+
+    start: int
+    end: int
+
+
+def fields(data: Buffer, start: int = 0, end: int | None = None) -> Iterator[Field]:
+    """Walk the fields of one message without looking inside them.
+
+    Args:
+        data: The buffer that holds the message.
+        start: Offset of the message's first byte.
+        end: Offset one past its last byte; the buffer's end by default.
+
+    Yields:
+        Each field in the order in which it lies there, groups as one field.
+
+    Raises:
+        ModelUnreadableError: The bytes are no protobuf message; says at which offset.
+    """
+    stop = len(data) if end is None else end
+    at = start
+    while at < stop:
+        tag, value = _read_varint(data, at, stop)
+        number, wire_type = tag >> 3, tag & 7
+        if not 0 < number <= _MAX_NUMBER:
+            raise _malformed(at, f"field number {number} is not allowed")
+        if wire_type == BYTES:
+            length, value = _read_varint(data, value, stop)
+            after = value + length
+        elif wire_type == VARINT:
+            _, after = _read_varint(data, value, stop)
+        elif wire_type == FIXED64:
+            after = value + 8
+        elif wire_type == FIXED32:
+            after = value + 4
+        elif wire_type == GROUP:
+            after = _end_of_group(data, value, stop, number)
+        else:
+            raise _malformed(at, f"wire type {wire_type} opens no field")
+        if after > stop:
+            raise _malformed(at, f"field {number} ends {after - stop} bytes past its message")
+        yield Field(number, wire_type, at, value, after)
+        at = after
+
+
+def varint(value: int) -> bytes:
+    """Encode a number of 0 to 2**64 - 1 in the fewest bytes."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def delimited(number: int, value: bytes) -> bytes:
+    """Encode a length-delimited field: tag, length, value."""
+    return varint(number << 3 | BYTES) + varint(len(value)) + value
+
+
+def enclose(data: Buffer, edits: Iterable[tuple[Splice, Sequence[Field]]]) -> tuple[Splice, ...]:
+    """Complete splices inside nested messages by those of the lengths around them.
+
+    Args:
+        data: The old file.
+        edits: Each splice with the length-delimited fields that enclose it, outermost
+            first. Splices do not overlap.
+
+    Returns:
+        All splices in the order of the file, ready for ``pieces``. A length that stays the
+        same keeps its bytes, however it was encoded.
+    """
+    splices: list[Splice] = []
+    growth: dict[Field, int] = {}
+    outside: dict[Field, tuple[Field, ...]] = {}
+    for splice, enclosing in edits:
+        splices.append(splice)
+        for depth, field in enumerate(enclosing):
+            growth[field] = growth.get(field, 0) + splice.growth
+            outside[field] = tuple(enclosing[:depth])
+    for field in sorted(growth, key=lambda each: len(outside[each]), reverse=True):
+        if growth[field] == 0:
+            continue
+        _, at = _read_varint(data, field.start, field.value)
+        resized = Splice(at, field.value, varint(field.end - field.value + growth[field]))
+        splices.append(resized)
+        for outer in outside[field]:
+            growth[outer] += resized.growth
+    return tuple(sorted(splices, key=lambda splice: (splice.start, splice.end)))
+
+
+def pieces(size: int, splices: Sequence[Splice]) -> Iterator[Kept | bytes]:
+    """Yield the new file in order: spans of the old one and new bytes.
+
+    Args:
+        size: Length of the old file in bytes.
+        splices: Splices in the order of the file, not overlapping.
+
+    Yields:
+        ``Kept`` spans and replacements, empty ones left out.
+
+    Raises:
+        ValueError: The splices overlap, are out of order, or reach past the end.
+    """
+    at = 0
+    for splice in splices:
+        if not at <= splice.start <= splice.end <= size:
+            message = f"{splice} overlaps what came before or leaves the file of {size} bytes"
+            raise ValueError(message)
+        if splice.start > at:
+            yield Kept(at, splice.start)
+        if splice.replacement:
+            yield splice.replacement
+        at = splice.end
+    if at < size:
+        yield Kept(at, size)
+
+
+def apply(data: Buffer, splices: Sequence[Splice]) -> bytes:
+    """Return the new file as a whole; for what is small enough to be held in memory."""
+    return b"".join(
+        piece if isinstance(piece, bytes) else data[piece.start : piece.end]
+        for piece in pieces(len(data), splices)
+    )
+
+
+def _read_varint(data: Buffer, at: int, stop: int) -> tuple[int, int]:
+    value = shift = 0
+    for offset in range(at, min(at + _MAX_VARINT, stop)):
+        byte = data[offset]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004 - the continuation bit of the encoding
+            return value, offset + 1
+        shift += 7
+    found = "a number is cut off" if at + _MAX_VARINT > stop else "a number has more than 10 bytes"
+    raise _malformed(at, found)
+
+
+def _end_of_group(data: Buffer, at: int, stop: int, number: int) -> int:
+    """Return the offset after the group's end tag, without recursion."""
+    opened = [number]
+    while opened:
+        tag, value = _read_varint(data, at, stop)
+        inner, wire_type = tag >> 3, tag & 7
+        if wire_type == END_GROUP:
+            if inner != opened.pop():
+                raise _malformed(at, f"a group is closed by the wrong number {inner}")
+            at = value
+        elif wire_type == GROUP:
+            opened.append(inner)
+            if len(opened) > _MAX_GROUPS:
+                raise _malformed(at, f"groups are nested deeper than {_MAX_GROUPS}")
+            at = value
+        else:
+            at = next(fields(data, at, stop)).end
+    return at
+
+
+def _malformed(at: int, found: str) -> ModelUnreadableError:
+    return ModelUnreadableError(f"byte {at}: {found}", hint="the file is truncated or not protobuf")
