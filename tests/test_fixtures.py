@@ -1,0 +1,103 @@
+"""The fixtures themselves: what their manifests say is what is there and what TensorFlow reads.
+
+They are the ground that the other tests stand on. TensorFlow is asked once, in a
+process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+MODELS = FIXTURES / "models"
+ENTRIES: list[dict[str, Any]] = json.loads((MODELS / "MANIFEST.json").read_text())
+
+# A clone must stay small; Keras writes its layers' metadata into the object graph.
+MODEL_LIMIT = 60_000
+LIMITS = {"keras_rnn": 140_000}
+TOTAL_LIMIT = 1_500_000
+
+_PARSE = """
+import json, sys
+from tensorflow.python.saved_model import loader_impl
+facts = {}
+for name in sys.argv[2:]:
+    graphs = loader_impl.parse_saved_model(sys.argv[1] + "/" + name).meta_graphs
+    facts[name] = {
+        "tags": [list(g.meta_info_def.tags) for g in graphs],
+        "signatures": [{k: s.method_name for k, s in g.signature_def.items()} for g in graphs],
+        "n_nodes": [len(g.graph_def.node) for g in graphs],
+        "n_functions": [len(g.graph_def.library.function) for g in graphs],
+        "has_object_graph": any(g.HasField("object_graph_def") for g in graphs),
+    }
+print(json.dumps(facts))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed() -> dict[str, dict[str, Any]]:
+    """What TensorFlow's own parser reads in every model."""
+    names = [entry["dir"] for entry in ENTRIES]
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", _PARSE, str(MODELS), *names],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    facts: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return facts
+
+
+def _bytes_of(entry: dict[str, Any]) -> int:
+    return sum((MODELS / entry["dir"] / name).stat().st_size for name in entry["files"])
+
+
+def test_manifest_lists_exactly_the_directories() -> None:
+    assert [entry["dir"] for entry in ENTRIES] == sorted(
+        path.name for path in MODELS.iterdir() if path.is_dir()
+    )
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["dir"])
+class TestModel:
+    def test_manifest_lists_exactly_the_files(self, entry: dict[str, Any]) -> None:
+        directory = MODELS / entry["dir"]
+        present = sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file())
+        assert entry["files"] == present
+
+    def test_is_small(self, entry: dict[str, Any]) -> None:
+        assert _bytes_of(entry) == entry["size"]
+        assert entry["size"] < LIMITS.get(entry["dir"], MODEL_LIMIT)
+
+    def test_tensorflow_reads_what_the_manifest_says(
+        self, entry: dict[str, Any], parsed: dict[str, dict[str, Any]]
+    ) -> None:
+        facts = parsed[entry["dir"]]
+        assert {key: entry[key] for key in facts} == facts
+
+    def test_every_model_loads_somewhere_and_says_why_where_not(self, entry: dict[str, Any]) -> None:
+        for loader in ("v1", "v2"):
+            assert entry[f"loads_{loader}"] or f"{loader}[" in entry["notes"]
+
+    def test_measured_numbers_are_exact_and_distinct(self, entry: dict[str, Any]) -> None:
+        """Exact, so that no tolerance hides a mix-up; distinct, so that a mix-up shows."""
+        for sample in (entry["candidate"] or {}).get("sample_outputs", {}).values():
+            values = _flat(sample["value"])
+            assert len({str(value) for value in values}) == len(values)
+            for value in values:
+                assert not isinstance(value, float) or (value * 2**16).is_integer()
+
+
+def test_everything_together_is_small() -> None:
+    assert sum(map(_bytes_of, ENTRIES)) < TOTAL_LIMIT
+
+
+def _flat(value: object) -> list[object]:
+    return [leaf for part in value for leaf in _flat(part)] if isinstance(value, list) else [value]
