@@ -1,0 +1,251 @@
+"""Names of nodes to where they lie, and nodes decoded when somebody asks.
+
+The index is one pass over the top level of a ``GraphDef``: it reads each node's name and
+skips the rest, so that gigabytes of constants cost nothing. A node's wiring (operation and
+inputs) and single attributes are decoded on demand.
+
+This room interprets nothing: what an attribute means is the business of ``resolve``, what
+an input leads to that of ``reach``.
+
+Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from smpatch import schema, wire
+from smpatch.errors import ModelUnreadableError
+
+__all__ = ["GraphIndex", "Node", "Wiring"]
+
+_GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
+_LIBRARY_FUNCTION = 1
+_FUNCTION_SIGNATURE = 1
+_NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_ATTR = 1, 2, 3, 5
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+_NAME_TAG = _NODE_NAME << 3 | wire.BYTES
+_NODE_TAG = _GRAPH_NODE << 3 | wire.BYTES
+_MORE = 0x80
+"""The bit that says that a varint goes on."""
+
+_parse_wiring = schema.NodeWiring.FromString
+
+_SMALL_NODE = 1 << 16
+"""Up to this many bytes protobuf's own parser is faster than a walk around the attributes."""
+
+
+class Wiring(NamedTuple):
+    """What a node does and where its inputs come from.
+
+    A named tuple, not a dataclass: a walk makes one for each node of the graph.
+
+    Attributes:
+        name: The node's name.
+        op: The operation, such as ``MatMul``, or the name of a library function.
+        inputs: ``op``, ``op:index`` or ``^op`` (a control input), as they stand in the node.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+
+
+class Node:
+    """One ``NodeDef``, decoded as far as it is asked."""
+
+    __slots__ = ("_data", "_span", "wiring")
+
+    def __init__(self, data: wire.Buffer, span: tuple[int, int]) -> None:
+        """Decode the wiring of the node that lies at ``span`` (start and end in bytes)."""
+        self._data = data
+        self._span = span
+        self.wiring = _wiring(data, *span)
+
+    def attr(self, key: str) -> Any | None:  # noqa: ANN401 - an AttrValue; protobuf makes the class at run time
+        """Return an attribute as an ``AttrValue`` message, or None when it is not there."""
+        span = self.attr_span(key)
+        if span is None:
+            return None
+        return _decode(schema.AttrValue, self._data[span[0] : span[1]], self._span[0])
+
+    def attr_span(self, key: str) -> tuple[int, int] | None:
+        """Return where the ``AttrValue`` of an attribute lies, without decoding it.
+
+        Returns:
+            Start and end in bytes, or None when the attribute is not there. Of several
+            entries with one key the last, which is the one that counts on parsing.
+        """
+        wanted = key.encode()
+        found = None
+        for entry in wire.fields(self._data, *self._span):
+            if entry.number != _NODE_ATTR or entry.wire_type != wire.BYTES:
+                continue
+            name, value = b"", (entry.end, entry.end)
+            for part in wire.fields(self._data, entry.value, entry.end):
+                if part.wire_type != wire.BYTES:
+                    continue
+                if part.number == _ENTRY_KEY:
+                    name = part.bytes(self._data)
+                elif part.number == _ENTRY_VALUE:
+                    value = (part.value, part.end)
+            if name == wanted:
+                found = value
+        return found
+
+
+class GraphIndex:
+    """The nodes of a graph by name.
+
+    A ``GraphDef`` may lie in several pieces, for a protobuf message field that occurs
+    twice is merged on parsing.
+    """
+
+    def __init__(self, data: wire.Buffer, graph_defs: Sequence[tuple[int, int]]) -> None:
+        """Index the graph whose pieces lie at ``graph_defs`` (start and end in bytes)."""
+        self._data = data
+        self._graph_defs = tuple(graph_defs)
+
+    def __len__(self) -> int:
+        """Return the number of nodes."""
+        return len(self._offsets)
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a node of that name."""
+        return name in self._offsets
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names in the order of the graph."""
+        return iter(self._offsets)
+
+    def node(self, name: str) -> Node:
+        """Return a node by name.
+
+        Raises:
+            KeyError: There is no such node.
+        """
+        return Node(self._data, self._span(self._offsets[name]))
+
+    def wiring(self, name: str) -> Wiring:
+        """Return what a node does and where its inputs come from.
+
+        Raises:
+            KeyError: There is no such node.
+        """
+        start, end = self._span(self._offsets[name])
+        return _wiring(self._data, start, end)
+
+    @cached_property
+    def producer(self) -> int:
+        """The ``GraphDef`` version of the TensorFlow that wrote the graph."""
+        versions = schema.VersionDef()
+        for field in self._fields(_GRAPH_VERSIONS):
+            versions.MergeFrom(_decode(schema.VersionDef, field.bytes(self._data), field.start))
+        return int(versions.producer)
+
+    @cached_property
+    def function_signatures(self) -> dict[str, Any]:
+        """The library's functions by name, each as the ``OpDef`` of its signature."""
+        found = {}
+        for library in self._fields(_GRAPH_LIBRARY):
+            for function in wire.fields(self._data, library.value, library.end):
+                if function.number != _LIBRARY_FUNCTION or function.wire_type != wire.BYTES:
+                    continue
+                op_def = schema.OpDef()
+                for part in wire.fields(self._data, function.value, function.end):
+                    if part.number == _FUNCTION_SIGNATURE and part.wire_type == wire.BYTES:
+                        op_def.MergeFrom(_decode(schema.OpDef, part.bytes(self._data), part.start))
+                found[op_def.name] = op_def
+        return found
+
+    @cached_property
+    def _offsets(self) -> dict[str, int]:
+        offsets: dict[str, int] = {}
+        for start, end in self._graph_defs:
+            try:
+                _index_nodes(self._data, start, end, offsets)
+            except (UnicodeDecodeError, IndexError) as error:
+                found = f"the graph at byte {start} holds what is no node: {error}"
+                raise ModelUnreadableError(found) from error
+        return offsets
+
+    def _span(self, offset: int) -> tuple[int, int]:
+        """Return where the body lies of the node whose field starts at ``offset``.
+
+        The bytes were walked once, by ``_index_nodes``; nothing is checked again.
+        """
+        data = self._data
+        length = shift = 0
+        while (byte := data[(offset := offset + 1)]) >= _MORE:
+            length |= (byte & 0x7F) << shift
+            shift += 7
+        length |= byte << shift
+        return offset + 1, offset + 1 + length
+
+    def _fields(self, number: int) -> Iterator[wire.Field]:
+        for start, end in self._graph_defs:
+            for field in wire.fields(self._data, start, end):
+                if field.number == number and field.wire_type == wire.BYTES:
+                    yield field
+
+
+def _index_nodes(data: wire.Buffer, start: int, end: int, offsets: dict[str, int]) -> None:
+    """Map the names of all nodes in a ``GraphDef`` to the offsets of their fields.
+
+    A million nodes pass through here, so the common case (a node of less than 16 KiB that
+    begins with a name of less than 128 bytes, as every protobuf writer emits it) is read
+    in place; anything else goes through ``wire.fields``.
+    """
+    at = start
+    while at < end:
+        value = stop = -1
+        if data[at] == _NODE_TAG:
+            length = data[at + 1]
+            if length < _MORE:
+                value = at + 2
+                stop = value + length
+            elif (high := data[at + 2]) < _MORE:
+                value = at + 3
+                stop = value + (length & 0x7F | high << 7)
+        if value >= 0 and stop <= end and stop - value > 1 and data[value] == _NAME_TAG:
+            name_end = value + 2 + (size := data[value + 1])
+            if size < _MORE and name_end <= stop:
+                offsets[str(data[value + 2 : name_end], "utf-8")] = at
+                at = stop
+                continue
+        field = next(wire.fields(data, at, end))
+        if field.number == _GRAPH_NODE and field.wire_type == wire.BYTES:
+            offsets[_wiring(data, field.value, field.end).name] = at
+        at = field.end
+
+
+def _wiring(data: wire.Buffer, start: int, end: int) -> Wiring:
+    if end - start <= _SMALL_NODE:
+        body = data[start:end]
+    else:  # a constant's weights are not copied only to learn its name
+        body = b"".join(
+            data[field.start : field.end]
+            for field in wire.fields(data, start, end)
+            if field.number in {_NODE_NAME, _NODE_OP, _NODE_INPUT}
+        )
+    try:
+        message = _parse_wiring(body)
+    except DecodeError as error:
+        raise _undecodable("node", start, error) from error
+    return Wiring(message.name, message.op, tuple(message.input))
+
+
+def _decode(kind: Any, data: bytes, offset: int) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise _undecodable(kind.DESCRIPTOR.name, offset, error) from error
+
+
+def _undecodable(what: str, offset: int, error: Exception) -> ModelUnreadableError:
+    return ModelUnreadableError(f"byte {offset}: this {what} cannot be decoded: {error}")

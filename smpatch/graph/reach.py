@@ -1,0 +1,182 @@
+"""What the outputs need: a walk backwards through the graph, as a session would prune it.
+
+The walk starts at the outputs and stops at the tensors that are fed. A placeholder that it
+reaches would be unfed at request time. Control inputs count; cycles (while loops of
+TensorFlow 1) are met once.
+
+It also tells of tensors inside a while loop's frame, which no session can feed or fetch,
+and of outputs that only one branch of a conditional yields.
+
+This room does not run anything: that a graph is complete does not mean that it computes.
+
+Sources: ``tensorflow/core/graph/subgraph.cc`` (``RewriteGraphForExecution``: what feeding
+and fetching do), ``tensorflow/core/ops/control_flow_ops.cc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from smpatch.errors import ModelUnreadableError
+from smpatch.graph.index import GraphIndex
+
+__all__ = ["Reach", "conditional", "in_frame", "reach"]
+
+_MUST_BE_FED = frozenset({"Placeholder", "PlaceholderV2"})
+_ENTER = frozenset({"Enter", "RefEnter"})
+_EXIT = frozenset({"Exit", "RefExit"})
+_SWITCH = frozenset({"Switch", "RefSwitch", "_SwitchN"})
+_MERGE = frozenset({"Merge", "RefMerge"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a walk from the outputs met.
+
+    Attributes:
+        unfed: Placeholders that would be unfed, with the nodes that lead from the output
+            to them (the output's node first, the placeholder last).
+        used: The fed tensors on which some output depends.
+        visited: How many nodes the walk met.
+    """
+
+    unfed: tuple[tuple[str, ...], ...]
+    used: frozenset[str]
+    visited: int
+
+
+def reach(graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]) -> Reach:
+    """Walk back from the outputs to what is fed.
+
+    Args:
+        graph: The graph.
+        outputs: Full names (``op:index``) of the tensors that are fetched.
+        fed: Full names of the tensors that are fed.
+
+    Returns:
+        What is missing and what is used.
+
+    Raises:
+        ModelUnreadableError: A node names an input that the graph does not have.
+    """
+    fed_nodes = {name.rpartition(":")[0] for name in fed}
+    used: set[str] = set()
+    unfed: list[str] = []
+    parent: dict[str, str | None] = {}
+    stack: list[str] = []
+    for output in outputs:
+        if output in fed:
+            used.add(output)
+            continue
+        op = output.rpartition(":")[0]
+        if op not in parent:
+            parent[op] = None
+            stack.append(op)
+    wiring = graph.wiring
+    while stack:
+        name = stack.pop()
+        try:
+            node = wiring(name)
+        except KeyError:
+            raise _missing(name, parent[name]) from None
+        if node.op in _MUST_BE_FED and not node.inputs:
+            unfed.append(name)
+        for source in node.inputs:
+            op = source
+            if source[0] == "^":
+                op = source[1:]
+                # Feeding a placeholder also satisfies what only waits for it (subgraph.cc).
+                if op in fed_nodes and wiring(op).op in _MUST_BE_FED:
+                    continue
+            else:
+                if ":" in source:
+                    op = source.rpartition(":")[0]
+                if op in fed_nodes:
+                    full = source if ":" in source else f"{source}:0"
+                    if full in fed:
+                        used.add(full)
+                        continue
+            if op not in parent:
+                parent[op] = name
+                stack.append(op)
+    paths = tuple(_path(name, parent) for name in sorted(unfed))
+    return Reach(paths, frozenset(used), len(parent))
+
+
+def in_frame(graph: GraphIndex, tensor: str) -> str | None:
+    """Tell whether a tensor lies inside a while loop's frame.
+
+    An ``Exit`` on the way back leads into a loop that is already over, an ``Enter`` out of
+    one; an ``Enter`` that no ``Exit`` answers is the door of the loop we are in.
+
+    Args:
+        graph: The graph.
+        tensor: Full name of the tensor.
+
+    Returns:
+        The name of the ``Enter`` node of the frame, or None when the tensor is outside.
+    """
+    depth = {tensor.rpartition(":")[0]: 0}
+    stack = list(depth)
+    while stack:
+        name = stack.pop()
+        if name not in graph:
+            continue
+        node = graph.wiring(name)
+        level = depth[name]
+        if node.op in _ENTER:
+            if level == 0:
+                return name
+            level -= 1
+        elif node.op in _EXIT:
+            level += 1
+        for source in node.inputs:
+            op = source.removeprefix("^")
+            op = op.rpartition(":")[0] if ":" in op else op
+            if op not in depth:
+                depth[op] = level
+                stack.append(op)
+    return None
+
+
+def conditional(graph: GraphIndex, tensor: str) -> str | None:
+    """Tell whether a tensor is yielded only when a conditional takes one branch.
+
+    Args:
+        graph: The graph.
+        tensor: Full name of the tensor, outside any while loop.
+
+    Returns:
+        The name of the ``Switch`` node that decides, or None.
+    """
+    seen = {tensor.rpartition(":")[0]}
+    stack = list(seen)
+    while stack:
+        name = stack.pop()
+        if name not in graph:
+            continue
+        node = graph.wiring(name)
+        if node.op in _SWITCH:
+            return name
+        if node.op in _MERGE or node.op in _EXIT:
+            continue
+        for source in node.inputs:
+            op = source.removeprefix("^")
+            op = op.rpartition(":")[0] if ":" in op else op
+            if op not in seen:
+                seen.add(op)
+                stack.append(op)
+    return None
+
+
+def _path(name: str, parent: dict[str, str | None]) -> tuple[str, ...]:
+    path = [name]
+    while (above := parent[path[-1]]) is not None:
+        path.append(above)
+    return tuple(reversed(path))
+
+
+def _missing(name: str, consumer: str | None) -> ModelUnreadableError:
+    found = f"node {consumer!r} has an input {name!r} that is not in the graph"
+    return ModelUnreadableError(found, hint="the graph is damaged")

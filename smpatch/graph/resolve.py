@@ -1,0 +1,215 @@
+"""From ``x:0`` to name, dtype and shape, by what the file itself says.
+
+The dtype of an output comes from the operation's definition, which the exporter leaves in
+``MetaInfoDef.stripped_op_list`` (or, for a call, from the function's own signature), and
+from the node's attributes. The shape comes from ``_output_shapes``, which exporters write
+on every node, or from the few operations that carry it as an attribute.
+
+This room infers no shapes: what the file does not say stays unknown, and the caller is
+told so, for only TensorFlow's shape functions can know. It does not look at other nodes.
+
+Sources: ``OpDef.ArgDef`` in ``tensorflow/core/framework/op_def.proto``;
+``tensorflow/core/framework/node_def_util.cc`` (``OutputTypesForNode``);
+``tensorflow/python/ops/array_ops.py`` (``placeholder``) and
+``tensorflow/core/ops/array_ops.cc`` on the scalar that means unknown.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from smpatch import dtypes
+from smpatch.errors import TensorNotFoundError
+from smpatch.graph.index import GraphIndex, Node
+from smpatch.signature import Shape, TensorSpec, shape_from_proto
+
+__all__ = ["OpDefMissingError", "Resolved", "Resolver", "TensorName", "nearest", "parse"]
+
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+
+_SHAPE_ATTRIBUTE = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Variable", "VariableV2"})
+"""Operations whose attribute ``shape`` is the shape of their one output."""
+
+_LAST_PRODUCER_OF_SCALAR_PLACEHOLDERS = 21
+"""Up to this ``GraphDef`` version a placeholder's scalar shape means that it is unknown."""
+
+_CANDIDATES = 20_000
+"""So many names are compared with a misspelt one; more would take seconds."""
+
+
+class OpDefMissingError(TensorNotFoundError):
+    """The file does not define the node's operation, so its outputs cannot be told."""
+
+    def __init__(self, op: str, *, where: str) -> None:
+        """Keep the operation's name, for a caller that can ask TensorFlow for it."""
+        found = f"the model does not say what an operation {op!r} yields"
+        super().__init__(found, where=where, hint="validate with TensorFlow, which may know it")
+        self.op = op
+
+
+@dataclass(frozen=True, slots=True)
+class TensorName:
+    """A tensor's name taken apart; ``index`` is None when only the node was named."""
+
+    op: str
+    index: int | None
+
+    def __str__(self) -> str:
+        """Return the name as it was written."""
+        return self.op if self.index is None else f"{self.op}:{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A tensor as the file describes it.
+
+    Attributes:
+        spec: Full name, dtype and shape.
+        op: The operation that yields it.
+        shape_known: Whether the file says what the shape is; when not, ``spec.shape`` is
+            None although TensorFlow may know more.
+    """
+
+    spec: TensorSpec
+    op: str
+    shape_known: bool
+
+
+class Resolver:
+    """Resolves tensor names of one graph."""
+
+    def __init__(self, graph: GraphIndex, op_defs: Mapping[str, Any]) -> None:
+        """Resolve in ``graph`` with the operations that ``op_defs`` defines (name to ``OpDef``)."""
+        self._graph = graph
+        self._op_defs = op_defs
+
+    def resolve(self, name: str) -> Resolved:
+        """Resolve ``op:index``, or ``op`` where the operation has one output.
+
+        Raises:
+            TensorNotFoundError: There is no such node or output; names the nearest ones.
+            OpDefMissingError: Nothing in the file says what the operation yields.
+        """
+        wanted = parse(name)
+        if wanted.op not in self._graph:
+            hint = nearest(wanted.op, self._graph)
+            raise TensorNotFoundError("no such node in the graph", where=name, hint=hint)
+        node = self._graph.node(wanted.op)
+        types = self._output_types(node, where=name)
+        index = wanted.index
+        if index is None:
+            if len(types) != 1:
+                raise _which_output(node, types, name)
+            index = 0
+        if index >= len(types):
+            raise _which_output(node, types, name)
+        shape, known = self._shape(node, index)
+        spec = TensorSpec(f"{wanted.op}:{index}", types[index], shape)
+        return Resolved(spec, node.wiring.op, known)
+
+    def _output_types(self, node: Node, *, where: str) -> list[str]:
+        op = node.wiring.op
+        op_def = self._op_defs.get(op) or self._graph.function_signatures.get(op)
+        if op_def is None:
+            if op in _PLACEHOLDERS and (dtype := node.attr("dtype")) is not None:
+                return [dtypes.name(dtype.type)]
+            raise OpDefMissingError(op, where=where)
+        types: list[str] = []
+        for arg in op_def.output_arg:
+            types.extend(_arg_types(node, op_def, arg))
+        return types
+
+    def _shape(self, node: Node, index: int) -> tuple[Shape, bool]:
+        written = node.attr("_output_shapes")
+        if written is not None and index < len(written.list.shape):
+            return shape_from_proto(written.list.shape[index]), True
+        if node.wiring.op in _SHAPE_ATTRIBUTE and (attr := node.attr("shape")) is not None:
+            shape = shape_from_proto(attr.shape)
+            ambiguous = (
+                node.wiring.op in _PLACEHOLDERS
+                and shape == ()
+                and self._graph.producer <= _LAST_PRODUCER_OF_SCALAR_PLACEHOLDERS
+            )
+            return (None, False) if ambiguous else (shape, True)
+        return None, False
+
+
+def parse(name: str) -> TensorName:
+    """Take ``op:index`` or ``op`` apart.
+
+    Raises:
+        TensorNotFoundError: It cannot be the name of a tensor.
+    """
+    if name.startswith("^"):
+        found = "a control input is no tensor"
+        raise TensorNotFoundError(found, where=name, hint="name an output, such as op:0")
+    op, colon, index = name.rpartition(":")
+    if not colon:
+        return TensorName(name, None)
+    if not op or not (index.isascii() and index.isdecimal()):
+        found = "not a tensor name"
+        raise TensorNotFoundError(found, where=name, hint="write op:index, such as x:0")
+    return TensorName(op, int(index))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return a hint that offers the names most like ``name``; empty when none is alike."""
+    lowered = name.lower()
+    last = lowered.rpartition("/")[2]
+    alike: list[str] = []
+    sample: dict[str, str] = {}
+    for each in names:
+        folded = each.lower()
+        if folded == lowered or folded.rpartition("/")[2] == last:
+            alike.append(each)
+            if len(alike) == 3:  # noqa: PLR2004 - as many as fit into a line
+                break
+        if len(sample) < _CANDIDATES:
+            sample.setdefault(folded, each)
+    if not alike:
+        close = difflib.get_close_matches(lowered, sample, n=3, cutoff=0.6)
+        alike = [sample[each] for each in close]
+    return f"did you mean {' or '.join(islice(alike, 3))}?" if alike else ""
+
+
+def _arg_types(node: Node, op_def: Any, arg: Any) -> list[str]:  # noqa: ANN401 - protobuf's classes are made at run time
+    if arg.type_list_attr:
+        value = _attr(node, op_def, arg.type_list_attr)
+        types = [dtypes.name(each) for each in value.list.type] if value is not None else []
+    else:
+        if arg.type_attr:
+            value = _attr(node, op_def, arg.type_attr)
+            dtype = dtypes.name(value.type) if value is not None else dtypes.INVALID
+        else:
+            dtype = dtypes.name(arg.type)
+        count = 1
+        if arg.number_attr:
+            value = _attr(node, op_def, arg.number_attr)
+            count = value.i if value is not None else 0
+        types = [dtype] * count
+    return [dtypes.ref(each) for each in types] if arg.is_ref else types
+
+
+def _attr(node: Node, op_def: Any, key: str) -> Any | None:  # noqa: ANN401 - as above
+    """Return the node's attribute or, where the exporter stripped it, the default."""
+    value = node.attr(key)
+    if value is not None:
+        return value
+    for attr in op_def.attr:
+        if attr.name == key and attr.HasField("default_value"):
+            return attr.default_value
+    return None
+
+
+def _which_output(node: Node, types: list[str], name: str) -> TensorNotFoundError:
+    op = node.wiring.name
+    found = f"{node.wiring.op} {op!r} has {len(types)} output{'' if len(types) == 1 else 's'}"
+    if not types:
+        return TensorNotFoundError(found, where=name, hint="name a node that yields a tensor")
+    offered = " or ".join(f"{op}:{index}" for index in range(min(len(types), 4)))
+    hint = f"use {offered}" if len(types) > 1 else f"use {op}:0"
+    return TensorNotFoundError(found, where=name, hint=hint)
