@@ -38,12 +38,15 @@ class Reach:
         unfed: Placeholders that would be unfed, with the nodes that lead from the output
             to them (the output's node first, the placeholder last).
         used: The fed tensors on which some output depends.
-        visited: How many nodes the walk met.
+        loops: Whether the walk met the door of a while loop; without one, no output can lie
+            in a loop's frame.
+        branches: Whether it met a ``Switch``; without one, no output is conditional.
     """
 
     unfed: tuple[tuple[str, ...], ...]
     used: frozenset[str]
-    visited: int
+    loops: bool
+    branches: bool
 
 
 def reach(graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]) -> Reach:
@@ -73,6 +76,7 @@ def reach(graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]) -> Re
         if op not in parent:
             parent[op] = None
             stack.append(op)
+    ops: set[str] = set()
     wiring = graph.wiring
     while stack:
         name = stack.pop()
@@ -80,6 +84,7 @@ def reach(graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]) -> Re
             node = wiring(name)
         except KeyError:
             raise _missing(name, parent[name]) from None
+        ops.add(node.op)
         if node.op in _MUST_BE_FED and not node.inputs:
             unfed.append(name)
         for source in node.inputs:
@@ -101,7 +106,7 @@ def reach(graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]) -> Re
                 parent[op] = name
                 stack.append(op)
     paths = tuple(_path(name, parent) for name in sorted(unfed))
-    return Reach(paths, frozenset(used), len(parent))
+    return Reach(paths, frozenset(used), not ops.isdisjoint(_ENTER), not ops.isdisjoint(_SWITCH))
 
 
 def in_frame(graph: GraphIndex, tensor: str) -> str | None:

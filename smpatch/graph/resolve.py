@@ -17,6 +17,8 @@ Sources: ``OpDef.ArgDef`` in ``tensorflow/core/framework/op_def.proto``;
 from __future__ import annotations
 
 import difflib
+import math
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -27,7 +29,15 @@ from smpatch.errors import TensorNotFoundError
 from smpatch.graph.index import GraphIndex, Node
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
 
-__all__ = ["OpDefMissingError", "Resolved", "Resolver", "TensorName", "nearest", "parse"]
+__all__ = [
+    "OpDefMissingError",
+    "Resolved",
+    "Resolver",
+    "TensorName",
+    "constant_shape",
+    "nearest",
+    "parse",
+]
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
@@ -136,6 +146,25 @@ class Resolver:
             )
             return (None, False) if ambiguous else (shape, True)
         return None, False
+
+
+def constant_shape(graph: GraphIndex, name: str) -> Shape:
+    """Return the dimensions that a constant int64 vector spells, or None when it is no constant.
+
+    TensorFlow evaluates more (``constant_value_as_shape`` in ``tensor_util.py`` follows
+    packed and sliced shapes); here only a ``Const`` counts.
+    """
+    node = graph.node(name.rpartition(":")[0])
+    if node.wiring.op != "Const" or (value := node.attr("value")) is None:
+        return None
+    tensor = value.tensor
+    count = math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
+    if tensor.tensor_content:
+        sizes = [each for (each,) in struct.iter_unpack("<q", tensor.tensor_content)]
+    else:  # the last value stands for all that follow (tensor.proto)
+        given = list(tensor.int64_val) or [0]
+        sizes = given + given[-1:] * (count - len(given))
+    return tuple(size if size >= 0 else None for size in sizes[:count])
 
 
 def parse(name: str) -> TensorName:

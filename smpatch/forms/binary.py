@@ -1,0 +1,115 @@
+"""``saved_model.pb``: the parts of a SavedModel as spans of its wire form.
+
+Only the top level of each MetaGraph is walked, and the signatures, which are small. The
+graph and the object graph are passed over.
+
+Source: https://protobuf.dev/programming-guides/encoding/ (maps, last one wins),
+``tensorflow/core/protobuf/meta_graph.proto``.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from google.protobuf.message import DecodeError
+
+from smpatch import schema, wire
+from smpatch.errors import ModelUnreadableError
+from smpatch.forms.parts import (
+    GRAPH_DEF,
+    META_GRAPHS,
+    META_INFO_DEF,
+    OBJECT_GRAPH_DEF,
+    SIGNATURE_DEF,
+    Entry,
+)
+from smpatch.wire import Field, Splice
+
+__all__ = ["BinaryMetaGraph", "read"]
+
+_KEY, _VALUE = 1, 2
+
+
+class BinaryMetaGraph:
+    """One MetaGraph of a ``saved_model.pb``."""
+
+    def __init__(self, data: wire.Buffer, span: Field) -> None:
+        """Walk the top level of the MetaGraph that lies at ``span``."""
+        self._data = data
+        self._span = span
+        self._fields = [
+            field
+            for field in wire.fields(data, span.value, span.end)
+            if field.wire_type == wire.BYTES
+        ]
+        self._all_entries = [field for field in self._fields if field.number == SIGNATURE_DEF]
+
+    @cached_property
+    def meta_info(self) -> bytes:
+        """The ``MetaInfoDef``, serialized; pieces put together are merged on parsing."""
+        pieces = [field for field in self._fields if field.number == META_INFO_DEF]
+        return b"".join(field.bytes(self._data) for field in pieces)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The ``signature_def`` map as it lies in the file, duplicate keys included."""
+        return tuple(self._entry(field) for field in self._all_entries)
+
+    @cached_property
+    def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
+        """The file and where in it the pieces of the ``GraphDef`` lie."""
+        pieces = [field for field in self._fields if field.number == GRAPH_DEF]
+        return self._data, tuple((field.value, field.end) for field in pieces)
+
+    @property
+    def has_object_graph(self) -> bool:
+        """Whether there is an ``object_graph_def``."""
+        return any(field.number == OBJECT_GRAPH_DEF for field in self._fields)
+
+    def put(self, key: str, signature: bytes, replaced: Entry | None) -> tuple[Splice, ...]:
+        """Return the splices that add a signature, or put it in the place of another."""
+        entry = wire.delimited(
+            SIGNATURE_DEF,
+            wire.delimited(_KEY, key.encode()) + wire.delimited(_VALUE, signature),
+        )
+        if replaced is not None:
+            splice = Splice(replaced.start, replaced.end, entry)
+        else:
+            at = self._after_signatures()
+            splice = Splice(at, at, entry)
+        return wire.enclose(self._data, [(splice, (self._span,))])
+
+    def _after_signatures(self) -> int:
+        """Return where a new entry goes: where a writer in field order would put it."""
+        before = [field.end for field in self._fields if field.number <= SIGNATURE_DEF]
+        if self._all_entries:
+            before = [self._all_entries[-1].end]
+        return before[-1] if before else self._span.value
+
+    def _entry(self, field: Field) -> Entry:
+        # Parsed once with protobuf, so that a key or a value that occurs twice is merged as
+        # every reader merges it; the value is kept in the bytes that stand in the file.
+        try:
+            message = schema.SignatureDefEntry.FromString(field.bytes(self._data))
+        except DecodeError as error:
+            found = f"byte {field.start}: a signature cannot be decoded: {error}"
+            raise ModelUnreadableError(found) from error
+        values = [
+            part.bytes(self._data)
+            for part in wire.fields(self._data, field.value, field.end)
+            if part.number == _VALUE and part.wire_type == wire.BYTES
+        ]
+        return Entry(message.key, b"".join(values), field.start, field.end)
+
+
+def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:
+    """Return the MetaGraphs of a ``saved_model.pb``.
+
+    Raises:
+        ModelUnreadableError: The bytes are no SavedModel.
+    """
+    return tuple(
+        BinaryMetaGraph(data, field)
+        for field in wire.fields(data)
+        if field.number == META_GRAPHS and field.wire_type == wire.BYTES
+    )

@@ -1,0 +1,312 @@
+"""Open a SavedModel directory: its form, its MetaGraphs, their tags, signatures and graph.
+
+Everything is lazy and read-only: loading walks the top level of the file, and what lies
+deeper is decoded when it is asked for. No TensorFlow is involved.
+
+This room does not edit, and it does not judge: a model with a signature that cannot work
+loads like any other.
+
+Sources: ``tensorflow/cc/saved_model/reader.cc`` and ``tensorflow/python/saved_model/
+loader_impl.py`` (which file is read: ``.pb`` before ``.pbtxt``).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from google.protobuf.message import DecodeError
+
+from smpatch import schema, wire
+from smpatch.errors import ModelUnreadableError, TagSetError
+from smpatch.forms import binary, textual
+from smpatch.forms.parts import Entry, MetaGraphParts
+from smpatch.graph.index import GraphIndex
+from smpatch.graph.resolve import Resolved, Resolver
+from smpatch.signature import SignatureDef, TensorSpec
+
+__all__ = ["BINARY_NAME", "TEXT_NAME", "FileIdentity", "MetaGraph", "SavedModel", "load"]
+
+BINARY_NAME, TEXT_NAME, CHUNKED_NAME = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
+
+_RESERVED = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
+"""Entries of ``signature_def`` that are no signatures (``saved_model/constants.py``)."""
+
+_MAPPED_FROM = 1 << 24
+"""Files of 16 MiB and more are mapped, smaller ones read.
+
+A mapped file that somebody truncates kills the process that looks at it (SIGBUS); for the
+many small ones that risk buys nothing.
+"""
+
+Form = Literal["binary", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What tells that a file is still the one that was read.
+
+    Attributes:
+        device: The file system.
+        inode: The file on it.
+        size: Length in bytes.
+        modified: Time of the last change, in nanoseconds.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileIdentity:
+        """Take the identity from a file's status."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class MetaGraph:
+    """One MetaGraph: tags, signatures, graph."""
+
+    def __init__(self, parts: MetaGraphParts, position: int) -> None:
+        """Read lazily from ``parts``; ``position`` counts from 0 in the order of the file."""
+        self.parts = parts
+        self.position = position
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """The tag-set, as it stands in the file."""
+        return tuple(self._info.tags)
+
+    @property
+    def tensorflow_version(self) -> str:
+        """The version of the TensorFlow that wrote it; empty when not recorded."""
+        return str(self._info.tensorflow_version)
+
+    @property
+    def has_object_graph(self) -> bool:
+        """Whether there is an object graph, as TensorFlow 2 exports have."""
+        return self.parts.has_object_graph
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """The whole ``signature_def`` map; of duplicate keys the last, which counts."""
+        return MappingProxyType({entry.key: entry for entry in self.parts.entries})
+
+    @cached_property
+    def signatures(self) -> Mapping[str, SignatureDef]:
+        """The signatures by key, sorted, without the reserved entries."""
+        found = {
+            key: SignatureDef.from_bytes(self.entries[key].value)
+            for key in sorted(self.entries)
+            if key not in _RESERVED
+        }
+        return MappingProxyType(found)
+
+    @cached_property
+    def reserved(self) -> Mapping[str, SignatureDef]:
+        """The reserved entries, which name an operation to run at load time."""
+        found = {
+            key: SignatureDef.from_bytes(self.entries[key].value)
+            for key in sorted(_RESERVED & set(self.entries))
+        }
+        return MappingProxyType(found)
+
+    @cached_property
+    def graph(self) -> GraphIndex:
+        """The main graph."""
+        data, pieces = self.parts.graph
+        return GraphIndex(data, pieces)
+
+    @cached_property
+    def op_defs(self) -> Mapping[str, Any]:
+        """The definitions (``OpDef``) of the operations used, where the exporter left them."""
+        try:
+            ops = schema.MetaInfoOps.FromString(self.parts.meta_info).stripped_op_list
+        except DecodeError as error:
+            found = f"the list of operations cannot be decoded: {error}"
+            raise ModelUnreadableError(found) from error
+        return {op_def.name: op_def for op_def in ops.op}
+
+    def resolver(self, more_op_defs: Mapping[str, Any] | None = None) -> Resolver:
+        """Return what resolves names in this graph.
+
+        Args:
+            more_op_defs: Definitions for operations that the model does not define.
+        """
+        return Resolver(self.graph, {**(more_op_defs or {}), **self.op_defs})
+
+    @cached_property
+    def _info(self) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+        try:
+            return schema.MetaInfoDef.FromString(self.parts.meta_info)
+        except DecodeError as error:
+            found = f"the meta info cannot be decoded: {error}"
+            raise ModelUnreadableError(found) from error
+
+
+class SavedModel:
+    """An exported model on disk, as it was when it was loaded."""
+
+    def __init__(
+        self,
+        directory: Path,
+        form: Form,
+        meta_graphs: Sequence[MetaGraph],
+        data: wire.Buffer,
+        identity: FileIdentity,
+    ) -> None:
+        """Hold what ``load`` found."""
+        self.directory = directory
+        self.form: Form = form
+        self.meta_graphs = tuple(meta_graphs)
+        self.data = data
+        self.identity = identity
+
+    @property
+    def file(self) -> Path:
+        """The file that loaders read."""
+        return self.directory / (BINARY_NAME if self.form == "binary" else TEXT_NAME)
+
+    @property
+    def signatures(self) -> Mapping[str, SignatureDef]:
+        """The signatures of the only MetaGraph.
+
+        Raises:
+            TagSetError: There are several; choose one with ``meta_graph``.
+        """
+        return self.meta_graph().signatures
+
+    def meta_graph(self, tag_set: Sequence[str] | None = None) -> MetaGraph:
+        """Return the MetaGraph with exactly these tags.
+
+        Args:
+            tag_set: The tags, in any order; None for the only MetaGraph.
+
+        Raises:
+            TagSetError: No MetaGraph has them, or there are several and none was chosen.
+        """
+        if tag_set is None:
+            if len(self.meta_graphs) == 1:
+                return self.meta_graphs[0]
+            found = f"there are {len(self.meta_graphs)} MetaGraphs"
+            raise TagSetError(found, where=str(self.directory), hint=self._choices())
+        wanted = set(tag_set)
+        for each in self.meta_graphs:
+            if set(each.tags) == wanted:  # the first wins, as in every loader
+                return each
+        found = f"no MetaGraph has the tag-set {','.join(tag_set)!r}"
+        raise TagSetError(found, where=str(self.directory), hint=self._choices())
+
+    def tensor(self, name: str) -> TensorSpec:
+        """Return a tensor of the only MetaGraph's graph, by ``op:index`` or ``op``.
+
+        The shape is what the file says; None where only TensorFlow could tell.
+
+        Raises:
+            TensorNotFoundError: There is no such tensor.
+        """
+        return self.resolve(name).spec
+
+    def resolve(self, name: str) -> Resolved:
+        """Return a tensor of the only MetaGraph with what is known of it."""
+        return self.meta_graph().resolver().resolve(name)
+
+    def _choices(self) -> str:
+        present = sorted({",".join(each.tags) for each in self.meta_graphs})
+        return f"tag-sets present: {' | '.join(present)}; choose one with --tag-set"
+
+
+def load(directory: str | os.PathLike[str]) -> SavedModel:
+    """Open a SavedModel.
+
+    Args:
+        directory: The directory that holds ``saved_model.pb`` or ``saved_model.pbtxt``.
+
+    Returns:
+        The model, read as far as its MetaGraphs.
+
+    Raises:
+        ModelUnreadableError: There is no such directory or no SavedModel in it, or its
+            file is empty, truncated or something else.
+    """
+    root = Path(directory)
+    file, form = _which_file(root)
+    try:
+        data, identity = _open(file)
+        read = binary.read if form == "binary" else textual.read
+        meta_graphs = [
+            MetaGraph(parts, position) for position, parts in enumerate(_read(read, data))
+        ]
+        for each in meta_graphs:
+            _ = each.tags  # a file that is something else is told from a model here
+    except ModelUnreadableError as error:
+        where = f"{file}: {error.where}" if error.where else str(file)
+        raise ModelUnreadableError(error.found, where=where, hint=error.hint) from error
+    if not meta_graphs:
+        found = "it holds no MetaGraph"
+        raise ModelUnreadableError(found, where=str(file), hint="is this a SavedModel?")
+    return SavedModel(root, form, meta_graphs, data, identity)
+
+
+def _read(read: Any, data: wire.Buffer) -> Sequence[MetaGraphParts]:  # noqa: ANN401 - one of two readers
+    parts: Sequence[MetaGraphParts] = read(data)
+    return parts
+
+
+def _which_file(root: Path) -> tuple[Path, Form]:
+    if not root.exists():
+        raise ModelUnreadableError("no such directory", where=str(root))
+    if not root.is_dir():
+        hint = f"name the directory, {root.parent}" if root.name.startswith("saved_model.") else ""
+        raise ModelUnreadableError("not a directory", where=str(root), hint=hint)
+    binary_file, text_file = root / BINARY_NAME, root / TEXT_NAME
+    if binary_file.exists() or binary_file.is_symlink():
+        return binary_file, "binary"
+    if text_file.exists() or text_file.is_symlink():
+        return text_file, "text"
+    if (root / CHUNKED_NAME).exists():
+        found = f"it holds only the chunked form, {CHUNKED_NAME}"
+        hint = "no open-source TensorFlow reads it; export again without chunking"
+        raise ModelUnreadableError(found, where=str(root), hint=hint)
+    raise ModelUnreadableError(
+        f"no {BINARY_NAME} and no {TEXT_NAME} here", where=str(root), hint=_nearby(root)
+    )
+
+
+def _nearby(root: Path) -> str:
+    """Offer a version directory below, the usual slip: ``export`` for ``export/1``."""
+    try:
+        inside = sorted(each.parent for each in root.glob(f"*/{BINARY_NAME}"))
+    except OSError:
+        inside = []
+    return f"did you mean {inside[-1]}?" if inside else "is this a SavedModel directory?"
+
+
+def _open(file: Path) -> tuple[wire.Buffer, FileIdentity]:
+    try:
+        # Not blocking, for a FIFO in the file's place would wait for a writer for ever.
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise ModelUnreadableError(f"cannot be opened: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as opened:
+        status = os.fstat(opened.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelUnreadableError("not a regular file")
+        if status.st_size == 0:
+            hint = "its export or its copy did not finish"
+            raise ModelUnreadableError("the file is empty", hint=hint)
+        identity = FileIdentity.of(status)
+        try:
+            if status.st_size < _MAPPED_FROM or file.name == TEXT_NAME:
+                return opened.read(), identity
+            mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise ModelUnreadableError(f"cannot be read: {error.strerror}") from error
+        return mapped, identity

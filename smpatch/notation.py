@@ -1,0 +1,152 @@
+"""How tensors are written on a command line.
+
+    x:0                                                  alias x
+    scores=head/Softmax:0                                alias scores
+    ids=sparse(values=v:0,indices=i:0,dense_shape=s:0)
+    ids=ragged(values=v:0,row_splits=r:0)                row_splits repeats for nested ones
+
+Commas separate items outside parentheses. Without an alias the alias is the operation's
+name (its last path component when that is unique among the aliases, else the whole name)
+with ``_n`` appended for ``op:n``, n > 0.
+
+This room looks at no model: whether a tensor exists is the builder's business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from smpatch.edits import RaggedRef, SparseRef, TensorRef
+from smpatch.errors import UsageError
+
+__all__ = ["parse_tags", "parse_tensors"]
+
+_COMPOSITE = re.compile(r"(sparse|ragged)\((.*)\)", re.DOTALL)
+_PARTS = {
+    "sparse": ("values", "indices", "dense_shape"),
+    "ragged": ("values", "row_splits"),
+}
+_EXAMPLES = {
+    "sparse": "ids=sparse(values=v:0,indices=i:0,dense_shape=s:0)",
+    "ragged": "ids=ragged(values=v:0,row_splits=r:0)",
+}
+
+
+def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
+    """Parse the values of ``--inputs`` or ``--outputs``.
+
+    Args:
+        texts: One text for each time the option was given.
+        option: The option's name, for errors.
+
+    Returns:
+        Alias to tensor, in the order given.
+
+    Raises:
+        UsageError: The text cannot be understood, or two tensors have one alias.
+    """
+    items = [
+        (*_alias_and_tensor(item, option), item)
+        for text in texts
+        for item in _split(text, option)
+    ]
+    named = {alias for alias, _, _ in items if alias is not None}
+    last_parts = Counter(
+        _short(tensor) for alias, tensor, _ in items if alias is None and isinstance(tensor, str)
+    )
+    found: dict[str, TensorRef] = {}
+    for alias, tensor, item in items:
+        if alias is not None:
+            name = alias
+        elif isinstance(tensor, str):
+            short = _short(tensor)
+            name = short if last_parts[short] == 1 and short not in named else _long(tensor)
+        else:
+            raise _unclear(option, item, "it has no alias", "write alias=" + item)
+        if name in found:
+            raise _unclear(
+                option, item, f"the alias {name!r} is taken twice", "write another alias before ="
+            )
+        found[name] = tensor
+    return found
+
+
+def parse_tags(text: str) -> tuple[str, ...]:
+    """Parse the value of ``--tag-set``: tags between commas."""
+    return tuple(tag for tag in (part.strip() for part in text.split(",")) if tag)
+
+
+def _split(text: str, option: str) -> Iterator[str]:
+    """Yield the items of a text: split at the commas outside parentheses."""
+    depth = start = 0
+    for at, character in enumerate(text):
+        if character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+            if depth < 0:
+                raise _unclear(option, text, "a closing parenthesis too many")
+        elif character == "," and depth == 0:
+            yield _item(text[start:at], text, option)
+            start = at + 1
+    if depth:
+        raise _unclear(option, text, "a parenthesis is not closed")
+    yield _item(text[start:], text, option)
+
+
+def _item(item: str, text: str, option: str) -> str:
+    item = item.strip()
+    if not item:
+        raise _unclear(option, text, "an item is empty", "write [alias=]op:index[,...]")
+    return item
+
+
+def _alias_and_tensor(item: str, option: str) -> tuple[str | None, TensorRef]:
+    alias: str | None
+    alias, equals, rest = item.partition("=")
+    if not equals or "(" in alias:
+        alias, rest = None, item
+    rest = rest.strip()
+    composite = _COMPOSITE.fullmatch(rest)
+    if composite is None:
+        if not rest or any(character in rest for character in "()= \t"):
+            hint = "write [alias=]op:index; a shell needs quotes around parentheses"
+            raise _unclear(option, item, f"{rest!r} is no tensor name", hint)
+        return (None if alias is None else alias.strip()), rest
+    kind, inside = composite.groups()
+    return (None if alias is None else alias.strip()), _composite(kind, inside, item, option)
+
+
+def _composite(kind: str, inside: str, item: str, option: str) -> TensorRef:
+    hint = f"such as {_EXAMPLES[kind]}"
+    parts: dict[str, list[str]] = {name: [] for name in _PARTS[kind]}
+    for part in inside.split(","):
+        name, equals, tensor = (piece.strip() for piece in part.partition("="))
+        if not equals or not tensor or name not in parts:
+            raise _unclear(option, item, f"{part.strip()!r} is no part of a {kind} tensor", hint)
+        parts[name].append(tensor)
+    for name, given in parts.items():
+        several = name == "row_splits"
+        if not given or (len(given) > 1 and not several):
+            found = f"{name} is missing" if not given else f"{name} is given twice"
+            raise _unclear(option, item, found, hint)
+    if kind == "sparse":
+        return SparseRef(parts["values"][0], parts["indices"][0], parts["dense_shape"][0])
+    return RaggedRef(parts["values"][0], tuple(parts["row_splits"]))
+
+
+def _long(tensor: str) -> str:
+    op, colon, index = tensor.rpartition(":")
+    if not colon:
+        return tensor
+    return op if index == "0" else f"{op}_{index}"
+
+
+def _short(tensor: str) -> str:
+    return _long(tensor).rpartition("/")[2]
+
+
+def _unclear(option: str, text: str, found: str, hint: str = "") -> UsageError:
+    return UsageError(found, where=f"{option} {text!r}", hint=hint)
