@@ -1,0 +1,1 @@
+"""The programs that smpatch is measured against, each a process of its own."""

@@ -1,0 +1,48 @@
+"""The floor under every reload: a bare child with TensorFlow's C libraries and the model.
+
+It loads the two libraries, calls ``TF_LoadSessionFromSavedModel`` and leaves.
+Nothing is looked up and nothing compared: no tool that proves an edit by
+reloading through the C runtime can take less. It is started without ``site``
+and told where the libraries are, so that its own Python costs as little as a
+Python can.
+
+    python -I -S floor.py LIBRARY_DIR SAVED_MODEL_DIR
+
+Source: ``tensorflow/c/c_api.h``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+# ConfigProto.allow_soft_placement: without it a model that pins a GPU fails.
+_SOFT_PLACEMENT = b"\x38\x01"
+
+
+def main(library_dir: str, model_dir: str) -> None:
+    """Load the model as TF Serving does."""
+    ctypes.CDLL(f"{library_dir}/libtensorflow_framework.so.2", ctypes.RTLD_GLOBAL)
+    tf = ctypes.CDLL(f"{library_dir}/libtensorflow_cc.so.2", ctypes.RTLD_GLOBAL)
+    for new in (tf.TF_NewStatus, tf.TF_NewGraph, tf.TF_NewSessionOptions):
+        new.restype = ctypes.c_void_p
+    tf.TF_LoadSessionFromSavedModel.restype = ctypes.c_void_p
+    tf.TF_Message.restype = ctypes.c_char_p
+
+    status = ctypes.c_void_p(tf.TF_NewStatus())
+    graph = ctypes.c_void_p(tf.TF_NewGraph())
+    options = ctypes.c_void_p(tf.TF_NewSessionOptions())
+    tf.TF_SetConfig(options, _SOFT_PLACEMENT, ctypes.c_size_t(len(_SOFT_PLACEMENT)), status)
+    tags = (ctypes.c_char_p * 1)(b"serve")
+    tf.TF_LoadSessionFromSavedModel(
+        options, None, os.fsencode(model_dir), tags, 1, graph, None, status
+    )
+    if tf.TF_GetCode(status) != 0:
+        sys.exit(tf.TF_Message(status).decode(errors="replace"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+    # TensorFlow's own tear-down proves nothing about the model.
+    os._exit(0)
