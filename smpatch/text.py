@@ -289,10 +289,9 @@ def _elements(
 
 
 def _bracketed_name(data: bytes, at: int, end: int) -> tuple[str, int]:
-    """Return ``[an.extension]`` or ``[host/a.Type]``, and the offset after it."""
-    opener = at
+    """Return ``[an.extension]`` or ``[host/a.Type]``, and the offset of what follows it."""
+    opener, hint = at, ""
     if data[at] != _LIST:
-        hint = ""
         if data[at] in _CLOSER.values():
             hint = "a closing bracket too many, or the opening one is missing"
         elif data[at] in _QUOTES:
@@ -311,7 +310,7 @@ def _bracketed_name(data: bytes, at: int, end: int) -> tuple[str, int]:
     if bool(slash) != bool(host) or not all(map(_IDENTIFIER.fullmatch, type_name.split(b"."))):
         hint = "such as [package.extension] or [type.googleapis.com/package.Message]"
         raise _error(data, opener, "not the name of an extension or of a type", hint=hint)
-    return f"[{name.decode('ascii')}]", at + 1
+    return f"[{name.decode('ascii')}]", _gap(data, at + 1, end)
 
 
 def _scalar_end(data: bytes, at: int, end: int, name: str) -> int:
