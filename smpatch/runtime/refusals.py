@@ -1,0 +1,25 @@
+"""The two ways in which a program behind the door says no.
+
+Standard library only: this file runs in the child processes.
+"""
+
+from __future__ import annotations
+
+
+class Unfit(Exception):  # noqa: N818 - says what happened
+    """TensorFlow cannot be loaded here; no model is to blame."""
+
+
+class Refused(Exception):  # noqa: N818 - says what happened
+    """A request that TensorFlow, or this program, answers with no.
+
+    Attributes:
+        code: TensorFlow's status code.
+        message: TensorFlow's words.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        """Keep the code beside the words."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
