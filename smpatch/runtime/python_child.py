@@ -1,0 +1,151 @@
+"""TensorFlow's Python loader behind the door: the judge for object graphs.
+
+Standard library and TensorFlow only; ``door.py`` loads this file in a child
+process, with the parent's import path. ``describe`` gives the facts that the C
+API's ``describe`` gives, for machines where the C libraries cannot be found;
+``load`` is ``tf.saved_model.load``.
+
+Source: ``tensorflow/python/saved_model/load.py`` and ``loader_impl.py``.
+"""
+
+from __future__ import annotations
+
+import binascii
+import importlib
+import sys
+from typing import Any
+
+from .refusals import Unfit
+
+# Longer messages repeat the graph.
+MESSAGE_CHARACTERS = 20_000
+UNKNOWN = 2
+# Set in every byte of a number but the last, which holds seven bits of it.
+CONTINUES = 0x80
+
+
+def start(request: dict[str, Any]) -> PythonLoader:
+    """Import TensorFlow from the path that the first request gives.
+
+    Raises:
+        Unfit: It cannot be imported.
+    """
+    sys.path[:] = request["path"]
+    try:
+        tf = importlib.import_module("tensorflow")
+    except Exception as error:  # a broken installation raises anything
+        raise Unfit(f"{type(error).__name__}: {error}") from error
+    return PythonLoader(tf)
+
+
+class PythonLoader:
+    """The Python API of TensorFlow."""
+
+    def __init__(self, tf: Any) -> None:  # noqa: ANN401 - a module without stubs
+        """Keep the module."""
+        self._tf = tf
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the reply to one request; see the methods ``_do_...``."""
+        act = getattr(self, f"_do_{request['do']}")
+        try:
+            reply: dict[str, Any] = act(request)
+        except Exception as error:  # noqa: BLE001 - TensorFlow's loaders raise about anything
+            return {
+                "ok": False,
+                "code": getattr(error, "error_code", UNKNOWN),
+                "kind": type(error).__name__,
+                "message": str(error)[:MESSAGE_CHARACTERS],
+            }
+        return {"ok": True, **reply}
+
+    def tidy(self) -> None:
+        """Forget the graphs of the last request."""
+        self._tf.compat.v1.reset_default_graph()
+
+    def _do_load(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Load a model and tell its signatures' inputs and outputs."""
+        model = self._tf.saved_model.load(request["dir"], tags=request["tags"])
+        return {
+            "signatures": {
+                key: self._structure(function) for key, function in model.signatures.items()
+            }
+        }
+
+    def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Load a model into a session, as TF1 did, and tell the named tensors."""
+        v1 = self._tf.compat.v1
+        # Without soft placement, models with operations pinned to a GPU do not load.
+        config = v1.ConfigProto(allow_soft_placement=True)
+        with v1.Graph().as_default() as graph, v1.Session(config=config) as session:
+            meta_graph = v1.saved_model.load(session, request["tags"], request["dir"])
+        return {
+            "tensors": {name: self._fact(graph, name) for name in request["tensors"]},
+            "signatures": [
+                binascii.b2a_base64(entry(key, signature), newline=False).decode("ascii")
+                for key, signature in meta_graph.signature_def.items()
+            ],
+        }
+
+    def _do_library(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Load a library of custom operations into the process."""
+        self._tf.load_op_library(request["file"])
+        return {}
+
+    def _do_version(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Return TensorFlow's version."""
+        return {"version": self._tf.version.VERSION}
+
+    def _structure(self, function: Any) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stubs
+        """Return the inputs and outputs of a signature by name."""
+        _, inputs = function.structured_input_signature
+        outputs = function.structured_outputs
+        # The V1 loader's initializer has no outputs to name.
+        outputs = outputs if isinstance(outputs, dict) else {}
+        return {
+            "inputs": {name: self._spec(value) for name, value in inputs.items()},
+            "outputs": {name: self._spec(value) for name, value in outputs.items()},
+        }
+
+    def _spec(self, value: Any) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stubs
+        """Return dtype and shape of a tensor or its spec; the words of any other spec."""
+        if isinstance(value, (self._tf.Tensor, self._tf.TensorSpec)):
+            return {"dtype": value.dtype.as_datatype_enum, "shape": sizes(value.shape)}
+        return {"composite": repr(value)}
+
+    def _fact(self, graph: Any, name: str) -> dict[str, Any] | None:  # noqa: ANN401 - TensorFlow has no stubs
+        """Return what the graph knows of a tensor ``op:index`` or an operation ``op``."""
+        try:
+            found = graph.as_graph_element(name)
+        except (KeyError, ValueError):
+            return None
+        if isinstance(found, self._tf.Operation):
+            return {"operation": True}
+        return {"dtype": found.dtype.as_datatype_enum, "shape": sizes(found.shape)}
+
+
+def sizes(shape: Any) -> list[int] | None:  # noqa: ANN401 - TensorFlow has no stubs
+    """Return a shape's dimensions, -1 where unknown; None for an unknown rank."""
+    if shape.rank is None:
+        return None
+    return [-1 if size is None else size for size in shape.as_list()]
+
+
+def entry(key: str, signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no stubs
+    """Return a map entry, key in field 1 and value in field 2."""
+    return b"".join(
+        tag + varint(len(part)) + part
+        for tag, part in (
+            (b"\x0a", key.encode()),
+            (b"\x12", signature.SerializeToString(deterministic=True)),
+        )
+    )
+
+
+def varint(number: int) -> bytes:
+    """Return a number in protobuf's variable-length encoding."""
+    head = bytearray()
+    while number >= CONTINUES:
+        head.append(number % CONTINUES | CONTINUES)
+        number //= CONTINUES
+    return bytes((*head, number))
