@@ -1,0 +1,381 @@
+"""Start a child that loads TensorFlow, ask it, and always get rid of it.
+
+The child lives in an environment of its own, in a session of its own (Ctrl-C
+reaches the parent alone), and writes its chatter to a file that has no name. A
+crash, a hang and a refusal to start are three exceptions; after each of them,
+and after any other exception in the middle of a question, the child is gone.
+
+What the questions mean is left to ``answers``. Nothing here imports TensorFlow,
+and a child is never tried twice: whether to try again is the caller's decision.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smpatch.runtime.wheel import import_path
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from smpatch.runtime.wheel import Wheel
+
+__all__ = ["Child", "ChildDied", "ChildError", "ChildHung", "ChildUnfit", "Program", "path_text"]
+
+CHUNK_BYTES = 1 << 20
+LAST_WORDS_BYTES = 1 << 16
+# Between the end of a child's output and its end the kernel takes its memory apart.
+DYING_SECONDS = 10.0
+# The rest of the environment (PYTHON*, TF_*, XLA_FLAGS, proxies, secrets) stays
+# out: a validation must not depend on it. LD_PRELOAD is kept because on some
+# ARM machines TensorFlow cannot be loaded without it.
+KEPT_VARIABLES = (
+    *("PATH", "HOME", "TMPDIR", "LANG", "TZ", "SYSTEMROOT"),
+    *("LD_LIBRARY_PATH", "LD_PRELOAD"),
+    *("DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES"),
+)
+SET_VARIABLES = {
+    # Errors and fatal words only.
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    # A validation takes no memory of a GPU on which a server may run.
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "HIP_VISIBLE_DEVICES": "-1",
+    # Its rewrites change numbers, and lose interior tensors of some models.
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
+
+
+class Program(enum.Enum):
+    """What can run behind the door."""
+
+    CAPI = "capi_child"
+    PYTHON = "python_child"
+
+
+class ChildError(Exception):
+    """No answer: the child is gone."""
+
+
+class ChildUnfit(ChildError):  # noqa: N818 - says what happened
+    """TensorFlow cannot be loaded on this machine; no model is to blame."""
+
+
+class ChildDied(ChildError):  # noqa: N818 - says what happened
+    """The process ended in the middle of a question.
+
+    Attributes:
+        how: Such as "killed by SIGABRT".
+        last_words: What it said before, on one line; may be empty.
+    """
+
+    def __init__(self, how: str, last_words: str) -> None:
+        """Say both as one line."""
+        super().__init__(f"{how}: {last_words}" if last_words else how)
+        self.how = how
+        self.last_words = last_words
+
+
+class ChildHung(ChildError):  # noqa: N818 - says what happened
+    """No answer within the limit.
+
+    Attributes:
+        limit: The limit in seconds.
+    """
+
+    def __init__(self, limit: float) -> None:
+        """Keep the limit."""
+        super().__init__(f"no answer within {limit:g} s")
+        self.limit = limit
+
+
+class Child:
+    """A process that has TensorFlow loaded, or is about to.
+
+    A context manager: leaving it ends the process.
+
+    Attributes:
+        program: What runs in it.
+    """
+
+    def __init__(self, program: Program, process: subprocess.Popen[bytes], errors: int) -> None:
+        """Take over a process; ``start`` is the way to make one.
+
+        Args:
+            program: What runs in it.
+            process: With binary pipes on its input and output.
+            errors: Descriptor of the file with its error output.
+        """
+        if process.stdin is None or process.stdout is None:
+            msg = "a child without pipes cannot be asked"
+            raise ValueError(msg)
+        self.program = program
+        self._process = process
+        self._requests = process.stdin
+        self._replies = process.stdout
+        self._errors = errors
+        # A request may be larger than the pipe, and the child may be dead.
+        os.set_blocking(self._requests.fileno(), False)
+        self._outbox = bytearray()
+        self._inbox = bytearray()
+        self._greeted = False
+        self._closed = False
+
+    @classmethod
+    def start(cls, program: Program, wheel: Wheel) -> Child:
+        """Start a child and return at once, while it loads TensorFlow.
+
+        On Linux the child is killed when the *thread* that started it ends; a
+        thread that only starts children is therefore of no use.
+
+        Args:
+            program: What to run.
+            wheel: Where TensorFlow is.
+
+        Returns:
+            The child; whether it could load TensorFlow, the first answer tells.
+
+        Raises:
+            ChildUnfit: The wheel lacks what the program needs.
+            OSError: The process cannot be started.
+        """
+        request = _first_request(program, wheel)
+        errors = _nameless_file()
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own program, our own arguments
+                _command(program),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                bufsize=0,
+                cwd="/",
+                env=_environment(program),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(errors)
+            raise
+        child = cls(program, process, errors)
+        try:
+            child._post(request)
+        except BaseException:
+            child.close()
+            raise
+        return child
+
+    def __enter__(self) -> Child:  # noqa: PYI034 - typing.Self is younger than Python 3.10
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the process."""
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The process number."""
+        return self._process.pid
+
+    def ask(self, request: dict[str, Any], limit_seconds: float) -> dict[str, Any]:
+        """Ask one question and wait for its answer.
+
+        Args:
+            request: What to do, see the programs.
+            limit_seconds: Longest wait, which includes that for TensorFlow to load.
+
+        Returns:
+            The reply; ``ok`` in it says whether TensorFlow agreed.
+
+        Raises:
+            ChildDied: The process ended instead.
+            ChildHung: The limit passed.
+            ChildUnfit: TensorFlow could not be loaded.
+        """
+        if self._closed:
+            msg = "the child is closed"
+            raise ValueError(msg)
+        deadline = time.monotonic() + limit_seconds
+        try:
+            self._post(request)
+            if not self._greeted:
+                self._greet(deadline, limit_seconds)
+            return self._receive(deadline, limit_seconds)
+        except BaseException:
+            # An answer that nobody has waited for would be taken for the next one.
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process and reap it; closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        self._end()
+        self._requests.close()
+        self._replies.close()
+        os.close(self._errors)
+
+    def _greet(self, deadline: float, limit: float) -> None:
+        """Wait for the child's word that it has loaded TensorFlow."""
+        greeting = self._receive(deadline, limit)
+        if not greeting["ok"]:
+            raise ChildUnfit(_one_line(greeting["message"]))
+        self._greeted = True
+
+    def _post(self, request: dict[str, Any]) -> None:
+        """Send a request as far as the pipe takes it now."""
+        self._outbox += json.dumps(request).encode("ascii") + b"\n"
+        self._send()
+
+    def _send(self) -> None:
+        """Write what the pipe takes of the requests that wait."""
+        try:
+            written = os.write(self._requests.fileno(), self._outbox)
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            # The end of its output follows, and tells how it died.
+            written = len(self._outbox)
+        del self._outbox[:written]
+
+    def _receive(self, deadline: float, limit: float) -> dict[str, Any]:
+        """Wait for one line, sending what still waits to be sent."""
+        requests, replies = self._requests.fileno(), self._replies.fileno()
+        end = self._inbox.find(b"\n")
+        with selectors.DefaultSelector() as selector:
+            selector.register(replies, selectors.EVENT_READ)
+            if self._outbox and end < 0:
+                selector.register(requests, selectors.EVENT_WRITE)
+            while end < 0:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise ChildHung(limit)
+                ready = {key.fd for key, _ in selector.select(left)}
+                if requests in ready:
+                    self._send()
+                    if not self._outbox:
+                        selector.unregister(requests)
+                if replies in ready:
+                    chunk = os.read(replies, CHUNK_BYTES)
+                    if not chunk:
+                        raise self._death()
+                    found = chunk.find(b"\n")
+                    end = -1 if found < 0 else len(self._inbox) + found
+                    self._inbox += chunk
+        reply: dict[str, Any] = json.loads(self._inbox[:end])
+        del self._inbox[: end + 1]
+        return reply
+
+    def _death(self) -> ChildDied:
+        """Return how the process ended, now that its output has."""
+        try:
+            self._process.wait(DYING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._end()
+        from smpatch.runtime.words import last_words  # noqa: PLC0415 - deaths are rare
+
+        size = os.fstat(self._errors).st_size
+        start = max(0, size - LAST_WORDS_BYTES)
+        words = last_words(os.pread(self._errors, LAST_WORDS_BYTES, start))
+        return ChildDied(_how(self._process.returncode), words)
+
+    def _end(self) -> None:
+        """Kill whatever is left of the session, and reap the process."""
+        if self._process.poll() is None:
+            # There is nothing in it worth a goodbye, and a load may take minutes.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+        self._process.wait()
+
+
+def path_text(path: os.PathLike[str] | str) -> str:
+    """Return a path as JSON can carry it, whatever bytes it is made of.
+
+    Relative paths are made absolute: the child stands in another directory.
+    """
+    return os.fsencode(Path(path).absolute()).decode("utf-8", "surrogateescape")
+
+
+def _first_request(program: Program, wheel: Wheel) -> dict[str, Any]:
+    """Return the request that makes the program load TensorFlow."""
+    if program is Program.PYTHON:
+        # The wheel may have been found through an entry of its own.
+        path = [*import_path(sys.path)]
+        root = str(wheel.root.parent)
+        return {"path": path if root in path else [root, *path]}
+    if wheel.framework_library is None or wheel.cc_library is None:
+        msg = f"no C libraries in {wheel.root}"
+        raise ChildUnfit(msg)
+    extension = wheel.saved_model_extension
+    return {
+        "framework": path_text(wheel.framework_library),
+        "cc": path_text(wheel.cc_library),
+        "extension": None if extension is None else path_text(extension),
+    }
+
+
+def _command(program: Program) -> list[str]:
+    """Return the command line of a program."""
+    if not sys.executable:
+        msg = "this Python does not know its own interpreter"
+        raise ChildUnfit(msg)
+    # The C API needs no site-packages; without them Python starts faster.
+    options = ["-I", "-S"] if program is Program.CAPI else ["-I"]
+    if sys.dont_write_bytecode:
+        options.append("-B")
+    door = Path(__file__).with_name("door.py")
+    return [sys.executable, *options, str(door), program.value, str(os.getpid())]
+
+
+def _environment(program: Program) -> dict[str, str]:
+    """Return the environment of a program."""
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    keras = {"KERAS_BACKEND": "tensorflow"} if program is Program.PYTHON else {}
+    return {**kept, **SET_VARIABLES, **keras}
+
+
+def _nameless_file() -> int:
+    """Return the descriptor of a file without a name."""
+    # Linux: needs no directory that can be written to; containers may have none.
+    with contextlib.suppress(AttributeError, OSError):
+        return os.memfd_create("smpatch-errors", os.MFD_CLOEXEC)
+    import tempfile  # noqa: PLC0415 - costs 4 ms, and only here
+
+    descriptor, name = tempfile.mkstemp(prefix="smpatch-")
+    Path(name).unlink()
+    return descriptor
+
+
+def _how(status: int) -> str:
+    """Return an exit status in words."""
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    if name == "SIGKILL":
+        return "killed by SIGKILL, as the kernel does when memory runs out"
+    return f"killed by {name}"
+
+
+def _one_line(text: str) -> str:
+    """Return a message as one clean line."""
+    from smpatch.runtime.words import one_line  # noqa: PLC0415 - failures are rare
+
+    return one_line(text)
