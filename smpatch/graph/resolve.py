@@ -47,6 +47,9 @@ _SHAPE_ATTRIBUTE = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDe
 _LAST_PRODUCER_OF_SCALAR_PLACEHOLDERS = 21
 """Up to this ``GraphDef`` version a placeholder's scalar shape means that it is unknown."""
 
+_MAX_RANK = 254
+"""More dimensions no TensorFlow shape has (``tensor_shape.h``)."""
+
 _CANDIDATES = 20_000
 """So many names are compared with a misspelt one; more would take seconds."""
 
@@ -159,6 +162,8 @@ def constant_shape(graph: GraphIndex, name: str) -> Shape:
         return None
     tensor = value.tensor
     count = math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
+    if count > _MAX_RANK or len(tensor.tensor_content) % 8:
+        return None
     if tensor.tensor_content:
         sizes = [each for (each,) in struct.iter_unpack("<q", tensor.tensor_content)]
     else:  # the last value stands for all that follow (tensor.proto)

@@ -1,0 +1,117 @@
+"""One edit of a model at a time.
+
+The lock is ``flock`` on a descriptor of the model directory: no lock file that could stay
+behind, and a killed process releases it by dying.
+
+This room does not detect changes made by programs that do not lock; ``commit`` does.
+
+Source: flock(2).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+
+from smpatch.errors import ConflictError, ModelUnreadableError
+
+__all__ = ["Lock", "hold", "try_lock"]
+
+_PAUSE = 0.02
+"""Seconds between two attempts."""
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EINVAL})
+"""Answers of file systems that have no locks."""
+
+
+class Lock:
+    """A held lock; leaving it as a context manager releases it.
+
+    Attributes:
+        supported: False where the file system has no locks, so that nothing is held.
+    """
+
+    def __init__(self, descriptor: int, *, supported: bool) -> None:
+        """Take over a locked descriptor."""
+        self._descriptor = descriptor
+        self.supported = supported
+
+    def __enter__(self) -> Lock:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Release the lock."""
+        os.close(self._descriptor)
+
+
+def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
+    """Wait for the lock on a model directory.
+
+    Args:
+        directory: The model directory.
+        timeout: Longest wait in seconds.
+        shared: Whether other readers may hold it too.
+
+    Returns:
+        The lock.
+
+    Raises:
+        ConflictError: Somebody else held it all the time.
+        ModelUnreadableError: The directory cannot be opened.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            found = error.strerror or "cannot be opened"
+            raise ModelUnreadableError(found.lower(), where=str(directory)) from error
+        try:
+            locked = try_lock(descriptor, shared=shared)
+            # The directory may have been exchanged while we waited for the old one.
+            if locked is None or (locked and _is_same(directory, descriptor)):
+                lock, descriptor = Lock(descriptor, supported=bool(locked)), -1
+                return lock
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        if time.monotonic() >= deadline:
+            found = f"another process has been editing this model for {timeout:g} s"
+            hint = "try again, or wait longer with --lock-timeout"
+            raise ConflictError(found, where=str(directory), hint=hint)
+        time.sleep(_PAUSE)
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
+    """Try to lock a descriptor once.
+
+    Returns:
+        Whether it is locked now; None where the file system has no locks.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
+    return True
+
+
+def _is_same(directory: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(directory.stat(), os.fstat(descriptor))
+    except OSError:
+        return False

@@ -1,0 +1,276 @@
+"""Write the edited model aside, as a directory that TensorFlow can load.
+
+In place, the staging directory lies beside the file that will be replaced (so that one
+rename can do it) and holds the new file and links to everything else. For ``--save-to`` it
+lies beside the destination and holds copies, for the two models must not share what either
+may change later.
+
+Its name begins with ``.smpatch-``, which no loader and no server takes for a version. It
+is locked while its owner lives; one that is not locked was left behind by a killed process
+and is removed by the next edit, which also finishes a commit that was cut between its two
+renames.
+
+This room does not decide whether what it wrote is good.
+
+Source: ``tensorflow/python/saved_model/constants.py`` (names in a SavedModel directory).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from smpatch import wire
+from smpatch.errors import ConflictError, RefusedError, WriteError
+from smpatch.loader import CHUNKED_NAME, FileIdentity, SavedModel
+from smpatch.writer.copying import copy_tree_entry, sync_directory, write_pieces
+from smpatch.writer.lock import try_lock
+from smpatch.writer.plan import Plan
+
+__all__ = ["FINGERPRINT_NAME", "PREFIX", "Staged", "stage"]
+
+PREFIX = ".smpatch-"
+FINGERPRINT_NAME = "fingerprint.pb"
+
+_COMMITTING = "committing"
+"""Beside the staged files: the identity of the new model file, from when a commit starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An edited model aside.
+
+    Attributes:
+        plan: What was staged.
+        directory: A SavedModel directory with the edit done.
+        target: The file to replace, links resolved; None when a new directory is made.
+        destination: The directory to make; None when the edit is in place.
+    """
+
+    plan: Plan
+    directory: Path
+    target: Path | None
+    destination: Path | None
+
+    @property
+    def file(self) -> Path:
+        """The edited model file."""
+        return self.directory / self.plan.model.file.name
+
+    @property
+    def wants_fingerprint(self) -> bool:
+        """Whether the model has a ``fingerprint.pb`` that the edit makes stale."""
+        model = self.plan.model
+        return model.form == "binary" and (model.directory / FINGERPRINT_NAME).exists()
+
+    def put_fingerprint(self, fingerprint: bytes) -> None:
+        """Stage a new ``fingerprint.pb``, to be put in place by the commit.
+
+        Raises:
+            WriteError: The file system refused.
+        """
+        old = self.plan.model.directory / FINGERPRINT_NAME
+        try:
+            _write_like(self.directory / FINGERPRINT_NAME, fingerprint, old)
+        except OSError as error:
+            raise _failed("stage", self.directory, error) from error
+
+    def announce(self) -> None:
+        """Record which model file the staged fingerprint belongs to, before the commit."""
+        status = self.file.stat()
+        record = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+        (self.directory / _COMMITTING).write_text(record, encoding="ascii")
+
+
+@contextlib.contextmanager
+def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
+    """Write the edited model aside for as long as the context lasts.
+
+    Args:
+        plan: What to write.
+        save_to: The directory to make; None to edit in place.
+
+    Yields:
+        The staged model. What is left of it when the context ends is removed.
+
+    Raises:
+        RefusedError: The file is read-only, or the destination is in use.
+        ConflictError: The file changed since it was loaded.
+        WriteError: The file system refused.
+    """
+    model = plan.model
+    if save_to is None:
+        target = Path(os.path.realpath(model.file))
+        _check_writable(target, model)
+        home, made = target.parent, ()
+    else:
+        target = None
+        home = save_to.parent
+        made = _prepare(save_to, model)
+    try:
+        _sweep(home)
+        with _own_directory(home) as directory:
+            staged = Staged(plan, directory, target, save_to)
+            if target is not None:
+                _link_payloads(model, directory)
+            else:
+                _copy_payloads(model, directory)
+            _write_model(staged)
+            yield staged
+    except OSError as error:
+        raise _failed("stage", home, error) from error
+    finally:
+        for directory in reversed(made):
+            with contextlib.suppress(OSError):
+                directory.rmdir()  # only where nothing came into it
+
+
+def _check_writable(target: Path, model: SavedModel) -> None:
+    status = target.stat()
+    if not status.st_mode & 0o222:
+        found = f"the file is read-only (mode {status.st_mode & 0o777:04o})"
+        hint = "make it writable, or write a new model with --save-to DIR"
+        raise RefusedError(found, where=str(model.file), hint=hint)
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        found = "its directory cannot be written to"
+        hint = "change its permissions, or write a new model with --save-to DIR"
+        raise WriteError(found, where=str(model.file), hint=hint)
+
+
+def _prepare(save_to: Path, model: SavedModel) -> tuple[Path, ...]:
+    """Check the destination and make the directories above it; return those made."""
+    where = str(save_to)
+    if save_to.is_symlink() or save_to.exists():
+        if save_to.is_symlink() or not save_to.is_dir():
+            raise RefusedError("it is there already and no directory", where=where)
+        if any(save_to.iterdir()):
+            hint = "name a directory that is absent or empty"
+            raise RefusedError("the directory is not empty", where=where, hint=hint)
+    source, destination = model.directory.resolve(), save_to.resolve()
+    if destination == source or source in destination.parents:
+        hint = "name a directory outside the model"
+        raise RefusedError("it lies inside the model itself", where=where, hint=hint)
+    missing = []
+    above = save_to.parent
+    while not above.exists():
+        missing.append(above)
+        above = above.parent
+    made = []
+    try:
+        for directory in reversed(missing):
+            directory.mkdir()
+            made.append(directory)
+    except OSError as error:
+        raise _failed("make", save_to, error) from error
+    return tuple(made)
+
+
+@contextlib.contextmanager
+def _own_directory(home: Path) -> Iterator[Path]:
+    """Make a staging directory, locked as long as it is ours."""
+    while True:
+        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        try_lock(descriptor)
+        # Between its making and its locking somebody else may have swept it away.
+        if directory.exists():
+            break
+        os.close(descriptor)
+    try:
+        yield directory
+    finally:
+        try:
+            shutil.rmtree(directory, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(home: Path) -> None:
+    """Remove what killed processes left behind in a directory."""
+    for entry in home.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(entry, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if try_lock(descriptor) is True:
+                    _finish(entry, home)
+                    shutil.rmtree(entry, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _finish(left_behind: Path, home: Path) -> None:
+    """Put a fingerprint in place whose model file was, and nobody has changed since."""
+    fingerprint, record = left_behind / FINGERPRINT_NAME, left_behind / _COMMITTING
+    file = home / "saved_model.pb"
+    if not (fingerprint.is_file() and record.is_file() and file.is_file()):
+        return
+    status = file.stat()
+    now = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    if record.read_text(encoding="ascii") == now:
+        os.replace(fingerprint, home / FINGERPRINT_NAME)
+
+
+def _payloads(model: SavedModel) -> Iterator[Path]:
+    """Yield what belongs to the model beside the file that is edited and its fingerprint."""
+    for entry in sorted(model.directory.iterdir()):
+        if entry.name not in {model.file.name, FINGERPRINT_NAME} and not entry.name.startswith(
+            PREFIX
+        ):
+            yield entry
+
+
+def _link_payloads(model: SavedModel, directory: Path) -> None:
+    root = Path(os.path.abspath(model.directory))
+    for entry in _payloads(model):
+        # A chunked file would be taken for the model when the fingerprint is computed.
+        if entry.name != CHUNKED_NAME:
+            (directory / entry.name).symlink_to(root / entry.name)
+
+
+def _copy_payloads(model: SavedModel, directory: Path) -> None:
+    for entry in _payloads(model):
+        copy_tree_entry(entry, directory / entry.name)
+
+
+def _write_model(staged: Staged) -> None:
+    model = staged.plan.model
+    with model.file.open("rb") as source:
+        status = os.fstat(source.fileno())
+        if FileIdentity.of(status) != model.identity:
+            found = "somebody changed the file while it was being edited"
+            raise ConflictError(found, where=str(model.file), hint="run the edit again")
+        with staged.file.open("xb") as target:
+            pieces = wire.pieces(status.st_size, staged.plan.splices)
+            write_pieces(source.fileno(), target.fileno(), pieces)
+            _take_after(target.fileno(), staged.file, model.file, status)
+            os.fsync(target.fileno())
+
+
+def _write_like(path: Path, data: bytes, model_for_mode: Path) -> None:
+    with path.open("xb") as target:
+        target.write(data)
+        target.flush()
+        _take_after(target.fileno(), path, model_for_mode, model_for_mode.stat())
+        os.fsync(target.fileno())
+
+
+def _take_after(descriptor: int, new: Path, old: Path, status: os.stat_result) -> None:
+    """Give a new file the permissions, attributes and, where allowed, the owner of the old."""
+    with contextlib.suppress(PermissionError):
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+    shutil.copystat(old, new)
+    os.utime(new)
+
+
+
+
+def _failed(verb: str, where: Path, error: OSError) -> WriteError:
+    reason = (error.strerror or str(error)).lower()
+    found = f"could not {verb} the edited model: {reason}"
+    hint = "the model is unchanged"
+    return WriteError(found, where=str(error.filename or where), hint=hint)
