@@ -82,7 +82,7 @@ def test_string_value_asks_for_quotes(data: bytes) -> None:
         (b"a: 1", [("a", b"1")]),
         (b"a:1,b:2;c:3", [("a", b"1"), ("b", b"2"), ("c", b"3")]),
         (b"a: - 1", [("a", b"- 1")]),
-        (b"a: - # minus\n inf b: -nan", [("a", b"- # minus\n inf"), ("b", b"-nan")]),
+        (b"a: - # minus\n inf b: -NaN", [("a", b"- # minus\n inf"), ("b", b"-NaN")]),
         (
             b"a: .5 b: 1.e-5f c: 0x1F d: 017",
             [("a", b".5"), ("b", b"1.e-5f"), ("c", b"0x1F"), ("d", b"017")],
@@ -123,6 +123,7 @@ def test_syntax(data: bytes, expected: list[tuple[str, bytes]]) -> None:
         (b'"\xc3\xa9" a', (1, 1), "a field name, found '\"'", "inside a string"),
         (b"a: '\xc3\xa9' :", (1, 8), "expected a field name, found ':'", ""),
         (b"a: 12ab", (1, 4), "expected a value for 'a', found '12ab'", "a number"),
+        (b"a: 1.2.3", (1, 4), "expected a value for 'a', found '1.2.3'", "a number"),
         (b"a: +1", (1, 4), "value for 'a', found '+1'", "a number"),
         (b"a: - word", (1, 4), "expected a value for 'a', found '-'", "a number"),
         (b"a:", (1, 3), "value for 'a', found the end of the text", ""),
@@ -245,7 +246,14 @@ def test_insertion_inside_a_message_on_one_line_stays_inside() -> None:
 
 @pytest.mark.parametrize(
     ("data", "style"),
-    [(b"", b"\n"), (b"a", b"\n"), (b"\n", b"\n"), (b"a\r\nb\n", b"\r\n"), (b"a\nb\r\n", b"\n")],
+    [
+        (b"", b"\n"),
+        (b"a", b"\n"),
+        (b"\n", b"\n"),
+        (b"\rx", b"\n"),
+        (b"a\r\nb\n", b"\r\n"),
+        (b"a\nb\r\n", b"\n"),
+    ],
 )
 def test_newline_is_that_of_the_first_line(data: bytes, style: bytes) -> None:
     assert text.newline(data) == style
