@@ -1,0 +1,78 @@
+# The same targets serve contributors and CI. They need make, Python and pip; everything
+# else comes, pinned by requirements.lock, into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+# An environment is good for one Python and one place: its scripts hold absolute paths.
+STAMP := $(shell $(PYTHON) -c 'import os, sys, zlib; print("%d.%d-%08x" % (*sys.version_info[:2], zlib.crc32(os.fsencode(os.getcwd()))))')
+LOCKED := $(VENV)/locked-$(STAMP)
+READY := $(VENV)/ready-$(STAMP)
+
+# Kept out of the recipes' own words, and in force whatever the user's settings are.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_USER := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench fixtures schema lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
+	@echo 'Another Python (3.10 to 3.13): PYTHON=python3.12 make test'
+
+demo: $(READY) ## Give a model that lacks one a serving signature, and show it
+	@rm -rf .demo && mkdir .demo
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; export PATH; \
+	run() { echo "$$ $$*"; "$$@"; }; \
+	run cp -R fixtures/models/linear .demo/linear && \
+	run cd .demo/linear && \
+	run smpatch add-predict --inputs x:0 --outputs y:0 && \
+	run smpatch show
+
+test: $(READY) ## Run the whole test suite; SMPATCH_CORPUS names a directory of further models
+	@$(RUN) -m pytest -n 2
+
+check: $(READY) ## Check format, lint and types
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+
+bench: $(READY) ## Measure smpatch against its rivals
+	@$(RUN) -m tests.benchmarks $(ARGS)
+
+fixtures: $(READY) ## Rebuild the models in fixtures/ by the scripts beside them
+	$(RUN) -m fixtures.make $(ARGS)
+
+schema: $(READY) ## Compile smpatch/schema/saved_model.proto
+	$(RUN) -m grpc_tools.protoc -Ismpatch/schema --descriptor_set_out=smpatch/schema/saved_model.binpb saved_model.proto
+
+# The one target that needs more: the resolver, in an environment of its own. Versions that
+# are in the lock stay; `make lock ARGS=--upgrade` moves them.
+lock: ## Write requirements.lock anew from pyproject.toml
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/python -m pip install --quiet uv==0.13.9
+	env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+	build/lock/bin/uv --quiet pip compile --no-config --universal --python-version 3.10 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command 'make lock' $(ARGS) \
+	  --group dev --output-file requirements.lock pyproject.toml
+
+clean: ## Remove everything that the other targets made, the environment too
+	rm -rf .venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find smpatch tests fixtures -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml $(LOCKED)
+	@$(RUN) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Some systems package Python without the pip that a new environment gets; the installed one
+# then has to reach into it.
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+	  { echo 'smpatch needs Python 3.10 to 3.13, as TensorFlow does; try: PYTHON=python3.12 make' >&2; exit 1; }
+	@echo 'Making $(VENV) from requirements.lock (TensorFlow is big: a few minutes)'
+	@$(PYTHON) -m venv --clear $(VENV) 2>/dev/null || \
+	  { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(VENV) install --quiet pip; }
+	@$(RUN) -m pip install --quiet --require-hashes --requirement requirements.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""smpatch's tests: facts that could be otherwise."""
