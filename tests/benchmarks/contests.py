@@ -149,6 +149,7 @@ class Workshop:
 
 
 Side = Callable[[], Measured]
+Sides = tuple[list[Measured], list[Measured]]
 
 
 def add_predict_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
@@ -168,8 +169,8 @@ def add_predict_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
     mine, scripts, floors = _rounds((ours, script, floor), sizes.short_rounds)
     contest = "add-predict with reload, small model"
-    yield _time_row(contest, "Python script", mine, scripts, 0.15)
-    yield _time_row(contest, "floor (C libraries)", mine, floors, 1.5)
+    yield _time_row(contest, "Python script", (mine, scripts), 0.15)
+    yield _time_row(contest, "floor (C libraries)", (mine, floors), 1.5)
 
 
 def show_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
@@ -188,8 +189,8 @@ def show_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
     mine, clis, bare = _rounds((ours, cli, imports), sizes.short_rounds)
     contest = "show, small model"
-    yield _time_row(contest, "saved_model_cli show --all", mine, clis, 0.06)
-    yield _time_row(contest, "bare imports", mine, bare, 1.6)
+    yield _time_row(contest, "saved_model_cli show --all", (mine, clis), 0.06)
+    yield _time_row(contest, "bare imports", (mine, bare), 1.6)
 
 
 def add_predict_constants(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
@@ -212,9 +213,9 @@ def add_predict_constants(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     mine, copies = _rounds((ours, copy_and_sync), sizes.long_rounds)
     copy.unlink()
     contest = f"add-predict --validate none, {_bytes_label(sizes.constant_bytes[-1])} of constants"
-    yield _time_row(contest, "cp + sync", mine, copies, 1.25, judged=sizes.judged)
+    yield _time_row(contest, "cp + sync", (mine, copies), 1.25, judged=sizes.judged)
     limit = [Measured(seconds=0.0, peak_bytes=_PEAK_LIMIT)] * len(mine)
-    yield _memory_row(contest, "the limit", mine, limit, 1.0, judged=sizes.judged)
+    yield _memory_row(contest, "the limit", (mine, limit), 1.0, judged=sizes.judged)
 
 
 def add_predict_chain(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
@@ -234,8 +235,8 @@ def add_predict_chain(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     mine, parses = _rounds((ours, full_parse), sizes.long_rounds)
     written.unlink()
     contest = f"add-predict --validate none, chain of {sizes.chain_nodes[-1]:,} nodes"
-    yield _time_row(contest, "message classes", mine, parses, 0.6, judged=sizes.judged)
-    yield _memory_row(contest, "message classes", mine, parses, 0.5, judged=sizes.judged)
+    yield _time_row(contest, "message classes", (mine, parses), 0.6, judged=sizes.judged)
+    yield _memory_row(contest, "message classes", (mine, parses), 0.5, judged=sizes.judged)
 
 
 CONTESTS: dict[str, Callable[[Workshop, Sizes], Iterator[Row]]] = {
@@ -284,31 +285,15 @@ def _rounds(sides: tuple[Side, ...], count: int) -> list[list[Measured]]:
     return [list(column) for column in zip(*rounds, strict=True)]
 
 
-def _time_row(
-    contest: str,
-    rival: str,
-    ours: list[Measured],
-    theirs: list[Measured],
-    bar: float,
-    *,
-    judged: bool = True,
-) -> Row:
+def _time_row(contest: str, rival: str, sides: Sides, bar: float, *, judged: bool = True) -> Row:
     """Compare seconds."""
-    pairs = [(a.seconds, b.seconds) for a, b in zip(ours, theirs, strict=True)]
+    pairs = [(a.seconds, b.seconds) for a, b in zip(*sides, strict=True)]
     return _row((contest, rival, "s"), pairs, bar, judged=judged)
 
 
-def _memory_row(
-    contest: str,
-    rival: str,
-    ours: list[Measured],
-    theirs: list[Measured],
-    bar: float,
-    *,
-    judged: bool,
-) -> Row:
+def _memory_row(contest: str, rival: str, sides: Sides, bar: float, *, judged: bool) -> Row:
     """Compare peak memory."""
-    pairs = [(a.peak_bytes / 1e6, b.peak_bytes / 1e6) for a, b in zip(ours, theirs, strict=True)]
+    pairs = [(a.peak_bytes / 1e6, b.peak_bytes / 1e6) for a, b in zip(*sides, strict=True)]
     return _row((contest, rival, "MB"), pairs, bar, judged=judged)
 
 
