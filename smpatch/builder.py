@@ -202,7 +202,9 @@ class _Tensors:
             _check_agreement(spec.dtype, spec.shape, own.dtype, own.shape, where)
             return spec
         dense = self._dense(spec.name)
-        _check_agreement(spec.dtype, spec.shape, dense.dtype, dense.shape, where)
+        # A shape that nothing has said yet is compared when TensorFlow has been asked.
+        shape = spec.shape if dense.name in self.unknown_shapes else dense.shape
+        _check_agreement(spec.dtype, spec.shape, dense.dtype, shape, where)
         return spec
 
 

@@ -92,7 +92,7 @@ class TextualMetaGraph:
             return (self._first(message),)
         neighbour = list(self._entry_fields.values())[-1] if self._entry_fields else before[-1]
         place = text.insertion_after(self._data, neighbour)
-        if place.on_new_line:
+        if place.lead != b" ":  # the neighbour ends its line, so the entry has lines of its own
             new = b"signature_def " + self._block(
                 message, text.line_indent(self._data, neighbour.start)
             )

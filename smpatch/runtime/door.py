@@ -107,7 +107,7 @@ def load(name: str) -> types.ModuleType:
     another name instead, without the package it belongs to in the parent.
     """
     package = types.ModuleType("smpatch_runtime")
-    here = os.path.abspath(__file__)  # noqa: PTH100 - pathlib would cost 5 ms of each start
+    here = os.path.abspath(__file__)
     package.__path__ = [here.rpartition(os.sep)[0]]
     sys.modules[package.__name__] = package
     return importlib.import_module(f"{package.__name__}.{name}")

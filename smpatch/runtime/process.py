@@ -66,11 +66,11 @@ class ChildError(Exception):
     """No answer: the child is gone."""
 
 
-class ChildUnfit(ChildError):  # noqa: N818 - says what happened
+class ChildUnfit(ChildError):
     """TensorFlow cannot be loaded on this machine; no model is to blame."""
 
 
-class ChildDied(ChildError):  # noqa: N818 - says what happened
+class ChildDied(ChildError):
     """The process ended in the middle of a question.
 
     Attributes:
@@ -85,7 +85,7 @@ class ChildDied(ChildError):  # noqa: N818 - says what happened
         self.last_words = last_words
 
 
-class ChildHung(ChildError):  # noqa: N818 - says what happened
+class ChildHung(ChildError):
     """No answer within the limit.
 
     Attributes:

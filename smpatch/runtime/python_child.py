@@ -111,13 +111,17 @@ class PythonLoader:
         """Return dtype and shape of a tensor or its spec; the words of any other spec."""
         if isinstance(value, (self._tf.Tensor, self._tf.TensorSpec)):
             return {"dtype": value.dtype.as_datatype_enum, "shape": sizes(value.shape)}
+        if isinstance(value, self._tf.__internal__.CompositeTensor):
+            # The value's own words would quote names of the traced graph.
+            value = self._tf.type_spec_from_value(value)
         return {"composite": repr(value)}
 
     def _fact(self, graph: Any, name: str) -> dict[str, Any] | None:  # noqa: ANN401 - TensorFlow has no stubs
         """Return what the graph knows of a tensor ``op:index`` or an operation ``op``."""
         try:
             found = graph.as_graph_element(name)
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, TypeError):
+            # A TypeError is what a name that is not UTF-8 ends in.
             return None
         if isinstance(found, self._tf.Operation):
             return {"operation": True}

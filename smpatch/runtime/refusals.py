@@ -6,11 +6,11 @@ Standard library only: this file runs in the child processes.
 from __future__ import annotations
 
 
-class Unfit(Exception):  # noqa: N818 - says what happened
+class Unfit(Exception):
     """TensorFlow cannot be loaded here; no model is to blame."""
 
 
-class Refused(Exception):  # noqa: N818 - says what happened
+class Refused(Exception):
     """A request that TensorFlow, or this program, answers with no.
 
     Attributes:

@@ -103,31 +103,43 @@ def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
         ConflictError: The file changed since it was loaded.
         WriteError: The file system refused.
     """
+    made: list[Path] = []
+    with contextlib.ExitStack() as cleaning:
+        cleaning.callback(_remove_empty, made)
+        try:
+            staged = _write_aside(plan, save_to, made, cleaning)
+        except OSError as error:
+            raise _failed("stage", plan.model.directory, error) from error
+        yield staged
+
+
+def _write_aside(
+    plan: Plan, save_to: Path | None, made: list[Path], cleaning: contextlib.ExitStack
+) -> Staged:
+    """Write the whole staging directory; ``cleaning`` removes it in the end."""
     model = plan.model
     if save_to is None:
         target = Path(os.path.realpath(model.file))
         _check_writable(target, model)
-        home, made = target.parent, ()
+        home = target.parent
     else:
-        target = None
-        home = save_to.parent
-        made = _prepare(save_to, model)
-    try:
-        _sweep(home)
-        with _own_directory(home) as directory:
-            staged = Staged(plan, directory, target, save_to)
-            if target is not None:
-                _link_payloads(model, directory)
-            else:
-                _copy_payloads(model, directory)
-            _write_model(staged)
-            yield staged
-    except OSError as error:
-        raise _failed("stage", home, error) from error
-    finally:
-        for directory in reversed(made):
-            with contextlib.suppress(OSError):
-                directory.rmdir()  # only where nothing came into it
+        target, home = None, save_to.parent
+        _prepare(save_to, model, made)
+    _sweep(home)
+    directory = cleaning.enter_context(_own_directory(home))
+    staged = Staged(plan, directory, target, save_to)
+    if target is not None:
+        _link_payloads(model, directory)
+    else:
+        _copy_payloads(model, directory)
+    _write_model(staged)
+    return staged
+
+
+def _remove_empty(directories: list[Path]) -> None:
+    for directory in reversed(directories):
+        with contextlib.suppress(OSError):
+            directory.rmdir()  # refuses where something came into it
 
 
 def _check_writable(target: Path, model: SavedModel) -> None:
@@ -142,8 +154,8 @@ def _check_writable(target: Path, model: SavedModel) -> None:
         raise WriteError(found, where=str(model.file), hint=hint)
 
 
-def _prepare(save_to: Path, model: SavedModel) -> tuple[Path, ...]:
-    """Check the destination and make the directories above it; return those made."""
+def _prepare(save_to: Path, model: SavedModel, made: list[Path]) -> None:
+    """Check the destination and make the directories above it, which go to ``made``."""
     where = str(save_to)
     if save_to.is_symlink() or save_to.exists():
         if save_to.is_symlink() or not save_to.is_dir():
@@ -160,14 +172,9 @@ def _prepare(save_to: Path, model: SavedModel) -> tuple[Path, ...]:
     while not above.exists():
         missing.append(above)
         above = above.parent
-    made = []
-    try:
-        for directory in reversed(missing):
-            directory.mkdir()
-            made.append(directory)
-    except OSError as error:
-        raise _failed("make", save_to, error) from error
-    return tuple(made)
+    for directory in reversed(missing):
+        directory.mkdir()
+        made.append(directory)
 
 
 @contextlib.contextmanager
@@ -196,9 +203,13 @@ def _sweep(home: Path) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(entry, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                if try_lock(descriptor) is True:
+                if try_lock(descriptor) is not True:
+                    continue
+                if entry.is_dir():
                     _finish(entry, home)
                     shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink()
             finally:
                 os.close(descriptor)
 

@@ -1,0 +1,282 @@
+"""One model from start to end: load, build, merge, stage, prove, commit.
+
+This is the only room that knows the whole way. It decides nothing that a room on the way
+decides, and prints nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from smpatch.builder import Built, Knowledge, Note, build
+from smpatch.edits import DEFAULT_KEY, AddPredict, TensorRef
+from smpatch.errors import RefusedError, UsageError
+from smpatch.graph.resolve import OpDefMissingError
+from smpatch.loader import Form, MetaGraph, SavedModel, load
+from smpatch.signature import SignatureDef
+from smpatch.validator import Judge, Mode, Validation
+from smpatch.writer import Plan, Staged, commit, hold, merge, stage
+
+__all__ = ["MODES", "Options", "Receipt", "add_predict"]
+
+MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "none")
+
+Outcome = Literal["added", "replaced", "unchanged"]
+Fingerprint = Literal["absent", "kept", "refreshed", "stale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an edit is done, whatever is edited.
+
+    Attributes:
+        tag_set: The tags of the MetaGraph to edit; None for the only one.
+        save_to: Write a new model directory, absent or empty before; None edits in place.
+        dry_run: Do everything but write.
+        validate: How much TensorFlow is asked: ``runtime`` reloads with its C runtime,
+            ``full`` with ``tf.saved_model.load`` as well, ``none`` with nothing; ``auto``
+            takes what the edit needs.
+        backup: Keep the previous file beside the new one.
+        op_libraries: Libraries of custom operations that the model needs.
+        lock_timeout: Longest wait for another edit of the same model, in seconds.
+        time_limit: Longest wait for one answer of TensorFlow's, in seconds.
+    """
+
+    tag_set: Sequence[str] | None = None
+    save_to: str | os.PathLike[str] | None = None
+    dry_run: bool = False
+    validate: Mode = "auto"
+    backup: bool = False
+    op_libraries: Sequence[str | os.PathLike[str]] = ()
+    lock_timeout: float = 60.0
+    time_limit: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an edit did.
+
+    Attributes:
+        directory: The model that has the signature now (with ``dry_run``: would have).
+        form: Whether its file is binary or text.
+        tag_set: The MetaGraph that was edited.
+        key: The signature key.
+        signature: The signature.
+        outcome: What became of the key.
+        dry_run: Whether nothing was written.
+        size_before: Length of the model file in bytes.
+        size_after: The same, after the edit.
+        loaders: Which of TensorFlow's loaders accepted the result; empty when none was asked.
+        fingerprint: What became of ``fingerprint.pb``.
+        backup: The previous file, when it was kept.
+        notes: What is worth knowing.
+    """
+
+    directory: Path
+    form: Form
+    tag_set: tuple[str, ...]
+    key: str
+    signature: SignatureDef
+    outcome: Outcome
+    dry_run: bool
+    size_before: int
+    size_after: int
+    loaders: tuple[str, ...]
+    fingerprint: Fingerprint
+    backup: Path | None
+    notes: tuple[Note, ...]
+
+
+def add_predict(
+    model: str | os.PathLike[str],
+    *,
+    inputs: Mapping[str, TensorRef],
+    outputs: Mapping[str, TensorRef],
+    signature: str = DEFAULT_KEY,
+    overwrite: bool = False,
+    options: Options | None = None,
+) -> Receipt:
+    """Add a predict signature to a SavedModel on disk.
+
+    Args:
+        model: The model directory.
+        inputs: Alias to the tensor that is fed: ``op:index``, ``op`` where the operation
+            has one output, the parts of a sparse or ragged tensor, or a whole spec.
+        outputs: Alias to the tensor that is fetched, likewise.
+        signature: The signature key.
+        overwrite: Whether a signature that has the key already may be replaced.
+        options: How the edit is done.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UsageError: The options contradict each other, or a dict is empty.
+        ModelUnreadableError: There is no readable SavedModel.
+        RefusedError: The signature cannot work, or the key is taken.
+        ConflictError: Somebody else edits the model.
+        WriteError: The file system refused; the model is unchanged.
+        ValidationError: TensorFlow does not accept the result; the model is unchanged.
+    """
+    for name, given in (("inputs", inputs), ("outputs", outputs)):
+        if not given:
+            raise UsageError(f"no {name} are given", hint="name at least one tensor")
+    edit = AddPredict(inputs, outputs, signature, overwrite)
+    return _patch(Path(model), edit, options or Options())
+
+
+def _patch(directory: Path, edit: AddPredict, options: Options) -> Receipt:
+    _check_options(options)
+    with ExitStack() as held:
+        libraries = [Path(os.path.abspath(each)) for each in options.op_libraries]
+        judge = held.enter_context(Judge(options.validate, libraries, options.time_limit))
+        if directory.is_dir() and not options.dry_run:
+            # With --save-to the model is only read, beside other readers.
+            shared = options.save_to is not None
+            held.enter_context(hold(directory, timeout=options.lock_timeout, shared=shared))
+        model = load(directory)
+        meta_graph = model.meta_graph(options.tag_set)
+        built, known = _build(meta_graph, edit, judge)
+        if options.dry_run:
+            if options.validate != "none":
+                built = _sharpened(judge.look_up(model, meta_graph, built), meta_graph, edit, known)
+            plan = merge(model, meta_graph, built.key, built.signature)
+            return _receipt(plan, meta_graph, built, Validation(), dry_run=True)
+        return _write(model, meta_graph, edit, (built, known), judge, options)
+
+
+def _check_options(options: Options) -> None:
+    if options.validate not in MODES:
+        found = f"{options.validate!r} is no way to validate"
+        raise UsageError(found, hint=f"one of {', '.join(MODES)}")
+    if options.backup and options.save_to is not None:
+        found = "--backup and --save-to do not go together"
+        raise UsageError(found, hint="with --save-to the original stays as it is")
+    for library in options.op_libraries:
+        if not Path(library).is_file():
+            raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
+
+
+def _build(meta_graph: MetaGraph, edit: AddPredict, judge: Judge) -> tuple[Built, Knowledge]:
+    """Build from the file alone or, where it does not define an operation, with TensorFlow's list."""
+    known = Knowledge()
+    try:
+        return build(meta_graph, edit, known), known
+    except OpDefMissingError:
+        if judge.mode == "none":
+            raise
+    known = Knowledge(op_defs=judge.op_defs())
+    return build(meta_graph, edit, known), known
+
+
+def _sharpened(
+    said: Validation, meta_graph: MetaGraph, edit: AddPredict, known: Knowledge
+) -> Built:
+    """Build again with the shapes that TensorFlow inferred."""
+    return build(meta_graph, edit, Knowledge(known.op_defs, said.tensors or {}))
+
+
+def _write(
+    model: SavedModel,
+    meta_graph: MetaGraph,
+    edit: AddPredict,
+    prepared: tuple[Built, Knowledge],
+    judge: Judge,
+    options: Options,
+) -> Receipt:
+    """Stage, prove and commit; twice where TensorFlow knows more of a shape than the file."""
+    built, known = prepared
+    save_to = None if options.save_to is None else Path(options.save_to)
+    for _ in range(2):
+        plan = merge(model, meta_graph, built.key, built.signature)
+        if not plan.splices and save_to is None:
+            said = _prove(judge, model.directory, model, meta_graph, built)
+            if not _knows_more(said, built):
+                return _receipt(plan, meta_graph, built, said)
+        else:
+            with stage(plan, save_to) as staged:
+                said = _prove(judge, staged.directory, model, meta_graph, built)
+                if not _knows_more(said, built):
+                    return _commit(staged, meta_graph, built, said, judge, options)
+        # Graphs without recorded shapes cost a second load; all others only one.
+        built = _sharpened(said, meta_graph, edit, known)
+    found = "TensorFlow infers other shapes each time it loads the model"
+    raise RefusedError(found, where=str(model.directory))
+
+
+def _prove(
+    judge: Judge, directory: Path, model: SavedModel, meta_graph: MetaGraph, built: Built
+) -> Validation:
+    if judge.mode == "none":
+        return Validation()
+    return judge.validate(directory, model, meta_graph, built)
+
+
+def _knows_more(said: Validation, built: Built) -> bool:
+    return said.tensors is not None and said.tensors != built.tensors
+
+
+def _commit(
+    staged: Staged,
+    meta_graph: MetaGraph,
+    built: Built,
+    said: Validation,
+    judge: Judge,
+    options: Options,
+) -> Receipt:
+    fingerprint: Fingerprint = "absent"
+    notes: list[Note] = []
+    if staged.wants_fingerprint:
+        computed = judge.fingerprint(staged.directory)
+        if isinstance(computed, bytes):
+            staged.put_fingerprint(computed)
+            fingerprint = "refreshed"
+        else:
+            fingerprint = "stale"
+            text = f"fingerprint.pb still describes the previous model: {computed}"
+            notes.append(Note("stale-fingerprint", text))
+    done = commit(staged, backup=options.backup)
+    if fingerprint == "refreshed" and not done.fingerprint_refreshed:
+        fingerprint = "stale"
+    notes += [Note("after-commit", warning) for warning in done.warnings]
+    said = Validation(said.loaders, said.tensors, (*said.notes, *notes))
+    receipt = _receipt(staged.plan, meta_graph, built, said)
+    return replace(
+        receipt, directory=done.directory, fingerprint=fingerprint, backup=done.backup
+    )
+
+
+def _receipt(
+    plan: Plan, meta_graph: MetaGraph, built: Built, said: Validation, *, dry_run: bool = False
+) -> Receipt:
+    """Put the facts together, for an edit that leaves the files that are there as they are."""
+    model: SavedModel = plan.model
+    outcome: Outcome = "unchanged"
+    if plan.splices:
+        outcome = "replaced" if plan.replaced else "added"
+    unknown: tuple[Note, ...] = ()
+    if not said.loaders and built.unknown_shapes:
+        names = ", ".join(built.unknown_shapes)
+        text = f"the file does not say the shape of {names}, and TensorFlow was not asked"
+        unknown = (Note("unknown-shape", text),)
+    kept = (model.directory / "fingerprint.pb").exists()
+    return Receipt(
+        directory=model.directory,
+        form=model.form,
+        tag_set=meta_graph.tags,
+        key=built.key,
+        signature=built.signature,
+        outcome=outcome,
+        dry_run=dry_run,
+        size_before=model.identity.size,
+        size_after=plan.size,
+        loaders=said.loaders,
+        fingerprint="kept" if kept else "absent",
+        backup=None,
+        notes=(*built.notes, *unknown, *said.notes),
+    )
