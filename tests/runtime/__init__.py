@@ -1,0 +1,1 @@
+"""Tests of the room behind the door: real children, real and pretended TensorFlows."""

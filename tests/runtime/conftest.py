@@ -1,0 +1,73 @@
+"""Models and children that the tests of this room share."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from smpatch.runtime import wheel
+from smpatch.runtime.process import Child, Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Facts = dict[str, tuple[int, tuple[int | None, ...] | None]]
+
+
+@pytest.fixture(scope="session")
+def installed() -> wheel.Wheel:
+    """TensorFlow, which the tests need."""
+    found = wheel.find()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the models of ``export_models.py``."""
+    directory = tmp_path_factory.mktemp("models")
+    script = Path(__file__).with_name("export_models.py")
+    subprocess.run([sys.executable, str(script), str(directory)], check=True, capture_output=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def facts(models: Path) -> Facts:
+    """What TensorFlow's Python says of every tensor in the model ``kinds``."""
+    told = json.loads((models / "kinds.json").read_text())
+    return {
+        name: (dtype, None if shape is None else tuple(shape))
+        for name, (dtype, shape) in told.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def capi(installed: wheel.Wheel) -> Iterator[Child]:
+    """A child with the C API, for tests that do not harm it."""
+    with Child.start(Program.CAPI, installed) as child:
+        yield child
+
+
+@pytest.fixture(scope="module")
+def python(installed: wheel.Wheel) -> Iterator[Child]:
+    """A child with the Python loader, for tests that do not harm it."""
+    with Child.start(Program.PYTHON, installed) as child:
+        yield child
+
+
+@pytest.fixture
+def pretend(tmp_path: Path) -> Callable[[str], wheel.Wheel]:
+    """A TensorFlow of a few lines, to misbehave in ways that the real one seldom does."""
+
+    def write(source: str) -> wheel.Wheel:
+        root = tmp_path / "tensorflow"
+        root.mkdir()
+        (root / "__init__.py").write_text(source)
+        return wheel.Wheel(root, None, None, None)
+
+    return write

@@ -1,0 +1,63 @@
+"""Export the models that the tests of the runtime room load.
+
+Run as ``python export_models.py DIRECTORY``, in a process of its own, because
+the tests themselves never import TensorFlow. Beside each model it writes what
+TensorFlow's Python says of it, for comparison.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+v1 = tf.compat.v1
+
+
+def graph_of_kinds(directory: Path) -> None:
+    """Write a TF1-style model with one tensor of each kind that a reader may trip over."""
+    with v1.Graph().as_default() as graph, v1.Session() as session:
+        partly = v1.placeholder(tf.float32, [None, 3], "partly")
+        v1.placeholder(tf.float64, [], "scalar")
+        v1.placeholder(tf.int64, None, "any")
+        text = v1.placeholder(tf.string, [None], "text")
+        doubled = tf.multiply(partly, 2.0, "doubled")
+        v1.split(partly, 3, axis=1, name="columns")
+        tf.strings.join([text, "!"], name="joined")
+        v1.Variable([1.0, 2.0], name="reference", use_resource=False)
+        v1.Variable([1.0], name="handle", use_resource=True)
+        with v1.control_dependencies(
+            [tf.raw_ops.PrintV2(input="not json", output_stream="stdout")]
+        ):
+            tf.no_op("shout")
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(directory), {"rows": partly}, {"twice": doubled})
+        facts: dict[str, Any] = {
+            tensor.name: [
+                tensor.dtype.as_datatype_enum,
+                None if tensor.shape.rank is None else tensor.shape.as_list(),
+            ]
+            for operation in graph.get_operations()
+            for tensor in operation.outputs
+        }
+    directory.with_suffix(".json").write_text(json.dumps(facts))
+
+
+def module(directory: Path) -> None:
+    """Write a TF2 export with one signature."""
+
+    class Module(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, "x")])  # type: ignore[untyped-decorator]
+        def serve(self, x: Any) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stubs
+            return {"total": tf.reduce_sum(x), "same": x}
+
+    tf.saved_model.save(Module(), str(directory))
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    graph_of_kinds(target / "kinds")
+    module(target / "module")
