@@ -118,7 +118,7 @@ class Status:
         self._tf = tf
         self.pointer: int = tf.TF_NewStatus()
 
-    def __enter__(self) -> Status:  # noqa: PYI034 - typing.Self is younger than Python 3.10
+    def __enter__(self) -> Status:
         """Return itself."""
         return self
 

@@ -172,7 +172,7 @@ class Child:
             raise
         return child
 
-    def __enter__(self) -> Child:  # noqa: PYI034 - typing.Self is younger than Python 3.10
+    def __enter__(self) -> Child:
         """Return itself."""
         return self
 
