@@ -18,36 +18,45 @@ The way through the package:
 ``patcher`` walks it from start to end; ``wire`` and ``text`` know the two forms of a file,
 ``graph`` what a graph says of itself, ``runtime`` alone loads TensorFlow, and ``errors``
 holds everything that can be raised.
+
+A name is imported when it is first asked for (PEP 562), so that looking at a model does
+not pay for what changes one.
 """
 
 from __future__ import annotations
 
-from smpatch.builder import Note
-from smpatch.edits import RaggedRef, SparseRef
-from smpatch.errors import (
-    AliasError,
-    ConflictError,
-    ModelUnreadableError,
-    RefusedError,
-    SignatureExistsError,
-    SmpatchError,
-    TagSetError,
-    TensorNotFoundError,
-    TensorUnservableError,
-    UnreachableOutputError,
-    UsageError,
-    ValidationError,
-    WriteError,
-)
-from smpatch.loader import MetaGraph, SavedModel, load
-from smpatch.patcher import Options, Receipt, add_predict
-from smpatch.signature import (
-    CompositeTensorSpec,
-    SignatureDef,
-    SparseTensorSpec,
-    TensorSpec,
-    predict_signature_def,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smpatch.builder import Note
+    from smpatch.edits import RaggedRef, SparseRef
+    from smpatch.errors import (
+        AliasError,
+        ConflictError,
+        ModelUnreadableError,
+        RefusedError,
+        SignatureExistsError,
+        SmpatchError,
+        TagSetError,
+        TensorNotFoundError,
+        TensorUnservableError,
+        UnreachableOutputError,
+        UsageError,
+        ValidationError,
+        WriteError,
+    )
+    from smpatch.loader import MetaGraph, SavedModel, load
+    from smpatch.patcher import Options, Receipt, add_predict
+    from smpatch.signature import (
+        CompositeTensorSpec,
+        SignatureDef,
+        SparseTensorSpec,
+        TensorSpec,
+        predict_signature_def,
+    )
+
+__version__ = "0.1.0"
 
 __all__ = [
     "AliasError",
@@ -78,3 +87,46 @@ __all__ = [
     "load",
     "predict_signature_def",
 ]
+
+_ROOMS = {
+    "AliasError": "errors",
+    "CompositeTensorSpec": "signature",
+    "ConflictError": "errors",
+    "MetaGraph": "loader",
+    "ModelUnreadableError": "errors",
+    "Note": "builder",
+    "Options": "patcher",
+    "RaggedRef": "edits",
+    "Receipt": "patcher",
+    "RefusedError": "errors",
+    "SavedModel": "loader",
+    "SignatureDef": "signature",
+    "SignatureExistsError": "errors",
+    "SmpatchError": "errors",
+    "SparseRef": "edits",
+    "SparseTensorSpec": "signature",
+    "TagSetError": "errors",
+    "TensorNotFoundError": "errors",
+    "TensorSpec": "signature",
+    "TensorUnservableError": "errors",
+    "UnreachableOutputError": "errors",
+    "UsageError": "errors",
+    "ValidationError": "errors",
+    "WriteError": "errors",
+    "add_predict": "patcher",
+    "load": "loader",
+    "predict_signature_def": "signature",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ROOMS:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

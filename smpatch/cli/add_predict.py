@@ -1,0 +1,88 @@
+"""``smpatch add-predict``: give a model the predict signature that it lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smpatch import notation
+from smpatch.cli.arguments import (
+    Backup,
+    DryRun,
+    Json,
+    LockTimeout,
+    Model,
+    OpLibraries,
+    Quiet,
+    SaveTo,
+    TagSet,
+    TimeLimit,
+    Validate,
+)
+from smpatch.cli.receipt import report
+from smpatch.edits import DEFAULT_KEY
+
+__all__ = ["add_predict"]
+
+_TENSORS = "[ALIAS=]TENSOR,..."
+
+
+def add_predict(  # noqa: PLR0913 - each is an option of the command line
+    inputs: Annotated[
+        list[str],
+        typer.Option(
+            metavar=_TENSORS,
+            help="What is fed: op:index, or op where it has one output; also "
+            "alias=sparse(values=..,indices=..,dense_shape=..) and "
+            "alias=ragged(values=..,row_splits=..). May be repeated.",
+        ),
+    ],
+    outputs: Annotated[
+        list[str],
+        typer.Option(metavar=_TENSORS, help="What is fetched, likewise."),
+    ],
+    model: Model = Path(),
+    signature: Annotated[str, typer.Option(metavar="KEY", help="The signature key.")] = DEFAULT_KEY,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the signature that has the key.")
+    ] = False,
+    tag_set: TagSet = None,
+    save_to: SaveTo = None,
+    dry_run: DryRun = False,
+    validate: Validate = "auto",
+    backup: Backup = False,
+    op_library: OpLibraries = None,
+    lock_timeout: LockTimeout = 60.0,
+    time_limit: TimeLimit = 600.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Add a predict signature, prove it by reloading with TensorFlow, and put it in place.
+
+    Nothing else in the model changes. Without an alias, an input or output is called what
+    its operation is called.
+    """
+    # Only now: `smpatch show` and `--help` do without what edits.
+    from smpatch.patcher import Options  # noqa: PLC0415
+    from smpatch.patcher import add_predict as patch  # noqa: PLC0415
+
+    receipt = patch(
+        model,
+        inputs=notation.parse_tensors(inputs, option="--inputs"),
+        outputs=notation.parse_tensors(outputs, option="--outputs"),
+        signature=signature,
+        overwrite=overwrite,
+        options=Options(
+            tag_set=None if tag_set is None else notation.parse_tags(tag_set),
+            save_to=save_to,
+            dry_run=dry_run,
+            validate=validate,  # type: ignore[arg-type] # the library checks it, with its words
+            backup=backup,
+            op_libraries=op_library or (),
+            lock_timeout=lock_timeout,
+            time_limit=time_limit,
+        ),
+    )
+    report("add-predict", receipt, as_json=as_json, quiet=quiet)

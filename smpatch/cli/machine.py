@@ -1,0 +1,116 @@
+"""Results as JSON, in the shape that the schemas beside this file promise.
+
+``version`` grows when a reader of the old shape would misread the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from smpatch.errors import SmpatchError
+from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpec, Spec
+from smpatch.values import preview
+
+if TYPE_CHECKING:  # `show` does not pay for what edits
+    from smpatch.patcher import Receipt
+    from smpatch.loader import MetaGraph, SavedModel
+
+__all__ = ["VERSION", "write_error", "write_receipt", "write_show"]
+
+VERSION = 1
+
+
+def write_show(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> None:
+    """Write what ``show`` shows."""
+    _write(
+        "show",
+        {
+            "directory": str(model.directory),
+            "file": model.file.name,
+            "form": model.form,
+            "size": model.identity.size,
+            "meta_graphs": [_meta_graph(each) for each in meta_graphs],
+        },
+    )
+
+
+def write_receipt(command: str, receipt: Receipt) -> None:
+    """Write what an edit did."""
+    _write(
+        command,
+        {
+            "directory": str(receipt.directory),
+            "form": receipt.form,
+            "tag_set": list(receipt.tag_set),
+            "key": receipt.key,
+            "signature": _signature(receipt.signature),
+            "outcome": receipt.outcome,
+            "dry_run": receipt.dry_run,
+            "size_before": receipt.size_before,
+            "size_after": receipt.size_after,
+            "loaders": list(receipt.loaders),
+            "fingerprint": receipt.fingerprint,
+            "backup": None if receipt.backup is None else str(receipt.backup),
+            "notes": [{"code": note.code, "text": note.text} for note in receipt.notes],
+        },
+    )
+
+
+def write_error(error: SmpatchError) -> None:
+    """Write why nothing was done."""
+    _write(
+        "error",
+        {
+            "kind": type(error).__name__,
+            "exit_code": error.exit_code,
+            "where": error.where,
+            "found": error.found,
+            "hint": error.hint,
+        },
+    )
+
+
+def _write(what: str, body: Mapping[str, Any]) -> None:
+    json.dump({"version": VERSION, what.replace("-", "_"): body}, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
+    return {
+        "tags": list(meta_graph.tags),
+        "tensorflow_version": meta_graph.tensorflow_version,
+        "has_object_graph": meta_graph.has_object_graph,
+        "signatures": {key: _signature(each) for key, each in meta_graph.signatures.items()},
+        "reserved": sorted(meta_graph.reserved),
+    }
+
+
+def _signature(signature: SignatureDef) -> dict[str, Any]:
+    return {
+        "method_name": signature.method_name,
+        "inputs": {alias: _spec(spec) for alias, spec in signature.inputs.items()},
+        "outputs": {alias: _spec(spec) for alias, spec in signature.outputs.items()},
+        "defaults": {alias: _default(value) for alias, value in signature.defaults.items()},
+    }
+
+
+def _spec(spec: Spec) -> dict[str, Any]:
+    if isinstance(spec, CompositeTensorSpec):
+        return {
+            "encoding": "composite",
+            "type": spec.type_name,
+            "components": [_spec(component) for component in spec.components],
+        }
+    described = {"dtype": spec.dtype, "shape": None if spec.shape is None else list(spec.shape)}
+    if isinstance(spec, SparseTensorSpec):
+        names = {"values": spec.values, "indices": spec.indices, "dense_shape": spec.dense_shape}
+        return {"encoding": "sparse", **names, **described}
+    return {"encoding": "dense", "name": spec.name, **described}
+
+
+def _default(value: bytes) -> dict[str, Any]:
+    dtype, shape, text = preview(value)
+    return {"dtype": dtype, "shape": None if shape is None else list(shape), "text": text}

@@ -1,0 +1,62 @@
+"""``smpatch show``: what a SavedModel offers, without TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from smpatch import notation
+from smpatch.cli import machine
+from smpatch.cli.arguments import Json, Model, TagSet
+from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
+from smpatch.cli.terminal import tag_set as shown_tags
+from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.signature import SignatureDef
+
+__all__ = ["show"]
+
+
+def show(
+    model: Model = Path(),
+    tag_set: TagSet = None,
+    as_json: Json = False,
+) -> None:
+    """Show every MetaGraph with its signatures: types, shapes, tensors. Needs no TensorFlow."""
+    opened = load(model)
+    chosen = opened.meta_graphs
+    if tag_set is not None:
+        chosen = (opened.meta_graph(notation.parse_tags(tag_set)),)
+    if as_json:
+        machine.write_show(opened, chosen)
+        return
+    print("\n".join(_lines(opened, chosen)))
+
+
+def _lines(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> list[str]:
+    lines = [f"{printable(str(model.file))}  ({size(model.identity.size)})"]
+    for each in meta_graphs:
+        lines += ["", *_meta_graph_lines(each)]
+    return lines
+
+
+def _meta_graph_lines(meta_graph: MetaGraph) -> list[str]:
+    version = printable(meta_graph.tensorflow_version) or "of unknown version"
+    style = "with an object graph" if meta_graph.has_object_graph else "without an object graph"
+    lines = [f"MetaGraph {shown_tags(meta_graph.tags)}  (TensorFlow {version}, {style})"]
+    if not meta_graph.signatures:
+        lines.append("  no signatures")
+    for key, signature in meta_graph.signatures.items():
+        method = printable(signature.method_name) or "(no method name)"
+        lines.append(f"  {printable(key)}  {method}")
+        lines += _signature_lines(signature, indent="    ")
+    if meta_graph.reserved:
+        lines.append(f"  at load time TensorFlow runs {', '.join(meta_graph.reserved)}")
+    return lines
+
+
+def _signature_lines(signature: SignatureDef, indent: str) -> list[str]:
+    rows = [
+        *spec_rows("input", signature.inputs),
+        *spec_rows("output", signature.outputs),
+        *default_rows(signature.defaults),
+    ]
+    return columns(rows, indent)

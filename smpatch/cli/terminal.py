@@ -1,0 +1,82 @@
+"""Text for people: names made harmless, shapes and sizes as one reads them, columns.
+
+This room knows nothing of models beyond their specs, and prints nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from smpatch.signature import CompositeTensorSpec, Shape, SparseTensorSpec, Spec
+from smpatch.values import preview
+
+__all__ = ["columns", "default_rows", "printable", "shape", "size", "spec_rows", "tag_set"]
+
+Row = Sequence[str]
+
+
+def printable(text: str) -> str:
+    """Return text with whatever a terminal would act on written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def shape(dimensions: Shape) -> str:
+    """Return a shape as ``[?, 3]``, ``[]`` for a scalar, ``<unknown rank>``."""
+    if dimensions is None:
+        return "<unknown rank>"
+    return f"[{', '.join('?' if size is None else str(size) for size in dimensions)}]"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes with its thousands set apart."""
+    return f"{count:,} bytes" if count != 1 else "1 byte"
+
+
+def tag_set(tags: Sequence[str]) -> str:
+    """Return tags as ``--tag-set`` takes them."""
+    return printable(",".join(tags)) or "(no tags)"
+
+
+def columns(rows: Sequence[Row], indent: str = "") -> list[str]:
+    """Return lines in which the cells of each column are aligned."""
+    width: dict[int, int] = {}
+    for row in rows:
+        for column, cell in enumerate(row[:-1]):
+            width[column] = max(width.get(column, 0), len(cell))
+    return [
+        indent + "  ".join(
+            cell.ljust(width[column]) if column < len(row) - 1 else cell
+            for column, cell in enumerate(row)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def spec_rows(kind: str, specs: Mapping[str, Spec]) -> list[Row]:
+    """Return a row for each alias: kind, alias, dtype, shape, tensors."""
+    return [(kind, printable(alias), *_cells(spec)) for alias, spec in specs.items()]
+
+
+def default_rows(defaults: Mapping[str, bytes]) -> list[Row]:
+    """Return a row for each default: kind, alias, dtype, shape, value."""
+    rows = []
+    for alias, value in defaults.items():
+        dtype, dimensions, text = preview(value)
+        rows.append(("default", printable(alias), dtype, shape(dimensions), printable(text)))
+    return rows
+
+
+def _cells(spec: Spec) -> Row:
+    if isinstance(spec, CompositeTensorSpec):
+        parts = ", ".join(printable(tensor.name) for tensor in spec.tensors())
+        kind = printable(spec.type_name.removesuffix("Spec") or "composite")
+        dtype = spec.tensors()[0].dtype if spec.tensors() else ""
+        return (dtype, kind, parts)
+    if isinstance(spec, SparseTensorSpec):
+        parts = f"sparse(values={spec.values}, indices={spec.indices}, dense_shape={spec.dense_shape})"
+        return (spec.dtype, shape(spec.shape), printable(parts))
+    return (spec.dtype, shape(spec.shape), printable(spec.name))
