@@ -173,9 +173,7 @@ class _Tensors:
         shape = constant_shape(self._graph, dense_shape.name)
         if shape is None and dense_shape.shape and dense_shape.shape[0] is not None:
             shape = (None,) * dense_shape.shape[0]
-        return SparseTensorSpec(
-            values.name, indices.name, dense_shape.name, values.dtype, shape
-        )
+        return SparseTensorSpec(values.name, indices.name, dense_shape.name, values.dtype, shape)
 
     def _ragged(self, ref: RaggedRef, where: str) -> CompositeTensorSpec:
         values = self._dense(ref.values)
@@ -217,15 +215,16 @@ def _check_part(spec: TensorSpec, types: set[str] | None, rank: int, where: str)
         raise RefusedError(found, where=where)
 
 
-def _check_agreement(dtype: str, shape: Shape, own_dtype: str, own_shape: Shape, where: str) -> None:
+def _check_agreement(
+    dtype: str, shape: Shape, own_dtype: str, own_shape: Shape, where: str
+) -> None:
     if dtype != own_dtype:
         raise RefusedError(f"the spec says {dtype}, the graph {own_dtype}", where=where)
     if shape is None:
         return
     narrower = own_shape is None or len(shape) != len(own_shape)
     if narrower or any(
-        size is not None and size != own
-        for size, own in zip(shape, own_shape or (), strict=False)
+        size is not None and size != own for size, own in zip(shape, own_shape or (), strict=False)
     ):
         found = f"the spec's shape {shape} is narrower than the graph's {own_shape}"
         raise RefusedError(found, where=where, hint="a signature may relax a shape, not narrow it")

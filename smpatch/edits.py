@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Union
 
 from smpatch.signature import Spec
 
@@ -45,7 +44,7 @@ class RaggedRef:
     row_splits: tuple[str, ...]
 
 
-TensorRef = Union[str, SparseRef, RaggedRef, Spec]
+TensorRef = str | SparseRef | RaggedRef | Spec
 """How a request names a tensor: by name, by the names of its parts, or by a whole spec,
 whose dtype and shape then must agree with the graph."""
 

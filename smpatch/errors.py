@@ -12,7 +12,7 @@
     │   └── SignatureExistsError            the key is taken and overwriting was not asked for
     ├── WriteError                       5  the file system said no; the model is unchanged
     │   └── ConflictError                5  somebody else is changing, or has changed, the model
-    └── ValidationError                  5  TensorFlow did not accept the result; the model is unchanged
+    └── ValidationError                  5  TensorFlow refused the result; the model is unchanged
 
 Each error reads as one line: where, what was found, what would work. The
 library raises these and nothing else for anything that a user can cause; it

@@ -12,10 +12,11 @@ loader_impl.py`` (which file is read: ``.pb`` before ``.pbtxt``).
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,13 +27,13 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, TagSetError
-from smpatch.forms import binary, textual
+from smpatch.forms import binary
 from smpatch.forms.parts import Entry, MetaGraphParts
 from smpatch.graph.index import GraphIndex
 from smpatch.graph.resolve import Resolved, Resolver
 from smpatch.signature import SignatureDef, TensorSpec
 
-__all__ = ["BINARY_NAME", "TEXT_NAME", "FileIdentity", "MetaGraph", "SavedModel", "load"]
+__all__ = ["BINARY_NAME", "TEXT_NAME", "FileIdentity", "MetaGraph", "SavedModel", "load", "naming"]
 
 BINARY_NAME, TEXT_NAME, CHUNKED_NAME = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
 
@@ -74,10 +75,10 @@ class FileIdentity:
 class MetaGraph:
     """One MetaGraph: tags, signatures, graph."""
 
-    def __init__(self, parts: MetaGraphParts, position: int) -> None:
-        """Read lazily from ``parts``; ``position`` counts from 0 in the order of the file."""
+    def __init__(self, parts: MetaGraphParts, file: Path) -> None:
+        """Read lazily from ``parts``; errors name the ``file``."""
         self.parts = parts
-        self.position = position
+        self._file = file
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -97,26 +98,18 @@ class MetaGraph:
     @cached_property
     def entries(self) -> Mapping[str, Entry]:
         """The whole ``signature_def`` map; of duplicate keys the last, which counts."""
-        return MappingProxyType({entry.key: entry for entry in self.parts.entries})
+        with naming(self._file):
+            return MappingProxyType({entry.key: entry for entry in self.parts.entries})
 
     @cached_property
     def signatures(self) -> Mapping[str, SignatureDef]:
         """The signatures by key, sorted, without the reserved entries."""
-        found = {
-            key: SignatureDef.from_bytes(self.entries[key].value)
-            for key in sorted(self.entries)
-            if key not in _RESERVED
-        }
-        return MappingProxyType(found)
+        return self._decoded(key for key in sorted(self.entries) if key not in _RESERVED)
 
     @cached_property
     def reserved(self) -> Mapping[str, SignatureDef]:
         """The reserved entries, which name an operation to run at load time."""
-        found = {
-            key: SignatureDef.from_bytes(self.entries[key].value)
-            for key in sorted(_RESERVED & set(self.entries))
-        }
-        return MappingProxyType(found)
+        return self._decoded(sorted(_RESERVED & set(self.entries)))
 
     @cached_property
     def graph(self) -> GraphIndex:
@@ -131,7 +124,7 @@ class MetaGraph:
             ops = schema.MetaInfoOps.FromString(self.parts.meta_info).stripped_op_list
         except DecodeError as error:
             found = f"the list of operations cannot be decoded: {error}"
-            raise ModelUnreadableError(found) from error
+            raise ModelUnreadableError(found, where=str(self._file)) from error
         return {op_def.name: op_def for op_def in ops.op}
 
     def resolver(self, more_op_defs: Mapping[str, Any] | None = None) -> Resolver:
@@ -148,7 +141,13 @@ class MetaGraph:
             return schema.MetaInfoDef.FromString(self.parts.meta_info)
         except DecodeError as error:
             found = f"the meta info cannot be decoded: {error}"
-            raise ModelUnreadableError(found) from error
+            raise ModelUnreadableError(found, where=str(self._file)) from error
+
+    def _decoded(self, keys: Iterable[str]) -> Mapping[str, SignatureDef]:
+        with naming(self._file):
+            return MappingProxyType(
+                {key: SignatureDef.from_bytes(self.entries[key].value) for key in keys}
+            )
 
 
 class SavedModel:
@@ -238,26 +237,37 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
     """
     root = Path(directory)
     file, form = _which_file(root)
-    try:
+    with naming(file):
         data, identity = _open(file)
-        read = binary.read if form == "binary" else textual.read
-        meta_graphs = [
-            MetaGraph(parts, position) for position, parts in enumerate(_read(read, data))
-        ]
-        for each in meta_graphs:
-            _ = each.tags  # a file that is something else is told from a model here
-    except ModelUnreadableError as error:
-        where = f"{file}: {error.where}" if error.where else str(file)
-        raise ModelUnreadableError(error.found, where=where, hint=error.hint) from error
+        parts = _parts(form, data)
+    meta_graphs = [MetaGraph(each, file) for each in parts]
+    for each in meta_graphs:
+        _ = each.tags  # a file that is something else is told from a model here
     if not meta_graphs:
         found = "it holds no MetaGraph"
         raise ModelUnreadableError(found, where=str(file), hint="is this a SavedModel?")
     return SavedModel(root, form, meta_graphs, data, identity)
 
 
-def _read(read: Any, data: wire.Buffer) -> Sequence[MetaGraphParts]:  # noqa: ANN401 - one of two readers
-    parts: Sequence[MetaGraphParts] = read(data)
-    return parts
+@contextlib.contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Put the file's name in front of what is said of its content."""
+    try:
+        yield
+    except ModelUnreadableError as error:
+        if error.where.startswith(str(file)):
+            raise
+        where = f"{file}: {error.where}" if error.where else str(file)
+        raise ModelUnreadableError(error.found, where=where, hint=error.hint) from error
+
+
+def _parts(form: Form, data: wire.Buffer) -> Sequence[MetaGraphParts]:
+    if form == "binary":
+        return binary.read(data)
+    # Imported here, for the text form is rare and its reader takes milliseconds to load.
+    from smpatch.forms import textual  # noqa: PLC0415
+
+    return textual.read(bytes(data))
 
 
 def _which_file(root: Path) -> tuple[Path, Form]:
@@ -295,18 +305,19 @@ def _open(file: Path) -> tuple[wire.Buffer, FileIdentity]:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise ModelUnreadableError(f"cannot be opened: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as opened:
-        status = os.fstat(opened.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ModelUnreadableError("not a regular file")
         if status.st_size == 0:
             hint = "its export or its copy did not finish"
             raise ModelUnreadableError("the file is empty", hint=hint)
         identity = FileIdentity.of(status)
-        try:
-            if status.st_size < _MAPPED_FROM or file.name == TEXT_NAME:
+        if status.st_size < _MAPPED_FROM or file.name == TEXT_NAME:
+            with os.fdopen(os.dup(descriptor), "rb") as opened:
                 return opened.read(), identity
-            mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise ModelUnreadableError(f"cannot be read: {error.strerror}") from error
-        return mapped, identity
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), identity
+    except OSError as error:
+        raise ModelUnreadableError(f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)

@@ -48,9 +48,7 @@ def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
         UsageError: The text cannot be understood, or two tensors have one alias.
     """
     items = [
-        (*_alias_and_tensor(item, option), item)
-        for text in texts
-        for item in _split(text, option)
+        (*_alias_and_tensor(item, option), item) for text in texts for item in _split(text, option)
     ]
     named = {alias for alias, _, _ in items if alias is not None}
     last_parts = Counter(

@@ -17,7 +17,7 @@ from smpatch.builder import Built, Knowledge, Note, build
 from smpatch.edits import DEFAULT_KEY, AddPredict, TensorRef
 from smpatch.errors import RefusedError, UsageError
 from smpatch.graph.resolve import OpDefMissingError
-from smpatch.loader import Form, MetaGraph, SavedModel, load
+from smpatch.loader import Form, MetaGraph, SavedModel, load, naming
 from smpatch.signature import SignatureDef
 from smpatch.validator import Judge, Mode, Validation
 from smpatch.writer import Plan, Staged, commit, hold, merge, stage
@@ -36,6 +36,7 @@ class Options:
 
     Attributes:
         tag_set: The tags of the MetaGraph to edit; None for the only one.
+        overwrite: Whether a signature that has the key already may be replaced.
         save_to: Write a new model directory, absent or empty before; None edits in place.
         dry_run: Do everything but write.
         validate: How much TensorFlow is asked: ``runtime`` reloads with its C runtime,
@@ -48,6 +49,7 @@ class Options:
     """
 
     tag_set: Sequence[str] | None = None
+    overwrite: bool = False
     save_to: str | os.PathLike[str] | None = None
     dry_run: bool = False
     validate: Mode = "auto"
@@ -98,7 +100,6 @@ def add_predict(
     inputs: Mapping[str, TensorRef],
     outputs: Mapping[str, TensorRef],
     signature: str = DEFAULT_KEY,
-    overwrite: bool = False,
     options: Options | None = None,
 ) -> Receipt:
     """Add a predict signature to a SavedModel on disk.
@@ -109,14 +110,13 @@ def add_predict(
             has one output, the parts of a sparse or ragged tensor, or a whole spec.
         outputs: Alias to the tensor that is fetched, likewise.
         signature: The signature key.
-        overwrite: Whether a signature that has the key already may be replaced.
         options: How the edit is done.
 
     Returns:
         What was done.
 
     Raises:
-        UsageError: The options contradict each other, or a dict is empty.
+        UsageError: The options contradict each other, or nothing is fed or fetched.
         ModelUnreadableError: There is no readable SavedModel.
         RefusedError: The signature cannot work, or the key is taken.
         ConflictError: Somebody else edits the model.
@@ -126,28 +126,10 @@ def add_predict(
     for name, given in (("inputs", inputs), ("outputs", outputs)):
         if not given:
             raise UsageError(f"no {name} are given", hint="name at least one tensor")
-    edit = AddPredict(inputs, outputs, signature, overwrite)
-    return _patch(Path(model), edit, options or Options())
-
-
-def _patch(directory: Path, edit: AddPredict, options: Options) -> Receipt:
-    _check_options(options)
-    with ExitStack() as held:
-        libraries = [Path(os.path.abspath(each)) for each in options.op_libraries]
-        judge = held.enter_context(Judge(options.validate, libraries, options.time_limit))
-        if directory.is_dir() and not options.dry_run:
-            # With --save-to the model is only read, beside other readers.
-            shared = options.save_to is not None
-            held.enter_context(hold(directory, timeout=options.lock_timeout, shared=shared))
-        model = load(directory)
-        meta_graph = model.meta_graph(options.tag_set)
-        built, known = _build(meta_graph, edit, judge)
-        if options.dry_run:
-            if options.validate != "none":
-                built = _sharpened(judge.look_up(model, meta_graph, built), meta_graph, edit, known)
-            plan = merge(model, meta_graph, built.key, built.signature)
-            return _receipt(plan, meta_graph, built, Validation(), dry_run=True)
-        return _write(model, meta_graph, edit, (built, known), judge, options)
+    chosen = options or Options()
+    _check_options(chosen)
+    edit = AddPredict(inputs, outputs, signature, chosen.overwrite)
+    return _patch(Path(model), edit, chosen)
 
 
 def _check_options(options: Options) -> None:
@@ -155,128 +137,138 @@ def _check_options(options: Options) -> None:
         found = f"{options.validate!r} is no way to validate"
         raise UsageError(found, hint=f"one of {', '.join(MODES)}")
     if options.backup and options.save_to is not None:
-        found = "--backup and --save-to do not go together"
+        found = "a backup and a new directory do not go together"
         raise UsageError(found, hint="with --save-to the original stays as it is")
     for library in options.op_libraries:
         if not Path(library).is_file():
             raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
 
 
-def _build(meta_graph: MetaGraph, edit: AddPredict, judge: Judge) -> tuple[Built, Knowledge]:
-    """Build from the file alone or, where it does not define an operation, with TensorFlow's list."""
-    known = Knowledge()
-    try:
-        return build(meta_graph, edit, known), known
-    except OpDefMissingError:
-        if judge.mode == "none":
-            raise
-    known = Knowledge(op_defs=judge.op_defs())
-    return build(meta_graph, edit, known), known
+def _patch(directory: Path, edit: AddPredict, options: Options) -> Receipt:
+    libraries = [Path(each).resolve() for each in options.op_libraries]
+    with ExitStack() as held:
+        judge = held.enter_context(Judge(options.validate, libraries, options.time_limit))
+        if directory.is_dir() and not options.dry_run:
+            # With --save-to the model is only read, beside other readers.
+            shared = options.save_to is not None
+            held.enter_context(hold(directory, timeout=options.lock_timeout, shared=shared))
+        model = load(directory)
+        job = _Job(model, model.meta_graph(options.tag_set), edit, judge, options)
+        with naming(model.file):
+            return job.rehearse() if options.dry_run else job.do()
 
 
-def _sharpened(
-    said: Validation, meta_graph: MetaGraph, edit: AddPredict, known: Knowledge
-) -> Built:
-    """Build again with the shapes that TensorFlow inferred."""
-    return build(meta_graph, edit, Knowledge(known.op_defs, said.tensors or {}))
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One edit of one MetaGraph, with everything that its steps share."""
 
+    model: SavedModel
+    meta_graph: MetaGraph
+    edit: AddPredict
+    judge: Judge
+    options: Options
 
-def _write(
-    model: SavedModel,
-    meta_graph: MetaGraph,
-    edit: AddPredict,
-    prepared: tuple[Built, Knowledge],
-    judge: Judge,
-    options: Options,
-) -> Receipt:
-    """Stage, prove and commit; twice where TensorFlow knows more of a shape than the file."""
-    built, known = prepared
-    save_to = None if options.save_to is None else Path(options.save_to)
-    for _ in range(2):
-        plan = merge(model, meta_graph, built.key, built.signature)
-        if not plan.splices and save_to is None:
-            said = _prove(judge, model.directory, model, meta_graph, built)
-            if not _knows_more(said, built):
-                return _receipt(plan, meta_graph, built, said)
-        else:
-            with stage(plan, save_to) as staged:
-                said = _prove(judge, staged.directory, model, meta_graph, built)
+    def rehearse(self) -> Receipt:
+        """Do everything but write."""
+        built, known = self._build()
+        if self.judge.mode != "none":
+            said = self.judge.look_up(self.model, self.meta_graph, built)
+            built = self._build_again(said, known)
+        plan = merge(self.model, self.meta_graph, built.key, built.signature)
+        return replace(self._receipt(plan, built, Validation()), dry_run=True)
+
+    def do(self) -> Receipt:
+        """Stage, prove and commit; twice where TensorFlow knows more of a shape than the file."""
+        built, known = self._build()
+        save_to = None if self.options.save_to is None else Path(self.options.save_to)
+        for _ in range(2):
+            plan = merge(self.model, self.meta_graph, built.key, built.signature)
+            if not plan.splices and save_to is None:
+                said = self._prove(self.model.directory, built)
                 if not _knows_more(said, built):
-                    return _commit(staged, meta_graph, built, said, judge, options)
-        # Graphs without recorded shapes cost a second load; all others only one.
-        built = _sharpened(said, meta_graph, edit, known)
-    found = "TensorFlow infers other shapes each time it loads the model"
-    raise RefusedError(found, where=str(model.directory))
+                    return self._receipt(plan, built, said)
+            else:
+                with stage(plan, save_to) as staged:
+                    said = self._prove(staged.directory, built)
+                    if not _knows_more(said, built):
+                        return self._commit(staged, built, said)
+            # Graphs without recorded shapes cost a second load; all others only one.
+            built = self._build_again(said, known)
+        found = "TensorFlow infers other shapes each time it loads the model"
+        raise RefusedError(found, where=str(self.model.directory))
 
+    def _build(self) -> tuple[Built, Knowledge]:
+        """Build from the file alone or, for operations it does not define, with TensorFlow's."""
+        known = Knowledge()
+        try:
+            return build(self.meta_graph, self.edit, known), known
+        except OpDefMissingError:
+            if self.judge.mode == "none":
+                raise
+        known = Knowledge(op_defs=self.judge.op_defs())
+        return build(self.meta_graph, self.edit, known), known
 
-def _prove(
-    judge: Judge, directory: Path, model: SavedModel, meta_graph: MetaGraph, built: Built
-) -> Validation:
-    if judge.mode == "none":
-        return Validation()
-    return judge.validate(directory, model, meta_graph, built)
+    def _build_again(self, said: Validation, known: Knowledge) -> Built:
+        """Build with the shapes that TensorFlow inferred."""
+        return build(self.meta_graph, self.edit, Knowledge(known.op_defs, said.tensors or {}))
+
+    def _prove(self, directory: Path, built: Built) -> Validation:
+        if self.judge.mode == "none":
+            return Validation()
+        return self.judge.validate(directory, self.model, self.meta_graph, built)
+
+    def _commit(self, staged: Staged, built: Built, said: Validation) -> Receipt:
+        fingerprint: Fingerprint = "absent"
+        notes: list[Note] = []
+        if staged.wants_fingerprint:
+            computed = self.judge.fingerprint(staged.directory)
+            if isinstance(computed, bytes):
+                staged.put_fingerprint(computed)
+                fingerprint = "refreshed"
+            else:
+                fingerprint = "stale"
+                text = f"fingerprint.pb still describes the previous model: {computed}"
+                notes.append(Note("stale-fingerprint", text))
+        done = commit(staged, backup=self.options.backup)
+        if fingerprint == "refreshed" and not done.fingerprint_refreshed:
+            fingerprint = "stale"
+        notes += [Note("after-commit", warning) for warning in done.warnings]
+        receipt = self._receipt(staged.plan, built, said)
+        return replace(
+            receipt,
+            directory=done.directory,
+            fingerprint=fingerprint,
+            backup=done.backup,
+            notes=(*receipt.notes, *notes),
+        )
+
+    def _receipt(self, plan: Plan, built: Built, said: Validation) -> Receipt:
+        """Put the facts together, for an edit that leaves the files that are there as they are."""
+        outcome: Outcome = "unchanged"
+        if plan.splices:
+            outcome = "replaced" if plan.replaced else "added"
+        unknown: tuple[Note, ...] = ()
+        if not said.loaders and built.unknown_shapes:
+            names = ", ".join(built.unknown_shapes)
+            text = f"the file does not say the shape of {names}, and TensorFlow was not asked"
+            unknown = (Note("unknown-shape", text),)
+        kept = (self.model.directory / "fingerprint.pb").exists()
+        return Receipt(
+            directory=self.model.directory,
+            form=self.model.form,
+            tag_set=self.meta_graph.tags,
+            key=built.key,
+            signature=built.signature,
+            outcome=outcome,
+            dry_run=False,
+            size_before=self.model.identity.size,
+            size_after=plan.size,
+            loaders=said.loaders,
+            fingerprint="kept" if kept else "absent",
+            backup=None,
+            notes=(*built.notes, *unknown, *said.notes),
+        )
 
 
 def _knows_more(said: Validation, built: Built) -> bool:
     return said.tensors is not None and said.tensors != built.tensors
-
-
-def _commit(
-    staged: Staged,
-    meta_graph: MetaGraph,
-    built: Built,
-    said: Validation,
-    judge: Judge,
-    options: Options,
-) -> Receipt:
-    fingerprint: Fingerprint = "absent"
-    notes: list[Note] = []
-    if staged.wants_fingerprint:
-        computed = judge.fingerprint(staged.directory)
-        if isinstance(computed, bytes):
-            staged.put_fingerprint(computed)
-            fingerprint = "refreshed"
-        else:
-            fingerprint = "stale"
-            text = f"fingerprint.pb still describes the previous model: {computed}"
-            notes.append(Note("stale-fingerprint", text))
-    done = commit(staged, backup=options.backup)
-    if fingerprint == "refreshed" and not done.fingerprint_refreshed:
-        fingerprint = "stale"
-    notes += [Note("after-commit", warning) for warning in done.warnings]
-    said = Validation(said.loaders, said.tensors, (*said.notes, *notes))
-    receipt = _receipt(staged.plan, meta_graph, built, said)
-    return replace(
-        receipt, directory=done.directory, fingerprint=fingerprint, backup=done.backup
-    )
-
-
-def _receipt(
-    plan: Plan, meta_graph: MetaGraph, built: Built, said: Validation, *, dry_run: bool = False
-) -> Receipt:
-    """Put the facts together, for an edit that leaves the files that are there as they are."""
-    model: SavedModel = plan.model
-    outcome: Outcome = "unchanged"
-    if plan.splices:
-        outcome = "replaced" if plan.replaced else "added"
-    unknown: tuple[Note, ...] = ()
-    if not said.loaders and built.unknown_shapes:
-        names = ", ".join(built.unknown_shapes)
-        text = f"the file does not say the shape of {names}, and TensorFlow was not asked"
-        unknown = (Note("unknown-shape", text),)
-    kept = (model.directory / "fingerprint.pb").exists()
-    return Receipt(
-        directory=model.directory,
-        form=model.form,
-        tag_set=meta_graph.tags,
-        key=built.key,
-        signature=built.signature,
-        outcome=outcome,
-        dry_run=dry_run,
-        size_before=model.identity.size,
-        size_after=plan.size,
-        loaders=said.loaders,
-        fingerprint="kept" if kept else "absent",
-        backup=None,
-        notes=(*built.notes, *unknown, *said.notes),
-    )

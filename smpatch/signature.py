@@ -17,7 +17,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -39,7 +39,7 @@ __all__ = [
 
 PREDICT = "tensorflow/serving/predict"
 
-Shape = Union[tuple[Union[int, None], ...], None]
+Shape = tuple[int | None, ...] | None
 """Dimensions, None where unknown; None as a whole for unknown rank."""
 
 
@@ -112,7 +112,7 @@ class CompositeTensorSpec:
         return tuple(tensor for each in self.components for tensor in each.tensors())
 
 
-Spec = Union[TensorSpec, SparseTensorSpec, CompositeTensorSpec]
+Spec = TensorSpec | SparseTensorSpec | CompositeTensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +303,13 @@ def _as_spec(alias: str, tensor: Any) -> Spec:  # noqa: ANN401 - TensorFlow's cl
         raise TypeError(message)
     dtype, shape = dtypes.name(dtype_number), shape_from_proto(tensor.get_shape().as_proto())
     if "SparseTensor" in classes:
-        parts = (tensor.values, tensor.indices, tensor.dense_shape)
-        return SparseTensorSpec(*(_graph_name(alias, part) for part in parts), dtype, shape)
+        return SparseTensorSpec(
+            values=_graph_name(alias, tensor.values),
+            indices=_graph_name(alias, tensor.indices),
+            dense_shape=_graph_name(alias, tensor.dense_shape),
+            dtype=dtype,
+            shape=shape,
+        )
     return TensorSpec(_graph_name(alias, tensor), dtype, shape)
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Union
 
 from smpatch.errors import ModelUnreadableError
 
@@ -33,9 +32,12 @@ __all__ = [
     "varint",
 ]
 
-Buffer = Union[bytes, mmap.mmap]
+Buffer = bytes | mmap.mmap
 
 VARINT, FIXED64, BYTES, GROUP, END_GROUP, FIXED32 = range(6)
+
+_MORE = 0x80
+"""The bit of a byte that says that its varint goes on."""
 
 _MAX_VARINT = 10
 """Bytes in the longest varint (64 bits, 7 a byte)."""
@@ -134,8 +136,8 @@ def fields(data: Buffer, start: int = 0, end: int | None = None) -> Iterator[Fie
 def varint(value: int) -> bytes:
     """Encode a number of 0 to 2**64 - 1 in the fewest bytes."""
     out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
+    while value >= _MORE:
+        out.append(value & ~_MORE & 0xFF | _MORE)
         value >>= 7
     out.append(value)
     return bytes(out)
@@ -217,7 +219,7 @@ def _read_varint(data: Buffer, at: int, stop: int) -> tuple[int, int]:
     for offset in range(at, min(at + _MAX_VARINT, stop)):
         byte = data[offset]
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the continuation bit of the encoding
+        if byte < _MORE:
             return value, offset + 1
         shift += 7
     found = "a number is cut off" if at + _MAX_VARINT > stop else "a number has more than 10 bytes"

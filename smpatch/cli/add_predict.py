@@ -29,7 +29,7 @@ __all__ = ["add_predict"]
 _TENSORS = "[ALIAS=]TENSOR,..."
 
 
-def add_predict(  # noqa: PLR0913 - each is an option of the command line
+def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     inputs: Annotated[
         list[str],
         typer.Option(
@@ -73,9 +73,9 @@ def add_predict(  # noqa: PLR0913 - each is an option of the command line
         inputs=notation.parse_tensors(inputs, option="--inputs"),
         outputs=notation.parse_tensors(outputs, option="--outputs"),
         signature=signature,
-        overwrite=overwrite,
         options=Options(
             tag_set=None if tag_set is None else notation.parse_tags(tag_set),
+            overwrite=overwrite,
             save_to=save_to,
             dry_run=dry_run,
             validate=validate,  # type: ignore[arg-type] # the library checks it, with its words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -25,13 +25,13 @@ Model = Annotated[
     Path, typer.Argument(metavar="[MODEL]", help="The SavedModel directory.", show_default=False)
 ]
 TagSet = Annotated[
-    Optional[str],
+    str | None,
     typer.Option(
         metavar="TAG,...", help="Which MetaGraph, by its tags; needed only where there are several."
     ),
 ]
 SaveTo = Annotated[
-    Optional[Path],
+    Path | None,
     typer.Option(
         metavar="DIR",
         help="Write a new SavedModel there (absent or empty) instead of editing in place.",
@@ -52,7 +52,7 @@ Backup = Annotated[
     bool, typer.Option("--backup", help="Keep the previous file as saved_model.pb.backup.")
 ]
 OpLibraries = Annotated[
-    Optional[list[Path]],
+    list[Path] | None,
     typer.Option(
         "--op-library",
         metavar="FILE",

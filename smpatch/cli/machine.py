@@ -15,8 +15,8 @@ from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpe
 from smpatch.values import preview
 
 if TYPE_CHECKING:  # `show` does not pay for what edits
-    from smpatch.patcher import Receipt
     from smpatch.loader import MetaGraph, SavedModel
+    from smpatch.patcher import Receipt
 
 __all__ = ["VERSION", "write_error", "write_receipt", "write_show"]
 

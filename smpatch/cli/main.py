@@ -36,7 +36,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the opt
 
 @app.callback(epilog=_EPILOG)
 def _smpatch(
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -47,8 +47,10 @@ def _smpatch(
     """
 
 
-app.command("add-predict", epilog=_EPILOG)(add_predict)
-app.command("show", epilog=_EPILOG)(show)
+app.command("add-predict", short_help="Add a predict signature.", epilog=_EPILOG)(add_predict)
+app.command("show", short_help="Show what a model offers, without TensorFlow.", epilog=_EPILOG)(
+    show
+)
 
 
 def main() -> int:

@@ -48,7 +48,8 @@ def columns(rows: Sequence[Row], indent: str = "") -> list[str]:
         for column, cell in enumerate(row[:-1]):
             width[column] = max(width.get(column, 0), len(cell))
     return [
-        indent + "  ".join(
+        indent
+        + "  ".join(
             cell.ljust(width[column]) if column < len(row) - 1 else cell
             for column, cell in enumerate(row)
         ).rstrip()
@@ -63,7 +64,7 @@ def spec_rows(kind: str, specs: Mapping[str, Spec]) -> list[Row]:
 
 def default_rows(defaults: Mapping[str, bytes]) -> list[Row]:
     """Return a row for each default: kind, alias, dtype, shape, value."""
-    rows = []
+    rows: list[Row] = []
     for alias, value in defaults.items():
         dtype, dimensions, text = preview(value)
         rows.append(("default", printable(alias), dtype, shape(dimensions), printable(text)))
@@ -77,6 +78,8 @@ def _cells(spec: Spec) -> Row:
         dtype = spec.tensors()[0].dtype if spec.tensors() else ""
         return (dtype, kind, parts)
     if isinstance(spec, SparseTensorSpec):
-        parts = f"sparse(values={spec.values}, indices={spec.indices}, dense_shape={spec.dense_shape})"
+        parts = (
+            f"sparse(values={spec.values}, indices={spec.indices}, dense_shape={spec.dense_shape})"
+        )
         return (spec.dtype, shape(spec.shape), printable(parts))
     return (spec.dtype, shape(spec.shape), printable(spec.name))

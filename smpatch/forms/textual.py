@@ -127,7 +127,7 @@ class TextualMetaGraph:
             text_format.Merge(body, message, allow_unknown_field=True)
         except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
             line = self._data.count(b"\n", 0, field.start) + 1
-            found = f"this {field.name} cannot be read: {error or type(error).__name__}"
+            found = f"this {field.name} cannot be read: {str(error) or type(error).__name__}"
             raise ModelUnreadableError(found, where=f"line {line}") from error
 
 

@@ -166,12 +166,11 @@ class GraphIndex:
     @cached_property
     def _offsets(self) -> dict[str, int]:
         offsets: dict[str, int] = {}
-        for start, end in self._graph_defs:
-            try:
+        try:
+            for start, end in self._graph_defs:
                 _index_nodes(self._data, start, end, offsets)
-            except (UnicodeDecodeError, IndexError) as error:
-                found = f"the graph at byte {start} holds what is no node: {error}"
-                raise ModelUnreadableError(found) from error
+        except (UnicodeDecodeError, IndexError) as error:
+            raise ModelUnreadableError(f"the graph holds what is no node: {error}") from error
         return offsets
 
     def _span(self, offset: int) -> tuple[int, int]:

@@ -49,7 +49,9 @@ class Reach:
     branches: bool
 
 
-def reach(graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]) -> Reach:
+def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; calls would double its time
+    graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]
+) -> Reach:
     """Walk back from the outputs to what is fed.
 
     Args:

@@ -41,7 +41,9 @@ __all__ = [
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
-_SHAPE_ATTRIBUTE = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Variable", "VariableV2"})
+_SHAPE_ATTRIBUTE = frozenset(
+    {"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Variable", "VariableV2"}
+)
 """Operations whose attribute ``shape`` is the shape of their one output."""
 
 _LAST_PRODUCER_OF_SCALAR_PLACEHOLDERS = 21

@@ -67,7 +67,10 @@ def _replace_file(staged: Staged, target: Path, *, backup: bool) -> Committed:
     try:
         staged.announce()
         status = os.stat(model.file)
-        if FileIdentity.of(status) != model.identity or Path(os.path.realpath(model.file)) != target:
+        if (
+            FileIdentity.of(status) != model.identity
+            or Path(os.path.realpath(model.file)) != target
+        ):
             found = "somebody changed the model while it was being edited; their change stays"
             raise ConflictError(found, where=str(model.file), hint="run the edit again")
         if status.st_nlink > 1:
@@ -95,9 +98,7 @@ def _replace_file(staged: Staged, target: Path, *, backup: bool) -> Committed:
         if model.directory.resolve() != target.parent:
             sync_directory(model.directory)
     except OSError as error:
-        warnings.append(
-            f"the model has changed, but a power cut now may undo it: {error.strerror}"
-        )
+        warnings.append(f"the model has changed, but a power cut now may undo it: {error.strerror}")
     return Committed(model.directory, kept, refreshed, tuple(warnings))
 
 
@@ -138,7 +139,5 @@ def _make_directory(staged: Staged) -> Committed:
     try:
         sync_directory(destination.parent)
     except OSError as error:
-        warnings.append(
-            f"the model is written, but a power cut now may undo it: {error.strerror}"
-        )
+        warnings.append(f"the model is written, but a power cut now may undo it: {error.strerror}")
     return Committed(destination, None, refreshed, tuple(warnings))

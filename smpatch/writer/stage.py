@@ -28,7 +28,7 @@ from pathlib import Path
 from smpatch import wire
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import CHUNKED_NAME, FileIdentity, SavedModel
-from smpatch.writer.copying import copy_tree_entry, sync_directory, write_pieces
+from smpatch.writer.copying import copy_tree_entry, write_pieces
 from smpatch.writer.lock import try_lock
 from smpatch.writer.plan import Plan
 
@@ -276,8 +276,6 @@ def _take_after(descriptor: int, new: Path, old: Path, status: os.stat_result) -
         os.fchown(descriptor, status.st_uid, status.st_gid)
     shutil.copystat(old, new)
     os.utime(new)
-
-
 
 
 def _failed(verb: str, where: Path, error: OSError) -> WriteError:
