@@ -20,8 +20,10 @@ from typing import Any
 from google.protobuf import descriptor_pool, message_factory
 
 __all__ = [
+    "AssetFileDef",
     "AttrEntry",
     "AttrValue",
+    "ConcreteFunctionEntry",
     "DataType",
     "FingerprintDef",
     "FunctionDef",
@@ -32,6 +34,10 @@ __all__ = [
     "NodeWiring",
     "OpDef",
     "OpList",
+    "SavedConcreteFunction",
+    "SavedObject",
+    "SavedObjectGraph",
+    "SaverDef",
     "SignatureDef",
     "SignatureDefEntry",
     "StructuredValue",
@@ -72,8 +78,10 @@ def _message(name: str) -> Any:  # noqa: ANN401 - protobuf makes these classes a
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"smpatch.{name}"))
 
 
+AssetFileDef = _message("AssetFileDef")
 AttrEntry = _message("AttrEntry")
 AttrValue = _message("AttrValue")
+ConcreteFunctionEntry = _message("ConcreteFunctionEntry")
 FingerprintDef = _message("FingerprintDef")
 FunctionDef = _message("FunctionDef")
 GraphDef = _message("GraphDef")
@@ -83,6 +91,10 @@ NodeDef = _message("NodeDef")
 NodeWiring = _message("NodeWiring")
 OpDef = _message("OpDef")
 OpList = _message("OpList")
+SavedConcreteFunction = _message("SavedConcreteFunction")
+SavedObject = _message("SavedObject")
+SavedObjectGraph = _message("SavedObjectGraph")
+SaverDef = _message("SaverDef")
 SignatureDef = _message("SignatureDef")
 SignatureDefEntry = _message("SignatureDefEntry")
 StructuredValue = _message("StructuredValue")
