@@ -337,6 +337,15 @@ def test_the_lock_satisfies_what_the_package_asks_for() -> None:
             assert requirement.specifier.contains(version), f"{requirement}: {version} is locked"
 
 
+def test_the_compiled_schema_is_that_of_the_proto(tmp_path: Path) -> None:
+    source, compiled = PACKAGE / "schema" / "saved_model.proto", tmp_path / "saved_model.binpb"
+    options = [f"-I{source.parent}", f"--descriptor_set_out={compiled}"]
+    subprocess.run(
+        [sys.executable, "-m", "grpc_tools.protoc", *options, source.name], check=True, timeout=60
+    )
+    assert compiled.read_bytes() == source.with_suffix(".binpb").read_bytes(), "run make schema"
+
+
 def test_the_wheel_holds_the_whole_package(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "-d", str(tmp_path)],
