@@ -154,17 +154,18 @@ def enclose(data: Buffer, edits: Iterable[tuple[Splice, Sequence[Field]]]) -> tu
     Args:
         data: The old file.
         edits: Each splice with the length-delimited fields that enclose it, outermost
-            first. Splices do not overlap.
+            first. Splices do not overlap; of insertions at one offset, those into a message
+            that ends there come before those after it, whatever their order here.
 
     Returns:
         All splices in the order of the file, ready for ``pieces``. A length that stays the
         same keeps its bytes, however it was encoded.
     """
-    splices: list[Splice] = []
+    splices: list[tuple[int, int, int, Splice]] = []
     growth: dict[Field, int] = {}
     outside: dict[Field, tuple[Field, ...]] = {}
     for splice, enclosing in edits:
-        splices.append(splice)
+        splices.append((splice.start, splice.end, -len(enclosing), splice))
         for depth, field in enumerate(enclosing):
             growth[field] = growth.get(field, 0) + splice.growth
             outside[field] = tuple(enclosing[:depth])
@@ -173,10 +174,10 @@ def enclose(data: Buffer, edits: Iterable[tuple[Splice, Sequence[Field]]]) -> tu
             continue
         _, at = _read_varint(data, field.start, field.value)
         resized = Splice(at, field.value, varint(field.end - field.value + growth[field]))
-        splices.append(resized)
+        splices.append((at, field.value, 0, resized))
         for outer in outside[field]:
             growth[outer] += resized.growth
-    return tuple(sorted(splices, key=lambda splice: (splice.start, splice.end)))
+    return tuple(splice for *_, splice in sorted(splices, key=lambda each: each[:3]))
 
 
 def pieces(size: int, splices: Sequence[Splice]) -> Iterator[Kept | bytes]:
