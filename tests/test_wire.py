@@ -67,9 +67,7 @@ class TestFields:
         ):
             assert list(wire.fields(mapped)) == list(wire.fields(ONE_OF_EACH))
 
-    @pytest.mark.parametrize(
-        "length", [b"\x83\x00", b"\x83\x80\x80\x80\x00", b"\x83" + b"\x80" * 8 + b"\x00"]
-    )
+    @pytest.mark.parametrize("length", [b"\x83\x00", b"\x83\x80\x80\x80\x00"])
     def test_a_length_in_more_bytes_than_it_needs_is_legal(self, length: bytes) -> None:
         field = _only(b"\x0a" + length + b"abc")
         assert (field.value, field.end) == (1 + len(length), 1 + len(length) + 3)
