@@ -1,0 +1,52 @@
+"""Programs in which TensorFlow answers what the tests ask, and the way to ask them.
+
+TensorFlow takes seconds to load and must stay out of the tests' own process. Each program
+here is run at most once per test session, however many workers share it, and prints its
+answers as one line of JSON.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["ask"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def ask(program: str, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401 - JSON
+    """Return what a program of this package says, which gets a directory to work in.
+
+    Args:
+        program: The module's name.
+        tmp_path_factory: Pytest's; its directory is shared by all workers of a session.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    directory = shared / f"tensorflow_says_{program}"
+    directory.mkdir(exist_ok=True)
+    answer = directory / "answer.json"
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not answer.exists():
+            done = subprocess.run(
+                [sys.executable, "-m", f"{__name__}.{program}", str(directory)],
+                cwd=_ROOT,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            answer.write_text(done.stdout.splitlines()[-1])
+    return json.loads(answer.read_text())

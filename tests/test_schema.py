@@ -1,0 +1,120 @@
+"""smpatch's own messages against TensorFlow's: numbers, types, labels, oneofs, enums."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from smpatch import schema
+from tests.tensorflow_says import ask
+
+_ELSEWHERE = {
+    "AttrEntry": "NodeDef.AttrEntry",
+    "ConcreteFunctionEntry": "SavedObjectGraph.ConcreteFunctionsEntry",
+    "MetaInfoDef": "MetaGraphDef.MetaInfoDef",
+    "MetaInfoOps": "MetaGraphDef.MetaInfoDef",
+    "NodeWiring": "NodeDef",
+    "SignatureDefEntry": "MetaGraphDef.SignatureDefEntry",
+}
+"""Messages that have a place or a cut of their own in smpatch's schema."""
+
+_FILE = schema.GraphDef.DESCRIPTOR.file
+
+
+def _with_nested(descriptor: Any) -> list[Any]:  # noqa: ANN401 - protobuf's descriptors are made at run time
+    return [
+        descriptor,
+        *(inner for each in descriptor.nested_types for inner in _with_nested(each)),
+    ]
+
+
+MESSAGES = [each for top in _FILE.message_types_by_name.values() for each in _with_nested(top)]
+
+
+def _theirs(full_name: str) -> str:
+    """Return TensorFlow's name for a message or enum of smpatch's."""
+    own = full_name.removeprefix("smpatch.")
+    top, dot, rest = own.partition(".")
+    return f"tensorflow.{_ELSEWHERE.get(top, top)}{dot}{rest}"
+
+
+@pytest.fixture(scope="session")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """TensorFlow's descriptors."""
+    said: dict[str, Any] = ask("descriptors", tmp_path_factory)
+    return said
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.full_name[8:])
+def test_every_field_is_tensorflows(message: Any, theirs: dict[str, Any]) -> None:  # noqa: ANN401 - as above
+    expected = theirs["messages"][_theirs(message.full_name)]
+    for field in message.fields:
+        kind = field.message_type or field.enum_type
+        oneof = field.containing_oneof
+        assert [
+            field.number,
+            field.type,
+            field.is_repeated,
+            _theirs(kind.full_name) if kind else None,
+            oneof.name if oneof else None,
+        ] == expected[field.name], field.name
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.full_name[8:])
+def test_a_oneof_is_whole(message: Any, theirs: dict[str, Any]) -> None:  # noqa: ANN401 - as above
+    """A choice that the schema did not know would read as if nothing had been chosen."""
+    expected = theirs["messages"][_theirs(message.full_name)]
+    for oneof in message.oneofs:
+        members = {name for name, (*_, within) in expected.items() if within == oneof.name}
+        assert {field.name for field in oneof.fields} == members
+
+
+def test_enums_are_tensorflows(theirs: dict[str, Any]) -> None:
+    enums = [*_FILE.enum_types_by_name.values()]
+    enums += [enum for message in MESSAGES for enum in message.enum_types]
+    assert {enum.name for enum in enums} >= {"DataType", "TypeSpecClass"}
+    for enum in enums:
+        own = {value.name: value.number for value in enum.values}
+        assert own == theirs["enums"][_theirs(enum.full_name)]
+
+
+def test_data_types_are_those_of_the_enum() -> None:
+    values = _FILE.enum_types_by_name["DataType"].values
+    assert {value.name: value.number for value in values} == schema.DataType
+
+
+def test_every_class_that_is_exported_decodes_its_own_message() -> None:
+    for name in schema.__all__:
+        if name != "DataType":
+            assert getattr(schema, name).DESCRIPTOR.name == name
+
+
+_BOTH = """
+import sys
+{first}
+{second}
+import smpatch.schema
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+same = SignatureDef.FromString(smpatch.schema.SignatureDef(method_name="m").SerializeToString())
+print(same.method_name, SignatureDef is smpatch.schema.SignatureDef)
+"""
+
+
+@pytest.mark.parametrize("smpatch_first", [True, False])
+def test_lives_beside_tensorflow_whichever_comes_first(
+    smpatch_first: bool,  # noqa: FBT001 - a parameter of the table
+) -> None:
+    lines = ["import smpatch.schema", "import tensorflow.core.protobuf.saved_model_pb2"]
+    first, second = lines if smpatch_first else reversed(lines)
+    done = subprocess.run(
+        [sys.executable, "-c", _BOTH.format(first=first, second=second)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["m", "False"]
