@@ -11,6 +11,6 @@ what was staged works.
 from smpatch.writer.commit import Committed, commit
 from smpatch.writer.lock import Lock, hold
 from smpatch.writer.plan import Plan, merge
-from smpatch.writer.stage import Staged, stage
+from smpatch.writer.stage import Staged, recover, stage
 
-__all__ = ["Committed", "Lock", "Plan", "Staged", "commit", "hold", "merge", "stage"]
+__all__ = ["Committed", "Lock", "Plan", "Staged", "commit", "hold", "merge", "recover", "stage"]

@@ -1,26 +1,33 @@
 """Put a staged model in place by one rename.
 
 Before the rename the old model is there, whole; after it the new one. What can still fail
-after it (a fingerprint, a sync) is reported and is no failure, for the model has changed.
+after it (a fingerprint, a sync) is reported and is no failure, for the model has changed;
+and Ctrl-C comes too late then.
 
 Source: rename(2), fsync(2).
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import FileIdentity
 from smpatch.writer.copying import sync_directory
-from smpatch.writer.stage import FINGERPRINT_NAME, PREFIX, Staged
+from smpatch.writer.stage import FINGERPRINT_NAME, Staged, to_the_end
 
 __all__ = ["BACKUP_SUFFIX", "Committed", "commit"]
 
 BACKUP_SUFFIX = ".backup"
+
+_TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
+"""What rename(2) answers where a directory is to be made and something is."""
+
+_TOO_LATE = "the interruption came when the model had changed already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,11 @@ def _replace_file(staged: Staged, target: Path, *, backup: bool) -> Committed:
     model = staged.plan.model
     warnings: list[str] = []
     kept = None
+    fingerprint = staged.directory / FINGERPRINT_NAME
     try:
+        refreshed = fingerprint.exists()
+        place = Path(os.path.realpath(model.directory / FINGERPRINT_NAME))
+        changed = {target.parent, Path(os.path.realpath(model.directory))}
         staged.announce()
         status = os.stat(model.file)
         if (
@@ -76,46 +87,35 @@ def _replace_file(staged: Staged, target: Path, *, backup: bool) -> Committed:
         if status.st_nlink > 1:
             warnings.append(f"{target} had other hard links; they keep the previous model")
         if backup:
-            kept = _keep(target)
-        os.replace(staged.file, target)
+            kept = _keep(target, staged.directory)
+        _rename(os.replace, staged.file, target, warnings)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        found = f"could not replace the file: {reason}"
+        found = f"could not replace the file: {_reason(error)}"
         raise WriteError(found, where=str(model.file), hint="the model is unchanged") from error
-    refreshed = False
-    fingerprint = staged.directory / FINGERPRINT_NAME
-    try:
-        if fingerprint.exists():
-            _put_fingerprint(fingerprint, model.directory / FINGERPRINT_NAME)
-            refreshed = True
-    except OSError as error:
-        warnings.append(
-            f"the model has changed, but {FINGERPRINT_NAME} could not be refreshed: "
-            f"{error.strerror}; the next edit does it"
+    if refreshed:
+        refreshed = _whatever_comes(
+            lambda: _put_fingerprint(fingerprint, place),
+            f"the model has changed, but {FINGERPRINT_NAME} could not be refreshed",
+            warnings,
         )
-    try:
-        sync_directory(target.parent)
-        if model.directory.resolve() != target.parent:
-            sync_directory(model.directory)
-    except OSError as error:
-        warnings.append(f"the model has changed, but a power cut now may undo it: {error.strerror}")
+        changed.add(place.parent)
+    _sync(changed, warnings)
     return Committed(model.directory, kept, refreshed, tuple(warnings))
 
 
-def _keep(target: Path) -> Path:
+def _keep(target: Path, aside: Path) -> Path:
     """Hard-link the file under its backup name, in the place of an older backup."""
     kept = target.with_name(target.name + BACKUP_SUFFIX)
-    fresh = target.with_name(f"{PREFIX}{os.getpid()}{BACKUP_SUFFIX}")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
+    fresh = aside / kept.name
     os.link(target, fresh)
     os.replace(fresh, kept)
     return kept
 
 
 def _put_fingerprint(staged: Path, place: Path) -> None:
-    """Replace ``fingerprint.pb`` where it lies, also behind a link."""
-    os.replace(staged, os.path.realpath(place))
+    """Replace ``fingerprint.pb`` where it lies, once."""
+    if staged.exists():
+        os.replace(staged, place)
 
 
 def _make_directory(staged: Staged) -> Committed:
@@ -123,21 +123,53 @@ def _make_directory(staged: Staged) -> Committed:
     if destination is None:
         message = "a staged model has a target or a destination"
         raise ValueError(message)
-    refreshed = (staged.directory / FINGERPRINT_NAME).exists()
-    try:
-        os.chmod(staged.directory, os.stat(model.directory).st_mode & 0o7777)
-        sync_directory(staged.directory)
-        os.rename(staged.directory, destination)
-    except OSError as error:
-        if destination.exists() and any(destination.iterdir()):
-            found = "somebody else put something there meanwhile"
-            raise RefusedError(found, where=str(destination)) from error
-        reason = (error.strerror or str(error)).lower()
-        found = f"could not put the new model in place: {reason}"
-        raise WriteError(found, where=str(destination), hint="nothing was written") from error
     warnings: list[str] = []
     try:
-        sync_directory(destination.parent)
+        refreshed = (staged.directory / FINGERPRINT_NAME).exists()
+        os.chmod(staged.directory, os.stat(model.directory).st_mode & 0o7777)
+        sync_directory(staged.directory)
+        _rename(os.rename, staged.directory, destination, warnings)
     except OSError as error:
-        warnings.append(f"the model is written, but a power cut now may undo it: {error.strerror}")
+        if error.errno in _TAKEN:
+            found = "somebody else put something there meanwhile"
+            raise RefusedError(found, where=str(destination)) from error
+        found = f"could not put the new model in place: {_reason(error)}"
+        raise WriteError(found, where=str(destination), hint="nothing was written") from error
+    _sync({destination.parent}, warnings)
     return Committed(destination, None, refreshed, tuple(warnings))
+
+
+def _rename(
+    rename: Callable[[Path, Path], None], staged: Path, place: Path, warnings: list[str]
+) -> None:
+    """Commit; an interruption counts only when it came before."""
+    try:
+        rename(staged, place)
+    except BaseException as stop:
+        if isinstance(stop, Exception) or os.path.lexists(staged):
+            raise
+        warnings.append(_TOO_LATE)
+
+
+def _sync(directories: set[Path], warnings: list[str]) -> None:
+    def sync() -> None:
+        for directory in directories:
+            sync_directory(directory)
+
+    _whatever_comes(sync, "the model has changed, but a power cut now may undo it", warnings)
+
+
+def _whatever_comes(step: Callable[[], None], words: str, warnings: list[str]) -> bool:
+    """Take a step after the commit; return whether it succeeded."""
+    try:
+        cut = to_the_end(step)
+    except OSError as error:
+        warnings.append(f"{words}: {_reason(error)}")
+        return False
+    if cut and _TOO_LATE not in warnings:
+        warnings.append(_TOO_LATE)
+    return True
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

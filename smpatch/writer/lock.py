@@ -10,6 +10,7 @@ Source: flock(2).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -17,7 +18,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from smpatch.errors import ConflictError, ModelUnreadableError
+from smpatch.errors import ConflictError, ModelUnreadableError, WriteError
 
 __all__ = ["Lock", "hold", "try_lock"]
 
@@ -51,7 +52,8 @@ class Lock:
         trace: TracebackType | None,
     ) -> None:
         """Release the lock."""
-        os.close(self._descriptor)
+        with contextlib.suppress(OSError):  # it comes after the commit, and the lock is gone
+            os.close(self._descriptor)
 
 
 def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
@@ -68,6 +70,7 @@ def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
     Raises:
         ConflictError: Somebody else held it all the time.
         ModelUnreadableError: The directory cannot be opened.
+        WriteError: The file system has locks and something is wrong with them.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -82,6 +85,9 @@ def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
             if locked is None or (locked and _is_same(directory, descriptor)):
                 lock, descriptor = Lock(descriptor, supported=bool(locked)), -1
                 return lock
+        except OSError as error:
+            found = f"cannot be locked: {(error.strerror or str(error)).lower()}"
+            raise WriteError(found, where=str(directory), hint="nothing was written") from error
         finally:
             if descriptor >= 0:
                 os.close(descriptor)

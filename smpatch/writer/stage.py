@@ -7,8 +7,8 @@ may change later.
 
 Its name begins with ``.smpatch-``, which no loader and no server takes for a version. It
 is locked while its owner lives; one that is not locked was left behind by a killed process
-and is removed by the next edit, which also finishes a commit that was cut between its two
-renames.
+and is removed by the next edit. ``recover`` also finishes a commit that was cut between its
+two renames.
 
 This room does not decide whether what it wrote is good.
 
@@ -21,7 +21,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from smpatch.writer.copying import copy_tree_entry, write_pieces
 from smpatch.writer.lock import try_lock
 from smpatch.writer.plan import Plan
 
-__all__ = ["FINGERPRINT_NAME", "PREFIX", "Staged", "stage"]
+__all__ = ["FINGERPRINT_NAME", "PREFIX", "Staged", "recover", "stage", "to_the_end"]
 
 PREFIX = ".smpatch-"
 FINGERPRINT_NAME = "fingerprint.pb"
@@ -82,9 +82,7 @@ class Staged:
 
     def announce(self) -> None:
         """Record which model file the staged fingerprint belongs to, before the commit."""
-        status = self.file.stat()
-        record = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
-        (self.directory / _COMMITTING).write_text(record, encoding="ascii")
+        (self.directory / _COMMITTING).write_bytes(_record(self.file))
 
 
 @contextlib.contextmanager
@@ -113,6 +111,17 @@ def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
         yield staged
 
 
+def recover(model: SavedModel) -> None:
+    """Remove what killed edits in place left behind, and finish the one that was committed.
+
+    A commit that was cut between its two renames left the fingerprint of the previous model.
+    To be called under the lock of the model; what cannot be removed stays.
+    """
+    home = Path(os.path.realpath(model.file)).parent
+    for left_behind in _sweep(home):
+        _finish(left_behind, model)
+
+
 def _write_aside(
     plan: Plan, save_to: Path | None, made: list[Path], cleaning: contextlib.ExitStack
 ) -> Staged:
@@ -125,7 +134,8 @@ def _write_aside(
     else:
         target, home = None, save_to.parent
         _prepare(save_to, model, made)
-    _sweep(home)
+        for _ in _sweep(home):
+            pass
     directory = cleaning.enter_context(_own_directory(home))
     staged = Staged(plan, directory, target, save_to)
     if target is not None:
@@ -137,9 +147,12 @@ def _write_aside(
 
 
 def _remove_empty(directories: list[Path]) -> None:
-    for directory in reversed(directories):
-        with contextlib.suppress(OSError):
-            directory.rmdir()  # refuses where something came into it
+    def remove() -> None:
+        for directory in reversed(directories):
+            with contextlib.suppress(OSError):
+                directory.rmdir()  # refuses where something came into it
+
+    to_the_end(remove)
 
 
 def _check_writable(target: Path, model: SavedModel) -> None:
@@ -182,48 +195,100 @@ def _own_directory(home: Path) -> Iterator[Path]:
     """Make a staging directory, locked as long as it is ours."""
     while True:
         directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
-        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-        try_lock(descriptor)
-        # Between its making and its locking somebody else may have swept it away.
-        if directory.exists():
+        try:
+            descriptor = _lock_new(directory)
+        except BaseException:
+            _discard(directory)
+            raise
+        if descriptor is not None:
             break
-        os.close(descriptor)
     try:
         yield directory
     finally:
-        try:
-            shutil.rmtree(directory, ignore_errors=True)
-        finally:
-            os.close(descriptor)
+        _discard(directory)
+        os.close(descriptor)
 
 
-def _sweep(home: Path) -> None:
-    """Remove what killed processes left behind in a directory."""
-    for entry in home.glob(f"{PREFIX}*"):
+def _lock_new(directory: Path) -> int | None:
+    """Lock a directory just made; None when somebody who sweeps has it, or had it, first."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        if try_lock(descriptor) is not False and directory.exists():
+            return descriptor
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _discard(directory: Path) -> None:
+    """Remove a staging directory as far as it can be removed."""
+
+    def remove() -> None:
+        # Not only by `ignore_errors`: rmtree lets some errors through.
         with contextlib.suppress(OSError):
-            descriptor = os.open(entry, os.O_RDONLY | os.O_CLOEXEC)
+            shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            # What is left are copies of directories that are read-only.
+            for _, _, _, descriptor in os.fwalk(directory):
+                os.fchmod(descriptor, 0o700)
+            shutil.rmtree(directory, ignore_errors=True)
+
+    to_the_end(remove)
+
+
+def to_the_end(step: Callable[[], object]) -> bool:
+    """Take a step that must not be left half done, again when Ctrl-C cuts it.
+
+    Whatever a signal raises is swallowed: it came after the commit, or another exception is
+    on its way already.
+
+    Returns:
+        Whether it was cut.
+    """
+    try:
+        step()
+    except BaseException as stop:
+        if isinstance(stop, Exception):
+            raise
+        to_the_end(step)
+        return True
+    return False
+
+
+def _sweep(home: Path) -> Iterator[Path]:
+    """Yield what killed processes left behind in a directory, and remove each thereafter."""
+    entries: list[Path] = []
+    with contextlib.suppress(OSError):
+        entries = sorted(home.glob(f"{PREFIX}*"))
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            # Directories only, and no links to them: nothing else is ours.
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
+            descriptor = os.open(entry, flags)
             try:
-                if try_lock(descriptor) is not True:
-                    continue
-                if entry.is_dir():
-                    _finish(entry, home)
-                    shutil.rmtree(entry, ignore_errors=True)
-                else:
-                    entry.unlink()
+                if try_lock(descriptor) is True:
+                    yield entry
+                    _discard(entry)
             finally:
                 os.close(descriptor)
 
 
-def _finish(left_behind: Path, home: Path) -> None:
+def _finish(left_behind: Path, model: SavedModel) -> None:
     """Put a fingerprint in place whose model file was, and nobody has changed since."""
     fingerprint, record = left_behind / FINGERPRINT_NAME, left_behind / _COMMITTING
-    file = home / "saved_model.pb"
-    if not (fingerprint.is_file() and record.is_file() and file.is_file()):
-        return
+    with contextlib.suppress(OSError):
+        if fingerprint.is_file() and record.read_bytes() == _record(model.file):
+            os.replace(fingerprint, os.path.realpath(model.directory / FINGERPRINT_NAME))
+
+
+def _record(file: Path) -> bytes:
     status = file.stat()
-    now = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
-    if record.read_text(encoding="ascii") == now:
-        os.replace(fingerprint, home / FINGERPRINT_NAME)
+    return b"%d %d %d %d" % (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _payloads(model: SavedModel) -> Iterator[Path]:

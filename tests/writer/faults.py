@@ -1,0 +1,138 @@
+"""File system calls that fail, or kill the process, at a chosen count.
+
+A layer over the functions of ``os`` and its neighbours that the writer and the loader call,
+and over files that are opened for writing. It counts every call and does something at the
+n-th. It knows nothing of models, and never looks below Python: short writes and
+interrupted calls inside the kernel are not what it can make.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+OS_CALLS = (
+    *("open", "stat", "lstat", "fstat", "listdir", "scandir", "access", "readlink"),
+    *("mkdir", "symlink", "link", "unlink", "rmdir", "rename", "replace"),
+    *("write", "pread", "copy_file_range", "fsync"),
+    *("chmod", "fchown", "utime"),
+)
+"""What is counted of ``os``, where it is there."""
+
+FILE_CALLS = ("write", "flush")
+"""What is counted of a file that is open for writing."""
+
+Fault = Callable[[str], object]
+
+
+class Layer:
+    """Counts calls, and brings about the fault at one of them.
+
+    Attributes:
+        calls: How often each function was called.
+        on: Function names to a count: the fault happens at that call of it and all later ones.
+    """
+
+    def __init__(self, at: int, fault: Fault) -> None:
+        """Prepare.
+
+        Args:
+            at: At which call of all, counted from 1; 0 for none.
+            fault: What happens there; it is told the function's name.
+        """
+        self.calls: Counter[str] = Counter()
+        self.on: dict[str, int] = {}
+        self._at = at
+        self._fault = fault
+
+    @property
+    def struck(self) -> bool:
+        """Whether the fault has happened."""
+        return self.calls.total() >= self._at
+
+    def count(self, name: str) -> None:
+        """Count one call, before it is made."""
+        self.calls[name] += 1
+        if self.calls.total() == self._at or self.calls[name] >= self.on.get(name, sys.maxsize):
+            self._fault(name)
+
+    def counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that is counted first and called then."""
+
+        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the function takes
+            self.count(name)
+            return function(*arguments, **named)
+
+        return call
+
+    def opened(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``io.open`` with its calls counted, and those of files open for writing."""
+
+        def call(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:  # noqa: ANN401 - as io.open
+            self.count("open")
+            opened = function(file, mode, *rest, **named)
+            return opened if mode in {"r", "rb"} else _File(opened, self)
+
+        return call
+
+
+class _File:
+    """A file open for writing, whose calls are counted."""
+
+    def __init__(self, file: Any, layer: Layer) -> None:  # noqa: ANN401 - any file object
+        self._file = file
+        self._layer = layer
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the file has
+        if name in FILE_CALLS:
+            self._layer.count(f"file.{name}")
+        return getattr(self._file, name)
+
+
+@contextmanager
+def at(count: int, fault: Fault) -> Iterator[Layer]:
+    """Put the layer over the functions for as long as the context lasts."""
+    layer = Layer(count, fault)
+    places: list[tuple[Any, str, str]] = [
+        *((os, name, name) for name in OS_CALLS if hasattr(os, name)),
+        (shutil, "copystat", "copystat"),
+        (fcntl, "flock", "flock"),
+    ]
+    true = {(place, name): getattr(place, name) for place, name, _ in places}
+    true_open = io.open
+    try:
+        for place, name, called in places:
+            setattr(place, name, layer.counted(called, true[place, name]))
+        io.open = layer.opened(true_open)
+        yield layer
+    finally:
+        io.open = true_open
+        for (place, name), function in true.items():
+            setattr(place, name, function)
+
+
+def error(number: int) -> Fault:
+    """Return a fault that raises an ``OSError`` with this number."""
+
+    def fail(name: str) -> None:
+        raise OSError(number, f"{os.strerror(number)} (injected into {name})")
+
+    return fail
+
+
+def interrupt(_name: str) -> None:
+    """Do what Ctrl-C does."""
+    raise KeyboardInterrupt

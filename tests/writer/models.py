@@ -1,0 +1,62 @@
+"""Copies of fixtures to edit, the edit that these tests ask for, and what a directory holds.
+
+TensorFlow is not asked in this folder, or the tests would take minutes: ``validate`` is
+``none`` and the fingerprint is a stand-in that tells of which file it was taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import smpatch
+from smpatch.validator import Judge
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "models"
+OLD_FINGERPRINT = b"the fingerprint that the exporter wrote"
+
+Tree = dict[str, bytes | None]
+
+
+def linear(place: Path, *, fingerprint: bool = False) -> Path:
+    """Copy the fixture ``linear`` to ``place``; it has variables and no fingerprint of its own."""
+    shutil.copytree(FIXTURES / "linear", place)
+    if fingerprint:
+        (place / "fingerprint.pb").write_bytes(OLD_FINGERPRINT)
+    return place
+
+
+def add(model: Path, key: str = "added", **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the fields of Options
+    """Add a signature without asking TensorFlow, unless the options say so."""
+    return smpatch.add_predict(
+        model,
+        inputs={"x": "x:0"},
+        outputs={"y": "y:0"},
+        signature=key,
+        options=smpatch.Options(**{"validate": "none", **options}),
+    )
+
+
+def keys(model: Path) -> set[str]:
+    """The signature keys of a model's only MetaGraph."""
+    return set(smpatch.load(model).signatures)
+
+
+def tree(top: Path) -> Tree:
+    """Every name below a directory; the bytes of files, None for directories."""
+    return {
+        str(path.relative_to(top)): path.read_bytes() if path.is_file() else None
+        for path in sorted(top.rglob("*"))
+    }
+
+
+def fingerprint_of(model: Path) -> bytes:
+    """A stand-in for TensorFlow's fingerprint: it belongs to one content of the model file."""
+    return b"fingerprint of " + hashlib.sha256((model / "saved_model.pb").read_bytes()).digest()
+
+
+def fake_fingerprint(_judge: Judge, directory: Path, /) -> bytes:
+    """Stand in for ``Judge.fingerprint``."""
+    return fingerprint_of(directory)

@@ -1,0 +1,192 @@
+"""Every file system call of an edit fails once, at each count until the edit completes.
+
+What must hold then: the old model or the new one, to the byte; an exception means the old
+one; and a directory that lists as it did before.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import smpatch
+from smpatch.validator import Judge
+from tests.writer import faults, models
+from tests.writer.models import Tree
+
+FAULTS = {
+    "ENOSPC": faults.error(errno.ENOSPC),
+    "EIO": faults.error(errno.EIO),
+    "EACCES": faults.error(errno.EACCES),
+    "Ctrl-C": faults.interrupt,
+}
+
+# More than any edit of so small a model makes; a run that never ends is a failure.
+MOST_CALLS = 400
+
+BACKUP = "model/saved_model.pb.backup"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an edit is done.
+
+    Attributes:
+        fingerprint: Whether the model has one.
+        options: What the edit is told.
+        result: Where the edited model will be, below the working directory.
+        prepared: Directories that are there before.
+    """
+
+    fingerprint: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
+    result: str = "model"
+    prepared: tuple[str, ...] = ()
+
+
+WAYS = {
+    "in place": Way(),
+    "in place, fingerprint": Way(fingerprint=True),
+    "in place, backup": Way(options=(("backup", True),)),
+    "in place, backup, fingerprint": Way(fingerprint=True, options=(("backup", True),)),
+    "save to": Way(result="out"),
+    "save to, fingerprint": Way(fingerprint=True, result="out"),
+    "save to an empty directory": Way(result="out", prepared=("out",)),
+    "save to below missing directories": Way(result="a/b/out"),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run that met a fault."""
+
+    layer: faults.Layer
+    receipt: smpatch.Receipt | None
+    raised: BaseException | None
+    before: Tree
+    after: Tree
+
+
+def _run(work: Path, way: Way, count: int, fault: faults.Fault) -> Outcome:
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    model = models.linear(work / "model", fingerprint=way.fingerprint)
+    for name in way.prepared:
+        (work / name).mkdir()
+    options = dict(way.options)
+    if way.result != "model":
+        options["save_to"] = work / way.result
+    before = models.tree(work)
+    receipt, raised = None, None
+    with faults.at(count, fault) as layer:
+        try:
+            receipt = models.add(model, **options)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - its class is what is tested
+            raised = error
+    return Outcome(layer, receipt, raised, before, models.tree(work))
+
+
+def _outcomes(work: Path, way: Way, fault: faults.Fault) -> Iterator[Outcome]:
+    for count in range(1, MOST_CALLS):
+        outcome = _run(work, way, count, fault)
+        if not outcome.layer.struck:
+            return
+        yield outcome
+    pytest.fail(f"the edit makes more than {MOST_CALLS} calls")
+
+
+@pytest.fixture(autouse=True)
+def _fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
+    def computed(_judge: Judge, directory: Path) -> bytes | str:
+        try:
+            return models.fingerprint_of(directory)
+        except OSError as error:  # as the child process, whose troubles are its own
+            return str(error)
+
+    monkeypatch.setattr(Judge, "fingerprint", computed)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_old_or_new_whatever_fails(tmp_path: Path, way: Way, name: str) -> None:
+    whole = _run(tmp_path / "whole", way, MOST_CALLS, FAULTS[name])
+    assert whole.receipt is not None
+    new = whole.after[f"{way.result}/saved_model.pb"]
+    assert new is not None
+    assert new != whole.before["model/saved_model.pb"]
+    met: Counter[bool] = Counter()
+    for outcome in _outcomes(tmp_path / "work", way, FAULTS[name]):
+        met[outcome.raised is None] += 1
+        if outcome.raised is not None:
+            _check_old(outcome, name)
+        else:
+            _check_new(outcome, way, whole)
+    # Both sides of the commit were hit.
+    assert met[False] > 30
+    assert met[True] > 2
+
+
+def _check_old(outcome: Outcome, name: str) -> None:
+    if name == "Ctrl-C":
+        assert isinstance(outcome.raised, KeyboardInterrupt)
+    else:
+        assert isinstance(outcome.raised, smpatch.SmpatchError)
+        assert outcome.raised.exit_code in {3, 5}
+    after = dict(outcome.after)
+    # The backup comes before the commit: better one too many.
+    if BACKUP in after:
+        assert after.pop(BACKUP) == outcome.before["model/saved_model.pb"]
+    assert after == outcome.before
+
+
+def _check_new(outcome: Outcome, way: Way, whole: Outcome) -> None:
+    receipt = outcome.receipt
+    assert receipt is not None
+    codes = {note.code for note in receipt.notes}
+    after, expected = dict(outcome.after), dict(whole.after)
+    assert whole.receipt is not None
+    if receipt.fingerprint != whole.receipt.fingerprint:
+        # The stand-in was hit, or the second rename: said, and the old one is still there.
+        assert receipt.fingerprint == "stale"
+        assert codes & {"stale-fingerprint", "after-commit"}
+        after.pop(f"{way.result}/fingerprint.pb", None)
+        expected.pop(f"{way.result}/fingerprint.pb")
+    assert after == expected
+
+
+def test_the_layer_sees_the_calls_that_matter(tmp_path: Path) -> None:
+    def calls(way: Way) -> set[str]:
+        return set(_run(tmp_path / "work", way, MOST_CALLS, faults.interrupt).layer.calls)
+
+    assert calls(WAYS["in place, backup, fingerprint"]) >= {
+        *("open", "write", "fsync", "replace", "link", "fchown", "utime", "copystat", "chmod"),
+        *("symlink", "mkdir", "unlink", "rmdir", "flock", "file.write", "stat"),
+    }
+    assert calls(WAYS["save to"]) >= {"rename", "pread", "fsync", "mkdir", "chmod", "copystat"}
+
+
+def test_a_second_interruption_does_not_keep_the_fingerprint_from_being_refreshed(
+    tmp_path: Path,
+) -> None:
+    model = models.linear(tmp_path / "model", fingerprint=True)
+    interruptions = iter(range(5))
+
+    def insist(_name: str) -> None:
+        if next(interruptions, None) is not None:
+            raise KeyboardInterrupt
+
+    with faults.at(0, insist) as layer:
+        layer.on["replace"] = 2
+        receipt = models.add(model)
+    assert receipt.fingerprint == "refreshed"
+    assert (model / "fingerprint.pb").read_bytes() == models.fingerprint_of(model)
+    assert "the interruption came when the model had changed already" in [
+        note.text for note in receipt.notes
+    ]
