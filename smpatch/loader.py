@@ -236,7 +236,11 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
             file is empty, truncated or something else.
     """
     root = Path(directory)
-    file, form = _which_file(root)
+    try:
+        file, form = _which_file(root)
+    except OSError as error:
+        found = f"cannot be looked into: {(error.strerror or str(error)).lower()}"
+        raise ModelUnreadableError(found, where=str(root)) from error
     with naming(file):
         data, identity = _open(file)
         parts = _parts(form, data)
