@@ -21,6 +21,7 @@ from smpatch.cli.arguments import (
     TimeLimit,
     Validate,
 )
+from smpatch.cli.interruption import watching
 from smpatch.cli.receipt import report
 from smpatch.edits import DEFAULT_KEY
 
@@ -34,9 +35,8 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
         list[str],
         typer.Option(
             metavar=_TENSORS,
-            help="What is fed: op:index, or op where it has one output; also "
-            "alias=sparse(values=..,indices=..,dense_shape=..) and "
-            "alias=ragged(values=..,row_splits=..). May be repeated.",
+            help="What is fed. A tensor is op:index, or op where the operation has one output. "
+            "May be repeated.",
         ),
     ],
     outputs: Annotated[
@@ -48,41 +48,47 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the signature that has the key.")
     ] = False,
-    tag_set: TagSet = None,
-    save_to: SaveTo = None,
     dry_run: DryRun = False,
-    validate: Validate = "auto",
+    save_to: SaveTo = None,
     backup: Backup = False,
+    tag_set: TagSet = None,
+    validate: Validate = "auto",
     op_library: OpLibraries = None,
-    lock_timeout: LockTimeout = 60.0,
     time_limit: TimeLimit = 600.0,
+    lock_timeout: LockTimeout = 60.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Add a predict signature, prove it by reloading with TensorFlow, and put it in place.
 
     Nothing else in the model changes. Without an alias, an input or output is called what
-    its operation is called.
-    """
+    its operation is called: head/Softmax:0 becomes Softmax.
+
+    \b
+    smpatch add-predict export/1 --inputs x:0 --outputs scores=head/Softmax:0
+    smpatch add-predict --inputs 'ids=ragged(values=v:0,row_splits=r:0)' --outputs y:0
+    smpatch add-predict --inputs 'ids=sparse(values=v:0,indices=i:0,dense_shape=s:0)' --outputs y:0
+    """  # noqa: D301 - \b keeps click from wrapping the examples
     # Only now: `smpatch show` and `--help` do without what edits.
     from smpatch.patcher import Options  # noqa: PLC0415
     from smpatch.patcher import add_predict as patch  # noqa: PLC0415
 
-    receipt = patch(
-        model,
-        inputs=notation.parse_tensors(inputs, option="--inputs"),
-        outputs=notation.parse_tensors(outputs, option="--outputs"),
-        signature=signature,
-        options=Options(
-            tag_set=None if tag_set is None else notation.parse_tags(tag_set),
-            overwrite=overwrite,
-            save_to=save_to,
-            dry_run=dry_run,
-            validate=validate,  # type: ignore[arg-type] # the library checks it, with its words
-            backup=backup,
-            op_libraries=op_library or (),
-            lock_timeout=lock_timeout,
-            time_limit=time_limit,
-        ),
-    )
-    report("add-predict", receipt, as_json=as_json, quiet=quiet)
+    with watching(model, save_to):
+        receipt = patch(
+            model,
+            inputs=notation.parse_tensors(inputs, option="--inputs"),
+            outputs=notation.parse_tensors(outputs, option="--outputs"),
+            signature=signature,
+            options=Options(
+                tag_set=None if tag_set is None else notation.parse_tags(tag_set),
+                overwrite=overwrite,
+                save_to=save_to,
+                dry_run=dry_run,
+                validate=validate,
+                backup=backup,
+                op_libraries=op_library or (),
+                lock_timeout=lock_timeout,
+                time_limit=time_limit,
+            ),
+        )
+        report("add-predict", receipt, as_json=as_json, quiet=quiet)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,8 +21,27 @@ __all__ = [
     "Validate",
 ]
 
+_LONGEST = 1_000_000.0
+"""Seconds; the system calls that wait take no more than twice as much."""
+
+
+def _seconds(given: str | float) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST:  # also true for what is not a number
+        raise typer.BadParameter(f"{given!r} is no number of seconds from 0 to {_LONGEST:,.0f}")
+    return seconds
+
+
 Model = Annotated[
-    Path, typer.Argument(metavar="[MODEL]", help="The SavedModel directory.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="The SavedModel directory. Default: the current directory.",
+        show_default=False,
+    ),
 ]
 TagSet = Annotated[
     str | None,
@@ -41,7 +60,7 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Do everything but write; print what would be done.")
 ]
 Validate = Annotated[
-    str,
+    Literal["auto", "runtime", "full", "none"],
     typer.Option(
         metavar="MODE",
         help="How TensorFlow proves the result before it is put in place: runtime (its C runtime, "
@@ -49,27 +68,32 @@ Validate = Annotated[
     ),
 ]
 Backup = Annotated[
-    bool, typer.Option("--backup", help="Keep the previous file as saved_model.pb.backup.")
+    bool,
+    typer.Option("--backup", help="Keep the previous file beside the new one, as NAME.backup."),
 ]
 OpLibraries = Annotated[
     list[Path] | None,
     typer.Option(
         "--op-library",
         metavar="FILE",
-        help="A library of custom operations that the model needs; may be repeated.",
+        help="A library of custom operations that the model needs. May be repeated.",
     ),
 ]
 LockTimeout = Annotated[
     float,
     typer.Option(
-        metavar="SECONDS", min=0, help="How long to wait for another edit of the same model."
+        metavar="SECONDS",
+        parser=_seconds,
+        help="How long to wait for another edit of the same model.",
     ),
 ]
 TimeLimit = Annotated[
     float,
-    typer.Option(metavar="SECONDS", min=0, help="How long to wait for TensorFlow's answer."),
+    typer.Option(
+        metavar="SECONDS", parser=_seconds, help="How long to wait for an answer of TensorFlow's."
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and --json).")
 ]

@@ -5,21 +5,19 @@ With ``--json`` the error is on stdout as well, as an object.
 
 from __future__ import annotations
 
-import os
-import signal
+import contextlib
 import sys
-from types import FrameType
 from typing import Any
 
 import typer
 
 from smpatch.cli import machine
+from smpatch.cli.interruption import Interrupted
+from smpatch.cli.streams import OutputError, talk
 from smpatch.cli.terminal import printable
 from smpatch.errors import SmpatchError, UsageError
 
 __all__ = ["run"]
-
-_INTERRUPTED = 130
 
 # Typer has carried its own copy of click since 0.20; the classes are found where it shows them.
 _CLICK_ERROR: type[Exception] = next(
@@ -29,38 +27,47 @@ _CLICK_ERROR: type[Exception] = next(
 
 def run(app: typer.Typer) -> int:
     """Run the application; return the exit code, and leave no traceback for a user's mistake."""
-    # Terminated from outside: clean up like after Ctrl-C, with the code that a shell expects.
-    signal.signal(signal.SIGTERM, _terminated)
     try:
         result: Any = app(prog_name="smpatch", standalone_mode=False)
-        sys.stdout.flush()
     except SmpatchError as error:
         return _report(error)
     except _CLICK_ERROR as error:
         return _report(_usage(error))
-    except (typer.Abort, KeyboardInterrupt):
-        print("smpatch: interrupted; the model is unchanged", file=sys.stderr)
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough; nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except Interrupted as stop:
+        return _interrupted(stop)
     return result if isinstance(result, int) else 0
 
 
 def _report(error: SmpatchError) -> int:
-    if "--json" in sys.argv:
-        machine.write_error(error)
-    print(printable(f"smpatch: {error}"), file=sys.stderr)
+    if _json_wanted():
+        with contextlib.suppress(OutputError):  # which may be what is reported
+            machine.write_error(error)
+    talk(printable(f"smpatch: {error}"))
     return error.exit_code
 
 
+def _interrupted(stop: Interrupted) -> int:
+    if _json_wanted():
+        with contextlib.suppress(OutputError):
+            machine.write_interruption(stop)
+    talk(f"smpatch: {stop}")
+    return stop.exit_code
+
+
+def _json_wanted() -> bool:
+    """Tell whether JSON was asked for, of a command line that may not have been understood."""
+    arguments = sys.argv[1:]
+    return "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+
+
 def _usage(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class, found at run time
-    message = str(error.format_message()).rstrip(".")
+    # Only the sentence: what click appends in parentheses is the hint here.
+    message = str(getattr(error, "message", "") or error.format_message())
+    if not getattr(error, "possibilities", None):
+        message = str(error.format_message())
+    message = message.strip().rstrip(".")
     context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "smpatch"
-    return UsageError(message[:1].lower() + message[1:], hint=f"see {command} --help")
-
-
-def _terminated(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
+    hint = f"see {context.command_path if context is not None else 'smpatch'} --help"
+    if getattr(error, "possibilities", None):
+        hint = f"did you mean {' or '.join(sorted(error.possibilities))}? {hint}"
+    return UsageError(message[:1].lower() + message[1:], hint=hint)

@@ -1,24 +1,31 @@
-"""Results as JSON, in the shape that the schemas beside this file promise.
+"""Results as JSON, in the shape that ``schemas/`` beside this file promises.
 
-``version`` grows when a reader of the old shape would misread the new one.
+One object: ``version``, and what the command is called (``show``, ``add_predict``) or
+``error``. Every key is always there; what does not apply is null. The text is ASCII and
+strict JSON: no NaN, no lone surrogates.
+
+``version`` grows when a reader of the old shape would misread the new one; a key that is
+added is not such a change.
 """
 
 from __future__ import annotations
 
+import base64
 import json
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from smpatch.cli.streams import data
 from smpatch.errors import SmpatchError
 from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpec, Spec
 from smpatch.values import preview
 
 if TYPE_CHECKING:  # `show` does not pay for what edits
+    from smpatch.cli.interruption import Interrupted
     from smpatch.loader import MetaGraph, SavedModel
     from smpatch.patcher import Receipt
 
-__all__ = ["VERSION", "write_error", "write_receipt", "write_show"]
+__all__ = ["VERSION", "write_error", "write_interruption", "write_receipt", "write_show"]
 
 VERSION = 1
 
@@ -66,25 +73,53 @@ def write_error(error: SmpatchError) -> None:
         {
             "kind": type(error).__name__,
             "exit_code": error.exit_code,
-            "where": error.where,
+            "message": str(error),
+            "where": error.where or None,
             "found": error.found,
-            "hint": error.hint,
+            "hint": error.hint or None,
+        },
+    )
+
+
+def write_interruption(stop: Interrupted) -> None:
+    """Write that a signal came, and what became of the model."""
+    _write(
+        "error",
+        {
+            "kind": type(stop).__name__,
+            "exit_code": stop.exit_code,
+            "message": str(stop),
+            "where": None,
+            "found": stop.found,
+            "hint": stop.outcome,
         },
     )
 
 
 def _write(what: str, body: Mapping[str, Any]) -> None:
-    json.dump({"version": VERSION, what.replace("-", "_"): body}, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    whole = {"version": VERSION, what.replace("-", "_"): body}
+    data(json.dumps(_clean(whole), indent=2, allow_nan=False))
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Replace what strict readers of JSON refuse: bytes of a path that are no UTF-8."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(each) for key, each in value.items()}
+    return [_clean(each) for each in value] if isinstance(value, list) else value
 
 
 def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
     return {
         "tags": list(meta_graph.tags),
-        "tensorflow_version": meta_graph.tensorflow_version,
+        "tensorflow_version": meta_graph.tensorflow_version or None,
         "has_object_graph": meta_graph.has_object_graph,
         "signatures": {key: _signature(each) for key, each in meta_graph.signatures.items()},
-        "reserved": sorted(meta_graph.reserved),
+        "reserved": {
+            key: [tensor.name for tensor in each.tensors()]
+            for key, each in meta_graph.reserved.items()
+        },
     }
 
 
@@ -102,6 +137,7 @@ def _spec(spec: Spec) -> dict[str, Any]:
         return {
             "encoding": "composite",
             "type": spec.type_name,
+            "type_spec": _base64(spec.type_spec),
             "components": [_spec(component) for component in spec.components],
         }
     described = {"dtype": spec.dtype, "shape": None if spec.shape is None else list(spec.shape)}
@@ -113,4 +149,13 @@ def _spec(spec: Spec) -> dict[str, Any]:
 
 def _default(value: bytes) -> dict[str, Any]:
     dtype, shape, text = preview(value)
-    return {"dtype": dtype, "shape": None if shape is None else list(shape), "text": text}
+    return {
+        "dtype": dtype,
+        "shape": None if shape is None else list(shape),
+        "preview": text,
+        "tensor_proto": _base64(value),
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 import smpatch
+from smpatch.cli import guard, streams
 from smpatch.cli.add_predict import add_predict
-from smpatch.cli.guard import run
 from smpatch.cli.show import show
 
-__all__ = ["app", "main"]
+__all__ = ["app", "guard"]
 
 _EPILOG = (
     "Exit codes: 0 done; 2 wrong usage; 3 not a readable SavedModel; 4 the edit is impossible "
@@ -20,7 +20,6 @@ _EPILOG = (
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     # Plain help: it can be piped, searched and read at any width.
     rich_markup_mode=None,
@@ -30,13 +29,14 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
     if value:
-        print(f"smpatch {smpatch.__version__}")
+        streams.data(f"smpatch {smpatch.__version__}")
         raise typer.Exit
 
 
-@app.callback(epilog=_EPILOG)
+@app.callback(epilog=_EPILOG, invoke_without_command=True)
 def _smpatch(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback answers
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -44,15 +44,17 @@ def _smpatch(
 
     Works on the files on disk, without the training code. MODEL is the directory that holds
     saved_model.pb; it defaults to the current directory.
-    """
+
+    \b
+    smpatch show export/1
+    smpatch add-predict export/1 --inputs x:0 --outputs y:0
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    if context.invoked_subcommand is None:
+        streams.talk(context.get_help())
+        raise typer.Exit(2)
 
 
-app.command("add-predict", short_help="Add a predict signature.", epilog=_EPILOG)(add_predict)
 app.command("show", short_help="Show what a model offers, without TensorFlow.", epilog=_EPILOG)(
     show
 )
-
-
-def main() -> int:
-    """Run the command line; return the exit code."""
-    return run(app)
+app.command("add-predict", short_help="Add a predict signature.", epilog=_EPILOG)(add_predict)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from smpatch.cli import machine
-from smpatch.cli.terminal import columns, printable, size, spec_rows, tag_set
+from smpatch.cli.streams import OutputError, data, talk
+from smpatch.cli.terminal import columns, printable, spec_rows, tag_set
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.patcher import Receipt
@@ -14,44 +14,56 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 __all__ = ["report"]
 
 _OUTCOME = {
-    (False, "added"): "added to",
-    (False, "replaced"): "replaced in",
-    (False, "unchanged"): "is there already, equal, in",
-    (True, "added"): "would be added to",
-    (True, "replaced"): "would be replaced in",
-    (True, "unchanged"): "is there already, equal, in",
+    (False, "added"): "added to {}",
+    (False, "replaced"): "replaced in {}",
+    (False, "unchanged"): "is in {} already, equal",
+    (True, "added"): "would be added to {}",
+    (True, "replaced"): "would be replaced in {}",
+    (True, "unchanged"): "is in {} already, equal",
 }
 
 
 def report(command: str, receipt: Receipt, *, as_json: bool, quiet: bool) -> None:
-    """Print a receipt: the result to stdout, remarks to stderr."""
-    if as_json:
-        machine.write_receipt(command, receipt)
-    elif not quiet:
-        print("\n".join(_lines(receipt)))
+    """Print a receipt: the result to stdout, remarks to stderr.
+
+    Raises:
+        OutputError: Nothing could be printed, and nothing was changed.
+    """
+    try:
+        if as_json:
+            machine.write_receipt(command, receipt)
+        elif not quiet:
+            data("\n".join(_lines(receipt)))
+    except OutputError as error:
+        if receipt.dry_run:
+            raise
+        # Failing now would say that the model is unchanged.
+        talk(printable(f"smpatch: warning: the edit is done, but {error}"))
     if not quiet:
-        sys.stdout.flush()  # so that the remarks come after, also into one pipe
         for note in receipt.notes:
-            print(printable(f"smpatch: note: {note.text}"), file=sys.stderr)
+            talk(printable(f"smpatch: note: {note.text}"))
 
 
 def _lines(receipt: Receipt) -> list[str]:
     signature = receipt.signature
-    key, where = printable(receipt.key), printable(str(receipt.directory))
-    what = _OUTCOME[receipt.dry_run, receipt.outcome]
-    rows = [*spec_rows("input", signature.inputs), *spec_rows("output", signature.outputs)]
+    where = printable(str(receipt.directory))
+    what = _OUTCOME[receipt.dry_run, receipt.outcome].format(where)
+    rows = [
+        *spec_rows("input", signature.inputs),
+        *spec_rows("output", signature.outputs),
+        ("method", printable(signature.method_name)),
+    ]
     return [
-        f"{key} {what} {where} (MetaGraph {tag_set(receipt.tag_set)})",
+        f"{printable(receipt.key)} {what} (MetaGraph {tag_set(receipt.tag_set)})",
         *columns(rows, indent="  "),
-        f"  method {printable(signature.method_name)}",
-        *_proof(receipt),
         *_change(receipt),
+        *_proof(receipt),
     ]
 
 
 def _proof(receipt: Receipt) -> list[str]:
     if receipt.dry_run:
-        return ["dry run: nothing was written"]
+        return ["dry run: nothing was written, so nothing was reloaded"]
     if not receipt.loaders:
         return ["not reloaded: nothing proves that TensorFlow accepts it (--validate none)"]
     return [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}: the signature holds"]
@@ -61,9 +73,8 @@ def _change(receipt: Receipt) -> list[str]:
     if receipt.outcome == "unchanged":
         return []
     name = "saved_model.pb" if receipt.form == "binary" else "saved_model.pbtxt"
-    grown = receipt.size_after - receipt.size_before
     refreshed = ", fingerprint.pb refreshed" if receipt.fingerprint == "refreshed" else ""
-    lines = [f"{name}: {grown:+,} bytes, now {size(receipt.size_after)}{refreshed}"]
+    lines = [f"{name}: {receipt.size_before:,} -> {receipt.size_after:,} bytes{refreshed}"]
     if receipt.backup is not None:
         lines.append(f"previous file kept as {printable(str(receipt.backup))}")
     return lines

@@ -7,12 +7,15 @@ from pathlib import Path
 from smpatch import notation
 from smpatch.cli import machine
 from smpatch.cli.arguments import Json, Model, TagSet
+from smpatch.cli.streams import data, talk
 from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
 from smpatch.cli.terminal import tag_set as shown_tags
-from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.loader import TEXT_NAME, MetaGraph, SavedModel, load
 from smpatch.signature import SignatureDef
 
 __all__ = ["show"]
+
+_INIT_OP = "__saved_model_init_op"
 
 
 def show(
@@ -20,15 +23,20 @@ def show(
     tag_set: TagSet = None,
     as_json: Json = False,
 ) -> None:
-    """Show every MetaGraph with its signatures: types, shapes, tensors. Needs no TensorFlow."""
+    """Show every MetaGraph with its signatures: types, shapes, tensors. Needs no TensorFlow.
+
+    Unknown dimensions are shown as ?; tensors as --inputs and --outputs take them.
+    """
     opened = load(model)
     chosen = opened.meta_graphs
     if tag_set is not None:
         chosen = (opened.meta_graph(notation.parse_tags(tag_set)),)
     if as_json:
         machine.write_show(opened, chosen)
-        return
-    print("\n".join(_lines(opened, chosen)))
+    else:
+        data("\n".join(_lines(opened, chosen)))
+    if opened.form == "binary" and (opened.directory / TEXT_NAME).exists():
+        talk(f"smpatch: note: {TEXT_NAME} is here too; TensorFlow reads {opened.file.name}")
 
 
 def _lines(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> list[str]:
@@ -48,8 +56,10 @@ def _meta_graph_lines(meta_graph: MetaGraph) -> list[str]:
         method = printable(signature.method_name) or "(no method name)"
         lines.append(f"  {printable(key)}  {method}")
         lines += _signature_lines(signature, indent="    ")
-    if meta_graph.reserved:
-        lines.append(f"  at load time TensorFlow runs {', '.join(meta_graph.reserved)}")
+    for key, reserved in meta_graph.reserved.items():
+        names = ", ".join(printable(tensor.name) for tensor in reserved.tensors())
+        when = "runs when the model is loaded" if key == _INIT_OP else "is the training step"
+        lines.append(f"  {key}: {names} {when}")
     return lines
 
 

@@ -7,21 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from smpatch.signature import CompositeTensorSpec, Shape, SparseTensorSpec, Spec
+from smpatch import schema
+from smpatch.signature import (
+    CompositeTensorSpec,
+    Shape,
+    SparseTensorSpec,
+    Spec,
+    shape_from_proto,
+)
 from smpatch.values import preview
 
 __all__ = ["columns", "default_rows", "printable", "shape", "size", "spec_rows", "tag_set"]
 
 Row = Sequence[str]
 
+_RAGGED = "RaggedTensorSpec"
+
 
 def printable(text: str) -> str:
     """Return text with whatever a terminal would act on written as escapes."""
     if text.isprintable():
         return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    if 0xDC80 <= ord(character) <= 0xDCFF:  # noqa: PLR2004 - Python's sign for a byte that is no text
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def shape(dimensions: Shape) -> str:
@@ -72,14 +85,28 @@ def default_rows(defaults: Mapping[str, bytes]) -> list[Row]:
 
 
 def _cells(spec: Spec) -> Row:
+    """Return type, shape and tensors of a spec, these as ``--inputs`` takes them."""
     if isinstance(spec, CompositeTensorSpec):
-        parts = ", ".join(printable(tensor.name) for tensor in spec.tensors())
-        kind = printable(spec.type_name.removesuffix("Spec") or "composite")
-        dtype = spec.tensors()[0].dtype if spec.tensors() else ""
-        return (dtype, kind, parts)
+        names = [tensor.name for tensor in spec.tensors()]
+        dtype = spec.tensors()[0].dtype if names else ""
+        if spec.type_name == _RAGGED and len(names) > 1:
+            splits = ",".join(f"row_splits={name}" for name in names[1:])
+            return (
+                dtype,
+                shape(_ragged_shape(spec)),
+                printable(f"ragged(values={names[0]},{splits})"),
+            )
+        kind = printable(spec.type_name.removesuffix("Spec")) or "composite"
+        return (dtype, kind, printable(", ".join(names)))
     if isinstance(spec, SparseTensorSpec):
         parts = (
-            f"sparse(values={spec.values}, indices={spec.indices}, dense_shape={spec.dense_shape})"
+            f"sparse(values={spec.values},indices={spec.indices},dense_shape={spec.dense_shape})"
         )
         return (spec.dtype, shape(spec.shape), printable(parts))
     return (spec.dtype, shape(spec.shape), printable(spec.name))
+
+
+def _ragged_shape(spec: CompositeTensorSpec) -> Shape:
+    """Return the shape that a ragged type records: its state is shape, dtype, rank, ..."""
+    state = schema.TypeSpecProto.FromString(spec.type_spec).type_state.tuple_value.values
+    return shape_from_proto(state[0].tensor_shape_value) if state else None

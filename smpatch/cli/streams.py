@@ -1,0 +1,94 @@
+"""Where words go: data to stdout, talk to stderr, in whatever state the caller left them.
+
+A stdout that takes nothing (full, closed) is an error of its own; one whose reader has left
+is not: whoever reads only the first lines has what they want.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, cast
+
+from smpatch.errors import WriteError
+
+__all__ = ["OutputError", "data", "prepare", "talk"]
+
+
+class OutputError(WriteError):
+    """What was to be printed could not be written to stdout."""
+
+
+def prepare() -> None:
+    """Make stdout and stderr fit for use; call it before anything opens a file."""
+    # Were one of them closed, the next file to be opened, a model, would be taken for it. What
+    # stands in is not writable, so that what is printed there is missed.
+    spare = os.open(os.devnull, os.O_RDONLY)
+    while spare <= 2:  # noqa: PLR2004 - stderr
+        spare = os.open(os.devnull, os.O_RDONLY)
+    os.close(spare)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False, encoding="utf-8")  # noqa: SIM115 - a descriptor, for good
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names in a model may hold what the caller's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout = cast("Any", _Stdout(sys.stdout))
+
+
+def data(text: str) -> None:
+    """Write text to stdout, with a line break after it.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    # At once, so that talk comes after it, also where both go into one pipe.
+    print(text, flush=True)
+
+
+def talk(line: str) -> None:
+    """Write a line to stderr; where that is not possible there is nobody to tell."""
+    if sys.stderr is None:
+        return
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _silence(2)
+
+
+class _Stdout:
+    """Stdout as everybody here sees it, typer's help texts too."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - any text stream
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        # Typer writes nothing, to learn whether it can, and takes an error for an answer.
+        if text == "":
+            return 0
+        try:
+            return int(self._stream.write(text))
+        except OSError as error:
+            self._failed(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._failed(error)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
+
+    def _failed(self, error: OSError) -> None:
+        # What is still in the buffer would fail again when Python ends.
+        _silence(1)
+        if not isinstance(error, BrokenPipeError):
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"cannot be written to: {reason}", where="stdout") from error
+
+
+def _silence(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
