@@ -310,6 +310,8 @@ def _as_spec(alias: str, tensor: Any) -> Spec:  # noqa: ANN401 - TensorFlow's cl
             dtype=dtype,
             shape=shape,
         )
+    if "ResourceVariable" in classes:
+        _graph_name(alias, tensor.handle)  # an eager variable's own name looks like a graph's
     return TensorSpec(_graph_name(alias, tensor), dtype, shape)
 
 

@@ -1,7 +1,8 @@
 """TensorFlow's message descriptors and type names.
 
 Prints ``{"messages": {full name: {field: [number, type, label, type name, oneof]}},
-"enums": {full name: {value: number}}, "names": {number: tf.DType.name}}``.
+"enums": {full name: {value: number}}, "names": {number: tf.DType.name},
+"beside": a message of smpatch's own}``.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def main() -> None:
         collect(kind.DESCRIPTOR, messages, enums)
     numbers = [number for number in types_pb2.DataType.values() if number]
     names = {number: tf.DType(number).name for number in numbers}
-    assert smpatch.schema.GraphDef.DESCRIPTOR.full_name == "smpatch.GraphDef"
-    sys.stdout.write("\n" + json.dumps({"messages": messages, "enums": enums, "names": names}))
+    own = smpatch.schema.SignatureDef(method_name="beside").SerializeToString()
+    answer = {"messages": messages, "enums": enums, "names": names, "beside": own.hex()}
+    sys.stdout.write("\n" + json.dumps(answer))
 
 
 main()
