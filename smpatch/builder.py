@@ -237,7 +237,8 @@ def _check_key(meta_graph: MetaGraph, edit: AddPredict) -> None:
     if edit.key.startswith("__saved_model_"):
         found = "the key is reserved: TensorFlow runs what it names at load time"
         raise AliasError(found, where=where, hint="choose another --signature")
-    if edit.key in meta_graph.entries and not edit.overwrite:
+    taken = edit.key in meta_graph.entries or edit.key in meta_graph.objects.signatures
+    if taken and not edit.overwrite:
         hint = "choose another --signature, or replace it with --overwrite"
         raise SignatureExistsError("the key is taken", where=where, hint=hint)
 
@@ -350,12 +351,6 @@ def _reference_notes(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) ->
 def _object_graph_notes(meta_graph: MetaGraph, edit: AddPredict) -> Iterable[Note]:
     if not meta_graph.has_object_graph:
         return
-    text = (
-        "the model has an object graph, which is not changed: tf.saved_model.load(...).signatures, "
-        f"Keras and the TFLite converter will not list {edit.key!r} yet; TF Serving, Triton and "
-        "the C, Java, Go and Rust loaders will"
-    )
-    yield Note("object-graph-unchanged", text)
     for alias in edit.inputs:
         if not _RESAVABLE.fullmatch(alias):
             text = f"TensorFlow cannot save a loaded model again that has an input {alias!r}"

@@ -28,8 +28,11 @@ from google.protobuf.message import DecodeError
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, TagSetError
 from smpatch.forms import binary
-from smpatch.forms.parts import Entry, MetaGraphParts
+from smpatch.forms.parts import OBJECT_GRAPH_DEF, SAVER_DEF, Entry, MetaGraphParts
+from smpatch.graph.captures import Captures
+from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
+from smpatch.graph.objects import ObjectGraph
 from smpatch.graph.resolve import Resolved, Resolver
 from smpatch.signature import SignatureDef, TensorSpec
 
@@ -126,6 +129,27 @@ class MetaGraph:
             found = f"the list of operations cannot be decoded: {error}"
             raise ModelUnreadableError(found, where=str(self._file)) from error
         return {op_def.name: op_def for op_def in ops.op}
+
+    @cached_property
+    def functions(self) -> FunctionLibrary:
+        """The functions that the graph calls."""
+        return FunctionLibrary(self.graph, self.op_defs)
+
+    @cached_property
+    def objects(self) -> ObjectGraph:
+        """The object graph; empty where there is none."""
+        with naming(self._file):
+            return ObjectGraph(b"".join(self.parts.pieces(OBJECT_GRAPH_DEF)))
+
+    @cached_property
+    def captures(self) -> Captures:
+        """Which tensor of the main graph is which object."""
+        try:
+            saver = schema.SaverDef.FromString(b"".join(self.parts.pieces(SAVER_DEF)))
+        except DecodeError as error:
+            found = f"the saver cannot be decoded: {error}"
+            raise ModelUnreadableError(found, where=str(self._file)) from error
+        return Captures(self.graph, self.functions, self.objects, saver.restore_op_name)
 
     def resolver(self, more_op_defs: Mapping[str, Any] | None = None) -> Resolver:
         """Return what resolves names in this graph.

@@ -16,10 +16,13 @@ from typing import Literal
 from smpatch.builder import Built, Knowledge, Note, build
 from smpatch.edits import DEFAULT_KEY, AddPredict, TensorRef
 from smpatch.errors import RefusedError, UsageError, WriteError
+from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import Form, MetaGraph, SavedModel, load, naming
+from smpatch.planes.compare import disagreements
+from smpatch.planes.main_graph import MainGraph, wrap
 from smpatch.signature import SignatureDef
-from smpatch.validator import Judge, Mode, Validation
+from smpatch.validator import Edited, Judge, Mode, Validation
 from smpatch.writer import Plan, Staged, commit, hold, merge, recover, stage
 
 __all__ = ["MODES", "Options", "Receipt", "add_predict"]
@@ -37,6 +40,8 @@ class Options:
     Attributes:
         tag_set: The tags of the MetaGraph to edit; None for the only one.
         overwrite: Whether a signature that has the key already may be replaced.
+        signature_def_only: Edit what TF Serving reads and leave the object graph, from which
+            Python's loader takes its signatures, as it is.
         save_to: Write a new model directory, absent or empty before; None edits in place.
         dry_run: Do everything but write.
         validate: How much TensorFlow is asked: ``runtime`` reloads with its C runtime,
@@ -50,6 +55,7 @@ class Options:
 
     tag_set: Sequence[str] | None = None
     overwrite: bool = False
+    signature_def_only: bool = False
     save_to: str | os.PathLike[str] | None = None
     dry_run: bool = False
     validate: Mode = "auto"
@@ -187,15 +193,17 @@ class _Job:
         if self.judge.mode != "none":
             said = self.judge.look_up(self.model, self.meta_graph, built)
             built = self._build_again(said, known)
-        plan = merge(self.model, self.meta_graph, built.key, built.signature)
+        plan = self._merge(built, known)
         return replace(self._receipt(plan, built, Validation()), dry_run=True)
 
     def do(self) -> Receipt:
         """Stage, prove and commit; twice where TensorFlow knows more of a shape than the file."""
+        if self._both_planes():
+            self.judge.expect_python()
         built, known = self._build()
         save_to = None if self.options.save_to is None else Path(self.options.save_to)
         for _ in range(2):
-            plan = merge(self.model, self.meta_graph, built.key, built.signature)
+            plan = self._merge(built, known)
             if not plan.splices and save_to is None:
                 said = self._prove(self.model.directory, built)
                 if not _knows_more(said, built):
@@ -225,10 +233,35 @@ class _Job:
         """Build with the shapes that TensorFlow inferred."""
         return build(self.meta_graph, self.edit, Knowledge(known.op_defs, said.tensors or {}))
 
+    def _both_planes(self) -> bool:
+        """Tell whether Python's loader takes its signatures from the object graph.
+
+        With several MetaGraphs it does not: it falls back to its V1 way (``load.py``).
+        """
+        return (
+            self.meta_graph.has_object_graph
+            and len(self.model.meta_graphs) == 1
+            and not self.options.signature_def_only
+        )
+
+    def _merge(self, built: Built, known: Knowledge) -> Plan:
+        addition = None
+        if self._both_planes():
+            op_defs = {**known.op_defs, **self.meta_graph.op_defs}
+            main = MainGraph(
+                self.meta_graph.graph,
+                FunctionLibrary(self.meta_graph.graph, op_defs),
+                self.meta_graph.objects,
+                self.meta_graph.captures,
+            )
+            addition = wrap(main, built.key, built.signature)
+        return merge(self.model, self.meta_graph, built.key, built.signature, addition)
+
     def _prove(self, directory: Path, built: Built) -> Validation:
         if self.judge.mode == "none":
             return Validation()
-        return self.judge.validate(directory, self.model, self.meta_graph, built)
+        edited = Edited(directory, both_planes=self._both_planes())
+        return self.judge.validate(edited, self.model, self.meta_graph, built)
 
     def _commit(self, staged: Staged, built: Built, said: Validation) -> Receipt:
         fingerprint: Fingerprint = "absent"
@@ -279,8 +312,24 @@ class _Job:
             loaders=said.loaders,
             fingerprint="kept" if kept else "absent",
             backup=None,
-            notes=(*built.notes, *unknown, *said.notes),
+            notes=(*built.notes, *self._plane_notes(built), *unknown, *said.notes),
         )
+
+
+    def _plane_notes(self, built: Built) -> Iterator[Note]:
+        if not self.meta_graph.has_object_graph:
+            return
+        if not self._both_planes():
+            text = (
+                "the object graph is not changed: tf.saved_model.load(...).signatures, Keras and "
+                f"the TFLite converter do not get {built.key!r}; TF Serving, Triton and the C, "
+                "Java, Go and Rust loaders do"
+            )
+            yield Note("object-graph-unchanged", text)
+        for each in disagreements(self.meta_graph):
+            if each.key != built.key:
+                text = f"signature {each.key!r} is {each.found} (it was so before)"
+                yield Note("planes-disagree", text)
 
 
 def _knows_more(said: Validation, built: Built) -> bool:

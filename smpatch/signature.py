@@ -35,6 +35,7 @@ __all__ = [
     "predict_signature_def",
     "ragged",
     "shape_from_proto",
+    "shape_proto",
 ]
 
 PREDICT = "tensorflow/serving/predict"
@@ -225,7 +226,7 @@ def ragged(values: TensorSpec, row_splits: tuple[TensorSpec, ...]) -> CompositeT
         shape: Shape = None
     else:
         shape = (rows, *[None] * len(row_splits), *values.shape[1:])
-    state.add().tensor_shape_value.CopyFrom(_shape_proto(shape))
+    state.add().tensor_shape_value.CopyFrom(shape_proto(shape))
     state.add().tensor_dtype_value = dtypes.number(values.dtype)
     state.add().int64_value = len(row_splits)
     state.add().tensor_dtype_value = dtypes.number(row_splits[0].dtype)
@@ -241,7 +242,8 @@ def shape_from_proto(proto: Any) -> Shape:  # noqa: ANN401 - protobuf's classes 
     return tuple(dim.size if dim.size >= 0 else None for dim in proto.dim)
 
 
-def _shape_proto(shape: Shape) -> Any:  # noqa: ANN401 - as above
+def shape_proto(shape: Shape) -> Any:  # noqa: ANN401 - as above
+    """Encode a shape as a ``TensorShapeProto``."""
     proto = schema.TensorShapeProto()
     if shape is None:
         proto.unknown_rank = True
@@ -259,7 +261,7 @@ def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above
             info.composite_tensor.components.append(_tensor_info(component))
         return info
     info.dtype = dtypes.number(spec.dtype)
-    info.tensor_shape.CopyFrom(_shape_proto(spec.shape))
+    info.tensor_shape.CopyFrom(shape_proto(spec.shape))
     if isinstance(spec, SparseTensorSpec):
         info.coo_sparse.values_tensor_name = spec.values
         info.coo_sparse.indices_tensor_name = spec.indices

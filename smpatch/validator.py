@@ -26,11 +26,16 @@ from smpatch.builder import Built, Note
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.runtime import answers, wheel
-from smpatch.runtime.answers import Description, PythonSignatures, TensorFact
+from smpatch.runtime.answers import (
+    CompositeFact,
+    Description,
+    PythonSignatures,
+    TensorFact,
+)
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
 
-__all__ = ["Judge", "Mode", "Validation"]
+__all__ = ["Edited", "Judge", "Mode", "Validation"]
 
 Mode = Literal["auto", "runtime", "full", "none"]
 
@@ -54,6 +59,20 @@ class Validation:
     loaders: tuple[str, ...] = ()
     tensors: Mapping[str, TensorSpec] | None = None
     notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """An edited model aside.
+
+    Attributes:
+        directory: Where it is.
+        both_planes: Whether the object graph was edited too, so that Python must list the
+            signature.
+    """
+
+    directory: Path
+    both_planes: bool
 
 
 class Judge:
@@ -94,6 +113,11 @@ class Judge:
         """End all children."""
         self._children.close()
 
+    def expect_python(self) -> None:
+        """Start Python's TensorFlow now, for it takes seconds and will be asked."""
+        if self.mode in {"auto", "full"} and self._wheel is not None:
+            self._start(Program.PYTHON)
+
     def op_defs(self) -> Mapping[str, Any]:
         """Return the operations that TensorFlow registers, by name.
 
@@ -117,12 +141,12 @@ class Judge:
         return Validation((loader,), _specs(description, built.tensors))
 
     def validate(
-        self, directory: Path, model: SavedModel, meta_graph: MetaGraph, built: Built
+        self, edited: Edited, model: SavedModel, meta_graph: MetaGraph, built: Built
     ) -> Validation:
         """Load an edited model and compare.
 
         Args:
-            directory: The edited model.
+            edited: The edited model.
             model: The model before the edit.
             meta_graph: The MetaGraph that was edited, before the edit.
             built: The new signature.
@@ -138,7 +162,7 @@ class Judge:
         others = {key: each for key, each in meta_graph.signatures.items() if key != built.key}
         names = {tensor.name for each in others.values() for tensor in each.tensors()}
         wanted = sorted({*built.tensors, *(name for name in names if name)})
-        loader, description = self._describe(directory, meta_graph, wanted)
+        loader, description = self._describe(edited.directory, meta_graph, wanted)
         if not description.ok:
             _, before = self._describe(model.directory, meta_graph, ())
             raise _unloadable(description, already=not before.ok)
@@ -149,8 +173,8 @@ class Judge:
             text = "TensorFlow's C libraries were not found; its Python loader was asked instead"
             notes.append(Note("no-c-runtime", text))
         loaders = [loader]
-        if self.mode == "full":
-            note = self._check_python(directory, model, meta_graph, built)
+        if self.mode == "full" or (self.mode == "auto" and edited.both_planes):
+            note = self._check_python(edited, model, meta_graph, built)
             if note is None:
                 loaders.append(_PYTHON)
             else:
@@ -170,9 +194,9 @@ class Judge:
         return payload.data if payload.ok else payload.message
 
     def _check_python(
-        self, directory: Path, model: SavedModel, meta_graph: MetaGraph, built: Built
+        self, edited: Edited, model: SavedModel, meta_graph: MetaGraph, built: Built
     ) -> Note | None:
-        loaded = self._load_in_python(directory, meta_graph)
+        loaded = self._load_in_python(edited.directory, meta_graph)
         if not loaded.ok:
             before = self._load_in_python(model.directory, meta_graph)
             if before.ok:
@@ -180,7 +204,15 @@ class Judge:
                 raise ValidationError(found, hint="the model is unchanged")
             text = f"tf.saved_model.load did not load the model before either: {before.message}"
             return Note("python-loader-failed-before", text)
-        if meta_graph.has_object_graph:
+        expected = set(meta_graph.objects.signatures or meta_graph.signatures) - {built.key}
+        missing = expected - set(loaded.signatures)
+        if missing:
+            before = self._load_in_python(model.directory, meta_graph)
+            lost = sorted(missing & set(before.signatures))
+            if lost:
+                found = f"tf.saved_model.load no longer lists the signatures {lost}"
+                raise ValidationError(found, hint="the model is unchanged")
+        if meta_graph.has_object_graph and not edited.both_planes:
             return None  # its signatures come from the object graph, which is not edited
         signature = loaded.signatures.get(built.key)
         if signature is None:
@@ -190,8 +222,7 @@ class Judge:
             ("inputs", built.signature.inputs, signature.inputs),
             ("outputs", built.signature.outputs, signature.outputs),
         ):
-            if set(ours) != set(theirs):
-                found = f"tf.saved_model.load sees the {kind} {sorted(theirs)}, not {sorted(ours)}"
+            for found in _python_differences(kind, ours, theirs):
                 raise ValidationError(found, hint="the model is unchanged")
         return None
 
@@ -253,6 +284,24 @@ class Judge:
         except ChildUnfit as error:
             found = f"TensorFlow cannot be loaded: {error}"
             raise ValidationError(found, hint=f"repair its installation, {_WITHOUT}") from error
+
+
+def _python_differences(
+    kind: str, ours: Mapping[str, Spec], theirs: Mapping[str, TensorFact | CompositeFact]
+) -> Iterator[str]:
+    """Tell how the signature that Python lists differs from the one that was written."""
+    if set(ours) != set(theirs):
+        yield f"tf.saved_model.load sees the {kind} {sorted(theirs)}, not {sorted(ours)}"
+        return
+    for alias, spec in ours.items():
+        fact = theirs[alias]
+        if isinstance(spec, TensorSpec) and isinstance(fact, TensorFact):
+            dtype = dtypes.name(fact.dtype)
+            if dtype != dtypes.base(spec.dtype) or not _compatible(spec.shape, fact.shape):
+                yield (
+                    f"tf.saved_model.load sees {alias!r} of the {kind} as {dtype} {fact.shape}, "
+                    f"not {spec.dtype} {spec.shape}"
+                )
 
 
 def _check_entries(description: Description, meta_graph: MetaGraph, built: Built) -> None:

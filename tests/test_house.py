@@ -33,7 +33,7 @@ ROOMS = (
     {"signature", "forms"},
     {"graph", "values", "edits"},
     {"loader", "notation"},
-    {"builder"},
+    {"builder", "planes"},
     {"writer"},
     {"validator"},
     {"patcher"},

@@ -9,6 +9,7 @@ Source: https://protobuf.dev/programming-guides/encoding/ (maps, last one wins),
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 
 from google.protobuf.message import DecodeError
@@ -21,6 +22,7 @@ from smpatch.forms.parts import (
     META_INFO_DEF,
     OBJECT_GRAPH_DEF,
     SIGNATURE_DEF,
+    Addition,
     Entry,
 )
 from smpatch.wire import Field, Splice
@@ -28,6 +30,11 @@ from smpatch.wire import Field, Splice
 __all__ = ["BinaryMetaGraph", "read"]
 
 _KEY, _VALUE = 1, 2
+_GRAPH_NODE, _GRAPH_LIBRARY, _LIBRARY_FUNCTION = 1, 2, 1
+_OBJECT, _CONCRETE_FUNCTION, _CHILD = 1, 2, 1
+
+_Edit = tuple[Splice, tuple[Field, ...]]
+"""A splice and the fields that enclose it, outermost first."""
 
 
 class BinaryMetaGraph:
@@ -66,7 +73,13 @@ class BinaryMetaGraph:
         """Whether there is an ``object_graph_def``."""
         return any(field.number == OBJECT_GRAPH_DEF for field in self._fields)
 
-    def put(self, key: str, signature: bytes, replaced: Entry | None) -> tuple[Splice, ...]:
+    def pieces(self, number: int) -> tuple[bytes, ...]:
+        """Return the fields of a number that are messages, serialized, in their order."""
+        return tuple(field.bytes(self._data) for field in self._fields if field.number == number)
+
+    def put(
+        self, key: str, signature: bytes, replaced: Entry | None, addition: Addition | None = None
+    ) -> tuple[Splice, ...]:
         """Return the splices that add a signature, or put it in the place of another."""
         entry = wire.delimited(
             SIGNATURE_DEF,
@@ -77,7 +90,58 @@ class BinaryMetaGraph:
         else:
             at = self._after_signatures()
             splice = Splice(at, at, entry)
-        return wire.enclose(self._data, [(splice, (self._span,))])
+        edits: list[_Edit] = [(splice, (self._span,))]
+        if addition is not None:
+            edits += self._to_graph(addition) + self._to_objects(addition)
+        return wire.enclose(self._data, edits)
+
+    def _to_graph(self, addition: Addition) -> list[_Edit]:
+        """Append nodes and functions at the end of the graph and of its library."""
+        graph = self._last(GRAPH_DEF)
+        functions = _fields(_LIBRARY_FUNCTION, addition.functions)
+        edits: list[_Edit] = []
+        libraries = [
+            field
+            for field in wire.fields(self._data, graph.value, graph.end)
+            if field.number == _GRAPH_LIBRARY and field.wire_type == wire.BYTES
+        ]
+        if libraries and functions:
+            edits.append(_append(functions, (self._span, graph, libraries[-1])))
+        elif functions:
+            edits.append(_append(wire.delimited(_GRAPH_LIBRARY, functions), (self._span, graph)))
+        if addition.nodes:
+            edits.append(_append(_fields(_GRAPH_NODE, addition.nodes), (self._span, graph)))
+        return edits
+
+    def _to_objects(self, addition: Addition) -> list[_Edit]:
+        """Append objects and functions, and put references into objects that are there."""
+        graph = self._last(OBJECT_GRAPH_DEF)
+        inside = list(wire.fields(self._data, graph.value, graph.end))
+        objects = [field for field in inside if field.number == _OBJECT]
+        edits: list[_Edit] = []
+        for number, reference in addition.children:
+            holder = (self._span, graph, objects[number])
+            new = wire.delimited(_CHILD, reference)
+            old = self._reference(objects[number], _local_name(reference))
+            if old is not None:
+                edits.append((Splice(old.start, old.end, new), holder))
+            else:
+                edits.append(_append(new, holder))
+        more = _fields(_OBJECT, addition.objects)
+        more += _fields(_CONCRETE_FUNCTION, addition.concrete_functions)
+        if more:
+            edits.append(_append(more, (self._span, graph)))
+        return edits
+
+    def _reference(self, holder: Field, name: str) -> Field | None:
+        for field in wire.fields(self._data, holder.value, holder.end):
+            if field.number == _CHILD and _local_name(field.bytes(self._data)) == name:
+                return field
+        return None
+
+    def _last(self, number: int) -> Field:
+        """Return the last piece of a part; what is appended to it comes last of all pieces."""
+        return [field for field in self._fields if field.number == number][-1]
 
     def _after_signatures(self) -> int:
         """Return where a new entry goes: where a writer in field order would put it."""
@@ -100,6 +164,20 @@ class BinaryMetaGraph:
             if part.number == _VALUE and part.wire_type == wire.BYTES
         ]
         return Entry(message.key, b"".join(values), field.start, field.end)
+
+
+def _append(new: bytes, enclosing: tuple[Field, ...]) -> _Edit:
+    """Return the edit that adds bytes at the end of the innermost of these fields."""
+    at = enclosing[-1].end
+    return Splice(at, at, new), enclosing
+
+
+def _fields(number: int, values: Iterable[bytes]) -> bytes:
+    return b"".join(wire.delimited(number, value) for value in values)
+
+
+def _local_name(reference: bytes) -> str:
+    return str(schema.ObjectReference.FromString(reference).local_name)
 
 
 def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:

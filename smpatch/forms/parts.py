@@ -12,11 +12,14 @@ from smpatch import wire
 from smpatch.wire import Splice
 
 __all__ = [
+    "ASSET_FILE_DEF",
     "GRAPH_DEF",
     "META_GRAPHS",
     "META_INFO_DEF",
     "OBJECT_GRAPH_DEF",
+    "SAVER_DEF",
     "SIGNATURE_DEF",
+    "Addition",
     "Entry",
     "MetaGraphParts",
 ]
@@ -24,7 +27,14 @@ __all__ = [
 META_GRAPHS = 2
 """Field of ``SavedModel``."""
 
-META_INFO_DEF, GRAPH_DEF, SIGNATURE_DEF, OBJECT_GRAPH_DEF = 1, 2, 5, 7
+META_INFO_DEF, GRAPH_DEF, SAVER_DEF, SIGNATURE_DEF, ASSET_FILE_DEF, OBJECT_GRAPH_DEF = (
+    1,
+    2,
+    3,
+    5,
+    6,
+    7,
+)
 """Fields of ``MetaGraphDef``."""
 
 
@@ -43,6 +53,26 @@ class Entry:
     value: bytes
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What a signature of a TensorFlow 2 export needs beside its entry; all of it appended.
+
+    Attributes:
+        nodes: New nodes of the main graph, each a serialized ``NodeDef``.
+        functions: New functions of the library, each a serialized ``FunctionDef``.
+        objects: New objects, each a serialized ``SavedObject``; they take the next numbers.
+        concrete_functions: New entries of the map, each serialized with key and value.
+        children: References to add to objects that are there: the number of the object and
+            the serialized ``ObjectReference``; one of the same name gives way.
+    """
+
+    nodes: tuple[bytes, ...] = ()
+    functions: tuple[bytes, ...] = ()
+    objects: tuple[bytes, ...] = ()
+    concrete_functions: tuple[bytes, ...] = ()
+    children: tuple[tuple[int, bytes], ...] = ()
 
 
 class MetaGraphParts(Protocol):
@@ -64,5 +94,14 @@ class MetaGraphParts(Protocol):
     def has_object_graph(self) -> bool:
         """Whether there is an ``object_graph_def``."""
 
-    def put(self, key: str, signature: bytes, replaced: Entry | None) -> tuple[Splice, ...]:
-        """Return the splices that add a signature, or put it in the place of another."""
+    def pieces(self, number: int) -> tuple[bytes, ...]:
+        """Return the fields of a number that are messages, serialized, in their order."""
+
+    def put(
+        self, key: str, signature: bytes, replaced: Entry | None, addition: Addition | None = None
+    ) -> tuple[Splice, ...]:
+        """Return the splices that add a signature, or put it in the place of another.
+
+        Raises:
+            RefusedError: This form cannot take what is to be added beside it.
+        """

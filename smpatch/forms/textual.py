@@ -18,8 +18,14 @@ from typing import Any
 from google.protobuf import text_format
 
 from smpatch import schema, text
-from smpatch.errors import ModelUnreadableError
-from smpatch.forms.parts import Entry
+from smpatch.errors import ModelUnreadableError, RefusedError
+from smpatch.forms.parts import (
+    ASSET_FILE_DEF,
+    OBJECT_GRAPH_DEF,
+    SAVER_DEF,
+    Addition,
+    Entry,
+)
 from smpatch.text import TextField
 from smpatch.wire import Splice
 
@@ -29,6 +35,13 @@ _UP_TO_SIGNATURES = frozenset(
     {"meta_info_def", "graph_def", "saver_def", "collection_def", "signature_def"}
 )
 """The fields that a printer writes before, or as, the signatures."""
+
+_MESSAGES = {
+    SAVER_DEF: ("saver_def", schema.SaverDef),
+    ASSET_FILE_DEF: ("asset_file_def", schema.AssetFileDef),
+    OBJECT_GRAPH_DEF: ("object_graph_def", schema.SavedObjectGraph),
+}
+"""The parts that are handed on in binary form when they are asked for: name and class."""
 
 _INDENT = b"  "
 """One level of protobuf's own printers."""
@@ -78,8 +91,29 @@ class TextualMetaGraph:
         """Whether there is an ``object_graph_def``."""
         return any(field.name == "object_graph_def" for field in self._fields)
 
-    def put(self, key: str, signature: bytes, replaced: Entry | None) -> tuple[Splice, ...]:
-        """Return the splice that adds a signature, or puts it in the place of another."""
+    def pieces(self, number: int) -> tuple[bytes, ...]:
+        """Return the fields of a number that the schema knows, serialized, in their order."""
+        name, kind = _MESSAGES[number]
+        found = []
+        for field in self._fields:
+            if field.name == name and field.is_message:
+                message = kind()
+                self._parse(field, message)
+                found.append(bytes(message.SerializeToString()))
+        return tuple(found)
+
+    def put(
+        self, key: str, signature: bytes, replaced: Entry | None, addition: Addition | None = None
+    ) -> tuple[Splice, ...]:
+        """Return the splice that adds a signature, or puts it in the place of another.
+
+        Raises:
+            RefusedError: Something is to be added beside it, to the graph or its objects.
+        """
+        if addition is not None:
+            found = "the object graph of a model in text form cannot be edited"
+            hint = "--signature-def-only edits the signatures alone"
+            raise RefusedError(found, hint=hint)
         message = schema.SignatureDefEntry(key=key)
         message.value.MergeFromString(signature)
         if replaced is not None:

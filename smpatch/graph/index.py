@@ -67,6 +67,10 @@ class Node:
         self._span = span
         self.wiring = _wiring(data, *span)
 
+    def message(self) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+        """Return the whole node, fields that the schema does not know included."""
+        return _decode(schema.NodeDef, self._data[self._span[0] : self._span[1]], self._span[0])
+
     def attr(self, key: str) -> Any | None:  # noqa: ANN401 - an AttrValue; protobuf makes the class at run time
         """Return an attribute as an ``AttrValue`` message, or None when it is not there."""
         span = self.attr_span(key)
@@ -151,7 +155,16 @@ class GraphIndex:
     @cached_property
     def function_signatures(self) -> dict[str, Any]:
         """The library's functions by name, each as the ``OpDef`` of its signature."""
-        found = {}
+        return {op_def.name: op_def for op_def, _ in self._functions}
+
+    @cached_property
+    def function_bodies(self) -> dict[str, bytes]:
+        """The library's functions by name, each as its serialized ``FunctionDef``."""
+        return {op_def.name: self._data[start:end] for op_def, (start, end) in self._functions}
+
+    @cached_property
+    def _functions(self) -> list[tuple[Any, tuple[int, int]]]:
+        found = []
         for library in self._fields(_GRAPH_LIBRARY):
             for function in wire.fields(self._data, library.value, library.end):
                 if function.number != _LIBRARY_FUNCTION or function.wire_type != wire.BYTES:
@@ -160,7 +173,7 @@ class GraphIndex:
                 for part in wire.fields(self._data, function.value, function.end):
                     if part.number == _FUNCTION_SIGNATURE and part.wire_type == wire.BYTES:
                         op_def.MergeFrom(_decode(schema.OpDef, part.bytes(self._data), part.start))
-                found[op_def.name] = op_def
+                found.append((op_def, (function.value, function.end)))
         return found
 
     @cached_property

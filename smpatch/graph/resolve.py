@@ -19,7 +19,7 @@ from __future__ import annotations
 import difflib
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -30,14 +30,20 @@ from smpatch.graph.index import GraphIndex, Node
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
 
 __all__ = [
+    "Attributes",
     "OpDefMissingError",
+    "Output",
     "Resolved",
     "Resolver",
     "TensorName",
     "constant_shape",
     "nearest",
+    "outputs",
     "parse",
 ]
+
+Attributes = Callable[[str], Any]
+"""From an attribute's name to its ``AttrValue``, or None."""
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
@@ -76,6 +82,21 @@ class TensorName:
     def __str__(self) -> str:
         """Return the name as it was written."""
         return self.op if self.index is None else f"{self.op}:{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of an operation.
+
+    Attributes:
+        arg: The name of the output argument in the operation's definition.
+        index: Its place within that argument, which may stand for several outputs.
+        dtype: The element type.
+    """
+
+    arg: str
+    index: int
+    dtype: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +154,7 @@ class Resolver:
             if op in _PLACEHOLDERS and (dtype := node.attr("dtype")) is not None:
                 return [dtypes.name(dtype.type)]
             raise OpDefMissingError(op, where=where)
-        types: list[str] = []
-        for arg in op_def.output_arg:
-            types.extend(_arg_types(node, op_def, arg))
-        return types
+        return [output.dtype for output in outputs(op_def, node.attr)]
 
     def _shape(self, node: Node, index: int) -> tuple[Shape, bool]:
         written = node.attr("_output_shapes")
@@ -212,32 +230,46 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"did you mean {' or '.join(islice(alike, 3))}?" if alike else ""
 
 
-def _arg_types(node: Node, op_def: Any, arg: Any) -> list[str]:  # noqa: ANN401 - protobuf's classes are made at run time
+def outputs(op_def: Any, attr: Attributes) -> list[Output]:  # noqa: ANN401 - protobuf's classes are made at run time
+    """Return what an operation with these attributes yields, in the order of its outputs.
+
+    Args:
+        op_def: The operation's ``OpDef``.
+        attr: Returns an attribute of the node by its name.
+    """
+    return [
+        Output(arg.name, index, dtype)
+        for arg in op_def.output_arg
+        for index, dtype in enumerate(_arg_types(attr, op_def, arg))
+    ]
+
+
+def _arg_types(attr: Attributes, op_def: Any, arg: Any) -> list[str]:  # noqa: ANN401 - as above
     if arg.type_list_attr:
-        value = _attr(node, op_def, arg.type_list_attr)
+        value = _attr(attr, op_def, arg.type_list_attr)
         types = [dtypes.name(each) for each in value.list.type] if value is not None else []
     else:
         if arg.type_attr:
-            value = _attr(node, op_def, arg.type_attr)
+            value = _attr(attr, op_def, arg.type_attr)
             dtype = dtypes.name(value.type) if value is not None else dtypes.INVALID
         else:
             dtype = dtypes.name(arg.type)
         count = 1
         if arg.number_attr:
-            value = _attr(node, op_def, arg.number_attr)
+            value = _attr(attr, op_def, arg.number_attr)
             count = value.i if value is not None else 0
         types = [dtype] * count
     return [dtypes.ref(each) for each in types] if arg.is_ref else types
 
 
-def _attr(node: Node, op_def: Any, key: str) -> Any | None:  # noqa: ANN401 - as above
+def _attr(attr: Attributes, op_def: Any, key: str) -> Any | None:  # noqa: ANN401 - as above
     """Return the node's attribute or, where the exporter stripped it, the default."""
-    value = node.attr(key)
+    value = attr(key)
     if value is not None:
         return value
-    for attr in op_def.attr:
-        if attr.name == key and attr.HasField("default_value"):
-            return attr.default_value
+    for declared in op_def.attr:
+        if declared.name == key and declared.HasField("default_value"):
+            return declared.default_value
     return None
 
 

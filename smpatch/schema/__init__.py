@@ -32,6 +32,7 @@ __all__ = [
     "MetaInfoOps",
     "NodeDef",
     "NodeWiring",
+    "ObjectReference",
     "OpDef",
     "OpList",
     "SavedConcreteFunction",
@@ -89,6 +90,7 @@ MetaInfoDef = _message("MetaInfoDef")
 MetaInfoOps = _message("MetaInfoOps")
 NodeDef = _message("NodeDef")
 NodeWiring = _message("NodeWiring")
+ObjectReference = _message("TrackableObjectGraph.TrackableObject.ObjectReference")
 OpDef = _message("OpDef")
 OpList = _message("OpList")
 SavedConcreteFunction = _message("SavedConcreteFunction")

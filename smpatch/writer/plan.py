@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from smpatch import schema
 from smpatch.errors import RefusedError
+from smpatch.forms.parts import Addition
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.signature import SignatureDef
 from smpatch.wire import Splice
@@ -36,7 +37,13 @@ class Plan:
     replaced: bool
 
 
-def merge(model: SavedModel, meta_graph: MetaGraph, key: str, signature: SignatureDef) -> Plan:
+def merge(
+    model: SavedModel,
+    meta_graph: MetaGraph,
+    key: str,
+    signature: SignatureDef,
+    addition: Addition | None = None,
+) -> Plan:
     """Plan to put a signature into a MetaGraph, in the place of one that has its key.
 
     Args:
@@ -44,6 +51,7 @@ def merge(model: SavedModel, meta_graph: MetaGraph, key: str, signature: Signatu
         meta_graph: The one of its MetaGraphs to change.
         key: The signature key.
         signature: The signature.
+        addition: What the signature needs in the graph and in the object graph.
 
     Returns:
         The plan; without splices when an equal signature is there already.
@@ -54,9 +62,10 @@ def merge(model: SavedModel, meta_graph: MetaGraph, key: str, signature: Signatu
     new = signature.to_bytes()
     old = meta_graph.entries.get(key)
     size = model.identity.size
-    if old is not None and _canonical(old.value) == new:
+    there = addition is None or key in meta_graph.objects.signatures
+    if there and old is not None and _canonical(old.value) == new:
         return Plan(model, (), size, replaced=False)
-    splices = meta_graph.parts.put(key, new, old)
+    splices = meta_graph.parts.put(key, new, old, addition)
     size += sum(splice.growth for splice in splices)
     if size >= SIZE_LIMIT:
         found = f"the edit would bring the file to {size} bytes"

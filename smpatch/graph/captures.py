@@ -1,0 +1,175 @@
+"""Which tensor of the main graph is which object of the object graph.
+
+A function that captures a variable, a table or a constant names an object in
+``bound_inputs``; a call of it in the main graph passes a tensor. Names tell nothing (two
+variables may share one, or wear each other's), so the mapping comes from where both sides
+stand beside each other:
+
+* a call in the main graph: its last inputs against the ``bound_inputs`` of the function;
+* a constant: the operation that its object names;
+* a variable that no call passes: the restore function, from the checkpoint key (the
+  object's path) over ``RestoreV2`` and ``AssignVariableOp`` to the call's input.
+
+What stays ambiguous is left out, for a guess would serve one variable's values as another's.
+
+This room reads alone.
+
+Sources: ``tensorflow/python/saved_model/save.py`` (``_map_captures_to_created_tensors``),
+``load.py`` (``_setup_functions_captures``), ``tensorflow/python/checkpoint/
+trackable_view.py`` and ``tensorflow/python/checkpoint/util.py`` (names of keys).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from smpatch.graph.functions import CALLS, FunctionLibrary
+from smpatch.graph.index import GraphIndex
+from smpatch.graph.objects import ObjectGraph
+
+__all__ = ["Captures"]
+
+_VARIABLE_KEY = "/.ATTRIBUTES/VARIABLE_VALUE"
+_ROOT = 0
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Captures:
+    """The mapping between tensors of the main graph and objects, both ways."""
+
+    def __init__(
+        self, graph: GraphIndex, library: FunctionLibrary, objects: ObjectGraph, restore_op: str
+    ) -> None:
+        """Read off the mapping.
+
+        Args:
+            graph: The main graph.
+            library: Its functions.
+            objects: The object graph.
+            restore_op: The node that calls the restore function; empty when there is none.
+        """
+        self._graph = graph
+        self._library = library
+        self._objects = objects
+        calls = [*self._from_constants(), *self._from_calls()]
+        restored = list(self._from_restore(restore_op))
+        # A call is the surer witness: Keras exports a variable as two objects, and its calls
+        # pass the node of one for the other. Only what no call tells is asked of the restore.
+        self._tensors = {**self._unambiguous(restored), **self._unambiguous(calls)}
+        self._numbers = {
+            **_one_to_one((tensor, number) for number, tensor in restored),
+            **_one_to_one((tensor, number) for number, tensor in calls),
+        }
+
+    def tensor(self, number: int) -> str | None:
+        """Return the tensor of the main graph (``op:index``) that stands for an object."""
+        return self._tensors.get(number)
+
+    def number(self, tensor: str) -> int | None:
+        """Return the object for which a tensor of the main graph (``op:index``) stands."""
+        return self._numbers.get(tensor)
+
+    def _unambiguous(self, pairs: Sequence[tuple[int, str]]) -> dict[int, str]:
+        """Map objects to tensors; of an asset, which is read once for each call, any read does."""
+        assets = {
+            number: tensor
+            for number, tensor in pairs
+            if self._objects.node(number).WhichOneof("kind") == "asset"
+        }
+        return {**_one_to_one(pairs), **assets}
+
+    def _from_constants(self) -> Iterator[tuple[int, str]]:
+        for number in range(len(self._objects)):
+            node = self._objects.node(number)
+            if node.WhichOneof("kind") == "constant" and node.constant.operation in self._graph:
+                yield number, _full(node.constant.operation)
+
+    def _from_calls(self) -> Iterator[tuple[int, str]]:
+        for name in self._graph:
+            wiring = self._graph.wiring(name)
+            if wiring.op not in CALLS:
+                continue
+            function = self._graph.node(name).attr("f")
+            concrete = (
+                self._objects.concrete_functions.get(function.func.name) if function else None
+            )
+            if concrete is None or not concrete.bound_inputs:
+                continue
+            inputs = [each for each in wiring.inputs if not each.startswith("^")]
+            bound = list(concrete.bound_inputs)
+            yield from zip(bound, map(_full, inputs[-len(bound) :]), strict=False)
+
+    def _from_restore(self, restore_op: str) -> Iterator[tuple[int, str]]:
+        name = restore_op.rpartition(":")[0] if ":" in restore_op else restore_op
+        if name not in self._graph:
+            return
+        function = self._graph.node(name).attr("f")
+        if function is None or function.func.name not in self._library:
+            return
+        inputs = self._graph.wiring(name).inputs
+        for position, key in _restored(self._library[function.func.name]):
+            number = self._object_at(key)
+            if number is not None and position < len(inputs):
+                yield number, _full(inputs[position])
+
+    def _object_at(self, key: str) -> int | None:
+        """Return the variable that a checkpoint key names, by its path from the root."""
+        if not key.endswith(_VARIABLE_KEY):
+            return None
+        number: int | None = _ROOT
+        for part in key.removesuffix(_VARIABLE_KEY).split("/"):
+            if number is None:
+                return None
+            number = self._objects.child(number, part.replace(".S", "/").replace("..", "."))
+        if number is None or self._objects.node(number).WhichOneof("kind") != "variable":
+            return None
+        return number
+
+
+def _one_to_one(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, _Value]:
+    """Return what is mapped to one value alone."""
+    found: dict[_Key, set[_Value]] = {}
+    for key, value in pairs:
+        found.setdefault(key, set()).add(value)
+    return {key: values.pop() for key, values in found.items() if len(values) == 1}
+
+
+def _full(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
+
+
+def _restored(function: Any) -> Iterator[tuple[int, str]]:  # noqa: ANN401 - a FunctionDef
+    """Yield, for each variable that a restore function assigns, its argument and its key."""
+    nodes = {node.name: node for node in function.node_def}
+    arguments = {arg.name: place for place, arg in enumerate(function.signature.input_arg)}
+    for node in function.node_def:
+        if node.op == "AssignVariableOp" and node.input[0] in arguments:
+            key = _restored_key(nodes, node.input[1])
+            if key is not None:
+                yield arguments[node.input[0]], key
+
+
+def _restored_key(nodes: dict[str, Any], source: str) -> str | None:
+    """Follow a value back to the ``RestoreV2`` that read it; return the key it was read by."""
+    for _ in range(len(nodes)):
+        name, _, output = source.partition(":")
+        node = nodes.get(name)
+        if node is None:
+            return None
+        if node.op == "RestoreV2":
+            keys = _strings(nodes.get(node.input[1].partition(":")[0]))
+            place = int(output.rpartition(":")[2] or 0)
+            return keys[place] if place < len(keys) else None
+        if node.op != "Identity":
+            return None
+        source = node.input[0]
+    return None
+
+
+def _strings(node: Any) -> Sequence[str]:  # noqa: ANN401 - a NodeDef or None
+    if node is None or node.op != "Const":
+        return ()
+    return [value.decode("utf-8", "replace") for value in node.attr["value"].tensor.string_val]

@@ -1,0 +1,106 @@
+"""The function library: what a TensorFlow 2 export computes inside its calls.
+
+Inside a function a tensor is called ``node:arg:index`` (the output argument's name comes
+from the operation's definition), an argument simply by its name. This room translates
+between that and ``node:index``, which is how people and tools see inner tensors, and says
+which functions a node calls.
+
+This room changes nothing: copies of functions are made by ``planes``.
+
+Source: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/framework/
+function.cc`` (``FunctionDefHelper``, name resolution in ``FunctionInstantiationHelper``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from smpatch import schema
+from smpatch.errors import ModelUnreadableError
+from smpatch.graph.index import GraphIndex
+from smpatch.graph.resolve import Attributes, Output, outputs
+
+__all__ = ["CALLS", "FunctionLibrary", "attributes", "called"]
+
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+"""Operations that call the function in their attribute ``f`` and nothing else."""
+
+_NUMBERED = re.compile(r"_(\d+)$")
+
+
+class FunctionLibrary:
+    """The functions of one graph, decoded on demand."""
+
+    def __init__(self, graph: GraphIndex, op_defs: Mapping[str, Any]) -> None:
+        """Read the library of ``graph``; ``op_defs`` defines the operations (name to ``OpDef``)."""
+        self._graph = graph
+        self._op_defs = op_defs
+        self._decoded: dict[str, Any] = {}
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a function of that name."""
+        return name in self._graph.function_bodies
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names in the order of the library."""
+        return iter(self._graph.function_bodies)
+
+    def body(self, name: str) -> bytes:
+        """Return the serialized ``FunctionDef``, unknown fields and all."""
+        return self._graph.function_bodies[name]
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+        """Return a function as a ``FunctionDef`` message, for reading.
+
+        Raises:
+            KeyError: There is no such function.
+            ModelUnreadableError: It cannot be decoded.
+        """
+        if name not in self._decoded:
+            try:
+                self._decoded[name] = schema.FunctionDef.FromString(self.body(name))
+            except DecodeError as error:
+                found = f"the function {name!r} cannot be decoded: {error}"
+                raise ModelUnreadableError(found) from error
+        return self._decoded[name]
+
+    def op_def(self, op: str) -> Any | None:  # noqa: ANN401 - as above
+        """Return what defines an operation: the op list, or a function of that name."""
+        return self._op_defs.get(op) or self._graph.function_signatures.get(op)
+
+    def outputs(self, node: Any) -> list[Output] | None:  # noqa: ANN401 - a NodeDef
+        """Return what a node of a function yields; None when its operation is not defined."""
+        op_def = self.op_def(node.op)
+        return None if op_def is None else outputs(op_def, attributes(node))
+
+    @cached_property
+    def last_number(self) -> int:
+        """The largest integer at the end of a function's name.
+
+        TensorFlow counts functions up, and its fingerprint needs a name that ends in a
+        number of its own (``fingerprinting.cc``, ``regularize_util``).
+        """
+        numbers = [_NUMBERED.search(name) for name in self]
+        return max((int(found[1]) for found in numbers if found), default=0)
+
+
+def attributes(node: Any) -> Attributes:  # noqa: ANN401 - a NodeDef
+    """Return what looks up an attribute of a decoded ``NodeDef``."""
+    lookup: Attributes = node.attr.get
+    return lookup
+
+
+def called(node: Any) -> list[str]:  # noqa: ANN401 - a NodeDef
+    """Return the functions that a node names in its attributes, and its own operation."""
+    names = [node.op]
+    for value in node.attr.values():
+        if value.WhichOneof("value") == "func":
+            names.append(value.func.name)
+        elif value.WhichOneof("value") == "list":
+            names += [func.name for func in value.list.func]
+    return names

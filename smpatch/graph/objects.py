@@ -1,0 +1,172 @@
+"""The object graph: Python's view of a TensorFlow 2 export.
+
+``tf.saved_model.load`` builds its ``.signatures`` from here and not from ``signature_def``:
+under the root lies ``signatures``, a map whose children are bare concrete functions, each
+of which names an entry of ``concrete_functions`` and so a function of the library.
+
+This room reads. What an edit appends is made by ``planes``.
+
+Source: ``tensorflow/core/protobuf/saved_object_graph.proto``,
+``tensorflow/python/saved_model/load.py``, ``signature_serialization.py``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from smpatch import dtypes, schema
+from smpatch.errors import ModelUnreadableError
+from smpatch.signature import TensorSpec, shape_from_proto
+
+__all__ = ["Leaf", "ObjectGraph", "Trace", "leaves"]
+
+_ROOT = 0
+_SIGNATURES = "signatures"
+_SIGNATURE_MAP = "signature_map"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One tensor in a structure of arguments or results.
+
+    Attributes:
+        path: Where it is in the structure: keys and positions from the outside in.
+        spec: Its name, dtype and shape as they were traced.
+    """
+
+    path: tuple[str, ...]
+    spec: TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One traced function that an object holds.
+
+    Attributes:
+        path: How Python reaches it from the root, such as ``encoder.call``.
+        function: The name of the concrete function.
+    """
+
+    path: str
+    function: str
+
+
+class ObjectGraph:
+    """The object graph of one MetaGraph."""
+
+    def __init__(self, data: bytes) -> None:
+        """Decode a serialized ``SavedObjectGraph``.
+
+        Raises:
+            ModelUnreadableError: The bytes are none.
+        """
+        try:
+            self._message = schema.SavedObjectGraph.FromString(data)
+        except DecodeError as error:
+            found = f"the object graph cannot be decoded: {error}"
+            raise ModelUnreadableError(found) from error
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self._message.nodes)
+
+    def node(self, number: int) -> Any:  # noqa: ANN401 - a SavedObject; protobuf makes the class at run time
+        """Return an object as a ``SavedObject`` message."""
+        if not 0 <= number < len(self._message.nodes):
+            found = f"the object graph refers to an object {number} that it does not have"
+            raise ModelUnreadableError(found)
+        return self._message.nodes[number]
+
+    @property
+    def concrete_functions(self) -> Mapping[str, Any]:
+        """The traced functions by name, each a ``SavedConcreteFunction``."""
+        functions: Mapping[str, Any] = self._message.concrete_functions
+        return functions
+
+    def child(self, number: int, name: str) -> int | None:
+        """Return the object that another one holds under a name."""
+        for reference in self.node(number).children:
+            if reference.local_name == name:
+                return int(reference.node_id)
+        return None
+
+    @cached_property
+    def signature_map(self) -> int | None:
+        """The object whose children are the signatures, where there is one."""
+        number = self.child(_ROOT, _SIGNATURES) if len(self) else None
+        if number is None or self.node(number).user_object.identifier != _SIGNATURE_MAP:
+            return None
+        return number
+
+    @cached_property
+    def signatures(self) -> Mapping[str, Any]:
+        """The signatures by key, each a ``SavedBareConcreteFunction``."""
+        if self.signature_map is None:
+            return {}
+        children = self.node(self.signature_map).children
+        return {
+            reference.local_name: self.node(reference.node_id).bare_concrete_function
+            for reference in children
+            if self.node(reference.node_id).WhichOneof("kind") == "bare_concrete_function"
+        }
+
+    @cached_property
+    def traces(self) -> tuple[Trace, ...]:
+        """The functions that Python reaches from the root, signatures left out.
+
+        Each object is named once, by its shortest path; what begins with an underscore is
+        TensorFlow's own and comes last among equals.
+        """
+        found: list[Trace] = []
+        seen = {_ROOT}
+        queue: deque[tuple[int, tuple[str, ...]]] = deque([(_ROOT, ())] if len(self) else [])
+        while queue:
+            number, path = queue.popleft()
+            node = self.node(number)
+            if node.WhichOneof("kind") == "function":
+                found += [Trace(".".join(path), name) for name in node.function.concrete_functions]
+                continue
+            references = sorted(node.children, key=lambda each: each.local_name.startswith("_"))
+            for reference in references:
+                if reference.node_id in seen or (not path and reference.local_name == _SIGNATURES):
+                    continue
+                seen.add(reference.node_id)
+                queue.append((reference.node_id, (*path, reference.local_name)))
+        return tuple(found)
+
+
+def leaves(structure: Any) -> list[Leaf]:  # noqa: ANN401 - a StructuredValue
+    """Return the tensors of a structure in the order in which TensorFlow flattens it.
+
+    Dictionaries come in the order of their sorted keys, sequences in their own. Values that
+    are no tensors (Python constants that were bound when the function was traced) are left
+    out. Composite tensors are refused by a name of None, for their parts have none.
+
+    Source: ``tf.nest.flatten``, ``nested_structure_coder.py``.
+    """
+    return list(_leaves(structure, ()))
+
+
+def _leaves(structure: Any, path: tuple[str, ...]) -> list[Leaf]:  # noqa: ANN401 - as above
+    kind = structure.WhichOneof("kind")
+    if kind == "tensor_spec_value":
+        spec = structure.tensor_spec_value
+        shape = shape_from_proto(spec.shape)
+        return [Leaf(path, TensorSpec(spec.name, dtypes.name(spec.dtype), shape))]
+    if kind in {"list_value", "tuple_value"}:
+        values = getattr(structure, kind).values
+        parts = [(str(position), value) for position, value in enumerate(values)]
+    elif kind == "dict_value":
+        fields = structure.dict_value.fields
+        parts = [(key, fields[key]) for key in sorted(fields)]
+    elif kind == "named_tuple_value":
+        parts = [(pair.key, pair.value) for pair in structure.named_tuple_value.values]
+    else:
+        return []
+    return [leaf for name, value in parts for leaf in _leaves(value, (*path, name))]

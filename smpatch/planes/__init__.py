@@ -1,0 +1,11 @@
+"""The second plane: what makes a signature appear in ``tf.saved_model.load(...).signatures``.
+
+A signature of a TensorFlow 2 export lives twice. Plane A, ``signature_def``, names tensors
+of the main graph. Plane B, the object graph, names a wrapper function with the same inputs
+and outputs. These rooms make the second for the first (``main_graph``), from what both
+have in common (``wrapper``).
+
+All of it is appended: functions, objects, map entries. Existing bytes stay. What cannot be
+told with certainty is refused, with the reason. Nothing is written here; the result is an
+``Addition`` for the writer to splice in.
+"""

@@ -1,0 +1,70 @@
+"""Where the two planes of a TensorFlow 2 export disagree.
+
+This room tells facts and mends nothing: an edit leaves a disagreement that it finds as it
+is, for nobody can know which plane was meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smpatch.graph.objects import ObjectGraph, leaves
+from smpatch.loader import MetaGraph
+from smpatch.signature import SignatureDef
+
+__all__ = ["Disagreement", "disagreements"]
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One signature that TF Serving and Python see differently.
+
+    Attributes:
+        key: The signature key.
+        found: In which way, in words.
+    """
+
+    key: str
+    found: str
+
+
+def disagreements(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
+    """Compare the signatures of both planes: keys, names of inputs and outputs.
+
+    Args:
+        meta_graph: The MetaGraph; without an object graph nothing can disagree.
+
+    Returns:
+        What differs, sorted by key.
+    """
+    if not meta_graph.has_object_graph:
+        return ()
+    objects = meta_graph.objects
+    plane_a, plane_b = meta_graph.signatures, objects.signatures
+    found = []
+    for key in sorted(plane_a.keys() | plane_b.keys()):
+        if key not in plane_b:
+            words = "only in signature_def: tf.saved_model.load(...).signatures does not list it"
+        elif key not in plane_a:
+            words = "only in the object graph: TF Serving and the C runtime do not have it"
+        else:
+            words = _difference(plane_a[key], objects, key)
+        if words:
+            found.append(Disagreement(key, words))
+    return tuple(found)
+
+
+def _difference(signature: SignatureDef, objects: ObjectGraph, key: str) -> str:
+    bare = objects.signatures[key]
+    concrete = objects.concrete_functions.get(bare.concrete_function_name)
+    if concrete is None:
+        return f"the object graph does not have its function {bare.concrete_function_name!r}"
+    results = {leaf.path[0] for leaf in leaves(concrete.output_signature) if leaf.path}
+    for kind, ours, theirs in (
+        ("inputs", set(signature.inputs), set(bare.argument_keywords)),
+        ("outputs", set(signature.outputs), results),
+    ):
+        # Composite tensors stand in the object graph as one, in signature_def as their parts.
+        if ours != theirs and len(ours) == len(theirs):
+            return f"its {kind} are {sorted(ours)} in signature_def, {sorted(theirs)} in Python"
+    return ""
