@@ -192,6 +192,8 @@ class GraphIndex:
         The bytes were walked once, by ``_index_nodes``; nothing is checked again.
         """
         data = self._data
+        while data[offset] >= _MORE:  # a tag in more bytes than it needs is legal
+            offset += 1
         length = shift = 0
         while (byte := data[(offset := offset + 1)]) >= _MORE:
             length |= (byte & 0x7F) << shift
