@@ -17,6 +17,7 @@ from smpatch.cli.arguments import (
     OpLibraries,
     Quiet,
     SaveTo,
+    SignatureDefOnly,
     TagSet,
     TimeLimit,
     Validate,
@@ -52,6 +53,7 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     save_to: SaveTo = None,
     backup: Backup = False,
     tag_set: TagSet = None,
+    signature_def_only: SignatureDefOnly = False,
     validate: Validate = "auto",
     op_library: OpLibraries = None,
     time_limit: TimeLimit = 600.0,
@@ -82,6 +84,7 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
             options=Options(
                 tag_set=None if tag_set is None else notation.parse_tags(tag_set),
                 overwrite=overwrite,
+                signature_def_only=signature_def_only,
                 save_to=save_to,
                 dry_run=dry_run,
                 validate=validate,

@@ -16,6 +16,7 @@ __all__ = [
     "OpLibraries",
     "Quiet",
     "SaveTo",
+    "SignatureDefOnly",
     "TagSet",
     "TimeLimit",
     "Validate",
@@ -58,6 +59,14 @@ SaveTo = Annotated[
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Do everything but write; print what would be done.")
+]
+SignatureDefOnly = Annotated[
+    bool,
+    typer.Option(
+        "--signature-def-only",
+        help="Edit what TF Serving reads, and leave the object graph of a TensorFlow 2 export, "
+        "from which tf.saved_model.load takes its signatures, as it is.",
+    ),
 ]
 Validate = Annotated[
     Literal["auto", "runtime", "full", "none"],

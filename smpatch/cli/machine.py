@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from smpatch.cli.streams import data
+from smpatch.cli.streams import OutputError, data
 from smpatch.errors import SmpatchError
 from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpec, Spec
 from smpatch.values import preview
@@ -71,7 +71,7 @@ def write_error(error: SmpatchError) -> None:
     _write(
         "error",
         {
-            "kind": type(error).__name__,
+            "kind": _kind(error),
             "exit_code": error.exit_code,
             "message": str(error),
             "where": error.where or None,
@@ -94,6 +94,12 @@ def write_interruption(stop: Interrupted) -> None:
             "hint": stop.outcome,
         },
     )
+
+
+def _kind(error: SmpatchError) -> str:
+    """Name the class that the error tree shows; a room may have finer ones of its own."""
+    shown = (SmpatchError.__module__, OutputError.__module__)
+    return next(each.__name__ for each in type(error).__mro__ if each.__module__ in shown)
 
 
 def _write(what: str, body: Mapping[str, Any]) -> None:

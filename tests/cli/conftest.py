@@ -1,0 +1,113 @@
+"""Two ways to run a command line: in this process, which is quick, and in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smpatch.cli import guard
+from smpatch.cli.main import app
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+MODELS: list[dict[str, Any]] = json.loads((FIXTURES / "models" / "MANIFEST.json").read_text())
+BROKEN: list[dict[str, Any]] = json.loads((FIXTURES / "broken" / "MANIFEST.json").read_text())
+
+XY = ("--inputs", "x:0", "--outputs", "y:0")
+"""A request that most fixtures can serve."""
+
+QUICK = ("--validate", "none")
+"""For tests of which the reload is not the point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        """The one line on stderr, of a command that failed as it should."""
+        (line,) = self.err.splitlines()
+        assert line.startswith("smpatch: ")
+        return line
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON on stdout."""
+        document: dict[str, Any] = json.loads(self.out)
+        return document
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in this process."""
+
+    def run(*arguments: str | Path) -> Said:
+        monkeypatch.setattr(sys, "argv", ["smpatch", *map(str, arguments)])
+        capsys.readouterr()
+        code = guard.run(app)
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def shell() -> Run:
+    """Run a command line in a process of its own; undecodable output fails."""
+
+    def run(
+        *arguments: str | Path | bytes,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        program: tuple[str, ...] = (sys.executable, "-m", "smpatch"),
+        **more: Any,  # noqa: ANN401 - whatever subprocess takes
+    ) -> Said:
+        done = subprocess.run(
+            [*program, *arguments],
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            check=False,
+            timeout=120,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},
+        )
+        out, err = done.stdout or b"", done.stderr or b""
+        return Said(done.returncode, out.decode("utf-8"), err.decode("utf-8"))
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Callable[[str], Path]:
+    """Give a fixture's copy, to be edited."""
+
+    def copy(name: str) -> Path:
+        place = tmp_path / name
+        shutil.copytree(FIXTURES / "models" / name, place, symlinks=True)
+        return place
+
+    return copy
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    """Return the files below a directory, hidden ones too."""
+    return {
+        str(file.relative_to(directory)): file.read_bytes()
+        for file in directory.rglob("*")
+        if file.is_file()
+    }
