@@ -87,7 +87,7 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
         except KeyError:
             raise _missing(name, parent[name]) from None
         ops.add(node.op)
-        if node.op in _MUST_BE_FED and not node.inputs:
+        if node.op in _MUST_BE_FED:
             unfed.append(name)
         for source in node.inputs:
             op = source

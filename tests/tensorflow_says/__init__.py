@@ -24,7 +24,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def ask(program: str, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401 - JSON
-    """Return what a program of this package says, which gets a directory to work in.
+    """Return what a program of this package says.
 
     Args:
         program: The module's name.
@@ -40,7 +40,7 @@ def ask(program: str, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not answer.exists():
             done = subprocess.run(
-                [sys.executable, "-m", f"{__name__}.{program}", str(directory)],
+                [sys.executable, "-m", f"{__name__}.{program}"],
                 cwd=_ROOT,
                 capture_output=True,
                 text=True,
