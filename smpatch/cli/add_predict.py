@@ -21,6 +21,7 @@ from smpatch.cli.arguments import (
     TagSet,
     TimeLimit,
     Validate,
+    text,
 )
 from smpatch.cli.interruption import watching
 from smpatch.cli.receipt import report
@@ -36,16 +37,19 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
         list[str],
         typer.Option(
             metavar=_TENSORS,
+            parser=text,
             help="What is fed. A tensor is op:index, or op where the operation has one output. "
             "May be repeated.",
         ),
     ],
     outputs: Annotated[
         list[str],
-        typer.Option(metavar=_TENSORS, help="What is fetched, likewise."),
+        typer.Option(metavar=_TENSORS, parser=text, help="What is fetched, likewise."),
     ],
     model: Model = Path(),
-    signature: Annotated[str, typer.Option(metavar="KEY", help="The signature key.")] = DEFAULT_KEY,
+    signature: Annotated[
+        str, typer.Option(metavar="KEY", parser=text, help="The signature key.")
+    ] = DEFAULT_KEY,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the signature that has the key.")
     ] = False,

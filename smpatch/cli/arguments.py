@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,10 +21,21 @@ __all__ = [
     "TagSet",
     "TimeLimit",
     "Validate",
+    "text",
 ]
 
 _LONGEST = 1_000_000.0
 """Seconds; the system calls that wait take no more than twice as much."""
+
+
+def text(given: str) -> str:
+    """Read an argument that names something in a model, which speaks UTF-8 in every locale."""
+    if given.isprintable():
+        return given
+    try:
+        return os.fsencode(given).decode("utf-8")
+    except UnicodeError:
+        return given  # whoever takes it will say what is wrong with it
 
 
 def _seconds(given: str | float) -> float:
@@ -47,7 +59,9 @@ Model = Annotated[
 TagSet = Annotated[
     str | None,
     typer.Option(
-        metavar="TAG,...", help="Which MetaGraph, by its tags; needed only where there are several."
+        metavar="TAG,...",
+        parser=text,
+        help="Which MetaGraph, by its tags; needed only where there are several.",
     ),
 ]
 SaveTo = Annotated[

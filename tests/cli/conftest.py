@@ -75,6 +75,7 @@ def shell() -> Run:
         *arguments: str | Path | bytes,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        encoding: str = "utf-8",
         program: tuple[str, ...] = (sys.executable, "-m", "smpatch"),
         **more: Any,  # noqa: ANN401 - whatever subprocess takes
     ) -> Said:
@@ -87,7 +88,7 @@ def shell() -> Run:
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},
         )
         out, err = done.stdout or b"", done.stderr or b""
-        return Said(done.returncode, out.decode("utf-8"), err.decode("utf-8"))
+        return Said(done.returncode, out.decode(encoding), err.decode(encoding))
 
     return run
 
