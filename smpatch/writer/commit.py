@@ -17,8 +17,8 @@ from pathlib import Path
 
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import FileIdentity
-from smpatch.writer.copying import sync_directory
-from smpatch.writer.stage import FINGERPRINT_NAME, Staged, to_the_end
+from smpatch.writer.copying import sync_directory, take_after
+from smpatch.writer.stage import FINGERPRINT_NAME, PREFIX, Staged, to_the_end
 
 __all__ = ["BACKUP_SUFFIX", "Committed", "commit"]
 
@@ -106,7 +106,7 @@ def _replace_file(staged: Staged, target: Path, *, backup: bool) -> Committed:
 def _keep(target: Path, aside: Path) -> Path:
     """Hard-link the file under its backup name, in the place of an older backup."""
     kept = target.with_name(target.name + BACKUP_SUFFIX)
-    fresh = aside / kept.name
+    fresh = aside / f"{PREFIX}previous"  # payloads are staged under all other names
     os.link(target, fresh)
     os.replace(fresh, kept)
     return kept
@@ -126,7 +126,8 @@ def _make_directory(staged: Staged) -> Committed:
     warnings: list[str] = []
     try:
         refreshed = (staged.directory / FINGERPRINT_NAME).exists()
-        os.chmod(staged.directory, os.stat(model.directory).st_mode & 0o7777)
+        take_after(staged.directory, model.directory, os.stat(model.directory))
+        os.utime(staged.directory)
         sync_directory(staged.directory)
         _rename(os.rename, staged.directory, destination, warnings)
     except OSError as error:

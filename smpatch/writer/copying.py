@@ -19,7 +19,7 @@ from pathlib import Path
 
 from smpatch.wire import Kept
 
-__all__ = ["copy_tree_entry", "sync_directory", "write_pieces"]
+__all__ = ["copy_tree_entry", "sync_directory", "take_after", "write_pieces"]
 
 _CHUNK = 1 << 20
 """Bytes that are moved through this process at once, where the kernel cannot."""
@@ -31,6 +31,11 @@ _CANNOT = frozenset(
     {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY}
 )
 """Answers that mean "not this way", on file systems that copy otherwise."""
+
+
+_NOT_ALLOWED = frozenset({errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""Answers to an owner that one may not give: not root, a user that a container does not have,
+or a file system without owners."""
 
 
 def write_pieces(source: int, target: int, pieces: Iterable[Kept | bytes]) -> None:
@@ -51,11 +56,17 @@ def write_pieces(source: int, target: int, pieces: Iterable[Kept | bytes]) -> No
             _copy_span(source, target, piece.start, piece.end)
 
 
-def copy_tree_entry(source: Path, target: Path) -> None:
+def copy_tree_entry(source: Path, target: Path, *, inside: tuple[os.stat_result, ...] = ()) -> None:
     """Copy a file or a directory with all that is in it, independent of the original.
 
     Links are followed, for a copy must not change when the original does; one that leads
-    nowhere is copied as a link. Permissions and times are kept, and every file is synced.
+    nowhere is copied as a link. Permissions, times and, where allowed, owners are kept, and
+    every file is synced.
+
+    Args:
+        source: What to copy.
+        target: Its copy, which is not there yet.
+        inside: The directories that are being copied, from the outermost to this entry's.
 
     Raises:
         OSError: Something in it can neither be read nor copied.
@@ -66,18 +77,47 @@ def copy_tree_entry(source: Path, target: Path) -> None:
         return
     status = source.stat()
     if stat.S_ISDIR(status.st_mode):
+        if any(os.path.samestat(status, each) for each in inside):
+            raise OSError(errno.ELOOP, "a link leads back to a directory it is in", str(source))
         target.mkdir()
         for each in sorted(source.iterdir()):
-            copy_tree_entry(each, target / each.name)
-        shutil.copystat(source, target)
+            copy_tree_entry(each, target / each.name, inside=(*inside, status))
+        take_after(target, source, status)
         sync_directory(target)
     elif stat.S_ISREG(status.st_mode):
         with source.open("rb") as reader, target.open("xb") as writer:
             _copy_span(reader.fileno(), writer.fileno(), 0, os.fstat(reader.fileno()).st_size)
-            shutil.copystat(source, target)
+            take_after(target, source, status)
             os.fsync(writer.fileno())
     else:
         raise OSError(errno.EINVAL, "neither a file nor a directory", str(source))
+
+
+def take_after(new: Path, old: Path, status: os.stat_result) -> None:
+    """Give a new file or directory the permissions, times and attributes of an old one.
+
+    The owner as well, where that is allowed, or else the group: in a directory that people
+    share it is the group that lets the others in.
+
+    Args:
+        new: What is to be like the old one.
+        old: Where permissions, times and attributes are read.
+        status: Whose owner and group are taken.
+    """
+    _ = _give(new, status.st_uid, status.st_gid) or _give(new, -1, status.st_gid)
+    # After the owner, whose change takes away the set-user-ID bit.
+    shutil.copystat(old, new)
+
+
+def _give(path: Path, owner: int, group: int) -> bool:
+    """Change owner and group, -1 for as it is; return whether that is allowed."""
+    try:
+        os.chown(path, owner, group)
+    except OSError as error:
+        if error.errno not in _NOT_ALLOWED:
+            raise
+        return False
+    return True
 
 
 def sync_directory(directory: Path) -> None:

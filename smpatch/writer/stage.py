@@ -28,7 +28,7 @@ from pathlib import Path
 from smpatch import wire
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import CHUNKED_NAME, FileIdentity, SavedModel
-from smpatch.writer.copying import copy_tree_entry, write_pieces
+from smpatch.writer.copying import copy_tree_entry, take_after, write_pieces
 from smpatch.writer.lock import try_lock
 from smpatch.writer.plan import Plan
 
@@ -37,8 +37,9 @@ __all__ = ["FINGERPRINT_NAME", "PREFIX", "Staged", "recover", "stage", "to_the_e
 PREFIX = ".smpatch-"
 FINGERPRINT_NAME = "fingerprint.pb"
 
-_COMMITTING = "committing"
-"""Beside the staged files: the identity of the new model file, from when a commit starts."""
+_COMMITTING = f"{PREFIX}committing"
+"""Beside the staged files, with a prefix that none of them has: the identity of the new model
+file, from when a commit starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,9 @@ class Staged:
     @property
     def wants_fingerprint(self) -> bool:
         """Whether the model has a ``fingerprint.pb`` that the edit makes stale."""
-        model = self.plan.model
-        return model.form == "binary" and (model.directory / FINGERPRINT_NAME).exists()
+        return (
+            _ages_fingerprint(self.plan) and (self.plan.model.directory / FINGERPRINT_NAME).exists()
+        )
 
     def put_fingerprint(self, fingerprint: bytes) -> None:
         """Stage a new ``fingerprint.pb``, to be put in place by the commit.
@@ -139,9 +141,9 @@ def _write_aside(
     directory = cleaning.enter_context(_own_directory(home))
     staged = Staged(plan, directory, target, save_to)
     if target is not None:
-        _link_payloads(model, directory)
+        _link_payloads(plan, directory)
     else:
-        _copy_payloads(model, directory)
+        _copy_payloads(plan, directory)
     _write_model(staged)
     return staged
 
@@ -180,6 +182,10 @@ def _prepare(save_to: Path, model: SavedModel, made: list[Path]) -> None:
     if destination == source or source in destination.parents:
         hint = "name a directory outside the model"
         raise RefusedError("it lies inside the model itself", where=where, hint=hint)
+    if destination == Path.cwd():
+        # A new directory takes its place: who stands in the old one would see it empty.
+        hint = "name it from another directory"
+        raise RefusedError("it is the working directory", where=where, hint=hint)
     missing = []
     above = save_to.parent
     while not above.exists():
@@ -291,26 +297,33 @@ def _record(file: Path) -> bytes:
     return b"%d %d %d %d" % (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _payloads(model: SavedModel) -> Iterator[Path]:
-    """Yield what belongs to the model beside the file that is edited and its fingerprint."""
-    for entry in sorted(model.directory.iterdir()):
-        if entry.name not in {model.file.name, FINGERPRINT_NAME} and not entry.name.startswith(
-            PREFIX
-        ):
+def _payloads(plan: Plan) -> Iterator[Path]:
+    """Yield what belongs to the model and stays as it is."""
+    written = {plan.model.file.name}
+    if _ages_fingerprint(plan):
+        written.add(FINGERPRINT_NAME)
+    for entry in sorted(plan.model.directory.iterdir()):
+        if entry.name not in written and not entry.name.startswith(PREFIX):
             yield entry
 
 
-def _link_payloads(model: SavedModel, directory: Path) -> None:
-    root = Path(os.path.abspath(model.directory))
-    for entry in _payloads(model):
+def _ages_fingerprint(plan: Plan) -> bool:
+    """Tell whether a fingerprint is about what the plan changes; none is taken of text."""
+    return plan.model.form == "binary" and bool(plan.splices)
+
+
+def _link_payloads(plan: Plan, directory: Path) -> None:
+    root = Path(os.path.abspath(plan.model.directory))
+    for entry in _payloads(plan):
         # A chunked file would be taken for the model when the fingerprint is computed.
         if entry.name != CHUNKED_NAME:
             (directory / entry.name).symlink_to(root / entry.name)
 
 
-def _copy_payloads(model: SavedModel, directory: Path) -> None:
-    for entry in _payloads(model):
-        copy_tree_entry(entry, directory / entry.name)
+def _copy_payloads(plan: Plan, directory: Path) -> None:
+    inside = (os.stat(plan.model.directory),)
+    for entry in _payloads(plan):
+        copy_tree_entry(entry, directory / entry.name, inside=inside)
 
 
 def _write_model(staged: Staged) -> None:
@@ -323,7 +336,8 @@ def _write_model(staged: Staged) -> None:
         with staged.file.open("xb") as target:
             pieces = wire.pieces(status.st_size, staged.plan.splices)
             write_pieces(source.fileno(), target.fileno(), pieces)
-            _take_after(target.fileno(), staged.file, model.file, status)
+            take_after(staged.file, model.file, status)
+            os.utime(staged.file)
             os.fsync(target.fileno())
 
 
@@ -331,16 +345,9 @@ def _write_like(path: Path, data: bytes, model_for_mode: Path) -> None:
     with path.open("xb") as target:
         target.write(data)
         target.flush()
-        _take_after(target.fileno(), path, model_for_mode, model_for_mode.stat())
+        take_after(path, model_for_mode, model_for_mode.stat())
+        os.utime(path)
         os.fsync(target.fileno())
-
-
-def _take_after(descriptor: int, new: Path, old: Path, status: os.stat_result) -> None:
-    """Give a new file the permissions, attributes and, where allowed, the owner of the old."""
-    with contextlib.suppress(PermissionError):
-        os.fchown(descriptor, status.st_uid, status.st_gid)
-    shutil.copystat(old, new)
-    os.utime(new)
 
 
 def _failed(verb: str, where: Path, error: OSError) -> WriteError:

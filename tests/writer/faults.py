@@ -22,7 +22,7 @@ OS_CALLS = (
     *("open", "stat", "lstat", "fstat", "listdir", "scandir", "access", "readlink"),
     *("mkdir", "symlink", "link", "unlink", "rmdir", "rename", "replace"),
     *("write", "pread", "copy_file_range", "fsync"),
-    *("chmod", "fchown", "utime"),
+    *("chmod", "chown", "utime"),
 )
 """What is counted of ``os``, where it is there."""
 
