@@ -264,18 +264,22 @@ class _Job:
         return self.judge.validate(edited, self.model, self.meta_graph, built)
 
     def _commit(self, staged: Staged, built: Built, said: Validation) -> Receipt:
-        fingerprint: Fingerprint = "absent"
+        receipt = self._receipt(staged.plan, built, said)
+        fingerprint = receipt.fingerprint
         notes: list[Note] = []
         if staged.wants_fingerprint:
             computed = self.judge.fingerprint(staged.directory)
             if isinstance(computed, bytes):
                 staged.put_fingerprint(computed)
                 fingerprint = "refreshed"
-            else:
+            elif staged.destination is None:
                 fingerprint = "stale"
                 text = f"fingerprint.pb still describes the previous model: {computed}"
                 notes.append(Note("stale-fingerprint", text))
-        receipt = self._receipt(staged.plan, built, said)
+            else:
+                fingerprint = "absent"
+                text = f"the new model has no fingerprint.pb: {computed}"
+                notes.append(Note("no-fingerprint", text))
         done = commit(staged, backup=self.options.backup)
         if fingerprint == "refreshed" and not done.fingerprint_refreshed:
             fingerprint = "stale"
