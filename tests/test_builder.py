@@ -1,0 +1,480 @@
+"""Every refusal and every note of the builder, each held to what TensorFlow does about it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smpatch import loader, schema, signature
+from smpatch.builder import Built, Knowledge, build
+from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
+from smpatch.errors import (
+    AliasError,
+    RefusedError,
+    SignatureExistsError,
+    TensorNotFoundError,
+    TensorUnservableError,
+    UnreachableOutputError,
+)
+from smpatch.graph.resolve import OpDefMissingError
+from smpatch.notation import parse_tensors
+from smpatch.signature import PREDICT, CompositeTensorSpec, SparseTensorSpec, TensorSpec
+from tests.tensorflow_says import ask
+
+MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
+ENTRIES: list[dict[str, Any]] = json.loads((MODELS / "MANIFEST.json").read_text())
+
+SPARSE = SparseRef("ids/values:0", "ids/indices:0", "ids/shape:0")
+RAGGED = RaggedRef("v:0", ("row_splits:0",))
+
+
+def built(model: str, inputs: Any, outputs: Any, **options: Any) -> Built:  # noqa: ANN401 - aliases or tensors
+    """Build a signature; a set of names takes each as its own alias."""
+    known = options.pop("known", None)
+    given = {name: name for name in inputs} if isinstance(inputs, (set, list)) else inputs
+    wanted = {name: name for name in outputs} if isinstance(outputs, (set, list)) else outputs
+    edit = AddPredict(given, wanted, **{"key": "new", **options})
+    return build(loader.load(MODELS / model).meta_graph(), edit, known)
+
+
+def codes(made: Built) -> list[str]:
+    return [note.code for note in made.notes if note.code != "object-graph-unchanged"]
+
+
+@pytest.fixture(scope="session")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """What TensorFlow does with what is refused or noted here."""
+    said: dict[str, dict[str, str]] = ask("rules", tmp_path_factory)
+    return said
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A request that is refused.
+
+    Attributes:
+        kind: The class of the error.
+        says: The whole line.
+        inputs: Alias to tensor, in the model.
+        outputs: Likewise.
+        model: A fixture.
+        key: The signature key.
+    """
+
+    kind: type[RefusedError]
+    says: str
+    inputs: dict[str, TensorRef] = field(default_factory=lambda: {"x": "x:0"})
+    outputs: dict[str, TensorRef] = field(default_factory=lambda: {"y": "y:0"})
+    model: str = "linear"
+    key: str = "new"
+
+
+REFUSED = {
+    "key that is taken": Refused(
+        SignatureExistsError,
+        "signature 'scale': the key is taken "
+        "(choose another --signature, or replace it with --overwrite)",
+        key="scale",
+    ),
+    "reserved key": Refused(
+        AliasError,
+        "signature '__saved_model_init_op': the key is reserved: TensorFlow runs what it names "
+        "at load time (choose another --signature)",
+        key="__saved_model_init_op",
+    ),
+    "empty key": Refused(
+        AliasError, "signature '': not a usable signature key (use letters and _)", key=""
+    ),
+    "key with a line break": Refused(
+        AliasError, "signature 'a\\n': not a usable signature key (use letters and _)", key="a\n"
+    ),
+    "empty alias": Refused(
+        AliasError, "input '': not a usable alias (use letters and _)", inputs={"": "x:0"}
+    ),
+    "empty output alias": Refused(
+        AliasError, "output '': not a usable alias (use letters and _)", outputs={"": "y:0"}
+    ),
+    "keyword": Refused(
+        AliasError,
+        "input 'class': Python cannot pass an argument of that name "
+        "(choose another alias: --inputs class_=x:0)",
+        inputs={"class": "x:0"},
+    ),
+    "self": Refused(
+        AliasError,
+        "input 'self': Python cannot pass an argument of that name "
+        "(choose another alias: --inputs self_=x:0)",
+        inputs={"self": "x:0"},
+    ),
+    "keyword for parts": Refused(
+        AliasError,
+        "input 'if': Python cannot pass an argument of that name",
+        inputs={"if": SPARSE},
+        model="sparse",
+    ),
+    "one tensor twice": Refused(
+        AliasError,
+        "input 'b': x:0 is already the input 'a' (a tensor can be fed once)",
+        inputs={"a": "x:0", "b": "x"},
+    ),
+    "input as output": Refused(
+        AliasError,
+        "output 'y': x:0 is the input 'x' too (sessions refuse to fetch what they are fed)",
+        outputs={"y": "x:0"},
+    ),
+    "fetched handle": Refused(
+        TensorUnservableError,
+        "output 'y': a:0 is a resource handle, which cannot be fetched",
+        outputs={"y": "a:0"},
+    ),
+    "fed handle": Refused(
+        TensorUnservableError,
+        "input 'a': a:0 is a resource handle, which cannot be fed",
+        inputs={"x": "x:0", "a": "a:0"},
+    ),
+    "misspelt": Refused(
+        TensorNotFoundError,
+        "Y:0: no such node in the graph (did you mean y?)",
+        outputs={"y": "Y:0"},
+    ),
+    "output in a loop": Refused(
+        TensorUnservableError,
+        "output 'y': loop/grown:0 lies inside the while loop that 'loop/Enter' enters "
+        "(name a tensor before or after the loop, such as its Exit)",
+        outputs={"y": "loop/grown:0"},
+        model="while_loop",
+    ),
+    "input in a loop": Refused(
+        TensorUnservableError,
+        "input 'g': loop/grown:0 lies inside the while loop that 'loop/Enter' enters "
+        "(name a tensor before or after the loop, such as its Exit)",
+        inputs={"g": "loop/grown:0"},
+        model="while_loop",
+    ),
+    "unfed placeholder": Refused(
+        UnreachableOutputError,
+        "output 'y': needs the placeholder 'scale', which no input feeds (add --inputs scale:0)",
+        model="unfed_placeholder",
+    ),
+    "unfed placeholders": Refused(
+        UnreachableOutputError,
+        "output 'y': needs the placeholders 'flag', 'x', which no input feeds "
+        "(add --inputs flag:0,x:0)",
+        inputs={"four": "doubled/y:0"},
+        model="cond",
+    ),
+    "sparse indices of another type": Refused(
+        RefusedError,
+        "input ids: ids/values:0 is float32, where int64 is needed",
+        inputs={"ids": SparseRef("ids/values:0", "ids/values:0", "ids/shape:0")},
+        outputs={"t": "total:0"},
+        model="sparse",
+    ),
+    "sparse parts crossed": Refused(
+        RefusedError,
+        "input ids: ids/shape:0 has rank 1, where rank 2 is needed",
+        inputs={"ids": SparseRef("ids/values:0", "ids/shape:0", "ids/indices:0")},
+        outputs={"t": "total:0"},
+        model="sparse",
+    ),
+    "ragged splits of another type": Refused(
+        RefusedError,
+        "input ids: v:0 is float32, where int32 or int64 is needed",
+        inputs={"ids": RaggedRef("row_splits:0", ("v:0",))},
+        outputs={"s": "row_sum:0"},
+        model="ragged",
+    ),
+    "ragged splits of two types": Refused(
+        RefusedError,
+        "input ids: its row_splits have different types (use one of int32 and int64 for all)",
+        inputs={"ids": RaggedRef("v:0", ("row_splits:0", "RaggedReduceSum/Shape:0"))},
+        outputs={"s": "row_sum:0"},
+        model="ragged",
+    ),
+    "ragged scalar": Refused(
+        RefusedError,
+        "input ids: RaggedReduceSum/sub:0 is a scalar, and ragged values have a dimension",
+        inputs={"ids": RaggedRef("RaggedReduceSum/sub:0", ("row_splits:0",))},
+        outputs={"s": "row_sum:0"},
+        model="ragged",
+    ),
+    "spec of another type": Refused(
+        RefusedError,
+        "input x: the spec says float64, the graph float32",
+        inputs={"x": TensorSpec("x:0", "float64", (None,))},
+    ),
+    "spec of a narrower shape": Refused(
+        RefusedError,
+        "input x: the spec's shape (3,) is narrower than the graph's (None,) "
+        "(a signature may relax a shape, not narrow it)",
+        inputs={"x": TensorSpec("x:0", "float32", (3,))},
+    ),
+    "spec of another rank": Refused(
+        RefusedError,
+        "input x: the spec's shape (None, None) is narrower than the graph's (None,) "
+        "(a signature may relax a shape, not narrow it)",
+        inputs={"x": TensorSpec("x:0", "float32", (None, None))},
+    ),
+    "spec where the rank is unknown": Refused(
+        RefusedError,
+        "input x: the spec's shape () is narrower than the graph's None "
+        "(a signature may relax a shape, not narrow it)",
+        inputs={"x": TensorSpec("x:0", "float32", ())},
+        model="unknown_rank",
+    ),
+    "sparse spec of a narrower shape": Refused(
+        RefusedError,
+        "input ids: the spec's shape (2, 2) is narrower than the graph's (None, None) "
+        "(a signature may relax a shape, not narrow it)",
+        inputs={
+            "ids": SparseTensorSpec(
+                "ids/values:0", "ids/indices:0", "ids/shape:0", "float32", (2, 2)
+            )
+        },
+        outputs={"t": "total:0"},
+        model="sparse",
+    ),
+    "component of another type": Refused(
+        RefusedError,
+        "input ids: the spec says int64, the graph float32",
+        inputs={
+            "ids": signature.ragged(
+                TensorSpec("v:0", "int64", (None,)), (TensorSpec("row_splits:0", "int64", None),)
+            )
+        },
+        outputs={"s": "row_sum:0"},
+        model="ragged",
+    ),
+    "operation that nothing defines": Refused(
+        OpDefMissingError,
+        "y:0: the model does not say what an operation 'AddV2' yields "
+        "(validate with TensorFlow, which may know it)",
+        model="no_op_list",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses(case: str) -> None:
+    wrong = REFUSED[case]
+    with pytest.raises(RefusedError) as caught:
+        built(wrong.model, wrong.inputs, wrong.outputs, key=wrong.key)
+    assert str(caught.value) == wrong.says
+    assert type(caught.value) is wrong.kind
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("empty alias", "load: "),
+        ("keyword", "load: ValueError: 'class' is not a valid parameter name"),
+        ("self", "call: TypeError: ConcreteFunction.__call__() got multiple values"),
+        ("one tensor twice", "load: InvalidArgumentError: TF_Output x:0 appears more than once"),
+        ("unfed placeholder", "load: UnliftableError: "),
+    ],
+)
+def test_the_python_loader_dies_of_what_is_refused(
+    case: str, says: str, theirs: dict[str, dict[str, str]]
+) -> None:
+    assert theirs["loaded"]["good"] == ""
+    assert theirs["loaded"][case].startswith(says)
+    assert case in REFUSED
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("fed and fetched", "x:0 is both fed and fetched"),
+        ("unfed placeholder", "You must feed a value for placeholder tensor 'z'"),
+        ("unfed placeholder that waits", "You must feed a value for placeholder tensor 'waiting'"),
+        ("fed handle", "Expects arg[0] to be resource but float is provided"),
+        ("in a loop", "Retval[0] has already been set"),
+        ("branch not taken", "Retval[0] does not have value"),
+    ],
+)
+def test_a_session_dies_of_what_is_refused_or_noted(
+    case: str, says: str, theirs: dict[str, dict[str, str]]
+) -> None:
+    assert theirs["ran"]["good"] == theirs["ran"]["branch taken"] == ""
+    assert says in theirs["ran"][case]
+
+
+class TestNotes:
+    def test_an_input_that_nothing_needs(self, theirs: dict[str, dict[str, str]]) -> None:
+        made = built("unfed_placeholder", ["x:0", "scale:0"], {"y": "scaled:0"})
+        assert codes(made) == []
+        made = built("linear", {"x": "x:0", "more": "a/Read/ReadVariableOp:0"}, {"y": "y:0"})
+        (note,) = made.notes
+        assert note.code == "unused-input"
+        assert note.text == ("no output depends on the input 'more' (a/Read/ReadVariableOp:0)")
+        assert theirs["loaded"]["unused input"] == theirs["ran"]["unused input"] == ""
+
+    def test_a_branch(self, theirs: dict[str, dict[str, str]]) -> None:
+        made = built("cond", ["x:0", "flag:0"], ["choose/add:0", "y:0"])
+        (note,) = made.notes
+        assert note.code == "conditional-output"
+        assert note.text.startswith("choose/add:0 is yielded only when the conditional at 'choose/")
+        assert "does not have value" in theirs["ran"]["branch not taken"]
+
+    def test_a_reference(self, theirs: dict[str, dict[str, str]]) -> None:
+        made = built("ref_variables", ["x:0"], ["layer_1/w:0", "y:0"])
+        (note,) = made.notes
+        assert note.code == "reference-tensor"
+        assert note.text.startswith("layer_1/w:0 is a reference to a TF1 variable; sessions serve")
+        assert made.signature.outputs["layer_1/w:0"] == TensorSpec(
+            "layer_1/w:0", "float32_ref", (2, 3)
+        )
+        assert theirs["ran"]["reference"] == ""
+        assert "has a reference type" in theirs["loaded"]["reference"]
+
+    @pytest.mark.parametrize("alias", ["_x", "a b", "a:0", "a/b"])
+    def test_an_input_that_a_tf2_export_cannot_save_again(self, alias: str) -> None:
+        made = built("module", {alias: "serving_default_x:0"}, ["StatefulPartitionedCall:0"])
+        assert codes(made) == ["alias-not-resavable"]
+        assert repr(alias) in made.notes[-1].text
+        assert codes(built("linear", {alias: "x:0"}, ["y:0"])) == []
+
+    @pytest.mark.parametrize("alias", ["x", "x_1", "1x", "Class"])
+    def test_a_plain_alias_is_none(self, alias: str) -> None:
+        made = built("module", {alias: "serving_default_x:0"}, ["StatefulPartitionedCall:0"])
+        assert codes(made) == []
+
+    def test_an_output_may_be_called_like_a_keyword(
+        self, theirs: dict[str, dict[str, str]]
+    ) -> None:
+        assert list(built("linear", ["x:0"], {"class": "y:0"}).signature.outputs) == ["class"]
+        assert theirs["loaded"]["keyword as output"] == ""
+
+
+class TestBuilt:
+    def test_names_dtype_and_shape_come_from_the_graph(self) -> None:
+        made = built("linear", {"x": "x"}, {"y": "y:0"})
+        assert made.key == "new"
+        assert made.signature.method_name == PREDICT
+        assert made.signature.inputs == {"x": TensorSpec("x:0", "float32", (None,))}
+        assert made.signature.outputs == {"y": TensorSpec("y:0", "float32", (None,))}
+        assert made.tensors == {
+            "x:0": made.signature.inputs["x"],
+            "y:0": made.signature.outputs["y"],
+        }
+        assert made.unknown_shapes == ()
+        assert made.notes == ()
+
+    def test_one_tensor_may_be_two_outputs(self) -> None:
+        assert set(built("linear", ["x:0"], {"a": "y:0", "b": "y:0"}).signature.outputs) == {
+            "a",
+            "b",
+        }
+
+    def test_a_key_that_is_taken_may_be_overwritten_when_asked(self) -> None:
+        assert built("linear", ["x:0"], ["y:0"], key="scale", overwrite=True).key == "scale"
+
+    def test_a_shape_may_be_relaxed(self) -> None:
+        relaxed = TensorSpec("hidden:0", "float32", (None, None))
+        made = built("resource_variables", ["x:0"], {"h": relaxed})
+        assert made.signature.outputs["h"] == relaxed
+        assert made.tensors["hidden:0"].shape == (None, 3)
+        unknown = TensorSpec("hidden:0", "float32", None)
+        assert (
+            built("resource_variables", ["x:0"], {"h": unknown}).signature.outputs["h"] == unknown
+        )
+
+    def test_parts_make_a_sparse_tensor(self) -> None:
+        made = built("sparse", {"ids": SPARSE}, ["total:0"])
+        assert made.signature.inputs["ids"] == SparseTensorSpec(
+            "ids/values:0", "ids/indices:0", "ids/shape:0", "float32", (None, None)
+        )
+        assert set(made.tensors) == {"ids/values:0", "ids/indices:0", "ids/shape:0", "total:0"}
+
+    def test_parts_make_a_ragged_tensor(self) -> None:
+        made = built("ragged", {"ids": RAGGED}, ["row_sum:0"])
+        spec = made.signature.inputs["ids"]
+        assert isinstance(spec, CompositeTensorSpec)
+        assert [tensor.name for tensor in spec.tensors()] == ["v:0", "row_splits:0"]
+        whole = built("ragged", {"ids": spec}, ["row_sum:0"])
+        assert whole.signature == made.signature
+
+    def test_what_tensorflow_said_is_taken(self) -> None:
+        op_defs = {
+            name: schema.OpDef(name=name, output_arg=[schema.OpDef.ArgDef(type=1)])
+            for name in ("AddV2", "Mul", "Const")
+        }
+        made = built("no_op_list", ["x:0"], ["y:0"], known=Knowledge(op_defs))
+        assert made.unknown_shapes == ("y:0",)
+        assert made.signature.outputs["y:0"] == TensorSpec("y:0", "float32", None)
+        inferred = TensorSpec("y:0", "float32", (None,))
+        made = built("no_op_list", ["x:0"], ["y:0"], known=Knowledge(op_defs, {"y:0": inferred}))
+        assert made.unknown_shapes == ()
+        assert made.signature.outputs["y:0"] == inferred
+
+    def test_a_shape_that_nothing_said_yet_is_not_compared(self) -> None:
+        given = TensorSpec("x:0", "float32", (3,))
+        made = built("old_producer", {"x": given}, ["y:0"])
+        assert made.unknown_shapes == ("x:0", "y:0")
+        known = Knowledge(tensors={"x:0": TensorSpec("x:0", "float32", (None,))})
+        with pytest.raises(RefusedError, match="narrower"):
+            built("old_producer", {"x": given}, ["y:0"], known=known)
+
+    def test_the_placeholders_that_are_missing_are_named_up_to_ten(self, tmp_path: Path) -> None:
+        from fixtures.make import raw  # noqa: PLC0415 - used here alone
+
+        dtype = {"dtype": schema.AttrValue(type=1), "shape": schema.AttrValue(shape={})}
+        names = [f"p{at:02}" for at in range(12)]
+        graph = schema.GraphDef(
+            node=[
+                *(schema.NodeDef(name=name, op="Placeholder", attr=dtype) for name in names),
+                schema.NodeDef(name="y", op="PlaceholderWithDefault", input=names, attr=dtype),
+            ],
+            versions=schema.VersionDef(producer=1000),
+        )
+        whole = raw.field(2, raw.field(1, b"") + raw.field(2, graph.SerializeToString()))
+        (tmp_path / "saved_model.pb").write_bytes(whole)
+        edit = AddPredict({"p": "p00:0"}, {"y": "y:0"})
+        with pytest.raises(UnreachableOutputError) as caught:
+            build(loader.load(tmp_path).meta_graph(), edit)
+        assert caught.value.found.startswith("needs the placeholders 'p01', 'p02', ")
+        assert caught.value.found.endswith("'p10' and 1 more, which no input feeds")
+        assert caught.value.hint.endswith("p09:0,p10:0")
+
+
+CANDIDATES = [
+    entry for entry in ENTRIES if entry["candidate"] and entry["dir"] != "several_tag_sets"
+]
+
+
+@pytest.mark.parametrize("entry", CANDIDATES, ids=lambda entry: entry["dir"])
+def test_what_tensorflow_runs_can_be_built(entry: dict[str, Any]) -> None:
+    wanted = entry["candidate"]
+    inputs = parse_tensors([wanted["notation"] or ",".join(wanted["inputs"])], option="--inputs")
+    outputs = parse_tensors([",".join(wanted["outputs"])], option="--outputs")
+    try:
+        made = built(entry["dir"], inputs, outputs)
+    except OpDefMissingError:
+        assert entry["dir"] in {"no_op_list", "text_form", "text_newer_writer"}
+        return
+    assert {tensor.name for tensor in made.signature.tensors()} >= set(wanted["outputs"])
+    assert made.unknown_shapes == (("x:0", "y:0") if entry["dir"] == "old_producer" else ())
+
+
+IMPOSSIBLE = [(entry["dir"], request) for entry in ENTRIES for request in entry["impossible"] or ()]
+
+
+@pytest.mark.parametrize(
+    ("model", "request_"),
+    IMPOSSIBLE,
+    ids=lambda each: each if isinstance(each, str) else each["reason"],
+)
+def test_what_tensorflow_cannot_run_is_refused_by_name(
+    model: str, request_: dict[str, Any]
+) -> None:
+    inputs = request_["inputs"] or ["a/Read/ReadVariableOp:0"]
+    with pytest.raises(RefusedError) as caught:
+        built(model, inputs, request_["outputs"])
+    for name in request_["names"]:
+        assert name in str(caught.value)
+    assert request_["tensorflow_says"]
