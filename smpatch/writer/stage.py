@@ -192,8 +192,9 @@ def _prepare(save_to: Path, model: SavedModel, made: list[Path]) -> None:
         missing.append(above)
         above = above.parent
     for directory in reversed(missing):
-        directory.mkdir()
-        made.append(directory)
+        with contextlib.suppress(FileExistsError):  # somebody who saves beside us was faster
+            directory.mkdir()
+            made.append(directory)
 
 
 @contextlib.contextmanager

@@ -92,6 +92,20 @@ class TestDestination:
         (tmp_path / "file").touch()
         assert _refused(model, tmp_path / "file" / "out").exit_code == 5
 
+    def test_somebody_makes_the_parents_meanwhile(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mkdir = os.mkdir
+
+        def slow(path: Path, *rest: int) -> None:
+            if Path(path).name in {"a", "b"}:
+                mkdir(path)
+            mkdir(path, *rest)
+
+        monkeypatch.setattr(os, "mkdir", slow)
+        models.add(model, save_to=tmp_path / "a" / "b" / "out")
+        assert _is_copy(tmp_path / "a" / "b" / "out", models.tree(model))
+
     def test_trailing_slash(self, model: Path, tmp_path: Path) -> None:
         models.add(model, save_to=f"{tmp_path}/out/")
         assert _is_copy(tmp_path / "out", models.tree(model))

@@ -1,0 +1,161 @@
+"""Kill an edit at one of its calls: ``python -m tests.writer.killer WORK ...``.
+
+A process of its own, which forks one child for each edit: a fork costs a few milliseconds,
+a new interpreter a fifth of a second, and a process that runs tests has threads, with which
+it should not fork. A child gets SIGKILL, so that nothing of it is cleaned up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+# Imported before a fork, so that no child spends its time on it.
+import smpatch.patcher
+from smpatch.validator import Judge
+from smpatch.writer.stage import PREFIX
+from tests.writer import faults, models
+
+MOST_CALLS = 400
+
+
+@dataclass(frozen=True)
+class Killed:
+    """What the program tells of one kill.
+
+    Attributes:
+        model: The bytes of the model file, by a name: ``old`` or ``new``, else ``torn``.
+        copy: The same of the new directory; ``absent`` where there is none.
+        left: Paths that were not there before, hidden ones without what is in them.
+        next: What was wrong after the next edit of the same kind; empty when nothing was.
+    """
+
+    model: str
+    copy: str
+    left: list[str]
+    next: str
+
+
+def _die(_name: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def forked(model: Path, count: int, on: dict[str, int], options: dict[str, Any]) -> int:
+    """Edit a model in a forked child that may be killed; return its exit status."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with faults.at(count, _die) as layer:
+                layer.on.update(on)
+                models.add(model, "killed", **options)
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def cut_between_the_renames(model: Path) -> None:
+    """Kill an edit of a model with a fingerprint after its first rename."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", __name__, "cut", str(model)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def everywhere(work: Path, way: str) -> list[Killed]:
+    """Kill an edit at every one of its calls, and tell what each left."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", __name__, way, str(work)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    return [Killed(**each) for each in json.loads(done.stdout)]
+
+
+def _state(directory: Path, known: dict[bytes, str]) -> str:
+    if not directory.exists():
+        return "absent"
+    return known.get((directory / "saved_model.pb").read_bytes(), "torn")
+
+
+def _next_edit(work: Path, model: Path, options: dict[str, Any]) -> str:
+    """Do another edit of the same kind, and tell what is wrong after it."""
+    if "save_to" in options:
+        options = {"save_to": work / "next"}
+    models.add(model, "next", **options)
+    result = work / "next" if "save_to" in options else model
+    left = [str(each) for each in work.rglob(f"{PREFIX}*")]
+    if left:
+        return f"left: {left}"
+    if (result / "fingerprint.pb").read_bytes() != models.fingerprint_of(result):
+        return "the fingerprint is of something else"
+    return "" if "next" in models.keys(result) else "the signature is not there"
+
+
+def _kill_everywhere(work: Path, way: str) -> list[Killed]:
+    told: list[Killed] = []
+    known: dict[bytes, str] = {}
+    for count in range(MOST_CALLS):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        model = models.linear(work / "model", fingerprint=True)
+        options: dict[str, Any] = {"backup": way == "backup"}
+        if way == "save-to":
+            options["save_to"] = work / "out"
+        result = options.get("save_to", model)
+        known[(model / "saved_model.pb").read_bytes()] = "old"
+        before = set(work.rglob("*"))
+        status = forked(model, count, {}, options)
+        if count and status == 0:
+            return told
+        if count == 0:  # nobody is killed: what a whole edit gives
+            assert status == 0
+            known[(result / "saved_model.pb").read_bytes()] = "new"
+            continue
+        assert status == -signal.SIGKILL
+        left = {
+            str(each.relative_to(work))
+            for each in set(work.rglob("*")) - before
+            if not each.parent.name.startswith(PREFIX) and PREFIX not in str(each.parent.parent)
+        }
+        states = _state(model, known), _state(work / "out", known)
+        told.append(Killed(*states, sorted(left), _next_edit(work, model, options)))
+    message = "the edit never completes"
+    raise RuntimeError(message)
+
+
+def main() -> None:
+    """Do what the arguments say."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("way", choices=["cut", "in-place", "backup", "save-to"])
+    parser.add_argument("place", type=Path)
+    given = parser.parse_args()
+    setattr(Judge, "fingerprint", models.fake_fingerprint)  # noqa: B010 - a stand-in of another type
+    if given.way == "cut":
+        status = forked(given.place, 0, {"replace": 2}, {})
+        assert status == -signal.SIGKILL, status
+        return
+    told = _kill_everywhere(given.place, given.way)
+    print(json.dumps([asdict(each) for each in told]))  # noqa: T201 - to the process that asked
+
+
+if __name__ == "__main__":
+    main()
