@@ -47,7 +47,13 @@ if TYPE_CHECKING:
         WriteError,
     )
     from smpatch.loader import MetaGraph, SavedModel, load
-    from smpatch.patcher import Options, Receipt, add_predict
+    from smpatch.patcher import (
+        Options,
+        Receipt,
+        add_predict,
+        derive_signature,
+        promote_function,
+    )
     from smpatch.signature import (
         CompositeTensorSpec,
         SignatureDef,
@@ -84,8 +90,10 @@ __all__ = [
     "ValidationError",
     "WriteError",
     "add_predict",
+    "derive_signature",
     "load",
     "predict_signature_def",
+    "promote_function",
 ]
 
 _ROOMS = {
@@ -114,8 +122,10 @@ _ROOMS = {
     "ValidationError": "errors",
     "WriteError": "errors",
     "add_predict": "patcher",
+    "derive_signature": "patcher",
     "load": "loader",
     "predict_signature_def": "signature",
+    "promote_function": "patcher",
 }
 
 

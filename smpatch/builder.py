@@ -34,6 +34,7 @@ from smpatch.graph.reach import conditional, in_frame, reach
 from smpatch.graph.resolve import Resolver, constant_shape
 from smpatch.loader import MetaGraph
 from smpatch.signature import (
+    PREDICT,
     CompositeTensorSpec,
     Shape,
     SignatureDef,
@@ -118,15 +119,19 @@ def build(meta_graph: MetaGraph, edit: AddPredict, known: Knowledge | None = Non
     tensors = _Tensors(meta_graph, known or Knowledge())
     inputs = {alias: tensors.spec(ref, f"input {alias}") for alias, ref in edit.inputs.items()}
     outputs = {alias: tensors.spec(ref, f"output {alias}") for alias, ref in edit.outputs.items()}
-    try:
-        signature = predict_signature_def(inputs, outputs)
-    except ValueError as error:
-        raise RefusedError(str(error)) from error
+    if edit.without_inputs:
+        signature = SignatureDef({}, outputs, PREDICT)
+    else:
+        try:
+            signature = predict_signature_def(inputs, outputs)
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
     _check_servable(inputs, outputs)
     fed = _check_distinct(inputs, outputs)
     notes = [
         *_check_graph(meta_graph, inputs, outputs, fed),
         *_reference_notes(inputs, outputs),
+        *_no_input_notes(inputs),
         *_object_graph_notes(meta_graph, edit),
     ]
     return Built(
@@ -346,6 +351,12 @@ def _reference_notes(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) ->
                     "tf.saved_model.load may not load the model with it"
                 )
                 yield Note("reference-tensor", text)
+
+
+def _no_input_notes(inputs: Mapping[str, Spec]) -> Iterable[Note]:
+    if not inputs:
+        text = "the signature has no inputs; TF Serving's Predict does not accept that"
+        yield Note("no-inputs", text)
 
 
 def _object_graph_notes(meta_graph: MetaGraph, edit: AddPredict) -> Iterable[Note]:

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 from smpatch.signature import Spec
 
-__all__ = ["DEFAULT_KEY", "AddPredict", "RaggedRef", "SparseRef", "TensorRef"]
+__all__ = [
+    "DEFAULT_KEY",
+    "AddPredict",
+    "FromSignature",
+    "PromoteFunction",
+    "RaggedRef",
+    "SparseRef",
+    "TensorRef",
+]
 
 DEFAULT_KEY = "serving_default"
 """The key that servers call when none is named (``signature_constants.py``)."""
@@ -58,9 +66,52 @@ class AddPredict:
         outputs: Alias to the tensor that is fetched.
         key: The signature key.
         overwrite: Whether a signature that has the key already may be replaced.
+        without_inputs: Whether it is meant that nothing is fed, as with a function that
+            takes nothing.
     """
 
     inputs: Mapping[str, TensorRef]
     outputs: Mapping[str, TensorRef]
     key: str = DEFAULT_KEY
+    overwrite: bool = False
+    without_inputs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteFunction:
+    """Make a signature of a function that was traced but not exported.
+
+    Attributes:
+        function: Its path in the object graph (``encoder.call``), or the name of a concrete
+            function.
+        inputs: Alias to argument; None for all arguments under their own names. Arguments
+            that are left out keep their names.
+        outputs: Alias to structured output; None for all under TensorFlow's names.
+        key: The signature key; None for the last part of the path.
+        overwrite: Whether a signature that has the key already may be replaced.
+    """
+
+    function: str
+    inputs: Mapping[str, str] | None = None
+    outputs: Mapping[str, str] | None = None
+    key: str | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FromSignature:
+    """Make a signature from another one, with other outputs.
+
+    Attributes:
+        source: The key of the signature to start from; its inputs are kept.
+        outputs: Alias to one of its outputs (by alias), a tensor of the main graph, or an
+            inner tensor of the functions that it calls (``node:index``, with ``@call+call``
+            behind it where that is ambiguous).
+        key: The signature key.
+        overwrite: Whether a signature that has the key already may be replaced.
+    """
+
+    source: str
+    outputs: Mapping[str, str]
+    key: str
     overwrite: bool = False

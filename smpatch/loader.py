@@ -130,6 +130,10 @@ class MetaGraph:
             raise ModelUnreadableError(found, where=str(self._file)) from error
         return {op_def.name: op_def for op_def in ops.op}
 
+    def with_parts(self, parts: MetaGraphParts) -> MetaGraph:
+        """Return a MetaGraph of the same file with other parts, such as extended ones."""
+        return MetaGraph(parts, self._file)
+
     @cached_property
     def functions(self) -> FunctionLibrary:
         """The functions that the graph calls."""

@@ -36,6 +36,7 @@ ROOMS = (
     {"builder", "planes"},
     {"writer"},
     {"validator"},
+    {"job"},
     {"patcher"},
     {"__init__"},
     {"cli"},
@@ -76,8 +77,10 @@ FACE = [
     "ValidationError",
     "WriteError",
     "add_predict",
+    "derive_signature",
     "load",
     "predict_signature_def",
+    "promote_function",
 ]
 
 MEANINGLESS = {"util", "utils", "helper", "helpers", "common", "misc", "core"}

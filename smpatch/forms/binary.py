@@ -18,6 +18,9 @@ from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError
 from smpatch.forms.parts import (
     GRAPH_DEF,
+    GRAPH_LIBRARY,
+    GRAPH_NODE,
+    LIBRARY_FUNCTION,
     META_GRAPHS,
     META_INFO_DEF,
     OBJECT_GRAPH_DEF,
@@ -30,7 +33,6 @@ from smpatch.wire import Field, Splice
 __all__ = ["BinaryMetaGraph", "read"]
 
 _KEY, _VALUE = 1, 2
-_GRAPH_NODE, _GRAPH_LIBRARY, _LIBRARY_FUNCTION = 1, 2, 1
 _OBJECT, _CONCRETE_FUNCTION, _CHILD = 1, 2, 1
 
 _Edit = tuple[Splice, tuple[Field, ...]]
@@ -98,23 +100,25 @@ class BinaryMetaGraph:
     def _to_graph(self, addition: Addition) -> list[_Edit]:
         """Append nodes and functions at the end of the graph and of its library."""
         graph = self._last(GRAPH_DEF)
-        functions = _fields(_LIBRARY_FUNCTION, addition.functions)
+        functions = _fields(LIBRARY_FUNCTION, addition.functions)
         edits: list[_Edit] = []
         libraries = [
             field
             for field in wire.fields(self._data, graph.value, graph.end)
-            if field.number == _GRAPH_LIBRARY and field.wire_type == wire.BYTES
+            if field.number == GRAPH_LIBRARY and field.wire_type == wire.BYTES
         ]
         if libraries and functions:
             edits.append(_append(functions, (self._span, graph, libraries[-1])))
         elif functions:
-            edits.append(_append(wire.delimited(_GRAPH_LIBRARY, functions), (self._span, graph)))
+            edits.append(_append(wire.delimited(GRAPH_LIBRARY, functions), (self._span, graph)))
         if addition.nodes:
-            edits.append(_append(_fields(_GRAPH_NODE, addition.nodes), (self._span, graph)))
+            edits.append(_append(_fields(GRAPH_NODE, addition.nodes), (self._span, graph)))
         return edits
 
     def _to_objects(self, addition: Addition) -> list[_Edit]:
         """Append objects and functions, and put references into objects that are there."""
+        if not (addition.objects or addition.concrete_functions or addition.children):
+            return []
         graph = self._last(OBJECT_GRAPH_DEF)
         inside = list(wire.fields(self._data, graph.value, graph.end))
         objects = [field for field in inside if field.number == _OBJECT]

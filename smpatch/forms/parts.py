@@ -14,6 +14,9 @@ from smpatch.wire import Splice
 __all__ = [
     "ASSET_FILE_DEF",
     "GRAPH_DEF",
+    "GRAPH_LIBRARY",
+    "GRAPH_NODE",
+    "LIBRARY_FUNCTION",
     "META_GRAPHS",
     "META_INFO_DEF",
     "OBJECT_GRAPH_DEF",
@@ -36,6 +39,13 @@ META_INFO_DEF, GRAPH_DEF, SAVER_DEF, SIGNATURE_DEF, ASSET_FILE_DEF, OBJECT_GRAPH
     7,
 )
 """Fields of ``MetaGraphDef``."""
+
+
+GRAPH_NODE, GRAPH_LIBRARY = 1, 2
+"""Fields of ``GraphDef``."""
+
+LIBRARY_FUNCTION = 1
+"""Field of ``FunctionDefLibrary``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,19 @@ class ObjectGraph:
             if self.node(reference.node_id).WhichOneof("kind") == "bare_concrete_function"
         }
 
+    def argument_keywords(self, function: str) -> tuple[str, ...]:
+        """Return the names of a concrete function's arguments, where an object tells them."""
+        return self._keywords.get(function, ())
+
+    @cached_property
+    def _keywords(self) -> dict[str, tuple[str, ...]]:
+        found = {}
+        for node in self._message.nodes:
+            if node.WhichOneof("kind") == "bare_concrete_function":
+                bare = node.bare_concrete_function
+                found[bare.concrete_function_name] = tuple(bare.argument_keywords)
+        return found
+
     @cached_property
     def traces(self) -> tuple[Trace, ...]:
         """The functions that Python reaches from the root, signatures left out.

@@ -1,0 +1,71 @@
+"""Nodes of the main graph that call functions, as TensorFlow's exporter writes them.
+
+This room makes messages and looks at nothing.
+
+Source: ``tensorflow/core/ops/functional_ops.cc`` (``StatefulPartitionedCall``),
+``tensorflow/core/ops/array_ops.cc`` (``Placeholder``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from smpatch import dtypes, schema
+from smpatch.graph.index import GraphIndex
+from smpatch.signature import Shape, TensorSpec, shape_proto
+
+__all__ = ["call", "fresh_name", "placeholder"]
+
+
+def placeholder(name: str, spec: TensorSpec) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+    """Return a ``Placeholder`` node of this type and shape."""
+    node = schema.NodeDef(name=name, op="Placeholder")
+    node.attr["dtype"].type = dtypes.number(spec.dtype)
+    node.attr["shape"].shape.CopyFrom(shape_proto(spec.shape))
+    node.attr["_output_shapes"].list.shape.append(shape_proto(spec.shape))
+    return node
+
+
+def call(
+    name: str,
+    function: Any,  # noqa: ANN401 - as above
+    inputs: Sequence[str],
+    shapes: Iterable[Shape],
+) -> Any:  # noqa: ANN401 - as above
+    """Return a node that calls a function.
+
+    Args:
+        name: The node's name.
+        function: The function, a ``FunctionDef``.
+        inputs: What it is given, captured tensors last.
+        shapes: The shapes of its results, in their order.
+    """
+    signature = function.signature
+    node = schema.NodeDef(name=name, op="StatefulPartitionedCall", input=inputs)
+    node.attr["f"].func.name = signature.name
+    node.attr["Tin"].list.type.extend(arg.type for arg in signature.input_arg)
+    node.attr["Tout"].list.type.extend(arg.type for arg in signature.output_arg)
+    node.attr["config"].s = b""
+    node.attr["config_proto"].s = b""
+    node.attr["executor_type"].s = b""
+    described = node.attr["_output_shapes"].list
+    described.SetInParent()
+    described.shape.extend(shape_proto(shape) for shape in shapes)
+    return node
+
+
+def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
+    """Return a node name that the graph does not have, counting up as TensorFlow does.
+
+    Args:
+        wanted: The name without a number.
+        graph: The graph.
+        taken: Names that are promised already; the one returned is added.
+    """
+    name, count = wanted, 0
+    while name in graph or name in taken:
+        count += 1
+        name = f"{wanted}_{count}"
+    taken.add(name)
+    return name

@@ -1,0 +1,241 @@
+"""A traced function becomes a signature.
+
+The function is called from the main graph, on new placeholders and on the tensors that
+stand for what it captures; the signature names those placeholders and the call's outputs.
+The rest is the business of ``main_graph``, as for any signature on tensors of the main
+graph.
+
+This room refuses what it cannot tell for certain: several traces of one function, an
+object for which no tensor of the main graph stands.
+
+Sources: ``tensorflow/python/saved_model/signature_serialization.py``
+(``_normalize_outputs``), ``tensorflow/core/protobuf/saved_object_graph.proto``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from smpatch.edits import AddPredict, PromoteFunction
+from smpatch.errors import RefusedError, TensorNotFoundError
+from smpatch.forms.extended import ExtendedMetaGraph
+from smpatch.graph.objects import Leaf, ObjectGraph, leaves
+from smpatch.graph.resolve import nearest
+from smpatch.loader import MetaGraph
+from smpatch.planes.calls import call, fresh_name, placeholder
+from smpatch.signature import TensorSpec
+
+__all__ = ["Promotable", "promotable", "promote"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Promotable:
+    """A traced function as a signature would show it.
+
+    Attributes:
+        path: How Python reaches it; empty for one that only has a name.
+        function: The name of the concrete function.
+        inputs: Argument name to spec, in the order of the function.
+        outputs: TensorFlow's name of the output to spec, in the order of the function.
+        bound: The objects that it captures, by number.
+    """
+
+    path: str
+    function: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    bound: tuple[int, ...]
+
+
+def promotable(meta_graph: MetaGraph) -> tuple[Promotable, ...]:
+    """Return the traced functions that can become signatures, in the order of their paths."""
+    found = []
+    for trace in meta_graph.objects.traces:
+        with contextlib.suppress(RefusedError):
+            found.append(_described(meta_graph, trace.path, trace.function))
+    return tuple(found)
+
+
+def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, AddPredict]:
+    """Put a call of a function into the main graph.
+
+    Args:
+        meta_graph: The MetaGraph.
+        edit: The request.
+
+    Returns:
+        The MetaGraph with the call, and the request that names its tensors.
+
+    Raises:
+        RefusedError: The function is not there, has several traces, or captures something
+            for which no tensor of the main graph stands.
+    """
+    found = _find(meta_graph, edit.function)
+    key = edit.key or _default_key(edit.function, found)
+    if not found.outputs:
+        words = "it yields no tensor, so there is nothing to fetch"
+        raise RefusedError(words, where=f"function {edit.function!r}")
+    inputs = _renamed(edit.inputs, found.inputs, "argument", edit.function, keep_others=True)
+    outputs = _renamed(edit.outputs, found.outputs, "output", edit.function, keep_others=False)
+    graph = meta_graph.graph
+    taken: set[str] = set()
+    names = {
+        argument: fresh_name(f"{_stem(key)}_{_stem(argument)}", graph, taken)
+        for argument in found.inputs
+    }
+    nodes = [placeholder(names[argument], spec) for argument, spec in found.inputs.items()]
+    function = meta_graph.functions[found.function]
+    caller = fresh_name("StatefulPartitionedCall", graph, taken)
+    given = [*names.values(), *(_captured(meta_graph, each, found) for each in found.bound)]
+    nodes.append(call(caller, function, given, [spec.shape for spec in found.outputs.values()]))
+    places = {name: place for place, name in enumerate(found.outputs)}
+    request = AddPredict(
+        inputs={alias: f"{names[argument]}:0" for alias, argument in inputs.items()},
+        outputs={alias: f"{caller}:{places[name]}" for alias, name in outputs.items()},
+        key=key,
+        overwrite=edit.overwrite,
+        without_inputs=not inputs,
+    )
+    serialized = [node.SerializeToString(deterministic=True) for node in nodes]
+    return meta_graph.with_parts(ExtendedMetaGraph(meta_graph.parts, serialized, ())), request
+
+
+def _find(meta_graph: MetaGraph, name: str) -> Promotable:
+    objects = meta_graph.objects
+    traces = [trace for trace in objects.traces if trace.path == name]
+    if len(traces) > 1:
+        choices = "; ".join(
+            _sketch(_described(meta_graph, trace.path, trace.function)) for trace in traces
+        )
+        found = f"it has {len(traces)} traces"
+        hint = f"name one of them: {choices}"
+        raise RefusedError(found, where=f"function {name!r}", hint=hint)
+    if traces:
+        return _described(meta_graph, name, traces[0].function)
+    if name in objects.concrete_functions:
+        path = next((trace.path for trace in objects.traces if trace.function == name), "")
+        return _described(meta_graph, path, name)
+    paths = [trace.path for trace in objects.traces if not _internal(trace.path)]
+    hint = nearest(name, paths) or (
+        f"functions here: {', '.join(dict.fromkeys(paths))}" if paths else "the model has none"
+    )
+    raise TensorNotFoundError("no such function", where=f"function {name!r}", hint=hint)
+
+
+def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
+    """Return a concrete function with its arguments and results by name.
+
+    Raises:
+        RefusedError: Its structures and its definition do not fit together, as with
+            composite tensors among the arguments.
+    """
+    where = f"function {path or name!r}"
+    concrete = meta_graph.objects.concrete_functions.get(name)
+    if concrete is None or name not in meta_graph.functions:
+        raise RefusedError(f"the graph has no function {name!r}", where=where)
+    signature = meta_graph.functions[name].signature
+    arguments = leaves(concrete.canonicalized_input_signature)
+    results = leaves(concrete.output_signature)
+    bound = tuple(concrete.bound_inputs)
+    if len(arguments) + len(bound) != len(signature.input_arg):
+        found = "its arguments are not all dense tensors"
+        raise RefusedError(found, where=where, hint="such functions cannot be promoted")
+    if len(results) != len(signature.output_arg):
+        found = "its results are not all dense tensors"
+        raise RefusedError(found, where=where, hint="such functions cannot be promoted")
+    return Promotable(
+        path,
+        name,
+        _argument_names(arguments, meta_graph.objects, name),
+        {_output_name(leaf): leaf.spec for leaf in results},
+        bound,
+    )
+
+
+def _argument_names(
+    arguments: list[Leaf], objects: ObjectGraph, function: str
+) -> dict[str, TensorSpec]:
+    """Name the arguments: as they were traced, or by their place where that is not unique."""
+    keywords = objects.argument_keywords(function)
+    if len(keywords) != len(arguments):
+        keywords = tuple(leaf.spec.name for leaf in arguments)
+    names = [_plain(keyword) for keyword in keywords]
+    if len(set(names)) != len(names):
+        names = [_plain("_".join(leaf.path[1:])) for leaf in arguments]
+    return {name: leaf.spec for name, leaf in zip(names, arguments, strict=True)}
+
+
+def _output_name(leaf: Leaf) -> str:
+    """Return what TensorFlow calls a result: its key, or ``output_n`` by its place."""
+    if not leaf.path:
+        return "output_0"
+    first = leaf.path[0]
+    head = f"output_{first}" if first.isdecimal() else first
+    return "_".join([head, *leaf.path[1:]])
+
+
+def _renamed(
+    wanted: Mapping[str, str] | None,
+    present: Mapping[str, TensorSpec],
+    what: str,
+    function: str,
+    *,
+    keep_others: bool,
+) -> dict[str, str]:
+    """Return alias to name: those asked for and, of inputs, all others under their own."""
+    if wanted is None:
+        return {name: name for name in present}
+    for name in wanted.values():
+        if name not in present:
+            hint = nearest(name, present) or f"it has {', '.join(present) or 'none'}"
+            found = f"no {what} is called {name!r}"
+            raise TensorNotFoundError(found, where=f"function {function!r}", hint=hint)
+    named = set(wanted.values())
+    others = {name: name for name in present if name not in named} if keep_others else {}
+    return {**wanted, **others}
+
+
+def _captured(meta_graph: MetaGraph, number: int, found: Promotable) -> str:
+    tensor = meta_graph.captures.tensor(number)
+    if tensor is None:
+        kind = meta_graph.objects.node(number).WhichOneof("kind")
+        words = f"it uses object {number} (a {kind}), and no tensor of the main graph is surely it"
+        raise RefusedError(words, where=f"function {found.path or found.function!r}")
+    return tensor.removesuffix(":0")
+
+
+def _sketch(found: Promotable) -> str:
+    arguments = ", ".join(
+        f"{name}: {spec.dtype} {_shape(spec)}" for name, spec in found.inputs.items()
+    )
+    return f"{found.function}({arguments})"
+
+
+def _shape(spec: TensorSpec) -> str:
+    if spec.shape is None:
+        return "<unknown rank>"
+    return f"[{', '.join('?' if size is None else str(size) for size in spec.shape)}]"
+
+
+def _default_key(function: str, found: Promotable) -> str:
+    return (found.path or function).rpartition(".")[2]
+
+
+def _internal(path: str) -> bool:
+    return any(part.startswith("_") and not part.startswith("__") for part in path.split("."))
+
+
+def _plain(name: str) -> str:
+    """Return a name that a signature can carry."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return plain if _PLAIN.fullmatch(plain) else f"arg{plain}"
+
+
+def _stem(name: str) -> str:
+    """Return a name as a part of a node's name."""
+    return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
