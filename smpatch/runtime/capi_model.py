@@ -30,7 +30,7 @@ STRING = 7
 HANDLES = (20, 21)
 # sizeof(TF_TString), fixed by its header.
 STRING_BYTES = 24
-WIRE_VARINT, WIRE_64_BITS, WIRE_LENGTH, WIRE_32_BITS = 0, 1, 2, 5
+WIRE_VARINT, WIRE_64_BITS, WIRE_LENGTH, WIRE_GROUP, WIRE_END_GROUP, WIRE_32_BITS = range(6)
 CONTINUES = 0x80
 INVALID_ARGUMENT, NOT_FOUND, INTERNAL = 3, 5, 13
 
@@ -261,19 +261,22 @@ def entries(message: memoryview, wanted: int) -> Iterator[memoryview]:
         message: A serialized message that TensorFlow itself has written.
         wanted: Number of the field.
     """
-    position = 0
+    position = depth = 0
     while position < len(message):
         key, position = varint(message, position)
         number, wire_type = key >> 3, key & 7
         if wire_type == WIRE_LENGTH:
             length, position = varint(message, position)
-            if number == wanted:
+            if number == wanted and depth == 0:
                 yield message[position : position + length]
             position += length
         elif wire_type == WIRE_VARINT:
             _, position = varint(message, position)
         elif wire_type in (WIRE_32_BITS, WIRE_64_BITS):
             position += 4 if wire_type == WIRE_32_BITS else 8
+        elif wire_type in (WIRE_GROUP, WIRE_END_GROUP):
+            # An unknown field of a newer or much older writer, which TensorFlow keeps.
+            depth += 1 if wire_type == WIRE_GROUP else -1
         else:
             raise Refused(INTERNAL, f"wire type {wire_type} in a message that TensorFlow wrote")
 

@@ -34,6 +34,12 @@ def test_facts_of_every_tensor_equal_tensorflows(child: Child, models: Path, fac
     assert found.operations == frozenset()
 
 
+def test_groups_that_no_schema_knows_are_passed_over(child: Child) -> None:
+    found = answers.describe(child, FIXTURES / "unknown_group", ["serve"], [], LIMIT)
+    assert found.ok, found.message
+    assert len(found.signature_entries) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
