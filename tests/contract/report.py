@@ -1,0 +1,55 @@
+"""List the models that TensorFlow itself does not load, with its reason.
+
+    python -m tests.contract.report [DIRECTORY...]
+
+Without an argument: the fixtures, and what ``SMPATCH_CORPUS`` names. Not a test: what
+TensorFlow loads is its own affair, and differs from version to version.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from smpatch import SmpatchError, load
+from tests.contract.models import Case, cases, found_in
+from tests.judge.client import Judge, JudgeDiedError
+
+
+def main(arguments: list[str]) -> None:
+    """Print one line for each model and loader that refuses it."""
+    models = [each for name in arguments for each in found_in(Path(name))] or [
+        each for each in cases() if not each.both_planes
+    ]
+    refused = 0
+    with Judge() as judge:
+        for case in models:
+            lines = _refusals(case, judge)
+            refused += bool(lines)
+            for line in lines:
+                sys.stdout.write(f"{case.name}{line}\n")
+                sys.stdout.flush()
+    sys.stdout.write(f"{len(models)} models, {refused} of them not loaded by all loaders\n")
+
+
+def _refusals(case: Case, judge: Judge) -> list[str]:
+    lines = []
+    try:
+        tag_sets = [each.tags for each in load(case.directory).meta_graphs]
+    except SmpatchError as error:
+        return [f" is not read by smpatch: {error}"]
+    for tags in tag_sets:
+        try:
+            told = judge.ask("load", directory=case.directory, tags=tags)
+        except JudgeDiedError as error:
+            told = {"v1": str(error), "v2": str(error)}
+        for loader, name in (("v1", "v1 loader"), ("v2", "tf.saved_model.load")):
+            words = told[loader].replace(f"{case.directory}{os.sep}", "")
+            if words:
+                lines.append(f" [{','.join(tags)}] {name}: {words}")
+    return lines
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,170 @@
+"""Read and write model files with TensorFlow's own message classes, and fingerprint them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import fingerprint_pb2, meta_graph_pb2, saved_model_pb2
+from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
+
+Answer = dict[str, Any]
+
+_NUMBERS = (
+    "saved_model_checksum",
+    "graph_def_program_hash",
+    "signature_def_hash",
+    "saved_object_graph_hash",
+    "checkpoint_hash",
+)
+"""The fields of a fingerprint that say what a model is; not its version and random number."""
+
+
+def _file(directory: str) -> Path:
+    binary = Path(directory) / "saved_model.pb"
+    return binary if binary.exists() else Path(directory) / "saved_model.pbtxt"
+
+
+def _read(directory: str) -> tuple[Any, bool]:
+    """Parse; tell whether a text form holds fields that TensorFlow's own parser refuses."""
+    file = _file(directory)
+    message = saved_model_pb2.SavedModel()
+    if file.suffix == ".pb":
+        message.ParseFromString(file.read_bytes())
+        return message, False
+    text = file.read_text(encoding="utf-8")
+    try:
+        return text_format.Parse(text, message), False
+    except text_format.ParseError:
+        again = saved_model_pb2.SavedModel()
+        return text_format.Parse(text, again, allow_unknown_field=True), True
+
+
+def parse(directory: str) -> Answer:
+    """Tell what stands in each MetaGraph."""
+    message, unknown = _read(directory)
+    return {
+        "unknown_fields": unknown,
+        "meta_graphs": [
+            {
+                "tags": list(each.meta_info_def.tags),
+                "tensorflow_version": each.meta_info_def.tensorflow_version,
+                "has_object_graph": each.HasField("object_graph_def"),
+                "signatures": sorted(each.signature_def),
+                "nodes": [node.name for node in each.graph_def.node],
+            }
+            for each in message.meta_graphs
+        ],
+    }
+
+
+def parse_all(files: Sequence[str]) -> Answer:
+    """Parse the contents of many files, in base64; tell which are SavedModels with a MetaGraph."""
+
+    def good(data: bytes) -> bool:
+        try:
+            return bool(saved_model_pb2.SavedModel.FromString(data).meta_graphs)
+        except DecodeError:
+            return False
+
+    return {"good": [good(base64.b64decode(each)) for each in files]}
+
+
+def compare(before: str, after: str) -> Answer:
+    """Tell how two models differ.
+
+    Returns:
+        ``signatures``: index of the MetaGraph, key, and the new SignatureDef in its
+        deterministic form (None where it is gone) of each that differs; ``functions``,
+        ``concrete_functions``, ``children``: names of what was appended to the library and
+        to the object graph; ``else_equal``: whether all the rest is equal.
+    """
+    old, new = _read(before)[0], _read(after)[0]
+    signatures = []
+    added: dict[str, list[str]] = {"functions": [], "concrete_functions": [], "children": []}
+    for index, (was, now) in enumerate(zip(old.meta_graphs, new.meta_graphs, strict=False)):
+        for key in sorted({*was.signature_def, *now.signature_def}):
+            one, other = was.signature_def.get(key), now.signature_def.get(key)
+            if _bytes(one) != _bytes(other):
+                signatures.append([index, key, _bytes(other)])
+        for each in (was, now):
+            each.ClearField("signature_def")
+        if was.HasField("object_graph_def"):
+            for kind, names in _take_out(was, now).items():
+                added[kind] += names
+    return {"signatures": signatures, **added, "else_equal": _bytes(old) == _bytes(new)}
+
+
+def _take_out(was: Any, now: Any) -> dict[str, list[str]]:  # noqa: ANN401 - MetaGraphDefs
+    """Take out of the second what was appended to the first, and name it."""
+    functions = now.graph_def.library.function
+    known = len(was.graph_def.library.function)
+    names = [each.signature.name for each in functions[known:]]
+    del functions[known:]
+    objects = now.object_graph_def
+    concrete = sorted(
+        set(objects.concrete_functions) - set(was.object_graph_def.concrete_functions)
+    )
+    for name in concrete:
+        del objects.concrete_functions[name]
+    old_nodes = len(was.object_graph_def.nodes)
+    del objects.nodes[old_nodes:]
+    children = []
+    for node in objects.nodes:
+        for place, child in reversed([*enumerate(node.children)]):
+            if child.node_id >= old_nodes:
+                children.append(child.local_name)
+                del node.children[place]
+    return {"functions": names, "concrete_functions": concrete, "children": children}
+
+
+def _bytes(message: Any) -> str | None:  # noqa: ANN401 - a protobuf message
+    if message is None:
+        return None
+    return base64.b64encode(message.SerializeToString(deterministic=True)).decode()
+
+
+def put(
+    directory: str,
+    tags: Sequence[str],
+    key: str,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+) -> Answer:
+    """Write a signature into a model without asking whether it makes sense."""
+    message, _ = _read(directory)
+    signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
+    for infos, names in ((signature.inputs, inputs), (signature.outputs, outputs)):
+        for alias, name in names.items():
+            infos[alias].name = name
+            infos[alias].dtype = 1
+            infos[alias].tensor_shape.unknown_rank = True
+    for each in message.meta_graphs:
+        if set(each.meta_info_def.tags) == set(tags):
+            each.signature_def[key].CopyFrom(signature)
+    file = _file(directory)
+    if file.suffix == ".pb":
+        file.write_bytes(message.SerializeToString(deterministic=True))
+    else:
+        file.write_text(text_format.MessageToString(message), encoding="utf-8")
+    return {}
+
+
+def fingerprint(directory: str) -> Answer:
+    """Tell the fingerprint that is stored and the one that TensorFlow computes."""
+    stored = (Path(directory) / "fingerprint.pb").read_bytes()
+    return {"stored": _numbers(stored), "computed": _numbers(_computed(directory))}
+
+
+def _computed(directory: str) -> bytes:
+    data: bytes = fingerprinting.CreateFingerprintDef(directory)
+    return data
+
+
+def _numbers(data: bytes) -> dict[str, int]:
+    message = fingerprint_pb2.FingerprintDef.FromString(data)
+    return {name: getattr(message, name) for name in _NUMBERS}
