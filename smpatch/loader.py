@@ -323,12 +323,24 @@ def _which_file(root: Path) -> tuple[Path, Form]:
 
 
 def _nearby(root: Path) -> str:
-    """Offer a version directory below, the usual slip: ``export`` for ``export/1``."""
+    """Offer a version directory below, the usual slip: ``export`` for ``export/1``.
+
+    Of several the one with the highest number, which servers take.
+    """
     try:
-        inside = sorted(each.parent for each in root.glob(f"*/{BINARY_NAME}"))
+        inside = [
+            file.parent for name in (BINARY_NAME, TEXT_NAME) for file in root.glob(f"*/{name}")
+        ]
     except OSError:
         inside = []
-    return f"did you mean {inside[-1]}?" if inside else "is this a SavedModel directory?"
+    if not inside:
+        return "is this a SavedModel directory?"
+    newest = max(inside, key=lambda each: (_version(each.name), each.name))
+    return f"did you mean {newest}?"
+
+
+def _version(name: str) -> int:
+    return int(name) if name.isascii() and name.isdecimal() else -1
 
 
 def _open(file: Path) -> tuple[wire.Buffer, FileIdentity]:
