@@ -11,12 +11,13 @@ from smpatch.cli import guard, streams
 from smpatch.cli.add_predict import add_predict
 from smpatch.cli.show import show
 
-__all__ = ["app", "guard"]
+__all__ = ["EXIT_CODES", "app", "guard"]
 
-_EPILOG = (
+EXIT_CODES = (
     "Exit codes: 0 done; 2 wrong usage; 3 not a readable SavedModel; 4 the edit is impossible "
     "or refused; 5 writing or validation failed, and the model is unchanged; 130 interrupted."
 )
+"""At the end of every help text."""
 
 app = typer.Typer(
     add_completion=False,
@@ -33,7 +34,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the opt
         raise typer.Exit
 
 
-@app.callback(epilog=_EPILOG, invoke_without_command=True)
+@app.callback(epilog=EXIT_CODES, invoke_without_command=True)
 def _smpatch(
     context: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback answers
@@ -54,7 +55,7 @@ def _smpatch(
         raise typer.Exit(2)
 
 
-app.command("show", short_help="Show what a model offers, without TensorFlow.", epilog=_EPILOG)(
+app.command("show", short_help="Show what a model offers, without TensorFlow.", epilog=EXIT_CODES)(
     show
 )
-app.command("add-predict", short_help="Add a predict signature.", epilog=_EPILOG)(add_predict)
+app.command("add-predict", short_help="Add a predict signature.", epilog=EXIT_CODES)(add_predict)

@@ -46,7 +46,7 @@ def report(command: str, receipt: Receipt, *, as_json: bool, quiet: bool) -> Non
 
 def _lines(receipt: Receipt) -> list[str]:
     signature = receipt.signature
-    where = printable(str(receipt.directory))
+    where = printable(str(receipt.directory / _name(receipt)))
     what = _OUTCOME[receipt.dry_run, receipt.outcome].format(where)
     rows = [
         *spec_rows("input", signature.inputs),
@@ -72,9 +72,13 @@ def _proof(receipt: Receipt) -> list[str]:
 def _change(receipt: Receipt) -> list[str]:
     if receipt.outcome == "unchanged":
         return []
-    name = "saved_model.pb" if receipt.form == "binary" else "saved_model.pbtxt"
     refreshed = ", fingerprint.pb refreshed" if receipt.fingerprint == "refreshed" else ""
-    lines = [f"{name}: {receipt.size_before:,} -> {receipt.size_after:,} bytes{refreshed}"]
+    grown = f"{receipt.size_before:,} -> {receipt.size_after:,} bytes"
+    lines = [f"{_name(receipt)}: {grown}{refreshed}"]
     if receipt.backup is not None:
         lines.append(f"previous file kept as {printable(str(receipt.backup))}")
     return lines
+
+
+def _name(receipt: Receipt) -> str:
+    return "saved_model.pb" if receipt.form == "binary" else "saved_model.pbtxt"

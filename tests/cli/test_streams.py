@@ -124,7 +124,7 @@ def test_a_path_that_is_no_utf_8(shell: Run, tmp_path: Path) -> None:
         pytest.skip("this file system takes UTF-8 names only")
     said = shell("add-predict", place, *XY)
     assert (said.code, said.err) == (0, "")
-    assert "mod\\xe8le (MetaGraph serve)" in said.out
+    assert "mod\\xe8le/saved_model.pb (MetaGraph serve)" in said.out
     shown = shell("show", place)
     assert "mod\\xe8le/saved_model.pb" in shown.out
     document = shell("show", place, "--json")
