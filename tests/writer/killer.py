@@ -18,8 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-# Imported before a fork, so that no child spends its time on it.
-import smpatch.patcher
 from smpatch.validator import Judge
 from smpatch.writer.stage import PREFIX
 from tests.writer import faults, models
