@@ -31,7 +31,10 @@ def test_0_also_when_nothing_was_to_do(call: Run, model: Copy) -> None:
     before = content(place)
     said = call("add-predict", place, *XY, *QUICK, "--overwrite")
     assert said.code == 0
-    assert f"serving_default is in {place}/saved_model.pb already, equal (MetaGraph serve)\n" in said.out
+    assert (
+        f"serving_default is in {place}/saved_model.pb already, equal (MetaGraph serve)\n"
+        in said.out
+    )
     assert content(place) == before
 
 
