@@ -11,6 +11,8 @@ Source: ``tensorflow/core/framework/types.proto``, ``tensorflow/python/framework
 
 from __future__ import annotations
 
+import re
+
 from smpatch import schema
 
 __all__ = ["INVALID", "UNSERVABLE", "base", "is_ref", "name", "number", "ref"]
@@ -19,6 +21,11 @@ INVALID = "invalid"
 
 UNSERVABLE = frozenset({"resource", "variant"})
 """Types whose values are handles: no session can feed them from, or fetch them to, outside."""
+
+_REF = 100
+"""By so much the number of a reference type is higher than that of its value."""
+
+_UNKNOWN = re.compile(r"DT_(?P<number>-?[0-9]+)(?P<ref>_ref)?")
 
 _RENAMED = {"float": "float32", "double": "float64", "half": "float16"}
 
@@ -35,7 +42,10 @@ _NUMBERS = {value: key for key, value in _NAMES.items()}
 
 def name(number: int) -> str:
     """Return the name of a ``DataType`` number, such as ``float32`` for 1."""
-    return _NAMES.get(number, f"DT_{number}")
+    known = _NAMES.get(number)
+    if known is not None:
+        return known
+    return f"DT_{number - _REF}_ref" if _REF < number < 2 * _REF else f"DT_{number}"
 
 
 def number(name: str) -> int:
@@ -47,9 +57,9 @@ def number(name: str) -> int:
     known = _NUMBERS.get(name)
     if known is not None:
         return known
-    digits = name.removeprefix("DT_")
-    if digits != name and digits.isdecimal():
-        return int(digits)
+    unknown = _UNKNOWN.fullmatch(name)
+    if unknown is not None:
+        return int(unknown["number"]) + (_REF if unknown["ref"] else 0)
     message = f"no TensorFlow type is called {name!r}"
     raise ValueError(message)
 

@@ -28,7 +28,7 @@ def test_no_number_is_left_out(theirs: dict[int, str]) -> None:
     assert set(schema.DataType.values()) == {0, *theirs}
 
 
-@given(st.sampled_from(sorted(schema.DataType.values())) | st.integers(0, 2**31 - 1))
+@given(st.sampled_from(sorted(schema.DataType.values())) | st.integers(-(2**31), 2**31 - 1))
 def test_a_number_comes_back_from_its_name(number: int) -> None:
     assert dtypes.number(dtypes.name(number)) == number
 
@@ -38,7 +38,15 @@ def test_a_newer_writers_number_keeps_a_name() -> None:
     assert dtypes.number("DT_77") == 77
 
 
-@pytest.mark.parametrize("name", ["", "float", "FLOAT32", "DT_FLOAT", "DT_", "DT_x", "77", "DT_-1"])
+def test_a_reference_to_a_newer_writers_type_comes_back_too() -> None:
+    assert dtypes.ref("DT_77") == dtypes.name(177) == "DT_77_ref"
+    assert dtypes.number("DT_77_ref") == 177
+    assert dtypes.base("DT_77_ref") == "DT_77"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "float", "FLOAT32", "DT_FLOAT", "DT_", "DT_x", "77", "DT_-", "DT_7_"]
+)
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no TensorFlow type is called"):
         dtypes.number(name)

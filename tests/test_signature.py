@@ -144,7 +144,7 @@ class TestPredictSignatureDef:
 sizes = st.none() | st.integers(0, 2**63 - 1)
 shapes = st.none() | st.lists(sizes, max_size=5).map(tuple)
 known = st.sampled_from(sorted(schema.DataType.values())).map(dtypes.name)
-types = known | st.integers(0, 2**31 - 1).map(dtypes.name)
+types = known | st.integers(-(2**31), 2**31 - 1).map(dtypes.name)
 names = st.text(max_size=8)
 dense = st.builds(TensorSpec, names, types, shapes)
 sparse = st.builds(SparseTensorSpec, names, names, names, types, shapes)
