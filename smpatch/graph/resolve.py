@@ -25,7 +25,7 @@ from itertools import islice
 from typing import Any
 
 from smpatch import dtypes
-from smpatch.errors import TensorNotFoundError
+from smpatch.errors import ModelUnreadableError, TensorNotFoundError
 from smpatch.graph.index import GraphIndex, Node
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
 
@@ -57,6 +57,9 @@ _LAST_PRODUCER_OF_SCALAR_PLACEHOLDERS = 21
 
 _MAX_RANK = 254
 """More dimensions no TensorFlow shape has (``tensor_shape.h``)."""
+
+_MAX_OUTPUTS = 1 << 20
+"""More outputs no node has; a damaged number of them would take all memory."""
 
 _CANDIDATES = 20_000
 """So many names are compared with a misspelt one; more would take seconds."""
@@ -258,6 +261,9 @@ def _arg_types(attr: Attributes, op_def: Any, arg: Any) -> list[str]:  # noqa: A
         if arg.number_attr:
             value = _attr(attr, op_def, arg.number_attr)
             count = value.i if value is not None else 0
+            if count > _MAX_OUTPUTS:
+                found = f"an operation {op_def.name!r} says that it has {count} outputs"
+                raise ModelUnreadableError(found, hint="the graph is damaged")
         types = [dtype] * count
     return [dtypes.ref(each) for each in types] if arg.is_ref else types
 

@@ -140,6 +140,13 @@ class TestTypes:
         resolver = Resolver(_graph(_node("n", "Op")), _op("Op", {"type": 1, "is_ref": True}))
         assert resolver.resolve("n").spec.dtype == "float32_ref"
 
+    @pytest.mark.parametrize("count", [2**31 - 1, 2**62])
+    def test_a_damaged_number_of_outputs_does_not_take_all_memory(self, count: int) -> None:
+        node = _node("n", "Op", N=schema.AttrValue(i=count))
+        resolver = Resolver(_graph(node), _op("Op", {"type": 1, "number_attr": "N"}))
+        with pytest.raises(ModelUnreadableError, match=f"'Op' says that it has {count} outputs"):
+            resolver.resolve("n:0")
+
     def test_a_node_without_outputs_yields_no_tensor(self) -> None:
         resolver = Resolver(_graph(_node("n", "NoOp")), _op("NoOp"))
         for name in ("n", "n:0"):
