@@ -1,0 +1,88 @@
+"""The plan of an edit: what it says before anything is written, and the size that it refuses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from smpatch.loader import load
+from smpatch.wire import apply
+from smpatch.writer import merge
+from tests.writer import models
+
+FILE = "saved_model.pb"
+LIMIT = 1 << 31
+
+# A field of the SavedModel that no schema has, with a length of four bytes.
+_UNKNOWN_TAG = bytes([(15 << 3) | 2])
+_LENGTH_BYTES = 4
+
+
+def _grow(model: Path, size: int) -> None:
+    """Make the file so long, by one unknown field that is a hole on the disk."""
+    file = model / FILE
+    content = size - file.stat().st_size - len(_UNKNOWN_TAG) - _LENGTH_BYTES - 1
+    length = bytes(0x80 | (content >> shift) & 0x7F for shift in (0, 7, 14, 21))
+    with file.open("ab") as opened:
+        opened.write(_UNKNOWN_TAG + length + bytes([content >> 28]))
+    os.truncate(file, size)
+    assert file.stat().st_blocks * 512 < 1 << 20
+
+
+def _growth(model: Path) -> int:
+    receipt = models.add(model, dry_run=True)
+    return receipt.size_after - receipt.size_before
+
+
+class TestLimit:
+    def test_file_that_would_reach_it_is_refused(self, model: Path) -> None:
+        growth = _growth(model)
+        _grow(model, LIMIT - growth)
+        before = (model / FILE).stat()
+        with pytest.raises(smpatch.RefusedError, match=f"to {LIMIT} bytes") as caught:
+            models.add(model)
+        assert caught.value.exit_code == 4
+        assert (model / FILE).stat() == before
+        assert {each.name for each in model.iterdir()} == {FILE, "variables"}
+
+    def test_one_byte_less_is_planned(self, model: Path) -> None:
+        growth = _growth(model)
+        _grow(model, LIMIT - growth - 1)
+        assert models.add(model, dry_run=True).size_after == LIMIT - 1
+
+    def test_copy_is_refused_before_anything_is_written(self, model: Path, tmp_path: Path) -> None:
+        _grow(model, LIMIT - 1)
+        with pytest.raises(smpatch.RefusedError):
+            models.add(model, save_to=tmp_path / "a" / "out")
+        assert [each.name for each in tmp_path.iterdir()] == ["model"]
+
+    def test_unchanged_model_of_any_size_is_done(self, model: Path) -> None:
+        models.add(model)
+        _grow(model, LIMIT + 1)
+        assert models.add(model, overwrite=True).outcome == "unchanged"
+
+
+class TestMerge:
+    def test_plan_says_what_the_file_will_be(self, model: Path) -> None:
+        loaded = load(model)
+        meta_graph = loaded.meta_graph()
+        signature = meta_graph.signatures["scale"]
+        plan = merge(loaded, meta_graph, "copy", signature)
+        assert not plan.replaced
+        assert len(apply(loaded.data, plan.splices)) == plan.size
+        models.add(model)
+        replaced = load(model)
+        plan = merge(replaced, replaced.meta_graph(), "added", signature)
+        assert plan.replaced
+        assert len(apply(replaced.data, plan.splices)) == plan.size
+
+    def test_equal_signature_is_no_splice(self, model: Path) -> None:
+        loaded = load(model)
+        meta_graph = loaded.meta_graph()
+        plan = merge(loaded, meta_graph, "scale", meta_graph.signatures["scale"])
+        assert plan.splices == ()
+        assert plan.size == loaded.identity.size
+        assert not plan.replaced
