@@ -96,30 +96,39 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up(model: Copy) -> None:
 
 def test_json_tells_of_an_interruption_too(model: Copy) -> None:
     place = model("linear")
-    descriptor = os.open(place, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        process = _start("add-predict", place, *XY, "--json", *QUICK)
-        # It waits for the lock; that it has come so far shows in what it has open.
-        fds = Path(f"/proc/{process.pid}/fd")
-        if fds.exists():
-            _wait_for(lambda: any(_leads_to(fd, place) for fd in fds.iterdir()), process)
-        else:
-            time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=PATIENCE)
-    finally:
-        os.close(descriptor)
+    process = _start("add-predict", place, *XY, "--json")
+    _wait_for(lambda: _staging(place), process)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=PATIENCE)
     error = json.loads(out)["error"]
     assert (process.returncode, error["exit_code"]) == (130, 130)
     assert (error["kind"], error["hint"]) == ("Interrupted", "the model is unchanged")
 
 
-def _leads_to(descriptor: Path, place: Path) -> bool:
+def test_a_signal_while_another_edit_is_waited_for(model: Copy) -> None:
+    place = model("linear")
+    before = content(place)
+    descriptor = os.open(place, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
-        return descriptor.readlink() == place
-    except OSError:
-        return False
+        process = _start("add-predict", place, *XY, *QUICK)
+        _wait_for(lambda: _catches(process, signal.SIGTERM), process)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE)
+    finally:
+        os.close(descriptor)
+    assert (process.returncode, err) == (143, b"smpatch: terminated; the model is unchanged\n")
+    assert content(place) == before
+
+
+def _catches(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Tell whether a process has come so far that it catches a signal."""
+    file = Path(f"/proc/{process.pid}/status")
+    if not file.exists():
+        time.sleep(1)
+        return True
+    mask = next(line for line in file.read_text().splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask.split()[1], 16) >> (number - 1) & 1)
 
 
 def test_a_signal_that_the_caller_ignores_is_ignored(model: Copy) -> None:
