@@ -4,6 +4,7 @@
     scores=head/Softmax:0                                alias scores
     ids=sparse(values=v:0,indices=i:0,dense_shape=s:0)
     ids=ragged(values=v:0,row_splits=r:0)                row_splits repeats for nested ones
+    emb=dense/Relu:0@Call+Call_1                         inside functions: the calls that lead there
 
 Commas separate items outside parentheses. Without an alias the alias is the operation's
 name (its last path component when that is unique among the aliases, else the whole name)
@@ -21,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from smpatch.edits import RaggedRef, SparseRef, TensorRef
 from smpatch.errors import UsageError
 
-__all__ = ["parse_tags", "parse_tensors"]
+__all__ = ["parse_names", "parse_tags", "parse_tensors"]
 
 _COMPOSITE = re.compile(r"(sparse|ragged)\((.*)\)", re.DOTALL)
 _PARTS = {
@@ -68,6 +69,27 @@ def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
                 option, item, f"the alias {name!r} is taken twice", "write another alias before ="
             )
         found[name] = tensor
+    return found
+
+
+def parse_names(texts: Iterable[str], *, option: str) -> dict[str, str]:
+    """Parse values that name arguments, results or inner tensors: no sparse or ragged ones.
+
+    Args:
+        texts: One text for each time the option was given.
+        option: The option's name, for errors.
+
+    Returns:
+        Alias to name, in the order given.
+
+    Raises:
+        UsageError: The text cannot be understood, or two names have one alias.
+    """
+    found: dict[str, str] = {}
+    for alias, name in parse_tensors(texts, option=option).items():
+        if not isinstance(name, str):
+            raise _unclear(option, alias, "a sparse or ragged tensor cannot stand here")
+        found[alias] = name
     return found
 
 
@@ -136,6 +158,7 @@ def _composite(kind: str, inside: str, item: str, option: str) -> TensorRef:
 
 
 def _long(tensor: str) -> str:
+    tensor = tensor.partition("@")[0]  # the way to an inner tensor is no part of its name
     op, colon, index = tensor.rpartition(":")
     if not colon:
         return tensor

@@ -34,6 +34,7 @@ ROOMS = (
     {"graph", "values", "edits"},
     {"loader", "notation"},
     {"builder", "planes"},
+    {"suggestions"},
     {"writer"},
     {"validator"},
     {"job"},

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from smpatch.cli.streams import OutputError, data
 from smpatch.errors import SmpatchError
+from smpatch.planes.compare import disagreements
 from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpec, Spec
 from smpatch.values import preview
 
@@ -24,8 +25,16 @@ if TYPE_CHECKING:  # `show` does not pay for what edits
     from smpatch.cli.interruption import Interrupted
     from smpatch.loader import MetaGraph, SavedModel
     from smpatch.patcher import Receipt
+    from smpatch.suggestions import Suggestions
 
-__all__ = ["VERSION", "write_error", "write_interruption", "write_receipt", "write_show"]
+__all__ = [
+    "VERSION",
+    "write_error",
+    "write_interruption",
+    "write_receipt",
+    "write_show",
+    "write_suggestions",
+]
 
 VERSION = 1
 
@@ -40,6 +49,48 @@ def write_show(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> None:
             "form": model.form,
             "size": model.identity.size,
             "meta_graphs": [_meta_graph(each) for each in meta_graphs],
+        },
+    )
+
+
+def write_suggestions(
+    meta_graph: MetaGraph, found: Suggestions, commands: Mapping[object, str]
+) -> None:
+    """Write what ``suggest`` proposes, each with the command to type for it."""
+    _write(
+        "suggest",
+        {
+            "tags": list(meta_graph.tags),
+            "placeholders": [_spec(spec) for spec in found.placeholders],
+            "outputs": [
+                {
+                    "tensor": _spec(each.spec),
+                    "inputs": [_spec(spec) for spec in each.inputs],
+                    "command": commands[each],
+                }
+                for each in found.outputs
+            ],
+            "more_outputs": found.more_outputs,
+            "functions": [
+                {
+                    "path": each.path,
+                    "function": each.function,
+                    "inputs": {name: _spec(spec) for name, spec in each.inputs.items()},
+                    "outputs": {name: _spec(spec) for name, spec in each.outputs.items()},
+                    "command": commands[each.function],
+                }
+                for each in found.functions
+            ],
+            "inner": [
+                {
+                    "calls": list(each.calls),
+                    "function": each.function,
+                    "op": each.op,
+                    "tensor": _spec(each.spec),
+                    "command": commands[each],
+                }
+                for each in found.inner
+            ],
         },
     )
 
@@ -122,6 +173,9 @@ def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
         "tensorflow_version": meta_graph.tensorflow_version or None,
         "has_object_graph": meta_graph.has_object_graph,
         "signatures": {key: _signature(each) for key, each in meta_graph.signatures.items()},
+        "disagreements": [
+            {"key": each.key, "found": each.found} for each in disagreements(meta_graph)
+        ],
         "reserved": {
             key: [tensor.name for tensor in each.tensors()]
             for key, each in meta_graph.reserved.items()

@@ -10,6 +10,7 @@ import smpatch
 from smpatch.cli import guard, streams
 from smpatch.cli.add_predict import add_predict
 from smpatch.cli.show import show
+from smpatch.cli.suggest import suggest
 
 __all__ = ["EXIT_CODES", "app", "guard"]
 
@@ -57,5 +58,8 @@ def _smpatch(
 
 app.command("show", short_help="Show what a model offers, without TensorFlow.", epilog=EXIT_CODES)(
     show
+)
+app.command("suggest", short_help="Suggest what could become a signature.", epilog=EXIT_CODES)(
+    suggest
 )
 app.command("add-predict", short_help="Add a predict signature.", epilog=EXIT_CODES)(add_predict)

@@ -11,6 +11,7 @@ from smpatch.cli.streams import data, talk
 from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
 from smpatch.cli.terminal import tag_set as shown_tags
 from smpatch.loader import TEXT_NAME, MetaGraph, SavedModel, load
+from smpatch.planes.compare import disagreements
 from smpatch.signature import SignatureDef
 
 __all__ = ["show"]
@@ -56,6 +57,8 @@ def _meta_graph_lines(meta_graph: MetaGraph) -> list[str]:
         method = printable(signature.method_name) or "(no method name)"
         lines.append(f"  {printable(key)}  {method}")
         lines += _signature_lines(signature, indent="    ")
+    for each in disagreements(meta_graph):
+        lines.append(f"  planes disagree: {printable(each.key)} is {printable(each.found)}")
     for key, reserved in meta_graph.reserved.items():
         names = ", ".join(printable(tensor.name) for tensor in reserved.tensors())
         when = "runs when the model is loaded" if key == _INIT_OP else "is the training step"

@@ -58,7 +58,9 @@ def _difference(signature: SignatureDef, objects: ObjectGraph, key: str) -> str:
     bare = objects.signatures[key]
     concrete = objects.concrete_functions.get(bare.concrete_function_name)
     if concrete is None:
-        return f"the object graph does not have its function {bare.concrete_function_name!r}"
+        return (
+            f"broken: the object graph does not have its function {bare.concrete_function_name!r}"
+        )
     results = {leaf.path[0] for leaf in leaves(concrete.output_signature) if leaf.path}
     for kind, ours, theirs in (
         ("inputs", set(signature.inputs), set(bare.argument_keywords)),
@@ -66,5 +68,6 @@ def _difference(signature: SignatureDef, objects: ObjectGraph, key: str) -> str:
     ):
         # Composite tensors stand in the object graph as one, in signature_def as their parts.
         if ours != theirs and len(ours) == len(theirs):
-            return f"its {kind} are {sorted(ours)} in signature_def, {sorted(theirs)} in Python"
+            seen = f"{sorted(ours)} in signature_def, {sorted(theirs)} in Python"
+            return f"different: its {kind} are {seen}"
     return ""

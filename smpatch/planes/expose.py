@@ -43,12 +43,14 @@ class Inner:
     Attributes:
         calls: The call nodes that lead to it, the main graph's first.
         function: The function in whose body it is.
+        op: The operation that yields it.
         spec: Its name there (``node:index``), dtype and shape.
         arg: The name of its output argument and its place in it, as functions write them.
     """
 
     calls: tuple[str, ...]
     function: str
+    op: str
     spec: TensorSpec
     arg: str
 
@@ -99,8 +101,10 @@ def expose(meta_graph: MetaGraph, edit: FromSignature) -> tuple[MetaGraph, AddPr
             found[alias] = ""
     inputs: dict[str, TensorRef] = dict(source.inputs)
     if inner:
-        meta_graph, exposed = _yielding(meta_graph, inner)
-        found |= exposed
+        meta_graph, exposed, callers = _yielding(meta_graph, inner)
+        # The copy yields the old results too, so that what is asked for beside an inner
+        # tensor is not computed by a second call.
+        found = {alias: _from_copy(ref, callers) for alias, ref in found.items()} | exposed
     return meta_graph, AddPredict(inputs, found, edit.key, edit.overwrite)
 
 
@@ -122,7 +126,7 @@ def _inside(library: FunctionLibrary, calls: tuple[str, ...], function: str) -> 
         for index, output in enumerate(yielded):
             shape: Shape = shape_from_proto(shapes[index]) if index < len(shapes) else None
             spec = TensorSpec(f"{node.name}:{index}", output.dtype, shape)
-            yield Inner(calls, function, spec, f"{output.arg}:{output.index}")
+            yield Inner(calls, function, node.op, spec, f"{output.arg}:{output.index}")
         if node.op in CALLS:
             yield from _inside(library, (*calls, node.name), node.attr["f"].func.name)
 
@@ -205,8 +209,12 @@ def _in_control_flow(meta_graph: MetaGraph, source: SignatureDef, op: str) -> st
 
 def _yielding(
     meta_graph: MetaGraph, inner: Mapping[str, Inner]
-) -> tuple[MetaGraph, dict[str, TensorRef]]:
-    """Copy the functions on the way to inner tensors, and call the copies."""
+) -> tuple[MetaGraph, dict[str, TensorRef], dict[str, str]]:
+    """Copy the functions on the way to inner tensors, and call the copies.
+
+    Returns:
+        The MetaGraph with the calls, alias to tensor, and old call node to new.
+    """
     roots: dict[str, _Site] = {}
     exposed: dict[str, TensorRef] = {}
     specs: dict[str, list[TensorSpec]] = {}
@@ -233,7 +241,16 @@ def _yielding(
         _describe(node, graph.node(main_call), specs[main_call])
         nodes.append(node.SerializeToString(deterministic=True))
     extended = ExtendedMetaGraph(meta_graph.parts, nodes, writer.functions)
-    return meta_graph.with_parts(extended), exposed
+    return meta_graph.with_parts(extended), exposed, callers
+
+
+def _from_copy(ref: TensorRef, callers: Mapping[str, str]) -> TensorRef:
+    """Return the result of a copied call in the place of the same one of the old call."""
+    name = ref.name if isinstance(ref, TensorSpec) else ref
+    if not isinstance(name, str):
+        return ref
+    op, _, index = name.rpartition(":")
+    return f"{callers[op]}:{index}" if op in callers else ref
 
 
 def _reach_out(library: FunctionLibrary, root: _Site, inner: Inner) -> Result:

@@ -1,0 +1,170 @@
+"""What of a model could become a signature.
+
+Three kinds: an output of the main graph that nothing else consumes, with the placeholders
+it needs; a traced function; and, for a signature that is there, the tensors inside the
+functions that it calls.
+
+This room proposes and checks nothing that an edit would not check again. It guesses no
+names: an alias in a proposal is what the command line would make of the tensor.
+
+Source: what people ask for when they have an export and no code ("how do I find the
+outputs?"); ``tensorflow/python/tools/optimize_for_inference.py`` and
+``summarize_graph_main.cc`` take the nodes that nothing consumes for outputs, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from smpatch import dtypes, schema
+from smpatch.errors import TensorNotFoundError
+from smpatch.forms.parts import SAVER_DEF
+from smpatch.graph.reach import reach
+from smpatch.graph.resolve import Resolver, nearest
+from smpatch.loader import MetaGraph
+from smpatch.planes.expose import Inner, inner_tensors
+from smpatch.planes.promote import Promotable, promotable
+from smpatch.signature import TensorSpec
+
+__all__ = ["Output", "Suggestions", "suggest"]
+
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+
+_BOOKKEEPING = frozenset(
+    {
+        "Assign",
+        "AssignVariableOp",
+        "Const",
+        "MergeV2Checkpoints",
+        "NoOp",
+        "ReadVariableOp",
+        "RestoreV2",
+        "SaveV2",
+    }
+)
+"""Operations that nobody wants to serve, though nothing consumes them."""
+
+_UNINTERESTING = frozenset({"Const", "NoOp", "ReadVariableOp", "Placeholder", "VarHandleOp"})
+"""Operations inside functions whose results are parameters, not what is computed."""
+
+_GRADIENT = "gradients"
+"""What ``tf.gradients`` calls the nodes of a training step."""
+
+_MOST = 50
+"""So many outputs of the main graph are followed back; each costs a walk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A tensor of the main graph that nothing consumes.
+
+    Attributes:
+        spec: The tensor.
+        inputs: The placeholders that it needs, sorted by name.
+    """
+
+    spec: TensorSpec
+    inputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """What could become a signature.
+
+    Attributes:
+        placeholders: What the main graph can be fed.
+        outputs: What it computes from that, the last of the graph first, gradients after all
+            others.
+        more_outputs: How many further outputs were not looked at.
+        functions: The traced functions.
+        inner: The tensors inside a signature's functions, when one was named.
+    """
+
+    placeholders: tuple[TensorSpec, ...]
+    outputs: tuple[Output, ...]
+    more_outputs: int
+    functions: tuple[Promotable, ...]
+    inner: tuple[Inner, ...]
+
+
+def suggest(meta_graph: MetaGraph, signature: str | None = None) -> Suggestions:
+    """Look for what could become a signature.
+
+    Args:
+        meta_graph: The MetaGraph.
+        signature: The key of a signature into whose functions to look.
+
+    Raises:
+        TensorNotFoundError: There is no such signature.
+    """
+    inner: tuple[Inner, ...] = ()
+    if signature is not None:
+        source = meta_graph.signatures.get(signature)
+        if source is None:
+            hint = nearest(signature, meta_graph.signatures) or (
+                f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
+            )
+            raise TensorNotFoundError("no such signature", where=signature, hint=hint)
+        inner = tuple(
+            each for each in inner_tensors(meta_graph, source) if each.op not in _UNINTERESTING
+        )
+    placeholders, outputs, more = _main_graph(meta_graph)
+    return Suggestions(placeholders, outputs, more, promotable(meta_graph), inner)
+
+
+def _main_graph(
+    meta_graph: MetaGraph,
+) -> tuple[tuple[TensorSpec, ...], tuple[Output, ...], int]:
+    graph = meta_graph.graph
+    consumed: set[str] = set()
+    placeholders: list[str] = []
+    candidates: list[str] = []
+    own = _saver_nodes(meta_graph)
+    for name in graph:
+        wiring = graph.wiring(name)
+        consumed.update(_op(source) for source in wiring.inputs)
+        if wiring.op in _PLACEHOLDERS and name not in own:
+            placeholders.append(name)
+        elif wiring.inputs and wiring.op not in _BOOKKEEPING and name not in own:
+            candidates.append(name)
+    sinks = [name for name in reversed(candidates) if name not in consumed]
+    resolver = meta_graph.resolver()
+    outputs = []
+    for name in sinks[:_MOST]:
+        for spec in _fetchable(resolver, name):
+            needed = {path[-1] for path in reach(graph, [spec.name], ()).unfed}
+            if needed and not needed & own:
+                inputs = tuple(resolver.resolve(f"{each}:0").spec for each in sorted(needed))
+                outputs.append(Output(spec, inputs))
+    outputs.sort(key=lambda each: _GRADIENT in each.spec.name)
+    specs = tuple(resolver.resolve(f"{name}:0").spec for name in placeholders)
+    return specs, tuple(outputs), max(len(sinks) - _MOST, 0)
+
+
+def _fetchable(resolver: Resolver, name: str) -> Iterator[TensorSpec]:
+    """Yield the outputs of a node that a session can fetch."""
+    index = 0
+    while True:
+        try:
+            spec = resolver.resolve(f"{name}:{index}").spec
+        except TensorNotFoundError:  # there are no more, or nothing says what it yields
+            return
+        if dtypes.base(spec.dtype) not in dtypes.UNSERVABLE:
+            yield spec
+        index += 1
+
+
+def _saver_nodes(meta_graph: MetaGraph) -> set[str]:
+    """Return the nodes by which a session saves and restores; they are no model's outputs."""
+    names = set()
+    for piece in meta_graph.parts.pieces(SAVER_DEF):
+        saver = schema.SaverDef.FromString(piece)
+        for name in (saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name):
+            names.add(_op(name))
+    return names
+
+
+def _op(source: str) -> str:
+    name = source.removeprefix("^")
+    return name.rpartition(":")[0] if ":" in name else name
