@@ -21,6 +21,8 @@ never prints them.
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "AliasError",
     "ConflictError",
@@ -36,6 +38,9 @@ __all__ = [
     "ValidationError",
     "WriteError",
 ]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What breaks a line or drives a terminal; tags, keys and node names may hold any of it."""
 
 
 class SmpatchError(Exception):
@@ -58,9 +63,10 @@ class SmpatchError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        """Return the error as one line."""
+        """Return the error as one line, whatever the names in it hold."""
         line = f"{self.where}: {self.found}" if self.where else self.found
-        return f"{line} ({self.hint})" if self.hint else line
+        line = f"{line} ({self.hint})" if self.hint else line
+        return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
 
 
 class UsageError(SmpatchError):

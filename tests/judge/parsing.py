@@ -62,14 +62,18 @@ def parse(directory: str) -> Answer:
     }
 
 
-def parse_all(files: Sequence[str]) -> Answer:
+def parse_all(files: Sequence[str], form: str) -> Answer:
     """Parse the contents of many files, in base64; tell which are SavedModels with a MetaGraph."""
 
     def good(data: bytes) -> bool:
         try:
-            return bool(saved_model_pb2.SavedModel.FromString(data).meta_graphs)
-        except DecodeError:
+            if form == "text":
+                message = text_format.Parse(data.decode(), saved_model_pb2.SavedModel())
+            else:
+                message = saved_model_pb2.SavedModel.FromString(data)
+        except (DecodeError, text_format.ParseError, UnicodeDecodeError):
             return False
+        return bool(message.meta_graphs)
 
     return {"good": [good(base64.b64decode(each)) for each in files]}
 

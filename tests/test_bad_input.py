@@ -1,0 +1,283 @@
+"""Bad input of every kind: one clear error, the documented exit code, nothing written.
+
+The broken fixtures go through the command line as a user starts it. What needs thousands
+of tries (a file cut at every offset, flipped bytes) is done in this process.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import smpatch
+from smpatch import ModelUnreadableError, Options, RefusedError
+from smpatch.cli import guard
+from smpatch.cli.main import app
+from smpatch.edits import TensorRef
+from smpatch.notation import parse_tensors
+from tests.judge.client import Judge
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = ROOT / "fixtures" / "models"
+BROKEN = ROOT / "fixtures" / "broken"
+FAULTS: list[dict[str, Any]] = json.loads((BROKEN / "MANIFEST.json").read_text())
+CANDIDATES = {
+    entry["dir"]: entry["candidate"] for entry in json.loads((MODELS / "MANIFEST.json").read_text())
+}
+
+ADD = ("add-predict", "--inputs", "x:0", "--outputs", "y:0")
+KEY = "added"
+SECONDS = 60.0
+"""Longest wait for a command that has every reason to be quick."""
+LARGE = 1200
+"""From so many bytes on a file is cut at some offsets only."""
+
+
+def _content(directory: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes() if path.is_file() else None
+        for path in sorted(directory.rglob("*"))
+    }
+
+
+def _run(place: Path, command: tuple[str, ...]) -> tuple[int, str]:
+    """Run a command line on a path; return exit code and stderr, when stdout is empty."""
+    name, *options = command
+    done = subprocess.run(
+        [sys.executable, "-m", "smpatch", name, str(place), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert not (done.returncode and done.stdout)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", [("show",), ADD, (*ADD, "--validate", "none")])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["dir"])
+def test_broken_model_is_told_in_one_line(
+    fault: Mapping[str, Any], command: tuple[str, ...], tmp_path: Path
+) -> None:
+    place = tmp_path / fault["dir"]
+    if (BROKEN / fault["dir"]).is_dir():
+        shutil.copytree(BROKEN / fault["dir"], place)
+    else:
+        shutil.copyfile(BROKEN / fault["dir"], place)
+    before = _content(tmp_path)
+    code, said = _run(place, command)
+    if command == ("show",) and fault["exit_code"] == 4:
+        assert (code, said) == (0, "")  # it can be read, only not edited
+        return
+    assert code == fault["exit_code"]
+    assert said.startswith("smpatch: ")
+    assert said.count("\n") == 1
+    assert [words for words in fault["says"] if words not in said] == []
+    assert _content(tmp_path) == before
+
+
+@pytest.mark.parametrize("command", [("show",), ADD])
+@pytest.mark.parametrize("name", ["saved_model.pb", "saved_model.pbtxt"])
+def test_fifo_in_place_of_the_file_is_refused_without_waiting(
+    name: str, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / name)
+    code, said = _run(tmp_path, command)
+    assert code == 3
+    assert "not a regular file" in said
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("command", [("show",), ADD])
+def test_missing_directory(command: tuple[str, ...], tmp_path: Path) -> None:
+    code, said = _run(tmp_path / "gone", command)
+    assert (code, said) == (3, f"smpatch: {tmp_path / 'gone'}: no such directory\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_instead_of_the_directory_is_told_which_to_name() -> None:
+    with pytest.raises(ModelUnreadableError, match="not a directory") as refused:
+        smpatch.load(MODELS / "linear" / "saved_model.pb")
+    assert str(MODELS / "linear") in refused.value.hint
+
+
+def test_directory_above_the_versions_is_told_which_to_name(tmp_path: Path) -> None:
+    shutil.copytree(MODELS / "linear", tmp_path / "1")
+    with pytest.raises(ModelUnreadableError) as refused:
+        smpatch.load(tmp_path)
+    assert str(tmp_path / "1") in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "outputs", "words"),
+    [
+        ("linear", "x:0", "yy:0", ["yy", "did you mean y?"]),
+        ("linear", "X", "y", ["X:", "did you mean x?"]),
+        ("ref_variables", "x:0", "hiden:0", ["hiden", "did you mean hidden?"]),
+        ("lookup_table", "word:0", "idd", ["idd", "did you mean id?"]),
+        ("linear", "x:7", "y:0", ["x:7", "1 output"]),
+        ("linear", "x:0", "y:7", ["y:7", "1 output"]),
+        ("linear", "x:-1", "y", ["x:-1"]),
+        ("linear", "x:0", "y:99999999999999999999", ["y:99999999999999999999"]),
+        ("multi_output_op", "x:0", "top", ["top:0", "top:1"]),
+        ("multi_output_op", "x:0", "halves", ["halves:0", "halves:1"]),
+        ("multi_output_op", "x:0", "halves:2", ["halves:2", "2 outputs"]),
+        ("linear", "a=x:0,b=x:0", "y", ["x:0", "'a'", "'b'"]),
+        ("linear", "x:0", "y,z=x:0", ["x:0", "'z'"]),
+        ("linear", "class=x:0", "y", ["'class'"]),
+        ("linear", "self=x:0", "y", ["'self'"]),
+        ("unfed_placeholder", "x:0", "y", ["'scale'", "--inputs scale:0"]),
+        ("control_input", "x:0", "y", ["'gate'", "--inputs gate:0"]),
+        ("while_loop", "x:0", "loop/grown", ["loop/grown", "while loop"]),
+        ("resource_variables", "x:0", "y,w=layer_1/w", ["layer_1/w", "handle"]),
+    ],
+)
+def test_request_that_cannot_be_met_is_told_what_would_work(
+    model: str, inputs: str, outputs: str, words: list[str], tmp_path: Path
+) -> None:
+    place = tmp_path / model
+    shutil.copytree(MODELS / model, place)
+    before = _content(tmp_path)
+    with pytest.raises(RefusedError) as refused:
+        smpatch.add_predict(
+            place,
+            inputs=parse_tensors([inputs], option="--inputs"),
+            outputs=parse_tensors([outputs], option="--outputs"),
+            signature=KEY,
+        )
+    said = str(refused.value)
+    assert "\n" not in said
+    assert [word for word in words if word not in said] == []
+    assert _content(tmp_path) == before
+
+
+@pytest.mark.parametrize("tag_set", [None, ["nope"], ["serve", "tpu"], []])
+def test_tag_set_that_does_not_choose_is_told_those_present(tag_set: list[str] | None) -> None:
+    with pytest.raises(RefusedError) as refused:
+        smpatch.add_predict(
+            MODELS / "several_tag_sets",
+            inputs={"x": "x:0"},
+            outputs={"y": "y:0"},
+            options=Options(tag_set=tag_set, dry_run=True),
+        )
+    for present in ("serve", "serve,gpu", "train"):
+        assert present in refused.value.hint.replace(";", " ").split()
+
+
+def test_name_that_would_break_the_line_is_escaped(tmp_path: Path) -> None:
+    data = (MODELS / "control_input" / "saved_model.pb").read_bytes()
+    (tmp_path / "saved_model.pb").write_bytes(data.replace(b"serve", b"s\n\x1b[2"))
+    with pytest.raises(RefusedError) as refused:
+        smpatch.load(tmp_path).meta_graph(["serve"])
+    assert "tag-sets present: s\\n\\x1b[2;" in str(refused.value)
+
+
+@pytest.mark.parametrize("model", ["control_input", "text_form", "module"])
+def test_model_cut_at_every_offset(model: str, tmp_path: Path, judge: Judge) -> None:
+    """What smpatch still takes for a model, TensorFlow takes for one too."""
+    place = tmp_path / model
+    shutil.copytree(MODELS / model, place)
+    original = smpatch.load(place)
+    file, form, whole = original.file, original.form, original.file.read_bytes()
+    # Most of the bigger file is one message: a cut inside it is like the one before.
+    step = max(1, len(whole) // LARGE)
+    accepted = []
+    for end in {*range(0, len(whole), step), *range(len(whole) - 64, len(whole))}:
+        cut = whole[:end]
+        file.write_bytes(cut)
+        before = _content(tmp_path)
+        if _shows(place):
+            accepted.append(cut)
+        words = _refusal(place, model)
+        assert len(words.splitlines()) <= 1
+        if not words:
+            accepted.append(file.read_bytes())
+            shutil.copytree(MODELS / model, place, dirs_exist_ok=True)
+        else:
+            assert _content(tmp_path) == before
+    files = [base64.b64encode(each).decode() for each in accepted]
+    assert all(judge.ask("parse_all", files=files, form=form)["good"])
+
+
+@st.composite
+def _flipped(draw: st.DrawFn) -> tuple[str, bytes]:
+    """Give a model's name, and its file with one byte changed."""
+    names = ["cond", "module", "newer_writer", "padded_lengths", "sparse", "text_form"]
+    name = draw(st.sampled_from([*names, "defaults", "string_lookup_asset", "unknown_group"]))
+    data = bytearray(smpatch.load(MODELS / name).data[:])
+    data[draw(st.integers(0, len(data) - 1))] ^= draw(st.integers(1, 255))
+    return name, bytes(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_flipped())
+def test_model_with_a_flipped_byte_is_edited_or_refused(flipped: tuple[str, bytes]) -> None:
+    name, data = flipped
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory) / name
+        shutil.copytree(MODELS / name, place)
+        file = smpatch.load(place).file
+        file.write_bytes(data)
+        before = _content(place)
+        _shows(place)
+        words = _refusal(place, name)
+        assert len(words.splitlines()) <= 1
+        if not words:
+            assert KEY in smpatch.load(place).meta_graph(CANDIDATES[name]["tags"]).entries
+            assert len(file.read_bytes()) > len(data)
+        else:
+            assert _content(place) == before
+        assert [each.name for each in Path(directory).iterdir()] == [name]
+
+
+def _shows(place: Path) -> bool:
+    """Show a model as the command does; anything but one of smpatch's own errors is raised."""
+    said, complaint = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["smpatch", "show", str(place), "--json"]),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(complaint),
+    ):
+        code = guard.run(app)
+    assert code in {0, 3}
+    assert complaint.getvalue().count("\n") == bool(code)
+    return code == 0
+
+
+def _refusal(place: Path, model: str) -> str:
+    """Add the model's candidate; return the words with which that is refused, or none."""
+    candidate = CANDIDATES[model]
+    try:
+        smpatch.add_predict(
+            place,
+            inputs=dict(_inputs(candidate)),
+            outputs={f"out_{at}": name for at, name in enumerate(candidate["outputs"])},
+            signature=KEY,
+            options=Options(tag_set=candidate["tags"], validate="none"),
+        )
+    except (ModelUnreadableError, RefusedError) as error:
+        return str(error)
+    return ""
+
+
+def _inputs(candidate: Mapping[str, Any]) -> Iterator[tuple[str, TensorRef]]:
+    if candidate["notation"]:
+        yield from parse_tensors([candidate["notation"]], option="--inputs").items()
+    else:
+        yield from ((f"in_{at}", name) for at, name in enumerate(candidate["inputs"]))
