@@ -97,8 +97,10 @@ class Judge:
         self._running: dict[Program, Child] = {}
         self._unloaded: dict[Program, list[Path]] = {}
         self._wheel = wheel.find() if mode != "none" else None
-        if self._wheel is not None and self._wheel.cc_library is not None:
-            self._start(Program.CAPI)
+        if self._wheel is not None:
+            # Where it lacks a library, whoever asks is told, or asks Python's TensorFlow.
+            with contextlib.suppress(ChildUnfit):
+                self._start(Program.CAPI)
 
     def __enter__(self) -> Judge:
         """Return itself."""

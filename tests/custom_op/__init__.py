@@ -1,0 +1,1 @@
+"""A library of one custom operation, and a model that needs it."""

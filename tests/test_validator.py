@@ -1,0 +1,387 @@
+"""What TensorFlow is asked before a commit, and what becomes of the model whatever it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import smpatch
+from smpatch.runtime import answers, process, wheel
+from smpatch.runtime.answers import Description, TensorFact
+from tests.writer import models
+
+FIXTURES = models.FIXTURES
+FILE = "saved_model.pb"
+FLOAT, INT32 = 1, 3
+
+# Programs that stand in for a child: they say that TensorFlow is loaded, and then this.
+_SAY_LOADED = "import os, sys, time; os.write(1, b'{\"ok\": true}\\n'); sys.stdin.readline(); "
+_ENDS = {
+    "SIGSEGV": f"os.kill(os.getpid(), {int(signal.SIGSEGV)})",
+    "SIGABRT": "os.write(2, b'F0000 00:00:01.1 1 graph.cc:7] Check failed: n > 0\\n'); os.abort()",
+    "SIGKILL": f"os.kill(os.getpid(), {int(signal.SIGKILL)})",
+    "status 3": "sys.exit(3)",
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return models.linear(tmp_path / "model")
+
+
+def _copy(name: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FIXTURES / name, tmp_path / name))
+
+
+def _add(model: Path, **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the fields of Options
+    return models.add(model, **{"validate": "runtime", **options})
+
+
+def _fails(model: Path, **options: Any) -> smpatch.ValidationError:  # noqa: ANN401 - the fields of Options
+    """Let a validation fail; the model must be as it was."""
+    before = models.tree(model)
+    with pytest.raises(smpatch.ValidationError) as caught:
+        _add(model, **options)
+    assert models.tree(model) == before
+    assert caught.value.exit_code == 5
+    return caught.value
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The directories that TensorFlow was asked to load, in order."""
+    directories: list[Path] = []
+    describe = answers.describe
+
+    def count(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+        directories.append(directory)
+        return describe(child, directory, *rest)
+
+    monkeypatch.setattr(answers, "describe", count)
+    return directories
+
+
+@pytest.fixture
+def before_the_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], None]], None]:
+    """Do something to the staged model between its writing and TensorFlow's reading."""
+    describe = answers.describe
+
+    def install(change: Callable[[Path], None]) -> None:
+        def changed(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+            change(directory / FILE)
+            return describe(child, directory, *rest)
+
+        monkeypatch.setattr(answers, "describe", changed)
+
+    return install
+
+
+@pytest.fixture
+def answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[Callable[[Description], Description]], None]:
+    """Alter what TensorFlow answers."""
+    describe = answers.describe
+
+    def install(change: Callable[[Description], Description]) -> None:
+        monkeypatch.setattr(answers, "describe", lambda *asked: change(describe(*asked)))
+
+    return install
+
+
+def _swap(old: bytes, new: bytes) -> Callable[[Path], None]:
+    def change(file: Path) -> None:
+        data = file.read_bytes()
+        assert old in data
+        file.write_bytes(data.replace(old, new))
+
+    return change
+
+
+class TestNewSignature:
+    def test_one_load_where_the_file_says_all(self, model: Path, asked: list[Path]) -> None:
+        assert _add(model).loaders == ("C runtime",)
+        assert len(asked) == 1
+        assert asked[0].name.startswith(".smpatch-")
+
+    def test_one_load_where_nothing_is_to_do(self, model: Path, asked: list[Path]) -> None:
+        models.add(model)
+        assert _add(model, overwrite=True).outcome == "unchanged"
+        assert asked == [model]
+
+    def test_shapes_that_the_file_does_not_say_come_from_tensorflow(
+        self, tmp_path: Path, asked: list[Path]
+    ) -> None:
+        model = _copy("no_op_list", tmp_path)
+        receipt = _add(model)
+        assert len(asked) == 2
+        assert receipt.signature == smpatch.load(model).signatures["added"]
+        (output,) = receipt.signature.outputs.values()
+        assert output == smpatch.TensorSpec("y:0", "float32", (None,))
+
+    @pytest.mark.parametrize(
+        ("old", "new", "key"),
+        [
+            (b"added", b"adxed", "'added' is missing"),
+            (b"scale", b"scxle", "'scale' is missing"),
+            (b"tensorflow/serving/predict", b"tensorflow/serving/precise", "is not as it was"),
+        ],
+    )
+    def test_map_that_is_not_as_it_was_written(
+        self,
+        model: Path,
+        before_the_load: Callable[[Callable[[Path], None]], None],
+        old: bytes,
+        new: bytes,
+        key: str,
+    ) -> None:
+        before_the_load(_swap(old, new))
+        assert key in _fails(model).found
+
+    def test_graph_that_lost_the_tensor(
+        self, model: Path, answer: Callable[[Callable[[Description], Description]], None]
+    ) -> None:
+        answer(lambda said: dataclasses.replace(said, tensors={**said.tensors, "y:0": None}))
+        assert _fails(model).found == "the graph that TensorFlow loaded has no tensor y:0"
+
+    def test_graph_with_another_dtype(
+        self, model: Path, answer: Callable[[Callable[[Description], Description]], None]
+    ) -> None:
+        fact = TensorFact(INT32, (None,))
+        answer(lambda said: dataclasses.replace(said, tensors={**said.tensors, "y:0": fact}))
+        assert "y:0 is int32 in the graph that TensorFlow loaded, not float32" in str(_fails(model))
+
+    def test_graph_with_another_shape_is_believed_once(
+        self, model: Path, answer: Callable[[Callable[[Description], Description]], None]
+    ) -> None:
+        fact = TensorFact(FLOAT, (7,))
+        answer(lambda said: dataclasses.replace(said, tensors={**said.tensors, "y:0": fact}))
+        assert _add(model).signature.outputs["y"] == smpatch.TensorSpec("y:0", "float32", (7,))
+
+    def test_graph_with_another_shape_each_time_is_refused(
+        self, model: Path, answer: Callable[[Callable[[Description], Description]], None]
+    ) -> None:
+        sizes = iter(range(10))
+
+        def change(said: Description) -> Description:
+            fact = TensorFact(FLOAT, (next(sizes),))
+            return dataclasses.replace(said, tensors={**said.tensors, "y:0": fact})
+
+        answer(change)
+        before = models.tree(model)
+        with pytest.raises(smpatch.RefusedError, match="other shapes each time"):
+            _add(model)
+        assert models.tree(model) == before
+
+
+class TestEverythingElse:
+    def test_what_was_wrong_before_is_a_note(self, tmp_path: Path) -> None:
+        receipt = _add(_copy("wrong_tensor_info", tmp_path))
+        texts = [note.text for note in receipt.notes if note.code == "already-wrong"]
+        assert any("no tensor 'gone:0'" in text for text in texts)
+        assert any("'wrong_dtype'" in text and "int32" in text for text in texts)
+        assert all("serving_default" not in text for text in texts)
+
+    def test_lie_about_a_dtype_is_a_note(self, tmp_path: Path) -> None:
+        receipt = _add(_copy("wrong_dtype", tmp_path))
+        assert [note.code for note in receipt.notes] == ["already-wrong"]
+
+    def test_a_good_model_has_no_note(self, model: Path) -> None:
+        assert _add(model).notes == ()
+
+    def test_model_that_did_not_load_before(self, model: Path, asked: list[Path]) -> None:
+        (model / "variables" / "variables.index").write_bytes(b"damaged")
+        error = _fails(model)
+        assert "it did not load before either" in error.hint
+        assert "--validate none" in error.hint
+        assert asked[-1] == model
+        _add(model, validate="none")
+
+    def test_model_that_the_edit_broke(
+        self, model: Path, before_the_load: Callable[[Callable[[Path], None]], None]
+    ) -> None:
+        def cut(file: Path) -> None:
+            if file.parent != model:
+                file.write_bytes(file.read_bytes()[:-3])
+
+        before_the_load(cut)
+        error = _fails(model)
+        assert error.hint == "the model is unchanged"
+        assert "TensorFlow does not load the model" in error.found
+
+    def test_operation_that_nobody_registered(self, model: Path) -> None:
+        _swap(b"AddV2", b"AddQQ")(model / FILE)
+        error = _fails(model)
+        assert "'AddQQ'" in error.found
+        assert "--op-library" in error.hint
+
+
+class TestChildren:
+    @pytest.mark.parametrize("end", _ENDS)
+    def test_child_that_dies(self, model: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+        program = [sys.executable, "-c", _SAY_LOADED + "sys.stdin.readline(); " + _ENDS[end]]
+        monkeypatch.setattr(process, "_command", lambda _: program)
+        error = _fails(model)
+        assert end in error.found
+        assert "unchanged" in error.hint
+        if end == "SIGABRT":
+            assert "Check failed: n > 0" in error.found
+
+    def test_child_that_hangs(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        program = [sys.executable, "-c", _SAY_LOADED + "time.sleep(60)"]
+        monkeypatch.setattr(process, "_command", lambda _: program)
+        error = _fails(model, time_limit=0.4)
+        assert "within 0.4 s" in error.found
+        assert "--time-limit" in error.hint
+
+    def test_child_that_cannot_be_started(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(process, "_command", lambda _: [str(model / "no such program")])
+        before = models.tree(model)
+        with pytest.raises(smpatch.SmpatchError, match="no such file"):
+            _add(model)
+        assert models.tree(model) == before
+
+    def test_library_that_is_none(self, model: Path, tmp_path: Path) -> None:
+        (tmp_path / "ops.so").write_bytes(b"no library")
+        error = _fails(model, op_libraries=[tmp_path / "ops.so"])
+        assert error.where == str(tmp_path / "ops.so")
+
+    def test_c_library_that_cannot_be_loaded(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "libtensorflow_cc.so.2").write_bytes(b"no library")
+        found = _found()
+        broken = dataclasses.replace(found, cc_library=tmp_path / "libtensorflow_cc.so.2")
+        monkeypatch.setattr(wheel, "find", lambda: broken)
+        error = _fails(model)
+        assert "TensorFlow cannot be loaded" in error.found
+        assert "--validate none" in error.hint
+
+
+class TestWithoutTensorFlow:
+    def test_it_is_asked_for(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wheel, "find", lambda: None)
+        error = _fails(model)
+        assert error.found == "TensorFlow is not installed"
+        assert "pip install tensorflow" in error.hint
+
+    def test_it_can_be_done_without(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wheel, "find", lambda: None)
+        model = models.linear(tmp_path / "model", fingerprint=True)
+        receipt = _add(model, validate="none")
+        assert receipt.loaders == ()
+        assert receipt.fingerprint == "stale"
+        assert "not installed" in next(
+            note.text for note in receipt.notes if note.code == "stale-fingerprint"
+        )
+
+    @pytest.mark.parametrize(
+        "missing", [["cc_library"], ["framework_library"], ["cc_library", "framework_library"]]
+    )
+    def test_without_c_libraries_python_is_asked(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch, missing: list[str]
+    ) -> None:
+        nothing: dict[str, Any] = dict.fromkeys(missing)
+        without = dataclasses.replace(_found(), **nothing)
+        monkeypatch.setattr(wheel, "find", lambda: without)
+        receipt = _add(model)
+        assert receipt.loaders == ("Python loader (v1)",)
+        assert [note.code for note in receipt.notes] == ["no-c-runtime"]
+
+
+class TestFull:
+    def test_model_without_object_graph(self, model: Path) -> None:
+        receipt = _add(model, validate="full")
+        assert receipt.loaders == ("C runtime", "tf.saved_model.load")
+        assert receipt.notes == ()
+
+    @pytest.mark.parametrize("only", [True, False])
+    def test_model_with_object_graph(self, tmp_path: Path, *, only: bool) -> None:
+        model = _copy("module", tmp_path)
+        receipt = smpatch.add_predict(
+            model,
+            inputs={"x": "serving_default_x:0"},
+            outputs={"score": "StatefulPartitionedCall:0"},
+            signature="added",
+            options=smpatch.Options(validate="full", signature_def_only=only),
+        )
+        assert receipt.loaders == ("C runtime", "tf.saved_model.load")
+        assert receipt.fingerprint == "refreshed"
+        assert any(note.code == "object-graph-unchanged" for note in receipt.notes) == only
+
+    def test_model_that_python_did_not_load_before(self, tmp_path: Path) -> None:
+        receipt = _add(_copy("wrong_tensor_info", tmp_path), validate="full")
+        assert receipt.loaders == ("C runtime",)
+        assert "python-loader-failed-before" in {note.code for note in receipt.notes}
+
+    def test_signature_that_python_does_not_list(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = answers.python_signatures
+
+        def without(*arguments: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+            said = asked(*arguments)
+            kept = {key: each for key, each in said.signatures.items() if key != "added"}
+            return dataclasses.replace(said, signatures=kept)
+
+        monkeypatch.setattr(answers, "python_signatures", without)
+        assert "does not list 'added'" in _fails(model, validate="full").found
+
+
+def _found() -> wheel.Wheel:
+    found = wheel.find()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A library of a custom operation, and a model that needs it."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++ to compile a custom operation with")
+    top = tmp_path_factory.mktemp("echo")
+    root = _found().root
+    source = Path(__file__).parent / "custom_op" / "echo_op.cc"
+    framework = _found().framework_library
+    assert framework is not None
+    subprocess.run(
+        [
+            *(compiler, "-shared", "-fPIC", f"-I{root / 'include'}", str(source)),
+            *("-o", str(top / "echo.so"), str(framework)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(
+        [sys.executable, "-m", "tests.custom_op.export", str(top / "echo.so"), str(top / "model")],
+        check=True,
+        capture_output=True,
+        cwd=Path(__file__).parents[1],
+    )
+    return top / "echo.so", top / "model"
+
+
+class TestCustomOperation:
+    def test_without_its_library(self, echo: tuple[Path, Path]) -> None:
+        error = _fails(echo[1])
+        assert "'SmpatchEcho'" in error.found
+        assert "--op-library" in error.hint
+
+    @pytest.mark.parametrize("validate", ["runtime", "full"])
+    def test_with_its_library(self, echo: tuple[Path, Path], tmp_path: Path, validate: str) -> None:
+        library, model = echo
+        receipt = _add(model, validate=validate, op_libraries=[library], save_to=tmp_path / "out")
+        assert receipt.loaders[0] == "C runtime"
+        assert len(receipt.loaders) == (2 if validate == "full" else 1)
+        assert receipt.signature.outputs["y"] == smpatch.TensorSpec("y:0", "float32", (None, 3))
