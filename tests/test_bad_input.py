@@ -44,7 +44,7 @@ ADD = ("add-predict", "--inputs", "x:0", "--outputs", "y:0")
 KEY = "added"
 SECONDS = 60.0
 """Longest wait for a command that has every reason to be quick."""
-LARGE = 1200
+LARGE = 700
 """From so many bytes on a file is cut at some offsets only."""
 
 
