@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from smpatch.signature import Spec
+from smpatch.signature import DEFAULT_KEY, Spec
 
 __all__ = [
-    "DEFAULT_KEY",
     "AddPredict",
     "FromSignature",
     "PromoteFunction",
@@ -19,9 +18,6 @@ __all__ = [
     "SparseRef",
     "TensorRef",
 ]
-
-DEFAULT_KEY = "serving_default"
-"""The key that servers call when none is named (``signature_constants.py``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,10 @@ import mmap
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -29,12 +28,14 @@ from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, TagSetError
 from smpatch.forms import binary
 from smpatch.forms.parts import OBJECT_GRAPH_DEF, SAVER_DEF, Entry, MetaGraphParts
-from smpatch.graph.captures import Captures
-from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import GraphIndex
-from smpatch.graph.objects import ObjectGraph
-from smpatch.graph.resolve import Resolved, Resolver
 from smpatch.signature import SignatureDef, TensorSpec
+
+if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` asks for none
+    from smpatch.graph.captures import Captures
+    from smpatch.graph.functions import FunctionLibrary
+    from smpatch.graph.index import GraphIndex
+    from smpatch.graph.objects import ObjectGraph
+    from smpatch.graph.resolve import Resolved, Resolver
 
 __all__ = ["BINARY_NAME", "TEXT_NAME", "FileIdentity", "MetaGraph", "SavedModel", "load", "naming"]
 
@@ -53,8 +54,7 @@ many small ones that risk buys nothing.
 Form = Literal["binary", "text"]
 
 
-@dataclass(frozen=True, slots=True)
-class FileIdentity:
+class FileIdentity(NamedTuple):
     """What tells that a file is still the one that was read.
 
     Attributes:
@@ -117,6 +117,8 @@ class MetaGraph:
     @cached_property
     def graph(self) -> GraphIndex:
         """The main graph."""
+        from smpatch.graph.index import GraphIndex
+
         data, pieces = self.parts.graph
         return GraphIndex(data, pieces)
 
@@ -137,17 +139,23 @@ class MetaGraph:
     @cached_property
     def functions(self) -> FunctionLibrary:
         """The functions that the graph calls."""
+        from smpatch.graph.functions import FunctionLibrary
+
         return FunctionLibrary(self.graph, self.op_defs)
 
     @cached_property
     def objects(self) -> ObjectGraph:
         """The object graph; empty where there is none."""
+        from smpatch.graph.objects import ObjectGraph
+
         with naming(self._file):
             return ObjectGraph(b"".join(self.parts.pieces(OBJECT_GRAPH_DEF)))
 
     @cached_property
     def captures(self) -> Captures:
         """Which tensor of the main graph is which object."""
+        from smpatch.graph.captures import Captures
+
         try:
             saver = schema.SaverDef.FromString(b"".join(self.parts.pieces(SAVER_DEF)))
         except DecodeError as error:
@@ -161,6 +169,8 @@ class MetaGraph:
         Args:
             more_op_defs: Definitions for operations that the model does not define.
         """
+        from smpatch.graph.resolve import Resolver
+
         return Resolver(self.graph, {**(more_op_defs or {}), **self.op_defs})
 
     @cached_property
@@ -296,8 +306,7 @@ def naming(file: Path) -> Iterator[None]:
 def _parts(form: Form, data: wire.Buffer) -> Sequence[MetaGraphParts]:
     if form == "binary":
         return binary.read(data)
-    # Imported here, for the text form is rare and its reader takes milliseconds to load.
-    from smpatch.forms import textual  # noqa: PLC0415
+    from smpatch.forms import textual
 
     return textual.read(bytes(data))
 

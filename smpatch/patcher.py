@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from smpatch.edits import DEFAULT_KEY, AddPredict, FromSignature, PromoteFunction, TensorRef
+from smpatch.edits import AddPredict, FromSignature, PromoteFunction, TensorRef
 from smpatch.errors import UsageError, WriteError
 from smpatch.job import Job, Options, Receipt
 from smpatch.loader import MetaGraph, load, naming
 from smpatch.planes.expose import expose
 from smpatch.planes.promote import promote
+from smpatch.signature import DEFAULT_KEY
 from smpatch.validator import Judge, Mode
 from smpatch.writer import hold, recover
 
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "none")
+
+_LONGEST = 1_000_000.0
+"""Seconds; the system calls that wait take no more than twice as much."""
 
 Edit = AddPredict | PromoteFunction | FromSignature
 
@@ -146,6 +150,13 @@ def _check_options(options: Options) -> None:
     if options.backup and options.save_to is not None:
         found = "a backup and a new directory do not go together"
         raise UsageError(found, hint="with --save-to the original stays as it is")
+    for name, seconds in (
+        ("lock_timeout", options.lock_timeout),
+        ("time_limit", options.time_limit),
+    ):
+        if not 0 <= seconds <= _LONGEST:  # also true for what is not a number
+            found = f"{name} is {seconds}, no number of seconds from 0 to {_LONGEST:,.0f}"
+            raise UsageError(found)
     for library in options.op_libraries:
         if not Path(library).is_file():
             raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")

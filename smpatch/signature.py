@@ -25,6 +25,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 
 __all__ = [
+    "DEFAULT_KEY",
     "PREDICT",
     "CompositeTensorSpec",
     "Shape",
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 PREDICT = "tensorflow/serving/predict"
+
+DEFAULT_KEY = "serving_default"
+"""The key that servers call when none is named (``signature_constants.py``)."""
 
 Shape = tuple[int | None, ...] | None
 """Dimensions, None where unknown; None as a whole for unknown rank."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from smpatch.errors import ModelUnreadableError
 
@@ -48,9 +48,10 @@ _MAX_GROUPS = 100
 _MAX_NUMBER = (1 << 29) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field of a message as it lies in a buffer.
+
+    A named tuple, as all values of this room: a walk makes one for each field it meets.
 
     Attributes:
         number: The field number.
@@ -71,8 +72,7 @@ class Field:
         return data[self.value : self.end]
 
 
-@dataclass(frozen=True, slots=True)
-class Splice:
+class Splice(NamedTuple):
     """Put ``replacement`` where the bytes ``start`` to ``end`` of the old file were."""
 
     start: int
@@ -85,8 +85,7 @@ class Splice:
         return len(self.replacement) - (self.end - self.start)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """Bytes ``start`` to ``end`` of the old file, kept as they are."""
 
     start: int

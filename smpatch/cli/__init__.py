@@ -14,13 +14,13 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the command line; return the exit code."""
-    from smpatch.cli import interruption, streams  # noqa: PLC0415 - see below
+    from smpatch.cli import interruption, streams
 
     streams.prepare()
     try:
         # From here on Ctrl-C leaves no traceback, also while the commands are imported.
         interruption.listen()
-        from smpatch.cli.main import app, guard  # noqa: PLC0415
+        from smpatch.cli.main import app, guard
 
         return guard.run(app)
     except interruption.Interrupted as stop:

@@ -8,7 +8,6 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from smpatch import notation
 from smpatch.cli.arguments import (
     Backup,
     DryRun,
@@ -25,9 +24,8 @@ from smpatch.cli.arguments import (
     text,
 )
 from smpatch.cli.interruption import watching
-from smpatch.cli.receipt import report
-from smpatch.edits import DEFAULT_KEY
 from smpatch.errors import UsageError
+from smpatch.signature import DEFAULT_KEY
 
 __all__ = ["add_predict"]
 
@@ -110,8 +108,8 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     smpatch add-predict --from-signature serving_default --signature embedding \
         --outputs embedding=functional/dense/Relu:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    # Only now: `smpatch show` and `--help` do without what edits.
-    from smpatch import patcher  # noqa: PLC0415
+    from smpatch import notation, patcher
+    from smpatch.cli.receipt import report
 
     options = patcher.Options(
         tag_set=None if tag_set is None else notation.parse_tags(tag_set),
@@ -174,4 +172,6 @@ def _refuse(option: str, others: Mapping[str, object]) -> None:
 
 
 def _names(texts: list[str] | None, option: str) -> dict[str, str] | None:
+    from smpatch import notation
+
     return None if texts is None else notation.parse_names(texts, option=option)

@@ -11,7 +11,6 @@ from typing import Any
 
 import typer
 
-from smpatch.cli import machine
 from smpatch.cli.interruption import Interrupted
 from smpatch.cli.streams import OutputError, talk
 from smpatch.cli.terminal import printable
@@ -40,6 +39,8 @@ def run(app: typer.Typer) -> int:
 
 def _report(error: SmpatchError) -> int:
     if _json_wanted():
+        from smpatch.cli import machine
+
         with contextlib.suppress(OutputError):  # which may be what is reported
             machine.write_error(error)
     talk(printable(f"smpatch: {error}"))
@@ -48,6 +49,8 @@ def _report(error: SmpatchError) -> int:
 
 def _interrupted(stop: Interrupted) -> int:
     if _json_wanted():
+        from smpatch.cli import machine
+
         with contextlib.suppress(OutputError):
             machine.write_interruption(stop)
     talk(f"smpatch: {stop}")

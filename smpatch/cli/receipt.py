@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smpatch.cli import machine
 from smpatch.cli.streams import OutputError, data, talk
 from smpatch.cli.terminal import columns, printable, spec_rows, tag_set
 
@@ -31,6 +30,8 @@ def report(command: str, receipt: Receipt, *, as_json: bool, quiet: bool) -> Non
     """
     try:
         if as_json:
+            from smpatch.cli import machine
+
             machine.write_receipt(command, receipt)
         elif not quiet:
             data("\n".join(_lines(receipt)))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smpatch import notation
-from smpatch.cli import machine
 from smpatch.cli.arguments import Json, Model, TagSet
 from smpatch.cli.streams import data, talk
 from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
 from smpatch.cli.terminal import tag_set as shown_tags
 from smpatch.loader import TEXT_NAME, MetaGraph, SavedModel, load
-from smpatch.planes.compare import disagreements
 from smpatch.signature import SignatureDef
 
 __all__ = ["show"]
@@ -31,8 +28,12 @@ def show(
     opened = load(model)
     chosen = opened.meta_graphs
     if tag_set is not None:
+        from smpatch import notation
+
         chosen = (opened.meta_graph(notation.parse_tags(tag_set)),)
     if as_json:
+        from smpatch.cli import machine
+
         machine.write_show(opened, chosen)
     else:
         data("\n".join(_lines(opened, chosen)))
@@ -57,8 +58,11 @@ def _meta_graph_lines(meta_graph: MetaGraph) -> list[str]:
         method = printable(signature.method_name) or "(no method name)"
         lines.append(f"  {printable(key)}  {method}")
         lines += _signature_lines(signature, indent="    ")
-    for each in disagreements(meta_graph):
-        lines.append(f"  planes disagree: {printable(each.key)} is {printable(each.found)}")
+    if meta_graph.has_object_graph:
+        from smpatch.planes.compare import disagreements
+
+        for each in disagreements(meta_graph):
+            lines.append(f"  planes disagree: {printable(each.key)} is {printable(each.found)}")
     for key, reserved in meta_graph.reserved.items():
         names = ", ".join(printable(tensor.name) for tensor in reserved.tensors())
         when = "runs when the model is loaded" if key == _INIT_OP else "is the training step"

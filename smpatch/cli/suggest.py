@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch import notation
-from smpatch.cli import machine
 from smpatch.cli.arguments import Json, Model, TagSet, text
 from smpatch.cli.streams import data
 from smpatch.cli.terminal import columns, printable, shape
@@ -45,7 +41,9 @@ def suggest(
     functions that were traced; with --signature the tensors inside its functions. Needs no
     TensorFlow.
     """
-    from smpatch.suggestions import suggest as look  # noqa: PLC0415 - as above
+    from smpatch import notation
+    from smpatch.cli import machine
+    from smpatch.suggestions import suggest as look
 
     opened = load(model)
     meta_graph = opened.meta_graph(None if tag_set is None else notation.parse_tags(tag_set))
@@ -80,6 +78,8 @@ class _Commands:
         self._end = [] if tag_set is None else ["--tag-set", tag_set]
         if model != Path():
             self._start.append(str(model))
+        from collections import Counter
+
         self._traces = Counter(each.path for each in found.functions)
         self._names = Counter(each.spec.name for each in found.inner)
 
@@ -106,6 +106,8 @@ class _Commands:
         )
 
     def _line(self, *words: str) -> str:
+        import shlex
+
         return printable(shlex.join([*self._start, *words, *self._end]))
 
 

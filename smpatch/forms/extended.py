@@ -10,7 +10,6 @@ to a serialized ``GraphDef`` amounts to.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 
 from smpatch import wire
@@ -76,8 +75,7 @@ class ExtendedMetaGraph:
     ) -> tuple[Splice, ...]:
         """Return the splices that add a signature and what was appended for it."""
         more = addition or Addition()
-        more = replace(
-            more,
+        more = more._replace(
             nodes=(*self._nodes, *more.nodes),
             functions=(*self._functions, *more.functions),
         )

@@ -5,8 +5,7 @@ Source: field numbers of ``SavedModel``, ``MetaGraphDef`` in ``tensorflow/core/p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from smpatch import wire
 from smpatch.wire import Splice
@@ -48,8 +47,7 @@ LIBRARY_FUNCTION = 1
 """Field of ``FunctionDefLibrary``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of the ``signature_def`` map.
 
     Attributes:
@@ -65,8 +63,7 @@ class Entry:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
+class Addition(NamedTuple):
     """What a signature of a TensorFlow 2 export needs beside its entry; all of it appended.
 
     Attributes:

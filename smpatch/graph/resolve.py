@@ -207,7 +207,7 @@ def parse(name: str) -> TensorName:
     op, colon, index = name.rpartition(":")
     if not colon:
         return TensorName(name, None)
-    if not op or not (index.isascii() and index.isdecimal()):
+    if not op or not (index.isascii() and index.isdecimal() and str(int(index)) == index):
         found = "not a tensor name"
         raise TensorNotFoundError(found, where=name, hint="write op:index, such as x:0")
     return TensorName(op, int(index))

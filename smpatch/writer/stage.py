@@ -163,6 +163,10 @@ def _check_writable(target: Path, model: SavedModel) -> None:
         found = f"the file is read-only (mode {status.st_mode & 0o777:04o})"
         hint = "make it writable, or write a new model with --save-to DIR"
         raise RefusedError(found, where=str(model.file), hint=hint)
+    # A rename would replace it all the same; who may not write a file does not expect that.
+    if not os.access(target, os.W_OK):
+        hint = "ask its owner, or write a new model with --save-to DIR"
+        raise RefusedError("the file is not yours to write", where=str(model.file), hint=hint)
     if not os.access(target.parent, os.W_OK | os.X_OK):
         found = "its directory cannot be written to"
         hint = "change its permissions, or write a new model with --save-to DIR"
