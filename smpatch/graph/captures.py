@@ -21,6 +21,7 @@ trackable_view.py`` and ``tensorflow/python/checkpoint/util.py`` (names of keys)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -32,6 +33,9 @@ __all__ = ["Captures"]
 
 _VARIABLE_KEY = "/.ATTRIBUTES/VARIABLE_VALUE"
 _ROOT = 0
+
+_ESCAPED = re.compile(r"\.[.S]")
+"""A character that keys write as two, from left to right: ``..S`` is a dot and an S."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -123,7 +127,7 @@ class Captures:
         for part in key.removesuffix(_VARIABLE_KEY).split("/"):
             if number is None:
                 return None
-            number = self._objects.child(number, part.replace(".S", "/").replace("..", "."))
+            number = self._objects.child(number, _ESCAPED.sub(_unescaped, part))
         if number is None or self._objects.node(number).WhichOneof("kind") != "variable":
             return None
         return number
@@ -135,6 +139,10 @@ def _one_to_one(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, _Value]:
     for key, value in pairs:
         found.setdefault(key, set()).add(value)
     return {key: values.pop() for key, values in found.items() if len(values) == 1}
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return "/" if found[0] == ".S" else "."
 
 
 def _full(name: str) -> str:
