@@ -13,7 +13,7 @@ Source: ``tensorflow/core/protobuf/saved_object_graph.proto``,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -142,8 +142,9 @@ class ObjectGraph:
         while queue:
             number, path = queue.popleft()
             node = self.node(number)
-            if node.WhichOneof("kind") == "function":
-                found += [Trace(".".join(path), name) for name in node.function.concrete_functions]
+            functions = self._functions(number)
+            if functions:
+                found += [Trace(".".join(path), name) for name in functions]
                 continue
             references = sorted(node.children, key=lambda each: each.local_name.startswith("_"))
             for reference in references:
@@ -152,6 +153,29 @@ class ObjectGraph:
                 seen.add(reference.node_id)
                 queue.append((reference.node_id, (*path, reference.local_name)))
         return tuple(found)
+
+    def traces_at(self, path: str) -> tuple[Trace, ...]:
+        """Return the functions that Python reaches by a path, be it the shortest or not.
+
+        A name on the way may hold dots itself, as keys of dictionaries do.
+        """
+        waiting: list[tuple[int, str]] = [(_ROOT, path)] if len(self) else []
+        while waiting:
+            number, rest = waiting.pop()
+            for reference in self.node(number).children:
+                name = reference.local_name
+                if rest == name and self._functions(reference.node_id):
+                    return tuple(Trace(path, each) for each in self._functions(reference.node_id))
+                if rest.startswith(f"{name}."):
+                    waiting.append((reference.node_id, rest[len(name) + 1 :]))
+        return ()
+
+    def _functions(self, number: int) -> Sequence[str]:
+        """Return the concrete functions that an object is, if it is a function."""
+        node = self.node(number)
+        if node.WhichOneof("kind") == "bare_concrete_function":
+            return (node.bare_concrete_function.concrete_function_name,)
+        return tuple(node.function.concrete_functions)
 
 
 def leaves(structure: Any) -> list[Leaf]:  # noqa: ANN401 - a StructuredValue

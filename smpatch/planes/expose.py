@@ -105,7 +105,8 @@ def expose(meta_graph: MetaGraph, edit: FromSignature) -> tuple[MetaGraph, AddPr
         # The copy yields the old results too, so that what is asked for beside an inner
         # tensor is not computed by a second call.
         found = {alias: _from_copy(ref, callers) for alias, ref in found.items()} | exposed
-    return meta_graph, AddPredict(inputs, found, edit.key, edit.overwrite)
+    request = AddPredict(inputs, found, edit.key, edit.overwrite, without_inputs=not inputs)
+    return meta_graph, request
 
 
 def inner_tensors(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[Inner]:

@@ -107,7 +107,7 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
 
 def _find(meta_graph: MetaGraph, name: str) -> Promotable:
     objects = meta_graph.objects
-    traces = [trace for trace in objects.traces if trace.path == name]
+    traces = objects.traces_at(name)
     if len(traces) > 1:
         choices = "; ".join(
             _sketch(_described(meta_graph, trace.path, trace.function)) for trace in traces
