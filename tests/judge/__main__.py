@@ -12,9 +12,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from tests.judge import loading, parsing
+from tests.judge import both_planes, loading, parsing, zoo
 
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "build": zoo.build,
     "compare": parsing.compare,
     "fingerprint": parsing.fingerprint,
     "parse": parsing.parse,
@@ -24,6 +25,9 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "load": loading.load,
     "measure": loading.measure,
     "run_signature": loading.run_signature,
+    "inner_values": both_planes.inner_values,
+    "save_again": both_planes.save_again,
+    "tour": both_planes.tour,
 }
 
 

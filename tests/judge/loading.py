@@ -33,7 +33,8 @@ def refusal(action: Callable[[], Answer]) -> Answer:
 
 
 @contextmanager
-def _session(directory: str, tags: Sequence[str]) -> Iterator[tuple[Any, Any, Any]]:
+def opened_session(directory: str, tags: Sequence[str]) -> Iterator[tuple[Any, Any, Any]]:
+    """Load with the v1 loader; yield the session, its graph and the MetaGraphDef."""
     # Exports pinned to a GPU load nowhere else without it, and smpatch sets it too.
     config = v1.ConfigProto(allow_soft_placement=True)
     with tf.Graph().as_default() as graph, v1.Session(graph=graph, config=config) as opened:
@@ -66,7 +67,7 @@ def measure(
     """
 
     def work() -> Answer:
-        with _session(directory, tags) as (opened, graph, _):
+        with opened_session(directory, tags) as (opened, graph, _):
 
             def signature() -> Answer:
                 built = v1.saved_model.predict_signature_def(
@@ -95,7 +96,7 @@ def load(directory: str, tags: Sequence[str], loaders: Sequence[str] = ("v1", "v
     """Tell what the loaders say; an empty string where they load it."""
 
     def load_v1() -> Answer:
-        with _session(directory, tags):
+        with opened_session(directory, tags):
             return {}
 
     def load_v2() -> Answer:
@@ -112,7 +113,7 @@ def run_signature(
     """Load with the v1 loader and fetch what a signature names, as servers do."""
 
     def work() -> Answer:
-        with _session(directory, tags) as (opened, graph, meta_graph):
+        with opened_session(directory, tags) as (opened, graph, meta_graph):
             signature = meta_graph.signature_def[key]
             fed = {graph.get_tensor_by_name(name): decoded(value) for name, value in feed.items()}
             names = {alias: info.name for alias, info in signature.outputs.items()}

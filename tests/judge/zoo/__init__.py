@@ -1,0 +1,71 @@
+"""Modules in which one thing could be taken for another, saved on demand.
+
+What their functions should yield is computed by the modules themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.util import nest
+
+from tests.judge.client import encoded
+from tests.judge.zoo import functions, values, variables
+from tests.judge.zoo.exhibit import Exhibit, Tensor
+
+__all__ = ["build"]
+
+
+def build(name: str, directory: str) -> dict[str, Any]:
+    """Save a module of the zoo.
+
+    Returns:
+        ``functions``: path to ``feed`` by argument and ``results`` by TensorFlow's name.
+    """
+    scratch = Path(directory).with_name("scratch")
+    scratch.mkdir(exist_ok=True)
+    exhibit = _MAKERS[name](scratch)
+    tf.saved_model.save(exhibit.module, directory, exhibit.signatures, exhibit.options)
+    answers = {}
+    for path, arguments in exhibit.asks.items():
+        function = exhibit.module
+        for part in path.split("."):
+            function = function[part] if isinstance(function, dict) else getattr(function, part)
+        given = {key: tf.constant(value) for key, value in arguments.items()}
+        answers[path] = {
+            "feed": {key: encoded(value.numpy()) for key, value in given.items()},
+            "results": {key: encoded(each.numpy()) for key, each in _named(function(**given))},
+        }
+    return {"functions": answers}
+
+
+def _named(results: Tensor) -> Iterator[tuple[str, Any]]:
+    """Name results as TensorFlow names those of a signature, nested ones by their whole path."""
+    if not tf.nest.is_nested(results):
+        yield "output_0", tf.convert_to_tensor(results)
+        return
+    for path, each in nest.flatten_with_joined_string_paths(results, separator="_"):
+        if each is not None:
+            head = path.partition("_")[0]
+            yield f"output_{path}" if head.isdecimal() else path, each
+
+
+_MAKERS: dict[str, Callable[[Path], Exhibit]] = {
+    maker.__name__: maker
+    for maker in (
+        functions.attributes,
+        functions.calls,
+        functions.control_flow,
+        functions.counter,
+        functions.policies,
+        values.structures,
+        values.types,
+        variables.crossed_names,
+        variables.resources,
+        variables.shared_variables,
+        variables.two_layers,
+    )
+}
