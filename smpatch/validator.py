@@ -25,7 +25,7 @@ from smpatch import dtypes, schema
 from smpatch.builder import Built, Note
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph, SavedModel
-from smpatch.runtime import answers, wheel
+from smpatch.runtime import answers, early, wheel
 from smpatch.runtime.answers import (
     CompositeFact,
     Description,
@@ -265,7 +265,8 @@ class Judge:
         if self._wheel is None:
             message = "a child needs to know where TensorFlow is"
             raise ValueError(message)
-        child = self._children.enter_context(Child.start(program, self._wheel))
+        waiting = early.take() if program is Program.CAPI else None
+        child = self._children.enter_context(waiting or Child.start(program, self._wheel))
         self._running[program] = child
         self._unloaded[program] = list(reversed(self._libraries))
         return child

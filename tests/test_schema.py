@@ -15,6 +15,7 @@ _ELSEWHERE = {
     "MetaInfoDef": "MetaGraphDef.MetaInfoDef",
     "MetaInfoOps": "MetaGraphDef.MetaInfoDef",
     "NodeWiring": "NodeDef",
+    "GraphWiring": "GraphDef",
     "SignatureDefEntry": "MetaGraphDef.SignatureDefEntry",
 }
 """Messages that have a place or a cut of their own in smpatch's schema."""

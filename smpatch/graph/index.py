@@ -12,8 +12,10 @@ Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import bisect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -35,6 +37,19 @@ _MORE = 0x80
 """The bit that says that a varint goes on."""
 
 _parse_wiring = schema.NodeWiring.FromString
+_parse_batch = schema.GraphWiring.FromString
+
+_BATCH = 1 << 14
+"""So many bytes of small nodes are decoded at once: protobuf's parser is fast, calls are not."""
+
+MARKED = frozenset(
+    {"Placeholder", "PlaceholderV2", "Enter", "RefEnter", "Exit", "RefExit"}
+    | {"Switch", "RefSwitch", "_SwitchN", "Merge", "RefMerge"}
+)
+"""The operations that a walk stops or turns at."""
+
+Sources = str | tuple[str, ...]
+"""A node's inputs; a lone one as itself, for a million tuples of one would be all overhead."""
 
 _SMALL_NODE = 1 << 16
 """Up to this many bytes protobuf's own parser is faster than a walk around the attributes."""
@@ -117,15 +132,15 @@ class GraphIndex:
 
     def __len__(self) -> int:
         """Return the number of nodes."""
-        return len(self._offsets)
+        return len(self._nodes.numbers)
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is a node of that name."""
-        return name in self._offsets
+        return name in self._nodes.numbers
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names in the order of the graph."""
-        return iter(self._offsets)
+        return iter(self._nodes.numbers)
 
     def node(self, name: str) -> Node:
         """Return a node by name.
@@ -133,7 +148,7 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        return Node(self._data, self._span(self._offsets[name]))
+        return Node(self._data, self._span(self._nodes.offset(self._data, name)))
 
     def wiring(self, name: str) -> Wiring:
         """Return what a node does and where its inputs come from.
@@ -141,7 +156,7 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        start, end = self._span(self._offsets[name])
+        start, end = self._span(self._nodes.offset(self._data, name))
         return _wiring(self._data, start, end)
 
     @cached_property
@@ -176,15 +191,29 @@ class GraphIndex:
                 found.append((op_def, (function.value, function.end)))
         return found
 
+    def sources(self, name: str) -> Sources:
+        """Return the inputs of a node, as they stand in it."""
+        return self._nodes.sources[self._nodes.numbers[name]]
+
+    @property
+    def tables(self) -> tuple[Mapping[str, int], Sequence[Sources]]:
+        """Every node's number, and the inputs of the node of each number."""
+        return self._nodes.numbers, self._nodes.sources
+
+    @property
+    def marked(self) -> Mapping[str, str]:
+        """The nodes whose operation is one of ``MARKED``, with it."""
+        return self._nodes.marked
+
     @cached_property
-    def _offsets(self) -> dict[str, int]:
-        offsets: dict[str, int] = {}
+    def _nodes(self) -> _Nodes:
+        nodes = _Nodes()
         try:
             for start, end in self._graph_defs:
-                _index_nodes(self._data, start, end, offsets)
-        except (UnicodeDecodeError, IndexError) as error:
+                nodes.read(self._data, start, end)
+        except (DecodeError, IndexError) as error:
             raise ModelUnreadableError(f"the graph holds what is no node: {error}") from error
-        return offsets
+        return nodes
 
     def _span(self, offset: int) -> tuple[int, int]:
         """Return where the body lies of the node whose field starts at ``offset``.
@@ -208,37 +237,88 @@ class GraphIndex:
                     yield field
 
 
-def _index_nodes(data: wire.Buffer, start: int, end: int, offsets: dict[str, int]) -> None:
-    """Map the names of all nodes in a ``GraphDef`` to the offsets of their fields.
+class _Nodes:
+    """What feeds each node, and which number it has; of two of one name the last counts."""
 
-    A million nodes pass through here, so the common case (a node of less than 16 KiB that
-    begins with a name of less than 128 bytes, as every protobuf writer emits it) is read
-    in place; anything else goes through ``wire.fields``.
-    """
-    at = start
-    while at < end:
-        value = stop = -1
-        if data[at] == _NODE_TAG:
-            length = data[at + 1]
-            if length < _MORE:
-                value = at + 2
-                stop = value + length
-            elif (high := data[at + 2]) < _MORE:
-                value = at + 3
-                stop = value + (length & 0x7F | high << 7)
-        if value >= 0 and stop <= end and stop - value > 1 and data[value] == _NAME_TAG:
-            name_end = value + 2 + (size := data[value + 1])
-            if size < _MORE and name_end <= stop:
-                offsets[str(data[value + 2 : name_end], "utf-8")] = at
-                at = stop
-                continue
-        field = next(wire.fields(data, at, end))
-        if field.number == _GRAPH_NODE and field.wire_type == wire.BYTES:
-            offsets[_wiring(data, field.value, field.end).name] = at
-        at = field.end
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.sources: list[Sources] = []
+        self.marked: dict[str, str] = {}
+        self._batch_numbers: list[int] = []
+        self._batch_offsets: list[int] = []
+        self._known_batch = -1
+        self._known_starts: list[int] = []
+
+    def read(self, data: wire.Buffer, start: int, end: int) -> None:
+        """Add the nodes of one ``GraphDef``.
+
+        A million nodes pass through here, so only the lengths of the common case (a node
+        of less than 16 KiB) are read one by one; batches of nodes go to protobuf's parser
+        as one message. Anything else goes through ``wire.fields``.
+        """
+        at = batch = start
+        while at < end:
+            if data[at] == _NODE_TAG:
+                length = data[at + 1]
+                after = 0
+                if length < _MORE:
+                    after = at + 2 + length
+                elif (high := data[at + 2]) < _MORE:
+                    after = at + 3 + (length & 0x7F | high << 7)
+                if 0 < after <= end:
+                    at = after
+                    if at - batch >= _BATCH:
+                        self._add(batch, _parse_batch(data[batch:at]).node)
+                        batch = at
+                    continue
+            self._add(batch, _parse_batch(data[batch:at]).node)
+            field = next(wire.fields(data, at, end))
+            if field.number == _GRAPH_NODE and field.wire_type == wire.BYTES:
+                self._add(at, [_message(data, field.value, field.end)])
+            batch = at = field.end
+        self._add(batch, _parse_batch(data[batch:at]).node)
+
+    def offset(self, data: wire.Buffer, name: str) -> int:
+        """Return where the field of a node starts.
+
+        Raises:
+            KeyError: There is no such node.
+        """
+        number = self.numbers[name]
+        # A batch without nodes has the number of the one that follows it.
+        batch = bisect.bisect_right(self._batch_numbers, number) - 1
+        first = self._batch_numbers[batch]
+        if self._known_batch != batch:
+            # Whoever asks for one node asks for its neighbours.
+            following = self._batch_numbers[batch + 1 : batch + 2] or [len(self.sources)]
+            rest = wire.fields(data, self._batch_offsets[batch])
+            self._known_starts = [field.start for field in islice(rest, following[0] - first)]
+            self._known_batch = batch
+        return self._known_starts[number - first]
+
+    def _add(self, offset: int, nodes: Iterable[Any]) -> None:
+        numbers, marked = self.numbers, self.marked
+        push = self.sources.append
+        number = len(self.sources)
+        self._batch_numbers.append(number)
+        self._batch_offsets.append(offset)
+        for node in nodes:
+            name, op, inputs = node.name, node.op, node.input
+            numbers[name] = number
+            number += 1
+            push(inputs[0] if len(inputs) == 1 else tuple(inputs))
+            if op in MARKED:
+                marked[name] = op
+            elif marked:
+                marked.pop(name, None)
 
 
 def _wiring(data: wire.Buffer, start: int, end: int) -> Wiring:
+    message = _message(data, start, end)
+    return Wiring(message.name, message.op, tuple(message.input))
+
+
+def _message(data: wire.Buffer, start: int, end: int) -> Any:  # noqa: ANN401 - as below
     if end - start <= _SMALL_NODE:
         body = data[start:end]
     else:  # a constant's weights are not copied only to learn its name
@@ -248,10 +328,9 @@ def _wiring(data: wire.Buffer, start: int, end: int) -> Wiring:
             if field.number in {_NODE_NAME, _NODE_OP, _NODE_INPUT}
         )
     try:
-        message = _parse_wiring(body)
+        return _parse_wiring(body)
     except DecodeError as error:
         raise _undecodable("node", start, error) from error
-    return Wiring(message.name, message.op, tuple(message.input))
 
 
 def _decode(kind: Any, data: bytes, offset: int) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time

@@ -79,22 +79,34 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
             parent[op] = None
             stack.append(op)
     ops: set[str] = set()
-    wiring = graph.wiring
+    (numbers, sources), marked = graph.tables, graph.marked
     while stack:
         name = stack.pop()
-        try:
-            node = wiring(name)
-        except KeyError:
-            raise _missing(name, parent[name]) from None
-        ops.add(node.op)
-        if node.op in _MUST_BE_FED:
-            unfed.append(name)
-        for source in node.inputs:
+        while True:
+            try:
+                given = sources[numbers[name]]
+            except KeyError:
+                raise _missing(name, parent[name]) from None
+            if name in marked:
+                ops.add(marked[name])
+                if marked[name] in _MUST_BE_FED:
+                    unfed.append(name)
+            # The common case, without the stack: one input, the first output of a new node.
+            if (
+                type(given) is not str
+                or given in parent
+                or given in fed_nodes
+                or given not in numbers
+            ):
+                break
+            parent[given] = name
+            name = given
+        for source in (given,) if type(given) is str else given:
             op = source
             if source[0] == "^":
                 op = source[1:]
                 # Feeding a placeholder also satisfies what only waits for it (subgraph.cc).
-                if op in fed_nodes and wiring(op).op in _MUST_BE_FED:
+                if op in fed_nodes and marked.get(op) in _MUST_BE_FED:
                     continue
             else:
                 if ":" in source:
@@ -130,15 +142,16 @@ def in_frame(graph: GraphIndex, tensor: str) -> str | None:
         name = stack.pop()
         if name not in graph:
             continue
-        node = graph.wiring(name)
+        op = graph.marked.get(name)
         level = depth[name]
-        if node.op in _ENTER:
+        if op in _ENTER:
             if level == 0:
                 return name
             level -= 1
-        elif node.op in _EXIT:
+        elif op in _EXIT:
             level += 1
-        for source in node.inputs:
+        given = graph.sources(name)
+        for source in (given,) if isinstance(given, str) else given:
             op = source.removeprefix("^")
             op = op.rpartition(":")[0] if ":" in op else op
             if op not in depth:
@@ -163,12 +176,13 @@ def conditional(graph: GraphIndex, tensor: str) -> str | None:
         name = stack.pop()
         if name not in graph:
             continue
-        node = graph.wiring(name)
-        if node.op in _SWITCH:
+        op = graph.marked.get(name)
+        if op in _SWITCH:
             return name
-        if node.op in _MERGE or node.op in _EXIT:
+        if op in _MERGE or op in _EXIT:
             continue
-        for source in node.inputs:
+        given = graph.sources(name)
+        for source in (given,) if isinstance(given, str) else given:
             op = source.removeprefix("^")
             op = op.rpartition(":")[0] if ":" in op else op
             if op not in seen:

@@ -10,6 +10,7 @@ Sources: ``tensorflow/c/c_api.h``, ``tf_buffer.h``, ``tf_tensor.h`` and
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import Any
 
 from .refusals import Refused
@@ -101,13 +102,27 @@ def load(framework: str, cc: str) -> ctypes.CDLL:
         AttributeError: It lacks a function.
     """
     # Global, because operation libraries look their symbols up there.
-    ctypes.CDLL(framework, ctypes.RTLD_GLOBAL)
-    tf = ctypes.CDLL(cc, ctypes.RTLD_GLOBAL)
+    _open(framework)
+    tf = _open(cc)
     for name, (result, arguments) in FUNCTIONS.items():
         function = getattr(tf, name)
         function.restype = result
         function.argtypes = arguments
     return tf
+
+
+def _open(path: str) -> ctypes.CDLL:
+    """Load a library with its function calls bound lazily.
+
+    ``ctypes.CDLL`` always adds RTLD_NOW, which looks up some 200,000 functions of which
+    next to none is called: a quarter of the whole load.
+    """
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.restype = ctypes.c_void_p
+    dlopen.argtypes = (ctypes.c_char_p, ctypes.c_int)
+    handle = dlopen(os.fsencode(path), os.RTLD_LAZY | os.RTLD_GLOBAL)
+    # Without a handle ctypes tries by itself, and raises what is wrong.
+    return ctypes.CDLL(path, ctypes.RTLD_GLOBAL, handle=handle)
 
 
 class Status:

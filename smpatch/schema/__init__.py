@@ -28,6 +28,7 @@ __all__ = [
     "FingerprintDef",
     "FunctionDef",
     "GraphDef",
+    "GraphWiring",
     "MetaInfoDef",
     "MetaInfoOps",
     "NodeDef",
@@ -86,6 +87,7 @@ ConcreteFunctionEntry = _message("ConcreteFunctionEntry")
 FingerprintDef = _message("FingerprintDef")
 FunctionDef = _message("FunctionDef")
 GraphDef = _message("GraphDef")
+GraphWiring = _message("GraphWiring")
 MetaInfoDef = _message("MetaInfoDef")
 MetaInfoOps = _message("MetaInfoOps")
 NodeDef = _message("NodeDef")

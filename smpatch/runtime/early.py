@@ -1,0 +1,36 @@
+"""The first child, started before anybody knows what to ask it.
+
+TensorFlow's libraries take 0.2 s to load and the rest of smpatch 0.1 s: here the two
+overlap. Whoever needs a child takes this one; nobody else has to know.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+
+from smpatch.runtime import wheel
+from smpatch.runtime.process import Child, ChildError, Program
+
+__all__ = ["start", "take"]
+
+_waiting: list[Child] = []
+
+
+def start() -> None:
+    """Start a child for the C runtime, if there is one; what fails now fails again later."""
+    installed = wheel.find()
+    if installed is not None and installed.cc_library is not None:
+        with contextlib.suppress(ChildError, OSError):
+            _waiting.append(Child.start(Program.CAPI, installed))
+            atexit.register(_close)
+
+
+def take() -> Child | None:
+    """Return the child that waits, once."""
+    return _waiting.pop() if _waiting else None
+
+
+def _close() -> None:
+    while _waiting:
+        _waiting.pop().close()
