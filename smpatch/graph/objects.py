@@ -24,11 +24,13 @@ from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import TensorSpec, shape_from_proto
 
-__all__ = ["Leaf", "ObjectGraph", "Trace", "leaves"]
+__all__ = ["Leaf", "ObjectGraph", "Trace", "constants", "leaves"]
 
 _ROOT = 0
 _SIGNATURES = "signatures"
 _SIGNATURE_MAP = "signature_map"
+_TOP = 2
+"""How long the path of an argument is that is no part of another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +124,22 @@ class ObjectGraph:
 
     @cached_property
     def _keywords(self) -> dict[str, tuple[str, ...]]:
-        found = {}
+        written: dict[str, tuple[str, ...]] = {}
+        traced: dict[str, tuple[str, ...]] = {}
         for node in self._message.nodes:
             if node.WhichOneof("kind") == "bare_concrete_function":
                 bare = node.bare_concrete_function
-                found[bare.concrete_function_name] = tuple(bare.argument_keywords)
-        return found
+                written[bare.concrete_function_name] = tuple(bare.argument_keywords)
+            parameters = _parameters(node.function.function_spec)
+            for name in node.function.concrete_functions:
+                structure = self._message.concrete_functions[name].canonicalized_input_signature
+                traced[name] = tuple(_keyword(leaf, parameters) for leaf in leaves(structure))
+        for name, keywords in traced.items():
+            # Python's own spelling, where what was written beside it is the same in lower case.
+            lower = tuple(keyword.lower() for keyword in keywords)
+            if written.get(name, lower) in {lower, keywords}:
+                written[name] = keywords
+        return written
 
     @cached_property
     def traces(self) -> tuple[Trace, ...]:
@@ -190,6 +202,29 @@ def leaves(structure: Any) -> list[Leaf]:  # noqa: ANN401 - a StructuredValue
     return list(_leaves(structure, ()))
 
 
+def _parameters(specification: Any) -> list[str]:  # noqa: ANN401 - a FunctionSpec
+    """Return the names of a Python function's positional parameters."""
+    for pair in specification.fullargspec.named_tuple_value.values:
+        if pair.key == "args":
+            names = [each.string_value for each in pair.value.list_value.values]
+            return names[1:] if names[:1] == ["self"] else names
+    return []
+
+
+def _keyword(leaf: Leaf, parameters: Sequence[str]) -> str:
+    """Return what a user calls an argument; specs have its name in lower case.
+
+    Arguments lie under ``0`` by their place, under ``1`` by their keyword.
+    """
+    if len(leaf.path) == _TOP:
+        kind, name = leaf.path
+        if kind == "1":
+            return name
+        if int(name) < len(parameters) and parameters[int(name)].lower() == leaf.spec.name:
+            return parameters[int(name)]
+    return leaf.spec.name
+
+
 def _leaves(structure: Any, path: tuple[str, ...]) -> list[Leaf]:  # noqa: ANN401 - as above
     kind = structure.WhichOneof("kind")
     if kind == "tensor_spec_value":
@@ -207,3 +242,23 @@ def _leaves(structure: Any, path: tuple[str, ...]) -> list[Leaf]:  # noqa: ANN40
     else:
         return []
     return [leaf for name, value in parts for leaf in _leaves(value, (*path, name))]
+
+
+_CONSTANTS = ("bool_value", "float64_value", "int64_value", "string_value")
+
+
+def constants(structure: Any) -> list[str]:  # noqa: ANN401 - a StructuredValue
+    """Return the Python constants of a structure as one would write them in a call.
+
+    They were bound when the function was traced, and tell traces apart whose tensors are
+    the same: ``3``, ``negate=True``.
+    """
+    kind = structure.WhichOneof("kind")
+    if kind in _CONSTANTS:
+        return [repr(getattr(structure, kind))]
+    if kind in {"list_value", "tuple_value"}:
+        return [each for value in getattr(structure, kind).values for each in constants(value)]
+    if kind == "dict_value":
+        fields = structure.dict_value.fields
+        return [f"{key}={each}" for key in sorted(fields) for each in constants(fields[key])]
+    return []
