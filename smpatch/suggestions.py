@@ -14,20 +14,22 @@ outputs?"); ``tensorflow/python/tools/optimize_for_inference.py`` and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smpatch import dtypes, schema
-from smpatch.errors import TensorNotFoundError
+from smpatch.edits import PromoteFunction
+from smpatch.errors import RefusedError, TensorNotFoundError
 from smpatch.forms.parts import SAVER_DEF
 from smpatch.graph.reach import reach
 from smpatch.graph.resolve import Resolver, nearest
 from smpatch.loader import MetaGraph
 from smpatch.planes.expose import Inner, inner_tensors
-from smpatch.planes.promote import Promotable, promotable
+from smpatch.planes.promote import Promotable, promotable, promote
 from smpatch.signature import TensorSpec
 
-__all__ = ["Output", "Suggestions", "suggest"]
+__all__ = ["Function", "Output", "Suggestions", "suggest"]
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
@@ -69,6 +71,21 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """A function that was traced.
+
+    Attributes:
+        traced: What its signature would show.
+        name: What ``--function`` takes for it: the path, or the trace where there are several.
+        refusal: Why it cannot become a signature; empty when it can.
+    """
+
+    traced: Promotable
+    name: str
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestions:
     """What could become a signature.
 
@@ -77,14 +94,15 @@ class Suggestions:
         outputs: What it computes from that, the last of the graph first, gradients after all
             others.
         more_outputs: How many further outputs were not looked at.
-        functions: The traced functions.
-        inner: The tensors inside a signature's functions, when one was named.
+        functions: The traced functions that yield something, TensorFlow's own left out.
+        inner: The tensors inside a signature's functions, when one was named; handles and
+            parameters are left out.
     """
 
     placeholders: tuple[TensorSpec, ...]
     outputs: tuple[Output, ...]
     more_outputs: int
-    functions: tuple[Promotable, ...]
+    functions: tuple[Function, ...]
     inner: tuple[Inner, ...]
 
 
@@ -105,12 +123,34 @@ def suggest(meta_graph: MetaGraph, signature: str | None = None) -> Suggestions:
             hint = nearest(signature, meta_graph.signatures) or (
                 f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
             )
-            raise TensorNotFoundError("no such signature", where=signature, hint=hint)
+            raise TensorNotFoundError(
+                "no such signature", where=f"signature {signature!r}", hint=hint
+            )
         inner = tuple(
-            each for each in inner_tensors(meta_graph, source) if each.op not in _UNINTERESTING
+            each
+            for each in inner_tensors(meta_graph, source)
+            if each.op not in _UNINTERESTING and _servable(each.spec)
         )
     placeholders, outputs, more = _main_graph(meta_graph)
-    return Suggestions(placeholders, outputs, more, promotable(meta_graph), inner)
+    return Suggestions(placeholders, outputs, more, tuple(_functions(meta_graph)), inner)
+
+
+def _functions(meta_graph: MetaGraph) -> Iterator[Function]:
+    traces = Counter(trace.path for trace in meta_graph.objects.traces)
+    for traced in promotable(meta_graph):
+        # What begins with an underscore is TensorFlow's own (initializers) or Keras's.
+        if traced.outputs and not _internal(traced.path):
+            name = traced.path if traces[traced.path] == 1 else traced.function
+            try:
+                promote(meta_graph, PromoteFunction(name))
+            except RefusedError as error:
+                yield Function(traced, name, error.found)
+            else:
+                yield Function(traced, name, "")
+
+
+def _internal(path: str) -> bool:
+    return any(part.startswith("_") and not part.startswith("__") for part in path.split("."))
 
 
 def _main_graph(
@@ -150,9 +190,13 @@ def _fetchable(resolver: Resolver, name: str) -> Iterator[TensorSpec]:
             spec = resolver.resolve(f"{name}:{index}").spec
         except TensorNotFoundError:  # there are no more, or nothing says what it yields
             return
-        if dtypes.base(spec.dtype) not in dtypes.UNSERVABLE:
+        if _servable(spec):
             yield spec
         index += 1
+
+
+def _servable(spec: TensorSpec) -> bool:
+    return dtypes.base(spec.dtype) not in dtypes.UNSERVABLE
 
 
 def _saver_nodes(meta_graph: MetaGraph) -> set[str]:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from smpatch.cli.streams import OutputError, data
 from smpatch.errors import SmpatchError
-from smpatch.planes.compare import disagreements
 from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpec, Spec
 from smpatch.values import preview
 
@@ -73,11 +72,13 @@ def write_suggestions(
             "more_outputs": found.more_outputs,
             "functions": [
                 {
-                    "path": each.path,
-                    "function": each.function,
-                    "inputs": {name: _spec(spec) for name, spec in each.inputs.items()},
-                    "outputs": {name: _spec(spec) for name, spec in each.outputs.items()},
-                    "command": commands[each.function],
+                    "path": each.traced.path,
+                    "function": each.traced.function,
+                    "inputs": {name: _spec(spec) for name, spec in each.traced.inputs.items()},
+                    "outputs": {name: _spec(spec) for name, spec in each.traced.outputs.items()},
+                    "constants": list(each.traced.constants),
+                    "command": None if each.refusal else commands[each.traced.function],
+                    "refusal": each.refusal or None,
                 }
                 for each in found.functions
             ],
@@ -173,14 +174,20 @@ def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
         "tensorflow_version": meta_graph.tensorflow_version or None,
         "has_object_graph": meta_graph.has_object_graph,
         "signatures": {key: _signature(each) for key, each in meta_graph.signatures.items()},
-        "disagreements": [
-            {"key": each.key, "found": each.found} for each in disagreements(meta_graph)
-        ],
+        "disagreements": _disagreements(meta_graph),
         "reserved": {
             key: [tensor.name for tensor in each.tensors()]
             for key, each in meta_graph.reserved.items()
         },
     }
+
+
+def _disagreements(meta_graph: MetaGraph) -> list[dict[str, str]]:
+    if not meta_graph.has_object_graph:
+        return []
+    from smpatch.planes.compare import disagreements
+
+    return [{"key": each.key, "found": each.found} for each in disagreements(meta_graph)]
 
 
 def _signature(signature: SignatureDef) -> dict[str, Any]:

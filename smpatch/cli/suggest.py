@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +14,12 @@ from smpatch.cli.arguments import Json, Model, TagSet, text
 from smpatch.cli.streams import data
 from smpatch.cli.terminal import columns, printable, shape
 from smpatch.loader import load
-from smpatch.signature import TensorSpec
+from smpatch.signature import DEFAULT_KEY, TensorSpec
 
 if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
+    from smpatch.loader import MetaGraph
     from smpatch.planes.expose import Inner
-    from smpatch.planes.promote import Promotable
-    from smpatch.suggestions import Output, Suggestions
+    from smpatch.suggestions import Function, Output, Suggestions
 
 __all__ = ["suggest"]
 
@@ -38,8 +40,8 @@ def suggest(
     """Suggest what could become a signature, with the command to type for each.
 
     Outputs of the main graph that nothing consumes, with the placeholders that they need;
-    functions that were traced; with --signature the tensors inside its functions. Needs no
-    TensorFlow.
+    functions that were traced; with --signature the tensors inside the functions that it
+    calls. Needs no TensorFlow. NEW stands where a key has to be chosen.
     """
     from smpatch import notation
     from smpatch.cli import machine
@@ -48,115 +50,178 @@ def suggest(
     opened = load(model)
     meta_graph = opened.meta_graph(None if tag_set is None else notation.parse_tags(tag_set))
     found = look(meta_graph, signature)
-    commands = _Commands(model, tag_set, signature, found)
+    commands = _Commands(model, tag_set, signature, meta_graph)
     if as_json:
-        machine.write_suggestions(meta_graph, found, commands.all())
+        machine.write_suggestions(meta_graph, found, commands.all(found))
         return
     if signature is not None:
         lines = _inner_lines(found.inner, signature, commands)
     else:
         lines = [
-            *_output_lines(found, commands),
+            *_output_lines(found, meta_graph, commands),
             *_function_lines(found.functions, commands),
+            *_further_lines(meta_graph, commands),
         ]
     data("\n".join(lines) if lines else "nothing that could become a signature was found")
 
 
-_PASSED_ON = frozenset({"Identity", "PartitionedCall", "StatefulPartitionedCall"})
-"""Operations whose results were computed elsewhere; no example to show."""
+_PLACE = "NEW"
+"""Stands for a key that the user has to choose; a key that works, too."""
 
 
 class _Commands:
     """What to type for each suggestion."""
 
     def __init__(
-        self, model: Path, tag_set: str | None, signature: str | None, found: Suggestions
+        self, model: Path, tag_set: str | None, signature: str | None, meta_graph: MetaGraph
     ) -> None:
-        self._found = found
         self._signature = signature or ""
-        self._start = ["smpatch", "add-predict"]
+        self._model = [] if model == Path() else [str(model)]
         self._end = [] if tag_set is None else ["--tag-set", tag_set]
-        if model != Path():
-            self._start.append(str(model))
-        from collections import Counter
+        self._graph = meta_graph.graph
+        self._taken = {*meta_graph.signatures, *meta_graph.reserved}
+        self._taken.update(meta_graph.objects.signatures)
+        self._outputs: set[str] = set()
+        if signature is not None:
+            self._outputs.update(meta_graph.signatures[signature].outputs)
+        self._new = _PLACE
+        while self._new in self._taken:
+            self._new += "_"
 
-        self._traces = Counter(each.path for each in found.functions)
-        self._names = Counter(each.spec.name for each in found.inner)
-
-    def all(self) -> dict[object, str]:
+    def all(self, found: Suggestions) -> dict[object, str]:
         """Return the commands of all suggestions, functions by the name of the function."""
+        names = self.spelled(found.inner)
         return {
-            **{each: self.output(each) for each in self._found.outputs},
-            **{each.function: self.function(each) for each in self._found.functions},
-            **{each: self.inner(each) for each in self._found.inner},
+            **{each: self.output(each) for each in found.outputs},
+            **{each.traced.function: self.function(each) for each in found.functions},
+            **{each: self.inner(names[each]) for each in found.inner},
         }
 
     def output(self, each: Output) -> str:
         inputs = ",".join(spec.name for spec in each.inputs)
-        return self._line("--inputs", inputs, "--outputs", each.spec.name)
+        words = ("--inputs", inputs, "--outputs", each.spec.name)
+        return self._edit(*self._key(DEFAULT_KEY), *words)
 
-    def function(self, each: Promotable) -> str:
-        name = each.path if each.path and self._traces[each.path] == 1 else each.function
-        return self._line("--function", name)
+    def function(self, each: Function) -> str:
+        return self._edit("--function", each.name, *self._key(each.traced.key))
 
-    def inner(self, each: Inner) -> str:
-        tensor = each.spec.name if self._names[each.spec.name] == 1 else each.path
-        return self._line(
-            "--from-signature", self._signature, "--signature", "NEW", "--outputs", tensor
-        )
+    def inner(self, name: str) -> str:
+        source = ("--from-signature", self._signature, "--signature", self._new)
+        return self._edit(*source, "--outputs", name)
 
-    def _line(self, *words: str) -> str:
+    def look_into(self, key: str) -> str:
+        return self._line("suggest", "--signature", key)
+
+    def spelled(self, inner: Sequence[Inner]) -> dict[Inner, str]:
+        """Return how each inner tensor is written: with its calls where the name is not enough."""
+        from collections import Counter
+
+        names = Counter(each.spec.name for each in inner)
+        return {
+            each: each.spec.name
+            if names[each.spec.name] == 1 and not self._means_another(each.spec.name)
+            else each.path
+            for each in inner
+        }
+
+    def _means_another(self, name: str) -> bool:
+        """Tell whether a name is looked up outside the functions, and found there."""
+        return name in self._outputs or name.rpartition(":")[0] in self._graph
+
+    def _key(self, default: str) -> tuple[str, ...]:
+        return ("--signature", self._new) if default in self._taken else ()
+
+    def _edit(self, *words: str) -> str:
+        return self._line("add-predict", *words)
+
+    def _line(self, command: str, *words: str) -> str:
         import shlex
 
-        return printable(shlex.join([*self._start, *words, *self._end]))
+        return printable(shlex.join(["smpatch", command, *self._model, *words, *self._end]))
 
 
-def _output_lines(found: Suggestions, commands: _Commands) -> list[str]:
+def _output_lines(found: Suggestions, meta_graph: MetaGraph, commands: _Commands) -> list[str]:
     if not found.outputs:
         return []
+    served = {
+        tensor.name: f"output {alias} of {key}"
+        for key, signature in meta_graph.signatures.items()
+        for alias, spec in signature.outputs.items()
+        for tensor in spec.tensors()
+    }
     lines = ["Outputs of the main graph that nothing consumes"]
     for each in found.outputs:
-        lines += [f"  {_sketch(each.spec)}", f"    {commands.output(each)}"]
+        if each.spec.name in served:
+            lines.append(f"  {_sketch(each.spec)}  (already {printable(served[each.spec.name])})")
+        else:
+            lines += [f"  {_sketch(each.spec)}", f"    {commands.output(each)}"]
     if found.more_outputs:
         lines.append(f"  and {found.more_outputs} more that were not looked at")
     return lines
 
 
-def _function_lines(functions: Sequence[Promotable], commands: _Commands) -> list[str]:
-    # What TensorFlow keeps for itself (initializers, Keras's internals) is not proposed.
-    offered = [each for each in functions if not _internal(each.path)]
-    lines = ["Functions that were traced"] if offered else []
-    for each in offered:
-        given = ", ".join(_argument(name, spec) for name, spec in each.inputs.items())
-        yielded = ", ".join(_argument(name, spec) for name, spec in each.outputs.items())
-        lines.append(
-            f"  {printable(each.path or each.function)}({given}) -> {yielded or 'nothing'}"
-        )
-        if each.outputs:
-            lines.append(f"    {commands.function(each)}")
+def _function_lines(functions: Sequence[Function], commands: _Commands) -> list[str]:
+    lines = ["Functions that were traced"] if functions else []
+    for each in functions:
+        traced = each.traced
+        given = [_argument(name, spec) for name, spec in traced.inputs.items()]
+        yielded = ", ".join(_argument(name, spec) for name, spec in traced.outputs.items())
+        call = f"{traced.path or traced.function}({', '.join([*given, *traced.constants])})"
+        lines.append(f"  {printable(call)} -> {yielded}")
+        what = f"not possible: {each.refusal}" if each.refusal else commands.function(each)
+        lines.append(f"    {printable(what)}")
     return lines
+
+
+def _further_lines(meta_graph: MetaGraph, commands: _Commands) -> list[str]:
+    from smpatch.planes.expose import inner_tensors
+
+    keys = [
+        key
+        for key, signature in meta_graph.signatures.items()
+        if next(inner_tensors(meta_graph, signature), None) is not None
+    ]
+    if not keys:
+        return []
+    lines = ["Inside the functions that a signature calls are more; these list them"]
+    return [*lines, *(f"  {commands.look_into(key)}" for key in keys)]
 
 
 def _inner_lines(inner: Sequence[Inner], signature: str, commands: _Commands) -> list[str]:
     """Return the inner tensors as a tree of calls."""
-    if not inner:
-        return [f"{printable(signature)} calls no functions"]
+    shown = [each for each in inner if not _passed_on(each)]
+    if not shown:
+        return [f"{printable(signature)} calls no functions whose tensors could be exposed"]
     lines = [f"Inside the functions that {printable(signature)} calls"]
-    calls: tuple[str, ...] = ()
-    rows: list[tuple[str, ...]] = []
-    for each in inner:
-        if each.calls != calls:
-            lines += columns(rows)
-            rows = []
-            calls = each.calls
-            indent = "  " * len(calls)
-            lines.append(f"{indent}{printable(calls[-1])} calls {printable(each.function)}")
-        indent = "  " * (len(calls) + 1)
-        row = (f"{indent}{printable(each.spec.name)}", each.op, each.spec.dtype)
-        rows.append((*row, shape(each.spec.shape)))
-    lines += columns(rows)
-    computed = [each for each in inner if each.op not in _PASSED_ON] or inner
-    return [*lines, "To expose one of them:", f"  {commands.inner(computed[-1])}"]
+    names = commands.spelled(inner)
+    bodies = {each.calls: each.function for each in inner}
+    told: set[tuple[str, ...]] = set()
+    for calls, tensors in groupby(shown, key=lambda each: each.calls):
+        for depth in range(1, len(calls) + 1):
+            way = calls[:depth]
+            if way not in told:
+                told.add(way)
+                body = bodies.get(way, "a function")
+                lines.append(f"{'  ' * depth}{printable(way[-1])} calls {printable(body)}")
+        rows = []
+        for each in tensors:
+            name = names[each]
+            # Where the name is not enough, what is to be written instead.
+            longer = f"write {printable(name)}" if name != each.spec.name else ""
+            spec = (each.spec.dtype, shape(each.spec.shape))
+            rows.append((printable(each.spec.name), printable(each.op), *spec, longer))
+        lines += columns(rows, indent="  " * (len(calls) + 1))
+    lines.append("To get the last of them as a signature:")
+    return [*lines, f"  {commands.inner(names[shown[-1]])}"]
+
+
+_AUTOMATIC = re.compile(r"(Identity|(Stateful)?PartitionedCall)(_\d+)?")
+
+
+def _passed_on(inner: Inner) -> bool:
+    """Tell whether a node, nameless but for its operation, only hands on what others compute."""
+    node = inner.spec.name.rpartition(":")[0].rpartition("/")[2]
+    return _AUTOMATIC.fullmatch(node) is not None
 
 
 def _sketch(spec: TensorSpec) -> str:
@@ -165,7 +230,3 @@ def _sketch(spec: TensorSpec) -> str:
 
 def _argument(name: str, spec: TensorSpec) -> str:
     return f"{printable(name)}: {spec.dtype} {shape(spec.shape)}"
-
-
-def _internal(path: str) -> bool:
-    return any(part.startswith("_") and not part.startswith("__") for part in path.split("."))

@@ -88,7 +88,9 @@ def expose(meta_graph: MetaGraph, edit: FromSignature) -> tuple[MetaGraph, AddPr
         hint = nearest(edit.source, meta_graph.signatures) or (
             f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
         )
-        raise TensorNotFoundError("no such signature", where=edit.source, hint=hint)
+        raise TensorNotFoundError(
+            "no such signature", where=f"signature {edit.source!r}", hint=hint
+        )
     found: dict[str, TensorRef] = {}
     inner: dict[str, Inner] = {}
     for alias, wanted in edit.outputs.items():
@@ -173,8 +175,9 @@ def _search(meta_graph: MetaGraph, source: SignatureDef, wanted: str, key: str) 
     if holder:
         found = f"it lies in the body of {holder}, which may run never or many times"
         raise TensorUnservableError(found, where=where, hint="name a tensor outside")
-    ops = {each.spec.name.rpartition(":")[0] for each in everything}
-    hint = nearest(tensor.op, sorted(ops)) or f"smpatch suggest --signature {key} lists them"
+    known = {each.spec.name.rpartition(":")[0] for each in everything}
+    hint = nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
+    hint = hint or f"smpatch suggest --signature {key} lists what there is"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
 
 

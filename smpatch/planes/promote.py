@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from smpatch.edits import AddPredict, PromoteFunction
 from smpatch.errors import RefusedError, TensorNotFoundError
 from smpatch.forms.extended import ExtendedMetaGraph
-from smpatch.graph.objects import Leaf, ObjectGraph, leaves
+from smpatch.graph.objects import Leaf, ObjectGraph, constants, leaves
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.planes.calls import call, fresh_name, placeholder
@@ -43,6 +43,7 @@ class Promotable:
         inputs: Argument name to spec, in the order of the function.
         outputs: TensorFlow's name of the output to spec, in the order of the function.
         bound: The objects that it captures, by number.
+        constants: Arguments that are no tensors and were bound when it was traced.
     """
 
     path: str
@@ -50,6 +51,12 @@ class Promotable:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     bound: tuple[int, ...]
+    constants: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The signature key that it gets where none is given."""
+        return (self.path or self.function).rpartition(".")[2]
 
 
 def promotable(meta_graph: MetaGraph) -> tuple[Promotable, ...]:
@@ -76,7 +83,7 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
             for which no tensor of the main graph stands.
     """
     found = _find(meta_graph, edit.function)
-    key = edit.key or _default_key(edit.function, found)
+    key = edit.key or found.key
     if not found.outputs:
         words = "it yields no tensor, so there is nothing to fetch"
         raise RefusedError(words, where=f"function {edit.function!r}")
@@ -154,6 +161,7 @@ def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
         _argument_names(arguments, meta_graph.objects, name),
         {_output_name(leaf): leaf.spec for leaf in results},
         bound,
+        tuple(constants(concrete.canonicalized_input_signature)),
     )
 
 
@@ -204,26 +212,20 @@ def _captured(meta_graph: MetaGraph, number: int, found: Promotable) -> str:
     tensor = meta_graph.captures.tensor(number)
     if tensor is None:
         kind = meta_graph.objects.node(number).WhichOneof("kind")
-        words = f"it uses object {number} (a {kind}), and no tensor of the main graph is surely it"
+        words = f"it uses object {number} ({kind}), and no tensor of the main graph is surely it"
         raise RefusedError(words, where=f"function {found.path or found.function!r}")
     return tensor.removesuffix(":0")
 
 
 def _sketch(found: Promotable) -> str:
-    arguments = ", ".join(
-        f"{name}: {spec.dtype} {_shape(spec)}" for name, spec in found.inputs.items()
-    )
-    return f"{found.function}({arguments})"
+    arguments = [f"{name}: {spec.dtype} {_shape(spec)}" for name, spec in found.inputs.items()]
+    return f"{found.function}({', '.join([*arguments, *found.constants])})"
 
 
 def _shape(spec: TensorSpec) -> str:
     if spec.shape is None:
         return "<unknown rank>"
     return f"[{', '.join('?' if size is None else str(size) for size in spec.shape)}]"
-
-
-def _default_key(function: str, found: Promotable) -> str:
-    return (found.path or function).rpartition(".")[2]
 
 
 def _internal(path: str) -> bool:
