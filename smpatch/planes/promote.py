@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from smpatch.edits import AddPredict, PromoteFunction
 from smpatch.errors import RefusedError, TensorNotFoundError
@@ -159,7 +160,7 @@ def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
         path,
         name,
         _argument_names(arguments, meta_graph.objects, name),
-        {_output_name(leaf): leaf.spec for leaf in results},
+        _output_names(concrete.output_signature, results),
         bound,
         tuple(constants(concrete.canonicalized_input_signature)),
     )
@@ -174,17 +175,30 @@ def _argument_names(
         keywords = tuple(leaf.spec.name for leaf in arguments)
     names = [_plain(keyword) for keyword in keywords]
     if len(set(names)) != len(names):
-        names = [_plain("_".join(leaf.path[1:])) for leaf in arguments]
+        names = _unique(_plain("_".join(leaf.path[1:])) for leaf in arguments)
     return {name: leaf.spec for name, leaf in zip(names, arguments, strict=True)}
 
 
-def _output_name(leaf: Leaf) -> str:
-    """Return what TensorFlow calls a result: its key, or ``output_n`` by its place."""
-    if not leaf.path:
-        return "output_0"
-    first = leaf.path[0]
-    head = f"output_{first}" if first.isdecimal() else first
-    return "_".join([head, *leaf.path[1:]])
+def _output_names(structure: Any, results: list[Leaf]) -> dict[str, TensorSpec]:  # noqa: ANN401 - a StructuredValue
+    """Name the results as TensorFlow does: by their keys, or ``output_n`` by their place."""
+    keyed = structure.WhichOneof("kind") in {"dict_value", "named_tuple_value"}
+    names = _unique(
+        "_".join(leaf.path if keyed else [f"output_{(leaf.path or '0')[0]}", *leaf.path[1:]])
+        for leaf in results
+    )
+    return {name: leaf.spec for name, leaf in zip(names, results, strict=True)}
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Number names that occur twice, so that none takes the place of another."""
+    found: dict[str, None] = {}
+    for name in names:
+        fresh, count = name, 0
+        while fresh in found:
+            count += 1
+            fresh = f"{name}_{count}"
+        found[fresh] = None
+    return list(found)
 
 
 def _renamed(
