@@ -12,10 +12,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from tests.judge import both_planes, loading, parsing, zoo
+from tests.judge import both_planes, consumers, loading, parsing, zoo
+from tests.judge.zoo.random import build_random
 
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build": zoo.build,
+    "build_random": build_random,
     "compare": parsing.compare,
     "fingerprint": parsing.fingerprint,
     "parse": parsing.parse,
@@ -25,6 +27,8 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "load": loading.load,
     "measure": loading.measure,
     "run_signature": loading.run_signature,
+    "tflite": consumers.tflite,
+    "keras_layer": consumers.keras_layer,
     "inner_values": both_planes.inner_values,
     "save_again": both_planes.save_again,
     "tour": both_planes.tour,

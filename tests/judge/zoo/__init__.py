@@ -47,10 +47,13 @@ def _named(results: Tensor) -> Iterator[tuple[str, Any]]:
     if not tf.nest.is_nested(results):
         yield "output_0", tf.convert_to_tensor(results)
         return
+    keyed = isinstance(results, dict) or hasattr(results, "_fields")
+    seen: set[str] = set()
     for path, each in nest.flatten_with_joined_string_paths(results, separator="_"):
         if each is not None:
-            head = path.partition("_")[0]
-            yield f"output_{path}" if head.isdecimal() else path, each
+            name = path if keyed else f"output_{path}"
+            yield f"{name}_1" if name in seen else name, each
+            seen.add(name)
 
 
 _MAKERS: dict[str, Callable[[Path], Exhibit]] = {

@@ -44,6 +44,10 @@ def structures(_: Path) -> Exhibit:
         def same(self, x: Tensor, y: Tensor) -> Tensor:
             return {"y": x, "x": y, "x_again": x, "twice": [y, y]}
 
+        @tf.function
+        def alike(self, x: Tensor, y: Tensor) -> Tensor:
+            return {"a": {"b": x}, "a_b": y, "0": x * 100.0, "output_0": y * 100.0, "Z": x - y}
+
     module = Module()
     values = [1.0, 20.0, 300.0]
     asks = {
@@ -53,6 +57,7 @@ def structures(_: Path) -> Exhibit:
         "mixed": dict(zip("zyb", values, strict=True)),
         "many": {f"x{place}": value for place, value in enumerate(values)},
         "same": {"x": 1.0, "y": 2.0},
+        "alike": {"x": 3.0, "y": 5.0},
     }
     for path, arguments in asks.items():
         getattr(module, path).get_concrete_function(**dict.fromkeys(arguments, scalar))
