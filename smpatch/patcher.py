@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from smpatch.edits import AddPredict, FromSignature, PromoteFunction, TensorRef
-from smpatch.errors import UsageError, WriteError
+from smpatch.errors import UnreachableOutputError, UsageError, WriteError
 from smpatch.job import Job, Options, Receipt
 from smpatch.loader import MetaGraph, load, naming
 from smpatch.planes.expose import expose
@@ -140,7 +140,12 @@ def derive_signature(
     chosen = options or Options()
     _check_options(chosen)
     edit = FromSignature(source, outputs, signature, chosen.overwrite)
-    return _patch(Path(model), edit, chosen)
+    try:
+        return _patch(Path(model), edit, chosen)
+    except UnreachableOutputError as error:
+        # What is fed is the source's business; here nobody can add to it.
+        hint = f"signature {source!r} does not feed that; name something that it computes"
+        raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
 
 
 def _check_options(options: Options) -> None:

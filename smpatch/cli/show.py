@@ -62,7 +62,9 @@ def _meta_graph_lines(meta_graph: MetaGraph) -> list[str]:
         from smpatch.planes.compare import disagreements
 
         for each in disagreements(meta_graph):
-            lines.append(f"  planes disagree: {printable(each.key)} is {printable(each.found)}")
+            lines.append(
+                f"  servers and Python disagree: {printable(each.key)} is {printable(each.found)}"
+            )
     for key, reserved in meta_graph.reserved.items():
         names = ", ".join(printable(tensor.name) for tensor in reserved.tensors())
         when = "runs when the model is loaded" if key == _INIT_OP else "is the training step"
