@@ -116,6 +116,24 @@ def test_what_is_shown_is_what_is_printed(run: Run) -> None:
                     assert Path(printed).is_dir()
 
 
+def test_an_embedding_is_shown_from_start_to_end() -> None:
+    blocks = re.findall(
+        r"^```(\w+)\n(.*?)^```$",
+        _section("An embedding from a Keras model"),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert [kind for kind, _ in blocks] == ["console", "console", "python", "text"]
+    typed = [
+        line.split()[2]
+        for kind, text in blocks
+        for line in text.splitlines()
+        if kind == "console" and line.startswith("$ smpatch ")
+    ]
+    assert typed == ["suggest", "add-predict", "show"]
+    assert 'tf.saved_model.load("keras")' in blocks[2][1]
+    assert 'signatures["embedding"]' in blocks[2][1]
+
+
 def test_every_other_command_line_is_one_that_is_checked_here() -> None:
     lines = [line for block in BLOCKS if block.kind == "sh" for line in block.text.splitlines()]
     assert {shlex.split(line)[0] for line in lines} == {"pip", "make", "python"}

@@ -1,0 +1,216 @@
+"""``smpatch suggest``: what it says on every fixture is true, and works when it is typed."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.cli.conftest import FIXTURES, MODELS, QUICK, Run, content
+
+Copy = Callable[[str], Path]
+
+SCHEMA = importlib.resources.files("smpatch.cli") / "schemas" / "suggest.json"
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+KERAS = """\
+Inside the functions that serving_default calls
+  StatefulPartitionedCall_1 calls __inference_signature_wrapper___call___206
+    StatefulPartitionedCall calls __inference___call___165
+      two_by_two_1/enc_1_1/MatMul:0   MatMul   float32  [?, 3]
+      two_by_two_1/enc_1_1/BiasAdd:0  BiasAdd  float32  [?, 3]
+      two_by_two_1/enc_1_1/Relu:0     Relu     float32  [?, 3]
+      two_by_two_1/enc_2_1/MatMul:0   MatMul   float32  [?, 3]
+      two_by_two_1/enc_2_1/BiasAdd:0  BiasAdd  float32  [?, 3]
+      two_by_two_1/enc_2_1/Relu:0     Relu     float32  [?, 3]
+      two_by_two_1/both_1/Add:0       AddV2    float32  [?, 3]
+      two_by_two_1/score_1/MatMul:0   MatMul   float32  [?, 1]
+      two_by_two_1/score_1/Add:0      AddV2    float32  [?, 1]
+To get the last of them as a signature:
+  smpatch add-predict --from-signature serving_default --signature NEW --outputs \
+two_by_two_1/score_1/Add:0
+"""
+
+SAID = {
+    ("linear",): """\
+Outputs of the main graph that nothing consumes
+  y:0  float32 [?]
+    smpatch add-predict --inputs x:0 --outputs y:0
+""",
+    ("module",): """\
+Outputs of the main graph that nothing consumes
+  StatefulPartitionedCall:0  float32 [?]  (already output score of serving_default)
+Functions that were traced
+  encode(x: float32 [?, 2]) -> output_0: float32 [?, 2]
+    smpatch add-predict --function encode
+  __call__(x: float32 [?, 2]) -> score: float32 [?]
+    smpatch add-predict --function __call__
+Inside the functions that a signature calls are more; these list them
+  smpatch suggest --signature serving_default
+""",
+    ("planes_disagree",): """\
+Outputs of the main graph that nothing consumes
+  StatefulPartitionedCall_1:0  float32 [?]
+    smpatch add-predict --inputs plus_x:0 --outputs StatefulPartitionedCall_1:0
+  StatefulPartitionedCall:0  float32 [?]  (already output half of half)
+Functions that were traced
+  half(x: float32 [?]) -> half: float32 [?]
+    smpatch add-predict --function half --signature NEW
+  plus(x: float32 [?]) -> y: float32 [?]
+    smpatch add-predict --function plus --signature NEW
+Inside the functions that a signature calls are more; these list them
+  smpatch suggest --signature half
+""",
+    ("several_tag_sets", "--tag-set", "serve,gpu"): """\
+Outputs of the main graph that nothing consumes
+  plus:0  float32 [?]
+    smpatch add-predict --inputs x:0 --outputs plus:0 --tag-set serve,gpu
+""",
+    ("keras_functional", "--signature", "serving_default"): KERAS,
+    ("linear", "--signature", "scale"): (
+        "scale calls no functions whose tensors could be exposed\n"
+    ),
+}
+"""What is printed in the directory of each model, with these options."""
+
+
+@pytest.mark.parametrize("request_", SAID, ids=" ".join)
+def test_what_is_printed(
+    request_: tuple[str, ...], call: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, *options = request_
+    monkeypatch.chdir(FIXTURES / "models" / name)
+    said = call("suggest", *options)
+    assert (said.code, said.out, said.err) == (0, SAID[request_], "")
+
+
+def test_traces_are_told_apart_by_the_constants_that_were_bound(call: Run) -> None:
+    said = call("suggest", FIXTURES / "models" / "several_traces")
+    calls = [line.strip() for line in said.out.splitlines() if line.startswith("  scale(")]
+    assert calls == [
+        "scale(x: float32 [?], 2, negate=False) -> scaled: float32 [?]",
+        "scale(x: float32 [?], 3, negate=False) -> scaled: float32 [?]",
+        "scale(x: float32 [?], 2, negate=True) -> scaled: float32 [?]",
+        "scale(x: int32 [?, 2], 2, negate=False) -> scaled: int32 [?, 2]",
+    ]
+
+
+def test_a_tensor_whose_name_is_not_enough_is_listed_with_what_is(call: Run) -> None:
+    place = FIXTURES / "models" / "nested_modules"
+    said = call("suggest", place, "--signature", "serving_default")
+    way = "StatefulPartitionedCall+StatefulPartitionedCall+StatefulPartitionedCall"
+    rows = [line.split() for line in said.out.splitlines() if "encoded:0" in line]
+    assert [row[-2:] for row in rows] == [
+        ["write", f"encoded:0@{way}{number}"] for number in ("", "_1", "_2")
+    ]
+    (top,) = [line.split() for line in said.out.splitlines() if line.split()[0] == "top:0"]
+    assert top == ["top:0", "Identity", "float32", "[?,", "2]"]
+
+
+def test_a_function_that_cannot_be_had_is_listed_with_the_reason(
+    call: Run, model: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smpatch.graph.captures.Captures.tensor", lambda *_: None)
+    place = model("module")
+    said = call("suggest", place)
+    reason = "no tensor of the main graph is surely it"
+    assert said.out.count("    not possible: it uses object ") == 2
+    functions = call("suggest", place, "--json").document["suggest"]["functions"]
+    assert [each["command"] for each in functions] == [None, None]
+    assert all(each["refusal"].endswith(reason) for each in functions)
+    refused = call("add-predict", place, "--function", "encode", *QUICK)
+    assert refused.code == 4
+    assert refused.line.endswith(f"function 'encode': {functions[0]['refusal']}")
+
+
+@pytest.mark.parametrize("entry", MODELS, ids=lambda entry: entry["dir"])
+def test_every_command_works(
+    entry: dict[str, Any], call: Run, model: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = model(entry["dir"])
+    before = content(place)
+    monkeypatch.chdir(place.parent)
+    shown = call("show", place.name, "--json").document["show"]["meta_graphs"]
+    typed = []
+    for meta_graph in shown:
+        tags = ("--tag-set", ",".join(meta_graph["tags"]))
+        for key in (None, *meta_graph["signatures"]):
+            chosen = () if key is None else ("--signature", key)
+            said = call("suggest", place.name, *tags, *chosen, "--json")
+            assert (said.code, said.err) == (0, "")
+            VALIDATOR.validate(said.document)
+            found = said.document["suggest"]
+            assert found["tags"] == meta_graph["tags"]
+            assert key is not None or found["inner"] == []
+            typed += [
+                each["command"]
+                for each in (*found["outputs"], *found["functions"], *found["inner"])
+                if each["command"] is not None
+            ]
+            text = call("suggest", place.name, *tags, *chosen)
+            assert (text.code, text.err) == (0, "")
+            # Whatever text proposes, JSON has, too; there are only more in there.
+            proposed = [line.strip() for line in text.out.splitlines() if "add-predict" in line]
+            assert set(proposed) <= set(typed)
+    for command in dict.fromkeys(typed):
+        program, *arguments = shlex.split(command)
+        assert program == "smpatch"
+        done = call(*arguments, "--dry-run", *QUICK)
+        assert done.code == 0, (command, done.err)
+    assert content(place) == before
+
+
+def test_a_suggested_command_proves_itself(call: Run, model: Copy) -> None:
+    place = model("keras_shared_layer")
+    said = call("suggest", place, "--signature", "serving_default")
+    command = shlex.split(said.out.splitlines()[-1])
+    done = call(*command[1:], "--json")
+    assert done.code == 0, done.err
+    receipt = done.document["add_predict"]
+    assert (receipt["key"], receipt["loaders"]) == ("NEW", ["C runtime", "tf.saved_model.load"])
+    again = call("suggest", place, "--signature", "serving_default")
+    assert "--signature NEW_ " in again.out.splitlines()[-1]
+    assert call("show", place, "--json").document["show"]["meta_graphs"][0]["disagreements"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("gone",), 3, "gone: no such directory"),
+        (("several_tag_sets",), 4, "choose one with --tag-set"),
+        (("keras_functional", "--signature", "serv"), 4, "did you mean serve?"),
+        (("linear", "--signature", "other"), 4, "signatures here: scale"),
+        (("linear", "--frobnicate"), 2, "no such option: --frobnicate"),
+    ],
+)
+def test_exit_codes(
+    arguments: tuple[str, ...],
+    code: int,
+    words: str,
+    call: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(FIXTURES / "models")
+    said = call("suggest", *arguments)
+    assert (said.code, said.out) == (code, "")
+    assert words in said.line.lower() or words in said.line
+
+
+@pytest.mark.parametrize(("name", "options"), [("module", ()), ("linear", ()), ("cond", ())])
+def test_objects_of_the_schema_are_closed(name: str, options: tuple[str, ...], call: Run) -> None:
+    document = call("suggest", FIXTURES / "models" / name, "--json", *options).document
+    for part in (document, document["suggest"], *document["suggest"]["outputs"]):
+        assert VALIDATOR.is_valid(document)
+        part["surplus"] = 1
+        assert not VALIDATOR.is_valid(document)
+        del part["surplus"]
+        for key in list(part):
+            value = part.pop(key)
+            assert not VALIDATOR.is_valid(document), key
+            part[key] = value
