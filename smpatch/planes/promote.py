@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smpatch.edits import AddPredict, PromoteFunction
-from smpatch.errors import RefusedError, TensorNotFoundError
+from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.forms.extended import ExtendedMetaGraph
 from smpatch.graph.objects import Leaf, ObjectGraph, constants, leaves
 from smpatch.graph.resolve import nearest
@@ -219,6 +219,10 @@ def _renamed(
             raise TensorNotFoundError(found, where=f"function {function!r}", hint=hint)
     named = set(wanted.values())
     others = {name: name for name in present if name not in named} if keep_others else {}
+    for alias in wanted.keys() & others.keys():
+        found = f"{alias!r} is the name of another {what}"
+        hint = f"give that one an alias too: other={alias}"
+        raise AliasError(found, where=f"function {function!r}", hint=hint)
     return {**wanted, **others}
 
 
