@@ -18,6 +18,7 @@ from tests.judge.zoo.random import build_random
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build": zoo.build,
     "build_random": build_random,
+    "appended": parsing.appended,
     "compare": parsing.compare,
     "fingerprint": parsing.fingerprint,
     "parse": parsing.parse,
@@ -31,6 +32,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "keras_layer": consumers.keras_layer,
     "inner_values": both_planes.inner_values,
     "save_again": both_planes.save_again,
+    "to_text": parsing.to_text,
     "tour": both_planes.tour,
 }
 

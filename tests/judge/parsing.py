@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,61 @@ def _take_out(was: Any, now: Any) -> dict[str, list[str]]:  # noqa: ANN401 - Met
     return {"functions": names, "concrete_functions": concrete, "children": children}
 
 
+def appended(before: str, after: str) -> Answer:
+    """Tell what was appended to the one MetaGraph of a model, and whether the rest is equal.
+
+    Returns:
+        ``nodes``, ``functions``, ``objects``, ``concrete_functions``, ``signatures``: names (of
+        objects the kind) of what is new. ``children``: the keys that ``signatures`` of the
+        object graph gained. ``changed``: what is not as it was. ``doubles``: names of nodes or
+        functions that occur twice.
+    """
+    (was,), (now,) = (_read(each)[0].meta_graphs for each in (before, after))
+    changed = []
+    new: Answer = {}
+    pairs = {
+        "nodes": (was.graph_def.node, now.graph_def.node),
+        "functions": (was.graph_def.library.function, now.graph_def.library.function),
+        "objects": (was.object_graph_def.nodes, now.object_graph_def.nodes),
+    }
+    held = {each.local_name: each.node_id for each in was.object_graph_def.nodes[0].children}
+    map_was, map_now = (
+        each.object_graph_def.nodes[held["signatures"]].children for each in (was, now)
+    )
+    new["children"] = [each.local_name for each in map_now[len(map_was) :]]
+    if list(map_was) != list(map_now[: len(map_was)]):
+        changed.append("children of signatures")
+    del map_now[len(map_was) :]
+    for kind, (old, grown) in pairs.items():
+        if [*map(_bytes, old)] != [*map(_bytes, grown[: len(old)])]:
+            changed.append(kind)
+        new[kind] = [_called(each) for each in grown[len(old) :]]
+    names = [[each.name for each in now.graph_def.node]]
+    names += [[each.signature.name for each in now.graph_def.library.function]]
+    new["doubles"] = [name for some in names for name, times in Counter(some).items() if times > 1]
+    maps = {
+        "concrete_functions": [each.object_graph_def.concrete_functions for each in (was, now)],
+        "signatures": [was.signature_def, now.signature_def],
+    }
+    for kind, (old, grown) in maps.items():
+        new[kind] = sorted(set(grown) - set(old))
+        changed += [name for name in old if _bytes(old[name]) != _bytes(grown[name])]
+    for each in (was, now):
+        for part in ("node", "library"):
+            each.graph_def.ClearField(part)
+        each.ClearField("object_graph_def")
+        each.ClearField("signature_def")
+    if _bytes(was) != _bytes(now):
+        changed.append("the rest")
+    return {**new, "changed": changed}
+
+
+def _called(message: Any) -> str:  # noqa: ANN401 - a node, a function or an object
+    if hasattr(message, "signature"):
+        return str(message.signature.name)
+    return str(message.name if hasattr(message, "name") else message.WhichOneof("kind"))
+
+
 def _bytes(message: Any) -> str | None:  # noqa: ANN401 - a protobuf message
     if message is None:
         return None
@@ -155,6 +211,15 @@ def put(
         file.write_bytes(message.SerializeToString(deterministic=True))
     else:
         file.write_text(text_format.MessageToString(message), encoding="utf-8")
+    return {}
+
+
+def to_text(directory: str) -> Answer:
+    """Put a model's text form into the place of its binary one."""
+    message, _ = _read(directory)
+    text = text_format.MessageToString(message)
+    (Path(directory) / "saved_model.pbtxt").write_text(text, encoding="utf-8")
+    (Path(directory) / "saved_model.pb").unlink()
     return {}
 
 

@@ -64,6 +64,7 @@ _MAKERS: dict[str, Callable[[Path], Exhibit]] = {
         functions.control_flow,
         functions.counter,
         functions.policies,
+        functions.refused,
         values.structures,
         values.types,
         variables.crossed_names,

@@ -174,3 +174,39 @@ def counter(_: Path) -> Exhibit:
     module = Module()
     signatures = {"serving_default": module.serve, "silent": module.silent, "read": module.read}
     return Exhibit(module, signatures)
+
+
+def refused(_: Path) -> Exhibit:
+    """Functions that cannot become signatures."""
+
+    class Module(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.v = tf.Variable([2.0, 3.0])
+
+        @tf.function(input_signature=[VECTOR])
+        def serve(self, x: Tensor) -> Tensor:
+            return x * self.v
+
+        @tf.function(input_signature=[VECTOR])
+        def nothing(self, x: Tensor) -> None:
+            self.v.assign(x[0])
+
+        @tf.function(input_signature=[VECTOR])
+        def handle(self, x: Tensor) -> Tensor:
+            return {"x": x, "handle": self.v.handle}
+
+        @tf.function(input_signature=[tf.RaggedTensorSpec([None, None])])
+        def ragged(self, rows: Tensor) -> Tensor:
+            return tf.reduce_sum(rows, axis=1)
+
+        @tf.function(input_signature=[VECTOR])
+        def ragged_out(self, x: Tensor) -> Tensor:
+            return tf.RaggedTensor.from_tensor(x)
+
+        @tf.function(input_signature=[tf.TensorSpec([], tf.float32)] * 2)
+        def minus(self, a: Tensor, b: Tensor) -> Tensor:
+            return a - b
+
+    module = Module()
+    return Exhibit(module, module.serve)
