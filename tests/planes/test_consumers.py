@@ -1,0 +1,75 @@
+"""What others make of a new signature: TFLite's converter and Keras.
+
+Each conversion takes seconds, so by default only the fixtures that promise most are asked;
+``SMPATCH_PROVE=1`` (``make prove``) asks every model, the zoo and the corpus included.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.judge.client import Judge, Value, decoded
+from tests.planes.conftest import Trial
+from tests.planes.subjects import differences
+
+PROVE = bool(os.environ.get("SMPATCH_PROVE"))
+CHOSEN = {"keras_functional", "unsorted_keys"}
+
+
+@pytest.fixture(scope="session")
+def asked(trial: Trial) -> Trial:
+    """The trials whose signatures are converted."""
+    if not PROVE and trial.subject.name not in CHOSEN:
+        pytest.skip("SMPATCH_PROVE=1 asks about this model too")
+    return trial
+
+
+def test_keras_calls_each_signature_as_a_layer(asked: Trial, judge: Judge) -> None:
+    wrong = {}
+    for key, each in asked.new.items():
+        if each.results is not None and each.feed:
+            told = judge.ask("keras_layer", directory=asked.directory, key=key, feed=each.feed)
+            wrong[key] = differences(told, each.results)
+    assert {key: words for key, words in wrong.items() if words} == {}
+
+
+def test_tflite_converts_each_signature_that_it_converts_of_tensorflows_own(
+    asked: Trial, judge: Judge
+) -> None:
+    """What TFLite refuses of the re-saved model, which TensorFlow wrote, is not ours."""
+    again = asked.directory.with_name("for tflite")
+    tags = asked.subject.tags
+    saved = judge.ask("save_again", directory=asked.directory, tags=tags, to=again)
+    wrong: dict[str, list[str]] = {}
+    for key, each in asked.new.items():
+        if each.results is None or not each.feed:
+            continue
+        told = judge.ask("tflite", directory=asked.directory, key=key, feed=each.feed, tags=tags)
+        words = _far(told, each.results)
+        if words and not saved:
+            own = judge.ask("tflite", directory=again, key=key, feed=each.feed, tags=["serve"])
+            words = [] if _far(own, each.results) else words
+        wrong[key] = words
+    assert {key: words for key, words in wrong.items() if words} == {}
+
+
+def _far(told: Mapping[str, Any], expected: Mapping[str, Value]) -> list[str]:
+    """Tell where values are not close; TFLite's kernels round otherwise."""
+    if "refused" in told or told["arrays"].keys() != expected.keys():
+        return differences(told, expected)
+    far = []
+    for alias, value in expected.items():
+        found, wanted = decoded(told["arrays"][alias]), decoded(value)
+        same = found.shape == wanted.shape and (
+            (found == wanted).all()
+            if found.dtype.kind not in "fc"
+            else np.allclose(found, wanted, rtol=1e-4, atol=1e-6)
+        )
+        if not same:
+            far.append(f"{alias}: {found!r} instead of {wanted!r}")
+    return far
