@@ -21,6 +21,9 @@ Copy = Callable[[str], Path]
 
 PATIENCE = 60.0
 
+# Python's TensorFlow takes seconds to start, so that a signal comes in time on any machine.
+SLOW = ("--validate", "full")
+
 
 def _start(*arguments: str | Path, command: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
     """Start a command line as a shell does: in a process group of its own."""
@@ -71,7 +74,7 @@ def test_a_signal_during_validation(
 ) -> None:
     place = model("linear")
     before = content(place)
-    process = _start("add-predict", place, *XY)
+    process = _start("add-predict", place, *XY, *SLOW)
     _wait_for(lambda: _staging(place), process)
     children = _children(process)
     os.killpg(process.pid, number)
@@ -85,7 +88,7 @@ def test_a_signal_during_validation(
 def test_a_second_signal_does_not_disturb_the_cleaning_up(model: Copy) -> None:
     place = model("linear")
     before = content(place)
-    process = _start("add-predict", place, *XY)
+    process = _start("add-predict", place, *XY, *SLOW)
     _wait_for(lambda: _staging(place), process)
     for _ in range(3):
         os.killpg(process.pid, signal.SIGINT)
@@ -96,7 +99,7 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up(model: Copy) -> None:
 
 def test_json_tells_of_an_interruption_too(model: Copy) -> None:
     place = model("linear")
-    process = _start("add-predict", place, *XY, "--json")
+    process = _start("add-predict", place, *XY, *SLOW, "--json")
     _wait_for(lambda: _staging(place), process)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=PATIENCE)
