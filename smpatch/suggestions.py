@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from smpatch import dtypes, schema
 from smpatch.edits import PromoteFunction
 from smpatch.errors import RefusedError, TensorNotFoundError
-from smpatch.forms.parts import SAVER_DEF
+from smpatch.forms.parts import SAVER_DEF, Addition
 from smpatch.graph.reach import reach
 from smpatch.graph.resolve import Resolver, nearest
 from smpatch.loader import MetaGraph
@@ -97,6 +97,7 @@ class Suggestions:
         functions: The traced functions that yield something, TensorFlow's own left out.
         inner: The tensors inside a signature's functions, when one was named; handles and
             parameters are left out.
+        deep: The keys of the signatures that have such tensors.
     """
 
     placeholders: tuple[TensorSpec, ...]
@@ -104,6 +105,7 @@ class Suggestions:
     more_outputs: int
     functions: tuple[Function, ...]
     inner: tuple[Inner, ...]
+    deep: tuple[str, ...]
 
 
 def suggest(meta_graph: MetaGraph, signature: str | None = None) -> Suggestions:
@@ -115,7 +117,9 @@ def suggest(meta_graph: MetaGraph, signature: str | None = None) -> Suggestions:
 
     Raises:
         TensorNotFoundError: There is no such signature.
+        RefusedError: It has tensors inside, but the model's form takes no edit that they need.
     """
+    form = _form_refusal(meta_graph)
     inner: tuple[Inner, ...] = ()
     if signature is not None:
         source = meta_graph.signatures.get(signature)
@@ -131,11 +135,30 @@ def suggest(meta_graph: MetaGraph, signature: str | None = None) -> Suggestions:
             for each in inner_tensors(meta_graph, source)
             if each.op not in _UNINTERESTING and _servable(each.spec)
         )
+        if inner and form is not None:
+            raise form
     placeholders, outputs, more = _main_graph(meta_graph)
-    return Suggestions(placeholders, outputs, more, tuple(_functions(meta_graph)), inner)
+    functions = tuple(_functions(meta_graph, form))
+    deep = () if form is not None else tuple(_deep(meta_graph))
+    return Suggestions(placeholders, outputs, more, functions, inner, deep)
 
 
-def _functions(meta_graph: MetaGraph) -> Iterator[Function]:
+def _form_refusal(meta_graph: MetaGraph) -> RefusedError | None:
+    """Return why nothing can be added to the main graph in this form, as the form says it."""
+    try:
+        meta_graph.parts.put("", b"", None, Addition(nodes=(b"",)))
+    except RefusedError as error:
+        return error
+    return None
+
+
+def _deep(meta_graph: MetaGraph) -> Iterator[str]:
+    for key, signature in meta_graph.signatures.items():
+        if next(inner_tensors(meta_graph, signature), None) is not None:
+            yield key
+
+
+def _functions(meta_graph: MetaGraph, form: RefusedError | None) -> Iterator[Function]:
     traces = Counter(trace.path for trace in meta_graph.objects.traces)
     for traced in promotable(meta_graph):
         # What begins with an underscore is TensorFlow's own (initializers) or Keras's.
@@ -143,6 +166,8 @@ def _functions(meta_graph: MetaGraph) -> Iterator[Function]:
             name = traced.path if traces[traced.path] == 1 else traced.function
             try:
                 promote(meta_graph, PromoteFunction(name))
+                if form is not None:
+                    raise form
             except RefusedError as error:
                 yield Function(traced, name, error.found)
             else:

@@ -105,8 +105,7 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     smpatch add-predict --inputs 'ids=ragged(values=v:0,row_splits=r:0)' --outputs y:0
     smpatch add-predict --inputs 'ids=sparse(values=v:0,indices=i:0,dense_shape=s:0)' --outputs y:0
     smpatch add-predict --function encode --outputs embedding=output_0
-    smpatch add-predict --from-signature serving_default --signature embedding \
-        --outputs embedding=functional/dense/Relu:0
+    smpatch add-predict --from-signature serving_default --signature embedding --outputs enc/Relu:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import notation, patcher
     from smpatch.cli.receipt import report

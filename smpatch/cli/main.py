@@ -49,6 +49,7 @@ def _smpatch(
 
     \b
     smpatch show export/1
+    smpatch suggest export/1
     smpatch add-predict export/1 --inputs x:0 --outputs y:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
     if context.invoked_subcommand is None:

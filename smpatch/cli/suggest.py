@@ -51,6 +51,8 @@ def suggest(
     meta_graph = opened.meta_graph(None if tag_set is None else notation.parse_tags(tag_set))
     found = look(meta_graph, signature)
     commands = _Commands(model, tag_set, signature, meta_graph)
+    if opened.form == "text" and meta_graph.has_object_graph and len(opened.meta_graphs) == 1:
+        commands.leave_objects_alone()
     if as_json:
         machine.write_suggestions(meta_graph, found, commands.all(found))
         return
@@ -60,7 +62,7 @@ def suggest(
         lines = [
             *_output_lines(found, meta_graph, commands),
             *_function_lines(found.functions, commands),
-            *_further_lines(meta_graph, commands),
+            *_further_lines(found.deep, commands),
         ]
     data("\n".join(lines) if lines else "nothing that could become a signature was found")
 
@@ -81,6 +83,7 @@ class _Commands:
         self._graph = meta_graph.graph
         self._taken = {*meta_graph.signatures, *meta_graph.reserved}
         self._taken.update(meta_graph.objects.signatures)
+        self._alone: tuple[str, ...] = ()
         self._outputs: set[str] = set()
         if signature is not None:
             self._outputs.update(meta_graph.signatures[signature].outputs)
@@ -97,10 +100,14 @@ class _Commands:
             **{each: self.inner(names[each]) for each in found.inner},
         }
 
+    def leave_objects_alone(self) -> None:
+        """Propose only what leaves the object graph as it is: its form takes no edit."""
+        self._alone = ("--signature-def-only",)
+
     def output(self, each: Output) -> str:
         inputs = ",".join(spec.name for spec in each.inputs)
         words = ("--inputs", inputs, "--outputs", each.spec.name)
-        return self._edit(*self._key(DEFAULT_KEY), *words)
+        return self._edit(*self._key(DEFAULT_KEY), *words, *self._alone)
 
     def function(self, each: Function) -> str:
         return self._edit("--function", each.name, *self._key(each.traced.key))
@@ -173,14 +180,7 @@ def _function_lines(functions: Sequence[Function], commands: _Commands) -> list[
     return lines
 
 
-def _further_lines(meta_graph: MetaGraph, commands: _Commands) -> list[str]:
-    from smpatch.planes.expose import inner_tensors
-
-    keys = [
-        key
-        for key, signature in meta_graph.signatures.items()
-        if next(inner_tensors(meta_graph, signature), None) is not None
-    ]
+def _further_lines(keys: Sequence[str], commands: _Commands) -> list[str]:
     if not keys:
         return []
     lines = ["Inside the functions that a signature calls are more; these list them"]

@@ -110,6 +110,9 @@ class TextualMetaGraph:
         Raises:
             RefusedError: Something is to be added beside it, to the graph or its objects.
         """
+        if addition is not None and addition.nodes:
+            found = "a model in text form cannot be given new nodes"
+            raise RefusedError(found, hint="only tensors of its main graph can be served")
         if addition is not None:
             found = "the object graph of a model in text form cannot be edited"
             hint = "--signature-def-only edits the signatures alone"

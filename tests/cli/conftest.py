@@ -112,3 +112,17 @@ def content(directory: Path) -> dict[str, bytes]:
         for file in directory.rglob("*")
         if file.is_file()
     }
+
+
+def tensorflow(program: str, *arguments: Path) -> str:
+    """Run a Python program that imports TensorFlow, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
+        text=True,
+        timeout=120,
+    )
+    return done.stdout

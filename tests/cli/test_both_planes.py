@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FIXTURES, QUICK, Run, content
+from tests.cli.conftest import FIXTURES, QUICK, Run, content, tensorflow
 
 Copy = Callable[[str], Path]
 
@@ -102,15 +101,7 @@ for name, each in functions.items():
         print(next(node.name for node in each.node_def if node.name not in outside))
         break
 """
-    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(place / "saved_model.pb")],
-        env=env,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    return done.stdout.strip()
+    return tensorflow(program, place / "saved_model.pb").strip()
 
 
 def test_4_a_tensor_in_the_body_of_a_loop(call: Run, model: Copy) -> None:

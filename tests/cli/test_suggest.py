@@ -12,12 +12,21 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.cli.conftest import FIXTURES, MODELS, QUICK, Run, content
+from tests.cli.conftest import FIXTURES, MODELS, QUICK, Run, content, tensorflow
 
 Copy = Callable[[str], Path]
 
 SCHEMA = importlib.resources.files("smpatch.cli") / "schemas" / "suggest.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+TO_TEXT = """
+import pathlib, sys
+from google.protobuf import text_format
+from tensorflow.core.protobuf import saved_model_pb2
+binary, text = map(pathlib.Path, sys.argv[1:])
+model = saved_model_pb2.SavedModel.FromString(binary.read_bytes())
+text.write_text(text_format.MessageToString(model))
+"""
 
 KERAS = """\
 Inside the functions that serving_default calls
@@ -127,6 +136,28 @@ def test_a_function_that_cannot_be_had_is_listed_with_the_reason(
     refused = call("add-predict", place, "--function", "encode", *QUICK)
     assert refused.code == 4
     assert refused.line.endswith(f"function 'encode': {functions[0]['refusal']}")
+
+
+def test_text_form_takes_no_nodes_and_is_offered_none(call: Run, model: Copy) -> None:
+    place = model("keras_export_archive")
+    tensorflow(TO_TEXT, place / "saved_model.pb", place / "saved_model.pbtxt")
+    (place / "saved_model.pb").unlink()
+    said = call("suggest", place, "--json").document["suggest"]
+    assert {each["refusal"] for each in said["functions"]} == {
+        "a model in text form cannot be given new nodes"
+    }
+    for each in said["outputs"]:
+        assert each["command"].endswith(" --signature-def-only")
+        typed = shlex.split(each["command"])[1:]
+        assert call(*typed, "--dry-run", *QUICK).code == 0
+    assert "suggest" not in call("suggest", place).out
+    for request in (
+        ("suggest", place, "--signature", "embed"),
+        ("add-predict", place, "--function", "score", "--signature", "k", *QUICK),
+    ):
+        refused = call(*request)
+        assert refused.code == 4
+        assert "(only tensors of its main graph can be served)" in refused.line
 
 
 @pytest.mark.parametrize("entry", MODELS, ids=lambda entry: entry["dir"])
