@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -54,6 +55,9 @@ _SHAPE_ATTRIBUTE = frozenset(
 
 _LAST_PRODUCER_OF_SCALAR_PLACEHOLDERS = 21
 """Up to this ``GraphDef`` version a placeholder's scalar shape means that it is unknown."""
+
+_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
+"""An output's number: as TensorFlow writes it, and no longer than 32 bits are."""
 
 _MAX_RANK = 254
 """More dimensions no TensorFlow shape has (``tensor_shape.h``)."""
@@ -207,7 +211,7 @@ def parse(name: str) -> TensorName:
     op, colon, index = name.rpartition(":")
     if not colon:
         return TensorName(name, None)
-    if not op or not (index.isascii() and index.isdecimal() and str(int(index)) == index):
+    if not op or not _INDEX.fullmatch(index):
         found = "not a tensor name"
         raise TensorNotFoundError(found, where=name, hint="write op:index, such as x:0")
     return TensorName(op, int(index))

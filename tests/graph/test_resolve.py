@@ -244,7 +244,13 @@ class TestNames:
         assert parse(name) == TensorName(op, index)
         assert str(parse(name)) == name
 
-    @pytest.mark.parametrize("name", ["x:", ":0", "x:-1", "x:a", "x: 1", "x:²", "x:\uff11"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("x:", ":0", "x:-1", "x:a", "x: 1", "x:²", "x:\uff11", "x:00", "x:1\n"),
+            pytest.param("x:" + "9" * 5000, id="more digits than Python reads"),
+        ],
+    )
     def test_that_are_none_are_refused(self, name: str) -> None:
         with pytest.raises(TensorNotFoundError, match=r"not a tensor name \(write op:index"):
             parse(name)
