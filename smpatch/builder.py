@@ -258,6 +258,19 @@ def _check_aliases(edit: AddPredict) -> None:
                 found = "Python cannot pass an argument of that name"
                 hint = f"choose another alias: --inputs {alias}_={edit.inputs[alias]}"
                 raise AliasError(found, where=where, hint=hint if _is_name(edit, alias) else "")
+    arguments: dict[str, str] = {}
+    for alias in edit.inputs:
+        other = arguments.setdefault(_argument(alias), alias)
+        if other != alias:
+            found = f"Python writes it like the input {other!r}, as {_argument(alias)!r}"
+            hint = "choose another alias: letters, digits and _ stay as they are"
+            raise AliasError(found, where=f"input {alias!r}", hint=hint)
+
+
+def _argument(alias: str) -> str:
+    """Return what Python's loader calls the argument (``sanitize_arg_name``)."""
+    name = "".join(each if each.isalnum() else "_" for each in alias)
+    return name if name[0].isalpha() else f"arg_{name}"
 
 
 def _is_name(edit: AddPredict, alias: str) -> bool:

@@ -106,6 +106,20 @@ REFUSED = {
         "(choose another alias: --inputs self_=x:0)",
         inputs={"self": "x:0"},
     ),
+    "aliases that Python writes alike": Refused(
+        AliasError,
+        "input 'a_b': Python writes it like the input 'a-b', as 'a_b' "
+        "(choose another alias: letters, digits and _ stay as they are)",
+        inputs={"a-b": "x:0", "a_b": "y:0"},
+        outputs={"y": "product:0"},
+    ),
+    "aliases that begin alike": Refused(
+        AliasError,
+        "input 'arg_1': Python writes it like the input '1', as 'arg_1' "
+        "(choose another alias: letters, digits and _ stay as they are)",
+        inputs={"1": "x:0", "arg_1": "y:0"},
+        outputs={"y": "product:0"},
+    ),
     "keyword for parts": Refused(
         AliasError,
         "input 'if': Python cannot pass an argument of that name",
@@ -270,6 +284,8 @@ def test_refuses(case: str) -> None:
         ("empty alias", "load: "),
         ("keyword", "load: ValueError: 'class' is not a valid parameter name"),
         ("self", "call: TypeError: ConcreteFunction.__call__() got multiple values"),
+        ("aliases that Python writes alike", "load: ValueError: duplicate parameter name: 'a_b'"),
+        ("aliases that begin alike", "load: ValueError: duplicate parameter name: 'arg_1'"),
         ("one tensor twice", "load: InvalidArgumentError: TF_Output x:0 appears more than once"),
         ("unfed placeholder", "load: UnliftableError: "),
     ],

@@ -97,6 +97,8 @@ def main() -> None:
             "empty alias": loaded({"": "x"}, {"y": "y"}),
             "keyword": loaded({"class": "x"}, {"y": "y"}),
             "self": loaded({"self": "x"}, {"y": "y"}),
+            "aliases that Python writes alike": loaded({"a-b": "x", "a_b": "z"}, {"y": "sum"}),
+            "aliases that begin alike": loaded({"1": "x", "arg_1": "z"}, {"y": "sum"}),
             "keyword as output": loaded({"x": "x"}, {"class": "y"}),
             "one tensor twice": loaded({"a": "x", "b": "x"}, {"y": "y"}),
             "unfed placeholder": loaded({"x": "x"}, {"y": "sum"}),
