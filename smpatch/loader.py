@@ -78,10 +78,19 @@ class FileIdentity(NamedTuple):
 class MetaGraph:
     """One MetaGraph: tags, signatures, graph."""
 
-    def __init__(self, parts: MetaGraphParts, file: Path) -> None:
-        """Read lazily from ``parts``; errors name the ``file``."""
+    def __init__(
+        self, parts: MetaGraphParts, file: Path, more_op_defs: Mapping[str, Any] | None = None
+    ) -> None:
+        """Read lazily from ``parts``; errors name the ``file``.
+
+        Args:
+            parts: Where everything is.
+            file: The model file.
+            more_op_defs: Definitions for operations that the model does not define.
+        """
         self.parts = parts
         self._file = file
+        self._more_op_defs = more_op_defs or {}
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -130,11 +139,15 @@ class MetaGraph:
         except DecodeError as error:
             found = f"the list of operations cannot be decoded: {error}"
             raise ModelUnreadableError(found, where=str(self._file)) from error
-        return {op_def.name: op_def for op_def in ops.op}
+        return {**self._more_op_defs, **{op_def.name: op_def for op_def in ops.op}}
 
     def with_parts(self, parts: MetaGraphParts) -> MetaGraph:
         """Return a MetaGraph of the same file with other parts, such as extended ones."""
-        return MetaGraph(parts, self._file)
+        return MetaGraph(parts, self._file, self._more_op_defs)
+
+    def with_op_defs(self, more: Mapping[str, Any]) -> MetaGraph:
+        """Return it with definitions (name to ``OpDef``) for operations that it does not define."""
+        return MetaGraph(self.parts, self._file, more)
 
     @cached_property
     def functions(self) -> FunctionLibrary:

@@ -188,7 +188,11 @@ def _patch(directory: Path, edit: Edit, options: Options) -> Receipt:
         if not options.dry_run and options.save_to is None:
             recover(model)
         with naming(model.file):
-            meta_graph, request = _request(model.meta_graph(options.tag_set), edit)
+            meta_graph = model.meta_graph(options.tag_set)
+            if not (isinstance(edit, AddPredict) or meta_graph.op_defs or judge.mode == "none"):
+                # Early exports define no operation, and what functions yield hangs on it.
+                meta_graph = meta_graph.with_op_defs(judge.op_defs())
+            meta_graph, request = _request(meta_graph, edit)
             job = Job(model, meta_graph, request, judge, options)
             return job.rehearse() if options.dry_run else job.do()
 

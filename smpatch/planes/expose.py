@@ -23,7 +23,7 @@ from smpatch.edits import AddPredict, FromSignature, TensorRef
 from smpatch.errors import TensorNotFoundError, TensorUnservableError
 from smpatch.forms.extended import ExtendedMetaGraph
 from smpatch.graph.functions import CALLS, FunctionLibrary, called
-from smpatch.graph.resolve import TensorName, nearest, parse
+from smpatch.graph.resolve import OpDefMissingError, TensorName, nearest, parse
 from smpatch.loader import MetaGraph
 from smpatch.planes.calls import fresh_name
 from smpatch.planes.clone import Result, clone, redirected
@@ -175,10 +175,20 @@ def _search(meta_graph: MetaGraph, source: SignatureDef, wanted: str, key: str) 
     if holder:
         found = f"it lies in the body of {holder}, which may run never or many times"
         raise TensorUnservableError(found, where=where, hint="name a tensor outside")
+    for undefined in _undefined(meta_graph.functions, tensor.op):
+        raise OpDefMissingError(undefined, where=where)
     known = {each.spec.name.rpartition(":")[0] for each in everything}
     hint = nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
     hint = hint or f"smpatch suggest --signature {key} lists what there is"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
+
+
+def _undefined(library: FunctionLibrary, name: str) -> Iterator[str]:
+    """Yield the operations of nodes of that name that nothing defines."""
+    for function in library:
+        for node in library[function].node_def:
+            if node.name == name and library.op_def(node.op) is None:
+                yield node.op
 
 
 def _matches(each: Inner, tensor: TensorName) -> bool:
