@@ -22,8 +22,9 @@ __all__ = ["Result", "clone", "redirected"]
 
 _SIGNATURE, _NODE_DEF, _RET, _ATTR = 1, 3, 4, 5
 _OP_NAME, _OP_OUTPUT_ARG = 1, 3
-_PREFERENCES = "api_"
-"""Attributes by which grappler exchanges functions of one interface; a copy has another."""
+_STANDS_FOR = ("api_", "_implements")
+"""Attributes by which grappler and TFLite put something else in a function's place, something of
+the same interface; a copy has another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def clone(body: bytes, name: str, results: Sequence[Result], nodes: Mapping[str,
             if wiring.name in nodes:
                 new = nodes[wiring.name].SerializeToString(deterministic=True)
                 edits.append((Splice(field.value, field.end, new), (field,)))
-        elif field.number == _ATTR and _key(field.bytes(body)).startswith(_PREFERENCES):
+        elif field.number == _ATTR and _key(field.bytes(body)).startswith(_STANDS_FOR):
             edits.append((Splice(field.start, field.end, b""), ()))
     if signature is not None:
         edits += _renamed(body, signature, name)
