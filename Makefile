@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fixtures schema lock clean
+.PHONY: help demo test prove check bench fixtures schema lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ demo: $(READY) ## Give a model that lacks one a serving signature, and show it
 
 test: $(READY) ## Run the whole test suite; SMPATCH_CORPUS names a directory of further models
 	@$(RUN) -m pytest -n 2
+
+prove: $(READY) ## Run the long proofs of both planes: every conversion, many random modules
+	@SMPATCH_PROVE=1 $(RUN) -m pytest -n 2 tests/planes
 
 check: $(READY) ## Check format, lint and types
 	@$(RUN) -m ruff format --check .

@@ -33,6 +33,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "inner_values": both_planes.inner_values,
     "save_again": both_planes.save_again,
     "to_text": parsing.to_text,
+    "without_op_list": parsing.without_op_list,
     "tour": both_planes.tour,
 }
 

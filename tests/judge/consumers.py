@@ -41,12 +41,12 @@ def tflite(directory: str, key: str, feed: Mapping[str, Value], tags: Sequence[s
     return {**refusal(lambda: convert(select=True)), "select": True}
 
 
-def keras_layer(directory: str, key: str, feed: Mapping[str, Value]) -> Answer:
-    """Call a signature as a layer."""
+def keras_layer(directory: str, key: str, value: Value) -> Answer:
+    """Call a signature of one input as a layer."""
 
     def call() -> Answer:
         layer = tf.keras.layers.TFSMLayer(directory, call_endpoint=key)
-        results = layer(**{alias: tf.constant(decoded(value)) for alias, value in feed.items()})
+        results = layer(tf.constant(decoded(value)))
         return {"arrays": {alias: encoded(each.numpy()) for alias, each in results.items()}}
 
     return refusal(call)

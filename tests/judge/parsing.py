@@ -223,6 +223,15 @@ def to_text(directory: str) -> Answer:
     return {}
 
 
+def without_op_list(directory: str) -> Answer:
+    """Take the definitions of operations out of a model."""
+    message, _ = _read(directory)
+    for each in message.meta_graphs:
+        each.meta_info_def.ClearField("stripped_op_list")
+    _file(directory).write_bytes(message.SerializeToString(deterministic=True))
+    return {}
+
+
 def fingerprint(directory: str) -> Answer:
     """Tell the fingerprint that is stored and the one that TensorFlow computes."""
     stored = (Path(directory) / "fingerprint.pb").read_bytes()

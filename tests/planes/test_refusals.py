@@ -157,18 +157,20 @@ def test_text_form_offers_the_signature_alone(tmp_path: Path, judge: Judge) -> N
     model = _copied("module", tmp_path)
     judge.ask("to_text", directory=model)
     before = snapshot(model)
-    with pytest.raises(RefusedError, match="text form cannot be edited") as raised:
+    with pytest.raises(RefusedError, match="in text form cannot be given new nodes"):
         promote("encode")(model)
+    source = load(model).signatures["serving_default"]
+    request: dict[str, Any] = {
+        "inputs": {"x": source.inputs["x"]},
+        "outputs": {"y": source.outputs["score"]},
+        "signature": "new",
+    }
+    with pytest.raises(RefusedError, match="text form cannot be edited") as raised:
+        smpatch.add_predict(model, **request, options=UNPROVED)
     assert "--signature-def-only" in raised.value.hint
     assert snapshot(model) == before
-    source = load(model).signatures["serving_default"]
-    receipt = smpatch.add_predict(
-        model,
-        inputs={"x": source.inputs["x"]},
-        outputs={"y": source.outputs["score"]},
-        signature="new",
-        options=replace(UNPROVED, signature_def_only=True),
-    )
+    alone = replace(UNPROVED, signature_def_only=True)
+    receipt = smpatch.add_predict(model, **request, options=alone)
     assert "object-graph-unchanged" in {note.code for note in receipt.notes}
 
 

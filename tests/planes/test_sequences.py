@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import smpatch
-from smpatch import Options, load
+from smpatch import Options, RefusedError, load
 from tests.contract.models import FIXTURES
 from tests.judge.client import Judge, decoded, encoded
 from tests.planes.conftest import UNPROVED, assert_values
@@ -141,3 +141,41 @@ def test_smpatchs_own_validation_accepts_each_way(model: Path) -> None:
         assert receipt.loaders == ("C runtime", "tf.saved_model.load")
         assert receipt.fingerprint == "refreshed"
         assert receipt.notes == ()
+
+
+def test_a_copy_stands_for_nothing_that_the_original_stood_for(
+    judge: Judge, tmp_path: Path
+) -> None:
+    """TFLite puts an operation of its own in the place of a function that implements one."""
+    model = tmp_path / "model"
+    judge.ask("build", name="attributes", directory=model)
+    known = set(load(model).meta_graph(None).functions)
+    smpatch.derive_signature(
+        model,
+        "serving_default",
+        outputs={"a": "in_composite:0", "b": "in_one:0", "c": "in_xla:0"},
+        signature="inner",
+        options=UNPROVED,
+    )
+    library = load(model).meta_graph(None).functions
+    copies = {
+        name.rpartition("_")[0].removeprefix("__inference_"): set(library[name].attr)
+        for name in set(library) - known
+    }
+    assert copies.keys() == {"composite", "one", "compiled", "serve", "signature_wrapper_inner",
+                             "signature_wrapper_serve"}  # fmt: skip
+    assert "_XlaMustCompile" in copies["compiled"]
+    gone = {"_implements", "api_implements", "api_preferred_device"}
+    assert gone.isdisjoint(set().union(*copies.values()))
+
+
+def test_an_export_that_defines_no_operation_asks_tensorflow(judge: Judge, model: Path) -> None:
+    """The first TensorFlow 2 left out the list of operations."""
+    judge.ask("without_op_list", directory=model)
+    request: dict[str, Any] = {"outputs": {"y": "product:0"}, "signature": "inner"}
+    with pytest.raises(RefusedError, match="does not say what an operation 'MatMul' yields"):
+        smpatch.derive_signature(model, "serving_default", **request, options=UNPROVED)
+    asking = Options(validate="runtime")
+    smpatch.derive_signature(model, "serving_default", **request, options=asking)
+    product = encoded(X @ np.array([[1.0, 2.0], [4.0, 8.0]], np.float32))
+    assert_all(judge, model, {"inner": Asked({"x": encoded(X)}, {"y": product})})
