@@ -103,7 +103,7 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
             name = given
         for source in (given,) if type(given) is str else given:
             op = source
-            if source[0] == "^":
+            if source[:1] == "^":  # a damaged graph may name nothing
                 op = source[1:]
                 # Feeding a placeholder also satisfies what only waits for it (subgraph.cc).
                 if op in fed_nodes and marked.get(op) in _MUST_BE_FED:

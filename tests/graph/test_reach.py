@@ -169,6 +169,11 @@ class TestReach:
         with pytest.raises(ModelUnreadableError, match="node 'y' has an input 'x' that is not"):
             reach(graph({"y": ("Relu", ("x:1",))}), ["y:0"], set())
 
+    @pytest.mark.parametrize("source", ["", "^", ":0"])
+    def test_an_input_without_a_name_is_damage(self, source: str) -> None:
+        with pytest.raises(ModelUnreadableError, match="node 'y' has an input '' that is not"):
+            reach(graph({"y": ("Identity", (source,))}), ["y:0"], set())
+
     def test_unfed_placeholders_come_in_the_order_of_their_names(self) -> None:
         nodes: Nodes = {
             "c": ("Placeholder", ()),
