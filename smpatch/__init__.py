@@ -15,9 +15,10 @@ The way through the package:
     validator.Judge -> Validation      reloaded by TensorFlow in a child process
     writer.commit -> Committed         one rename; before it the model is untouched
 
-``patcher`` walks it from start to end; ``wire`` and ``text`` know the two forms of a file,
-``graph`` what a graph says of itself, ``runtime`` alone loads TensorFlow, and ``errors``
-holds everything that can be raised.
+``job`` walks it from start to end, ``patcher`` brings each kind of edit to it; ``wire`` and
+``text`` know the two forms of a file, ``graph`` what a graph says of itself, ``planes`` what
+Python's view of a TensorFlow 2 export needs, ``runtime`` alone loads TensorFlow, and
+``errors`` holds everything that can be raised.
 
 A name is imported when it is first asked for (PEP 562), so that looking at a model does
 not pay for what changes one.

@@ -2,8 +2,11 @@
 
 A signature of a TensorFlow 2 export lives twice. Plane A, ``signature_def``, names tensors
 of the main graph. Plane B, the object graph, names a wrapper function with the same inputs
-and outputs. These rooms make the second for the first (``main_graph``), from what both
-have in common (``wrapper``).
+and outputs. ``main_graph`` makes the second for the first, with ``wrapper``.
+
+What is not in the main graph is brought there first: ``promote`` calls a traced function
+from it, ``expose`` calls copies (``clone``) of functions that yield an inner tensor too,
+both with nodes of ``calls``. ``compare`` tells where the two planes disagree.
 
 All of it is appended: functions, objects, map entries. Existing bytes stay. What cannot be
 told with certainty is refused, with the reason. Nothing is written here; the result is an
