@@ -50,6 +50,9 @@ __all__ = ["Built", "Knowledge", "Note", "build"]
 _RESAVABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 """Input aliases with which a TF2 export can be loaded in Python and saved again."""
 
+_IN_DOUBT = frozenset({"partly-fed", "reference-tensor"})
+"""Notes on what Python's loader is known to refuse, in some models and TensorFlows."""
+
 _MANY = 10
 """So many unfed placeholders are named; a graph can have thousands."""
 
@@ -99,6 +102,11 @@ class Built:
     unknown_shapes: tuple[str, ...]
     notes: tuple[Note, ...]
 
+    @property
+    def python_in_doubt(self) -> bool:
+        """Whether sessions serve it, but Python's loader may refuse the whole model for it."""
+        return any(note.code in _IN_DOUBT for note in self.notes)
+
 
 def build(meta_graph: MetaGraph, edit: AddPredict, known: Knowledge | None = None) -> Built:
     """Build the signature that ``edit`` asks for.
@@ -130,7 +138,7 @@ def build(meta_graph: MetaGraph, edit: AddPredict, known: Knowledge | None = Non
     fed = _check_distinct(inputs, outputs)
     notes = [
         *_check_graph(meta_graph, inputs, outputs, fed),
-        *_reference_notes(inputs, outputs),
+        *_reference_notes(outputs),
         *_no_input_notes(inputs),
         *_object_graph_notes(meta_graph, edit),
     ]
@@ -326,7 +334,7 @@ def _check_graph(
                     raise TensorUnservableError(found, where=f"{kind} {alias!r}", hint=hint)
     if walk.unfed:
         raise _unfed(walk.unfed, outputs)
-    notes = []
+    notes = _partly_fed_notes(walk.partly_fed, fed)
     for alias in dict.fromkeys(fed.values()):
         names = {name for name, owner in fed.items() if owner == alias}
         if not names & walk.used:
@@ -337,6 +345,18 @@ def _check_graph(
         if switch is not None:
             text = f"{name} is yielded only when the conditional at {switch!r} takes its branch"
             notes.append(Note("conditional-output", text))
+    return notes
+
+
+def _partly_fed_notes(nodes: Iterable[str], fed: Mapping[str, str]) -> list[Note]:
+    notes = []
+    for name in nodes:
+        given = ", ".join(sorted(tensor for tensor in fed if tensor.rpartition(":")[0] == name))
+        text = (
+            f"{given} is fed, and {name!r} runs all the same, for something else of it is "
+            "needed; sessions serve that, tf.saved_model.load may not load the model with it"
+        )
+        notes.append(Note("partly-fed", text))
     return notes
 
 
@@ -355,8 +375,8 @@ def _unfed(paths: tuple[tuple[str, ...], ...], outputs: Mapping[str, Spec]) -> R
     return UnreachableOutputError(found, where=where, hint=f"add --inputs {options}")
 
 
-def _reference_notes(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> Iterable[Note]:
-    for spec in (*inputs.values(), *outputs.values()):
+def _reference_notes(outputs: Mapping[str, Spec]) -> Iterable[Note]:
+    for spec in outputs.values():
         for tensor in spec.tensors():
             if dtypes.is_ref(tensor.dtype):
                 text = (

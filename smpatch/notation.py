@@ -131,7 +131,7 @@ def _alias_and_tensor(item: str, option: str) -> tuple[str | None, TensorRef]:
     rest = rest.strip()
     composite = _COMPOSITE.fullmatch(rest)
     if composite is None:
-        if not rest or any(character in rest for character in "()= \t"):
+        if not rest or rest.startswith(":") or any(character in rest for character in "()= \t"):
             hint = "write [alias=]op:index; a shell needs quotes around parentheses"
             raise _unclear(option, item, f"{rest!r} is no tensor name", hint)
         return (None if alias is None else alias.strip()), rest

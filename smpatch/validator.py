@@ -41,6 +41,9 @@ Mode = Literal["auto", "runtime", "full", "none"]
 
 _C_RUNTIME, _PYTHON_V1, _PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
 
+_MANY = 20
+"""So many findings in other signatures are told one by one."""
+
 _UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
 
 _WITHOUT = "or skip the reload with --validate none"
@@ -170,12 +173,13 @@ class Judge:
             raise _unloadable(description, already=not before.ok)
         _check_entries(description, meta_graph, built)
         tensors = _specs(description, built.tensors)
-        notes = [*_already_wrong(others, description)]
+        notes = _shortened(list(_already_wrong(others, description)))
         if loader != _C_RUNTIME:
             text = "TensorFlow's C libraries were not found; its Python loader was asked instead"
             notes.append(Note("no-c-runtime", text))
         loaders = [loader]
-        if self.mode == "full" or (self.mode == "auto" and edited.both_planes):
+        doubtful = edited.both_planes or built.python_in_doubt
+        if self.mode == "full" or (self.mode == "auto" and doubtful):
             note = self._check_python(edited, model, meta_graph, built)
             if note is None:
                 loaders.append(_PYTHON)
@@ -203,7 +207,8 @@ class Judge:
             before = self._load_in_python(model.directory, meta_graph)
             if before.ok:
                 found = f"tf.saved_model.load refuses the edited model: {loaded.message}"
-                raise ValidationError(found, hint="the model is unchanged")
+                hint = "the model is unchanged; for servers alone, --validate runtime takes it"
+                raise ValidationError(found, hint=hint)
             text = f"tf.saved_model.load did not load the model before either: {before.message}"
             return Note("python-loader-failed-before", text)
         expected = set(meta_graph.objects.signatures or meta_graph.signatures) - {built.key}
@@ -357,6 +362,14 @@ def _already_wrong(
                 for found in _disagreements(spec, description):
                     text = f"signature {key!r}, {kind} {alias!r}: {found} (it was so before)"
                     yield Note("already-wrong", text)
+
+
+def _shortened(notes: list[Note]) -> list[Note]:
+    """Return the first few notes and how many more there are; a model can have thousands."""
+    if len(notes) <= _MANY:
+        return notes
+    text = f"and {len(notes) - _MANY} more such findings in signatures that were not edited"
+    return [*notes[:_MANY], Note("already-wrong", text)]
 
 
 def _disagreements(spec: Spec, description: Description) -> Iterator[str]:

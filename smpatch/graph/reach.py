@@ -38,6 +38,7 @@ class Reach:
         unfed: Placeholders that would be unfed, with the nodes that lead from the output
             to them (the output's node first, the placeholder last).
         used: The fed tensors on which some output depends.
+        partly_fed: Nodes of which one tensor is fed and that run all the same, for another.
         loops: Whether the walk met the door of a while loop; without one, no output can lie
             in a loop's frame.
         branches: Whether it met a ``Switch``; without one, no output is conditional.
@@ -45,6 +46,7 @@ class Reach:
 
     unfed: tuple[tuple[str, ...], ...]
     used: frozenset[str]
+    partly_fed: tuple[str, ...]
     loops: bool
     branches: bool
 
@@ -120,7 +122,13 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
                 parent[op] = name
                 stack.append(op)
     paths = tuple(_path(name, parent) for name in sorted(unfed))
-    return Reach(paths, frozenset(used), not ops.isdisjoint(_ENTER), not ops.isdisjoint(_SWITCH))
+    return Reach(
+        unfed=paths,
+        used=frozenset(used),
+        partly_fed=tuple(sorted(fed_nodes & parent.keys())),
+        loops=not ops.isdisjoint(_ENTER),
+        branches=not ops.isdisjoint(_SWITCH),
+    )
 
 
 def in_frame(graph: GraphIndex, tensor: str) -> str | None:

@@ -108,10 +108,16 @@ def _between(
     wanted = list(fetched)
     nodes: set[str] = set()
     captured: dict[str, int] = {}
+    fed_nodes = {name.rpartition(":")[0] for name in fed}
     while wanted:
         tensor = wanted.pop()
         if tensor in fed or tensor in captured:
             continue
+        if tensor.startswith("^"):
+            # What is fed or captured is there before anything runs.
+            op = tensor[1:]
+            if op in fed_nodes or main.captures.number(f"{op}:0") is not None:
+                continue
         op = tensor.removeprefix("^").rpartition(":")[0] or tensor.removeprefix("^")
         number = main.captures.number(tensor)
         if number is not None:

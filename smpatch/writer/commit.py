@@ -17,7 +17,7 @@ from pathlib import Path
 
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import FileIdentity
-from smpatch.writer.copying import sync_directory, take_after
+from smpatch.writer.copying import copy_tree_entry, sync_directory, take_after
 from smpatch.writer.stage import FINGERPRINT_NAME, PREFIX, Staged, to_the_end
 
 __all__ = ["BACKUP_SUFFIX", "Committed", "commit"]
@@ -104,10 +104,16 @@ def _replace_file(staged: Staged, target: Path, *, backup: bool) -> Committed:
 
 
 def _keep(target: Path, aside: Path) -> Path:
-    """Hard-link the file under its backup name, in the place of an older backup."""
+    """Keep the file under its backup name, in the place of an older backup."""
     kept = target.with_name(target.name + BACKUP_SUFFIX)
     fresh = aside / f"{PREFIX}previous"  # payloads are staged under all other names
-    os.link(target, fresh)
+    try:
+        os.link(target, fresh)
+    except OSError as error:
+        # FAT and some network file systems have no hard links; a copy serves as well.
+        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
+            raise
+        copy_tree_entry(target, fresh)
     os.replace(fresh, kept)
     return kept
 

@@ -101,6 +101,7 @@ def test_agrees_with_a_naive_walk(
     run, used = needed(nodes, outputs, fed)
     found = reach(graph(nodes, pieces), outputs, fed)
     assert found.used == used
+    assert found.partly_fed == tuple(sorted({each.rpartition(":")[0] for each in fed} & run))
     unfed = {name for name in run if nodes[name][0] == "Placeholder"}
     assert {path[-1] for path in found.unfed} == unfed
     for path in found.unfed:
@@ -122,7 +123,8 @@ class TestReach:
 
     def test_a_placeholder_that_is_not_fed_is_met_with_its_path(self) -> None:
         found = reach(graph(self.CHAIN), ["y:0"], set())
-        assert found == Reach((("y", "h", "x"),), frozenset(), loops=False, branches=False)
+        path = ("y", "h", "x")
+        assert found == Reach((path,), frozenset(), (), loops=False, branches=False)
 
     def test_a_fed_tensor_ends_the_walk(self) -> None:
         assert reach(graph(self.CHAIN), ["y:0"], {"x:0"}).used == {"x:0"}
@@ -138,6 +140,8 @@ class TestReach:
         }
         assert reach(graph(nodes), ["y:0"], {"parts:1"}).unfed == (("y", "parts", "x"),)
         assert reach(graph(nodes), ["y:0"], {"parts:0", "parts:1"}).unfed == ()
+        assert reach(graph(nodes), ["y:0"], {"parts:1", "x:0"}).partly_fed == ("parts",)
+        assert reach(graph(nodes), ["y:0"], {"parts:0", "parts:1"}).partly_fed == ()
 
     def test_a_control_input_counts(self) -> None:
         nodes: Nodes = {"gate": ("Placeholder", ()), "y": ("Const", ("^gate",))}

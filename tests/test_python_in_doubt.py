@@ -1,0 +1,64 @@
+"""Signatures that sessions serve and for which Python's loader refuses the whole model."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smpatch
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "models"
+
+# A model of which both halves of a Split are needed.
+EXPORT = """
+import sys
+import tensorflow as tf
+v1 = tf.compat.v1
+with tf.Graph().as_default(), v1.Session() as session:
+    x = v1.placeholder(tf.float32, [None, 4], name="x")
+    first, second = tf.split(x, 2, axis=1, name="split")
+    tf.add(first, second, name="sum")
+    builder = v1.saved_model.Builder(sys.argv[1])
+    builder.add_meta_graph_and_variables(session, ["serve"], {})
+    builder.save()
+"""
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("halves") / "model"
+    subprocess.run([sys.executable, "-c", EXPORT, place], check=True, capture_output=True)
+    return place
+
+
+def test_one_fed_output_of_an_operation_that_runs_all_the_same(
+    halves: Path, tmp_path: Path
+) -> None:
+    """It was accepted, and then Python could not load the model any more."""
+    model = tmp_path / "model"
+    shutil.copytree(halves, model)
+    before = (model / "saved_model.pb").read_bytes()
+    inputs, outputs = {"x": "x:0", "first": "split:0"}, {"sum": "sum:0"}
+    with pytest.raises(smpatch.ValidationError, match="load refuses the edited model"):
+        smpatch.add_predict(model, inputs=inputs, outputs=outputs)
+    assert (model / "saved_model.pb").read_bytes() == before
+    servers = smpatch.Options(validate="runtime")
+    receipt = smpatch.add_predict(model, inputs=inputs, outputs=outputs, options=servers)
+    assert [note.code for note in receipt.notes] == ["partly-fed"]
+
+
+def test_an_output_that_is_a_reference_variable(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(FIXTURES / "ref_variables", model)
+    inputs, outputs = {"x": "x:0"}, {"w": "layer_1/w:0"}
+    with pytest.raises(smpatch.ValidationError, match="reference type"):
+        smpatch.add_predict(model, inputs=inputs, outputs=outputs, signature="weights")
+    servers = smpatch.Options(validate="runtime")
+    receipt = smpatch.add_predict(
+        model, inputs=inputs, outputs=outputs, signature="weights", options=servers
+    )
+    assert "reference-tensor" in [note.code for note in receipt.notes]
