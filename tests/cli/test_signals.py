@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,14 @@ PATIENCE = 60.0
 
 # Python's TensorFlow takes seconds to start, so that a signal comes in time on any machine.
 SLOW = ("--validate", "full")
+
+
+@pytest.fixture(autouse=True)
+def not_ignored() -> Iterator[None]:
+    """Let what is started hear of Ctrl-C, also where this suite runs in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _start(*arguments: str | Path, command: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
