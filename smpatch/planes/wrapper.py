@@ -1,8 +1,8 @@
 """A wrapper function and what the object graph says of it.
 
-The order trap: TensorFlow pairs tensors with alphabetically sorted names, so arguments and
-results of a wrapper are always in the order of their sorted aliases; nowhere does an order
-come from anything else.
+The order trap: TensorFlow pairs tensors with alphabetically sorted names, so results of a
+wrapper are always in the order of their sorted aliases, and arguments in that of the parameters
+that Python makes of their aliases; nowhere does an order come from anything else.
 
 This room does not know what a wrapper computes: nodes and results are given to it.
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from smpatch import dtypes, schema
 from smpatch.errors import RefusedError
@@ -49,7 +49,7 @@ class Wrapper:
 
     Attributes:
         key: The signature key.
-        inputs: Alias to what is fed, sorted by alias.
+        inputs: Alias to what is fed, sorted by Python's parameter.
         arguments: Alias to the name of the function's argument.
         outputs: Alias to what is fetched, sorted by alias.
         results: Alias to the tensor of the body (``node:arg:index`` or an argument).
@@ -66,20 +66,30 @@ class Wrapper:
     nodes: Sequence[Any]
 
 
-def dense(specs: Mapping[str, Spec], kind: str) -> dict[str, TensorSpec]:
-    """Return specs sorted by alias, when all are dense tensors.
+def dense(specs: Mapping[str, Spec], kind: Literal["input", "output"]) -> dict[str, TensorSpec]:
+    """Return specs in the order in which TensorFlow pairs them, when all are dense tensors.
 
     Raises:
         RefusedError: One is sparse or composite, which wrapper functions do not take.
     """
     found = {}
-    for alias in sorted(specs):
+    for alias in sorted(specs, key=_parameter if kind == "input" else None):
         spec = specs[alias]
         if not isinstance(spec, TensorSpec):
             found_words = "a sparse or composite tensor cannot be given to a wrapper function"
             raise RefusedError(found_words, where=f"{kind} {alias!r}", hint=ALONE)
         found[alias] = spec
     return found
+
+
+def _parameter(alias: str) -> str:
+    """Return the parameter that Python's loader makes of an input's alias, and sorts by.
+
+    Source: ``sanitize_arg_name`` and ``_sorted_parameters`` in
+    ``tensorflow/core/function/polymorphism/function_type.py``.
+    """
+    name = "".join(each if each.isalnum() else "_" for each in alias)
+    return name if name[0].isalpha() else f"arg_{name}"
 
 
 def argument_names(aliases: Sequence[str], taken: set[str]) -> dict[str, str]:
