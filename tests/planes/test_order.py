@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import smpatch
@@ -22,7 +23,7 @@ from tests.judge.client import Judge, Value
 from tests.planes.conftest import UNPROVED, assert_values
 from tests.planes.subjects import Asked, differences
 
-EXAMPLES = 200 if os.environ.get("SMPATCH_PROVE") else 8
+EXAMPLES = 100 if os.environ.get("SMPATCH_PROVE") else 8
 """Each builds a model, saves it twice and converts it."""
 
 MOST = 6
@@ -57,7 +58,12 @@ def renamings(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, str]]:
     return pairs[0], pairs[1]
 
 
-@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=EXAMPLES,
+    # An example takes seconds: a failure is told as it was found.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(renaming=renamings())
 def test_values_belong_to_their_keys(
     judge: Judge, renaming: tuple[dict[str, str], dict[str, str]]
@@ -82,6 +88,39 @@ def test_values_belong_to_their_keys(
                 "tflite", directory=directory, key=key, feed=each.feed, tags=["serve"]
             )
             assert differences(converted, each.results or {}) == [], key
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["0", "F", "a"], ["9", "10", "Zz"], ["_x", "b", "Z"], ["a b", "aB", "a"], ["é", "a:0", "a-"]],
+    ids=str,
+)
+def test_python_sorts_by_the_parameters_that_it_makes_of_aliases(
+    judge: Judge, names: list[str], tmp_path: Path
+) -> None:
+    """A digit in front becomes ``arg_`` and a digit, which comes after ``F``."""
+    directory = tmp_path / "model"
+    told = judge.ask("build_random", directory=directory, inputs=["p", "q", "r"], outputs=["y"])
+    value = told["results"]["y"]
+    asked = {}
+    for place in range(len(names)):
+        aliases = dict(zip("pqr", names[place:] + names[:place], strict=True))
+        smpatch.promote_function(
+            directory,
+            "compute",
+            inputs={alias: name for name, alias in aliases.items()},
+            outputs={names[place]: "y"},
+            signature=f"turned_{place}",
+            options=UNPROVED,
+        )
+        feed = {aliases[name]: each for name, each in told["feed"].items()}
+        asked[f"turned_{place}"] = Asked(feed, {names[place]: value})
+    feeds = {key: each.feed for key, each in asked.items()}
+    toured = judge.ask(
+        "tour", directory=directory, tags=["serve"], feeds=feeds, loaders=["python", "session"]
+    )
+    assert_values(toured["session"], asked)
+    assert_values(toured["python"], asked)
 
 
 def _asked(
