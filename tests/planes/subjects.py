@@ -26,6 +26,7 @@ ZOO = (
     "calls",
     "control_flow",
     "crossed_names",
+    "keras_layers",
     "policies",
     "resources",
     "shared_variables",

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.python.util import nest
 
 from tests.judge.client import encoded
-from tests.judge.zoo import functions, values, variables
+from tests.judge.zoo import functions, layers, values, variables
 from tests.judge.zoo.exhibit import Exhibit, Tensor
 
 __all__ = ["build"]
@@ -28,7 +28,10 @@ def build(name: str, directory: str) -> dict[str, Any]:
     scratch = Path(directory).with_name("scratch")
     scratch.mkdir(exist_ok=True)
     exhibit = _MAKERS[name](scratch)
-    tf.saved_model.save(exhibit.module, directory, exhibit.signatures, exhibit.options)
+    if isinstance(exhibit.module, tf.keras.Model):
+        exhibit.module.export(directory, verbose=False)
+    else:
+        tf.saved_model.save(exhibit.module, directory, exhibit.signatures, exhibit.options)
     answers = {}
     for path, arguments in exhibit.asks.items():
         function = exhibit.module
@@ -65,6 +68,7 @@ _MAKERS: dict[str, Callable[[Path], Exhibit]] = {
         functions.counter,
         functions.policies,
         functions.refused,
+        layers.keras_layers,
         values.structures,
         values.types,
         variables.crossed_names,
