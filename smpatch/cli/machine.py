@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # `show` does not pay for what edits
 
 __all__ = [
     "VERSION",
+    "signature_body",
+    "spec_body",
+    "write",
     "write_error",
     "write_interruption",
     "write_receipt",
@@ -40,7 +43,7 @@ VERSION = 1
 
 def write_show(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> None:
     """Write what ``show`` shows."""
-    _write(
+    write(
         "show",
         {
             "directory": str(model.directory),
@@ -56,15 +59,15 @@ def write_suggestions(
     meta_graph: MetaGraph, found: Suggestions, commands: Mapping[object, str]
 ) -> None:
     """Write what ``suggest`` proposes, each with the command to type for it."""
-    _write(
+    write(
         "suggest",
         {
             "tags": list(meta_graph.tags),
-            "placeholders": [_spec(spec) for spec in found.placeholders],
+            "placeholders": [spec_body(spec) for spec in found.placeholders],
             "outputs": [
                 {
-                    "tensor": _spec(each.spec),
-                    "inputs": [_spec(spec) for spec in each.inputs],
+                    "tensor": spec_body(each.spec),
+                    "inputs": [spec_body(spec) for spec in each.inputs],
                     "command": commands[each],
                 }
                 for each in found.outputs
@@ -74,8 +77,10 @@ def write_suggestions(
                 {
                     "path": each.traced.path,
                     "function": each.traced.function,
-                    "inputs": {name: _spec(spec) for name, spec in each.traced.inputs.items()},
-                    "outputs": {name: _spec(spec) for name, spec in each.traced.outputs.items()},
+                    "inputs": {name: spec_body(spec) for name, spec in each.traced.inputs.items()},
+                    "outputs": {
+                        name: spec_body(spec) for name, spec in each.traced.outputs.items()
+                    },
                     "constants": list(each.traced.constants),
                     "command": None if each.refusal else commands[each.traced.function],
                     "refusal": each.refusal or None,
@@ -87,7 +92,7 @@ def write_suggestions(
                     "calls": list(each.calls),
                     "function": each.function,
                     "op": each.op,
-                    "tensor": _spec(each.spec),
+                    "tensor": spec_body(each.spec),
                     "command": commands[each],
                 }
                 for each in found.inner
@@ -98,14 +103,14 @@ def write_suggestions(
 
 def write_receipt(command: str, receipt: Receipt) -> None:
     """Write what an edit did."""
-    _write(
+    write(
         command,
         {
             "directory": str(receipt.directory),
             "form": receipt.form,
             "tag_set": list(receipt.tag_set),
             "key": receipt.key,
-            "signature": _signature(receipt.signature),
+            "signature": signature_body(receipt.signature),
             "outcome": receipt.outcome,
             "dry_run": receipt.dry_run,
             "size_before": receipt.size_before,
@@ -120,7 +125,7 @@ def write_receipt(command: str, receipt: Receipt) -> None:
 
 def write_error(error: SmpatchError) -> None:
     """Write why nothing was done."""
-    _write(
+    write(
         "error",
         {
             "kind": _kind(error),
@@ -135,7 +140,7 @@ def write_error(error: SmpatchError) -> None:
 
 def write_interruption(stop: Interrupted) -> None:
     """Write that a signal came, and what became of the model."""
-    _write(
+    write(
         "error",
         {
             "kind": type(stop).__name__,
@@ -154,7 +159,8 @@ def _kind(error: SmpatchError) -> str:
     return next(each.__name__ for each in type(error).__mro__ if each.__module__ in shown)
 
 
-def _write(what: str, body: Mapping[str, Any]) -> None:
+def write(what: str, body: Mapping[str, Any]) -> None:
+    """Write one object: ``version``, and the body under the name of the command."""
     whole = {"version": VERSION, what.replace("-", "_"): body}
     data(json.dumps(_clean(whole), indent=2, allow_nan=False))
 
@@ -173,7 +179,7 @@ def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
         "tags": list(meta_graph.tags),
         "tensorflow_version": meta_graph.tensorflow_version or None,
         "has_object_graph": meta_graph.has_object_graph,
-        "signatures": {key: _signature(each) for key, each in meta_graph.signatures.items()},
+        "signatures": {key: signature_body(each) for key, each in meta_graph.signatures.items()},
         "disagreements": _disagreements(meta_graph),
         "reserved": {
             key: [tensor.name for tensor in each.tensors()]
@@ -190,22 +196,24 @@ def _disagreements(meta_graph: MetaGraph) -> list[dict[str, str]]:
     return [{"key": each.key, "found": each.found} for each in disagreements(meta_graph)]
 
 
-def _signature(signature: SignatureDef) -> dict[str, Any]:
+def signature_body(signature: SignatureDef) -> dict[str, Any]:
+    """Return a signature as JSON has it."""
     return {
         "method_name": signature.method_name,
-        "inputs": {alias: _spec(spec) for alias, spec in signature.inputs.items()},
-        "outputs": {alias: _spec(spec) for alias, spec in signature.outputs.items()},
+        "inputs": {alias: spec_body(spec) for alias, spec in signature.inputs.items()},
+        "outputs": {alias: spec_body(spec) for alias, spec in signature.outputs.items()},
         "defaults": {alias: _default(value) for alias, value in signature.defaults.items()},
     }
 
 
-def _spec(spec: Spec) -> dict[str, Any]:
+def spec_body(spec: Spec) -> dict[str, Any]:
+    """Return a spec as JSON has it, told apart by ``encoding``."""
     if isinstance(spec, CompositeTensorSpec):
         return {
             "encoding": "composite",
             "type": spec.type_name,
             "type_spec": _base64(spec.type_spec),
-            "components": [_spec(component) for component in spec.components],
+            "components": [spec_body(component) for component in spec.components],
         }
     described = {"dtype": spec.dtype, "shape": None if spec.shape is None else list(spec.shape)}
     if isinstance(spec, SparseTensorSpec):
