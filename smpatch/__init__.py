@@ -30,7 +30,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smpatch.builder import Note
     from smpatch.edits import RaggedRef, SparseRef
     from smpatch.errors import (
         AliasError,
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
         derive_signature,
         promote_function,
     )
+    from smpatch.rules import Note
     from smpatch.signature import (
         CompositeTensorSpec,
         SignatureDef,
@@ -103,7 +103,7 @@ _ROOMS = {
     "ConflictError": "errors",
     "MetaGraph": "loader",
     "ModelUnreadableError": "errors",
-    "Note": "builder",
+    "Note": "rules",
     "Options": "patcher",
     "RaggedRef": "edits",
     "Receipt": "patcher",

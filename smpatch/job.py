@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from smpatch.builder import Built, Knowledge, Note, build
+from smpatch.builder import Built, Knowledge, build
 from smpatch.edits import AddPredict
 from smpatch.errors import RefusedError
 from smpatch.forms.extended import ExtendedMetaGraph
@@ -22,6 +22,7 @@ from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import Form, MetaGraph, SavedModel
 from smpatch.planes.compare import disagreements
 from smpatch.planes.main_graph import MainGraph, wrap
+from smpatch.rules import Note
 from smpatch.signature import SignatureDef
 from smpatch.validator import Edited, Judge, Mode, Validation
 from smpatch.writer import Plan, Staged, commit, merge, stage

@@ -22,9 +22,10 @@ from types import TracebackType
 from typing import Any, Literal
 
 from smpatch import dtypes, schema
-from smpatch.builder import Built, Note
+from smpatch.builder import Built
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph, SavedModel
+from smpatch.rules import Note
 from smpatch.runtime import answers, early, wheel
 from smpatch.runtime.answers import (
     CompositeFact,

@@ -36,6 +36,7 @@ __all__ = [
     "ObjectReference",
     "OpDef",
     "OpList",
+    "PredictionLog",
     "SavedConcreteFunction",
     "SavedObject",
     "SavedObjectGraph",
@@ -95,6 +96,7 @@ NodeWiring = _message("NodeWiring")
 ObjectReference = _message("TrackableObjectGraph.TrackableObject.ObjectReference")
 OpDef = _message("OpDef")
 OpList = _message("OpList")
+PredictionLog = _message("PredictionLog")
 SavedConcreteFunction = _message("SavedConcreteFunction")
 SavedObject = _message("SavedObject")
 SavedObjectGraph = _message("SavedObjectGraph")

@@ -1,0 +1,262 @@
+"""The rules that a signature must keep, beyond naming tensors that are there.
+
+TensorFlow does not enforce them when it should: one SignatureDef that breaks them makes a
+model unloadable in Python, or fails at the first request.
+
+This room resolves no names and changes nothing; it is given specs and looks at the graph.
+
+Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``wrap_function.py`` (what
+the Python loader does to a signature), ``tensorflow/core/common_runtime/
+graph_execution_state.cc`` (what a session refuses).
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from smpatch import dtypes
+from smpatch.errors import (
+    AliasError,
+    RefusedError,
+    SignatureExistsError,
+    TensorUnservableError,
+    UnreachableOutputError,
+)
+from smpatch.graph.reach import conditional, in_frame, reach
+from smpatch.loader import MetaGraph
+from smpatch.signature import Spec
+
+__all__ = [
+    "IN_DOUBT",
+    "Note",
+    "check_aliases",
+    "check_distinct",
+    "check_free",
+    "check_graph",
+    "check_key",
+    "check_servable",
+    "remarks",
+]
+
+_RESAVABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
+"""Input aliases with which a TF2 export can be loaded in Python and saved again."""
+
+IN_DOUBT = frozenset({"partly-fed", "reference-tensor", "narrowed-shape"})
+"""Codes of notes on what Python's loader is known to refuse, in some models and TensorFlows."""
+
+_MANY = 10
+"""So many unfed placeholders are named; a graph can have thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth knowing that is no reason to refuse.
+
+    Attributes:
+        code: A stable name for programs, such as ``unused-input``.
+        text: One sentence for people.
+    """
+
+    code: str
+    text: str
+
+
+def check_key(key: str, option: str = "--signature") -> None:
+    """Refuse a key that no signature can have; errors name the option that gave it.
+
+    Raises:
+        AliasError: It is empty, not printable, or TensorFlow's own.
+    """
+    where = f"signature {key!r}"
+    if not key or not key.isprintable():
+        raise AliasError("not a usable signature key", where=where, hint="use letters and _")
+    if key.startswith("__saved_model_"):
+        found = "the key is reserved: TensorFlow runs what it names at load time"
+        raise AliasError(found, where=where, hint=f"choose another {option}")
+
+
+def check_free(
+    meta_graph: MetaGraph, key: str, *, overwrite: bool, option: str = "--signature"
+) -> None:
+    """Refuse a key that is taken, unless its signature may be replaced.
+
+    Raises:
+        SignatureExistsError: It is taken.
+    """
+    taken = key in meta_graph.entries or key in meta_graph.objects.signatures
+    if taken and not overwrite:
+        hint = f"choose another {option}, or replace it with --overwrite"
+        raise SignatureExistsError("the key is taken", where=f"signature {key!r}", hint=hint)
+
+
+def check_aliases(inputs: Mapping[str, object], outputs: Mapping[str, object]) -> None:
+    """Refuse names that readers of a signature choke on, or that clash.
+
+    Args:
+        inputs: Alias to what is fed; a tensor's name is repeated in the advice.
+        outputs: Alias to what is fetched.
+
+    Raises:
+        AliasError: One cannot be used.
+    """
+    for kind, aliases in (("input", inputs), ("output", outputs)):
+        for alias in aliases:
+            where = f"{kind} {alias!r}"
+            if not alias or not alias.isprintable():
+                raise AliasError("not a usable alias", where=where, hint="use letters and _")
+            if kind == "input" and (keyword.iskeyword(alias) or alias == "self"):
+                found = "Python cannot pass an argument of that name"
+                named = isinstance(inputs[alias], str)
+                hint = f"choose another alias: --inputs {alias}_={inputs[alias]}" if named else ""
+                raise AliasError(found, where=where, hint=hint)
+    arguments: dict[str, str] = {}
+    for alias in inputs:
+        other = arguments.setdefault(_argument(alias), alias)
+        if other != alias:
+            found = f"Python writes it like the input {other!r}, as {_argument(alias)!r}"
+            hint = "choose another alias: letters, digits and _ stay as they are"
+            raise AliasError(found, where=f"input {alias!r}", hint=hint)
+
+
+def _argument(alias: str) -> str:
+    """Return what Python's loader calls the argument (``sanitize_arg_name``)."""
+    name = "".join(each if each.isalnum() else "_" for each in alias)
+    return name if name[0].isalpha() else f"arg_{name}"
+
+
+def check_servable(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> None:
+    """Refuse handles of resources and variants, which no session feeds or fetches.
+
+    Raises:
+        TensorUnservableError: One is such a handle.
+    """
+    for kind, specs, verb in (("input", inputs, "fed"), ("output", outputs, "fetched")):
+        for alias, spec in specs.items():
+            for tensor in spec.tensors():
+                if dtypes.base(tensor.dtype) in dtypes.UNSERVABLE:
+                    found = f"{tensor.name} is a {tensor.dtype} handle, which cannot be {verb}"
+                    raise TensorUnservableError(found, where=f"{kind} {alias!r}")
+
+
+def check_distinct(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> dict[str, str]:
+    """Return the fed tensors by name with their aliases, when each is fed once and not fetched.
+
+    Raises:
+        AliasError: One is fed twice, or fed and fetched.
+    """
+    fed: dict[str, str] = {}
+    for alias, spec in inputs.items():
+        for tensor in spec.tensors():
+            if tensor.name in fed:
+                found = f"{tensor.name} is already the input {fed[tensor.name]!r}"
+                hint = "a tensor can be fed once"
+                raise AliasError(found, where=f"input {alias!r}", hint=hint)
+            fed[tensor.name] = alias
+    for alias, spec in outputs.items():
+        for tensor in spec.tensors():
+            if tensor.name in fed:
+                found = f"{tensor.name} is the input {fed[tensor.name]!r} too"
+                hint = "sessions refuse to fetch what they are fed"
+                raise AliasError(found, where=f"output {alias!r}", hint=hint)
+    return fed
+
+
+def check_graph(
+    meta_graph: MetaGraph,
+    inputs: Mapping[str, Spec],
+    outputs: Mapping[str, Spec],
+    fed: Mapping[str, str],
+) -> Iterable[Note]:
+    """Check what the outputs need, and that nothing lies inside a while loop.
+
+    Args:
+        meta_graph: The MetaGraph whose tensors these are.
+        inputs: Alias to what is fed.
+        outputs: Alias to what is fetched.
+        fed: What ``check_distinct`` returned of them.
+
+    Raises:
+        TensorUnservableError: One lies inside a loop.
+        UnreachableOutputError: An output needs a placeholder that is not fed.
+    """
+    graph = meta_graph.graph
+    fetched = [tensor.name for spec in outputs.values() for tensor in spec.tensors()]
+    walk = reach(graph, fetched, set(fed))
+    loops = not meta_graph.op_defs or not {"Enter", "RefEnter"}.isdisjoint(meta_graph.op_defs)
+    for kind, specs, possible in (("input", inputs, loops), ("output", outputs, walk.loops)):
+        for alias, spec in specs.items() if possible else ():
+            for tensor in spec.tensors():
+                door = in_frame(graph, tensor.name)
+                if door is not None:
+                    found = f"{tensor.name} lies inside the while loop that {door!r} enters"
+                    hint = "name a tensor before or after the loop, such as its Exit"
+                    raise TensorUnservableError(found, where=f"{kind} {alias!r}", hint=hint)
+    if walk.unfed:
+        raise _unfed(walk.unfed, outputs)
+    notes = _partly_fed_notes(walk.partly_fed, fed)
+    for alias in dict.fromkeys(fed.values()):
+        names = {name for name, owner in fed.items() if owner == alias}
+        if not names & walk.used:
+            text = f"no output depends on the input {alias!r} ({', '.join(sorted(names))})"
+            notes.append(Note("unused-input", text))
+    for name in fetched if walk.branches else ():
+        switch = conditional(graph, name)
+        if switch is not None:
+            text = f"{name} is yielded only when the conditional at {switch!r} takes its branch"
+            notes.append(Note("conditional-output", text))
+    return notes
+
+
+def _partly_fed_notes(nodes: Iterable[str], fed: Mapping[str, str]) -> list[Note]:
+    notes = []
+    for name in nodes:
+        given = ", ".join(sorted(tensor for tensor in fed if tensor.rpartition(":")[0] == name))
+        text = (
+            f"{given} is fed, and {name!r} runs all the same, for something else of it is "
+            "needed; sessions serve that, tf.saved_model.load may not load the model with it"
+        )
+        notes.append(Note("partly-fed", text))
+    return notes
+
+
+def _unfed(paths: tuple[tuple[str, ...], ...], outputs: Mapping[str, Spec]) -> RefusedError:
+    nodes = {
+        tensor.name.rpartition(":")[0]: alias
+        for alias, spec in outputs.items()
+        for tensor in spec.tensors()
+    }
+    needed = [f"{path[-1]!r}" for path in paths[:_MANY]]
+    more = f" and {len(paths) - _MANY} more" if len(paths) > _MANY else ""
+    plural = "s" if len(paths) > 1 else ""
+    found = f"needs the placeholder{plural} {', '.join(needed)}{more}, which no input feeds"
+    options = ",".join(f"{path[-1]}:0" for path in paths[:_MANY])
+    where = f"output {nodes.get(paths[0][0], paths[0][0])!r}"
+    return UnreachableOutputError(found, where=where, hint=f"add --inputs {options}")
+
+
+def remarks(
+    meta_graph: MetaGraph, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
+) -> Iterator[Note]:
+    """Tell what is allowed and not liked everywhere."""
+    yield from _reference_notes(outputs)
+    if not inputs:
+        text = "the signature has no inputs; TF Serving's Predict does not accept that"
+        yield Note("no-inputs", text)
+    for alias in inputs if meta_graph.has_object_graph else ():
+        if not _RESAVABLE.fullmatch(alias):
+            text = f"TensorFlow cannot save a loaded model again that has an input {alias!r}"
+            yield Note("alias-not-resavable", text)
+
+
+def _reference_notes(outputs: Mapping[str, Spec]) -> Iterable[Note]:
+    for spec in outputs.values():
+        for tensor in spec.tensors():
+            if dtypes.is_ref(tensor.dtype):
+                text = (
+                    f"{tensor.name} is a reference to a TF1 variable; sessions serve it, "
+                    "tf.saved_model.load may not load the model with it"
+                )
+                yield Note("reference-tensor", text)
