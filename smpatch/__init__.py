@@ -60,7 +60,9 @@ if TYPE_CHECKING:
         SignatureDef,
         SparseTensorSpec,
         TensorSpec,
+        classification_signature_def,
         predict_signature_def,
+        regression_signature_def,
     )
 
 __version__ = "0.1.0"
@@ -91,10 +93,12 @@ __all__ = [
     "ValidationError",
     "WriteError",
     "add_predict",
+    "classification_signature_def",
     "derive_signature",
     "load",
     "predict_signature_def",
     "promote_function",
+    "regression_signature_def",
 ]
 
 _ROOMS = {
@@ -123,10 +127,12 @@ _ROOMS = {
     "ValidationError": "errors",
     "WriteError": "errors",
     "add_predict": "patcher",
+    "classification_signature_def": "signature",
     "derive_signature": "patcher",
     "load": "loader",
     "predict_signature_def": "signature",
     "promote_function": "patcher",
+    "regression_signature_def": "signature",
 }
 
 

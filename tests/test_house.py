@@ -32,7 +32,7 @@ ROOMS = (
     {"dtypes", "wire", "text"},
     {"signature", "forms"},
     {"graph", "values", "edits"},
-    {"loader", "notation"},
+    {"loader", "notation", "warmup"},
     {"rules", "planes"},
     {"builder"},
     {"suggestions"},
@@ -80,10 +80,12 @@ FACE = [
     "ValidationError",
     "WriteError",
     "add_predict",
+    "classification_signature_def",
     "derive_signature",
     "load",
     "predict_signature_def",
     "promote_function",
+    "regression_signature_def",
 ]
 
 MEANINGLESS = {"util", "utils", "helper", "helpers", "common", "misc", "core"}

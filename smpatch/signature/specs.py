@@ -1,20 +1,11 @@
-"""Signatures as values, and the builders that TensorFlow's users know.
+"""Specs of tensors and signatures, as values; to and from the messages that hold them.
 
-``predict_signature_def`` has the contract of
-``tf.compat.v1.saved_model.predict_signature_def``: the same arguments, the same
-``ValueError``, and for the same tensors the same bytes under deterministic serialization,
-which is the only form that smpatch writes.
-
-This room looks into no graph: a spec says what it was told. It never imports TensorFlow;
-for a composite tensor of the caller's it uses the TensorFlow that the caller has loaded.
-
-Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py``, ``utils_impl.py``
-(``build_tensor_info``), ``tensorflow/core/protobuf/meta_graph.proto``.
+Sources: ``tensorflow/core/protobuf/meta_graph.proto``, ``tensorflow/python/saved_model/
+utils_impl.py`` (``build_tensor_info``).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,24 +16,16 @@ from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 
 __all__ = [
-    "DEFAULT_KEY",
-    "PREDICT",
     "CompositeTensorSpec",
     "Shape",
     "SignatureDef",
     "SparseTensorSpec",
     "Spec",
     "TensorSpec",
-    "predict_signature_def",
     "ragged",
     "shape_from_proto",
     "shape_proto",
 ]
-
-PREDICT = "tensorflow/serving/predict"
-
-DEFAULT_KEY = "serving_default"
-"""The key that servers call when none is named (``signature_constants.py``)."""
 
 Shape = tuple[int | None, ...] | None
 """Dimensions, None where unknown; None as a whole for unknown rank."""
@@ -175,37 +158,6 @@ class SignatureDef:
             yield from spec.tensors()
 
 
-def predict_signature_def(
-    inputs: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None
-) -> SignatureDef:
-    """Build a predict signature from tensors.
-
-    Args:
-        inputs: Alias to tensor: smpatch's own specs, or TensorFlow's symbolic, sparse and
-            composite tensors.
-        outputs: Alias to tensor, likewise.
-
-    Returns:
-        The signature; its ``to_bytes()`` equals TensorFlow's for the same tensors.
-
-    Raises:
-        ValueError: One of the arguments is ``None`` or empty.
-        TypeError: A value is no tensor of a graph.
-        RuntimeError: A value is an eager tensor, which has no name in any graph.
-    """
-    if not inputs:
-        message = "Prediction `inputs` cannot be None or empty."
-        raise ValueError(message)
-    if not outputs:
-        message = "Prediction `outputs` cannot be None or empty."
-        raise ValueError(message)
-    return SignatureDef(
-        inputs={alias: _as_spec(alias, tensor) for alias, tensor in inputs.items()},
-        outputs={alias: _as_spec(alias, tensor) for alias, tensor in outputs.items()},
-        method_name=PREDICT,
-    )
-
-
 def ragged(values: TensorSpec, row_splits: tuple[TensorSpec, ...]) -> CompositeTensorSpec:
     """Build the spec of a ragged tensor from its flat values and its row splits.
 
@@ -294,48 +246,3 @@ def _spec(info: Any) -> Spec:  # noqa: ANN401 - as above
             shape,
         )
     return TensorSpec(info.name, dtype, shape)
-
-
-def _as_spec(alias: str, tensor: Any) -> Spec:  # noqa: ANN401 - TensorFlow's classes are not imported here
-    if isinstance(tensor, (TensorSpec, SparseTensorSpec, CompositeTensorSpec)):
-        return tensor
-    # The classes are told by name, for TensorFlow cannot be imported to ask isinstance.
-    classes = {each.__name__ for each in type(tensor).__mro__}
-    if "CompositeTensor" in classes and not classes & {"SparseTensor", "ResourceVariable"}:
-        return _composite(tensor)
-    dtype_number = getattr(getattr(tensor, "dtype", None), "as_datatype_enum", None)
-    if dtype_number is None or not hasattr(tensor, "get_shape"):
-        message = f"{alias!r} is {type(tensor).__name__}, not a tensor of a graph"
-        raise TypeError(message)
-    dtype, shape = dtypes.name(dtype_number), shape_from_proto(tensor.get_shape().as_proto())
-    if "SparseTensor" in classes:
-        return SparseTensorSpec(
-            values=_graph_name(alias, tensor.values),
-            indices=_graph_name(alias, tensor.indices),
-            dense_shape=_graph_name(alias, tensor.dense_shape),
-            dtype=dtype,
-            shape=shape,
-        )
-    if "ResourceVariable" in classes:
-        _graph_name(alias, tensor.handle)  # an eager variable's own name looks like a graph's
-    return TensorSpec(_graph_name(alias, tensor), dtype, shape)
-
-
-def _composite(tensor: Any) -> Spec:  # noqa: ANN401 - as above
-    """Take a composite tensor apart with the TensorFlow that its owner has loaded."""
-    tensorflow = sys.modules["tensorflow"]
-    coder = sys.modules["tensorflow.python.saved_model.nested_structure_coder"]
-    encoded = coder.encode_structure(tensorflow.type_spec_from_value(tensor)).type_spec_value
-    parts = tensorflow.nest.flatten(tensor, expand_composites=True)
-    return CompositeTensorSpec(
-        encoded.SerializeToString(deterministic=True),
-        tuple(_as_spec("component", part) for part in parts),
-    )
-
-
-def _graph_name(alias: str, tensor: Any) -> str:  # noqa: ANN401 - as above
-    try:
-        return str(tensor.name)
-    except AttributeError as error:
-        message = f"{alias!r} is an eager tensor, which has no name in a graph"
-        raise RuntimeError(message) from error

@@ -1,0 +1,54 @@
+"""Signatures as values, and the makers that TensorFlow's users know.
+
+``specs`` has the values: a spec of a tensor, a ``SignatureDef``, to and from bytes;
+``makers`` puts signatures together from tensors. This room looks into no graph: a spec says
+what it was told. It never imports TensorFlow.
+"""
+
+from smpatch.signature.makers import (
+    CLASSES,
+    CLASSIFY,
+    DEFAULT_KEY,
+    EXAMPLES,
+    PREDICT,
+    PREDICTIONS,
+    REGRESS,
+    SCORES,
+    classification_signature_def,
+    predict_signature_def,
+    regression_signature_def,
+)
+from smpatch.signature.specs import (
+    CompositeTensorSpec,
+    Shape,
+    SignatureDef,
+    SparseTensorSpec,
+    Spec,
+    TensorSpec,
+    ragged,
+    shape_from_proto,
+    shape_proto,
+)
+
+__all__ = [
+    "CLASSES",
+    "CLASSIFY",
+    "DEFAULT_KEY",
+    "EXAMPLES",
+    "PREDICT",
+    "PREDICTIONS",
+    "REGRESS",
+    "SCORES",
+    "CompositeTensorSpec",
+    "Shape",
+    "SignatureDef",
+    "SparseTensorSpec",
+    "Spec",
+    "TensorSpec",
+    "classification_signature_def",
+    "predict_signature_def",
+    "ragged",
+    "regression_signature_def",
+    "shape_from_proto",
+    "shape_proto",
+]
