@@ -20,6 +20,20 @@ _ELSEWHERE = {
 }
 """Messages that have a place or a cut of their own in smpatch's schema."""
 
+_SERVING = frozenset(
+    {
+        "ExamplesRequest",
+        "InferenceTask",
+        "ModelSpec",
+        "MultiInferenceRequest",
+        "NamedTensorProto",
+        "PredictRequest",
+        "PredictionLog",
+        "SessionRunRequest",
+    }
+)
+"""Only TF Serving has these, which is not installed; ``test_warmup`` spells their bytes."""
+
 _FILE = schema.GraphDef.DESCRIPTOR.file
 
 
@@ -30,7 +44,12 @@ def _with_nested(descriptor: Any) -> list[Any]:  # noqa: ANN401 - protobuf's des
     ]
 
 
-MESSAGES = [each for top in _FILE.message_types_by_name.values() for each in _with_nested(top)]
+MESSAGES = [
+    each
+    for top in _FILE.message_types_by_name.values()
+    if top.name not in _SERVING
+    for each in _with_nested(top)
+]
 
 
 def _theirs(full_name: str) -> str:

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from tests.judge import both_planes, consumers, loading, parsing, zoo
+from tests.judge import both_planes, consumers, loading, parsing, planting, zoo
 from tests.judge.zoo.random import build_random
 
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -35,6 +35,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "to_text": parsing.to_text,
     "without_op_list": parsing.without_op_list,
     "tour": both_planes.tour,
+    "write_records": planting.write_records,
 }
 
 
