@@ -42,8 +42,11 @@ _MORE = 0x80
 _MAX_VARINT = 10
 """Bytes in the longest varint (64 bits, 7 a byte)."""
 
-_MAX_GROUPS = 100
-"""Protobuf's own default limit for nesting."""
+_MAX_WIDTH = 5
+"""Bytes in the longest tag or length (32 bits); protobuf's parsers refuse more, zeros too."""
+
+_MAX_NESTING = 100
+"""Protobuf's own default limit, of groups and the messages around them together."""
 
 _MAX_NUMBER = (1 << 29) - 1
 
@@ -92,13 +95,16 @@ class Kept(NamedTuple):
     end: int
 
 
-def fields(data: Buffer, start: int = 0, end: int | None = None) -> Iterator[Field]:
+def fields(
+    data: Buffer, start: int = 0, end: int | None = None, *, depth: int = 0
+) -> Iterator[Field]:
     """Walk the fields of one message without looking inside them.
 
     Args:
         data: The buffer that holds the message.
         start: Offset of the message's first byte.
         end: Offset one past its last byte; the buffer's end by default.
+        depth: How many messages enclose this one; protobuf counts nesting from the outermost.
 
     Yields:
         Each field in the order in which it lies there, groups as one field.
@@ -109,12 +115,9 @@ def fields(data: Buffer, start: int = 0, end: int | None = None) -> Iterator[Fie
     stop = len(data) if end is None else end
     at = start
     while at < stop:
-        tag, value = _read_varint(data, at, stop)
-        number, wire_type = tag >> 3, tag & 7
-        if not 0 < number <= _MAX_NUMBER:
-            raise _malformed(at, f"field number {number} is not allowed")
+        number, wire_type, value = _read_tag(data, at, stop)
         if wire_type == BYTES:
-            length, value = _read_varint(data, value, stop)
+            length, value = _read_varint(data, value, stop, _MAX_WIDTH)
             after = value + length
         elif wire_type == VARINT:
             _, after = _read_varint(data, value, stop)
@@ -123,7 +126,7 @@ def fields(data: Buffer, start: int = 0, end: int | None = None) -> Iterator[Fie
         elif wire_type == FIXED32:
             after = value + 4
         elif wire_type == GROUP:
-            after = _end_of_group(data, value, stop, number)
+            after = _end_of_group(data, value, stop, [0] * depth + [number])
         else:
             raise _malformed(at, f"wire type {wire_type} opens no field")
         if after > stop:
@@ -214,32 +217,49 @@ def apply(data: Buffer, splices: Sequence[Splice]) -> bytes:
     )
 
 
-def _read_varint(data: Buffer, at: int, stop: int) -> tuple[int, int]:
+def _read_tag(data: Buffer, at: int, stop: int) -> tuple[int, int, int]:
+    """Return field number, wire type, and the offset after the tag."""
+    tag, after = _read_varint(data, at, stop, _MAX_WIDTH)
+    number = tag >> 3
+    if not 0 < number <= _MAX_NUMBER:
+        raise _malformed(at, f"field number {number} is not allowed")
+    return number, tag & 7, after
+
+
+def _read_varint(data: Buffer, at: int, stop: int, widest: int = _MAX_VARINT) -> tuple[int, int]:
     value = shift = 0
-    for offset in range(at, min(at + _MAX_VARINT, stop)):
+    for offset in range(at, min(at + widest, stop)):
         byte = data[offset]
         value |= (byte & 0x7F) << shift
         if byte < _MORE:
             return value, offset + 1
         shift += 7
-    found = "a number is cut off" if at + _MAX_VARINT > stop else "a number has more than 10 bytes"
-    raise _malformed(at, found)
+    if at + widest > stop:
+        raise _malformed(at, "a number is cut off")
+    what = "a number" if widest == _MAX_VARINT else "a tag or a length"
+    raise _malformed(at, f"{what} has more than {widest} bytes")
 
 
-def _end_of_group(data: Buffer, at: int, stop: int, number: int) -> int:
-    """Return the offset after the group's end tag, without recursion."""
-    opened = [number]
-    while opened:
-        tag, value = _read_varint(data, at, stop)
-        inner, wire_type = tag >> 3, tag & 7
+def _end_of_group(data: Buffer, at: int, stop: int, opened: list[int]) -> int:
+    """Return the offset after the end tag of the last group that is open, without recursion.
+
+    Args:
+        data: The buffer.
+        at: Offset of the group's first field.
+        stop: Offset one past the message that holds it.
+        opened: The numbers of what is open, from the outermost message on; zeros for messages.
+    """
+    around = len(opened) - 1
+    while len(opened) > around:
+        inner, wire_type, value = _read_tag(data, at, stop)
         if wire_type == END_GROUP:
             if inner != opened.pop():
                 raise _malformed(at, f"a group is closed by the wrong number {inner}")
             at = value
         elif wire_type == GROUP:
             opened.append(inner)
-            if len(opened) > _MAX_GROUPS:
-                raise _malformed(at, f"groups are nested deeper than {_MAX_GROUPS}")
+            if len(opened) > _MAX_NESTING:
+                raise _malformed(at, f"groups are nested deeper than {_MAX_NESTING}")
             at = value
         else:
             at = next(fields(data, at, stop)).end

@@ -31,6 +31,9 @@ _FUNCTION_SIGNATURE = 1
 _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_ATTR = 1, 2, 3, 5
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
+_DEPTH = 2
+"""How many messages enclose a ``GraphDef``."""
+
 _NAME_TAG = _NODE_NAME << 3 | wire.BYTES
 _NODE_TAG = _GRAPH_NODE << 3 | wire.BYTES
 _MORE = 0x80
@@ -232,7 +235,7 @@ class GraphIndex:
 
     def _fields(self, number: int) -> Iterator[wire.Field]:
         for start, end in self._graph_defs:
-            for field in wire.fields(self._data, start, end):
+            for field in wire.fields(self._data, start, end, depth=_DEPTH):
                 if field.number == number and field.wire_type == wire.BYTES:
                     yield field
 
@@ -272,7 +275,7 @@ class _Nodes:
                         batch = at
                     continue
             self._add(batch, _parse_batch(data[batch:at]).node)
-            field = next(wire.fields(data, at, end))
+            field = next(wire.fields(data, at, end, depth=_DEPTH))
             if field.number == _GRAPH_NODE and field.wire_type == wire.BYTES:
                 self._add(at, [_message(data, field.value, field.end)])
             batch = at = field.end
