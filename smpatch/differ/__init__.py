@@ -1,0 +1,149 @@
+"""Two models to what differs between them, without TensorFlow.
+
+Signatures are compared by meaning, on both planes. Everything else is compared by its bytes
+where it lies: what is equal is never decoded, and of what differs only as much as tells its
+elements apart. So a model of gigabytes costs one reading of its file, and an edit of smpatch's
+shows as what it appended.
+
+This room judges neither model, and it does not say which tensors would come out otherwise:
+two graphs that compute the same in other nodes are different here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from smpatch.differ import files, sections, signatures
+from smpatch.differ.facts import (
+    COUNTED_FILES,
+    COUNTED_PARTS,
+    Detail,
+    Difference,
+    FileDifference,
+    MetaGraphDifference,
+    Part,
+    Side,
+    SignatureDifference,
+    Tally,
+)
+from smpatch.differ.sections import Sections
+from smpatch.differ.spans import Span, equal
+from smpatch.errors import ModelUnreadableError
+from smpatch.loader import MetaGraph, SavedModel, load
+
+__all__ = [
+    "COUNTED_FILES",
+    "COUNTED_PARTS",
+    "Detail",
+    "Difference",
+    "FileDifference",
+    "MetaGraphDifference",
+    "Part",
+    "Side",
+    "SignatureDifference",
+    "Tally",
+    "diff",
+]
+
+_Pair = tuple[int | None, int | None]
+"""Places of two MetaGraphs that belong together; None where one model has none."""
+
+
+def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
+    """Tell how a second model differs from a first one.
+
+    Args:
+        a: The directory of the first SavedModel, in binary or text form.
+        b: The directory of the second one.
+
+    Returns:
+        What differs: signatures, parts of the MetaGraphs, files. ``same`` tells whether
+        anything of it counts.
+
+    Raises:
+        ModelUnreadableError: One of the directories holds no SavedModel that can be read.
+    """
+    before, after = load(a), load(b)
+    whole = [Span(each.data, 0, len(each.data)) for each in (before, after)]
+    identical = before.form == after.form and equal(*whole)
+    if identical:
+        meta_graphs = tuple(
+            MetaGraphDifference(each.tags, each.tags, (), ()) for each in before.meta_graphs
+        )
+    else:
+        try:
+            meta_graphs = tuple(_meta_graphs(before, after))
+        except ModelUnreadableError as error:
+            raise _naming_both(error, before, after) from error
+    return Difference(
+        before=_side(before),
+        after=_side(after),
+        identical=identical,
+        meta_graphs=meta_graphs,
+        same_around=identical or sections.same_around(before, after),
+        files=tuple(files.differing(before, after)),
+    )
+
+
+def _side(model: SavedModel) -> Side:
+    return Side(model.directory, model.file, model.form, model.identity.size)
+
+
+def _naming_both(
+    error: ModelUnreadableError, before: SavedModel, after: SavedModel
+) -> ModelUnreadableError:
+    """Say where to look, of an error that does not know in which of the models it happened."""
+    if any(error.where.startswith(str(each.file)) for each in (before, after)):
+        return error
+    where = f"{before.file} or {after.file}"
+    return ModelUnreadableError(
+        error.found, where=f"{where}: {error.where}" if error.where else where, hint=error.hint
+    )
+
+
+def _meta_graphs(before: SavedModel, after: SavedModel) -> Iterator[MetaGraphDifference]:
+    ones, others = sections.sections(before), sections.sections(after)
+    known_only = "text" in {before.form, after.form}
+    for here, there in _pairs(before, after):
+        one = None if here is None else before.meta_graphs[here]
+        other = None if there is None else after.meta_graphs[there]
+        lying = None if here is None or there is None else (ones[here], others[there])
+        yield _meta_graph((one, other), lying, known_only=known_only)
+
+
+def _meta_graph(
+    pair: tuple[MetaGraph | None, MetaGraph | None],
+    lying: tuple[Sections, Sections] | None,
+    *,
+    known_only: bool,
+) -> MetaGraphDifference:
+    before, after = pair
+    found = signatures.differing(
+        before,
+        after,
+        known_only=known_only,
+        objects=lying is None or not sections.same_objects(*lying),
+    )
+    return MetaGraphDifference(
+        tags_before=None if before is None else before.tags,
+        tags_after=None if after is None else after.tags,
+        signatures=tuple(found),
+        parts=() if lying is None else tuple(sections.differing(*lying)),
+    )
+
+
+def _pairs(before: SavedModel, after: SavedModel) -> list[_Pair]:
+    """Pair MetaGraphs by tag-set, those that are left by place; what stays alone comes last."""
+    left = list(range(len(after.meta_graphs)))
+    partner: dict[int, int] = {}
+    for here, one in enumerate(before.meta_graphs):
+        equals = [each for each in left if set(after.meta_graphs[each].tags) == set(one.tags)]
+        if equals:
+            partner[here] = equals[0]
+            left.remove(equals[0])
+    for here in range(len(before.meta_graphs)):
+        if here not in partner and left:
+            partner[here] = left.pop(0)
+    pairs: list[_Pair] = [(here, partner.get(here)) for here in range(len(before.meta_graphs))]
+    return [*pairs, *((None, there) for there in left)]

@@ -1,0 +1,260 @@
+"""What a comparison of two models finds, as values.
+
+This room compares nothing; it says what counts, in one place for the library, the command
+line and its help.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from smpatch.loader import Form
+from smpatch.signature import Spec
+
+__all__ = [
+    "COUNTED_FILES",
+    "COUNTED_PARTS",
+    "Detail",
+    "Difference",
+    "FileDifference",
+    "MetaGraphDifference",
+    "Part",
+    "Side",
+    "SignatureDifference",
+    "Tally",
+    "Value",
+]
+
+COUNTED_PARTS = frozenset(
+    {
+        "graph",
+        "functions",
+        "saver",
+        "collections",
+        "asset_table",
+        "object_graph",
+        "other_fields",
+    }
+)
+"""Parts of a MetaGraph that are the model. Its meta info, which tells who wrote it and which
+operations it uses, is not."""
+
+COUNTED_FILES = frozenset({"variables_index", "variables_data", "assets"})
+"""Kinds of files that are the model. The fingerprint and whatever else lies there are not."""
+
+Value = Spec | bytes | str | tuple[str, ...]
+"""A spec; a default (serialized ``TensorProto``); a name; several names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two models.
+
+    Attributes:
+        directory: Where it is, as it was given.
+        file: The file in it that loaders read.
+        form: Whether that file is binary or text.
+        size: Length of the file in bytes.
+    """
+
+    directory: Path
+    file: Path
+    form: Form
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One thing that a signature says differently.
+
+    Attributes:
+        kind: ``input``, ``output``, ``default`` or ``method``; of the object graph also
+            ``keywords`` (the arguments in their order), ``positional`` (how many of them may
+            be given by place) and ``function`` (which computes it). ``other`` is what has no
+            name here: names of dimensions, a shape that is left out, structures of composite
+            tensors, fields of a newer writer.
+        alias: Of an input, output or default; otherwise empty.
+        before: What the first model says; None where it says nothing.
+        after: What the second one says.
+    """
+
+    kind: Literal[
+        "method",
+        "input",
+        "output",
+        "default",
+        "keywords",
+        "positional",
+        "function",
+        "other",
+    ]
+    alias: str
+    before: Value | None
+    after: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureDifference:
+    """A signature that the models do not have alike.
+
+    Attributes:
+        plane: ``signature_def``, which servers read, or ``object_graph``, which Python reads.
+        key: The signature key; of one that was removed the key that it had.
+        outcome: What became of it. Renamed is a key that went and one that came with the
+            same signature.
+        was: The key before, of one that was renamed.
+        details: What differs; of one that was added or removed all that it says.
+    """
+
+    plane: Literal["signature_def", "object_graph"]
+    key: str
+    outcome: Literal["added", "removed", "changed", "renamed"]
+    was: str | None
+    details: tuple[Detail, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How the elements of a part differ.
+
+    Attributes:
+        kind: What they are: ``nodes``, ``functions``, ``objects``, ``concrete_functions``,
+            ``collections`` or ``asset_files``.
+        before: How many the first model has.
+        after: How many the second one has.
+        added: How many have come. Elements are paired by name, objects and asset files by
+            their place.
+        removed: How many have gone.
+        changed: How many mean something else.
+        recoded: How many mean the same in other bytes.
+        reordered: Whether those of both models come in another order.
+        appended: Whether all that were added lie behind all others.
+        names: The first of those that were added, removed or changed, each after a sign:
+            ``+``, ``-`` or ``~``.
+    """
+
+    kind: str
+    before: int
+    after: int
+    added: int
+    removed: int
+    changed: int
+    recoded: int
+    reordered: bool
+    appended: bool
+    names: tuple[str, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether both models have the same elements, be it in other bytes or another order."""
+        return not (self.added or self.removed or self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a MetaGraph that is not in both models in the same bytes.
+
+    Attributes:
+        name: ``meta_info``, ``graph`` (nodes and versions), ``functions`` (the library),
+            ``saver``, ``collections``, ``asset_table``, ``object_graph`` or
+            ``other_fields``, of which nothing is known.
+        outcome: ``recoded`` is the same meaning in other bytes; ``unknown`` is what cannot be
+            compared because one model is binary and the other one text.
+        tallies: Its elements, where it has some and they differ.
+    """
+
+    name: str
+    outcome: Literal["added", "removed", "changed", "recoded", "unknown"]
+    tallies: tuple[Tally, ...] = ()
+
+    @property
+    def counts(self) -> bool:
+        """Whether the models are different because of it."""
+        return self.name in COUNTED_PARTS and self.outcome not in {"recoded", "unknown"}
+
+
+@dataclass(frozen=True, slots=True)
+class MetaGraphDifference:
+    """Two MetaGraphs that belong together; also when they are the same.
+
+    Attributes:
+        tags_before: The tag-set in the first model; None where only the second has it.
+        tags_after: The tag-set in the second model, likewise.
+        signatures: The signatures that differ, those of ``signature_def`` first, by key.
+        parts: The other parts that differ. Of a MetaGraph that only one model has, none.
+    """
+
+    tags_before: tuple[str, ...] | None
+    tags_after: tuple[str, ...] | None
+    signatures: tuple[SignatureDifference, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def retagged(self) -> bool:
+        """Whether loaders have to ask for other tags; their order is no matter."""
+        if self.tags_before is None or self.tags_after is None:
+            return True
+        return set(self.tags_before) != set(self.tags_after)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the models are different because of it."""
+        return self.retagged or bool(self.signatures) or any(each.counts for each in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class FileDifference:
+    """A file beside the model file that is not in both directories with the same content.
+
+    Attributes:
+        path: Below the directory, with slashes.
+        kind: ``variables_index``, which holds a checksum of every variable;
+            ``variables_data``, compared by size alone; ``assets``, ``fingerprint``, ``other``.
+        outcome: What became of it.
+    """
+
+    path: str
+    kind: Literal["variables_index", "variables_data", "assets", "fingerprint", "other"]
+    outcome: Literal["added", "removed", "changed"]
+
+    @property
+    def counts(self) -> bool:
+        """Whether the models are different because of it."""
+        return self.kind in COUNTED_FILES
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a second model differs from a first one.
+
+    Attributes:
+        before: The first model.
+        after: The second model.
+        identical: Whether their model files hold the same bytes.
+        meta_graphs: Every MetaGraph, paired by tag-set, then by place.
+        same_around: Whether the fields beside the MetaGraphs are the same: the version of the
+            format, and fields of a newer writer. Not compared across forms.
+        files: The files beside the model file that differ, by path.
+    """
+
+    before: Side
+    after: Side
+    identical: bool
+    meta_graphs: tuple[MetaGraphDifference, ...]
+    same_around: bool
+    files: tuple[FileDifference, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether the content of both models is the same.
+
+        Content are the tag-sets, the signatures of both planes, the graph, the functions, the
+        object graph, the saver, the collections and the table of assets, the variables by
+        their index and the assets. How the file is encoded, the meta info, the fingerprint
+        and other files are told, and do not count.
+        """
+        counted = [each.counts for each in self.meta_graphs]
+        counted += [each.counts for each in self.files]
+        return self.same_around and not any(counted)

@@ -1,0 +1,359 @@
+"""The parts of a MetaGraph, the signatures left out, in two models against each other.
+
+In binary form a part is spans of the file. In text form it is what the form's reader decodes
+of it, as far as the schema knows its fields; parts that the schema does not know at all are
+compared as text where both models are text, and not at all where one is binary.
+
+Source: field numbers of ``MetaGraphDef``, ``GraphDef``, ``SavedObjectGraph`` in
+``tensorflow/core``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from smpatch import schema, text, wire
+from smpatch.differ.facts import Part, Tally
+from smpatch.differ.spans import Kind, Span, alike, all_equal, inside, tally, walk
+from smpatch.forms.parts import (
+    ASSET_FILE_DEF,
+    GRAPH_DEF,
+    GRAPH_LIBRARY,
+    GRAPH_NODE,
+    LIBRARY_FUNCTION,
+    META_GRAPHS,
+    META_INFO_DEF,
+    OBJECT_GRAPH_DEF,
+    SAVER_DEF,
+    SIGNATURE_DEF,
+)
+from smpatch.loader import MetaGraph, SavedModel
+
+__all__ = ["Sections", "differing", "same_around", "same_objects", "sections"]
+
+_COLLECTION_DEF = 4
+_OBJECT, _CONCRETE_FUNCTION = 1, 2
+_GRAPH_VERSIONS = 4
+
+_Rest = Literal["equal", "alike", "other"]
+"""Equal in every byte, the same meaning, or another one."""
+
+_OTHER = 0
+"""Stands for all fields of a MetaGraph that have no name here."""
+
+_PARTS = {
+    META_INFO_DEF: "meta_info",
+    SAVER_DEF: "saver",
+    _COLLECTION_DEF: "collections",
+    ASSET_FILE_DEF: "asset_table",
+    _OTHER: "other_fields",
+}
+
+_NODES = Kind("nodes", (1,), schema.NodeDef, frozenset({5}))
+_FUNCTIONS = Kind("functions", (1, 1), schema.FunctionDef, frozenset({4, 5, 6, 7}))
+_OBJECTS = Kind("objects", (), schema.SavedObject)
+_CONCRETE = Kind("concrete_functions", (1,), schema.ConcreteFunctionEntry)
+_COLLECTIONS = Kind("collections", (1,))
+_ASSETS = Kind("asset_files", (), schema.AssetFileDef)
+_VERSIONS = Kind("versions", (), schema.VersionDef)
+_WHOLE = {
+    META_INFO_DEF: (
+        Kind("meta infos", (), schema.MetaInfoDef),
+        Kind("meta infos", (), schema.MetaInfoOps),
+    ),
+    SAVER_DEF: (Kind("savers", (), schema.SaverDef),),
+}
+"""Parts that are one message each, and what decodes them."""
+
+_TEXT_NAMES = {
+    "meta_info_def": META_INFO_DEF,
+    "graph_def": GRAPH_DEF,
+    "saver_def": SAVER_DEF,
+    "collection_def": _COLLECTION_DEF,
+    "signature_def": SIGNATURE_DEF,
+    "asset_file_def": ASSET_FILE_DEF,
+    "object_graph_def": OBJECT_GRAPH_DEF,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """Where the parts of one MetaGraph lie.
+
+    Attributes:
+        parts: Field number of ``MetaGraphDef`` to the values in binary form; under 0 whole
+            fields that are none of these.
+        verbatim: The same as text, of a text form; there ``parts`` are decoded.
+    """
+
+    parts: Mapping[int, Sequence[Span]]
+    verbatim: Mapping[int, Sequence[Span]] | None = None
+
+
+def sections(model: SavedModel) -> tuple[Sections, ...]:
+    """Return the parts of every MetaGraph, in the order of the file."""
+    if model.form == "binary":
+        return tuple(
+            _binary(Span(model.data, each.value, each.end))
+            for each in wire.fields(model.data)
+            if each.number == META_GRAPHS and each.wire_type == wire.BYTES
+        )
+    data = bytes(model.data)
+    found = [each for each in text.fields(data) if each.name == "meta_graphs" and each.is_message]
+    return tuple(
+        _textual(data, field, meta_graph)
+        for field, meta_graph in zip(found, model.meta_graphs, strict=True)
+    )
+
+
+def _binary(span: Span) -> Sections:
+    parts: dict[int, list[Span]] = {}
+    known = {*_TEXT_NAMES.values()}
+    for number, start, value, end in walk(*span):
+        named = number in known
+        part = Span(span.data, value if named else start, end)
+        parts.setdefault(number if named else _OTHER, []).append(part)
+    return Sections(parts)
+
+
+def _textual(data: bytes, field: text.TextField, meta_graph: MetaGraph) -> Sections:
+    verbatim: dict[int, list[Span]] = {}
+    for each in text.fields(data, field.value_start, field.value_end):
+        number = _TEXT_NAMES.get(each.name, _OTHER)
+        verbatim.setdefault(number, []).append(Span(data, each.start, each.end))
+    graph, pieces = meta_graph.parts.graph
+    parts = {
+        number: [Span(piece, 0, len(piece)) for piece in meta_graph.parts.pieces(number)]
+        for number in (SAVER_DEF, ASSET_FILE_DEF, OBJECT_GRAPH_DEF)
+        if number in verbatim
+    }
+    if META_INFO_DEF in verbatim:
+        info = meta_graph.parts.meta_info
+        parts[META_INFO_DEF] = [Span(info, 0, len(info))]
+    if GRAPH_DEF in verbatim:
+        parts[GRAPH_DEF] = [Span(graph, start, end) for start, end in pieces]
+    return Sections(parts, verbatim)
+
+
+def same_around(before: SavedModel, after: SavedModel) -> bool:
+    """Tell whether what stands beside the MetaGraphs is the same, the version of the format.
+
+    Of models in different forms it is not compared.
+    """
+    if before.form != after.form:
+        return True
+    return all_equal(*map(_around, (before, after)))
+
+
+def _around(model: SavedModel) -> list[Span]:
+    if model.form == "binary":
+        return [
+            Span(model.data, each.start, each.end)
+            for each in wire.fields(model.data)
+            if each.number != META_GRAPHS
+        ]
+    data = bytes(model.data)
+    found = [each for each in text.fields(data) if each.name != "meta_graphs"]
+    return [Span(data, each.start, each.end) for each in found]
+
+
+def same_objects(before: Sections, after: Sections) -> bool:
+    """Tell whether the object graphs, and so Python's signatures, are equal in every byte."""
+    return _verbatim_equal(before, after, OBJECT_GRAPH_DEF)
+
+
+def differing(before: Sections, after: Sections) -> Iterator[Part]:
+    """Yield the parts that are not the same in both.
+
+    Args:
+        before: The MetaGraph of the first model.
+        after: The MetaGraph of the second model.
+
+    Raises:
+        ModelUnreadableError: Something that differs cannot be decoded.
+    """
+    for number in (META_INFO_DEF, GRAPH_DEF, SAVER_DEF, _COLLECTION_DEF):
+        yield from _differing(before, after, number)
+    for number in (ASSET_FILE_DEF, OBJECT_GRAPH_DEF, _OTHER):
+        yield from _differing(before, after, number)
+
+
+def _differing(before: Sections, after: Sections, number: int) -> Iterator[Part]:
+    if _verbatim_equal(before, after, number):
+        return
+    decoded = before.verbatim is not None or after.verbatim is not None
+    comparison = _Comparison(known_only=decoded)
+    ones, others = before.parts.get(number, ()), after.parts.get(number, ())
+    if number == GRAPH_DEF:
+        yield from comparison.graph(ones, others)
+    elif number == OBJECT_GRAPH_DEF:
+        yield from comparison.part("object_graph", ones, others, _objects)
+    elif number in _WHOLE:
+        yield from comparison.whole(_WHOLE[number], _PARTS[number], ones, others)
+    elif decoded and number != ASSET_FILE_DEF:
+        both = before.verbatim is not None and after.verbatim is not None
+        yield Part(_PARTS[number], "changed" if both else "unknown")
+    else:
+        kind = {_COLLECTION_DEF: _COLLECTIONS, ASSET_FILE_DEF: _ASSETS}.get(number)
+        yield from comparison.elements(_PARTS[number], kind, ones, others)
+
+
+def _verbatim_equal(before: Sections, after: Sections, number: int) -> bool:
+    if (before.verbatim is None) != (after.verbatim is None):
+        return not any(
+            (each.parts if each.verbatim is None else each.verbatim).get(number)
+            for each in (before, after)
+        )
+    ones = before.parts if before.verbatim is None else before.verbatim
+    others = after.parts if after.verbatim is None else after.verbatim
+    return all_equal(ones.get(number, ()), others.get(number, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """The pieces of one part, taken apart; complete when the elements have been walked."""
+
+    elements: tuple[tuple[Kind, Iterator[Span]], ...]
+    rest: list[Span]
+
+
+def _objects(pieces: Sequence[Span]) -> _Split:
+    rest: list[Span] = []
+    entries: list[Span] = []
+    objects = [each for piece in pieces for each in inside(piece, _OBJECT, entries)]
+    concrete = [each for entry in entries for each in inside(entry, _CONCRETE_FUNCTION, rest)]
+    return _Split(((_OBJECTS, iter(objects)), (_CONCRETE, iter(concrete))), rest)
+
+
+def _nodes(pieces: Sequence[Span], rest: list[Span]) -> Iterator[Span]:
+    for piece in pieces:
+        yield from inside(piece, GRAPH_NODE, rest)
+
+
+def _library(pieces: Sequence[Span]) -> _Split:
+    rest: list[Span] = []
+    functions = [each for piece in pieces for each in inside(piece, LIBRARY_FUNCTION, rest)]
+    return _Split(((_FUNCTIONS, iter(functions)),), rest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """How parts are compared that are not equal in every byte.
+
+    Attributes:
+        known_only: Only fields of the schema count, and other bytes mean nothing, for one of
+            the models is decoded text.
+    """
+
+    known_only: bool
+
+    def alike(self, kind: Kind, one: Span, other: Span) -> bool:
+        return alike(kind, one, other, known_only=self.known_only)
+
+    def tally(self, kind: Kind, ones: Iterator[Span], others: Iterator[Span]) -> Tally:
+        return tally(kind, ones, others, lambda one, other: self.alike(kind, one, other))
+
+    def graph(self, ones: Sequence[Span], others: Sequence[Span]) -> Iterator[Part]:
+        """Compare graphs: nodes and versions, and apart from them the function library."""
+        if not ones or not others:
+            yield Part("graph", "added" if others else "removed")
+            return
+        rests: tuple[list[Span], list[Span]] = ([], [])
+        nodes = [_nodes(*each) for each in zip((ones, others), rests, strict=True)]
+        counted = self.tally(_NODES, *nodes)
+        libraries: list[list[Span]] = []
+        remains: list[list[Span]] = []
+        for rest in rests:
+            remain: list[Span] = []
+            libraries.append(
+                [each for field in rest for each in inside(field, GRAPH_LIBRARY, remain)]
+            )
+            remains.append(remain)
+        yield from self._outcome("graph", (counted,), self._versions(*remains), raw=False)
+        if not all_equal(*libraries):
+            yield from self.part("functions", libraries[0], libraries[1], _library)
+
+    def _versions(self, ones: Sequence[Span], others: Sequence[Span]) -> _Rest:
+        """Compare what a graph has beside nodes and library."""
+        if all_equal(ones, others):
+            return "equal"
+        versions = [
+            Span(joined := b"".join(each.bytes() for each in values), 0, len(joined))
+            for values in (
+                [each for field in fields for each in inside(field, _GRAPH_VERSIONS)]
+                for fields in (ones, others)
+            )
+        ]
+        known = all(next(walk(*field))[0] == _GRAPH_VERSIONS for field in (*ones, *others))
+        same = (known or self.known_only) and self.alike(_VERSIONS, *versions)
+        return "alike" if same else "other"
+
+    def part(
+        self,
+        name: str,
+        ones: Sequence[Span],
+        others: Sequence[Span],
+        split: Callable[[Sequence[Span]], _Split],
+    ) -> Iterator[Part]:
+        """Compare a part that consists of elements of several kinds, and a rest."""
+        before, after = split(ones), split(others)
+        tallies = tuple(
+            self.tally(kind, mine, yours)
+            for (kind, mine), (_, yours) in zip(before.elements, after.elements, strict=True)
+        )
+        rest: _Rest = "equal" if self.known_only or all_equal(before.rest, after.rest) else "other"
+        if bool(ones) != bool(others):
+            yield Part(name, "added" if others else "removed", _telling(tallies))
+            return
+        yield from self._outcome(name, tallies, rest, raw=True)
+
+    def elements(
+        self, name: str, kind: Kind | None, ones: Sequence[Span], others: Sequence[Span]
+    ) -> Iterator[Part]:
+        """Compare a part each of whose fields is an element."""
+        if kind is None:
+            yield Part(name, "changed" if ones and others else "added" if others else "removed")
+            return
+        tallies = (self.tally(kind, iter(ones), iter(others)),)
+        if bool(ones) != bool(others):
+            yield Part(name, "added" if others else "removed", tallies)
+            return
+        yield from self._outcome(name, tallies, "equal", raw=True)
+
+    def whole(
+        self, kinds: Sequence[Kind], name: str, ones: Sequence[Span], others: Sequence[Span]
+    ) -> Iterator[Part]:
+        """Compare a part that is one message, in however many pieces it lies."""
+        if not ones or not others:
+            yield Part(name, "added" if others else "removed")
+            return
+        joined = [b"".join(each.bytes() for each in pieces) for pieces in (ones, others)]
+        one, other = (Span(each, 0, len(each)) for each in joined)
+        if not all(self.alike(kind, one, other) for kind in kinds):
+            yield Part(name, "changed")
+        elif not self.known_only:
+            yield Part(name, "recoded")
+
+    def _outcome(
+        self, name: str, tallies: tuple[Tally, ...], rest: _Rest, *, raw: bool
+    ) -> Iterator[Part]:
+        """Yield the part if it differs.
+
+        Args:
+            name: Of the part.
+            tallies: Of its elements.
+            rest: Of what is no element.
+            raw: Whether the part is known to differ in its bytes.
+        """
+        if rest == "other" or not all(each.same for each in tallies):
+            yield Part(name, "changed", _telling(tallies))
+        elif not self.known_only and (
+            raw or rest == "alike" or any(each.recoded or each.reordered for each in tallies)
+        ):
+            yield Part(name, "recoded", _telling(tallies))
+
+
+def _telling(tallies: tuple[Tally, ...]) -> tuple[Tally, ...]:
+    return tuple(each for each in tallies if not each.same or each.recoded or each.reordered)

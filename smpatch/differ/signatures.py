@@ -1,0 +1,174 @@
+"""The signatures of two MetaGraphs against each other, on both planes.
+
+A signature is what its readers parse: the order of map entries and the way in which they are
+encoded make no difference. A key that went and a key that came with an equal signature are
+one that was renamed.
+
+This room does not say whether the planes of one model agree; that is ``planes.compare``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from google.protobuf.message import DecodeError
+
+from smpatch import schema
+from smpatch.differ.facts import Detail, SignatureDifference, Value
+from smpatch.errors import ModelUnreadableError
+from smpatch.graph.objects import ObjectGraph, leaves
+from smpatch.loader import MetaGraph
+from smpatch.signature import SignatureDef
+
+__all__ = ["differing"]
+
+_Plane = Literal["signature_def", "object_graph"]
+_Name = tuple[
+    Literal["method", "input", "output", "default", "keywords", "positional", "function", "other"],
+    str,
+]
+_STRUCTURED = 2
+"""How long the path of a signature's input is: under 1, for keywords, its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A signature as one plane has it.
+
+    Attributes:
+        says: What it says, by kind and alias, in the order in which one would read it.
+        canonical: Equal for signatures that are parsed alike.
+        more: What it says that is no part of its contract: which function computes it.
+    """
+
+    says: Mapping[_Name, Value]
+    canonical: bytes
+    more: Mapping[_Name, Value] = field(default_factory=dict)
+
+
+def differing(
+    before: MetaGraph | None, after: MetaGraph | None, *, known_only: bool, objects: bool
+) -> Iterator[SignatureDifference]:
+    """Yield the signatures that differ, plane by plane, each by key.
+
+    Args:
+        before: The MetaGraph of the first model; None where there is none.
+        after: The MetaGraph of the second model, likewise.
+        known_only: Leave out fields that the schema does not know, for one of the models is
+            text, of which they are not decoded.
+        objects: Whether the object graphs are looked at; needless where they are equal.
+    """
+    yield from _plane("signature_def", _served(before, known_only), _served(after, known_only))
+    if objects:
+        yield from _plane("object_graph", _python(before, known_only), _python(after, known_only))
+
+
+def _plane(
+    plane: _Plane, before: Mapping[str, _View], after: Mapping[str, _View]
+) -> Iterator[SignatureDifference]:
+    gone = [key for key in sorted(before) if key not in after]
+    origin: dict[str, str] = {}
+    for key in sorted(after):
+        if key not in before:
+            view = after[key]
+            twins = [each for each in gone if before[each].canonical == view.canonical]
+            # Of several the one that the same function computes.
+            twins = [each for each in twins if before[each].more == view.more] or twins
+            if twins:
+                origin[key] = twins[0]
+                gone.remove(twins[0])
+    for key in sorted({*gone, *after}):
+        was, now = before.get(origin.get(key, key)), after.get(key)
+        if now is None:
+            yield SignatureDifference(plane, key, "removed", None, _details(was, None))
+        elif key in origin:
+            yield SignatureDifference(plane, key, "renamed", origin[key], _details(was, now))
+        elif was is None:
+            yield SignatureDifference(plane, key, "added", None, _details(None, now))
+        elif details := _details(was, now):
+            yield SignatureDifference(plane, key, "changed", None, details)
+
+
+def _details(before: _View | None, after: _View | None) -> tuple[Detail, ...]:
+    ours = {} if before is None else {**before.says, **before.more}
+    theirs = {} if after is None else {**after.says, **after.more}
+    names = [*theirs, *(name for name in ours if name not in theirs)]
+    found = [
+        Detail(*name, ours.get(name), theirs.get(name))
+        for name in sorted(names, key=lambda name: _ORDER.index(name[0]))
+        if ours.get(name) != theirs.get(name)
+    ]
+    hidden = before and after and before.canonical != after.canonical
+    if hidden and before is not None and after is not None and before.says == after.says:
+        found.append(Detail("other", "", None, None))
+    return tuple(found)
+
+
+_ORDER = ("method", "input", "output", "default", "keywords", "positional", "function", "other")
+
+
+def _served(meta_graph: MetaGraph | None, known_only: bool) -> dict[str, _View]:  # noqa: FBT001 - passed on
+    """Return what ``signature_def`` holds, the reserved entries too."""
+    if meta_graph is None:
+        return {}
+    decoded = {**meta_graph.signatures, **meta_graph.reserved}
+    return {
+        key: _View(
+            dict(_said(signature)),
+            _canonical(schema.SignatureDef, meta_graph.entries[key].value, known_only),
+        )
+        for key, signature in decoded.items()
+    }
+
+
+def _said(signature: SignatureDef) -> Iterator[tuple[_Name, Value]]:
+    yield ("method", ""), signature.method_name
+    for alias, spec in signature.inputs.items():
+        yield ("input", alias), spec
+    for alias, spec in signature.outputs.items():
+        yield ("output", alias), spec
+    for alias, value in signature.defaults.items():
+        yield ("default", alias), value
+
+
+def _python(meta_graph: MetaGraph | None, known_only: bool) -> dict[str, _View]:  # noqa: FBT001 - passed on
+    """Return what the object graph holds."""
+    if meta_graph is None or not meta_graph.has_object_graph:
+        return {}
+    objects = meta_graph.objects
+    return {
+        key: _traced(objects, bare, known_only=known_only)
+        for key, bare in objects.signatures.items()
+    }
+
+
+def _traced(objects: ObjectGraph, bare: Any, *, known_only: bool) -> _View:  # noqa: ANN401 - a SavedBareConcreteFunction
+    keywords, positional = tuple(bare.argument_keywords), bare.allowed_positional_arguments
+    says: dict[_Name, Value] = {("keywords", ""): keywords, ("positional", ""): str(positional)}
+    parts = [repr((keywords, positional)).encode()]
+    concrete = objects.concrete_functions.get(bare.concrete_function_name)
+    if concrete is not None:
+        arguments, results = concrete.canonicalized_input_signature, concrete.output_signature
+        for leaf in leaves(arguments):
+            # All of them are keywords, under 1; a name alone is what a caller writes.
+            short = leaf.path[1:] if len(leaf.path) == _STRUCTURED else leaf.path
+            says["input", "/".join(short)] = leaf.spec
+        for leaf in leaves(results):
+            says["output", "/".join(leaf.path)] = leaf.spec
+        parts += [
+            _canonical(schema.StructuredValue, each.SerializeToString(), known_only)
+            for each in (arguments, results)
+        ]
+    return _View(says, b"\0".join(parts), {("function", ""): bare.concrete_function_name})
+
+
+def _canonical(kind: Any, data: bytes, known_only: bool) -> bytes:  # noqa: ANN401, FBT001 - a message class; passed on
+    try:
+        message = kind.FromString(data)
+    except DecodeError as error:
+        raise ModelUnreadableError(f"a signature cannot be decoded: {error}") from error
+    if known_only:
+        message.DiscardUnknownFields()
+    return bytes(message.SerializeToString(deterministic=True))
