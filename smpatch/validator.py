@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from smpatch import dtypes, schema
 from smpatch.builder import Built
@@ -39,6 +39,8 @@ from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
 __all__ = ["Edited", "Judge", "Mode", "Validation"]
 
 Mode = Literal["auto", "runtime", "full", "none"]
+
+_Answer = TypeVar("_Answer")
 
 _C_RUNTIME, _PYTHON_V1, _PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
 
@@ -123,6 +125,24 @@ class Judge:
         """Start Python's TensorFlow now, for it takes seconds and will be asked."""
         if self.mode in {"auto", "full"} and self._wheel is not None:
             self._start(Program.PYTHON)
+
+    def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
+        """Ask anything; a child that dies of it is replaced when the next question comes.
+
+        Args:
+            program: Who is asked.
+            question: Given the child and the longest wait in seconds.
+
+        Raises:
+            ValidationError: There is no TensorFlow, or an op library cannot be loaded.
+            ChildError: The child died, hung or is unfit.
+        """
+        child = self._child(program)
+        try:
+            return question(child, self._limit)
+        except ChildError:
+            self._running.pop(program, None)
+            raise
 
     def op_defs(self) -> Mapping[str, Any]:
         """Return the operations that TensorFlow registers, by name.
