@@ -90,6 +90,25 @@ def test_a_oneof_is_whole(message: Any, theirs: dict[str, Any]) -> None:  # noqa
         assert {field.name for field in oneof.fields} == members
 
 
+def test_a_graph_is_whole(theirs: dict[str, Any]) -> None:
+    """A graph in text form is read by this schema and written in binary form."""
+    met: list[Any] = []
+    waiting = [schema.GraphDef.DESCRIPTOR]
+    while waiting:
+        message = waiting.pop()
+        met.append(message)
+        below = (field.message_type for field in message.fields)
+        waiting += [each for each in below if each and each not in met and each not in waiting]
+    left_out = {
+        f"{each.name}.{field}"
+        for each in met
+        if not each.GetOptions().map_entry
+        for field in theirs["messages"][_theirs(each.full_name)].keys() - each.fields_by_name.keys()
+    }
+    assert left_out == {"GraphDef.debug_info"}
+    assert {"OpDef", "FullTypeDef", "VariantTensorDataProto"} <= {each.name for each in met}
+
+
 def test_enums_are_tensorflows(theirs: dict[str, Any]) -> None:
     enums = [*_FILE.enum_types_by_name.values()]
     enums += [enum for message in MESSAGES for enum in message.enum_types]
