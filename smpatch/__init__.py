@@ -30,11 +30,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from smpatch.differ import Difference, diff
     from smpatch.edits import RaggedRef, SparseRef
     from smpatch.errors import (
         AliasError,
         ConflictError,
+        Fault,
         ModelUnreadableError,
+        PatchFileError,
         RefusedError,
         SignatureExistsError,
         SmpatchError,
@@ -71,10 +74,13 @@ __all__ = [
     "AliasError",
     "CompositeTensorSpec",
     "ConflictError",
+    "Difference",
+    "Fault",
     "MetaGraph",
     "ModelUnreadableError",
     "Note",
     "Options",
+    "PatchFileError",
     "RaggedRef",
     "Receipt",
     "RefusedError",
@@ -95,6 +101,7 @@ __all__ = [
     "add_predict",
     "classification_signature_def",
     "derive_signature",
+    "diff",
     "load",
     "predict_signature_def",
     "promote_function",
@@ -105,10 +112,13 @@ _ROOMS = {
     "AliasError": "errors",
     "CompositeTensorSpec": "signature",
     "ConflictError": "errors",
+    "Difference": "differ",
+    "Fault": "errors",
     "MetaGraph": "loader",
     "ModelUnreadableError": "errors",
     "Note": "rules",
     "Options": "patcher",
+    "PatchFileError": "errors",
     "RaggedRef": "edits",
     "Receipt": "patcher",
     "RefusedError": "errors",
@@ -129,6 +139,7 @@ _ROOMS = {
     "add_predict": "patcher",
     "classification_signature_def": "signature",
     "derive_signature": "patcher",
+    "diff": "differ",
     "load": "loader",
     "predict_signature_def": "signature",
     "promote_function": "patcher",

@@ -3,6 +3,7 @@
     SmpatchError                         exit code
     ├── UsageError                       2  the request itself makes no sense
     ├── ModelUnreadableError             3  not a SavedModel that can be read
+    ├── PatchFileError                   3  not a patch file that can be carried out
     ├── RefusedError                     4  readable, but the edit is impossible or refused
     │   ├── TagSetError                     no such MetaGraph, or several and none chosen
     │   ├── TensorNotFoundError             a name that the graph does not have
@@ -22,11 +23,15 @@ never prints them.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 __all__ = [
     "AliasError",
     "ConflictError",
+    "Fault",
     "ModelUnreadableError",
+    "PatchFileError",
     "RefusedError",
     "SignatureExistsError",
     "SmpatchError",
@@ -79,6 +84,46 @@ class ModelUnreadableError(SmpatchError):
     """There is no SavedModel at the path, or not one that can be read."""
 
     exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a patch file.
+
+    Attributes:
+        path: Where, such as ``edit[2].inputs.x``; empty for the document as a whole.
+        line: The line, from 1; None where it cannot be told.
+        found: What was found there.
+        hint: What would work; empty when nothing would.
+    """
+
+    path: str
+    line: int | None
+    found: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Return it in words: where, what was found, what would work."""
+        line = "" if self.line is None else f"line {self.line}"
+        where = f"{self.path} ({line})" if self.path and line else self.path or line
+        words = f"{where}: {self.found}" if where else self.found
+        return f"{words} ({self.hint})" if self.hint else words
+
+
+class PatchFileError(SmpatchError):
+    """A patch file cannot be read, or asks for what cannot be meant.
+
+    Attributes:
+        faults: Everything that is wrong with it, in the order of the document.
+    """
+
+    exit_code = 3
+
+    def __init__(self, faults: Sequence[Fault], *, where: str = "") -> None:
+        """Put the faults into one line; who wants one line for each finds them apart."""
+        self.faults = tuple(faults)
+        count = f"{len(self.faults)} faults: " if len(self.faults) > 1 else ""
+        super().__init__(count + "; ".join(map(str, self.faults)), where=where)
 
 
 class RefusedError(SmpatchError):

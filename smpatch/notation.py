@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from smpatch.edits import RaggedRef, SparseRef, TensorRef
 from smpatch.errors import UsageError
 
-__all__ = ["parse_names", "parse_tags", "parse_tensors"]
+__all__ = ["parse_names", "parse_tags", "parse_tensor", "parse_tensors"]
 
 _COMPOSITE = re.compile(r"(sparse|ragged)\((.*)\)", re.DOTALL)
 _PARTS = {
@@ -70,6 +70,27 @@ def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
             )
         found[name] = tensor
     return found
+
+
+def parse_tensor(text: str, *, option: str) -> TensorRef:
+    """Parse one tensor that needs no alias, or has been given one already.
+
+    Args:
+        text: The tensor, as it stands behind ``alias=``.
+        option: What it is a value of, for errors.
+
+    Raises:
+        UsageError: The text cannot be understood, or holds more than one tensor.
+    """
+    items = list(_split(text, option))
+    if len(items) > 1:
+        raise _unclear(option, text, "one tensor can stand here, not several")
+    alias, tensor = _alias_and_tensor(items[0], option)
+    if alias is not None:
+        raise _unclear(
+            option, text, "no alias can stand here", f"write {items[0].partition('=')[2]}"
+        )
+    return tensor
 
 
 def parse_names(texts: Iterable[str], *, option: str) -> dict[str, str]:

@@ -28,14 +28,14 @@ MODEL = ROOT / "fixtures" / "models" / "linear"
 
 # A room imports from the lines above its own, and from no other.
 ROOMS = (
-    {"errors", "schema", "runtime"},
+    {"errors", "schema", "runtime", "toml"},
     {"dtypes", "wire", "text"},
     {"signature", "forms"},
     {"graph", "values", "edits"},
-    {"loader", "notation", "warmup"},
-    {"rules", "planes"},
+    {"loader", "notation", "postconditions", "warmup"},
+    {"rules", "planes", "fields"},
     {"builder"},
-    {"suggestions"},
+    {"suggestions", "differ", "patchfile"},
     {"writer"},
     {"validator"},
     {"job"},
@@ -58,10 +58,13 @@ FACE = [
     "AliasError",
     "CompositeTensorSpec",
     "ConflictError",
+    "Difference",
+    "Fault",
     "MetaGraph",
     "ModelUnreadableError",
     "Note",
     "Options",
+    "PatchFileError",
     "RaggedRef",
     "Receipt",
     "RefusedError",
@@ -82,6 +85,7 @@ FACE = [
     "add_predict",
     "classification_signature_def",
     "derive_signature",
+    "diff",
     "load",
     "predict_signature_def",
     "promote_function",
@@ -338,7 +342,7 @@ def test_the_lock_satisfies_what_the_package_asks_for() -> None:
             name, _, rest = line.partition("==")
             locked.setdefault(name, []).append(rest.split()[0])
     wanted = [Requirement(text) for text in importlib.metadata.requires("smpatch") or ()]
-    assert {requirement.name for requirement in wanted} == {"protobuf", "tensorflow", "typer"}
+    assert {each.name for each in wanted} == {"protobuf", "tensorflow", "tomli", "typer"}
     for requirement in wanted:
         assert locked[requirement.name]
         for version in locked[requirement.name]:

@@ -155,7 +155,7 @@ def test_what_pip_is_told_beside_tensorflow_cpu_is_what_the_package_needs() -> N
     listed = re.search(r"^dependencies = \[\n(.*?)^\]", project, re.DOTALL | re.MULTILINE)
     assert listed
     ours = [Requirement(text) for text in re.findall(r'^    "(.*)",', listed[1], re.MULTILINE)]
-    assert {requirement.name for requirement in ours} == {"protobuf", "tensorflow", "typer"}
+    assert {each.name for each in ours} == {"protobuf", "tensorflow", "tomli", "typer"}
     assert {Requirement(text) for text in told[2][2:]} == {
         requirement for requirement in ours if requirement.name != "tensorflow"
     }

@@ -14,7 +14,7 @@ import typer
 from smpatch.cli.interruption import Interrupted
 from smpatch.cli.streams import OutputError, talk
 from smpatch.cli.terminal import printable
-from smpatch.errors import SmpatchError, UsageError
+from smpatch.errors import PatchFileError, SmpatchError, UsageError
 
 __all__ = ["run"]
 
@@ -43,8 +43,16 @@ def _report(error: SmpatchError) -> int:
 
         with contextlib.suppress(OutputError):  # which may be what is reported
             machine.write_error(error)
-    talk(printable(f"smpatch: {error}"))
+    for line in _lines(error):
+        talk(printable(f"smpatch: {line}"))
     return error.exit_code
+
+
+def _lines(error: SmpatchError) -> list[str]:
+    """Return an error as lines: one, or one for each fault of a patch file."""
+    if isinstance(error, PatchFileError):
+        return [f"{error.where}: {fault}" for fault in error.faults]
+    return [str(error)]
 
 
 def _interrupted(stop: Interrupted) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from smpatch.cli.streams import OutputError, data
-from smpatch.errors import SmpatchError
+from smpatch.errors import Fault, SmpatchError
 from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpec, Spec
 from smpatch.values import preview
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # `show` does not pay for what edits
 
 __all__ = [
     "VERSION",
+    "default_body",
     "signature_body",
     "spec_body",
     "write",
@@ -134,6 +135,7 @@ def write_error(error: SmpatchError) -> None:
             "where": error.where or None,
             "found": error.found,
             "hint": error.hint or None,
+            "faults": [_fault(each) for each in getattr(error, "faults", ())],
         },
     )
 
@@ -149,8 +151,18 @@ def write_interruption(stop: Interrupted) -> None:
             "where": None,
             "found": stop.found,
             "hint": stop.outcome,
+            "faults": [],
         },
     )
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {
+        "path": fault.path or None,
+        "line": fault.line,
+        "found": fault.found,
+        "hint": fault.hint or None,
+    }
 
 
 def _kind(error: SmpatchError) -> str:
@@ -202,7 +214,7 @@ def signature_body(signature: SignatureDef) -> dict[str, Any]:
         "method_name": signature.method_name,
         "inputs": {alias: spec_body(spec) for alias, spec in signature.inputs.items()},
         "outputs": {alias: spec_body(spec) for alias, spec in signature.outputs.items()},
-        "defaults": {alias: _default(value) for alias, value in signature.defaults.items()},
+        "defaults": {alias: default_body(value) for alias, value in signature.defaults.items()},
     }
 
 
@@ -222,7 +234,8 @@ def spec_body(spec: Spec) -> dict[str, Any]:
     return {"encoding": "dense", "name": spec.name, **described}
 
 
-def _default(value: bytes) -> dict[str, Any]:
+def default_body(value: bytes) -> dict[str, Any]:
+    """Return the default of an input as JSON has it."""
     dtype, shape, text = preview(value)
     return {
         "dtype": dtype,

@@ -1,0 +1,251 @@
+"""One table of a patch file, taken apart key by key.
+
+Each reading method returns a value of the right type whatever stands in the table: what is
+wrong is kept as a fault, with its path, so that the rest of the document can be read too.
+Whoever asks for edits looks at the faults first.
+
+This room knows no verbs; which keys a table may have is what it is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from smpatch import notation
+from smpatch.edits import TensorRef
+from smpatch.errors import UsageError
+from smpatch.graph.resolve import nearest
+from smpatch.signature import CLASSIFY, PREDICT, REGRESS, Shape
+from smpatch.toml import Path
+
+__all__ = ["Table", "dotted"]
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
+_UNKNOWN_RANK = "unknown"
+_LARGEST = (1 << 63) - 1
+
+
+def dotted(path: Path) -> str:
+    """Return a path as one reads it: ``edit[2].inputs.x``."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f"{'.' if text else ''}{step if _BARE.fullmatch(step) else repr(step)}"
+    return text
+
+
+class Table:
+    """A table that is being read.
+
+    Attributes:
+        keys: Its keys, in their order.
+        faults: What is wrong, also with the tables around it: path, what was found, hint.
+    """
+
+    def __init__(
+        self, content: Mapping[str, Any], path: Path, faults: list[tuple[Path, str, str]]
+    ) -> None:
+        """Read from ``content``, which stands at ``path``; add to ``faults``."""
+        self._content = content
+        self._path = path
+        self._known: set[str] = set()
+        self.keys = tuple(content)
+        self.faults = faults
+
+    def within(self, content: Mapping[str, Any], path: Path) -> Table:
+        """Return a table inside this one, whose faults are kept with this one's."""
+        return Table(content, (*self._path, *path), self.faults)
+
+    def fault(self, found: str, *, at: Path = (), hint: str = "") -> None:
+        """Keep what is wrong with this table or something in it."""
+        self.faults.append(((*self._path, *at), found, hint))
+
+    def alike(self, known: Iterable[str]) -> str:
+        """Return a hint where a key of this table is much like one that is known."""
+        return next(filter(None, (nearest(key, known) for key in self.keys)), "")
+
+    def finish(self, what: str) -> None:
+        """Keep the keys that nobody asked for."""
+        for key in self.keys:
+            if key not in self._known:
+                known = ", ".join(sorted(self._known))
+                hint = nearest(key.replace("_", "-"), sorted(self._known)) or f"it knows {known}"
+                self.fault(f"{what} knows no {key!r}", at=(key,), hint=hint)
+
+    def take(self, key: str) -> Any:  # noqa: ANN401 - whatever TOML can hold
+        """Return a value as it stands; None where there is none."""
+        self._known.add(key)
+        return self._content.get(key)
+
+    def text(self, key: str) -> str:
+        """Return a text that must be there and not be empty."""
+        given = self.take(key)
+        if given is None:
+            self.fault(f"{key} is missing")
+        elif not isinstance(given, str):
+            self._wrong((key,), "text", given)
+        elif not given:
+            self.fault("it is empty", at=(key,))
+        else:
+            return given
+        return ""
+
+    def flag(self, key: str) -> bool:
+        """Return a truth value; False where there is none."""
+        given = self.take(key)
+        if given is not None and not isinstance(given, bool):
+            self._wrong((key,), "true or false", given)
+        return given is True
+
+    def names(self, key: str, *, needed: bool = False) -> tuple[str, ...]:
+        """Return names: one text, or an array of them."""
+        given = self.take(key)
+        if given is None:
+            if needed:
+                self.fault(f"{key} is missing")
+            return ()
+        several = given if isinstance(given, list) else [given]
+        if not several:
+            self.fault("it is empty", at=(key,))
+        for place, each in enumerate(several):
+            at = (key, place) if isinstance(given, list) else (key,)
+            if not isinstance(each, str):
+                self._wrong(at, "text" if isinstance(given, list) else "text or an array", each)
+            elif not each:
+                self.fault("it is empty", at=at)
+            elif each in several[:place]:
+                self.fault(f"{each!r} is there twice", at=at)
+        return tuple(each for each in several if isinstance(each, str))
+
+    def tags(self, key: str, *, needed: bool = False) -> tuple[str, ...] | None:
+        """Return tags: text with commas as on the command line, or an array of them."""
+        if not isinstance(self._content.get(key), str):
+            found = self.names(key, needed=needed)
+            return found or None
+        tags = notation.parse_tags(self.take(key))
+        if not tags:
+            self.fault("it names no tag", at=(key,))
+        return tags
+
+    def method(self, key: str) -> str | None:
+        """Return a method name in full, of which the usual ones have a short form."""
+        if key not in self._content:
+            self._known.add(key)
+            return None
+        given = self.text(key)
+        return _METHODS.get(given, given)
+
+    def tensor(self, key: str) -> TensorRef:
+        """Return a tensor that must be there."""
+        return self._tensor(self.text(key), (key,)) if key in self._content else self.text(key)
+
+    def tensors(self, key: str, *, needed: bool = False) -> dict[str, TensorRef]:
+        """Return alias to tensor: a table, or text as on the command line."""
+        given = self.take(key)
+        if isinstance(given, dict):
+            if not given:
+                self.fault("it names no tensor", at=(key,))
+            return {
+                alias: self._tensor(each, (key, alias))
+                for alias, each in given.items()
+                if self._is_text(each, (key, alias))
+            }
+        texts = self.names(key, needed=needed)
+        try:
+            return notation.parse_tensors(texts, option=key)
+        except UsageError as error:
+            self.fault(error.found, at=(key,), hint=error.hint)
+            return {}
+
+    def pairs(self, key: str, *, needed: bool = False) -> dict[str, str]:
+        """Return name to name: a table, or text as on the command line."""
+        given = self.take(key)
+        if not isinstance(given, dict):
+            texts = self.names(key, needed=needed)
+            try:
+                return notation.parse_names(texts, option=key)
+            except UsageError as error:
+                self.fault(error.found, at=(key,), hint=error.hint)
+                return {}
+        if not given:
+            self.fault("it names nothing", at=(key,))
+        return {name: each for name, each in given.items() if self._is_text(each, (key, name))}
+
+    def shapes(self, key: str) -> dict[str, Shape]:
+        """Return alias to shape: an array of sizes, -1 where unknown."""
+        return {alias: self._shape(each, (key, alias)) for alias, each in self._entries(key)}
+
+    def values(self, key: str) -> dict[str, object]:
+        """Return alias to value: numbers, texts, truth values, or nested arrays of them."""
+        found: dict[str, object] = {}
+        for alias, each in self._entries(key):
+            self._check_value(each, (key, alias))
+            found[alias] = each
+        return found
+
+    def _entries(self, key: str) -> Iterable[tuple[str, Any]]:
+        given = self.take(key)
+        if given is None:
+            return ()
+        if not isinstance(given, dict):
+            self._wrong((key,), f"a table, such as {key} = {{ x = ... }}", given)
+            return ()
+        if not given:
+            self.fault("it is empty", at=(key,))
+        return given.items()
+
+    def _tensor(self, text: str, at: Path) -> TensorRef:
+        try:
+            return notation.parse_tensor(text, option="") if text else text
+        except UsageError as error:
+            self.fault(error.found, at=at, hint=error.hint)
+            return text
+
+    def _shape(self, given: Any, at: Path) -> Shape:  # noqa: ANN401 - whatever TOML can hold
+        if given == _UNKNOWN_RANK:
+            return None
+        if not isinstance(given, list):
+            self._wrong(at, f'an array of sizes or "{_UNKNOWN_RANK}"', given)
+            return None
+        for place, size in enumerate(given):
+            if not isinstance(size, int) or isinstance(size, bool):
+                self._wrong((*at, place), "a size, -1 where it is unknown", size)
+            elif not -1 <= size <= _LARGEST:
+                self.fault(f"{size} is no size", at=(*at, place), hint="-1 stands for unknown")
+        return tuple(None if size == -1 else size for size in given)
+
+    def _check_value(self, given: Any, at: Path) -> None:  # noqa: ANN401 - as above
+        if isinstance(given, list):
+            for place, each in enumerate(given):
+                self._check_value(each, (*at, place))
+        elif not isinstance(given, (bool, int, float, str)):
+            self._wrong(at, "a number, text, true or false, or an array of them", given)
+
+    def _is_text(self, given: Any, at: Path) -> bool:  # noqa: ANN401 - as above
+        if not isinstance(given, str):
+            self._wrong(at, "text", given)
+        elif not given:
+            self.fault("it is empty", at=at)
+        return isinstance(given, str)
+
+    def _wrong(self, at: Path, wanted: str, given: Any) -> None:  # noqa: ANN401 - as above
+        self.fault(f"it is {_kind(given)}", at=at, hint=f"write {wanted}")
+
+
+def _kind(given: Any) -> str:  # noqa: ANN401 - as above
+    for kind, words in (
+        (bool, "a truth value"),
+        (int, "an integer"),
+        (float, "a float"),
+        (str, "text"),
+        (list, "an array"),
+        (dict, "a table"),
+    ):
+        if isinstance(given, kind):
+            return words
+    return "a date or time"

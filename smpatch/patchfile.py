@@ -1,0 +1,308 @@
+"""A patch file: the edits of the command line, written down once, for many models.
+
+    version = 1
+    tag-set = "serve"                        # only where models have several MetaGraphs
+
+    [[edit]]
+    rename = "image_quality"
+    to = "serving_default"
+
+    [[edit]]
+    add-predict = "scores"                   # the key comes with the verb
+    inputs = "x:0, ids=ragged(values=v:0,row_splits=r:0)"
+    outputs = { scores = "head/Softmax:0" }  # text as on the command line, or a table
+
+    [[edit]]
+    add-predict = "encode"                   # a traced function
+    function = "encoder.call"
+    outputs = { embedding = "output_0" }
+
+    [[edit]]
+    add-predict = "embedding"                # an inner tensor
+    from-signature = "serving_default"
+    outputs = "embedding=dense/Relu:0"
+
+    [[edit]]
+    add-classify = "classify"                # add-regress: examples, predictions
+    examples = "tf_example:0"
+    classes = "ClassString:0"
+    scores = "Softmax:0"
+
+    [[edit]]
+    edit = "serving_default"
+    rename-input = { args_0 = "image" }      # old = new
+    rename-output = { output_0 = "scores" }
+    drop-input = "unused"
+    drop-output = ["logits", "mask"]
+    add-output = { embedding = "dense/Relu:0" }
+    shape = { image = [-1, 224, 224, 3] }    # "unknown" for an unknown rank
+    method = "predict"                       # or classify, regress, or a name in full
+    default = { threshold = 0.5 }
+    drop-default = "temperature"
+
+    [[edit]]
+    copy = "serving_default"
+    to = "predict"
+
+    [[edit]]
+    remove = ["train_*", "debug"]
+
+    [[edit]]
+    retag = "transform"                      # tags, or a place among the MetaGraphs, from 0
+    to = "serve"
+
+The edits are done in their order, in one commit. Each is a table with one verb, the name of
+a command; its other keys are that command's options without their dashes. Lists are an
+array, or one text where one is enough. ``op-library`` (paths, from the file's own
+directory) and ``signature-def-only = true`` stand at the top, as ``tag-set`` does.
+
+Everything that is wrong with a document is told at once, each fault with its path
+(``edit[2].inputs.x``, counted from 0) and its line. This room looks at no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from smpatch import toml
+from smpatch.edits import (
+    AddClassify,
+    AddPredict,
+    AddRegress,
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    PromoteFunction,
+    Remove,
+    Rename,
+    Retag,
+)
+from smpatch.errors import Fault, PatchFileError
+from smpatch.fields import Table, dotted
+from smpatch.postconditions import expected
+
+__all__ = ["Patch", "load", "parse"]
+
+_VERSION = 1
+
+_LARGEST = 1 << 24
+"""Bytes; whoever names a model's file by mistake is not to wait for it to be parsed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What a patch file asks for.
+
+    Attributes:
+        edits: The edits, in their order.
+        tag_set: The tags of the MetaGraph to edit; None for the only one.
+        signature_def_only: Whether the object graph is left as it is.
+        op_libraries: Libraries of custom operations that the models need.
+    """
+
+    edits: tuple[Edit, ...]
+    tag_set: tuple[str, ...] | None = None
+    signature_def_only: bool = False
+    op_libraries: tuple[Path, ...] = ()
+
+
+def load(file: Path) -> Patch:
+    """Read a patch file.
+
+    Raises:
+        PatchFileError: It cannot be read, or something in it cannot be meant.
+    """
+    where = str(file)
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise PatchFileError([Fault("", None, "too big for a patch file")], where=where)
+        text = data.decode("utf-8")
+    except OSError as error:
+        found = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        hint = "smpatch apply PATCH.toml MODEL..." if file.is_dir() else ""
+        raise PatchFileError([Fault("", None, found, hint)], where=where) from error
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PatchFileError([Fault("", line, "it is not UTF-8")], where=where) from error
+    return parse(text, where=where, directory=file.absolute().parent)
+
+
+def parse(text: str, *, where: str = "", directory: Path | None = None) -> Patch:
+    """Read the text of a patch file.
+
+    Args:
+        text: The document.
+        where: What errors call it.
+        directory: Where relative paths in it start; None for the working directory.
+
+    Raises:
+        PatchFileError: Something in it cannot be meant.
+    """
+    try:
+        document = toml.read(text)
+    except toml.TomlError as error:
+        raise PatchFileError([Fault("", error.line, error.found)], where=where) from error
+    top = Table(document.values, (), [])
+    if top.take("version") != _VERSION:
+        top.fault(f"it must say version = {_VERSION}", at=("version",))
+    patch = Patch(
+        edits=_edits(top),
+        tag_set=top.tags("tag-set"),
+        signature_def_only=top.flag("signature-def-only"),
+        op_libraries=tuple((directory or Path()) / each for each in top.names("op-library")),
+    )
+    top.finish("smpatch apply")
+    if not top.faults:
+        for each in expected(patch.edits).contradictions:
+            top.fault(each.found, at=("edit", each.edit), hint=each.hint)
+    if top.faults:
+        faults = [
+            (document.line(path), Fault(dotted(path), document.line(path), found, hint))
+            for path, found, hint in top.faults
+        ]
+        faults.sort(key=lambda each: each[0] or 0)
+        raise PatchFileError([fault for _, fault in faults], where=where)
+    return patch
+
+
+def _edits(top: Table) -> tuple[Edit, ...]:
+    given = top.take("edit")
+    if given is None or given == []:
+        top.fault("it asks for no edit", hint="write [[edit]] and below it, say, rename = ...")
+        return ()
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        top.fault("edits are an array of tables", at=("edit",), hint="write [[edit]]")
+        return ()
+    found = [_edit(top.within(each, ("edit", number))) for number, each in enumerate(given)]
+    return tuple(each for each in found if each is not None)
+
+
+def _edit(table: Table) -> Edit | None:
+    verbs = [key for key in table.keys if key in _VERBS]
+    if len(verbs) != 1:
+        known = f"one of {', '.join(_VERBS)}"
+        if verbs:
+            table.fault(f"it has {len(verbs)} verbs: {', '.join(verbs)}", hint="one [[edit]] each")
+        else:
+            table.fault("it has no verb", hint=table.alike(_VERBS) or known)
+        return None
+    (verb,) = verbs
+    before = len(table.faults)
+    edit = _VERBS[verb](table)
+    table.finish(verb)
+    return edit if len(table.faults) == before else None
+
+
+def _add_predict(table: Table) -> Edit:
+    key, overwrite = table.text("add-predict"), table.flag("overwrite")
+    if "function" in table.keys:
+        return PromoteFunction(
+            table.text("function"),
+            table.pairs("inputs") if "inputs" in table.keys else None,
+            table.pairs("outputs") if "outputs" in table.keys else None,
+            key,
+            overwrite,
+        )
+    if "from-signature" in table.keys:
+        source = table.text("from-signature")
+        return FromSignature(source, table.pairs("outputs", needed=True), key, overwrite)
+    inputs, outputs = table.tensors("inputs", needed=True), table.tensors("outputs", needed=True)
+    return AddPredict(inputs, outputs, key, overwrite)
+
+
+def _add_classify(table: Table) -> Edit:
+    given = {"classes", "scores"} & set(table.keys)
+    if not given:
+        table.fault("classes or scores must be there", hint="as Classify answers with them")
+    return AddClassify(
+        table.tensor("examples"),
+        table.tensor("classes") if "classes" in given else None,
+        table.tensor("scores") if "scores" in given else None,
+        table.text("add-classify"),
+        table.flag("overwrite"),
+    )
+
+
+def _add_regress(table: Table) -> Edit:
+    return AddRegress(
+        table.tensor("examples"),
+        table.tensor("predictions"),
+        table.text("add-regress"),
+        table.flag("overwrite"),
+    )
+
+
+def _rename(table: Table) -> Edit:
+    return Rename(table.text("rename"), table.text("to"), table.flag("overwrite"))
+
+
+def _copy(table: Table) -> Edit:
+    return Copy(table.text("copy"), table.text("to"), table.flag("overwrite"))
+
+
+def _remove(table: Table) -> Edit:
+    return Remove(table.names("remove", needed=True))
+
+
+def _edit_signature(table: Table) -> Edit:
+    if len(table.keys) == 1:
+        table.fault("it changes nothing", hint=f"add {', '.join(_CHANGES)}")
+    defaults = table.values("default")
+    for alias in table.names("drop-default"):
+        if alias in defaults:
+            table.fault(f"{alias!r} is given a default as well", at=("drop-default",))
+        defaults[alias] = None
+    return EditSignature(
+        key=table.text("edit"),
+        rename_inputs=table.pairs("rename-input"),
+        rename_outputs=table.pairs("rename-output"),
+        drop_inputs=table.names("drop-input"),
+        drop_outputs=table.names("drop-output"),
+        add_inputs=table.tensors("add-input"),
+        add_outputs=table.tensors("add-output"),
+        shapes=table.shapes("shape"),
+        method_name=table.method("method"),
+        defaults=defaults,
+    )
+
+
+def _retag(table: Table) -> Edit:
+    place = table.take("retag")
+    source: tuple[str, ...] | int
+    if isinstance(place, int) and not isinstance(place, bool):
+        source = place
+        if place < 0:
+            table.fault("MetaGraphs are counted from 0", at=("retag",))
+    else:
+        source = table.tags("retag", needed=True) or ()
+    return Retag(source, table.tags("to", needed=True) or ())
+
+
+_VERBS: Mapping[str, Callable[[Table], Edit]] = {
+    "add-predict": _add_predict,
+    "add-classify": _add_classify,
+    "add-regress": _add_regress,
+    "rename": _rename,
+    "copy": _copy,
+    "remove": _remove,
+    "edit": _edit_signature,
+    "retag": _retag,
+}
+
+_CHANGES = (
+    "rename-input",
+    "rename-output",
+    "drop-input",
+    "drop-output",
+    "add-input",
+    "add-output",
+    "shape",
+    "method",
+    "default",
+    "drop-default",
+)

@@ -1,0 +1,155 @@
+"""A TOML document with the line of each of its keys.
+
+Python's reader tells the values and, of a document that it cannot read, the place; where a
+value stands that turns out wrong later, it does not tell. Here the headers and keys of a
+document that it has read are looked up again: what stands in an inline table or an array
+has the line of the statement that it is in.
+
+This room knows nothing of what a document is about.
+
+Source: https://toml.io/en/v1.0.0
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Document", "Path", "TomlError", "read"]
+
+Path = tuple[str | int, ...]
+"""Keys and, within arrays, positions from 0, from the outside in."""
+
+_STRING = r'"""(?s:\\.|[^\\])*?"{3,5}|\'\'\'(?s:.)*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\''
+_SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_KEY = re.compile(rf"[ \t]*({_STRING}|[A-Za-z0-9_-]+)[ \t]*")
+_VALUE = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}\n]|[^\[\]{{}}\n#\"']+")
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+
+
+class TomlError(Exception):
+    """The text is no TOML.
+
+    Attributes:
+        found: What is wrong, in words.
+        line: Where, from 1.
+    """
+
+    def __init__(self, found: str, line: int) -> None:
+        """Keep both apart."""
+        super().__init__(found)
+        self.found = found
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that was read.
+
+    Attributes:
+        values: The top-level table.
+        lines: The line, from 1, of each header and each key outside inline tables.
+    """
+
+    values: Mapping[str, Any]
+    lines: Mapping[Path, int]
+
+    def line(self, path: Path) -> int | None:
+        """Return the line of a value, or of the nearest thing around it that has one."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path)
+
+
+def read(text: str) -> Document:
+    """Read a document.
+
+    Raises:
+        TomlError: It is none.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        place = _PLACE.search(message)
+        line = int(place[1]) if place and place[1] else text.count("\n") + 1
+        found = message[: place.start()] if place else message
+        raise TomlError(found[:1].lower() + found[1:], line) from error
+    except RecursionError as error:
+        raise TomlError("it is nested too deeply", 1) from error
+    lines: dict[Path, int] = {}
+    for path, at in _statements(text):
+        lines.setdefault(path, text.count("\n", 0, at) + 1)
+    return Document(values, lines)
+
+
+def _statements(text: str) -> Iterator[tuple[Path, int]]:
+    """Yield path and position of each header and key; the text is known to be TOML."""
+    lengths: dict[Path, int] = {}
+    table: Path = ()
+    at = 0
+    while (at := _end(_SPACE, text, at)) < len(text):
+        start = at
+        brackets = 2 if text.startswith("[[", at) else int(text[at] == "[")
+        keys, at = _keys(text, at + brackets)
+        if brackets:
+            table = _table(keys, lengths, appends=brackets == 2)  # noqa: PLR2004 - as TOML has it
+            at += brackets
+            yield table, start
+        else:
+            yield (*table, *keys), start
+            at = _after_value(text, at + 1)
+
+
+def _keys(text: str, at: int) -> tuple[list[str], int]:
+    """Return the parts of a dotted key, and where it ends."""
+    keys = []
+    while found := _KEY.match(text, at):
+        part, at = found[1], found.end()
+        keys.append(tomllib.loads(f"k={part}")["k"] if part[0] in "\"'" else part)
+        if not text.startswith(".", at):
+            break
+        at += 1
+    return keys, at
+
+
+def _table(keys: list[str], lengths: dict[Path, int], *, appends: bool) -> Path:
+    """Return the path of a header; on its way it means the last element of each array."""
+    path: Path = ()
+    for depth, key in enumerate(keys, 1):
+        path = (*path, key)
+        if appends and depth == len(keys):
+            lengths[path] = lengths.get(path, 0) + 1
+        if path in lengths:
+            path = (*path, lengths[path] - 1)
+    return path
+
+
+def _after_value(text: str, at: int) -> int:
+    """Return where the line ends on which a value ends."""
+    depth = 0
+    while at < len(text):
+        found = _VALUE.match(text, at)
+        if found is None:  # cannot be, for the text has been read
+            return len(text)
+        piece, at = found[0], found.end()
+        if piece in {"[", "{"}:
+            depth += 1
+        elif piece in {"]", "}"}:
+            depth -= 1
+        elif piece == "\n" and depth == 0:
+            return at
+    return at
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
