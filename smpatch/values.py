@@ -8,7 +8,6 @@ little endian, a list's last value standing for all that follow).
 
 from __future__ import annotations
 
-import math
 import struct
 from typing import Any
 
@@ -55,7 +54,7 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
         raise ModelUnreadableError(f"a default cannot be decoded: {error}") from error
     dtype = dtypes.name(message.dtype)
     shape = shape_from_proto(message.tensor_shape)
-    count = math.prod(size or 0 for size in shape) if shape is not None else 0
+    count = _elements(shape)
     shown = min(count, _FIRST)
     values = _values(message, dtype, shown)
     if values is None:
@@ -63,6 +62,19 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
     more = ", ..." if count > shown else ""
     text = ", ".join(str(value) for value in values)
     return dtype, shape, text if shape == () else f"[{text}{more}]"
+
+
+def _elements(shape: Shape) -> int:
+    """Return how many elements there are, or a few more than are shown where there are many.
+
+    A damaged shape may have millions of dimensions, whose product would take hours.
+    """
+    if shape is None or any(not size for size in shape):
+        return 0
+    count = 1
+    for size in shape:
+        count = min(count * (size or 0), _FIRST + 1)
+    return count
 
 
 def _values(message: Any, dtype: str, count: int) -> list[Any] | None:  # noqa: ANN401 - protobuf's classes are made at run time

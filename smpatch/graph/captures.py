@@ -154,10 +154,10 @@ def _restored(function: Any) -> Iterator[tuple[int, str]]:  # noqa: ANN401 - a F
     nodes = {node.name: node for node in function.node_def}
     arguments = {arg.name: place for place, arg in enumerate(function.signature.input_arg)}
     for node in function.node_def:
-        if node.op == "AssignVariableOp" and node.input[0] in arguments:
-            key = _restored_key(nodes, node.input[1])
+        if node.op == "AssignVariableOp" and _input(node, 0) in arguments:
+            key = _restored_key(nodes, _input(node, 1))
             if key is not None:
-                yield arguments[node.input[0]], key
+                yield arguments[_input(node, 0)], key
 
 
 def _restored_key(nodes: dict[str, Any], source: str) -> str | None:
@@ -168,13 +168,18 @@ def _restored_key(nodes: dict[str, Any], source: str) -> str | None:
         if node is None:
             return None
         if node.op == "RestoreV2":
-            keys = _strings(nodes.get(node.input[1].partition(":")[0]))
-            place = int(output.rpartition(":")[2] or 0)
-            return keys[place] if place < len(keys) else None
+            keys = _strings(nodes.get(_input(node, 1).partition(":")[0]))
+            place = output.rpartition(":")[2] or "0"
+            return dict(zip(map(str, range(len(keys))), keys, strict=True)).get(place)
         if node.op != "Identity":
             return None
-        source = node.input[0]
+        source = _input(node, 0)
     return None
+
+
+def _input(node: Any, place: int) -> str:  # noqa: ANN401 - a NodeDef
+    """Return an input of a node; nothing where a damaged one has fewer."""
+    return str(node.input[place]) if place < len(node.input) else ""
 
 
 def _strings(node: Any) -> Sequence[str]:  # noqa: ANN401 - a NodeDef or None

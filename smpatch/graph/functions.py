@@ -30,7 +30,8 @@ __all__ = ["CALLS", "FunctionLibrary", "attributes", "called"]
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 """Operations that call the function in their attribute ``f`` and nothing else."""
 
-_NUMBERED = re.compile(r"_(\d+)$")
+_NUMBERED = re.compile(r"_([0-9]{1,18})$")
+"""A number that TensorFlow can read, too; Python does not read one of thousands of digits."""
 
 
 class FunctionLibrary:

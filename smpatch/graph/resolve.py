@@ -31,6 +31,7 @@ from smpatch.graph.index import GraphIndex, Node
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
 
 __all__ = [
+    "MAX_RANK",
     "Attributes",
     "OpDefMissingError",
     "Output",
@@ -59,10 +60,10 @@ _LAST_PRODUCER_OF_SCALAR_PLACEHOLDERS = 21
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 """An output's number: as TensorFlow writes it, and no longer than 32 bits are."""
 
-_MAX_RANK = 254
+MAX_RANK = 254
 """More dimensions no TensorFlow shape has (``tensor_shape.h``)."""
 
-_MAX_OUTPUTS = 1 << 20
+_MAX_OUTPUTS = 1 << 16
 """More outputs no node has; a damaged number of them would take all memory."""
 
 _CANDIDATES = 20_000
@@ -188,8 +189,10 @@ def constant_shape(graph: GraphIndex, name: str) -> Shape:
     if node.wiring.op != "Const" or (value := node.attr("value")) is None:
         return None
     tensor = value.tensor
+    if len(tensor.tensor_shape.dim) > 1:
+        return None  # no vector; of millions of dimensions the product alone would take hours
     count = math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
-    if count > _MAX_RANK or len(tensor.tensor_content) % 8:
+    if count > MAX_RANK or len(tensor.tensor_content) % 8:
         return None
     if tensor.tensor_content:
         sizes = [each for (each,) in struct.iter_unpack("<q", tensor.tensor_content)]
@@ -244,11 +247,12 @@ def outputs(op_def: Any, attr: Attributes) -> list[Output]:  # noqa: ANN401 - pr
         op_def: The operation's ``OpDef``.
         attr: Returns an attribute of the node by its name.
     """
-    return [
-        Output(arg.name, index, dtype)
-        for arg in op_def.output_arg
-        for index, dtype in enumerate(_arg_types(attr, op_def, arg))
-    ]
+    found: list[Output] = []
+    for arg in op_def.output_arg:
+        types = _arg_types(attr, op_def, arg)
+        _check_number(op_def, len(found) + len(types))
+        found += [Output(arg.name, index, dtype) for index, dtype in enumerate(types)]
+    return found
 
 
 def _arg_types(attr: Attributes, op_def: Any, arg: Any) -> list[str]:  # noqa: ANN401 - as above
@@ -265,11 +269,15 @@ def _arg_types(attr: Attributes, op_def: Any, arg: Any) -> list[str]:  # noqa: A
         if arg.number_attr:
             value = _attr(attr, op_def, arg.number_attr)
             count = value.i if value is not None else 0
-            if count > _MAX_OUTPUTS:
-                found = f"an operation {op_def.name!r} says that it has {count} outputs"
-                raise ModelUnreadableError(found, hint="the graph is damaged")
+            _check_number(op_def, count)
         types = [dtype] * count
     return [dtypes.ref(each) for each in types] if arg.is_ref else types
+
+
+def _check_number(op_def: Any, count: int) -> None:  # noqa: ANN401 - as above
+    if count > _MAX_OUTPUTS:
+        found = f"an operation {op_def.name!r} says that it has {count} outputs"
+        raise ModelUnreadableError(found, hint="the graph is damaged")
 
 
 def _attr(attr: Attributes, op_def: Any, key: str) -> Any | None:  # noqa: ANN401 - as above
