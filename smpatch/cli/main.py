@@ -9,14 +9,16 @@ import typer
 import smpatch
 from smpatch.cli import guard, streams
 from smpatch.cli.add_predict import add_predict
+from smpatch.cli.diff import diff
 from smpatch.cli.show import show
 from smpatch.cli.suggest import suggest
 
 __all__ = ["EXIT_CODES", "app", "guard"]
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 2 wrong usage; 3 not a readable SavedModel; 4 the edit is impossible "
-    "or refused; 5 writing or validation failed, and the model is unchanged; 130 interrupted."
+    "Exit codes: 0 done; 1 the answer is no (check, diff); 2 wrong usage; 3 not a readable "
+    "SavedModel; 4 the edit is impossible or refused; 5 writing or validation failed, and the "
+    "model is unchanged; 130 interrupted."
 )
 """At the end of every help text."""
 
@@ -60,6 +62,7 @@ def _smpatch(
 app.command("show", short_help="Show what a model offers, without TensorFlow.", epilog=EXIT_CODES)(
     show
 )
+app.command("diff", short_help="Tell how one model differs from another.", epilog=EXIT_CODES)(diff)
 app.command("suggest", short_help="Suggest what could become a signature.", epilog=EXIT_CODES)(
     suggest
 )

@@ -26,6 +26,7 @@ from smpatch.differ.facts import (
     Side,
     SignatureDifference,
     Tally,
+    Value,
 )
 from smpatch.differ.sections import Sections
 from smpatch.differ.spans import Span, equal
@@ -43,6 +44,7 @@ __all__ = [
     "Side",
     "SignatureDifference",
     "Tally",
+    "Value",
     "diff",
 ]
 
@@ -69,7 +71,8 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
     identical = before.form == after.form and equal(*whole)
     if identical:
         meta_graphs = tuple(
-            MetaGraphDifference(each.tags, each.tags, (), ()) for each in before.meta_graphs
+            MetaGraphDifference(each.tags, each.tags, (), (), each.has_object_graph)
+            for each in before.meta_graphs
         )
     else:
         try:
@@ -130,6 +133,7 @@ def _meta_graph(
         tags_after=None if after is None else after.tags,
         signatures=tuple(found),
         parts=() if lying is None else tuple(sections.differing(*lying)),
+        has_object_graph=any(each is not None and each.has_object_graph for each in pair),
     )
 
 

@@ -184,12 +184,14 @@ class MetaGraphDifference:
         tags_after: The tag-set in the second model, likewise.
         signatures: The signatures that differ, those of ``signature_def`` first, by key.
         parts: The other parts that differ. Of a MetaGraph that only one model has, none.
+        has_object_graph: Whether one of them has an object graph, and so two planes.
     """
 
     tags_before: tuple[str, ...] | None
     tags_after: tuple[str, ...] | None
     signatures: tuple[SignatureDifference, ...]
     parts: tuple[Part, ...]
+    has_object_graph: bool
 
     @property
     def retagged(self) -> bool:

@@ -1,0 +1,321 @@
+"""``smpatch diff``: what differs between two models, without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smpatch.cli.arguments import Json, Quiet
+from smpatch.cli.streams import data, talk
+from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
+from smpatch.cli.terminal import tag_set as shown_tags
+
+if TYPE_CHECKING:  # `--help` does without what compares
+    from smpatch.differ import (
+        Detail,
+        Difference,
+        FileDifference,
+        MetaGraphDifference,
+        Part,
+        Side,
+        SignatureDifference,
+        Tally,
+        Value,
+    )
+
+__all__ = ["diff"]
+
+_Row = tuple[str, str]
+"""What differs, and how."""
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~", "renamed": ">"}
+_ASIDE = "  (does not count)"
+_HIDDEN = (
+    "something that is not shown: names of dimensions, a shape left out, a composite type, "
+    "or a field of a newer writer"
+)
+_PLANES = {
+    "signature_def": "  (for servers, not for Python)",
+    "object_graph": "  (for Python, not for servers)",
+}
+
+
+def diff(
+    a: Annotated[
+        Path, typer.Argument(metavar="A", help="A SavedModel directory.", show_default=False)
+    ],
+    b: Annotated[
+        Path, typer.Argument(metavar="B", help="Another one, to compare.", show_default=False)
+    ],
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell how the SavedModel B differs from A. Exit code 0: same; 1: different.
+
+    What counts: tags; signatures, for servers (signature_def) and for Python (object graph);
+    graph, functions, object graph, saver, collections; the variables, by
+    variables/variables.index, which has their checksums, and the size of their data; assets.
+
+    What is told and does not count: other bytes of the same meaning, meta info, fingerprint.pb,
+    other files. Signs: + added, - removed, ~ changed, > renamed. Needs no TensorFlow.
+    """
+    from smpatch.differ import diff as compare
+
+    found = compare(a, b)
+    if as_json:
+        from smpatch.cli import machine
+
+        machine.write("diff", _body(found))
+    elif not quiet:
+        data("\n".join(_lines(found)))
+    if not quiet and found.before.form != found.after.form:
+        talk(
+            "smpatch: note: one model is in text form: only fields that smpatch knows are "
+            "compared, and collections are not"
+        )
+    if not found.same:
+        raise typer.Exit(1)
+
+
+def _lines(found: Difference) -> list[str]:
+    lines: list[str] = []
+    for each in found.meta_graphs:
+        rows = list(_meta_graph_rows(each))
+        if rows or each.retagged:
+            lines += [_title(each), *columns(rows, indent="  ")]
+    files = list(_file_rows(found))
+    if files:
+        lines += ["Files", *columns(files, indent="  ")]
+    return [*lines, "same" if found.same else "different"]
+
+
+def _title(found: MetaGraphDifference) -> str:
+    before, after = found.tags_before, found.tags_after
+    if before is None or after is None:
+        sign, tags = ("+", after) if before is None else ("-", before)
+        return f"{sign} MetaGraph {shown_tags(tags or ())}"
+    if found.retagged:
+        return f"MetaGraph {shown_tags(before)} -> {shown_tags(after)}"
+    return f"MetaGraph {shown_tags(before)}"
+
+
+def _meta_graph_rows(found: MetaGraphDifference) -> Iterator[_Row]:
+    label = "signatures"
+    for line in _signature_lines(found):
+        yield label, line
+        label = ""
+    for part in found.parts:
+        yield part.name.replace("_", " "), _part(part)
+
+
+def _signature_lines(found: MetaGraphDifference) -> Iterator[str]:
+    """Yield a line for each signature that differs, and what differs in those that changed."""
+    by_key: dict[str, list[SignatureDifference]] = {}
+    for each in found.signatures:
+        by_key.setdefault(each.key, []).append(each)
+    for _, planes in sorted(by_key.items()):
+        if len({(each.outcome, each.was) for each in planes}) == 1:
+            only = found.has_object_graph and len(planes) == 1
+            remark = _PLANES[planes[0].plane] if only else ""
+            yield _signature(planes[0]) + remark
+            yield from _detail_lines(planes)
+            continue
+        for each in planes:
+            yield _signature(each) + _PLANES[each.plane]
+            yield from _detail_lines([each])
+
+
+def _signature(found: SignatureDifference) -> str:
+    was = "" if found.was is None else f"{printable(found.was)} -> "
+    return f"{_SIGNS[found.outcome]} {was}{printable(found.key)}"
+
+
+def _detail_lines(planes: list[SignatureDifference]) -> list[str]:
+    """Say how a signature changed; what both planes say of an alias, once."""
+    rows: list[tuple[str, ...]] = []
+    said = set()
+    for each in planes:
+        if each.outcome not in {"changed", "renamed"}:
+            continue
+        # The arguments in their order say nothing more of inputs that have come or gone.
+        inputs = any(
+            detail.kind == "input" and None in {detail.before, detail.after}
+            for detail in each.details
+        )
+        for detail in each.details:
+            name = (detail.kind, detail.alias)
+            if name not in said and not (inputs and detail.kind in {"keywords", "positional"}):
+                rows.append(_detail(detail))
+            said.add(name)
+    return columns(rows, indent="    ")
+
+
+def _detail(detail: Detail) -> tuple[str, ...]:
+    """Return a row: sign, kind, alias, what was and what is."""
+    if detail.kind == "other":
+        return ("~", _HIDDEN)
+    before, after = _cells(detail, detail.before), _cells(detail, detail.after)
+    kind, alias = detail.kind, printable(detail.alias)
+    if before is None or after is None:
+        sign, cells = ("+", after) if before is None else ("-", before)
+        return (sign, kind, alias, "  ".join(cells or ()))
+    changes = [
+        f"{one} -> {other}" for one, other in zip(before, after, strict=True) if one != other
+    ]
+    return ("~", kind, alias, "  ".join(changes) or "another type")
+
+
+def _cells(detail: Detail, value: Value | None) -> list[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return list(default_rows({detail.alias: value})[0][2:])
+    if isinstance(value, str):
+        return [printable(value) or "(none)"]
+    if isinstance(value, tuple):
+        return [printable(", ".join(value)) or "(none)"]
+    cells = [*spec_rows(detail.kind, {detail.alias: value})[0][2:]]
+    # In the object graph a tensor has no place in the main graph, and need not have a name.
+    return [each for each in cells if each]
+
+
+def _part(part: Part) -> str:
+    remark = "" if part.counts else _ASIDE
+    if part.outcome == "unknown":
+        return f"cannot be compared across forms{remark}"
+    if part.outcome == "recoded":
+        return f"same meaning, other bytes{remark}"
+    words = [word for tally in part.tallies for word in _tally(tally)]
+    return (", ".join(words) or part.outcome) + remark
+
+
+def _tally(tally: Tally) -> Iterator[str]:
+    kind = tally.kind.replace("_", " ")
+    came = "appended" if tally.appended else "added"
+    for count, what in (
+        (tally.added, came),
+        (tally.removed, "removed"),
+        (tally.changed, "changed"),
+    ):
+        if count:
+            yield f"{count:,} {kind.removesuffix('s') if count == 1 else kind} {what}"
+
+
+def _file_rows(found: Difference) -> Iterator[_Row]:
+    before, after = found.before, found.after
+    if not found.identical:
+        names = printable(before.file.name)
+        if before.form != after.form:
+            names += f" -> {printable(after.file.name)}"
+        yield f"~ {names}", f"{before.size:,} -> {size(after.size)}{_model_file(found)}"
+    for each in found.files:
+        yield f"{_SIGNS[each.outcome]} {printable(each.path)}", _file(each)
+
+
+def _model_file(found: Difference) -> str:
+    if not found.same_around:
+        return ", another version of the format or fields of a newer writer"
+    if any(each.counts for each in found.meta_graphs):
+        return ""
+    told = any(part.outcome != "recoded" for each in found.meta_graphs for part in each.parts)
+    return "" if told else ", same meaning in other bytes"
+
+
+def _file(found: FileDifference) -> str:
+    if found.kind == "variables_data" and found.outcome == "changed":
+        return "another size"
+    return found.outcome + ("" if found.counts else _ASIDE)
+
+
+def _body(found: Difference) -> dict[str, Any]:
+    return {
+        "before": _side(found.before),
+        "after": _side(found.after),
+        "same": found.same,
+        "identical": found.identical,
+        "same_around": found.same_around,
+        "meta_graphs": [_meta_graph_body(each) for each in found.meta_graphs],
+        "files": [
+            {
+                "path": each.path,
+                "kind": each.kind,
+                "outcome": each.outcome,
+                "counts": each.counts,
+            }
+            for each in found.files
+        ],
+    }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {
+        "directory": str(side.directory),
+        "file": side.file.name,
+        "form": side.form,
+        "size": side.size,
+    }
+
+
+def _meta_graph_body(found: MetaGraphDifference) -> dict[str, Any]:
+    before, after = found.tags_before, found.tags_after
+    return {
+        "tags_before": None if before is None else list(before),
+        "tags_after": None if after is None else list(after),
+        "has_object_graph": found.has_object_graph,
+        "signatures": [
+            {
+                "plane": each.plane,
+                "key": each.key,
+                "outcome": each.outcome,
+                "was": each.was,
+                "details": [_detail_body(detail) for detail in each.details],
+            }
+            for each in found.signatures
+        ],
+        "parts": [
+            {
+                "name": part.name,
+                "outcome": part.outcome,
+                "counts": part.counts,
+                "tallies": [_tally_body(tally) for tally in part.tallies],
+            }
+            for part in found.parts
+        ],
+    }
+
+
+def _detail_body(detail: Detail) -> dict[str, Any]:
+    return {
+        "kind": detail.kind,
+        "alias": detail.alias or None,
+        "before": _value_body(detail.before),
+        "after": _value_body(detail.after),
+    }
+
+
+def _value_body(value: Value | None) -> Any:  # noqa: ANN401 - any JSON
+    from smpatch.cli import machine
+
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return machine.default_body(value)
+    return list(value) if isinstance(value, tuple) else machine.spec_body(value)
+
+
+def _tally_body(tally: Tally) -> dict[str, Any]:
+    return {
+        "kind": tally.kind,
+        "before": tally.before,
+        "after": tally.after,
+        "added": tally.added,
+        "removed": tally.removed,
+        "changed": tally.changed,
+        "recoded": tally.recoded,
+        "reordered": tally.reordered,
+        "appended": tally.appended,
+        "names": list(tally.names),
+    }
