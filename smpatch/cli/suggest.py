@@ -13,7 +13,7 @@ import typer
 from smpatch.cli.arguments import Json, Model, TagSet, text
 from smpatch.cli.streams import data
 from smpatch.cli.terminal import columns, printable, shape
-from smpatch.loader import load
+from smpatch.loader import load, naming
 from smpatch.signature import DEFAULT_KEY, TensorSpec
 
 if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
@@ -49,7 +49,8 @@ def suggest(
 
     opened = load(model)
     meta_graph = opened.meta_graph(None if tag_set is None else notation.parse_tags(tag_set))
-    found = look(meta_graph, signature)
+    with naming(opened.file):
+        found = look(meta_graph, signature)
     commands = _Commands(model, tag_set, signature, meta_graph)
     if opened.form == "text" and meta_graph.has_object_graph and len(opened.meta_graphs) == 1:
         commands.leave_objects_alone()

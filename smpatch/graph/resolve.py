@@ -151,9 +151,23 @@ class Resolver:
             index = 0
         if index >= len(types):
             raise _which_output(node, types, name)
-        shape, known = self._shape(node, index)
+        shape, known = self._shape(node, index, node.attr("_output_shapes"))
         spec = TensorSpec(f"{wanted.op}:{index}", types[index], shape)
         return Resolved(spec, node.wiring.op, known)
+
+    def outputs(self, op: str, most: int) -> list[TensorSpec]:
+        """Return the outputs of a node that is there, the first few where it has many.
+
+        Raises:
+            OpDefMissingError: Nothing in the file says what the operation yields.
+        """
+        node = self._graph.node(op)
+        types = self._output_types(node, where=op)[:most]
+        written = node.attr("_output_shapes")
+        return [
+            TensorSpec(f"{op}:{index}", dtype, self._shape(node, index, written)[0])
+            for index, dtype in enumerate(types)
+        ]
 
     def _output_types(self, node: Node, *, where: str) -> list[str]:
         op = node.wiring.op
@@ -164,8 +178,7 @@ class Resolver:
             raise OpDefMissingError(op, where=where)
         return [output.dtype for output in outputs(op_def, node.attr)]
 
-    def _shape(self, node: Node, index: int) -> tuple[Shape, bool]:
-        written = node.attr("_output_shapes")
+    def _shape(self, node: Node, index: int, written: Any) -> tuple[Shape, bool]:  # noqa: ANN401 - an AttrValue or None
         if written is not None and index < len(written.list.shape):
             return shape_from_proto(written.list.shape[index]), True
         if node.wiring.op in _SHAPE_ATTRIBUTE and (attr := node.attr("shape")) is not None:
