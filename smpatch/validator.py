@@ -121,6 +121,11 @@ class Judge:
         """End all children."""
         self._children.close()
 
+    def abort(self) -> None:
+        """Kill all children, from whatever thread; who waits for an answer fails at once."""
+        for child in [*self._running.values()]:
+            child.kill()
+
     def expect_python(self) -> None:
         """Start Python's TensorFlow now, for it takes seconds and will be asked."""
         if self.mode in {"auto", "full"} and self._wheel is not None:
@@ -278,7 +283,9 @@ class Judge:
         if self._wheel is None:
             hint = f"pip install tensorflow, {_WITHOUT}"
             raise ValidationError("TensorFlow is not installed", hint=hint)
-        child = self._running.get(program) or self._start(program)
+        child = self._running.get(program)
+        if child is None or child.closed:  # one that died on a model is no use for the next
+            child = self._start(program)
         while self._unloaded.get(program):
             library = self._unloaded[program].pop()
             answer = answers.load_library(child, library, self._limit)

@@ -190,6 +190,17 @@ class Child:
         """The process number."""
         return self._process.pid
 
+    @property
+    def closed(self) -> bool:
+        """Whether it cannot be asked any more."""
+        return self._closed
+
+    def kill(self) -> None:
+        """Kill the process, from whatever thread; who waits for an answer is told that it died."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def ask(self, request: dict[str, Any], limit_seconds: float) -> dict[str, Any]:
         """Ask one question and wait for its answer.
 
