@@ -167,13 +167,20 @@ def _check_options(options: Options) -> None:
             raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
 
 
-def _request(meta_graph: MetaGraph, edit: Edit) -> tuple[MetaGraph, AddPredict]:
+def _request(meta_graph: MetaGraph, edit: Edit, judge: Judge) -> tuple[MetaGraph, AddPredict]:
     """Bring an edit down to tensors of the main graph, extended where that is needed."""
     if isinstance(edit, PromoteFunction):
         return promote(meta_graph, edit)
     if isinstance(edit, FromSignature):
-        return expose(meta_graph, edit)
+        return expose(meta_graph, edit, None if judge.mode == "none" else judge.infer)
     return meta_graph, edit
+
+
+def _defined(meta_graph: MetaGraph, judge: Judge) -> MetaGraph:
+    """Return a MetaGraph that defines its operations, on which hangs what functions yield."""
+    if meta_graph.op_defs and meta_graph.functions.complete:
+        return meta_graph
+    return meta_graph.with_op_defs(judge.op_defs())
 
 
 def _patch(directory: Path, edit: Edit, options: Options) -> Receipt:
@@ -189,10 +196,9 @@ def _patch(directory: Path, edit: Edit, options: Options) -> Receipt:
             recover(model)
         with naming(model.file):
             meta_graph = model.meta_graph(options.tag_set)
-            if not (isinstance(edit, AddPredict) or meta_graph.op_defs or judge.mode == "none"):
-                # Early exports define no operation, and what functions yield hangs on it.
-                meta_graph = meta_graph.with_op_defs(judge.op_defs())
-            meta_graph, request = _request(meta_graph, edit)
+            if not isinstance(edit, AddPredict) and judge.mode != "none":
+                meta_graph = _defined(meta_graph, judge)
+            meta_graph, request = _request(meta_graph, edit, judge)
             job = Job(model, meta_graph, request, judge, options)
             return job.rehearse() if options.dry_run else job.do()
 

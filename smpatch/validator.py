@@ -17,6 +17,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -159,6 +160,19 @@ class Judge:
             payload = answers.op_list(self._child(Program.CAPI), self._limit)
         ops = schema.OpList.FromString(payload.data)
         return {op_def.name: op_def for op_def in ops.op}
+
+    def infer(self, graph: bytes, tensors: Sequence[str]) -> Mapping[str, Shape]:
+        """Return the shapes that TensorFlow infers in a ``GraphDef``, of those that it can tell.
+
+        Raises:
+            ValidationError: There is no TensorFlow, or an op library cannot be loaded.
+        """
+        for program in (Program.CAPI, Program.PYTHON):
+            # What is wrong with the graph is told when the model itself is judged.
+            with contextlib.suppress(ChildError):
+                found = self.ask(program, partial(answers.infer, graph=graph, tensors=tensors))
+                return {name: fact.shape for name, fact in found.tensors.items() if fact}
+        return {}
 
     def look_up(self, model: SavedModel, meta_graph: MetaGraph, built: Built) -> Validation:
         """Load the model as it is, and tell what its graph knows of a signature's tensors.

@@ -80,6 +80,16 @@ class FunctionLibrary:
         return None if op_def is None else outputs(op_def, attributes(node))
 
     @cached_property
+    def complete(self) -> bool:
+        """Whether all that the functions are made of is defined.
+
+        Exporters before TensorFlow 2.4 define the operations of the main graph alone.
+        """
+        return all(
+            self.op_def(node.op) is not None for name in self for node in self[name].node_def
+        )
+
+    @cached_property
     def last_number(self) -> int:
         """The largest integer at the end of a function's name.
 

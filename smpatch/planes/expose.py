@@ -14,8 +14,8 @@ Source: ``tensorflow/core/ops/functional_ops.cc``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smpatch import dtypes
@@ -27,9 +27,10 @@ from smpatch.graph.resolve import OpDefMissingError, TensorName, nearest, parse
 from smpatch.loader import MetaGraph
 from smpatch.planes.calls import fresh_name
 from smpatch.planes.clone import Result, clone, redirected
+from smpatch.planes.inline import Infer, Place, shapes
 from smpatch.signature import Shape, SignatureDef, TensorSpec, shape_from_proto, shape_proto
 
-__all__ = ["Inner", "expose", "inner_tensors"]
+__all__ = ["Inner", "expose", "inferred", "inner_tensors"]
 
 _NUMBER = re.compile(r"_\d+$")
 _PATH = "@"
@@ -69,12 +70,16 @@ class _Site:
     calls: dict[str, _Site] = field(default_factory=dict)
 
 
-def expose(meta_graph: MetaGraph, edit: FromSignature) -> tuple[MetaGraph, AddPredict]:
+def expose(
+    meta_graph: MetaGraph, edit: FromSignature, infer: Infer | None = None
+) -> tuple[MetaGraph, AddPredict]:
     """Make the outputs that are asked for tensors of the main graph.
 
     Args:
         meta_graph: The MetaGraph.
         edit: The request.
+        infer: Asks TensorFlow for the shapes of inner tensors; None leaves those unknown
+            that the file does not tell.
 
     Returns:
         The MetaGraph, with copies of functions and a call of them where inner tensors were
@@ -99,16 +104,32 @@ def expose(meta_graph: MetaGraph, edit: FromSignature) -> tuple[MetaGraph, AddPr
         elif _PATH not in wanted and parse(wanted).op in meta_graph.graph:
             found[alias] = wanted
         else:
-            inner[alias] = _search(meta_graph, source, wanted, edit.source)
+            inner[alias] = _search(meta_graph, source, wanted, edit.source, asked=infer is not None)
             found[alias] = ""
     inputs: dict[str, TensorRef] = dict(source.inputs)
     if inner:
-        meta_graph, exposed, callers = _yielding(meta_graph, inner)
+        if infer is not None:
+            inner = dict(zip(inner, inferred(meta_graph, inner.values(), infer), strict=True))
+        meta_graph, exposed, callers = _yielding(meta_graph, inner, infer)
         # The copy yields the old results too, so that what is asked for beside an inner
         # tensor is not computed by a second call.
         found = {alias: _from_copy(ref, callers) for alias, ref in found.items()} | exposed
     request = AddPredict(inputs, found, edit.key, edit.overwrite, without_inputs=not inputs)
     return meta_graph, request
+
+
+def inferred(meta_graph: MetaGraph, inner: Iterable[Inner], infer: Infer) -> tuple[Inner, ...]:
+    """Return inner tensors with the shapes that TensorFlow infers, as far as it can tell."""
+    known = tuple(inner)
+    names = [each.spec.name.rpartition(":") for each in known]
+    places = [
+        Place(each.calls, op, int(index)) for each, (op, _, index) in zip(known, names, strict=True)
+    ]
+    found = shapes(meta_graph, places, infer)
+    return tuple(
+        each if shape is None else replace(each, spec=replace(each.spec, shape=shape))
+        for each, shape in zip(known, found, strict=True)
+    )
 
 
 def inner_tensors(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[Inner]:
@@ -152,7 +173,22 @@ def _called_by(meta_graph: MetaGraph, source: SignatureDef) -> list[str]:
     return [name for name in graph if name in seen and graph.wiring(name).op in CALLS]
 
 
-def _search(meta_graph: MetaGraph, source: SignatureDef, wanted: str, key: str) -> Inner:
+def _reached(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[str]:
+    """Yield the functions that a signature calls, loops and branches left out."""
+    library = meta_graph.functions
+    nodes = [meta_graph.graph.node(name).message() for name in _called_by(meta_graph, source)]
+    seen: set[str] = set()
+    while nodes:
+        name = _function(nodes.pop())
+        if name in library and name not in seen:
+            seen.add(name)
+            yield name
+            nodes += [node for node in library[name].node_def if node.op in CALLS]
+
+
+def _search(
+    meta_graph: MetaGraph, source: SignatureDef, wanted: str, key: str, *, asked: bool
+) -> Inner:
     name, _, path = wanted.partition(_PATH)
     tensor = parse(name)
     everything = list(inner_tensors(meta_graph, source))
@@ -175,17 +211,23 @@ def _search(meta_graph: MetaGraph, source: SignatureDef, wanted: str, key: str) 
     if holder:
         found = f"it lies in the body of {holder}, which may run never or many times"
         raise TensorUnservableError(found, where=where, hint="name a tensor outside")
-    for undefined in _undefined(meta_graph.functions, tensor.op):
-        raise OpDefMissingError(undefined, where=where)
+    for undefined in _undefined(meta_graph, source, tensor.op):
+        if not asked:
+            raise OpDefMissingError(undefined, where=where)
+        found = f"TensorFlow has no operation {undefined!r}, which yields it"
+        raise TensorNotFoundError(
+            found, where=where, hint="load its library with --op-library FILE"
+        )
     known = {each.spec.name.rpartition(":")[0] for each in everything}
     hint = nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
     hint = hint or f"smpatch suggest --signature {key} lists what there is"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
 
 
-def _undefined(library: FunctionLibrary, name: str) -> Iterator[str]:
+def _undefined(meta_graph: MetaGraph, source: SignatureDef, name: str) -> Iterator[str]:
     """Yield the operations of nodes of that name that nothing defines."""
-    for function in library:
+    library = meta_graph.functions
+    for function in _reached(meta_graph, source):
         for node in library[function].node_def:
             if node.name == name and library.op_def(node.op) is None:
                 yield node.op
@@ -205,8 +247,7 @@ def _check_servable(inner: Inner) -> None:
 def _in_control_flow(meta_graph: MetaGraph, source: SignatureDef, op: str) -> str:
     """Return the loop or branch in whose body a node lies, or nothing."""
     library = meta_graph.functions
-    reached = {each.function for each in inner_tensors(meta_graph, source)}
-    waiting = [(name, "") for name in reached]
+    waiting = [(name, "") for name in _reached(meta_graph, source)]
     seen: set[str] = set()
     while waiting:
         name, holder = waiting.pop()
@@ -222,7 +263,7 @@ def _in_control_flow(meta_graph: MetaGraph, source: SignatureDef, op: str) -> st
 
 
 def _yielding(
-    meta_graph: MetaGraph, inner: Mapping[str, Inner]
+    meta_graph: MetaGraph, inner: Mapping[str, Inner], infer: Infer | None
 ) -> tuple[MetaGraph, dict[str, TensorRef], dict[str, str]]:
     """Copy the functions on the way to inner tensors, and call the copies.
 
@@ -252,7 +293,11 @@ def _yielding(
         name = writer.write(root)
         node = redirected(graph.node(main_call).message(), name, root.results)
         node.name = callers[main_call]
-        _describe(node, graph.node(main_call), specs[main_call])
+        told = _told(meta_graph, main_call, infer)
+        if told is not None:
+            described = node.attr["_output_shapes"].list
+            described.shape.extend(told)
+            described.shape.extend(shape_proto(spec.shape) for spec in specs[main_call])
         nodes.append(node.SerializeToString(deterministic=True))
     extended = ExtendedMetaGraph(meta_graph.parts, nodes, writer.functions)
     return meta_graph.with_parts(extended), exposed, callers
@@ -315,14 +360,17 @@ class _Cloning:
         return name
 
 
-def _describe(node: Any, old: Any, specs: list[TensorSpec]) -> None:  # noqa: ANN401 - NodeDef and Node
-    """Say the shapes of the new call's outputs: the old ones, then those of the inner tensors."""
-    written = old.attr("_output_shapes")
-    if written is None:
-        return
-    described = node.attr["_output_shapes"].list
-    described.shape.extend(written.list.shape)
-    described.shape.extend(shape_proto(spec.shape) for spec in specs)
+def _told(meta_graph: MetaGraph, call: str, infer: Infer | None) -> list[Any] | None:
+    """Return the shapes of what a call yields, as the file says or as TensorFlow infers."""
+    node = meta_graph.graph.node(call)
+    written = node.attr("_output_shapes")
+    if written is not None:
+        return list(written.list.shape)
+    if infer is None:
+        return None
+    count = len(meta_graph.functions[_function(node.message())].signature.output_arg)
+    places = [Place((), call, index) for index in range(count)]
+    return [shape_proto(shape) for shape in shapes(meta_graph, places, infer)]
 
 
 def _result_name(library: FunctionLibrary, site: _Site) -> str:

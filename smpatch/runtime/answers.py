@@ -29,6 +29,7 @@ __all__ = [
     "Array",
     "CompositeFact",
     "Description",
+    "Inference",
     "Payload",
     "PythonSignature",
     "PythonSignatures",
@@ -36,6 +37,7 @@ __all__ = [
     "TensorFact",
     "describe",
     "fingerprint",
+    "infer",
     "load_library",
     "op_list",
     "python_signatures",
@@ -100,6 +102,18 @@ class Description(Answer):
     tensors: Mapping[str, TensorFact | None] = field(default_factory=dict)
     operations: frozenset[str] = frozenset()
     signature_entries: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference(Answer):
+    """A graph that was put together without a session.
+
+    Attributes:
+        tensors: Each tensor name that was asked for; None when the graph does
+            not have it.
+    """
+
+    tensors: Mapping[str, TensorFact | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +223,28 @@ def describe(  # noqa: PLR0913 - a question and its limit
         },
         operations=operations,
         signature_entries=tuple(map(binascii.a2b_base64, reply["signatures"])),
+    )
+
+
+def infer(child: Child, limit_seconds: float, graph: bytes, tensors: Sequence[str]) -> Inference:
+    """Put a graph together, and tell what TensorFlow infers of some of its tensors.
+
+    Args:
+        child: Of either program.
+        limit_seconds: Longest wait.
+        graph: A ``GraphDef``.
+        tensors: Names of tensors (``op:index``).
+
+    Returns:
+        The facts; not ok when TensorFlow does not know an operation, say.
+    """
+    request = {"do": "infer", "graph": _base64(graph), "tensors": [*tensors]}
+    reply = child.ask(request, limit_seconds)
+    if not reply["ok"]:
+        return Inference(**_refusal(reply))
+    found: dict[str, dict[str, Any] | None] = reply["tensors"]
+    return Inference(
+        tensors={name: None if fact is None else _fact(fact) for name, fact in found.items()}
     )
 
 

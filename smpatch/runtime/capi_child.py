@@ -8,17 +8,19 @@ abort the process: that, too, is an answer, which the parent reads off the
 signal.
 
 Source: ``tensorflow/python/saved_model/pywrap_saved_model_fingerprinting.cc``
-for the extension module; ``capi`` and ``capi_model`` name theirs.
+for the extension module; ``capi``, ``capi_graph`` and ``capi_model`` name theirs.
 """
 
 from __future__ import annotations
 
+import binascii
 import importlib.machinery
 import importlib.util
 import os
 from typing import Any
 
 from . import capi
+from .capi_graph import Graph
 from .capi_model import Model, base64
 from .refusals import Refused, Unfit
 
@@ -77,9 +79,18 @@ class CApi:
         else:
             self._done.append(model)
         return {
-            "tensors": {name: model.fact(name) for name in request["tensors"]},
+            "tensors": {name: model.graph.fact(name) for name in request["tensors"]},
             "signatures": [base64(entry) for entry in model.signature_entries()],
         }
+
+    def _do_infer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Put a graph together, without a session, and tell the named tensors."""
+        graph = Graph(self._tf)
+        try:
+            graph.add(binascii.a2b_base64(request["graph"]))
+            return {"tensors": {name: graph.fact(name) for name in request["tensors"]}}
+        finally:
+            graph.delete()
 
     def _do_run(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run the kept session once."""

@@ -1,4 +1,4 @@
-"""One SavedModel in a session of TensorFlow's C API: its facts, and runs of it.
+"""One SavedModel in a session of TensorFlow's C API, and runs of it.
 
 Standard library only: this file runs in the child process. It reports what
 TensorFlow says of a name and judges nothing.
@@ -16,6 +16,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .capi import POINTER, Output, Status, contents
+from .capi_graph import Graph
 from .refusals import Refused
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Model:
             Refused: TensorFlow does not load it.
         """
         self._tf = tf
-        self._graph: int = tf.TF_NewGraph()
+        self.graph = Graph(tf)
         self._meta_graph = tf.TF_NewBuffer()
         self._session: int | None = None
         options = tf.TF_NewSessionOptions()
@@ -64,7 +65,7 @@ class Model:
                     directory,
                     (ctypes.c_char_p * len(tags))(*tags),
                     len(tags),
-                    self._graph,
+                    self.graph.pointer,
                     self._meta_graph,
                     status.pointer,
                 )
@@ -82,40 +83,12 @@ class Model:
             with Status(self._tf) as status:
                 self._tf.TF_CloseSession(self._session, status.pointer)
                 self._tf.TF_DeleteSession(self._session, status.pointer)
-        self._tf.TF_DeleteGraph(self._graph)
+        self.graph.delete()
         self._tf.TF_DeleteBuffer(self._meta_graph)
 
     def signature_entries(self) -> Iterator[memoryview]:
         """Yield the entries of the ``signature_def`` map as TensorFlow returned them."""
         return entries(contents(self._meta_graph), SIGNATURE_DEF)
-
-    def fact(self, name: str) -> dict[str, Any] | None:
-        """Return what the graph knows of a tensor ``op:index`` or an operation ``op``.
-
-        Returns:
-            ``dtype`` and ``shape`` (-1 for an unknown dimension, None for an
-            unknown rank); ``operation`` for a name without index; None when the
-            graph has no such thing.
-        """
-        operation, index = self._find(name)
-        if operation is None:
-            return None
-        if index is None:
-            return {"operation": True}
-        if index >= self._tf.TF_OperationNumOutputs(operation):
-            return None
-        output = Output(operation, index)
-        with Status(self._tf) as status:
-            rank = self._tf.TF_GraphGetTensorNumDims(self._graph, output, status.pointer)
-            status.check()
-            sizes = (ctypes.c_int64 * max(rank, 0))()
-            if rank > 0:
-                self._tf.TF_GraphGetTensorShape(self._graph, output, sizes, rank, status.pointer)
-                status.check()
-        return {
-            "dtype": self._tf.TF_OperationOutputType(output),
-            "shape": None if rank < 0 else list(sizes),
-        }
 
     def run(
         self, feeds: dict[str, dict[str, Any]], fetches: list[str], targets: list[str]
@@ -160,23 +133,9 @@ class Model:
                 if tensor:
                     self._tf.TF_DeleteTensor(tensor)
 
-    def _find(self, name: str) -> tuple[int | None, int | None]:
-        """Return the operation of a name, None if there is none, and the index in the name."""
-        operation, colon, digits = name.rpartition(":")
-        if not colon or not (digits.isascii() and digits.isdigit()):
-            operation, digits = name, ""
-        if "\0" in operation:
-            # C would see another, shorter name.
-            return None, None
-        found = self._tf.TF_GraphOperationByName(
-            self._graph, operation.encode("utf-8", "surrogateescape")
-        )
-        # Ten digits do not fit TensorFlow's int, which would wrap around.
-        return found, min(int(digits), 2**31 - 1) if digits else None
-
     def _output(self, name: str) -> Output:
         """Return a tensor that a session can feed or fetch."""
-        operation, index = self._find(name)
+        operation, index = self.graph.find(name)
         if operation is None or index is None:
             raise Refused(NOT_FOUND, f"no tensor {name} in the graph")
         if index >= self._tf.TF_OperationNumOutputs(operation):
@@ -185,7 +144,7 @@ class Model:
 
     def _operation(self, name: str) -> int:
         """Return an operation that a session can run."""
-        operation, index = self._find(name)
+        operation, index = self.graph.find(name)
         if operation is None or index is not None:
             raise Refused(NOT_FOUND, f"no operation {name} in the graph")
         return operation

@@ -1,8 +1,8 @@
 """TensorFlow's Python loader behind the door: the judge for object graphs.
 
 Standard library and TensorFlow only; ``door.py`` loads this file in a child
-process, with the parent's import path. ``describe`` gives the facts that the C
-API's ``describe`` gives, for machines where the C libraries cannot be found;
+process, with the parent's import path. ``describe`` and ``infer`` give the facts
+that the C API's give, for machines where the C libraries cannot be found;
 ``load`` is ``tf.saved_model.load``.
 
 Source: ``tensorflow/python/saved_model/load.py`` and ``loader_impl.py``.
@@ -86,6 +86,14 @@ class PythonLoader:
                 for key, signature in meta_graph.signature_def.items()
             ],
         }
+
+    def _do_infer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Put a graph together, without a session, and tell the named tensors."""
+        v1 = self._tf.compat.v1
+        message = v1.GraphDef.FromString(binascii.a2b_base64(request["graph"]))
+        with v1.Graph().as_default() as graph:
+            v1.import_graph_def(message, name="")
+        return {"tensors": {name: self._fact(graph, name) for name in request["tensors"]}}
 
     def _do_library(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a library of custom operations into the process."""
