@@ -12,12 +12,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from tests.judge import both_planes, consumers, loading, parsing, planting, zoo
+from tests.judge import both_planes, changing, consumers, loading, parsing, planting, zoo
 from tests.judge.zoo.random import build_random
 
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build": zoo.build,
     "build_random": build_random,
+    "change": changing.change,
     "appended": parsing.appended,
     "compare": parsing.compare,
     "fingerprint": parsing.fingerprint,
