@@ -129,7 +129,8 @@ class Judge:
 
     def expect_python(self) -> None:
         """Start Python's TensorFlow now, for it takes seconds and will be asked."""
-        if self.mode in {"auto", "full"} and self._wheel is not None:
+        wanted = self.mode in {"auto", "full"} and Program.PYTHON not in self._running
+        if wanted and self._wheel is not None:
             self._start(Program.PYTHON)
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
