@@ -32,7 +32,16 @@ from smpatch.edits import (
     Retag,
     TensorRef,
 )
-from smpatch.signature import Shape
+from smpatch.signature import (
+    CLASSES,
+    CLASSIFY,
+    EXAMPLES,
+    PREDICT,
+    PREDICTIONS,
+    REGRESS,
+    SCORES,
+    Shape,
+)
 
 __all__ = ["UNSAID", "Contradiction", "Expectation", "Slot", "Wanted", "expected", "matches"]
 
@@ -338,10 +347,19 @@ def _key(edit: Made) -> str:
 
 def _made(edit: Made) -> Wanted:
     if isinstance(edit, AddPredict):
-        return Wanted(edit, _slots(edit.inputs), _slots(edit.outputs))
+        return Wanted(edit, _slots(edit.inputs), _slots(edit.outputs), method_name=PREDICT)
+    if isinstance(edit, AddClassify):
+        named = {CLASSES: edit.classes, SCORES: edit.scores}
+        given = {alias: tensor for alias, tensor in named.items() if tensor is not None}
+        return Wanted(edit, _slots({EXAMPLES: edit.examples}), _slots(given), method_name=CLASSIFY)
+    if isinstance(edit, AddRegress):
+        fetched = _slots({PREDICTIONS: edit.predictions})
+        return Wanted(edit, _slots({EXAMPLES: edit.examples}), fetched, method_name=REGRESS)
     if isinstance(edit, AddSignature):
-        return Wanted(edit, _slots(edit.signature.inputs), _slots(edit.signature.outputs))
-    return Wanted(edit)
+        added = edit.signature
+        inputs, outputs = _slots(added.inputs), _slots(added.outputs)
+        return Wanted(edit, inputs, outputs, method_name=added.method_name)
+    return Wanted(edit, method_name=PREDICT)
 
 
 def _slots(tensors: Mapping[str, TensorRef]) -> dict[str, Slot]:

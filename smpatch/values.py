@@ -1,9 +1,11 @@
-"""Values of a ``TensorProto``, as far as people look at them.
+"""Values of a ``TensorProto``, as far as people look at them or write them down.
 
-This room makes no arrays and needs no NumPy: it takes the first few elements.
+This room makes no arrays and needs no NumPy: it takes the first few elements, and puts
+numbers and strings into the form that TensorFlow gives them.
 
-Source: ``tensorflow/core/framework/tensor.proto`` (the typed lists, ``tensor_content`` in
-little endian, a list's last value standing for all that follow).
+Sources: ``tensorflow/core/framework/tensor.proto`` (the typed lists, ``tensor_content`` in
+little endian, a list's last value standing for all that follow),
+``tensorflow/python/framework/tensor_util.py`` (``make_tensor_proto``).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import Shape, shape_from_proto
 
-__all__ = ["preview"]
+__all__ = ["holds", "preview"]
 
 _FIRST = 8
 """So many elements are shown."""
@@ -64,6 +66,51 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
     return dtype, shape, text if shape == () else f"[{text}{more}]"
 
 
+def holds(tensor: bytes, value: object) -> bool:
+    """Tell whether a serialized ``TensorProto`` is a value of Python.
+
+    Args:
+        tensor: The ``TensorProto``; of a type whose elements are not told here, the answer is
+            no.
+        value: A number, a text, a truth value, or nested lists of these.
+
+    Raises:
+        ModelUnreadableError: The bytes are no ``TensorProto``.
+    """
+    try:
+        message = schema.TensorProto.FromString(tensor)
+    except DecodeError as error:
+        raise ModelUnreadableError(f"a default cannot be decoded: {error}") from error
+    shape, wanted = _flat(value)
+    if shape is None or shape_from_proto(message.tensor_shape) != shape:
+        return False
+    dtype = dtypes.name(message.dtype)
+    values = _values(message, dtype, len(wanted))
+    if values is None or len(values) != len(wanted):
+        return False
+    if dtype == "string":
+        return values == [each.encode() if isinstance(each, str) else each for each in wanted]
+    code = _LAYOUT[dtype][1]
+    try:
+        # As the type has it: 0.1 is another number as a float32.
+        return [struct.pack(code, each) for each in values] == [
+            struct.pack(code, each) for each in wanted
+        ]
+    except (struct.error, OverflowError):
+        return False
+
+
+def _flat(value: object) -> tuple[tuple[int, ...] | None, list[Any]]:
+    """Return the shape of nested lists, None where they are ragged, and their elements."""
+    if not isinstance(value, (list, tuple)):
+        return (), [value]
+    parts = [_flat(each) for each in value]
+    shapes = {shape for shape, _ in parts} or {()}
+    (shape, *others) = shapes
+    whole = None if others or shape is None else (len(parts), *shape)
+    return whole, [each for _, elements in parts for each in elements]
+
+
 def _elements(shape: Shape) -> int:
     """Return how many elements there are, or a few more than are shown where there are many.
 
@@ -92,3 +139,84 @@ def _values(message: Any, dtype: str, count: int) -> list[Any] | None:  # noqa: 
         return None
     last = given[-1] if given else zero
     return given + [last] * (count - len(given))
+
+
+_AS_CONTENT = frozenset(_LAYOUT) - {"bool", "uint16"}
+"""Types of which more than one element goes into ``tensor_content``."""
+
+_FLOATS = frozenset({"float16", "float32", "float64"})
+
+
+def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
+    """Write a value as TensorFlow's ``make_tensor_proto`` does.
+
+    Args:
+        value: A number, a truth value, a string, or nested lists of these.
+        dtype: The element type.
+
+    Returns:
+        The shape, and the serialized ``TensorProto``.
+
+    Raises:
+        ValueError: The value is not of that type, or its lists are of different lengths.
+    """
+    shape, elements = _flattened(value)
+    message = schema.TensorProto(dtype=dtypes.number(dtype))
+    message.tensor_shape.SetInParent()
+    for size in shape:
+        message.tensor_shape.dim.add(size=size)
+    if dtype == "string":
+        message.string_val.extend(_text(each) for each in elements)
+    elif dtype == "float16":
+        packed = struct.pack(f"<{len(elements)}e", *(_number(each, dtype) for each in elements))
+        message.half_val.extend(struct.unpack(f"<{len(elements)}H", packed))
+    elif dtype in _LAYOUT:
+        field, code = _LAYOUT[dtype]
+        numbers = [_number(each, dtype) for each in elements]
+        try:
+            packed = struct.pack(f"<{len(numbers)}{code}", *numbers)
+        except (struct.error, OverflowError) as error:
+            message_text = f"{value!r} does not fit into {dtype}"
+            raise ValueError(message_text) from error
+        if len(numbers) > 1 and dtype in _AS_CONTENT:
+            message.tensor_content = packed
+        else:
+            getattr(message, field).extend(struct.unpack(f"<{len(numbers)}{code}", packed))
+    else:
+        message_text = f"values of the type {dtype} cannot be written down"
+        raise ValueError(message_text)
+    return shape, bytes(message.SerializeToString(deterministic=True))
+
+
+def _flattened(value: object) -> tuple[tuple[int, ...], list[object]]:
+    """Return the shape of nested lists, and their elements in order."""
+    if not isinstance(value, (list, tuple)):
+        return (), [value]
+    parts = [_flattened(each) for each in value]
+    if len({shape for shape, _ in parts}) > 1:
+        message = "its lists are of different lengths"
+        raise ValueError(message)
+    inner = parts[0][0] if parts else ()
+    return (len(parts), *inner), [element for _, elements in parts for element in elements]
+
+
+def _number(value: object, dtype: str) -> float:
+    if dtype == "bool":
+        fits = isinstance(value, bool)
+    elif dtype in _FLOATS:
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    else:
+        fits = isinstance(value, int) and not isinstance(value, bool)
+    if not fits or not isinstance(value, (int, float)):
+        message = f"{value!r} is no {dtype}"
+        raise ValueError(message)
+    return value
+
+
+def _text(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    message = f"{value!r} is no string"
+    raise ValueError(message)

@@ -35,7 +35,7 @@ ROOMS = (
     {"loader", "notation", "postconditions", "warmup"},
     {"rules", "planes", "fields"},
     {"builder"},
-    {"suggestions", "differ", "patchfile"},
+    {"suggestions", "differ", "patchfile", "converged"},
     {"writer"},
     {"validator"},
     {"job"},
