@@ -13,9 +13,11 @@ Source: https://protobuf.dev/programming-guides/encoding/ (order of fields and o
 from __future__ import annotations
 
 import mmap
+from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -132,7 +134,7 @@ def equal(one: Span, other: Span) -> bool:
         ours = one.data[one.start + at : one.start + to]
         if ours != other.data[other.start + at : other.start + to]:
             return False
-        if to % _FORGOTTEN == 0:
+        if to % _FORGOTTEN == 0 or to == size:
             _forget(one, at=to)
             _forget(other, at=to)
     return True
@@ -184,25 +186,31 @@ def _canonical(kind: Kind, span: Span, known_only: bool) -> bytes:  # noqa: FBT0
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def _sorted_fields(kind: Kind, span: Span) -> list[tuple[tuple[int, str], Span]]:
+def _sorted_fields(kind: Kind, span: Span) -> list[tuple[tuple[int, bytes], Span]]:
     """Return the fields in an order that protobuf's readers do not mind."""
     found = []
     for number, start, value, end in walk(span.data, span.start, span.end):
-        name = _name(Span(span.data, value, end), (1,)) if number in kind.maps else ""
+        name = _name(Span(span.data, value, end), (1,)) if number in kind.maps else b""
         # What is no length-delimited field is told by its tag, which lies in its bytes.
         at = value if number else start
         found.append(((number, name), Span(span.data, at, end)))
     return sorted(found, key=lambda each: each[0])
 
 
-def _name(span: Span, path: Sequence[int]) -> str:
+def _name(span: Span, path: Sequence[int]) -> bytes:
     """Return the string to which a path of fields leads."""
+    data, start, end = span
     for number in path:
-        found = next(inside(span, number), None)
+        # As a rule it is the first field, and short.
+        after = start + 2
+        if after < end and data[start] == number << 3 | wire.BYTES and data[start + 1] < _MORE:
+            start, end = after, min(after + data[start + 1], end)
+            continue
+        found = next(inside(Span(data, start, end), number), None)
         if found is None:
-            return ""
-        span = found
-    return span.bytes().decode("utf-8", "backslashreplace")
+            return b""
+        _, start, end = found
+    return data[start:end]
 
 
 def tally(
@@ -216,48 +224,104 @@ def tally(
         others: Those of the second.
         means: Tells of two in different bytes whether they mean the same.
     """
-    before, after = iter(ones), iter(others)
-    shared = 0
-    while True:
-        one, other = next(before, None), next(after, None)
-        if one is None or other is None or not equal(one, other):
-            break
-        shared += 1
-    olds = _keyed(kind, chain(() if one is None else (one,), before), shared)
-    news = _keyed(kind, chain(() if other is None else (other,), after), shared)
-    added = [key for key in news if key not in olds]
-    removed = [key for key in olds if key not in news]
-    kept = [key for key in news if key in olds]
-    touched = [key for key in kept if not equal(olds[key], news[key])]
-    changed = [key for key in touched if not means(olds[key], news[key])]
-    signed = chain(
-        (f"+{name}" for name, _ in added),
-        (f"-{name}" for name, _ in removed),
-        (f"~{name}" for name, _ in changed),
-    )
+    pairing = _Pairing(kind, means)
+    before = after = 0
+    for place, (one, other) in enumerate(zip_longest(ones, others)):
+        before += one is not None
+        after += other is not None
+        pairing.meet(place, one, other)
+    added, removed = (pairing.names_of(waiting) for waiting in (pairing.news, pairing.olds))
+    signed = [f"+{name}" for name in added[:_NAMES]]
+    signed += [f"-{name}" for name in removed[:_NAMES]]
+    signed += [f"~{name}" for name in pairing.changed_names]
+    came = [place for place, partner in enumerate(pairing.partners) if partner < 0]
+    kept = [partner for partner in pairing.partners if partner >= 0]
     return Tally(
         kind=kind.name,
-        before=shared + len(olds),
-        after=shared + len(news),
+        before=before,
+        after=after,
         added=len(added),
         removed=len(removed),
-        changed=len(changed),
-        recoded=len(touched) - len(changed),
-        reordered=kept != [key for key in olds if key in news],
-        appended=bool(added) and list(news)[-len(added) :] == added,
-        names=tuple(name for name, _ in zip(signed, range(_NAMES), strict=False)),
+        changed=pairing.changed,
+        recoded=pairing.recoded,
+        reordered=any(one > other for one, other in pairwise(kept)),
+        appended=bool(came) and came[0] == len(kept),
+        names=tuple(signed[:_NAMES]),
     )
 
 
-def _keyed(kind: Kind, spans: Iterable[Span], first: int) -> dict[tuple[str, int], Span]:
-    """Return elements by name; of several of one name each with the number that it is."""
-    found: dict[tuple[str, int], Span] = {}
-    times: dict[str, int] = {}
-    for place, span in enumerate(spans, first):
-        name = _name(span, kind.name_path) if kind.name_path else str(place)
-        key = (name, 0)
-        if key in found:
-            times[name] = times.get(name, 0) + 1
-            key = (name, times[name])
-        found[key] = span
+_Waiting = dict[bytes, deque[tuple[int, Span]]]
+
+
+class _Pairing:
+    """Elements of two models, paired by name as they come by, so that few have to wait.
+
+    Of several of one name the first goes with the first.
+    """
+
+    def __init__(self, kind: Kind, means: Callable[[Span, Span], bool]) -> None:
+        self._kind = kind
+        self._means = means
+        self.olds: _Waiting = {}
+        self.news: _Waiting = {}
+        self.partners = array("q")
+        """For each element of the second model the place of its partner in the first, or -1."""
+        self.changed = self.recoded = 0
+        self.changed_names: list[str] = []
+
+    def meet(self, place: int, one: Span | None, other: Span | None) -> None:
+        """Take the elements of one place."""
+        if one and other and not (self.olds or self.news) and equal(one, other):
+            self.partners.append(place)
+            return
+        if other is not None:
+            self.partners.append(-1)
+        if one is not None:
+            name = self._name(one, place)
+            found = _take(self.news, name)
+            if found is None:
+                self.olds.setdefault(name, deque()).append((place, one))
+            else:
+                self._pair(name, (place, one), found)
+        if other is not None:
+            name = self._name(other, place)
+            found = _take(self.olds, name)
+            if found is None:
+                self.news.setdefault(name, deque()).append((place, other))
+            else:
+                self._pair(name, found, (place, other))
+
+    def names_of(self, waiting: _Waiting) -> list[str]:
+        """Return the names of those that found no partner, in their order."""
+        found = [(place, name) for name, queue in waiting.items() for place, _ in queue]
+        return [_readable(name) for _, name in sorted(found)]
+
+    def _pair(self, name: bytes, old: tuple[int, Span], new: tuple[int, Span]) -> None:
+        self.partners[new[0]] = old[0]
+        if equal(old[1], new[1]):
+            return
+        if self._means(old[1], new[1]):
+            self.recoded += 1
+            return
+        self.changed += 1
+        if len(self.changed_names) < _NAMES:
+            self.changed_names.append(_readable(name))
+
+    def _name(self, span: Span, place: int) -> bytes:
+        path = self._kind.name_path
+        return _name(span, path) if path else str(place).encode()
+
+
+def _take(waiting: _Waiting, name: bytes) -> tuple[int, Span] | None:
+    """Return the first that waits under a name."""
+    queue = waiting.get(name)
+    if queue is None:
+        return None
+    found = queue.popleft()
+    if not queue:
+        del waiting[name]
     return found
+
+
+def _readable(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")
