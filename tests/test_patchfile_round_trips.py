@@ -1,0 +1,163 @@
+"""Edits that are written down as a patch file are read as themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import singledispatch
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smpatch import patchfile
+from smpatch.edits import (
+    AddClassify,
+    AddPredict,
+    AddRegress,
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    PromoteFunction,
+    RaggedRef,
+    Remove,
+    Rename,
+    Retag,
+    SparseRef,
+    TensorRef,
+)
+from smpatch.postconditions import expected
+
+NAME = st.text(min_size=1, max_size=9)
+# In a table an alias is any text; a tensor is what the command line takes for one.
+TENSOR_NAME = st.from_regex(r"[A-Za-z0-9.][A-Za-z0-9_./\\-]{0,9}(:[0-9])?", fullmatch=True)
+TENSOR: st.SearchStrategy[TensorRef] = st.one_of(
+    TENSOR_NAME,
+    st.builds(SparseRef, TENSOR_NAME, TENSOR_NAME, TENSOR_NAME),
+    st.builds(RaggedRef, TENSOR_NAME, st.lists(TENSOR_NAME, min_size=1, max_size=3).map(tuple)),
+)
+TENSORS = st.dictionaries(NAME, TENSOR, min_size=1, max_size=3)
+NAMES = st.lists(NAME, min_size=1, max_size=3, unique=True).map(tuple)
+SHAPE = st.none() | st.lists(st.none() | st.integers(0, 2**63 - 1), max_size=3).map(tuple)
+SCALAR = (
+    st.text(max_size=5)
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+)
+VALUE = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
+EDIT: st.SearchStrategy[Edit] = st.one_of(
+    st.builds(AddPredict, TENSORS, TENSORS, NAME, st.booleans()),
+    st.builds(PromoteFunction, NAME, st.none(), st.none(), NAME, st.booleans()),
+    st.builds(FromSignature, NAME, st.dictionaries(NAME, NAME, min_size=1), NAME, st.booleans()),
+    st.builds(AddClassify, TENSOR, TENSOR, TENSOR, NAME, st.booleans()),
+    st.builds(AddRegress, TENSOR, TENSOR, NAME, st.booleans()),
+    st.builds(Rename, NAME, NAME, st.booleans()),
+    st.builds(Copy, NAME, NAME, st.booleans()),
+    st.builds(Remove, NAMES),
+    st.builds(Retag, NAMES | st.integers(0, 9), NAMES),
+    st.builds(
+        EditSignature,
+        key=NAME,
+        drop_inputs=NAMES,
+        add_outputs=TENSORS,
+        shapes=st.dictionaries(NAME, SHAPE, min_size=1, max_size=3),
+        defaults=st.dictionaries(NAME, VALUE, min_size=1, max_size=3),
+        method_name=st.none()
+        | NAME.filter(lambda name: name not in {"predict", "classify", "regress"}),
+    ),
+)
+
+
+@given(EDIT.filter(lambda edit: not expected([edit]).contradictions))
+def test_an_edit_that_is_written_down_is_read_as_itself(edit: Edit) -> None:
+    table = _written(edit) | ({"overwrite": True} if getattr(edit, "overwrite", False) else {})
+    lines = [f"{_toml(key)} = {_toml(value)}" for key, value in table.items()]
+    assert patchfile.parse("\n".join(["version = 1", "[[edit]]", *lines])).edits == (edit,)
+
+
+@singledispatch
+def _written(edit: Edit) -> dict[str, object]:
+    """Return the keys of an edit's table."""
+    raise AssertionError(edit)
+
+
+@_written.register
+def _(edit: AddPredict) -> dict[str, object]:
+    return {"add-predict": edit.key, "inputs": edit.inputs, "outputs": edit.outputs}
+
+
+@_written.register
+def _(edit: PromoteFunction) -> dict[str, object]:
+    return {"add-predict": edit.key, "function": edit.function}
+
+
+@_written.register
+def _(edit: FromSignature) -> dict[str, object]:
+    return {"outputs": edit.outputs, "from-signature": edit.source, "add-predict": edit.key}
+
+
+@_written.register
+def _(edit: AddClassify) -> dict[str, object]:
+    given = {"examples": edit.examples, "classes": edit.classes, "scores": edit.scores}
+    return {**given, "add-classify": edit.key}
+
+
+@_written.register
+def _(edit: AddRegress) -> dict[str, object]:
+    given = {"examples": edit.examples, "predictions": edit.predictions}
+    return {"add-regress": edit.key, **given}
+
+
+@_written.register
+def _(edit: Rename) -> dict[str, object]:
+    return {"rename": edit.source, "to": edit.target}
+
+
+@_written.register
+def _(edit: Copy) -> dict[str, object]:
+    return {"to": edit.target, "copy": edit.source}
+
+
+@_written.register
+def _(edit: Remove) -> dict[str, object]:
+    return {"remove": list(edit.keys)}
+
+
+@_written.register
+def _(edit: Retag) -> dict[str, object]:
+    place = edit.source if isinstance(edit.source, int) else list(edit.source)
+    return {"retag": place, "to": list(edit.target)}
+
+
+@_written.register
+def _(edit: EditSignature) -> dict[str, object]:
+    shapes = {
+        alias: "unknown" if shape is None else [-1 if size is None else size for size in shape]
+        for alias, shape in edit.shapes.items()
+    }
+    return {
+        "edit": edit.key,
+        "drop-input": list(edit.drop_inputs),
+        "add-output": edit.add_outputs,
+        "shape": shapes,
+        "default": edit.defaults,
+        **({"method": edit.method_name} if edit.method_name is not None else {}),
+    }
+
+
+def _toml(value: object) -> str:
+    """Write a value as TOML has it."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{_toml(key)} = {_toml(each)}' for key, each in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, SparseRef):
+        parts = f"indices={value.indices},values={value.values},dense_shape={value.dense_shape}"
+        return _toml(f"sparse({parts})")
+    if isinstance(value, RaggedRef):
+        rows = ",".join(f"row_splits={each}" for each in value.row_splits)
+        return _toml(f"ragged(values={value.values},{rows})")
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower()
