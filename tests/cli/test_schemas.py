@@ -17,7 +17,7 @@ from smpatch.cli.machine import VERSION
 from smpatch.cli.streams import OutputError
 from tests.cli.conftest import BROKEN, FIXTURES, MODELS, QUICK, XY, Run
 
-NAMES = ("show", "add-predict", "error")
+NAMES = ("show", "add-predict", "diff", "error")
 
 
 # Candidates that cannot be served without asking TensorFlow, or at all.
@@ -195,6 +195,13 @@ NAMED = {"signatures", "inputs", "outputs", "defaults", "reserved"}
                 *("add-predict", FIXTURES / "models" / "module", "--dry-run", "--json", *QUICK),
                 *("--signature", "k", "--inputs", "serving_default_x:0"),
                 *("--outputs", "StatefulPartitionedCall:0"),
+            ),
+        ),
+        (
+            "diff",
+            (
+                *("diff", FIXTURES / "models" / "module"),
+                *(FIXTURES / "models" / "string_lookup_asset", "--json"),
             ),
         ),
         ("error", ("show", FIXTURES / "broken" / "truncated", "--json")),
