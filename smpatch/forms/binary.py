@@ -48,7 +48,7 @@ class BinaryMetaGraph:
         self._span = span
         self._fields = [
             field
-            for field in wire.fields(data, span.value, span.end)
+            for field in wire.fields(data, span.value, span.end, depth=1)
             if field.wire_type == wire.BYTES
         ]
         self._all_entries = [field for field in self._fields if field.number == SIGNATURE_DEF]
