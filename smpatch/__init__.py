@@ -30,6 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from smpatch.checker import CheckOptions, Feeding, Finding, Report, check
     from smpatch.differ import Difference, diff
     from smpatch.edits import RaggedRef, SparseRef
     from smpatch.errors import (
@@ -72,10 +73,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AliasError",
+    "CheckOptions",
     "CompositeTensorSpec",
     "ConflictError",
     "Difference",
     "Fault",
+    "Feeding",
+    "Finding",
     "MetaGraph",
     "ModelUnreadableError",
     "Note",
@@ -84,6 +88,7 @@ __all__ = [
     "RaggedRef",
     "Receipt",
     "RefusedError",
+    "Report",
     "SavedModel",
     "SignatureDef",
     "SignatureExistsError",
@@ -99,6 +104,7 @@ __all__ = [
     "ValidationError",
     "WriteError",
     "add_predict",
+    "check",
     "classification_signature_def",
     "derive_signature",
     "diff",
@@ -110,10 +116,13 @@ __all__ = [
 
 _ROOMS = {
     "AliasError": "errors",
+    "CheckOptions": "checker",
     "CompositeTensorSpec": "signature",
     "ConflictError": "errors",
     "Difference": "differ",
     "Fault": "errors",
+    "Feeding": "checker",
+    "Finding": "checker",
     "MetaGraph": "loader",
     "ModelUnreadableError": "errors",
     "Note": "rules",
@@ -122,6 +131,7 @@ _ROOMS = {
     "RaggedRef": "edits",
     "Receipt": "patcher",
     "RefusedError": "errors",
+    "Report": "checker",
     "SavedModel": "loader",
     "SignatureDef": "signature",
     "SignatureExistsError": "errors",
@@ -137,6 +147,7 @@ _ROOMS = {
     "ValidationError": "errors",
     "WriteError": "errors",
     "add_predict": "patcher",
+    "check": "checker",
     "classification_signature_def": "signature",
     "derive_signature": "patcher",
     "diff": "differ",

@@ -38,7 +38,7 @@ ROOMS = (
     {"suggestions", "differ", "patchfile", "converged"},
     {"writer"},
     {"validator"},
-    {"job"},
+    {"job", "checker"},
     {"patcher"},
     {"__init__"},
     {"cli"},
@@ -49,17 +49,20 @@ HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 # Some doors are narrower than the order would have them.
 ONLY_FOR = {
     # cli starts a child before anything else is imported, and leaves it to the validator.
-    "runtime": {"validator", "patcher", "cli"},
+    "runtime": {"validator", "patcher", "checker", "cli"},
     "__init__": {"cli", "__main__"},
     "cli": {"__main__"},
 }
 
 FACE = [
     "AliasError",
+    "CheckOptions",
     "CompositeTensorSpec",
     "ConflictError",
     "Difference",
     "Fault",
+    "Feeding",
+    "Finding",
     "MetaGraph",
     "ModelUnreadableError",
     "Note",
@@ -68,6 +71,7 @@ FACE = [
     "RaggedRef",
     "Receipt",
     "RefusedError",
+    "Report",
     "SavedModel",
     "SignatureDef",
     "SignatureExistsError",
@@ -83,6 +87,7 @@ FACE = [
     "ValidationError",
     "WriteError",
     "add_predict",
+    "check",
     "classification_signature_def",
     "derive_signature",
     "diff",

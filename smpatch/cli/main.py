@@ -9,6 +9,7 @@ import typer
 import smpatch
 from smpatch.cli import guard, streams
 from smpatch.cli.add_predict import add_predict
+from smpatch.cli.check import check
 from smpatch.cli.diff import diff
 from smpatch.cli.show import show
 from smpatch.cli.suggest import suggest
@@ -62,6 +63,7 @@ def _smpatch(
 app.command("show", short_help="Show what a model offers, without TensorFlow.", epilog=EXIT_CODES)(
     show
 )
+app.command("check", short_help="Check what TensorFlow lets through.", epilog=EXIT_CODES)(check)
 app.command("diff", short_help="Tell how one model differs from another.", epilog=EXIT_CODES)(diff)
 app.command("suggest", short_help="Suggest what could become a signature.", epilog=EXIT_CODES)(
     suggest

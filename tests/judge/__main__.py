@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from tests.judge import both_planes, changing, consumers, loading, parsing, planting, zoo
+from tests.judge import both_planes, changing, consumers, freezing, loading, parsing, planting, zoo
 from tests.judge.zoo.random import build_random
 
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -22,12 +22,17 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "appended": parsing.appended,
     "compare": parsing.compare,
     "fingerprint": parsing.fingerprint,
+    "freeze": freezing.freeze,
+    "build_like": freezing.build_like,
+    "compare_parts": freezing.compare_parts,
+    "as_binary": freezing.as_binary,
     "parse": parsing.parse,
     "parse_all": parsing.parse_all,
     "put": parsing.put,
     "call": loading.call,
     "load": loading.load,
     "measure": loading.measure,
+    "plant": planting.plant,
     "run_signature": loading.run_signature,
     "tflite": consumers.tflite,
     "keras_layer": consumers.keras_layer,

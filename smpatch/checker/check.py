@@ -1,0 +1,221 @@
+"""A model checked from end to end.
+
+First what the files say of themselves, with what TensorFlow's C runtime knows of tensors
+where the files say too little; then the loaders, the runs and the contracts that were asked
+for. Nothing is written.
+
+This room puts the others together and knows no rule of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from smpatch.checker.beside import FINGERPRINT, check_fingerprint, check_warmup
+from smpatch.checker.consumers import CONSUMERS, Consumer, check_consumer, sharpened
+from smpatch.checker.document import check_entries, check_tags
+from smpatch.checker.findings import Finding, Report, fault, note
+from smpatch.checker.methods import check_method
+from smpatch.checker.planes import check_planes
+from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in_python
+from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
+from smpatch.checker.running import Feeding, Runs
+from smpatch.checker.signatures import check_signature
+from smpatch.checker.subject import Subject, Tensors
+from smpatch.errors import ModelUnreadableError, UsageError
+from smpatch.loader import MetaGraph, SavedModel, load, naming
+from smpatch.runtime import answers
+from smpatch.runtime.process import ChildError, Program
+from smpatch.validator import Judge
+
+__all__ = ["Asked", "CheckOptions", "check"]
+
+Asked = Literal["full", "runtime", "none"]
+
+_LONGEST = 1_000_000.0
+"""Seconds; the system calls that wait take no more than twice as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What a check is to look at.
+
+    Attributes:
+        tag_set: The tags of the one MetaGraph to check; None for all.
+        validate: Which loaders of TensorFlow are asked: ``full`` all, ``runtime`` the C
+            runtime, ``none`` none; then the files alone are looked at.
+        run: What to feed the signatures; None runs none.
+        require: Contracts that the model must keep, as ``requirement`` writes them.
+        consumers: Readers of the model whose known objections count as well.
+        op_libraries: Libraries of custom operations that the model needs.
+        time_limit: Longest wait for one answer of TensorFlow's, in seconds.
+    """
+
+    tag_set: Sequence[str] | None = None
+    validate: Asked = "full"
+    run: Feeding | None = None
+    require: Sequence[str] = ()
+    consumers: Sequence[Consumer] = ()
+    op_libraries: Sequence[str | os.PathLike[str]] = ()
+    time_limit: float = 600.0
+
+
+def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None) -> Report:
+    """Check a model: everything that TensorFlow lets through until it fails at a request.
+
+    Args:
+        model: The SavedModel directory.
+        options: What to look at.
+
+    Returns:
+        What was found; ``ok`` tells whether there is no fault.
+
+    Raises:
+        UsageError: The options make no sense.
+        ModelUnreadableError: There is no model that can be read.
+        TagSetError: No MetaGraph has the tags.
+        ValidationError: TensorFlow is to be asked, and cannot be.
+    """
+    chosen = options or CheckOptions()
+    required = _understood(chosen)
+    libraries = [Path(each).resolve() for each in chosen.op_libraries]
+    mode: Literal["full", "runtime", "none"] = chosen.validate
+    with Judge(mode, libraries, chosen.time_limit) as judge:
+        opened = load(Path(model))
+        if mode == "full":
+            judge.expect_python()
+        with naming(opened.file):
+            return _Check(opened, judge, chosen, required).report()
+
+
+def _understood(options: CheckOptions) -> list[Requirement]:
+    """Refuse options that make no sense, and parse the contracts."""
+    for what, given, known in (
+        ("way to validate", options.validate, get_args(Asked)),
+        *(("consumer", each, CONSUMERS) for each in options.consumers),
+    ):
+        if given not in known:
+            raise UsageError(f"{given!r} is no {what}", hint=f"one of {', '.join(known)}")
+    if not 0 <= options.time_limit <= _LONGEST:  # also true for what is not a number
+        found = (
+            f"time_limit is {options.time_limit}, no number of seconds from 0 to {_LONGEST:,.0f}"
+        )
+        raise UsageError(found)
+    if options.run is not None:
+        if options.validate == "none":
+            hint = "leave --validate none out"
+            raise UsageError("nothing can be run without TensorFlow", hint=hint)
+        if not options.run.batches or min(options.run.batches) < 0:
+            raise UsageError("a batch has a size of 0 or more", where="--batch")
+    for library in options.op_libraries:
+        if not Path(library).is_file():
+            raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
+    return [parse_requirement(each) for each in options.require]
+
+
+class _Check:
+    """One check with all that its steps share."""
+
+    def __init__(
+        self,
+        model: SavedModel,
+        judge: Judge,
+        options: CheckOptions,
+        required: Sequence[Requirement],
+    ) -> None:
+        self._model = model
+        self._judge = judge
+        self._options = options
+        self._required = required
+        self._loaders: list[str] = []
+        self._ran: list[tuple[str, tuple[int, ...]]] = []
+
+    def report(self) -> Report:
+        tag_set, model = self._options.tag_set, self._model
+        chosen = model.meta_graphs if tag_set is None else (model.meta_graph(tag_set),)
+        found = [*check_tags(model)]
+        for meta_graph in chosen:
+            found += self._meta_graph(meta_graph)
+        found += check_warmup(model)
+        found += self._fingerprint()
+        consumers = tuple(self._options.consumers)
+        return Report(
+            directory=model.directory,
+            tag_sets=tuple(each.tags for each in chosen),
+            findings=tuple(dict.fromkeys(sharpened(each, consumers) for each in found)),
+            loaders=tuple(dict.fromkeys(self._loaders)),
+            ran=tuple(self._ran),
+        )
+
+    def _meta_graph(self, meta_graph: MetaGraph) -> list[Finding]:
+        asked = self._options.validate != "none"
+        loaded = load_in_c(self._judge, self._model, meta_graph) if asked else Loaded()
+        subject = Subject(self._model, meta_graph, loaded.facts, loaded.op_defs)
+        found: list[Finding] = []
+        broken: list[str] = []
+        try:
+            found += self._static(subject, broken)
+        except ModelUnreadableError as error:
+            stops = subject.python_reads_signature_def
+            damaged = fault("damaged", subject.where(), str(error), stops_python=stops)
+            found.append(damaged)
+        found += loaded.findings
+        if loaded.loader:
+            self._loaders.append(loaded.loader)
+        if self._options.run is not None:
+            found += self._run(subject, loaded, broken)
+        if self._options.validate == "full":
+            found += self._python(subject, found)
+        return found
+
+    def _static(self, subject: Subject, broken: list[str]) -> Iterator[Finding]:
+        """Yield what the files say; note the keys of signatures that have a fault."""
+        yield from check_entries(subject)
+        tensors = Tensors(subject)
+        for key in subject.meta_graph.signatures:
+            found = [*check_signature(subject, tensors, key), *check_method(subject, key)]
+            if any(each.severity == "fault" for each in found):
+                broken.append(key)
+            yield from found
+        yield from check_planes(subject)
+        for wanted in self._required:
+            yield from check_requirement(subject, wanted)
+        for consumer in self._options.consumers:
+            yield from check_consumer(subject, consumer)
+
+    def _run(self, subject: Subject, loaded: Loaded, broken: Sequence[str]) -> Iterable[Finding]:
+        if loaded.loader != C_RUNTIME or self._options.run is None:
+            why = "the C runtime has not loaded the model"
+            return [note("not-run", subject.where(), why)] if not loaded.findings else []
+        runs = Runs(self._judge, subject, self._options.run)
+        found = [*runs.findings(broken)]
+        self._ran += runs.ran
+        return found
+
+    def _python(self, subject: Subject, found: Sequence[Finding]) -> Iterable[Finding]:
+        refused = [*load_in_python(self._judge, subject)]
+        if not any(each.code in {"python-loader", "unregistered-operation"} for each in refused):
+            self._loaders.append(PYTHON)
+        # What stops Python is told already, in words that say what to do.
+        known = any(each.stops_python for each in found)
+        return [each for each in refused if not (known and each.code == "python-loader")]
+
+    def _fingerprint(self) -> list[Finding]:
+        asked = self._options.validate != "none" and self._model.form == "binary"
+        if not asked or not (self._model.directory / FINGERPRINT).exists():
+            return []
+        directory = self._model.directory
+        data: bytes | str
+        try:
+            said = self._judge.ask(
+                Program.CAPI, lambda child, limit: answers.fingerprint(child, directory, limit)
+            )
+            data = said.data if said.ok else said.message
+            version = self._judge.ask(Program.CAPI, answers.version)
+        except ChildError as error:
+            data, version = str(error), ""
+        return [*check_fingerprint(self._model, data, version)]

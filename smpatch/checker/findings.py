@@ -1,0 +1,90 @@
+"""What a check says: findings, and the report that holds them.
+
+This room looks at no model. Codes are stable names for programs; the texts are for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["Finding", "Report", "Severity", "fault", "note", "place"]
+
+Severity = Literal["fault", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+        code: A stable name for programs, such as ``missing-tensor``.
+        severity: ``fault`` for what fails, or gives wrong answers, in some consumer of the
+            model; ``note`` for what is worth knowing.
+        where: The signature, its input or output, or the file concerned.
+        text: What was found there, one sentence for people.
+        hint: What would work; empty when nothing would, or when it goes without saying.
+        stops_python: Whether ``tf.saved_model.load`` refuses the whole model for it, with all
+            its other signatures; told only of models whose signatures it takes from
+            ``signature_def``, as those of TensorFlow 1.
+    """
+
+    code: str
+    severity: Severity
+    where: str
+    text: str
+    hint: str = ""
+    stops_python: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found of one model.
+
+    Attributes:
+        directory: The model.
+        tag_sets: The tags of the MetaGraphs that were checked.
+        findings: What was found, faults and notes, in the order of the model.
+        loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.
+        ran: The signatures that were fed and answered, each with the batch sizes of its runs.
+    """
+
+    directory: Path
+    tag_sets: tuple[tuple[str, ...], ...]
+    findings: tuple[Finding, ...]
+    loaders: tuple[str, ...] = ()
+    ran: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """The findings that are faults."""
+        return tuple(each for each in self.findings if each.severity == "fault")
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """The findings that are only worth knowing."""
+        return tuple(each for each in self.findings if each.severity == "note")
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no fault."""
+        return not self.faults
+
+
+def fault(
+    code: str, where: str, text: str, hint: str = "", *, stops_python: bool = False
+) -> Finding:
+    """Return a finding that is a fault."""
+    return Finding(code, "fault", where, text, hint, stops_python)
+
+
+def note(code: str, where: str, text: str, hint: str = "") -> Finding:
+    """Return a finding that is only worth knowing."""
+    return Finding(code, "note", where, text, hint)
+
+
+def place(parts: Iterable[str]) -> str:
+    """Return the parts of a place, from the outside in, as one text; empty ones are left out."""
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,111 @@
+"""The two planes of a TensorFlow 2 export against each other, and each against itself.
+
+``planes.compare`` tells which keys and names differ; here is what lies deeper: the names of
+arguments that Python keeps in three places, types, shapes, and whether the functions exist.
+
+Source: ``tensorflow/python/saved_model/signature_serialization.py``, ``load.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from smpatch import dtypes
+from smpatch.checker.findings import Finding, fault, note
+from smpatch.checker.shapes import compatible, shown
+from smpatch.checker.subject import Subject
+from smpatch.graph.objects import Leaf, leaves
+from smpatch.planes.compare import disagreements
+from smpatch.signature import Spec, TensorSpec
+
+__all__ = ["check_planes"]
+
+_KEYWORD_ARGUMENTS = "1"
+"""Where the keyword arguments are in ``canonicalized_input_signature``."""
+
+
+def check_planes(subject: Subject) -> Iterator[Finding]:
+    """Yield where TF Serving and Python see different signatures."""
+    meta_graph = subject.meta_graph
+    if not meta_graph.has_object_graph:
+        return
+    different = {each.key: each.found for each in disagreements(meta_graph)}
+    for key, found in different.items():
+        where = subject.where(f"signature {key!r}")
+        yield fault("planes-disagree", where, f"it is {found}")
+    for key, bare in meta_graph.objects.signatures.items():
+        if key in meta_graph.signatures and key not in different:
+            yield from _Pair(subject, key, bare).findings()
+
+
+class _Pair:
+    """A signature that both planes have under one key, with the same names."""
+
+    def __init__(self, subject: Subject, key: str, bare: Any) -> None:  # noqa: ANN401 - a SavedBareConcreteFunction
+        self._subject = subject
+        self._key = key
+        self._bare = bare
+        self._signature = subject.meta_graph.signatures[key]
+        name = bare.concrete_function_name
+        self._function = subject.meta_graph.objects.concrete_functions[name]
+
+    def findings(self) -> Iterator[Finding]:
+        where = self._subject.where(f"signature {self._key!r}")
+        name = self._bare.concrete_function_name
+        if name not in self._subject.meta_graph.graph.function_signatures:
+            text = f"Python calls the function {name!r}, which the graph does not have"
+            yield fault("function-missing", where, text)
+        arguments = {
+            leaf.path[1]: leaf
+            for leaf in leaves(self._function.canonicalized_input_signature)
+            if leaf.path[:1] == (_KEYWORD_ARGUMENTS,) and len(leaf.path) > 1
+        }
+        yield from self._arguments(where, arguments)
+        results = {
+            leaf.path[0]: leaf
+            for leaf in leaves(self._function.output_signature)
+            if len(leaf.path) == 1
+        }
+        yield from self._specs("input", self._signature.inputs, arguments)
+        yield from self._specs("output", self._signature.outputs, results)
+
+    def _arguments(self, where: str, arguments: Mapping[str, Leaf]) -> Iterator[Finding]:
+        keywords = list(self._bare.argument_keywords)
+        dense = all(isinstance(spec, TensorSpec) for spec in self._signature.inputs.values())
+        if dense and set(keywords) != set(arguments):
+            text = f"Python calls its inputs {sorted(keywords)} and {sorted(arguments)} at once"
+            yield fault("planes-disagree", where, text)
+        specified = _keyword_only(self._bare.function_spec)
+        if specified and set(specified) != set(keywords):
+            text = f"Python calls its inputs {sorted(keywords)} and {sorted(specified)} at once"
+            yield fault("planes-disagree", where, text)
+        positional = 1 if len(keywords) == 1 else 0
+        if self._bare.allowed_positional_arguments != positional:
+            given = self._bare.allowed_positional_arguments
+            text = f"Python takes {given} of its inputs by place, where TensorFlow has {positional}"
+            yield note("positional-arguments", where, text, "it cannot be saved again")
+
+    def _specs(
+        self, kind: str, specs: Mapping[str, Spec], theirs: Mapping[str, Leaf]
+    ) -> Iterator[Finding]:
+        for alias, spec in specs.items():
+            leaf = theirs.get(alias)
+            if leaf is None or not isinstance(spec, TensorSpec):
+                continue  # composite tensors are one thing here and several there
+            where = self._subject.where(f"signature {self._key!r}", f"{kind} {alias!r}")
+            if dtypes.base(leaf.spec.dtype) != dtypes.base(spec.dtype):
+                text = f"it is {spec.dtype} in signature_def, {leaf.spec.dtype} in Python"
+                yield fault("planes-disagree", where, text)
+            elif not compatible(leaf.spec.shape, spec.shape):
+                ours, others = shown(spec.shape), shown(leaf.spec.shape)
+                text = f"its shape is {ours} in signature_def, {others} in Python"
+                yield fault("planes-disagree", where, text)
+
+
+def _keyword_only(specification: Any) -> list[str]:  # noqa: ANN401 - a FunctionSpec
+    """Return the names of the keyword-only arguments; none where any are taken (``**kwargs``)."""
+    for pair in specification.fullargspec.named_tuple_value.values:
+        if pair.key == "kwonlyargs":
+            return [each.string_value for each in pair.value.list_value.values]
+    return []

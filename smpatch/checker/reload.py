@@ -1,0 +1,131 @@
+"""TensorFlow's loaders as witnesses: what they refuse, and what they know of tensors.
+
+An operation that this TensorFlow does not have is a note: the model's own servers may have
+it, and nobody here can tell. All else that a loader refuses is a fault.
+
+This room runs no signature, see ``running``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from smpatch import schema
+from smpatch.checker.findings import Finding, fault, note
+from smpatch.checker.subject import Subject
+from smpatch.loader import MetaGraph, SavedModel
+from smpatch.runtime import answers
+from smpatch.runtime.answers import Answer, TensorFact
+from smpatch.runtime.process import ChildDied, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.validator import Judge
+
+__all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "perished"]
+
+C_RUNTIME, PYTHON_V1, PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
+
+_UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of loading a MetaGraph into a session.
+
+    Attributes:
+        loader: Which loader loaded it; empty when none did.
+        facts: What it knows of the tensors that signatures name.
+        op_defs: Definitions of operations, where the model has none itself.
+        findings: Why it did not load.
+    """
+
+    loader: str = ""
+    facts: Mapping[str, TensorFact | None] = field(default_factory=dict)
+    op_defs: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+def load_in_c(judge: Judge, model: SavedModel, meta_graph: MetaGraph) -> Loaded:
+    """Load with the C runtime or, where there is none, with Python's v1 loader.
+
+    Raises:
+        ValidationError: There is no TensorFlow.
+    """
+    names = {tensor.name for each in meta_graph.signatures.values() for tensor in each.tensors()}
+    # A name without an index is looked up as Python and TF Serving complete it.
+    wanted = sorted({name for name in names if name} | {f"{n}:0" for n in names if ":" not in n})
+    subject = Subject(model, meta_graph)
+
+    def question(child: Any, limit: float) -> answers.Description:  # noqa: ANN401 - a Child
+        return answers.describe(child, model.directory, meta_graph.tags, wanted, limit, keep=True)
+
+    loader, program = C_RUNTIME, Program.CAPI
+    try:
+        try:
+            said = judge.ask(program, question)
+        except ChildUnfit:
+            loader, program = PYTHON_V1, Program.PYTHON
+            said = judge.ask(program, question)
+        op_defs: Mapping[str, Any] = {}
+        if not meta_graph.op_defs and program is Program.CAPI:
+            op_defs = _op_defs(judge)
+    except ChildError as error:
+        return Loaded(findings=(perished(subject, loader, error),))
+    if not said.ok:
+        return Loaded(op_defs=op_defs, findings=(_refused(subject, loader, said),))
+    return Loaded(loader, said.tensors, op_defs)
+
+
+def load_in_python(judge: Judge, subject: Subject) -> Iterator[Finding]:
+    """Load with ``tf.saved_model.load``, and yield what it refuses or does not list.
+
+    Raises:
+        ValidationError: There is no TensorFlow.
+    """
+    tags: Sequence[str] = subject.meta_graph.tags
+    directory = subject.model.directory
+    try:
+        said = judge.ask(
+            Program.PYTHON,
+            lambda child, limit: answers.python_signatures(child, directory, tags, limit),
+        )
+    except ChildError as error:
+        yield perished(subject, PYTHON, error)
+        return
+    if not said.ok:
+        yield _refused(subject, PYTHON, said)
+        return
+    objects = subject.meta_graph.objects.signatures if subject.meta_graph.has_object_graph else {}
+    for key in sorted(set(objects) - set(said.signatures)):
+        if not subject.python_reads_signature_def:
+            text = f"{PYTHON} does not list it in .signatures"
+            yield fault("python-signature", subject.where(f"signature {key!r}"), text)
+
+
+def perished(subject: Subject, loader: str, error: ChildError) -> Finding:
+    """Return the finding of a child that gave no answer."""
+    if isinstance(error, ChildHung):
+        text = f"{loader} gave no answer within {error.limit:g} s"
+        return fault("loader-hangs", subject.where(), text, "wait longer with --time-limit")
+    if isinstance(error, ChildDied):
+        words = f": {error.last_words}" if error.last_words else ""
+        return fault("loader-crashes", subject.where(), f"{loader} was {error.how}{words}")
+    return note("no-loader", subject.where(), f"{loader} cannot be asked: {error}")
+
+
+def _refused(subject: Subject, loader: str, said: Answer) -> Finding:
+    unregistered = _UNREGISTERED.search(said.message)
+    if unregistered is not None:
+        text = f"this TensorFlow has no operation {unregistered[1]!r}, so that nothing was loaded"
+        hint = "load its library with --op-library FILE"
+        return note("unregistered-operation", subject.where(), text, hint)
+    code = "python-loader" if loader == PYTHON else "c-runtime"
+    kind = f"{said.kind}: " if said.kind else ""
+    text = f"{loader} does not load the model: {kind}{said.message}"
+    return fault(code, subject.where(), text)
+
+
+def _op_defs(judge: Judge) -> Mapping[str, Any]:
+    payload = judge.ask(Program.CAPI, answers.op_list)
+    return {each.name: each for each in schema.OpList.FromString(payload.data).op}

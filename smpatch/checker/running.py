@@ -1,0 +1,178 @@
+"""Feed every signature and see what comes of it.
+
+Runs go through the C runtime's session, as those of TF Serving. With values that were made
+up a failure need not be the model's: what parses its input (serialized examples, images)
+refuses them rightly. Where a signature says too little for that, a failure is a note; with
+values that the user gives, every failure is a fault.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from smpatch import dtypes
+from smpatch.checker.arrays import read_npz
+from smpatch.checker.findings import Finding, fault, note
+from smpatch.checker.reload import C_RUNTIME, perished
+from smpatch.checker.shapes import compatible, shown
+from smpatch.checker.subject import Subject
+from smpatch.checker.values import Filling, UnmakeableError, feeds, has_batch
+from smpatch.errors import UsageError
+from smpatch.runtime import answers
+from smpatch.runtime.answers import Array, RunResult
+from smpatch.runtime.process import ChildError, Program
+from smpatch.signature import SignatureDef, TensorSpec
+from smpatch.validator import Judge
+
+__all__ = ["Feeding", "Runs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """What the signatures are fed.
+
+    Attributes:
+        filling: How values are made up.
+        seed: Of random values.
+        batches: Sizes of the first dimension, where it is unknown; one run for each.
+        file: A ``.npz`` file with values instead: arrays named like inputs, or ``KEY/INPUT``.
+    """
+
+    filling: Filling = "zeros"
+    seed: int = 0
+    batches: tuple[int, ...] = (1,)
+    file: str | os.PathLike[str] | None = None
+
+
+class Runs:
+    """The runs of the signatures of one MetaGraph, whose session the C runtime has kept."""
+
+    def __init__(self, judge: Judge, subject: Subject, feeding: Feeding) -> None:
+        """Read the file of values, if there is one.
+
+        Raises:
+            UsageError: The file cannot be read, or names no input at all.
+        """
+        self.ran: list[tuple[str, tuple[int, ...]]] = []
+        self._judge = judge
+        self._subject = subject
+        self._feeding = feeding
+        self._given = None if feeding.file is None else read_npz(feeding.file)
+        if self._given is not None and not self._some_input():
+            names = ", ".join(sorted(self._given)) or "nothing"
+            found = f"it names no input of any signature: {names}"
+            hint = "call arrays like inputs, or KEY/INPUT"
+            raise UsageError(found, where=str(feeding.file), hint=hint)
+
+    def findings(self, broken: Collection[str]) -> Iterator[Finding]:
+        """Run the signatures, and yield what fails.
+
+        Args:
+            broken: Keys of those that are known to have a fault; they are left out.
+        """
+        for key, signature in self._subject.meta_graph.signatures.items():
+            if key in broken:
+                continue
+            where = self._subject.where(f"signature {key!r}")
+            ran: list[int] = []
+            try:
+                for batch, feed in self._feeds(key, signature):
+                    failed = tuple(self._run(key, signature, feed, batch))
+                    yield from failed
+                    if not failed:
+                        ran.append(batch)
+            except UnmakeableError as error:
+                yield note("not-run", where, str(error), "give values with --feed FILE.npz")
+            except ChildError as error:
+                yield perished(self._subject, C_RUNTIME, error)
+                return  # the session is gone with the child
+            if ran:
+                self.ran.append((key, tuple(ran)))
+
+    def _feeds(
+        self, key: str, signature: SignatureDef
+    ) -> Iterator[tuple[int, Mapping[str, Array]]]:
+        if self._given is not None:
+            given = self._given_to(key, signature)
+            sizes = [array.shape[0] for array in given.values() if array.shape]
+            yield (sizes[0] if sizes else 1), given
+            return
+        batches: Sequence[int] = self._feeding.batches if has_batch(signature.inputs) else (1,)
+        for batch in batches:
+            rule = self._feeding
+            yield batch, feeds(signature.inputs, rule.filling, batch=batch, seed=rule.seed)
+
+    def _given_to(self, key: str, signature: SignatureDef) -> Mapping[str, Array]:
+        given = self._given or {}
+        fed: dict[str, Array] = {}
+        for alias, spec in signature.inputs.items():
+            array = given.get(f"{key}/{alias}", given.get(alias))
+            if array is None or not isinstance(spec, TensorSpec):
+                message = f"the file has no values for the input {alias!r}"
+                raise UnmakeableError(message)
+            fed[spec.name] = array
+        return fed
+
+    def _some_input(self) -> bool:
+        names = set(self._given or ())
+        return any(
+            names & {alias, f"{key}/{alias}"}
+            for key, signature in self._subject.meta_graph.signatures.items()
+            for alias in signature.inputs
+        )
+
+    def _run(
+        self, key: str, signature: SignatureDef, feed: Mapping[str, Array], batch: int
+    ) -> Iterator[Finding]:
+        where = self._subject.where(f"signature {key!r}")
+        fetched = {tensor.name for each in signature.outputs.values() for tensor in each.tensors()}
+        # The parts of a sparse tensor may pass through, and no session fetches what it is fed.
+        names = sorted(fetched - set(feed))
+        said = self._judge.ask(
+            Program.CAPI, lambda child, limit: answers.run(child, feed, names, limit)
+        )
+        if said.ok:
+            yield from _differences(where, signature, said)
+            return
+        if self._given is not None:
+            yield fault("run-fails", where, f"it fails with the values given: {said.message}")
+            return
+        text = f"it fails with {self._feeding.filling}, batch {batch}: {said.message}"
+        if self._guessed(key, signature):
+            hint = "what was made up may be no value for it; give values with --feed FILE.npz"
+            yield note("not-run", where, text, hint)
+        else:
+            yield fault("run-fails", where, text)
+
+    def _guessed(self, key: str, signature: SignatureDef) -> bool:
+        """Tell whether a signature says too little for a value that it must take.
+
+        Strings may be examples or images, a tensor of unknown rank anything; and where
+        Python has other arguments, they are the parts of sparse or ragged tensors.
+        """
+        for spec in signature.inputs.values():
+            if not isinstance(spec, TensorSpec) or spec.shape is None or spec.dtype == "string":
+                return True
+        meta_graph = self._subject.meta_graph
+        if not meta_graph.has_object_graph or key not in meta_graph.objects.signatures:
+            return False
+        return set(meta_graph.objects.signatures[key].argument_keywords) != set(signature.inputs)
+
+
+def _differences(where: str, signature: SignatureDef, said: RunResult) -> Iterator[Finding]:
+    """Yield where the results are not what the signature promises."""
+    for alias, spec in signature.outputs.items():
+        if not isinstance(spec, TensorSpec):
+            continue
+        array = said.arrays.get(spec.name)
+        if array is None:
+            continue  # it is an input, too
+        dtype = dtypes.name(array.dtype)
+        if dtypes.base(dtype) != dtypes.base(spec.dtype):
+            text = f"it came out as {dtype}, and the signature says {spec.dtype}"
+            yield fault("run-dtype", f"{where}, output {alias!r}", text)
+        if not compatible(array.shape, spec.shape):
+            text = f"it came out as {shown(array.shape)}, and the signature says "
+            yield fault("run-shape", f"{where}, output {alias!r}", text + shown(spec.shape))

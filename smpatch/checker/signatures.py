@@ -1,0 +1,270 @@
+"""One signature against the graph, by what TensorFlow does not enforce when it should.
+
+The rules are those that ``rules`` keeps for new signatures; here each is asked of the parts
+one by one, so that all that is wrong is told and not only the first.
+
+Nothing is run here, and TensorFlow is not asked.
+
+Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``eager/wrap_function.py``
+(what stops the Python loader), ``tensorflow/core/graph/subgraph.cc`` (what a session refuses).
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from smpatch import dtypes, rules, schema
+from smpatch.checker.findings import Finding, fault, note
+from smpatch.checker.partly_fed import reads_besides
+from smpatch.checker.shapes import compatible, shown
+from smpatch.checker.subject import Subject, Tensors
+from smpatch.errors import (
+    ModelUnreadableError,
+    RefusedError,
+    TensorNotFoundError,
+    UnreachableOutputError,
+)
+from smpatch.signature import CompositeTensorSpec, SignatureDef, Spec, TensorSpec
+
+__all__ = ["check_signature"]
+
+_TOLD_ELSEWHERE = frozenset({"reference-tensor", "no-inputs", "partly-fed"})
+"""Notes of the rules that are findings of their own here."""
+
+
+def check_signature(subject: Subject, tensors: Tensors, key: str) -> tuple[Finding, ...]:
+    """Check one signature.
+
+    Args:
+        subject: The MetaGraph that has it.
+        tensors: Looks up in its graph.
+        key: The signature key.
+
+    Returns:
+        What is wrong with it, and what is worth knowing.
+    """
+    check = _Check(subject, tensors, key)
+    check.run()
+    return tuple(check.found)
+
+
+class _Check:
+    """The check of one signature."""
+
+    def __init__(self, subject: Subject, tensors: Tensors, key: str) -> None:
+        self.found: list[Finding] = []
+        self._subject = subject
+        self._tensors = tensors
+        self._key = key
+        self._signature: SignatureDef = subject.meta_graph.signatures[key]
+        self._stops = subject.python_reads_signature_def
+
+    def run(self) -> None:
+        signature = self._signature
+        if not signature.outputs:
+            self._fault("no-outputs", "", "it has no outputs, so that nothing can be asked of it")
+        if not signature.inputs:
+            text = "it has no inputs; TF Serving's Predict does not accept that"
+            self.found.append(note("no-inputs", self._where(), text))
+        self._aliases()
+        message = schema.SignatureDef.FromString(self._subject.meta_graph.entries[self._key].value)
+        inputs = self._specs("input", signature.inputs, message.inputs)
+        outputs = self._specs("output", signature.outputs, message.outputs)
+        for kind, specs in (("input", inputs), ("output", outputs)):
+            for alias, spec in specs.items():
+                self._servable(kind, alias, spec)
+        fed = self._distinct(inputs, outputs)
+        if inputs.keys() == signature.inputs.keys():
+            # Without all inputs everything that depends on one of them would seem unfed.
+            try:
+                self._graph(inputs, outputs, fed)
+            except ModelUnreadableError as error:
+                self._fault("damaged-graph", "", error.found, error.hint, stops=True)
+
+    def _where(self, part: str = "") -> str:
+        return self._subject.where(f"signature {self._key!r}", part)
+
+    def _fault(
+        self, code: str, part: str, text: str, hint: str = "", *, stops: bool = False
+    ) -> None:
+        stops = stops and self._stops
+        self.found.append(fault(code, self._where(part), text, hint, stops_python=stops))
+
+    def _aliases(self) -> None:
+        usable: dict[str, object] = {}
+        for alias, spec in self._signature.inputs.items():
+            error = _refusal(rules.check_aliases, {alias: None}, {})
+            if error is None:
+                usable[alias] = None
+                continue
+            # The parts of other tensors are arguments of names that nobody chose.
+            stops = isinstance(spec, TensorSpec) and (not alias or keyword.iskeyword(alias))
+            hint = f"rename it: --rename-input {alias}=NEW"
+            self._fault("alias", f"input {alias!r}", error.found, hint, stops=stops)
+        for alias in self._signature.outputs:
+            error = _refusal(rules.check_aliases, {}, {alias: None})
+            if error is not None:
+                hint = f"rename it: --rename-output {alias}=NEW"
+                self._fault("alias", f"output {alias!r}", error.found, hint)
+        error = _refusal(rules.check_aliases, usable, {})
+        if error is not None:
+            self._fault("alias", error.where, error.found, error.hint, stops=True)
+
+    def _specs(
+        self, kind: str, specs: Mapping[str, Spec], infos: Mapping[str, Any]
+    ) -> dict[str, Spec]:
+        """Compare with the graph; return those that are there, as the graph has them."""
+        there: dict[str, Spec] = {}
+        for alias, spec in specs.items():
+            part = f"{kind} {alias!r}"
+            if isinstance(spec, TensorSpec):
+                own = self._tensor(kind, part, spec, written=infos[alias].HasField("tensor_shape"))
+                if own is not None:
+                    there[alias] = own
+            elif self._parts(part, spec):
+                there[alias] = spec
+        return there
+
+    def _tensor(self, kind: str, part: str, spec: TensorSpec, *, written: bool) -> Spec | None:
+        own = self._existing(kind, part, spec)
+        if own is None:
+            return None
+        if dtypes.base(own.dtype) != dtypes.base(spec.dtype):
+            text = f"{spec.name} is {own.dtype}, and the signature says {spec.dtype}"
+            self._fault("dtype", part, text, "every loader of TensorFlow believes it")
+        if not compatible(own.shape, spec.shape):
+            self._shape(kind, part, spec, own, written=written)
+        elif dtypes.is_ref(own.dtype) and kind == "output":
+            text = f"{own.name} is a reference to a TF1 variable, which only sessions yield"
+            hint = "name what reads the variable, such as its read or Identity node"
+            self._fault("reference-output", part, text, hint, stops=True)
+        return own
+
+    def _existing(self, kind: str, part: str, spec: TensorSpec) -> TensorSpec | None:
+        """Return the tensor as the graph has it, when it is there; else tell that it is not."""
+        name = spec.name
+        if not name:
+            self._fault("no-name", part, "it names no tensor", stops=True)
+            return None
+        if self._tensors.names_operation(name):
+            text = f"{name!r} names an operation, not a tensor"
+            # Python takes an operation for an output that yields nothing.
+            self._fault("no-index", part, text, f"write {name}:0", stops=kind == "input")
+            name = f"{name}:0"
+        try:
+            return self._tensors.find(name) or TensorSpec(name, spec.dtype, spec.shape)
+        except TensorNotFoundError as error:
+            text = f"the graph has no tensor {name!r}: {error.found}"
+            self._fault("missing-tensor", part, text, error.hint, stops=True)
+        except ModelUnreadableError as error:
+            self._fault("damaged-graph", part, error.found, error.hint, stops=True)
+        return None
+
+    def _shape(
+        self, kind: str, part: str, spec: TensorSpec, own: TensorSpec, *, written: bool
+    ) -> None:
+        # Python sets the shapes of outputs, and leaves those of inputs alone.
+        stops = kind == "output"
+        if written:
+            text = f"{spec.name} has the shape {shown(own.shape)}, and the signature says "
+            self._fault("shape", part, text + shown(spec.shape), stops=stops)
+        else:
+            text = f"its shape is left out, which says that it is a scalar; {spec.name} has "
+            self._fault("shape-left-out", part, text + shown(own.shape), stops=stops)
+
+    def _parts(self, part: str, spec: Spec) -> bool:
+        """Compare the tensors of a sparse or other composite one; tell whether all are there."""
+        if isinstance(spec, CompositeTensorSpec) and not spec.components:
+            self._fault("no-name", part, "it names no tensor", stops=True)
+            return False
+        there = True
+        for tensor in spec.tensors():
+            if self._tensors.names_operation(tensor.name):
+                text = f"{tensor.name!r} names an operation, not a tensor"
+                self._fault("no-index", part, text, f"write {tensor.name}:0", stops=True)
+                there = False
+                continue
+            own = self._existing("component", part, tensor)
+            if own is None:
+                there = False
+                continue
+            if dtypes.base(own.dtype) != dtypes.base(tensor.dtype):
+                text = f"{tensor.name} is {own.dtype}, and the signature says {tensor.dtype}"
+                self._fault("dtype", part, text)
+            if not compatible(own.shape, tensor.shape):
+                text = f"{tensor.name} has the shape {shown(own.shape)}, and the signature says "
+                self._fault("shape", part, text + shown(tensor.shape))
+        return there
+
+    def _servable(self, kind: str, alias: str, spec: Spec) -> None:
+        inputs, outputs = ({alias: spec}, {}) if kind == "input" else ({}, {alias: spec})
+        error = _refusal(rules.check_servable, inputs, outputs)
+        if error is not None:
+            self._fault("handle", f"{kind} {alias!r}", error.found)
+
+    def _distinct(
+        self, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
+    ) -> Mapping[str, str]:
+        """Return the fed tensors with their aliases."""
+        error = _refusal(rules.check_distinct, inputs, {})
+        if error is not None:
+            self._fault("fed-twice", error.where, error.found, error.hint, stops=True)
+        for alias, spec in outputs.items() if error is None else ():
+            error = _refusal(rules.check_distinct, inputs, {alias: spec})
+            if error is None:
+                continue
+            if isinstance(spec, TensorSpec):
+                self._fault("fed-and-fetched", error.where, error.found, error.hint)
+            else:  # what passes through a sparse or ragged function shares parts with its input
+                where = self._where(error.where)
+                self.found.append(note("fed-and-fetched", where, error.found, error.hint))
+        return {each.name: alias for alias, spec in inputs.items() for each in spec.tensors()}
+
+    def _graph(
+        self, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], fed: Mapping[str, str]
+    ) -> None:
+        meta_graph = self._subject.meta_graph
+        try:
+            notes = rules.check_graph(meta_graph, inputs, outputs, fed)
+        except RefusedError:
+            self._guilty(inputs, outputs, fed)
+            return
+        self.found += [
+            note(each.code, self._where(), each.text)
+            for each in notes
+            if each.code not in _TOLD_ELSEWHERE
+            # What seems unused may be there for an output that is not.
+            and (each.code != "unused-input" or outputs.keys() == self._signature.outputs.keys())
+        ]
+        fetched = [each.name for spec in outputs.values() for each in spec.tensors()]
+        for name in reads_besides(meta_graph.graph, fetched, set(fed)):
+            text = f"{name} is needed although another output of its operation is fed instead"
+            hint = "sessions serve that; feed all outputs of the operation that are used"
+            self._fault("partly-fed", "", text, hint, stops=True)
+
+    def _guilty(
+        self, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], fed: Mapping[str, str]
+    ) -> None:
+        """Tell which inputs and outputs break the rules of the graph; each costs a walk."""
+        parts: list[tuple[Mapping[str, Spec], Mapping[str, Spec]]] = []
+        parts += [({alias: spec}, {}) for alias, spec in inputs.items()]
+        parts += [({}, {alias: spec}) for alias, spec in outputs.items()]
+        for some_inputs, some_outputs in parts:
+            error = _refusal(
+                rules.check_graph, self._subject.meta_graph, some_inputs, some_outputs, fed
+            )
+            if error is not None:
+                unfed = isinstance(error, UnreachableOutputError)
+                code = "unfed-placeholder" if unfed else "while-frame"
+                self._fault(code, error.where, error.found, stops=unfed)
+
+
+def _refusal(rule: Callable[..., object], *about: object) -> RefusedError | None:
+    """Return what a rule has against something, None when nothing."""
+    try:
+        rule(*about)
+    except RefusedError as error:
+        return error
+    return None

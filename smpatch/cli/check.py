@@ -1,0 +1,189 @@
+"""``smpatch check``: what fails sooner or later of a model that TensorFlow lets through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from smpatch.cli.arguments import Json, Model, OpLibraries, Quiet, TagSet, TimeLimit, text
+from smpatch.cli.streams import data, talk
+from smpatch.cli.terminal import printable, tag_set
+from smpatch.errors import UsageError
+
+if TYPE_CHECKING:  # `smpatch show` does without what checks
+    from smpatch.checker import CheckOptions, Feeding, Finding, Report
+
+__all__ = ["check"]
+
+
+def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    model: Model = Path(),
+    run: Annotated[
+        bool, typer.Option("--run", help="Feed every signature, and report what fails.")
+    ] = False,
+    filling: Annotated[
+        Literal["zeros", "ones", "random"] | None,
+        typer.Option("--with", metavar="VALUES", help="What to feed: zeros, ones or random."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Where the random values start. Default: 0.")
+    ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(metavar="N,...", help="One run for each size of the batch. Default: 1."),
+    ] = None,
+    feed: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz", help="Feed these arrays, called like inputs or KEY/INPUT, instead."
+        ),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONTRACT",
+            parser=text,
+            help="A signature that clients count on, such as 'serving_default: "
+            "image:float32[?,224,224,3] -> scores:float32[?,1000]'. May be repeated.",
+        ),
+    ] = None,
+    consumers: Annotated[
+        list[Literal["serving", "triton", "tflite", "python"]] | None,
+        typer.Option(
+            "--for",
+            metavar="READER",
+            help="Count what a reader is known to reject, too: serving, triton, tflite or "
+            "python. May be repeated.",
+        ),
+    ] = None,
+    tag_set: TagSet = None,
+    validate: Annotated[
+        Literal["full", "runtime", "none"],
+        typer.Option(
+            metavar="MODE",
+            help="Which loaders of TensorFlow are asked: runtime (its C runtime, as TF Serving), "
+            "full (tf.saved_model.load as well), or none.",
+        ),
+    ] = "full",
+    op_library: OpLibraries = None,
+    time_limit: TimeLimit = 600.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check everything that TensorFlow lets through until it fails. Exit code 0 or 1.
+
+    Each signature against its graph, both planes of a TensorFlow 2 export against each other,
+    the rules of TF Serving, the warm-up requests and the fingerprint; then the reload. What
+    fails is a fault and makes the exit code 1; what is only worth knowing is a note.
+
+    \b
+    smpatch check export/1
+    smpatch check export/1 --run --with random --batch 1,3
+    smpatch check export/1 --require 'serving_default: x:float32[?] -> y:float32[?]' --for serving
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import checker, notation
+
+    feeding = (
+        _feeding(filling, seed, batch, feed) if _wanted(run, filling, seed, batch, feed) else None
+    )
+    options = checker.CheckOptions(
+        tag_set=None if tag_set is None else notation.parse_tags(tag_set),
+        validate=validate,
+        run=feeding,
+        require=tuple(require or ()),
+        consumers=tuple(consumers or ()),
+        op_libraries=tuple(op_library or ()),
+        time_limit=time_limit,
+    )
+    report = checker.check(model, options=options)
+    if as_json:
+        from smpatch.cli import machine
+
+        machine.write("check", _body(report, options))
+    elif not quiet:
+        data("\n".join(_lines(report, options)))
+    if not report.ok:
+        if quiet or as_json:
+            talk(f"smpatch: {_summary(report)}")
+        raise typer.Exit(1)
+
+
+def _wanted(run: bool, *given: object) -> bool:  # noqa: FBT001 - an option's value
+    """Tell whether signatures are to be run: what to feed them says so, too."""
+    return run or any(each is not None for each in given)
+
+
+def _feeding(
+    filling: Literal["zeros", "ones", "random"] | None,
+    seed: int | None,
+    batch: str | None,
+    feed: Path | None,
+) -> Feeding:
+    from smpatch.checker import Feeding
+
+    if feed is not None:
+        for option, given in (("--with", filling), ("--seed", seed), ("--batch", batch)):
+            if given is not None:
+                raise UsageError(f"--feed and {option} do not go together")
+    return Feeding(filling or "zeros", seed or 0, _batches(batch), feed)
+
+
+def _batches(given: str | None) -> tuple[int, ...]:
+    if given is None:
+        return (1,)
+    parts = [part.strip() for part in given.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts):  # noqa: PLR2004 - an int32
+        raise UsageError(f"{given!r} is no list of sizes", where="--batch", hint="write 1,3")
+    return tuple(map(int, parts))
+
+
+def _lines(report: Report, options: CheckOptions) -> list[str]:
+    lines = [_line(each) for each in report.findings]
+    lines += [
+        f"ran   {printable(key)}, batch {','.join(map(str, batches))}"
+        if options.run is None or options.run.file is None
+        else f"ran   {printable(key)}"
+        for key, batches in report.ran
+    ]
+    tags = " | ".join(map(tag_set, report.tag_sets))
+    loaders = f"; loaded by {' and '.join(report.loaders)}" if report.loaders else ""
+    if options.validate == "none":
+        loaders = "; TensorFlow was not asked (--validate none)"
+    return [*lines, f"{printable(str(report.directory))} ({tags}): {_summary(report)}{loaders}"]
+
+
+def _line(finding: Finding) -> str:
+    where = f"{printable(finding.where)}: " if finding.where else ""
+    hint = f" ({printable(finding.hint)})" if finding.hint else ""
+    stops = "; tf.saved_model.load refuses the whole model for it" if finding.stops_python else ""
+    return f"{finding.severity} {finding.code}: {where}{printable(finding.text)}{stops}{hint}"
+
+
+def _summary(report: Report) -> str:
+    faults, notes = len(report.faults), len(report.notes)
+    told = f"{faults} fault{'' if faults == 1 else 's'}" if faults else "no faults"
+    return f"{told}, {notes} note{'' if notes == 1 else 's'}" if notes else told
+
+
+def _body(report: Report, options: CheckOptions) -> dict[str, object]:
+    return {
+        "directory": str(report.directory),
+        "ok": report.ok,
+        "tag_sets": [list(each) for each in report.tag_sets],
+        "validate": options.validate,
+        "loaders": list(report.loaders),
+        "findings": [
+            {
+                "code": each.code,
+                "severity": each.severity,
+                "where": each.where or None,
+                "text": each.text,
+                "hint": each.hint or None,
+                "stops_python": each.stops_python,
+            }
+            for each in report.findings
+        ],
+        "ran": [{"key": key, "batches": list(batches)} for key, batches in report.ran],
+    }
