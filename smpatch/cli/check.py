@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +14,7 @@ from smpatch.cli.terminal import printable, tag_set
 from smpatch.errors import UsageError
 
 if TYPE_CHECKING:  # `smpatch show` does without what checks
-    from smpatch.checker import CheckOptions, Feeding, Finding, Report
+    from smpatch.checker import CheckOptions, Consumer, Feeding, Finding, Report
 
 __all__ = ["check"]
 
@@ -50,7 +51,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         ),
     ] = None,
     consumers: Annotated[
-        list[Literal["serving", "triton", "tflite", "python"]] | None,
+        list[str] | None,
         typer.Option(
             "--for",
             metavar="READER",
@@ -93,7 +94,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         validate=validate,
         run=feeding,
         require=tuple(require or ()),
-        consumers=tuple(consumers or ()),
+        consumers=_consumers(consumers or ()),
         op_libraries=tuple(op_library or ()),
         time_limit=time_limit,
     )
@@ -128,6 +129,17 @@ def _feeding(
             if given is not None:
                 raise UsageError(f"--feed and {option} do not go together")
     return Feeding(filling or "zeros", seed or 0, _batches(batch), feed)
+
+
+def _consumers(given: Sequence[str]) -> tuple[Consumer, ...]:
+    from smpatch.checker import CONSUMERS
+
+    names = [name.strip() for each in given for name in each.split(",")]
+    for name in names:
+        if name not in CONSUMERS:
+            hint = f"one of {', '.join(CONSUMERS)}"
+            raise UsageError(f"{name!r} is no known reader", where="--for", hint=hint)
+    return tuple(each for each in CONSUMERS if each in names)
 
 
 def _batches(given: str | None) -> tuple[int, ...]:
