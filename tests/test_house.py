@@ -194,7 +194,7 @@ def test_the_order_names_no_room_that_is_gone() -> None:
         ({"wire.py": "import smpatch.text", "text.py": ""}, "wire imports text, which does not"),
         ({"wire.py": "def f():\n from .cli import main", "cli/__init__.py": ""}, "wire.py:2: wire"),
         ({"runtime/a.py": "from ..errors import X", "errors.py": ""}, "runtime imports errors"),
-        ({"loader.py": "from smpatch import runtime", "runtime/__init__.py": ""}, "is for cli"),
+        ({"loader.py": "from smpatch import runtime", "runtime/__init__.py": ""}, "which is for "),
         ({"loader.py": "from smpatch import load"}, "loader imports __init__, which does not"),
         ({"loader.py": "import importlib\nimportlib.import_module('smpatch.cli')", "cli.py": ""},
          "loader.py:2: loader imports cli"),
