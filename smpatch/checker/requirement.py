@@ -152,8 +152,9 @@ class _Reader:
         self._at += 1
         sizes: list[int | None] = []
         while not self._next_is("]"):
-            if sizes:
-                self.sign(",")
+            if sizes and not self._next_is(","):
+                raise self.error("',' or ']'")
+            self._at += 1 if sizes else 0
             self._skip()
             size = _DIMENSION.match(self._text, self._at)
             if size is None:
