@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
     from smpatch.planes.expose import Inner
     from smpatch.suggestions import Function, Output, Suggestions
 
-__all__ = ["suggest"]
+__all__ = ["output_lines", "suggest"]
 
 
 def suggest(
@@ -61,7 +61,7 @@ def suggest(
         lines = _inner_lines(found.inner, signature, commands)
     else:
         lines = [
-            *_output_lines(found, meta_graph, commands),
+            *output_lines(found, meta_graph, commands.output),
             *_function_lines(found.functions, commands),
             *_further_lines(found.deep, commands),
         ]
@@ -148,7 +148,10 @@ class _Commands:
         return printable(shlex.join(["smpatch", command, *self._model, *words, *self._end]))
 
 
-def _output_lines(found: Suggestions, meta_graph: MetaGraph, commands: _Commands) -> list[str]:
+def output_lines(
+    found: Suggestions, meta_graph: MetaGraph, command: Callable[[Output], str]
+) -> list[str]:
+    """Return the outputs of the main graph, each with what to type for it."""
     if not found.outputs:
         return []
     served = {
@@ -162,7 +165,7 @@ def _output_lines(found: Suggestions, meta_graph: MetaGraph, commands: _Commands
         if each.spec.name in served:
             lines.append(f"  {_sketch(each.spec)}  (already {printable(served[each.spec.name])})")
         else:
-            lines += [f"  {_sketch(each.spec)}", f"    {commands.output(each)}"]
+            lines += [f"  {_sketch(each.spec)}", f"    {command(each)}"]
     if found.more_outputs:
         lines.append(f"  and {found.more_outputs} more that were not looked at")
     return lines

@@ -2,16 +2,17 @@
 
 An import takes 3 to 5 s and 500 MB; the paths of the two C libraries and of one
 extension module are all that is needed, and the import system tells where the
-package lies. The module looks at names only: whether the libraries load is for
-the child process to find out.
+package lies. The module looks at names, and at one string: whether the libraries
+load is for the child process to find out.
 
 Source: the layout of the wheels ``tensorflow`` and ``tensorflow-cpu`` for Linux
-and macOS.
+and macOS; ``tensorflow/tools/git/gen_git_source.py`` (what a version from git is).
 """
 
 from __future__ import annotations
 
 import importlib.machinery
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Wheel", "find", "import_path"]
+
+_FROM_GIT = re.compile(rb"\0(v\d[\w.+-]*-g[0-9a-f]{6,40}(?:-dirty)?)\0")
+"""What ``git describe --long`` says, as C keeps a string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,20 @@ class Wheel:
             if "tensorflow" in packages or name in {"tensorflow", "tensorflow-cpu"}:
                 return distribution.version
         return None
+
+    @property
+    def git_version(self) -> str | None:
+        """What ``tf.version.GIT_VERSION`` is, None if unknown.
+
+        No function of the C API tells it, and the extension module whose function does
+        cannot be loaded by itself in every release; the string lies in it as it is.
+        """
+        try:
+            data = (self.root / "python" / "client" / "_pywrap_tf_session.so").read_bytes()
+        except OSError:
+            return None
+        found = _FROM_GIT.search(data)
+        return None if found is None else found[1].decode("ascii")
 
 
 def import_path(entries: Iterable[str]) -> list[str]:

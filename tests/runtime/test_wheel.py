@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from smpatch.runtime import wheel
+from tests.tensorflow_says import ask
 
 
 def install(site: Path, files: list[str], distribution: str | None = None) -> Path:
@@ -36,6 +37,24 @@ def test_the_installed_one_has_all_parts(installed: wheel.Wheel) -> None:
         assert part.is_file()
     assert installed.version is not None
     assert installed.version[0].isdigit()
+
+
+def test_the_version_from_git_is_that_of_the_library(
+    installed: wheel.Wheel, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert installed.git_version == ask("descriptors", tmp_path_factory)["git_version"]
+
+
+def test_without_the_extension_there_is_no_version_from_git(tmp_path: Path) -> None:
+    root = install(tmp_path, [])
+    found = wheel.Wheel(root, None, None, None)
+    assert found.git_version is None
+    extension = root / "python" / "client" / "_pywrap_tf_session.so"
+    extension.parent.mkdir(parents=True)
+    extension.write_bytes(b"\x7fELF\0v9.9\0git\0")
+    assert found.git_version is None
+    extension.write_bytes(b"\x7fELF\0v1.12.1-128-g0123456789ab-dirty\0")
+    assert found.git_version == "v1.12.1-128-g0123456789ab-dirty"
 
 
 def test_finding_imports_neither_tensorflow_nor_numpy() -> None:

@@ -1,0 +1,132 @@
+"""``smpatch wrap``: a frozen graph becomes a SavedModel with its signature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smpatch.cli.arguments import Json, OpLibraries, Quiet, TimeLimit, Validate, text
+from smpatch.cli.interruption import watching
+from smpatch.errors import UsageError
+from smpatch.signature import DEFAULT_KEY
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.patcher import Options
+    from smpatch.suggestions import Output
+
+__all__ = ["wrap"]
+
+_TENSORS = "[ALIAS=]TENSOR,..."
+_TAG = "serve"
+_PLACE = "DIR"
+"""Stands for a directory that the user has to choose."""
+
+
+def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    graph: Annotated[
+        Path,
+        typer.Argument(
+            metavar="GRAPH", help="The file that holds the frozen GraphDef, .pb or .pbtxt."
+        ),
+    ],
+    save_to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The SavedModel directory to make, absent or empty."),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar=_TENSORS,
+            parser=text,
+            help="What is fed. A tensor is op:index, or op where the operation has one output. "
+            "May be repeated.",
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(metavar=_TENSORS, parser=text, help="What is fetched, likewise."),
+    ] = None,
+    signature: Annotated[
+        str, typer.Option(metavar="KEY", parser=text, help="The signature key.")
+    ] = DEFAULT_KEY,
+    tag_set: Annotated[
+        str, typer.Option(metavar="TAG,...", parser=text, help="The tags of the MetaGraph.")
+    ] = _TAG,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do everything but make the directory.")
+    ] = False,
+    validate: Validate = "auto",
+    op_library: OpLibraries = None,
+    time_limit: TimeLimit = 600.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a SavedModel of a frozen graph, with a predict signature, proved by reloading.
+
+    The graph's bytes are copied as they are. Without --inputs and --outputs: what they could
+    be, with the command to type for each.
+
+    \b
+    smpatch wrap frozen.pb
+    smpatch wrap frozen.pb --save-to export/1 --inputs x:0 --outputs scores=head/Softmax:0
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import notation, wrapper
+    from smpatch.cli.receipt import report
+    from smpatch.patcher import Options
+
+    options = Options(
+        dry_run=dry_run, validate=validate, op_libraries=op_library or (), time_limit=time_limit
+    )
+    tags = notation.parse_tags(tag_set)
+    if inputs is None or outputs is None:
+        missing = "--inputs" if inputs is None else "--outputs"
+        end = [
+            *([] if signature == DEFAULT_KEY else ["--signature", signature]),
+            *([] if tag_set == _TAG else ["--tag-set", tag_set]),
+            *(word for library in op_library or () for word in ("--op-library", str(library))),
+        ]
+        start = ["smpatch", "wrap", str(graph), "--save-to", str(save_to or _PLACE)]
+        hint = _suggest(graph, options, (start, end), show=not (as_json or quiet))
+        raise UsageError(f"missing option '{missing}'", hint=hint)
+    if save_to is None:
+        hint = f"name the directory to make: --save-to {_PLACE}"
+        raise UsageError("missing option '--save-to'", hint=hint)
+    with watching(graph, save_to):
+        receipt = wrapper.wrap_graph(
+            graph,
+            save_to,
+            inputs=notation.parse_tensors(inputs, option="--inputs"),
+            outputs=notation.parse_tensors(outputs, option="--outputs"),
+            signature=signature,
+            tags=tags,
+            options=options,
+        )
+        report("wrap", receipt, as_json=as_json, quiet=quiet)
+
+
+def _suggest(
+    graph: Path, options: Options, words: tuple[list[str], list[str]], *, show: bool
+) -> str:
+    """Show what could be served, and return what to hint at."""
+    import shlex
+
+    from smpatch import wrapper
+    from smpatch.cli.streams import data
+    from smpatch.cli.suggest import output_lines
+    from smpatch.cli.terminal import printable
+
+    def command(each: Output) -> str:
+        fed = ",".join(spec.name for spec in each.inputs)
+        start, end = words
+        line = [*start, "--inputs", fed, "--outputs", each.spec.name, *end]
+        return printable(shlex.join(line))
+
+    meta_graph, found = wrapper.suggest_for_graph(graph, options=options)
+    if not found.outputs:
+        return "nothing in this graph depends on a placeholder; see smpatch wrap --help"
+    if not show:
+        return f"such as: {command(found.outputs[0])}"
+    data("\n".join(output_lines(found, meta_graph, command)))
+    return "above is what could be served"
