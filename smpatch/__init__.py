@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         derive_signature,
         promote_function,
     )
+    from smpatch.restorer import Restored, Undone, undo
     from smpatch.rules import Note
     from smpatch.signature import (
         CompositeTensorSpec,
@@ -89,6 +90,7 @@ __all__ = [
     "Receipt",
     "RefusedError",
     "Report",
+    "Restored",
     "SavedModel",
     "SignatureDef",
     "SignatureExistsError",
@@ -99,6 +101,7 @@ __all__ = [
     "TensorNotFoundError",
     "TensorSpec",
     "TensorUnservableError",
+    "Undone",
     "UnreachableOutputError",
     "UsageError",
     "ValidationError",
@@ -112,6 +115,7 @@ __all__ = [
     "predict_signature_def",
     "promote_function",
     "regression_signature_def",
+    "undo",
 ]
 
 _ROOMS = {
@@ -132,6 +136,7 @@ _ROOMS = {
     "Receipt": "patcher",
     "RefusedError": "errors",
     "Report": "checker",
+    "Restored": "restorer",
     "SavedModel": "loader",
     "SignatureDef": "signature",
     "SignatureExistsError": "errors",
@@ -142,6 +147,7 @@ _ROOMS = {
     "TensorNotFoundError": "errors",
     "TensorSpec": "signature",
     "TensorUnservableError": "errors",
+    "Undone": "restorer",
     "UnreachableOutputError": "errors",
     "UsageError": "errors",
     "ValidationError": "errors",
@@ -155,6 +161,7 @@ _ROOMS = {
     "predict_signature_def": "signature",
     "promote_function": "patcher",
     "regression_signature_def": "signature",
+    "undo": "restorer",
 }
 
 

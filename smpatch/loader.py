@@ -37,7 +37,17 @@ if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` a
     from smpatch.graph.objects import ObjectGraph
     from smpatch.graph.resolve import Resolved, Resolver
 
-__all__ = ["BINARY_NAME", "TEXT_NAME", "FileIdentity", "MetaGraph", "SavedModel", "load", "naming"]
+__all__ = [
+    "BINARY_NAME",
+    "TEXT_NAME",
+    "FileIdentity",
+    "MetaGraph",
+    "SavedModel",
+    "load",
+    "load_file",
+    "naming",
+    "which_file",
+]
 
 BINARY_NAME, TEXT_NAME, CHUNKED_NAME = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
 
@@ -61,18 +71,32 @@ class FileIdentity(NamedTuple):
         device: The file system.
         inode: The file on it.
         size: Length in bytes.
-        modified: Time of the last change, in nanoseconds.
+        modified: Time of the last change of its content, in nanoseconds.
+        changed: Time of the last change of its status, likewise; nobody can set it back.
+        links: How many names it has.
     """
 
     device: int
     inode: int
     size: int
     modified: int
+    changed: int
+    links: int
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileIdentity:
         """Take the identity from a file's status."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return cls(status.st_dev, status.st_ino, status.st_size, *times, status.st_nlink)
+
+    def is_of(self, status: os.stat_result) -> bool:
+        """Tell whether a file is still this one, by its status now.
+
+        A name more or less changes the time of its status, and nothing of the file: backups
+        are made so, by us and by others.
+        """
+        now = FileIdentity.of(status)
+        return self[:4] == now[:4] and (self.changed == now.changed or self.links != now.links)
 
 
 class MetaGraph:
@@ -287,11 +311,20 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
             file is empty, truncated or something else.
     """
     root = Path(directory)
-    try:
-        file, form = _which_file(root)
-    except OSError as error:
-        found = f"cannot be looked into: {(error.strerror or str(error)).lower()}"
-        raise ModelUnreadableError(found, where=str(root)) from error
+    return load_file(root, *which_file(root))
+
+
+def load_file(root: Path, file: Path, form: Form) -> SavedModel:
+    """Open a SavedModel by a file that may be another than the one that loaders read.
+
+    Args:
+        root: The model directory.
+        file: The file to read, such as a backup.
+        form: Whether it is binary or text.
+
+    Raises:
+        ModelUnreadableError: It is empty, truncated or something else.
+    """
     with naming(file):
         data, identity = _open(file)
         parts = _parts(form, data)
@@ -322,6 +355,19 @@ def _parts(form: Form, data: wire.Buffer) -> Sequence[MetaGraphParts]:
     from smpatch.forms import textual
 
     return textual.read(bytes(data))
+
+
+def which_file(root: Path) -> tuple[Path, Form]:
+    """Tell which file of a model directory the loaders read, and its form.
+
+    Raises:
+        ModelUnreadableError: There is none.
+    """
+    try:
+        return _which_file(root)
+    except OSError as error:
+        found = f"cannot be looked into: {(error.strerror or str(error)).lower()}"
+        raise ModelUnreadableError(found, where=str(root)) from error
 
 
 def _which_file(root: Path) -> tuple[Path, Form]:

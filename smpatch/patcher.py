@@ -152,6 +152,8 @@ def _check_options(options: Options) -> None:
     if options.validate not in MODES:
         found = f"{options.validate!r} is no way to validate"
         raise UsageError(found, hint=f"one of {', '.join(MODES)}")
+    if options.save_to is not None and not os.fspath(options.save_to):
+        raise UsageError("the directory to save to has no name", hint="give --save-to a path")
     if options.backup and options.save_to is not None:
         found = "a backup and a new directory do not go together"
         raise UsageError(found, hint="with --save-to the original stays as it is")

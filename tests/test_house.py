@@ -39,7 +39,7 @@ ROOMS = (
     {"writer"},
     {"validator"},
     {"job", "checker"},
-    {"patcher"},
+    {"patcher", "restorer"},
     {"__init__"},
     {"cli"},
     {"__main__"},
@@ -72,6 +72,7 @@ FACE = [
     "Receipt",
     "RefusedError",
     "Report",
+    "Restored",
     "SavedModel",
     "SignatureDef",
     "SignatureExistsError",
@@ -82,6 +83,7 @@ FACE = [
     "TensorNotFoundError",
     "TensorSpec",
     "TensorUnservableError",
+    "Undone",
     "UnreachableOutputError",
     "UsageError",
     "ValidationError",
@@ -95,6 +97,7 @@ FACE = [
     "predict_signature_def",
     "promote_function",
     "regression_signature_def",
+    "undo",
 ]
 
 MEANINGLESS = {"util", "utils", "helper", "helpers", "common", "misc", "core"}

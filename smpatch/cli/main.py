@@ -13,6 +13,7 @@ from smpatch.cli.check import check
 from smpatch.cli.diff import diff
 from smpatch.cli.show import show
 from smpatch.cli.suggest import suggest
+from smpatch.cli.undo import undo
 
 __all__ = ["EXIT_CODES", "app", "guard"]
 
@@ -69,3 +70,6 @@ app.command("suggest", short_help="Suggest what could become a signature.", epil
     suggest
 )
 app.command("add-predict", short_help="Add a predict signature.", epilog=EXIT_CODES)(add_predict)
+app.command("undo", short_help="Take the last edit back that kept a backup.", epilog=EXIT_CODES)(
+    undo
+)

@@ -2,7 +2,8 @@
 
 ``merge`` makes a plan and touches no disk; ``stage`` writes the edited model aside, with
 the payloads linked or copied; ``commit`` puts it in place by one rename. Before that
-rename the model on disk is what it was; after it, it is the new one, whole.
+rename the model on disk is what it was; after it, it is the new one, whole. ``stage_backup``
+puts aside what an earlier edit has kept, so that the same commit takes the edit back.
 
 These rooms validate nothing: between ``stage`` and ``commit`` somebody else proves that
 what was staged works.
@@ -11,6 +12,21 @@ what was staged works.
 from smpatch.writer.commit import Committed, commit
 from smpatch.writer.lock import Lock, hold
 from smpatch.writer.plan import Plan, merge
-from smpatch.writer.stage import Staged, recover, stage
+from smpatch.writer.settle import recover
+from smpatch.writer.stage import Aside, Staged, find_backup, rehearse, stage, stage_backup
 
-__all__ = ["Committed", "Lock", "Plan", "Staged", "commit", "hold", "merge", "recover", "stage"]
+__all__ = [
+    "Aside",
+    "Committed",
+    "Lock",
+    "Plan",
+    "Staged",
+    "commit",
+    "find_backup",
+    "hold",
+    "merge",
+    "recover",
+    "rehearse",
+    "stage",
+    "stage_backup",
+]

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch.errors import ConflictError, RefusedError, WriteError
-from smpatch.loader import FileIdentity
-from smpatch.writer.copying import copy_tree_entry, sync_directory, take_after
-from smpatch.writer.stage import FINGERPRINT_NAME, PREFIX, Staged, to_the_end
+from smpatch.writer.aside import to_the_end
+from smpatch.writer.copying import sync_directory, take_after
+from smpatch.writer.names import FINGERPRINT_NAME, backup_of
+from smpatch.writer.settle import announce, keep, settle_backups, settle_fingerprint
+from smpatch.writer.stage import Aside
 
-__all__ = ["BACKUP_SUFFIX", "Committed", "commit"]
-
-BACKUP_SUFFIX = ".backup"
+__all__ = ["Committed", "commit"]
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 """What rename(2) answers where a directory is to be made and something is."""
@@ -47,12 +47,13 @@ class Committed:
     warnings: tuple[str, ...]
 
 
-def commit(staged: Staged, *, backup: bool = False) -> Committed:
+def commit(staged: Aside, *, backup: bool = False) -> Committed:
     """Put the staged model in place.
 
     Args:
         staged: The edited model.
-        backup: Keep the previous file beside the new one, as ``NAME.backup``.
+        backup: Keep the previous file beside the new one, as ``NAME.backup``, and its
+            fingerprint likewise.
 
     Returns:
         What was done.
@@ -67,65 +68,59 @@ def commit(staged: Staged, *, backup: bool = False) -> Committed:
     return _replace_file(staged, staged.target, backup=backup)
 
 
-def _replace_file(staged: Staged, target: Path, *, backup: bool) -> Committed:
-    model = staged.plan.model
+def _replace_file(staged: Aside, target: Path, *, backup: bool) -> Committed:
+    model = staged.model
     warnings: list[str] = []
-    kept = None
-    fingerprint = staged.directory / FINGERPRINT_NAME
     try:
-        refreshed = fingerprint.exists()
+        refreshed = staged.has_fingerprint
         place = Path(os.path.realpath(model.directory / FINGERPRINT_NAME))
+        kept = backup_of(target) if backup else None
         changed = {target.parent, Path(os.path.realpath(model.directory))}
-        staged.announce()
-        status = os.stat(model.file)
-        if (
-            FileIdentity.of(status) != model.identity
-            or Path(os.path.realpath(model.file)) != target
-        ):
-            found = "somebody changed the model while it was being edited; their change stays"
-            raise ConflictError(found, where=str(model.file), hint="run the edit again")
-        if status.st_nlink > 1:
-            warnings.append(f"{target} had other hard links; they keep the previous model")
+        announce(staged.directory, staged.file, target)
+        _check_unchanged(staged, target, warnings)
         if backup:
-            kept = _keep(target, staged.directory)
-        _rename(os.replace, staged.file, target, warnings)
+            keep(staged.directory, target, place if staged.ages_fingerprint else None)
+        staged.own.keep = backup  # from now on the previous file may have no other name
+        try:
+            _rename(os.replace, staged.file, target, warnings)
+        except BaseException:
+            staged.own.keep = False
+            raise
     except OSError as error:
         found = f"could not replace the file: {_reason(error)}"
         raise WriteError(found, where=str(model.file), hint="the model is unchanged") from error
+    if kept is not None:
+        words = (
+            f"the model has changed, but the previous file could not become {kept}; "
+            f"it stays in {staged.directory}, and the next edit tries again"
+        )
+        settled = _whatever_comes(
+            lambda: settle_backups(staged.directory, target, place), words, warnings
+        )
+        staged.own.keep = not settled
+        kept = kept if settled else None
     if refreshed:
+        words = f"the model has changed, but {FINGERPRINT_NAME} could not be refreshed"
         refreshed = _whatever_comes(
-            lambda: _put_fingerprint(fingerprint, place),
-            f"the model has changed, but {FINGERPRINT_NAME} could not be refreshed",
-            warnings,
+            lambda: settle_fingerprint(staged.directory, place), words, warnings
         )
         changed.add(place.parent)
     _sync(changed, warnings)
     return Committed(model.directory, kept, refreshed, tuple(warnings))
 
 
-def _keep(target: Path, aside: Path) -> Path:
-    """Keep the file under its backup name, in the place of an older backup."""
-    kept = target.with_name(target.name + BACKUP_SUFFIX)
-    fresh = aside / f"{PREFIX}previous"  # payloads are staged under all other names
-    try:
-        os.link(target, fresh)
-    except OSError as error:
-        # FAT and some network file systems have no hard links; a copy serves as well.
-        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
-            raise
-        copy_tree_entry(target, fresh)
-    os.replace(fresh, kept)
-    return kept
+def _check_unchanged(staged: Aside, target: Path, warnings: list[str]) -> None:
+    model = staged.model
+    status = os.stat(model.file)
+    if not model.identity.is_of(status) or Path(os.path.realpath(model.file)) != target:
+        found = "somebody changed the model while it was being edited; their change stays"
+        raise ConflictError(found, where=str(model.file), hint="run the edit again")
+    if status.st_nlink > 1:
+        warnings.append(f"{target} had other hard links; they keep the previous model")
 
 
-def _put_fingerprint(staged: Path, place: Path) -> None:
-    """Replace ``fingerprint.pb`` where it lies, once."""
-    if staged.exists():
-        os.replace(staged, place)
-
-
-def _make_directory(staged: Staged) -> Committed:
-    model, destination = staged.plan.model, staged.destination
+def _make_directory(staged: Aside) -> Committed:
+    model, destination = staged.model, staged.destination
     if destination is None:
         message = "a staged model has a target or a destination"
         raise ValueError(message)

@@ -56,7 +56,13 @@ def write_pieces(source: int, target: int, pieces: Iterable[Kept | bytes]) -> No
             _copy_span(source, target, piece.start, piece.end)
 
 
-def copy_tree_entry(source: Path, target: Path, *, inside: tuple[os.stat_result, ...] = ()) -> None:
+def copy_tree_entry(
+    source: Path,
+    target: Path,
+    *,
+    inside: tuple[os.stat_result, ...] = (),
+    around: tuple[os.stat_result, ...] = (),
+) -> None:
     """Copy a file or a directory with all that is in it, independent of the original.
 
     Links are followed, for a copy must not change when the original does; one that leads
@@ -67,6 +73,7 @@ def copy_tree_entry(source: Path, target: Path, *, inside: tuple[os.stat_result,
         source: What to copy.
         target: Its copy, which is not there yet.
         inside: The directories that are being copied, from the outermost to this entry's.
+        around: The directories that the whole copy lies in, which it cannot take in again.
 
     Raises:
         OSError: Something in it can neither be read nor copied.
@@ -79,9 +86,11 @@ def copy_tree_entry(source: Path, target: Path, *, inside: tuple[os.stat_result,
     if stat.S_ISDIR(status.st_mode):
         if any(os.path.samestat(status, each) for each in inside):
             raise OSError(errno.ELOOP, "a link leads back to a directory it is in", str(source))
+        if any(os.path.samestat(status, each) for each in around):
+            raise OSError(errno.ELOOP, "a link leads to a directory above the copy", str(source))
         target.mkdir()
         for each in sorted(source.iterdir()):
-            copy_tree_entry(each, target / each.name, inside=(*inside, status))
+            copy_tree_entry(each, target / each.name, inside=(*inside, status), around=around)
         take_after(target, source, status)
         sync_directory(target)
     elif stat.S_ISREG(status.st_mode):

@@ -5,70 +5,73 @@ rename can do it) and holds the new file and links to everything else. For ``--s
 lies beside the destination and holds copies, for the two models must not share what either
 may change later.
 
-Its name begins with ``.smpatch-``, which no loader and no server takes for a version. It
-is locked while its owner lives; one that is not locked was left behind by a killed process
-and is removed by the next edit. ``recover`` also finishes a commit that was cut between its
-two renames.
+For an undo it holds the backup in the place of a new file, and is committed like one.
+
+Backups are not staged: they are the history of one directory, which a new model does not
+have, and nothing that a loader needs.
 
 This room does not decide whether what it wrote is good.
-
-Source: ``tensorflow/python/saved_model/constants.py`` (names in a SavedModel directory).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+import stat as modes
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch import wire
 from smpatch.errors import ConflictError, RefusedError, WriteError
-from smpatch.loader import CHUNKED_NAME, FileIdentity, SavedModel
+from smpatch.loader import CHUNKED_NAME, SavedModel
+from smpatch.writer.aside import OwnDirectory, own_directory, sweep, to_the_end
 from smpatch.writer.copying import copy_tree_entry, take_after, write_pieces
-from smpatch.writer.lock import try_lock
+from smpatch.writer.names import BACKUPS, FINGERPRINT_NAME, PREFIX, backup_of
 from smpatch.writer.plan import Plan
+from smpatch.writer.settle import link, spare
 
-__all__ = ["FINGERPRINT_NAME", "PREFIX", "Staged", "recover", "stage", "to_the_end"]
-
-PREFIX = ".smpatch-"
-FINGERPRINT_NAME = "fingerprint.pb"
-
-_COMMITTING = f"{PREFIX}committing"
-"""Beside the staged files, with a prefix that none of them has: the identity of the new model
-file, from when a commit starts."""
+__all__ = ["PREFIX", "Aside", "Staged", "find_backup", "rehearse", "stage", "stage_backup"]
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
-    """An edited model aside.
+class Aside:
+    """A model aside, ready to be put in place.
 
     Attributes:
-        plan: What was staged.
-        directory: A SavedModel directory with the edit done.
+        model: The model on disk, as it was looked at.
+        own: The staging directory, a SavedModel directory with what is to be put in place.
         target: The file to replace, links resolved; None when a new directory is made.
         destination: The directory to make; None when the edit is in place.
+        ages_fingerprint: Whether a fingerprint of the model on disk is not one of this model.
     """
 
-    plan: Plan
-    directory: Path
+    model: SavedModel
+    own: OwnDirectory
     target: Path | None
     destination: Path | None
+    ages_fingerprint: bool
+
+    @property
+    def directory(self) -> Path:
+        """The staging directory."""
+        return self.own.path
 
     @property
     def file(self) -> Path:
-        """The edited model file."""
-        return self.directory / self.plan.model.file.name
+        """The model file to be put in place."""
+        return self.directory / self.model.file.name
+
+    @property
+    def has_fingerprint(self) -> bool:
+        """Whether a fingerprint is to be put in place with it."""
+        staged = self.directory / FINGERPRINT_NAME
+        return self.ages_fingerprint and staged.is_file()
 
     @property
     def wants_fingerprint(self) -> bool:
-        """Whether the model has a ``fingerprint.pb`` that the edit makes stale."""
-        return (
-            _ages_fingerprint(self.plan) and (self.plan.model.directory / FINGERPRINT_NAME).exists()
-        )
+        """Whether the model on disk has a ``fingerprint.pb`` that becomes stale."""
+        return self.ages_fingerprint and (self.model.directory / FINGERPRINT_NAME).exists()
 
     def put_fingerprint(self, fingerprint: bytes) -> None:
         """Stage a new ``fingerprint.pb``, to be put in place by the commit.
@@ -76,15 +79,22 @@ class Staged:
         Raises:
             WriteError: The file system refused.
         """
-        old = self.plan.model.directory / FINGERPRINT_NAME
+        old = self.model.directory / FINGERPRINT_NAME
         try:
             _write_like(self.directory / FINGERPRINT_NAME, fingerprint, old)
         except OSError as error:
             raise _failed("stage", self.directory, error) from error
 
-    def announce(self) -> None:
-        """Record which model file the staged fingerprint belongs to, before the commit."""
-        (self.directory / _COMMITTING).write_bytes(_record(self.file))
+
+@dataclass(frozen=True, slots=True)
+class Staged(Aside):
+    """An edited model aside.
+
+    Attributes:
+        plan: What was staged.
+    """
+
+    plan: Plan
 
 
 @contextlib.contextmanager
@@ -113,15 +123,79 @@ def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
         yield staged
 
 
-def recover(model: SavedModel) -> None:
-    """Remove what killed edits in place left behind, and finish the one that was committed.
+@contextlib.contextmanager
+def stage_backup(model: SavedModel) -> Iterator[Aside]:
+    """Put the backup of a model aside, as an edited model would be, to be committed like one.
 
-    A commit that was cut between its two renames left the fingerprint of the previous model.
-    To be called under the lock of the model; what cannot be removed stays.
+    Args:
+        model: The model; only which file it is, and the identity of that, are looked at.
+
+    Yields:
+        The staged model, with its own fingerprint where that was kept.
+
+    Raises:
+        RefusedError: There is no backup, or the file is read-only.
+        WriteError: The file system refused.
     """
-    home = Path(os.path.realpath(model.file)).parent
-    for left_behind in _sweep(home):
-        _finish(left_behind, model)
+    target = Path(os.path.realpath(model.file))
+    backup = find_backup(model)
+    binary = model.form == "binary"
+    with contextlib.ExitStack() as cleaning:
+        try:
+            _check_writable(target, model)
+            own = cleaning.enter_context(own_directory(target.parent))
+            directory = own.path
+            link(backup, directory / model.file.name)
+            _link_payloads(model, directory, ages_fingerprint=binary)
+            kept = backup_of(model.directory / FINGERPRINT_NAME)
+            if binary and kept.is_file() and not kept.is_symlink():
+                with contextlib.suppress(OSError):  # elsewhere; it is computed anew
+                    link(kept, directory / FINGERPRINT_NAME)
+        except OSError as error:
+            raise _failed("stage", model.directory, error, "the backup") from error
+        yield Aside(model, own, target, None, binary)
+
+
+def find_backup(model: SavedModel) -> Path:
+    """Return the backup of a model's file.
+
+    Raises:
+        RefusedError: There is none, or something else has its name.
+    """
+    backup = backup_of(model.file)
+    try:
+        status = os.lstat(backup)
+    except FileNotFoundError:
+        hint = "an edit keeps the previous file with --backup"
+        raise RefusedError("there is no backup", where=str(backup), hint=hint) from None
+    if not modes.S_ISREG(status.st_mode):
+        raise RefusedError("it is no regular file, and no backup", where=str(backup))
+    if os.path.samestat(status, os.stat(model.file)):
+        found = "the backup is the model file itself, under a second name"
+        raise RefusedError(found, where=str(backup))
+    return backup
+
+
+def rehearse(model: SavedModel, save_to: Path | None = None) -> None:
+    """Check, without writing, what can be checked of where a model would be written.
+
+    Args:
+        model: The model.
+        save_to: The directory that would be made; None for an edit in place.
+
+    Raises:
+        RefusedError: The file is read-only, or the destination is in use.
+        WriteError: The file system would refuse.
+    """
+    try:
+        if save_to is None:
+            _check_writable(Path(os.path.realpath(model.file)), model)
+            return
+        missing = _check_destination(save_to, model)
+        above = missing[-1].parent if missing else save_to.parent
+        _check_directory(above, where=str(save_to), hint="name another place")
+    except OSError as error:
+        raise _failed("stage", model.directory, error) from error
 
 
 def _write_aside(
@@ -135,15 +209,16 @@ def _write_aside(
         home = target.parent
     else:
         target, home = None, save_to.parent
-        _prepare(save_to, model, made)
-        for _ in _sweep(home):
-            pass
-    directory = cleaning.enter_context(_own_directory(home))
-    staged = Staged(plan, directory, target, save_to)
+        _make_above(save_to, model, made)
+        sweep(home, spare)
+    own = cleaning.enter_context(own_directory(home))
+    # A fingerprint is about the binary form; none is taken of text.
+    ages = model.form == "binary" and bool(plan.splices)
+    staged = Staged(model, own, target, save_to, ages, plan)
     if target is not None:
-        _link_payloads(plan, directory)
+        _link_payloads(model, own.path, ages_fingerprint=ages)
     else:
-        _copy_payloads(plan, directory)
+        _copy_payloads(model, own.path, ages_fingerprint=ages)
     _write_model(staged)
     return staged
 
@@ -158,24 +233,45 @@ def _remove_empty(directories: list[Path]) -> None:
 
 
 def _check_writable(target: Path, model: SavedModel) -> None:
+    where = str(model.file)
+    elsewhere = "write a new model with --save-to DIR"
     status = target.stat()
     if not status.st_mode & 0o222:
         found = f"the file is read-only (mode {status.st_mode & 0o777:04o})"
-        hint = "make it writable, or write a new model with --save-to DIR"
-        raise RefusedError(found, where=str(model.file), hint=hint)
+        raise RefusedError(found, where=where, hint=f"make it writable, or {elsewhere}")
+    _check_mount(target.parent, where=where, hint=f"{elsewhere} on another one")
     # A rename would replace it all the same; who may not write a file does not expect that.
     if not os.access(target, os.W_OK):
-        hint = "ask its owner, or write a new model with --save-to DIR"
-        raise RefusedError("the file is not yours to write", where=str(model.file), hint=hint)
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        found = "its directory cannot be written to"
-        hint = "change its permissions, or write a new model with --save-to DIR"
-        raise WriteError(found, where=str(model.file), hint=hint)
+        hint = f"ask its owner, or {elsewhere}"
+        raise RefusedError("the file is not yours to write", where=where, hint=hint)
+    _check_directory(target.parent, where=where, hint=f"change its permissions, or {elsewhere}")
 
 
-def _prepare(save_to: Path, model: SavedModel, made: list[Path]) -> None:
-    """Check the destination and make the directories above it, which go to ``made``."""
+def _check_directory(directory: Path, *, where: str, hint: str) -> None:
+    """Check that names can be made in a directory."""
+    if not directory.is_dir():
+        found = f"could not be written: {directory} is not a directory"
+        raise WriteError(found, where=where, hint=hint)
+    _check_mount(directory, where=where, hint=hint)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise WriteError("its directory cannot be written to", where=where, hint=hint)
+
+
+def _check_mount(directory: Path, *, where: str, hint: str) -> None:
+    """Check that a file system is not read-only as a whole, which no permission tells."""
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+        raise WriteError("its file system is mounted read-only", where=where, hint=hint)
+
+
+def _check_destination(save_to: Path, model: SavedModel) -> list[Path]:
+    """Check the destination; return the missing directories above it, the lowest first."""
     where = str(save_to)
+    if not save_to.is_absolute():
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            hint = "name absolute paths, or go to a directory that exists"
+            raise WriteError("the working directory is gone", where=where, hint=hint) from None
     if save_to.is_symlink() or save_to.exists():
         if save_to.is_symlink() or not save_to.is_dir():
             raise RefusedError("it is there already and no directory", where=where)
@@ -186,7 +282,7 @@ def _prepare(save_to: Path, model: SavedModel, made: list[Path]) -> None:
     if destination == source or source in destination.parents:
         hint = "name a directory outside the model"
         raise RefusedError("it lies inside the model itself", where=where, hint=hint)
-    if destination == Path.cwd():
+    if save_to.exists() and os.path.samestat(os.stat(save_to), os.stat(os.curdir)):
         # A new directory takes its place: who stands in the old one would see it empty.
         hint = "name it from another directory"
         raise RefusedError("it is the working directory", where=where, hint=hint)
@@ -195,147 +291,48 @@ def _prepare(save_to: Path, model: SavedModel, made: list[Path]) -> None:
     while not above.exists():
         missing.append(above)
         above = above.parent
-    for directory in reversed(missing):
+    return missing
+
+
+def _make_above(save_to: Path, model: SavedModel, made: list[Path]) -> None:
+    """Check the destination and make the directories above it, which go to ``made``."""
+    for directory in reversed(_check_destination(save_to, model)):
         with contextlib.suppress(FileExistsError):  # somebody who saves beside us was faster
             directory.mkdir()
             made.append(directory)
 
 
-@contextlib.contextmanager
-def _own_directory(home: Path) -> Iterator[Path]:
-    """Make a staging directory, locked as long as it is ours."""
-    while True:
-        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
-        try:
-            descriptor = _lock_new(directory)
-        except BaseException:
-            _discard(directory)
-            raise
-        if descriptor is not None:
-            break
-    try:
-        yield directory
-    finally:
-        _discard(directory)
-        os.close(descriptor)
-
-
-def _lock_new(directory: Path) -> int | None:
-    """Lock a directory just made; None when somebody who sweeps has it, or had it, first."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        if try_lock(descriptor) is not False and directory.exists():
-            return descriptor
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
-
-
-def _discard(directory: Path) -> None:
-    """Remove a staging directory as far as it can be removed."""
-
-    def remove() -> None:
-        # Not only by `ignore_errors`: rmtree lets some errors through.
-        with contextlib.suppress(OSError):
-            shutil.rmtree(directory, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            # What is left are copies of directories that are read-only.
-            for _, _, _, descriptor in os.fwalk(directory):
-                os.fchmod(descriptor, 0o700)
-            shutil.rmtree(directory, ignore_errors=True)
-
-    to_the_end(remove)
-
-
-def to_the_end(step: Callable[[], object]) -> bool:
-    """Take a step that must not be left half done, again when Ctrl-C cuts it.
-
-    Whatever a signal raises is swallowed: it came after the commit, or another exception is
-    on its way already.
-
-    Returns:
-        Whether it was cut.
-    """
-    try:
-        step()
-    except BaseException as stop:
-        if isinstance(stop, Exception):
-            raise
-        to_the_end(step)
-        return True
-    return False
-
-
-def _sweep(home: Path) -> Iterator[Path]:
-    """Yield what killed processes left behind in a directory, and remove each thereafter."""
-    entries: list[Path] = []
-    with contextlib.suppress(OSError):
-        entries = sorted(home.glob(f"{PREFIX}*"))
-    for entry in entries:
-        with contextlib.suppress(OSError):
-            # Directories only, and no links to them: nothing else is ours.
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
-            descriptor = os.open(entry, flags)
-            try:
-                if try_lock(descriptor) is True:
-                    yield entry
-                    _discard(entry)
-            finally:
-                os.close(descriptor)
-
-
-def _finish(left_behind: Path, model: SavedModel) -> None:
-    """Put a fingerprint in place whose model file was, and nobody has changed since."""
-    fingerprint, record = left_behind / FINGERPRINT_NAME, left_behind / _COMMITTING
-    with contextlib.suppress(OSError):
-        if fingerprint.is_file() and record.read_bytes() == _record(model.file):
-            os.replace(fingerprint, os.path.realpath(model.directory / FINGERPRINT_NAME))
-
-
-def _record(file: Path) -> bytes:
-    status = file.stat()
-    return b"%d %d %d %d" % (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def _payloads(plan: Plan) -> Iterator[Path]:
+def _payloads(model: SavedModel, *, ages_fingerprint: bool) -> Iterator[Path]:
     """Yield what belongs to the model and stays as it is."""
-    written = {plan.model.file.name}
-    if _ages_fingerprint(plan):
-        written.add(FINGERPRINT_NAME)
-    for entry in sorted(plan.model.directory.iterdir()):
-        if entry.name not in written and not entry.name.startswith(PREFIX):
+    others = {model.file.name, *BACKUPS}
+    if ages_fingerprint:
+        others.add(FINGERPRINT_NAME)
+    for entry in sorted(model.directory.iterdir()):
+        if entry.name not in others and not entry.name.startswith(PREFIX):
             yield entry
 
 
-def _ages_fingerprint(plan: Plan) -> bool:
-    """Tell whether a fingerprint is about what the plan changes; none is taken of text."""
-    return plan.model.form == "binary" and bool(plan.splices)
-
-
-def _link_payloads(plan: Plan, directory: Path) -> None:
-    root = Path(os.path.abspath(plan.model.directory))
-    for entry in _payloads(plan):
+def _link_payloads(model: SavedModel, directory: Path, *, ages_fingerprint: bool) -> None:
+    root = Path(os.path.abspath(model.directory))
+    for entry in _payloads(model, ages_fingerprint=ages_fingerprint):
         # A chunked file would be taken for the model when the fingerprint is computed.
         if entry.name != CHUNKED_NAME:
             (directory / entry.name).symlink_to(root / entry.name)
 
 
-def _copy_payloads(plan: Plan, directory: Path) -> None:
-    inside = (os.stat(plan.model.directory),)
-    for entry in _payloads(plan):
-        copy_tree_entry(entry, directory / entry.name, inside=inside)
+def _copy_payloads(model: SavedModel, directory: Path, *, ages_fingerprint: bool) -> None:
+    inside = (os.stat(model.directory),)
+    own = Path(os.path.realpath(directory))
+    around = tuple(os.stat(each) for each in (own, *own.parents))
+    for entry in _payloads(model, ages_fingerprint=ages_fingerprint):
+        copy_tree_entry(entry, directory / entry.name, inside=inside, around=around)
 
 
 def _write_model(staged: Staged) -> None:
     model = staged.plan.model
     with model.file.open("rb") as source:
         status = os.fstat(source.fileno())
-        if FileIdentity.of(status) != model.identity:
+        if not model.identity.is_of(status):
             found = "somebody changed the file while it was being edited"
             raise ConflictError(found, where=str(model.file), hint="run the edit again")
         with staged.file.open("xb") as target:
@@ -355,8 +352,8 @@ def _write_like(path: Path, data: bytes, model_for_mode: Path) -> None:
         os.fsync(target.fileno())
 
 
-def _failed(verb: str, where: Path, error: OSError) -> WriteError:
+def _failed(verb: str, where: Path, error: OSError, what: str = "the edited model") -> WriteError:
     reason = (error.strerror or str(error)).lower()
-    found = f"could not {verb} the edited model: {reason}"
+    found = f"could not {verb} {what}: {reason}"
     hint = "the model is unchanged"
     return WriteError(found, where=str(error.filename or where), hint=hint)

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import smpatch
+from smpatch import writer
 from smpatch.validator import Judge
 from smpatch.writer.stage import PREFIX
 from tests.writer import faults, models
@@ -54,7 +56,10 @@ def forked(model: Path, count: int, on: dict[str, int], options: dict[str, Any])
         try:
             with faults.at(count, _die) as layer:
                 layer.on.update(on)
-                models.add(model, "killed", **options)
+                if options.get("undo"):
+                    models.undo(model)
+                else:
+                    models.add(model, "killed", **options)
             status = 0
         finally:
             os._exit(status)
@@ -94,10 +99,20 @@ def _state(directory: Path, known: dict[bytes, str]) -> str:
     return known.get((directory / "saved_model.pb").read_bytes(), "torn")
 
 
+def _kept(model: Path) -> list[bytes]:
+    """Return what is there and what is kept, after an edit that does nothing else than repair."""
+    writer.recover(smpatch.load(model))
+    files = [model / "saved_model.pb", model / "saved_model.pb.backup"]
+    return [file.read_bytes() for file in files if file.exists()]
+
+
 def _next_edit(work: Path, model: Path, options: dict[str, Any]) -> str:
     """Do another edit of the same kind, and tell what is wrong after it."""
     if "save_to" in options:
         options = {"save_to": work / "next"}
+    if options.pop("undo", False):
+        # Of what was killed before nothing is left but both models; then an edit as any other.
+        (model / "saved_model.pb.backup").unlink()
     models.add(model, "next", **options)
     result = work / "next" if "save_to" in options else model
     left = [str(each) for each in work.rglob(f"{PREFIX}*")]
@@ -116,10 +131,14 @@ def _kill_everywhere(work: Path, way: str) -> list[Killed]:
         work.mkdir()
         model = models.linear(work / "model", fingerprint=True)
         options: dict[str, Any] = {"backup": way == "backup"}
+        if way == "undo":
+            models.add(model, "killed", backup=True)
+            options = {"undo": True}
         if way == "save-to":
             options["save_to"] = work / "out"
         result = options.get("save_to", model)
-        known[(model / "saved_model.pb").read_bytes()] = "old"
+        previous = (model / "saved_model.pb").read_bytes()
+        known[previous] = "old"
         before = set(work.rglob("*"))
         status = forked(model, count, {}, options)
         if count and status == 0:
@@ -135,7 +154,9 @@ def _kill_everywhere(work: Path, way: str) -> list[Killed]:
             if not each.parent.name.startswith(PREFIX) and PREFIX not in str(each.parent.parent)
         }
         states = _state(model, known), _state(work / "out", known)
-        told.append(Killed(*states, sorted(left), _next_edit(work, model, options)))
+        lost = way in {"backup", "undo"} and previous not in _kept(model)
+        wrong = "the previous model is lost" if lost else _next_edit(work, model, options)
+        told.append(Killed(*states, sorted(left), wrong))
     message = "the edit never completes"
     raise RuntimeError(message)
 
@@ -143,7 +164,7 @@ def _kill_everywhere(work: Path, way: str) -> list[Killed]:
 def main() -> None:
     """Do what the arguments say."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("way", choices=["cut", "in-place", "backup", "save-to"])
+    parser.add_argument("way", choices=["cut", "in-place", "backup", "undo", "save-to"])
     parser.add_argument("place", type=Path)
     given = parser.parse_args()
     setattr(Judge, "fingerprint", models.fake_fingerprint)  # noqa: B010 - a stand-in of another type

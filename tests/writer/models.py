@@ -39,6 +39,11 @@ def add(model: Path, key: str = "added", **options: Any) -> smpatch.Receipt:  # 
     )
 
 
+def undo(model: Path, **options: Any) -> smpatch.Undone:  # noqa: ANN401 - the arguments of undo
+    """Take the last edit back."""
+    return smpatch.undo(model, **options)
+
+
 def keys(model: Path) -> set[str]:
     """The signature keys of a model's only MetaGraph."""
     return set(smpatch.load(model).signatures)

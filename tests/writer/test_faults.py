@@ -31,7 +31,10 @@ FAULTS = {
 # More than any edit of so small a model makes; a run that never ends is a failure.
 MOST_CALLS = 400
 
-BACKUP = "model/saved_model.pb.backup"
+OLDER = {
+    "model/saved_model.pb.backup": "an older backup",
+    "model/fingerprint.pb.backup": "and its fingerprint",
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,16 @@ class Way:
         options: What the edit is told.
         result: Where the edited model will be, below the working directory.
         prepared: Directories that are there before.
+        older: Whether a backup is there before.
+        undo: Whether an edit with a backup is taken back, instead of an edit done.
     """
 
     fingerprint: bool = False
     options: tuple[tuple[str, Any], ...] = ()
     result: str = "model"
     prepared: tuple[str, ...] = ()
+    older: bool = False
+    undo: bool = False
 
 
 WAYS = {
@@ -56,6 +63,12 @@ WAYS = {
     "in place, fingerprint": Way(fingerprint=True),
     "in place, backup": Way(options=(("backup", True),)),
     "in place, backup, fingerprint": Way(fingerprint=True, options=(("backup", True),)),
+    "in place, newer backup": Way(options=(("backup", True),), older=True),
+    "in place, newer backup, fingerprint": Way(
+        fingerprint=True, options=(("backup", True),), older=True
+    ),
+    "undo": Way(undo=True),
+    "undo, fingerprint": Way(fingerprint=True, undo=True),
     "save to": Way(result="out"),
     "save to, fingerprint": Way(fingerprint=True, result="out"),
     "save to an empty directory": Way(result="out", prepared=("out",)),
@@ -68,7 +81,7 @@ class Outcome:
     """One run that met a fault."""
 
     layer: faults.Layer
-    receipt: smpatch.Receipt | None
+    receipt: smpatch.Receipt | smpatch.Undone | None
     raised: BaseException | None
     before: Tree
     after: Tree
@@ -80,14 +93,20 @@ def _run(work: Path, way: Way, count: int, fault: faults.Fault) -> Outcome:
     model = models.linear(work / "model", fingerprint=way.fingerprint)
     for name in way.prepared:
         (work / name).mkdir()
+    if way.undo:
+        models.add(model, backup=True)
+    if way.older:
+        for name, text in OLDER.items():
+            (work / name).write_text(text)
     options = dict(way.options)
     if way.result != "model":
         options["save_to"] = work / way.result
     before = models.tree(work)
-    receipt, raised = None, None
+    receipt: smpatch.Receipt | smpatch.Undone | None = None
+    raised = None
     with faults.at(count, fault) as layer:
         try:
-            receipt = models.add(model, **options)
+            receipt = models.undo(model) if way.undo else models.add(model, **options)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - its class is what is tested
             raised = error
     return Outcome(layer, receipt, raised, before, models.tree(work))
@@ -139,26 +158,44 @@ def _check_old(outcome: Outcome, name: str) -> None:
     else:
         assert isinstance(outcome.raised, smpatch.SmpatchError)
         assert outcome.raised.exit_code in {3, 5}
-    after = dict(outcome.after)
-    # The backup comes before the commit: better one too many.
-    if BACKUP in after:
-        assert after.pop(BACKUP) == outcome.before["model/saved_model.pb"]
-    assert after == outcome.before
+    assert outcome.after == outcome.before
 
 
 def _check_new(outcome: Outcome, way: Way, whole: Outcome) -> None:
     receipt = outcome.receipt
     assert receipt is not None
+    assert whole.receipt is not None
     codes = {note.code for note in receipt.notes}
     after, expected = dict(outcome.after), dict(whole.after)
     assert whole.receipt is not None
+    if receipt.backup is None and whole.receipt.backup is not None:
+        # Said, and the previous file is where the next edit finds it.
+        assert "after-commit" in codes
+        _check_kept_aside(outcome)
+        for tree in (after, expected):
+            for name in [each for each in tree if ".smpatch-" in each or each in OLDER]:
+                del tree[name]
     if receipt.fingerprint != whole.receipt.fingerprint:
         # The stand-in was hit, or the second rename: said, and the old one is still there.
-        assert receipt.fingerprint == ("stale" if way.result == "model" else "absent")
-        assert codes & {"stale-fingerprint", "no-fingerprint", "after-commit"}
+        assert receipt.fingerprint == _other_fingerprint(way, receipt)
+        assert codes & {"stale-fingerprint", "no-fingerprint", "after-commit"} or way.undo
         after.pop(f"{way.result}/fingerprint.pb", None)
         expected.pop(f"{way.result}/fingerprint.pb")
     assert after == expected
+
+
+def _other_fingerprint(way: Way, receipt: smpatch.Receipt | smpatch.Undone) -> str:
+    if way.undo and receipt.fingerprint == "refreshed":
+        return "refreshed"  # the one that was kept could not be had
+    return "stale" if way.result == "model" else "absent"
+
+
+def _check_kept_aside(outcome: Outcome) -> None:
+    (kept,) = [data for name, data in outcome.after.items() if name.endswith("-previous")]
+    assert kept == outcome.before["model/saved_model.pb"]
+    if OLDER.keys() & outcome.before.keys():
+        name = "model/saved_model.pb.backup"
+        assert outcome.after[name] == outcome.before[name]
 
 
 def test_the_layer_sees_the_calls_that_matter(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ HIDDEN = f"{PREFIX}left"
 
 
 class TestKilledAtEveryCall:
-    @pytest.mark.parametrize("way", ["in-place", "backup"])
+    @pytest.mark.parametrize("way", ["in-place", "backup", "undo"])
     def test_in_place(self, tmp_path: Path, way: str) -> None:
         told = killer.everywhere(tmp_path / "work", way)
         states = [each.model for each in told]
@@ -34,7 +34,8 @@ class TestKilledAtEveryCall:
         for each in told:
             hidden = [name for name in each.left if PREFIX in name]
             assert len(hidden) <= 1
-            assert set(each.left) - set(hidden) <= {f"model/{FILE}.backup"}
+            backups = {f"model/{name}.backup" for name in (FILE, "fingerprint.pb")}
+            assert set(each.left) - set(hidden) <= backups
             assert all(Path(name).parent == Path("model") for name in each.left)
 
     def test_save_to(self, tmp_path: Path) -> None:

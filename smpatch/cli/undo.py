@@ -1,0 +1,116 @@
+"""``smpatch undo``: put the file that ``--backup`` kept back in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smpatch.cli.arguments import DryRun, Json, LockTimeout, Model, Quiet, TimeLimit
+from smpatch.cli.interruption import watching
+from smpatch.cli.streams import OutputError, data, talk
+from smpatch.cli.terminal import columns, printable, size, tag_set
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.restorer import Undone
+
+__all__ = ["undo"]
+
+_WORDS = {
+    "added": ("is there again", "would be there again"),
+    "removed": ("is gone", "would be gone"),
+    "changed": ("is as it was", "would be as it was"),
+}
+
+
+def undo(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    model: Model = Path(),
+    dry_run: DryRun = False,
+    time_limit: TimeLimit = 600.0,
+    lock_timeout: LockTimeout = 60.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take the last edit back that was told to keep a --backup.
+
+    saved_model.pb.backup becomes saved_model.pb by one rename, and what was there becomes the
+    backup: undo again to do the edit again. There is one backup and not a history. Edits
+    since then that kept no backup are taken back too.
+
+    \b
+    smpatch add-predict export/1 --inputs x:0 --outputs y:0 --backup
+    smpatch undo export/1
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import restorer
+
+    with watching(model, None):
+        undone = restorer.undo(
+            model, dry_run=dry_run, lock_timeout=lock_timeout, time_limit=time_limit
+        )
+        _report(undone, as_json=as_json, quiet=quiet)
+
+
+def _report(undone: Undone, *, as_json: bool, quiet: bool) -> None:
+    try:
+        if as_json:
+            _write(undone)
+        elif not quiet:
+            data("\n".join(_lines(undone)))
+    except OutputError as error:
+        if undone.dry_run:
+            raise
+        # Failing now would say that the model is unchanged.
+        talk(printable(f"smpatch: warning: the undo is done, but {error}"))
+    if not quiet:
+        for note in undone.notes:
+            talk(printable(f"smpatch: note: {note.text}"))
+
+
+def _write(undone: Undone) -> None:
+    from smpatch.cli import machine
+
+    machine.write(
+        "undo",
+        {
+            "directory": str(undone.directory),
+            "form": undone.form,
+            "dry_run": undone.dry_run,
+            "size_before": undone.size_before,
+            "size_after": undone.size_after,
+            "changes": [
+                {"tag_set": list(each.tag_set), "key": each.key, "outcome": each.outcome}
+                for each in undone.changes
+            ],
+            "fingerprint": undone.fingerprint,
+            "backup": None if undone.backup is None else str(undone.backup),
+            "notes": [{"code": note.code, "text": note.text} for note in undone.notes],
+        },
+    )
+
+
+def _lines(undone: Undone) -> list[str]:
+    name = "saved_model.pb" if undone.form == "binary" else "saved_model.pbtxt"
+    where = printable(str(undone.directory / name))
+    rows = [
+        (
+            printable(each.key),
+            f"{_WORDS[each.outcome][undone.dry_run]} (MetaGraph {tag_set(each.tag_set)})",
+        )
+        for each in undone.changes
+    ]
+    fingerprint = {
+        "restored": ", fingerprint.pb put back",
+        "refreshed": ", fingerprint.pb refreshed",
+    }.get(undone.fingerprint, "")
+    what = "would be put back" if undone.dry_run else "put back"
+    lines = [
+        f"the backup of {where} {what}",
+        *columns(rows, indent="  "),
+        f"{name}: {size(undone.size_before)} -> {size(undone.size_after)}{fingerprint}",
+    ]
+    if undone.dry_run:
+        lines.append("dry run: nothing was written")
+    elif undone.backup is not None:
+        lines.append(
+            f"what was there is kept as {printable(str(undone.backup))}; undo again brings it back"
+        )
+    return lines
