@@ -16,7 +16,7 @@ from typing import Literal
 
 from smpatch import schema, text, wire
 from smpatch.differ.facts import Part, Tally
-from smpatch.differ.spans import Kind, Span, alike, all_equal, inside, tally, walk
+from smpatch.differ.spans import Kind, Span, alike, all_equal, by_number, inside, tally, walk
 from smpatch.forms.parts import (
     ASSET_FILE_DEF,
     GRAPH_DEF,
@@ -53,7 +53,7 @@ _PARTS = {
 
 _NODES = Kind("nodes", (1,), schema.NodeDef, frozenset({5}))
 _FUNCTIONS = Kind("functions", (1, 1), schema.FunctionDef, frozenset({4, 5, 6, 7}))
-_OBJECTS = Kind("objects", (), schema.SavedObject)
+_OBJECTS = Kind("objects", (), schema.SavedObject, frozenset({11}))
 _CONCRETE = Kind("concrete_functions", (1,), schema.ConcreteFunctionEntry)
 _COLLECTIONS = Kind("collections", (1,))
 _ASSETS = Kind("asset_files", (), schema.AssetFileDef)
@@ -144,6 +144,8 @@ def same_around(before: SavedModel, after: SavedModel) -> bool:
     """
     if before.form != after.form:
         return True
+    if before.form == "binary":
+        return all_equal(*(by_number(_around(each)) for each in (before, after)))
     return all_equal(*map(_around, (before, after)))
 
 
@@ -279,16 +281,19 @@ class _Comparison:
         """Compare what a graph has beside nodes and library."""
         if all_equal(ones, others):
             return "equal"
-        versions = [
-            Span(joined := b"".join(each.bytes() for each in values), 0, len(joined))
-            for values in (
-                [each for field in fields for each in inside(field, _GRAPH_VERSIONS)]
-                for fields in (ones, others)
+        versions: list[Span] = []
+        unknown: list[list[Span]] = []
+        for whole_fields in (ones, others):
+            strange: list[Span] = []
+            joined = b"".join(
+                each.bytes()
+                for field in whole_fields
+                for each in inside(field, _GRAPH_VERSIONS, strange)
             )
-        ]
-        known = all(next(walk(*field))[0] == _GRAPH_VERSIONS for field in (*ones, *others))
-        same = (known or self.known_only) and self.alike(_VERSIONS, *versions)
-        return "alike" if same else "other"
+            versions.append(Span(joined, 0, len(joined)))
+            unknown.append(by_number(strange))
+        same = self.known_only or all_equal(*unknown)
+        return "alike" if same and self.alike(_VERSIONS, *versions) else "other"
 
     def part(
         self,
@@ -303,7 +308,11 @@ class _Comparison:
             self.tally(kind, mine, yours)
             for (kind, mine), (_, yours) in zip(before.elements, after.elements, strict=True)
         )
-        rest: _Rest = "equal" if self.known_only or all_equal(before.rest, after.rest) else "other"
+        rest: _Rest = (
+            "equal"
+            if self.known_only or all_equal(by_number(before.rest), by_number(after.rest))
+            else "other"
+        )
         if bool(ones) != bool(others):
             yield Part(name, "added" if others else "removed", _telling(tallies))
             return

@@ -26,7 +26,7 @@ from smpatch import wire
 from smpatch.differ.facts import Tally
 from smpatch.errors import ModelUnreadableError
 
-__all__ = ["Kind", "Span", "alike", "all_equal", "equal", "inside", "tally", "walk"]
+__all__ = ["Kind", "Span", "alike", "all_equal", "by_number", "equal", "inside", "tally", "walk"]
 
 _PIECE = 1 << 20
 """So many bytes are compared at once."""
@@ -145,6 +145,13 @@ def all_equal(ones: Sequence[Span], others: Sequence[Span]) -> bool:
     return len(ones) == len(others) and all(map(equal, ones, others))
 
 
+def by_number(whole_fields: Iterable[Span]) -> list[Span]:
+    """Return fields by their numbers, which may come in any order; those of one in theirs."""
+    return sorted(
+        whole_fields, key=lambda each: next(wire.fields(each.data, each.start, each.end)).number
+    )
+
+
 def _forget(span: Span, at: int) -> None:
     """Let the system take back the pages before an offset, which nobody will read again."""
     if isinstance(span.data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
@@ -176,8 +183,15 @@ def alike(kind: Kind, one: Span, other: Span, *, known_only: bool = False) -> bo
 
 
 def _canonical(kind: Kind, span: Span, known_only: bool) -> bytes:  # noqa: FBT001 - passed on
+    data = span.bytes()
+    if not kind.maps.issubset(kind.message.DESCRIPTOR.fields_by_number):
+        # A map that the schema does not know would keep the order of its entries.
+        data = b"".join(
+            data[each.start - span.start : each.end - span.start]
+            for each in (whole for _, whole in _sorted_fields(kind, span, whole=True))
+        )
     try:
-        message = kind.message.FromString(span.bytes())
+        message = kind.message.FromString(data)
     except DecodeError as error:
         found = f"byte {span.start}: one of the {kind.name} cannot be decoded: {error}"
         raise ModelUnreadableError(found) from error
@@ -186,13 +200,15 @@ def _canonical(kind: Kind, span: Span, known_only: bool) -> bytes:  # noqa: FBT0
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def _sorted_fields(kind: Kind, span: Span) -> list[tuple[tuple[int, bytes], Span]]:
-    """Return the fields in an order that protobuf's readers do not mind."""
+def _sorted_fields(
+    kind: Kind, span: Span, *, whole: bool = False
+) -> list[tuple[tuple[int, bytes], Span]]:
+    """Return the fields, or their values, in an order that protobuf's readers do not mind."""
     found = []
     for number, start, value, end in walk(span.data, span.start, span.end):
         name = _name(Span(span.data, value, end), (1,)) if number in kind.maps else b""
         # What is no length-delimited field is told by its tag, which lies in its bytes.
-        at = value if number else start
+        at = start if whole or not number else value
         found.append(((number, name), Span(span.data, at, end)))
     return sorted(found, key=lambda each: each[0])
 
