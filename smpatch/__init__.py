@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from smpatch.checker import CheckOptions, Feeding, Finding, Report, check
     from smpatch.differ import Difference, diff
-    from smpatch.edits import RaggedRef, SparseRef
+    from smpatch.edits import EditSignature, RaggedRef, SparseRef
     from smpatch.errors import (
         AliasError,
         ConflictError,
@@ -52,11 +52,20 @@ if TYPE_CHECKING:
     )
     from smpatch.loader import MetaGraph, SavedModel, load
     from smpatch.patcher import (
+        Change,
         Options,
         Receipt,
+        add_classify,
         add_predict,
+        add_regress,
+        copy_signature,
         derive_signature,
+        edit_signature,
+        patch,
         promote_function,
+        remove_signatures,
+        rename_signature,
+        retag,
     )
     from smpatch.restorer import Restored, Undone, undo
     from smpatch.rules import Note
@@ -69,15 +78,19 @@ if TYPE_CHECKING:
         predict_signature_def,
         regression_signature_def,
     )
+    from smpatch.transfer import copy_signatures
+    from smpatch.wrapper import wrap_graph
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AliasError",
+    "Change",
     "CheckOptions",
     "CompositeTensorSpec",
     "ConflictError",
     "Difference",
+    "EditSignature",
     "Fault",
     "Feeding",
     "Finding",
@@ -106,24 +119,36 @@ __all__ = [
     "UsageError",
     "ValidationError",
     "WriteError",
+    "add_classify",
     "add_predict",
+    "add_regress",
     "check",
     "classification_signature_def",
+    "copy_signature",
+    "copy_signatures",
     "derive_signature",
     "diff",
+    "edit_signature",
     "load",
+    "patch",
     "predict_signature_def",
     "promote_function",
     "regression_signature_def",
+    "remove_signatures",
+    "rename_signature",
+    "retag",
     "undo",
+    "wrap_graph",
 ]
 
 _ROOMS = {
     "AliasError": "errors",
+    "Change": "patcher",
     "CheckOptions": "checker",
     "CompositeTensorSpec": "signature",
     "ConflictError": "errors",
     "Difference": "differ",
+    "EditSignature": "edits",
     "Fault": "errors",
     "Feeding": "checker",
     "Finding": "checker",
@@ -152,16 +177,26 @@ _ROOMS = {
     "UsageError": "errors",
     "ValidationError": "errors",
     "WriteError": "errors",
+    "add_classify": "patcher",
     "add_predict": "patcher",
+    "add_regress": "patcher",
     "check": "checker",
     "classification_signature_def": "signature",
+    "copy_signature": "patcher",
+    "copy_signatures": "transfer",
     "derive_signature": "patcher",
     "diff": "differ",
+    "edit_signature": "patcher",
     "load": "loader",
+    "patch": "patcher",
     "predict_signature_def": "signature",
     "promote_function": "patcher",
     "regression_signature_def": "signature",
+    "remove_signatures": "patcher",
+    "rename_signature": "patcher",
+    "retag": "patcher",
     "undo": "restorer",
+    "wrap_graph": "wrapper",
 }
 
 

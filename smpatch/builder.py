@@ -15,10 +15,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
+from smpatch.edits import (
+    AddClassify,
+    AddPredict,
+    AddRegress,
+    AddSignature,
+    RaggedRef,
+    SparseRef,
+    TensorRef,
+)
 from smpatch.errors import RefusedError
 from smpatch.graph.index import GraphIndex
-from smpatch.graph.resolve import Resolver, constant_shape
+from smpatch.graph.resolve import MAX_RANK, Resolver, constant_shape
 from smpatch.loader import MetaGraph
 from smpatch.rules import (
     IN_DOUBT,
@@ -32,18 +40,24 @@ from smpatch.rules import (
     remarks,
 )
 from smpatch.signature import (
+    CLASSES,
+    EXAMPLES,
     PREDICT,
+    PREDICTIONS,
+    SCORES,
     CompositeTensorSpec,
     Shape,
     SignatureDef,
     SparseTensorSpec,
     Spec,
     TensorSpec,
+    classification_signature_def,
     predict_signature_def,
     ragged,
+    regression_signature_def,
 )
 
-__all__ = ["Built", "Knowledge", "build"]
+__all__ = ["Adding", "Built", "Knowledge", "Tensors", "build", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +98,11 @@ class Built:
         return any(note.code in IN_DOUBT for note in self.notes)
 
 
-def build(meta_graph: MetaGraph, edit: AddPredict, known: Knowledge | None = None) -> Built:
+Adding = AddPredict | AddClassify | AddRegress | AddSignature
+"""The edits that name the tensors of a whole signature."""
+
+
+def build(meta_graph: MetaGraph, edit: Adding, known: Knowledge | None = None) -> Built:
     """Build the signature that ``edit`` asks for.
 
     Args:
@@ -100,32 +118,78 @@ def build(meta_graph: MetaGraph, edit: AddPredict, known: Knowledge | None = Non
     """
     check_key(edit.key)
     check_free(meta_graph, edit.key, overwrite=edit.overwrite)
-    check_aliases(edit.inputs, edit.outputs)
-    tensors = _Tensors(meta_graph, known or Knowledge())
-    inputs = {alias: tensors.spec(ref, f"input {alias}") for alias, ref in edit.inputs.items()}
-    outputs = {alias: tensors.spec(ref, f"output {alias}") for alias, ref in edit.outputs.items()}
-    if edit.without_inputs:
-        signature = SignatureDef({}, outputs, PREDICT)
-    else:
-        try:
-            signature = predict_signature_def(inputs, outputs)
-        except ValueError as error:
-            raise RefusedError(str(error)) from error
+    asked_inputs, asked_outputs = _asked(edit)
+    check_aliases(asked_inputs, asked_outputs)
+    tensors = Tensors(meta_graph, known or Knowledge())
+    inputs = {alias: tensors.spec(ref, f"input {alias}") for alias, ref in asked_inputs.items()}
+    outputs = {alias: tensors.spec(ref, f"output {alias}") for alias, ref in asked_outputs.items()}
+    try:
+        signature = _signature(edit, inputs, outputs)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+    notes = check(meta_graph, signature)
+    return Built(edit.key, signature, tensors.found, tuple(sorted(tensors.unknown_shapes)), notes)
+
+
+def check(meta_graph: MetaGraph, signature: SignatureDef) -> tuple[Note, ...]:
+    """Check a signature whose tensors were found; return what is worth knowing.
+
+    Raises:
+        RefusedError: It breaks a rule.
+    """
+    inputs, outputs = signature.inputs, signature.outputs
     check_servable(inputs, outputs)
     fed = check_distinct(inputs, outputs)
-    notes = [
+    return (
         *check_graph(meta_graph, inputs, outputs, fed),
         *remarks(meta_graph, inputs, outputs),
-    ]
-    return Built(
-        edit.key, signature, tensors.found, tuple(sorted(tensors.unknown_shapes)), tuple(notes)
     )
 
 
-class _Tensors:
-    """Turns the references of a request into specs, and remembers what it met."""
+def _asked(edit: Adding) -> tuple[Mapping[str, TensorRef], Mapping[str, TensorRef]]:
+    """Return what is fed and what is fetched, by alias."""
+    if isinstance(edit, AddClassify):
+        named = {CLASSES: edit.classes, SCORES: edit.scores}
+        outputs = {alias: ref for alias, ref in named.items() if ref is not None}
+        return {EXAMPLES: edit.examples}, outputs
+    if isinstance(edit, AddRegress):
+        return {EXAMPLES: edit.examples}, {PREDICTIONS: edit.predictions}
+    if isinstance(edit, AddSignature):
+        return edit.signature.inputs, edit.signature.outputs
+    return edit.inputs, edit.outputs
+
+
+def _signature(
+    edit: Adding, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
+) -> SignatureDef:
+    """Put the signature together.
+
+    Raises:
+        ValueError: It breaks a rule of its method, in TensorFlow's words.
+    """
+    if isinstance(edit, AddClassify):
+        return classification_signature_def(
+            inputs[EXAMPLES], outputs.get(CLASSES), outputs.get(SCORES)
+        )
+    if isinstance(edit, AddRegress):
+        return regression_signature_def(inputs[EXAMPLES], outputs[PREDICTIONS])
+    if isinstance(edit, AddSignature):
+        return edit.signature
+    if edit.without_inputs:
+        return SignatureDef({}, outputs, PREDICT)
+    return predict_signature_def(inputs, outputs)
+
+
+class Tensors:
+    """Turns the references of a request into specs, and remembers what it met.
+
+    Attributes:
+        found: The dense tensors by full name, as the graph has them.
+        unknown_shapes: Those of which nothing says the shape.
+    """
 
     def __init__(self, meta_graph: MetaGraph, known: Knowledge) -> None:
+        """Look in ``meta_graph``, and first in what TensorFlow said."""
         self.found: dict[str, TensorSpec] = {}
         self.unknown_shapes: set[str] = set()
         self._known = known
@@ -133,6 +197,15 @@ class _Tensors:
         self._resolver: Resolver = meta_graph.resolver(known.op_defs)
 
     def spec(self, ref: TensorRef, where: str) -> Spec:
+        """Return what a reference names.
+
+        Args:
+            ref: The reference.
+            where: What it is for, for errors.
+
+        Raises:
+            RefusedError: There is no such tensor, or it is not as the reference says.
+        """
         if isinstance(ref, str):
             return self._dense(ref)
         if isinstance(ref, RaggedRef):
@@ -160,7 +233,11 @@ class _Tensors:
         # What TensorFlow knows of a sparse tensor's shape is what its dense shape says.
         shape = constant_shape(self._graph, dense_shape.name)
         if shape is None and dense_shape.shape and dense_shape.shape[0] is not None:
-            shape = (None,) * dense_shape.shape[0]
+            rank = dense_shape.shape[0]
+            if not 0 <= rank <= MAX_RANK:
+                found = f"{dense_shape.name} would be the shape of {rank} dimensions"
+                raise RefusedError(found, where=where, hint=f"TensorFlow has up to {MAX_RANK}")
+            shape = (None,) * rank
         return SparseTensorSpec(values.name, indices.name, dense_shape.name, values.dtype, shape)
 
     def _ragged(self, ref: RaggedRef, where: str) -> CompositeTensorSpec:

@@ -1,8 +1,8 @@
-"""One edit of one MetaGraph: build, merge, stage, prove, commit.
+"""A list of edits of one model: perform, merge, stage, prove, commit.
 
 Here is the way that every edit goes, with what an edit is told beforehand (``Options``) and
-tells afterwards (``Receipt``). Locks, loading and the kinds of edit are the business of
-``patcher``.
+tells afterwards (``Receipt``). What the kinds of edit do is the business of ``editing``,
+locks and loading that of ``patcher``.
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from smpatch.builder import Built, Knowledge, build
-from smpatch.edits import AddPredict
-from smpatch.errors import RefusedError
-from smpatch.forms.extended import ExtendedMetaGraph
-from smpatch.graph.functions import FunctionLibrary
+from smpatch import warmup
+from smpatch.builder import Knowledge
+from smpatch.editing.sequence import Done, perform
+from smpatch.editing.step import Change, Context, Outcome
+from smpatch.edits import Edit, EditSignature, FromSignature, PromoteFunction, Retag
+from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.graph.resolve import OpDefMissingError
-from smpatch.loader import Form, MetaGraph, SavedModel
+from smpatch.loader import Form, SavedModel
 from smpatch.planes.compare import disagreements
-from smpatch.planes.main_graph import MainGraph, wrap
 from smpatch.rules import Note
 from smpatch.signature import SignatureDef
 from smpatch.validator import Edited, Judge, Mode, Validation
-from smpatch.writer import Plan, Staged, commit, merge, stage
+from smpatch.writer import Plan, Staged, commit, merge, rehearse, stage
 
 __all__ = ["Job", "Options", "Receipt"]
 
-Outcome = Literal["added", "replaced", "unchanged"]
 Fingerprint = Literal["absent", "kept", "refreshed", "stale"]
 
 
@@ -70,12 +69,10 @@ class Receipt:
     """What an edit did.
 
     Attributes:
-        directory: The model that has the signature now (with ``dry_run``: would have).
+        directory: The model that has it now (with ``dry_run``: would have).
         form: Whether its file is binary or text.
-        tag_set: The MetaGraph that was edited.
-        key: The signature key.
-        signature: The signature.
-        outcome: What became of the key.
+        tag_set: The MetaGraph that was edited, by the tags that it has now.
+        changes: What became of the signatures that were asked for, in their order.
         dry_run: Whether nothing was written.
         size_before: Length of the model file in bytes.
         size_after: The same, after the edit.
@@ -88,9 +85,7 @@ class Receipt:
     directory: Path
     form: Form
     tag_set: tuple[str, ...]
-    key: str
-    signature: SignatureDef
-    outcome: Outcome
+    changes: tuple[Change, ...]
     dry_run: bool
     size_before: int
     size_after: int
@@ -99,96 +94,157 @@ class Receipt:
     backup: Path | None
     notes: tuple[Note, ...]
 
+    @property
+    def key(self) -> str:
+        """The key of the last change."""
+        return self.changes[-1].key
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of the last change."""
+        return self.changes[-1].outcome
+
+    @property
+    def signature(self) -> SignatureDef:
+        """The signature of the last change.
+
+        Raises:
+            ValueError: It left none.
+        """
+        signature = self.changes[-1].signature
+        if signature is None:
+            message = f"{self.key!r} was {self.outcome}, which leaves no signature"
+            raise ValueError(message)
+        return signature
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One edit of one MetaGraph, with everything that its steps share."""
+    """A list of edits of one model, with everything that the steps share."""
 
     model: SavedModel
-    meta_graph: MetaGraph
-    edit: AddPredict
+    edits: tuple[Edit, ...]
     judge: Judge
     options: Options
 
     def rehearse(self) -> Receipt:
         """Do everything but write."""
-        built, known = self._build()
-        # What is not in the graph yet, TensorFlow cannot be asked about without writing it.
-        if self.judge.mode != "none" and not isinstance(self.meta_graph.parts, ExtendedMetaGraph):
-            said = self.judge.look_up(self.model, self.meta_graph, built)
-            built = self._build_again(said, known)
-        plan = self._merge(built, known)
-        return replace(self._receipt(plan, built, Validation()), dry_run=True)
+        known = self._known()
+        done, known = self._perform(known)
+        if self.judge.mode != "none":
+            # What is not in the graph yet, TensorFlow cannot be asked about without writing it.
+            before = self.model.meta_graphs[done.place]
+            wanted = {
+                name: spec
+                for each in done.step.built.values()
+                for name, spec in each.tensors.items()
+                if name.rpartition(":")[0] in before.graph
+            }
+            said = self.judge.look_up(self.model, before, wanted)
+            done, known = self._perform(Knowledge(known.op_defs, said.tensors or {}))
+        plan = merge(self.model, [done.step.meta_graph])
+        save_to = None if self.options.save_to is None else Path(self.options.save_to)
+        if plan.splices or save_to is not None:
+            rehearse(self.model, save_to)
+        return replace(self._receipt(plan, done, Validation()), dry_run=True)
 
     def do(self) -> Receipt:
         """Stage, prove and commit; twice where TensorFlow knows more of a shape than the file."""
-        if self._both_planes():
+        if self._both_planes:
             self.judge.expect_python()
-        built, known = self._build()
+        done, known = self._perform(self._known())
         save_to = None if self.options.save_to is None else Path(self.options.save_to)
         for _ in range(2):
-            plan = self._merge(built, known)
+            plan = merge(self.model, [done.step.meta_graph])
             if not plan.splices and save_to is None:
-                said = self._prove(self.model.directory, built)
-                if not _knows_more(said, built):
-                    return self._receipt(plan, built, said)
+                said = self._prove(self.model.directory, done)
+                if not _knows_more(said, done):
+                    return self._receipt(plan, done, said)
             else:
                 with stage(plan, save_to) as staged:
-                    said = self._prove(staged.directory, built)
-                    if not _knows_more(said, built):
-                        return self._commit(staged, built, said)
+                    said = self._prove(staged.directory, done)
+                    if not _knows_more(said, done):
+                        return self._commit(staged, done, said)
             # Graphs without recorded shapes cost a second load; all others only one.
-            built = self._build_again(said, known)
+            done, known = self._perform(Knowledge(known.op_defs, said.tensors or {}))
         found = "TensorFlow infers other shapes each time it loads the model"
         raise RefusedError(found, where=str(self.model.directory))
 
-    def _build(self) -> tuple[Built, Knowledge]:
-        """Build from the file alone or, for operations it does not define, with TensorFlow's."""
-        known = Knowledge()
+    def _known(self) -> Knowledge:
+        """Return what has to be asked before anything is built: nothing, mostly."""
+        chosen = self._chosen()
+        if chosen is None or self.judge.mode == "none" or not any(map(_calls, self.edits)):
+            return Knowledge()
+        meta_graph = self.model.meta_graphs[chosen]
+        if meta_graph.op_defs and meta_graph.functions.complete:
+            return Knowledge()
+        # Early exports do not define the operations of functions, and what these yield hangs on it.
+        return Knowledge(op_defs=self.judge.op_defs())
+
+    def _perform(self, known: Knowledge) -> tuple[Done, Knowledge]:
+        """Perform with the file alone or, for operations it does not define, TensorFlow's."""
         try:
-            return build(self.meta_graph, self.edit, known), known
+            return self._performed(known), known
         except OpDefMissingError:
-            if self.judge.mode == "none":
+            if self.judge.mode == "none" or known.op_defs:
                 raise
-        known = Knowledge(op_defs=self.judge.op_defs())
-        return build(self.meta_graph, self.edit, known), known
+        known = Knowledge(self.judge.op_defs(), known.tensors)
+        return self._performed(known), known
 
-    def _build_again(self, said: Validation, known: Knowledge) -> Built:
-        """Build with the shapes that TensorFlow inferred."""
-        return build(self.meta_graph, self.edit, Knowledge(known.op_defs, said.tensors or {}))
+    def _performed(self, known: Knowledge) -> Done:
+        infer = None if self.judge.mode == "none" else self.judge.infer
+        meta_graphs = self.model.meta_graphs
+        if known.op_defs:
+            meta_graphs = tuple(each.with_op_defs(known.op_defs) for each in meta_graphs)
+        context = Context(self._both_planes, known, infer)
+        return perform(meta_graphs, self._chosen(), self.edits, context)
 
+    def _chosen(self) -> int | None:
+        """Return which MetaGraph is edited; None where only tags change.
+
+        Where tags change first, it may be named by those that it gets.
+        """
+        retags = [each for each in self.edits if isinstance(each, Retag)]
+        if retags and len(retags) == len(self.edits):
+            return None
+        tag_set = self.options.tag_set
+        for each in retags:
+            if tag_set is not None and set(tag_set) == set(each.target):
+                tag_set = each.source if isinstance(each.source, tuple) else tag_set
+        meta_graph = self.model.meta_graph(tag_set)
+        return self.model.meta_graphs.index(meta_graph)
+
+    @property
     def _both_planes(self) -> bool:
-        """Tell whether Python's loader takes its signatures from the object graph.
+        """Whether Python's loader takes its signatures from the object graph.
 
         With several MetaGraphs it does not: it falls back to its V1 way (``load.py``).
         """
+        chosen = self._chosen()
         return (
-            self.meta_graph.has_object_graph
+            chosen is not None
+            and self.model.meta_graphs[chosen].has_object_graph
             and len(self.model.meta_graphs) == 1
             and not self.options.signature_def_only
         )
 
-    def _merge(self, built: Built, known: Knowledge) -> Plan:
-        addition = None
-        if self._both_planes():
-            op_defs = {**known.op_defs, **self.meta_graph.op_defs}
-            main = MainGraph(
-                self.meta_graph.graph,
-                FunctionLibrary(self.meta_graph.graph, op_defs),
-                self.meta_graph.objects,
-                self.meta_graph.captures,
-            )
-            addition = wrap(main, built.key, built.signature)
-        return merge(self.model, self.meta_graph, built.key, built.signature, addition)
-
-    def _prove(self, directory: Path, built: Built) -> Validation:
+    def _prove(self, directory: Path, done: Done) -> Validation:
         if self.judge.mode == "none":
             return Validation()
-        edited = Edited(directory, both_planes=self._both_planes())
-        return self.judge.validate(edited, self.model, self.meta_graph, built)
+        touched = (each.key for each in done.step.changes if each.signature is not None)
+        after = done.step.meta_graph
+        edited = Edited(
+            directory,
+            self._both_planes,
+            self.model.meta_graphs[done.place],
+            after,
+            done.step.built,
+            frozenset(touched) & after.signatures.keys(),
+        )
+        return self.judge.validate(edited, self.model)
 
-    def _commit(self, staged: Staged, built: Built, said: Validation) -> Receipt:
-        receipt = self._receipt(staged.plan, built, said)
+    def _commit(self, staged: Staged, done: Done, said: Validation) -> Receipt:
+        receipt = self._receipt(staged.plan, done, said)
         fingerprint = receipt.fingerprint
         notes: list[Note] = []
         if staged.wants_fingerprint:
@@ -204,60 +260,125 @@ class Job:
                 fingerprint = "absent"
                 text = f"the new model has no fingerprint.pb: {computed}"
                 notes.append(Note("no-fingerprint", text))
-        done = commit(staged, backup=self.options.backup)
-        if fingerprint == "refreshed" and not done.fingerprint_refreshed:
+        committed = commit(staged, backup=self.options.backup)
+        if fingerprint == "refreshed" and not committed.fingerprint_refreshed:
             fingerprint = "stale"
-        notes += [Note("after-commit", warning) for warning in done.warnings]
+        notes += [Note("after-commit", warning) for warning in committed.warnings]
         return replace(
             receipt,
-            directory=done.directory,
+            directory=committed.directory,
             fingerprint=fingerprint,
-            backup=done.backup,
+            backup=committed.backup,
             notes=(*receipt.notes, *notes),
         )
 
-    def _receipt(self, plan: Plan, built: Built, said: Validation) -> Receipt:
+    def _receipt(self, plan: Plan, done: Done, said: Validation) -> Receipt:
         """Put the facts together, for an edit that leaves the files that are there as they are."""
-        outcome: Outcome = "unchanged"
-        if plan.splices:
-            outcome = "replaced" if plan.replaced else "added"
+        changes = done.step.changes
+        if not plan.splices:  # what was made anew is what was there
+            changes = tuple(_unchanged(each) for each in changes)
         unknown: tuple[Note, ...] = ()
-        if not said.loaders and built.unknown_shapes:
-            names = ", ".join(built.unknown_shapes)
+        names = ", ".join(n for each in done.step.built.values() for n in each.unknown_shapes)
+        if not said.loaders and names:
             text = f"the file does not say the shape of {names}, and TensorFlow was not asked"
             unknown = (Note("unknown-shape", text),)
         kept = (self.model.directory / "fingerprint.pb").exists()
         return Receipt(
             directory=self.model.directory,
             form=self.model.form,
-            tag_set=self.meta_graph.tags,
-            key=built.key,
-            signature=built.signature,
-            outcome=outcome,
+            tag_set=done.step.meta_graph.tags,
+            changes=changes,
             dry_run=False,
             size_before=self.model.identity.size,
             size_after=plan.size,
             loaders=said.loaders,
             fingerprint="kept" if kept else "absent",
             backup=None,
-            notes=(*built.notes, *self._plane_notes(built), *unknown, *said.notes),
+            notes=(
+                *done.step.notes,
+                *self._plane_notes(done),
+                *self._warm_up_notes(done),
+                *unknown,
+                *said.notes,
+            ),
         )
 
-    def _plane_notes(self, built: Built) -> Iterator[Note]:
-        if not self.meta_graph.has_object_graph:
+    def _plane_notes(self, done: Done) -> Iterator[Note]:
+        before = self.model.meta_graphs[done.place]
+        if not before.has_object_graph:
             return
-        if not self._both_planes():
+        touched = {
+            name
+            for each in done.step.changes
+            for name in (each.key, each.was)
+            if each.outcome != "retagged"
+        }
+        if touched and not self._both_planes:
+            keys = ", ".join(repr(key) for key in sorted(touched - {""}))
             text = (
                 "the object graph is not changed: tf.saved_model.load(...).signatures, Keras and "
-                f"the TFLite converter do not get {built.key!r}; TF Serving, Triton and the C, "
-                "Java, Go and Rust loaders do"
+                f"the TFLite converter do not get {keys}; TF Serving, Triton and the C, Java, Go "
+                "and Rust loaders do"
             )
             yield Note("object-graph-unchanged", text)
-        for each in disagreements(self.meta_graph):
-            if each.key != built.key:
+        for each in disagreements(before):
+            if each.key not in touched:
                 text = f"signature {each.key!r} is {each.found} (it was so before)"
                 yield Note("planes-disagree", text)
 
+    def _warm_up_notes(self, done: Done) -> Iterator[Note]:
+        """Tell when a warm-up request names what the edit took away."""
+        before, after = (
+            self.model.meta_graphs[done.place].signatures,
+            done.step.meta_graph.signatures,
+        )
+        try:
+            calls = warmup.requests(self.model.directory)
+        except ModelUnreadableError as error:
+            yield Note("warm-up-unreadable", str(error))
+            return
+        told: set[str] = set()
+        for call in calls:
+            was, now = before.get(call.signature), after.get(call.signature)
+            if was is None or call.signature in told:
+                continue
+            gone = (
+                []
+                if now is None
+                else [
+                    *(
+                        name
+                        for name in call.inputs
+                        if name in was.inputs and name not in now.inputs
+                    ),
+                    *(
+                        name
+                        for name in call.outputs
+                        if name in was.outputs and name not in now.outputs
+                    ),
+                ]
+            )
+            if now is None or gone:
+                told.add(call.signature)
+                what = f"signature {call.signature!r}"
+                if gone:
+                    what = f"{', '.join(map(repr, gone))} of {what}"
+                text = (
+                    f"a warm-up request in {warmup.PLACE} names {what}: TF Serving will not load "
+                    "the model until that file is made anew or removed"
+                )
+                yield Note("warm-up", text)
 
-def _knows_more(said: Validation, built: Built) -> bool:
-    return said.tensors is not None and said.tensors != built.tensors
+
+def _calls(edit: Edit) -> bool:
+    """Tell whether an edit looks into functions."""
+    return isinstance(edit, (PromoteFunction, FromSignature, EditSignature))
+
+
+def _unchanged(change: Change) -> Change:
+    return change if change.signature is None else replace(change, outcome="unchanged")
+
+
+def _knows_more(said: Validation, done: Done) -> bool:
+    ours = {n: spec for each in done.step.built.values() for n, spec in each.tensors.items()}
+    return said.tensors is not None and said.tensors != ours

@@ -27,7 +27,7 @@ from google.protobuf.message import DecodeError
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, TagSetError
 from smpatch.forms import binary
-from smpatch.forms.parts import OBJECT_GRAPH_DEF, SAVER_DEF, Entry, MetaGraphParts
+from smpatch.forms.parts import SAVER_DEF, Entry, MetaGraphParts
 from smpatch.signature import SignatureDef, TensorSpec
 
 if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` asks for none
@@ -46,6 +46,7 @@ __all__ = [
     "load",
     "load_file",
     "naming",
+    "open_file",
     "which_file",
 ]
 
@@ -103,7 +104,11 @@ class MetaGraph:
     """One MetaGraph: tags, signatures, graph."""
 
     def __init__(
-        self, parts: MetaGraphParts, file: Path, more_op_defs: Mapping[str, Any] | None = None
+        self,
+        parts: MetaGraphParts,
+        file: Path,
+        more_op_defs: Mapping[str, Any] | None = None,
+        before: MetaGraph | None = None,
     ) -> None:
         """Read lazily from ``parts``; errors name the ``file``.
 
@@ -111,10 +116,12 @@ class MetaGraph:
             parts: Where everything is.
             file: The model file.
             more_op_defs: Definitions for operations that the model does not define.
+            before: The MetaGraph of which this is an edited one; what is the same is shared.
         """
         self.parts = parts
         self._file = file
         self._more_op_defs = more_op_defs or {}
+        self._before = before
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -152,6 +159,8 @@ class MetaGraph:
         """The main graph."""
         from smpatch.graph.index import GraphIndex
 
+        if self._before is not None and self._same_graph:
+            return self._before.graph
         data, pieces = self.parts.graph
         return GraphIndex(data, pieces)
 
@@ -166,8 +175,13 @@ class MetaGraph:
         return {**self._more_op_defs, **{op_def.name: op_def for op_def in ops.op}}
 
     def with_parts(self, parts: MetaGraphParts) -> MetaGraph:
-        """Return a MetaGraph of the same file with other parts, such as extended ones."""
-        return MetaGraph(parts, self._file, self._more_op_defs)
+        """Return a MetaGraph of the same file with other parts, such as a draft of them."""
+        return MetaGraph(parts, self._file, self._more_op_defs, self)
+
+    @property
+    def _same_graph(self) -> bool:
+        """Whether the graph is that of the MetaGraph that this one was made from."""
+        return self._before is not None and self._before.parts.graph is self.parts.graph
 
     def with_op_defs(self, more: Mapping[str, Any]) -> MetaGraph:
         """Return it with definitions (name to ``OpDef``) for operations that it does not define."""
@@ -178,6 +192,8 @@ class MetaGraph:
         """The functions that the graph calls."""
         from smpatch.graph.functions import FunctionLibrary
 
+        if self._before is not None and self._same_graph:
+            return self._before.functions
         return FunctionLibrary(self.graph, self.op_defs)
 
     @cached_property
@@ -185,8 +201,10 @@ class MetaGraph:
         """The object graph; empty where there is none."""
         from smpatch.graph.objects import ObjectGraph
 
+        if self._before is not None and self._before.parts.object_graph is self.parts.object_graph:
+            return self._before.objects
         with naming(self._file):
-            return ObjectGraph(b"".join(self.parts.pieces(OBJECT_GRAPH_DEF)))
+            return ObjectGraph(self.parts.object_graph)
 
     @cached_property
     def captures(self) -> Captures:
@@ -326,7 +344,7 @@ def load_file(root: Path, file: Path, form: Form) -> SavedModel:
         ModelUnreadableError: It is empty, truncated or something else.
     """
     with naming(file):
-        data, identity = _open(file)
+        data, identity = open_file(file)
         parts = _parts(form, data)
     meta_graphs = [MetaGraph(each, file) for each in parts]
     for each in meta_graphs:
@@ -342,6 +360,10 @@ def naming(file: Path) -> Iterator[None]:
     """Put the file's name in front of what is said of its content."""
     try:
         yield
+    except DecodeError as error:
+        # Whoever looks at a part says which one it is; this is for what nobody foresaw.
+        found = f"a part of it cannot be decoded: {error}"
+        raise ModelUnreadableError(found, where=str(file)) from error
     except ModelUnreadableError as error:
         if error.where.startswith(str(file)):
             raise
@@ -411,7 +433,12 @@ def _version(name: str) -> int:
     return int(name) if name.isascii() and name.isdecimal() else -1
 
 
-def _open(file: Path) -> tuple[wire.Buffer, FileIdentity]:
+def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
+    """Read a file or, where it is large, map it.
+
+    Raises:
+        ModelUnreadableError: It cannot be opened, is empty, or is no regular file.
+    """
     try:
         # Not blocking, for a FIFO in the file's place would wait for a writer for ever.
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))

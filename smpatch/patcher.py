@@ -1,33 +1,58 @@
-"""The edits of the library: lock, load, bring the request to the main graph, do it.
+"""The edits of the library: each verb makes a request of its arguments and has it done.
 
-``job`` knows the way that all of them go; here is what differs between them, and what has
-to hold around them. Nothing is printed.
+``patch`` does a list of requests in one commit; all other verbs are short for a list of one.
+``job`` knows the way that all of them go; here is what has to hold around it: locks, options,
+the model as it is on disk. Nothing is printed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from smpatch.edits import AddPredict, FromSignature, PromoteFunction, TensorRef
-from smpatch.errors import UnreachableOutputError, UsageError, WriteError
+from smpatch.converged import remaining
+from smpatch.editing.step import Change
+from smpatch.edits import (
+    AddClassify,
+    AddPredict,
+    AddRegress,
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    PromoteFunction,
+    Remove,
+    Rename,
+    Retag,
+    TensorRef,
+)
+from smpatch.errors import UsageError, WriteError
 from smpatch.job import Job, Options, Receipt
-from smpatch.loader import MetaGraph, load, naming
-from smpatch.planes.expose import expose
-from smpatch.planes.promote import promote
+from smpatch.loader import load, naming
 from smpatch.signature import DEFAULT_KEY
 from smpatch.validator import Judge, Mode
 from smpatch.writer import hold, recover
 
 __all__ = [
     "MODES",
+    "Change",
     "Options",
     "Receipt",
+    "add_classify",
     "add_predict",
+    "add_regress",
+    "check_options",
+    "copy_signature",
     "derive_signature",
+    "edit_signature",
+    "patch",
     "promote_function",
+    "remove_signatures",
+    "rename_signature",
+    "retag",
 ]
 
 MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "none")
@@ -35,11 +60,67 @@ MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "none")
 _LONGEST = 1_000_000.0
 """Seconds; the system calls that wait take no more than twice as much."""
 
-Edit = AddPredict | PromoteFunction | FromSignature
+_Model = str | os.PathLike[str]
+
+
+def patch(
+    model: _Model,
+    edits: Sequence[Edit],
+    *,
+    options: Options | None = None,
+    judge: Judge | None = None,
+    once: bool = False,
+) -> Receipt:
+    """Do a list of edits to a SavedModel on disk, one after the other, in one commit.
+
+    Args:
+        model: The model directory.
+        edits: What is asked for; each sees what those before it made.
+        options: How the edits are done.
+        judge: Who asks TensorFlow; None for one that lives as long as the call. Its mode
+            counts, not that of the options.
+        once: Leave out what the model is already, so that to do a list twice is the same as
+            to do it once.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UsageError: The options contradict each other, or nothing is asked for.
+        ModelUnreadableError: There is no readable SavedModel.
+        RefusedError: One of the edits cannot be done.
+        ConflictError: Somebody else edits the model.
+        WriteError: The file system refused; the model is unchanged.
+        ValidationError: TensorFlow does not accept the result; the model is unchanged.
+    """
+    chosen = options or Options()
+    check_options(chosen)
+    if not edits:
+        raise UsageError("no edits are given")
+    libraries = [Path(each).resolve() for each in chosen.op_libraries]
+    directory = Path(model)
+    with _unwritten(directory), ExitStack() as held:
+        if judge is None:
+            judge = held.enter_context(Judge(chosen.validate, libraries, chosen.time_limit))
+        if directory.is_dir() and not chosen.dry_run:
+            # With --save-to the model is only read, beside other readers.
+            shared = chosen.save_to is not None
+            held.enter_context(hold(directory, timeout=chosen.lock_timeout, shared=shared))
+        opened = load(directory)
+        if not chosen.dry_run and chosen.save_to is None:
+            recover(opened)
+        with naming(opened.file):
+            todo = tuple(edits)
+            if once:
+                planes = not chosen.signature_def_only
+                left = remaining(opened, todo, tag_set=chosen.tag_set, both_planes=planes)
+                todo, chosen = left.edits, replace(chosen, tag_set=left.tag_set)
+            job = Job(opened, todo, judge, chosen)
+            return job.rehearse() if chosen.dry_run else job.do()
 
 
 def add_predict(
-    model: str | os.PathLike[str],
+    model: _Model,
     *,
     inputs: Mapping[str, TensorRef],
     outputs: Mapping[str, TensorRef],
@@ -70,14 +151,12 @@ def add_predict(
     for name, given in (("inputs", inputs), ("outputs", outputs)):
         if not given:
             raise UsageError(f"no {name} are given", hint="name at least one tensor")
-    chosen = options or Options()
-    _check_options(chosen)
-    edit = AddPredict(inputs, outputs, signature, chosen.overwrite)
-    return _patch(Path(model), edit, chosen)
+    edit = AddPredict(inputs, outputs, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
 
 
 def promote_function(  # noqa: PLR0913 - the parts of the request, each with a default, and how it is done
-    model: str | os.PathLike[str],
+    model: _Model,
     function: str,
     *,
     inputs: Mapping[str, str] | None = None,
@@ -104,14 +183,12 @@ def promote_function(  # noqa: PLR0913 - the parts of the request, each with a d
             something for which no tensor of the main graph surely stands.
         SmpatchError: As ``add_predict``.
     """
-    chosen = options or Options()
-    _check_options(chosen)
-    edit = PromoteFunction(function, inputs, outputs, signature, chosen.overwrite)
-    return _patch(Path(model), edit, chosen)
+    edit = PromoteFunction(function, inputs, outputs, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
 
 
 def derive_signature(
-    model: str | os.PathLike[str],
+    model: _Model,
     source: str,
     *,
     outputs: Mapping[str, str],
@@ -137,18 +214,156 @@ def derive_signature(
     """
     if not outputs:
         raise UsageError("no outputs are given", hint="name at least one tensor")
-    chosen = options or Options()
-    _check_options(chosen)
-    edit = FromSignature(source, outputs, signature, chosen.overwrite)
-    try:
-        return _patch(Path(model), edit, chosen)
-    except UnreachableOutputError as error:
-        # What is fed is the source's business; here nobody can add to it.
-        hint = f"signature {source!r} does not feed that; name something that it computes"
-        raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
+    edit = FromSignature(source, outputs, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
 
 
-def _check_options(options: Options) -> None:
+def add_classify(  # noqa: PLR0913 - the parts of the request, and how it is done
+    model: _Model,
+    *,
+    examples: TensorRef,
+    classes: TensorRef | None = None,
+    scores: TensorRef | None = None,
+    signature: str = DEFAULT_KEY,
+    options: Options | None = None,
+) -> Receipt:
+    """Add a classify signature, as TF Serving's Classify takes it.
+
+    Args:
+        model: The model directory.
+        examples: The tensor of serialized ``tf.train.Example`` messages.
+        classes: The tensor of class labels, strings.
+        scores: The tensor of scores, float32; one of the two at least.
+        signature: The signature key.
+        options: How the edit is done.
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    edit = AddClassify(examples, classes, scores, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
+
+
+def add_regress(
+    model: _Model,
+    *,
+    examples: TensorRef,
+    predictions: TensorRef,
+    signature: str = DEFAULT_KEY,
+    options: Options | None = None,
+) -> Receipt:
+    """Add a regress signature, as TF Serving's Regress takes it.
+
+    Args:
+        model: The model directory.
+        examples: The tensor of serialized ``tf.train.Example`` messages.
+        predictions: The tensor of predictions, float32.
+        signature: The signature key.
+        options: How the edit is done.
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    edit = AddRegress(examples, predictions, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
+
+
+def rename_signature(
+    model: _Model, source: str, target: str, *, options: Options | None = None
+) -> Receipt:
+    """Give a signature another key.
+
+    Args:
+        model: The model directory.
+        source: The key that it has.
+        target: The key that it gets.
+        options: How the edit is done.
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    return patch(model, [Rename(source, target, _overwrite(options))], options=options)
+
+
+def copy_signature(
+    model: _Model, source: str, target: str, *, options: Options | None = None
+) -> Receipt:
+    """Serve a signature under a second key as well.
+
+    Args:
+        model: The model directory.
+        source: The key that it has.
+        target: The key that it gets as well.
+        options: How the edit is done.
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    return patch(model, [Copy(source, target, _overwrite(options))], options=options)
+
+
+def remove_signatures(model: _Model, *keys: str, options: Options | None = None) -> Receipt:
+    """Take signatures away, with what was appended for them alone.
+
+    Args:
+        model: The model directory.
+        keys: Keys, or patterns of them as file names have them.
+        options: How the edit is done.
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    return patch(model, [Remove(keys)], options=options)
+
+
+def edit_signature(
+    model: _Model, edit: EditSignature, *, options: Options | None = None
+) -> Receipt:
+    """Change a signature that is there: names, tensors, shapes, method, defaults.
+
+    Args:
+        model: The model directory.
+        edit: What is to change, all at once.
+        options: How the edit is done.
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    return patch(model, [edit], options=options)
+
+
+def retag(
+    model: _Model,
+    source: Sequence[str] | int,
+    target: Sequence[str],
+    *,
+    options: Options | None = None,
+) -> Receipt:
+    """Give a MetaGraph other tags.
+
+    Args:
+        model: The model directory.
+        source: The tags that it has, or its place among the MetaGraphs, from 0.
+        target: The tags that it gets.
+        options: How the edit is done.
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    named = source if isinstance(source, int) else tuple(source)
+    return patch(model, [Retag(named, tuple(target))], options=options)
+
+
+def _overwrite(options: Options | None) -> bool:
+    return options is not None and options.overwrite
+
+
+def check_options(options: Options) -> None:
+    """Refuse options that contradict each other, or that make no sense.
+
+    Raises:
+        UsageError: They do.
+    """
     if options.validate not in MODES:
         found = f"{options.validate!r} is no way to validate"
         raise UsageError(found, hint=f"one of {', '.join(MODES)}")
@@ -167,42 +382,6 @@ def _check_options(options: Options) -> None:
     for library in options.op_libraries:
         if not Path(library).is_file():
             raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
-
-
-def _request(meta_graph: MetaGraph, edit: Edit, judge: Judge) -> tuple[MetaGraph, AddPredict]:
-    """Bring an edit down to tensors of the main graph, extended where that is needed."""
-    if isinstance(edit, PromoteFunction):
-        return promote(meta_graph, edit)
-    if isinstance(edit, FromSignature):
-        return expose(meta_graph, edit, None if judge.mode == "none" else judge.infer)
-    return meta_graph, edit
-
-
-def _defined(meta_graph: MetaGraph, judge: Judge) -> MetaGraph:
-    """Return a MetaGraph that defines its operations, on which hangs what functions yield."""
-    if meta_graph.op_defs and meta_graph.functions.complete:
-        return meta_graph
-    return meta_graph.with_op_defs(judge.op_defs())
-
-
-def _patch(directory: Path, edit: Edit, options: Options) -> Receipt:
-    libraries = [Path(each).resolve() for each in options.op_libraries]
-    with _unwritten(directory), ExitStack() as held:
-        judge = held.enter_context(Judge(options.validate, libraries, options.time_limit))
-        if directory.is_dir() and not options.dry_run:
-            # With --save-to the model is only read, beside other readers.
-            shared = options.save_to is not None
-            held.enter_context(hold(directory, timeout=options.lock_timeout, shared=shared))
-        model = load(directory)
-        if not options.dry_run and options.save_to is None:
-            recover(model)
-        with naming(model.file):
-            meta_graph = model.meta_graph(options.tag_set)
-            if not isinstance(edit, AddPredict) and judge.mode != "none":
-                meta_graph = _defined(meta_graph, judge)
-            meta_graph, request = _request(meta_graph, edit, judge)
-            job = Job(model, meta_graph, request, judge, options)
-            return job.rehearse() if options.dry_run else job.do()
 
 
 @contextmanager

@@ -27,7 +27,18 @@ from smpatch.errors import (
 )
 from smpatch.graph.reach import conditional, in_frame, reach
 from smpatch.loader import MetaGraph
-from smpatch.signature import Spec
+from smpatch.signature import (
+    CLASSES,
+    CLASSIFY,
+    EXAMPLES,
+    PREDICT,
+    PREDICTIONS,
+    REGRESS,
+    SCORES,
+    SignatureDef,
+    Spec,
+    TensorSpec,
+)
 
 __all__ = [
     "IN_DOUBT",
@@ -37,6 +48,7 @@ __all__ = [
     "check_free",
     "check_graph",
     "check_key",
+    "check_method",
     "check_servable",
     "remarks",
 ]
@@ -162,6 +174,47 @@ def check_distinct(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> d
                 hint = "sessions refuse to fetch what they are fed"
                 raise AliasError(found, where=f"output {alias!r}", hint=hint)
     return fed
+
+
+def check_method(signature: SignatureDef) -> None:
+    """Refuse what TF Serving would not serve by the signature's method.
+
+    A method that is none of Serving's own has no rules.
+
+    Raises:
+        RefusedError: A rule of the method is broken.
+
+    Source: ``signature_def_utils_impl.py`` (``_is_valid_classification_signature`` and its
+    siblings).
+    """
+    inputs = {alias: _dtype(spec) for alias, spec in signature.inputs.items()}
+    outputs = {alias: _dtype(spec) for alias, spec in signature.outputs.items()}
+    method = signature.method_name
+    if method == PREDICT and not outputs:
+        raise RefusedError("no outputs are left", hint="remove takes a whole signature away")
+    if method not in {CLASSIFY, REGRESS}:
+        return
+    if inputs != {EXAMPLES: "string"}:
+        found = f"its inputs are {_listed(inputs)}, and {method} takes one, {EXAMPLES}: string"
+        raise RefusedError(found, hint="serialized tf.train.Example messages, under that name")
+    if method == REGRESS and outputs != {PREDICTIONS: "float32"}:
+        found = f"its outputs are {_listed(outputs)}, and {method} yields {PREDICTIONS}: float32"
+        raise RefusedError(found, hint="rename, drop or add outputs")
+    allowed = {CLASSES: "string", SCORES: "float32"}
+    if method == CLASSIFY and not (outputs and outputs.items() <= allowed.items()):
+        found = (
+            f"its outputs are {_listed(outputs)}, and {method} yields {CLASSES}: string, "
+            f"{SCORES}: float32, or both"
+        )
+        raise RefusedError(found, hint="rename, drop or add outputs")
+
+
+def _dtype(spec: Spec) -> str:
+    return spec.dtype if isinstance(spec, TensorSpec) else "a sparse or composite tensor"
+
+
+def _listed(dtypes_of: Mapping[str, str]) -> str:
+    return ", ".join(f"{alias}: {dtype}" for alias, dtype in dtypes_of.items()) or "none"
 
 
 def check_graph(

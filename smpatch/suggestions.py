@@ -17,13 +17,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
 
 from smpatch import dtypes, schema
 from smpatch.edits import PromoteFunction
-from smpatch.errors import RefusedError, TensorNotFoundError
-from smpatch.forms.parts import SAVER_DEF, Addition
+from smpatch.errors import ModelUnreadableError, RefusedError, TensorNotFoundError
+from smpatch.forms.changes import Changes
+from smpatch.forms.parts import SAVER_DEF
 from smpatch.graph.reach import reach
-from smpatch.graph.resolve import Resolver, nearest
+from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
 from smpatch.loader import MetaGraph
 from smpatch.planes.expose import Inner, inner_tensors
 from smpatch.planes.promote import Promotable, promotable, promote
@@ -146,7 +150,7 @@ def suggest(meta_graph: MetaGraph, signature: str | None = None) -> Suggestions:
 def _form_refusal(meta_graph: MetaGraph) -> RefusedError | None:
     """Return why nothing can be added to the main graph in this form, as the form says it."""
     try:
-        meta_graph.parts.put("", b"", None, Addition(nodes=(b"",)))
+        meta_graph.parts.splices(Changes(nodes=(b"",)))
     except RefusedError as error:
         return error
     return None
@@ -197,27 +201,23 @@ def _main_graph(
     resolver = meta_graph.resolver()
     outputs = []
     for name in sinks[:_MOST]:
-        for spec in _fetchable(resolver, name):
-            needed = {path[-1] for path in reach(graph, [spec.name], ()).unfed}
-            if needed and not needed & own:
-                inputs = tuple(resolver.resolve(f"{each}:0").spec for each in sorted(needed))
-                outputs.append(Output(spec, inputs))
+        fetchable = _fetchable(resolver, name)
+        walk = reach(graph, [f"{name}:0"], ()) if fetchable else None
+        needed = {path[-1] for path in walk.unfed} if walk is not None else set()
+        if needed and not needed & own:
+            inputs = tuple(resolver.resolve(f"{each}:0").spec for each in sorted(needed))
+            outputs += [Output(spec, inputs) for spec in fetchable]
     outputs.sort(key=lambda each: _GRADIENT in each.spec.name)
     specs = tuple(resolver.resolve(f"{name}:0").spec for name in placeholders)
     return specs, tuple(outputs), max(len(sinks) - _MOST, 0)
 
 
-def _fetchable(resolver: Resolver, name: str) -> Iterator[TensorSpec]:
-    """Yield the outputs of a node that a session can fetch."""
-    index = 0
-    while True:
-        try:
-            spec = resolver.resolve(f"{name}:{index}").spec
-        except TensorNotFoundError:  # there are no more, or nothing says what it yields
-            return
-        if _servable(spec):
-            yield spec
-        index += 1
+def _fetchable(resolver: Resolver, name: str) -> list[TensorSpec]:
+    """Return the outputs of a node that a session can fetch, the first few of many."""
+    try:
+        return [spec for spec in resolver.outputs(name, _MOST) if _servable(spec)]
+    except OpDefMissingError:
+        return []
 
 
 def _servable(spec: TensorSpec) -> bool:
@@ -227,11 +227,17 @@ def _servable(spec: TensorSpec) -> bool:
 def _saver_nodes(meta_graph: MetaGraph) -> set[str]:
     """Return the nodes by which a session saves and restores; they are no model's outputs."""
     names = set()
-    for piece in meta_graph.parts.pieces(SAVER_DEF):
-        saver = schema.SaverDef.FromString(piece)
+    for saver in _savers(meta_graph):
         for name in (saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name):
             names.add(_op(name))
     return names
+
+
+def _savers(meta_graph: MetaGraph) -> list[Any]:
+    try:
+        return [schema.SaverDef.FromString(each) for each in meta_graph.parts.pieces(SAVER_DEF)]
+    except DecodeError as error:
+        raise ModelUnreadableError(f"the saver cannot be decoded: {error}") from error
 
 
 def _op(source: str) -> str:

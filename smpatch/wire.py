@@ -29,6 +29,7 @@ __all__ = [
     "enclose",
     "fields",
     "pieces",
+    "same",
     "varint",
 ]
 
@@ -49,6 +50,9 @@ _MAX_NESTING = 100
 """Protobuf's own default limit, of groups and the messages around them together."""
 
 _MAX_NUMBER = (1 << 29) - 1
+
+_CHUNK = 1 << 20
+"""Bytes that are compared at a time."""
 
 
 class Field(NamedTuple):
@@ -224,6 +228,28 @@ def _read_tag(data: Buffer, at: int, stop: int) -> tuple[int, int, int]:
     if not 0 < number <= _MAX_NUMBER:
         raise _malformed(at, f"field number {number} is not allowed")
     return number, tag & 7, after
+
+
+def same(data: Buffer, splices: Sequence[Splice]) -> bool:
+    """Tell whether a file stays what it is, as when what goes and what comes are equal.
+
+    What lies between splices that shift nothing is not looked at.
+    """
+    at = 0
+    for piece in pieces(len(data), splices):
+        if isinstance(piece, bytes):
+            if data[at : at + len(piece)] != piece:
+                return False
+            at += len(piece)
+            continue
+        length = piece.end - piece.start
+        for offset in range(0, length if at != piece.start else 0, _CHUNK):
+            step = min(_CHUNK, length - offset)
+            here, there = at + offset, piece.start + offset
+            if data[here : here + step] != data[there : there + step]:
+                return False
+        at += length
+    return at == len(data)
 
 
 def _read_varint(data: Buffer, at: int, stop: int, widest: int = _MAX_VARINT) -> tuple[int, int]:

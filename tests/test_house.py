@@ -38,8 +38,10 @@ ROOMS = (
     {"suggestions", "differ", "patchfile", "converged"},
     {"writer"},
     {"validator"},
+    {"editing"},
     {"job", "checker"},
     {"patcher", "restorer"},
+    {"wrapper", "transfer"},
     {"__init__"},
     {"cli"},
     {"__main__"},
@@ -49,17 +51,19 @@ HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 # Some doors are narrower than the order would have them.
 ONLY_FOR = {
     # cli starts a child before anything else is imported, and leaves it to the validator.
-    "runtime": {"validator", "patcher", "checker", "cli"},
+    "runtime": {"validator", "patcher", "checker", "wrapper", "cli"},
     "__init__": {"cli", "__main__"},
     "cli": {"__main__"},
 }
 
 FACE = [
     "AliasError",
+    "Change",
     "CheckOptions",
     "CompositeTensorSpec",
     "ConflictError",
     "Difference",
+    "EditSignature",
     "Fault",
     "Feeding",
     "Finding",
@@ -88,16 +92,26 @@ FACE = [
     "UsageError",
     "ValidationError",
     "WriteError",
+    "add_classify",
     "add_predict",
+    "add_regress",
     "check",
     "classification_signature_def",
+    "copy_signature",
+    "copy_signatures",
     "derive_signature",
     "diff",
+    "edit_signature",
     "load",
+    "patch",
     "predict_signature_def",
     "promote_function",
     "regression_signature_def",
+    "remove_signatures",
+    "rename_signature",
+    "retag",
     "undo",
+    "wrap_graph",
 ]
 
 MEANINGLESS = {"util", "utils", "helper", "helpers", "common", "misc", "core"}

@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # `show` does not pay for what edits
 __all__ = [
     "VERSION",
     "default_body",
+    "error_body",
+    "receipt_body",
     "signature_body",
     "spec_body",
     "write",
@@ -103,41 +105,58 @@ def write_suggestions(
 
 
 def write_receipt(command: str, receipt: Receipt) -> None:
-    """Write what an edit did."""
-    write(
-        command,
-        {
-            "directory": str(receipt.directory),
-            "form": receipt.form,
-            "tag_set": list(receipt.tag_set),
-            "key": receipt.key,
-            "signature": signature_body(receipt.signature),
-            "outcome": receipt.outcome,
-            "dry_run": receipt.dry_run,
-            "size_before": receipt.size_before,
-            "size_after": receipt.size_after,
-            "loaders": list(receipt.loaders),
-            "fingerprint": receipt.fingerprint,
-            "backup": None if receipt.backup is None else str(receipt.backup),
-            "notes": [{"code": note.code, "text": note.text} for note in receipt.notes],
-        },
-    )
+    """Write what an edit did; what adds one signature tells it beside the list of changes."""
+    body: dict[str, Any] = receipt_body(receipt)
+    if command in {"add-predict", "wrap"}:
+        added = body.pop("changes")[-1]
+        named = {"key": added["key"], "signature": added["signature"], "outcome": added["outcome"]}
+        body = {**dict(list(body.items())[:3]), **named, **dict(list(body.items())[3:])}
+        write(command, body)
+    else:
+        write("edit", {"command": command, **body})
+
+
+def receipt_body(receipt: Receipt) -> dict[str, Any]:
+    """Return what an edit did as JSON has it."""
+    return {
+        "directory": str(receipt.directory),
+        "form": receipt.form,
+        "tag_set": list(receipt.tag_set),
+        "changes": [
+            {
+                "key": each.key,
+                "outcome": each.outcome,
+                "was": each.was or None,
+                "signature": None if each.signature is None else signature_body(each.signature),
+            }
+            for each in receipt.changes
+        ],
+        "dry_run": receipt.dry_run,
+        "size_before": receipt.size_before,
+        "size_after": receipt.size_after,
+        "loaders": list(receipt.loaders),
+        "fingerprint": receipt.fingerprint,
+        "backup": None if receipt.backup is None else str(receipt.backup),
+        "notes": [{"code": note.code, "text": note.text} for note in receipt.notes],
+    }
 
 
 def write_error(error: SmpatchError) -> None:
     """Write why nothing was done."""
-    write(
-        "error",
-        {
-            "kind": _kind(error),
-            "exit_code": error.exit_code,
-            "message": str(error),
-            "where": error.where or None,
-            "found": error.found,
-            "hint": error.hint or None,
-            "faults": [_fault(each) for each in getattr(error, "faults", ())],
-        },
-    )
+    write("error", error_body(error))
+
+
+def error_body(error: SmpatchError) -> dict[str, Any]:
+    """Return an error as JSON has it."""
+    return {
+        "kind": _kind(error),
+        "exit_code": error.exit_code,
+        "message": str(error),
+        "where": error.where or None,
+        "found": error.found,
+        "hint": error.hint or None,
+        "faults": [_fault(each) for each in getattr(error, "faults", ())],
+    }
 
 
 def write_interruption(stop: Interrupted) -> None:

@@ -250,7 +250,7 @@ def _from_text(data: bytes) -> bytes:
         text_format.Merge(data.decode("utf-8-sig"), graph)
     except UnicodeDecodeError as error:
         found = f"byte {error.start}: this is not UTF-8"
-        raise ModelUnreadableError(found) from error
+        raise ModelUnreadableError(found, hint="a text is written in UTF-8") from error
     except (text_format.ParseError, RecursionError) as error:
         words = str(error).replace('"smpatch.', '"tensorflow.') or type(error).__name__
         found = f"the text cannot be read as a GraphDef: {words}"

@@ -5,16 +5,20 @@ Source: field numbers of ``SavedModel``, ``MetaGraphDef`` in ``tensorflow/core/p
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from smpatch import wire
 from smpatch.wire import Splice
+
+if TYPE_CHECKING:  # which stands on this room
+    from smpatch.forms.changes import Changes
 
 __all__ = [
     "ASSET_FILE_DEF",
     "GRAPH_DEF",
     "GRAPH_LIBRARY",
     "GRAPH_NODE",
+    "GRAPH_VERSIONS",
     "LIBRARY_FUNCTION",
     "META_GRAPHS",
     "META_INFO_DEF",
@@ -40,7 +44,7 @@ META_INFO_DEF, GRAPH_DEF, SAVER_DEF, SIGNATURE_DEF, ASSET_FILE_DEF, OBJECT_GRAPH
 """Fields of ``MetaGraphDef``."""
 
 
-GRAPH_NODE, GRAPH_LIBRARY = 1, 2
+GRAPH_NODE, GRAPH_LIBRARY, GRAPH_VERSIONS = 1, 2, 4
 """Fields of ``GraphDef``."""
 
 LIBRARY_FUNCTION = 1
@@ -71,15 +75,12 @@ class Addition(NamedTuple):
         functions: New functions of the library, each a serialized ``FunctionDef``.
         objects: New objects, each a serialized ``SavedObject``; they take the next numbers.
         concrete_functions: New entries of the map, each serialized with key and value.
-        children: References to add to objects that are there: the number of the object and
-            the serialized ``ObjectReference``; one of the same name gives way.
     """
 
     nodes: tuple[bytes, ...] = ()
     functions: tuple[bytes, ...] = ()
     objects: tuple[bytes, ...] = ()
     concrete_functions: tuple[bytes, ...] = ()
-    children: tuple[tuple[int, bytes], ...] = ()
 
 
 class MetaGraphParts(Protocol):
@@ -104,11 +105,23 @@ class MetaGraphParts(Protocol):
     def pieces(self, number: int) -> tuple[bytes, ...]:
         """Return the fields of a number that are messages, serialized, in their order."""
 
-    def put(
-        self, key: str, signature: bytes, replaced: Entry | None, addition: Addition | None = None
-    ) -> tuple[Splice, ...]:
-        """Return the splices that add a signature, or put it in the place of another.
+    @property
+    def object_graph(self) -> bytes:
+        """The ``SavedObjectGraph``, serialized; empty where there is none."""
+
+    @property
+    def appended_nodes(self) -> tuple[str, ...]:
+        """The nodes that lie behind the function library, where TensorFlow writes none."""
+
+    def splices(self, changes: Changes) -> tuple[Splice, ...]:
+        """Return what makes the file what ``changes`` say.
 
         Raises:
-            RefusedError: This form cannot take what is to be added beside it.
+            RefusedError: This form cannot take one of them.
         """
+
+    def changed_graph(self, changes: Changes) -> bytes:
+        """Return the ``GraphDef`` as it will be, serialized; a copy, for it lies in no file."""
+
+    def changed_objects(self, changes: Changes) -> bytes:
+        """Return the ``SavedObjectGraph`` as it will be, serialized."""

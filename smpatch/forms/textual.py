@@ -12,6 +12,7 @@ Source: https://protobuf.dev/reference/protobuf/textformat-spec/
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,13 +20,9 @@ from google.protobuf import text_format
 
 from smpatch import schema, text
 from smpatch.errors import ModelUnreadableError, RefusedError
-from smpatch.forms.parts import (
-    ASSET_FILE_DEF,
-    OBJECT_GRAPH_DEF,
-    SAVER_DEF,
-    Addition,
-    Entry,
-)
+from smpatch.forms.changes import Changes, Slot
+from smpatch.forms.parts import ASSET_FILE_DEF, OBJECT_GRAPH_DEF, SAVER_DEF, Entry
+from smpatch.forms.rewriting import INDENT, block, quoted, removals, revisions
 from smpatch.text import TextField
 from smpatch.wire import Splice
 
@@ -43,8 +40,11 @@ _MESSAGES = {
 }
 """The parts that are handed on in binary form when they are asked for: name and class."""
 
-_INDENT = b"  "
-"""One level of protobuf's own printers."""
+
+def _entry_message(slot: Slot) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+    message = schema.SignatureDefEntry(key=slot.key)
+    message.value.MergeFromString(slot.value)
+    return message
 
 
 class TextualMetaGraph:
@@ -102,55 +102,146 @@ class TextualMetaGraph:
                 found.append(bytes(message.SerializeToString()))
         return tuple(found)
 
-    def put(
-        self, key: str, signature: bytes, replaced: Entry | None, addition: Addition | None = None
-    ) -> tuple[Splice, ...]:
-        """Return the splice that adds a signature, or puts it in the place of another.
+    @cached_property
+    def object_graph(self) -> bytes:
+        """The ``SavedObjectGraph``, serialized; empty where there is none."""
+        return b"".join(self.pieces(OBJECT_GRAPH_DEF))
+
+    @property
+    def appended_nodes(self) -> tuple[str, ...]:
+        """Nothing: to this form none are appended."""
+        return ()
+
+    def splices(self, changes: Changes) -> tuple[Splice, ...]:
+        """Return what makes the text what ``changes`` say.
 
         Raises:
-            RefusedError: Something is to be added beside it, to the graph or its objects.
+            RefusedError: The graph or its objects are to change.
         """
-        if addition is not None and addition.nodes:
+        self._check(changes)
+        splices = [] if changes.slots is None else list(self._to_signatures(changes.slots))
+        if changes.tags is not None:
+            splices += self._to_meta_info(changes.tags)
+        return tuple(sorted(splices, key=lambda each: (each.start, each.end)))
+
+    def changed_graph(self, changes: Changes) -> bytes:
+        """Refuse, as ``splices`` does.
+
+        Raises:
+            RefusedError: Nodes or functions are to change.
+        """
+        self._check(changes)
+        return self.graph[0]
+
+    def changed_objects(self, changes: Changes) -> bytes:
+        """Refuse, as ``splices`` does.
+
+        Raises:
+            RefusedError: The object graph is to change.
+        """
+        self._check(changes)
+        return self.object_graph
+
+    def _check(self, changes: Changes) -> None:
+        if changes.nodes:
             found = "a model in text form cannot be given new nodes"
             raise RefusedError(found, hint="only tensors of its main graph can be served")
-        if addition is not None:
+        if changes.touch_objects:
             found = "the object graph of a model in text form cannot be edited"
             hint = "--signature-def-only edits the signatures alone"
             raise RefusedError(found, hint=hint)
-        message = schema.SignatureDefEntry(key=key)
-        message.value.MergeFromString(signature)
-        if replaced is not None:
-            old = self._entry_fields[replaced.start]
-            name = b"" if old.in_list else b"signature_def "
-            new = name + self._block(message, text.line_indent(self._data, old.start))
-            return (Splice(old.start, old.end, new),)
+
+    def _to_signatures(self, slots: Sequence[Slot]) -> Iterator[Splice]:
+        """Change, remove and append entries of the ``signature_def`` map."""
+        kept = {slot.origin.start: slot for slot in slots if slot.origin is not None}
+        present = list(zip(self._entry_fields.values(), self.entries, strict=True))
+        gone = [field for field, _ in present if field.start not in kept]
+        yield from removals(self._data, gone)
+        for field, entry in present:
+            slot = kept.get(field.start)
+            if slot is not None and (slot.key, slot.value) != (entry.key, entry.value):
+                if slot.exact:
+                    yield self._rewritten(field, slot)
+                else:
+                    yield from revisions(self._data, field, slot)
+        new = [slot for slot in slots if slot.origin is None]
+        if new:
+            yield self._appended(new)
+
+    def _rewritten(self, old: TextField, slot: Slot) -> Splice:
+        name = b"" if old.in_list else b"signature_def "
+        new = name + block(
+            _entry_message(slot), self._data, text.line_indent(self._data, old.start)
+        )
+        return Splice(old.start, old.end, new)
+
+    def _appended(self, slots: Sequence[Slot]) -> Splice:
+        """Return the splice that adds entries where a printer would put them."""
         before = [field for field in self._fields if field.name in _UP_TO_SIGNATURES]
+        messages = [_entry_message(slot) for slot in slots]
         if not before:
-            return (self._first(message),)
+            return self._first(messages)
         neighbour = list(self._entry_fields.values())[-1] if self._entry_fields else before[-1]
         place = text.insertion_after(self._data, neighbour)
-        if place.lead != b" ":  # the neighbour ends its line, so the entry has lines of its own
-            new = b"signature_def " + self._block(
-                message, text.line_indent(self._data, neighbour.start)
-            )
+        if (
+            place.lead != b" "
+        ):  # the neighbour ends its line, so the entries have lines of their own
+            indent = text.line_indent(self._data, neighbour.start)
+            new = [b"signature_def " + block(each, self._data, indent) for each in messages]
         else:
-            printed = text_format.MessageToString(message, as_one_line=True)
-            new = b"signature_def { " + printed.encode() + b" }"
-        return (Splice(place.offset, place.offset, place.lead + new + place.tail),)
+            new = [
+                b"signature_def { "
+                + text_format.MessageToString(each, as_one_line=True).encode()
+                + b" }"
+                for each in messages
+            ]
+        return Splice(
+            place.offset, place.offset, b"".join(place.lead + each for each in new) + place.tail
+        )
 
-    def _first(self, message: Any) -> Splice:  # noqa: ANN401 - protobuf's classes are made at run time
+    def _first(self, messages: Sequence[Any]) -> Splice:
         """Return the splice that opens an otherwise empty MetaGraph."""
         at = self._span.value_start
         outer = text.newline(self._data) + text.line_indent(self._data, self._span.start)
-        inner = outer + _INDENT
-        block = self._block(message, inner.lstrip(b"\r\n"))
-        return Splice(at, at, inner + b"signature_def " + block + outer)
+        inner = outer + INDENT
+        indent = inner.lstrip(b"\r\n")
+        blocks = (inner + b"signature_def " + block(each, self._data, indent) for each in messages)
+        return Splice(at, at, b"".join(blocks) + outer)
 
-    def _block(self, message: Any, indent: bytes) -> bytes:  # noqa: ANN401 - as above
-        newline = text.newline(self._data)
-        lines = text_format.MessageToString(message).encode().splitlines()
-        body = b"".join(newline + indent + _INDENT + line for line in lines)
-        return b"{" + body + newline + indent + b"}"
+    def _to_meta_info(self, tags: Sequence[str]) -> list[Splice]:
+        """Put tags in the place of those that are there."""
+        infos = [field for field in self._fields if field.name == "meta_info_def"]
+        if not infos:
+            found = "this MetaGraph in text form has no meta_info_def to hold tags"
+            raise RefusedError(found, hint="add `meta_info_def {}` to it")
+        old = [
+            (info, field)
+            for info in infos
+            for field in text.fields(self._data, info.value_start, info.value_end)
+            if field.name == "tags"
+        ]
+        fresh = [quoted(tag) for tag in tags]
+        splices = [
+            Splice(field.value_start, field.value_end, new)
+            for (_, field), new in zip(old, fresh, strict=False)
+        ]
+        splices += removals(self._data, [field for _, field in old[len(fresh) :]])
+        more = [b"tags: " + each for each in fresh[len(old) :]]
+        if more:
+            splices.append(self._more_tags(infos[-1], [field for _, field in old], more))
+        return splices
+
+    def _more_tags(
+        self, info: TextField, old: Sequence[TextField], more: Sequence[bytes]
+    ) -> Splice:
+        inside = list(text.fields(self._data, info.value_start, info.value_end))
+        neighbour = old[-1] if old else inside[-1] if inside else None
+        if neighbour is None:
+            new = b" " + b" ".join(more) + b" "
+            return Splice(info.value_start, info.value_start, new)
+        place = text.insertion_after(self._data, neighbour)
+        new = b"".join(place.lead + each for each in more) + place.tail
+        return Splice(place.offset, place.offset, new)
 
     def _entry(self, field: TextField) -> Entry:
         message = schema.SignatureDefEntry()

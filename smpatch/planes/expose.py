@@ -20,8 +20,9 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.edits import AddPredict, FromSignature, TensorRef
-from smpatch.errors import TensorNotFoundError, TensorUnservableError
-from smpatch.forms.extended import ExtendedMetaGraph
+from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
+from smpatch.forms.draft import Draft
+from smpatch.forms.parts import Addition
 from smpatch.graph.functions import CALLS, FunctionLibrary, called
 from smpatch.graph.resolve import OpDefMissingError, TensorName, nearest, parse
 from smpatch.loader import MetaGraph
@@ -33,6 +34,9 @@ from smpatch.signature import Shape, SignatureDef, TensorSpec, shape_from_proto,
 __all__ = ["Inner", "expose", "inferred", "inner_tensors"]
 
 _NUMBER = re.compile(r"_\d+$")
+_MOST_INSIDE, _DEEPEST = 250_000, 100
+"""More tensors and nodes, and calls within calls, no model has; each path of calls counts."""
+
 _PATH = "@"
 _STEP = "+"
 
@@ -142,7 +146,43 @@ def inner_tensors(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[Inner
 
 
 def _inside(library: FunctionLibrary, calls: tuple[str, ...], function: str) -> Iterator[Inner]:
-    if function not in library or len(calls) > len(list(library)) + 1:
+    """Yield the tensors of a function and, behind each of its calls, those of what is called.
+
+    Raises:
+        RefusedError: There are more than any model has: a few functions that call each other
+            twice over, and so on, make more calls than memory holds.
+    """
+    waiting = [_body(library, calls, function, ())]
+    count = 0
+    while waiting:
+        try:
+            found = next(waiting[-1])
+        except StopIteration:
+            waiting.pop()
+            continue
+        count += 1
+        if count > _MOST_INSIDE or len(waiting) > _DEEPEST:
+            words = f"call node {calls[0]!r} leads to functions within functions without end"
+            hint = f"up to {_MOST_INSIDE:,} tensors and nodes are looked at, {_DEEPEST} deep"
+            raise RefusedError(words, hint=hint)
+        if isinstance(found, Inner):
+            yield found
+        elif found is not None:
+            waiting.append(_body(library, *found))
+
+
+_Call = tuple[tuple[str, ...], str, tuple[str, ...]]
+"""The call nodes that lead to a function, its name, and the functions on the way."""
+
+
+def _body(
+    library: FunctionLibrary, calls: tuple[str, ...], function: str, above: tuple[str, ...]
+) -> Iterator[Inner | _Call | None]:
+    """Yield for each node of one function its tensors, then its call, or None where it has none.
+
+    A function that calls itself is not entered again.
+    """
+    if function not in library or function in above:
         return
     for node in library[function].node_def:
         yielded = library.outputs(node) or []
@@ -152,7 +192,9 @@ def _inside(library: FunctionLibrary, calls: tuple[str, ...], function: str) -> 
             spec = TensorSpec(f"{node.name}:{index}", output.dtype, shape)
             yield Inner(calls, function, node.op, spec, f"{output.arg}:{output.index}")
         if node.op in CALLS:
-            yield from _inside(library, (*calls, node.name), node.attr["f"].func.name)
+            yield (*calls, node.name), node.attr["f"].func.name, (*above, function)
+        else:
+            yield None
 
 
 def _called_by(meta_graph: MetaGraph, source: SignatureDef) -> list[str]:
@@ -299,7 +341,8 @@ def _yielding(
             described.shape.extend(told)
             described.shape.extend(shape_proto(spec.shape) for spec in specs[main_call])
         nodes.append(node.SerializeToString(deterministic=True))
-    extended = ExtendedMetaGraph(meta_graph.parts, nodes, writer.functions)
+    addition = Addition(nodes=tuple(nodes), functions=tuple(writer.functions))
+    extended = Draft.of(meta_graph.parts).appended(addition)
     return meta_graph.with_parts(extended), exposed, callers
 
 

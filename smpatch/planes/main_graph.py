@@ -58,17 +58,18 @@ class MainGraph:
         self.captures = captures
 
 
-def wrap(main: MainGraph, key: str, signature: SignatureDef) -> Addition:
+def wrap(main: MainGraph, key: str, signature: SignatureDef, name: str = "") -> Addition:
     """Make what a signature on tensors of the main graph needs in the object graph.
 
     Args:
         main: The main graph.
         key: The signature key.
         signature: The signature.
+        name: What the function is called; by default as TensorFlow's exporter would.
 
     Returns:
-        A function, its entry among the concrete functions, and an object under
-        ``signatures``; nothing for the main graph.
+        A function, its entry among the concrete functions, and an object; nothing for the
+        main graph.
 
     Raises:
         RefusedError: The object graph cannot say the same.
@@ -94,7 +95,7 @@ def wrap(main: MainGraph, key: str, signature: SignatureDef) -> Addition:
     wrapper = Wrapper(
         key, inputs, arguments, fetched, results, list(captured.values()), list(nodes.values())
     )
-    return assemble(wrapper, main.library, main.objects)
+    return assemble(wrapper, main.library, name)
 
 
 def _between(

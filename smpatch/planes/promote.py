@@ -22,14 +22,15 @@ from typing import Any
 
 from smpatch.edits import AddPredict, PromoteFunction
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
-from smpatch.forms.extended import ExtendedMetaGraph
+from smpatch.forms.draft import Draft
+from smpatch.forms.parts import Addition
 from smpatch.graph.objects import Leaf, ObjectGraph, constants, leaves
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.planes.calls import call, fresh_name, placeholder
 from smpatch.signature import TensorSpec
 
-__all__ = ["Promotable", "promotable", "promote"]
+__all__ = ["Promotable", "promotable", "promote", "promoted_key"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 
@@ -67,6 +68,15 @@ def promotable(meta_graph: MetaGraph) -> tuple[Promotable, ...]:
         with contextlib.suppress(RefusedError):
             found.append(_described(meta_graph, trace.path, trace.function))
     return tuple(found)
+
+
+def promoted_key(meta_graph: MetaGraph, edit: PromoteFunction) -> str:
+    """Return the key that the signature of a function gets.
+
+    Raises:
+        RefusedError: The function is not there, or has several traces.
+    """
+    return edit.key or _find(meta_graph, edit.function).key
 
 
 def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, AddPredict]:
@@ -110,7 +120,8 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
         without_inputs=not inputs,
     )
     serialized = [node.SerializeToString(deterministic=True) for node in nodes]
-    return meta_graph.with_parts(ExtendedMetaGraph(meta_graph.parts, serialized, ())), request
+    extended = Draft.of(meta_graph.parts).appended(Addition(nodes=tuple(serialized)))
+    return meta_graph.with_parts(extended), request
 
 
 def _find(meta_graph: MetaGraph, name: str) -> Promotable:

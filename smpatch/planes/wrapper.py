@@ -22,7 +22,6 @@ from smpatch import dtypes, schema
 from smpatch.errors import RefusedError
 from smpatch.forms.parts import Addition
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.objects import ObjectGraph
 from smpatch.signature import Spec, TensorSpec, shape_proto
 
 __all__ = ["ALONE", "Captured", "Wrapper", "argument_names", "assemble", "dense"]
@@ -107,36 +106,30 @@ def captured_name(taken: set[str]) -> str:
     return _free("unknown", taken)
 
 
-def assemble(wrapper: Wrapper, library: FunctionLibrary, objects: ObjectGraph) -> Addition:
+def assemble(wrapper: Wrapper, library: FunctionLibrary, name: str = "") -> Addition:
     """Make a wrapper's function and everything that the object graph needs of it.
 
     Args:
         wrapper: The wrapper.
         library: The functions that are there.
-        objects: The objects that are there.
+        name: What the function is called; by default as TensorFlow's exporter would.
 
     Returns:
-        One function, one concrete function, one object, and the reference to it.
-
-    Raises:
-        RefusedError: The object graph has no place for signatures.
+        One function, one concrete function, and one object.
     """
-    if objects.signature_map is None:
-        raise RefusedError("the object graph has no map of signatures", hint=ALONE)
-    number = library.last_number + 1
-    name = f"__inference_signature_wrapper_{_identifier(wrapper.key)}_{number}"
+    if not name:
+        number = library.last_number + 1
+        name = f"__inference_signature_wrapper_{_identifier(wrapper.key)}_{number}"
     concrete = schema.ConcreteFunctionEntry(key=name)
     concrete.value.bound_inputs.extend(each.number for each in wrapper.captured)
     arguments = concrete.value.canonicalized_input_signature.tuple_value.values
     arguments.add().tuple_value.SetInParent()
     _dictionary(arguments.add(), wrapper.inputs)
     _dictionary(concrete.value.output_signature, wrapper.outputs)
-    reference = schema.ObjectReference(node_id=len(objects), local_name=wrapper.key)
     return Addition(
         functions=(_bytes(_function(wrapper, name, library)),),
         objects=(_bytes(_bare_concrete_function(wrapper, name)),),
         concrete_functions=(_bytes(concrete),),
-        children=((objects.signature_map, _bytes(reference)),),
     )
 
 

@@ -12,6 +12,7 @@ import smpatch
 from smpatch import SignatureExistsError, validator, wire
 from smpatch.builder import Knowledge, build
 from smpatch.edits import AddPredict
+from smpatch.forms.draft import Draft
 from smpatch.writer import merge
 from tests.contract.editing import Edit, add, snapshot
 from tests.contract.models import FIXTURES, KEY, Candidate, Case
@@ -126,7 +127,8 @@ def test_text_keeps_fields_that_no_schema_has() -> None:
     with validator.Judge("runtime", (), LIMIT) as asked:
         known = Knowledge(op_defs=asked.op_defs())
     built = build(model.meta_graph(), AddPredict({"x": "x:0"}, {"y": "y:0"}, KEY), known)
-    plan = merge(model, model.meta_graph(), KEY, built.signature)
+    draft = Draft.of(model.meta_graph().parts).put(KEY, built.signature.to_bytes())
+    plan = merge(model, [model.meta_graph().with_parts(draft)])
     (splice,) = plan.splices
     assert splice.start == splice.end
     new = wire.apply(model.data, plan.splices)

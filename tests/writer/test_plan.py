@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch.loader import load
+from smpatch.forms.draft import Draft
+from smpatch.loader import SavedModel, load
 from smpatch.wire import apply
 from smpatch.writer import merge
 from tests.writer import models
@@ -68,21 +69,31 @@ class TestLimit:
 class TestMerge:
     def test_plan_says_what_the_file_will_be(self, model: Path) -> None:
         loaded = load(model)
-        meta_graph = loaded.meta_graph()
-        signature = meta_graph.signatures["scale"]
-        plan = merge(loaded, meta_graph, "copy", signature)
-        assert not plan.replaced
-        assert len(apply(loaded.data, plan.splices)) == plan.size
-        models.add(model)
-        replaced = load(model)
-        plan = merge(replaced, replaced.meta_graph(), "added", signature)
-        assert plan.replaced
-        assert len(apply(replaced.data, plan.splices)) == plan.size
+        value = loaded.meta_graph().entries["scale"].value
+        for draft in (
+            _draft(loaded).put("copy", value),
+            _draft(loaded).renamed("scale", "a_longer_name"),
+            _draft(loaded).removed("scale"),
+            _draft(loaded).tagged(("serve", "gpu")),
+        ):
+            plan = merge(loaded, [loaded.meta_graph().with_parts(draft)])
+            new = apply(loaded.data, plan.splices)
+            assert len(new) == plan.size
+            assert new != loaded.data
 
-    def test_equal_signature_is_no_splice(self, model: Path) -> None:
+    def test_what_goes_and_comes_back_is_no_splice(self, model: Path) -> None:
         loaded = load(model)
-        meta_graph = loaded.meta_graph()
-        plan = merge(loaded, meta_graph, "scale", meta_graph.signatures["scale"])
-        assert plan.splices == ()
-        assert plan.size == loaded.identity.size
-        assert not plan.replaced
+        entry = loaded.meta_graph().entries["scale"]
+        for draft in (
+            _draft(loaded),
+            _draft(loaded).put("scale", entry.value),
+            _draft(loaded).renamed("scale", "other").renamed("other", "scale"),
+            _draft(loaded).tagged(loaded.meta_graph().tags),
+        ):
+            plan = merge(loaded, [loaded.meta_graph().with_parts(draft)])
+            assert plan.splices == ()
+            assert plan.size == loaded.identity.size
+
+
+def _draft(loaded: SavedModel) -> Draft:
+    return Draft.of(loaded.meta_graph().parts)

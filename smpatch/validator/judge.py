@@ -14,7 +14,6 @@ Sources: ``tensorflow/c/c_api.h``, ``tensorflow/python/saved_model/load.py``.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,20 +21,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from smpatch import dtypes, schema
+from smpatch import schema
 from smpatch.builder import Built
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
 from smpatch.runtime import answers, early, wheel
-from smpatch.runtime.answers import (
-    CompositeFact,
-    Description,
-    PythonSignatures,
-    TensorFact,
-)
+from smpatch.runtime.answers import Description, PythonSignatures
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
-from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
+from smpatch.signature import Shape, TensorSpec
+from smpatch.validator.comparing import (
+    WITHOUT,
+    already_wrong,
+    check_entries,
+    check_python_view,
+    shortened,
+    specs,
+    unloadable,
+)
 
 __all__ = ["Edited", "Judge", "Mode", "Validation"]
 
@@ -44,13 +47,6 @@ Mode = Literal["auto", "runtime", "full", "none"]
 _Answer = TypeVar("_Answer")
 
 _C_RUNTIME, _PYTHON_V1, _PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
-
-_MANY = 20
-"""So many findings in other signatures are told one by one."""
-
-_UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
-
-_WITHOUT = "or skip the reload with --validate none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +70,25 @@ class Edited:
 
     Attributes:
         directory: Where it is.
-        both_planes: Whether the object graph was edited too, so that Python must list the
-            signature.
+        both_planes: Whether the object graph was edited too, so that Python must list what
+            was edited.
+        before: The MetaGraph that was edited, as it was.
+        after: The same as it is now.
+        built: The signatures that must hold, by key.
+        touched: The keys that the edit gave to signatures, built or not.
     """
 
     directory: Path
     both_planes: bool
+    before: MetaGraph
+    after: MetaGraph
+    built: Mapping[str, Built]
+    touched: frozenset[str]
+
+    @property
+    def tensors(self) -> dict[str, TensorSpec]:
+        """The tensors of the signatures that must hold, by full name."""
+        return {name: spec for each in self.built.values() for name, spec in each.tensors.items()}
 
 
 class Judge:
@@ -175,53 +184,56 @@ class Judge:
                 return {name: fact.shape for name, fact in found.tensors.items() if fact}
         return {}
 
-    def look_up(self, model: SavedModel, meta_graph: MetaGraph, built: Built) -> Validation:
-        """Load the model as it is, and tell what its graph knows of a signature's tensors.
+    def look_up(
+        self, model: SavedModel, meta_graph: MetaGraph, wanted: Mapping[str, TensorSpec]
+    ) -> Validation:
+        """Load the model as it is, and tell what its graph knows of some tensors.
 
         Raises:
             ValidationError: TensorFlow does not load it.
         """
-        loader, description = self._describe(model.directory, meta_graph, sorted(built.tensors))
+        loader, description = self._describe(model.directory, meta_graph, sorted(wanted))
         if not description.ok:
-            raise _unloadable(description, already=True)
-        return Validation((loader,), _specs(description, built.tensors))
+            raise unloadable(description, already=True)
+        return Validation((loader,), specs(description, wanted))
 
-    def validate(
-        self, edited: Edited, model: SavedModel, meta_graph: MetaGraph, built: Built
-    ) -> Validation:
+    def validate(self, edited: Edited, model: SavedModel) -> Validation:
         """Load an edited model and compare.
 
         Args:
             edited: The edited model.
             model: The model before the edit.
-            meta_graph: The MetaGraph that was edited, before the edit.
-            built: The new signature.
 
         Returns:
-            What TensorFlow said. ``tensors`` may tell other shapes than ``built``: then
-            the signature is to be built again with them.
+            What TensorFlow said. ``tensors`` may tell other shapes than those with which the
+            signatures were built: then they are to be built again with them.
 
         Raises:
-            ValidationError: The edited model does not load, or the signature is not in it
-                as it was written.
+            ValidationError: The edited model does not load, or a signature is not in it as
+                it was written.
         """
-        others = {key: each for key, each in meta_graph.signatures.items() if key != built.key}
+        others = {k: each for k, each in edited.after.signatures.items() if k not in edited.built}
         names = {tensor.name for each in others.values() for tensor in each.tensors()}
-        wanted = sorted({*built.tensors, *(name for name in names if name)})
-        loader, description = self._describe(edited.directory, meta_graph, wanted)
+        ours = edited.tensors
+        wanted = sorted({*ours, *(name for name in names if name)})
+        try:
+            loader, description = self._describe(edited.directory, edited.after, wanted)
+        except _CrashError as crash:
+            words = self._crash_of(lambda: self._describe(model.directory, edited.before, ()))
+            raise crash.beside(words) from crash
         if not description.ok:
-            _, before = self._describe(model.directory, meta_graph, ())
-            raise _unloadable(description, already=not before.ok)
-        _check_entries(description, meta_graph, built)
-        tensors = _specs(description, built.tensors)
-        notes = _shortened(list(_already_wrong(others, description)))
+            _, before = self._describe(model.directory, edited.before, ())
+            raise unloadable(description, already=not before.ok)
+        check_entries(description, edited.after)
+        tensors = specs(description, ours)
+        notes = shortened(list(already_wrong(others, description)))
         if loader != _C_RUNTIME:
             text = "TensorFlow's C libraries were not found; its Python loader was asked instead"
             notes.append(Note("no-c-runtime", text))
         loaders = [loader]
-        doubtful = edited.both_planes or built.python_in_doubt
+        doubtful = edited.both_planes or any(each.python_in_doubt for each in edited.built.values())
         if self.mode == "full" or (self.mode == "auto" and doubtful):
-            note = self._check_python(edited, model, meta_graph, built)
+            note = self._check_python(edited, model)
             if note is None:
                 loaders.append(_PYTHON)
             else:
@@ -240,38 +252,38 @@ class Judge:
             return str(error)
         return payload.data if payload.ok else payload.message
 
-    def _check_python(
-        self, edited: Edited, model: SavedModel, meta_graph: MetaGraph, built: Built
-    ) -> Note | None:
-        loaded = self._load_in_python(edited.directory, meta_graph)
+    def _check_python(self, edited: Edited, model: SavedModel) -> Note | None:
+        try:
+            loaded = self._load_in_python(edited.directory, edited.after)
+        except _CrashError as crash:
+            how = self._crash_of(lambda: self._load_in_python(model.directory, edited.before))
+            if not how:
+                raise crash.beside("") from crash
+            text = f"tf.saved_model.load was {how} on the model before the edit, too"
+            return Note("python-loader-failed-before", text)
         if not loaded.ok:
-            before = self._load_in_python(model.directory, meta_graph)
+            before = self._load_in_python(model.directory, edited.before)
             if before.ok:
                 found = f"tf.saved_model.load refuses the edited model: {loaded.message}"
                 hint = "the model is unchanged; for servers alone, --validate runtime takes it"
                 raise ValidationError(found, hint=hint)
             text = f"tf.saved_model.load did not load the model before either: {before.message}"
             return Note("python-loader-failed-before", text)
-        expected = set(meta_graph.objects.signatures or meta_graph.signatures) - {built.key}
+        expected = set(edited.after.objects.signatures or edited.after.signatures)
         missing = expected - set(loaded.signatures)
-        if missing:
-            before = self._load_in_python(model.directory, meta_graph)
-            lost = sorted(missing & set(before.signatures))
+        if missing - edited.touched:
+            before = self._load_in_python(model.directory, edited.before)
+            lost = sorted((missing - edited.touched) & set(before.signatures))
             if lost:
                 found = f"tf.saved_model.load no longer lists the signatures {lost}"
                 raise ValidationError(found, hint="the model is unchanged")
-        if meta_graph.has_object_graph and not edited.both_planes:
+        if edited.before.has_object_graph and not edited.both_planes:
             return None  # its signatures come from the object graph, which is not edited
-        signature = loaded.signatures.get(built.key)
-        if signature is None:
-            found = f"tf.saved_model.load does not list {built.key!r} in .signatures"
+        for key in sorted(missing & edited.touched):
+            found = f"tf.saved_model.load does not list {key!r} in .signatures"
             raise ValidationError(found, hint="the model is unchanged")
-        for kind, ours, theirs in (
-            ("inputs", built.signature.inputs, signature.inputs),
-            ("outputs", built.signature.outputs, signature.outputs),
-        ):
-            for found in _python_differences(kind, ours, theirs):
-                raise ValidationError(found, hint="the model is unchanged")
+        for key in edited.built.keys() & expected:
+            check_python_view(edited.built[key].signature, loaded.signatures[key])
         return None
 
     def _load_in_python(self, directory: Path, meta_graph: MetaGraph) -> PythonSignatures:
@@ -296,7 +308,7 @@ class Judge:
         if self._wheel is None:
             self._wheel = wheel.find()
         if self._wheel is None:
-            hint = f"pip install tensorflow, {_WITHOUT}"
+            hint = f"pip install tensorflow, {WITHOUT}"
             raise ValidationError("TensorFlow is not installed", hint=hint)
         child = self._running.get(program)
         if child is None or child.closed:  # one that died on a model is no use for the next
@@ -319,6 +331,14 @@ class Judge:
         self._unloaded[program] = list(reversed(self._libraries))
         return child
 
+    def _crash_of(self, load: Callable[[], object]) -> str:
+        """Return how TensorFlow's process ends when it loads something; nothing if it lives."""
+        try:
+            load()
+        except _CrashError as crash:
+            return crash.how
+        return ""
+
     @contextlib.contextmanager
     def _blamed(self) -> Iterator[None]:
         """Turn the death of a child into a failed validation with its own words."""
@@ -326,129 +346,29 @@ class Judge:
             yield
         except ChildHung as error:
             found = f"TensorFlow gave no answer within {error.limit:g} s"
-            hint = f"the model is unchanged; wait longer with --time-limit, {_WITHOUT}"
+            hint = f"the model is unchanged; wait longer with --time-limit, {WITHOUT}"
             raise ValidationError(found, hint=hint) from error
         except ChildDied as error:
             words = f": {error.last_words}" if error.last_words else ""
-            found = f"TensorFlow's process was {error.how} on the edited model{words}"
-            raise ValidationError(found, hint="the model is unchanged") from error
+            found = f"TensorFlow's process was {error.how} when it loaded the model{words}"
+            raise _CrashError(found, error.how) from error
         except ChildUnfit as error:
             found = f"TensorFlow cannot be loaded: {error}"
-            raise ValidationError(found, hint=f"repair its installation, {_WITHOUT}") from error
+            raise ValidationError(found, hint=f"repair its installation, {WITHOUT}") from error
 
 
-def _python_differences(
-    kind: str, ours: Mapping[str, Spec], theirs: Mapping[str, TensorFact | CompositeFact]
-) -> Iterator[str]:
-    """Tell how the signature that Python lists differs from the one that was written."""
-    if set(ours) != set(theirs):
-        yield f"tf.saved_model.load sees the {kind} {sorted(theirs)}, not {sorted(ours)}"
-        return
-    for alias, spec in ours.items():
-        fact = theirs[alias]
-        if isinstance(spec, TensorSpec) and isinstance(fact, TensorFact):
-            dtype = dtypes.name(fact.dtype)
-            if dtype != dtypes.base(spec.dtype) or not _compatible(spec.shape, fact.shape):
-                yield (
-                    f"tf.saved_model.load sees {alias!r} of the {kind} as {dtype} {fact.shape}, "
-                    f"not {spec.dtype} {spec.shape}"
-                )
+class _CrashError(ValidationError):
+    """TensorFlow's process ended on a model."""
 
+    def __init__(self, found: str, how: str) -> None:
+        super().__init__(found, hint="the model is unchanged")
+        self.how = how
 
-def _check_entries(description: Description, meta_graph: MetaGraph, built: Built) -> None:
-    """Compare the signature map that TensorFlow parsed with what it should be."""
-    expected = {key: _canonical(entry.value) for key, entry in meta_graph.entries.items()}
-    expected[built.key] = built.signature.to_bytes()
-    found = {}
-    for data in description.signature_entries:
-        entry = schema.SignatureDefEntry.FromString(data)
-        found[entry.key] = _canonical(entry.value.SerializeToString())
-    for key in sorted(expected.keys() | found.keys()):
-        if expected.get(key) != found.get(key):
-            what = "is missing" if key not in found else "is not as it was written"
-            message = f"in the model that TensorFlow loaded the signature {key!r} {what}"
-            raise ValidationError(message, hint="the model is unchanged; please report this")
-
-
-def _canonical(signature: bytes) -> bytes:
-    message = schema.SignatureDef.FromString(signature)
-    return bytes(message.SerializeToString(deterministic=True))
-
-
-def _specs(description: Description, wanted: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
-    """Return the tensors as TensorFlow has them.
-
-    Raises:
-        ValidationError: One is missing, or has another type than the file says.
-    """
-    specs = {}
-    for name, ours in wanted.items():
-        fact = description.tensors.get(name)
-        if fact is None:
-            found = f"the graph that TensorFlow loaded has no tensor {name}"
-            raise ValidationError(found, hint="the model is unchanged")
-        dtype = dtypes.name(fact.dtype)
-        if dtype != ours.dtype:
-            found = f"{name} is {dtype} in the graph that TensorFlow loaded, not {ours.dtype}"
-            raise ValidationError(found, hint="the model is unchanged")
-        specs[name] = TensorSpec(name, dtype, fact.shape)
-    return specs
-
-
-def _already_wrong(
-    signatures: Mapping[str, SignatureDef], description: Description
-) -> Iterator[Note]:
-    """Tell what is wrong with the signatures that the edit did not touch."""
-    for key, signature in signatures.items():
-        for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
-            for alias, spec in specs.items():
-                for found in _disagreements(spec, description):
-                    text = f"signature {key!r}, {kind} {alias!r}: {found} (it was so before)"
-                    yield Note("already-wrong", text)
-
-
-def _shortened(notes: list[Note]) -> list[Note]:
-    """Return the first few notes and how many more there are; a model can have thousands."""
-    if len(notes) <= _MANY:
-        return notes
-    text = f"and {len(notes) - _MANY} more such findings in signatures that were not edited"
-    return [*notes[:_MANY], Note("already-wrong", text)]
-
-
-def _disagreements(spec: Spec, description: Description) -> Iterator[str]:
-    for tensor in spec.tensors():
-        if tensor.name in description.operations:
-            yield f"{tensor.name!r} names an operation, not a tensor"
-            continue
-        fact = description.tensors.get(tensor.name)
-        if fact is None:
-            yield f"the graph has no tensor {tensor.name!r}"
-        elif isinstance(spec, TensorSpec):
-            yield from _differences(tensor, fact)
-
-
-def _differences(tensor: TensorSpec, fact: TensorFact) -> Iterator[str]:
-    dtype = dtypes.name(fact.dtype)
-    if dtypes.base(dtype) != dtypes.base(tensor.dtype):
-        yield f"{tensor.name} is {dtype}, the signature says {tensor.dtype}"
-    if not _compatible(tensor.shape, fact.shape):
-        yield f"{tensor.name} has the shape {fact.shape}, the signature says {tensor.shape}"
-
-
-def _compatible(one: Shape, other: Shape) -> bool:
-    if one is None or other is None:
-        return True
-    return len(one) == len(other) and all(
-        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
-    )
-
-
-def _unloadable(description: Description, *, already: bool) -> ValidationError:
-    when = "it did not load before either" if already else "the model is unchanged"
-    unregistered = _UNREGISTERED.search(description.message)
-    if unregistered:
-        found = f"TensorFlow has no operation {unregistered[1]!r}, which the model needs"
-        hint = f"{when}; load its library with --op-library FILE, {_WITHOUT}"
-        return ValidationError(found, hint=hint)
-    found = f"TensorFlow does not load the model: {description.message}"
-    return ValidationError(found, hint=f"{when}; {_WITHOUT}" if already else when)
+    def beside(self, before: str) -> ValidationError:
+        """Return what to say when it is known how the model as it was ended the process, if so."""
+        hint = (
+            f"it was {before} on the model before the edit, too, which is unchanged; {WITHOUT}"
+            if before
+            else "it was not on the model before the edit, which is unchanged"
+        )
+        return ValidationError(self.found, hint=hint)

@@ -1,0 +1,94 @@
+"""Signatures put in: those whose tensors are named, and those made of functions.
+
+A promoted function and an inner tensor are first brought into the main graph; from there
+on all are the same.
+
+This room does not say what a signature must keep; that is the business of ``builder``.
+"""
+
+from __future__ import annotations
+
+from smpatch import schema
+from smpatch.builder import Adding, Built, build
+from smpatch.editing.step import Change, Context, Step
+from smpatch.edits import FromSignature, PromoteFunction
+from smpatch.errors import UnreachableOutputError
+from smpatch.forms.draft import Draft
+from smpatch.loader import MetaGraph
+from smpatch.planes import signature_map
+from smpatch.planes.expose import expose
+from smpatch.planes.promote import promote, promoted_key
+
+__all__ = ["add", "derive", "placed", "promoted"]
+
+
+def add(meta_graph: MetaGraph, edit: Adding, context: Context) -> Step:
+    """Put in a signature whose tensors are named.
+
+    Raises:
+        RefusedError: It cannot work, or its key is taken.
+    """
+    built = build(meta_graph, edit, context.known)
+    return placed(meta_graph, built, context)
+
+
+def promoted(meta_graph: MetaGraph, edit: PromoteFunction, context: Context) -> Step:
+    """Put in a signature made of a traced function.
+
+    Raises:
+        RefusedError: There is no such function, or it cannot become one.
+    """
+    key = promoted_key(meta_graph, edit)
+    bare = _cleared(meta_graph, key, context) if edit.overwrite else meta_graph
+    extended, request = promote(bare, edit)
+    return add(extended, request, context)
+
+
+def derive(meta_graph: MetaGraph, edit: FromSignature, context: Context) -> Step:
+    """Put in a signature with the inputs of another one and other outputs.
+
+    Raises:
+        RefusedError: There is no such signature or tensor, or it is ambiguous.
+    """
+    replaces = edit.overwrite and edit.key != edit.source
+    bare = _cleared(meta_graph, edit.key, context) if replaces else meta_graph
+    extended, request = expose(bare, edit, context.infer)
+    try:
+        return add(extended, request, context)
+    except UnreachableOutputError as error:
+        # What is fed is the source's business; here nobody can add to it.
+        hint = f"signature {edit.source!r} does not feed that; name something that it computes"
+        raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
+
+
+def placed(meta_graph: MetaGraph, built: Built, context: Context) -> Step:
+    """Put a signature that was built in its place, on both planes where both are edited."""
+    key, signature = built.key, built.signature
+    old, new = meta_graph.entries.get(key), signature.to_bytes()
+    in_python = not context.both_planes or key in meta_graph.objects.signatures
+    if old is not None and in_python and _canonical(old.value) == new:
+        unchanged = Change(key, "unchanged", signature)
+        return Step(meta_graph, (unchanged,), {key: built}, built.notes)
+    before = meta_graph.signatures.get(key)
+    meta_graph = meta_graph.with_parts(Draft.of(meta_graph.parts).put(key, new))
+    if context.both_planes:
+        meta_graph = signature_map.put(meta_graph, key, signature, before)
+    change = Change(key, "added" if old is None else "replaced", signature)
+    return Step(meta_graph, (change,), {key: built}, built.notes)
+
+
+def _cleared(meta_graph: MetaGraph, key: str, context: Context) -> MetaGraph:
+    """Return it without what only the former signature of the key needed.
+
+    What is made in its place so gets the names that it had, and an equal one is known.
+    """
+    old = meta_graph.signatures.get(key)
+    if old is None or not context.both_planes:
+        return meta_graph
+    return signature_map.removed(meta_graph, key, old)
+
+
+def _canonical(signature: bytes) -> bytes:
+    """Return the deterministic form; fields that the schema does not know stay in it."""
+    message = schema.SignatureDef.FromString(signature)
+    return bytes(message.SerializeToString(deterministic=True))

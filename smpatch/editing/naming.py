@@ -1,0 +1,153 @@
+"""Signatures get other keys, a second one, or go.
+
+What they say stays as it is, byte for byte; on a TensorFlow 2 export both planes follow.
+Where a key is on one plane only, it is changed there, and that is said.
+
+This room does not ask whether a signature works: one that does not can be renamed, too.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+
+from smpatch.editing.step import Change, Context, Step
+from smpatch.edits import Copy, Remove, Rename
+from smpatch.errors import RefusedError, TensorNotFoundError
+from smpatch.forms.draft import Draft
+from smpatch.graph.resolve import nearest
+from smpatch.loader import MetaGraph
+from smpatch.planes import signature_map
+from smpatch.rules import Note, check_free, check_key
+
+__all__ = ["copy", "keys", "remove", "rename", "source_of"]
+
+_PATTERN = frozenset("*?[")
+
+
+def rename(meta_graph: MetaGraph, edit: Rename, context: Context) -> Step:
+    """Give a signature another key.
+
+    Raises:
+        RefusedError: There is no such signature, or the new key is taken or no key.
+    """
+    source, target = edit.source, edit.target
+    source_of(meta_graph, source, "--from")
+    if source == target:
+        signature = meta_graph.signatures.get(source)
+        return Step(meta_graph, (Change(source, "unchanged", signature),))
+    check_key(target, "--to")
+    check_free(meta_graph, target, overwrite=edit.overwrite, option="--to")
+    notes = tuple(_one_plane(meta_graph, source, context))
+    changes: list[Change] = []
+    if target in keys(meta_graph):
+        step = remove(meta_graph, Remove((target,)), context)
+        meta_graph = step.meta_graph
+        changes += step.changes
+    signature = meta_graph.signatures.get(source)
+    if source in meta_graph.entries:
+        draft = Draft.of(meta_graph.parts).renamed(source, target)
+        meta_graph = meta_graph.with_parts(draft)
+    if context.both_planes:
+        meta_graph = signature_map.renamed(meta_graph, source, target)
+    changes.append(Change(target, "renamed", signature, source))
+    return Step(meta_graph, tuple(changes), notes=notes)
+
+
+def copy(meta_graph: MetaGraph, edit: Copy, context: Context) -> Step:
+    """Serve a signature under a second key as well.
+
+    Raises:
+        RefusedError: There is no such signature, or the second key is taken or no key.
+    """
+    source, target = edit.source, edit.target
+    source_of(meta_graph, source, "--from")
+    if source == target:
+        signature = meta_graph.signatures.get(source)
+        return Step(meta_graph, (Change(source, "unchanged", signature),))
+    check_key(target, "--to")
+    check_free(meta_graph, target, overwrite=edit.overwrite, option="--to")
+    notes = tuple(_one_plane(meta_graph, source, context))
+    changes: list[Change] = []
+    if target in keys(meta_graph):
+        step = remove(meta_graph, Remove((target,)), context)
+        meta_graph = step.meta_graph
+        changes += step.changes
+    entry = meta_graph.entries.get(source)
+    if entry is not None:
+        draft = Draft.of(meta_graph.parts).put(target, entry.value)
+        meta_graph = meta_graph.with_parts(draft)
+    if context.both_planes:
+        meta_graph = signature_map.copied(meta_graph, source, target)
+    changes.append(Change(target, "copied", meta_graph.signatures.get(target), source))
+    return Step(meta_graph, tuple(changes), notes=notes)
+
+
+def remove(meta_graph: MetaGraph, edit: Remove, context: Context) -> Step:
+    """Take signatures away.
+
+    Raises:
+        RefusedError: No signature has one of the keys, or it is TensorFlow's own.
+    """
+    changes: list[Change] = []
+    notes: list[Note] = []
+    for key in _matching(meta_graph, edit.keys):
+        notes += _one_plane(meta_graph, key, context)
+        old = meta_graph.signatures.get(key)
+        if key in meta_graph.entries:
+            meta_graph = meta_graph.with_parts(Draft.of(meta_graph.parts).removed(key))
+        if context.both_planes:
+            meta_graph = signature_map.removed(meta_graph, key, old)
+        changes.append(Change(key, "removed"))
+    return Step(meta_graph, tuple(changes), notes=tuple(notes))
+
+
+def keys(meta_graph: MetaGraph) -> list[str]:
+    """Return the keys of all signatures of either plane, sorted."""
+    return sorted({*meta_graph.signatures, *meta_graph.objects.signatures})
+
+
+def source_of(meta_graph: MetaGraph, key: str, option: str) -> None:
+    """Refuse a key that no signature has.
+
+    Raises:
+        RefusedError: None has it, or it is TensorFlow's own.
+    """
+    if key in meta_graph.reserved:
+        found = "the key is reserved: TensorFlow runs what it names at load time"
+        raise RefusedError(found, where=f"signature {key!r}", hint="it is no signature")
+    if key not in keys(meta_graph):
+        present = keys(meta_graph)
+        hint = nearest(key, present) or f"signatures here: {', '.join(present) or 'none'}"
+        where = f"{option} {key!r}"
+        raise TensorNotFoundError("no such signature", where=where, hint=hint)
+
+
+def _matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
+    """Return the keys that are meant, in the order in which they were given."""
+    found: dict[str, None] = {}
+    present = keys(meta_graph)
+    for pattern in patterns:
+        if pattern in present or not _PATTERN & set(pattern):
+            source_of(meta_graph, pattern, "--signature")
+            found[pattern] = None
+            continue
+        matches = fnmatch.filter(present, pattern)
+        if not matches:
+            hint = f"signatures here: {', '.join(present) or 'none'}"
+            where = f"--signature {pattern!r}"
+            raise TensorNotFoundError("no signature matches", where=where, hint=hint)
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def _one_plane(meta_graph: MetaGraph, key: str, context: Context) -> Iterator[Note]:
+    """Tell when a key is on one plane only, and so is changed there alone."""
+    if not context.both_planes:
+        return
+    if key not in meta_graph.objects.signatures:
+        text = f"signature {key!r} was only in signature_def; the object graph never had it"
+        yield Note("one-plane", text)
+    elif key not in meta_graph.entries:
+        text = f"signature {key!r} was only in the object graph; servers never had it"
+        yield Note("one-plane", text)

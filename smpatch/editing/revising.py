@@ -1,0 +1,315 @@
+"""A signature that is there becomes another: names, tensors, shapes, method, defaults.
+
+All of one request is done at once. What the edit makes worse is refused; what was wrong
+before, and stays so, is told.
+
+This room does not decide what a signature must keep (``rules``), nor which bytes change.
+
+Source: ``tensorflow/core/protobuf/meta_graph.proto``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from smpatch import schema
+from smpatch.builder import Built, Tensors, check
+from smpatch.editing.naming import source_of
+from smpatch.editing.step import Change, Context, Step
+from smpatch.edits import EditSignature, FromSignature, TensorRef
+from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
+from smpatch.forms.draft import Draft
+from smpatch.graph.resolve import nearest, parse
+from smpatch.loader import MetaGraph
+from smpatch.planes import signature_map
+from smpatch.planes.expose import expose
+from smpatch.rules import Note, check_aliases, check_method
+from smpatch.signature import (
+    CLASSIFY,
+    PREDICT,
+    REGRESS,
+    Shape,
+    SignatureDef,
+    Spec,
+    TensorSpec,
+    shape_proto,
+)
+from smpatch.values import tensor_proto
+
+__all__ = ["METHODS", "revise"]
+
+METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
+"""What people call the methods of TF Serving."""
+
+Kind = Literal["inputs", "outputs"]
+
+
+def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step:
+    """Change a signature.
+
+    Raises:
+        RefusedError: There is no such signature or alias, or what it would become is refused.
+    """
+    key = edit.key
+    source_of(meta_graph, key, "--signature")
+    entry = meta_graph.entries.get(key)
+    if entry is None:
+        found = "it is only in the object graph; servers never had it"
+        raise RefusedError(found, where=f"signature {key!r}", hint="add it with add-predict")
+    old = meta_graph.signatures[key]
+    message = schema.SignatureDef.FromString(entry.value)
+    _check_asked(edit, old)
+    meta_graph, added = _brought_out(meta_graph, edit, message, context)
+    tensors = Tensors(meta_graph, context.known)
+    inputs, inputs_were = _mapped("inputs", message.inputs, edit.rename_inputs, edit.drop_inputs)
+    outputs, outputs_were = _mapped(
+        "outputs", message.outputs, edit.rename_outputs, edit.drop_outputs
+    )
+    _add("inputs", inputs, edit.add_inputs, tensors)
+    _add("outputs", outputs, added, tensors)
+    defaults = {
+        alias: message.defaults[was]
+        for alias in inputs
+        if (was := inputs_were.get(alias, alias)) in message.defaults
+        and alias not in edit.add_inputs
+    }
+    notes = list(_reshape(edit.shapes, inputs, outputs, tensors))
+    _set_defaults(edit.defaults, inputs, defaults)
+    method = message.method_name
+    if edit.method_name is not None:
+        method = METHODS.get(edit.method_name, edit.method_name)
+    new = schema.SignatureDef()
+    new.CopyFrom(message)
+    new.method_name = method
+    for name, wanted in (("inputs", inputs), ("outputs", outputs), ("defaults", defaults)):
+        fields = getattr(new, name)
+        fields.clear()
+        for alias, what in wanted.items():
+            fields[alias].CopyFrom(what)
+    value = bytes(new.SerializeToString(deterministic=True))
+    signature = SignatureDef.from_bytes(value)
+    notes += _checked(meta_graph, signature, old)
+    built = _built(key, signature, tensors, notes)
+    if value == message.SerializeToString(deterministic=True):
+        return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, tuple(notes))
+    draft = Draft.of(meta_graph.parts).revised(key, value, inputs_were, outputs_were)
+    meta_graph = meta_graph.with_parts(draft)
+    if context.both_planes and (signature.inputs, signature.outputs) != (old.inputs, old.outputs):
+        if key in meta_graph.objects.signatures:
+            meta_graph = signature_map.put(meta_graph, key, signature, old)
+        else:
+            text = f"signature {key!r} was only in signature_def; the object graph never had it"
+            built = replace(built, notes=(*built.notes, Note("one-plane", text)))
+    return Step(meta_graph, (Change(key, "edited", signature),), {key: built}, built.notes)
+
+
+def _check_asked(edit: EditSignature, old: SignatureDef) -> None:
+    """Refuse what names no input or output that is there."""
+    for what, present, names in (
+        ("input", old.inputs, (*edit.rename_inputs, *edit.drop_inputs)),
+        ("output", old.outputs, (*edit.rename_outputs, *edit.drop_outputs)),
+    ):
+        for name in names:
+            if name not in present:
+                hint = nearest(name, present) or f"it has {', '.join(present) or 'none'}"
+                found = f"no {what} is called {name!r}"
+                raise TensorNotFoundError(found, where=f"signature {edit.key!r}", hint=hint)
+        for name in set(names[: len(names)]):
+            if names.count(name) > 1:
+                found = f"the {what} {name!r} is to be renamed and dropped"
+                raise AliasError(found, where=f"signature {edit.key!r}", hint="it cannot be both")
+
+
+def _brought_out(
+    meta_graph: MetaGraph,
+    edit: EditSignature,
+    message: Any,  # noqa: ANN401 - a SignatureDef; protobuf makes the class at run time
+    context: Context,
+) -> tuple[MetaGraph, Mapping[str, TensorRef]]:
+    """Bring inner tensors that are asked for into the main graph.
+
+    The outputs that are there are then taken from the same call, so that nothing is computed
+    twice; ``message`` names their new tensors.
+    """
+    inner = {
+        alias: ref
+        for alias, ref in edit.add_outputs.items()
+        if isinstance(ref, str) and ("@" in ref or parse(ref).op not in meta_graph.graph)
+    }
+    if not inner:
+        return meta_graph, edit.add_outputs
+    kept = {f"{alias} ": alias for alias in message.outputs}  # a blank keeps them apart
+    source = FromSignature(edit.key, {**kept, **inner}, edit.key, overwrite=True)
+    meta_graph, request = expose(meta_graph, source, context.infer)
+    for name, alias in kept.items():
+        ref = request.outputs[name]
+        if isinstance(ref, str):
+            message.outputs[alias].name = ref
+    found = {alias: request.outputs[alias] for alias in inner}
+    return meta_graph, {**edit.add_outputs, **found}
+
+
+def _mapped(
+    kind: Kind, present: Mapping[str, Any], renamed: Mapping[str, str], dropped: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what is there under its new names without what goes, and new name to old."""
+    gone = set(dropped)
+    found: dict[str, Any] = {}
+    for alias in sorted(present):
+        if alias not in gone:
+            name = renamed.get(alias, alias)
+            if name in found:
+                raise AliasError(f"two {kind} would be called {name!r}", hint="rename both")
+            found[name] = present[alias]
+    return found, {new: old for old, new in renamed.items() if new != old}
+
+
+def _add(
+    kind: Kind, there: dict[str, Any], added: Mapping[str, TensorRef], tensors: Tensors
+) -> None:
+    for alias, ref in added.items():
+        where = f"{kind.removesuffix('s')} {alias!r}"
+        if alias in there:
+            hint = "choose another alias, or rename or drop the old one as well"
+            raise AliasError("it is there already", where=where, hint=hint)
+        there[alias] = _tensor_info(tensors.spec(ref, where))
+
+
+def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above
+    single = SignatureDef({"": spec}, {}, "").to_bytes()
+    return schema.SignatureDef.FromString(single).inputs[""]
+
+
+def _reshape(
+    shapes: Mapping[str, Shape],
+    inputs: dict[str, Any],
+    outputs: dict[str, Any],
+    tensors: Tensors,
+) -> Iterator[Note]:
+    """Set the shapes that the signature promises, as far as the graph does not contradict."""
+    for name, shape in shapes.items():
+        there, alias = _meant(name, inputs, outputs)
+        info = there[alias]
+        where = f"shape of {name!r}"
+        if info.WhichOneof("encoding") != "name":
+            raise RefusedError("it is a sparse or composite tensor", where=where)
+        own = tensors.spec(info.name, where)
+        known = own.name not in tensors.unknown_shapes if isinstance(own, TensorSpec) else False
+        graph = own.shape if isinstance(own, TensorSpec) and known else None
+        if graph is not None and shape is not None and not _agree(shape, graph):
+            found = f"the graph yields {_shown(graph)}, which {_shown(shape)} contradicts"
+            raise RefusedError(found, where=where, hint="-1 leaves a dimension open")
+        info = _copied(info)
+        info.tensor_shape.CopyFrom(shape_proto(shape))
+        there[alias] = info
+        if known and shape != graph:
+            narrower = shape is not None and (
+                graph is None
+                or any(a is not None and b is None for a, b in zip(shape, graph, strict=True))
+            )
+            text = (
+                f"{name!r}: the graph yields {_shown(graph)}; {_shown(shape)} is a promise of the "
+                "signature only"
+            )
+            yield Note("narrowed-shape" if narrower else "relaxed-shape", text)
+
+
+def _meant(
+    name: str, inputs: dict[str, Any], outputs: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Return which map an alias is of, and the alias."""
+    places = [each for each in (inputs, outputs) if name in each]
+    if len(places) == 1:
+        return places[0], name
+    if places:
+        hint = f"say inputs.{name} or outputs.{name}"
+        raise AliasError("it is an input and an output", where=f"shape of {name!r}", hint=hint)
+    kind, _, alias = name.partition(".")
+    there = {"inputs": inputs, "outputs": outputs}.get(kind, {})
+    if alias in there:
+        return there, alias
+    hint = nearest(name, [*inputs, *outputs]) or f"it has {', '.join([*inputs, *outputs])}"
+    raise TensorNotFoundError("no such input or output", where=f"shape of {name!r}", hint=hint)
+
+
+def _set_defaults(
+    wanted: Mapping[str, object], inputs: Mapping[str, Any], defaults: dict[str, Any]
+) -> None:
+    for alias, value in wanted.items():
+        where = f"default of {alias!r}"
+        if alias not in inputs:
+            hint = nearest(alias, inputs) or f"it has {', '.join(inputs) or 'none'}"
+            raise TensorNotFoundError("no such input", where=where, hint=hint)
+        if value is None:
+            if alias not in defaults:
+                raise TensorNotFoundError("it has none", where=where)
+            del defaults[alias]
+            continue
+        spec = SignatureDef.from_bytes(_alone(alias, inputs[alias])).inputs[alias]
+        if not isinstance(spec, TensorSpec):
+            raise RefusedError("it is a sparse or composite tensor", where=where)
+        try:
+            shape, tensor = tensor_proto(value, spec.dtype)
+        except ValueError as error:
+            raise RefusedError(str(error), where=where) from error
+        if spec.shape is not None and not _agree(shape, spec.shape):
+            found = f"its shape is {_shown(shape)}, that of the input {_shown(spec.shape)}"
+            raise RefusedError(found, where=where, hint="lists make dimensions: [[1.0, 2.0]]")
+        defaults[alias] = schema.TensorProto.FromString(tensor)
+
+
+def _alone(alias: str, info: Any) -> bytes:  # noqa: ANN401 - as above
+    message = schema.SignatureDef()
+    message.inputs[alias].CopyFrom(info)
+    return bytes(message.SerializeToString())
+
+
+def _copied(info: Any) -> Any:  # noqa: ANN401 - as above
+    copy = schema.TensorInfo()
+    copy.CopyFrom(info)
+    return copy
+
+
+def _agree(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )
+
+
+def _shown(shape: Shape) -> str:
+    if shape is None:
+        return "<unknown rank>"
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
+
+
+def _checked(meta_graph: MetaGraph, signature: SignatureDef, old: SignatureDef) -> tuple[Note, ...]:
+    """Check the rules; one that was broken in the same way before is told."""
+    try:
+        return _kept_rules(meta_graph, signature)
+    except RefusedError as error:
+        try:
+            _kept_rules(meta_graph, old)
+        except RefusedError as before:
+            if (type(before), before.found) == (type(error), error.found):
+                return (Note("already-wrong", f"{error.where}: {error.found} (it was so before)"),)
+        raise
+
+
+def _kept_rules(meta_graph: MetaGraph, signature: SignatureDef) -> tuple[Note, ...]:
+    check_aliases(signature.inputs, signature.outputs)
+    check_method(signature)
+    return check(meta_graph, signature)
+
+
+def _built(key: str, signature: SignatureDef, tensors: Tensors, notes: Iterable[Note]) -> Built:
+    """Put together what must hold; of the rest of the signature what the graph confirms."""
+    for tensor in signature.tensors():
+        with contextlib.suppress(RefusedError):
+            tensors.spec(tensor.name, "")
+    dtypes = {tensor.name: tensor.dtype for tensor in signature.tensors()}
+    found = {name: spec for name, spec in tensors.found.items() if dtypes.get(name) == spec.dtype}
+    unknown = tuple(sorted(tensors.unknown_shapes & found.keys()))
+    return Built(key, signature, found, unknown, tuple(notes))

@@ -1,0 +1,116 @@
+"""A list of edits, done one after the other to the MetaGraphs of a model.
+
+Each edit sees what those before it have made; the first that is refused ends the list, and
+nothing was written.
+
+This room knows no model on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from smpatch.editing import adding, naming, revising, tagging
+from smpatch.editing.step import Context, Step
+from smpatch.edits import (
+    AddClassify,
+    AddPredict,
+    AddRegress,
+    AddSignature,
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    PromoteFunction,
+    Remove,
+    Rename,
+    Retag,
+)
+from smpatch.loader import MetaGraph
+
+__all__ = ["Done", "perform"]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One MetaGraph after a list of edits.
+
+    Attributes:
+        place: Which MetaGraph of the model it is.
+        step: All that was done to it.
+    """
+
+    place: int
+    step: Step
+
+
+_WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
+    AddClassify: adding.add,
+    AddPredict: adding.add,
+    AddRegress: adding.add,
+    AddSignature: adding.add,
+    Copy: naming.copy,
+    EditSignature: revising.revise,
+    FromSignature: adding.derive,
+    PromoteFunction: adding.promoted,
+    Remove: naming.remove,
+    Rename: naming.rename,
+}
+"""What does each kind of edit; tags are changed where all MetaGraphs are seen."""
+
+
+def perform(
+    meta_graphs: tuple[MetaGraph, ...],
+    place: int | None,
+    edits: Sequence[Edit],
+    context: Context,
+) -> Done:
+    """Do a list of edits.
+
+    Args:
+        meta_graphs: All MetaGraphs of the model.
+        place: The one that is edited; None where only tags change, which say themselves.
+        edits: What is asked for.
+        context: What all edits are told.
+
+    Raises:
+        RefusedError: One of them cannot be done.
+    """
+    whole: Step | None = None
+    for edit in edits:
+        if isinstance(edit, Retag):
+            place, done = tagging.retag(meta_graphs, edit)
+        else:
+            chosen = 0 if place is None else place
+            done = _WAYS[type(edit)](meta_graphs[chosen], edit, context)
+            place = chosen
+        now = list(meta_graphs)
+        now[place] = done.meta_graph
+        meta_graphs = tuple(now)
+        whole = done if whole is None else _after(whole, done)
+    if whole is None or place is None:  # there was nothing to do
+        place = place or 0
+        whole = Step(meta_graphs[place])
+    return Done(place, whole)
+
+
+def _after(before: Step, now: Step) -> Step:
+    """Put two steps together; what the first built and the second took away is forgotten."""
+    built = {**before.built, **now.built}
+    for change in now.changes:
+        if change.outcome == "removed":
+            built.pop(change.key, None)
+        elif change.outcome in {"renamed", "copied"}:
+            again = built.get(change.was)
+            if again is not None:
+                built[change.key] = replace(again, key=change.key)
+            if change.outcome == "renamed":
+                built.pop(change.was, None)
+    return Step(
+        now.meta_graph,
+        (*before.changes, *now.changes),
+        built,
+        (*before.notes, *(note for note in now.notes if note not in before.notes)),
+    )

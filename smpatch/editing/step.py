@@ -1,0 +1,72 @@
+"""What an edit is told, and what it tells, beside the MetaGraph that it makes.
+
+This room holds values and does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from smpatch.builder import Built, Knowledge
+from smpatch.loader import MetaGraph
+from smpatch.planes.inline import Infer
+from smpatch.rules import Note
+from smpatch.signature import SignatureDef
+
+__all__ = ["Change", "Context", "Outcome", "Step"]
+
+Outcome = Literal[
+    "added", "replaced", "unchanged", "renamed", "copied", "removed", "edited", "retagged"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of one signature or, of a ``retagged`` MetaGraph, of its tags.
+
+    Attributes:
+        key: The signature key; of a MetaGraph its tags, with commas between them.
+        outcome: What became of it.
+        signature: The signature; None where there is none any more.
+        was: The key, or the tags, that it had before, or of which it is a copy; empty where
+            that does not apply.
+    """
+
+    key: str
+    outcome: Outcome
+    signature: SignatureDef | None = None
+    was: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all edits of a MetaGraph are told.
+
+    Attributes:
+        both_planes: Whether the object graph is to be edited as well.
+        known: What TensorFlow said of the model beforehand.
+        infer: Asks TensorFlow for the shapes of inner tensors; None where it is not to be asked.
+    """
+
+    both_planes: bool
+    known: Knowledge
+    infer: Infer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A MetaGraph after an edit.
+
+    Attributes:
+        meta_graph: The MetaGraph as it will be.
+        changes: What became of the signatures that the edit is about.
+        built: The signatures that were built, by key, which must hold when it is reloaded.
+        notes: What is worth knowing.
+    """
+
+    meta_graph: MetaGraph
+    changes: tuple[Change, ...] = ()
+    built: Mapping[str, Built] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()

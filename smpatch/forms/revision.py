@@ -1,0 +1,142 @@
+"""A signature of the file told otherwise, in wire form.
+
+What stays the same keeps its bytes and its place: a renamed alias replaces the alias
+alone, a changed tensor its description alone, and fields that the schema does not know stay.
+
+Source: ``tensorflow/core/protobuf/meta_graph.proto``;
+https://protobuf.dev/programming-guides/encoding/ (maps, last one wins).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from smpatch import schema, wire
+from smpatch.forms.changes import Slot
+from smpatch.wire import Field, Splice
+
+__all__ = ["MAPS", "revised_entry"]
+
+MAPS = {1: "inputs", 2: "outputs", 4: "defaults"}
+"""The maps of a ``SignatureDef`` by field number."""
+
+_METHOD_NAME = 3
+_KEY, _VALUE = 1, 2
+
+
+def revised_entry(entry: bytes, slot: Slot) -> bytes:
+    """Return an entry of the ``signature_def`` map as a slot has it.
+
+    Args:
+        entry: The entry in the file, without its tag and length.
+        slot: What it is to be.
+    """
+    values = [field for field in wire.fields(entry) if _is(field, _VALUE)]
+    old = b"".join(field.bytes(entry) for field in values)
+    new = slot.value if slot.exact else _revised(old, slot)
+    entry = _with_key(entry, slot.key)
+    if new == old:
+        return entry
+    values = [field for field in wire.fields(entry) if _is(field, _VALUE)]
+    splices = [Splice(field.start, field.end, b"") for field in values[:-1]]
+    if values:
+        splices.append(Splice(values[-1].start, values[-1].end, wire.delimited(_VALUE, new)))
+    else:
+        splices.append(Splice(len(entry), len(entry), wire.delimited(_VALUE, new)))
+    return wire.apply(entry, splices)
+
+
+def _revised(old: bytes, slot: Slot) -> bytes:
+    """Return the serialized ``SignatureDef`` of a slot, with as much of the old as stays."""
+    before, after = (schema.SignatureDef.FromString(each) for each in (old, slot.value))
+    splices: list[Splice] = []
+    for number, name in MAPS.items():
+        names: Mapping[str, str] = slot.outputs if name == "outputs" else slot.inputs
+        splices += _map_splices(old, number, getattr(before, name), getattr(after, name), names)
+    splices += _method_splices(old, before.method_name, after.method_name)
+    splices.sort(key=lambda each: (each.start, each.end))
+    return wire.apply(old, splices)
+
+
+def _map_splices(
+    old: bytes,
+    number: int,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    names: Mapping[str, str],
+) -> Iterator[Splice]:
+    aliases = {names.get(alias, alias): alias for alias in after}
+    present = [field for field in wire.fields(old) if _is(field, number)]
+    last = {_key(field.bytes(old)): field for field in present}
+    for field in present:
+        entry = field.bytes(old)
+        was = _key(entry)
+        alias = aliases.get(was)
+        if alias is None:
+            yield Splice(field.start, field.end, b"")
+            continue
+        new = _with_key(entry, alias) if alias != was else entry
+        if last[was] is field and _bytes(before[was]) != _bytes(after[alias]):
+            new = wire.delimited(_KEY, alias.encode()) + wire.delimited(
+                _VALUE, _bytes(after[alias])
+            )
+        if new != entry:
+            yield Splice(field.start, field.end, wire.delimited(number, new))
+    for alias in sorted(after):
+        if names.get(alias, alias) not in last:
+            entry = wire.delimited(_KEY, alias.encode())
+            entry += wire.delimited(_VALUE, _bytes(after[alias]))
+            at = _place(old, number, alias)
+            yield Splice(at, at, wire.delimited(number, entry))
+
+
+def _place(old: bytes, number: int, alias: str) -> int:
+    """Return where an entry goes: before the first that sorts after it, as a writer puts it."""
+    at = 0
+    for field in wire.fields(old):
+        if field.number > number or (
+            _is(field, number) and _key(field.bytes(old)).encode() > alias.encode()
+        ):
+            return field.start
+        at = field.end
+    return at
+
+
+def _method_splices(old: bytes, before: str, after: str) -> Iterator[Splice]:
+    if before == after:
+        return
+    new = wire.delimited(_METHOD_NAME, after.encode()) if after else b""
+    present = [field for field in wire.fields(old) if _is(field, _METHOD_NAME)]
+    for field in present[:-1]:
+        yield Splice(field.start, field.end, b"")
+    if present:
+        yield Splice(present[-1].start, present[-1].end, new)
+    else:
+        later = [field.start for field in wire.fields(old) if field.number > _METHOD_NAME]
+        at = later[0] if later else len(old)
+        yield Splice(at, at, new)
+
+
+def _with_key(entry: bytes, key: str) -> bytes:
+    """Return an entry of a map under another key, its value untouched."""
+    keys = [field for field in wire.fields(entry) if _is(field, _KEY)]
+    if not keys:
+        return (wire.delimited(_KEY, key.encode()) if key else b"") + entry
+    if keys[-1].bytes(entry) == key.encode():
+        return entry
+    last = keys[-1]
+    return wire.apply(entry, (Splice(last.start, last.end, wire.delimited(_KEY, key.encode())),))
+
+
+def _key(entry: bytes) -> str:
+    keys = [field.bytes(entry) for field in wire.fields(entry) if _is(field, _KEY)]
+    return keys[-1].decode("utf-8", "surrogateescape") if keys else ""
+
+
+def _is(field: Field, number: int) -> bool:
+    return field.number == number and field.wire_type == wire.BYTES
+
+
+def _bytes(message: Any) -> bytes:  # noqa: ANN401 - protobuf's classes are made at run time
+    return bytes(message.SerializeToString(deterministic=True))

@@ -1,0 +1,204 @@
+"""A signature of a text file told otherwise: splices of text that leave the rest as it is.
+
+What stays the same keeps its bytes, comments and layout included: a renamed alias replaces
+the string alone, a changed tensor its description alone.
+
+This room is about one entry of the ``signature_def`` map, and about taking fields out.
+
+Source: https://protobuf.dev/reference/protobuf/textformat-spec/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from google.protobuf import text_format
+
+from smpatch import schema, text
+from smpatch.errors import ModelUnreadableError
+from smpatch.forms.changes import Slot
+from smpatch.text import TextField
+from smpatch.wire import Splice
+
+__all__ = ["INDENT", "block", "quoted", "removals", "revisions"]
+
+INDENT = b"  "
+"""One level of protobuf's own printers."""
+
+_REST_OF_LINE = re.compile(rb"[ \t\v\f]*[,;]?[ \t\v\f]*(?:#[^\n]*?)?(?=\r?\n|\Z)")
+_SEPARATOR = re.compile(rb"\s*[,;]")
+_COMMA_BEFORE = re.compile(rb",\s*\Z")
+
+
+def block(message: Any, data: bytes, indent: bytes) -> bytes:  # noqa: ANN401 - protobuf's classes are made at run time
+    """Return a message in braces, its fields a level deeper than ``indent``."""
+    newline = text.newline(data)
+    lines = text_format.MessageToString(message).encode().splitlines()
+    body = b"".join(newline + indent + INDENT + line for line in lines)
+    return b"{" + body + newline + indent + b"}"
+
+
+def quoted(value: str) -> bytes:
+    """Return a string as the text form writes it."""
+    printed = text_format.MessageToString(schema.SignatureDefEntry(key=value), as_one_line=True)
+    return printed.partition(" ")[2].strip().encode() if value else b'""'
+
+
+def removals(data: bytes, gone: Sequence[TextField]) -> Iterator[Splice]:
+    """Yield the splices that take fields out, with the lines that they had for themselves."""
+    at = 0
+    for splice in sorted(_removal(data, field) for field in gone):
+        start = max(splice.start, at)  # neighbours in a list share a comma
+        if start < splice.end:
+            yield Splice(start, splice.end, b"")
+        at = max(at, splice.end)
+
+
+def revisions(data: bytes, entry: TextField, slot: Slot) -> Iterator[Splice]:
+    """Yield what makes an entry of the ``signature_def`` map what a slot has.
+
+    Args:
+        data: The whole text.
+        entry: The entry.
+        slot: What it is to be.
+    """
+    old, new = schema.SignatureDefEntry(), schema.SignatureDef.FromString(slot.value)
+    _merge(data, entry, old)
+    if old.key != slot.key:
+        yield _key_splice(data, entry, slot.key)
+    values = [each for each in _inside(data, entry) if each.name == "value"]
+    if old.value == new:
+        return
+    if len(values) != 1:
+        yield _value_splice(data, entry, new)
+        return
+    (value,) = values
+    for name in ("inputs", "outputs", "defaults"):
+        names = slot.outputs if name == "outputs" else slot.inputs
+        yield from _map_splices(
+            data, value, name, (getattr(old.value, name), getattr(new, name)), names
+        )
+    if old.value.method_name != new.method_name:
+        yield from _method_splices(data, value, new.method_name)
+
+
+def _map_splices(
+    data: bytes,
+    value: TextField,
+    name: str,
+    maps: tuple[Mapping[str, Any], Mapping[str, Any]],
+    names: Mapping[str, str],
+) -> Iterator[Splice]:
+    before, after = maps
+    aliases = {names.get(alias, alias): alias for alias in after}
+    present = [each for each in _inside(data, value) if each.name == name]
+    keys = {field.start: _key(data, field) for field in present}
+    last = {keys[field.start]: field for field in present}
+    yield from removals(data, [each for each in present if keys[each.start] not in aliases])
+    for field in present:
+        was = keys[field.start]
+        alias = aliases.get(was)
+        if alias is None:
+            continue
+        if alias != was:
+            yield _key_splice(data, field, alias)
+        if last[was] is field and before[was] != after[alias]:
+            yield _value_splice(data, field, after[alias])
+    for alias in sorted(after):
+        if names.get(alias, alias) not in last:
+            yield _insertion(data, value, name, alias, after[alias])
+
+
+def _method_splices(data: bytes, value: TextField, method_name: str) -> Iterator[Splice]:
+    present = [each for each in _inside(data, value) if each.name == "method_name"]
+    if present:
+        yield Splice(present[-1].value_start, present[-1].value_end, quoted(method_name))
+    else:
+        yield _line(data, value, b"method_name: " + quoted(method_name))
+
+
+def _insertion(data: bytes, value: TextField, name: str, alias: str, what: Any) -> Splice:  # noqa: ANN401 - as above
+    """Return the splice that adds an entry to a map, behind those that are there."""
+    key = b"key: " + quoted(alias)
+    printed = text_format.MessageToString(what, as_one_line=True).encode()
+    new = name.encode() + b" { " + key + b" value { " + printed + b" } }"
+    return _line(data, value, new)
+
+
+def _line(data: bytes, holder: TextField, new: bytes) -> Splice:
+    """Return the splice that puts a field behind the last one of a message."""
+    inside = list(_inside(data, holder))
+    if not inside:
+        at = holder.value_start
+        return Splice(at, at, b" " + new + b" ")
+    place = text.insertion_after(data, inside[-1])
+    return Splice(place.offset, place.offset, place.lead + new + place.tail)
+
+
+def _key_splice(data: bytes, entry: TextField, key: str) -> Splice:
+    keys = [each for each in _inside(data, entry) if each.name == "key"]
+    if keys:
+        return Splice(keys[-1].value_start, keys[-1].value_end, quoted(key))
+    at = entry.value_start
+    return Splice(at, at, b" key: " + quoted(key))
+
+
+def _value_splice(data: bytes, entry: TextField, message: Any) -> Splice:  # noqa: ANN401 - as above
+    """Return the splice that rewrites the value of a map's entry."""
+    values = [each for each in _inside(data, entry) if each.name == "value"]
+    if len(values) == 1:
+        (value,) = values
+        one_line = b"\n" not in data[value.start : value.end]
+        if one_line:
+            printed = text_format.MessageToString(message, as_one_line=True).encode()
+            new = b"value { " + printed + b" }"
+        else:
+            new = b"value " + block(message, data, text.line_indent(data, value.start))
+        return Splice(value.start, value.end, new)
+    found = "this signature has several values, or none, and is not edited"
+    line = data.count(b"\n", 0, entry.start) + 1
+    raise ModelUnreadableError(found, where=f"line {line}", hint="write it as one value { }")
+
+
+def _removal(data: bytes, field: TextField) -> Splice:
+    if field.in_list:
+        return _out_of_list(data, field)
+    line = data.rfind(b"\n", 0, field.start) + 1
+    alone = not data[line : field.start].strip()
+    rest = _REST_OF_LINE.match(data, field.end)
+    if alone and rest:
+        if line == 0:
+            after = re.compile(rb"\r?\n").match(data, rest.end())
+            return Splice(0, after.end() if after else rest.end(), b"")
+        start = line - 1
+        start -= data[start - 1 : start] == b"\r"
+        return Splice(start, rest.end(), b"")
+    separator = _SEPARATOR.match(data, field.end)
+    end = separator.end() if separator else field.end
+    before = data[field.start - 1 : field.start]
+    return Splice(field.start - (before in {b" ", b"\t"}), end, b"")
+
+
+def _out_of_list(data: bytes, field: TextField) -> Splice:
+    """Take an element out, with the comma behind it or, of the last one, before it."""
+    separator = _SEPARATOR.match(data, field.end)
+    if separator:
+        return Splice(field.start, separator.end(), b"")
+    comma = _COMMA_BEFORE.search(data[: field.start])
+    return Splice(comma.start() if comma else field.start, field.end, b"")
+
+
+def _key(data: bytes, entry: TextField) -> str:
+    keys = [each for each in _inside(data, entry) if each.name == "key"]
+    return text.string_value(data, keys[-1]).decode("utf-8", "replace") if keys else ""
+
+
+def _inside(data: bytes, field: TextField) -> Iterator[TextField]:
+    return text.fields(data, field.value_start, field.value_end)
+
+
+def _merge(data: bytes, field: TextField, message: Any) -> None:  # noqa: ANN401 - as above
+    body = data[field.value_start : field.value_end].decode()
+    text_format.Merge(body, message, allow_unknown_field=True)

@@ -1,0 +1,75 @@
+"""Signatures of one export carried over to another export of the same graph.
+
+Conversions lose them: the nodes keep their names, the signatures are gone. What carries over
+is what resolves in the other graph with the same types and shapes, and keeps the rules.
+
+This room chooses; the edit itself is the business of ``patcher``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from smpatch.builder import build
+from smpatch.edits import AddSignature, Edit
+from smpatch.errors import RefusedError
+from smpatch.graph.resolve import OpDefMissingError
+from smpatch.job import Options, Receipt
+from smpatch.loader import load
+from smpatch.patcher import patch
+from smpatch.rules import Note
+
+__all__ = ["copy_signatures"]
+
+
+def copy_signatures(
+    model: str | os.PathLike[str],
+    source: str | os.PathLike[str],
+    *,
+    keys: Sequence[str] | None = None,
+    options: Options | None = None,
+) -> Receipt:
+    """Give a model the signatures of another export of the same graph.
+
+    Those whose tensors the model does not have, or that break a rule there, are left out and
+    told in a note of the receipt, unless they were asked for by key.
+
+    Args:
+        model: The model directory that lacks them.
+        source: The model directory that has them.
+        keys: Which; None for all that the model lacks, with ``overwrite`` for all.
+        options: How the edit is done; its tag-set chooses in both.
+
+    Raises:
+        RefusedError: None can be copied, or not one that was asked for.
+        SmpatchError: As ``patch``.
+    """
+    chosen = options or Options()
+    giver, taker = load(source), load(model)
+    tags = chosen.tag_set
+    offered = giver.meta_graph(tags if len(giver.meta_graphs) > 1 else None).signatures
+    meta_graph = taker.meta_graph(tags if len(taker.meta_graphs) > 1 else None)
+    wanted = list(offered) if keys is None else list(keys)
+    edits: list[Edit] = []
+    left_out: list[Note] = []
+    for key in wanted:
+        if key not in offered:
+            hint = f"it has {', '.join(offered) or 'none'}"
+            raise RefusedError(f"no signature {key!r}", where=str(source), hint=hint)
+        edit = AddSignature(offered[key], key, chosen.overwrite)
+        try:
+            build(meta_graph, edit)
+        except (OpDefMissingError, RefusedError) as error:
+            if keys is not None and not isinstance(error, OpDefMissingError):
+                raise
+            if not isinstance(error, OpDefMissingError):
+                left_out.append(Note("left-out", f"signature {key!r} was left out: {error}"))
+                continue
+        edits.append(edit)
+    if not edits:
+        reasons = "; ".join(note.text for note in left_out) or "there are none"
+        raise RefusedError("no signature can be copied", where=str(source), hint=reasons)
+    receipt = patch(model, edits, options=options)
+    return replace(receipt, notes=(*receipt.notes, *left_out))

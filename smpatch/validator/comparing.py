@@ -1,0 +1,178 @@
+"""What was written against what TensorFlow has loaded.
+
+This room compares and asks nobody.
+
+Source: ``tensorflow/core/protobuf/meta_graph.proto``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from smpatch import dtypes, schema
+from smpatch.errors import ValidationError
+from smpatch.loader import MetaGraph
+from smpatch.rules import Note
+from smpatch.runtime.answers import CompositeFact, Description, PythonSignature, TensorFact
+from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
+
+__all__ = [
+    "WITHOUT",
+    "already_wrong",
+    "check_entries",
+    "check_python_view",
+    "shortened",
+    "specs",
+    "unloadable",
+]
+
+WITHOUT = "or skip the reload with --validate none"
+
+_MANY = 20
+"""So many findings in other signatures are told one by one."""
+
+_UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
+
+
+def _python_differences(
+    kind: str, ours: Mapping[str, Spec], theirs: Mapping[str, TensorFact | CompositeFact]
+) -> Iterator[str]:
+    """Tell how the signature that Python lists differs from the one that was written."""
+    if set(ours) != set(theirs):
+        yield f"tf.saved_model.load sees the {kind} {sorted(theirs)}, not {sorted(ours)}"
+        return
+    for alias, spec in ours.items():
+        fact = theirs[alias]
+        if isinstance(spec, TensorSpec) and isinstance(fact, TensorFact):
+            dtype = dtypes.name(fact.dtype)
+            if dtype != dtypes.base(spec.dtype) or not _compatible(spec.shape, fact.shape):
+                yield (
+                    f"tf.saved_model.load sees {alias!r} of the {kind} as {dtype} {fact.shape}, "
+                    f"not {spec.dtype} {spec.shape}"
+                )
+
+
+def check_python_view(ours: SignatureDef, theirs: PythonSignature) -> None:
+    """Compare a signature as it was written with what Python lists.
+
+    Raises:
+        ValidationError: It is another.
+    """
+    for kind, written, listed in (
+        ("inputs", ours.inputs, theirs.inputs),
+        ("outputs", ours.outputs, theirs.outputs),
+    ):
+        for found in _python_differences(kind, written, listed):
+            raise ValidationError(found, hint="the model is unchanged")
+
+
+def check_entries(description: Description, after: MetaGraph) -> None:
+    """Compare the signature map that TensorFlow parsed with what it should be.
+
+    Raises:
+        ValidationError: They differ.
+    """
+    expected = {key: _canonical(entry.value) for key, entry in after.entries.items()}
+    found = {}
+    for data in description.signature_entries:
+        entry = schema.SignatureDefEntry.FromString(data)
+        found[entry.key] = _canonical(entry.value.SerializeToString())
+    for key in sorted(expected.keys() | found.keys()):
+        if expected.get(key) != found.get(key):
+            if key not in found:
+                what = "is missing"
+            else:
+                what = "is not as it was written" if key in expected else "is still there"
+            message = f"in the model that TensorFlow loaded the signature {key!r} {what}"
+            raise ValidationError(message, hint="the model is unchanged; please report this")
+
+
+def _canonical(signature: bytes) -> bytes:
+    message = schema.SignatureDef.FromString(signature)
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def specs(description: Description, wanted: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
+    """Return the tensors as TensorFlow has them.
+
+    Raises:
+        ValidationError: One is missing, or has another type than the file says.
+    """
+    specs = {}
+    for name, ours in wanted.items():
+        fact = description.tensors.get(name)
+        if fact is None:
+            found = f"the graph that TensorFlow loaded has no tensor {name}"
+            raise ValidationError(found, hint="the model is unchanged")
+        dtype = dtypes.name(fact.dtype)
+        if dtype != ours.dtype:
+            found = f"{name} is {dtype} in the graph that TensorFlow loaded, not {ours.dtype}"
+            raise ValidationError(found, hint="the model is unchanged")
+        specs[name] = TensorSpec(name, dtype, fact.shape)
+    return specs
+
+
+def already_wrong(
+    signatures: Mapping[str, SignatureDef], description: Description
+) -> Iterator[Note]:
+    """Tell what is wrong with the signatures that the edit did not touch."""
+    for key, signature in signatures.items():
+        for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
+            for alias, spec in specs.items():
+                for found in _disagreements(spec, description):
+                    text = f"signature {key!r}, {kind} {alias!r}: {found} (it was so before)"
+                    yield Note("already-wrong", text)
+
+
+def shortened(notes: list[Note]) -> list[Note]:
+    """Return the first few notes and how many more there are; a model can have thousands."""
+    if len(notes) <= _MANY:
+        return notes
+    text = f"and {len(notes) - _MANY} more such findings in signatures that were not edited"
+    return [*notes[:_MANY], Note("already-wrong", text)]
+
+
+def _disagreements(spec: Spec, description: Description) -> Iterator[str]:
+    for tensor in spec.tensors():
+        if tensor.name in description.operations:
+            yield f"{tensor.name!r} names an operation, not a tensor"
+            continue
+        fact = description.tensors.get(tensor.name)
+        if fact is None:
+            yield f"the graph has no tensor {tensor.name!r}"
+        elif isinstance(spec, TensorSpec):
+            yield from _differences(tensor, fact)
+
+
+def _differences(tensor: TensorSpec, fact: TensorFact) -> Iterator[str]:
+    dtype = dtypes.name(fact.dtype)
+    if dtypes.base(dtype) != dtypes.base(tensor.dtype):
+        yield f"{tensor.name} is {dtype}, the signature says {tensor.dtype}"
+    if not _compatible(tensor.shape, fact.shape):
+        yield f"{tensor.name} has the shape {fact.shape}, the signature says {tensor.shape}"
+
+
+def _compatible(one: Shape, other: Shape) -> bool:
+    if one is None or other is None:
+        return True
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )
+
+
+def unloadable(description: Description, *, already: bool) -> ValidationError:
+    """Return the error for a model that does not load.
+
+    Args:
+        description: What TensorFlow said.
+        already: Whether it did not load before the edit either.
+    """
+    when = "it did not load before either" if already else "the model is unchanged"
+    unregistered = _UNREGISTERED.search(description.message)
+    if unregistered:
+        found = f"TensorFlow has no operation {unregistered[1]!r}, which the model needs"
+        hint = f"{when}; load its library with --op-library FILE, {WITHOUT}"
+        return ValidationError(found, hint=hint)
+    found = f"TensorFlow does not load the model: {description.message}"
+    return ValidationError(found, hint=f"{when}; {WITHOUT}" if already else when)
