@@ -127,15 +127,15 @@ def suggest_for_graph(
         meta_graph = opened.meta_graph(judge.op_defs())
         found = suggest(meta_graph)
         used, in_functions = _used(meta_graph)
-        graph = meta_graph.graph
+        index = meta_graph.graph
         lost = set()
         if used & _VARIABLES:
-            lost = {name for name in graph if graph.wiring(name).op in _VARIABLES}
+            lost = {name for name in index if index.wiring(name).op in _VARIABLES}
         outputs = tuple(
-            each for each in found.outputs if lost.isdisjoint(_needed(graph, [each.spec.name]))
+            each for each in found.outputs if lost.isdisjoint(_needed(index, [each.spec.name]))
         )
         if not outputs or in_functions & _VARIABLES:
-            _state_notes(graph, used, in_functions, [each.spec.name for each in found.outputs])
+            _state_notes(index, used, in_functions, [each.spec.name for each in found.outputs])
         return meta_graph, replace(found, outputs=outputs)
 
 

@@ -46,16 +46,15 @@ def _by_function(*, lowered: bool = True) -> Made:
     weights = tf.Variable(np.linspace(0, 1, 6, dtype=np.float32).reshape(3, 2))
     inner = tf.function(lambda rows: tf.tanh(rows) * 2.0, autograph=False)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, name="rows")])
     def outer(rows: Any) -> Any:  # noqa: ANN401 - tensors
         total = tf.reduce_sum(rows)
         rows = tf.cond(total > 0, lambda: rows + 1.0, lambda: rows - 1.0)
         _, rows = tf.while_loop(lambda i, _: i < 3, lambda i, r: (i + 1, r * 1.5), [0, rows])
         return tf.matmul(inner(rows), weights)
 
-    frozen = convert_variables_to_constants_v2(
-        outer.get_concrete_function(), lower_control_flow=lowered
-    )
+    spec = tf.TensorSpec([None, 3], tf.float32, name="rows")
+    traced = tf.function(outer).get_concrete_function(spec)
+    frozen = convert_variables_to_constants_v2(traced, lower_control_flow=lowered)
     (fed,), (fetched,) = frozen.inputs, frozen.outputs
     return (
         frozen.graph.as_graph_def(),
