@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from smpatch.edits import AddSignature, Edit, FromSignature, PromoteFunction, Retag
 from smpatch.errors import SmpatchError, TagSetError
@@ -23,7 +23,7 @@ from smpatch.postconditions import UNSAID, Expectation, Slot, Wanted, expected, 
 from smpatch.signature import SignatureDef, Spec
 from smpatch.values import holds
 
-__all__ = ["converged", "remaining"]
+__all__ = ["Remaining", "converged", "remaining"]
 
 
 def converged(
@@ -54,14 +54,26 @@ def converged(
         return False  # whoever does the edits will meet it again, and say it
 
 
+class Remaining(NamedTuple):
+    """What is still to be done to a model.
+
+    Attributes:
+        edits: The edits after the longest beginning that is done.
+        tag_set: The tags of the MetaGraph to edit, as they are now; None for the only one.
+    """
+
+    edits: tuple[Edit, ...]
+    tag_set: tuple[str, ...] | None
+
+
 def remaining(
     model: SavedModel,
     edits: Sequence[Edit],
     *,
     tag_set: Sequence[str] | None = None,
     both_planes: bool = True,
-) -> tuple[Edit, ...]:
-    """Return the edits that are still to be done: those after the longest beginning that is.
+) -> Remaining:
+    """Tell what of a list of edits is still to be done.
 
     Args:
         model: The model.
@@ -69,10 +81,28 @@ def remaining(
         tag_set: As for ``converged``.
         both_planes: As for ``converged``.
     """
-    for done in range(len(edits), 0, -1):
-        if converged(model, edits[:done], tag_set=tag_set, both_planes=both_planes):
-            return tuple(edits[done:])
-    return tuple(edits)
+    chosen = None if tag_set is None else tuple(tag_set)
+    for count in range(len(edits), 0, -1):
+        done = edits[:count]
+        if converged(model, done, tag_set=tag_set, both_planes=both_planes):
+            retags = [each for each in done if isinstance(each, Retag)]
+            if retags and (chosen is not None or len(model.meta_graphs) > 1):
+                chosen = _chosen_or(model, done, tag_set, retags[-1].target)
+            return Remaining(tuple(edits[count:]), chosen)
+    return Remaining(tuple(edits), chosen)
+
+
+def _chosen_or(
+    model: SavedModel,
+    done: Sequence[Edit],
+    tag_set: Sequence[str] | None,
+    target: tuple[str, ...],
+) -> tuple[str, ...]:
+    """Return the tags of the MetaGraph that the edits are about, be it only about its tags."""
+    try:
+        return _chosen(model, done, tag_set).tags
+    except TagSetError:
+        return target
 
 
 def _python(model: SavedModel) -> bool:

@@ -44,4 +44,4 @@ def main() -> int:
 def _will_reload(arguments: list[str]) -> bool:
     """Guess whether TensorFlow will be asked; a wrong guess costs time and nothing else."""
     spared = {"none", "--validate=none", "--help", "-h"}
-    return arguments[:1] in (["add-predict"], ["check"]) and spared.isdisjoint(arguments)
+    return arguments[:1] in (["add-predict"], ["apply"], ["check"]) and spared.isdisjoint(arguments)

@@ -9,12 +9,12 @@ Source: signal(7); a shell expects 128 and the signal's number.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["Interrupted", "listen", "watching"]
+__all__ = ["Interrupted", "listen", "watching", "watching_all"]
 
 _WORDS = {
     signal.SIGINT: "interrupted",
@@ -34,6 +34,7 @@ class Interrupted(BaseException):
         exit_code: What a shell expects.
         found: The signal in words.
         changed: Whether the edit was in place when the signal came.
+        many: Of a command on many models, how many had been edited, and of how many.
     """
 
     def __init__(self, number: int) -> None:
@@ -42,10 +43,14 @@ class Interrupted(BaseException):
         self.exit_code = 128 + number
         self.found = _WORDS[signal.Signals(number)]
         self.changed = False
+        self.many: tuple[int, int] | None = None
 
     @property
     def outcome(self) -> str:
-        """What became of the model."""
+        """What became of the model, or of the models."""
+        if self.many is not None:
+            edited, count = self.many
+            return f"{edited:,} of {count:,} models were edited, the others are unchanged"
         return "the edit was in place already" if self.changed else "the model is unchanged"
 
     def __str__(self) -> str:
@@ -81,6 +86,23 @@ def watching(model: Path, save_to: Path | None) -> Iterator[None]:
         yield
     except Interrupted as stop:
         stop.changed = _identities(directory) != before
+        raise
+
+
+@contextmanager
+def watching_all(directories: Sequence[Path]) -> Iterator[None]:
+    """Let an interruption inside know how many models were edited.
+
+    Args:
+        directories: Those that are edited, or made.
+    """
+    before = [_identities(each) for each in directories]
+    try:
+        yield
+    except Interrupted as stop:
+        after = [_identities(each) for each in directories]
+        edited = sum(one != other for one, other in zip(before, after, strict=True))
+        stop.changed, stop.many = edited > 0, (edited, len(directories))
         raise
 
 

@@ -1,0 +1,238 @@
+"""``smpatch apply``: the edits of a patch file, on as many models as are named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smpatch.cli.arguments import (
+    Backup,
+    DryRun,
+    Json,
+    LockTimeout,
+    OpLibraries,
+    Quiet,
+    SignatureDefOnly,
+    TagSet,
+    TimeLimit,
+    Validate,
+)
+from smpatch.cli.interruption import watching_all
+from smpatch.cli.streams import OutputError, data, talk
+from smpatch.cli.terminal import printable
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.fleet import Outcome
+
+__all__ = ["apply"]
+
+
+def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    patch: Annotated[
+        Path, typer.Argument(metavar="PATCH.toml", help="The file that holds the edits.")
+    ],
+    models: Annotated[
+        list[Path], typer.Argument(metavar="MODEL...", help="The SavedModel directories.")
+    ],
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="So many models at a time, each with a TensorFlow of its own. Default: as many "
+            "as there are processors.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    save_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write new SavedModels there, each under its model's name, instead of editing "
+            "in place.",
+        ),
+    ] = None,
+    backup: Backup = False,
+    tag_set: TagSet = None,
+    signature_def_only: SignatureDefOnly = False,
+    validate: Validate = "auto",
+    op_library: OpLibraries = None,
+    time_limit: TimeLimit = 600.0,
+    lock_timeout: LockTimeout = 60.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Do the edits that a patch file lists, on many models.
+
+    The file is checked as a whole before any model is touched. Each model gets all edits in
+    one commit, or none; one that is what the file asks for already stays as it is, so that
+    to apply a file twice is the same as once. A model that fails stops no other; the exit
+    code is then the highest of theirs.
+
+    \b
+    [[edit]]                          # patch.toml begins with: version = 1
+    rename = "image_quality"
+    to = "serving_default"
+
+    \b
+    smpatch apply patch.toml export/1
+    smpatch apply patch.toml models/*/1 --jobs 4 --backup
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import fleet, notation, patcher, patchfile
+
+    asked = patchfile.load(patch)
+    options = patcher.Options(
+        tag_set=asked.tag_set if tag_set is None else notation.parse_tags(tag_set),
+        signature_def_only=signature_def_only or asked.signature_def_only,
+        save_to=save_to,
+        dry_run=dry_run,
+        validate=validate,
+        backup=backup,
+        op_libraries=(*asked.op_libraries, *(op_library or ())),
+        lock_timeout=lock_timeout,
+        time_limit=time_limit,
+    )
+    places = [
+        place or model
+        for model, place in zip(models, fleet.destinations(models, options), strict=True)
+    ]
+    order = {model: number for number, model in enumerate(models)}
+    with watching_all(places):
+        # Closed here and not by chance: workers end before anything is said of the models.
+        with closing(fleet.apply(models, asked.edits, options=options, jobs=jobs)) as finished:
+            outcomes = _collected(finished, len(models), quiet=quiet)
+        outcomes.sort(key=lambda each: order[each.model])
+        try:
+            _report(patch, outcomes, dry_run=dry_run, as_json=as_json, quiet=quiet)
+        except OutputError as error:
+            if dry_run:
+                raise
+            # Failing now would say that the models are unchanged.
+            talk(printable(f"smpatch: warning: the edits are done, but {error}"))
+    raise typer.Exit(max(each.exit_code for each in outcomes))
+
+
+def _collected(finished: Iterator[Outcome], count: int, *, quiet: bool) -> list[Outcome]:
+    """Take the outcomes as they come, and tell of failures: at once, or under a bar."""
+    outcomes: list[Outcome] = []
+    with _bar(count, quiet=quiet) as advance:
+        for outcome in finished:
+            outcomes.append(outcome)
+            if advance is None:
+                _tell_failure(outcome)
+            else:
+                advance(1)
+    if advance is not None:
+        for outcome in outcomes:
+            _tell_failure(outcome)
+    return outcomes
+
+
+@contextmanager
+def _bar(count: int, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+    """Show a bar on a terminal, where there is more than one model to wait for."""
+    if quiet or count == 1 or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    with typer.progressbar(length=count, label="models", show_pos=True, file=sys.stderr) as bar:
+        yield bar.update
+
+
+def _tell_failure(outcome: Outcome) -> None:
+    if outcome.error is None:
+        return
+    line, where = str(outcome.error), str(outcome.model)
+    # Most errors name a tensor, a key or a file in the model; with many models, which?
+    talk(printable(f"smpatch: {line}" if line.startswith(where) else f"smpatch: {where}: {line}"))
+
+
+def _report(
+    patch: Path, outcomes: Sequence[Outcome], *, dry_run: bool, as_json: bool, quiet: bool
+) -> None:
+    if as_json:
+        from smpatch.cli import machine
+
+        machine.write(
+            "apply",
+            {
+                "patch": str(patch),
+                "dry_run": dry_run,
+                "counts": _counts(outcomes),
+                "models": [
+                    {
+                        "model": str(each.model),
+                        "exit_code": each.exit_code,
+                        "outcome": _outcome(each),
+                        "receipt": None
+                        if each.receipt is None
+                        else machine.receipt_body(each.receipt),
+                        "error": None if each.error is None else machine.error_body(each.error),
+                    }
+                    for each in outcomes
+                ],
+            },
+        )
+    elif not quiet:
+        data(_summary(outcomes, dry_run=dry_run))
+    if not quiet:
+        for line in _notes(outcomes):
+            talk(printable(line))
+
+
+_WORDS = {
+    ("edited", False): "edited",
+    ("edited", True): "would be edited",
+    ("unchanged", False): "as asked for already",
+    ("unchanged", True): "as asked for already",
+    ("failed", False): "failed",
+    ("failed", True): "would fail",
+}
+
+
+def _outcome(outcome: Outcome) -> str:
+    """Name what became of a model: ``edited``, ``unchanged`` or ``failed``."""
+    if outcome.receipt is None:
+        return "failed"
+    return "edited" if _changed(outcome) else "unchanged"
+
+
+def _changed(outcome: Outcome) -> bool:
+    receipt = outcome.receipt
+    return receipt is not None and any(each.outcome != "unchanged" for each in receipt.changes)
+
+
+def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    kinds = [_outcome(each) for each in outcomes]
+    return {kind: kinds.count(kind) for kind in ("edited", "unchanged", "failed")}
+
+
+def _summary(outcomes: Sequence[Outcome], *, dry_run: bool) -> str:
+    models = "1 model" if len(outcomes) == 1 else f"{len(outcomes):,} models"
+    counts = ", ".join(
+        f"{count:,} {_WORDS[kind, dry_run]}" for kind, count in _counts(outcomes).items() if count
+    )
+    loaders = {each.receipt.loaders for each in outcomes if each.receipt is not None}
+    if dry_run:
+        proof = "; nothing was written"
+    elif loaders == {()}:
+        proof = "; not reloaded (--validate none)"
+    else:
+        proof = ""
+    return f"{models}: {counts}{proof}"
+
+
+def _notes(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield the remarks, those that many models share once."""
+    shared: dict[tuple[str, str], list[Path]] = {}
+    for each in outcomes:
+        for note in () if each.receipt is None else each.receipt.notes:
+            shared.setdefault((note.code, note.text), []).append(each.model)
+    for (_, text), models in shared.items():
+        more = f" and {len(models) - 1:,} more" if len(models) > 1 else ""
+        yield f"smpatch: note: {models[0]}{more}: {text}"
