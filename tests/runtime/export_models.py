@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,33 @@ def graph_of_kinds(directory: Path) -> None:
     directory.with_suffix(".json").write_text(json.dumps(facts))
 
 
+def hostile(directory: Path, harm: Callable[[], Any]) -> None:
+    """Write a TF1-style model that does harm when it is loaded, by its main operation."""
+    with v1.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None], "x")
+        tf.multiply(x, 2.0, "y")
+        builder = v1.saved_model.Builder(str(directory))
+        builder.add_meta_graph_and_variables(session, ["serve"], main_op=harm())
+        builder.save()
+
+
+def abort() -> Any:  # noqa: ANN401 - an operation; TensorFlow has no stubs
+    """Return an operation that ends the process as a failed check does."""
+    return tf.raw_ops.Abort(error_msg="Check failed: \x1b[31mred\x1b[0m words", name="harm")
+
+
+def loop_for_ever() -> Any:  # noqa: ANN401 - as above
+    """Return an operation that never ends."""
+    return v1.while_loop(lambda i: i < 1, lambda i: i * 1, [tf.constant(0)], name="harm").op
+
+
+def noise() -> Any:  # noqa: ANN401 - as above
+    """Return an operation that prints to both streams."""
+    first = tf.raw_ops.PrintV2(input="printed to stdout\n", output_stream="stdout")
+    with v1.control_dependencies([first]):
+        return tf.raw_ops.PrintV2(input="printed to stderr\n", output_stream="stderr")
+
+
 def module(directory: Path) -> None:
     """Write a TF2 export with one signature."""
 
@@ -61,3 +89,5 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     graph_of_kinds(target / "kinds")
     module(target / "module")
+    for harm in (abort, loop_for_ever, noise):
+        hostile(target / harm.__name__, harm)
