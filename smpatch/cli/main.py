@@ -9,6 +9,7 @@ import typer
 import smpatch
 from smpatch.cli import guard, streams
 from smpatch.cli.add_predict import add_predict
+from smpatch.cli.apply import apply
 from smpatch.cli.check import check
 from smpatch.cli.diff import diff
 from smpatch.cli.show import show
@@ -70,6 +71,9 @@ app.command("suggest", short_help="Suggest what could become a signature.", epil
     suggest
 )
 app.command("add-predict", short_help="Add a predict signature.", epilog=EXIT_CODES)(add_predict)
+app.command("apply", short_help="Do the edits of a patch file, on many models.", epilog=EXIT_CODES)(
+    apply
+)
 app.command("undo", short_help="Take the last edit back that kept a backup.", epilog=EXIT_CODES)(
     undo
 )
