@@ -38,6 +38,13 @@ def text(given: str) -> str:
         return given  # whoever takes it will say what is wrong with it
 
 
+def _directory(given: str | Path) -> Path:
+    if not os.fspath(given):
+        # A variable of a script that was not set; it must not come to mean this directory.
+        raise typer.BadParameter("it is empty, and names no directory")
+    return Path(given)
+
+
 def _seconds(given: str | float) -> float:
     try:
         seconds = float(given)
@@ -52,6 +59,7 @@ Model = Annotated[
     Path,
     typer.Argument(
         metavar="[MODEL]",
+        parser=_directory,
         help="The SavedModel directory. Default: the current directory.",
         show_default=False,
     ),
@@ -68,6 +76,7 @@ SaveTo = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
+        parser=_directory,
         help="Write a new SavedModel there (absent or empty) instead of editing in place.",
     ),
 ]

@@ -22,13 +22,16 @@ from tests.writer import models
 NOBODY = 65534
 
 
-def edit(model: Path, *, save_to: Path | None = None, group: int = NOBODY) -> str:
+def edit(
+    model: Path, *, save_to: Path | None = None, group: int = NOBODY, backup: bool = False
+) -> str:
     """Add a signature to a model as another user.
 
     Args:
         model: The model.
         save_to: The directory to make instead.
         group: A group that the user is also in.
+        backup: Whether to keep the previous file.
 
     Returns:
         What the program has printed.
@@ -39,6 +42,7 @@ def edit(model: Path, *, save_to: Path | None = None, group: int = NOBODY) -> st
         if above.is_relative_to(top) and above != top:
             above.chmod(above.stat().st_mode | 0o011)
     options = ["--group", str(group), *(["--save-to", str(save_to)] if save_to else [])]
+    options += ["--backup"] if backup else []
     done = subprocess.run(
         [sys.executable, "-B", "-m", __name__, str(model), *options],
         check=False,
@@ -57,12 +61,13 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--save-to", type=Path)
     parser.add_argument("--group", type=int)
+    parser.add_argument("--backup", action="store_true")
     given = parser.parse_args()
     os.setgroups([given.group])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
     try:
-        models.add(given.model, save_to=given.save_to)
+        models.add(given.model, save_to=given.save_to, backup=given.backup)
     except smpatch.SmpatchError as error:
         print(error.exit_code, error)  # noqa: T201 - to the process that asked
     else:

@@ -119,7 +119,7 @@ class TestDestination:
         assert _is_copy(tmp_path / "out", models.tree(model))
         assert _is_copy(tmp_path / "one" / "two", models.tree(model))
 
-    @pytest.mark.parametrize("name", [".", "", "../out"])
+    @pytest.mark.parametrize("name", [".", "../out"])
     def test_working_directory(
         self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
@@ -128,6 +128,27 @@ class TestDestination:
         error = _refused(model, name)
         assert error.exit_code == 4
         assert "working directory" in error.found
+
+    def test_empty_name_is_not_the_working_directory(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "out").mkdir()
+        monkeypatch.chdir(tmp_path / "out")
+        assert _refused(model, "").exit_code == 2
+
+    def test_working_directory_that_is_gone(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "gone").mkdir()
+        monkeypatch.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+        models.add(model, save_to=tmp_path / "out")
+        assert _is_copy(tmp_path / "out", models.tree(model))
+        error = _refused(model, "out")
+        assert error.exit_code == 5
+        assert error.found == "the working directory is gone"
+        models.add(model)
+        monkeypatch.chdir(tmp_path)
 
     @pytest.mark.usefixtures("as_root")
     def test_parent_is_read_only(self, model: Path, tmp_path: Path) -> None:
@@ -189,6 +210,24 @@ class TestCopy:
         error = _refused(model, tmp_path / "out")
         assert error.exit_code == 5
         assert "leads back" in error.found
+
+    @pytest.mark.parametrize("target", ["parent", "parent/inner", "/"])
+    def test_link_to_a_directory_above_the_copy_is_refused(
+        self, model: Path, tmp_path: Path, target: str
+    ) -> None:
+        (tmp_path / "parent" / "inner").mkdir(parents=True)
+        (model / "variables" / "all").symlink_to(tmp_path / target)
+        error = _refused(model, tmp_path / "parent" / "inner" / "out")
+        assert error.exit_code == 5
+        assert "above the copy" in error.found
+
+    def test_backups_stay_with_the_model_they_are_of(self, printed: Path, tmp_path: Path) -> None:
+        models.add(printed, backup=True)
+        assert (printed / "fingerprint.pb.backup").exists()
+        models.add(printed, "more", save_to=tmp_path / "out")
+        assert {each.name for each in (tmp_path / "out").iterdir()} == {
+            *(FILE, "fingerprint.pb", "variables")
+        }
 
     def test_link_of_the_file_is_followed(self, model: Path, tmp_path: Path) -> None:
         shutil.move(model / FILE, tmp_path / "blob")

@@ -1,0 +1,90 @@
+"""``smpatch undo`` as one types it: what is said, in words and as JSON, and the exit codes."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+
+from tests.cli.conftest import QUICK, XY, Run, content
+
+BACKUP = "saved_model.pb.backup"
+
+
+def _edited(call: Run, model: Callable[[str], Path]) -> Path:
+    place = model("linear")
+    assert call("add-predict", place, *XY, *QUICK, "--backup", "--quiet").code == 0
+    return place
+
+
+def test_there_and_back_and_there_again(call: Run, model: Callable[[str], Path]) -> None:
+    place = _edited(call, model)
+    edited = content(place)
+    said = call("undo", place)
+    assert said.code == 0
+    assert said.err == ""
+    assert said.out.splitlines() == [
+        f"the backup of {place}/saved_model.pb put back",
+        "  serving_default  is gone (MetaGraph serve)",
+        "saved_model.pb: 7,301 bytes -> 7,194 bytes",
+        f"what was there is kept as {place / BACKUP}; undo again brings it back",
+    ]
+    again = call("undo", place)
+    assert "serving_default  is there again" in again.out
+    assert content(place) == edited
+
+
+def test_rehearsal(call: Run, model: Callable[[str], Path]) -> None:
+    place = _edited(call, model)
+    before = content(place)
+    said = call("undo", place, "--dry-run")
+    assert said.code == 0
+    assert "serving_default  would be gone" in said.out
+    assert content(place) == before
+
+
+def test_quiet(call: Run, model: Callable[[str], Path]) -> None:
+    place = _edited(call, model)
+    said = call("undo", place, "--quiet")
+    assert (said.code, said.out, said.err) == (0, "", "")
+
+
+def test_no_backup_is_refused(call: Run, model: Callable[[str], Path]) -> None:
+    place = model("linear")
+    said = call("undo", place, "--json")
+    assert said.code == 4
+    assert said.line == (
+        f"smpatch: {place / BACKUP}: there is no backup "
+        "(an edit keeps the previous file with --backup)"
+    )
+    assert said.document["error"]["kind"] == "RefusedError"
+
+
+def test_json(call: Run, model: Callable[[str], Path]) -> None:
+    file = importlib.resources.files("smpatch.cli") / "schemas" / "undo.json"
+    validator = jsonschema.Draft202012Validator(json.loads(file.read_text(encoding="utf-8")))
+    place = _edited(call, model)
+    for dry_run in (True, False):
+        said = call("undo", place, "--json", *(["--dry-run"] if dry_run else []))
+        assert said.code == 0
+        validator.validate(said.document)
+        undone = said.document["undo"]
+        assert undone["dry_run"] is dry_run
+        assert undone["changes"] == [
+            {"tag_set": ["serve"], "key": "serving_default", "outcome": "removed"}
+        ]
+        assert undone["backup"] == (None if dry_run else str(place / BACKUP))
+        assert not validator.is_valid({**said.document, "undo": {**undone, "surplus": 1}})
+
+
+def test_an_empty_name_is_not_the_current_directory(
+    call: Run, model: Callable[[str], Path]
+) -> None:
+    place = _edited(call, model)
+    for arguments in (("undo", ""), ("add-predict", place, *XY, "--save-to", ""), ("show", "")):
+        said = call(*arguments)
+        assert said.code == 2
+        assert "it is empty, and names no directory" in said.line

@@ -1,0 +1,331 @@
+"""Undo: what was kept goes back, what was there is kept, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from smpatch.validator import Judge
+from tests.judge.client import Judge as TensorFlow
+from tests.writer import another_user, faults, models
+
+FILE = "saved_model.pb"
+BACKUP = "saved_model.pb.backup"
+PRINT = "fingerprint.pb"
+
+
+def _refused(model: Path) -> smpatch.SmpatchError:
+    """Let an undo be refused; nothing may change."""
+    before = models.tree(model.parent)
+    with pytest.raises(smpatch.SmpatchError) as caught:
+        models.undo(model)
+    assert models.tree(model.parent) == before
+    return caught.value
+
+
+class TestThereAndBack:
+    def test_the_previous_file_is_back(self, model: Path) -> None:
+        old = models.tree(model)
+        models.add(model, backup=True)
+        undone = models.undo(model)
+        assert {name: (model / name).read_bytes() for name in (FILE,)} == {FILE: old[FILE]}
+        assert undone.changes == (smpatch.Restored(("serve",), "added", "removed"),)
+        assert undone.fingerprint == "absent"
+        assert undone.backup == model / BACKUP
+
+    @pytest.mark.parametrize("fingerprint", [True, False])
+    def test_twice_is_redo(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fingerprint: bool
+    ) -> None:
+        monkeypatch.setattr(Judge, "fingerprint", models.fake_fingerprint)
+        model = models.linear(tmp_path / "model", fingerprint=fingerprint)
+        old = models.tree(model)
+        models.add(model, backup=True)
+        edited = models.tree(model)
+        models.undo(model)
+        assert {**models.tree(model), BACKUP: None, f"{PRINT}.backup": None} == {
+            **old,
+            BACKUP: None,
+            f"{PRINT}.backup": None,
+        }
+        undone = models.undo(model)
+        assert models.tree(model) == edited
+        assert [each.outcome for each in undone.changes] == ["added"]
+
+    def test_text_form(self, tmp_path: Path) -> None:
+        model = tmp_path / "model"
+        shutil.copytree(models.FIXTURES / "text_form", model)
+        (model / PRINT).write_bytes(b"of a pb that was")
+        old = models.tree(model)
+        models.add(model, backup=True, validate="runtime")
+        edited = models.tree(model)
+        assert edited["saved_model.pbtxt.backup"] == old["saved_model.pbtxt"]
+        assert edited[PRINT] == b"of a pb that was"
+        assert not (model / PRINT).is_symlink()
+        assert models.undo(model).form == "text"
+        assert models.tree(model).items() >= old.items()
+        models.undo(model)
+        assert models.tree(model) == edited
+
+    def test_permissions_and_times_are_the_old_ones(self, model: Path) -> None:
+        (model / FILE).chmod(0o640)
+        before = (model / FILE).stat()
+        models.add(model, backup=True)
+        (model / FILE).chmod(0o600)
+        models.undo(model)
+        after = (model / FILE).stat()
+        assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (
+            *(before.st_ino, before.st_mode),
+            before.st_mtime_ns,
+        )
+
+    def test_edits_that_kept_no_backup_are_taken_back_too(self, model: Path) -> None:
+        models.add(model, "one", backup=True)
+        models.add(model, "two")
+        undone = models.undo(model)
+        assert {each.key for each in undone.changes} == {"one", "two"}
+        assert models.keys(model) == {"scale"}
+
+    def test_file_and_fingerprint_behind_links(self, printed: Path, tmp_path: Path) -> None:
+        store = tmp_path / "store"
+        store.mkdir()
+        for name in (FILE, PRINT):
+            shutil.move(printed / name, store / f"blob of {name}")
+            (printed / name).symlink_to(store / f"blob of {name}")
+        old = models.tree(store)
+        models.add(printed, backup=True)
+        models.undo(printed)
+        assert (printed / FILE).is_symlink()
+        assert (printed / PRINT).is_symlink()
+        assert models.tree(store).items() >= old.items()
+        assert len(models.tree(store)) == 4
+
+    def test_tensorflow_does_not_see_the_backups(self, model: Path, judge: TensorFlow) -> None:
+        models.add(model, backup=True, validate="runtime")
+        (model / "fingerprint.pb.backup").write_bytes(b"no fingerprint")
+        told = judge.ask("parse", directory=model)
+        assert told["meta_graphs"][0]["signatures"] == ["added", "scale"]
+        # The same check that proves an edit: both of TensorFlow's loaders, on the directory.
+        assert models.add(model, overwrite=True, validate="full").loaders
+
+    def test_a_directory_with_nothing_but_a_backup_is_no_model(self, model: Path) -> None:
+        models.add(model, backup=True)
+        (model / FILE).unlink()
+        with pytest.raises(smpatch.ModelUnreadableError):
+            smpatch.load(model)
+        assert _refused(model).exit_code == 3
+
+
+class TestFingerprint:
+    def test_it_goes_with_its_file(self, printed: Path) -> None:
+        models.add(printed, backup=True)
+        edited = (printed / PRINT).read_bytes()
+        assert (printed / f"{PRINT}.backup").read_bytes() == models.OLD_FINGERPRINT
+        assert models.undo(printed).fingerprint == "restored"
+        assert (printed / PRINT).read_bytes() == models.OLD_FINGERPRINT
+        assert (printed / f"{PRINT}.backup").read_bytes() == edited
+
+    def test_it_is_computed_where_none_was_kept(self, printed: Path) -> None:
+        models.add(printed, backup=True)
+        (printed / f"{PRINT}.backup").unlink()
+        assert models.undo(printed).fingerprint == "refreshed"
+        assert (printed / PRINT).read_bytes() == models.fingerprint_of(printed)
+
+    def test_it_is_said_where_none_can_be_had(
+        self, printed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        models.add(printed, backup=True)
+        (printed / f"{PRINT}.backup").unlink()
+        monkeypatch.setattr(Judge, "fingerprint", lambda *_: "no TensorFlow")
+        undone = models.undo(printed)
+        assert undone.fingerprint == "stale"
+        assert [note.code for note in undone.notes] == ["stale-fingerprint"]
+
+    def test_an_older_one_is_not_taken_for_that_of_a_newer_backup(self, printed: Path) -> None:
+        models.add(printed, "one", backup=True)
+        (printed / PRINT).unlink()
+        models.add(printed, "two", backup=True)
+        assert not (printed / f"{PRINT}.backup").exists()
+        assert models.undo(printed).fingerprint == "absent"
+        assert not (printed / PRINT).exists()
+
+
+class TestRefusals:
+    def test_no_backup(self, model: Path) -> None:
+        error = _refused(model)
+        assert error.exit_code == 4
+        assert error.where == str(model / BACKUP)
+        assert "--backup" in error.hint
+
+    @pytest.mark.parametrize("content", [b"", b"\x08", b"hello", b"\x08\x01"])
+    def test_backup_that_is_no_savedmodel(self, model: Path, content: bytes) -> None:
+        (model / BACKUP).write_bytes(content)
+        error = _refused(model)
+        assert error.exit_code == 4
+        assert error.found.startswith("the backup is no SavedModel: ")
+
+    @pytest.mark.parametrize("kind", ["directory", "link", "pipe", "the file itself"])
+    def test_backup_that_is_something_else(self, model: Path, kind: str) -> None:
+        backup = model / BACKUP
+        if kind == "directory":
+            backup.mkdir()
+        elif kind == "link":
+            backup.symlink_to(FILE)
+        elif kind == "pipe":
+            os.mkfifo(backup)
+        else:
+            backup.hardlink_to(model / FILE)
+        with pytest.raises(smpatch.RefusedError):
+            models.undo(model)
+        with pytest.raises(smpatch.RefusedError):
+            models.undo(model, dry_run=True)
+        if kind == "directory":
+            with pytest.raises(smpatch.RefusedError, match="no backup"):
+                models.add(model, backup=True)
+
+    def test_read_only_file(self, model: Path) -> None:
+        models.add(model, backup=True)
+        (model / FILE).chmod(0o444)
+        assert _refused(model).exit_code == 4
+
+    def test_somebody_edits(self, model: Path) -> None:
+        models.add(model, backup=True)
+        descriptor = os.open(model, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(smpatch.ConflictError, match="--lock-timeout"):
+            models.undo(model, lock_timeout=0)
+        models.undo(model, lock_timeout=0, dry_run=True)
+        os.close(descriptor)
+
+    @pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+    def test_time_that_is_none(self, model: Path, seconds: float) -> None:
+        with pytest.raises(smpatch.UsageError):
+            models.undo(model, lock_timeout=seconds)
+
+
+class TestDamage:
+    def test_a_model_that_cannot_be_read_is_a_reason_to_undo(self, model: Path) -> None:
+        old = (model / FILE).read_bytes()
+        models.add(model, backup=True)
+        (model / FILE).write_bytes(b"damaged")
+        undone = models.undo(model)
+        assert (model / FILE).read_bytes() == old
+        assert (model / BACKUP).read_bytes() == b"damaged"
+        assert [note.code for note in undone.notes] == ["unreadable"]
+        assert _refused(model).exit_code == 4
+
+    def test_a_rehearsal_changes_nothing_and_tells_the_same(self, printed: Path) -> None:
+        models.add(printed, backup=True)
+        before = models.tree(printed)
+        told = models.undo(printed, dry_run=True)
+        assert models.tree(printed) == before
+        assert told.dry_run
+        assert told.changes == models.undo(printed).changes
+
+
+class TestBackupsOfFailedCommits:
+    def test_an_older_backup_stays_as_it_was(self, printed: Path) -> None:
+        models.add(printed, "one", backup=True)
+        before = models.tree(printed)
+
+        def fail(_name: str) -> None:
+            raise OSError(5, "the commit fails")
+
+        with faults.at(0, fail) as layer:
+            layer.on["replace"] = 1
+            with pytest.raises(smpatch.WriteError):
+                models.add(printed, "two", backup=True)
+        assert models.tree(printed) == before
+
+    def test_a_file_that_could_not_become_the_backup_is_kept_and_becomes_it_later(
+        self, printed: Path
+    ) -> None:
+        previous = models.tree(printed)
+        failing = [True]
+
+        def fail(_name: str) -> None:
+            if failing[0]:
+                raise OSError(5, "the backup fails")
+
+        with faults.at(0, fail) as layer:
+            layer.on["replace"] = 2
+            receipt = models.add(printed, backup=True)
+        assert receipt.backup is None
+        assert any("the next edit tries again" in note.text for note in receipt.notes)
+        assert not (printed / BACKUP).exists()
+        undone = models.undo(printed)
+        assert (printed / FILE).read_bytes() == previous[FILE]
+        assert undone.backup == printed / BACKUP
+        assert not list(printed.glob(".smpatch-*"))
+
+    def test_what_another_model_in_the_same_store_has_left_is_not_touched(
+        self, model: Path, tmp_path: Path
+    ) -> None:
+        """Two models whose files lie side by side behind links; one has a backup pending."""
+        other = models.linear(tmp_path / "other")
+        store = tmp_path / "store"
+        store.mkdir()
+        for each in (model, other):
+            shutil.move(each / FILE, store / f"{each.name}.pb")
+            (each / FILE).symlink_to(store / f"{each.name}.pb")
+        previous = (other / FILE).read_bytes()
+
+        def fail(_name: str) -> None:
+            raise OSError(5, "the backup fails")
+
+        with faults.at(0, fail) as layer:
+            layer.on["replace"] = 2
+            models.add(other, backup=True)
+        models.add(model)
+        models.add(model, "copied", save_to=store / "copy")
+        models.undo(other)
+        assert (other / FILE).read_bytes() == previous
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_backup_of_somebody_else_is_kept_by_a_copy_or_a_link(model: Path) -> None:
+    another_user.edit(model)  # opens what is above
+    model.chmod(0o777)
+    (model / FILE).chmod(0o666)
+    assert another_user.edit(model, backup=True) == "done"
+    models.undo(model)
+    assert models.keys(model) == {"scale"}
+
+
+class TestIdentity:
+    """``FileIdentity`` has the changed time, which no program can set back."""
+
+    def test_a_change_with_its_time_set_back_is_seen(self, printed: Path) -> None:
+        def rewrite() -> None:
+            status = (printed / FILE).stat()
+            data = bytearray((printed / FILE).read_bytes())
+            data[-1] ^= 1
+            with (printed / FILE).open("r+b") as file:
+                file.write(data)
+            os.utime(printed / FILE, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+        with pytest.MonkeyPatch.context() as patch:
+
+            def fingerprint(_judge: Judge, directory: Path) -> bytes:
+                rewrite()
+                return models.fingerprint_of(directory)
+
+            patch.setattr(Judge, "fingerprint", fingerprint)
+            with pytest.raises(smpatch.ConflictError, match="their change stays"):
+                models.add(printed)
+
+    def test_a_name_more_is_no_change(
+        self, printed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fingerprint(_judge: Judge, directory: Path) -> bytes:
+            (tmp_path / "somebody's backup").hardlink_to(printed / FILE)
+            return models.fingerprint_of(directory)
+
+        monkeypatch.setattr(Judge, "fingerprint", fingerprint)
+        models.add(printed)
+        assert "added" in models.keys(printed)
