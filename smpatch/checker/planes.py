@@ -62,6 +62,7 @@ class _Pair:
             if leaf.path[:1] == (_KEYWORD_ARGUMENTS,) and len(leaf.path) > 1
         }
         yield from self._arguments(where, arguments)
+        yield from self._names(where, arguments)
         results = {
             leaf.path[0]: leaf
             for leaf in leaves(self._function.output_signature)
@@ -85,6 +86,19 @@ class _Pair:
             given = self._bare.allowed_positional_arguments
             text = f"Python takes {given} of its inputs by place, where TensorFlow has {positional}"
             yield note("positional-arguments", where, text, "it cannot be saved again")
+
+    def _names(self, where: str, arguments: Mapping[str, Leaf]) -> Iterator[Finding]:
+        """Compare names where no tensor of Python's is a composite one, which has parts here."""
+        keywords = set(self._bare.argument_keywords)
+        results = self._function.output_signature.dict_value.fields
+        dense = all(each.WhichOneof("kind") == "tensor_spec_value" for each in results.values())
+        for kind, comparable, ours, theirs in (
+            ("inputs", keywords == set(arguments), set(self._signature.inputs), keywords),
+            ("outputs", dense, set(self._signature.outputs), set(results)),
+        ):
+            if comparable and ours != theirs:
+                seen = f"{sorted(ours)} in signature_def, {sorted(theirs)} in Python"
+                yield fault("planes-disagree", where, f"its {kind} are {seen}")
 
     def _specs(
         self, kind: str, specs: Mapping[str, Spec], theirs: Mapping[str, Leaf]

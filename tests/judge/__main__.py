@@ -37,6 +37,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "tflite": consumers.tflite,
     "keras_layer": consumers.keras_layer,
     "inner_values": both_planes.inner_values,
+    "show": planting.show,
     "save_again": both_planes.save_again,
     "to_text": parsing.to_text,
     "without_op_list": parsing.without_op_list,

@@ -6,12 +6,18 @@ outputs, with TensorFlow's own message classes or, where these cannot say it, in
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.python.framework import op_def_registry
+from tensorflow.python.tools import saved_model_cli
+
+from tests.judge.loading import refusal
 
 Answer = dict[str, Any]
 Plant = Callable[[Any, Any], None]
@@ -39,7 +45,11 @@ def plant(directory: str, fault: str) -> Answer:
     meta_graph = message.meta_graphs[0]
     key = _first(meta_graph)
     if fault == "duplicate_key":
-        file.write_bytes(message.SerializeToString() + _again(meta_graph, key))
+        whole = meta_graph.SerializeToString(deterministic=True) + _again(meta_graph, key)
+        rest = [each.SerializeToString(deterministic=True) for each in message.meta_graphs[1:]]
+        del message.meta_graphs[:]
+        graphs = b"".join(_field(2, each) for each in (whole, *rest))
+        file.write_bytes(message.SerializeToString(deterministic=True) + graphs)
         return {"key": key}
     PLANTS[fault](meta_graph, meta_graph.signature_def[key])
     file.write_bytes(message.SerializeToString(deterministic=True))
@@ -55,7 +65,7 @@ def _first(meta_graph: Any) -> str:  # noqa: ANN401 - a MetaGraphDef
 
 
 def _again(meta_graph: Any, key: str) -> bytes:  # noqa: ANN401 - as above
-    """Spell a second MetaGraph of the same number, which protobuf takes for more of the first."""
+    """Spell one more entry of the map, with a key that is there already."""
     other = meta_graph_pb2.SignatureDef()
     other.CopyFrom(meta_graph.signature_def[key])
     other.method_name = "tensorflow/serving/predict"
@@ -65,14 +75,26 @@ def _again(meta_graph: Any, key: str) -> bytes:  # noqa: ANN401 - as above
 
 def _field(number: int, data: bytes) -> bytes:
     length, spelt = len(data), bytearray()
-    while length > 127:  # noqa: PLR2004 - seven bits in each byte
+    while length > 127:
         spelt.append(length & 127 | 128)
         length >>= 7
     return bytes((number << 3 | 2, *spelt, length)) + data
 
 
+def show(directory: str) -> Answer:
+    """Run ``saved_model_cli show --all``; tell in what error it ends, if it does."""
+    arguments = saved_model_cli.create_parser().parse_args(["show", "--dir", directory, "--all"])
+
+    def work() -> Answer:
+        with contextlib.redirect_stdout(io.StringIO()):
+            arguments.func(arguments)
+        return {}
+
+    return refusal(work)
+
+
 def _alias(infos: Any) -> str:  # noqa: ANN401 - a map of TensorInfo
-    return sorted(infos)[0]
+    return str(min(infos))
 
 
 def _renamed(infos: Any, alias: str) -> None:  # noqa: ANN401 - as above
@@ -91,8 +113,6 @@ def _node(meta_graph: Any, op: str, name: str, *inputs: str, **attrs: Any) -> No
 
 
 def _op_def(op: str) -> Any:  # noqa: ANN401 - an OpDef
-    from tensorflow.python.framework import op_def_registry
-
     return op_def_registry.get(op)
 
 
@@ -172,7 +192,36 @@ def _called(alias: str) -> Plant:
 
 
 def _same_twice(_: Any, signature: Any) -> None:  # noqa: ANN401 - as above
-    signature.inputs[_INTO].CopyFrom(signature.inputs[_alias(signature.inputs)])
+    first = signature.inputs[_alias(signature.inputs)]  # before there is a new one
+    signature.inputs[_INTO].CopyFrom(first)
+
+
+def _clashing(_: Any, signature: Any) -> None:  # noqa: ANN401 - as above
+    first = signature.inputs[_alias(signature.inputs)]
+    for alias in ("planted.x", "planted_x"):
+        signature.inputs[alias].CopyFrom(first)
+
+
+def _partly_fed(meta_graph: Any, signature: Any) -> None:  # noqa: ANN401 - as above
+    axis = tf.compat.v1.AttrValue(tensor=tf.make_tensor_proto(0))
+    int32 = tf.compat.v1.AttrValue(type=tf.int32.as_datatype_enum)
+    _node(meta_graph, "Const", "planted_axis", dtype=int32, value=axis)
+    vector = tf.compat.v1.AttrValue(tensor=tf.make_tensor_proto([1.0, 2.0]))
+    _node(meta_graph, "Const", "planted_vector", dtype=_FLOAT, value=vector)
+    two = tf.compat.v1.AttrValue(i=2)
+    names = ("planted_axis", "planted_vector")
+    _node(meta_graph, "Split", "planted_split", *names, T=_FLOAT, num_split=two)
+    _node(meta_graph, "AddV2", "planted_sum", "planted_split", "planted_split:1", T=_FLOAT)
+    signature.inputs[_INTO].name = "planted_split:0"
+    signature.inputs[_INTO].dtype = 1
+    signature.inputs[_INTO].tensor_shape.dim.add(size=1)
+    _output(signature, "planted_sum:0")
+    signature.outputs[_INTO].tensor_shape.dim.add(size=1)
+
+
+def _reference_itself(meta_graph: Any, signature: Any) -> None:  # noqa: ANN401 - as above
+    _reference(meta_graph, signature)
+    signature.outputs[_INTO].name = "planted_variable:0"
 
 
 def _in_and_out(_: Any, signature: Any) -> None:  # noqa: ANN401 - as above
@@ -240,7 +289,7 @@ def _object_dtype(meta_graph: Any, _: Any) -> None:  # noqa: ANN401 - as above
     name = _object_signatures(meta_graph).concrete_function_name
     function = meta_graph.object_graph_def.concrete_functions[name]
     fields = function.output_signature.dict_value.fields
-    fields[sorted(fields)[0]].tensor_spec_value.dtype = tf.complex64.as_datatype_enum
+    fields[min(fields)].tensor_spec_value.dtype = tf.complex64.as_datatype_enum
 
 
 PLANTS: dict[str, Plant] = {
@@ -248,6 +297,7 @@ PLANTS: dict[str, Plant] = {
     "missing_output_tensor": _set("outputs", name="gone:0"),
     "missing_output_index": _set("outputs", name="planted_none:7"),
     "empty_name": _set("outputs", name=""),
+    "empty_output_alias": lambda _, signature: _renamed(signature.outputs, ""),
     "unfed_placeholder": _unfed,
     "wrong_dtype_input": _set("inputs", dtype=tf.complex64.as_datatype_enum),
     "wrong_dtype_output": _set("outputs", dtype=tf.complex64.as_datatype_enum),
@@ -259,6 +309,9 @@ PLANTS: dict[str, Plant] = {
     "empty_alias": _called(""),
     "self_alias": _called("self"),
     "frame_tensor": _frame,
+    "clashing_aliases": _clashing,
+    "partly_fed": _partly_fed,
+    "reference_itself": _reference_itself,
     "resource_output": _resource,
     "reference_output": _reference,
     "same_tensor_twice": _same_twice,
