@@ -15,14 +15,27 @@ This room looks at no model: whether a tensor exists is the builder's business.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from smpatch.edits import RaggedRef, SparseRef, TensorRef
 from smpatch.errors import UsageError
+from smpatch.signature import Shape
 
-__all__ = ["parse_names", "parse_tags", "parse_tensor", "parse_tensors"]
+__all__ = [
+    "parse_defaults",
+    "parse_list",
+    "parse_names",
+    "parse_pairs",
+    "parse_shapes",
+    "parse_tags",
+    "parse_tensor",
+    "parse_tensors",
+]
+
+_SIZE = re.compile(r"-1|[?]|[0-9]{1,18}")
 
 _COMPOSITE = re.compile(r"(sparse|ragged)\((.*)\)", re.DOTALL)
 _PARTS = {
@@ -117,6 +130,85 @@ def parse_names(texts: Iterable[str], *, option: str) -> dict[str, str]:
 def parse_tags(text: str) -> tuple[str, ...]:
     """Parse the value of ``--tag-set``: tags between commas."""
     return tuple(tag for tag in (part.strip() for part in text.split(",")) if tag)
+
+
+def parse_pairs(texts: Iterable[str], *, option: str) -> dict[str, str]:
+    """Parse values of the form ``old=new``, several between commas.
+
+    Raises:
+        UsageError: One has another form, or a name on the left occurs twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        for item in _split(text, option):
+            left, equals, right = item.partition("=")
+            if not (left and equals and right):
+                raise _unclear(option, item, "it is no pair of names", "write old=new")
+            if left in found:
+                raise _unclear(option, item, f"{left!r} stands on the left twice")
+            found[left] = right
+    return found
+
+
+def parse_list(texts: Iterable[str], *, option: str) -> tuple[str, ...]:
+    """Parse names, several between commas.
+
+    Raises:
+        UsageError: One is empty.
+    """
+    return tuple(item for text in texts for item in _split(text, option))
+
+
+def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
+    """Parse shapes such as ``x=-1,224,224,3``, one for each time the option was given.
+
+    ``-1`` or ``?`` leaves a dimension open, ``x=`` is a scalar, ``x=?`` has one dimension, and
+    ``x=unknown`` leaves the rank open.
+
+    Raises:
+        UsageError: One has another form, or a name occurs twice.
+    """
+    found: dict[str, Shape] = {}
+    for text in texts:
+        name, equals, sizes = text.partition("=")
+        if not name or not equals:
+            hint = "write alias=-1,224,224,3"
+            raise _unclear(option, text, "it is no shape of an input or output", hint)
+        if name in found:
+            raise _unclear(option, text, f"{name!r} is given two shapes")
+        inside = sizes.strip().removeprefix("[").removesuffix("]").strip()
+        if inside == "unknown":
+            found[name] = None
+            continue
+        parts = [part.strip() for part in inside.split(",")] if inside else []
+        if not all(_SIZE.fullmatch(part) for part in parts):
+            hint = "numbers between commas; -1 or ? leaves a dimension open"
+            raise _unclear(option, text, "it is no shape", hint)
+        found[name] = tuple(None if part in {"-1", "?"} else int(part) for part in parts)
+    return found
+
+
+def parse_defaults(texts: Iterable[str], *, option: str) -> dict[str, object]:
+    """Parse defaults such as ``x=1.0``, one for each time the option was given.
+
+    The value is JSON: a number, ``true``, ``"text"``, lists of these; ``null`` takes a default
+    away. What is no JSON is a string as it stands.
+
+    Raises:
+        UsageError: One has another form, or a name occurs twice.
+    """
+    found: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise _unclear(option, text, "it is no default of an input", "write alias=value")
+        if name in found:
+            raise _unclear(option, text, f"{name!r} is given two defaults")
+        try:
+            found[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name] = value
+    return found
 
 
 def _split(text: str, option: str) -> Iterator[str]:

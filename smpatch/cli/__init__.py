@@ -16,6 +16,22 @@ import sys
 __all__ = ["main"]
 
 
+_RELOADING = frozenset(
+    {
+        "add-classify",
+        "add-predict",
+        "add-regress",
+        "copy",
+        "copy-signatures",
+        "edit",
+        "remove",
+        "rename",
+        "retag",
+    }
+)
+"""Commands of one model that end with a reload by the C runtime."""
+
+
 def main() -> int:
     """Run the command line; return the exit code."""
     # A tenth of a short command's time is the collector's, over modules that all stay.
@@ -44,4 +60,5 @@ def main() -> int:
 def _will_reload(arguments: list[str]) -> bool:
     """Guess whether TensorFlow will be asked; a wrong guess costs time and nothing else."""
     spared = {"none", "--validate=none", "--help", "-h"}
-    return arguments[:1] in (["add-predict"], ["apply"], ["check"]) and spared.isdisjoint(arguments)
+    asking = {"add-predict", "apply", "check", "wrap"}
+    return not asking.isdisjoint(arguments[:1]) and spared.isdisjoint(arguments)

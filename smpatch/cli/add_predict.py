@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from smpatch.cli.arguments import (
-    Backup,
-    DryRun,
-    Json,
-    LockTimeout,
-    Model,
-    OpLibraries,
-    Quiet,
-    SaveTo,
-    SignatureDefOnly,
-    TagSet,
-    TimeLimit,
-    Validate,
-    text,
-)
-from smpatch.cli.interruption import watching
+from smpatch.cli.arguments import Model, text
+from smpatch.cli.editing import editing
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.patcher import Options, Receipt
 
 __all__ = ["add_predict"]
 
 _TENSORS = "[ALIAS=]TENSOR,..."
 
 
+@editing("add-predict", overwrite="Replace the signature that has the key.")
 def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    options: Options,
     inputs: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,21 +70,7 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
             help="Make the signature from another one: its inputs, with other --outputs.",
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the signature that has the key.")
-    ] = False,
-    dry_run: DryRun = False,
-    save_to: SaveTo = None,
-    backup: Backup = False,
-    tag_set: TagSet = None,
-    signature_def_only: SignatureDefOnly = False,
-    validate: Validate = "auto",
-    op_library: OpLibraries = None,
-    time_limit: TimeLimit = 600.0,
-    lock_timeout: LockTimeout = 60.0,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
+) -> Receipt:
     """Add a predict signature, prove it by reloading with TensorFlow, and put it in place.
 
     Nothing else in the model changes. Without an alias, an input or output is called what
@@ -108,49 +85,33 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     smpatch add-predict --from-signature serving_default --signature embedding --outputs enc/Relu:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import notation, patcher
-    from smpatch.cli.receipt import report
 
-    options = patcher.Options(
-        tag_set=None if tag_set is None else notation.parse_tags(tag_set),
-        overwrite=overwrite,
-        signature_def_only=signature_def_only,
-        save_to=save_to,
-        dry_run=dry_run,
-        validate=validate,
-        backup=backup,
-        op_libraries=op_library or (),
-        lock_timeout=lock_timeout,
-        time_limit=time_limit,
+    if function is not None:
+        _refuse("--function", {"--from-signature": from_signature})
+        return patcher.promote_function(
+            model,
+            function,
+            inputs=_names(inputs, "--inputs"),
+            outputs=_names(outputs, "--outputs"),
+            signature=signature,
+            options=options,
+        )
+    if from_signature is not None:
+        _refuse("--from-signature", {"--inputs": inputs})
+        return patcher.derive_signature(
+            model,
+            from_signature,
+            outputs=_names(_needed(outputs, "--outputs"), "--outputs") or {},
+            signature=_needed(signature, "--signature"),
+            options=options,
+        )
+    return patcher.add_predict(
+        model,
+        inputs=notation.parse_tensors(_needed(inputs, "--inputs"), option="--inputs"),
+        outputs=notation.parse_tensors(_needed(outputs, "--outputs"), option="--outputs"),
+        signature=DEFAULT_KEY if signature is None else signature,
+        options=options,
     )
-    with watching(model, save_to):
-        if function is not None:
-            _refuse("--function", {"--from-signature": from_signature})
-            receipt = patcher.promote_function(
-                model,
-                function,
-                inputs=_names(inputs, "--inputs"),
-                outputs=_names(outputs, "--outputs"),
-                signature=signature,
-                options=options,
-            )
-        elif from_signature is not None:
-            _refuse("--from-signature", {"--inputs": inputs})
-            receipt = patcher.derive_signature(
-                model,
-                from_signature,
-                outputs=_names(_needed(outputs, "--outputs"), "--outputs") or {},
-                signature=_needed(signature, "--signature"),
-                options=options,
-            )
-        else:
-            receipt = patcher.add_predict(
-                model,
-                inputs=notation.parse_tensors(_needed(inputs, "--inputs"), option="--inputs"),
-                outputs=notation.parse_tensors(_needed(outputs, "--outputs"), option="--outputs"),
-                signature=DEFAULT_KEY if signature is None else signature,
-                options=options,
-            )
-        report("add-predict", receipt, as_json=as_json, quiet=quiet)
 
 
 _Given = TypeVar("_Given")

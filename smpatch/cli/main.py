@@ -8,13 +8,22 @@ import typer
 
 import smpatch
 from smpatch.cli import guard, streams
+from smpatch.cli.add_classify import add_classify
 from smpatch.cli.add_predict import add_predict
+from smpatch.cli.add_regress import add_regress
 from smpatch.cli.apply import apply
 from smpatch.cli.check import check
+from smpatch.cli.copy import copy
+from smpatch.cli.copy_signatures import copy_signatures
 from smpatch.cli.diff import diff
+from smpatch.cli.edit import edit
+from smpatch.cli.remove import remove
+from smpatch.cli.rename import rename
+from smpatch.cli.retag import retag
 from smpatch.cli.show import show
 from smpatch.cli.suggest import suggest
 from smpatch.cli.undo import undo
+from smpatch.cli.wrap import wrap
 
 __all__ = ["EXIT_CODES", "app", "guard"]
 
@@ -62,18 +71,22 @@ def _smpatch(
         raise typer.Exit(2)
 
 
-app.command("show", short_help="Show what a model offers, without TensorFlow.", epilog=EXIT_CODES)(
-    show
-)
-app.command("check", short_help="Check what TensorFlow lets through.", epilog=EXIT_CODES)(check)
-app.command("diff", short_help="Tell how one model differs from another.", epilog=EXIT_CODES)(diff)
-app.command("suggest", short_help="Suggest what could become a signature.", epilog=EXIT_CODES)(
-    suggest
-)
-app.command("add-predict", short_help="Add a predict signature.", epilog=EXIT_CODES)(add_predict)
-app.command("apply", short_help="Do the edits of a patch file, on many models.", epilog=EXIT_CODES)(
-    apply
-)
-app.command("undo", short_help="Take the last edit back that kept a backup.", epilog=EXIT_CODES)(
-    undo
-)
+for _name, _command, _help in (
+    ("show", show, "Show what a model offers, without TensorFlow."),
+    ("suggest", suggest, "Suggest what could become a signature."),
+    ("check", check, "Check that every signature of a model can be served."),
+    ("diff", diff, "Tell how one model differs from another."),
+    ("add-predict", add_predict, "Add a predict signature."),
+    ("add-classify", add_classify, "Add a signature for TF Serving's Classify."),
+    ("add-regress", add_regress, "Add a signature for TF Serving's Regress."),
+    ("edit", edit, "Change names, tensors, shapes, method, defaults of a signature."),
+    ("rename", rename, "Give a signature another key."),
+    ("copy", copy, "Serve a signature under a second key."),
+    ("remove", remove, "Take signatures away."),
+    ("retag", retag, "Give a MetaGraph other tags."),
+    ("copy-signatures", copy_signatures, "Take signatures over from another export."),
+    ("wrap", wrap, "Make a SavedModel of a frozen graph."),
+    ("apply", apply, "Do the edits of a patch file, on many models."),
+    ("undo", undo, "Take the last edit back that kept a backup."),
+):
+    app.command(_name, short_help=_help, epilog=EXIT_CODES)(_command)

@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smpatch.cli.streams import OutputError, data, talk
-from smpatch.cli.terminal import columns, printable, spec_rows, tag_set
+from smpatch.cli.terminal import columns, default_rows, printable, spec_rows, tag_set
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.patcher import Receipt
+    from smpatch.patcher import Change, Receipt
 
 __all__ = ["report"]
 
 _OUTCOME = {
-    (False, "added"): "added to {}",
-    (False, "replaced"): "replaced in {}",
-    (False, "unchanged"): "is in {} already, equal",
-    (True, "added"): "would be added to {}",
-    (True, "replaced"): "would be replaced in {}",
-    (True, "unchanged"): "is in {} already, equal",
+    "added": ("{key} added to {where}", "{key} would be added to {where}"),
+    "replaced": ("{key} replaced in {where}", "{key} would be replaced in {where}"),
+    "unchanged": ("{key} is in {where} already, equal",) * 2,
+    "renamed": ("{was} renamed to {key} in {where}", "{was} would be renamed to {key} in {where}"),
+    "copied": ("{was} copied to {key} in {where}", "{was} would be copied to {key} in {where}"),
+    "removed": ("{key} removed from {where}", "{key} would be removed from {where}"),
+    "edited": ("{key} edited in {where}", "{key} would be edited in {where}"),
+    "retagged": ("tags {was} now {key} in {where}", "tags {was} would be {key} in {where}"),
 }
+"""What is said of each outcome, done and rehearsed."""
+
+_SHOWN = frozenset({"added", "replaced", "unchanged", "edited"})
+"""Outcomes of which the signature is shown."""
 
 
 def report(command: str, receipt: Receipt, *, as_json: bool, quiet: bool) -> None:
@@ -46,20 +52,27 @@ def report(command: str, receipt: Receipt, *, as_json: bool, quiet: bool) -> Non
 
 
 def _lines(receipt: Receipt) -> list[str]:
-    signature = receipt.signature
+    lines = [line for each in receipt.changes for line in _change_lines(receipt, each)]
+    return [*lines, *_change(receipt), *_proof(receipt)]
+
+
+def _change_lines(receipt: Receipt, change: Change) -> list[str]:
     where = printable(str(receipt.directory / _name(receipt)))
-    what = _OUTCOME[receipt.dry_run, receipt.outcome].format(where)
-    rows = [
-        *spec_rows("input", signature.inputs),
-        *spec_rows("output", signature.outputs),
-        ("method", printable(signature.method_name)),
-    ]
-    return [
-        f"{printable(receipt.key)} {what} (MetaGraph {tag_set(receipt.tag_set)})",
-        *columns(rows, indent="  "),
-        *_change(receipt),
-        *_proof(receipt),
-    ]
+    words = _OUTCOME[change.outcome][receipt.dry_run].format(
+        key=printable(change.key), was=printable(change.was) or "(none)", where=where
+    )
+    # Of a MetaGraph that got other tags, these say which it is.
+    suffix = "" if change.outcome == "retagged" else f" (MetaGraph {tag_set(receipt.tag_set)})"
+    lines = [words + suffix]
+    if change.signature is not None and change.outcome in _SHOWN:
+        rows = [
+            *spec_rows("input", change.signature.inputs),
+            *spec_rows("output", change.signature.outputs),
+            *default_rows(change.signature.defaults),
+            ("method", printable(change.signature.method_name)),
+        ]
+        lines += columns(rows, indent="  ")
+    return lines
 
 
 def _proof(receipt: Receipt) -> list[str]:
@@ -67,11 +80,15 @@ def _proof(receipt: Receipt) -> list[str]:
         return ["dry run: nothing was written, so nothing was reloaded"]
     if not receipt.loaders:
         return ["not reloaded: nothing proves that TensorFlow accepts it (--validate none)"]
-    return [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}: the signature holds"]
+    there = [each for each in receipt.changes if each.signature is not None]
+    what = "the model loads"
+    if there:
+        what = "the signatures hold" if len(there) > 1 else "the signature holds"
+    return [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}: {what}"]
 
 
 def _change(receipt: Receipt) -> list[str]:
-    if receipt.outcome == "unchanged":
+    if all(each.outcome == "unchanged" for each in receipt.changes):
         return []
     refreshed = ", fingerprint.pb refreshed" if receipt.fingerprint == "refreshed" else ""
     grown = f"{receipt.size_before:,} -> {receipt.size_after:,} bytes"

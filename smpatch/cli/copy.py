@@ -1,0 +1,41 @@
+"""``smpatch copy``: serve a signature under a second key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smpatch.cli.arguments import Model, text
+from smpatch.cli.editing import editing
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.patcher import Options, Receipt
+
+__all__ = ["copy"]
+
+
+_From = Annotated[
+    str, typer.Option("--from", metavar="KEY", parser=text, help="The key that the signature has.")
+]
+_To = Annotated[
+    str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets as well.")
+]
+
+
+@editing("copy", overwrite="Replace the signature that has that key.")
+def copy(
+    source: _From,
+    target: _To,
+    options: Options,
+    model: Model = Path(),
+) -> Receipt:
+    """Serve a signature under a second key as well; both share the functions behind it.
+
+    \b
+    smpatch copy export/1 --from predict --to serving_default
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import patcher
+
+    return patcher.copy_signature(model, source, target, options=options)

@@ -1,0 +1,110 @@
+"""``smpatch edit``: change a signature that is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smpatch.cli.arguments import Model, text
+from smpatch.cli.editing import editing
+from smpatch.errors import UsageError
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.patcher import Options, Receipt
+
+__all__ = ["edit"]
+
+
+_Pairs = "OLD=NEW,..."
+_Names = "ALIAS,..."
+_Tensors = "[ALIAS=]TENSOR,..."
+_Many = list[str] | None
+
+
+@editing("edit")
+def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    signature: Annotated[
+        str, typer.Option(metavar="KEY", parser=text, help="The signature to change.")
+    ],
+    options: Options,
+    model: Model = Path(),
+    rename_input: Annotated[
+        _Many, typer.Option(metavar=_Pairs, parser=text, help="Give inputs other names.")
+    ] = None,
+    rename_output: Annotated[
+        _Many, typer.Option(metavar=_Pairs, parser=text, help="Give outputs other names.")
+    ] = None,
+    drop_input: Annotated[
+        _Many,
+        typer.Option(
+            metavar=_Names, parser=text, help="Feed these no longer; no output may need them."
+        ),
+    ] = None,
+    drop_output: Annotated[
+        _Many, typer.Option(metavar=_Names, parser=text, help="Fetch these no longer.")
+    ] = None,
+    add_input: Annotated[
+        _Many, typer.Option(metavar=_Tensors, parser=text, help="Feed these tensors as well.")
+    ] = None,
+    add_output: Annotated[
+        _Many,
+        typer.Option(
+            metavar=_Tensors,
+            parser=text,
+            help="Fetch these tensors as well, also from inside the functions that it calls.",
+        ),
+    ] = None,
+    shape: Annotated[
+        _Many,
+        typer.Option(
+            metavar="ALIAS=SIZES",
+            parser=text,
+            help="The shape that the signature promises, such as x=-1,224,224,3; -1 is open.",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD", parser=text, help="predict, classify, regress, or a name as it is."
+        ),
+    ] = None,
+    default: Annotated[
+        _Many,
+        typer.Option(
+            metavar="ALIAS=VALUE",
+            parser=text,
+            help="What an input is where a request leaves it out, as JSON; null takes it away.",
+        ),
+    ] = None,
+) -> Receipt:
+    """Change a signature: names, tensors, shapes, method, defaults; all in one commit.
+
+    Each option may be repeated. What comes out has the names that --shape and --default use.
+
+    \b
+    smpatch edit export/1 --signature serving_default --rename-output output_0=scores
+    smpatch edit --signature serving_default --drop-output debug --shape image=-1,224,224,3
+    smpatch edit --signature predict --default temperature=1.0
+    smpatch edit --signature serving_default --add-output embedding=enc_1/Relu:0
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import notation, patcher
+    from smpatch.edits import EditSignature
+
+    request = EditSignature(
+        signature,
+        rename_inputs=notation.parse_pairs(rename_input or (), option="--rename-input"),
+        rename_outputs=notation.parse_pairs(rename_output or (), option="--rename-output"),
+        drop_inputs=notation.parse_list(drop_input or (), option="--drop-input"),
+        drop_outputs=notation.parse_list(drop_output or (), option="--drop-output"),
+        add_inputs=notation.parse_tensors(add_input or (), option="--add-input"),
+        add_outputs=notation.parse_tensors(add_output or (), option="--add-output"),
+        shapes=notation.parse_shapes(shape or (), option="--shape"),
+        method_name=method,
+        defaults=notation.parse_defaults(default or (), option="--default"),
+    )
+    if request == EditSignature(signature):
+        hint = "see smpatch edit --help"
+        raise UsageError("nothing is to be changed", hint=hint)
+    return patcher.edit_signature(model, request, options=options)
