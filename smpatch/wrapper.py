@@ -22,25 +22,26 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import schema, wire
-from smpatch.edits import RaggedRef, SparseRef, TensorRef
+from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
 from smpatch.errors import (
     ConflictError,
     ModelUnreadableError,
     RefusedError,
     SmpatchError,
     UsageError,
+    ValidationError,
     WriteError,
 )
 from smpatch.forms import frozen
 from smpatch.forms.frozen import FrozenGraph
 from smpatch.forms.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
-from smpatch.graph.functions import CALLS
 from smpatch.graph.index import GraphIndex
+from smpatch.graph.operations import needed, operations
 from smpatch.loader import BINARY_NAME, FileIdentity, MetaGraph, naming, open_file
-from smpatch.patcher import Options, Receipt, add_predict
+from smpatch.patcher import Options, Receipt, check_options, patch
 from smpatch.rules import Note
 from smpatch.runtime import answers, wheel
-from smpatch.runtime.process import Program
+from smpatch.runtime.process import ChildError, Program
 from smpatch.signature import DEFAULT_KEY
 from smpatch.suggestions import Suggestions, suggest
 from smpatch.validator import Judge
@@ -62,6 +63,8 @@ _VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "_VarHandlesOp"
 _TABLES = frozenset({"HashTable", "HashTableV2"})
 
 _UNWRITTEN = "nothing was written"
+_OF_A_MODEL = ("the model is unchanged", "it did not load before either")
+"""What errors say of a model that is edited; here there was none before."""
 
 _MANY = 5
 """So many nodes are named in one message."""
@@ -126,13 +129,13 @@ def suggest_for_graph(
     with _judge(chosen) as judge, naming(opened.file):
         meta_graph = opened.meta_graph(judge.op_defs())
         found = suggest(meta_graph)
-        used, in_functions = _used(meta_graph)
+        used, in_functions = operations(meta_graph.graph, meta_graph.functions)
         index = meta_graph.graph
         lost = set()
         if used & _VARIABLES:
             lost = {name for name in index if index.wiring(name).op in _VARIABLES}
         outputs = tuple(
-            each for each in found.outputs if lost.isdisjoint(_needed(index, [each.spec.name]))
+            each for each in found.outputs if lost.isdisjoint(needed(index, [each.spec.name]))
         )
         if not outputs or in_functions & _VARIABLES:
             _state_notes(index, used, in_functions, [each.spec.name for each in found.outputs])
@@ -177,23 +180,14 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     chosen = options or Options()
     _check(chosen, tags)
     opened, destination = load_graph(graph), Path(save_to)
-    with _judge(chosen) as judge, naming(opened.file):
-        op_defs = judge.op_defs()
-        index = opened.meta_graph(op_defs).graph
-        used, in_functions = _used(opened.meta_graph(op_defs))
-        notes = _state_notes(index, used, in_functions, outputs.values())
-        version = judge.ask(Program.CAPI, answers.version)
-        ops = [op_defs[op] for op in sorted(used | in_functions) if op in op_defs]
-    head = _head(opened.parts, _meta_info(ops, tags, version), opened.file)
-    home = Path(tempfile.gettempdir()) if chosen.dry_run else _nearest(destination)
-    with _aside(opened, head, home) as bare:
-        receipt = add_predict(
-            bare,
-            inputs=inputs,
-            outputs=outputs,
-            signature=signature,
-            options=replace(chosen, save_to=destination),
-        )
+    edit = AddPredict(inputs, outputs, signature)
+    with _judge(chosen) as judge:
+        with naming(opened.file):
+            head, notes = _prepare(opened, outputs.values(), tags, judge)
+        home = Path(tempfile.gettempdir()) if chosen.dry_run else _nearest(destination)
+        with _aside(opened, head, home) as bare:
+            elsewhere = replace(chosen, save_to=destination)
+            receipt = patch(bare, [edit], options=elsewhere, judge=judge)
     return replace(
         receipt,
         directory=destination,
@@ -202,7 +196,28 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     )
 
 
+def _prepare(
+    opened: Graph, outputs: Iterable[TensorRef], tags: Sequence[str], judge: Judge
+) -> tuple[bytes, tuple[Note, ...]]:
+    """Return what is to stand before the graph, and what is worth knowing of the graph.
+
+    Raises:
+        RefusedError: The graph is not frozen, or too large.
+    """
+    op_defs = judge.op_defs()
+    meta_graph = opened.meta_graph(op_defs)
+    used, in_functions = operations(meta_graph.graph, meta_graph.functions)
+    notes = _state_notes(meta_graph.graph, used, in_functions, outputs)
+    try:
+        version = judge.ask(Program.CAPI, answers.version)
+    except ChildError as error:
+        raise ValidationError(f"TensorFlow cannot be asked: {error}", hint=_UNWRITTEN) from error
+    ops = [op_defs[op] for op in sorted(used | in_functions) if op in op_defs]
+    return _head(opened.parts, _meta_info(ops, tags, version), opened.file), notes
+
+
 def _check(options: Options, tags: Sequence[str]) -> None:
+    check_options(options)
     for name, given in (
         ("save_to", options.save_to is not None),
         ("backup", options.backup),
@@ -237,41 +252,6 @@ def _directory(path: Path) -> ModelUnreadableError:
     return ModelUnreadableError(found, where=str(path), hint=hint)
 
 
-def _used(meta_graph: MetaGraph) -> tuple[set[str], set[str]]:
-    """Return the operations of the graph, and of the functions that it calls.
-
-    As TensorFlow's builder collects them: functions that are called by their name, or by
-    one of the two operations that call, and no others.
-    """
-    graph, functions = meta_graph.graph, meta_graph.functions
-    used: set[str] = set()
-    waiting: list[str] = []
-    for name in graph:
-        op = graph.wiring(name).op
-        if op in functions:
-            waiting.append(op)
-        else:
-            used.add(op)
-        if op in CALLS:
-            attribute = graph.node(name).attr("f")
-            waiting += [attribute.func.name] if attribute is not None else []
-    inside: set[str] = set()
-    met: set[str] = set()
-    while waiting:
-        function = waiting.pop()
-        if function in met or function not in functions:
-            continue
-        met.add(function)
-        for node in functions[function].node_def:
-            if node.op in functions:
-                waiting.append(node.op)
-            else:
-                inside.add(node.op)
-            if node.op in CALLS:
-                waiting.append(node.attr["f"].func.name)
-    return used, inside
-
-
 def _state_notes(
     graph: GraphIndex, used: set[str], in_functions: set[str], outputs: Iterable[TensorRef]
 ) -> tuple[Note, ...]:
@@ -288,13 +268,13 @@ def _state_notes(
         raise RefusedError(found, hint=hint)
     if not used & (_VARIABLES | _TABLES):
         return ()
-    needed = _needed(graph, outputs)
+    wanted = needed(graph, [name for ref in outputs for name in _names(ref)])
     state: dict[str, list[str]] = {"needed": [], "spare": [], "tables": []}
     for name in graph:
         op = graph.wiring(name).op
         if op in _VARIABLES:
-            state["needed" if name in needed else "spare"].append(name)
-        elif op in _TABLES and name in needed:
+            state["needed" if name in wanted else "spare"].append(name)
+        elif op in _TABLES and name in wanted:
             state["tables"].append(name)
     if state["needed"]:
         found = (
@@ -315,20 +295,6 @@ def _state_notes(
     return tuple(notes)
 
 
-def _needed(graph: GraphIndex, outputs: Iterable[TensorRef]) -> set[str]:
-    """Return the nodes that the outputs need, whatever is fed."""
-    waiting = [_op(name) for ref in outputs for name in _names(ref)]
-    needed: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in needed or name not in graph:
-            continue
-        needed.add(name)
-        given = graph.sources(name)
-        waiting += [_op(each) for each in ((given,) if isinstance(given, str) else given)]
-    return needed
-
-
 def _names(ref: TensorRef) -> Iterator[str]:
     if isinstance(ref, str):
         yield ref
@@ -338,11 +304,6 @@ def _names(ref: TensorRef) -> Iterator[str]:
         yield from (ref.values, *ref.row_splits)
     else:
         yield from (tensor.name for tensor in ref.tensors())
-
-
-def _op(source: str) -> str:
-    name = source.removeprefix("^")
-    return name.rpartition(":")[0] if ":" in name else name
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -417,7 +378,9 @@ def _renamed(directory: Path, file: Path) -> Iterator[None]:
             words = str(getattr(error, part))
             for name in (str(directory / BINARY_NAME), str(directory)):
                 words = words.replace(name, str(file))
-            setattr(error, part, words.replace("the model is unchanged", _UNWRITTEN))
+            for said in _OF_A_MODEL:
+                words = words.replace(said, _UNWRITTEN)
+            setattr(error, part, words)
         raise
 
 

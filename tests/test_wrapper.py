@@ -256,6 +256,7 @@ class TestRefused:
             )
         assert ".smpatch-" not in str(raised.value)
         assert "TensorFlow does not load" in str(raised.value)
+        assert raised.value.hint.startswith("nothing was written")
         assert list(tmp_path.iterdir()) == [tmp_path / "wrong.pb"]
 
 

@@ -17,7 +17,7 @@ from smpatch.cli.machine import VERSION
 from smpatch.cli.streams import OutputError
 from tests.cli.conftest import BROKEN, FIXTURES, MODELS, QUICK, XY, Run
 
-NAMES = ("show", "add-predict", "apply", "diff", "error", "undo")
+NAMES = ("show", "add-predict", "apply", "diff", "error", "undo", "wrap")
 
 
 # Candidates that cannot be served without asking TensorFlow, or at all.
