@@ -1,6 +1,6 @@
 """Is this model fit to be served: everything that TensorFlow lets through until it fails.
 
-``check`` goes through a model: ``document`` looks at tags, keys and reserved entries,
+``inspection`` goes through a model: ``document`` looks at tags, keys and reserved entries,
 ``signatures`` at each signature against its graph, ``methods`` at Serving's rules,
 ``planes`` at what Python sees of the same, ``beside`` at the files next to the model file;
 ``reload`` asks TensorFlow's loaders, ``running`` feeds the signatures, ``requirement`` holds
@@ -9,9 +9,9 @@ them against a contract, and ``consumers`` knows what single readers reject.
 This room changes nothing and prints nothing: it returns findings.
 """
 
-from smpatch.checker.check import CheckOptions, check
 from smpatch.checker.consumers import CONSUMERS, Consumer
 from smpatch.checker.findings import Finding, Report, Severity
+from smpatch.checker.inspection import CheckOptions, check
 from smpatch.checker.requirement import Requirement, parse_requirement
 from smpatch.checker.running import Feeding
 

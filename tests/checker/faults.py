@@ -1,0 +1,171 @@
+"""The faults that are planted, with the code that a check must name, and into which models.
+
+Those of messages are planted by TensorFlow's own classes (``tests/judge/planting.py``), those
+of files are written here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from smpatch import warmup
+from tests.judge.client import Judge
+
+__all__ = ["FAULTS", "FIXTURES", "Case", "Fault", "cases", "planted"]
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "models"
+
+TF1 = ("assets_extra_warmup", "classify_regress", "ref_variables", "while_loop")
+"""Models without an object graph: with requests beside them, Serving's methods, variables of
+TensorFlow 1, a loop."""
+
+TF2 = ("module", "keras_functional", "unsorted_keys")
+"""Models with an object graph and a fingerprint by this TensorFlow."""
+
+EITHER = (*TF1, *TF2)
+
+OF_NUMBERS = ("assets_extra_warmup", "ref_variables", "while_loop", *TF2)
+"""Models whose first signature takes no strings, as Serving's methods do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault that can be planted.
+
+    Attributes:
+        name: What ``planting`` or ``_FILES`` calls it.
+        words: What it is, for the table.
+        code: The code of the finding that must name it.
+        models: The fixtures that it is planted into.
+        severity: How grave a check calls it.
+    """
+
+    name: str
+    words: str
+    code: str
+    models: tuple[str, ...] = EITHER
+    severity: str = "fault"
+
+
+FAULTS = (
+    Fault("missing_input_tensor", "an input that the graph does not have", "missing-tensor"),
+    Fault("missing_output_tensor", "an output that the graph does not have", "missing-tensor"),
+    Fault("empty_name", "an output without a name", "no-name"),
+    Fault("input_without_index", "an input's name without `:0`", "no-index"),
+    Fault("output_without_index", "an output's name without `:0`", "no-index"),
+    Fault("wrong_dtype_input", "a wrong type of an input", "dtype"),
+    Fault("wrong_dtype_output", "a wrong type of an output", "dtype"),
+    Fault("contradicting_shape_input", "a shape of an input that contradicts the graph", "shape"),
+    Fault("contradicting_shape_output", "a shape of an output that contradicts the graph", "shape"),
+    Fault(
+        "shape_left_out",
+        "a shape left out, which means a scalar",
+        "shape-left-out",
+        ("assets_extra_warmup", "ref_variables", *TF2),
+    ),
+    Fault("unfed_placeholder", "an output that needs a placeholder not fed", "unfed-placeholder"),
+    Fault("frame_tensor", "an output inside a while loop", "while-frame"),
+    Fault("resource_output", "an output that is a resource handle", "handle"),
+    Fault("reference_output", "an output that is a reference of TensorFlow 1", "reference-output"),
+    Fault("reference_itself", "an output that is a variable of TensorFlow 1", "reference-output"),
+    Fault("partly_fed", "one output of an operation fed, another one needed", "partly-fed"),
+    Fault("same_tensor_twice", "one tensor under two inputs", "fed-twice"),
+    Fault("input_is_output", "one tensor as input and output", "fed-and-fetched"),
+    Fault("keyword_alias", "an input called `class`", "alias"),
+    Fault("empty_alias", "an input called nothing", "alias"),
+    Fault("self_alias", "an input called `self`", "alias"),
+    Fault("clashing_aliases", "inputs that Python writes alike", "alias"),
+    Fault("empty_output_alias", "an output called nothing", "alias"),
+    Fault("no_outputs", "no outputs", "no-outputs"),
+    Fault("classify_rules", "classify, its rules broken", "classify-rules", OF_NUMBERS),
+    Fault("regress_rules", "regress, its rules broken", "regress-rules"),
+    Fault("unknown_method", "a method that no server knows", "unknown-method", EITHER, "note"),
+    Fault("default_dtype", "a default of another type", "default-type", OF_NUMBERS),
+    Fault("default_shape", "a default of another shape", "default-shape"),
+    Fault("default_alias", "a default of an input that is not there", "default-without-input"),
+    Fault("duplicate_key", "a signature key twice in the map", "duplicate-key"),
+    Fault("init_op_missing", "an init op that the graph does not have", "reserved-operation"),
+    Fault("tags_missing", "no tags", "no-tags"),
+    Fault("tags_spelt", "the tags `s,e,r,v,e`", "spelt-tags"),
+    Fault("key_of_one_plane", "a key that only servers see", "planes-disagree", TF2),
+    Fault("object_keyword", "an input that Python calls otherwise", "planes-disagree", TF2),
+    Fault("object_function", "a function that Python does not find", "planes-disagree", TF2),
+    Fault("object_dtype", "an output of another type in Python", "planes-disagree", TF2),
+    Fault("stale_fingerprint", "a fingerprint from before an edit", "stale-fingerprint", TF2),
+    Fault("warmup_signature", "a warm-up request to a signature that is gone", "warm-up-signature"),
+    Fault("warmup_input", "a warm-up request that feeds an input that is gone", "warm-up-input"),
+    Fault("warmup_damaged", "warm-up requests that are cut off", "warm-up-unreadable"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One fault and one model."""
+
+    fault: Fault
+    model: str
+
+    def __str__(self) -> str:
+        """Return a name for the test."""
+        return f"{self.fault.name}-{self.model}"
+
+
+def cases() -> list[Case]:
+    """Return every fault with every model that it is planted into."""
+    return [Case(fault, model) for fault in FAULTS for model in fault.models]
+
+
+def planted(case: Case, place: Path, judge: Judge) -> Path:
+    """Copy the model to a place, and plant the fault."""
+    directory = Path(shutil.copytree(FIXTURES / case.model, place))
+    by_file = _FILES.get(case.fault.name)
+    if by_file is None:
+        judge.ask("plant", directory=directory, fault=case.fault.name)
+    else:
+        by_file(directory, judge)
+    return directory
+
+
+def _request(signature: str, alias: str) -> str:
+    """Spell a predict request that feeds one input, in hexadecimal."""
+
+    def field(number: int, data: bytes) -> bytes:
+        return bytes((number << 3 | 2, len(data))) + data
+
+    request = field(1, field(3, signature.encode())) + field(2, field(1, alias.encode()))
+    return field(6, field(1, request)).hex()
+
+
+def _warmup_signature(directory: Path, judge: Judge) -> None:
+    judge.ask(
+        "write_records", file=directory / warmup.PLACE, records=[_request("planted_key", "x")]
+    )
+
+
+def _warmup_input(directory: Path, judge: Judge) -> None:
+    key = judge.ask("parse", directory=directory)["meta_graphs"][0]["signatures"]
+    first = next(each for each in key if not each.startswith("__"))
+    records = [_request(first, "planted_input")]
+    judge.ask("write_records", file=directory / warmup.PLACE, records=records)
+
+
+def _warmup_damaged(directory: Path, judge: Judge) -> None:
+    _warmup_signature(directory, judge)
+    file = directory / warmup.PLACE
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def _stale_fingerprint(directory: Path, judge: Judge) -> None:
+    """Change a method name and nothing else, as TensorFlow's ``MethodNameUpdater`` does."""
+    judge.ask("plant", directory=directory, fault="unknown_method")
+
+
+_FILES: dict[str, Callable[[Path, Judge], None]] = {
+    "stale_fingerprint": _stale_fingerprint,
+    "warmup_damaged": _warmup_damaged,
+    "warmup_input": _warmup_input,
+    "warmup_signature": _warmup_signature,
+}

@@ -1,0 +1,88 @@
+"""Every planted fault is found and named, and none in what is healthy.
+
+Python's own loader is the measure for what is said to stop it: where it refuses a model
+whose signatures it takes from ``signature_def``, the check says so without asking it, and
+the other way round.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from smpatch import CheckOptions, Report
+from tests.checker.faults import FIXTURES, Case, cases, planted
+from tests.contract.models import Case as Model
+from tests.contract.models import found_in
+from tests.judge.client import Judge
+
+CORPUS = os.environ.get("SMPATCH_CORPUS")
+
+MODELS = [*found_in(FIXTURES), *(found_in(Path(CORPUS)) if CORPUS else ())]
+
+# Without asking Python; what it says is compared below.
+WITHOUT_PYTHON = CheckOptions(validate="runtime")
+
+FAULTY = {
+    "duplicate_key": {"duplicate-key"},
+    "planes_disagree": {"planes-disagree"},
+    # TensorFlow's parser of text refuses fields that it does not know.
+    "text_newer_writer": {"c-runtime"},
+    "wrong_dtype": {"dtype"},
+    "wrong_tensor_info": {"dtype", "missing-tensor"},
+}
+"""Fixtures that are faulty by themselves, with the codes of their faults."""
+
+
+def _codes(report: Report) -> set[str]:
+    return {each.code for each in report.findings}
+
+
+def _agrees(report: Report, directory: Path, judge: Judge) -> None:
+    """Compare what is said to stop Python with what stops it."""
+    model = smpatch.load(directory)
+    if not report.loaders and {"c-runtime", "unregistered-operation"} & _codes(report):
+        return  # no TensorFlow that is here loads it, whatever its signatures say
+    for meta_graph in model.meta_graphs:
+        if meta_graph.has_object_graph and len(model.meta_graphs) == 1:
+            continue
+        where = f"MetaGraph {','.join(meta_graph.tags)!r}" if len(model.meta_graphs) > 1 else ""
+        said = [
+            each.code
+            for each in report.findings
+            if each.stops_python and each.where.startswith(where)
+        ]
+        tags = list(meta_graph.tags)
+        refused = judge.ask("load", directory=directory, tags=tags, loaders=["v2"])["v2"]
+        assert bool(said) is bool(refused), (said, refused)
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_a_planted_fault_is_found_and_named(case: Case, tmp_path: Path, judge: Judge) -> None:
+    before = smpatch.check(FIXTURES / case.model, options=WITHOUT_PYTHON)
+    directory = planted(case, tmp_path / "model", judge)
+    report = smpatch.check(directory, options=WITHOUT_PYTHON)
+    new = {(each.code, each.severity) for each in {*report.findings} - {*before.findings}}
+    assert (case.fault.code, case.fault.severity) in new
+    assert before.ok
+    _agrees(report, directory, judge)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_what_is_healthy_has_no_fault(model: Model, judge: Judge) -> None:
+    report = smpatch.check(model.directory, options=WITHOUT_PYTHON)
+    if model.directory.is_relative_to(FIXTURES):  # what foreign models have, nobody has listed
+        assert {each.code for each in report.faults} == FAULTY.get(model.name, set())
+    _agrees(report, model.directory, judge)
+
+
+@pytest.mark.parametrize("name", ["assets_extra_warmup", "module", "wrong_dtype"])
+def test_without_tensorflow_the_same_is_found(name: str) -> None:
+    alone = smpatch.check(FIXTURES / name, options=CheckOptions(validate="none"))
+    asked = smpatch.check(FIXTURES / name, options=CheckOptions(validate="full"))
+    assert alone.findings == asked.findings
+    assert alone.loaders == ()
+    assert asked.loaders == ("C runtime", "tf.saved_model.load")
