@@ -157,6 +157,7 @@ class _Fleet:
         self._edits = edits
         self._options = options
         self._judges: list[Judge] = []
+        self._stopping = False
 
     def run(self, count: int) -> Generator[Outcome, None, None]:
         """Start workers and yield what they finish; end them in any case."""
@@ -189,7 +190,8 @@ class _Fleet:
             libraries = [Path(each).resolve() for each in self._options.op_libraries]
             with Judge(self._options.validate, libraries, self._options.time_limit) as judge:
                 self._judges.append(judge)
-                while (work := self._waiting.get()) is not None:
+                # What is raised in the middle of a commit is swallowed there: hence the flag.
+                while not self._stopping and (work := self._waiting.get()) is not None:
                     self._done.put(self._one(*work, judge))
         except _Stop:
             pass
@@ -205,6 +207,7 @@ class _Fleet:
 
     def _stop(self, threads: Sequence[threading.Thread]) -> None:
         """Let all workers break off, wherever they are."""
+        self._stopping = True
         for thread in threads:
             if thread.ident is not None and thread.is_alive():
                 identity = ctypes.c_ulong(thread.ident)

@@ -1,0 +1,286 @@
+"""Applying twice is the same as applying once, on every kind of model and edit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smpatch import patchfile
+from smpatch.converged import converged, remaining
+from smpatch.edits import AddSignature, Copy, EditSignature, Remove, Rename
+from smpatch.loader import load
+from smpatch.patcher import Options, patch
+
+MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
+UNPROVED = Options(validate="none")
+
+
+def _copy(name: str, place: Path) -> Path:
+    return Path(shutil.copytree(MODELS / name, place / name, symlinks=True))
+
+
+def _edits(text: str) -> tuple[Any, ...]:
+    return patchfile.parse(f"version = 1\n{textwrap.dedent(text)}").edits
+
+
+def _content(model: Path) -> bytes:
+    return load(model).file.read_bytes()
+
+
+CASES: dict[str, tuple[str, str]] = {
+    "add": ("linear", """
+        [[edit]]
+        add-predict = "serving_default"
+        inputs = "x:0"
+        outputs = "y:0"
+        """),
+    "add by operation": ("linear", """
+        [[edit]]
+        add-predict = "k"
+        inputs = "x"
+        outputs = "y"
+        """),
+    "add, then change it": ("linear", """
+        [[edit]]
+        add-predict = "k"
+        inputs = "x:0"
+        outputs = "y:0"
+        [[edit]]
+        edit = "k"
+        rename-input = { x = "image" }
+        rename-output = { y = "scores" }
+        shape = { image = "unknown" }
+        [[edit]]
+        rename = "k"
+        to = "l"
+        """),
+    "add, copy and take away": ("linear", """
+        [[edit]]
+        add-predict = "k"
+        inputs = "x:0"
+        outputs = "y:0"
+        [[edit]]
+        copy = "k"
+        to = "l"
+        [[edit]]
+        remove = "k*"
+        """),
+    "rename": ("linear", """
+        [[edit]]
+        rename = "scale"
+        to = "serving_default"
+        """),
+    "rename and put another in its place": ("linear", """
+        [[edit]]
+        rename = "scale"
+        to = "old"
+        [[edit]]
+        add-predict = "scale"
+        inputs = "x:0"
+        outputs = "y:0"
+        """),
+    "rename both planes": ("module", """
+        [[edit]]
+        rename = "serving_default"
+        to = "predict"
+        """),
+    "copy both planes": ("module", """
+        [[edit]]
+        copy = "serving_default"
+        to = "predict"
+        """),
+    "rename aliases on both planes": ("module", """
+        [[edit]]
+        edit = "serving_default"
+        rename-input = { x = "zebra" }
+        """),
+    "promote": ("module", """
+        [[edit]]
+        add-predict = "encode"
+        function = "encode"
+        """),
+    "promote and rename": ("module", """
+        [[edit]]
+        add-predict = "encode"
+        function = "encode"
+        outputs = { embedding = "output_0" }
+        [[edit]]
+        edit = "encode"
+        rename-output = { embedding = "vector" }
+        """),
+    "inner tensor": ("keras_functional", """
+        [[edit]]
+        add-predict = "inner"
+        from-signature = "serving_default"
+        outputs = { inner = "%inner%" }
+        """),
+    "inner tensor in the place of its source": ("keras_functional", """
+        [[edit]]
+        add-predict = "serving_default"
+        from-signature = "serving_default"
+        outputs = { inner = "%inner%" }
+        overwrite = true
+        """),
+    "ragged": ("ragged_sparse_inputs", """
+        [[edit]]
+        add-predict = "added"
+        inputs = "%candidate%"
+        outputs = "out=%output%"
+        """),
+    "classify": ("classify_regress", """
+        [[edit]]
+        rename = "classify"
+        to = "classes"
+        """),
+}  # fmt: skip
+
+
+def _filled(name: str, text: str) -> str:
+    """Put names of a fixture's in the place of marks."""
+    if "%inner%" in text:
+        from smpatch.planes.expose import inner_tensors  # noqa: PLC0415 - one case needs it
+
+        meta_graph = load(MODELS / name).meta_graph()
+        found = inner_tensors(meta_graph, meta_graph.signatures["serving_default"])
+        relu = next(each for each in found if each.op in {"Relu", "MatMul"})
+        text = text.replace("%inner%", relu.path)
+    if "%candidate%" in text:
+        manifest = json.loads((MODELS / "MANIFEST.json").read_text())
+        (entry,) = [each for each in manifest if each["dir"] == name]
+        candidate = entry["candidate"]
+        text = text.replace("%candidate%", candidate["notation"])
+        text = text.replace("%output%", candidate["outputs"][0])
+    return text
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_twice_is_once(case: str, tmp_path: Path) -> None:
+    name, text = CASES[case]
+    edits = _edits(_filled(name, text))
+    model = _copy(name, tmp_path)
+    both = name != "ragged_sparse_inputs"  # whose object graph cannot say it
+    options = Options(validate="none", signature_def_only=not both)
+    before = _content(model)
+    assert not converged(load(model), edits, both_planes=both)
+    receipt = patch(model, edits, options=options, once=True)
+    once = _content(model)
+    assert receipt.changes
+    assert once != before
+    assert converged(load(model), edits, both_planes=both)
+    receipt = patch(model, edits, options=options, once=True)
+    assert receipt.changes == ()
+    assert _content(model) == once
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_case_is_not_taken_for_another(case: str, tmp_path: Path) -> None:
+    """What was done for one list of edits does not pass for another one on that model."""
+    name, text = CASES[case]
+    model = _copy(name, tmp_path)
+    options = Options(validate="none", signature_def_only=name == "ragged_sparse_inputs")
+    patch(model, _edits(_filled(name, text)), options=options)
+    done = load(model)
+    same = {"add", "rename"}  # which end with the same key, of different signatures
+    for other, (its_name, its_text) in CASES.items():
+        if its_name == name and other != case and {case, other} != same:
+            mine, its = (_edits(_filled(name, each)) for each in (text, its_text))
+            if not set(map(repr, its)) <= set(map(repr, mine)):
+                assert not converged(done, its), other
+
+
+def test_of_a_list_that_has_grown_the_rest_is_done(tmp_path: Path) -> None:
+    model = _copy("linear", tmp_path)
+    first = Rename("scale", "serving_default")
+    patch(model, [first], options=UNPROVED, once=True)
+    second = Copy("serving_default", "again")
+    assert remaining(load(model), [first, second]).edits == (second,)
+    receipt = patch(model, [first, second], options=UNPROVED, once=True)
+    assert [(each.key, each.outcome) for each in receipt.changes] == [("again", "copied")]
+    assert set(load(model).signatures) == {"serving_default", "again"}
+    assert remaining(load(model), [first, second]).edits == ()
+
+
+def test_what_was_never_there_is_removed_already(tmp_path: Path) -> None:
+    model = load(_copy("linear", tmp_path))
+    assert converged(model, [Remove(("train_*", "debug"))])
+    assert not converged(model, [Remove(("sc*",))])
+    assert not converged(model, [Remove(("sc*",)), Rename("better", "other")])
+
+
+def test_a_signature_with_another_tensor_is_not_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    model = _copy("linear", tmp_path)
+    edits = _edits(CASES["add"][1])
+    patch(model, edits, options=UNPROVED)
+    (added,) = edits
+    for changed in (
+        _edits(CASES["add"][1].replace('"y:0"', '"y=x:0"')),
+        _edits(CASES["add"][1].replace('"y:0"', '"z=y:0"')),
+        _edits(CASES["add"][1].replace('inputs = "x:0"', 'inputs = "x:0,w=y:0"')),
+    ):
+        assert changed != (added,)
+        assert not converged(load(model), changed)
+    assert converged(load(model), edits)
+
+
+def test_a_whole_signature_is_compared_as_a_whole(tmp_path: Path) -> None:
+    signature = load(MODELS / "defaults").signatures
+    key, whole = next((key, each) for key, each in signature.items() if each.defaults)
+    model = load(_copy("defaults", tmp_path))
+    assert converged(model, [AddSignature(whole, key)])
+    bare = type(whole)(whole.inputs, whole.outputs, whole.method_name)
+    assert not converged(model, [AddSignature(bare, key)])
+
+
+def test_defaults_are_compared_as_their_type_has_them(tmp_path: Path) -> None:
+    model = load(_copy("defaults", tmp_path))
+    key, whole = next((key, each) for key, each in model.signatures.items() if each.defaults)
+    for alias in whole.defaults:
+        assert not converged(model, [EditSignature(key, defaults={alias: None})])
+        assert not converged(model, [EditSignature(key, defaults={alias: [[["no"]]]})])
+
+
+def test_a_default_that_is_set_twice_is_set_once(tmp_path: Path) -> None:
+    model = _copy("linear", tmp_path)
+    edits = _edits(CASES["add"][1] + '[[edit]]\nedit = "serving_default"\ndefault = {x = [0.1]}')
+    patch(model, edits, options=UNPROVED, once=True)
+    once = load(model)
+    assert converged(once, edits)  # although 0.1 is another number as a float32
+    key = "serving_default"
+    assert not converged(once, [*edits[:1], EditSignature(key, defaults={"x": [0.2]})])
+    assert not converged(once, edits[:1])
+
+
+def test_a_plane_that_lacks_it_is_not_done(tmp_path: Path) -> None:
+    model = _copy("module", tmp_path)
+    edits = _edits(CASES["copy both planes"][1])
+    patch(model, edits, options=Options(validate="none", signature_def_only=True))
+    assert converged(load(model), edits, both_planes=False)
+    assert not converged(load(model), edits)
+
+
+def test_tags_that_were_changed_are_done(tmp_path: Path) -> None:
+    model = _copy("linear", tmp_path)
+    tags = ",".join(load(model).meta_graph().tags)
+    edits = _edits(f'[[edit]]\nretag = "{tags}"\nto = "other"' + CASES["rename"][1])
+    for tag_set in (("other",), tuple(tags.split(",")), None):
+        copy = Path(shutil.copytree(model, tmp_path / f"copy-{tag_set}"))
+        options = Options(validate="none", tag_set=tag_set)
+        patch(copy, edits, options=options, once=True)
+        once = _content(copy)
+        assert load(copy).meta_graph().tags == ("other",)
+        assert patch(copy, edits, options=options, once=True).changes == ()
+        assert _content(copy) == once
+
+
+def test_one_of_several_tag_sets(tmp_path: Path) -> None:
+    model = _copy("several_tag_sets", tmp_path)
+    first, second = (each.tags for each in load(model).meta_graphs[:2])
+    edits = (*_edits(f'[[edit]]\nretag = {json.dumps([*first])}\nto = "other"'),)
+    patch(model, edits, options=UNPROVED, once=True)
+    assert [each.tags for each in load(model).meta_graphs[:2]] == [("other",), second]
+    assert patch(model, edits, options=UNPROVED, once=True).changes == ()
