@@ -1,0 +1,141 @@
+"""Edits in forked children, to be watched by strace: ``python -m tests.prove.server FD``.
+
+strace can make the n-th call of one kind fail, where n is fixed when it starts. So a child
+first makes calls of that kind that do nothing (``padding``), as many as bring the call that is
+meant to n. One strace and one interpreter serve for all calls of a kind, and a fork costs
+milliseconds. The server itself talks through a socket, with calls that no fault is put into.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import smpatch
+import smpatch.patcher
+import smpatch.restorer
+from smpatch.validator import Judge
+from tests.writer import models
+
+__all__ = ["MARK", "PADDING"]
+
+MARK = "/smpatch-the-edit-begins"
+
+_NO_FILE = 1_000_000
+"""A descriptor that nothing has."""
+
+_C = ctypes.CDLL(None, use_errno=True)
+
+PADDING: dict[str, Callable[[], object]] = {
+    "access": lambda: os.access("", os.R_OK),
+    "chmod": lambda: os.chmod("", 0),
+    "chown": lambda: os.chown("", -1, -1),
+    "close": lambda: os.close(_NO_FILE),
+    "copy_file_range": lambda: os.copy_file_range(_NO_FILE, _NO_FILE, 1),
+    "dup": lambda: os.dup(_NO_FILE),
+    "fadvise64": lambda: os.posix_fadvise(_NO_FILE, 0, 0, 0),
+    "fchmod": lambda: os.fchmod(_NO_FILE, 0),
+    "fchmodat": lambda: _C.fchmodat(_NO_FILE, b"x", 0, 0),
+    "fchown": lambda: os.fchown(_NO_FILE, -1, -1),
+    "fcntl": lambda: fcntl.fcntl(_NO_FILE, fcntl.F_GETFD),
+    "flock": lambda: fcntl.flock(_NO_FILE, fcntl.LOCK_UN),
+    "fstatfs": lambda: os.fstatvfs(_NO_FILE),
+    "fsync": lambda: os.fsync(_NO_FILE),
+    "getcwd": os.getcwd,
+    "getdents64": lambda: _C.getdents64(_NO_FILE, None, 0),
+    "lchown": lambda: os.lchown("", -1, -1),
+    "link": lambda: os.link("", ""),
+    "listxattr": lambda: os.listxattr(""),
+    "lseek": lambda: os.lseek(_NO_FILE, 0, os.SEEK_CUR),
+    "mkdir": lambda: os.mkdir(""),
+    "newfstatat": lambda: os.stat(""),
+    "openat": lambda: os.open("", os.O_RDONLY),
+    "pread64": lambda: os.pread(_NO_FILE, 1, 0),
+    "read": lambda: os.read(_NO_FILE, 1),
+    "readlink": lambda: os.readlink(""),
+    "rename": lambda: os.rename("", ""),
+    "rmdir": lambda: os.rmdir(""),
+    "statfs": lambda: os.statvfs(""),
+    "symlink": lambda: os.symlink("", ""),
+    "unlink": lambda: os.unlink(""),
+    "unlinkat": lambda: os.unlink("x", dir_fd=_NO_FILE),
+    "utimensat": lambda: os.utime(""),
+    "write": lambda: os.write(_NO_FILE, b""),
+}
+"""For each kind of call one that does nothing, and mostly fails."""
+
+
+def _pad(name: str, count: int) -> None:
+    call = PADDING[name]
+    for _ in range(count):
+        with contextlib.suppress(OSError):
+            call()
+
+
+def _edit(request: dict[str, Any]) -> None:
+    model = Path(request["model"])
+    if request["undo"]:
+        models.undo(model)
+    else:
+        models.add(model, request["key"], **request["options"])
+
+
+def _child(request: dict[str, Any]) -> int:
+    """Do what is asked; return the exit status."""
+    if request["file_size"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
+    for name, count in request["padding"].items():
+        _pad(name, count)
+    if request["mark"]:
+        os.access(MARK, os.R_OK)
+    try:
+        if request["model"]:
+            _edit(request)
+    except smpatch.SmpatchError as error:
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BaseException:  # noqa: BLE001 - whatever it is, it is told
+        traceback.print_exc()
+        return 70
+    return 0
+
+
+def main() -> None:
+    """Serve until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    setattr(Judge, "fingerprint", models.fake_fingerprint)  # noqa: B010 - a stand-in of another type
+    # What is imported by the first edit is no part of the later ones.
+    rehearsal = Path(sys.argv[2])
+    shutil.rmtree(rehearsal, ignore_errors=True)
+    models.linear(rehearsal, fingerprint=True)
+    models.add(rehearsal, "first", backup=True)
+    models.undo(rehearsal)
+    models.add(rehearsal, "copied", save_to=rehearsal / ".." / "copied")
+    shutil.rmtree(rehearsal / ".." / "copied")
+    shutil.rmtree(rehearsal)
+    with socket.socket(fileno=int(sys.argv[1])) as other:
+        other.sendall(b"ready")
+        while data := other.recv(1 << 16):
+            request = json.loads(data)
+            child = os.fork()
+            if child == 0:
+                os._exit(_child(request))
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            other.sendall(json.dumps([child, status]).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""An edit meets an error, or its end, at every one of its true system calls.
+
+Whatever fails: the model file is the old one or the new one to the byte, exit 0 means the new
+one and an error the old one, at most one hidden directory is left, and the next edit removes
+it. What was to be kept is there then.
+
+The suite takes the calls around the commit, ``make prove`` all.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from smpatch.validator import Judge
+from tests.judge.client import Judge as TensorFlow
+from tests.prove import ledger, tracing
+from tests.prove.tracing import Request, Survey, Traced
+from tests.writer import models
+
+FILE = "saved_model.pb"
+HIDDEN = ".smpatch-"
+KEY = "killed"
+
+FAULTS = {
+    "ENOSPC": "error=ENOSPC:when={}",
+    "EIO": "error=EIO:when={}",
+    "EACCES": "error=EACCES:when={}",
+    "EIO from then on": "error=EIO:when={}+",
+    "SIGKILL": "signal=SIGKILL:when={}",
+    "SIGINT": "signal=SIGINT:when={}",
+}
+COMMIT = ("rename", "fsync", "link", "mkdir")
+"""The calls that the suite takes."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an edit is done.
+
+    Attributes:
+        older: Whether a backup of an earlier edit is there before.
+        options: What the edit is told.
+        undo: Whether the earlier edit is taken back instead.
+        keeps: Whether the previous file must be had afterwards.
+        result: The directory that is new then.
+    """
+
+    older: bool = False
+    options: tuple[tuple[str, object], ...] = ()
+    undo: bool = False
+    keeps: bool = False
+    result: str = "model"
+
+
+WAYS = {
+    "in place": Way(),
+    "in place, backup": Way(older=True, options=(("backup", True),), keeps=True),
+    "undo": Way(older=True, undo=True, keeps=True),
+    "save to": Way(result="out"),
+}
+
+
+class Proof:
+    """The ways, what each makes of its model, and the calls that it makes."""
+
+    def __init__(self, top: Path) -> None:
+        """Prepare the models, do each edit once, and count its calls."""
+        self.top = top
+        self.work = top / "work"
+        self.before: dict[str, models.Tree] = {}
+        self.after: dict[str, models.Tree] = {}
+        for way, how in WAYS.items():
+            model = models.linear(self.original(way) / "model", fingerprint=True)
+            if how.older:
+                models.add(model, "older", backup=True)
+            self.before[way] = models.tree(model.parent)
+        (top / "survey").mkdir()
+        self.survey: Survey = tracing.survey(
+            top / "survey", [(self.request(way), self.original(way)) for way in WAYS]
+        )
+        (top / "whole").mkdir()
+        with Traced(top / "whole", "-e", "trace=none") as server:
+            for way in WAYS:
+                tracing.renew(self.work, self.original(way))
+                assert server.run(self.request(way))[1] == 0
+                self.after[way] = models.tree(self.work)
+
+    def original(self, way: str) -> Path:
+        """Return where the directory lies that every run of a way starts from."""
+        return self.top / "originals" / way
+
+    def request(self, way: str, padding: dict[str, int] | None = None) -> Request:
+        """Return the edit that a way means."""
+        options = dict(WAYS[way].options)
+        if WAYS[way].result != "model":
+            options["save_to"] = str(self.work / WAYS[way].result)
+        model = str(self.work / "model")
+        return Request(model, WAYS[way].undo, KEY, options, padding=padding or {})
+
+    def files(self, way: str) -> tuple[bytes | None, bytes | None]:
+        """Return the old model file and the new one."""
+        result = f"{WAYS[way].result}/{FILE}"
+        return self.before[way][f"model/{FILE}"], self.after[way][result]
+
+
+@pytest.fixture(scope="module")
+def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
+    """What the faults are put into."""
+    if reason := tracing.why_not():
+        pytest.skip(reason)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Judge, "fingerprint", models.fake_fingerprint)
+        yield Proof(tmp_path_factory.mktemp("proof"))
+
+
+def _split(tree: models.Tree) -> tuple[models.Tree, set[str], models.Tree]:
+    """Part what can be seen from hidden directories, and those from what is in them."""
+    seen = {name: data for name, data in tree.items() if HIDDEN not in name}
+    inside = {name: data for name, data in tree.items() if HIDDEN in name}
+    tops = {name for name in inside if Path(name).name.startswith(HIDDEN) and inside[name] is None}
+    return seen, {name for name in tops if HIDDEN not in str(Path(name).parent)}, inside
+
+
+def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
+    """Check what a run has left; return whether something is to be removed."""
+    old, new = proof.files(way)
+    seen, hidden, inside = _split(models.tree(proof.work))
+    assert len(hidden) <= 1, hidden
+    model = seen[f"model/{FILE}"]
+    if WAYS[way].result == "out":
+        assert model == old
+        done = any(name.startswith("out") for name in seen)
+        assert {**proof.before[way]}.items() <= seen.items()
+        if done:
+            # The whole of it, but for a fingerprint that could not be had.
+            gone = proof.after[way].keys() - seen.keys()
+            assert gone <= {"out/fingerprint.pb"}
+            assert seen == {name: proof.after[way][name] for name in seen}
+    else:
+        assert model in {old, new}
+        done = model == new
+    if status == 0:
+        assert done
+    elif fault not in {"SIGKILL", "SIGINT"}:
+        assert not done
+    if not done:
+        assert seen == proof.before[way]
+    elif WAYS[way].keeps:
+        kept = [seen.get(f"model/{FILE}.backup"), *inside.values()]
+        assert old in kept
+    return bool(hidden)
+
+
+def _check_next(proof: Proof, way: str, server: Traced) -> None:
+    """Let another edit come, which is refused: it repairs and removes all the same."""
+    options = {"save_to": str(proof.work / "next")} if WAYS[way].result == "out" else {}
+    key = "next" if options else "scale"
+    request = Request(str(proof.work / "model"), key=key, options=options)
+    assert server.run(request)[1] == (0 if options else 4)
+    seen, hidden, _ = _split(models.tree(proof.work))
+    assert not hidden
+    if WAYS[way].keeps:
+        assert proof.files(way)[0] in {seen[f"model/{FILE}"], seen[f"model/{FILE}.backup"]}
+        prints = {"model/fingerprint.pb", "model/fingerprint.pb.backup"}
+        assert prints <= seen.keys()
+
+
+def _strike(proof: Proof, work: Path, fault: str, call: str) -> Counter[str]:
+    """Put a fault into every call of one kind, of each way; return what was done."""
+    met: Counter[str] = Counter()
+    at = proof.survey.at(call)
+    with Traced(
+        work, "-e", f"trace={call}", "-e", f"inject={call}:" + FAULTS[fault].format(at)
+    ) as (server):
+        for way, edit in zip(WAYS, proof.survey.edits, strict=True):
+            for count in range(1, edit[call] + 1):
+                tracing.renew(proof.work, proof.original(way))
+                _, status = server.run(proof.request(way, {call: at - count}))
+                place = f"{way}, {call} {count}: exit {status}"
+                try:
+                    if fault == "SIGKILL":
+                        assert status == -9
+                    to_remove = _check(proof, way, fault, status)
+                    met["left"] += to_remove
+                    if to_remove or status == -9:
+                        _check_next(proof, way, server)
+                except AssertionError as error:
+                    raise AssertionError(f"{place}: {error}") from error
+                met["old" if status else "new"] += 1
+    if fault != "SIGKILL":  # which every status has told
+        words = "--- SIGINT" if fault == "SIGINT" else "(INJECTED)"
+        log = (work / "strace.log").read_text(errors="replace")
+        assert log.count(words) >= met["old"] + met["new"]
+    return met
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_old_or_new_at_every_system_call(proof: Proof, tmp_path: Path, fault: str) -> None:
+    calls = sorted({name for edit in proof.survey.edits for name in edit})
+    met: Counter[str] = Counter()
+    for call in calls if ledger.LONG else COMMIT:
+        shutil.rmtree(tmp_path / "server", ignore_errors=True)
+        (tmp_path / "server").mkdir()
+        met += _strike(proof, tmp_path / "server", fault, call)
+    runs = met["old"] + met["new"]
+    # Both sides of the commit were hit.
+    assert met["old"]
+    assert met["new"] or fault == "SIGKILL"
+    column = {"SIGKILL": "kills", "SIGINT": "interruptions"}.get(fault, "faults")
+    ledger.record("system calls", **{column: runs, "losses": 0})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_tensorflow_takes_old_and_new_for_what_they_are(
+    proof: Proof, tmp_path: Path, judge: TensorFlow, way: str
+) -> None:
+    for name, data in zip(("old", "new"), proof.files(way), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / FILE).write_bytes(data or b"")
+    told = judge.ask("compare", before=tmp_path / "old", after=tmp_path / "new")
+    assert [key for _, key, _ in told["signatures"]] == ["older" if WAYS[way].undo else KEY]
+    assert told["else_equal"]
+
+
+def test_every_call_that_changes_something_is_struck(proof: Proof) -> None:
+    made = {name for edit in proof.survey.edits for name in edit}
+    assert made >= {*COMMIT, "write", "openat", "close", "flock", "symlink", "unlink", "rmdir"}
