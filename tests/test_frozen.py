@@ -51,6 +51,11 @@ def test_a_binary_graph_is_its_own_bytes() -> None:
     assert (read.entries, read.meta_info, read.has_object_graph) == ((), b"", False)
 
 
+def test_fields_of_a_newer_writer_make_it_no_other_file() -> None:
+    newer = BINARY + wire.delimited(1007, b"odd") + b"\xf8\x3e\x07"
+    assert frozen.read(newer).data is newer
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -196,7 +196,8 @@ def _by_fields(data: wire.Buffer) -> _Known | None:
     numbers = {field.number for field in first}
     if any(field.number == 1 and field.wire_type == wire.VARINT for field in first):
         return "onnx" if numbers & _ONNX else "saved_model"
-    if all(_KINDS.get(field.number) == field.wire_type for field in first):
+    # A newer writer may have fields that are unknown here.
+    if all(_KINDS.get(field.number, field.wire_type) == field.wire_type for field in first):
         nodes = [field for field in first if field.number == _NODE]
         if not nodes:
             hint = "a frozen graph holds the operations of the model, and its weights"
