@@ -29,11 +29,12 @@ from smpatch.forms.parts import SAVER_DEF
 from smpatch.graph.reach import reach
 from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
 from smpatch.loader import MetaGraph
-from smpatch.planes.expose import Inner, inner_tensors
+from smpatch.planes.expose import Inner, inferred, inner_tensors
+from smpatch.planes.inline import Infer
 from smpatch.planes.promote import Promotable, promotable, promote
 from smpatch.signature import TensorSpec
 
-__all__ = ["Function", "Output", "Suggestions", "suggest"]
+__all__ = ["Function", "Output", "Suggestions", "suggest", "undefined"]
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
@@ -112,12 +113,15 @@ class Suggestions:
     deep: tuple[str, ...]
 
 
-def suggest(meta_graph: MetaGraph, signature: str | None = None) -> Suggestions:
+def suggest(
+    meta_graph: MetaGraph, signature: str | None = None, infer: Infer | None = None
+) -> Suggestions:
     """Look for what could become a signature.
 
     Args:
         meta_graph: The MetaGraph.
         signature: The key of a signature into whose functions to look.
+        infer: Asks TensorFlow for shapes; called only where the file leaves one unknown.
 
     Raises:
         TensorNotFoundError: There is no such signature.
@@ -141,10 +145,20 @@ def suggest(meta_graph: MetaGraph, signature: str | None = None) -> Suggestions:
         )
         if inner and form is not None:
             raise form
+        if infer is not None and any(each.spec.shape is None for each in inner):
+            inner = inferred(meta_graph, inner, infer)
     placeholders, outputs, more = _main_graph(meta_graph)
     functions = tuple(_functions(meta_graph, form))
     deep = () if form is not None else tuple(_deep(meta_graph))
     return Suggestions(placeholders, outputs, more, functions, inner, deep)
+
+
+def undefined(meta_graph: MetaGraph) -> tuple[str, ...]:
+    """Return the operations that nothing defines; what they yield cannot be suggested."""
+    graph, library = meta_graph.graph, meta_graph.functions
+    ops = {graph.wiring(name).op for name in graph}
+    ops.update(node.op for name in library for node in library[name].node_def)
+    return tuple(sorted(op for op in ops if library.op_def(op) is None))
 
 
 def _form_refusal(meta_graph: MetaGraph) -> RefusedError | None:
@@ -166,7 +180,7 @@ def _functions(meta_graph: MetaGraph, form: RefusedError | None) -> Iterator[Fun
     traces = Counter(trace.path for trace in meta_graph.objects.traces)
     for traced in promotable(meta_graph):
         # What begins with an underscore is TensorFlow's own (initializers) or Keras's.
-        if traced.outputs and not _internal(traced.path):
+        if (traced.outputs or traced.refusal) and not _internal(traced.path):
             name = traced.path if traces[traced.path] == 1 else traced.function
             try:
                 promote(meta_graph, PromoteFunction(name))

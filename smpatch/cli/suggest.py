@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smpatch.cli.arguments import Json, Model, TagSet, text
-from smpatch.cli.streams import data
+from smpatch.cli.streams import data, talk
 from smpatch.cli.terminal import columns, printable, shape
+from smpatch.errors import ValidationError
 from smpatch.loader import load, naming
-from smpatch.signature import DEFAULT_KEY, TensorSpec
+from smpatch.signature import DEFAULT_KEY, Shape, TensorSpec
 
 if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
     from smpatch.loader import MetaGraph
     from smpatch.planes.expose import Inner
     from smpatch.suggestions import Function, Output, Suggestions
+    from smpatch.validator import Judge
 
 __all__ = ["output_lines", "suggest"]
 
@@ -41,7 +44,8 @@ def suggest(
 
     Outputs of the main graph that nothing consumes, with the placeholders that they need;
     functions that were traced; with --signature the tensors inside the functions that it
-    calls. Needs no TensorFlow. NEW stands where a key has to be chosen.
+    calls. TensorFlow is asked only for what the model does not say: shapes of inner tensors,
+    operations of early exports. NEW stands where a key has to be chosen.
     """
     from smpatch import notation
     from smpatch.cli import machine
@@ -49,8 +53,9 @@ def suggest(
 
     opened = load(model)
     meta_graph = opened.meta_graph(None if tag_set is None else notation.parse_tags(tag_set))
-    with naming(opened.file):
-        found = look(meta_graph, signature)
+    with naming(opened.file), _TensorFlow() as asked:
+        meta_graph = asked.defined(meta_graph)
+        found = look(meta_graph, signature, asked.infer)
     commands = _Commands(model, tag_set, signature, meta_graph)
     if opened.form == "text" and meta_graph.has_object_graph and len(opened.meta_graphs) == 1:
         commands.leave_objects_alone()
@@ -67,6 +72,57 @@ def suggest(
         ]
     data("\n".join(lines) if lines else "nothing that could become a signature was found")
 
+
+class _TensorFlow:
+    """TensorFlow in a child process, which starts with the first question.
+
+    Where it cannot be asked, what the model does not say stays unknown.
+    """
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._judge: Judge | None = None
+
+    def __enter__(self) -> _TensorFlow:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def defined(self, meta_graph: MetaGraph) -> MetaGraph:
+        """Return a MetaGraph that defines its operations, as far as anybody does."""
+        from smpatch.suggestions import undefined
+
+        if meta_graph.op_defs and meta_graph.functions.complete:
+            return meta_graph
+        with suppress(ValidationError):
+            meta_graph = meta_graph.with_op_defs(self._asked().op_defs())
+        missing = undefined(meta_graph)
+        if missing:
+            more = f" and {len(missing) - _FEW} more" if len(missing) > _FEW else ""
+            names = printable(", ".join(missing[:_FEW])) + more
+            talk(f"note: nothing here defines {names}; what these operations yield is left out")
+        return meta_graph
+
+    def infer(self, graph: bytes, tensors: Sequence[str]) -> Mapping[str, Shape]:
+        """Return the shapes of tensors of a ``GraphDef``, of those that TensorFlow can tell."""
+        with suppress(ValidationError):
+            return self._asked().infer(graph, tensors)
+        return {}
+
+    def _asked(self) -> Judge:
+        from smpatch.validator import Judge
+
+        if self._judge is None:
+            self._judge = self._open.enter_context(Judge("runtime", (), _PATIENCE))
+        return self._judge
+
+
+_PATIENCE = 60.0
+"""Seconds; nobody waits longer for a shape."""
+
+_FEW = 5
+"""So many operations are named in a remark."""
 
 _PLACE = "NEW"
 """Stands for a key that the user has to choose; a key that works, too."""
@@ -178,7 +234,8 @@ def _function_lines(functions: Sequence[Function], commands: _Commands) -> list[
         given = [_argument(name, spec) for name, spec in traced.inputs.items()]
         yielded = ", ".join(_argument(name, spec) for name, spec in traced.outputs.items())
         call = f"{traced.path or traced.function}({', '.join([*given, *traced.constants])})"
-        lines.append(f"  {printable(call)} -> {yielded}")
+        # What cannot be served for its results has none to show.
+        lines.append(f"  {printable(call)}" + (f" -> {yielded}" if yielded else ""))
         what = f"not possible: {each.refusal}" if each.refusal else commands.function(each)
         lines.append(f"    {printable(what)}")
     return lines

@@ -24,7 +24,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import TensorSpec, shape_from_proto
 
-__all__ = ["Leaf", "ObjectGraph", "Trace", "constants", "leaves"]
+__all__ = ["Leaf", "ObjectGraph", "Trace", "constants", "leaves", "parts"]
 
 _ROOT = 0
 _SIGNATURES = "signatures"
@@ -195,11 +195,21 @@ def leaves(structure: Any) -> list[Leaf]:  # noqa: ANN401 - a StructuredValue
 
     Dictionaries come in the order of their sorted keys, sequences in their own. Values that
     are no tensors (Python constants that were bound when the function was traced) are left
-    out. Composite tensors are refused by a name of None, for their parts have none.
+    out, and so are composite tensors.
 
     Source: ``tf.nest.flatten``, ``nested_structure_coder.py``.
     """
-    return list(_leaves(structure, ()))
+    return [leaf for leaf in parts(structure) if leaf is not None]
+
+
+def parts(structure: Any) -> list[Leaf | None]:  # noqa: ANN401 - a StructuredValue
+    """Return the same with None for each dense part of a composite tensor.
+
+    Those parts have no names, and only TensorFlow's classes know their shapes.
+
+    Source: ``tf.nest.flatten`` with ``expand_composites``.
+    """
+    return _parts(structure, ())
 
 
 def _parameters(specification: Any) -> list[str]:  # noqa: ANN401 - a FunctionSpec
@@ -225,24 +235,44 @@ def _keyword(leaf: Leaf, parameters: Sequence[str]) -> str:
     return leaf.spec.name
 
 
-def _leaves(structure: Any, path: tuple[str, ...]) -> list[Leaf]:  # noqa: ANN401 - as above
+def _parts(structure: Any, path: tuple[str, ...]) -> list[Leaf | None]:  # noqa: ANN401 - as above
     kind = structure.WhichOneof("kind")
     if kind == "tensor_spec_value":
         spec = structure.tensor_spec_value
         shape = shape_from_proto(spec.shape)
         return [Leaf(path, TensorSpec(spec.name, dtypes.name(spec.dtype), shape))]
+    if kind == "type_spec_value":
+        return [None] * _component_count(structure.type_spec_value)
     if kind in {"list_value", "tuple_value"}:
         values = getattr(structure, kind).values
-        parts = [(str(position), value) for position, value in enumerate(values)]
+        within = [(str(position), value) for position, value in enumerate(values)]
     elif kind == "dict_value":
         fields = structure.dict_value.fields
-        parts = [(key, fields[key]) for key in sorted(fields)]
+        within = [(key, fields[key]) for key in sorted(fields)]
     elif kind == "named_tuple_value":
-        parts = [(pair.key, pair.value) for pair in structure.named_tuple_value.values]
+        within = [(pair.key, pair.value) for pair in structure.named_tuple_value.values]
     else:
         return []
-    return [leaf for name, value in parts for leaf in _leaves(value, (*path, name))]
+    return [part for name, value in within for part in _parts(value, (*path, name))]
 
+
+def _component_count(spec: Any) -> int:  # noqa: ANN401 - a TypeSpecProto
+    """Return how many dense tensors a composite tensor is; older exports do not write it."""
+    if spec.num_flat_components:
+        return min(int(spec.num_flat_components), _MOST_PARTS)
+    if spec.type_spec_class == spec.SPARSE_TENSOR_SPEC:
+        return 3  # indices, values, dense shape
+    state = spec.type_state.tuple_value.values
+    if spec.type_spec_class == spec.RAGGED_TENSOR_SPEC and len(state) > _RAGGED_RANK:
+        return min(int(state[_RAGGED_RANK].int64_value), _MOST_PARTS) + 1
+    return 0
+
+
+_RAGGED_RANK = 2
+"""Its place in the state of a ``RaggedTensorSpec``: shape, dtype, ragged rank, ..."""
+
+_MOST_PARTS = 255
+"""No tensor has more dimensions; a damaged number would take all memory."""
 
 _CONSTANTS = ("bool_value", "float64_value", "int64_value", "string_value")
 

@@ -35,6 +35,9 @@ it can tell."""
 _LONGEST_SHAPE = 1 << 16
 """Bytes of a constant; longer ones are weights, whose values make no shape."""
 
+_MOST_NODES = 250_000
+"""More no model has; a few functions that call each other twice over, and so on, make more."""
+
 _TENSOR, _TENSOR_SHAPE = 8, 2
 """Fields of ``AttrValue`` and of ``TensorProto``."""
 
@@ -97,6 +100,8 @@ class _Inlined:
             while waiting:
                 spot = waiting.pop()
                 if spot not in self._names and spot not in added:
+                    if len(self._nodes) + len(added) == _MOST_NODES:
+                        return ""
                     added[spot] = self._copied(*spot)
                     waiting += [source[:2] for source in added[spot][1]]
         except _UntoldError:

@@ -5,8 +5,11 @@ stand for what it captures; the signature names those placeholders and the call'
 The rest is the business of ``main_graph``, as for any signature on tensors of the main
 graph.
 
+A composite argument (sparse, ragged) becomes the dense tensors that it consists of, as in
+TensorFlow's own export of such a function.
+
 This room refuses what it cannot tell for certain: several traces of one function, an
-object for which no tensor of the main graph stands.
+object for which no tensor of the main graph stands; and composite results.
 
 Sources: ``tensorflow/python/saved_model/signature_serialization.py``
 (``_normalize_outputs``), ``tensorflow/core/protobuf/saved_object_graph.proto``.
@@ -17,20 +20,23 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from smpatch import dtypes
 from smpatch.edits import AddPredict, PromoteFunction
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.forms.draft import Draft
 from smpatch.forms.parts import Addition
-from smpatch.graph.objects import Leaf, ObjectGraph, constants, leaves
+from smpatch.graph.objects import Leaf, ObjectGraph, constants, parts
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.planes.calls import call, fresh_name, placeholder
-from smpatch.signature import TensorSpec
+from smpatch.signature import TensorSpec, shape_from_proto
 
 __all__ = ["Promotable", "promotable", "promote", "promoted_key"]
+
+_INSTEAD = "where a signature calls it, --from-signature exposes dense tensors inside it"
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 
@@ -46,6 +52,7 @@ class Promotable:
         outputs: TensorFlow's name of the output to spec, in the order of the function.
         bound: The objects that it captures, by number.
         constants: Arguments that are no tensors and were bound when it was traced.
+        refusal: Why it cannot become a signature, as far as it alone tells; empty when it can.
     """
 
     path: str
@@ -54,6 +61,7 @@ class Promotable:
     outputs: Mapping[str, TensorSpec]
     bound: tuple[int, ...]
     constants: tuple[str, ...]
+    refusal: str = ""
 
     @property
     def key(self) -> str:
@@ -62,7 +70,7 @@ class Promotable:
 
 
 def promotable(meta_graph: MetaGraph) -> tuple[Promotable, ...]:
-    """Return the traced functions that can become signatures, in the order of their paths."""
+    """Return the traced functions, in the order of their paths."""
     found = []
     for trace in meta_graph.objects.traces:
         with contextlib.suppress(RefusedError):
@@ -95,6 +103,8 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
     """
     found = _find(meta_graph, edit.function)
     key = edit.key or found.key
+    if found.refusal:
+        raise RefusedError(found.refusal, where=f"function {edit.function!r}", hint=_INSTEAD)
     if not found.outputs:
         words = "it yields no tensor, so there is nothing to fetch"
         raise RefusedError(words, where=f"function {edit.function!r}")
@@ -149,45 +159,74 @@ def _find(meta_graph: MetaGraph, name: str) -> Promotable:
 def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
     """Return a concrete function with its arguments and results by name.
 
+    Composite arguments are the dense tensors that they consist of, as TensorFlow exports them.
+
     Raises:
-        RefusedError: Its structures and its definition do not fit together, as with
-            composite tensors among the arguments.
+        RefusedError: The graph does not have it.
     """
     where = f"function {path or name!r}"
     concrete = meta_graph.objects.concrete_functions.get(name)
     if concrete is None or name not in meta_graph.functions:
         raise RefusedError(f"the graph has no function {name!r}", where=where)
-    signature = meta_graph.functions[name].signature
-    arguments = leaves(concrete.canonicalized_input_signature)
-    results = leaves(concrete.output_signature)
+    function = meta_graph.functions[name]
+    arguments = parts(concrete.canonicalized_input_signature)
+    results = parts(concrete.output_signature)
     bound = tuple(concrete.bound_inputs)
-    if len(arguments) + len(bound) != len(signature.input_arg):
-        found = "its arguments are not all dense tensors"
-        raise RefusedError(found, where=where, hint="such functions cannot be promoted")
-    if len(results) != len(signature.output_arg):
-        found = "its results are not all dense tensors"
-        raise RefusedError(found, where=where, hint="such functions cannot be promoted")
-    return Promotable(
-        path,
-        name,
-        _argument_names(arguments, meta_graph.objects, name),
-        _output_names(concrete.output_signature, results),
-        bound,
-        tuple(constants(concrete.canonicalized_input_signature)),
-    )
+    bare = Promotable(path, name, {}, {}, bound, ())
+    if len(arguments) + len(bound) != len(function.signature.input_arg):
+        return replace(bare, refusal="its definition has not the arguments that its traces tell of")
+    inputs = _inputs(function, arguments, meta_graph.objects)
+    bound_values = tuple(constants(concrete.canonicalized_input_signature))
+    found = replace(bare, inputs=inputs, constants=bound_values)
+    handles = [alias for alias, spec in inputs.items() if spec.dtype in dtypes.UNSERVABLE]
+    if handles:
+        words = f"its argument {handles[0]!r} is a {inputs[handles[0]].dtype} handle"
+        return replace(found, refusal=f"{words}, which no request can carry")
+    if None in results:
+        words = "it yields a composite tensor (sparse, ragged or other)"
+        return replace(found, refusal=f"{words}, and only dense results can be promoted")
+    if len(results) != len(function.signature.output_arg):
+        return replace(found, refusal="its definition has not the results that its traces tell of")
+    dense = [leaf for leaf in results if leaf is not None]
+    return replace(found, outputs=_output_names(concrete.output_signature, dense))
 
 
-def _argument_names(
-    arguments: list[Leaf], objects: ObjectGraph, function: str
+def _inputs(
+    function: Any,  # noqa: ANN401 - a FunctionDef
+    arguments: list[Leaf | None],
+    objects: ObjectGraph,
 ) -> dict[str, TensorSpec]:
+    """Return the arguments by name; parts of composite ones as the definition names them."""
+    known = objects.argument_keywords(function.signature.name)
+    dense = [leaf for leaf in arguments if leaf is not None]
+    if len(known) != len(dense):
+        known = tuple(leaf.spec.name for leaf in dense)
+    names = iter(known)
+    found: list[tuple[str, Leaf]] = []
+    for place, leaf in enumerate(arguments):
+        if leaf is None:
+            part = _part(function, place)
+            found.append((part.name, Leaf(("", part.name), part)))
+        else:
+            found.append((next(names), leaf))
+    return _argument_names(found)
+
+
+def _part(function: Any, place: int) -> TensorSpec:  # noqa: ANN401 - as above
+    """Return an argument as the function's definition has it."""
+    arg = function.signature.input_arg[place]
+    written = function.arg_attr[place].attr if place in function.arg_attr else {}
+    shapes = written["_output_shapes"].list.shape if "_output_shapes" in written else ()
+    shape = shape_from_proto(shapes[0]) if shapes else None
+    return TensorSpec(arg.name, dtypes.name(arg.type), shape)
+
+
+def _argument_names(arguments: list[tuple[str, Leaf]]) -> dict[str, TensorSpec]:
     """Name the arguments: as they were traced, or by their place where that is not unique."""
-    keywords = objects.argument_keywords(function)
-    if len(keywords) != len(arguments):
-        keywords = tuple(leaf.spec.name for leaf in arguments)
-    names = [_plain(keyword) for keyword in keywords]
+    names = [_plain(keyword) for keyword, _ in arguments]
     if len(set(names)) != len(names):
-        names = _unique(_plain("_".join(leaf.path[1:])) for leaf in arguments)
-    return {name: leaf.spec for name, leaf in zip(names, arguments, strict=True)}
+        names = _unique(_plain("_".join(leaf.path[1:])) for _, leaf in arguments)
+    return {name: leaf.spec for name, (_, leaf) in zip(names, arguments, strict=True)}
 
 
 def _output_names(structure: Any, results: list[Leaf]) -> dict[str, TensorSpec]:  # noqa: ANN401 - a StructuredValue

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.judge import both_planes, changing, consumers, freezing, loading, parsing, planting, zoo
+from tests.judge.zoo.composites import build_composites
 from tests.judge.zoo.random import build_random
 
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build": zoo.build,
+    "build_composites": build_composites,
     "build_random": build_random,
     "change": changing.change,
     "appended": parsing.appended,

@@ -62,11 +62,6 @@ REFUSED: dict[str, tuple[str, Edit, list[str]]] = {
         ),
         ["the key is taken"],
     ),
-    "composite arguments": (
-        "ragged_sparse_inputs",
-        promote("row_sum"),
-        ["not all dense tensors"],
-    ),
     "an input of two aliases": (
         "unsorted_keys",
         promote("mix", inputs={"p": "q", "r": "q"}),
@@ -113,8 +108,8 @@ ZOO_REFUSED: dict[str, tuple[str, Edit, list[str]]] = {
     ),
     "yields nothing": ("refused", promote("nothing"), ["yields no tensor"]),
     "yields a handle": ("refused", promote("handle"), ["cannot be fetched"]),
-    "takes a ragged tensor": ("refused", promote("ragged"), ["not all dense"]),
-    "yields a ragged tensor": ("refused", promote("ragged_out"), ["not all dense"]),
+    "takes a handle": ("refused", promote("takes_handle"), ["'x' is a variant handle"]),
+    "yields a ragged tensor": ("refused", promote("ragged_out"), ["yields a composite tensor"]),
     "a name given twice": (
         "refused", promote("minus", inputs={"b": "a"}), ["'b' is the name of another argument"],
     ),

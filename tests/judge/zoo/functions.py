@@ -196,6 +196,10 @@ def refused(_: Path) -> Exhibit:
         def handle(self, x: Tensor) -> Tensor:
             return {"x": x, "handle": self.v.handle}
 
+        @tf.function(input_signature=[tf.TensorSpec([], tf.variant, "x")])
+        def takes_handle(self, x: Tensor) -> Tensor:
+            return tf.raw_ops.TensorListLength(input_handle=x)
+
         @tf.function(input_signature=[tf.RaggedTensorSpec([None, None])])
         def ragged(self, rows: Tensor) -> Tensor:
             return tf.reduce_sum(rows, axis=1)
