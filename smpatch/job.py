@@ -15,12 +15,13 @@ from typing import Literal
 
 from smpatch import warmup
 from smpatch.builder import Knowledge
+from smpatch.directory import Form
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Change, Context, Outcome
 from smpatch.edits import Edit, EditSignature, FromSignature, PromoteFunction, Retag
 from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.graph.resolve import OpDefMissingError
-from smpatch.loader import Form, SavedModel
+from smpatch.loader import SavedModel
 from smpatch.planes.compare import disagreements
 from smpatch.rules import Note
 from smpatch.signature import SignatureDef

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from smpatch.converged import remaining
+from smpatch.directory import naming
 from smpatch.editing.step import Change
 from smpatch.edits import (
     AddClassify,
@@ -31,7 +32,7 @@ from smpatch.edits import (
 )
 from smpatch.errors import UsageError, WriteError
 from smpatch.job import Job, Options, Receipt
-from smpatch.loader import load, naming
+from smpatch.loader import load
 from smpatch.signature import DEFAULT_KEY
 from smpatch.validator import Judge, Mode
 from smpatch.writer import hold, recover

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from smpatch.directory import FileIdentity, Form, which_file
 from smpatch.errors import ModelUnreadableError, RefusedError, UsageError, WriteError
-from smpatch.loader import FileIdentity, Form, SavedModel, load_file, which_file
+from smpatch.loader import SavedModel, load_file
 from smpatch.rules import Note
 from smpatch.validator import Judge
 from smpatch.writer import Aside, commit, find_backup, hold, recover, rehearse, stage_backup

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import schema, wire
+from smpatch.directory import BINARY_NAME, FileIdentity, naming, open_file
 from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
 from smpatch.errors import (
     ConflictError,
@@ -37,7 +38,7 @@ from smpatch.forms.frozen import FrozenGraph
 from smpatch.forms.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.graph.index import GraphIndex
 from smpatch.graph.operations import needed, operations
-from smpatch.loader import BINARY_NAME, FileIdentity, MetaGraph, naming, open_file
+from smpatch.loader import MetaGraph
 from smpatch.patcher import Options, Receipt, check_options, patch
 from smpatch.rules import Note
 from smpatch.runtime import answers, wheel

@@ -30,8 +30,9 @@ MODEL = ROOT / "fixtures" / "models" / "linear"
 ROOMS = (
     {"errors", "schema", "runtime", "toml"},
     {"dtypes", "wire", "text"},
-    {"signature", "forms"},
+    {"signature", "forms", "files"},
     {"graph", "values", "edits"},
+    {"directory"},
     {"loader", "notation", "postconditions", "warmup"},
     {"rules", "planes", "fields"},
     {"builder"},

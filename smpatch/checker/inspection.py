@@ -26,8 +26,9 @@ from smpatch.checker.requirement import Requirement, check_requirement, parse_re
 from smpatch.checker.running import Feeding, Runs
 from smpatch.checker.signatures import check_signature
 from smpatch.checker.subject import Subject, Tensors
+from smpatch.directory import naming
 from smpatch.errors import ModelUnreadableError, UsageError
-from smpatch.loader import MetaGraph, SavedModel, load, naming
+from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.runtime import answers
 from smpatch.runtime.process import ChildError, Program
 from smpatch.validator import Judge

@@ -8,7 +8,8 @@ from smpatch.cli.arguments import Json, Model, TagSet
 from smpatch.cli.streams import data, talk
 from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
 from smpatch.cli.terminal import tag_set as shown_tags
-from smpatch.loader import TEXT_NAME, MetaGraph, SavedModel, load
+from smpatch.directory import TEXT_NAME
+from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.signature import SignatureDef
 
 __all__ = ["show"]

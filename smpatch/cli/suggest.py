@@ -14,8 +14,9 @@ import typer
 from smpatch.cli.arguments import Json, Model, TagSet, text
 from smpatch.cli.streams import data, talk
 from smpatch.cli.terminal import columns, printable, shape
+from smpatch.directory import naming
 from smpatch.errors import ValidationError
-from smpatch.loader import load, naming
+from smpatch.loader import load
 from smpatch.signature import DEFAULT_KEY, Shape, TensorSpec
 
 if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions

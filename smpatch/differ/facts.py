@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from smpatch.loader import Form
+from smpatch.directory import Form
 from smpatch.signature import Spec
 
 __all__ = [

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from smpatch.loader import BINARY_NAME, TEXT_NAME
+from smpatch.directory import BINARY_NAME, TEXT_NAME
 
 __all__ = [
     "BACKUPS",

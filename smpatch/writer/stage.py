@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch import wire
+from smpatch.directory import CHUNKED_NAME
 from smpatch.errors import ConflictError, RefusedError, WriteError
-from smpatch.loader import CHUNKED_NAME, SavedModel
+from smpatch.loader import SavedModel
 from smpatch.writer.aside import OwnDirectory, own_directory, sweep, to_the_end
 from smpatch.writer.copying import copy_tree_entry, take_after, write_pieces
 from smpatch.writer.names import BACKUPS, FINGERPRINT_NAME, PREFIX, backup_of
