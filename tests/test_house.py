@@ -30,7 +30,7 @@ MODEL = ROOT / "fixtures" / "models" / "linear"
 ROOMS = (
     {"errors", "schema", "runtime", "toml"},
     {"dtypes", "wire", "text"},
-    {"signature", "forms", "files"},
+    {"signature", "forms"},
     {"graph", "values", "edits"},
     {"directory"},
     {"loader", "notation", "postconditions", "warmup"},
@@ -42,7 +42,7 @@ ROOMS = (
     {"editing"},
     {"job", "checker"},
     {"patcher", "restorer"},
-    {"wrapper", "transfer"},
+    {"wrapper", "transfer", "fleet"},
     {"__init__"},
     {"cli"},
     {"__main__"},
