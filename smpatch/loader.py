@@ -32,7 +32,8 @@ from smpatch.directory import (
 )
 from smpatch.errors import ModelUnreadableError, TagSetError
 from smpatch.forms import binary
-from smpatch.forms.parts import SAVER_DEF, Entry, MetaGraphParts
+from smpatch.forms.changes import Entry
+from smpatch.forms.parts import SAVER_DEF, MetaGraphParts
 from smpatch.signature import SignatureDef, TensorSpec
 
 if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` asks for none

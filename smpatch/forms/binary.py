@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, RefusedError
-from smpatch.forms.changes import Changes, Reference, Slot
+from smpatch.forms.changes import Changes, Entry, Reference, Slot
 from smpatch.forms.parts import (
     GRAPH_DEF,
     GRAPH_LIBRARY,
@@ -27,7 +27,6 @@ from smpatch.forms.parts import (
     META_INFO_DEF,
     OBJECT_GRAPH_DEF,
     SIGNATURE_DEF,
-    Entry,
 )
 from smpatch.forms.revision import revised_entry
 from smpatch.wire import Field, Splice

@@ -1,6 +1,7 @@
 """What is to be different in a MetaGraph, as values that either form can be spliced with.
 
-This room describes; where the bytes go is the business of the forms.
+This room describes, and what is there already as far as it takes that; where the bytes go is
+the business of the forms.
 """
 
 from __future__ import annotations
@@ -8,9 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from smpatch.forms.parts import Entry
+__all__ = ["Changes", "Entry", "Reference", "Slot"]
 
-__all__ = ["Changes", "Reference", "Slot"]
+
+class Entry(NamedTuple):
+    """One entry of the ``signature_def`` map.
+
+    Attributes:
+        key: The signature key.
+        value: The ``SignatureDef``, serialized.
+        start: Offset of the entry in the file, in bytes.
+        end: Offset one past it.
+    """
+
+    key: str
+    value: bytes
+    start: int
+    end: int
 
 
 class Slot(NamedTuple):

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from smpatch import schema, wire
-from smpatch.forms.changes import Changes, Reference, Slot
-from smpatch.forms.parts import OBJECT_GRAPH_DEF, Addition, Entry, MetaGraphParts
+from smpatch.forms.changes import Changes, Entry, Reference, Slot
+from smpatch.forms.parts import OBJECT_GRAPH_DEF, Addition, MetaGraphParts
 from smpatch.wire import Splice
 
 __all__ = ["Draft"]

@@ -5,13 +5,11 @@ Source: field numbers of ``SavedModel``, ``MetaGraphDef`` in ``tensorflow/core/p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from smpatch import wire
+from smpatch.forms.changes import Changes, Entry
 from smpatch.wire import Splice
-
-if TYPE_CHECKING:  # which stands on this room
-    from smpatch.forms.changes import Changes
 
 __all__ = [
     "ASSET_FILE_DEF",
@@ -26,7 +24,6 @@ __all__ = [
     "SAVER_DEF",
     "SIGNATURE_DEF",
     "Addition",
-    "Entry",
     "MetaGraphParts",
 ]
 
@@ -49,22 +46,6 @@ GRAPH_NODE, GRAPH_LIBRARY, GRAPH_VERSIONS = 1, 2, 4
 
 LIBRARY_FUNCTION = 1
 """Field of ``FunctionDefLibrary``."""
-
-
-class Entry(NamedTuple):
-    """One entry of the ``signature_def`` map.
-
-    Attributes:
-        key: The signature key.
-        value: The ``SignatureDef``, serialized.
-        start: Offset of the entry in the file, in bytes.
-        end: Offset one past it.
-    """
-
-    key: str
-    value: bytes
-    start: int
-    end: int
 
 
 class Addition(NamedTuple):

@@ -20,8 +20,8 @@ from google.protobuf import text_format
 
 from smpatch import schema, text
 from smpatch.errors import ModelUnreadableError, RefusedError
-from smpatch.forms.changes import Changes, Slot
-from smpatch.forms.parts import ASSET_FILE_DEF, OBJECT_GRAPH_DEF, SAVER_DEF, Entry
+from smpatch.forms.changes import Changes, Entry, Slot
+from smpatch.forms.parts import ASSET_FILE_DEF, OBJECT_GRAPH_DEF, SAVER_DEF
 from smpatch.forms.rewriting import INDENT, block, quoted, removals, revisions
 from smpatch.text import TextField
 from smpatch.wire import Splice
