@@ -76,7 +76,7 @@ def why_not() -> str:
 
 
 class Traced:
-    """A server under strace; a context manager, which ends it."""
+    """A server, under strace if it is told something; a context manager, which ends it."""
 
     def __init__(self, work: Path, *arguments: str) -> None:
         """Start it.
@@ -91,6 +91,7 @@ class Traced:
         # It spares stops at all other calls, but where it stops no signal can be given.
         quick = () if any("signal=" in each for each in arguments) else ("--seccomp-bpf",)
         tracer = ("strace", "-f", *quick, "-qq", "-o", str(self.log), *arguments)
+        tracer = tracer if arguments else ()
         server = (sys.executable, "-B", "-m", "tests.prove.server", str(there.fileno()))
         with there:
             self._process = subprocess.Popen(

@@ -1,0 +1,130 @@
+"""Many at one model: every edit is in it at the end, and no reader ever sees half of one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from tests.judge.client import Judge as TensorFlow
+from tests.prove import ledger
+from tests.prove.writer import ADD, READ, STOP
+from tests.writer import models
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = "saved_model.pb"
+WRITERS = 16
+
+Process = subprocess.Popen[str]
+
+
+@contextmanager
+def _started(arguments: list[list[str]]) -> Iterator[list[Process]]:
+    """Start processes, and wait until all are ready; none outlives the context."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-B", "-m", "tests.prove.writer", *each],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+        )
+        for each in arguments
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def _go(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def _said(process: Process) -> str:
+    return process.communicate(timeout=120)[0]
+
+
+@pytest.mark.parametrize("turn", range(6 if ledger.LONG else 1))
+def test_sixteen_writers_and_a_reader(tmp_path: Path, judge: TensorFlow, turn: int) -> None:
+    model = models.linear(tmp_path / "model")
+    wanted = [f"key_{number}" for number in range(WRITERS)]
+    backup = ["--backup"] if turn % 2 else []
+    requests = [[ADD, str(model), key, *backup] for key in wanted]
+    with _started([[READ, str(model), ""], *requests]) as (reader, *writers):
+        for process in (reader, *writers):
+            _go(process)
+        parsed = 0
+        while any(process.poll() is None for process in writers):
+            (told,) = judge.ask("parse", directory=model)["meta_graphs"]
+            assert set(told["signatures"]) <= {"scale", *wanted}
+            parsed += 1
+        assert [_said(process) for process in writers] == [""] * WRITERS
+        assert {process.returncode for process in writers} == {0}
+        _go(reader)
+        loads = int(_said(reader))
+        assert reader.returncode == 0
+    assert models.keys(model) == {"scale", *wanted}
+    left = {each.name for each in model.iterdir()} - {f"{FILE}.backup"}
+    assert left == {FILE, "variables"}
+    again = models.add(model, wanted[0], overwrite=True, validate="full")
+    assert again.outcome == "unchanged"
+    assert len(again.loaders) == 2
+    if backup:
+        (undone,) = models.undo(model).changes
+        assert undone.key in wanted
+    assert loads
+    ledger.record("sixteen writers", writers=WRITERS, reads=loads + parsed, losses=0)
+
+
+@pytest.mark.parametrize("turn", range(20 if ledger.LONG else 2))
+def test_the_same_key_by_many(tmp_path: Path, turn: int) -> None:
+    model = models.linear(tmp_path / "model")
+    key = f"same_{turn}"
+    with _started([[ADD, str(model), key]] * 4) as writers:
+        for process in writers:
+            _go(process)
+        said = sorted(_said(process) for process in writers)
+    assert sorted(process.returncode for process in writers) == [0, 4, 4, 4]
+    assert said[0] == ""
+    for refusal in said[1:]:
+        assert f"{key!r}" in refusal
+        assert "--overwrite" in refusal
+        assert len(refusal.splitlines()) == 1
+    assert models.keys(model) == {"scale", key}
+    ledger.record("the same key", writers=4, losses=0)
+
+
+@pytest.mark.parametrize("count", range(5, 125, 4) if ledger.LONG else (30, 60, 90))
+def test_a_lock_that_a_killed_process_held(tmp_path: Path, count: int) -> None:
+    """It stops in the middle of its edit, so that its lock is there; then it is killed."""
+    model = models.linear(tmp_path / "model")
+    with _started([[STOP, str(model), str(count), "--backup"]]) as (process,):
+        _go(process)
+        assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+        locked = ".smpatch-" in str(list(model.iterdir()))
+        if locked:
+            with pytest.raises(smpatch.ConflictError):
+                models.add(model, "early", lock_timeout=0)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    models.add(model, "late", lock_timeout=0)
+    assert models.keys(model) >= {"scale", "late"}
+    assert models.keys(model) <= {"scale", "late", "added"}
+    assert not [each.name for each in model.iterdir() if each.name.startswith(".smpatch-")]
+    ledger.record("locks of killed processes", kills=1, writers=2, losses=0)
