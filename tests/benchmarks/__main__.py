@@ -97,7 +97,7 @@ class _Talk:
     def row(self, row: contests.Row) -> None:
         """Report one line of a contest."""
         self._rows.append(row)
-        digits = 0 if row.unit == "MB" else 3
+        digits = {"MB": 0, "/s": 1}.get(row.unit, 3)
         ours, theirs = (f"{value:.{digits}f} {row.unit}" for value in (row.ours, row.theirs))
         spread = f"({row.spread[0]:.3f}-{row.spread[1]:.3f})"
         verdict = {True: "holds", False: "MISSES", None: "not judged at this size"}[row.holds]

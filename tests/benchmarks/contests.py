@@ -19,7 +19,7 @@ import shutil
 import statistics
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.benchmarks import generate
@@ -31,6 +31,13 @@ _RIVALS = Path(__file__).parent / "rivals"
 _SMPATCH = (sys.executable, "-m", "smpatch")
 _X_TO_Y = ("--inputs", "x:0", "--outputs", "y:0")
 _PEAK_LIMIT = 80_000_000
+_FLEET_PATCH = """
+version = 1
+[[edit]]
+add-predict = "bench"
+inputs = "x:0"
+outputs = "y:0"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class Sizes:
         instant_rounds: Counted rounds where a run takes a tenth of a second.
         short_rounds: Counted rounds where a run takes a second or so.
         long_rounds: Counted rounds on the big models.
+        fleet: So many small models are edited by one command.
         judged: Whether the bars on the big models mean anything at these sizes.
     """
 
@@ -51,6 +59,7 @@ class Sizes:
     instant_rounds: int
     short_rounds: int
     long_rounds: int
+    fleet: int
     judged: bool
 
 
@@ -60,6 +69,7 @@ FULL = Sizes(
     instant_rounds=31,
     short_rounds=9,
     long_rounds=7,
+    fleet=200,
     judged=True,
 )
 QUICK = Sizes(
@@ -68,6 +78,7 @@ QUICK = Sizes(
     instant_rounds=9,
     short_rounds=3,
     long_rounds=2,
+    fleet=20,
     judged=False,
 )
 
@@ -79,7 +90,7 @@ class Row:
     Attributes:
         contest: What was done, to what.
         rival: What ours is divided by.
-        unit: ``s`` or ``MB``.
+        unit: ``s``, ``MB`` or, of models, ``/s``.
         ours: Median of ours, in ``unit``.
         theirs: Median of theirs, or the limit, in ``unit``.
         ratio: Median of the rounds' ratios.
@@ -128,6 +139,17 @@ class Workshop:
         for directory in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
             directory.chmod(0o755)
         return copy
+
+    def fleet(self, count: int) -> list[str]:
+        """Return fresh copies of the small model."""
+        home = self.root / "fleet"
+        shutil.rmtree(home, ignore_errors=True)
+        first = self.small()
+        copies = [home / f"{number:04}" for number in range(count)]
+        for copy in copies:
+            shutil.copytree(first, copy)
+        os.sync()  # what is measured waits for its own bytes alone
+        return [str(copy) for copy in copies]
 
     def constants(self, total_bytes: int) -> Path:
         """Return the model with that many bytes of constants, made once."""
@@ -284,12 +306,56 @@ def promote_keras(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     yield _memory_row(contest, "the limit", (mine, limits), 1.0, judged=True)
 
 
+def apply_fleet(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
+    """``apply`` on many small models, one at a time: models in a second, start included."""
+    patch = shop.root / "patch.toml"
+    patch.write_text(_FLEET_PATCH)
+    for least, mode in ((10.0, "auto"), (60.0, "none")):
+
+        def ours(mode: str = mode) -> Measured:
+            options = ("--jobs", "1", "--validate", mode)
+            return run([*_SMPATCH, "apply", str(patch), *shop.fleet(sizes.fleet), *options])
+
+        (mine,) = _rounds((ours,), sizes.short_rounds)
+        contest = f"apply --validate {mode} --jobs 1, {sizes.fleet} small models"
+        # As above, no rival shares the machine's mood with a limit: the best run counts. What
+        # a processor was busy for tells more than that where others are busy too.
+        for limit, seconds in (
+            ("the least (best run)", min(each.seconds for each in mine)),
+            ("the least, of processor time", min(each.processor_seconds for each in mine)),
+        ):
+            rates = [(least, sizes.fleet / seconds)]
+            row = _row((contest, limit, "/s"), rates, 1.0, judged=sizes.judged)
+            yield replace(row, ours=row.theirs, theirs=row.ours)
+
+
+def apply_one_by_one(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
+    """``apply`` on many small models, against a command for each of them."""
+    patch = shop.root / "patch.toml"
+    patch.write_text(_FLEET_PATCH)
+    several = sizes.fleet // 10
+
+    def ours() -> Measured:
+        return run([*_SMPATCH, "apply", str(patch), *shop.fleet(several), "--jobs", "1"])
+
+    def one_by_one() -> Measured:
+        models = shop.fleet(several)
+        loop = 'for model; do "$0" -m smpatch add-predict "$model" --inputs x:0 --outputs y:0; done'
+        return run(["sh", "-c", loop, sys.executable, *models])
+
+    mine, theirs = _rounds((ours, one_by_one), sizes.short_rounds)
+    contest = f"apply --jobs 1 with reload, {several} small models"
+    yield _time_row(contest, "add-predict for each", (mine, theirs), 0.5, judged=sizes.judged)
+
+
 CONTESTS: dict[str, Callable[[Workshop, Sizes], Iterator[Row]]] = {
     "small": add_predict_small,
     "show": show_small,
     "constants": add_predict_constants,
     "chain": add_predict_chain,
     "keras": promote_keras,
+    "apply": apply_fleet,
+    "apply-each": apply_one_by_one,
 }
 
 

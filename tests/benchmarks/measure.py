@@ -50,10 +50,12 @@ class Measured:
     Attributes:
         seconds: Wall time.
         peak_bytes: Largest resident set of any one process of the run, in bytes.
+        processor_seconds: Time on a processor, of all processes of the run together.
     """
 
     seconds: float
     peak_bytes: int
+    processor_seconds: float = 0.0
 
 
 def run(argv: Sequence[str], *, self_timed: bool = False) -> Measured:
@@ -102,4 +104,5 @@ def run(argv: Sequence[str], *, self_timed: bool = False) -> Measured:
         if self_timed:
             output.seek(0)
             return Measured(**json.loads(output.read()))
-    return Measured(seconds=seconds, peak_bytes=usage.ru_maxrss * _UNIT)
+    busy = usage.ru_utime + usage.ru_stime
+    return Measured(seconds, usage.ru_maxrss * _UNIT, busy)
