@@ -12,7 +12,17 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from tests.judge import both_planes, changing, consumers, freezing, loading, parsing, planting, zoo
+from tests.judge import (
+    both_planes,
+    changing,
+    consumers,
+    freezing,
+    loading,
+    parsing,
+    planting,
+    shapes,
+    zoo,
+)
 from tests.judge.zoo.composites import build_composites
 from tests.judge.zoo.random import build_random
 
@@ -20,6 +30,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build": zoo.build,
     "build_composites": build_composites,
     "build_random": build_random,
+    "build_without_shapes": shapes.build_without_shapes,
     "change": changing.change,
     "appended": parsing.appended,
     "compare": parsing.compare,
@@ -43,6 +54,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "save_again": both_planes.save_again,
     "to_text": parsing.to_text,
     "without_op_list": parsing.without_op_list,
+    "without_shapes": shapes.without_shapes,
     "tour": both_planes.tour,
     "write_records": planting.write_records,
 }

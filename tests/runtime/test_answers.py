@@ -40,6 +40,38 @@ def test_groups_that_no_schema_knows_are_passed_over(child: Child) -> None:
     assert len(found.signature_entries) == 1
 
 
+def _node(name: str, op: str, dtype: bytes = b"") -> bytes:
+    """Return a node of a ``GraphDef``; ``dtype`` is an entry of its attributes."""
+    fields = ((1, name.encode()), (2, op.encode()), *([(5, dtype)] if dtype else []))
+    body = b"".join(bytes([number << 3 | 2, len(value)]) + value for number, value in fields)
+    return bytes([1 << 3 | 2, len(body)]) + body
+
+
+ATTRIBUTE = b"\x0a\x05dtype\x12\x02\x30\x01"
+"""A map entry: ``dtype`` is a float (field 6 of ``AttrValue``)."""
+
+
+def test_a_graph_is_put_together_without_a_session(child: Child) -> None:
+    graph = _node("x", "Placeholder", ATTRIBUTE)
+    found = answers.infer(child, LIMIT, graph, ["x:0", "x:1", "y:0"])
+    assert found.ok, found.message
+    # A placeholder that tells no shape may have any.
+    assert found.tensors == {"x:0": TensorFact(FLOAT, None), "x:1": None, "y:0": None}
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [(_node("x", "NoSuchOperation"), "NoSuchOperation"), (b"\xff\xff", "")],
+)
+def test_a_graph_that_tensorflow_refuses_is_an_answer(
+    child: Child, graph: bytes, words: str
+) -> None:
+    found = answers.infer(child, LIMIT, graph, ["x:0"])
+    assert not found.ok
+    assert words in found.message
+    assert found.tensors == {}
+
+
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
