@@ -192,9 +192,7 @@ def check_requirement(subject: Subject, wanted: Requirement) -> Iterator[Finding
 def _broken(wanted: Requirement, signature: SignatureDef) -> Iterator[tuple[str, str]]:
     for alias, tensor in wanted.inputs.items():
         spec = signature.inputs.get(alias)
-        text = _missing(signature.inputs) if spec is None else _untyped(tensor, spec)
-        if not text and spec is not None and not _takes(_shape(spec), tensor.shape):
-            text = f"it takes {shown(_shape(spec))}, and {shown(tensor.shape)} is required"
+        text = _missing(signature.inputs) if spec is None else _input(tensor, spec)
         if text:
             yield f"input {alias!r}", text
     for alias in signature.inputs:
@@ -202,11 +200,25 @@ def _broken(wanted: Requirement, signature: SignatureDef) -> Iterator[tuple[str,
             yield f"input {alias!r}", "it has to be fed, and the contract does not name it"
     for alias, tensor in wanted.outputs.items():
         spec = signature.outputs.get(alias)
-        text = _missing(signature.outputs) if spec is None else _untyped(tensor, spec)
-        if not text and spec is not None and not _takes(tensor.shape, _shape(spec)):
-            text = f"it yields {shown(_shape(spec))}, and {shown(tensor.shape)} is required"
+        text = _missing(signature.outputs) if spec is None else _output(tensor, spec)
         if text:
             yield f"output {alias!r}", text
+
+
+def _input(wanted: Wanted, spec: Spec) -> str:
+    own = _shape(spec)
+    if wanted.shape is not None and not _takes(own, wanted.shape):
+        shapes = f"it takes {shown(own)}, and {shown(wanted.shape)} is required"
+        return _untyped(wanted, spec) or shapes
+    return _untyped(wanted, spec)
+
+
+def _output(wanted: Wanted, spec: Spec) -> str:
+    own = _shape(spec)
+    if not _takes(wanted.shape, own):
+        shapes = f"it yields {shown(own)}, and {shown(wanted.shape)} is required"
+        return _untyped(wanted, spec) or shapes
+    return _untyped(wanted, spec)
 
 
 def _missing(specs: Mapping[str, Spec]) -> str:

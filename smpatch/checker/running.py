@@ -140,25 +140,28 @@ class Runs:
             yield fault("run-fails", where, f"it fails with the values given: {said.message}")
             return
         text = f"it fails with {self._feeding.filling}, batch {batch}: {said.message}"
-        if self._guessed(key, signature):
+        if _guessed(signature):
             hint = "what was made up may be no value for it; give values with --feed FILE.npz"
             yield note("not-run", where, text, hint)
         else:
             yield fault("run-fails", where, text)
 
-    def _guessed(self, key: str, signature: SignatureDef) -> bool:
-        """Tell whether a signature says too little for a value that it must take.
 
-        Strings may be examples or images, a tensor of unknown rank anything; and where
-        Python has other arguments, they are the parts of sparse or ragged tensors.
-        """
-        for spec in signature.inputs.values():
-            if not isinstance(spec, TensorSpec) or spec.shape is None or spec.dtype == "string":
-                return True
-        meta_graph = self._subject.meta_graph
-        if not meta_graph.has_object_graph or key not in meta_graph.objects.signatures:
-            return False
-        return set(meta_graph.objects.signatures[key].argument_keywords) != set(signature.inputs)
+def _guessed(signature: SignatureDef) -> bool:
+    """Tell whether a signature says too little for a value that it must take.
+
+    Strings may be examples or images, a tensor of unknown rank anything. TensorFlow 2
+    calls the parts of a sparse or ragged argument ``x``, ``x_1``, ...: what holds between
+    them nobody can make up.
+    """
+    inputs = signature.inputs
+    for alias, spec in inputs.items():
+        if not isinstance(spec, TensorSpec) or spec.shape is None or spec.dtype == "string":
+            return True
+        whole, _, number = alias.rpartition("_")
+        if whole in inputs and number.isdecimal():
+            return True
+    return False
 
 
 def _differences(where: str, signature: SignatureDef, said: RunResult) -> Iterator[Finding]:

@@ -1,0 +1,108 @@
+"""Measure who finds the planted faults, and write the table into the README.
+
+    python -m tests.checker.table            print it
+    python -m tests.checker.table --write    put it between its marks in README.md
+
+A cell tells in how many of the models the fault is found: for smpatch, named by its code; for
+the others, that they end in an error instead of loading or showing the model.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import smpatch
+from smpatch import CheckOptions
+from tests.checker.faults import FAULTS, Case, Fault, planted
+from tests.judge.client import Judge
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+BEGIN = "<!-- planted faults: python -m tests.checker.table --write -->"
+END = "<!-- end of the planted faults -->"
+
+HEAD = (
+    "| planted fault | `smpatch check` says | found | C loader | Python loader | `show` |",
+    "|---|---|---|---|---|---|",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Who found a fault in one model."""
+
+    check: bool
+    c_loader: bool
+    python: bool
+    show: bool
+
+
+def measured(case: Case, judge: Judge) -> Found:
+    """Plant a fault into a copy of a model, and ask everybody."""
+    place = Path(tempfile.mkdtemp())
+    try:
+        directory = planted(case, place / "model", judge)
+        report = smpatch.check(directory, options=CheckOptions(validate="runtime"))
+        tags = list(smpatch.load(directory).meta_graphs[0].tags)
+        told = judge.ask("load", directory=directory, tags=tags, loaders=["v2"])
+        shown = judge.ask("show", directory=directory)
+        return Found(
+            check=any(each.code == case.fault.code for each in report.findings),
+            c_loader="C runtime" not in report.loaders,
+            python=bool(told["v2"]),
+            show="refused" in shown,
+        )
+    finally:
+        shutil.rmtree(place)
+
+
+def row(fault: Fault, found: Sequence[Found]) -> str:
+    """Return the row of a fault."""
+    kind = " (a note)" if fault.severity == "note" else ""
+    counts = (
+        f"{sum(each)} of {len(found)}" if any(each) else ""
+        for each in zip(
+            *((one.check, one.c_loader, one.python, one.show) for one in found), strict=True
+        )
+    )
+    return f"| {fault.words} | `{fault.code}`{kind} | {' | '.join(counts)} |"
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of the table."""
+    yield from HEAD
+    total = [0, 0, 0, 0]
+    models = 0
+    with Judge() as judge:
+        for fault in FAULTS:
+            found = [measured(Case(fault, model), judge) for model in fault.models]
+            models += len(found)
+            for one in found:
+                marks = (one.check, one.c_loader, one.python, one.show)
+                total = [count + mark for count, mark in zip(total, marks, strict=True)]
+            yield row(fault, found)
+    yield f"| **all {models}** | | {' | '.join(map(str, total))} |"
+
+
+def written(readme: str, lines: Sequence[str]) -> str:
+    """Return the README with other lines between the marks."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return "\n".join((before + BEGIN, "", *lines, "", END + after))
+
+
+def main() -> None:
+    """Measure, and print or write."""
+    lines = list(table())
+    if "--write" in sys.argv[1:]:
+        README.write_text(written(README.read_text(encoding="utf-8"), lines), encoding="utf-8")
+    else:
+        sys.stdout.write("\n".join((*lines, "")))
+
+
+if __name__ == "__main__":
+    main()

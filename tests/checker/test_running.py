@@ -1,0 +1,99 @@
+"""Signatures that are fed: what is made up, what is given, and what comes of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smpatch
+from smpatch import CheckOptions, Feeding, Report, UsageError
+from tests.checker.faults import FIXTURES
+from tests.judge.client import Judge
+
+
+def _run(directory: Path, feeding: Feeding) -> Report:
+    options = CheckOptions(validate="runtime", run=feeding)
+    return smpatch.check(directory, options=options)
+
+
+def test_all_signatures_run_for_each_batch() -> None:
+    report = _run(FIXTURES / "keras_functional", Feeding("random", 7, (1, 3)))
+    assert report.ok
+    assert report.ran == (("serve", (1, 3)), ("serving_default", (1, 3)))
+
+
+def test_without_a_batch_there_is_one_run() -> None:
+    report = _run(FIXTURES / "scalar", Feeding(batches=(1, 3)))
+    assert report.ran == (("double", (1,)),)
+
+
+@pytest.mark.parametrize("name", ["sparse", "ragged", "ragged_sparse_inputs", "strings"])
+def test_what_holds_several_tensors_is_not_blamed_for_what_was_made_up(name: str) -> None:
+    assert _run(FIXTURES / name, Feeding("ones")).ok
+
+
+def test_a_signature_with_a_fault_is_not_run_and_the_others_are() -> None:
+    report = _run(FIXTURES / "wrong_tensor_info", Feeding())
+    assert report.ran == (("serving_default", (1,)),)
+    assert {each.code for each in report.faults} == {"dtype", "missing-tensor"}
+
+
+def test_examples_that_were_made_up_prove_nothing() -> None:
+    report = _run(FIXTURES / "classify_regress", Feeding())
+    assert report.ok
+    assert {each.code for each in report.findings} == {"not-run"}
+    assert report.ran == ()
+
+
+def test_given_values_are_fed_and_their_failure_is_the_models(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.npz", tmp_path / "bad.npz"
+    np.savez(good, x=np.ones((4, 2), "float32"))
+    np.savez(bad, x=np.ones((4, 3), "float32"))
+    report = _run(FIXTURES / "module", Feeding(file=good))
+    assert report.ok
+    assert report.ran == (("serving_default", (4,)),)
+    (fault,) = _run(FIXTURES / "module", Feeding(file=bad)).faults
+    assert fault.code == "run-fails"
+    assert "with the values given" in fault.text
+
+
+def test_a_file_that_names_no_input_is_a_slip(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", z=np.ones(1))
+    with pytest.raises(UsageError, match="names no input of any signature: z"):
+        _run(FIXTURES / "module", Feeding(file=tmp_path / "a.npz"))
+
+
+def test_a_file_that_lacks_an_input_leaves_the_signature_out(tmp_path: Path) -> None:
+    inputs = smpatch.load(FIXTURES / "unsorted_keys").signatures["serving_default"].inputs
+    named: dict[str, Any] = {f"serving_default/{next(iter(inputs))}": np.ones(1, "float32")}
+    np.savez(tmp_path / "a.npz", **named)
+    report = _run(FIXTURES / "unsorted_keys", Feeding(file=tmp_path / "a.npz"))
+    assert [each.code for each in report.findings] == ["not-run"]
+    assert report.ran == ()
+
+
+def test_a_shape_that_the_run_belies_is_found(tmp_path: Path, judge: Judge) -> None:
+    # The graph says nothing of the shape of what a function yields, and the signature lies.
+    directory = Path(shutil.copytree(FIXTURES / "unknown_rank", tmp_path / "model"))
+    judge.ask("plant", directory=directory, fault="contradicting_shape_output")
+    report = _run(directory, Feeding())
+    assert {each.code for each in report.faults} == {"run-shape"}
+
+
+def test_sizes_and_runs_that_make_no_sense_are_refused() -> None:
+    model = FIXTURES / "module"
+    for options, words in (
+        (CheckOptions(validate="none", run=Feeding()), "nothing can be run"),
+        (CheckOptions(run=Feeding(batches=())), "a batch has a size"),
+        (CheckOptions(run=Feeding(batches=(-1,))), "a batch has a size"),
+        (CheckOptions(time_limit=float("nan")), "no number of seconds"),
+        (CheckOptions(validate="auto"), "no way to validate"),  # type: ignore[arg-type]
+        (CheckOptions(consumers=("torch",)), "no consumer"),  # type: ignore[arg-type]
+        (CheckOptions(op_libraries=("gone.so",)), "no such file"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            smpatch.check(model, options=options)

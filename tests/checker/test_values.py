@@ -1,0 +1,160 @@
+"""Values that are made up, and arrays out of files, against NumPy's own."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from smpatch import TensorSpec, UsageError, dtypes
+from smpatch.checker.arrays import read_npz
+from smpatch.checker.values import ITEMS, Filling, UnmakeableError, feeds, has_batch
+from smpatch.runtime.answers import Array
+from smpatch.signature import SparseTensorSpec, ragged
+
+
+def _numbers(array: Array) -> Any:  # noqa: ANN401 - numpy's arrays of any type
+    return np.frombuffer(array.data, dtypes.name(array.dtype)).reshape(array.shape)
+
+
+NUMBERS = [name for name in ITEMS if not name.startswith("q")]
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_zeros_and_ones_of_every_type(dtype: str) -> None:
+    spec = TensorSpec("x:0", dtype, (None, 2))
+    fillings: tuple[tuple[Filling, Any], ...] = (("zeros", np.zeros), ("ones", np.ones))
+    for filling, expected in fillings:
+        (array,) = feeds({"x": spec}, filling, batch=3).values()
+        made = _numbers(array)
+        assert made.dtype == dtype
+        if not dtype.startswith("complex"):
+            assert np.array_equal(made, expected((3, 2), dtype))
+        assert made.shape == (3, 2)
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_random_values_are_repeated_and_small(dtype: str) -> None:
+    inputs = {"x": TensorSpec("x:0", dtype, (40,)), "y": TensorSpec("y:0", dtype, (40,))}
+    one, again, other = (feeds(inputs, "random", seed=seed) for seed in (1, 1, 2))
+    assert one == again
+    assert one["x:0"].data != other["x:0"].data
+    assert one["x:0"].data != one["y:0"].data
+    values = np.abs(_numbers(one["x:0"]).astype("complex128").real)
+    assert values.max() <= 1
+    assert len(set(values)) > 1
+
+
+def test_bfloat16_is_the_upper_half_of_float32() -> None:
+    (array,) = feeds({"x": TensorSpec("x:0", "bfloat16", (2,))}, "ones").values()
+    assert array.data == struct.pack("<f", 1.0)[2:] * 2
+
+
+def test_strings_are_empty_or_one() -> None:
+    inputs = {"x": TensorSpec("x:0", "string", (None,))}
+    assert feeds(inputs, "zeros", batch=2)["x:0"].strings == (b"", b"")
+    assert feeds(inputs, "ones")["x:0"].strings == (b"1",)
+
+
+def test_sparse_and_ragged_tensors_are_fed_empty() -> None:
+    sparse = SparseTensorSpec("v:0", "i:0", "s:0", "float32", (None, 5))
+    splits = TensorSpec("r:0", "int64", (None,))
+    rows = ragged(TensorSpec("w:0", "float32", (None, 4)), (splits,))
+    made = feeds({"s": sparse, "r": rows}, "ones", batch=3)
+    assert {name: array.shape for name, array in made.items()} == {
+        "v:0": (0,),
+        "i:0": (0, 2),
+        "s:0": (2,),
+        "w:0": (0, 4),
+        "r:0": (4,),
+    }
+    assert list(_numbers(made["s:0"])) == [3, 5]
+    assert list(_numbers(made["r:0"])) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        TensorSpec("x:0", "variant", ()),
+        TensorSpec("x:0", "float32", (1 << 20, 1 << 20)),
+    ],
+)
+def test_what_cannot_be_made_up_is_said(spec: TensorSpec) -> None:
+    with pytest.raises(UnmakeableError):
+        feeds({"x": spec}, "zeros")
+
+
+def test_a_batch_is_a_first_dimension_of_unknown_size() -> None:
+    assert has_batch({"x": TensorSpec("x:0", "float32", (None, 2))})
+    assert has_batch({"x": TensorSpec("x:0", "float32", None)})
+    assert not has_batch({"x": TensorSpec("x:0", "float32", (2, None))})
+    assert not has_batch({"x": TensorSpec("x:0", "float32", ())})
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_arrays_of_a_file_are_numpys(tmp_path: Path, dtype: str, order: Literal["<", ">"]) -> None:
+    array = np.arange(6).reshape(2, 3).astype(np.dtype(dtype).newbyteorder(order))
+    np.savez(tmp_path / "a.npz", x=array)
+    found = read_npz(tmp_path / "a.npz")["x"]
+    assert dtypes.name(found.dtype) == dtype
+    assert np.array_equal(_numbers(found), array.astype(dtype))
+
+
+@pytest.mark.parametrize("array", [np.array(["ä", "bc"]), np.array("ä"), np.array([], "U1")])
+def test_strings_of_a_file_are_utf8(tmp_path: Path, array: Any) -> None:  # noqa: ANN401 - as above
+    np.savez(tmp_path / "a.npz", text=array, raw=np.char.encode(array, "utf-8"))
+    found = read_npz(tmp_path / "a.npz")
+    expected = tuple(each.encode() for each in array.ravel())
+    assert found["text"].strings == found["raw"].strings == expected
+    assert found["text"].shape == array.shape
+
+
+def test_compressed_files_and_names_with_a_path(tmp_path: Path) -> None:
+    named: dict[str, Any] = {"key/x": np.float32(2)}
+    np.savez_compressed(tmp_path / "a.npz", **named)
+    assert _numbers(read_npz(tmp_path / "a.npz")["key/x"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (np.array([{}], dtype=object), "are not read"),
+        (np.asfortranarray(np.ones((2, 2))), "Fortran order"),
+        (np.zeros(2, dtype="datetime64[s]"), "are not read"),
+        (np.zeros(2, dtype=[("a", "i4")]), "are not read"),
+    ],
+)
+def test_arrays_that_are_not_read(tmp_path: Path, content: Any, words: str) -> None:  # noqa: ANN401 - as above
+    np.savez(tmp_path / "a.npz", x=content)
+    with pytest.raises(UsageError, match=words):
+        read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x93NUMPY", b"no array at all", b"\x93NUMPY\x01\x00\x02\x00{}"]
+)
+def test_members_that_are_no_arrays(tmp_path: Path, data: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", data)
+    with pytest.raises(UsageError, match=r"a.npz: x.npy: not an array"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"nothing")
+    for name in ("a.npz", "gone.npz"):
+        with pytest.raises(UsageError, match="cannot be read"):
+            read_npz(tmp_path / name)
+
+
+def test_an_array_that_ends_too_early(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones(4))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", (tmp_path / "x.npy").read_bytes()[:-1])
+    with pytest.raises(UsageError, match="ends too early"):
+        read_npz(tmp_path / "a.npz")
