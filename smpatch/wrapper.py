@@ -391,6 +391,6 @@ def _write(graph: Graph, head: bytes, file: Path) -> None:
         if graph.parts.form == "text":
             body = bytes(graph.parts.data)
         write_pieces(source.fileno(), target.fileno(), [head, body])
-        if FileIdentity.of(os.fstat(source.fileno())) != graph.identity:
+        if not graph.identity.is_of(os.fstat(source.fileno())):
             found = "somebody changed the file while it was being read"
             raise ConflictError(found, where=str(graph.file), hint="wrap it again")

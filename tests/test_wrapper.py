@@ -12,7 +12,8 @@ import pytest
 
 import smpatch
 from smpatch import schema, wire, wrapper
-from smpatch.errors import RefusedError, UsageError, ValidationError, WriteError
+from smpatch.errors import ConflictError, RefusedError, UsageError, ValidationError, WriteError
+from smpatch.writer.copying import write_pieces
 from tests.judge.client import Judge
 
 FROZEN = ("session", "function", "functions", "keras", "strings")
@@ -258,6 +259,43 @@ class TestRefused:
         assert "TensorFlow does not load" in str(raised.value)
         assert raised.value.hint.startswith("nothing was written")
         assert list(tmp_path.iterdir()) == [tmp_path / "wrong.pb"]
+
+
+class TestDisturbed:
+    def test_a_change_of_the_graph_meanwhile_is_noticed(
+        self, frozen: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        graph = tmp_path / "graph.pb"
+        graph.write_bytes(frozen("strings").file.read_bytes())
+
+        def written_over(*arguments: Any) -> None:  # noqa: ANN401 - as in the function replaced
+            write_pieces(*arguments)
+            graph.write_bytes(graph.read_bytes()[:-1])
+
+        monkeypatch.setattr(wrapper, "write_pieces", written_over)
+        with pytest.raises(ConflictError, match="somebody changed the file"):
+            Frozen(tmp_path, frozen("strings").said).wrap(tmp_path / "new", options=NO_RELOAD)
+        assert list(tmp_path.iterdir()) == [graph]
+
+    @pytest.mark.parametrize("step", ["write_pieces", "patch"])
+    def test_an_interruption_leaves_nothing_behind(
+        self, step: str, frozen: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*_: Any, **__: Any) -> None:  # noqa: ANN401 - as above
+            assert [each.name[:9] for each in tmp_path.iterdir()] == [".smpatch-"]
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(wrapper, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            frozen("strings").wrap(tmp_path / "deep" / "new", options=NO_RELOAD)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_a_killed_one_left_behind_is_swept(self, frozen: Make, tmp_path: Path) -> None:
+        left = tmp_path / ".smpatch-left" / "model"
+        left.mkdir(parents=True)
+        (left / "saved_model.pb").write_bytes(b"half")
+        frozen("strings").wrap(tmp_path / "new", options=NO_RELOAD)
+        assert [each.name for each in tmp_path.iterdir()] == ["new"]
 
 
 def test_operations_that_nobody_registers_are_left_out_of_the_list(tmp_path: Path) -> None:
