@@ -20,6 +20,7 @@ from tests.judge import (
     loading,
     parsing,
     planting,
+    reference,
     shapes,
     zoo,
 )
@@ -34,6 +35,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "change": changing.change,
     "appended": parsing.appended,
     "compare": parsing.compare,
+    "edit_like": reference.edit_like,
     "fingerprint": parsing.fingerprint,
     "freeze": freezing.freeze,
     "build_like": freezing.build_like,

@@ -109,7 +109,8 @@ def _take_out(was: Any, now: Any) -> dict[str, list[str]]:  # noqa: ANN401 - Met
     functions = now.graph_def.library.function
     known = len(was.graph_def.library.function)
     names = [each.signature.name for each in functions[known:]]
-    del functions[known:]
+    if names:  # to delete nothing would make a library where there is none
+        del functions[known:]
     objects = now.object_graph_def
     concrete = sorted(
         set(objects.concrete_functions) - set(was.object_graph_def.concrete_functions)
@@ -117,7 +118,8 @@ def _take_out(was: Any, now: Any) -> dict[str, list[str]]:  # noqa: ANN401 - Met
     for name in concrete:
         del objects.concrete_functions[name]
     old_nodes = len(was.object_graph_def.nodes)
-    del objects.nodes[old_nodes:]
+    if len(objects.nodes) > old_nodes:
+        del objects.nodes[old_nodes:]
     children = []
     for node in objects.nodes:
         for place, child in reversed([*enumerate(node.children)]):

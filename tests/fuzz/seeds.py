@@ -1,0 +1,112 @@
+"""The models that hostile bytes start from, with what can be asked of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import smpatch
+from smpatch import Options
+from smpatch.edits import TensorRef
+from smpatch.notation import parse_tensors
+
+__all__ = ["BINARY", "KEY", "TEXT", "Asked", "Seed"]
+
+_MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
+_LARGEST = 40_000
+"""Bytes; of bigger ones most are weights and attributes, which say nothing new."""
+
+KEY = "added"
+
+
+Do = Callable[[Path, Options], object]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An edit that a sound model takes.
+
+    Attributes:
+        do: Does it.
+        adds_nodes: Whether the main graph gets nodes by it.
+    """
+
+    do: Do = field(repr=False)
+    adds_nodes: bool
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A model of the fixtures.
+
+    Attributes:
+        name: Its directory.
+        file: The name of its file.
+        data: The bytes of it.
+        tags: The tag-set to edit.
+        edits: What can be asked of the sound model.
+    """
+
+    name: str
+    file: str
+    data: bytes = field(repr=False)
+    tags: list[str]
+    edits: tuple[Asked, ...] = field(repr=False)
+
+
+def _seeds() -> list[Seed]:
+    entries = json.loads((_MODELS / "MANIFEST.json").read_text())
+    return [
+        Seed(entry["dir"], file.name, file.read_bytes(), entry["tags"][0], _edits(entry))
+        for entry in entries
+        for file in sorted((_MODELS / entry["dir"]).glob("saved_model.pb*"))
+        if file.stat().st_size <= _LARGEST
+    ]
+
+
+def _edits(entry: dict[str, Any]) -> tuple[Asked, ...]:
+    found = []
+    if entry["candidate"]:
+        found.append(Asked(_adding(entry["candidate"]), adds_nodes=False))
+    promoting = [_promoting(each["path"]) for each in entry["functions"]]
+    exposing = [_exposing(each["signature"], each["tensor"]) for each in entry["inner"]]
+    return (*found, *(Asked(do, adds_nodes=True) for do in (*promoting, *exposing)))
+
+
+def _adding(candidate: dict[str, Any]) -> Do:
+    inputs: dict[str, TensorRef] = {f"in_{at}": name for at, name in enumerate(candidate["inputs"])}
+    if candidate["notation"]:
+        inputs = parse_tensors([candidate["notation"]], option="--inputs")
+    outputs = {f"out_{at}": name for at, name in enumerate(candidate["outputs"])}
+
+    def edit(place: Path, options: Options) -> object:
+        return smpatch.add_predict(
+            place, inputs=inputs, outputs=outputs, signature=KEY, options=options
+        )
+
+    return edit
+
+
+def _promoting(path: str) -> Do:
+    def edit(place: Path, options: Options) -> object:
+        return smpatch.promote_function(place, path, signature=KEY, options=options)
+
+    return edit
+
+
+def _exposing(source: str, tensor: str) -> Do:
+    def edit(place: Path, options: Options) -> object:
+        outputs = {"inner": tensor}
+        return smpatch.derive_signature(
+            place, source, outputs=outputs, signature=KEY, options=options
+        )
+
+    return edit
+
+
+_ALL = _seeds()
+BINARY = [each for each in _ALL if each.file == "saved_model.pb" and each.edits]
+TEXT = [each for each in _ALL if each.file == "saved_model.pbtxt"]

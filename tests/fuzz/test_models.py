@@ -1,0 +1,87 @@
+"""Mutated models in both forms: read by every command that reads, edited, and judged.
+
+TensorFlow's own classes are the judge of the wire form: what they parse smpatch shows, and an
+edit of it changes one signature and nothing else; what they refuse stays refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz import mutations, targets
+from tests.fuzz.ledger import EXAMPLES, Counter, counted
+from tests.fuzz.seeds import BINARY, KEY, TEXT, Seed
+from tests.judge.client import Judge
+
+SOME = settings(
+    max_examples=EXAMPLES or 80,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+    print_blob=True,
+)
+DECISIONS = st.binary(min_size=24, max_size=160)
+TIMES = st.integers(1, 4)
+
+
+@pytest.fixture(scope="module")
+def of_wire() -> Iterator[Counter]:
+    with counted("fuzz: wire form") as counter:
+        yield counter
+
+
+@pytest.fixture(scope="module")
+def of_text() -> Iterator[Counter]:
+    with counted("fuzz: text form") as counter:
+        yield counter
+
+
+def _choices(decisions: bytes) -> mutations.Choices:
+    pairs = zip(decisions[::2], decisions[1::2], strict=False)
+    return mutations.Choices([high << 8 | low for high, low in pairs])
+
+
+@SOME
+@given(seed=st.sampled_from(BINARY), decisions=DECISIONS, times=TIMES)
+def test_mutated_model_is_shown_and_edited_as_tensorflow_parses_it_or_refused(
+    seed: Seed, decisions: bytes, times: int, judge: Judge, of_wire: Counter
+) -> None:
+    of_wire.another()
+    choices = _choices(decisions)
+    which = choices.below(len(seed.edits))
+    data = mutations.broken_wire(seed.data, choices, times)
+    with tempfile.TemporaryDirectory() as directory:
+        place, original = Path(directory) / "model", Path(directory) / "original"
+        for each in (place, original):
+            each.mkdir()
+            (each / seed.file).write_bytes(data)
+        readable = targets.shown(place)
+        parsed = judge.ask("parse_all", files=[base64.b64encode(data).decode()], form="binary")
+        assert readable or not parsed["good"][0]
+        asked = seed.edits[which]
+        if targets.edited(place, asked.do, seed.tags) and parsed["good"][0]:
+            said = judge.ask("compare", before=original, after=place)
+            assert said["else_equal"] or asked.adds_nodes
+            assert {key for _, key, _ in said["signatures"]} == {KEY}
+
+
+@SOME
+@given(seed=st.sampled_from(TEXT), decisions=DECISIONS, times=TIMES)
+def test_mutated_text_is_shown_and_edited_or_refused(
+    seed: Seed, decisions: bytes, times: int, of_text: Counter
+) -> None:
+    of_text.another()
+    data = mutations.broken_text(seed.data, _choices(decisions), times)
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        (place / seed.file).write_bytes(data)
+        readable = targets.shown(place)
+        for edit in seed.edits:
+            assert readable or not targets.edited(place, edit.do, seed.tags)

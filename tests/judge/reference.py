@@ -1,0 +1,137 @@
+"""Edits as TensorFlow's own message classes make them: what smpatch's splices must come to.
+
+The rules are those of the documentation, written down a second time and with nothing of
+smpatch's: parse, change the maps, serialize.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+__all__ = ["edit_like"]
+
+Answer = dict[str, Any]
+Edit = Mapping[str, Any]
+
+_RESERVED = {"__saved_model_init_op", "__saved_model_train_op"}
+_PREDICT = "tensorflow/serving/predict"
+
+
+class _RefusedError(Exception):
+    """The edit cannot be done."""
+
+
+def edit_like(before: str, after: str, tags: Sequence[str], edits: Sequence[Edit]) -> Answer:
+    """Do edits, and compare what comes out with a file that was edited by somebody else.
+
+    Args:
+        before: The model file, in base64.
+        after: What another made of it, in base64.
+        tags: The tags of the MetaGraph to edit.
+        edits: Each with ``kind`` and what it is about.
+
+    Returns:
+        ``refused``: whether an edit cannot be done; ``equal``: whether both are the same
+        message; ``expected`` and ``found``: both as text, where they are not.
+    """
+    model = saved_model_pb2.SavedModel.FromString(base64.b64decode(before))
+    other = saved_model_pb2.SavedModel.FromString(base64.b64decode(after))
+    meta_graph = next(each for each in model.meta_graphs if _tags(each) == set(tags))
+    try:
+        for each in edits:
+            _EDITS[each["kind"]](model, meta_graph, each)
+    except _RefusedError:
+        return {"refused": True}
+    equal = _bytes(model) == _bytes(other)
+    told = {} if equal else {"expected": str(model), "found": str(other)}
+    return {"refused": False, "equal": equal, **told}
+
+
+def _tags(meta_graph: Any) -> set[str]:  # noqa: ANN401 - a MetaGraphDef; TensorFlow has no stubs
+    return set(meta_graph.meta_info_def.tags)
+
+
+def _bytes(model: Any) -> bytes:  # noqa: ANN401 - as above
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _source(meta_graph: Any, edit: Edit) -> Any:  # noqa: ANN401 - as above
+    key = edit["source"]
+    if key in _RESERVED or key not in meta_graph.signature_def:
+        raise _RefusedError
+    return meta_graph.signature_def[key]
+
+
+def _target(meta_graph: Any, edit: Edit) -> str:  # noqa: ANN401 - as above
+    key = str(edit["target"])
+    if key in _RESERVED or (key in meta_graph.signature_def and not edit["overwrite"]):
+        raise _RefusedError
+    return key
+
+
+def _copy(_: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as above
+    value = meta_graph_pb2.SignatureDef.FromString(_source(meta_graph, edit).SerializeToString())
+    meta_graph.signature_def[_target(meta_graph, edit)].CopyFrom(value)
+
+
+def _rename(model: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as above
+    _copy(model, meta_graph, edit)
+    del meta_graph.signature_def[edit["source"]]
+
+
+def _remove(_: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as above
+    for key in edit["keys"]:
+        _source(meta_graph, {"source": key})
+    for key in edit["keys"]:
+        del meta_graph.signature_def[key]
+
+
+def _add(_: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as above
+    key = _target(meta_graph, edit)
+    signature = meta_graph_pb2.SignatureDef(method_name=_PREDICT)
+    for kind, tensors in (("inputs", edit["inputs"]), ("outputs", edit["outputs"])):
+        for alias, name in tensors.items():
+            info = getattr(signature, kind)[alias]
+            info.name, info.dtype = name, types_pb2.DT_FLOAT
+            for size in (-1, 3):
+                info.tensor_shape.dim.add().size = size
+    meta_graph.signature_def[key].CopyFrom(signature)
+
+
+def _edit(_: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as above
+    signature = _source(meta_graph, edit)
+    for kind in ("inputs", "outputs"):
+        infos, names = getattr(signature, kind), edit[kind]
+        if not set(names) <= set(infos):
+            raise _RefusedError
+        old = {alias: infos[alias].SerializeToString() for alias in infos}
+        new = [names.get(alias, alias) for alias in old]
+        if len(set(new)) < len(new):
+            raise _RefusedError
+        infos.clear()
+        for alias, value in zip(new, old.values(), strict=True):
+            infos[alias].MergeFromString(value)
+    if edit["method_name"] is not None:
+        signature.method_name = edit["method_name"]
+
+
+def _retag(model: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as above
+    wanted = set(edit["target"])
+    if any(each is not meta_graph and _tags(each) == wanted for each in model.meta_graphs):
+        raise _RefusedError
+    meta_graph.meta_info_def.tags[:] = edit["target"]
+
+
+_EDITS: dict[str, Callable[[Any, Any, Edit], None]] = {
+    "add": _add,
+    "copy": _copy,
+    "edit": _edit,
+    "remove": _remove,
+    "rename": _rename,
+    "retag": _retag,
+}
