@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+PROOFS := tests/planes tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py
 RUN := $(VENV)/bin/python
 
 # An environment is good for one Python and one place: its scripts hold absolute paths.
@@ -33,8 +34,11 @@ demo: $(READY) ## Give a model that lacks one a serving signature, and show it
 test: $(READY) ## Run the whole test suite; SMPATCH_CORPUS names a directory of further models
 	@$(RUN) -m pytest -n 2
 
-prove: $(READY) ## Run the long proofs of both planes: every conversion, many random modules
-	@SMPATCH_PROVE=1 $(RUN) -m pytest -n 2 tests/planes
+# The table comes also when a proof fails, for a proof that failed has counted nothing.
+prove: $(READY) ## Run the long proofs: both planes, crashes at every step, many writers at once
+	@rm -rf build/prove
+	@SMPATCH_PROVE=1 SMPATCH_PROVE_LEDGER=$(CURDIR)/build/prove $(RUN) -m pytest -n 2 $(PROOFS); \
+	code=$$?; $(RUN) -m tests.prove.table build/prove && exit $$code
 
 check: $(READY) ## Check format, lint and types
 	@$(RUN) -m ruff format --check .

@@ -2,8 +2,8 @@
 
 A layer over the functions of ``os`` and its neighbours that the writer and the loader call,
 and over files that are opened for writing. It counts every call and does something at the
-n-th. It knows nothing of models, and never looks below Python: short writes and
-interrupted calls inside the kernel are not what it can make.
+n-th: fails, or moves fewer bytes than it was asked to. It knows nothing of models, and never
+looks below Python.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ OS_CALLS = (
 FILE_CALLS = ("write", "flush")
 """What is counted of a file that is open for writing."""
 
+MOVES = frozenset({"write", "copy_file_range"})
+"""What may move fewer bytes than it was asked to."""
+
 Fault = Callable[[str], object]
 
 
@@ -37,6 +40,7 @@ class Layer:
 
     Attributes:
         calls: How often each function was called.
+        order: The functions, in the order of their calls.
         on: Function names to a count: the fault happens at that call of it and all later ones.
     """
 
@@ -48,9 +52,11 @@ class Layer:
             fault: What happens there; it is told the function's name.
         """
         self.calls: Counter[str] = Counter()
+        self.order: list[str] = []
         self.on: dict[str, int] = {}
         self._at = at
         self._fault = fault
+        self._short = fault is short
 
     @property
     def struck(self) -> bool:
@@ -60,6 +66,7 @@ class Layer:
     def count(self, name: str) -> None:
         """Count one call, before it is made."""
         self.calls[name] += 1
+        self.order.append(name)
         if self.calls.total() == self._at or self.calls[name] >= self.on.get(name, sys.maxsize):
             self._fault(name)
 
@@ -68,6 +75,8 @@ class Layer:
 
         def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the function takes
             self.count(name)
+            if self._short and self.calls.total() == self._at and name in MOVES:
+                arguments = _fewer(name, arguments)
             return function(*arguments, **named)
 
         return call
@@ -131,6 +140,17 @@ def error(number: int) -> Fault:
         raise OSError(number, f"{os.strerror(number)} (injected into {name})")
 
     return fail
+
+
+def short(_name: str) -> None:
+    """Do nothing but move a single byte, where bytes are moved."""
+
+
+def _fewer(name: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments of a call for a single byte."""
+    if name == "write":
+        return (arguments[0], bytes(arguments[1][:1]))
+    return (*arguments[:2], 1)
 
 
 def interrupt(_name: str) -> None:

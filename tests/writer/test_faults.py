@@ -18,6 +18,7 @@ import pytest
 
 import smpatch
 from smpatch.validator import Judge
+from tests.prove import ledger
 from tests.writer import faults, models
 from tests.writer.models import Tree
 
@@ -27,6 +28,8 @@ FAULTS = {
     "EACCES": faults.error(errno.EACCES),
     "Ctrl-C": faults.interrupt,
 }
+if ledger.LONG:  # an error as any other to what catches them all
+    FAULTS["EINTR"] = faults.error(errno.EINTR)
 
 # More than any edit of so small a model makes; a run that never ends is a failure.
 MOST_CALLS = 400
@@ -147,9 +150,23 @@ def test_old_or_new_whatever_fails(tmp_path: Path, way: Way, name: str) -> None:
             _check_old(outcome, name)
         else:
             _check_new(outcome, way, whole)
+    column = "interruptions" if name == "Ctrl-C" else "faults"
+    ledger.record("Python's calls", **{column: met.total(), "losses": 0})
     # Both sides of the commit were hit.
     assert met[False] > 30
     assert met[True] > 2
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_new_whatever_moves_fewer_bytes_than_asked(tmp_path: Path, way: Way) -> None:
+    whole = _run(tmp_path / "whole", way, MOST_CALLS, faults.short)
+    moves = [number for number, name in enumerate(whole.layer.order, 1) if name in faults.MOVES]
+    for count in moves:
+        outcome = _run(tmp_path / "work", way, count, faults.short)
+        assert outcome.raised is None
+        assert outcome.after == whole.after
+    assert moves or way.undo  # which links, and moves no bytes
+    ledger.record("Python's calls", faults=len(moves), losses=0)
 
 
 def _check_old(outcome: Outcome, name: str) -> None:
