@@ -1,9 +1,12 @@
 """Edits in forked children, to be watched by strace: ``python -m tests.prove.server FD``.
 
-strace can make the n-th call of one kind fail, where n is fixed when it starts. So a child
-first makes calls of that kind that do nothing (``padding``), as many as bring the call that is
-meant to n. One strace and one interpreter serve for all calls of a kind, and a fork costs
-milliseconds. The server itself talks through a socket, with calls that no fault is put into.
+strace can make the n-th call of one kind fail, where n is fixed when it starts, and it counts
+anew in each child. So a child first makes calls of that kind that do nothing (``padding``), as
+many as bring the call that is meant to n. One strace serves for all calls of a kind, one
+interpreter for all, and a fork costs milliseconds. The server itself talks through a socket,
+with calls that no fault is put into.
+
+Source: prctl(2), ``PR_SET_PTRACER``.
 """
 
 from __future__ import annotations
@@ -77,6 +80,10 @@ PADDING: dict[str, Callable[[], object]] = {
 """For each kind of call one that does nothing, and mostly fails."""
 
 
+_PR_SET_PTRACER, _ANY = 0x59616D61, -1
+"""Where only a parent may trace (Yama), this lets anybody of the same user."""
+
+
 def _pad(name: str, count: int) -> None:
     call = PADDING[name]
     for _ in range(count):
@@ -116,6 +123,7 @@ def _child(request: dict[str, Any]) -> int:
 def main() -> None:
     """Serve until the other end is closed."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _C.prctl(_PR_SET_PTRACER, ctypes.c_long(_ANY), 0, 0, 0)
     setattr(Judge, "fingerprint", models.fake_fingerprint)  # noqa: B010 - a stand-in of another type
     # What is imported by the first edit is no part of the later ones.
     rehearsal = Path(sys.argv[2])

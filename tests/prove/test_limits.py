@@ -18,7 +18,7 @@ import pytest
 import smpatch
 from smpatch.validator import Judge
 from tests.prove import ledger
-from tests.prove.tracing import Request, Traced, renew
+from tests.prove.tracing import Request, Server, renew
 from tests.writer import another_user, models
 
 FILE = "saved_model.pb"
@@ -126,7 +126,7 @@ def test_files_that_may_not_grow(tmp_path: Path, way: str) -> None:
     if way == "save to":
         options["save_to"] = str(work / "out")
     refused = 0
-    with Traced(tmp_path) as server:
+    with Server(tmp_path) as server:
         for limit in [*range(0, longest, 97 if ledger.LONG else 1499), longest - 1, longest]:
             renew(work, tmp_path / "original")
             before = models.tree(work)

@@ -9,7 +9,6 @@ The suite takes the calls around the commit, ``make prove`` all.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import pytest
 from smpatch.validator import Judge
 from tests.judge.client import Judge as TensorFlow
 from tests.prove import ledger, tracing
-from tests.prove.tracing import Request, Survey, Traced
+from tests.prove.tracing import CannotTraceError, Request, Server, Survey, Tracer
 from tests.writer import models
 
 FILE = "saved_model.pb"
@@ -69,9 +68,10 @@ WAYS = {
 class Proof:
     """The ways, what each makes of its model, and the calls that it makes."""
 
-    def __init__(self, top: Path) -> None:
-        """Prepare the models, do each edit once, and count its calls."""
+    def __init__(self, top: Path, server: Server) -> None:
+        """Prepare the models, do each edit twice, and count its calls."""
         self.top = top
+        self.server = server
         self.work = top / "work"
         self.before: dict[str, models.Tree] = {}
         self.after: dict[str, models.Tree] = {}
@@ -80,16 +80,13 @@ class Proof:
             if how.older:
                 models.add(model, "older", backup=True)
             self.before[way] = models.tree(model.parent)
-        (top / "survey").mkdir()
         self.survey: Survey = tracing.survey(
-            top / "survey", [(self.request(way), self.original(way)) for way in WAYS]
+            server, top / "survey.log", [(self.request(way), self.original(way)) for way in WAYS]
         )
-        (top / "whole").mkdir()
-        with Traced(top / "whole", "-e", "trace=none") as server:
-            for way in WAYS:
-                tracing.renew(self.work, self.original(way))
-                assert server.run(self.request(way))[1] == 0
-                self.after[way] = models.tree(self.work)
+        for way in WAYS:
+            tracing.renew(self.work, self.original(way))
+            assert server.run(self.request(way))[1] == 0
+            self.after[way] = models.tree(self.work)
 
     def original(self, way: str) -> Path:
         """Return where the directory lies that every run of a way starts from."""
@@ -112,11 +109,14 @@ class Proof:
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
     """What the faults are put into."""
-    if reason := tracing.why_not():
-        pytest.skip(reason)
-    with pytest.MonkeyPatch.context() as patch:
+    top = tmp_path_factory.mktemp("proof")
+    with pytest.MonkeyPatch.context() as patch, Server(top) as server:
         patch.setattr(Judge, "fingerprint", models.fake_fingerprint)
-        yield Proof(tmp_path_factory.mktemp("proof"))
+        try:
+            prepared = Proof(top, server)
+        except CannotTraceError as reason:
+            pytest.skip(str(reason))
+        yield prepared
 
 
 def _split(tree: models.Tree) -> tuple[models.Tree, set[str], models.Tree]:
@@ -157,12 +157,12 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
     return bool(hidden)
 
 
-def _check_next(proof: Proof, way: str, server: Traced) -> None:
+def _check_next(proof: Proof, way: str) -> None:
     """Let another edit come, which is refused: it repairs and removes all the same."""
     options = {"save_to": str(proof.work / "next")} if WAYS[way].result == "out" else {}
     key = "next" if options else "scale"
     request = Request(str(proof.work / "model"), key=key, options=options)
-    assert server.run(request)[1] == (0 if options else 4)
+    assert proof.server.run(request)[1] == (0 if options else 4)
     seen, hidden, _ = _split(models.tree(proof.work))
     assert not hidden
     if WAYS[way].keeps:
@@ -171,17 +171,16 @@ def _check_next(proof: Proof, way: str, server: Traced) -> None:
         assert prints <= seen.keys()
 
 
-def _strike(proof: Proof, work: Path, fault: str, call: str) -> Counter[str]:
+def _strike(proof: Proof, log: Path, fault: str, call: str) -> Counter[str]:
     """Put a fault into every call of one kind, of each way; return what was done."""
     met: Counter[str] = Counter()
     at = proof.survey.at(call)
-    with Traced(
-        work, "-e", f"trace={call}", "-e", f"inject={call}:" + FAULTS[fault].format(at)
-    ) as (server):
+    inject = f"inject={call}:" + FAULTS[fault].format(at)
+    with Tracer(proof.server, log, "-e", f"trace={call}", "-e", inject):
         for way, edit in zip(WAYS, proof.survey.edits, strict=True):
             for count in range(1, edit[call] + 1):
                 tracing.renew(proof.work, proof.original(way))
-                _, status = server.run(proof.request(way, {call: at - count}))
+                _, status = proof.server.run(proof.request(way, {call: at - count}))
                 place = f"{way}, {call} {count}: exit {status}"
                 try:
                     if fault == "SIGKILL":
@@ -189,14 +188,13 @@ def _strike(proof: Proof, work: Path, fault: str, call: str) -> Counter[str]:
                     to_remove = _check(proof, way, fault, status)
                     met["left"] += to_remove
                     if to_remove or status == -9:
-                        _check_next(proof, way, server)
+                        _check_next(proof, way)
                 except AssertionError as error:
                     raise AssertionError(f"{place}: {error}") from error
                 met["old" if status else "new"] += 1
     if fault != "SIGKILL":  # which every status has told
         words = "--- SIGINT" if fault == "SIGINT" else "(INJECTED)"
-        log = (work / "strace.log").read_text(errors="replace")
-        assert log.count(words) >= met["old"] + met["new"]
+        assert log.read_text(errors="replace").count(words) >= met["old"] + met["new"]
     return met
 
 
@@ -205,9 +203,7 @@ def test_old_or_new_at_every_system_call(proof: Proof, tmp_path: Path, fault: st
     calls = sorted({name for edit in proof.survey.edits for name in edit})
     met: Counter[str] = Counter()
     for call in calls if ledger.LONG else COMMIT:
-        shutil.rmtree(tmp_path / "server", ignore_errors=True)
-        (tmp_path / "server").mkdir()
-        met += _strike(proof, tmp_path / "server", fault, call)
+        met += _strike(proof, tmp_path / f"{call}.log", fault, call)
     runs = met["old"] + met["new"]
     # Both sides of the commit were hit.
     assert met["old"]

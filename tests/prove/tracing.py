@@ -9,27 +9,26 @@ SIGKILL comes before it is.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tests.prove.server import MARK, PADDING
 
-__all__ = ["Request", "Survey", "Traced", "survey", "why_not"]
+__all__ = ["CannotTraceError", "Request", "Server", "Survey", "Tracer", "survey"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 
-_MARGIN = 64
-"""Calls that a server may make more in one run than in another."""
+_MARGIN = 4
+"""Calls that an edit may make more in one run than in another."""
 
 # They take a file, but in an edit they ask for memory or for what a terminal is.
 _NOT_FILES = frozenset({"mmap", "ioctl", "execve"})
@@ -60,50 +59,32 @@ class Request:
     mark: bool = False
 
 
-@cache
-def why_not() -> str:
-    """Return why nothing can be traced here; empty where it can."""
-    program = shutil.which("strace")
-    if program is None:
-        return "strace is not installed (Debian: apt-get install strace)"
-    tried = subprocess.run(
-        [program, "-f", "--seccomp-bpf", "-qq", "-e", "inject=fsync:error=EIO", "true"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    return f"strace cannot trace here: {tried.stderr.strip()}" if tried.returncode else ""
+class CannotTraceError(Exception):
+    """There is no strace, or it may not trace."""
 
 
-class Traced:
-    """A server, under strace if it is told something; a context manager, which ends it."""
+class Server:
+    """A server; a context manager, which ends it."""
 
-    def __init__(self, work: Path, *arguments: str) -> None:
+    def __init__(self, work: Path) -> None:
         """Start it.
 
         Args:
-            work: A directory for its log and what it writes to.
-            arguments: What strace is told to do.
+            work: A directory that it writes to.
         """
-        self.log = work / "strace.log"
         self._errors = (work / "errors.log").open("w+b")
         self._here, there = socket.socketpair()
-        # It spares stops at all other calls, but where it stops no signal can be given.
-        quick = () if any("signal=" in each for each in arguments) else ("--seccomp-bpf",)
-        tracer = ("strace", "-f", *quick, "-qq", "-o", str(self.log), *arguments)
-        tracer = tracer if arguments else ()
-        server = (sys.executable, "-B", "-m", "tests.prove.server", str(there.fileno()))
+        program = (sys.executable, "-B", "-m", "tests.prove.server", str(there.fileno()))
         with there:
             self._process = subprocess.Popen(
-                [*tracer, *server, str(work / "rehearsal")],
+                [*program, str(work / "rehearsal")],
                 cwd=_ROOT,
-                env={**os.environ, "PYTHONHASHSEED": "0"},
                 pass_fds=[there.fileno()],
                 stderr=self._errors,
             )
         self._receive()
 
-    def __enter__(self) -> Traced:
+    def __enter__(self) -> Server:
         """Return itself."""
         return self
 
@@ -117,6 +98,11 @@ class Traced:
         self._here.close()
         self._process.wait(timeout=60)
         self._errors.close()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
 
     def run(self, request: Request) -> tuple[int, int]:
         """Do one edit; return the child's process id and its exit status, -9 for killed."""
@@ -136,54 +122,100 @@ class Traced:
         return self._errors.read().decode(errors="replace")
 
 
+class Tracer:
+    """strace at a server and all its children; a context manager, which detaches it."""
+
+    def __init__(self, server: Server, log: Path, *arguments: str) -> None:
+        """Attach it.
+
+        Args:
+            server: The server.
+            log: The file to write to.
+            arguments: What strace is told to do.
+
+        Raises:
+            CannotTraceError: That cannot be done here.
+        """
+        program = shutil.which("strace")
+        if program is None:
+            message = "strace is not installed (Debian: apt-get install strace)"
+            raise CannotTraceError(message)
+        said = log.with_suffix(".said")
+        with said.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [program, "-f", "-o", str(log), *arguments, "-p", str(server.pid)], stderr=errors
+            )
+        while "attached" not in said.read_text():
+            if self._process.poll() is not None:
+                message = f"strace cannot trace here: {said.read_text().strip()}"
+                raise CannotTraceError(message)
+            time.sleep(0.005)
+
+    def __enter__(self) -> Tracer:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Detach it; then its log is whole."""
+        self._process.terminate()
+        self._process.wait(timeout=60)
+
+
 @dataclass(frozen=True)
 class Survey:
     """Which calls are made.
 
     Attributes:
-        startup: How often the server makes each before it is ready.
         edits: How often each edit makes each, in the order of the requests.
     """
 
-    startup: Counter[str]
     edits: list[Counter[str]]
 
     def at(self, name: str) -> int:
-        """The count of a call at which a fault is put: beyond what is made by chance."""
-        return self.startup[name] + max(each[name] for each in self.edits) + _MARGIN
+        """The count of a call at which a fault is put: beyond what any edit makes."""
+        return max(each[name] for each in self.edits) + _MARGIN
 
 
-def survey(work: Path, requests: list[tuple[Request, Path]]) -> Survey:
+def survey(server: Server, log: Path, requests: list[tuple[Request, Path]]) -> Survey:
     """Do edits without faults, and count their calls.
 
     Args:
-        work: A directory to work in.
+        server: Who does them.
+        log: The file to let strace write to.
         requests: The edits, each with the place from which its model is copied before.
+
+    Raises:
+        CannotTraceError: There is no strace, or it may not trace.
     """
-    with Traced(work, "-e", "trace=%file,%desc") as traced:
-        server = 0
-        children = []
+    children = []
+    with Tracer(server, log, "-e", "trace=%file,%desc"):
         for request, original in requests:
             renew(Path(request.model).parent, original)
-            child, status = traced.run(Request(**{**request.__dict__, "mark": True}))
+            child, status = server.run(Request(**{**request.__dict__, "mark": True}))
             assert status == 0
             children.append(child)
-        padded = {name: traced.run(Request(padding={name: 1}, mark=True))[0] for name in PADDING}
+        padded = {name: server.run(Request(padding={name: 1}, mark=True))[0] for name in PADDING}
     calls: dict[int, list[str]] = {}
-    for line in traced.log.read_text(errors="replace").splitlines():
+    for line in log.read_text(errors="replace").splitlines():
         if found := _CALL.match(line):
             is_mark = found[2] == "access" and MARK in found[3]
             calls.setdefault(int(found[1]), []).append("mark" if is_mark else found[2])
-            server = server or int(found[1])
+    assert server.pid not in calls  # it would be hit itself
     edits = []
     for child in children:
         assert calls[child][0] == "mark"  # a fork makes no call of its own
         edits.append(Counter(name for name in calls[child][1:] if name not in _NOT_FILES))
-    unknown = {name for edit in edits for name in edit} - PADDING.keys()
+    made = {name for edit in edits for name in edit}
+    unknown = made - PADDING.keys()
     assert not unknown, f"there is no padding for {unknown}"
-    for name in {name for edit in edits for name in edit}:
+    for name in made:
         assert calls[padded[name]] == [name, "mark"], f"{name} is padded by {calls[padded[name]]}"
-    return Survey(Counter(calls[server]), edits)
+    return Survey(edits)
 
 
 def renew(work: Path, original: Path) -> None:
