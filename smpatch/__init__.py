@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         ValidationError,
         WriteError,
     )
+    from smpatch.fleet import Outcome, apply
     from smpatch.loader import MetaGraph, SavedModel, load
     from smpatch.patcher import (
         Change,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         rename_signature,
         retag,
     )
+    from smpatch.patchfile import Patch, load_patch
     from smpatch.restorer import Restored, Undone, undo
     from smpatch.rules import Note
     from smpatch.signature import (
@@ -98,6 +100,8 @@ __all__ = [
     "ModelUnreadableError",
     "Note",
     "Options",
+    "Outcome",
+    "Patch",
     "PatchFileError",
     "RaggedRef",
     "Receipt",
@@ -122,6 +126,7 @@ __all__ = [
     "add_classify",
     "add_predict",
     "add_regress",
+    "apply",
     "check",
     "classification_signature_def",
     "copy_signature",
@@ -130,6 +135,7 @@ __all__ = [
     "diff",
     "edit_signature",
     "load",
+    "load_patch",
     "patch",
     "predict_signature_def",
     "promote_function",
@@ -156,6 +162,8 @@ _ROOMS = {
     "ModelUnreadableError": "errors",
     "Note": "rules",
     "Options": "patcher",
+    "Outcome": "fleet",
+    "Patch": "patchfile",
     "PatchFileError": "errors",
     "RaggedRef": "edits",
     "Receipt": "patcher",
@@ -180,6 +188,7 @@ _ROOMS = {
     "add_classify": "patcher",
     "add_predict": "patcher",
     "add_regress": "patcher",
+    "apply": "fleet",
     "check": "checker",
     "classification_signature_def": "signature",
     "copy_signature": "patcher",
@@ -188,6 +197,7 @@ _ROOMS = {
     "diff": "differ",
     "edit_signature": "patcher",
     "load": "loader",
+    "load_patch": "patchfile",
     "patch": "patcher",
     "predict_signature_def": "signature",
     "promote_function": "patcher",

@@ -84,7 +84,7 @@ from smpatch.errors import Fault, PatchFileError
 from smpatch.fields import Table, dotted
 from smpatch.postconditions import expected
 
-__all__ = ["Patch", "load", "parse"]
+__all__ = ["Patch", "load_patch", "parse_patch"]
 
 _VERSION = 1
 
@@ -109,7 +109,7 @@ class Patch:
     op_libraries: tuple[Path, ...] = ()
 
 
-def load(file: Path) -> Patch:
+def load_patch(file: Path) -> Patch:
     """Read a patch file.
 
     Raises:
@@ -129,10 +129,10 @@ def load(file: Path) -> Patch:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise PatchFileError([Fault("", line, "it is not UTF-8")], where=where) from error
-    return parse(text, where=where, directory=file.absolute().parent)
+    return parse_patch(text, where=where, directory=file.absolute().parent)
 
 
-def parse(text: str, *, where: str = "", directory: Path | None = None) -> Patch:
+def parse_patch(text: str, *, where: str = "", directory: Path | None = None) -> Patch:
     """Read the text of a patch file.
 
     Args:

@@ -25,7 +25,7 @@ def _copy(name: str, place: Path) -> Path:
 
 
 def _edits(text: str) -> tuple[Any, ...]:
-    return patchfile.parse(f"version = 1\n{textwrap.dedent(text)}").edits
+    return patchfile.parse_patch(f"version = 1\n{textwrap.dedent(text)}").edits
 
 
 def _content(model: Path) -> bytes:

@@ -39,12 +39,12 @@ SWAP = (
 
 
 def _edits(text: str) -> tuple[Edit, ...]:
-    return patchfile.parse(f"version = 1\n{textwrap.dedent(text)}").edits
+    return patchfile.parse_patch(f"version = 1\n{textwrap.dedent(text)}").edits
 
 
 def _faults(text: str) -> list[str]:
     with pytest.raises(PatchFileError) as caught:
-        patchfile.parse(textwrap.dedent(text), where="p.toml")
+        patchfile.parse_patch(textwrap.dedent(text), where="p.toml")
     assert caught.value.exit_code == 3
     faults = [str(fault) for fault in caught.value.faults]
     joined = "; ".join(faults)
@@ -61,7 +61,7 @@ def _example() -> str:
 
 
 def test_the_example_says_what_it_seems_to_say() -> None:
-    patch = patchfile.parse(_example())
+    patch = patchfile.parse_patch(_example())
     assert patch.tag_set == ("serve",)
     assert patch.edits == (
         Rename("image_quality", "serving_default"),
@@ -136,7 +136,7 @@ def test_options_of_the_whole_document(tmp_path: Path) -> None:
         'version = 1\ntag-set = "serve,gpu"\nsignature-def-only = true\n'
         'op-library = ["ops.so", "/opt/more.so"]\n[[edit]]\nremove = "k"\n'
     )
-    patch = patchfile.load(file)
+    patch = patchfile.load_patch(file)
     assert (patch.tag_set, patch.signature_def_only) == (("serve", "gpu"), True)
     assert patch.op_libraries == (tmp_path / "ops.so", Path("/opt/more.so"))
 
@@ -313,10 +313,10 @@ def test_a_file_that_is_none(tmp_path: Path, content: bytes | None, fault: str) 
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(PatchFileError) as caught:
-        patchfile.load(file)
+        patchfile.load_patch(file)
     assert (str(caught.value).lower(), caught.value.exit_code) == (f"{file}: {fault}".lower(), 3)
 
 
 def test_a_directory_in_the_place_of_the_file_is_a_slip(tmp_path: Path) -> None:
     with pytest.raises(PatchFileError, match=r"is a directory \(smpatch apply PATCH.toml MODEL"):
-        patchfile.load(tmp_path)
+        patchfile.load_patch(tmp_path)

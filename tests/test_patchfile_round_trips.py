@@ -73,7 +73,7 @@ EDIT: st.SearchStrategy[Edit] = st.one_of(
 def test_an_edit_that_is_written_down_is_read_as_itself(edit: Edit) -> None:
     table = _written(edit) | ({"overwrite": True} if getattr(edit, "overwrite", False) else {})
     lines = [f"{_toml(key)} = {_toml(value)}" for key, value in table.items()]
-    assert patchfile.parse("\n".join(["version = 1", "[[edit]]", *lines])).edits == (edit,)
+    assert patchfile.parse_patch("\n".join(["version = 1", "[[edit]]", *lines])).edits == (edit,)
 
 
 @singledispatch

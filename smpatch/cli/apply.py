@@ -86,7 +86,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import fleet, notation, patcher, patchfile
 
-    asked = patchfile.load(patch)
+    asked = patchfile.load_patch(patch)
     options = patcher.Options(
         tag_set=asked.tag_set if tag_set is None else notation.parse_tags(tag_set),
         signature_def_only=signature_def_only or asked.signature_def_only,
