@@ -33,7 +33,9 @@ __all__ = ["PLACE", "Kind", "WarmUp", "requests"]
 PLACE = Path("assets.extra", "tf_serving_warmup_requests")
 """Where the file is, below the model's directory (``saved_model_warmup_util.h``)."""
 
-Kind = Literal["predict", "classify", "regress", "multi_inference", "session_run"]
+Kind = Literal[
+    "predict", "predict_streamed", "classify", "regress", "multi_inference", "session_run"
+]
 
 _HEAD = struct.Struct("<QI")
 _CHECKSUM_BYTES = 4
@@ -133,9 +135,10 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
 def _calls(log: Any) -> Iterator[WarmUp]:  # noqa: ANN401 - as above
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
-        yield _predict(log.predict_log.request)
+        yield _predict(log.predict_log.request, "predict")
     elif kind == "predict_streamed_log":
-        yield from map(_predict, log.predict_streamed_log.request)
+        for request in log.predict_streamed_log.request:
+            yield _predict(request, "predict_streamed")
     elif kind == "classify_log":
         yield WarmUp(_key(log.classify_log.request), (_EXAMPLES,), "classify")
     elif kind == "regress_log":
@@ -150,9 +153,9 @@ def _calls(log: Any) -> Iterator[WarmUp]:  # noqa: ANN401 - as above
         yield WarmUp(key, fed, "session_run", (*request.fetch, *request.target))
 
 
-def _predict(request: Any) -> WarmUp:  # noqa: ANN401 - as above
+def _predict(request: Any, kind: Kind) -> WarmUp:  # noqa: ANN401 - as above
     outputs = tuple(request.output_filter)
-    return WarmUp(_key(request), tuple(sorted(request.inputs)), "predict", outputs)
+    return WarmUp(_key(request), tuple(sorted(request.inputs)), kind, outputs)
 
 
 def _key(request: Any) -> str:  # noqa: ANN401 - as above

@@ -48,7 +48,7 @@ def model(tmp_path: Path) -> Path:
     [
         (field(6, field(1, PREDICT)), [WarmUp("score", ("a", "b"), "predict", ("y",))]),
         (field(6, field(1, NAMELESS)), [WarmUp("serving_default", ("x",), "predict")]),
-        (field(7, field(1, spec("s")) * 2), [WarmUp("s", (), "predict")] * 2),
+        (field(7, field(1, spec("s")) * 2), [WarmUp("s", (), "predict_streamed")] * 2),
         (field(2, field(1, spec("c"))), [WarmUp("c", ("inputs",), "classify")]),
         (field(3, field(1, spec("r"))), [WarmUp("r", ("inputs",), "regress")]),
         (

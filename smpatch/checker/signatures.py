@@ -133,7 +133,8 @@ class _Check:
             return None
         if dtypes.base(own.dtype) != dtypes.base(spec.dtype):
             text = f"{spec.name} is {own.dtype}, and the signature says {spec.dtype}"
-            self._fault("dtype", part, text, "every loader of TensorFlow believes it")
+            hint = "every loader believes it; added anew with --overwrite it gets the graph's type"
+            self._fault("dtype", part, text, hint)
         if not compatible(own.shape, spec.shape):
             self._shape(kind, part, spec, own, written=written)
         elif dtypes.is_ref(own.dtype) and kind == "output":
@@ -258,7 +259,9 @@ class _Check:
             if error is not None:
                 unfed = isinstance(error, UnreachableOutputError)
                 code = "unfed-placeholder" if unfed else "while-frame"
-                self._fault(code, error.where, error.found, stops=unfed)
+                # Here a signature is to be edited, and not to be made.
+                hint = error.hint.replace("add --inputs", "smpatch edit --add-input")
+                self._fault(code, error.where, error.found, hint, stops=unfed)
 
 
 def _refusal(rule: Callable[..., object], *about: object) -> RefusedError | None:

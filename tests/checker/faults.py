@@ -14,7 +14,7 @@ from pathlib import Path
 from smpatch import warmup
 from tests.judge.client import Judge
 
-__all__ = ["FAULTS", "FIXTURES", "Case", "Fault", "cases", "planted"]
+__all__ = ["EITHER", "FAULTS", "FIXTURES", "Case", "Fault", "cases", "planted"]
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from absl import flags
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.tools import saved_model_cli
@@ -82,13 +83,18 @@ def _field(number: int, data: bytes) -> bytes:
 
 
 def show(directory: str) -> Answer:
-    """Run ``saved_model_cli show --all``; tell in what error it ends, if it does."""
-    arguments = saved_model_cli.create_parser().parse_args(["show", "--dir", directory, "--all"])
+    """Run ``saved_model_cli show --all``; tell in what error it ends, if it does.
+
+    Returns:
+        ``lines``: how many it has printed; or a refusal.
+    """
+    flags.FLAGS(["saved_model_cli", "--dir", directory, "--all"])
+    printed = io.StringIO()
 
     def work() -> Answer:
-        with contextlib.redirect_stdout(io.StringIO()):
-            arguments.func(arguments)
-        return {}
+        with contextlib.redirect_stdout(printed):
+            saved_model_cli.show()
+        return {"lines": printed.getvalue().count("\n")}
 
     return refusal(work)
 

@@ -1,0 +1,143 @@
+"""Files beside the model: when a fingerprint is stale, and what requests cannot be answered."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from smpatch import CheckOptions, schema, warmup
+from smpatch.checker import CONSUMERS
+from smpatch.checker.beside import check_fingerprint
+from tests.checker.faults import FIXTURES
+from tests.judge.client import Judge
+
+PARTS = (
+    "graph_def_program_hash",
+    "signature_def_hash",
+    "saved_object_graph_hash",
+    "checkpoint_hash",
+)
+
+
+def _codes(tensorflow: str, **changed: int) -> list[tuple[str, str]]:
+    """Compare the fingerprint of a fixture with one that TensorFlow is said to compute."""
+    model = smpatch.load(FIXTURES / "module")
+    now = schema.FingerprintDef.FromString((model.directory / "fingerprint.pb").read_bytes())
+    now.uuid = "another each time"
+    for name, number in changed.items():
+        if name == "version":
+            now.version.producer = number
+        else:
+            setattr(now, name, number)
+    found = check_fingerprint(model, now.SerializeToString(), tensorflow)
+    return [(each.code, each.severity) for each in found]
+
+
+WRITER = smpatch.load(FIXTURES / "module").meta_graphs[0].tensorflow_version
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_only_the_same_tensorflow_can_tell_that_a_fingerprint_is_stale(part: str) -> None:
+    assert _codes(WRITER, **{part: 1}) == [("stale-fingerprint", "fault")]
+    assert _codes("2.99.0", **{part: 1}) == [("other-fingerprint", "note")]
+    # What another way of computing yields, says nothing.
+    assert _codes(WRITER, **{part: 1, "version": 99}) == [("other-fingerprint", "note")]
+
+
+def test_a_file_that_was_written_anew_is_no_other_model() -> None:
+    assert _codes(WRITER, saved_model_checksum=1) == [("other-checksum", "note")]
+    assert _codes("2.99.0", saved_model_checksum=1) == []
+    assert _codes(WRITER) == []
+
+
+def test_a_fingerprint_that_is_none_and_one_that_is_not_computed(tmp_path: Path) -> None:
+    model = smpatch.load(Path(shutil.copytree(FIXTURES / "module", tmp_path / "model")))
+    (found,) = check_fingerprint(model, "the process died", "")
+    assert (found.code, found.severity) == ("fingerprint-not-computed", "note")
+    (model.directory / "fingerprint.pb").write_bytes(b"\xff")
+    (found,) = check_fingerprint(model, b"", "")
+    assert found.code == "fingerprint-unreadable"
+    (model.directory / "fingerprint.pb").unlink()
+    assert list(check_fingerprint(model, b"", "")) == []
+
+
+def field(number: int, value: bytes | str) -> bytes:
+    """Spell one length-delimited field of fewer than 128 bytes."""
+    data = value.encode() if isinstance(value, str) else value
+    return bytes((number << 3 | 2, len(data))) + data
+
+
+def spec(key: str) -> bytes:
+    """Spell which signature is called."""
+    return field(1, field(3, key))
+
+
+def _requests(place: Path, judge: Judge, name: str, logs: Sequence[bytes]) -> list[str]:
+    directory = Path(shutil.copytree(FIXTURES / name, place / "model"))
+    records = [log.hex() for log in logs]
+    judge.ask("write_records", file=directory / warmup.PLACE, records=records)
+    report = smpatch.check(directory, options=CheckOptions(validate="none"))
+    return sorted(each.code for each in report.faults)
+
+
+@pytest.mark.parametrize(
+    ("log", "codes"),
+    [
+        (field(6, field(1, spec("scale") + field(2, field(1, "x")))), []),
+        (field(6, field(1, spec("scale"))), ["warm-up-input"]),  # left out
+        (field(7, field(1, spec("scale"))), []),  # of a stream, what is left out may come later
+        (
+            field(6, field(1, spec("scale") + field(2, field(1, "x")) + field(3, "z"))),
+            ["warm-up-output"],
+        ),
+        (field(6, field(1, field(2, field(1, "x")))), ["warm-up-signature"]),  # serving_default
+        (field(2, field(1, spec("scale"))), ["warm-up-input", "warm-up-method"]),
+        (field(4, field(1, field(1, spec("scale")))), ["warm-up-input", "warm-up-method"]),
+        (field(5, field(1, field(2, field(1, "x:0")) + field(3, "y:0"))), []),
+        (field(5, field(1, field(2, field(1, "gone:0")))), ["warm-up-tensor"]),
+    ],
+)
+def test_requests_that_no_server_can_answer(
+    tmp_path: Path, judge: Judge, log: bytes, codes: list[str]
+) -> None:
+    # Twice the same is told once.
+    assert _requests(tmp_path, judge, "assets_extra_warmup", [log, log]) == codes
+
+
+def test_requests_by_method(tmp_path: Path, judge: Judge) -> None:
+    logs = [
+        field(2, field(1, spec("classify"))),
+        field(3, field(1, spec("regress"))),
+        field(4, field(1, field(1, spec("classify")) + field(1, spec("regress")))),
+    ]
+    assert _requests(tmp_path, judge, "classify_regress", logs) == []
+
+
+def _mutated(data: bytes, number: int) -> bytes:
+    """Change one byte, elsewhere and otherwise for each number."""
+    place = number * 7919 % len(data)
+    return data[:place] + bytes((data[place] ^ (1 + number * 31 % 255),)) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("name", ["assets_extra_warmup", "module", "sparse", "while_loop"])
+def test_damage_is_a_finding_or_an_error_and_never_a_traceback(tmp_path: Path, name: str) -> None:
+    directory = Path(shutil.copytree(FIXTURES / name, tmp_path / "model"))
+    file = directory / "saved_model.pb"
+    whole = file.read_bytes()
+    said = set()
+    for number in range(400):
+        file.write_bytes(_mutated(whole, number))
+        said.add(_outcome(directory, CheckOptions(validate="none")))
+        _outcome(directory, CheckOptions(validate="none", consumers=CONSUMERS))
+    assert said == {"ok", "fault", "unreadable"}
+
+
+def _outcome(directory: Path, options: CheckOptions) -> str:
+    try:
+        return "ok" if smpatch.check(directory, options=options).ok else "fault"
+    except smpatch.ModelUnreadableError:
+        return "unreadable"
