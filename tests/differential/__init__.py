@@ -1,0 +1,1 @@
+"""Random edits of random models, against a reference that uses TensorFlow's own classes."""

@@ -1,0 +1,173 @@
+"""Random models made of raw fields, as no exporter writes them and every parser reads them.
+
+Fields come in any order, some of them twice, messages in several pieces, with fields between
+them that no schema knows; several MetaGraphs, keys that occur twice, lengths with padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from fixtures.make import raw
+
+__all__ = ["ALIASES", "INIT_OP", "KEYS", "TAGS", "Model", "models"]
+
+KEYS = ("serving_default", "a", "b/c", "ключ", "A", "a b")
+INIT_OP = "__saved_model_init_op"
+ALIASES = ("x", "w", "q", "y", "z", "p1")
+TAGS = (("serve",), ("serve", "gpu"), ("train",), ())
+
+_FLOAT = 1
+_METHODS = (b"tensorflow/serving/predict", b"tensorflow/serving/classify", b"", b"my/own")
+
+_SIMPLE_NOISE = (
+    raw.tag(1000, raw.VARINT) + b"\x2a",
+    raw.tag(1001, raw.FIXED32) + bytes(4),
+    raw.tag(1002, raw.FIXED64) + bytes(8),
+    raw.field(raw.HIGHEST_FIELD, b"hello"),
+    raw.padded(1003, b"padded"),
+)
+_NOISE = (
+    *_SIMPLE_NOISE,
+    raw.tag(1004, raw.GROUP) + raw.field(1, b"in a group") + raw.tag(1004, raw.END_GROUP),
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A random model.
+
+    Attributes:
+        data: The bytes of its ``saved_model.pb``.
+        tags: The tags of each MetaGraph, in their order.
+    """
+
+    data: bytes
+    tags: tuple[tuple[str, ...], ...]
+
+
+def _mixed(draw: st.DrawFn, parts: Sequence[bytes], noise: Sequence[bytes]) -> bytes:
+    """Put parts of a message in any order, with unknown fields between them."""
+    more = draw(st.lists(st.sampled_from(noise), max_size=2))
+    return b"".join(draw(st.permutations([*parts, *more])))
+
+
+def _message(draw: st.DrawFn, number: int, parts: Sequence[bytes]) -> bytes:
+    """Return a field that is a message: in one piece or in two, its length padded or not."""
+    cut = draw(st.integers(0, len(parts)) | st.just(len(parts)))
+    pieces = [parts[:cut], parts[cut:]] if 0 < cut < len(parts) else [parts]
+    write = draw(st.sampled_from((raw.field, raw.padded)))
+    return b"".join(write(number, _mixed(draw, piece, _SIMPLE_NOISE)) for piece in pieces)
+
+
+def _shape(sizes: Sequence[int]) -> bytes:
+    return b"".join(raw.field(2, raw.tag(1, raw.VARINT) + raw.varint(size)) for size in sizes)
+
+
+_ROWS = _shape([2**64 - 1, 3])
+"""Any number of rows of three."""
+
+
+def _info(draw: st.DrawFn, tensor: str) -> bytes:
+    parts = [
+        raw.field(1, tensor.encode()),
+        raw.tag(2, raw.VARINT) + raw.varint(_FLOAT),
+        raw.field(3, _ROWS),
+    ]
+    return _mixed(draw, parts, _NOISE)
+
+
+def _entry(draw: st.DrawFn, number: int, key: bytes, value: bytes) -> bytes:
+    """Return an entry of a map, its key and value in any order."""
+    parts = [raw.field(1, key), raw.field(2, value)]
+    return raw.field(number, b"".join(draw(st.permutations(parts))))
+
+
+def _signature(draw: st.DrawFn) -> list[bytes]:
+    """Return the parts of a ``SignatureDef`` that the graph below can serve."""
+    parts = [
+        raw.field(3, method) for method in draw(st.lists(st.sampled_from(_METHODS), max_size=2))
+    ]
+    for number, tensors in ((1, ("x:0", "w:0")), (2, ("y:0", "z:0"))):
+        used = draw(st.lists(st.sampled_from(tensors), min_size=1, max_size=2, unique=True))
+        aliases = draw(
+            st.lists(st.sampled_from(ALIASES), min_size=len(used), max_size=len(used), unique=True)
+        )
+        for alias, tensor in zip(aliases, used, strict=True):
+            parts.append(_entry(draw, number, alias.encode(), _info(draw, tensor)))
+            if draw(st.integers(0, 5)) == 0:  # the same alias once more
+                parts.append(_entry(draw, number, alias.encode(), _info(draw, tensor)))
+    return parts
+
+
+def _signatures(draw: st.DrawFn) -> list[bytes]:
+    found = []
+    for key in draw(st.lists(st.sampled_from(KEYS), max_size=5)):  # some of them twice
+        value = _mixed(draw, _signature(draw), _NOISE)
+        found.append(_entry(draw, 5, key.encode(), value))
+    if draw(st.integers(0, 3)) == 0:
+        info = raw.field(1, INIT_OP.encode()) + raw.field(2, raw.field(1, b"NoOp"))
+        found.append(_entry(draw, 5, INIT_OP.encode(), raw.field(2, info)))
+    return found
+
+
+def _attr(key: bytes, value: bytes) -> bytes:
+    return raw.field(5, raw.field(1, key) + raw.field(2, value))
+
+
+def _node(name: bytes, op: bytes, inputs: Sequence[bytes]) -> bytes:
+    dtype = raw.tag(6, raw.VARINT) + raw.varint(_FLOAT)
+    attrs = _attr(b"T" if inputs else b"dtype", dtype)
+    attrs += _attr(b"_output_shapes", raw.field(1, raw.field(7, _ROWS)))
+    inside = raw.field(1, name) + raw.field(2, op)
+    return raw.field(1, inside + b"".join(raw.field(3, each) for each in inputs) + attrs)
+
+
+def _graph(draw: st.DrawFn) -> list[bytes]:
+    # With defaults, so that a signature holds whatever it feeds.
+    nodes = [_node(name, b"PlaceholderWithDefault", (b"c",)) for name in (b"x", b"w")]
+    nodes += [
+        _node(b"c", b"Const", ()),
+        _node(b"y", b"AddV2", (b"x", b"w")),
+        _node(b"z", b"Identity", (b"y",)),
+    ]
+    versions = raw.field(4, raw.tag(1, raw.VARINT) + raw.varint(1500))
+    return [*draw(st.permutations(nodes)), versions]
+
+
+def _op(name: bytes, inputs: int) -> bytes:
+    args = b"".join(
+        raw.field(2, raw.field(1, b"i%d" % at) + raw.field(4, b"T")) for at in range(inputs)
+    )
+    out = raw.field(3, raw.field(1, b"o") + raw.field(4, b"T"))
+    return raw.field(1, raw.field(1, name) + args + out + raw.field(4, raw.field(1, b"T")))
+
+
+_OPS = raw.field(2, _op(b"AddV2", 2) + _op(b"Identity", 1) + _op(b"PlaceholderWithDefault", 1))
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    """Give a model of one to three MetaGraphs."""
+    tags = draw(st.lists(st.sampled_from(TAGS), min_size=1, max_size=3, unique=True))
+    meta_graphs = []
+    for each in tags:
+        info = [_OPS, raw.field(5, b"2.99"), *(raw.field(4, tag.encode()) for tag in each)]
+        parts = [
+            _message(draw, 1, info),
+            _message(draw, 2, _graph(draw)),
+            *_signatures(draw),
+            raw.field(4, raw.field(1, b"things") + raw.field(2, raw.field(1, raw.field(1, b"v")))),
+        ]
+        meta_graphs.append(raw.field(2, _mixed(draw, parts, _SIMPLE_NOISE)))
+    version = raw.tag(1, raw.VARINT) + b"\x01"
+    rest = draw(
+        st.permutations([version, *draw(st.lists(st.sampled_from(_SIMPLE_NOISE), max_size=2))])
+    )
+    place = draw(st.integers(0, len(rest)))
+    data = b"".join([*rest[:place], *meta_graphs, *rest[place:]])
+    # Tags keep their order where they lie in one piece, which is all that is asked of them.
+    return Model(data, tuple(tags))

@@ -1,0 +1,175 @@
+"""Random edits of random models: the same message as TensorFlow's classes make, in splices.
+
+Outside the signatures that are asked for, or the tags, every field keeps its bytes and place.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from fixtures.make import raw
+from smpatch import Options, SmpatchError
+from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename, Retag
+from smpatch.patcher import patch
+from tests.differential.models import ALIASES, INIT_OP, KEYS, TAGS, Model, models
+from tests.fuzz.ledger import EXAMPLES, Counter, counted
+from tests.judge.client import Judge
+
+_META_GRAPHS, _META_INFO, _SIGNATURES = 2, 1, 5
+Asked = Mapping[str, Any]
+
+_SOURCE = st.sampled_from(KEYS)
+_TARGET = st.sampled_from([*KEYS, "new"])
+_ALIAS = st.sampled_from(ALIASES)
+_OVERWRITE = st.booleans()
+_EDITS = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("add"),
+            "target": _TARGET,
+            "overwrite": _OVERWRITE,
+            "inputs": st.dictionaries(st.sampled_from(["x", "rows"]), st.just("x:0"), min_size=1),
+            "outputs": st.dictionaries(st.sampled_from(["y", "o"]), st.just("y:0"), min_size=1),
+        }
+    ).filter(lambda each: len(each["inputs"]) == len(each["outputs"]) == 1),
+    st.fixed_dictionaries(
+        {
+            "kind": st.sampled_from(["rename", "copy"]),
+            "source": _SOURCE,
+            "target": _TARGET,
+            "overwrite": _OVERWRITE,
+        }
+    ).filter(lambda each: each["source"] != each["target"]),
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("remove"),
+            "keys": st.lists(_SOURCE, min_size=1, max_size=2, unique=True),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("edit"),
+            "source": _SOURCE,
+            "inputs": st.dictionaries(_ALIAS, _ALIAS, max_size=2),
+            "outputs": st.dictionaries(_ALIAS, _ALIAS, max_size=2),
+            "method_name": st.sampled_from([None, "my/other", "tensorflow/serving/predict"]),
+        }
+    ),
+)
+_RETAG = st.fixed_dictionaries(
+    {"kind": st.just("retag"), "target": st.sampled_from([tags for tags in TAGS if tags])}
+)
+
+
+@pytest.fixture(scope="module")
+def of_edits() -> Iterator[Counter]:
+    with counted("differential: edits") as counter:
+        yield counter
+
+
+def _edit(asked: Asked, tags: tuple[str, ...]) -> Edit:
+    """Return what smpatch calls it."""
+    kind = asked["kind"]
+    if kind == "add":
+        return AddPredict(asked["inputs"], asked["outputs"], asked["target"], asked["overwrite"])
+    if kind == "rename":
+        return Rename(asked["source"], asked["target"], asked["overwrite"])
+    if kind == "copy":
+        return Copy(asked["source"], asked["target"], asked["overwrite"])
+    if kind == "remove":
+        return Remove(tuple(asked["keys"]))
+    if kind == "retag":
+        return Retag(tags, tuple(asked["target"]))
+    return EditSignature(
+        asked["source"],
+        rename_inputs=asked["inputs"],
+        rename_outputs=asked["outputs"],
+        method_name=asked["method_name"],
+    )
+
+
+def _touched(edits: list[Asked]) -> set[str]:
+    keys: set[str] = set()
+    for each in edits:
+        keys.update(
+            each.get("keys", ()),
+            {each.get("source", ""), each.get("target", "")} if each["kind"] != "retag" else (),
+        )
+    return keys
+
+
+def _untouched(data: bytes, place: int, edits: list[Asked]) -> list[bytes]:
+    """Return the fields that no edit may touch, in their order, byte for byte."""
+    keys = _touched(edits)
+    retagged = any(each["kind"] == "retag" for each in edits)
+    kept = []
+    seen = -1
+    for number, start, body, whole in raw.split(data):
+        seen += number == _META_GRAPHS
+        if number != _META_GRAPHS or seen != place:
+            kept.append(whole)
+            continue
+        for inner, inner_start, inner_body, inner_whole in raw.split(whole[body - start :]):
+            value = inner_whole[inner_body - inner_start :]
+            if inner == _META_INFO and retagged:
+                kept += [each for n, _, _, each in raw.split(value) if n != 4]
+            elif inner != _SIGNATURES or _key(value) not in keys:
+                kept.append(inner_whole)
+    return kept
+
+
+def _key(entry: bytes) -> str:
+    found = [
+        whole[body - start :] for number, start, body, whole in raw.split(entry) if number == 1
+    ]
+    return found[-1].decode() if found else ""
+
+
+@settings(
+    max_examples=EXAMPLES or 120,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)
+@given(model=models(), data=st.data())
+def test_edits_come_to_what_tensorflows_classes_make_of_them(
+    model: Model, data: st.DataObject, judge: Judge, of_edits: Counter
+) -> None:
+    of_edits.another()
+    place = data.draw(st.integers(0, len(model.tags) - 1))
+    tags = model.tags[place]
+    edits = data.draw(st.lists(_EDITS, min_size=1, max_size=3) | _RETAG.map(lambda one: [one]))
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "saved_model.pb"
+        file.write_bytes(model.data)
+        refusal = ""
+        alone = edits[0]["kind"] == "retag" or len(model.tags) == 1
+        options = Options(tag_set=None if alone else tags, validate="none")
+        try:
+            patch(directory, [_edit(each, tags) for each in edits], options=options)
+        except SmpatchError as error:
+            refusal = str(error)
+        after = file.read_bytes()
+        assert [each.name for each in Path(directory).iterdir()] == [file.name]
+    said = judge.ask(
+        "edit_like",
+        before=base64.b64encode(model.data).decode(),
+        after=base64.b64encode(after).decode(),
+        tags=tags,
+        edits=edits,
+    )
+    assert said["refused"] == bool(refusal), refusal
+    if refusal:
+        assert after == model.data
+        return
+    assert said["equal"], said
+    assert _untouched(after, place, edits) == _untouched(model.data, place, edits)
+    assert INIT_OP not in _touched(edits)
