@@ -1,0 +1,32 @@
+"""The table in the README is about the faults that are planted today.
+
+Measuring it takes minutes (``python -m tests.checker.table``); what it says of ``check`` and of
+the loaders is held by ``test_seeded`` each time.
+"""
+
+from __future__ import annotations
+
+from tests.checker.faults import FAULTS
+from tests.checker.table import BEGIN, END, HEAD, README, Found, row, written
+
+
+def _rows() -> list[str]:
+    text = README.read_text(encoding="utf-8")
+    inside = text.partition(BEGIN)[2].partition(END)[0]
+    return [line for line in inside.splitlines() if line]
+
+
+def test_every_planted_fault_has_its_row_and_is_found_in_all_its_models() -> None:
+    rows = _rows()
+    assert tuple(rows[:2]) == HEAD
+    for fault, line in zip(FAULTS, rows[2:-1], strict=True):
+        count = len(fault.models)
+        assert line.startswith(row(fault, [Found(True, False, False, False)] * count)[:-9])  # noqa: FBT003 - who found it
+        assert f"| {count} of {count} |" in line
+    total = sum(len(fault.models) for fault in FAULTS)
+    assert rows[-1].startswith(f"| **all {total}** | | {total} |")
+
+
+def test_writing_it_again_changes_nothing_else() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert written(text, _rows()) == text
