@@ -385,3 +385,18 @@ class TestCustomOperation:
         assert receipt.loaders[0] == "C runtime"
         assert len(receipt.loaders) == (2 if validate == "full" else 1)
         assert receipt.signature.outputs["y"] == smpatch.TensorSpec("y:0", "float32", (None, 3))
+
+    def test_in_a_frozen_graph(self, echo: tuple[Path, Path], tmp_path: Path) -> None:
+        library, model = echo
+        data, ((start, end),) = smpatch.load(model).meta_graphs[0].parts.graph
+        (tmp_path / "frozen.pb").write_bytes(data[start:end])
+        receipt = smpatch.wrap_graph(
+            tmp_path / "frozen.pb",
+            tmp_path / "out",
+            inputs={"x": "x"},
+            outputs={"y": "y"},
+            options=smpatch.Options(op_libraries=[library]),
+        )
+        assert receipt.loaders == ("C runtime",)
+        (wrapped,) = smpatch.load(tmp_path / "out").meta_graphs
+        assert "SmpatchEcho" in wrapped.op_defs

@@ -42,7 +42,7 @@ def test_the_installed_one_has_all_parts(installed: wheel.Wheel) -> None:
 def test_the_version_from_git_is_that_of_the_library(
     installed: wheel.Wheel, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    assert installed.git_version == ask("descriptors", tmp_path_factory)["git_version"]
+    assert installed.git_version == ask("classify_regress", tmp_path_factory)["git_version"]
 
 
 def test_without_the_extension_there_is_no_version_from_git(tmp_path: Path) -> None:

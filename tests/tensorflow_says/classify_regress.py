@@ -1,8 +1,9 @@
 """What TensorFlow's classification and regression signatures are, and smpatch's of the same.
 
 Prints ``{"classify": [[examples, classes, scores, TensorFlow's outcome, smpatch's]], "regress":
-[[examples, predictions, TensorFlow's outcome, smpatch's]], "methods": [...]}``; an outcome is
-``[bytes in hexadecimal digits]`` or ``[class, words]`` of what was raised.
+[[examples, predictions, TensorFlow's outcome, smpatch's]], "eager": [[TensorFlow's outcome,
+smpatch's]], "constants": {name: value}, "git_version": TensorFlow's}``; an outcome is ``[bytes
+in hexadecimal digits]`` or ``[class, words]`` of what was raised.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ def main() -> None:
         for name in dir(constants)
         if name.startswith(("CLASSIFY", "REGRESS", "PREDICT", "DEFAULT_SERVING"))
     }
+    answer["git_version"] = tf.version.GIT_VERSION
     sys.stdout.write("\n" + json.dumps(answer))
 
 

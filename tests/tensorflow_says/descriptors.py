@@ -2,7 +2,7 @@
 
 Prints ``{"messages": {full name: {field: [number, type, label, type name, oneof]}},
 "enums": {full name: {value: number}}, "names": {number: tf.DType.name},
-"beside": a message of smpatch's own, "git_version": TensorFlow's}``.
+"beside": a message of smpatch's own}``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,6 @@ def main() -> None:
     names = {number: tf.DType(number).name for number in numbers}
     own = smpatch.schema.SignatureDef(method_name="beside").SerializeToString()
     answer = {"messages": messages, "enums": enums, "names": names, "beside": own.hex()}
-    answer["git_version"] = tf.version.GIT_VERSION
     sys.stdout.write("\n" + json.dumps(answer))
 
 
