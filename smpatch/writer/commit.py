@@ -18,7 +18,7 @@ from pathlib import Path
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.writer.aside import to_the_end
 from smpatch.writer.copying import sync_directory, take_after
-from smpatch.writer.names import FINGERPRINT_NAME, backup_of
+from smpatch.writer.names import FINGERPRINT_NAME, backup_shown
 from smpatch.writer.settle import announce, keep, settle_backups, settle_fingerprint
 from smpatch.writer.stage import Aside
 
@@ -74,7 +74,7 @@ def _replace_file(staged: Aside, target: Path, *, backup: bool) -> Committed:
     try:
         refreshed = staged.has_fingerprint
         place = Path(os.path.realpath(model.directory / FINGERPRINT_NAME))
-        kept = backup_of(target) if backup else None
+        kept = backup_shown(model.file) if backup else None
         changed = {target.parent, Path(os.path.realpath(model.directory))}
         announce(staged.directory, staged.file, target)
         _check_unchanged(staged, target, warnings)

@@ -23,6 +23,7 @@ __all__ = [
     "PREVIOUS",
     "PREVIOUS_FINGERPRINT",
     "backup_of",
+    "backup_shown",
 ]
 
 PREFIX = ".smpatch-"
@@ -52,3 +53,8 @@ def backup_of(file: Path) -> Path:
     """Return where the previous content of a file is kept: beside it, links resolved."""
     place = os.path.realpath(file)
     return Path(f"{place}{BACKUP_SUFFIX}")
+
+
+def backup_shown(file: Path) -> Path:
+    """Return the same, beginning as the file's own path does where it is no link."""
+    return backup_of(file) if file.is_symlink() else Path(f"{file}{BACKUP_SUFFIX}")

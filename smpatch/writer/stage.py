@@ -28,7 +28,7 @@ from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import SavedModel
 from smpatch.writer.aside import OwnDirectory, own_directory, sweep, to_the_end
 from smpatch.writer.copying import copy_tree_entry, take_after, write_pieces
-from smpatch.writer.names import BACKUPS, FINGERPRINT_NAME, PREFIX, backup_of
+from smpatch.writer.names import BACKUPS, FINGERPRINT_NAME, PREFIX, backup_of, backup_shown
 from smpatch.writer.plan import Plan
 from smpatch.writer.settle import link, spare
 
@@ -164,16 +164,17 @@ def find_backup(model: SavedModel) -> Path:
         RefusedError: There is none, or something else has its name.
     """
     backup = backup_of(model.file)
+    where = str(backup_shown(model.file))
     try:
         status = os.lstat(backup)
     except FileNotFoundError:
         hint = "an edit keeps the previous file with --backup"
-        raise RefusedError("there is no backup", where=str(backup), hint=hint) from None
+        raise RefusedError("there is no backup", where=where, hint=hint) from None
     if not modes.S_ISREG(status.st_mode):
-        raise RefusedError("it is no regular file, and no backup", where=str(backup))
+        raise RefusedError("it is no regular file, and no backup", where=where)
     if os.path.samestat(status, os.stat(model.file)):
         found = "the backup is the model file itself, under a second name"
-        raise RefusedError(found, where=str(backup))
+        raise RefusedError(found, where=where)
     return backup
 
 

@@ -84,6 +84,17 @@ class TestThereAndBack:
             before.st_mtime_ns,
         )
 
+    def test_paths_are_told_as_they_were_given(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert models.add(Path("model"), backup=True).backup == Path("model", BACKUP)
+        assert models.undo(Path("model")).backup == Path("model", BACKUP)
+        (model / BACKUP).unlink()
+        with pytest.raises(smpatch.RefusedError) as caught:
+            models.undo(Path("model"))
+        assert caught.value.where == f"model/{BACKUP}"
+
     def test_edits_that_kept_no_backup_are_taken_back_too(self, model: Path) -> None:
         models.add(model, "one", backup=True)
         models.add(model, "two")
