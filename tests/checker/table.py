@@ -1,7 +1,7 @@
 """Measure who finds the planted faults, and write the table into the README.
 
-    python -m tests.checker.table            print it
-    python -m tests.checker.table --write    put it between its marks in README.md
+    python -m tests.checker.table          print it
+    python -m tests.checker.table write    put it between its marks in README.md
 
 A cell tells in how many of the models the fault is found: for smpatch, named by its code; for
 the others, that they end in an error instead of loading or showing the model.
@@ -22,7 +22,7 @@ from tests.checker.faults import EITHER, FAULTS, FIXTURES, Case, Fault, planted
 from tests.judge.client import Judge
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-BEGIN = "<!-- planted faults: python -m tests.checker.table --write -->"
+BEGIN = "<!-- planted faults: python -m tests.checker.table write -->"
 END = "<!-- end of the planted faults -->"
 
 HEAD = (
@@ -100,7 +100,7 @@ def written(readme: str, lines: Sequence[str]) -> str:
 def main() -> None:
     """Measure, and print or write."""
     lines = list(table())
-    if "--write" in sys.argv[1:]:
+    if sys.argv[1:] == ["write"]:
         README.write_text(written(README.read_text(encoding="utf-8"), lines), encoding="utf-8")
     else:
         sys.stdout.write("\n".join((*lines, "")))
