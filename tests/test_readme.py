@@ -109,6 +109,8 @@ def test_what_is_shown_is_what_is_printed(run: Run) -> None:
             # TensorFlow talks while it is imported.
             printed = run([sys.executable, "-c", block.text], talk=False)
             assert printed == following.text
+        elif block.kind == "toml":
+            Path(run(["/bin/pwd"]).strip(), "patch.toml").write_text(block.text, encoding="utf-8")
         elif block.kind == "sh":
             for line in block.text.splitlines():
                 if shlex.split(line)[0] == "python":
@@ -137,7 +139,7 @@ def test_an_embedding_is_shown_from_start_to_end() -> None:
 def test_every_other_command_line_is_one_that_is_checked_here() -> None:
     lines = [line for block in BLOCKS if block.kind == "sh" for line in block.text.splitlines()]
     assert {shlex.split(line)[0] for line in lines} == {"pip", "make", "python"}
-    assert {block.kind for block in BLOCKS} == {"console", "python", "text", "sh"}
+    assert {block.kind for block in BLOCKS} == {"console", "python", "text", "sh", "toml"}
 
 
 def test_the_targets_are_in_the_makefile() -> None:
@@ -170,8 +172,20 @@ def test_every_option_is_in_the_table_of_its_command_and_no_other(command: str) 
     titles = re.findall(rf"^### (smpatch {command} .*)$", README, re.MULTILINE)
     assert len(titles) == 1, titles
     rows = [row for row in _section(titles[0]).splitlines() if row[:3] == "| `"]
-    told = {option for row in rows for option in re.findall(r"`(-[-\w]+)", row)}
+    told = {
+        option for row in rows for option in re.findall(r"`(-[-\w]+)", row.split(" | ")[0])
+    }
+    section = _section(titles[0])
+    if "[options of all edits](#options-of-all-edits)" in section:
+        _, _, but = section.partition("(#options-of-all-edits)")
+        left_out = set(re.findall(r"`(-[-\w]+)", but.partition(".")[0]))
+        told |= _options_of_all_edits() - left_out
     assert told == options - {"-h", "--help"}
+
+
+def _options_of_all_edits() -> set[str]:
+    rows = [row for row in _section("Options of all edits").splitlines() if row[:3] == "| `"]
+    return {option for row in rows for option in re.findall(r"`(-[-\w]+)", row.split("|")[1])}
 
 
 def test_no_option_is_mentioned_that_does_not_exist() -> None:

@@ -87,6 +87,12 @@ def _write(undone: Undone) -> None:
     )
 
 
+def _near(undone: Undone) -> str:
+    """Return the backup as one reaches it by the model's own path, where that leads there."""
+    near = undone.directory / undone.backup.name if undone.backup is not None else None
+    return str(near if near is not None and near.exists() else undone.backup)
+
+
 def _lines(undone: Undone) -> list[str]:
     name = "saved_model.pb" if undone.form == "binary" else "saved_model.pbtxt"
     where = printable(str(undone.directory / name))
@@ -111,6 +117,6 @@ def _lines(undone: Undone) -> list[str]:
         lines.append("dry run: nothing was written")
     elif undone.backup is not None:
         lines.append(
-            f"what was there is kept as {printable(str(undone.backup))}; undo again brings it back"
+            f"what was there is kept as {printable(_near(undone))}; undo again brings it back"
         )
     return lines
