@@ -31,27 +31,7 @@ def rename(meta_graph: MetaGraph, edit: Rename, context: Context) -> Step:
     Raises:
         RefusedError: There is no such signature, or the new key is taken or no key.
     """
-    source, target = edit.source, edit.target
-    source_of(meta_graph, source, "--from")
-    if source == target:
-        signature = meta_graph.signatures.get(source)
-        return Step(meta_graph, (Change(source, "unchanged", signature),))
-    check_key(target, "--to")
-    check_free(meta_graph, target, overwrite=edit.overwrite, option="--to")
-    notes = tuple(_one_plane(meta_graph, source, context))
-    changes: list[Change] = []
-    if target in keys(meta_graph):
-        step = remove(meta_graph, Remove((target,)), context)
-        meta_graph = step.meta_graph
-        changes += step.changes
-    signature = meta_graph.signatures.get(source)
-    if source in meta_graph.entries:
-        draft = Draft.of(meta_graph.parts).renamed(source, target)
-        meta_graph = meta_graph.with_parts(draft)
-    if context.both_planes:
-        meta_graph = signature_map.renamed(meta_graph, source, target)
-    changes.append(Change(target, "renamed", signature, source))
-    return Step(meta_graph, tuple(changes), notes=notes)
+    return _moved(meta_graph, edit, context)
 
 
 def copy(meta_graph: MetaGraph, edit: Copy, context: Context) -> Step:
@@ -60,10 +40,15 @@ def copy(meta_graph: MetaGraph, edit: Copy, context: Context) -> Step:
     Raises:
         RefusedError: There is no such signature, or the second key is taken or no key.
     """
+    return _moved(meta_graph, edit, context)
+
+
+def _moved(meta_graph: MetaGraph, edit: Rename | Copy, context: Context) -> Step:
+    """Put a signature under another key, in the place of what has that."""
     source, target = edit.source, edit.target
     source_of(meta_graph, source, "--from")
+    signature = meta_graph.signatures.get(source)
     if source == target:
-        signature = meta_graph.signatures.get(source)
         return Step(meta_graph, (Change(source, "unchanged", signature),))
     check_key(target, "--to")
     check_free(meta_graph, target, overwrite=edit.overwrite, option="--to")
@@ -73,13 +58,16 @@ def copy(meta_graph: MetaGraph, edit: Copy, context: Context) -> Step:
         step = remove(meta_graph, Remove((target,)), context)
         meta_graph = step.meta_graph
         changes += step.changes
+    renames = isinstance(edit, Rename)
     entry = meta_graph.entries.get(source)
     if entry is not None:
-        draft = Draft.of(meta_graph.parts).put(target, entry.value)
-        meta_graph = meta_graph.with_parts(draft)
+        draft = Draft.of(meta_graph.parts)
+        moved = draft.renamed(source, target) if renames else draft.put(target, entry.value)
+        meta_graph = meta_graph.with_parts(moved)
     if context.both_planes:
-        meta_graph = signature_map.copied(meta_graph, source, target)
-    changes.append(Change(target, "copied", meta_graph.signatures.get(target), source))
+        put = signature_map.renamed if renames else signature_map.copied
+        meta_graph = put(meta_graph, source, target)
+    changes.append(Change(target, "renamed" if renames else "copied", signature, source))
     return Step(meta_graph, tuple(changes), notes=notes)
 
 
