@@ -11,23 +11,35 @@ Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 from smpatch import schema
-from smpatch.builder import Built, Tensors, check
+from smpatch.builder import Built, Tensors
 from smpatch.editing.naming import source_of
 from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import EditSignature, FromSignature, TensorRef
-from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
+from smpatch.errors import (
+    AliasError,
+    RefusedError,
+    TensorNotFoundError,
+)
 from smpatch.forms.draft import Draft
 from smpatch.graph.resolve import nearest, parse
 from smpatch.loader import MetaGraph
 from smpatch.planes import signature_map
 from smpatch.planes.expose import expose
 from smpatch.planes.homing import homes
-from smpatch.rules import Note, check_aliases, check_method
+from smpatch.rules import (
+    Note,
+    check_aliases,
+    check_distinct,
+    check_graph,
+    check_method,
+    check_servable,
+    remarks,
+)
 from smpatch.signature import (
     CLASSIFY,
     PREDICT,
@@ -46,6 +58,7 @@ METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
 """What people call the methods of TF Serving."""
 
 Kind = Literal["inputs", "outputs"]
+_Rule = Callable[[MetaGraph, SignatureDef], object]
 
 
 def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step:
@@ -94,7 +107,8 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
             fields[alias].CopyFrom(what)
     value = bytes(new.SerializeToString(deterministic=True))
     signature = SignatureDef.from_bytes(value)
-    notes += _checked(meta_graph, signature, old)
+    renamed = _under_new_names(old, edit)
+    notes += _checked(meta_graph, signature, old, renamed)
     built = _built(key, signature, tensors, notes)
     if value == message.SerializeToString(deterministic=True):
         return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, tuple(notes))
@@ -215,9 +229,7 @@ def _reshape(
         if graph is not None and shape is not None and not _agree(shape, graph):
             found = f"the graph yields {_shown(graph)}, which {_shown(shape)} contradicts"
             raise RefusedError(found, where=where, hint="-1 leaves a dimension open")
-        info = _copied(info)
-        info.tensor_shape.CopyFrom(shape_proto(shape))
-        there[alias] = info
+        there[alias] = _reshaped(info, shape)
         if known and shape != graph:
             narrower = shape is not None and (
                 graph is None
@@ -228,6 +240,18 @@ def _reshape(
                 "signature only"
             )
             yield Note("narrowed-shape" if narrower else "relaxed-shape", text)
+
+
+def _reshaped(info: Any, shape: Shape) -> Any:  # noqa: ANN401 - as above
+    """Return a tensor with another shape; dimensions that stay keep their names."""
+    info = _copied(info)
+    old, new = info.tensor_shape, shape_proto(shape)
+    if shape and len(old.dim) == len(new.dim):
+        for dim, wanted in zip(old.dim, new.dim, strict=True):
+            dim.size = wanted.size
+    else:
+        old.CopyFrom(new)
+    return info
 
 
 def _meant(
@@ -274,6 +298,12 @@ def _set_defaults(
         defaults[alias] = schema.TensorProto.FromString(tensor)
 
 
+def _under_new_names(old: SignatureDef, edit: EditSignature) -> SignatureDef:
+    inputs = {edit.rename_inputs.get(alias, alias): spec for alias, spec in old.inputs.items()}
+    outputs = {edit.rename_outputs.get(alias, alias): spec for alias, spec in old.outputs.items()}
+    return replace(old, inputs=inputs, outputs=outputs)
+
+
 def _alone(alias: str, info: Any) -> bytes:  # noqa: ANN401 - as above
     message = schema.SignatureDef()
     message.inputs[alias].CopyFrom(info)
@@ -298,23 +328,77 @@ def _shown(shape: Shape) -> str:
     return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
-def _checked(meta_graph: MetaGraph, signature: SignatureDef, old: SignatureDef) -> tuple[Note, ...]:
-    """Check the rules; one that was broken in the same way before is told."""
+def _checked(
+    meta_graph: MetaGraph, signature: SignatureDef, old: SignatureDef, renamed: SignatureDef
+) -> Iterator[Note]:
+    """Check the rules one by one; one that was broken in the same way before is told.
+
+    Args:
+        meta_graph: The MetaGraph.
+        signature: What the signature becomes.
+        old: What it was.
+        renamed: What it was, under the names that it gets.
+    """
+    rules = ((_named, old), (_served, old), (_found, renamed))
+    for rule, before in (*rules, (_servable, renamed), (_distinct, renamed)):
+        broken = _broken(rule, meta_graph, signature)
+        if broken is not None:
+            yield _so_before(broken, _broken(rule, meta_graph, before))
+            if rule is _found:
+                return  # what is not there leads nowhere
     try:
-        return _kept_rules(meta_graph, signature)
+        yield from _graph_notes(meta_graph, signature)
     except RefusedError as error:
-        try:
-            _kept_rules(meta_graph, old)
-        except RefusedError as before:
-            if (type(before), before.found) == (type(error), error.found):
-                return (Note("already-wrong", f"{error.where}: {error.found} (it was so before)"),)
-        raise
+        yield _so_before(error, _broken(_graph_notes, meta_graph, renamed))
+    yield from remarks(meta_graph, signature.inputs, signature.outputs)
 
 
-def _kept_rules(meta_graph: MetaGraph, signature: SignatureDef) -> tuple[Note, ...]:
+def _so_before(broken: RefusedError, before: RefusedError | None) -> Note:
+    """Tell of a broken rule that it was so before.
+
+    Raises:
+        RefusedError: It was not.
+    """
+    if before is None or (type(before), str(before)) != (type(broken), str(broken)):
+        raise broken
+    text = f"{broken.where}: {broken.found}" if broken.where else broken.found
+    return Note("already-wrong", f"{text} (it was so before)")
+
+
+def _broken(rule: _Rule, meta_graph: MetaGraph, signature: SignatureDef) -> RefusedError | None:
+    try:
+        rule(meta_graph, signature)
+    except RefusedError as error:
+        return error
+    return None
+
+
+def _named(_: MetaGraph, signature: SignatureDef) -> None:
     check_aliases(signature.inputs, signature.outputs)
+
+
+def _served(_: MetaGraph, signature: SignatureDef) -> None:
     check_method(signature)
-    return check(meta_graph, signature)
+
+
+def _found(meta_graph: MetaGraph, signature: SignatureDef) -> None:
+    for tensor in signature.tensors():
+        if parse(tensor.name).op not in meta_graph.graph:
+            raise TensorNotFoundError("no such node in the graph", where=tensor.name)
+
+
+def _servable(_: MetaGraph, signature: SignatureDef) -> None:
+    check_servable(signature.inputs, signature.outputs)
+
+
+def _distinct(_: MetaGraph, signature: SignatureDef) -> None:
+    check_distinct(signature.inputs, signature.outputs)
+
+
+def _graph_notes(meta_graph: MetaGraph, signature: SignatureDef) -> Iterable[Note]:
+    inputs, outputs = signature.inputs, signature.outputs
+    fed = {tensor.name: alias for alias, spec in inputs.items() for tensor in spec.tensors()}
+    return check_graph(meta_graph, inputs, outputs, fed)
 
 
 def _built(key: str, signature: SignatureDef, tensors: Tensors, notes: Iterable[Note]) -> Built:

@@ -28,7 +28,7 @@ from smpatch.forms.parts import (
     OBJECT_GRAPH_DEF,
     SIGNATURE_DEF,
 )
-from smpatch.forms.revision import revised_entry
+from smpatch.forms.revision import revised_entry, revised_reference
 from smpatch.wire import Field, Splice
 
 __all__ = ["BinaryMetaGraph", "read"]
@@ -280,11 +280,10 @@ class BinaryMetaGraph:
             if wanted is None:
                 yield Splice(field.start, field.end, b""), (holder,)
                 continue
-            message = schema.ObjectReference.FromString(field.bytes(self._data))
-            if (message.local_name, message.node_id) != (wanted.name, wanted.number):
-                message.local_name, message.node_id = wanted.name, wanted.number
-                new = wire.delimited(_CHILD, message.SerializeToString(deterministic=True))
-                yield Splice(field.start, field.end, new), (holder,)
+            old = field.bytes(self._data)
+            new = revised_reference(old, wanted)
+            if new != old:
+                yield Splice(field.start, field.end, wire.delimited(_CHILD, new)), (holder,)
         new = b""
         for each in references:
             if each.origin is None:

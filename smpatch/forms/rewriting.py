@@ -1,7 +1,7 @@
 """A signature of a text file told otherwise: splices of text that leave the rest as it is.
 
 What stays the same keeps its bytes, comments and layout included: a renamed alias replaces
-the string alone, a changed tensor its description alone.
+the string alone, a changed tensor its name or its sizes alone.
 
 This room is about one entry of the ``signature_def`` map, and about taking fields out.
 
@@ -19,6 +19,7 @@ from google.protobuf import text_format
 from smpatch import schema, text
 from smpatch.errors import ModelUnreadableError
 from smpatch.forms.changes import Slot
+from smpatch.forms.revision import same_but_name_and_shape, same_rank
 from smpatch.text import TextField
 from smpatch.wire import Splice
 
@@ -105,7 +106,7 @@ def _map_splices(
         if alias != was:
             yield _key_splice(data, field, alias)
         if last[was] is field and before[was] != after[alias]:
-            yield _value_splice(data, field, after[alias])
+            yield from _value_splices(data, field, before[was], after[alias])
     for alias in sorted(after):
         if names.get(alias, alias) not in last:
             yield _insertion(data, value, name, alias, after[alias])
@@ -145,21 +146,53 @@ def _key_splice(data: bytes, entry: TextField, key: str) -> Splice:
     return Splice(at, at, b" key: " + quoted(key))
 
 
+def _value_splices(
+    data: bytes,
+    entry: TextField,
+    before: Any,  # noqa: ANN401 - as above
+    after: Any,  # noqa: ANN401 - as above
+) -> Iterator[Splice]:
+    """Yield what gives a map's entry another value; of a tensor what differs is replaced."""
+    values = [each for each in _inside(data, entry) if each.name == "value"]
+    inside = list(_inside(data, values[0])) if len(values) == 1 else []
+    names = [each for each in inside if each.name == "name"]
+    shapes = [each for each in inside if each.name == "tensor_shape"]
+    if (len(names), len(shapes)) != (1, 1) or not same_but_name_and_shape(before, after):
+        yield _value_splice(data, entry, after)
+        return
+    if before.name != after.name:
+        yield Splice(names[0].value_start, names[0].value_end, quoted(after.name))
+    if before.tensor_shape == after.tensor_shape:
+        return
+    dims = [each for each in _inside(data, shapes[0]) if each.name == "dim"]
+    sizes = [[each for each in _inside(data, dim) if each.name == "size"] for dim in dims]
+    if same_rank(before.tensor_shape, after.tensor_shape) and all(len(each) == 1 for each in sizes):
+        both = zip(before.tensor_shape.dim, after.tensor_shape.dim, strict=True)
+        for (size,), (was, now) in zip(sizes, both, strict=True):
+            if was.size != now.size:
+                yield Splice(size.value_start, size.value_end, str(now.size).encode())
+    else:
+        yield _message_splice(data, shapes[0], b"tensor_shape", after.tensor_shape)
+
+
 def _value_splice(data: bytes, entry: TextField, message: Any) -> Splice:  # noqa: ANN401 - as above
     """Return the splice that rewrites the value of a map's entry."""
     values = [each for each in _inside(data, entry) if each.name == "value"]
     if len(values) == 1:
-        (value,) = values
-        one_line = b"\n" not in data[value.start : value.end]
-        if one_line:
-            printed = text_format.MessageToString(message, as_one_line=True).encode()
-            new = b"value { " + printed + b" }"
-        else:
-            new = b"value " + block(message, data, text.line_indent(data, value.start))
-        return Splice(value.start, value.end, new)
+        return _message_splice(data, values[0], b"value", message)
     found = "this signature has several values, or none, and is not edited"
     line = data.count(b"\n", 0, entry.start) + 1
     raise ModelUnreadableError(found, where=f"line {line}", hint="write it as one value { }")
+
+
+def _message_splice(data: bytes, field: TextField, name: bytes, message: Any) -> Splice:  # noqa: ANN401 - as above
+    """Return the splice that prints a field anew, on one line where it is on one."""
+    lead = b"" if field.in_list else name + b" "
+    if b"\n" in data[field.start : field.end]:
+        new = block(message, data, text.line_indent(data, field.start))
+    else:
+        new = b"{ " + text_format.MessageToString(message, as_one_line=True).encode() + b" }"
+    return Splice(field.start, field.end, lead + new)
 
 
 def _removal(data: bytes, field: TextField) -> Splice:

@@ -1,8 +1,8 @@
 """The map of signatures in the object graph, from which Python takes its ``.signatures``.
 
 A signature that is put in gets an object of its own, unless one is there that says the same:
-the one that it has, or one that an exporter wrote and an edit laid aside. Names change in the
-map alone, and two names may share an object.
+the one that it has, or one that an exporter wrote, which an edit laid aside or another key
+has. Names change in the map alone, and two names may share an object.
 
 This room does not touch ``signature_def``.
 
@@ -46,15 +46,17 @@ def put(
         _exported(meta_graph, number, signature) or _made(meta_graph, number, key, signature)
     ):
         return without_leftovers(meta_graph, old, meta_graph.signatures)
+    before = _references(meta_graph)
     meta_graph = without_leftovers(_taken_out(meta_graph, key), old, meta_graph.signatures)
-    number = next(
-        (each for each in _laid_aside(meta_graph) if _exported(meta_graph, each, signature)), None
-    )
+    number = next((n for n in _functions(meta_graph) if _exported(meta_graph, n, signature)), None)
     if number is None:
         number = len(meta_graph.objects)
         addition = wrap(_main(meta_graph), key, signature)
         meta_graph = meta_graph.with_parts(Draft.of(meta_graph.parts).appended(addition))
-    return _referring(meta_graph, [*_references(meta_graph), _reference(meta_graph, key, number)])
+    if all(each.name != key for each in before):
+        return _referring(meta_graph, [*before, _reference(meta_graph, key, number)])
+    in_its_place = [each._replace(number=number) if each.name == key else each for each in before]
+    return _referring(meta_graph, in_its_place)
 
 
 def removed(meta_graph: MetaGraph, key: str, old: SignatureDef | None) -> MetaGraph:
@@ -141,20 +143,22 @@ def _number(meta_graph: MetaGraph, key: str) -> int | None:
     return None if holder is None else meta_graph.objects.child(holder, key)
 
 
-def _laid_aside(meta_graph: MetaGraph) -> list[int]:
-    """Return the functions among the objects to which nothing refers."""
+def _functions(meta_graph: MetaGraph) -> list[int]:
+    """Return the objects that may be a signature: those laid aside, then those of others."""
     objects = meta_graph.objects
+    shared = {each.number for each in _references(meta_graph)}
     referred = {
         reference.node_id
         for number in range(len(objects))
         for reference in objects.node(number).children
     }
-    return [
+    found = [
         number
         for number in range(len(objects))
-        if number not in referred
+        if (number not in referred or number in shared)
         and objects.node(number).WhichOneof("kind") == "bare_concrete_function"
     ]
+    return sorted(found, key=lambda number: number in shared)
 
 
 def _made(meta_graph: MetaGraph, number: int, key: str, signature: SignatureDef) -> bool:
