@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROOFS := tests/planes tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py
+PROOFS := tests/planes tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/fuzz tests/differential
 RUN := $(VENV)/bin/python
 
 # An environment is good for one Python and one place: its scripts hold absolute paths.
@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove check bench fixtures schema lock clean
+.PHONY: help demo test prove fuzz matrix check bench fixtures schema lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,15 @@ prove: $(READY) ## Run the long proofs: both planes, crashes at every step, many
 	@rm -rf build/prove
 	@SMPATCH_PROVE=1 SMPATCH_PROVE_LEDGER=$(CURDIR)/build/prove $(RUN) -m pytest -n 2 $(PROOFS); \
 	code=$$?; $(RUN) -m tests.prove.table build/prove && exit $$code
+
+fuzz: $(READY) ## Try hostile bytes and random edits; SMPATCH_FUZZ says how many of each kind
+	@rm -rf build/fuzz
+	@SMPATCH_FUZZ=$${SMPATCH_FUZZ:-2000} SMPATCH_PROVE_LEDGER=$(CURDIR)/build/fuzz \
+	$(RUN) -m pytest -n 2 tests/fuzz tests/differential; \
+	code=$$?; $(RUN) -m tests.prove.table build/fuzz && exit $$code
+
+matrix: ## Run the tests on Python 3.10 to 3.13, the oldest and the newest TensorFlow
+	@$(PYTHON) -m tests.matrix $(ARGS)
 
 check: $(READY) ## Check format, lint and types
 	@$(RUN) -m ruff format --check .

@@ -30,16 +30,16 @@ _SOURCE = st.sampled_from(KEYS)
 _TARGET = st.sampled_from([*KEYS, "new"])
 _ALIAS = st.sampled_from(ALIASES)
 _OVERWRITE = st.booleans()
-_EDITS = st.one_of(
+_EDITS: st.SearchStrategy[Asked] = st.one_of(
     st.fixed_dictionaries(
         {
             "kind": st.just("add"),
             "target": _TARGET,
             "overwrite": _OVERWRITE,
-            "inputs": st.dictionaries(st.sampled_from(["x", "rows"]), st.just("x:0"), min_size=1),
-            "outputs": st.dictionaries(st.sampled_from(["y", "o"]), st.just("y:0"), min_size=1),
+            "inputs": st.sampled_from([{"x": "x:0"}, {"rows": "x:0"}]),
+            "outputs": st.sampled_from([{"y": "y:0"}, {"o": "y:0"}]),
         }
-    ).filter(lambda each: len(each["inputs"]) == len(each["outputs"]) == 1),
+    ),
     st.fixed_dictionaries(
         {
             "kind": st.sampled_from(["rename", "copy"]),
@@ -64,7 +64,7 @@ _EDITS = st.one_of(
         }
     ),
 )
-_RETAG = st.fixed_dictionaries(
+_RETAG: st.SearchStrategy[Asked] = st.fixed_dictionaries(
     {"kind": st.just("retag"), "target": st.sampled_from([tags for tags in TAGS if tags])}
 )
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.prove.ledger import record
+from tests.prove.ledger import LONG, record
 
 __all__ = ["EXAMPLES", "Counter", "counted"]
 
-EXAMPLES = int(os.environ.get("SMPATCH_FUZZ") or 0)
+EXAMPLES = int(os.environ.get("SMPATCH_FUZZ") or (500 if LONG else 0))
 """How many inputs each target gets; 0 for the few of every day."""
 
 

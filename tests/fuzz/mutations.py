@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fixtures.make import raw
 
@@ -71,6 +72,9 @@ HOSTILE_TOKENS = (
 )
 
 
+_Thing = TypeVar("_Thing")
+
+
 class Choices:
     """Decisions made by numbers that were drawn; when they run out, the simplest."""
 
@@ -78,11 +82,17 @@ class Choices:
         """Decide by these numbers, one after the other."""
         self._numbers = iter(numbers)
 
+    @classmethod
+    def of(cls, decisions: bytes) -> Choices:
+        """Decide by the numbers that pairs of bytes are."""
+        pairs = zip(decisions[::2], decisions[1::2], strict=False)
+        return cls([high << 8 | low for high, low in pairs])
+
     def below(self, bound: int) -> int:
         """Return a number from 0 to ``bound`` - 1."""
         return next(self._numbers, 0) % bound if bound > 1 else 0
 
-    def one_of(self, things: Sequence[bytes]) -> bytes:
+    def one_of(self, things: Sequence[_Thing]) -> _Thing:
         """Return one of them."""
         return things[self.below(len(things))]
 

@@ -43,14 +43,14 @@ class Seed:
     """A model of the fixtures.
 
     Attributes:
-        name: Its directory.
+        directory: Where it is.
         file: The name of its file.
         data: The bytes of it.
         tags: The tag-set to edit.
         edits: What can be asked of the sound model.
     """
 
-    name: str
+    directory: Path
     file: str
     data: bytes = field(repr=False)
     tags: list[str]
@@ -60,7 +60,7 @@ class Seed:
 def _seeds() -> list[Seed]:
     entries = json.loads((_MODELS / "MANIFEST.json").read_text())
     return [
-        Seed(entry["dir"], file.name, file.read_bytes(), entry["tags"][0], _edits(entry))
+        Seed(file.parent, file.name, file.read_bytes(), entry["tags"][0], _edits(entry))
         for entry in entries
         for file in sorted((_MODELS / entry["dir"]).glob("saved_model.pb*"))
         if file.stat().st_size <= _LARGEST

@@ -228,7 +228,7 @@ def test_names_that_drive_a_terminal_are_never_printed_raw(place: Place) -> None
         _with(raw.field(1, node), _META_GRAPH, _GRAPH), (_META_GRAPH,), lambda each: each + more
     )
     directory = place(model)
-    assert targets.shown(directory)  # which looks for what is not printable
+    assert targets.shown(directory, LINEAR.parent)  # which looks for what is not printable
     said = targets.run("show", str(directory))
     assert "../../../etc/passwd" in said.out
     assert sorted(each.name for each in directory.iterdir()) == ["saved_model.pb"]

@@ -21,7 +21,7 @@ from tests.fuzz.seeds import BINARY, KEY, TEXT, Seed
 from tests.judge.client import Judge
 
 SOME = settings(
-    max_examples=EXAMPLES or 80,
+    max_examples=EXAMPLES or 30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[phase for phase in Phase if phase is not Phase.explain],
@@ -43,26 +43,21 @@ def of_text() -> Iterator[Counter]:
         yield counter
 
 
-def _choices(decisions: bytes) -> mutations.Choices:
-    pairs = zip(decisions[::2], decisions[1::2], strict=False)
-    return mutations.Choices([high << 8 | low for high, low in pairs])
-
-
 @SOME
 @given(seed=st.sampled_from(BINARY), decisions=DECISIONS, times=TIMES)
 def test_mutated_model_is_shown_and_edited_as_tensorflow_parses_it_or_refused(
     seed: Seed, decisions: bytes, times: int, judge: Judge, of_wire: Counter
 ) -> None:
     of_wire.another()
-    choices = _choices(decisions)
-    which = choices.below(len(seed.edits))
+    choices = mutations.Choices.of(decisions)
+    which, reader = choices.below(len(seed.edits)), choices.one_of(targets.READERS)
     data = mutations.broken_wire(seed.data, choices, times)
     with tempfile.TemporaryDirectory() as directory:
         place, original = Path(directory) / "model", Path(directory) / "original"
         for each in (place, original):
             each.mkdir()
             (each / seed.file).write_bytes(data)
-        readable = targets.shown(place)
+        readable = targets.shown(place, seed.directory, [reader])
         parsed = judge.ask("parse_all", files=[base64.b64encode(data).decode()], form="binary")
         assert readable or not parsed["good"][0]
         asked = seed.edits[which]
@@ -78,10 +73,12 @@ def test_mutated_text_is_shown_and_edited_or_refused(
     seed: Seed, decisions: bytes, times: int, of_text: Counter
 ) -> None:
     of_text.another()
-    data = mutations.broken_text(seed.data, _choices(decisions), times)
+    choices = mutations.Choices.of(decisions)
+    reader = choices.one_of(targets.READERS)
+    data = mutations.broken_text(seed.data, choices, times)
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         (place / seed.file).write_bytes(data)
-        readable = targets.shown(place)
+        readable = targets.shown(place, seed.directory, [reader])
         for edit in seed.edits:
             assert readable or not targets.edited(place, edit.do, seed.tags)

@@ -1,0 +1,92 @@
+"""What people write: tensors on a command line, and patch files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smpatch import UsageError, notation, patchfile
+from smpatch.errors import PatchFileError
+from tests.fuzz import mutations
+from tests.fuzz.ledger import EXAMPLES, Counter, counted
+
+PATCH = b"""\
+version = 1
+tag-set = ["serve"]
+
+[[edit]]
+add-predict = "serving_default"
+overwrite = true
+[edit.inputs]
+x = "x:0"
+ids = { sparse = { values = "v:0", indices = "i:0", dense-shape = "s:0" } }
+[edit.outputs]
+y = "y:0"
+
+[[edit]]
+rename = "a"
+to = "b"
+
+[[edit]]
+remove = ["old*", "c"]
+
+[[edit]]
+edit = "b"
+method-name = "tensorflow/serving/predict"
+[edit.shapes]
+x = [-1, 3]
+[edit.defaults]
+x = [[1.5, nan], [inf, -0.0]]
+"""
+
+_WORDS = st.sampled_from(
+    ["x:0", "a=", "sparse(", "ragged(", "values=", ")", ",", "=", "@", "+", ":"]
+)
+_TENSORS = st.lists(st.lists(_WORDS | st.text(max_size=4), max_size=12).map("".join), max_size=3)
+
+
+@pytest.fixture(scope="module")
+def of_notation() -> Iterator[Counter]:
+    with counted("fuzz: notation") as counter:
+        yield counter
+
+
+@pytest.fixture(scope="module")
+def of_patch_files() -> Iterator[Counter]:
+    with counted("fuzz: patch file") as counter:
+        yield counter
+
+
+@settings(max_examples=EXAMPLES or 200)
+@given(_TENSORS)
+def test_tensors_are_understood_or_refused_in_one_line(
+    of_notation: Counter, texts: list[str]
+) -> None:
+    of_notation.another()
+    for parse in (notation.parse_tensors, notation.parse_names):
+        refusal = ""
+        try:
+            parse(texts, option="--inputs")
+        except UsageError as error:
+            refusal = str(error)
+        assert "\n" not in refusal
+        assert "\x1b" not in refusal
+
+
+@settings(max_examples=EXAMPLES or 200)
+@given(st.binary(min_size=24, max_size=160), st.integers(1, 5))
+def test_mutated_patch_file_is_understood_or_refused_in_one_line(
+    of_patch_files: Counter, decisions: bytes, times: int
+) -> None:
+    of_patch_files.another()
+    text = mutations.broken_text(PATCH, mutations.Choices.of(decisions), times)
+    refusal = ""
+    try:
+        patchfile.parse_patch(text.decode("utf-8", "replace"))
+    except PatchFileError as error:
+        refusal = str(error)
+    assert "\n" not in refusal
+    assert "\x1b" not in refusal
