@@ -29,8 +29,8 @@ __all__ = ["EXIT_CODES", "app", "guard"]
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the answer is no (check, diff); 2 wrong usage; 3 not a readable "
-    "SavedModel; 4 the edit is impossible or refused; 5 writing or validation failed, and the "
-    "model is unchanged; 130 interrupted."
+    "SavedModel or patch file; 4 the edit is impossible or refused; 5 writing or validation "
+    "failed, and the model is unchanged; 130 interrupted."
 )
 """At the end of every help text."""
 
