@@ -57,7 +57,8 @@ array, or one text where one is enough. ``op-library`` (paths, from the file's o
 directory) and ``signature-def-only = true`` stand at the top, as ``tag-set`` does.
 
 Everything that is wrong with a document is told at once, each fault with its path
-(``edit[2].inputs.x``, counted from 0) and its line. This room looks at no model.
+(``edit[2].inputs.x``, counted from 0) and its line. This room looks at no model, and so has
+no ``copy-signatures``: what that does depends on the model that it is done to.
 """
 
 from __future__ import annotations
