@@ -144,6 +144,9 @@ def _values(message: Any, dtype: str, count: int) -> list[Any] | None:  # noqa: 
 _AS_CONTENT = frozenset(_LAYOUT) - {"bool", "uint16"}
 """Types of which more than one element goes into ``tensor_content``."""
 
+_LONG = 60
+"""So many characters of a value fit into an error."""
+
 _FLOATS = frozenset({"float16", "float32", "float64"})
 
 
@@ -168,20 +171,15 @@ def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
     if dtype == "string":
         message.string_val.extend(_text(each) for each in elements)
     elif dtype == "float16":
-        packed = struct.pack(f"<{len(elements)}e", *(_number(each, dtype) for each in elements))
+        packed = _packed("e", elements, dtype)
         message.half_val.extend(struct.unpack(f"<{len(elements)}H", packed))
     elif dtype in _LAYOUT:
         field, code = _LAYOUT[dtype]
-        numbers = [_number(each, dtype) for each in elements]
-        try:
-            packed = struct.pack(f"<{len(numbers)}{code}", *numbers)
-        except (struct.error, OverflowError) as error:
-            message_text = f"{value!r} does not fit into {dtype}"
-            raise ValueError(message_text) from error
-        if len(numbers) > 1 and dtype in _AS_CONTENT:
+        packed = _packed(code, elements, dtype)
+        if len(elements) > 1 and dtype in _AS_CONTENT:
             message.tensor_content = packed
         else:
-            getattr(message, field).extend(struct.unpack(f"<{len(numbers)}{code}", packed))
+            getattr(message, field).extend(struct.unpack(f"<{len(elements)}{code}", packed))
     else:
         message_text = f"values of the type {dtype} cannot be written down"
         raise ValueError(message_text)
@@ -200,6 +198,28 @@ def _flattened(value: object) -> tuple[tuple[int, ...], list[object]]:
     return (len(parts), *inner), [element for _, elements in parts for element in elements]
 
 
+def _packed(code: str, elements: list[object], dtype: str) -> bytes:
+    """Pack numbers as ``struct`` does, each by itself: the error names the one that is too big."""
+    packed = bytearray()
+    for each in elements:
+        number = _number(each, dtype)
+        try:
+            packed += struct.pack(f"<{code}", number)
+        except (struct.error, OverflowError) as error:
+            message = f"{_short(number)} does not fit into {dtype}"
+            raise ValueError(message) from error
+    return bytes(packed)
+
+
+def _short(value: object) -> str:
+    """Return a value as a line can show it; Python refuses to spell out the longest integers."""
+    try:
+        text = repr(value)
+    except ValueError:
+        text = "the number"
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
+
+
 def _number(value: object, dtype: str) -> float:
     if dtype == "bool":
         fits = isinstance(value, bool)
@@ -208,7 +228,7 @@ def _number(value: object, dtype: str) -> float:
     else:
         fits = isinstance(value, int) and not isinstance(value, bool)
     if not fits or not isinstance(value, (int, float)):
-        message = f"{value!r} is no {dtype}"
+        message = f"{_short(value)} is no {dtype}"
         raise ValueError(message)
     return value
 
@@ -217,6 +237,10 @@ def _text(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):
-        return value.encode()
-    message = f"{value!r} is no string"
+        try:
+            return value.encode()
+        except UnicodeEncodeError as error:
+            message = f"{_short(value)} holds half a character, which UTF-8 does not have"
+            raise ValueError(message) from error
+    message = f"{_short(value)} is no string"
     raise ValueError(message)

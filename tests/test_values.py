@@ -8,7 +8,7 @@ import pytest
 
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError
-from smpatch.values import preview
+from smpatch.values import preview, tensor_proto
 from tests.tensorflow_says import ask
 
 
@@ -80,3 +80,29 @@ def test_an_unknown_rank_shows_no_elements() -> None:
 def test_what_is_no_tensor_is_unreadable(data: bytes) -> None:
     with pytest.raises(ModelUnreadableError, match="a default cannot be decoded"):
         preview(data)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "said"),
+    [
+        ("float16", 70000, "70000 does not fit into float16"),
+        ("float16", -70000.5, "-70000.5 does not fit into float16"),
+        ("float16", [1, 65520], "65520 does not fit into float16"),
+        ("float32", [0.5, 1e39], "1e+39 does not fit into float32"),
+        ("float32", "x" * 5000, f"{'x' * 59}... is no float32"),
+        ("string", "\ud800", "holds half a character"),
+    ],
+)
+def test_values_that_a_type_cannot_hold_are_refused_in_a_line(
+    dtype: str, value: object, said: str
+) -> None:
+    with pytest.raises(ValueError, match=r"fit|is no|half") as caught:
+        tensor_proto(value, dtype)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 100
+
+
+def test_an_integer_of_any_length_does_not_fit_into_any_float() -> None:
+    for dtype in ("float16", "float32", "float64"):
+        with pytest.raises(ValueError, match=f"does not fit into {dtype}"):
+            tensor_proto([10**6000], dtype)
