@@ -82,7 +82,14 @@ def environment(cell: Cell, python: Path) -> Path:
     inside = place / "bin" / "python"
     if not ready.exists():
         subprocess.run([python, "-m", "venv", "--clear", place], check=True)
-        install = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install: list[str | Path] = [
+            inside,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         if cell.requirements:
             subprocess.run([*install, *_TOOLS, *cell.requirements], check=True)
         else:
@@ -108,7 +115,17 @@ def run(cell: Cell, tests: Sequence[str]) -> str:
     ).stdout.split()
     told = "Python {}, TensorFlow {}, protobuf {}".format(*versions)
     print(f"== {cell.name}: {told}", flush=True)  # noqa: T201 - a program
-    command = [inside, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", *tests]
+    command: list[str | Path] = [
+        inside,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "-p",
+        "no:cacheprovider",
+        *tests,
+    ]
     done = subprocess.run(command, cwd=ROOT, check=False)
     return f"{'passed' if done.returncode == 0 else 'failed'}: {told}"
 
