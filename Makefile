@@ -34,6 +34,7 @@ demo: $(READY) ## Give a model that lacks one a serving signature, and show it
 test: $(READY) ## Run the whole test suite; SMPATCH_CORPUS names a directory of further models
 	@$(RUN) -m pytest -n 2
 
+# tf2onnx and OpenVINO judge as well where the dependency group `consumers` is installed.
 # The table comes also when a proof fails, for a proof that failed has counted nothing.
 prove: $(READY) ## Run the long proofs: both planes, crashes at every step, many writers at once
 	@rm -rf build/prove

@@ -1,24 +1,37 @@
-"""What others make of a new signature: TFLite's converter and Keras.
+"""What others make of a new signature: TFLite's converter, Keras, tf2onnx and OpenVINO.
 
 Each conversion takes seconds, so by default only the fixtures that promise most are asked;
-``SMPATCH_PROVE=1`` (``make prove``) asks every model, the zoo and the corpus included.
+``SMPATCH_PROVE=1`` (``make prove``) asks every model, the zoo and the corpus included. The
+last two are asked where they are installed, the dependency group ``consumers``.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import smpatch
 from tests.judge.client import Judge, Value, decoded
 from tests.planes.conftest import Trial
 from tests.planes.subjects import differences
 
 PROVE = bool(os.environ.get("SMPATCH_PROVE"))
 CHOSEN = {"keras_shared_layer", "module", "unsorted_keys"}
+
+
+def installed(*modules: str) -> pytest.MarkDecorator:
+    """Skip a test where a consumer is not installed."""
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    reason = f"not installed: {', '.join(missing)} (the dependency group consumers)"
+    return pytest.mark.skipif(bool(missing), reason=reason)
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +74,61 @@ def test_tflite_converts_each_signature_that_it_converts_of_tensorflows_own(
             words = [] if _far(own, each.results) else words
         wrong[key] = words
     assert {key: words for key, words in wrong.items() if words} == {}
+
+
+@installed("tf2onnx", "onnx")
+def test_tf2onnx_converts_each_signature_that_it_converts_of_tensorflows_own(
+    asked: Trial, judge: Judge
+) -> None:
+    again = asked.directory.with_name("for tf2onnx")
+    tags = asked.subject.tags
+    saved = judge.ask("save_again", directory=asked.directory, tags=tags, to=again)
+    wrong: dict[str, list[str]] = {}
+    for key, each in asked.new.items():
+        if each.results is None or not each.feed:
+            continue
+        told = judge.ask("tf2onnx", directory=asked.directory, key=key, feed=each.feed, tags=tags)
+        words = _far(told, each.results)
+        if words and not saved:
+            own = judge.ask("tf2onnx", directory=again, key=key, feed=each.feed, tags=["serve"])
+            words = [] if _far(own, each.results) else words
+        wrong[key] = words
+    assert {key: words for key, words in wrong.items() if words} == {}
+
+
+@installed("openvino")
+def test_openvino_converts_each_signature_that_it_converts_of_tensorflows_own(
+    asked: Trial, judge: Judge, tmp_path: Path
+) -> None:
+    """It takes ``serving_default`` alone, so each signature is put there in turn."""
+    wrong: dict[str, list[str]] = {}
+    for key, each in asked.new.items():
+        if each.results is None or not each.feed:
+            continue
+        model, own = tmp_path / key, tmp_path / f"{key} again"
+        shutil.copytree(asked.directory, model)
+        _put_first(asked, model, key)
+        told = judge.ask("openvino", directory=model, feed=each.feed)
+        words = _far(told, each.results)
+        if words:
+            tags = asked.subject.tags
+            saved = judge.ask("save_alone", directory=asked.directory, tags=tags, key=key, to=own)
+            told = saved or judge.ask("openvino", directory=own, feed=each.feed)
+            words = [] if _far(told, each.results) else words
+            shutil.rmtree(own, ignore_errors=True)
+        wrong[key] = words
+        shutil.rmtree(model)
+    assert {key: words for key, words in wrong.items() if words} == {}
+
+
+def _put_first(asked: Trial, model: Path, key: str) -> None:
+    signature = asked.meta_graph.signatures[key]
+    smpatch.add_predict(
+        model,
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+        options=replace(asked.options, overwrite=True),
+    )
 
 
 def _far(told: Mapping[str, Any], expected: Mapping[str, Value]) -> list[str]:
