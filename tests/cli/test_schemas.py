@@ -17,7 +17,7 @@ from smpatch.cli.machine import VERSION
 from smpatch.cli.streams import OutputError
 from tests.cli.conftest import BROKEN, FIXTURES, MODELS, QUICK, XY, Run
 
-NAMES = ("show", "add-predict", "apply", "diff", "error", "undo", "wrap")
+NAMES = ("show", "add-predict", "apply", "diff", "edit", "error", "undo", "wrap")
 
 
 # Candidates that cannot be served without asking TensorFlow, or at all.
@@ -70,8 +70,18 @@ def test_schemas_are_schemas_and_leave_no_object_open(name: str) -> None:
 
 
 def test_schemas_agree_on_what_a_signature_is() -> None:
-    show, added = _schema("show")["$defs"], _schema("add-predict")["$defs"]
-    assert {key: show[key] for key in added} == added
+    show = _schema("show")["$defs"]
+    for name in ("add-predict", "edit"):
+        added = _schema(name)["$defs"]
+        assert {key: show[key] for key in added} == added
+
+
+def test_schemas_agree_on_what_a_receipt_is() -> None:
+    """``apply`` has one for each model, which may have nothing to tell."""
+    edited = _schema("edit")["properties"]["edit"]["properties"]
+    applied = _schema("apply")["$defs"]["receipt"]["properties"]
+    assert {**applied, "command": edited["command"], "changes": edited["changes"]} == edited
+    assert applied["changes"]["items"] == edited["changes"]["items"]
 
 
 def test_the_kinds_of_error_are_the_classes_of_the_library() -> None:
@@ -202,6 +212,13 @@ NAMED = {"signatures", "inputs", "outputs", "defaults", "reserved"}
             (
                 *("diff", FIXTURES / "models" / "module"),
                 *(FIXTURES / "models" / "string_lookup_asset", "--json"),
+            ),
+        ),
+        (
+            "edit",
+            (
+                *("rename", FIXTURES / "models" / "module", "--dry-run", "--json", *QUICK),
+                *("--from", "serving_default", "--to", "another"),
             ),
         ),
         ("error", ("show", FIXTURES / "broken" / "truncated", "--json")),
