@@ -119,5 +119,5 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
 def _is_same(directory: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(directory.stat(), os.fstat(descriptor))
-    except OSError:
+    except FileNotFoundError:
         return False

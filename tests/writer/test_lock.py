@@ -158,6 +158,22 @@ class TestWaiting:
         assert "added" in models.keys(model)
         assert {each.name for each in model.iterdir()} == {FILE, "variables"}
 
+    def test_a_directory_that_cannot_be_looked_at_is_not_said_to_be_locked(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stat = Path.stat
+
+        def fail(path: Path, **named: bool) -> os.stat_result:
+            if path == model:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return stat(path, **named)
+
+        with monkeypatch.context() as patch, pytest.raises(smpatch.WriteError) as caught:
+            patch.setattr(Path, "stat", fail)
+            writer.hold(model, timeout=30)
+        assert caught.value.found == "cannot be locked: input/output error"
+        assert not isinstance(caught.value, smpatch.ConflictError)
+
 
 class TestTogether:
     def test_eight_signatures_by_eight_processes(self, model: Path) -> None:
