@@ -168,9 +168,10 @@ class TestWaiting:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return stat(path, **named)
 
-        with monkeypatch.context() as patch, pytest.raises(smpatch.WriteError) as caught:
-            patch.setattr(Path, "stat", fail)
+        monkeypatch.setattr(Path, "stat", fail)
+        with pytest.raises(smpatch.WriteError) as caught:
             writer.hold(model, timeout=30)
+        monkeypatch.undo()
         assert caught.value.found == "cannot be locked: input/output error"
         assert not isinstance(caught.value, smpatch.ConflictError)
 
