@@ -59,6 +59,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "save_again": both_planes.save_again,
     "to_text": parsing.to_text,
     "without_op_list": parsing.without_op_list,
+    "without_function_ops": shapes.without_function_ops,
     "without_shapes": shapes.without_shapes,
     "tour": both_planes.tour,
     "write_records": planting.write_records,

@@ -128,3 +128,17 @@ def without_shapes(directory: str) -> Answer:
                 argument.attr.pop("_output_shapes", None)
     file.write_bytes(message.SerializeToString(deterministic=True))
     return {}
+
+
+def without_function_ops(directory: str) -> Answer:
+    """Define the operations of the main graph alone, as exporters before TensorFlow 2.4 did."""
+    file = Path(directory, "saved_model.pb")
+    message = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for meta_graph in message.meta_graphs:
+        used = {node.op for node in meta_graph.graph_def.node}
+        defined = meta_graph.meta_info_def.stripped_op_list
+        kept = [op for op in defined.op if op.name in used]
+        del defined.op[:]
+        defined.op.extend(kept)
+    file.write_bytes(message.SerializeToString(deterministic=True))
+    return {}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch import MetaGraph, Options, load
+from smpatch import MetaGraph, Options, RefusedError, load
 from smpatch.planes.expose import Inner, inferred, inner_tensors
 from smpatch.signature import Shape
 from smpatch.validator import Judge as Runtime
@@ -134,3 +134,22 @@ def test_without_validation_shapes_stay_unknown_and_a_note_says_so(
     )
     assert [spec.shape for _, spec in _outputs(model, "new")] == [None]
     assert "unknown-shape" in {note.code for note in made.notes}
+
+
+def test_operations_that_an_early_export_does_not_define_are_asked_of_tensorflow(
+    judge: Judge, tmp_path: Path
+) -> None:
+    model = tmp_path / "module"
+    shutil.copytree(FIXTURES / "module", model)
+    judge.ask("without_function_ops", directory=model)
+    judge.ask("without_shapes", directory=model)
+    assert not load(model).meta_graph(None).functions.complete
+    unproved = Options(validate="none")
+    with pytest.raises(RefusedError, match="does not say what an operation 'MatMul' yields"):
+        smpatch.derive_signature(
+            model, KEY, outputs={"y": "product:0"}, signature="new", options=unproved
+        )
+    smpatch.derive_signature(model, KEY, outputs={"y": "product:0"}, signature="new")
+    whole = load(FIXTURES / "module").meta_graph(None)
+    (known,) = (each for each in _inner(whole, KEY) if each.spec.name == "product:0")
+    assert [spec.shape for _, spec in _outputs(model, "new")] == [known.spec.shape]
