@@ -6,6 +6,7 @@ import mmap
 import tracemalloc
 from pathlib import Path
 
+import google.protobuf
 import pytest
 from google.protobuf import descriptor_pb2, empty_pb2
 from google.protobuf.message import DecodeError
@@ -129,11 +130,17 @@ class TestFields:
         }[what]
         try:
             empty_pb2.Empty.FromString(data)
+            accepted = True
         except DecodeError:
+            accepted = False
+        # Python's parser of protobuf 4 takes longer lengths, the one in TensorFlow never does.
+        if (what, google.protobuf.__version__.split(".")[0]) != ("length", "4"):
+            assert accepted == (width <= 5 or what == "value")
+        if width <= 5 or what == "value":
+            assert _only(data).end == len(data)
+        else:
             with pytest.raises(ModelUnreadableError, match="has more than 5 bytes"):
                 list(wire.fields(data))
-        else:
-            assert _only(data).end == len(data)
 
 
 def _wide(number: bytes, width: int) -> bytes:
