@@ -10,6 +10,7 @@ little endian, a list's last value standing for all that follow),
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any
 
@@ -19,7 +20,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import Shape, shape_from_proto
 
-__all__ = ["holds", "preview"]
+__all__ = ["holds", "preview", "tensor_proto"]
 
 _FIRST = 8
 """So many elements are shown."""
@@ -70,8 +71,8 @@ def holds(tensor: bytes, value: object) -> bool:
     """Tell whether a serialized ``TensorProto`` is a value of Python.
 
     Args:
-        tensor: The ``TensorProto``; of a type whose elements are not told here, the answer is
-            no.
+        tensor: The ``TensorProto``; of a type that ``tensor_proto`` does not write, the
+            answer is no.
         value: A number, a text, a truth value, or nested lists of these.
 
     Raises:
@@ -81,34 +82,33 @@ def holds(tensor: bytes, value: object) -> bool:
         message = schema.TensorProto.FromString(tensor)
     except DecodeError as error:
         raise ModelUnreadableError(f"a default cannot be decoded: {error}") from error
-    shape, wanted = _flat(value)
-    if shape is None or shape_from_proto(message.tensor_shape) != shape:
-        return False
     dtype = dtypes.name(message.dtype)
-    values = _values(message, dtype, len(wanted))
-    if values is None or len(values) != len(wanted):
-        return False
-    if dtype == "string":
-        return values == [each.encode() if isinstance(each, str) else each for each in wanted]
-    code = _LAYOUT[dtype][1]
     try:
-        # As the type has it: 0.1 is another number as a float32.
-        return [struct.pack(code, each) for each in values] == [
-            struct.pack(code, each) for each in wanted
-        ]
-    except (struct.error, OverflowError):
+        shape, written = tensor_proto(value, dtype)
+    except ValueError:
         return False
+    if shape_from_proto(message.tensor_shape) != shape:
+        return False
+    # The same value has several forms, and as the type has it 0.1 is another number.
+    count = math.prod(shape)
+    wanted = schema.TensorProto.FromString(written)
+    return _raw(message, dtype, count) == _raw(wanted, dtype, count)
 
 
-def _flat(value: object) -> tuple[tuple[int, ...] | None, list[Any]]:
-    """Return the shape of nested lists, None where they are ragged, and their elements."""
-    if not isinstance(value, (list, tuple)):
-        return (), [value]
-    parts = [_flat(each) for each in value]
-    shapes = {shape for shape, _ in parts} or {()}
-    (shape, *others) = shapes
-    whole = None if others or shape is None else (len(parts), *shape)
-    return whole, [each for _, elements in parts for each in elements]
+def _raw(message: Any, dtype: str, count: int) -> list[bytes]:  # noqa: ANN401 - as below
+    """Return the elements of a tensor, each as its bytes."""
+    if dtype == "float16":
+        size = struct.calcsize("e")
+        content = message.tensor_content or struct.pack(
+            f"<{len(message.half_val)}H", *message.half_val
+        )
+        given = [content[at : at + size] for at in range(0, len(content), size)][:count]
+        return given + given[-1:] * (count - len(given))
+    values = _values(message, dtype, count) or []
+    if dtype == "string":
+        return values
+    code = _LAYOUT[dtype][1]
+    return [struct.pack(f"<{code}", each) for each in values]
 
 
 def _elements(shape: Shape) -> int:
