@@ -317,9 +317,9 @@ class Job:
         if touched and not self._both_planes:
             keys = ", ".join(repr(key) for key in sorted(touched - {""}))
             text = (
-                "the object graph is not changed: tf.saved_model.load(...).signatures, Keras and "
-                f"the TFLite converter do not get {keys}; TF Serving, Triton and the C, Java, Go "
-                "and Rust loaders do"
+                "the object graph is not changed: TF Serving, Triton and the C, Java, Go and Rust "
+                f"loaders see what was done to {keys}; tf.saved_model.load(...).signatures, Keras "
+                "and the TFLite converter do not"
             )
             yield Note("object-graph-unchanged", text)
         for each in disagreements(before):

@@ -31,7 +31,6 @@ from smpatch.signature import (
     CLASSES,
     CLASSIFY,
     EXAMPLES,
-    PREDICT,
     PREDICTIONS,
     REGRESS,
     SCORES,
@@ -190,7 +189,7 @@ def check_method(signature: SignatureDef) -> None:
     inputs = {alias: _dtype(spec) for alias, spec in signature.inputs.items()}
     outputs = {alias: _dtype(spec) for alias, spec in signature.outputs.items()}
     method = signature.method_name
-    if method == PREDICT and not outputs:
+    if method not in {CLASSIFY, REGRESS} and not outputs:
         raise RefusedError("no outputs are left", hint="remove takes a whole signature away")
     if method not in {CLASSIFY, REGRESS}:
         return

@@ -24,6 +24,7 @@ from smpatch.errors import (
     AliasError,
     RefusedError,
     TensorNotFoundError,
+    UnreachableOutputError,
 )
 from smpatch.forms.draft import Draft
 from smpatch.graph.resolve import nearest, parse
@@ -108,7 +109,10 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
     value = bytes(new.SerializeToString(deterministic=True))
     signature = SignatureDef.from_bytes(value)
     renamed = _under_new_names(old, edit)
-    notes += _checked(meta_graph, signature, old, renamed)
+    try:
+        notes += _checked(meta_graph, signature, old, renamed)
+    except UnreachableOutputError as error:
+        raise _as_an_edit(error, edit, old) from error
     built = _built(key, signature, tensors, notes)
     if value == message.SerializeToString(deterministic=True):
         return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, tuple(notes))
@@ -134,10 +138,29 @@ def _check_asked(edit: EditSignature, old: SignatureDef) -> None:
                 hint = nearest(name, present) or f"it has {', '.join(present) or 'none'}"
                 found = f"no {what} is called {name!r}"
                 raise TensorNotFoundError(found, where=f"signature {edit.key!r}", hint=hint)
-        for name in set(names[: len(names)]):
-            if names.count(name) > 1:
+    for what, renamed, dropped in (
+        ("input", edit.rename_inputs, edit.drop_inputs),
+        ("output", edit.rename_outputs, edit.drop_outputs),
+    ):
+        for name in renamed:
+            if name in dropped:
                 found = f"the {what} {name!r} is to be renamed and dropped"
                 raise AliasError(found, where=f"signature {edit.key!r}", hint="it cannot be both")
+
+
+def _as_an_edit(
+    error: UnreachableOutputError, edit: EditSignature, old: SignatureDef
+) -> UnreachableOutputError:
+    """Return an error with a hint for an edit, whose options are others than an addition's."""
+    gone = [
+        alias
+        for alias in edit.drop_inputs
+        if any(f"{parse(each.name).op!r}" in error.found for each in old.inputs[alias].tensors())
+    ]
+    hint = error.hint.replace("add --inputs", "add --add-input")
+    if gone:
+        hint = f"do not drop {', '.join(map(repr, gone))}"
+    return UnreachableOutputError(error.found, where=error.where, hint=hint)
 
 
 def _brought_out(
@@ -235,10 +258,8 @@ def _reshape(
                 graph is None
                 or any(a is not None and b is None for a, b in zip(shape, graph, strict=True))
             )
-            text = (
-                f"{name!r}: the graph yields {_shown(graph)}; {_shown(shape)} is a promise of the "
-                "signature only"
-            )
+            only = "is a promise of the signature only" if narrower else "promises less"
+            text = f"{name!r}: the graph yields {_shown(graph)}; {_shown(shape)} {only}"
             yield Note("narrowed-shape" if narrower else "relaxed-shape", text)
 
 
@@ -294,7 +315,9 @@ def _set_defaults(
             raise RefusedError(str(error), where=where) from error
         if spec.shape is not None and not _agree(shape, spec.shape):
             found = f"its shape is {_shown(shape)}, that of the input {_shown(spec.shape)}"
-            raise RefusedError(found, where=where, hint="lists make dimensions: [[1.0, 2.0]]")
+            example = f"{'[' * len(spec.shape)}...{']' * len(spec.shape)}"
+            hint = f"write {example}, a list for each dimension" if spec.shape else "write no list"
+            raise RefusedError(found, where=where, hint=hint)
         defaults[alias] = schema.TensorProto.FromString(tensor)
 
 
@@ -351,6 +374,9 @@ def _checked(
     except RefusedError as error:
         yield _so_before(error, _broken(_graph_notes, meta_graph, renamed))
     yield from remarks(meta_graph, signature.inputs, signature.outputs)
+    method = signature.method_name
+    if method != old.method_name and method not in METHODS.values():
+        yield Note("unknown-method", f"method {method!r}: TF Serving does not know it")
 
 
 def _so_before(broken: RefusedError, before: RefusedError | None) -> Note:

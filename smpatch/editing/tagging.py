@@ -48,6 +48,9 @@ def retag(meta_graphs: tuple[MetaGraph, ...], edit: Retag) -> tuple[int, Step]:
     """
     if not edit.target or not all(tag and tag.isprintable() for tag in edit.target):
         raise UsageError("no usable tags", where="--to", hint="such as --to serve")
+    if len(set(edit.target)) < len(edit.target):
+        found = f"{','.join(edit.target)!r} names a tag twice"
+        raise UsageError(found, where="--to", hint="name each once")
     number = place(meta_graphs, edit.source)
     meta_graph = meta_graphs[number]
     was, now = ",".join(meta_graph.tags), ",".join(edit.target)

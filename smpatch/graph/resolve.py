@@ -242,6 +242,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
     for each in names:
         folded = each.lower()
         if folded == lowered or folded.rpartition("/")[2] == last:
+            if each in alike:
+                continue
             alike.append(each)
             if len(alike) == 3:  # noqa: PLR2004 - as many as fit into a line
                 break

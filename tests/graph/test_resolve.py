@@ -276,6 +276,9 @@ class TestNearest:
     def test_offers_three_at_most(self) -> None:
         assert nearest("y", [f"{at}/y" for at in range(9)]) == "did you mean 0/y or 1/y or 2/y?"
 
+    def test_offers_a_name_once(self) -> None:
+        assert nearest("hid", ["hid", "hid", "x"]) == "did you mean hid?"
+
     def test_offers_nothing_where_nothing_is_alike(self) -> None:
         assert nearest("qqqq", ["x", "y"]) == ""
 

@@ -1,0 +1,85 @@
+"""What an edit says where it refuses, and what it remarks: each once said something untrue."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from smpatch import Options, RefusedError, UnreachableOutputError, UsageError
+from smpatch.edits import EditSignature, Retag
+from tests.contract.models import FIXTURES
+
+DRY = Options(validate="none", dry_run=True)
+
+
+def edit(name: str, key: str, **changes: object) -> tuple[str, ...]:
+    """Rehearse an edit of a fixture, and return its notes."""
+    request = EditSignature(key, **changes)  # type: ignore[arg-type]
+    return tuple(
+        note.text for note in smpatch.edit_signature(FIXTURES / name, request, options=DRY).notes
+    )
+
+
+def test_dropping_an_output_twice_is_dropping_it() -> None:
+    with pytest.raises(RefusedError, match="no outputs are left"):
+        edit("text_form", "scale", drop_outputs=("product", "product"))
+
+
+def test_an_input_that_is_needed_is_not_to_be_dropped() -> None:
+    with pytest.raises(UnreachableOutputError) as caught:
+        edit("text_form", "scale", drop_inputs=("x",))
+    assert caught.value.hint == "do not drop 'x'"
+
+
+def test_what_an_output_needs_is_added_with_an_option_of_edit() -> None:
+    with pytest.raises(UnreachableOutputError) as caught:
+        edit("sparse", "dense", add_outputs={"total": "total:0"})
+    assert caught.value.hint == "add --add-input ids/indices:0"
+
+
+@pytest.mark.parametrize(("value", "hint"), [(1.0, "write [...]"), ([[1.0]], "write [...]")])
+def test_the_form_of_a_default_is_that_of_its_input(value: object, hint: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        edit("text_form", "scale", defaults={"x": value})
+    assert caught.value.hint.startswith(hint)
+
+
+def test_a_default_of_a_scalar_is_no_list() -> None:
+    with pytest.raises(RefusedError) as caught:
+        edit("scalar", "double", defaults={"x": [1]})
+    assert caught.value.hint == "write no list"
+
+
+def test_an_unknown_rank_promises_less_than_the_graph() -> None:
+    assert edit("text_form", "scale", shapes={"x": None}) == (
+        "'x': the graph yields [?]; <unknown rank> promises less",
+    )
+
+
+def test_a_method_that_tf_serving_does_not_know_is_noted() -> None:
+    assert edit("text_form", "scale", method_name="Predict") == (
+        "method 'Predict': TF Serving does not know it",
+    )
+    assert edit("text_form", "scale", method_name="predict") == ()
+
+
+def test_a_method_of_no_rules_leaves_outputs_too() -> None:
+    with pytest.raises(RefusedError, match="no outputs are left"):
+        edit("text_form", "scale", method_name="foo", drop_outputs=("product",))
+
+
+def test_a_tag_is_named_once(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(FIXTURES / "text_form", model)
+    with pytest.raises(UsageError, match="names a tag twice"):
+        smpatch.patch(model, [Retag(0, ("a", "a"))], options=DRY)
+
+
+def test_what_is_removed_for_servers_alone_is_not_said_to_be_there() -> None:
+    alone = Options(validate="none", dry_run=True, signature_def_only=True)
+    receipt = smpatch.remove_signatures(FIXTURES / "planes_disagree", "half", options=alone)
+    texts = {note.code: note.text for note in receipt.notes}
+    assert "loaders see what was done to 'half'; tf.saved_model" in texts["object-graph-unchanged"]
