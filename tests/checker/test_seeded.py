@@ -14,6 +14,7 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, Report
+from smpatch.runtime import wheel
 from tests.checker.faults import FIXTURES, Case, cases, planted
 from tests.contract.models import Case as Model
 from tests.contract.models import found_in
@@ -26,6 +27,9 @@ MODELS = [*found_in(FIXTURES), *(found_in(Path(CORPUS)) if CORPUS else ())]
 # Without asking Python; what it says is compared below.
 WITHOUT_PYTHON = CheckOptions(validate="runtime")
 
+NEWEST = (2, 21)
+"""The TensorFlow whose loader is meant by what is said to stop Python."""
+
 FAULTY = {
     "duplicate_key": {"duplicate-key"},
     "planes_disagree": {"planes-disagree"},
@@ -35,6 +39,13 @@ FAULTY = {
     "wrong_tensor_info": {"dtype", "missing-tensor"},
 }
 """Fixtures that are faulty by themselves, with the codes of their faults."""
+
+
+def _installed() -> tuple[int, ...]:
+    """Return the version of the TensorFlow that is asked, without its patch level."""
+    found = wheel.find()
+    assert found is not None
+    return tuple(map(int, (found.version or "0.0").split(".")[:2]))
 
 
 def _codes(report: Report) -> set[str]:
@@ -57,7 +68,16 @@ def _agrees(report: Report, directory: Path, judge: Judge) -> None:
         ]
         tags = list(meta_graph.tags)
         refused = judge.ask("load", directory=directory, tags=tags, loaders=["v2"])["v2"]
+        if set(said) == {"alias"} and not refused and _installed() < NEWEST:
+            continue  # as TensorFlow 2.16, which takes an input called class; a newer one does not
         assert bool(said) is bool(refused), (said, refused)
+
+
+def _wrote(model: str) -> bool:
+    """Tell whether the TensorFlow that is installed wrote a fixture."""
+    installed = wheel.find()
+    writer = smpatch.load(FIXTURES / model).meta_graphs[0].tensorflow_version
+    return installed is not None and installed.version == writer
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)
@@ -66,7 +86,11 @@ def test_a_planted_fault_is_found_and_named(case: Case, tmp_path: Path, judge: J
     directory = planted(case, tmp_path / "model", judge)
     report = smpatch.check(directory, options=WITHOUT_PYTHON)
     new = {(each.code, each.severity) for each in {*report.findings} - {*before.findings}}
-    assert (case.fault.code, case.fault.severity) in new
+    expected = (case.fault.code, case.fault.severity)
+    if case.fault.code == "stale-fingerprint" and not _wrote(case.model):
+        # Another TensorFlow may compute other numbers of a model that nobody touched.
+        expected = ("other-fingerprint", "note")
+    assert expected in new
     assert before.ok
     _agrees(report, directory, judge)
 
