@@ -30,7 +30,7 @@ def _file(directory: str) -> Path:
     return binary if binary.exists() else Path(directory) / "saved_model.pbtxt"
 
 
-def _read(directory: str) -> tuple[Any, bool]:
+def read(directory: str) -> tuple[Any, bool]:
     """Parse; tell whether a text form holds fields that TensorFlow's own parser refuses."""
     file = _file(directory)
     message = saved_model_pb2.SavedModel()
@@ -47,7 +47,7 @@ def _read(directory: str) -> tuple[Any, bool]:
 
 def parse(directory: str) -> Answer:
     """Tell what stands in each MetaGraph."""
-    message, unknown = _read(directory)
+    message, unknown = read(directory)
     return {
         "unknown_fields": unknown,
         "meta_graphs": [
@@ -88,7 +88,7 @@ def compare(before: str, after: str) -> Answer:
         ``concrete_functions``, ``children``: names of what was appended to the library and
         to the object graph; ``else_equal``: whether all the rest is equal.
     """
-    old, new = _read(before)[0], _read(after)[0]
+    old, new = read(before)[0], read(after)[0]
     signatures = []
     added: dict[str, list[str]] = {"functions": [], "concrete_functions": [], "children": []}
     for index, (was, now) in enumerate(zip(old.meta_graphs, new.meta_graphs, strict=False)):
@@ -138,7 +138,7 @@ def appended(before: str, after: str) -> Answer:
         object graph gained. ``changed``: what is not as it was. ``doubles``: names of nodes or
         functions that occur twice.
     """
-    (was,), (now,) = (_read(each)[0].meta_graphs for each in (before, after))
+    (was,), (now,) = (read(each)[0].meta_graphs for each in (before, after))
     changed = []
     new: Answer = {}
     pairs = {
@@ -198,7 +198,7 @@ def put(
     outputs: Mapping[str, str],
 ) -> Answer:
     """Write a signature into a model without asking whether it makes sense."""
-    message, _ = _read(directory)
+    message, _ = read(directory)
     signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
     for infos, names in ((signature.inputs, inputs), (signature.outputs, outputs)):
         for alias, name in names.items():
@@ -218,7 +218,7 @@ def put(
 
 def to_text(directory: str) -> Answer:
     """Put a model's text form into the place of its binary one."""
-    message, _ = _read(directory)
+    message, _ = read(directory)
     text = text_format.MessageToString(message)
     (Path(directory) / "saved_model.pbtxt").write_text(text, encoding="utf-8")
     (Path(directory) / "saved_model.pb").unlink()
@@ -227,7 +227,7 @@ def to_text(directory: str) -> Answer:
 
 def without_op_list(directory: str) -> Answer:
     """Take the definitions of operations out of a model."""
-    message, _ = _read(directory)
+    message, _ = read(directory)
     for each in message.meta_graphs:
         each.meta_info_def.ClearField("stripped_op_list")
     _file(directory).write_bytes(message.SerializeToString(deterministic=True))

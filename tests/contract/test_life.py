@@ -1,0 +1,189 @@
+"""The whole life of a signature: each edit does what it says, and its inverse undoes it.
+
+What an edit must make of a model is told by TensorFlow's own message classes
+(``tests.judge.living``), never by smpatch. By default one edit of each kind is done to every
+fixture; ``SMPATCH_PROVE=1`` does all of them, with a reload by TensorFlow after each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import smpatch
+from smpatch import Options, RefusedError, load, validator
+from smpatch.edits import AddPredict, Edit
+from tests.contract.editing import Snapshot, copy, snapshot
+from tests.contract.journeys import KEY, Journey, journeys
+from tests.contract.models import Case, cases, refs
+from tests.judge.client import Judge
+
+PROVE = bool(os.environ.get("SMPATCH_PROVE"))
+LIMIT = 300.0
+
+ASKING = {"no_op_list", "text_form"}
+"""Models that do not say what their operations yield, so that TensorFlow is asked."""
+
+NOT_THE_SAME_BYTES = {
+    "padded_lengths": "lengths that were written with needless bytes are written without",
+    "newer_writer": "a shape that is forgotten takes its fields of a newer writer along",
+}
+"""Models of which an edit and its inverse leave another file, that says the same."""
+
+MODELS = [each for each in cases() if not each.both_planes]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model, what it was, and what can be asked of it."""
+
+    case: Case
+    directory: Path
+    file: Path
+    before: Snapshot
+    journeys: Sequence[Journey]
+    asked: validator.Judge
+
+    def do(self, edits: Sequence[Edit], tags: Sequence[str]) -> smpatch.Receipt:
+        """Do a list of edits to the MetaGraph with these tags."""
+        several = len(load(self.directory).meta_graphs) > 1
+        options = Options(tag_set=tags if several else None)
+        return smpatch.patch(self.directory, edits, options=options, judge=self.asked)
+
+
+@pytest.fixture(scope="session")
+def asking() -> Iterator[validator.Judge]:
+    with validator.Judge("runtime", (), LIMIT) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def believing() -> Iterator[validator.Judge]:
+    with validator.Judge("none", (), LIMIT) as opened:
+        yield opened
+
+
+@pytest.fixture(params=MODELS, ids=lambda case: case.name)
+def trial(
+    request: pytest.FixtureRequest,
+    asking: validator.Judge,
+    believing: validator.Judge,
+    judge: Judge,
+    tmp_path: Path,
+) -> Trial:
+    case: Case = request.param
+    directory = tmp_path / "model"
+    copy(case.directory, directory)
+    model = load(directory)
+    found = list(journeys(model, dict(_candidates(case, model))))
+    if not PROVE:
+        found = list({each.kind: each for each in reversed(found)}.values())
+    asked = asking if case.name in ASKING else believing
+    if PROVE and not any(
+        judge.ask("load", directory=directory, tags=each.tags, loaders=["v1"])["v1"]
+        for each in model.meta_graphs
+    ):
+        asked = asking
+    return Trial(case, directory, model.file, snapshot(directory), found, asked)
+
+
+def _candidates(case: Case, model: smpatch.SavedModel) -> Iterator[tuple[int, AddPredict]]:
+    candidate = case.candidate
+    if candidate is not None and candidate.inputs:
+        tags = [set(each.tags) for each in model.meta_graphs]
+        added = AddPredict(refs(candidate.inputs), refs(candidate.outputs), KEY)
+        yield tags.index(set(candidate.tags)), added
+
+
+def test_edits_do_what_they_say_and_their_inverses_undo_them(trial: Trial, judge: Judge) -> None:
+    wrong: dict[str, object] = {}
+    done = 0
+    for journey in trial.journeys:
+        tags = load(trial.directory).meta_graphs[journey.place].tags
+        held = snapshot(trial.directory)
+        try:
+            trial.do(journey.there, tags)
+        except RefusedError:
+            assert snapshot(trial.directory) == held, journey.name
+            continue
+        done += 1
+        words = [*_unlike_asked(trial, journey, judge)]
+        trial.do(journey.back, journey.middle)
+        words += _unlike_before(trial, judge)
+        if words:
+            wrong[journey.name] = words
+            trial.file.write_bytes(trial.before[trial.file.name].content)
+    assert wrong == {}
+    assert done
+
+
+def _unlike_asked(trial: Trial, journey: Journey, judge: Judge) -> Iterator[object]:
+    """Yield where TensorFlow, and then ``diff``, see something else than what was asked."""
+    meta_graphs = load(trial.case.directory).meta_graphs
+    both = meta_graphs[journey.place].has_object_graph and len(meta_graphs) == 1
+    told = judge.ask(
+        "live",
+        before=trial.case.directory,
+        after=trial.directory,
+        place=journey.place,
+        asks=[{"kind": type(edit).__name__, **asdict(edit)} for edit in journey.there],
+        planes=2 if both else 1,
+    )
+    yield from told["wrong"]
+    difference = smpatch.diff(trial.case.directory, trial.directory)
+    files = [each.path for each in difference.files if each.path != "fingerprint.pb"]
+    if files or not difference.same_around:
+        yield f"diff: {files} differ, or what is around the MetaGraphs"
+    for place, each in enumerate(difference.meta_graphs):
+        here = place == journey.place
+        found = _differing(each.signatures, "signature_def")
+        if found != (told["keys"] if here else []):
+            yield f"diff: {found} differ in signature_def instead of {told['keys']}"
+        elsewhere = set(_differing(each.signatures, "object_graph"))
+        asked = {*told["children"], *told["keys"]} if here and both else set()
+        if not elsewhere <= asked or not elsewhere >= ({*told["children"]} if here else set()):
+            yield f"diff: {elsewhere} differ in the object graph instead of {asked}"
+        if each.retagged != (here and journey.kind == "retag"):
+            yield "diff: tags"
+        yield from _touched(each.parts, both=both)
+
+
+def _differing(found: Sequence[Any], plane: str) -> list[str]:
+    """Return the keys that one of the models has otherwise."""
+    of_plane = [each for each in found if each.plane == plane]
+    return sorted({key for each in of_plane for key in (each.key, each.was) if key is not None})
+
+
+def _touched(parts: Sequence[Any], *, both: bool) -> Iterator[str]:
+    """Yield what was changed that is neither appended nor the map of signatures."""
+    for part in parts:
+        if not part.counts:
+            continue
+        if not both or part.name not in {"graph", "functions", "object_graph"}:
+            yield f"diff: {part.name} is {part.outcome}"
+        for tally in part.tallies:
+            maps = 1 if tally.kind == "objects" else 0
+            inside = tally.added and not tally.appended
+            if tally.removed or tally.changed > maps or tally.reordered or inside:
+                yield f"diff: {tally}"
+
+
+def _unlike_before(trial: Trial, judge: Judge) -> Iterator[object]:
+    now, name = snapshot(trial.directory), trial.file.name
+    changed = {key for key in trial.before if now.get(key) != trial.before[key]}
+    if now.keys() != trial.before.keys() or not changed <= {name, "fingerprint.pb"}:
+        yield f"the files {sorted(changed)} are not what they were"
+    was = trial.before[name].content
+    if trial.file.read_bytes() == was:
+        return
+    if trial.case.name not in NOT_THE_SAME_BYTES:
+        yield f"{trial.file.stat().st_size} bytes instead of {len(was)}"
+    elif trial.case.name == "padded_lengths":
+        place = {"before": trial.case.directory, "after": trial.directory, "place": 0}
+        yield from judge.ask("live", **place, asks=[], planes=1)["wrong"]
+    trial.file.write_bytes(was)
