@@ -333,7 +333,7 @@ def apply_one_by_one(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     """``apply`` on many small models, against a command for each of them."""
     patch = shop.root / "patch.toml"
     patch.write_text(_FLEET_PATCH)
-    several = sizes.fleet // 10
+    several = max(2, sizes.fleet // 20)
 
     def ours() -> Measured:
         return run([*_SMPATCH, "apply", str(patch), *shop.fleet(several), "--jobs", "1"])
