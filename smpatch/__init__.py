@@ -81,7 +81,7 @@ if TYPE_CHECKING:
         regression_signature_def,
     )
     from smpatch.transfer import copy_signatures
-    from smpatch.wrapper import wrap_graph
+    from smpatch.wrapping import wrap_graph
 
 __version__ = "0.1.0"
 
@@ -206,7 +206,7 @@ _ROOMS = {
     "rename_signature": "patcher",
     "retag": "patcher",
     "undo": "restorer",
-    "wrap_graph": "wrapper",
+    "wrap_graph": "wrapping",
 }
 
 

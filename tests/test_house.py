@@ -42,7 +42,7 @@ ROOMS = (
     {"editing"},
     {"job", "checker"},
     {"patcher", "restorer"},
-    {"wrapper", "transfer", "fleet"},
+    {"wrapping", "transfer", "fleet"},
     {"__init__"},
     {"cli"},
     {"__main__"},
@@ -52,7 +52,7 @@ HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 # Some doors are narrower than the order would have them.
 ONLY_FOR = {
     # cli starts a child before anything else is imported, and leaves it to the validator.
-    "runtime": {"validator", "patcher", "checker", "wrapper", "cli"},
+    "runtime": {"validator", "patcher", "checker", "wrapping", "cli"},
     "__init__": {"cli", "__main__"},
     "cli": {"__main__"},
 }

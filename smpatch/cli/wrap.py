@@ -72,7 +72,7 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     smpatch wrap frozen.pb
     smpatch wrap frozen.pb --save-to export/1 --inputs x:0 --outputs scores=head/Softmax:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import notation, wrapper
+    from smpatch import notation, wrapping
     from smpatch.cli.receipt import report
     from smpatch.patcher import Options
 
@@ -94,7 +94,7 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         hint = f"name the directory to make: --save-to {_PLACE}"
         raise UsageError("missing option '--save-to'", hint=hint)
     with watching(graph, save_to):
-        receipt = wrapper.wrap_graph(
+        receipt = wrapping.wrap_graph(
             graph,
             save_to,
             inputs=notation.parse_tensors(inputs, option="--inputs"),
@@ -112,7 +112,7 @@ def _suggest(
     """Show what could be served, and return what to hint at."""
     import shlex
 
-    from smpatch import wrapper
+    from smpatch import wrapping
     from smpatch.cli.streams import data
     from smpatch.cli.suggest import output_lines
     from smpatch.cli.terminal import printable
@@ -123,7 +123,7 @@ def _suggest(
         line = [*start, "--inputs", fed, "--outputs", each.spec.name, *end]
         return printable(shlex.join(line))
 
-    meta_graph, found = wrapper.suggest_for_graph(graph, options=options)
+    meta_graph, found = wrapping.suggest_for_graph(graph, options=options)
     if not found.outputs:
         return "nothing in this graph depends on a placeholder; see smpatch wrap --help"
     if not show:

@@ -162,14 +162,14 @@ class TestNotFrozen:
         assert [note.code for note in receipt.notes] == ["empty-tables"]
 
     def test_nothing_is_suggested_of_them(self, frozen: Make) -> None:
-        _, found = wrapper.suggest_for_graph(frozen("variables").file)
+        _, found = wrapping.suggest_for_graph(frozen("variables").file)
         assert [each.spec.name for each in found.outputs] == ["spare:0"]
 
 
 def test_suggests_what_the_graph_computes(frozen: Make) -> None:
     for kind in FROZEN:
         graph = frozen(kind)
-        _, found = wrapper.suggest_for_graph(graph.file)
+        _, found = wrapping.suggest_for_graph(graph.file)
         (each,) = (
             each for each in found.outputs if each.spec.name in graph.said["outputs"].values()
         )
