@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch import schema, wire, wrapper
+from smpatch import schema, wire, wrapping
 from smpatch.errors import ConflictError, RefusedError, UsageError, ValidationError, WriteError
 from smpatch.writer.copying import write_pieces
 from tests.judge.client import Judge
@@ -272,7 +272,7 @@ class TestDisturbed:
             write_pieces(*arguments)
             graph.write_bytes(graph.read_bytes()[:-1])
 
-        monkeypatch.setattr(wrapper, "write_pieces", written_over)
+        monkeypatch.setattr(wrapping, "write_pieces", written_over)
         with pytest.raises(ConflictError, match="somebody changed the file"):
             Frozen(tmp_path, frozen("strings").said).wrap(tmp_path / "new", options=NO_RELOAD)
         assert list(tmp_path.iterdir()) == [graph]
@@ -285,7 +285,7 @@ class TestDisturbed:
             assert [each.name[:9] for each in tmp_path.iterdir()] == [".smpatch-"]
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(wrapper, step, interrupted)
+        monkeypatch.setattr(wrapping, step, interrupted)
         with pytest.raises(KeyboardInterrupt):
             frozen("strings").wrap(tmp_path / "deep" / "new", options=NO_RELOAD)
         assert list(tmp_path.iterdir()) == []
