@@ -70,8 +70,8 @@ _RETAG: st.SearchStrategy[Asked] = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def of_edits() -> Iterator[Counter]:
-    with counted("differential: edits") as counter:
+def of_edits(request: pytest.FixtureRequest) -> Iterator[Counter]:
+    with counted("differential: edits", request.session) as counter:
         yield counter
 
 

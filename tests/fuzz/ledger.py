@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tests.prove.ledger import LONG, record
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = ["EXAMPLES", "Counter", "counted"]
 
@@ -27,12 +31,9 @@ class Counter:
 
 
 @contextmanager
-def counted(proof: str) -> Iterator[Counter]:
-    """Count what is tried inside, and write it down.
-
-    A failing test is told by pytest; what its module counted is a loss all the same when it
-    ends early, for nothing is written then.
-    """
-    counter = Counter()
+def counted(proof: str, session: pytest.Session) -> Iterator[Counter]:
+    """Count what is tried inside, and write it down where no test failed meanwhile."""
+    counter, failed = Counter(), session.testsfailed
     yield counter
-    record(proof, executions=counter.executions, losses=0)
+    if session.testsfailed == failed:
+        record(proof, executions=counter.executions, losses=0)

@@ -32,14 +32,14 @@ TIMES = st.integers(1, 4)
 
 
 @pytest.fixture(scope="module")
-def of_wire() -> Iterator[Counter]:
-    with counted("fuzz: wire form") as counter:
+def of_wire(request: pytest.FixtureRequest) -> Iterator[Counter]:
+    with counted("fuzz: wire form", request.session) as counter:
         yield counter
 
 
 @pytest.fixture(scope="module")
-def of_text() -> Iterator[Counter]:
-    with counted("fuzz: text form") as counter:
+def of_text(request: pytest.FixtureRequest) -> Iterator[Counter]:
+    with counted("fuzz: text form", request.session) as counter:
         yield counter
 
 

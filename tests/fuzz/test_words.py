@@ -49,14 +49,14 @@ _TENSORS = st.lists(st.lists(_WORDS | st.text(max_size=4), max_size=12).map("".j
 
 
 @pytest.fixture(scope="module")
-def of_notation() -> Iterator[Counter]:
-    with counted("fuzz: notation") as counter:
+def of_notation(request: pytest.FixtureRequest) -> Iterator[Counter]:
+    with counted("fuzz: notation", request.session) as counter:
         yield counter
 
 
 @pytest.fixture(scope="module")
-def of_patch_files() -> Iterator[Counter]:
-    with counted("fuzz: patch file") as counter:
+def of_patch_files(request: pytest.FixtureRequest) -> Iterator[Counter]:
+    with counted("fuzz: patch file", request.session) as counter:
         yield counter
 
 
