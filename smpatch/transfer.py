@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from smpatch.builder import build
 from smpatch.edits import AddSignature, Edit
-from smpatch.errors import RefusedError
+from smpatch.errors import RefusedError, SignatureExistsError
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.job import Options, Receipt
 from smpatch.loader import load
@@ -65,7 +65,7 @@ def copy_signatures(
             if keys is not None and not isinstance(error, OpDefMissingError):
                 raise
             if not isinstance(error, OpDefMissingError):
-                left_out.append(Note("left-out", f"signature {key!r} was left out: {error}"))
+                left_out.append(Note("left-out", _why(key, error)))
                 continue
         edits.append(edit)
     if not edits:
@@ -73,3 +73,10 @@ def copy_signatures(
         raise RefusedError("no signature can be copied", where=str(source), hint=reasons)
     receipt = patch(model, edits, options=options)
     return replace(receipt, notes=(*receipt.notes, *left_out))
+
+
+def _why(key: str, error: RefusedError) -> str:
+    if isinstance(error, SignatureExistsError):
+        # Its own hint offers another key, which nobody can choose here.
+        return f"signature {key!r} was left out: the key is taken; replace it with --overwrite"
+    return f"signature {key!r} was left out: {error}"

@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpatch import schema, wire, wrapper
+from smpatch import schema, wire, wrapping
 from smpatch.errors import ModelUnreadableError
 from smpatch.forms import frozen
 
@@ -137,7 +137,7 @@ def test_what_is_no_graph_is_told(case: str, tmp_path: Path) -> None:
     file = tmp_path / "frozen.pb"
     file.write_bytes(data)
     with pytest.raises(ModelUnreadableError, match=words) as raised:
-        wrapper.load_graph(file)
+        wrapping.load_graph(file)
     assert str(raised.value).startswith(f"{file}: ")
     assert raised.value.hint
 
@@ -145,12 +145,12 @@ def test_what_is_no_graph_is_told(case: str, tmp_path: Path) -> None:
 class TestPlaces:
     def test_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(ModelUnreadableError, match="no such file"):
-            wrapper.load_graph(tmp_path / "gone.pb")
+            wrapping.load_graph(tmp_path / "gone.pb")
 
     def test_an_empty_file(self, tmp_path: Path) -> None:
         (tmp_path / "empty.pb").touch()
         with pytest.raises(ModelUnreadableError, match="the file is empty"):
-            wrapper.load_graph(tmp_path / "empty.pb")
+            wrapping.load_graph(tmp_path / "empty.pb")
 
     @pytest.mark.parametrize(
         ("inside", "words"),
@@ -165,12 +165,12 @@ class TestPlaces:
     def test_a_directory(self, inside: str, words: str, tmp_path: Path) -> None:
         (tmp_path / inside).touch()
         with pytest.raises(ModelUnreadableError, match=f"it is a directory.*{words}"):
-            wrapper.load_graph(tmp_path)
+            wrapping.load_graph(tmp_path)
 
     def test_a_large_file_is_mapped(self, tmp_path: Path) -> None:
         graph = _graph()
         graph.node.add(name="w", op="Const").attr["value"].tensor.tensor_content = bytes(1 << 24)
         (tmp_path / "big.pb").write_bytes(graph.SerializeToString())
-        loaded = wrapper.load_graph(tmp_path / "big.pb")
+        loaded = wrapping.load_graph(tmp_path / "big.pb")
         assert not isinstance(loaded.parts.data, bytes)
         assert list(loaded.meta_graph({}).graph) == ["x", "y", "w"]

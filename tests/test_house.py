@@ -28,13 +28,13 @@ MODEL = ROOT / "fixtures" / "models" / "linear"
 
 # A room imports from the lines above its own, and from no other.
 ROOMS = (
-    {"errors", "schema", "runtime", "toml"},
+    {"errors", "schema", "runtime"},
     {"dtypes", "wire", "text"},
     {"signature", "forms"},
     {"graph", "values", "edits"},
     {"directory"},
     {"loader", "notation", "postconditions", "warmup"},
-    {"rules", "planes", "fields"},
+    {"rules", "planes"},
     {"builder"},
     {"suggestions", "differ", "patchfile", "converged"},
     {"writer"},

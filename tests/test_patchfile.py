@@ -25,6 +25,7 @@ from smpatch.edits import (
     SparseRef,
 )
 from smpatch.errors import PatchFileError
+from smpatch.patchfile import document
 
 VALUES = "(write a number, text, true or false, or an array of them)"
 VERBS = "add-predict, add-classify, add-regress, rename, copy, remove, edit, retag"
@@ -55,7 +56,7 @@ def _faults(text: str) -> list[str]:
 
 def _example() -> str:
     """Return the example of the room's own description."""
-    text = patchfile.__doc__ or ""
+    text = document.__doc__ or ""
     start = text.index("    version = 1")
     return textwrap.dedent(text[start : text.index("\nThe edits are done")])
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpatch.toml import Path, TomlError, read
+from smpatch.patchfile.toml import Path, TomlError, read
 
 TRICKY = r"""# a comment with [brackets] and "quotes"
 version = 1

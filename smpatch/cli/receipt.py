@@ -69,7 +69,7 @@ def _change_lines(receipt: Receipt, change: Change) -> list[str]:
             *spec_rows("input", change.signature.inputs),
             *spec_rows("output", change.signature.outputs),
             *default_rows(change.signature.defaults),
-            ("method", printable(change.signature.method_name)),
+            ("method", printable(change.signature.method_name) or "(no method name)"),
         ]
         lines += columns(rows, indent="  ")
     return lines

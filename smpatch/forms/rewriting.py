@@ -11,8 +11,8 @@ Source: https://protobuf.dev/reference/protobuf/textformat-spec/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from google.protobuf import text_format
 
@@ -30,7 +30,8 @@ INDENT = b"  "
 
 _REST_OF_LINE = re.compile(rb"[ \t\v\f]*[,;]?[ \t\v\f]*(?:#[^\n]*?)?(?=\r?\n|\Z)")
 _SEPARATOR = re.compile(rb"\s*[,;]")
-_COMMA_BEFORE = re.compile(rb",\s*\Z")
+_GAP = rb"(?:\s|#[^\n]*(?:\n|\Z))*"
+_COMMA = re.compile(_GAP + rb"(,)" + _GAP)
 
 
 def block(message: Any, data: bytes, indent: bytes) -> bytes:  # noqa: ANN401 - protobuf's classes are made at run time
@@ -47,14 +48,22 @@ def quoted(value: str) -> bytes:
     return printed.partition(" ")[2].strip().encode() if value else b'""'
 
 
-def removals(data: bytes, gone: Sequence[TextField]) -> Iterator[Splice]:
-    """Yield the splices that take fields out, with the lines that they had for themselves."""
-    at = 0
-    for splice in sorted(_removal(data, field) for field in gone):
-        start = max(splice.start, at)  # neighbours in a list share a comma
-        if start < splice.end:
-            yield Splice(start, splice.end, b"")
-        at = max(at, splice.end)
+def removals(
+    data: bytes, gone: Iterable[TextField], present: Sequence[TextField]
+) -> Iterator[Splice]:
+    """Yield the splices that take fields out, with the lines that they had for themselves.
+
+    Args:
+        data: The whole text.
+        gone: The fields that go.
+        present: All fields of that name in the message, in their order.
+    """
+    starts = {field.start for field in gone}
+    alone = [field for field in present if field.start in starts and not field.in_list]
+    splices = [_removal(data, field) for field in alone]
+    for elements in _lists(data, present):
+        splices += _out_of_list(data, elements, starts)
+    yield from sorted(splices)
 
 
 def revisions(data: bytes, entry: TextField, slot: Slot) -> Iterator[Splice]:
@@ -97,7 +106,8 @@ def _map_splices(
     present = [each for each in _inside(data, value) if each.name == name]
     keys = {field.start: _key(data, field) for field in present}
     last = {keys[field.start]: field for field in present}
-    yield from removals(data, [each for each in present if keys[each.start] not in aliases])
+    gone = [each for each in present if keys[each.start] not in aliases]
+    yield from removals(data, gone, present)
     for field in present:
         was = keys[field.start]
         alias = aliases.get(was)
@@ -196,8 +206,6 @@ def _message_splice(data: bytes, field: TextField, name: bytes, message: Any) ->
 
 
 def _removal(data: bytes, field: TextField) -> Splice:
-    if field.in_list:
-        return _out_of_list(data, field)
     line = data.rfind(b"\n", 0, field.start) + 1
     alone = not data[line : field.start].strip()
     rest = _REST_OF_LINE.match(data, field.end)
@@ -214,13 +222,47 @@ def _removal(data: bytes, field: TextField) -> Splice:
     return Splice(field.start - (before in {b" ", b"\t"}), end, b"")
 
 
-def _out_of_list(data: bytes, field: TextField) -> Splice:
-    """Take an element out, with the comma behind it or, of the last one, before it."""
-    separator = _SEPARATOR.match(data, field.end)
-    if separator:
-        return Splice(field.start, separator.end(), b"")
-    comma = _COMMA_BEFORE.search(data[: field.start])
-    return Splice(comma.start() if comma else field.start, field.end, b"")
+class _Element(NamedTuple):
+    """An element of a list, and where the comma before it is; None before the first."""
+
+    field: TextField
+    comma: int | None
+
+
+def _lists(data: bytes, present: Sequence[TextField]) -> Iterator[list[_Element]]:
+    """Yield the elements of each list; several may have the same name."""
+    elements: list[_Element] = []
+    for field in present:
+        if not field.in_list:
+            continue
+        comma = None
+        if elements:
+            comma = _COMMA.fullmatch(data, elements[-1].field.end, field.start)
+            if comma is None:
+                yield elements
+                elements = []
+        elements.append(_Element(field, comma and comma.start(1)))
+    yield elements
+
+
+def _out_of_list(data: bytes, elements: Sequence[_Element], gone: set[int]) -> Iterator[Splice]:
+    """Take elements out, each with the comma behind it or, where none stays behind, before it."""
+    stays = [place for place, each in enumerate(elements) if each.field.start not in gone]
+    last = stays[-1] if stays else -1
+    for place, (field, before) in enumerate(elements):
+        if place in stays:
+            continue
+        comma = elements[place + 1].comma if place < last else before
+        if comma is None:
+            yield Splice(field.start, field.end, b"")
+            continue
+        start, end = min(field.start, comma), max(field.end, comma + 1)
+        between = data[field.end : comma] if place < last else data[comma + 1 : field.start]
+        if between.strip():  # a comment
+            yield Splice(field.start, field.end, b"")
+            yield Splice(comma, comma + 1, b"")
+        else:
+            yield Splice(start, end, b"")
 
 
 def _key(data: bytes, entry: TextField) -> str:

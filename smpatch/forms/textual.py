@@ -156,7 +156,7 @@ class TextualMetaGraph:
         kept = {slot.origin.start: slot for slot in slots if slot.origin is not None}
         present = list(zip(self._entry_fields.values(), self.entries, strict=True))
         gone = [field for field, _ in present if field.start not in kept]
-        yield from removals(self._data, gone)
+        yield from removals(self._data, gone, [field for field, _ in present])
         for field, entry in present:
             slot = kept.get(field.start)
             if slot is not None and (slot.key, slot.value) != (entry.key, entry.value):
@@ -225,7 +225,8 @@ class TextualMetaGraph:
             Splice(field.value_start, field.value_end, new)
             for (_, field), new in zip(old, fresh, strict=False)
         ]
-        splices += removals(self._data, [field for _, field in old[len(fresh) :]])
+        fields = [field for _, field in old]
+        splices += removals(self._data, fields[len(fresh) :], fields)
         more = [b"tags: " + each for each in fresh[len(old) :]]
         if more:
             splices.append(self._more_tags(infos[-1], [field for _, field in old], more))

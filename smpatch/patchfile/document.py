@@ -67,7 +67,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from smpatch import toml
 from smpatch.edits import (
     AddClassify,
     AddPredict,
@@ -82,7 +81,8 @@ from smpatch.edits import (
     Retag,
 )
 from smpatch.errors import Fault, PatchFileError
-from smpatch.fields import Table, dotted
+from smpatch.patchfile import toml
+from smpatch.patchfile.fields import Table, dotted
 from smpatch.postconditions import expected
 
 __all__ = ["Patch", "load_patch", "parse_patch"]

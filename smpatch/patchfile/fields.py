@@ -17,8 +17,8 @@ from smpatch import notation
 from smpatch.edits import TensorRef
 from smpatch.errors import UsageError
 from smpatch.graph.resolve import nearest
+from smpatch.patchfile.toml import Path
 from smpatch.signature import CLASSIFY, PREDICT, REGRESS, Shape
-from smpatch.toml import Path
 
 __all__ = ["Table", "dotted"]
 
