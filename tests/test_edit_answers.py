@@ -9,6 +9,7 @@ import pytest
 
 import smpatch
 from smpatch import Options, RefusedError, UnreachableOutputError, UsageError
+from smpatch.cli.receipt import report
 from smpatch.edits import EditSignature, Retag
 from tests.contract.models import FIXTURES
 
@@ -83,3 +84,19 @@ def test_what_is_removed_for_servers_alone_is_not_said_to_be_there() -> None:
     receipt = smpatch.remove_signatures(FIXTURES / "planes_disagree", "half", options=alone)
     texts = {note.code: note.text for note in receipt.notes}
     assert "loaders see what was done to 'half'; tf.saved_model" in texts["object-graph-unchanged"]
+
+
+def test_a_signature_that_is_there_is_left_out_without_offering_another_key() -> None:
+    model = FIXTURES / "text_form"
+    with pytest.raises(RefusedError) as caught:
+        smpatch.copy_signatures(model, model, options=DRY)
+    assert caught.value.hint == (
+        "signature 'scale' was left out: the key is taken; replace it with --overwrite"
+    )
+
+
+def test_no_method_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    model = FIXTURES / "text_form"
+    receipt = smpatch.edit_signature(model, EditSignature("scale", method_name=""), options=DRY)
+    report("edit", receipt, as_json=False, quiet=False)
+    assert "\n  method  (no method name)\n" in capsys.readouterr().out
