@@ -70,9 +70,14 @@ class TestRehearsal:
             with pytest.raises(smpatch.SignatureExistsError):
                 _add(model, dry_run=dry_run)
 
-    def test_a_reader_of_a_read_only_model_may_rehearse(self, model: Path) -> None:
+    def test_a_read_only_model_is_refused_as_the_edit_would_be(
+        self, model: Path, tmp_path: Path
+    ) -> None:
         (model / FILE).chmod(0o444)
-        assert _add(model, dry_run=True, validate="none").outcome == "added"
+        with pytest.raises(smpatch.RefusedError, match="read-only"):
+            _add(model, dry_run=True, validate="none")
+        save_to = tmp_path / "new"
+        assert _add(model, dry_run=True, validate="none", save_to=save_to).outcome == "added"
 
 
 class TestReceipt:
