@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch import Options, RefusedError, UnreachableOutputError, UsageError
+from smpatch import AliasError, Options, RefusedError, UnreachableOutputError, UsageError
 from smpatch.cli.receipt import report
 from smpatch.edits import EditSignature, Retag
 from tests.contract.models import FIXTURES
@@ -100,3 +100,20 @@ def test_no_method_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     receipt = smpatch.edit_signature(model, EditSignature("scale", method_name=""), options=DRY)
     report("edit", receipt, as_json=False, quiet=False)
     assert "\n  method  (no method name)\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rename_inputs": {"x": "\udcff"}},
+        {"rename_outputs": {"product": "a\udcff"}},
+        {"add_outputs": {"\udcff": "product:0"}},
+        {"add_inputs": {"\udcff": "x:0"}},
+        {"method_name": "\udcff"},
+    ],
+)
+def test_bytes_of_the_command_line_that_are_no_utf_8_are_refused(
+    changes: dict[str, object],
+) -> None:
+    with pytest.raises(AliasError, match="not a usable name"):
+        edit("text_form", "scale", **changes)

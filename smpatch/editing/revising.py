@@ -128,7 +128,11 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
 
 
 def _check_asked(edit: EditSignature, old: SignatureDef) -> None:
-    """Refuse what names no input or output that is there."""
+    """Refuse names that are no UTF-8, and what names no input or output that is there."""
+    new = (*edit.rename_inputs.values(), *edit.rename_outputs.values())
+    for name in (*new, *edit.add_inputs, *edit.add_outputs, edit.method_name or ""):
+        if name.encode(errors="replace").decode() != name:
+            raise AliasError("not a usable name", where=repr(name), hint="use letters and _")
     for what, present, names in (
         ("input", old.inputs, (*edit.rename_inputs, *edit.drop_inputs)),
         ("output", old.outputs, (*edit.rename_outputs, *edit.drop_outputs)),
