@@ -36,14 +36,17 @@ from smpatch.rules import (
     check_free,
     check_graph,
     check_key,
+    check_method,
     check_servable,
     remarks,
 )
 from smpatch.signature import (
     CLASSES,
+    CLASSIFY,
     EXAMPLES,
     PREDICT,
     PREDICTIONS,
+    REGRESS,
     SCORES,
     CompositeTensorSpec,
     Shape,
@@ -165,13 +168,16 @@ def _signature(
     """Put the signature together.
 
     Raises:
-        ValueError: It breaks a rule of its method, in TensorFlow's words.
+        RefusedError: It breaks a rule of its method.
+        ValueError: Nothing is fed or fetched.
     """
     if isinstance(edit, AddClassify):
+        check_method(SignatureDef(inputs, outputs, CLASSIFY))
         return classification_signature_def(
             inputs[EXAMPLES], outputs.get(CLASSES), outputs.get(SCORES)
         )
     if isinstance(edit, AddRegress):
+        check_method(SignatureDef(inputs, outputs, REGRESS))
         return regression_signature_def(inputs[EXAMPLES], outputs[PREDICTIONS])
     if isinstance(edit, AddSignature):
         return edit.signature

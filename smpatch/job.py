@@ -143,7 +143,7 @@ class Job:
             }
             said = self.judge.look_up(self.model, before, wanted)
             done, known = self._perform(Knowledge(known.op_defs, said.tensors or {}))
-        plan = merge(self.model, [done.step.meta_graph])
+        plan = merge(self.model, done.meta_graphs)
         save_to = None if self.options.save_to is None else Path(self.options.save_to)
         if plan.splices or save_to is not None:
             rehearse(self.model, save_to)
@@ -156,7 +156,7 @@ class Job:
         done, known = self._perform(self._known())
         save_to = None if self.options.save_to is None else Path(self.options.save_to)
         for _ in range(2):
-            plan = merge(self.model, [done.step.meta_graph])
+            plan = merge(self.model, done.meta_graphs)
             if not plan.splices and save_to is None:
                 said = self._prove(self.model.directory, done)
                 if not _knows_more(said, done):
@@ -242,7 +242,14 @@ class Job:
             done.step.built,
             frozenset(touched) & after.signatures.keys(),
         )
-        return self.judge.validate(edited, self.model)
+        said = self.judge.validate(edited, self.model)
+        for place, (before, now) in enumerate(
+            zip(self.model.meta_graphs, done.meta_graphs, strict=True)
+        ):
+            if place != done.place and now.tags != before.tags:
+                retagged = Edited(directory, False, before, now, {}, frozenset())  # noqa: FBT003 - its planes
+                self.judge.validate(retagged, self.model)
+        return said
 
     def _commit(self, staged: Staged, done: Done, said: Validation) -> Receipt:
         receipt = self._receipt(staged.plan, done, said)
@@ -312,7 +319,7 @@ class Job:
             name
             for each in done.step.changes
             for name in (each.key, each.was)
-            if each.outcome != "retagged"
+            if each.signature is not None or each.outcome not in {"retagged", "unchanged"}
         }
         if touched and not self._both_planes:
             keys = ", ".join(repr(key) for key in sorted(touched - {""}))

@@ -140,7 +140,7 @@ def parse_pairs(texts: Iterable[str], *, option: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for text in texts:
-        for item in _split(text, option):
+        for item in _split(text, option, "write old=new[,...]"):
             left, equals, right = item.partition("=")
             if not (left and equals and right):
                 raise _unclear(option, item, "it is no pair of names", "write old=new")
@@ -156,7 +156,7 @@ def parse_list(texts: Iterable[str], *, option: str) -> tuple[str, ...]:
     Raises:
         UsageError: One is empty.
     """
-    return tuple(item for text in texts for item in _split(text, option))
+    return tuple(item for text in texts for item in _split(text, option, "write alias[,...]"))
 
 
 def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
@@ -211,7 +211,7 @@ def parse_defaults(texts: Iterable[str], *, option: str) -> dict[str, object]:
     return found
 
 
-def _split(text: str, option: str) -> Iterator[str]:
+def _split(text: str, option: str, hint: str = "write [alias=]op:index[,...]") -> Iterator[str]:
     """Yield the items of a text: split at the commas outside parentheses."""
     depth = start = 0
     for at, character in enumerate(text):
@@ -222,17 +222,17 @@ def _split(text: str, option: str) -> Iterator[str]:
             if depth < 0:
                 raise _unclear(option, text, "a closing parenthesis too many")
         elif character == "," and depth == 0:
-            yield _item(text[start:at], text, option)
+            yield _item(text[start:at], text, option, hint)
             start = at + 1
     if depth:
         raise _unclear(option, text, "a parenthesis is not closed")
-    yield _item(text[start:], text, option)
+    yield _item(text[start:], text, option, hint)
 
 
-def _item(item: str, text: str, option: str) -> str:
+def _item(item: str, text: str, option: str, hint: str) -> str:
     item = item.strip()
     if not item:
-        raise _unclear(option, text, "an item is empty", "write [alias=]op:index[,...]")
+        raise _unclear(option, text, "an item is empty", hint)
     return item
 
 

@@ -9,6 +9,7 @@ import typer
 
 from smpatch.cli.arguments import Model, text
 from smpatch.cli.editing import editing
+from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
@@ -48,6 +49,9 @@ def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command l
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import notation, patcher
 
+    if classes is None and scores is None:
+        hint = "name what it yields: the labels, the scores, or both"
+        raise UsageError("neither --classes nor --scores is given", hint=hint)
     return patcher.add_classify(
         model,
         examples=notation.parse_tensor(examples, option="--examples"),

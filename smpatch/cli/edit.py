@@ -104,6 +104,9 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         method_name=method,
         defaults=notation.parse_defaults(default or (), option="--default"),
     )
+    if method == "":
+        # A variable of a script that was not set; TF Serving serves no such signature.
+        raise UsageError("it is empty", where="--method", hint="such as --method predict")
     if request == EditSignature(signature):
         hint = "see smpatch edit --help"
         raise UsageError("nothing is to be changed", hint=hint)
