@@ -117,3 +117,10 @@ def test_bytes_of_the_command_line_that_are_no_utf_8_are_refused(
 ) -> None:
     with pytest.raises(AliasError, match="not a usable name"):
         edit("text_form", "scale", **changes)
+
+
+def test_a_type_that_was_wrong_before_is_told_of_the_signature_that_is_edited() -> None:
+    assert edit("wrong_tensor_info", "wrong_dtype", rename_inputs={"x": "y"}) == (
+        "x:0 is float32, the signature says int32 (it was so before)",
+    )
+    assert edit("ref_variables", "serving_default", method_name="predict") == ()

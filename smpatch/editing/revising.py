@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from smpatch import schema
+from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
 from smpatch.editing.naming import source_of
 from smpatch.editing.step import Change, Context, Step
@@ -58,6 +58,7 @@ __all__ = ["METHODS", "revise"]
 METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
 """What people call the methods of TF Serving."""
 
+_BEFORE = " (it was so before)"
 Kind = Literal["inputs", "outputs"]
 _Rule = Callable[[MetaGraph, SignatureDef], object]
 
@@ -115,7 +116,7 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
         raise _as_an_edit(error, edit, old) from error
     built = _built(key, signature, tensors, notes)
     if value == message.SerializeToString(deterministic=True):
-        return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, tuple(notes))
+        return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, built.notes)
     draft = Draft.of(meta_graph.parts).revised(key, value, inputs_were, outputs_were)
     meta_graph = meta_graph.with_parts(draft)
     if context.both_planes and (signature.inputs, signature.outputs) != (old.inputs, old.outputs):
@@ -133,19 +134,15 @@ def _check_asked(edit: EditSignature, old: SignatureDef) -> None:
     for name in (*new, *edit.add_inputs, *edit.add_outputs, edit.method_name or ""):
         if name.encode(errors="replace").decode() != name:
             raise AliasError("not a usable name", where=repr(name), hint="use letters and _")
-    for what, present, names in (
-        ("input", old.inputs, (*edit.rename_inputs, *edit.drop_inputs)),
-        ("output", old.outputs, (*edit.rename_outputs, *edit.drop_outputs)),
+    for what, present, renamed, dropped in (
+        ("input", old.inputs, edit.rename_inputs, edit.drop_inputs),
+        ("output", old.outputs, edit.rename_outputs, edit.drop_outputs),
     ):
-        for name in names:
+        for name in (*renamed, *dropped):
             if name not in present:
                 hint = nearest(name, present) or f"it has {', '.join(present) or 'none'}"
                 found = f"no {what} is called {name!r}"
                 raise TensorNotFoundError(found, where=f"signature {edit.key!r}", hint=hint)
-    for what, renamed, dropped in (
-        ("input", edit.rename_inputs, edit.drop_inputs),
-        ("output", edit.rename_outputs, edit.drop_outputs),
-    ):
         for name in renamed:
             if name in dropped:
                 found = f"the {what} {name!r} is to be renamed and dropped"
@@ -392,7 +389,7 @@ def _so_before(broken: RefusedError, before: RefusedError | None) -> Note:
     if before is None or (type(before), str(before)) != (type(broken), str(broken)):
         raise broken
     text = f"{broken.where}: {broken.found}" if broken.where else broken.found
-    return Note("already-wrong", f"{text} (it was so before)")
+    return Note("already-wrong", f"{text}{_BEFORE}")
 
 
 def _broken(rule: _Rule, meta_graph: MetaGraph, signature: SignatureDef) -> RefusedError | None:
@@ -436,7 +433,13 @@ def _built(key: str, signature: SignatureDef, tensors: Tensors, notes: Iterable[
     for tensor in signature.tensors():
         with contextlib.suppress(RefusedError):
             tensors.spec(tensor.name, "")
-    dtypes = {tensor.name: tensor.dtype for tensor in signature.tensors()}
-    found = {name: spec for name, spec in tensors.found.items() if dtypes.get(name) == spec.dtype}
+    says = {tensor.name: tensor.dtype for tensor in signature.tensors()}
+    there = {name: spec for name, spec in tensors.found.items() if name in says}
+    found = {name: spec for name, spec in there.items() if says[name] == spec.dtype}
     unknown = tuple(sorted(tensors.unknown_shapes & found.keys()))
-    return Built(key, signature, found, unknown, tuple(notes))
+    wrong = (  # before, for what an edit adds has its type from the graph
+        Note("already-wrong", f"{name} is {its.dtype}, the signature says {says[name]}{_BEFORE}")
+        for name, its in there.items()
+        if dtypes.base(its.dtype) != dtypes.base(says[name])
+    )
+    return Built(key, signature, found, unknown, (*notes, *wrong))
