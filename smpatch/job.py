@@ -247,7 +247,14 @@ class Job:
             zip(self.model.meta_graphs, done.meta_graphs, strict=True)
         ):
             if place != done.place and now.tags != before.tags:
-                retagged = Edited(directory, False, before, now, {}, frozenset())  # noqa: FBT003 - its planes
+                retagged = Edited(
+                    directory,
+                    both_planes=False,
+                    before=before,
+                    after=now,
+                    built={},
+                    touched=frozenset(),
+                )
                 self.judge.validate(retagged, self.model)
         return said
 

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 import smpatch
+from smpatch.edits import Rename, Retag
 from smpatch.runtime import wheel
 from tests.writer import models
 
 FILE = "saved_model.pb"
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "models"
 
 
 @pytest.fixture
@@ -218,3 +220,24 @@ class TestSurroundings:
         with pytest.raises(smpatch.RefusedError):
             models.add(model, "again", save_to=tmp_path / "out")
         assert descriptors() == before
+
+
+class TestLists:
+    def test_tags_of_one_meta_graph_and_signatures_of_another_change_in_one_commit(
+        self, tmp_path: Path
+    ) -> None:
+        model = tmp_path / "tags"
+        shutil.copytree(FIXTURES / "several_tag_sets", model)
+        receipt = smpatch.patch(
+            model,
+            [Retag(("train",), ("t",)), Rename("serving_default", "a"), Retag(1, ("g",))],
+            options=smpatch.Options(tag_set=("serve",)),
+        )
+        assert [(each.outcome, each.key) for each in receipt.changes] == [
+            ("retagged", "t"),
+            ("renamed", "a"),
+            ("retagged", "g"),
+        ]
+        assert receipt.tag_set == ("serve",)
+        found = [(each.tags, list(each.signatures)) for each in smpatch.load(model).meta_graphs]
+        assert found == [(("serve",), ["a"]), (("g",), []), (("t",), ["train"])]

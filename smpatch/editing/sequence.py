@@ -35,15 +35,17 @@ __all__ = ["Done", "perform"]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One MetaGraph after a list of edits.
+    """The MetaGraphs of a model after a list of edits.
 
     Attributes:
-        place: Which MetaGraph of the model it is.
-        step: All that was done to it.
+        place: The one that was edited.
+        step: All that was done; of the others only tags can have changed.
+        meta_graphs: All of them, in their order.
     """
 
     place: int
     step: Step
+    meta_graphs: tuple[MetaGraph, ...]
 
 
 _WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
@@ -79,21 +81,20 @@ def perform(
         RefusedError: One of them cannot be done.
     """
     whole: Step | None = None
+    last = 0
     for edit in edits:
         if isinstance(edit, Retag):
-            place, done = tagging.retag(meta_graphs, edit)
+            last, done = tagging.retag(meta_graphs, edit)
         else:
-            chosen = 0 if place is None else place
-            done = _WAYS[type(edit)](meta_graphs[chosen], edit, context)
-            place = chosen
+            last = 0 if place is None else place
+            done = _WAYS[type(edit)](meta_graphs[last], edit, context)
         now = list(meta_graphs)
-        now[place] = done.meta_graph
+        now[last] = done.meta_graph
         meta_graphs = tuple(now)
         whole = done if whole is None else _after(whole, done)
-    if whole is None or place is None:  # there was nothing to do
-        place = place or 0
-        whole = Step(meta_graphs[place])
-    return Done(place, whole)
+    place = last if place is None else place
+    whole = Step(meta_graphs[place]) if whole is None else whole  # there was nothing to do
+    return Done(place, replace(whole, meta_graph=meta_graphs[place]), meta_graphs)
 
 
 def _after(before: Step, now: Step) -> Step:
