@@ -172,7 +172,10 @@ def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
         message.string_val.extend(_text(each) for each in elements)
     elif dtype == "float16":
         packed = _packed("e", elements, dtype)
-        message.half_val.extend(struct.unpack(f"<{len(elements)}H", packed))
+        if len(elements) > 1:
+            message.tensor_content = packed
+        else:
+            message.half_val.extend(struct.unpack(f"<{len(elements)}H", packed))
     elif dtype in _LAYOUT:
         field, code = _LAYOUT[dtype]
         packed = _packed(code, elements, dtype)

@@ -11,6 +11,7 @@ import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tests.judge.loading import opened_session, refusal
@@ -252,5 +253,11 @@ def served(directory: str, tags: Sequence[str], kind: str, tensors: Sequence[str
 
 def protos(values: Sequence[tuple[Any, str]]) -> Answer:
     """Return each value with its dtype as ``tf.make_tensor_proto`` writes it, in hexadecimal."""
-    made = [tf.make_tensor_proto(value, tf.as_dtype(dtype)) for value, dtype in values]
-    return {"protos": [_bytes(each).hex() for each in made]}
+
+    def proto(value: Any, dtype: str) -> Any:  # noqa: ANN401 - numbers, texts, lists
+        kind = tf.as_dtype(dtype)
+        if dtype == "uint64":  # of a list with large ones NumPy makes floats on the way
+            value = np.array(value, np.uint64)
+        return tf.make_tensor_proto(value, kind)
+
+    return {"protos": [_bytes(proto(value, dtype)).hex() for value, dtype in values]}
