@@ -1,7 +1,8 @@
 """Signatures of one export carried over to another export of the same graph.
 
 Conversions lose them: the nodes keep their names, the signatures are gone. What carries over
-is what resolves in the other graph with the same types and shapes, and keeps the rules.
+is what resolves in the other graph with the same types and shapes, means the same there, and
+keeps the rules.
 
 This room chooses; the edit itself is the business of ``patcher``.
 """
@@ -15,11 +16,13 @@ from dataclasses import replace
 from smpatch.builder import build
 from smpatch.edits import AddSignature, Edit
 from smpatch.errors import RefusedError, SignatureExistsError
+from smpatch.graph.likeness import unlike
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.job import Options, Receipt
-from smpatch.loader import load
+from smpatch.loader import MetaGraph, load
 from smpatch.patcher import patch
 from smpatch.rules import Note
+from smpatch.signature import SignatureDef
 
 __all__ = ["copy_signatures"]
 
@@ -49,7 +52,8 @@ def copy_signatures(
     chosen = options or Options()
     giver, taker = load(source), load(model)
     tags = chosen.tag_set
-    offered = giver.meta_graph(tags if len(giver.meta_graphs) > 1 else None).signatures
+    origin = giver.meta_graph(tags if len(giver.meta_graphs) > 1 else None)
+    offered = origin.signatures
     meta_graph = taker.meta_graph(tags if len(taker.meta_graphs) > 1 else None)
     wanted = list(offered) if keys is None else list(keys)
     edits: list[Edit] = []
@@ -60,6 +64,7 @@ def copy_signatures(
             raise RefusedError(f"no signature {key!r}", where=str(source), hint=hint)
         edit = AddSignature(offered[key], key, chosen.overwrite)
         try:
+            _check_alike(origin, meta_graph, offered[key])
             build(meta_graph, edit)
         except (OpDefMissingError, RefusedError) as error:
             if keys is not None and not isinstance(error, OpDefMissingError):
@@ -73,6 +78,20 @@ def copy_signatures(
         raise RefusedError("no signature can be copied", where=str(source), hint=reasons)
     receipt = patch(model, edits, options=options)
     return replace(receipt, notes=(*receipt.notes, *left_out))
+
+
+def _check_alike(origin: MetaGraph, meta_graph: MetaGraph, signature: SignatureDef) -> None:
+    """Refuse tensors that are called alike in both graphs and are not the same."""
+    fetched, fed = (
+        [tensor.name.rpartition(":")[0] for spec in specs for tensor in spec.tensors()]
+        for specs in (signature.outputs.values(), signature.inputs.values())
+    )
+    both = [name for name in fetched if name in origin.graph and name in meta_graph.graph]
+    reason = unlike(
+        (origin.graph, origin.functions), (meta_graph.graph, meta_graph.functions), both, fed
+    )
+    if reason:
+        raise RefusedError(reason, hint="are the two exports of one graph?")
 
 
 def _why(key: str, error: RefusedError) -> str:

@@ -95,6 +95,20 @@ def test_a_signature_that_is_there_is_left_out_without_offering_another_key() ->
     )
 
 
+def test_a_call_of_another_function_is_not_taken_for_the_same_tensor() -> None:
+    """Exporters call every call alike; values came out under each other's keys."""
+    options = Options(validate="none", dry_run=True, overwrite=True)
+    giver, taker = FIXTURES / "same_variable_names", FIXTURES / "unsorted_keys"
+    ours, theirs = (smpatch.load(each).signatures["serving_default"] for each in (taker, giver))
+    names = [{tensor.name for tensor in each.tensors()} for each in (ours, theirs)]
+    assert "PartitionedCall:0" in names[0] & names[1]
+    with pytest.raises(RefusedError) as caught:
+        smpatch.copy_signatures(taker, giver, options=options)
+    assert "calls another function here" in str(caught.value)
+    again = smpatch.copy_signatures(taker, taker, options=options)
+    assert {each.outcome for each in again.changes} == {"unchanged"}
+
+
 def test_no_method_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     model = FIXTURES / "text_form"
     receipt = smpatch.edit_signature(model, EditSignature("scale", method_name=""), options=DRY)
