@@ -201,6 +201,8 @@ def test_all_faults_are_told_at_once_with_path_and_line() -> None:
     ("text", "fault"),
     [
         ("", "it asks for no edit (write [[edit]] and below it, say, rename = ...)"),
+        ("[[edit]]\nadd-predict = 'k'\nfunction = 'f'\nfrom-signature = 's'",
+         "edit[0] (line 2): it has function and from-signature (one of them makes a signature)"),
         ("edit = 1", "edit (line 2): edits are an array of tables (write [[edit]])"),
         ("edit = []", "it asks for no edit (write [[edit]] and below it, say, rename = ...)"),
         ("[edit]\nremove = 'k'", "edit (line 2): edits are an array of tables (write [[edit]])"),
@@ -233,6 +235,12 @@ def test_all_faults_are_told_at_once_with_path_and_line() -> None:
 )  # fmt: skip
 def test_one_fault(text: str, fault: str) -> None:
     assert _faults(f"version = 1\n{text}") == [fault]
+
+
+@pytest.mark.parametrize("version", ["true", "1.0", "'1'", "2"])
+def test_a_version_that_only_equals_one_is_none(version: str) -> None:
+    text = f"version = {version}\n[[edit]]\nremove = 'k'"
+    assert _faults(text) == ["version (line 1): it must say version = 1"]
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,18 @@ def read_npz(file: str | os.PathLike[str]) -> Mapping[str, Array]:
                 name.removesuffix(_SUFFIX): _array(archive.read(name), f"{where}: {name}")
                 for name in archive.namelist()
             }
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+    except OSError as error:
+        raise UsageError(f"cannot be read: {_words(error)}", where=where) from error
+    except (zipfile.BadZipFile, EOFError) as error:
         hint = "write it with numpy.savez(FILE, **arrays)"
-        raise UsageError(f"cannot be read: {error}", where=where, hint=hint) from error
+        raise UsageError(f"cannot be read: {_words(error)}", where=where, hint=hint) from error
+
+
+def _words(error: Exception) -> str:
+    """Return what an error says in the style of the others, without the file's name."""
+    said = error.strerror if isinstance(error, OSError) else None
+    said = said or str(error)
+    return said[:1].lower() + said[1:]
 
 
 def _array(data: bytes, where: str) -> Array:

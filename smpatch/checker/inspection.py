@@ -199,7 +199,8 @@ class _Check:
 
     def _python(self, subject: Subject, found: Sequence[Finding]) -> Iterable[Finding]:
         refused = [*load_in_python(self._judge, subject)]
-        if not any(each.code in {"python-loader", "unregistered-operation"} for each in refused):
+        # Only what it leaves out is told of a model that it has loaded.
+        if all(each.code == "python-signature" for each in refused):
             self._loaders.append(PYTHON)
         # What stops Python is told already, in words that say what to do.
         known = any(each.stops_python for each in found)

@@ -3,7 +3,8 @@
 Runs go through the C runtime's session, as those of TF Serving. With values that were made
 up a failure need not be the model's: what parses its input (serialized examples, images)
 refuses them rightly. Where a signature says too little for that, a failure is a note; with
-values that the user gives, every failure is a fault.
+values that the user gives, every failure is a fault. So is it where a table or a variable was
+never initialized, which no value can mend.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from smpatch.signature import SignatureDef, TensorSpec
 from smpatch.validator import Judge
 
 __all__ = ["Feeding", "Runs"]
+
+_FAILED_PRECONDITION = 9
+"""The status of what was never initialized (``error_codes.proto``); unfit values have another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Runs:
             yield fault("run-fails", where, f"it fails with the values given: {said.message}")
             return
         text = f"it fails with {self._feeding.filling}, batch {batch}: {said.message}"
-        if _guessed(signature):
+        if _guessed(signature) and said.code != _FAILED_PRECONDITION:
             hint = "what was made up may be no value for it; give values with --feed FILE.npz"
             yield note("not-run", where, text, hint)
         else:

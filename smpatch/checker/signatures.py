@@ -12,6 +12,8 @@ Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``eager/wrap_fun
 from __future__ import annotations
 
 import keyword
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,6 +34,9 @@ __all__ = ["check_signature"]
 
 _TOLD_ELSEWHERE = frozenset({"reference-tensor", "no-inputs", "partly-fed"})
 """Notes of the rules that are findings of their own here."""
+
+_NUMBER = re.compile(r".*:(-\d+|0\d+)", re.DOTALL)
+"""A number of an output as no exporter writes it, and only Python reads it."""
 
 
 def check_signature(subject: Subject, tensors: Tensors, key: str) -> tuple[Finding, ...]:
@@ -158,7 +163,9 @@ class _Check:
             return self._tensors.find(name) or TensorSpec(name, spec.dtype, spec.shape)
         except TensorNotFoundError as error:
             text = f"the graph has no tensor {name!r}: {error.found}"
-            self._fault("missing-tensor", part, text, error.hint, stops=True)
+            # Python counts outputs from the end, too, and reads 00 as 0.
+            stops = _NUMBER.fullmatch(name) is None
+            self._fault("missing-tensor", part, text, error.hint, stops=stops)
         except ModelUnreadableError as error:
             self._fault("damaged-graph", part, error.found, error.hint, stops=True)
         return None
@@ -260,7 +267,8 @@ class _Check:
                 unfed = isinstance(error, UnreachableOutputError)
                 code = "unfed-placeholder" if unfed else "while-frame"
                 # Here a signature is to be edited, and not to be made.
-                hint = error.hint.replace("add --inputs", "smpatch edit --add-input")
+                option = f"smpatch edit --signature {shlex.quote(self._key)} --add-input"
+                hint = error.hint.replace("add --inputs", option)
                 self._fault(code, error.where, error.found, hint, stops=unfed)
 
 

@@ -149,7 +149,8 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
     except toml.TomlError as error:
         raise PatchFileError([Fault("", error.line, error.found)], where=where) from error
     top = Table(document.values, (), [])
-    if top.take("version") != _VERSION:
+    version = top.take("version")
+    if version != _VERSION or not isinstance(version, int) or isinstance(version, bool):
         top.fault(f"it must say version = {_VERSION}", at=("version",))
     patch = Patch(
         edits=_edits(top),
@@ -202,6 +203,10 @@ def _edit(table: Table) -> Edit | None:
 def _add_predict(table: Table) -> Edit:
     key, overwrite = table.text("add-predict"), table.flag("overwrite")
     if "function" in table.keys:
+        if "from-signature" in table.keys:
+            # Both are known, only not at once.
+            table.take("from-signature")
+            table.fault("it has function and from-signature", hint="one of them makes a signature")
         return PromoteFunction(
             table.text("function"),
             table.pairs("inputs") if "inputs" in table.keys else None,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from smpatch.runtime.process import path_text
-from smpatch.runtime.words import one_line
+from smpatch.runtime.words import one_line, without_frames
 
 if TYPE_CHECKING:
     import os
@@ -381,7 +381,7 @@ def _refusal(reply: dict[str, Any]) -> dict[str, Any]:
         "ok": False,
         "code": reply["code"],
         "kind": reply.get("kind", ""),
-        "message": one_line(reply["message"]),
+        "message": one_line(without_frames(reply["message"])),
     }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["last_words", "one_line"]
+__all__ = ["last_words", "one_line", "without_frames"]
 
 LINE_CHARACTERS = 1000
 WORDS_CHARACTERS = 400
@@ -32,6 +32,13 @@ _CHATTER = re.compile(
     r"|\*\*\* |\s+@ |\s+File \"|Traceback |\[(?:symbolize|failure_signal)|PC: @|https?://symbolize"
 )
 
+# What Python puts before a status that a graph's operation raised: where the program that
+# loads the model called it.
+_FRAMES = re.compile(
+    r"Graph execution error:$|Detected at node .* defined at \(most recent call last\):$"
+    r"|\s+File \"|<stack traces unavailable>$"
+)
+
 
 def one_line(text: str, limit: int = LINE_CHARACTERS) -> str:
     """Return a text without escapes, control characters and line ends.
@@ -47,6 +54,19 @@ def one_line(text: str, limit: int = LINE_CHARACTERS) -> str:
     text = _ESCAPE.sub("", text[: limit * 8])
     text = " ".join(_CONTROL.sub(" ", text).split())
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def without_frames(text: str) -> str:
+    """Return a message of Python's without the stack frames of the process that asked.
+
+    Args:
+        text: A message, with its line ends.
+
+    Returns:
+        The other lines; the whole text where there are no others.
+    """
+    told = "\n".join(line for line in text.splitlines() if not _FRAMES.match(line))
+    return told if told.strip() else text
 
 
 def last_words(output: bytes) -> str:

@@ -49,6 +49,25 @@ def test_examples_that_were_made_up_prove_nothing() -> None:
     assert report.ran == ()
 
 
+@pytest.mark.parametrize("name", ["lookup_table", "string_lookup_asset"])
+def test_a_table_that_nothing_initializes_is_not_excused_by_what_was_made_up(
+    name: str, tmp_path: Path, judge: Judge
+) -> None:
+    directory = Path(shutil.copytree(FIXTURES / name, tmp_path / "model"))
+    judge.ask("plant", directory=directory, fault="uninitialized")
+    report = _run(directory, Feeding())
+    (fault,) = (each for each in report.faults if each.code != "stale-fingerprint")
+    assert fault.code == "run-fails"
+    assert "Table not initialized" in fault.text
+    assert report.ran == ()
+
+
+def test_a_loader_that_gave_no_answer_has_not_loaded() -> None:
+    report = smpatch.check(FIXTURES / "linear", options=CheckOptions(time_limit=0.01))
+    assert {each.code for each in report.faults} == {"loader-hangs"}
+    assert report.loaders == ()
+
+
 def test_given_values_are_fed_and_their_failure_is_the_models(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.npz", tmp_path / "bad.npz"
     np.savez(good, x=np.ones((4, 2), "float32"))

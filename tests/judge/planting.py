@@ -257,6 +257,12 @@ def _init_op(meta_graph: Any, _: Any) -> None:  # noqa: ANN401 - as above
     outputs["__saved_model_init_op"].name = "gone"
 
 
+def _uninitialized(meta_graph: Any, _: Any) -> None:  # noqa: ANN401 - as above
+    meta_graph.signature_def.pop("__saved_model_init_op", None)
+    for collection in ("saved_model_main_op", "legacy_init_op"):
+        meta_graph.collection_def.pop(collection, None)
+
+
 def _tags(*tags: str) -> Plant:
     def change(meta_graph: Any, _: Any) -> None:  # noqa: ANN401 - as above
         meta_graph.meta_info_def.tags[:] = tags
@@ -329,6 +335,7 @@ PLANTS: dict[str, Plant] = {
     "regress_rules": _method("tensorflow/serving/regress"),
     "unknown_method": _method("serving/planted"),
     "init_op_missing": _init_op,
+    "uninitialized": _uninitialized,
     "tags_missing": _tags(),
     "tags_spelt": _tags(*"serve"),
     "default_dtype": _default(None, b"planted"),

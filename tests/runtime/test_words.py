@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smpatch.runtime.words import last_words, one_line
+from smpatch.runtime.words import last_words, one_line, without_frames
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,17 @@ def test_last_words(output: bytes, words: str) -> None:
 
 def test_last_words_are_bounded() -> None:
     assert len(last_words(b"y" * 100_000)) == 400
+
+
+def test_frames_of_the_process_that_asked_do_not_hide_what_failed() -> None:
+    said = (
+        "Graph execution error:\n\n"
+        "Detected at node save/RestoreV2 defined at (most recent call last):\n"
+        '  File "/somewhere/door.py", line 168, in <module>\n\n'
+        "<stack traces unavailable>\n"
+        "Failed to find any matching files [[{{node save/RestoreV2}}]]"
+    )
+    assert one_line(without_frames(said)) == (
+        "Failed to find any matching files [[{{node save/RestoreV2}}]]"
+    )
+    assert without_frames("Graph execution error:") == "Graph execution error:"
