@@ -73,6 +73,10 @@ class Lived:
             found[key] = {inputs[alias]: value for alias, value in self.feeds[source].items()}
         return found
 
+    def source(self, key: str) -> str:
+        """Return the signature that a key is a copy of, or the key itself."""
+        return self.names[key][0] if key in self.names else key
+
     def unlike(self, found: Answers, loader: str) -> dict[str, object]:
         """Tell where a loader's answers are not what it gave before."""
         wrong: dict[str, object] = {}
@@ -184,14 +188,18 @@ def test_tensorflow_saves_it_again(lived: Lived, judge: Judge) -> None:
     again = lived.directory.with_name("again")
     shutil.rmtree(again, ignore_errors=True)
     as_it_was = judge.ask("save_again", directory=lived.case.directory, tags=lived.tags, to=again)
+    about: dict[str, Any] = {"directory": again, "tags": ["serve"], "loaders": BOTH}
+    expected = lived.before if as_it_was else judge.ask("tour", feeds=lived.feeds, **about)
     shutil.rmtree(again, ignore_errors=True)
     saved = judge.ask("save_again", directory=lived.directory, tags=lived.tags, to=again)
     assert saved == as_it_was
     if saved:
         pytest.skip(f"TensorFlow does not save the model as it was either: {saved['refused']}")
-    told = judge.ask("tour", directory=again, tags=["serve"], feeds=lived.all_feeds, loaders=BOTH)
-    assert lived.unlike(told["python"], "python") == {}
-    assert lived.unlike(told["session"], "python") == {}
+    told = judge.ask("tour", feeds=lived.all_feeds, **about)
+    for name in BOTH:  # what TensorFlow itself breaks in saving is no matter
+        broken = {key for key, each in expected[name].items() if "refused" in each}
+        wrong = lived.unlike(told[name], "python")
+        assert {key for key in wrong if lived.source(key) not in broken} == set()
 
 
 def test_tflite_converts_what_it_converted(lived: Lived, judge: Judge) -> None:
@@ -225,22 +233,20 @@ def test_a_renamed_key_is_there_and_a_removed_one_is_gone(lived: Lived, judge: J
     feeds[first] = lived.feeds[first]
     told = judge.ask("tour", directory=directory, tags=lived.tags, feeds=feeds, loaders=BOTH)
     gone = {first, *others[:1]}
-    assert told["listed"].keys() == {"elsewhere", *others[1:]} | _reserved(directory)
+    listed = {"elsewhere" if key == first else key for key in lived.before["listed"]}
+    assert told["listed"].keys() == listed - gone
     for name in BOTH:
-        assert {key for key in gone if "refused" not in told[name][key]} == set()
+        # A map of protobuf's has an empty entry for a key that one asks for.
+        assert {key for key in gone if told[name][key].get("arrays")} == set()
         left = {key: told[name][key] for key in feeds if key not in gone}
         left[first] = left.pop("elsewhere")
         assert lived.unlike(left, name) == {}
 
 
-def _reserved(directory: Path) -> set[str]:
-    """Return the reserved keys, which Python's loader lists where there is no object graph."""
-    meta_graph = load(directory).meta_graph()
-    return set() if meta_graph.has_object_graph else set(meta_graph.reserved)
-
-
 def test_what_is_not_renamed_breaks_a_rule_of_its_method(lived: Lived) -> None:
     for key, found in lived.refused.items():
+        if "does not define the operation" in found:
+            continue  # and TensorFlow was not asked
         method = load(lived.directory).signatures[key].method_name
         assert method.rpartition("/")[2] in {"classify", "regress"}
         assert method in found
