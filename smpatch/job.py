@@ -147,7 +147,8 @@ class Job:
         save_to = None if self.options.save_to is None else Path(self.options.save_to)
         if plan.splices or save_to is not None:
             rehearse(self.model, save_to)
-        return replace(self._receipt(plan, done, Validation()), dry_run=True)
+        receipt = replace(self._receipt(plan, done, Validation()), dry_run=True)
+        return receipt if save_to is None else replace(receipt, directory=save_to)
 
     def do(self) -> Receipt:
         """Stage, prove and commit; twice where TensorFlow knows more of a shape than the file."""

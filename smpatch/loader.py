@@ -260,8 +260,11 @@ class SavedModel:
         return self.meta_graph().resolver().resolve(name)
 
     def _choices(self) -> str:
-        present = sorted({",".join(each.tags) for each in self.meta_graphs})
-        return f"tag-sets present: {' | '.join(present)}; choose one with --tag-set"
+        present = sorted({",".join(each.tags) or "(no tags)" for each in self.meta_graphs})
+        hint = f"tag-sets present: {' | '.join(present)}; "
+        if len(present) == 1:
+            return hint + "tell them apart with retag --from INDEX --to TAG,..."
+        return hint + "choose one with --tag-set"
 
 
 def load(directory: str | os.PathLike[str]) -> SavedModel:

@@ -138,3 +138,9 @@ def test_a_type_that_was_wrong_before_is_told_of_the_signature_that_is_edited() 
         "x:0 is float32, the signature says int32 (it was so before)",
     )
     assert edit("ref_variables", "serving_default", method_name="predict") == ()
+
+
+def test_meta_graphs_of_equal_tags_are_told_apart_by_place() -> None:
+    with pytest.raises(smpatch.TagSetError) as caught:
+        smpatch.load(FIXTURES.parent / "broken" / "same_tags_twice").meta_graph()
+    assert "retag --from INDEX" in caught.value.hint

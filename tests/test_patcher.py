@@ -82,6 +82,11 @@ class TestRehearsal:
         assert _add(model, dry_run=True, validate="none", save_to=save_to).outcome == "added"
 
 
+    def test_it_names_the_directory_that_would_be_made(self, model: Path, tmp_path: Path) -> None:
+        save_to = tmp_path / "new"
+        assert _add(model, dry_run=True, validate="none", save_to=save_to).directory == save_to
+
+
 class TestReceipt:
     def test_of_an_addition(self, model: Path) -> None:
         before = (model / FILE).stat().st_size
