@@ -111,7 +111,7 @@ def _lines(undone: Undone) -> list[str]:
     lines = [
         f"the backup of {where} {what}",
         *columns(rows, indent="  "),
-        f"{name}: {size(undone.size_before)} -> {size(undone.size_after)}{fingerprint}",
+        f"{name}: {undone.size_before:,} -> {size(undone.size_after)}{fingerprint}",
     ]
     if undone.dry_run:
         lines.append("dry run: nothing was written")

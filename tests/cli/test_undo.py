@@ -29,7 +29,7 @@ def test_there_and_back_and_there_again(call: Run, model: Callable[[str], Path])
     assert said.out.splitlines() == [
         f"the backup of {place}/saved_model.pb put back",
         "  serving_default  is gone (MetaGraph serve)",
-        "saved_model.pb: 7,301 bytes -> 7,194 bytes",
+        "saved_model.pb: 7,301 -> 7,194 bytes",
         f"what was there is kept as {place / BACKUP}; undo again brings it back",
     ]
     again = call("undo", place)
