@@ -20,7 +20,7 @@ from smpatch import Options, RefusedError, load, validator
 from smpatch.edits import AddPredict, Edit
 from tests.contract.editing import Snapshot, copy, snapshot
 from tests.contract.journeys import KEY, Journey, journeys
-from tests.contract.models import Case, cases, refs
+from tests.contract.models import FIXTURES, Case, cases, refs
 from tests.judge.client import Judge
 
 PROVE = bool(os.environ.get("SMPATCH_PROVE"))
@@ -187,3 +187,18 @@ def _unlike_before(trial: Trial, judge: Judge) -> Iterator[object]:
         place = {"before": trial.case.directory, "after": trial.directory, "place": 0}
         yield from judge.ask("live", **place, asks=[], planes=1)["wrong"]
     trial.file.write_bytes(was)
+
+
+@pytest.mark.parametrize("name", ["module", "resource_variables"])
+def test_tensorflow_proves_each_kind_of_edit(name: str, tmp_path: Path) -> None:
+    """By both loaders, as a user's edit is proved."""
+    model = tmp_path / "model"
+    copy(FIXTURES / name, model)
+    before = (model / "saved_model.pb").read_bytes()
+    found = {each.kind: each for each in reversed(list(journeys(load(model), {})))}
+    with validator.Judge("full", (), LIMIT) as proving:
+        for journey in found.values():
+            for edits in (journey.there, journey.back):
+                receipt = smpatch.patch(model, edits, judge=proving)
+                assert receipt.loaders == ("C runtime", "tf.saved_model.load"), journey.name
+            assert (model / "saved_model.pb").read_bytes() == before, journey.name
