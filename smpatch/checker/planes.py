@@ -1,7 +1,9 @@
 """The two planes of a TensorFlow 2 export against each other, and each against itself.
 
 ``planes.compare`` tells which keys and names differ; here is what lies deeper: the names of
-arguments that Python keeps in three places, types, shapes, and whether the functions exist.
+arguments that Python keeps in three places, types, shapes, whether the functions exist, and
+whether the main graph gives a function what Python gives it: Python pairs sorted names with
+places, and no loader notices when servers pair them otherwise.
 
 Source: ``tensorflow/python/saved_model/signature_serialization.py``, ``load.py``.
 """
@@ -15,6 +17,7 @@ from smpatch import dtypes
 from smpatch.checker.findings import Finding, fault, note
 from smpatch.checker.shapes import compatible, shown
 from smpatch.checker.subject import Subject
+from smpatch.graph.functions import CALLS
 from smpatch.graph.objects import Leaf, leaves
 from smpatch.planes.compare import disagreements
 from smpatch.signature import Spec, TensorSpec
@@ -70,6 +73,7 @@ class _Pair:
         }
         yield from self._specs("input", self._signature.inputs, arguments)
         yield from self._specs("output", self._signature.outputs, results)
+        yield from self._places(where, arguments)
 
     def _arguments(self, where: str, arguments: Mapping[str, Leaf]) -> Iterator[Finding]:
         keywords = list(self._bare.argument_keywords)
@@ -100,6 +104,45 @@ class _Pair:
                 seen = f"{sorted(ours)} in signature_def, {sorted(theirs)} in Python"
                 yield fault("planes-disagree", where, f"its {kind} are {seen}")
 
+    def _places(self, where: str, arguments: Mapping[str, Leaf]) -> Iterator[Finding]:
+        """Compare which name goes with which place, where servers call Python's own function."""
+        signature, graph = self._signature, self._subject.meta_graph.graph
+        results = self._function.output_signature.dict_value.fields
+        if not (
+            set(signature.inputs) == set(arguments) == set(self._bare.argument_keywords)
+            and set(signature.outputs) == set(results)
+            and all(each.WhichOneof("kind") == "tensor_spec_value" for each in results.values())
+            and all(isinstance(each, TensorSpec) for each in signature.inputs.values())
+        ):
+            return  # told already, or tensors that have several places
+        fed = {tensor.name: alias for alias, tensor in _dense(signature.inputs)}
+        for op in sorted(
+            {tensor.name.rpartition(":")[0] for _, tensor in _dense(signature.outputs)}
+        ):
+            if not self._calls(op):
+                continue
+            for source, theirs in zip(graph.wiring(op).inputs, sorted(arguments), strict=False):
+                ours = fed.get(source if ":" in source else f"{source}:0", theirs)
+                if ours != theirs:
+                    text = f"servers feed {ours!r} where Python feeds {theirs!r}"
+                    yield fault("planes-disagree", where, text)
+        names = sorted(results)
+        for alias, tensor in _dense(signature.outputs):
+            op, _, place = tensor.name.rpartition(":")
+            if self._calls(op) and place.isdecimal() and int(place) < len(names):
+                theirs = names[int(place)]
+                if theirs != alias:
+                    text = f"servers answer {alias!r} with what Python calls {theirs!r}"
+                    yield fault("planes-disagree", where, text)
+
+    def _calls(self, op: str) -> bool:
+        """Tell whether a node of the main graph calls the function that Python calls."""
+        graph = self._subject.meta_graph.graph
+        if op not in graph or graph.wiring(op).op not in CALLS:
+            return False
+        value = graph.node(op).attr("f")
+        return value is not None and value.func.name == self._bare.concrete_function_name
+
     def _specs(
         self, kind: str, specs: Mapping[str, Spec], theirs: Mapping[str, Leaf]
     ) -> Iterator[Finding]:
@@ -115,6 +158,12 @@ class _Pair:
                 ours, others = shown(spec.shape), shown(leaf.spec.shape)
                 text = f"its shape is {ours} in signature_def, {others} in Python"
                 yield fault("planes-disagree", where, text)
+
+
+def _dense(specs: Mapping[str, Spec]) -> Iterator[tuple[str, TensorSpec]]:
+    for alias, spec in specs.items():
+        if isinstance(spec, TensorSpec):
+            yield alias, spec
 
 
 def _keyword_only(specification: Any) -> list[str]:  # noqa: ANN401 - a FunctionSpec

@@ -297,6 +297,16 @@ def _object_function(meta_graph: Any, _: Any) -> None:  # noqa: ANN401 - as abov
     _object_signatures(meta_graph).concrete_function_name = "planted_function"
 
 
+def _exchanged(infos: str) -> Plant:
+    def change(_: Any, signature: Any) -> None:  # noqa: ANN401 - as above
+        first, second = (
+            getattr(signature, infos)[each] for each in sorted(getattr(signature, infos))
+        )
+        first.name, second.name = second.name, first.name
+
+    return change
+
+
 def _object_dtype(meta_graph: Any, _: Any) -> None:  # noqa: ANN401 - as above
     name = _object_signatures(meta_graph).concrete_function_name
     function = meta_graph.object_graph_def.concrete_functions[name]
@@ -342,6 +352,8 @@ PLANTS: dict[str, Plant] = {
     "default_shape": _default(None, [[[[[[1.0, 2.0]]]]]]),
     "default_alias": _default("planted_input", 1.0),
     "key_of_one_plane": _key_of_one_plane,
+    "exchanged_inputs": _exchanged("inputs"),
+    "exchanged_outputs": _exchanged("outputs"),
     "object_keyword": _object_keyword,
     "object_function": _object_function,
     "object_dtype": _object_dtype,

@@ -1,0 +1,58 @@
+"""What servers and Python pair differently is found, and only that.
+
+Values are the measure: the two planes give different results where the check says so.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smpatch
+from smpatch import CheckOptions
+from tests.checker.faults import FIXTURES
+from tests.judge.client import Judge, decoded, encoded
+
+QUICK = CheckOptions(validate="none")
+FEED = {
+    "left": np.array([[1.0, 2.0]], "float32"),
+    "right": np.array([[3.0, 5.0]], "float32"),
+}
+
+
+def _answers(directory: Path, judge: Judge) -> tuple[dict[str, Any], dict[str, Any]]:
+    feeds = {"serve": {alias: encoded(array) for alias, array in FEED.items()}}
+    loaders = ["python", "session"]
+    said = judge.ask("tour", directory=directory, tags=["serve"], feeds=feeds, loaders=loaders)
+    in_python, in_session = (
+        {alias: decoded(array) for alias, array in said[each]["serve"]["arrays"].items()}
+        for each in loaders
+    )
+    return in_python, in_session
+
+
+@pytest.mark.parametrize(
+    ("exchanged", "words"),
+    [
+        ("inputs", "servers feed 'right' where Python feeds 'left'"),
+        ("outputs", "servers answer 'both' with what Python calls 'score'"),
+    ],
+)
+def test_names_that_servers_pair_with_other_places_are_found(
+    exchanged: str, words: str, tmp_path: Path, judge: Judge
+) -> None:
+    directory = Path(shutil.copytree(FIXTURES / "keras_functional", tmp_path / "model"))
+    judge.ask("plant", directory=directory, fault=f"exchanged_{exchanged}")
+    in_python, in_session = _answers(directory, judge)
+    assert any(not np.array_equal(in_python[each], in_session[each]) for each in in_python)
+    faults = smpatch.check(directory, options=QUICK).faults
+    assert (words, "signature 'serve'") in {(each.text, each.where) for each in faults}
+
+
+@pytest.mark.parametrize("name", ["keras_functional", "unsorted_keys", "keras_export_archive"])
+def test_names_that_both_pair_alike_are_not(name: str) -> None:
+    assert smpatch.check(FIXTURES / name, options=QUICK).faults == ()
