@@ -210,13 +210,13 @@ dry run: nothing was written, so nothing was reloaded
     )
     assert (
         _receipt(call, place, monkeypatch, *overwriting, "--backup")
-        == f"""\
+        == """\
 serving_default replaced in saved_model.pb (MetaGraph serve)
   input   longer  float32  [?]  x:0
   output  y       float32  [?]  y:0
   method  tensorflow/serving/predict
 saved_model.pb: 7,301 -> 7,306 bytes
-previous file kept as {place}/saved_model.pb.backup
+previous file kept as saved_model.pb.backup
 not reloaded: nothing proves that TensorFlow accepts it (--validate none)
 """
     )
