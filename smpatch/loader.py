@@ -262,7 +262,7 @@ class SavedModel:
     def _choices(self) -> str:
         present = sorted({",".join(each.tags) or "(no tags)" for each in self.meta_graphs})
         hint = f"tag-sets present: {' | '.join(present)}; "
-        if len(present) == 1:
+        if len(present) == 1 < len(self.meta_graphs):
             return hint + "tell them apart with retag --from INDEX --to TAG,..."
         return hint + "choose one with --tag-set"
 

@@ -289,8 +289,8 @@ def _state_notes(
         notes.append(Note("lost-variables", text))
     if state["tables"]:
         text = (
-            f"the lookup tables {_listed(state['tables'])} are empty when the model is loaded: "
-            "a graph does not say by which operation they are filled"
+            f"nothing fills the lookup tables {_listed(state['tables'])} when the model is loaded, "
+            "so that requests that need one fail: a graph does not say which operation is to do it"
         )
         notes.append(Note("empty-tables", text))
     return tuple(notes)

@@ -187,6 +187,13 @@ class TestMetaGraphs:
         assert found.meta_graph() is found.meta_graphs[0]
         assert found.meta_graph().tags == ("anything",)
 
+    def test_tags_that_the_only_one_does_not_have_are_no_reason_to_give_it_others(
+        self, model: Callable[[bytes], Path]
+    ) -> None:
+        with pytest.raises(TagSetError) as caught:
+            loader.load(model(meta_graph("serve"))).meta_graph(["gpu"])
+        assert caught.value.hint == "tag-sets present: serve; choose one with --tag-set"
+
     def test_of_two_with_the_same_tags_the_first_is_taken(
         self, model: Callable[[bytes], Path]
     ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch import schema, wire, wrapping
+from smpatch import CheckOptions, Feeding, schema, wire, wrapping
 from smpatch.errors import ConflictError, RefusedError, UsageError, ValidationError, WriteError
 from smpatch.writer.copying import write_pieces
 from tests.judge.client import Judge
@@ -160,6 +160,11 @@ class TestNotFrozen:
     def test_tables_that_nobody_fills_are_noted(self, frozen: Make, tmp_path: Path) -> None:
         receipt = frozen("table").wrap(tmp_path / "new")
         assert [note.code for note in receipt.notes] == ["empty-tables"]
+        # What the note says is what TensorFlow does.
+        assert "requests that need one fail" in receipt.notes[0].text
+        options = CheckOptions(validate="runtime", run=Feeding())
+        (fault,) = smpatch.check(tmp_path / "new", options=options).faults
+        assert "Table not initialized" in fault.text
 
     def test_nothing_is_suggested_of_them(self, frozen: Make) -> None:
         _, found = wrapping.suggest_for_graph(frozen("variables").file)
