@@ -240,7 +240,7 @@ class _Check:
         untouched = not wanted.inputs and not wanted.gone_inputs
         if source is not None and untouched and {**signature.inputs} != {**source.inputs}:
             return False
-        known = {} if source is None else source.outputs
+        known = {} if wanted.source is None else self._then(wanted.source)
         # What took the place of its own source kept the outputs that it names as they were.
         kept = edit.key == edit.source
         return all(
@@ -249,6 +249,25 @@ class _Check:
             else names(self._meta_graph, name, signature.outputs[alias]) or (kept and alias == name)
             for alias, name in outputs.items()
         )
+
+    def _then(self, source: Wanted) -> Mapping[str, Spec]:
+        """Return the outputs of a signature under the names that it had amid the edits.
+
+        Those that an edit took away since are left out: nothing tells which they were.
+        """
+        named_then = {slot.origin: alias for alias, slot in source.outputs.items() if slot.origin}
+        found: dict[str, Spec] = {}
+        for key, now in self._named():
+            if now.origin != source.origin or not isinstance(now.origin, str):
+                continue
+            for alias, spec in self._meta_graph.signatures[key].outputs.items():
+                slot = now.outputs.get(alias)
+                original = alias if slot is None else slot.origin
+                if original in named_then:
+                    found[named_then[original]] = spec
+                elif original is not None and original not in source.gone_outputs:
+                    found[original] = spec
+        return found
 
     def _untouched(self, key: str) -> SignatureDef | None:
         """Return a signature of the model that is as it was before all edits."""

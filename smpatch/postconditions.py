@@ -85,6 +85,7 @@ class Wanted:
         gone_inputs: Aliases that it no longer has, unless they are in ``inputs``.
         gone_outputs: Likewise.
         method_name: The method, where an edit says it.
+        source: What it was made from, as that was then; None of other signatures.
     """
 
     origin: str | Made
@@ -93,6 +94,7 @@ class Wanted:
     gone_inputs: frozenset[str] = frozenset()
     gone_outputs: frozenset[str] = frozenset()
     method_name: str | None = None
+    source: Wanted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +182,9 @@ class _Follower:
         elif isinstance(edit, Retag):
             self._retag(edit)
         else:
-            if isinstance(edit, FromSignature):
-                self._take(edit.source)
-            self._put(_key(edit), _made(edit), overwrite=edit.overwrite)
+            source = self._take(edit.source) if isinstance(edit, FromSignature) else None
+            made = replace(_made(edit), source=source)
+            self._put(_key(edit), made, overwrite=edit.overwrite)
 
     def find_exchanges(self) -> None:
         """Find names of which each only took another's place."""

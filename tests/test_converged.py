@@ -33,6 +33,34 @@ def _content(model: Path) -> bytes:
 
 
 CASES: dict[str, tuple[str, str]] = {
+    "derive, then call the source's output otherwise": ("keras_functional", """
+        [[edit]]
+        add-predict = "k"
+        from-signature = "serving_default"
+        outputs = { only = "score" }
+        [[edit]]
+        edit = "serving_default"
+        rename-output = { score = "scores" }
+        """),
+    "derive, then give the source another key": ("keras_functional", """
+        [[edit]]
+        add-predict = "k"
+        from-signature = "serving_default"
+        outputs = { only = "both" }
+        [[edit]]
+        rename = "serving_default"
+        to = "raw"
+        """),
+    "change the source, then derive": ("keras_functional", """
+        [[edit]]
+        edit = "serving_default"
+        rename-output = { score = "scores" }
+        method = "serving/own"
+        [[edit]]
+        add-predict = "late"
+        from-signature = "serving_default"
+        outputs = { only = "scores" }
+        """),
     "add": ("linear", """
         [[edit]]
         add-predict = "serving_default"
