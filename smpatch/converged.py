@@ -246,9 +246,23 @@ class _Check:
         return all(
             same(self._meta_graph, signature.outputs[alias], known[name])
             if name in known
-            else names(self._meta_graph, name, signature.outputs[alias]) or (kept and alias == name)
+            else names(self._meta_graph, name, signature.outputs[alias])
+            or (kept and alias == name)
+            or self._lost(wanted.source, name)
             for alias, name in outputs.items()
         )
+
+    def _lost(self, source: Wanted | None, name: str) -> bool:
+        """Tell whether a later edit took the output away by which another one is known.
+
+        Then nothing of the model tells any more which tensor it was, and all else has to do.
+        """
+        if source is None or not isinstance(source.origin, str):
+            return False
+        slot = source.outputs.get(name)
+        original = name if slot is None or slot.origin is None else slot.origin
+        left = [now for _, now in self._named() if now.origin == source.origin]
+        return all({original, name} & now.gone_outputs for now in left)
 
     def _then(self, source: Wanted) -> Mapping[str, Spec]:
         """Return the outputs of a signature under the names that it had amid the edits.

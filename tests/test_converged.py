@@ -51,6 +51,23 @@ CASES: dict[str, tuple[str, str]] = {
         rename = "serving_default"
         to = "raw"
         """),
+    "derive, then drop the source's output": ("keras_functional", """
+        [[edit]]
+        add-predict = "k"
+        from-signature = "serving_default"
+        outputs = { only = "score" }
+        [[edit]]
+        edit = "serving_default"
+        drop-output = "score"
+        """),
+    "derive, then remove the source": ("keras_functional", """
+        [[edit]]
+        add-predict = "k"
+        from-signature = "serving_default"
+        outputs = { only = "score" }
+        [[edit]]
+        remove = "serving_default"
+        """),
     "change the source, then derive": ("keras_functional", """
         [[edit]]
         edit = "serving_default"

@@ -81,7 +81,6 @@ class TestRehearsal:
         save_to = tmp_path / "new"
         assert _add(model, dry_run=True, validate="none", save_to=save_to).outcome == "added"
 
-
     def test_it_names_the_directory_that_would_be_made(self, model: Path, tmp_path: Path) -> None:
         save_to = tmp_path / "new"
         assert _add(model, dry_run=True, validate="none", save_to=save_to).directory == save_to

@@ -172,9 +172,7 @@ def test_every_option_is_in_the_table_of_its_command_and_no_other(command: str) 
     titles = re.findall(rf"^### (smpatch {command} .*)$", README, re.MULTILINE)
     assert len(titles) == 1, titles
     rows = [row for row in _section(titles[0]).splitlines() if row[:3] == "| `"]
-    told = {
-        option for row in rows for option in re.findall(r"`(-[-\w]+)", row.split(" | ")[0])
-    }
+    told = {option for row in rows for option in re.findall(r"`(-[-\w]+)", row.split(" | ")[0])}
     section = _section(titles[0])
     if "[options of all edits](#options-of-all-edits)" in section:
         _, _, but = section.partition("(#options-of-all-edits)")
