@@ -179,7 +179,11 @@ def _report(
             },
         )
     elif not quiet:
-        data(_summary(outcomes, dry_run=dry_run))
+        from smpatch.cli.receipt import headlines
+
+        rehearsed = [each.receipt for each in outcomes if each.receipt and dry_run]
+        lines = [line for receipt in rehearsed for line in headlines(receipt)]
+        data("\n".join([*lines, _summary(outcomes, dry_run=dry_run)]))
     if not quiet:
         for line in _notes(outcomes):
             talk(printable(line))

@@ -10,7 +10,7 @@ from smpatch.cli.terminal import columns, default_rows, printable, spec_rows, ta
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.patcher import Change, Receipt
 
-__all__ = ["report"]
+__all__ = ["headlines", "report"]
 
 _OUTCOME = {
     "added": ("{key} added to {where}", "{key} would be added to {where}"),
@@ -54,6 +54,11 @@ def report(command: str, receipt: Receipt, *, as_json: bool, quiet: bool) -> Non
 def _lines(receipt: Receipt) -> list[str]:
     lines = [line for each in receipt.changes for line in _change_lines(receipt, each)]
     return [*lines, *_change(receipt), *_proof(receipt)]
+
+
+def headlines(receipt: Receipt) -> list[str]:
+    """Return a line for each change: what was done, or would be done, to which signature."""
+    return [_change_lines(receipt, each)[0] for each in receipt.changes]
 
 
 def _change_lines(receipt: Receipt, change: Change) -> list[str]:

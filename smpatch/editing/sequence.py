@@ -28,6 +28,7 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
+from smpatch.errors import SmpatchError
 from smpatch.loader import MetaGraph
 
 __all__ = ["Done", "perform"]
@@ -63,6 +64,21 @@ _WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
 """What does each kind of edit; tags are changed where all MetaGraphs are seen."""
 
 
+_VERBS: Mapping[type, str] = {
+    AddClassify: "add-classify",
+    AddPredict: "add-predict",
+    AddRegress: "add-regress",
+    AddSignature: "add",
+    Copy: "copy",
+    EditSignature: "edit",
+    FromSignature: "add-predict",
+    PromoteFunction: "add-predict",
+    Remove: "remove",
+    Rename: "rename",
+    Retag: "retag",
+}
+
+
 def perform(
     meta_graphs: tuple[MetaGraph, ...],
     place: int | None,
@@ -83,11 +99,16 @@ def perform(
     whole: Step | None = None
     last = 0
     for edit in edits:
-        if isinstance(edit, Retag):
-            last, done = tagging.retag(meta_graphs, edit)
-        else:
-            last = 0 if place is None else place
-            done = _WAYS[type(edit)](meta_graphs[last], edit, context)
+        try:
+            if isinstance(edit, Retag):
+                last, done = tagging.retag(meta_graphs, edit)
+            else:
+                last = 0 if place is None else place
+                done = _WAYS[type(edit)](meta_graphs[last], edit, context)
+        except SmpatchError as error:
+            if len(edits) > 1:  # of one edit it is known which it is
+                error.where = ": ".join(filter(None, (_described(edit), error.where)))
+            raise
         now = list(meta_graphs)
         now[last] = done.meta_graph
         meta_graphs = tuple(now)
@@ -95,6 +116,19 @@ def perform(
     place = last if place is None else place
     whole = Step(meta_graphs[place]) if whole is None else whole  # there was nothing to do
     return Done(place, replace(whole, meta_graph=meta_graphs[place]), meta_graphs)
+
+
+def _described(edit: Edit) -> str:
+    """Return an edit as a patch file begins it: its verb and its subject."""
+    verb = _VERBS[type(edit)]
+    subject: object = getattr(edit, "key", None) or getattr(edit, "source", "")
+    if isinstance(edit, PromoteFunction):
+        subject = edit.key or edit.function
+    if isinstance(edit, Remove):
+        subject = ", ".join(edit.keys)
+    if isinstance(edit, Retag) and not isinstance(edit.source, int):
+        subject = ",".join(edit.source)
+    return f"{verb} {subject}"
 
 
 def _after(before: Step, now: Step) -> Step:

@@ -86,7 +86,10 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     (models[1] / "saved_model.pb").unlink()
     before = [content(model) for model in models]
     said = call("apply", patch, *models, *QUICK, "--dry-run")
+    file = models[2] / "saved_model.pb"
     assert said.out == (
+        f"added would be added to {file} (MetaGraph serve)\n"
+        f"scale would be renamed to renamed in {file} (MetaGraph serve)\n"
         "3 models: 1 would be edited, 1 as asked for already, 1 would fail; nothing was written\n"
     )
     assert said.code == 3
@@ -104,7 +107,7 @@ def test_each_failure_has_its_line_and_the_worst_gives_the_exit_code(
     assert said.code == 4
     assert said.err.splitlines() == [
         f"smpatch: {models[1]}/saved_model.pb: the file is empty {HINT}",
-        f"smpatch: {models[2]}: x:0: no such node in the graph",
+        f"smpatch: {models[2]}: add-predict added: x:0: no such node in the graph",
     ]
     assert said.out == "4 models: 2 edited, 2 failed; not reloaded (--validate none)\n"
 
