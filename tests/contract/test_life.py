@@ -22,6 +22,7 @@ from tests.contract.editing import Snapshot, copy, snapshot
 from tests.contract.journeys import KEY, Journey, journeys
 from tests.contract.models import FIXTURES, Case, cases, refs
 from tests.judge.client import Judge
+from tests.prove import ledger
 
 PROVE = bool(os.environ.get("SMPATCH_PROVE"))
 LIMIT = 300.0
@@ -120,6 +121,7 @@ def test_edits_do_what_they_say_and_their_inverses_undo_them(trial: Trial, judge
             trial.file.write_bytes(trial.before[trial.file.name].content)
     assert wrong == {}
     assert done
+    ledger.record("edits and their inverses", models=1, edits=2 * done, losses=0)
 
 
 def _unlike_asked(trial: Trial, journey: Journey, judge: Judge) -> Iterator[object]:
