@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 import smpatch
 from smpatch import ModelUnreadableError, Options, RefusedError
 from smpatch.cli import guard
-from smpatch.cli.main import app
+from smpatch.cli.main import application
 from smpatch.edits import TensorRef
 from smpatch.notation import parse_tensors
 from tests.judge.client import Judge
@@ -254,7 +254,7 @@ def _shows(place: Path) -> bool:
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(complaint),
     ):
-        code = guard.run(app)
+        code = guard.run(application())
     assert code in {0, 3}
     assert complaint.getvalue().count("\n") == bool(code)
     return code == 0

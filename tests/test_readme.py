@@ -20,7 +20,7 @@ import pytest
 import typer
 from packaging.requirements import Requirement
 
-from smpatch.cli.main import EXIT_CODES, app
+from smpatch.cli.main import EXIT_CODES, application
 from smpatch.errors import SmpatchError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,7 +58,7 @@ def _section(title: str) -> str:
 
 def _commands() -> dict[str, set[str]]:
     """Return the options of each command, and of the program itself under no name."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(application())
     commands = {"": group, **getattr(group, "commands")}  # noqa: B009 - typer's classes are not public
     return {
         name: {option for each in command.params for option in each.opts if option[0] == "-"}
@@ -193,7 +193,7 @@ def test_no_option_is_mentioned_that_does_not_exist() -> None:
 
 
 def test_every_command_has_help_that_explains_each_option() -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(application())
     for command in (group, *getattr(group, "commands").values()):  # noqa: B009 - as above
         assert command.help
         for parameter in command.params:

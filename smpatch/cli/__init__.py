@@ -49,9 +49,9 @@ def main() -> int:
             from smpatch.runtime import early
 
             early.start()
-        from smpatch.cli.main import app, guard
+        from smpatch.cli.main import application, guard
 
-        return guard.run(app)
+        return guard.run(application(*sys.argv[1:2]))
     except interruption.Interrupted as stop:
         streams.talk(f"smpatch: {stop}")
         return stop.exit_code

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from smpatch.cli import guard
-from smpatch.cli.main import app
+from smpatch.cli.main import application
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 MODELS: list[dict[str, Any]] = json.loads((FIXTURES / "models" / "MANIFEST.json").read_text())
@@ -60,7 +60,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     def run(*arguments: str | Path) -> Said:
         monkeypatch.setattr(sys, "argv", ["smpatch", *map(str, arguments)])
         capsys.readouterr()
-        code = guard.run(app)
+        code = guard.run(application())
         captured = capsys.readouterr()
         return Said(code, captured.out, captured.err)
 

@@ -21,7 +21,7 @@ from unittest import mock
 import smpatch
 from smpatch import Options, SmpatchError
 from smpatch.cli import guard
-from smpatch.cli.main import app
+from smpatch.cli.main import application
 
 __all__ = ["READERS", "Said", "edited", "frugal", "run", "shown"]
 
@@ -69,7 +69,7 @@ def run(*arguments: str) -> Said:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(complaint),
     ):
-        code = guard.run(app)
+        code = guard.run(application())
     said = Said(code, out.getvalue(), complaint.getvalue())
     for text in (said.out, said.complaint):
         strange = [each for each in text if not each.isprintable() and each != "\n"]
