@@ -37,6 +37,7 @@ from smpatch.signature import (
     SignatureDef,
     Spec,
     TensorSpec,
+    parameter,
 )
 
 __all__ = [
@@ -125,17 +126,11 @@ def check_aliases(inputs: Mapping[str, object], outputs: Mapping[str, object]) -
                 raise AliasError(found, where=where, hint=hint)
     arguments: dict[str, str] = {}
     for alias in inputs:
-        other = arguments.setdefault(_argument(alias), alias)
+        other = arguments.setdefault(parameter(alias), alias)
         if other != alias:
-            found = f"Python writes it like the input {other!r}, as {_argument(alias)!r}"
+            found = f"Python writes it like the input {other!r}, as {parameter(alias)!r}"
             hint = "choose another alias: letters, digits and _ stay as they are"
             raise AliasError(found, where=f"input {alias!r}", hint=hint)
-
-
-def _argument(alias: str) -> str:
-    """Return what Python's loader calls the argument (``sanitize_arg_name``)."""
-    name = "".join(each if each.isalnum() else "_" for each in alias)
-    return name if name[0].isalpha() else f"arg_{name}"
 
 
 def check_servable(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> None:

@@ -26,6 +26,7 @@ from smpatch.edits import PromoteFunction
 from smpatch.errors import ModelUnreadableError, RefusedError, TensorNotFoundError
 from smpatch.forms.changes import Changes
 from smpatch.forms.parts import SAVER_DEF
+from smpatch.graph.index import op_of
 from smpatch.graph.reach import reach
 from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
 from smpatch.loader import MetaGraph
@@ -206,7 +207,7 @@ def _main_graph(
     own = _saver_nodes(meta_graph)
     for name in graph:
         wiring = graph.wiring(name)
-        consumed.update(_op(source) for source in wiring.inputs)
+        consumed.update(op_of(source) for source in wiring.inputs)
         if wiring.op in _PLACEHOLDERS and name not in own:
             placeholders.append(name)
         elif wiring.inputs and wiring.op not in _BOOKKEEPING and name not in own:
@@ -243,7 +244,7 @@ def _saver_nodes(meta_graph: MetaGraph) -> set[str]:
     names = set()
     for saver in _savers(meta_graph):
         for name in (saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name):
-            names.add(_op(name))
+            names.add(op_of(name))
     return names
 
 
@@ -252,8 +253,3 @@ def _savers(meta_graph: MetaGraph) -> list[Any]:
         return [schema.SaverDef.FromString(each) for each in meta_graph.parts.pieces(SAVER_DEF)]
     except DecodeError as error:
         raise ModelUnreadableError(f"the saver cannot be decoded: {error}") from error
-
-
-def _op(source: str) -> str:
-    name = source.removeprefix("^")
-    return name.rpartition(":")[0] if ":" in name else name

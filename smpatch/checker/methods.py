@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from smpatch.checker.findings import Finding, fault, note
-from smpatch.checker.shapes import compatible, shown
+from smpatch.checker.shapes import shown
 from smpatch.checker.subject import Subject
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import (
@@ -23,6 +23,7 @@ from smpatch.signature import (
     SignatureDef,
     Spec,
     TensorSpec,
+    compatible,
 )
 from smpatch.values import preview
 

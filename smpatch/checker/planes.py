@@ -15,12 +15,12 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.checker.findings import Finding, fault, note
-from smpatch.checker.shapes import compatible, shown
+from smpatch.checker.shapes import shown
 from smpatch.checker.subject import Subject
 from smpatch.graph.functions import CALLS
 from smpatch.graph.objects import Leaf, leaves
 from smpatch.planes.compare import disagreements
-from smpatch.signature import Spec, TensorSpec
+from smpatch.signature import Spec, TensorSpec, compatible
 
 __all__ = ["check_planes"]
 

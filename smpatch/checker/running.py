@@ -17,14 +17,14 @@ from smpatch import dtypes
 from smpatch.checker.arrays import read_npz
 from smpatch.checker.findings import Finding, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
-from smpatch.checker.shapes import compatible, shown
+from smpatch.checker.shapes import shown
 from smpatch.checker.subject import Subject
 from smpatch.checker.values import Filling, UnmakeableError, feeds, has_batch
 from smpatch.errors import UsageError
 from smpatch.runtime import answers
 from smpatch.runtime.answers import Array, RunResult
 from smpatch.runtime.process import ChildError, Program
-from smpatch.signature import SignatureDef, TensorSpec
+from smpatch.signature import SignatureDef, TensorSpec, compatible
 from smpatch.validator import Judge
 
 __all__ = ["Feeding", "Runs"]

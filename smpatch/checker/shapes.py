@@ -7,16 +7,7 @@ from __future__ import annotations
 
 from smpatch.signature import Shape
 
-__all__ = ["compatible", "shown"]
-
-
-def compatible(one: Shape, other: Shape) -> bool:
-    """Tell whether a tensor can have both shapes, as TensorFlow's ``is_compatible_with``."""
-    if one is None or other is None:
-        return True
-    return len(one) == len(other) and all(
-        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
-    )
+__all__ = ["shown"]
 
 
 def shown(shape: Shape) -> str:

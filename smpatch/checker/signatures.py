@@ -20,7 +20,7 @@ from typing import Any
 from smpatch import dtypes, rules, schema
 from smpatch.checker.findings import Finding, fault, note
 from smpatch.checker.partly_fed import reads_besides
-from smpatch.checker.shapes import compatible, shown
+from smpatch.checker.shapes import shown
 from smpatch.checker.subject import Subject, Tensors
 from smpatch.errors import (
     ModelUnreadableError,
@@ -28,7 +28,7 @@ from smpatch.errors import (
     TensorNotFoundError,
     UnreachableOutputError,
 )
-from smpatch.signature import CompositeTensorSpec, SignatureDef, Spec, TensorSpec
+from smpatch.signature import CompositeTensorSpec, SignatureDef, Spec, TensorSpec, compatible
 
 __all__ = ["check_signature"]
 

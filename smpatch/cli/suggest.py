@@ -13,11 +13,11 @@ import typer
 
 from smpatch.cli.arguments import Json, Model, TagSet, text
 from smpatch.cli.streams import data, talk
-from smpatch.cli.terminal import columns, printable, shape
+from smpatch.cli.terminal import columns, printable
 from smpatch.directory import naming
 from smpatch.errors import ValidationError
 from smpatch.loader import load
-from smpatch.signature import DEFAULT_KEY, Shape, TensorSpec
+from smpatch.signature import DEFAULT_KEY, Shape, TensorSpec, shape_text
 
 if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
     from smpatch.loader import MetaGraph
@@ -270,7 +270,7 @@ def _inner_lines(inner: Sequence[Inner], signature: str, commands: _Commands) ->
             name = names[each]
             # Where the name is not enough, what is to be written instead.
             longer = f"write {printable(name)}" if name != each.spec.name else ""
-            spec = (each.spec.dtype, shape(each.spec.shape))
+            spec = (each.spec.dtype, shape_text(each.spec.shape))
             rows.append((printable(each.spec.name), printable(each.op), *spec, longer))
         lines += columns(rows, indent="  " * (len(calls) + 1))
     lines.append("To get the last of them as a signature:")
@@ -287,8 +287,8 @@ def _passed_on(inner: Inner) -> bool:
 
 
 def _sketch(spec: TensorSpec) -> str:
-    return f"{printable(spec.name)}  {spec.dtype} {shape(spec.shape)}"
+    return f"{printable(spec.name)}  {spec.dtype} {shape_text(spec.shape)}"
 
 
 def _argument(name: str, spec: TensorSpec) -> str:
-    return f"{printable(name)}: {spec.dtype} {shape(spec.shape)}"
+    return f"{printable(name)}: {spec.dtype} {shape_text(spec.shape)}"

@@ -14,10 +14,11 @@ from smpatch.signature import (
     SparseTensorSpec,
     Spec,
     shape_from_proto,
+    shape_text,
 )
 from smpatch.values import preview
 
-__all__ = ["columns", "default_rows", "printable", "shape", "size", "spec_rows", "tag_set"]
+__all__ = ["columns", "default_rows", "printable", "size", "spec_rows", "tag_set"]
 
 Row = Sequence[str]
 
@@ -35,13 +36,6 @@ def _escaped(character: str) -> str:
     if 0xDC80 <= ord(character) <= 0xDCFF:  # noqa: PLR2004 - Python's sign for a byte that is no text
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
-
-
-def shape(dimensions: Shape) -> str:
-    """Return a shape as ``[?, 3]``, ``[]`` for a scalar, ``<unknown rank>``."""
-    if dimensions is None:
-        return "<unknown rank>"
-    return f"[{', '.join('?' if size is None else str(size) for size in dimensions)}]"
 
 
 def size(count: int) -> str:
@@ -80,7 +74,7 @@ def default_rows(defaults: Mapping[str, bytes]) -> list[Row]:
     rows: list[Row] = []
     for alias, value in defaults.items():
         dtype, dimensions, text = preview(value)
-        rows.append(("default", printable(alias), dtype, shape(dimensions), printable(text)))
+        rows.append(("default", printable(alias), dtype, shape_text(dimensions), printable(text)))
     return rows
 
 
@@ -93,7 +87,7 @@ def _cells(spec: Spec) -> Row:
             splits = ",".join(f"row_splits={name}" for name in names[1:])
             return (
                 dtype,
-                shape(_ragged_shape(spec)),
+                shape_text(_ragged_shape(spec)),
                 printable(f"ragged(values={names[0]},{splits})"),
             )
         kind = printable(spec.type_name.removesuffix("Spec")) or "composite"
@@ -102,8 +96,8 @@ def _cells(spec: Spec) -> Row:
         parts = (
             f"sparse(values={spec.values},indices={spec.indices},dense_shape={spec.dense_shape})"
         )
-        return (spec.dtype, shape(spec.shape), printable(parts))
-    return (spec.dtype, shape(spec.shape), printable(spec.name))
+        return (spec.dtype, shape_text(spec.shape), printable(parts))
+    return (spec.dtype, shape_text(spec.shape), printable(spec.name))
 
 
 def _ragged_shape(spec: CompositeTensorSpec) -> Shape:

@@ -49,7 +49,9 @@ from smpatch.signature import (
     SignatureDef,
     Spec,
     TensorSpec,
+    compatible,
     shape_proto,
+    shape_text,
 )
 from smpatch.values import tensor_proto
 
@@ -250,8 +252,8 @@ def _reshape(
         own = tensors.spec(info.name, where)
         known = own.name not in tensors.unknown_shapes if isinstance(own, TensorSpec) else False
         graph = own.shape if isinstance(own, TensorSpec) and known else None
-        if graph is not None and shape is not None and not _agree(shape, graph):
-            found = f"the graph yields {_shown(graph)}, which {_shown(shape)} contradicts"
+        if graph is not None and shape is not None and not compatible(shape, graph):
+            found = f"the graph yields {shape_text(graph)}, which {shape_text(shape)} contradicts"
             raise RefusedError(found, where=where, hint="-1 leaves a dimension open")
         there[alias] = _reshaped(info, shape)
         if known and shape != graph:
@@ -260,7 +262,7 @@ def _reshape(
                 or any(a is not None and b is None for a, b in zip(shape, graph, strict=True))
             )
             only = "is a promise of the signature only" if narrower else "promises less"
-            text = f"{name!r}: the graph yields {_shown(graph)}; {_shown(shape)} {only}"
+            text = f"{name!r}: the graph yields {shape_text(graph)}; {shape_text(shape)} {only}"
             yield Note("narrowed-shape" if narrower else "relaxed-shape", text)
 
 
@@ -314,8 +316,8 @@ def _set_defaults(
             shape, tensor = tensor_proto(value, spec.dtype)
         except ValueError as error:
             raise RefusedError(str(error), where=where) from error
-        if spec.shape is not None and not _agree(shape, spec.shape):
-            found = f"its shape is {_shown(shape)}, that of the input {_shown(spec.shape)}"
+        if spec.shape is not None and not compatible(shape, spec.shape):
+            found = f"its shape is {shape_text(shape)}, that of the input {shape_text(spec.shape)}"
             example = f"{'[' * len(spec.shape)}...{']' * len(spec.shape)}"
             hint = f"write {example}, a list for each dimension" if spec.shape else "write no list"
             raise RefusedError(found, where=where, hint=hint)
@@ -338,18 +340,6 @@ def _copied(info: Any) -> Any:  # noqa: ANN401 - as above
     copy = schema.TensorInfo()
     copy.CopyFrom(info)
     return copy
-
-
-def _agree(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
-    return len(one) == len(other) and all(
-        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
-    )
-
-
-def _shown(shape: Shape) -> str:
-    if shape is None:
-        return "<unknown rank>"
-    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
 def _checked(

@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError
 
-__all__ = ["GraphIndex", "Node", "Wiring"]
+__all__ = ["GraphIndex", "Node", "Wiring", "op_of"]
 
 _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
 _LIBRARY_FUNCTION = 1
@@ -345,3 +345,9 @@ def _decode(kind: Any, data: bytes, offset: int) -> Any:  # noqa: ANN401 - proto
 
 def _undecodable(what: str, offset: int, error: Exception) -> ModelUnreadableError:
     return ModelUnreadableError(f"byte {offset}: this {what} cannot be decoded: {error}")
+
+
+def op_of(source: str) -> str:
+    """Return the node that an input comes from: of ``op``, ``op:index`` or ``^op``."""
+    name = source.removeprefix("^")
+    return name.rpartition(":")[0] if ":" in name else name

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable
 
 from smpatch.graph.functions import CALLS, FunctionLibrary, called
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.index import GraphIndex, op_of
 
 __all__ = ["unlike"]
 
@@ -50,7 +50,7 @@ def unlike(
         if first.op not in CALLS:
             continue
         places = [
-            [(place, source) for place, source in enumerate(each.inputs) if _op(source) in inputs]
+            [(place, source) for place, source in enumerate(each.inputs) if op_of(source) in inputs]
             for each in (first, second)
         ]
         functions = (_function(one[0], name), _function(other[0], name))
@@ -93,8 +93,3 @@ def _print(library: FunctionLibrary, function: str, known: dict[str, str]) -> st
 def _function(graph: GraphIndex, name: str) -> str:
     value = graph.node(name).attr("f")
     return "" if value is None else str(value.func.name)
-
-
-def _op(source: str) -> str:
-    name = source.removeprefix("^")
-    return name.rpartition(":")[0] if ":" in name else name

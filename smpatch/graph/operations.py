@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from smpatch.graph.functions import CALLS, FunctionLibrary
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.index import GraphIndex, op_of
 
 __all__ = ["needed", "operations"]
 
@@ -63,7 +63,7 @@ def needed(graph: GraphIndex, names: Iterable[str]) -> set[str]:
         graph: The graph.
         names: The tensors, ``op:index`` or ``op``.
     """
-    waiting = [_op(name) for name in names]
+    waiting = [op_of(name) for name in names]
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -71,10 +71,5 @@ def needed(graph: GraphIndex, names: Iterable[str]) -> set[str]:
             continue
         found.add(name)
         given = graph.sources(name)
-        waiting += [_op(each) for each in ((given,) if isinstance(given, str) else given)]
+        waiting += [op_of(each) for each in ((given,) if isinstance(given, str) else given)]
     return found
-
-
-def _op(source: str) -> str:
-    name = source.removeprefix("^")
-    return name.rpartition(":")[0] if ":" in name else name

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from smpatch.forms.draft import Draft
 from smpatch.graph.functions import called
+from smpatch.graph.index import op_of
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef
 
@@ -82,7 +83,7 @@ def _last_nodes(
     waiting = [name for name in reached if name in appended]
     while waiting:
         for source in graph.wiring(waiting.pop()).inputs:
-            name = _op(source)
+            name = op_of(source)
             if name in appended and name not in reached:
                 reached.add(name)
                 waiting.append(name)
@@ -95,7 +96,7 @@ def _last_nodes(
     changed = True
     while changed:
         consumed = {
-            _op(source)
+            op_of(source)
             for name in graph
             if name not in gone
             for source in graph.wiring(name).inputs
@@ -155,8 +156,3 @@ def _called_by_main(meta_graph: MetaGraph, without: Iterable[str]) -> Iterator[s
     for name in meta_graph.graph:
         if name not in skipped:
             yield from called(meta_graph.graph.node(name).message())
-
-
-def _op(source: str) -> str:
-    name = source.removeprefix("^")
-    return name.rpartition(":")[0] if ":" in name else name

@@ -32,7 +32,7 @@ from smpatch.graph.objects import Leaf, ObjectGraph, constants, parts
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.planes.calls import call, fresh_name, placeholder
-from smpatch.signature import TensorSpec, shape_from_proto
+from smpatch.signature import TensorSpec, shape_from_proto, shape_text
 
 __all__ = ["Promotable", "promotable", "promote", "promoted_key"]
 
@@ -286,14 +286,10 @@ def _captured(meta_graph: MetaGraph, number: int, found: Promotable) -> str:
 
 
 def _sketch(found: Promotable) -> str:
-    arguments = [f"{name}: {spec.dtype} {_shape(spec)}" for name, spec in found.inputs.items()]
+    arguments = [
+        f"{name}: {spec.dtype} {shape_text(spec.shape)}" for name, spec in found.inputs.items()
+    ]
     return f"{found.function}({', '.join([*arguments, *found.constants])})"
-
-
-def _shape(spec: TensorSpec) -> str:
-    if spec.shape is None:
-        return "<unknown rank>"
-    return f"[{', '.join('?' if size is None else str(size) for size in spec.shape)}]"
 
 
 def _internal(path: str) -> bool:

@@ -22,7 +22,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import RefusedError
 from smpatch.forms.parts import Addition
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.signature import Spec, TensorSpec, shape_proto
+from smpatch.signature import Spec, TensorSpec, parameter, shape_proto
 
 __all__ = ["ALONE", "Captured", "Wrapper", "argument_names", "assemble", "dense"]
 
@@ -72,23 +72,13 @@ def dense(specs: Mapping[str, Spec], kind: Literal["input", "output"]) -> dict[s
         RefusedError: One is sparse or composite, which wrapper functions do not take.
     """
     found = {}
-    for alias in sorted(specs, key=_parameter if kind == "input" else None):
+    for alias in sorted(specs, key=parameter if kind == "input" else None):
         spec = specs[alias]
         if not isinstance(spec, TensorSpec):
             found_words = "a sparse or composite tensor cannot be given to a wrapper function"
             raise RefusedError(found_words, where=f"{kind} {alias!r}", hint=ALONE)
         found[alias] = spec
     return found
-
-
-def _parameter(alias: str) -> str:
-    """Return the parameter that Python's loader makes of an input's alias, and sorts by.
-
-    Source: ``sanitize_arg_name`` and ``_sorted_parameters`` in
-    ``tensorflow/core/function/polymorphism/function_type.py``.
-    """
-    name = "".join(each if each.isalnum() else "_" for each in alias)
-    return name if name[0].isalpha() else f"arg_{name}"
 
 
 def argument_names(aliases: Sequence[str], taken: set[str]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Signatures as values, and the makers that TensorFlow's users know.
 
 ``specs`` has the values: a spec of a tensor, a ``SignatureDef``, to and from bytes;
-``makers`` puts signatures together from tensors. This room looks into no graph: a spec says
-what it was told. It never imports TensorFlow.
+``makers`` puts signatures together from tensors; ``shapes`` compares shapes and writes them.
+This room looks into no graph: a spec says what it was told. It never imports TensorFlow.
 """
 
 from smpatch.signature.makers import (
@@ -18,6 +18,7 @@ from smpatch.signature.makers import (
     predict_signature_def,
     regression_signature_def,
 )
+from smpatch.signature.shapes import compatible, parameter, shape_text
 from smpatch.signature.specs import (
     CompositeTensorSpec,
     Shape,
@@ -46,9 +47,12 @@ __all__ = [
     "Spec",
     "TensorSpec",
     "classification_signature_def",
+    "compatible",
+    "parameter",
     "predict_signature_def",
     "ragged",
     "regression_signature_def",
     "shape_from_proto",
     "shape_proto",
+    "shape_text",
 ]

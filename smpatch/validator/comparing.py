@@ -15,7 +15,7 @@ from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
 from smpatch.runtime.answers import CompositeFact, Description, PythonSignature, TensorFact
-from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
+from smpatch.signature import SignatureDef, Spec, TensorSpec, compatible
 
 __all__ = [
     "WITHOUT",
@@ -46,7 +46,7 @@ def _python_differences(
         fact = theirs[alias]
         if isinstance(spec, TensorSpec) and isinstance(fact, TensorFact):
             dtype = dtypes.name(fact.dtype)
-            if dtype != dtypes.base(spec.dtype) or not _compatible(spec.shape, fact.shape):
+            if dtype != dtypes.base(spec.dtype) or not compatible(spec.shape, fact.shape):
                 yield (
                     f"tf.saved_model.load sees {alias!r} of the {kind} as {dtype} {fact.shape}, "
                     f"not {spec.dtype} {spec.shape}"
@@ -149,16 +149,8 @@ def _differences(tensor: TensorSpec, fact: TensorFact) -> Iterator[str]:
     dtype = dtypes.name(fact.dtype)
     if dtypes.base(dtype) != dtypes.base(tensor.dtype):
         yield f"{tensor.name} is {dtype}, the signature says {tensor.dtype}"
-    if not _compatible(tensor.shape, fact.shape):
+    if not compatible(tensor.shape, fact.shape):
         yield f"{tensor.name} has the shape {fact.shape}, the signature says {tensor.shape}"
-
-
-def _compatible(one: Shape, other: Shape) -> bool:
-    if one is None or other is None:
-        return True
-    return len(one) == len(other) and all(
-        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
-    )
 
 
 def unloadable(description: Description, *, already: bool) -> ValidationError:
