@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.judge.client import Judge
+from tests.prove import ledger
 
-# A busy machine is no defect of what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine is no defect of what is tested; and a count of a test is meant to go on from
+# one example to the next.
+settings.register_profile(
+    "patient",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("patient")
 
 
@@ -19,3 +25,20 @@ def judge() -> Iterator[Judge]:
     """TensorFlow, in one process for all tests of a worker."""
     with Judge() as opened:
         yield opened
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> ledger.Count:
+    """What this test counts with, for the table of ``make prove``."""
+    assert request.node.get_closest_marker(ledger.MARKER), "a test that counts names its proof"
+    return ledger.count_of(request.node)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the ledger see what becomes of every test."""
+    report = yield
+    ledger.note(item, report)
+    return report

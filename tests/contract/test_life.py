@@ -22,7 +22,7 @@ from tests.contract.editing import Snapshot, copy, snapshot
 from tests.contract.journeys import KEY, Journey, journeys
 from tests.contract.models import FIXTURES, Case, cases, refs
 from tests.judge.client import Judge
-from tests.prove import ledger
+from tests.prove.ledger import Count
 
 PROVE = bool(os.environ.get("SMPATCH_PROVE"))
 LIMIT = 300.0
@@ -101,8 +101,11 @@ def _candidates(case: Case, model: smpatch.SavedModel) -> Iterator[tuple[int, Ad
         yield tags.index(set(candidate.tags)), added
 
 
-def test_edits_do_what_they_say_and_their_inverses_undo_them(trial: Trial, judge: Judge) -> None:
-    wrong: dict[str, object] = {}
+@pytest.mark.proof("edits and their inverses")
+def test_edits_do_what_they_say_and_their_inverses_undo_them(
+    trial: Trial, judge: Judge, count: Count
+) -> None:
+    count.add(models=1)
     done = 0
     for journey in trial.journeys:
         tags = load(trial.directory).meta_graphs[journey.place].tags
@@ -113,15 +116,16 @@ def test_edits_do_what_they_say_and_their_inverses_undo_them(trial: Trial, judge
             assert snapshot(trial.directory) == held, journey.name
             continue
         done += 1
+        count.add(edits=2)
         words = [*_unlike_asked(trial, journey, judge)]
         trial.do(journey.back, journey.middle)
         words += _unlike_before(trial, judge)
+        with count.case(journey.name):
+            assert words == []
         if words:
-            wrong[journey.name] = words
             trial.file.write_bytes(trial.before[trial.file.name].content)
-    assert wrong == {}
+    count.settle()
     assert done
-    ledger.record("edits and their inverses", models=1, edits=2 * done, losses=0)
 
 
 def _unlike_asked(trial: Trial, journey: Journey, judge: Judge) -> Iterator[object]:

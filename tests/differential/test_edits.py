@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from smpatch import Options, SmpatchError
 from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename, Retag
 from smpatch.patcher import patch
 from tests.differential.models import ALIASES, INIT_OP, KEYS, TAGS, Model, models
-from tests.fuzz.ledger import EXAMPLES, Counter, counted
+from tests.fuzz.ledger import EXAMPLES
 from tests.judge.client import Judge
+from tests.prove.ledger import Count
 
 _META_GRAPHS, _META_INFO, _SIGNATURES = 2, 1, 5
 Asked = Mapping[str, Any]
@@ -67,12 +68,6 @@ _EDITS: st.SearchStrategy[Asked] = st.one_of(
 _RETAG: st.SearchStrategy[Asked] = st.fixed_dictionaries(
     {"kind": st.just("retag"), "target": st.sampled_from([tags for tags in TAGS if tags])}
 )
-
-
-@pytest.fixture(scope="module")
-def of_edits(request: pytest.FixtureRequest) -> Iterator[Counter]:
-    with counted("differential: edits", request.session) as counter:
-        yield counter
 
 
 def _edit(asked: Asked, tags: tuple[str, ...]) -> Edit:
@@ -133,6 +128,7 @@ def _key(entry: bytes) -> str:
     return found[-1].decode() if found else ""
 
 
+@pytest.mark.proof("random edits of random models")
 @settings(
     max_examples=EXAMPLES or 120,
     deadline=None,
@@ -141,9 +137,9 @@ def _key(entry: bytes) -> str:
 )
 @given(model=models(), data=st.data())
 def test_edits_come_to_what_tensorflows_classes_make_of_them(
-    model: Model, data: st.DataObject, judge: Judge, of_edits: Counter
+    model: Model, data: st.DataObject, judge: Judge, count: Count
 ) -> None:
-    of_edits.another()
+    count.add(executions=1)
     place = data.draw(st.integers(0, len(model.tags) - 1))
     tags = model.tags[place]
     edits = data.draw(st.lists(_EDITS, min_size=1, max_size=3) | _RETAG.map(lambda one: [one]))

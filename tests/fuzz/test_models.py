@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz import mutations, targets
-from tests.fuzz.ledger import EXAMPLES, Counter, counted
+from tests.fuzz.ledger import EXAMPLES
 from tests.fuzz.seeds import BINARY, KEY, TEXT, Seed
 from tests.judge.client import Judge
+from tests.prove.ledger import Count
 
 SOME = settings(
     max_examples=EXAMPLES or 30,
@@ -31,24 +31,13 @@ DECISIONS = st.binary(min_size=24, max_size=160)
 TIMES = st.integers(1, 4)
 
 
-@pytest.fixture(scope="module")
-def of_wire(request: pytest.FixtureRequest) -> Iterator[Counter]:
-    with counted("fuzz: wire form", request.session) as counter:
-        yield counter
-
-
-@pytest.fixture(scope="module")
-def of_text(request: pytest.FixtureRequest) -> Iterator[Counter]:
-    with counted("fuzz: text form", request.session) as counter:
-        yield counter
-
-
+@pytest.mark.proof("fuzz: wire form")
 @SOME
 @given(seed=st.sampled_from(BINARY), decisions=DECISIONS, times=TIMES)
 def test_mutated_model_is_shown_and_edited_as_tensorflow_parses_it_or_refused(
-    seed: Seed, decisions: bytes, times: int, judge: Judge, of_wire: Counter
+    seed: Seed, decisions: bytes, times: int, judge: Judge, count: Count
 ) -> None:
-    of_wire.another()
+    count.add(executions=1)
     choices = mutations.Choices.of(decisions)
     which, reader = choices.below(len(seed.edits)), choices.one_of(targets.READERS)
     data = mutations.broken_wire(seed.data, choices, times)
@@ -67,12 +56,13 @@ def test_mutated_model_is_shown_and_edited_as_tensorflow_parses_it_or_refused(
             assert {key for _, key, _ in said["signatures"]} == {KEY}
 
 
+@pytest.mark.proof("fuzz: text form")
 @SOME
 @given(seed=st.sampled_from(TEXT), decisions=DECISIONS, times=TIMES)
 def test_mutated_text_is_shown_and_edited_or_refused(
-    seed: Seed, decisions: bytes, times: int, of_text: Counter
+    seed: Seed, decisions: bytes, times: int, count: Count
 ) -> None:
-    of_text.another()
+    count.add(executions=1)
     choices = mutations.Choices.of(decisions)
     reader = choices.one_of(targets.READERS)
     data = mutations.broken_text(seed.data, choices, times)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +9,8 @@ from hypothesis import strategies as st
 from smpatch import UsageError, notation, patchfile
 from smpatch.errors import PatchFileError
 from tests.fuzz import mutations
-from tests.fuzz.ledger import EXAMPLES, Counter, counted
+from tests.fuzz.ledger import EXAMPLES
+from tests.prove.ledger import Count
 
 PATCH = b"""\
 version = 1
@@ -48,24 +47,11 @@ _WORDS = st.sampled_from(
 _TENSORS = st.lists(st.lists(_WORDS | st.text(max_size=4), max_size=12).map("".join), max_size=3)
 
 
-@pytest.fixture(scope="module")
-def of_notation(request: pytest.FixtureRequest) -> Iterator[Counter]:
-    with counted("fuzz: notation", request.session) as counter:
-        yield counter
-
-
-@pytest.fixture(scope="module")
-def of_patch_files(request: pytest.FixtureRequest) -> Iterator[Counter]:
-    with counted("fuzz: patch file", request.session) as counter:
-        yield counter
-
-
+@pytest.mark.proof("fuzz: notation")
 @settings(max_examples=EXAMPLES or 200)
 @given(_TENSORS)
-def test_tensors_are_understood_or_refused_in_one_line(
-    of_notation: Counter, texts: list[str]
-) -> None:
-    of_notation.another()
+def test_tensors_are_understood_or_refused_in_one_line(count: Count, texts: list[str]) -> None:
+    count.add(executions=1)
     for parse in (notation.parse_tensors, notation.parse_names):
         refusal = ""
         try:
@@ -76,12 +62,13 @@ def test_tensors_are_understood_or_refused_in_one_line(
         assert "\x1b" not in refusal
 
 
+@pytest.mark.proof("fuzz: patch file")
 @settings(max_examples=EXAMPLES or 200)
 @given(st.binary(min_size=24, max_size=160), st.integers(1, 5))
 def test_mutated_patch_file_is_understood_or_refused_in_one_line(
-    of_patch_files: Counter, decisions: bytes, times: int
+    count: Count, decisions: bytes, times: int
 ) -> None:
-    of_patch_files.another()
+    count.add(executions=1)
     text = mutations.broken_text(PATCH, mutations.Choices.of(decisions), times)
     refusal = ""
     try:

@@ -1,7 +1,7 @@
 """Print what the proofs have counted: ``python -m tests.prove.table DIRECTORY``.
 
-A proof counts its losses when it has passed, so that a table with a row for each proof and
-zeros in the last column is the claim that ``make prove`` makes.
+A row for each proof, with what it lost in the last column. Below it stands what could not be
+proved here, and why.
 """
 
 from __future__ import annotations
@@ -11,38 +11,75 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["COLUMNS", "render", "summary"]
+__all__ = ["COLUMNS", "Proof", "render", "summary"]
 
-COLUMNS = ("faults", "kills", "interruptions", "writers", "reads", "losses")
+COLUMNS = (
+    *("faults", "kills", "interruptions", "writers", "reads", "executions", "models", "edits"),
+    "losses",
+)
 
 
-def summary(lines: Iterable[str]) -> dict[str, Counter[str]]:
+@dataclass
+class Proof:
+    """What the tests of one proof have counted together.
+
+    Attributes:
+        numbers: By column, ``losses`` among them.
+        tests: How many have run.
+        skipped: Why others have not, and how many.
+    """
+
+    numbers: Counter[str] = field(default_factory=Counter)
+    tests: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def summary(lines: Iterable[str]) -> dict[str, Proof]:
     """Add up the lines of a ledger, by proof, in the order of their names."""
-    proofs: dict[str, Counter[str]] = {}
+    proofs: dict[str, Proof] = {}
     for line in lines:
-        counts = json.loads(line)
-        proofs.setdefault(counts.pop("proof"), Counter()).update(counts)
+        told = json.loads(line)
+        proof = proofs.setdefault(told["proof"], Proof())
+        if told["skipped"] is None or told["losses"]:
+            proof.tests += 1
+            proof.numbers.update(told["numbers"])
+            proof.numbers["losses"] += told["losses"]
+        else:
+            proof.skipped[told["skipped"]] += 1
     return dict(sorted(proofs.items()))
 
 
-def render(proofs: dict[str, Counter[str]]) -> str:
+def render(proofs: dict[str, Proof]) -> str:
     """Return the table as Markdown; a column of its own for any count that has no place yet."""
-    further = {name for counts in proofs.values() for name in counts} - set(COLUMNS)
-    columns = (*COLUMNS[:-1], *sorted(further), COLUMNS[-1])
+    ran = {name: proof.numbers for name, proof in proofs.items() if proof.tests}
     total: Counter[str] = Counter()
-    for counts in proofs.values():
-        total.update(counts)
+    for numbers in ran.values():
+        total.update(numbers)
+    total["losses"] += 0
+    known = [name for name in COLUMNS[:-1] if name in total]
+    columns = [*known, *sorted(total.keys() - set(COLUMNS)), COLUMNS[-1]]
     rows = [
         ("proof", *columns),
-        *((name, *_cells(counts, columns)) for name, counts in proofs.items()),
+        *((name, *_cells(numbers, columns)) for name, numbers in ran.items()),
         ("all", *_cells(total, columns)),
     ]
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([lines[0], _line(rule, widths), *lines[1:]])
+    return "\n".join([lines[0], _line(rule, widths), *lines[1:], *_unproved(proofs)])
+
+
+def _unproved(proofs: dict[str, Proof]) -> list[str]:
+    """Return a line for each reason for which tests of a proof did not run."""
+    return [
+        f"{'in part' if proof.tests else 'not proved here'}: {name}, "
+        f"{count} test{'s' * (count > 1)}: {reason}"
+        for name, proof in proofs.items()
+        for reason, count in proof.skipped.most_common()
+    ]
 
 
 def _cells(counts: Counter[str], columns: Sequence[str]) -> list[str]:
@@ -61,11 +98,11 @@ def main() -> int:
     parser.add_argument("directory", type=Path)
     ledgers = sorted(parser.parse_args().directory.glob("*.jsonl"))
     proofs = summary(line for file in ledgers for line in file.read_text().splitlines())
-    if not proofs:
+    if not any(proof.tests for proof in proofs.values()):
         print("nothing was counted", file=sys.stderr)  # noqa: T201 - a program
         return 1
     print(render(proofs))  # noqa: T201 - a program
-    return 1 if any(counts["losses"] for counts in proofs.values()) else 0
+    return 1 if any(proof.numbers["losses"] for proof in proofs.values()) else 0
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 import smpatch
 from tests.judge.client import Judge as TensorFlow
 from tests.prove import ledger
+from tests.prove.ledger import Count
 from tests.prove.writer import ADD, READ, STOP
 from tests.writer import models
 
@@ -60,8 +61,11 @@ def _said(process: Process) -> str:
     return process.communicate(timeout=120)[0]
 
 
+@pytest.mark.proof("sixteen writers")
 @pytest.mark.parametrize("turn", range(6 if ledger.LONG else 1))
-def test_sixteen_writers_and_a_reader(tmp_path: Path, judge: TensorFlow, turn: int) -> None:
+def test_sixteen_writers_and_a_reader(
+    tmp_path: Path, judge: TensorFlow, turn: int, count: Count
+) -> None:
     model = models.linear(tmp_path / "model")
     wanted = [f"key_{number}" for number in range(WRITERS)]
     backup = ["--backup"] if turn % 2 else []
@@ -69,16 +73,17 @@ def test_sixteen_writers_and_a_reader(tmp_path: Path, judge: TensorFlow, turn: i
     with _started([[READ, str(model), ""], *requests]) as (reader, *writers):
         for process in (reader, *writers):
             _go(process)
-        parsed = 0
+        count.add(writers=WRITERS)
         while any(process.poll() is None for process in writers):
             (told,) = judge.ask("parse", directory=model)["meta_graphs"]
             assert set(told["signatures"]) <= {"scale", *wanted}
-            parsed += 1
+            count.add(reads=1)
         assert [_said(process) for process in writers] == [""] * WRITERS
         assert {process.returncode for process in writers} == {0}
         _go(reader)
         loads = int(_said(reader))
         assert reader.returncode == 0
+        count.add(reads=loads)
     assert models.keys(model) == {"scale", *wanted}
     left = {each.name for each in model.iterdir()} - {f"{FILE}.backup"}
     assert left == {FILE, "variables"}
@@ -89,11 +94,12 @@ def test_sixteen_writers_and_a_reader(tmp_path: Path, judge: TensorFlow, turn: i
         (undone,) = models.undo(model).changes
         assert undone.key in wanted
     assert loads
-    ledger.record("sixteen writers", writers=WRITERS, reads=loads + parsed, losses=0)
 
 
+@pytest.mark.proof("the same key")
 @pytest.mark.parametrize("turn", range(20 if ledger.LONG else 2))
-def test_the_same_key_by_many(tmp_path: Path, turn: int) -> None:
+def test_the_same_key_by_many(tmp_path: Path, turn: int, count: Count) -> None:
+    count.add(writers=4)
     model = models.linear(tmp_path / "model")
     key = f"same_{turn}"
     with _started([[ADD, str(model), key]] * 4) as writers:
@@ -107,14 +113,15 @@ def test_the_same_key_by_many(tmp_path: Path, turn: int) -> None:
         assert "--overwrite" in refusal
         assert len(refusal.splitlines()) == 1
     assert models.keys(model) == {"scale", key}
-    ledger.record("the same key", writers=4, losses=0)
 
 
-@pytest.mark.parametrize("count", range(5, 125, 4) if ledger.LONG else (30, 60, 90))
-def test_a_lock_that_a_killed_process_held(tmp_path: Path, count: int) -> None:
+@pytest.mark.proof("locks of killed processes")
+@pytest.mark.parametrize("call", range(5, 125, 4) if ledger.LONG else (30, 60, 90))
+def test_a_lock_that_a_killed_process_held(tmp_path: Path, call: int, count: Count) -> None:
     """It stops in the middle of its edit, so that its lock is there; then it is killed."""
     model = models.linear(tmp_path / "model")
-    with _started([[STOP, str(model), str(count), "--backup"]]) as (process,):
+    count.add(kills=1, writers=2)
+    with _started([[STOP, str(model), str(call), "--backup"]]) as (process,):
         _go(process)
         assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
         locked = ".smpatch-" in str(list(model.iterdir()))
@@ -127,4 +134,3 @@ def test_a_lock_that_a_killed_process_held(tmp_path: Path, count: int) -> None:
     assert models.keys(model) >= {"scale", "late"}
     assert models.keys(model) <= {"scale", "late", "added"}
     assert not [each.name for each in model.iterdir() if each.name.startswith(".smpatch-")]
-    ledger.record("locks of killed processes", kills=1, writers=2, losses=0)

@@ -18,6 +18,7 @@ import pytest
 import smpatch
 from smpatch.validator import Judge
 from tests.prove import ledger
+from tests.prove.ledger import Count
 from tests.prove.tracing import Request, Server, renew
 from tests.writer import another_user, models
 
@@ -86,9 +87,12 @@ def _fill(disk: Path, free: int, *, names: bool) -> None:
         (disk / "ballast").write_bytes(bytes(PAGE * (status.f_bavail - free)))
 
 
+@pytest.mark.proof("full disks")
 @pytest.mark.parametrize("names", [False, True], ids=["pages", "names"])
 @pytest.mark.parametrize("way", WAYS)
-def test_disk_that_is_full_at_every_size(tmp_path: Path, way: str, *, names: bool) -> None:
+def test_disk_that_is_full_at_every_size(
+    tmp_path: Path, way: str, count: Count, *, names: bool
+) -> None:
     refused = 0
     for free in range(MOST):
         options = "size=1m,nr_inodes=100" if names else "size=512k"
@@ -102,6 +106,7 @@ def test_disk_that_is_full_at_every_size(tmp_path: Path, way: str, *, names: boo
                 assert os.strerror(errno.ENOSPC).lower() in str(error)  # noqa: PT017 - the loop goes on
                 assert models.tree(disk) == before
                 refused += 1
+                count.add(faults=1)
                 continue
             assert models.tree(disk) != before
             assert not [name for name in models.tree(disk) if ".smpatch-" in name]
@@ -110,11 +115,11 @@ def test_disk_that_is_full_at_every_size(tmp_path: Path, way: str, *, names: boo
         pytest.fail("the edit never completes")
     # A name more is a link to the same file, but a staging directory is not.
     assert refused
-    ledger.record("full disks", faults=refused, losses=0)
 
 
+@pytest.mark.proof("file size limits")
 @pytest.mark.parametrize("way", WAYS)
-def test_files_that_may_not_grow(tmp_path: Path, way: str) -> None:
+def test_files_that_may_not_grow(tmp_path: Path, way: str, count: Count) -> None:
     """``ulimit -f``, at every length up to that of the new file, in steps."""
     _prepare(tmp_path / "original" / "model", way)
     whole = tmp_path / "whole"
@@ -136,15 +141,16 @@ def test_files_that_may_not_grow(tmp_path: Path, way: str) -> None:
             if status:
                 assert models.tree(work) == before
                 refused += 1
+                count.add(faults=1)
             else:
                 assert models.tree(work) == models.tree(whole)
         assert status == 0
     assert refused
-    ledger.record("file size limits", faults=refused, losses=0)
 
 
+@pytest.mark.proof("read-only directories")
 @pytest.mark.parametrize("way", ["in place", "backup", "save to"])
-def test_directory_that_is_read_only(tmp_path: Path, way: str) -> None:
+def test_directory_that_is_read_only(tmp_path: Path, way: str, count: Count) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     _prepare(tmp_path / "model", "in place")
@@ -155,4 +161,4 @@ def test_directory_that_is_read_only(tmp_path: Path, way: str) -> None:
     said = another_user.edit(tmp_path / "model", save_to=save_to, backup=way == "backup")
     assert said.startswith("5 ")
     assert models.tree(tmp_path) == before
-    ledger.record("read-only directories", faults=1, losses=0)
+    count.add(faults=1)

@@ -19,6 +19,7 @@ import pytest
 from smpatch.validator import Judge
 from tests.judge.client import Judge as TensorFlow
 from tests.prove import ledger, tracing
+from tests.prove.ledger import Count
 from tests.prove.tracing import CannotTraceError, Request, Server, Survey, Tracer
 from tests.writer import models
 
@@ -171,7 +172,7 @@ def _check_next(proof: Proof, way: str) -> None:
         assert prints <= seen.keys()
 
 
-def _strike(proof: Proof, log: Path, fault: str, call: str) -> Counter[str]:
+def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Counter[str]:
     """Put a fault into every call of one kind, of each way; return what was done."""
     met: Counter[str] = Counter()
     at = proof.survey.at(call)
@@ -181,35 +182,35 @@ def _strike(proof: Proof, log: Path, fault: str, call: str) -> Counter[str]:
             for count in range(1, edit[call] + 1):
                 tracing.renew(proof.work, proof.original(way))
                 _, status = proof.server.run(proof.request(way, {call: at - count}))
-                place = f"{way}, {call} {count}: exit {status}"
-                try:
+                met["old" if status else "new"] += 1
+                with told.case(f"{way}, {call} {count}: exit {status}"):
                     if fault == "SIGKILL":
                         assert status == -9
                     to_remove = _check(proof, way, fault, status)
-                    met["left"] += to_remove
                     if to_remove or status == -9:
                         _check_next(proof, way)
-                except AssertionError as error:
-                    raise AssertionError(f"{place}: {error}") from error
-                met["old" if status else "new"] += 1
     if fault != "SIGKILL":  # which every status has told
         words = "--- SIGINT" if fault == "SIGINT" else "(INJECTED)"
         assert log.read_text(errors="replace").count(words) >= met["old"] + met["new"]
     return met
 
 
+@pytest.mark.proof("system calls")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_old_or_new_at_every_system_call(proof: Proof, tmp_path: Path, fault: str) -> None:
+def test_old_or_new_at_every_system_call(
+    proof: Proof, tmp_path: Path, fault: str, count: Count
+) -> None:
     calls = sorted({name for edit in proof.survey.edits for name in edit})
     met: Counter[str] = Counter()
+    column = {"SIGKILL": "kills", "SIGINT": "interruptions"}.get(fault, "faults")
     for call in calls if ledger.LONG else COMMIT:
-        met += _strike(proof, tmp_path / f"{call}.log", fault, call)
-    runs = met["old"] + met["new"]
+        struck = _strike(proof, tmp_path / f"{call}.log", fault, call, count)
+        count.add(**{column: struck.total()})
+        met += struck
+    count.settle()
     # Both sides of the commit were hit.
     assert met["old"]
     assert met["new"] or fault == "SIGKILL"
-    column = {"SIGKILL": "kills", "SIGINT": "interruptions"}.get(fault, "faults")
-    ledger.record("system calls", **{column: runs, "losses": 0})
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,23 +1,55 @@
-"""The table at the end of ``make prove``: sums, columns, and an exit code that tells of losses."""
+"""The table at the end of ``make prove``: sums, losses that are counted, and what did not run.
+
+Whole runs of pytest, over tests that fail, skip and pass, are what it is made of.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.prove import ledger, table
+from tests.prove import ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 
+PROOFS = """
+import pytest
 
-@pytest.fixture(autouse=True)
-def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A ledger of this test's own."""
-    monkeypatch.setenv(ledger.DIRECTORY, str(tmp_path / "ledger"))
-    return tmp_path / "ledger"
+@pytest.mark.proof("kept")
+@pytest.mark.parametrize("faults", [1000, 234])
+def test_kept(count, faults):
+    count.add(faults=faults, kills=1)
+
+@pytest.mark.proof("lost")
+def test_of_many_cases_two_are_lost(count):
+    for number in range(5):
+        count.add(kills=1)
+        with count.case(f"number {number}"):
+            assert number % 3
+    count.settle()
+
+@pytest.mark.proof("lost")
+def test_ends_at_its_loss(count):
+    count.add(oddities=7)
+    raise ValueError("whatever it is")
+
+@pytest.mark.proof("broken before it began")
+def test_without_its_fixture(no_such_fixture, count):
+    pass
+
+@pytest.mark.proof("elsewhere")
+def test_is_not_for_this_machine(count):
+    pytest.skip("there is no such program")
+
+@pytest.mark.skip(reason="not today")
+@pytest.mark.proof("kept")
+def test_is_not_run():
+    pass
+"""
 
 
 def _table(directory: Path) -> subprocess.CompletedProcess[str]:
@@ -31,35 +63,59 @@ def _table(directory: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_counts_add_up(book: Path) -> None:
-    ledger.record("system calls", faults=1000, losses=0)
-    ledger.record("system calls", faults=234, kills=5, losses=0)
-    ledger.record("fuzzing", executions=7, losses=0)
-    done = _table(book)
-    assert done.returncode == 0
+def _run(place: Path, tests: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run tests as those of the project are run, and print the table of their ledger."""
+    (place / "test_proofs.py").write_text(tests)
+    (place / "conftest.py").write_text("from tests.conftest import *\n")
+    (place / "pytest.ini").write_text("[pytest]\nmarkers = proof(name)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(place)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=place,
+        env={
+            **os.environ,
+            ledger.DIRECTORY: str(place / "ledger"),
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_ADDOPTS": "",
+        },
+        timeout=120,
+    )
+    assert "passed" in done.stdout, done.stdout + done.stderr
+    return _table(place / "ledger")
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "two processes"])
+def test_losses_and_what_did_not_run_are_told(tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = _run(tmp_path, PROOFS, *options)
+    assert done.returncode == 1
     assert done.stdout.splitlines() == [
-        "| proof        | faults | kills | interruptions | writers | reads | executions | losses |",
-        "| ------------ | -----: | ----: | ------------: | ------: | ----: | ---------: | -----: |",
-        "| fuzzing      |        |       |               |         |       |          7 |      0 |",
-        "| system calls |  1,234 |     5 |               |         |       |            |      0 |",
-        "| all          |  1,234 |     5 |               |         |       |          7 |      0 |",
+        "| proof                  | faults | kills | oddities | losses |",
+        "| ---------------------- | -----: | ----: | -------: | -----: |",
+        "| broken before it began |        |       |          |      1 |",
+        "| kept                   |  1,234 |     2 |          |      0 |",
+        "| lost                   |        |     5 |        7 |      3 |",
+        "| all                    |  1,234 |     7 |        7 |      4 |",
+        "not proved here: elsewhere, 1 test: there is no such program",
+        "in part: kept, 1 test: not today",
     ]
 
 
-def test_a_loss_fails(book: Path) -> None:
-    ledger.record("anything", losses=1)
-    assert _table(book).returncode == 1
+def test_no_loss_is_no_failure(tmp_path: Path) -> None:
+    kept = PROOFS.partition('@pytest.mark.proof("lost")')[0]
+    done = _run(tmp_path, kept)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].endswith("|      0 |")
 
 
-def test_nothing_counted_fails(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ledger.DIRECTORY, raising=False)
-    ledger.record("anything", losses=0)
-    done = _table(book)
+def test_nothing_counted_fails(tmp_path: Path) -> None:
+    done = _table(tmp_path)
     assert done.returncode == 1
     assert done.stderr == "nothing was counted\n"
 
 
-def test_no_column_is_lost() -> None:
-    assert table.COLUMNS[-1] == "losses"
-    lines = ['{"proof": "a", "models": 3, "losses": 0}']
-    assert " models " in table.render(table.summary(lines))
+def test_a_test_that_counts_has_to_name_its_proof(tmp_path: Path) -> None:
+    done = _run(tmp_path, "def test_a(): pass\ndef test_b(count): count.add(faults=1)\n")
+    assert done.returncode == 1
+    assert done.stderr == "nothing was counted\n"

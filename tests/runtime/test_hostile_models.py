@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,15 @@ from smpatch import Options, ValidationError
 from smpatch.runtime import answers, process
 from smpatch.runtime.process import Child
 from smpatch.validator import Mode
-from tests.prove import ledger
+from tests.prove.ledger import Count
 
 ADD = ("add-predict", "--inputs", "x:0", "--outputs", "y:0")
 SECONDS = 120.0
 # As the installed command: without the current directory on the path.
 _COMMAND = "import sys; sys.path.pop(0); from smpatch.cli import main; sys.exit(main())"
 ROOT = Path(process.__file__).parents[2]
+
+pytestmark = pytest.mark.proof("models that kill, hang or print")
 
 
 def _run(
@@ -45,10 +46,8 @@ def _run(
 
 
 @pytest.fixture(autouse=True)
-def _counted(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    if not request.session.testsfailed:
-        ledger.record("models that kill, hang or print", models=1, losses=0)
+def _counted(count: Count) -> None:
+    count.add(models=1)
 
 
 def _copied(models: Path, name: str, tmp_path: Path) -> Path:

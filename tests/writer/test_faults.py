@@ -19,6 +19,7 @@ import pytest
 import smpatch
 from smpatch.validator import Judge
 from tests.prove import ledger
+from tests.prove.ledger import Count
 from tests.writer import faults, models
 from tests.writer.models import Tree
 
@@ -135,9 +136,10 @@ def _fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Judge, "fingerprint", computed)
 
 
+@pytest.mark.proof("calls of Python")
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_old_or_new_whatever_fails(tmp_path: Path, way: Way, name: str) -> None:
+def test_old_or_new_whatever_fails(tmp_path: Path, way: Way, name: str, count: Count) -> None:
     whole = _run(tmp_path / "whole", way, MOST_CALLS, FAULTS[name])
     assert whole.receipt is not None
     new = whole.after[f"{way.result}/saved_model.pb"]
@@ -146,27 +148,31 @@ def test_old_or_new_whatever_fails(tmp_path: Path, way: Way, name: str) -> None:
     met: Counter[bool] = Counter()
     for outcome in _outcomes(tmp_path / "work", way, FAULTS[name]):
         met[outcome.raised is None] += 1
-        if outcome.raised is not None:
-            _check_old(outcome, name)
-        else:
-            _check_new(outcome, way, whole)
-    column = "interruptions" if name == "Ctrl-C" else "faults"
-    ledger.record("Python's calls", **{column: met.total(), "losses": 0})
+        count.add(**{"interruptions" if name == "Ctrl-C" else "faults": 1})
+        with count.case(f"call {met.total()}, {outcome.layer.order[-1]}"):
+            if outcome.raised is not None:
+                _check_old(outcome, name)
+            else:
+                _check_new(outcome, way, whole)
+    count.settle()
     # Both sides of the commit were hit.
     assert met[False] > 30
     assert met[True] > 2
 
 
+@pytest.mark.proof("calls of Python")
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_new_whatever_moves_fewer_bytes_than_asked(tmp_path: Path, way: Way) -> None:
+def test_new_whatever_moves_fewer_bytes_than_asked(tmp_path: Path, way: Way, count: Count) -> None:
     whole = _run(tmp_path / "whole", way, MOST_CALLS, faults.short)
     moves = [number for number, name in enumerate(whole.layer.order, 1) if name in faults.MOVES]
-    for count in moves:
-        outcome = _run(tmp_path / "work", way, count, faults.short)
-        assert outcome.raised is None
-        assert outcome.after == whole.after
+    for call in moves:
+        outcome = _run(tmp_path / "work", way, call, faults.short)
+        count.add(faults=1)
+        with count.case(f"call {call}"):
+            assert outcome.raised is None
+            assert outcome.after == whole.after
+    count.settle()
     assert moves or way.undo  # which links, and moves no bytes
-    ledger.record("Python's calls", faults=len(moves), losses=0)
 
 
 def _check_old(outcome: Outcome, name: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import smpatch
 from smpatch.writer.stage import PREFIX
-from tests.prove import ledger
+from tests.prove.ledger import Count
 from tests.writer import killer, models
 
 FILE = "saved_model.pb"
@@ -24,9 +24,11 @@ HIDDEN = f"{PREFIX}left"
 
 
 class TestKilledAtEveryCall:
+    @pytest.mark.proof("calls of Python")
     @pytest.mark.parametrize("way", ["in-place", "backup", "undo"])
-    def test_in_place(self, tmp_path: Path, way: str) -> None:
+    def test_in_place(self, tmp_path: Path, way: str, count: Count) -> None:
         told = killer.everywhere(tmp_path / "work", way)
+        count.add(kills=len(told))
         states = [each.model for each in told]
         assert set(states) == {"old", "new"}
         # Before the commit the old one, after it the new one: there is no third time.
@@ -38,10 +40,11 @@ class TestKilledAtEveryCall:
             backups = {f"model/{name}.backup" for name in (FILE, "fingerprint.pb")}
             assert set(each.left) - set(hidden) <= backups
             assert all(Path(name).parent == Path("model") for name in each.left)
-        ledger.record("Python's calls", kills=len(told), losses=0)
 
-    def test_save_to(self, tmp_path: Path) -> None:
+    @pytest.mark.proof("calls of Python")
+    def test_save_to(self, tmp_path: Path, count: Count) -> None:
         told = killer.everywhere(tmp_path / "work", "save-to")
+        count.add(kills=len(told))
         assert {each.model for each in told} == {"old"}
         assert {each.copy for each in told} == {"absent", "new"}
         assert {each.next for each in told} == {""}
@@ -50,7 +53,6 @@ class TestKilledAtEveryCall:
             assert len(hidden) <= 1
             if each.copy == "absent":
                 assert each.left == hidden
-        ledger.record("Python's calls", kills=len(told), losses=0)
 
     def test_old_and_new_are_what_tensorflow_takes_them_for(self, tmp_path: Path) -> None:
         files = [models.linear(tmp_path / name) / FILE for name in ("old", "new")]
