@@ -1,9 +1,10 @@
 """A frozen graph becomes a SavedModel: the graph's bytes with a head before them.
 
 The SavedModel is first written aside without any signature, with what TensorFlow's builder
-records of itself, and then goes the way of every edit with ``save_to``: built, staged,
-proved by reloading, put in place by one rename. The graph is copied by the kernel and never
-parsed and written back; only a graph in text form is, for a SavedModel holds it in binary.
+records of itself, and gets its signature there, the way of every edit: built, staged, proved
+by reloading. Then the whole directory is put in place by one rename. The graph is copied by
+the kernel and never parsed and written back; only a graph in text form is, for a SavedModel
+holds it in binary.
 
 This room freezes nothing: a graph whose variables have lost their values is refused.
 
@@ -47,7 +48,7 @@ from smpatch.signature import DEFAULT_KEY
 from smpatch.suggestions import Suggestions, suggest
 from smpatch.validator import Judge
 from smpatch.wire import Kept
-from smpatch.writer.aside import own_directory
+from smpatch.writer import commit_new, stage_new
 from smpatch.writer.copying import write_pieces
 from smpatch.writer.plan import SIZE_LIMIT
 
@@ -185,16 +186,34 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     with _judge(chosen) as judge:
         with naming(opened.file):
             head, notes = _prepare(opened, outputs.values(), tags, judge)
-        home = Path(tempfile.gettempdir()) if chosen.dry_run else _nearest(destination)
-        with _aside(opened, head, home) as bare:
-            elsewhere = replace(chosen, save_to=destination)
-            receipt = patch(bare, [edit], options=elsewhere, judge=judge)
+        if chosen.dry_run:
+            receipt = _rehearsed(opened, head, edit, replace(chosen, save_to=destination), judge)
+            late: tuple[str, ...] = ()
+        else:
+            with stage_new(destination) as directory:
+                with _bare(opened, head, directory):
+                    receipt = patch(directory, [edit], options=chosen, judge=judge)
+                late = commit_new(directory, destination)
     return replace(
         receipt,
         directory=destination,
         size_before=opened.identity.size,
-        notes=(*notes, *receipt.notes),
+        notes=(*notes, *receipt.notes, *(Note("after-commit", each) for each in late)),
     )
+
+
+def _rehearsed(
+    opened: Graph, head: bytes, edit: AddPredict, options: Options, judge: Judge
+) -> Receipt:
+    """Do everything in the directory for temporary files, for the destination is not written.
+
+    Under a name that no edit sweeps away.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="smpatch-") as directory,
+        _bare(opened, head, Path(directory)),
+    ):
+        return patch(directory, [edit], options=options, judge=judge)
 
 
 def _prepare(
@@ -344,34 +363,20 @@ def _head(parts: FrozenGraph, meta_info: bytes, file: Path) -> bytes:
     return head
 
 
-def _nearest(destination: Path) -> Path:
-    """Return the directory nearest to a new one, for both to be on one file system."""
-    above = destination.resolve().parent
-    while not above.exists():
-        above = above.parent
-    return above
-
-
 @contextlib.contextmanager
-def _aside(graph: Graph, head: bytes, home: Path) -> Iterator[Path]:
-    """Write the SavedModel without signatures, for as long as the context lasts."""
-    with contextlib.ExitStack() as held:
-        try:
-            directory = held.enter_context(own_directory(home)).path / "model"
-            directory.mkdir()
-            _write(graph, head, directory / BINARY_NAME)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            found = f"could not write a SavedModel aside: {reason}"
-            where = str(error.filename or home)
-            raise WriteError(found, where=where, hint=_UNWRITTEN) from error
-        with _renamed(directory, graph.file):
-            yield directory
+def _bare(graph: Graph, head: bytes, directory: Path) -> Iterator[None]:
+    """Write the SavedModel without signatures; say of the graph what is said of it inside.
 
-
-@contextlib.contextmanager
-def _renamed(directory: Path, file: Path) -> Iterator[None]:
-    """Say of the graph what is said of the model aside, which nobody has seen."""
+    Nobody has seen the directory, which lies aside.
+    """
+    file = graph.file
+    try:
+        _write(graph, head, directory / BINARY_NAME)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        found = f"could not write a SavedModel aside: {reason}"
+        where = str(error.filename or directory)
+        raise WriteError(found, where=where, hint=_UNWRITTEN) from error
     try:
         yield
     except SmpatchError as error:

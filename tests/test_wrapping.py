@@ -287,13 +287,31 @@ class TestDisturbed:
         self, step: str, frozen: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def interrupted(*_: Any, **__: Any) -> None:  # noqa: ANN401 - as above
-            assert [each.name[:9] for each in tmp_path.iterdir()] == [".smpatch-"]
+            assert [each.name for each in tmp_path.iterdir()] == ["deep"]
+            assert [each.name[:9] for each in (tmp_path / "deep").iterdir()] == [".smpatch-"]
             raise KeyboardInterrupt
 
         monkeypatch.setattr(wrapping, step, interrupted)
         with pytest.raises(KeyboardInterrupt):
             frozen("strings").wrap(tmp_path / "deep" / "new", options=NO_RELOAD)
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_rehearsal_is_not_swept_away_by_others(
+        self, frozen: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who saves a model to where temporary files lie removes what is unlocked there."""
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        true, others = smpatch.patch, iter(["first"])
+
+        def beside_another(*arguments: Any, **named: Any) -> smpatch.Receipt:  # noqa: ANN401 - as above
+            for each in others:
+                frozen("strings").wrap(tmp_path / each, options=NO_RELOAD)
+            return true(*arguments, **named)
+
+        monkeypatch.setattr(wrapping, "patch", beside_another)
+        rehearsal = smpatch.Options(validate="none", dry_run=True)
+        assert frozen("strings").wrap(tmp_path / "new", options=rehearsal).dry_run
+        assert [each.name for each in tmp_path.iterdir()] == ["first"]
 
     def test_what_a_killed_one_left_behind_is_swept(self, frozen: Make, tmp_path: Path) -> None:
         left = tmp_path / ".smpatch-left" / "model"

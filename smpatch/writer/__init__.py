@@ -4,16 +4,25 @@
 the payloads linked or copied; ``commit`` puts it in place by one rename. Before that
 rename the model on disk is what it was; after it, it is the new one, whole. ``stage_backup``
 puts aside what an earlier edit has kept, so that the same commit takes the edit back.
+``stage_new`` makes a directory aside that others fill, ``commit_new`` puts it in place.
 
 These rooms validate nothing: between ``stage`` and ``commit`` somebody else proves that
 what was staged works.
 """
 
-from smpatch.writer.commit import Committed, commit
+from smpatch.writer.commit import Committed, commit, commit_new
 from smpatch.writer.lock import Lock, hold
 from smpatch.writer.plan import Plan, merge
 from smpatch.writer.settle import recover
-from smpatch.writer.stage import Aside, Staged, find_backup, rehearse, stage, stage_backup
+from smpatch.writer.stage import (
+    Aside,
+    Staged,
+    find_backup,
+    rehearse,
+    stage,
+    stage_backup,
+    stage_new,
+)
 
 __all__ = [
     "Aside",
@@ -22,6 +31,7 @@ __all__ = [
     "Plan",
     "Staged",
     "commit",
+    "commit_new",
     "find_backup",
     "hold",
     "merge",
@@ -29,4 +39,5 @@ __all__ = [
     "rehearse",
     "stage",
     "stage_backup",
+    "stage_new",
 ]

@@ -22,7 +22,7 @@ from smpatch.writer.names import FINGERPRINT_NAME, backup_shown
 from smpatch.writer.settle import announce, keep, settle_backups, settle_fingerprint
 from smpatch.writer.stage import Aside
 
-__all__ = ["Committed", "commit"]
+__all__ = ["Committed", "commit", "commit_new"]
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 """What rename(2) answers where a directory is to be made and something is."""
@@ -66,6 +66,30 @@ def commit(staged: Aside, *, backup: bool = False) -> Committed:
     if staged.target is None:
         return _make_directory(staged)
     return _replace_file(staged, staged.target, backup=backup)
+
+
+def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
+    """Put a directory that was made aside in place, where none was or an empty one.
+
+    Args:
+        directory: The directory, on the file system of the destination.
+        destination: The name that it gets.
+
+    Returns:
+        What failed after it was in place.
+
+    Raises:
+        RefusedError: The destination is no longer empty; nothing was done.
+        WriteError: The file system refused; nothing was done.
+    """
+    warnings: list[str] = []
+    try:
+        sync_directory(directory)
+        _rename(os.rename, directory, destination, warnings)
+    except OSError as error:
+        raise _not_made(destination, error) from error
+    _sync({destination.parent}, warnings)
+    return tuple(warnings)
 
 
 def _replace_file(staged: Aside, target: Path, *, backup: bool) -> Committed:
@@ -124,21 +148,21 @@ def _make_directory(staged: Aside) -> Committed:
     if destination is None:
         message = "a staged model has a target or a destination"
         raise ValueError(message)
-    warnings: list[str] = []
     try:
         refreshed = (staged.directory / FINGERPRINT_NAME).exists()
         take_after(staged.directory, model.directory, os.stat(model.directory))
         os.utime(staged.directory)
-        sync_directory(staged.directory)
-        _rename(os.rename, staged.directory, destination, warnings)
     except OSError as error:
-        if error.errno in _TAKEN:
-            found = "somebody else put something there meanwhile"
-            raise RefusedError(found, where=str(destination)) from error
-        found = f"could not put the new model in place: {_reason(error)}"
-        raise WriteError(found, where=str(destination), hint="nothing was written") from error
-    _sync({destination.parent}, warnings)
-    return Committed(destination, None, refreshed, tuple(warnings))
+        raise _not_made(destination, error) from error
+    return Committed(destination, None, refreshed, commit_new(staged.directory, destination))
+
+
+def _not_made(destination: Path, error: OSError) -> RefusedError | WriteError:
+    if error.errno in _TAKEN:
+        found = "somebody else put something there meanwhile"
+        return RefusedError(found, where=str(destination))
+    found = f"could not put the new model in place: {_reason(error)}"
+    return WriteError(found, where=str(destination), hint="nothing was written")
 
 
 def _rename(

@@ -32,7 +32,19 @@ from smpatch.writer.names import BACKUPS, FINGERPRINT_NAME, PREFIX, backup_of, b
 from smpatch.writer.plan import Plan
 from smpatch.writer.settle import link, spare
 
-__all__ = ["PREFIX", "Aside", "Staged", "find_backup", "rehearse", "stage", "stage_backup"]
+__all__ = [
+    "PREFIX",
+    "Aside",
+    "Staged",
+    "find_backup",
+    "rehearse",
+    "stage",
+    "stage_backup",
+    "stage_new",
+]
+
+_NEW = "model"
+"""A directory that is new altogether, inside the staging directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,37 @@ def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
         except OSError as error:
             raise _failed("stage", plan.model.directory, error) from error
         yield staged
+
+
+@contextlib.contextmanager
+def stage_new(destination: Path) -> Iterator[Path]:
+    """Make a directory aside for a model that is new altogether.
+
+    Args:
+        destination: Where it is to be, absent or empty.
+
+    Yields:
+        An empty directory, to be filled and put in place. What is left of it when the context
+        ends is removed.
+
+    Raises:
+        RefusedError: The destination is in use.
+        WriteError: The file system refused.
+    """
+    made: list[Path] = []
+    with contextlib.ExitStack() as cleaning:
+        cleaning.callback(_remove_empty, made)
+        try:
+            _make_above(destination, None, made)
+            sweep(destination.parent, spare)
+            own = cleaning.enter_context(own_directory(destination.parent))
+            directory = own.path / _NEW
+            directory.mkdir()
+        except OSError as error:
+            raise _failed(
+                "stage", destination, error, "the model", "nothing was written"
+            ) from error
+        yield directory
 
 
 @contextlib.contextmanager
@@ -265,7 +308,7 @@ def _check_mount(directory: Path, *, where: str, hint: str) -> None:
         raise WriteError("its file system is mounted read-only", where=where, hint=hint)
 
 
-def _check_destination(save_to: Path, model: SavedModel) -> list[Path]:
+def _check_destination(save_to: Path, model: SavedModel | None) -> list[Path]:
     """Check the destination; return the missing directories above it, the lowest first."""
     where = str(save_to)
     if not save_to.is_absolute():
@@ -280,10 +323,11 @@ def _check_destination(save_to: Path, model: SavedModel) -> list[Path]:
         if any(save_to.iterdir()):
             hint = "name a directory that is absent or empty"
             raise RefusedError("the directory is not empty", where=where, hint=hint)
-    source, destination = model.directory.resolve(), save_to.resolve()
-    if destination == source or source in destination.parents:
-        hint = "name a directory outside the model"
-        raise RefusedError("it lies inside the model itself", where=where, hint=hint)
+    if model is not None:
+        source, destination = model.directory.resolve(), save_to.resolve()
+        if destination == source or source in destination.parents:
+            hint = "name a directory outside the model"
+            raise RefusedError("it lies inside the model itself", where=where, hint=hint)
     if save_to.exists() and os.path.samestat(os.stat(save_to), os.stat(os.curdir)):
         # A new directory takes its place: who stands in the old one would see it empty.
         hint = "name it from another directory"
@@ -296,7 +340,7 @@ def _check_destination(save_to: Path, model: SavedModel) -> list[Path]:
     return missing
 
 
-def _make_above(save_to: Path, model: SavedModel, made: list[Path]) -> None:
+def _make_above(save_to: Path, model: SavedModel | None, made: list[Path]) -> None:
     """Check the destination and make the directories above it, which go to ``made``."""
     for directory in reversed(_check_destination(save_to, model)):
         with contextlib.suppress(FileExistsError):  # somebody who saves beside us was faster
@@ -354,8 +398,13 @@ def _write_like(path: Path, data: bytes, model_for_mode: Path) -> None:
         os.fsync(target.fileno())
 
 
-def _failed(verb: str, where: Path, error: OSError, what: str = "the edited model") -> WriteError:
+def _failed(
+    verb: str,
+    where: Path,
+    error: OSError,
+    what: str = "the edited model",
+    hint: str = "the model is unchanged",
+) -> WriteError:
     reason = (error.strerror or str(error)).lower()
     found = f"could not {verb} {what}: {reason}"
-    hint = "the model is unchanged"
     return WriteError(found, where=str(error.filename or where), hint=hint)
