@@ -27,10 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import smpatch
-import smpatch.patcher
-import smpatch.restorer
-from smpatch.validator import Judge
-from tests.writer import models
+from tests.prove.ways import WAYS, no_edit, without_tensorflow
 
 __all__ = ["MARK", "PADDING"]
 
@@ -92,11 +89,13 @@ def _pad(name: str, count: int) -> None:
 
 
 def _edit(request: dict[str, Any]) -> None:
-    model = Path(request["model"])
-    if request["undo"]:
-        models.undo(model)
+    work, way = Path(request["work"]), WAYS[request["way"]]
+    if not request["next"]:
+        way.edit(work, way.result)
+    elif way.makes_new:
+        way.edit(work, "next")
     else:
-        models.add(model, request["key"], **request["options"])
+        no_edit(work)
 
 
 def _child(request: dict[str, Any]) -> int:
@@ -108,7 +107,7 @@ def _child(request: dict[str, Any]) -> int:
     if request["mark"]:
         os.access(MARK, os.R_OK)
     try:
-        if request["model"]:
+        if request["way"]:
             _edit(request)
     except smpatch.SmpatchError as error:
         return error.exit_code
@@ -124,17 +123,14 @@ def main() -> None:
     """Serve until the other end is closed."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _C.prctl(_PR_SET_PTRACER, ctypes.c_long(_ANY), 0, 0, 0)
-    setattr(Judge, "fingerprint", models.fake_fingerprint)  # noqa: B010 - a stand-in of another type
-    # What is imported by the first edit is no part of the later ones.
-    rehearsal = Path(sys.argv[2])
-    shutil.rmtree(rehearsal, ignore_errors=True)
-    models.linear(rehearsal, fingerprint=True)
-    models.add(rehearsal, "first", backup=True)
-    models.undo(rehearsal)
-    models.add(rehearsal, "copied", save_to=rehearsal / ".." / "copied")
-    shutil.rmtree(rehearsal / ".." / "copied")
-    shutil.rmtree(rehearsal)
-    with socket.socket(fileno=int(sys.argv[1])) as other:
+    with without_tensorflow(), socket.socket(fileno=int(sys.argv[1])) as other:
+        # What is imported by the first edits is no part of the later ones.
+        for number, way in enumerate(WAYS.values()):
+            rehearsal = Path(sys.argv[2]) / str(number)
+            rehearsal.mkdir(parents=True)
+            way.prepare(rehearsal)
+            way.edit(rehearsal, way.result)
+        shutil.rmtree(sys.argv[2])
         other.sendall(b"ready")
         while data := other.recv(1 << 16):
             request = json.loads(data)

@@ -11,15 +11,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import smpatch
-from smpatch.validator import Judge
 from tests.prove import ledger
 from tests.prove.ledger import Count
 from tests.prove.tracing import Request, Server, renew
+from tests.prove.ways import WAYS, without_tensorflow
 from tests.writer import another_user, models
 
 FILE = "saved_model.pb"
@@ -27,18 +26,11 @@ PAGE = 4096
 MOST = 64
 """More pages, or names, than an edit of so small a model takes."""
 
-WAYS = ("in place", "backup", "undo", "save to")
-
 
 @pytest.fixture(autouse=True)
-def _fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
-    def computed(_judge: Judge, directory: Path) -> bytes | str:
-        try:
-            return models.fingerprint_of(directory)
-        except OSError as error:
-            return str(error)
-
-    monkeypatch.setattr(Judge, "fingerprint", computed)
+def _alone() -> Iterator[None]:
+    with without_tensorflow():
+        yield
 
 
 @contextmanager
@@ -61,22 +53,6 @@ def _disk(place: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)  # noqa: S607 - root's own
 
 
-def _prepare(model: Path, way: str) -> None:
-    models.linear(model, fingerprint=True)
-    if way in {"backup", "undo"}:
-        models.add(model, "older", backup=True)
-
-
-def _edit(model: Path, way: str) -> None:
-    if way == "undo":
-        models.undo(model)
-    else:
-        options: dict[str, Any] = {"backup": True} if way == "backup" else {}
-        if way == "save to":
-            options["save_to"] = model.parent / "out"
-        models.add(model, **options)
-
-
 def _fill(disk: Path, free: int, *, names: bool) -> None:
     """Leave so many pages, or so many names."""
     status = os.statvfs(disk)
@@ -93,15 +69,15 @@ def _fill(disk: Path, free: int, *, names: bool) -> None:
 def test_disk_that_is_full_at_every_size(
     tmp_path: Path, way: str, count: Count, *, names: bool
 ) -> None:
-    refused = 0
+    refused, how = 0, WAYS[way]
     for free in range(MOST):
         options = "size=1m,nr_inodes=100" if names else "size=512k"
         with _disk(tmp_path / f"disk {free}", options) as disk:
-            _prepare(disk / "model", way)
+            how.prepare(disk)
             _fill(disk, free, names=names)
             before = models.tree(disk)
             try:
-                _edit(disk / "model", way)
+                how.edit(disk, how.result)
             except smpatch.WriteError as error:
                 assert os.strerror(errno.ENOSPC).lower() in str(error)  # noqa: PT017 - the loop goes on
                 assert models.tree(disk) == before
@@ -121,22 +97,19 @@ def test_disk_that_is_full_at_every_size(
 @pytest.mark.parametrize("way", WAYS)
 def test_files_that_may_not_grow(tmp_path: Path, way: str, count: Count) -> None:
     """``ulimit -f``, at every length up to that of the new file, in steps."""
-    _prepare(tmp_path / "original" / "model", way)
-    whole = tmp_path / "whole"
-    renew(whole, tmp_path / "original")
-    _edit(whole / "model", way)
+    original, work, whole = (tmp_path / name for name in ("original", "work", "whole"))
+    original.mkdir()
+    how = WAYS[way]
+    how.prepare(original)
+    renew(whole, original)
+    how.edit(whole, how.result)
     longest = max(len(data) for data in models.tree(whole).values() if data is not None)
-    options: dict[str, Any] = {"backup": True} if way == "backup" else {}
-    work = tmp_path / "work"
-    if way == "save to":
-        options["save_to"] = str(work / "out")
     refused = 0
     with Server(tmp_path) as server:
         for limit in [*range(0, longest, 97 if ledger.LONG else 1499), longest - 1, longest]:
-            renew(work, tmp_path / "original")
+            renew(work, original)
             before = models.tree(work)
-            request = Request(str(work / "model"), way == "undo", options=options, file_size=limit)
-            status = server.run(request)[1]
+            status = server.run(Request(way, str(work), file_size=limit))[1]
             assert status in {0, 5}
             if status:
                 assert models.tree(work) == before
@@ -153,7 +126,7 @@ def test_files_that_may_not_grow(tmp_path: Path, way: str, count: Count) -> None
 def test_directory_that_is_read_only(tmp_path: Path, way: str, count: Count) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
-    _prepare(tmp_path / "model", "in place")
+    models.linear(tmp_path / "model", fingerprint=True)
     os.chown(tmp_path / "model" / FILE, another_user.NOBODY, another_user.NOBODY)
     (tmp_path / "closed").mkdir()
     before = models.tree(tmp_path)

@@ -10,22 +10,19 @@ The suite takes the calls around the commit, ``make prove`` all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from smpatch.validator import Judge
 from tests.judge.client import Judge as TensorFlow
 from tests.prove import ledger, tracing
 from tests.prove.ledger import Count
 from tests.prove.tracing import CannotTraceError, Request, Server, Survey, Tracer
+from tests.prove.ways import KEY, WAYS, without_tensorflow
 from tests.writer import models
 
-FILE = "saved_model.pb"
 HIDDEN = ".smpatch-"
-KEY = "killed"
 
 FAULTS = {
     "ENOSPC": "error=ENOSPC:when={}",
@@ -35,35 +32,34 @@ FAULTS = {
     "SIGKILL": "signal=SIGKILL:when={}",
     "SIGINT": "signal=SIGINT:when={}",
 }
+_BEFORE = [({"serve"}, {"scale"})]
+_AFTER = [({"serve"}, {"scale", KEY})]
+_OLDER = [({"serve"}, {"scale", "older"})]
+_OTHERS = [({"serve"}, {"serving_default"}), ({"serve", "gpu"}, set())]
+_INIT = "__saved_model_init_op"
+
+SIGNATURES: Mapping[str, object] = {
+    "in place": (_BEFORE, _AFTER),
+    "in place, backup": (_OLDER, [({"serve"}, {"scale", "older", KEY})]),
+    "undo": (_OLDER, _BEFORE),
+    "through a link": (_BEFORE, _AFTER),
+    "both planes": (
+        [({"serve"}, {"serving_default", _INIT})],
+        [({"serve"}, {"first", "encode", _INIT})],
+    ),
+    "text form": (_BEFORE, [({"serve"}, {"s"})]),
+    "other tags": (
+        [*_OTHERS, ({"train"}, {"train"})],
+        [*_OTHERS, ({"training"}, {"train"})],
+    ),
+    "from another model": ([({"serve"}, set())], _BEFORE),
+    "save to": (_BEFORE, _AFTER),
+    "wrap": ([({"serve"}, set())], [({"serve"}, {"serving_default"})]),
+}
+"""Tags and keys, before and after each way."""
+
 COMMIT = ("rename", "fsync", "link", "mkdir")
 """The calls that the suite takes."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """How an edit is done.
-
-    Attributes:
-        older: Whether a backup of an earlier edit is there before.
-        options: What the edit is told.
-        undo: Whether the earlier edit is taken back instead.
-        keeps: Whether the previous file must be had afterwards.
-        result: The directory that is new then.
-    """
-
-    older: bool = False
-    options: tuple[tuple[str, object], ...] = ()
-    undo: bool = False
-    keeps: bool = False
-    result: str = "model"
-
-
-WAYS = {
-    "in place": Way(),
-    "in place, backup": Way(older=True, options=(("backup", True),), keeps=True),
-    "undo": Way(older=True, undo=True, keeps=True),
-    "save to": Way(result="out"),
-}
 
 
 class Proof:
@@ -77,10 +73,9 @@ class Proof:
         self.before: dict[str, models.Tree] = {}
         self.after: dict[str, models.Tree] = {}
         for way, how in WAYS.items():
-            model = models.linear(self.original(way) / "model", fingerprint=True)
-            if how.older:
-                models.add(model, "older", backup=True)
-            self.before[way] = models.tree(model.parent)
+            self.original(way).mkdir(parents=True)
+            how.prepare(self.original(way))
+            self.before[way] = models.tree(self.original(way))
         self.survey: Survey = tracing.survey(
             server, top / "survey.log", [(self.request(way), self.original(way)) for way in WAYS]
         )
@@ -95,24 +90,20 @@ class Proof:
 
     def request(self, way: str, padding: dict[str, int] | None = None) -> Request:
         """Return the edit that a way means."""
-        options = dict(WAYS[way].options)
-        if WAYS[way].result != "model":
-            options["save_to"] = str(self.work / WAYS[way].result)
-        model = str(self.work / "model")
-        return Request(model, WAYS[way].undo, KEY, options, padding=padding or {})
+        return Request(way, str(self.work), padding=padding or {})
 
     def files(self, way: str) -> tuple[bytes | None, bytes | None]:
         """Return the old model file and the new one."""
-        result = f"{WAYS[way].result}/{FILE}"
-        return self.before[way][f"model/{FILE}"], self.after[way][result]
+        how = WAYS[way]
+        old, new = f"model/{how.file}", f"{how.result}/{how.file}"
+        return self.before[way][old], self.after[way][new]
 
 
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
     """What the faults are put into."""
     top = tmp_path_factory.mktemp("proof")
-    with pytest.MonkeyPatch.context() as patch, Server(top) as server:
-        patch.setattr(Judge, "fingerprint", models.fake_fingerprint)
+    with without_tensorflow(), Server(top) as server:
         try:
             prepared = Proof(top, server)
         except CannotTraceError as reason:
@@ -128,13 +119,19 @@ def _split(tree: models.Tree) -> tuple[models.Tree, set[str], models.Tree]:
     return seen, {name for name in tops if HIDDEN not in str(Path(name).parent)}, inside
 
 
+def _lasting(tree: models.Tree) -> models.Tree:
+    """Return what is there whether or not a commit has been finished."""
+    passing = ("fingerprint.pb", ".backup")
+    return {name: data for name, data in tree.items() if not name.endswith(passing)}
+
+
 def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
     """Check what a run has left; return whether something is to be removed."""
     old, new = proof.files(way)
     seen, hidden, inside = _split(models.tree(proof.work))
     assert len(hidden) <= 1, hidden
-    model = seen[f"model/{FILE}"]
-    if WAYS[way].result == "out":
+    model = seen[f"model/{WAYS[way].file}"]
+    if WAYS[way].makes_new:
         assert model == old
         done = any(name.startswith("out") for name in seen)
         assert {**proof.before[way]}.items() <= seen.items()
@@ -146,6 +143,8 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
     else:
         assert model in {old, new}
         done = model == new
+        if done:  # the fingerprint and the backups may be due yet
+            assert _lasting(seen) == _lasting(proof.after[way])
     if status == 0:
         assert done
     elif fault not in {"SIGKILL", "SIGINT"}:
@@ -153,21 +152,20 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
     if not done:
         assert seen == proof.before[way]
     elif WAYS[way].keeps:
-        kept = [seen.get(f"model/{FILE}.backup"), *inside.values()]
+        kept = [seen.get(f"model/{WAYS[way].file}.backup"), *inside.values()]
         assert old in kept
     return bool(hidden)
 
 
 def _check_next(proof: Proof, way: str) -> None:
-    """Let another edit come, which is refused: it repairs and removes all the same."""
-    options = {"save_to": str(proof.work / "next")} if WAYS[way].result == "out" else {}
-    key = "next" if options else "scale"
-    request = Request(str(proof.work / "model"), key=key, options=options)
-    assert proof.server.run(request)[1] == (0 if options else 4)
+    """Let another edit come: it repairs and removes, also when it is refused."""
+    request = Request(way, str(proof.work), next=True)
+    assert proof.server.run(request)[1] == (0 if WAYS[way].makes_new else 4)
     seen, hidden, _ = _split(models.tree(proof.work))
     assert not hidden
     if WAYS[way].keeps:
-        assert proof.files(way)[0] in {seen[f"model/{FILE}"], seen[f"model/{FILE}.backup"]}
+        file = f"model/{WAYS[way].file}"
+        assert proof.files(way)[0] in {seen[file], seen[f"{file}.backup"]}
         prints = {"model/fingerprint.pb", "model/fingerprint.pb.backup"}
         assert prints <= seen.keys()
 
@@ -217,12 +215,13 @@ def test_old_or_new_at_every_system_call(
 def test_tensorflow_takes_old_and_new_for_what_they_are(
     proof: Proof, tmp_path: Path, judge: TensorFlow, way: str
 ) -> None:
+    found = []
     for name, data in zip(("old", "new"), proof.files(way), strict=True):
         (tmp_path / name).mkdir()
-        (tmp_path / name / FILE).write_bytes(data or b"")
-    told = judge.ask("compare", before=tmp_path / "old", after=tmp_path / "new")
-    assert [key for _, key, _ in told["signatures"]] == ["older" if WAYS[way].undo else KEY]
-    assert told["else_equal"]
+        (tmp_path / name / WAYS[way].file).write_bytes(data or b"")
+        told = judge.ask("parse", directory=tmp_path / name)["meta_graphs"]
+        found.append([(set(each["tags"]), set(each["signatures"])) for each in told])
+    assert tuple(found) == SIGNATURES[way]
 
 
 def test_every_call_that_changes_something_is_struck(proof: Proof) -> None:

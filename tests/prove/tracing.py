@@ -19,7 +19,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from tests.prove.server import MARK, PADDING
 
@@ -41,19 +40,18 @@ class Request:
     """One edit in a child.
 
     Attributes:
-        model: The model; empty for none.
-        undo: Whether an edit is taken back, instead of one done.
-        key: The key of the signature that is added.
-        options: How.
+        way: Its name among the ways; empty for none.
+        work: The directory that the way was prepared in.
+        next: Whether another edit is done that comes after it: one that is refused or, where a
+            new directory is made, one that makes a second.
         file_size: Most bytes that a file may have.
         padding: Calls that do nothing to make before.
         mark: Whether to make the call that tells where the edit begins.
     """
 
-    model: str = ""
-    undo: bool = False
-    key: str = "added"
-    options: dict[str, Any] = field(default_factory=dict)
+    way: str = ""
+    work: str = ""
+    next: bool = False
     file_size: int | None = None
     padding: dict[str, int] = field(default_factory=dict)
     mark: bool = False
@@ -195,7 +193,7 @@ def survey(server: Server, log: Path, requests: list[tuple[Request, Path]]) -> S
     children = []
     with Tracer(server, log, "-e", "trace=%file,%desc"):
         for request, original in requests:
-            renew(Path(request.model).parent, original)
+            renew(Path(request.work), original)
             child, status = server.run(Request(**{**request.__dict__, "mark": True}))
             assert status == 0
             children.append(child)
@@ -221,4 +219,4 @@ def survey(server: Server, log: Path, requests: list[tuple[Request, Path]]) -> S
 def renew(work: Path, original: Path) -> None:
     """Put a fresh copy of a directory in the place of another."""
     shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(original, work)
+    shutil.copytree(original, work, symlinks=True)
