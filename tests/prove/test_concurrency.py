@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +19,16 @@ import smpatch
 from tests.judge.client import Judge as TensorFlow
 from tests.prove import ledger
 from tests.prove.ledger import Count
-from tests.prove.writer import ADD, READ, STOP
+from tests.prove.writer import ADD, COPY, EDIT, EDITS, READ, STOP, edit
 from tests.writer import models
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = "saved_model.pb"
+BACKED_UP = {FILE, "fingerprint.pb"}
 WRITERS = 16
+
+ADDING = {"linear": ADD, "module": COPY}
+"""What adds a signature to which model."""
 
 Process = subprocess.Popen[str]
 
@@ -62,38 +69,77 @@ def _said(process: Process) -> str:
 
 
 @pytest.mark.proof("sixteen writers")
-@pytest.mark.parametrize("turn", range(6 if ledger.LONG else 1))
-def test_sixteen_writers_and_a_reader(
-    tmp_path: Path, judge: TensorFlow, turn: int, count: Count
+@pytest.mark.parametrize("turn", range(3 if ledger.LONG else 1))
+@pytest.mark.parametrize("name", ADDING)
+def test_sixteen_writers_and_readers(
+    tmp_path: Path, judge: TensorFlow, count: Count, name: str, turn: int
 ) -> None:
-    model = models.linear(tmp_path / "model")
+    """Each adds a signature, in one plane or in both; a model with two has a fingerprint."""
+    model = tmp_path / "model"
+    shutil.copytree(models.FIXTURES / name, model)
+    first, names = models.keys(model), {each.name for each in model.iterdir()}
     wanted = [f"key_{number}" for number in range(WRITERS)]
     backup = ["--backup"] if turn % 2 else []
-    requests = [[ADD, str(model), key, *backup] for key in wanted]
+    requests = [[ADDING[name], str(model), key, *backup] for key in wanted]
     with _started([[READ, str(model), ""], *requests]) as (reader, *writers):
         for process in (reader, *writers):
             _go(process)
         count.add(writers=WRITERS)
         while any(process.poll() is None for process in writers):
             (told,) = judge.ask("parse", directory=model)["meta_graphs"]
-            assert set(told["signatures"]) <= {"scale", *wanted}
-            count.add(reads=1)
+            keys = {each for each in told["signatures"] if not each.startswith("__")}
+            assert first <= keys <= first.union(wanted)
+            assert judge.ask("load", directory=model, tags=["serve"]) == {"v1": "", "v2": ""}
+            count.add(reads=3)
         assert [_said(process) for process in writers] == [""] * WRITERS
         assert {process.returncode for process in writers} == {0}
         _go(reader)
         loads = int(_said(reader))
         assert reader.returncode == 0
         count.add(reads=loads)
-    assert models.keys(model) == {"scale", *wanted}
-    left = {each.name for each in model.iterdir()} - {f"{FILE}.backup"}
-    assert left == {FILE, "variables"}
-    again = models.add(model, wanted[0], overwrite=True, validate="full")
-    assert again.outcome == "unchanged"
+    assert loads
+    assert models.keys(model) == first.union(wanted)
+    left = {each.name for each in model.iterdir()}
+    assert left - names == ({f"{each}.backup" for each in names & BACKED_UP} if backup else set())
+    proved = smpatch.Options(validate="full")
+    again = smpatch.rename_signature(model, wanted[0], "last", options=proved)
     assert len(again.loaders) == 2
     if backup:
         (undone,) = models.undo(model).changes
         assert undone.key in wanted
-    assert loads
+
+
+@pytest.mark.proof("edits at once")
+@pytest.mark.parametrize("turn", range(24 if ledger.LONG else 3))
+def test_edits_at_once_come_to_what_one_after_the_other_gives(
+    tmp_path: Path, count: Count, turn: int
+) -> None:
+    """Which order it was nobody says; but there is one, in outcomes and in every byte."""
+    chosen = random.Random(turn).sample(sorted(EDITS), 4)  # noqa: S311 - the same each time
+    orders: set[tuple[tuple[int, ...], bytes]] = set()
+    for number, order in enumerate(itertools.permutations(chosen)):
+        model = models.linear(tmp_path / f"order {number}")
+        codes = {name: _code(model, name) for name in order}
+        orders.add((tuple(codes[name] for name in chosen), (model / FILE).read_bytes()))
+    assert len(orders) > 1
+    model = models.linear(tmp_path / "model")
+    with _started([[EDIT, str(model), name] for name in chosen]) as writers:
+        for process in writers:
+            _go(process)
+        count.add(writers=len(writers))
+        for process in writers:
+            _said(process)
+    found = tuple(process.returncode for process in writers)
+    assert set(found) <= {0, 4}
+    assert (found, (model / FILE).read_bytes()) in orders
+
+
+def _code(model: Path, name: str) -> int:
+    try:
+        edit(model, name)
+    except smpatch.SmpatchError as error:
+        return error.exit_code
+    return 0
 
 
 @pytest.mark.proof("the same key")
