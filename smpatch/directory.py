@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from google.protobuf.message import DecodeError
 
 from smpatch import wire
-from smpatch.errors import ModelUnreadableError
+from smpatch.errors import ModelUnreadableError, WriteError
 
 __all__ = [
     "BINARY_NAME",
@@ -30,6 +30,7 @@ __all__ = [
     "naming",
     "open_file",
     "which_file",
+    "writing",
 ]
 
 BINARY_NAME, TEXT_NAME, CHUNKED_NAME = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
@@ -145,21 +146,21 @@ def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
     except OSError as error:
         raise ModelUnreadableError(f"cannot be opened: {error.strerror}") from error
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelUnreadableError("not a regular file")
-        if status.st_size == 0:
-            hint = "its export or its copy did not finish"
-            raise ModelUnreadableError("the file is empty", hint=hint)
-        identity = FileIdentity.of(status)
-        if status.st_size < _MAPPED_FROM or file.name == TEXT_NAME:
-            with os.fdopen(os.dup(descriptor), "rb") as opened:
-                return opened.read(), identity
-        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), identity
-    except OSError as error:
+        with contextlib.ExitStack() as held:
+            held.callback(os.close, descriptor)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ModelUnreadableError("not a regular file")
+            if status.st_size == 0:
+                hint = "its export or its copy did not finish"
+                raise ModelUnreadableError("the file is empty", hint=hint)
+            identity = FileIdentity.of(status)
+            if status.st_size < _MAPPED_FROM or file.name == TEXT_NAME:
+                with os.fdopen(os.dup(descriptor), "rb") as opened:
+                    return opened.read(), identity
+            return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), identity
+    except OSError as error:  # of closing it too, as network file systems may answer
         raise ModelUnreadableError(f"cannot be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -176,3 +177,19 @@ def naming(file: Path) -> Iterator[None]:
             raise
         where = f"{file}: {error.where}" if error.where else str(file)
         raise ModelUnreadableError(error.found, where=where, hint=error.hint) from error
+
+
+@contextlib.contextmanager
+def writing(place: Path, verb: str, *, hint: str = "the model is unchanged") -> Iterator[None]:
+    """Say what the file system refused where no room on the way has; a commit raises nothing.
+
+    Args:
+        place: What is written, where the system names nothing else.
+        verb: What cannot be done to it, such as ``edited``.
+        hint: What has become of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        found = f"cannot be {verb}: {(error.strerror or str(error)).lower()}"
+        raise WriteError(found, where=str(error.filename or place), hint=hint) from error

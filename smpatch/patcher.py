@@ -8,13 +8,13 @@ the model as it is on disk. Nothing is printed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from smpatch.converged import remaining
-from smpatch.directory import naming
+from smpatch.directory import naming, writing
 from smpatch.editing.step import Change
 from smpatch.edits import (
     AddClassify,
@@ -30,7 +30,7 @@ from smpatch.edits import (
     Retag,
     TensorRef,
 )
-from smpatch.errors import UsageError, WriteError
+from smpatch.errors import UsageError
 from smpatch.job import Job, Options, Receipt
 from smpatch.loader import load
 from smpatch.signature import DEFAULT_KEY
@@ -100,7 +100,7 @@ def patch(
         raise UsageError("no edits are given")
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
     directory = Path(model)
-    with _unwritten(directory), ExitStack() as held:
+    with writing(directory, "edited"), ExitStack() as held:
         if judge is None:
             judge = held.enter_context(Judge(chosen.validate, libraries, chosen.time_limit))
         if directory.is_dir() and not chosen.dry_run:
@@ -383,14 +383,3 @@ def check_options(options: Options) -> None:
     for library in options.op_libraries:
         if not Path(library).is_file():
             raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
-
-
-@contextmanager
-def _unwritten(directory: Path) -> Iterator[None]:
-    """Say what the file system refused where no room on the way has; a commit raises nothing."""
-    try:
-        yield
-    except OSError as error:
-        found = f"cannot be edited: {(error.strerror or str(error)).lower()}"
-        where = str(error.filename or directory)
-        raise WriteError(found, where=where, hint="the model is unchanged") from error

@@ -15,13 +15,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from smpatch.directory import FileIdentity, Form, which_file
-from smpatch.errors import ModelUnreadableError, RefusedError, UsageError, WriteError
+from smpatch.directory import FileIdentity, Form, which_file, writing
+from smpatch.errors import ModelUnreadableError, RefusedError, UsageError
 from smpatch.loader import SavedModel, load_file
 from smpatch.rules import Note
 from smpatch.validator import Judge
@@ -108,7 +108,7 @@ def undo(
         if not 0 <= seconds <= _LONGEST:  # also true for what is not a number
             raise UsageError(f"{name} is {seconds}, no number of seconds from 0 to {_LONGEST:,.0f}")
     directory = Path(model)
-    with _unwritten(directory), ExitStack() as held:
+    with writing(directory, "undone"), ExitStack() as held:
         judge = held.enter_context(Judge("none", (), time_limit))
         if directory.is_dir() and not dry_run:
             held.enter_context(hold(directory, timeout=lock_timeout))
@@ -215,14 +215,3 @@ def _differences(before: _Signatures, after: _Signatures) -> Iterator[Restored]:
             if one is None or other is None:
                 outcome = "added" if one is None else "removed"
             yield Restored(tag_set, key, outcome)
-
-
-@contextmanager
-def _unwritten(directory: Path) -> Iterator[None]:
-    """Say what the file system refused where no room on the way has; a commit raises nothing."""
-    try:
-        yield
-    except OSError as error:
-        found = f"cannot be undone: {(error.strerror or str(error)).lower()}"
-        where = str(error.filename or directory)
-        raise WriteError(found, where=where, hint="the model is unchanged") from error

@@ -12,14 +12,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from smpatch.builder import build
+from smpatch.directory import writing
 from smpatch.edits import AddSignature, Edit
 from smpatch.errors import RefusedError, SignatureExistsError
 from smpatch.graph.likeness import unlike
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.job import Options, Receipt
-from smpatch.loader import MetaGraph, load
+from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.patcher import patch
 from smpatch.rules import Note
 from smpatch.signature import SignatureDef
@@ -50,7 +52,24 @@ def copy_signatures(
         SmpatchError: As ``patch``.
     """
     chosen = options or Options()
-    giver, taker = load(source), load(model)
+    with writing(Path(model), "edited"):
+        edits, left_out = _chosen(load(source), load(model), keys, chosen)
+        receipt = patch(model, edits, options=options)
+    return replace(receipt, notes=(*receipt.notes, *left_out))
+
+
+def _chosen(
+    giver: SavedModel,
+    taker: SavedModel,
+    keys: Sequence[str] | None,
+    chosen: Options,
+) -> tuple[list[Edit], list[Note]]:
+    """Return what carries over, and why the rest does not.
+
+    Raises:
+        RefusedError: Nothing does, or not one that was asked for.
+    """
+    source = str(giver.directory)
     tags = chosen.tag_set
     origin = giver.meta_graph(tags if len(giver.meta_graphs) > 1 else None)
     offered = origin.signatures
@@ -61,7 +80,7 @@ def copy_signatures(
     for key in wanted:
         if key not in offered:
             hint = f"it has {', '.join(offered) or 'none'}"
-            raise RefusedError(f"no signature {key!r}", where=str(source), hint=hint)
+            raise RefusedError(f"no signature {key!r}", where=source, hint=hint)
         edit = AddSignature(offered[key], key, chosen.overwrite)
         try:
             _check_alike(origin, meta_graph, offered[key])
@@ -75,9 +94,8 @@ def copy_signatures(
         edits.append(edit)
     if not edits:
         reasons = "; ".join(note.text for note in left_out) or "there are none"
-        raise RefusedError("no signature can be copied", where=str(source), hint=reasons)
-    receipt = patch(model, edits, options=options)
-    return replace(receipt, notes=(*receipt.notes, *left_out))
+        raise RefusedError("no signature can be copied", where=source, hint=reasons)
+    return edits, left_out
 
 
 def _check_alike(origin: MetaGraph, meta_graph: MetaGraph, signature: SignatureDef) -> None:

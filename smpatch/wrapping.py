@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import schema, wire
-from smpatch.directory import BINARY_NAME, FileIdentity, naming, open_file
+from smpatch.directory import BINARY_NAME, FileIdentity, naming, open_file, writing
 from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
 from smpatch.errors import (
     ConflictError,
@@ -183,7 +183,7 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     _check(chosen, tags)
     opened, destination = load_graph(graph), Path(save_to)
     edit = AddPredict(inputs, outputs, signature)
-    with _judge(chosen) as judge:
+    with writing(destination, "made", hint=_UNWRITTEN), _judge(chosen) as judge:
         with naming(opened.file):
             head, notes = _prepare(opened, outputs.values(), tags, judge)
         if chosen.dry_run:

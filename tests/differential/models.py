@@ -6,14 +6,14 @@ them that no schema knows; several MetaGraphs, keys that occur twice, lengths wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
 from fixtures.make import raw
 
-__all__ = ["ALIASES", "INIT_OP", "KEYS", "TAGS", "Model", "models"]
+__all__ = ["ALIASES", "INIT_OP", "KEYS", "TAGS", "Known", "Model", "models"]
 
 KEYS = ("serving_default", "a", "b/c", "ключ", "A", "a b")
 INIT_OP = "__saved_model_init_op"
@@ -36,6 +36,10 @@ _NOISE = (
 )
 
 
+Known = Mapping[str, tuple[Sequence[str], Sequence[str]]]
+"""Signature keys to aliases of inputs and of outputs."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A random model.
@@ -43,10 +47,13 @@ class Model:
     Attributes:
         data: The bytes of its ``saved_model.pb``.
         tags: The tags of each MetaGraph, in their order.
+        known: For each MetaGraph the keys that it has, with aliases of inputs and of outputs;
+            where a key occurs twice, those of one of them.
     """
 
     data: bytes
     tags: tuple[tuple[str, ...], ...]
+    known: tuple[Known, ...]
 
 
 def _mixed(draw: st.DrawFn, parts: Sequence[bytes], noise: Sequence[bytes]) -> bytes:
@@ -86,8 +93,9 @@ def _entry(draw: st.DrawFn, number: int, key: bytes, value: bytes) -> bytes:
     return raw.field(number, b"".join(draw(st.permutations(parts))))
 
 
-def _signature(draw: st.DrawFn) -> list[bytes]:
-    """Return the parts of a ``SignatureDef`` that the graph below can serve."""
+def _signature(draw: st.DrawFn) -> tuple[list[bytes], tuple[list[str], list[str]]]:
+    """Return the parts of a ``SignatureDef`` that the graph below can serve, and its aliases."""
+    known: tuple[list[str], list[str]] = ([], [])
     parts = [
         raw.field(3, method) for method in draw(st.lists(st.sampled_from(_METHODS), max_size=2))
     ]
@@ -96,22 +104,25 @@ def _signature(draw: st.DrawFn) -> list[bytes]:
         aliases = draw(
             st.lists(st.sampled_from(ALIASES), min_size=len(used), max_size=len(used), unique=True)
         )
+        known[number - 1].extend(aliases)
         for alias, tensor in zip(aliases, used, strict=True):
             parts.append(_entry(draw, number, alias.encode(), _info(draw, tensor)))
             if draw(st.integers(0, 5)) == 0:  # the same alias once more
                 parts.append(_entry(draw, number, alias.encode(), _info(draw, tensor)))
-    return parts
+    return parts, known
 
 
-def _signatures(draw: st.DrawFn) -> list[bytes]:
+def _signatures(draw: st.DrawFn) -> tuple[list[bytes], Known]:
     found = []
+    known = {}
     for key in draw(st.lists(st.sampled_from(KEYS), max_size=5)):  # some of them twice
-        value = _mixed(draw, _signature(draw), _NOISE)
+        parts, known[key] = _signature(draw)
+        value = _mixed(draw, parts, _NOISE)
         found.append(_entry(draw, 5, key.encode(), value))
     if draw(st.integers(0, 3)) == 0:
         info = raw.field(1, INIT_OP.encode()) + raw.field(2, raw.field(1, b"NoOp"))
         found.append(_entry(draw, 5, INIT_OP.encode(), raw.field(2, info)))
-    return found
+    return found, known
 
 
 def _attr(key: bytes, value: bytes) -> bytes:
@@ -154,12 +165,15 @@ def models(draw: st.DrawFn) -> Model:
     """Give a model of one to three MetaGraphs."""
     tags = draw(st.lists(st.sampled_from(TAGS), min_size=1, max_size=3, unique=True))
     meta_graphs = []
+    known = []
     for each in tags:
+        signatures, there = _signatures(draw)
+        known.append(there)
         info = [_OPS, raw.field(5, b"2.99"), *(raw.field(4, tag.encode()) for tag in each)]
         parts = [
             _message(draw, 1, info),
             _message(draw, 2, _graph(draw)),
-            *_signatures(draw),
+            *signatures,
             raw.field(4, raw.field(1, b"things") + raw.field(2, raw.field(1, raw.field(1, b"v")))),
         ]
         meta_graphs.append(raw.field(2, _mixed(draw, parts, _SIMPLE_NOISE)))
@@ -170,4 +184,4 @@ def models(draw: st.DrawFn) -> Model:
     place = draw(st.integers(0, len(rest)))
     data = b"".join([*rest[:place], *meta_graphs, *rest[place:]])
     # Tags keep their order where they lie in one piece, which is all that is asked of them.
-    return Model(data, tuple(tags))
+    return Model(data, tuple(tags), tuple(known))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from fixtures.make import raw
 from smpatch import Options, SmpatchError
 from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename, Retag
 from smpatch.patcher import patch
-from tests.differential.models import ALIASES, INIT_OP, KEYS, TAGS, Model, models
+from tests.differential.models import ALIASES, INIT_OP, KEYS, TAGS, Known, Model, models
 from tests.fuzz.ledger import EXAMPLES
 from tests.judge.client import Judge
 from tests.prove.ledger import Count
@@ -27,44 +27,56 @@ from tests.prove.ledger import Count
 _META_GRAPHS, _META_INFO, _SIGNATURES = 2, 1, 5
 Asked = Mapping[str, Any]
 
-_SOURCE = st.sampled_from(KEYS)
-_TARGET = st.sampled_from([*KEYS, "new"])
-_ALIAS = st.sampled_from(ALIASES)
-_OVERWRITE = st.booleans()
-_EDITS: st.SearchStrategy[Asked] = st.one_of(
-    st.fixed_dictionaries(
-        {
-            "kind": st.just("add"),
-            "target": _TARGET,
-            "overwrite": _OVERWRITE,
-            "inputs": st.sampled_from([{"x": "x:0"}, {"rows": "x:0"}]),
-            "outputs": st.sampled_from([{"y": "y:0"}, {"o": "y:0"}]),
-        }
-    ),
-    st.fixed_dictionaries(
-        {
-            "kind": st.sampled_from(["rename", "copy"]),
-            "source": _SOURCE,
-            "target": _TARGET,
-            "overwrite": _OVERWRITE,
-        }
-    ).filter(lambda each: each["source"] != each["target"]),
-    st.fixed_dictionaries(
-        {
-            "kind": st.just("remove"),
-            "keys": st.lists(_SOURCE, min_size=1, max_size=2, unique=True),
-        }
-    ),
-    st.fixed_dictionaries(
-        {
-            "kind": st.just("edit"),
-            "source": _SOURCE,
-            "inputs": st.dictionaries(_ALIAS, _ALIAS, max_size=2),
-            "outputs": st.dictionaries(_ALIAS, _ALIAS, max_size=2),
-            "method_name": st.sampled_from([None, "my/other", "tensorflow/serving/predict"]),
-        }
-    ),
-)
+_SHAPES = ((-1, 3), (2, 3), (-1, -1), (2, -1), (2, 4), (3,))
+_DEFAULTS = (None, [[0.5, 1.0, -2.0]], [[1.0] * 3] * 2, [[1.0, 2.0]], 0.25)
+"""Some of them fit a tensor of rows of three."""
+
+
+@st.composite
+def _asked(draw: st.DrawFn, known: Known) -> Asked:
+    """Give an edit, mostly of what is there."""
+    source = draw(st.sampled_from([*known] * 4 + [*KEYS]))
+    target = draw(st.sampled_from([*KEYS, "new", "newer"]))
+    asked: dict[str, Any] = {"source": source, "target": target, "overwrite": draw(st.booleans())}
+    kind = draw(st.sampled_from(["add", "rename", "copy", "remove", "edit", "edit"]))
+    if kind == "add":
+        del asked["source"]
+        asked["inputs"] = draw(st.sampled_from([{"x": "x:0"}, {"rows": "x:0"}]))
+        asked["outputs"] = draw(st.sampled_from([{"y": "y:0"}, {"o": "y:0"}]))
+    elif kind == "remove":
+        keys = st.lists(st.sampled_from([source, *KEYS]), min_size=1, max_size=2, unique=True)
+        asked = {"keys": draw(st.just([source]) | keys)}
+    elif kind == "edit":
+        asked = {"source": source, **_changes(draw, *known.get(source, ((), ())))}
+    elif source == target:
+        asked["target"] = "newest"
+    return {"kind": kind, **asked}
+
+
+def _changes(draw: st.DrawFn, inputs: Sequence[str], outputs: Sequence[str]) -> Asked:
+    """Give changes of a signature with these aliases; some of others that it may not have."""
+
+    def some(aliases: Sequence[str]) -> st.SearchStrategy[str]:
+        return st.sampled_from([*aliases] * 4 + [*ALIASES])
+
+    def few(aliases: Sequence[str], values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        return st.just({}) | st.dictionaries(some(aliases), values, max_size=1)
+
+    names = st.sampled_from([*ALIASES, "a", "z1"])
+    dropped = {
+        "inputs": draw(st.just([]) | st.lists(some(inputs), max_size=1)),
+        "outputs": draw(st.just([]) | st.lists(some(outputs), max_size=1)),
+    }
+    return {
+        "inputs": draw(st.dictionaries(some(inputs), names, max_size=2)),
+        "outputs": draw(st.dictionaries(some(outputs), names, max_size=2)),
+        "drop": dropped,
+        "shapes": draw(few([*inputs, *outputs], st.sampled_from(_SHAPES))),
+        "defaults": draw(few(inputs, st.sampled_from(_DEFAULTS))),
+        "method_name": draw(st.sampled_from([None, "my/other", "tensorflow/serving/predict"])),
+    }
+
+
 _RETAG: st.SearchStrategy[Asked] = st.fixed_dictionaries(
     {"kind": st.just("retag"), "target": st.sampled_from([tags for tags in TAGS if tags])}
 )
@@ -87,6 +99,13 @@ def _edit(asked: Asked, tags: tuple[str, ...]) -> Edit:
         asked["source"],
         rename_inputs=asked["inputs"],
         rename_outputs=asked["outputs"],
+        drop_inputs=tuple(asked["drop"]["inputs"]),
+        drop_outputs=tuple(asked["drop"]["outputs"]),
+        shapes={
+            alias: tuple(None if size < 0 else size for size in sizes)
+            for alias, sizes in asked["shapes"].items()
+        },
+        defaults=asked["defaults"],
         method_name=asked["method_name"],
     )
 
@@ -142,7 +161,8 @@ def test_edits_come_to_what_tensorflows_classes_make_of_them(
     count.add(executions=1)
     place = data.draw(st.integers(0, len(model.tags) - 1))
     tags = model.tags[place]
-    edits = data.draw(st.lists(_EDITS, min_size=1, max_size=3) | _RETAG.map(lambda one: [one]))
+    some = st.lists(_asked(model.known[place]), min_size=1, max_size=3)
+    edits = data.draw(some | some | some | _RETAG.map(lambda one: [one]))
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "saved_model.pb"
         file.write_bytes(model.data)
@@ -167,5 +187,6 @@ def test_edits_come_to_what_tensorflows_classes_make_of_them(
         assert after == model.data
         return
     assert said["equal"], said
+    count.add(edits=len(edits))
     assert _untouched(after, place, edits) == _untouched(model.data, place, edits)
     assert INIT_OP not in _touched(edits)

@@ -10,8 +10,10 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.python.framework import tensor_util
 
 __all__ = ["edit_like"]
 
@@ -20,6 +22,8 @@ Edit = Mapping[str, Any]
 
 _RESERVED = {"__saved_model_init_op", "__saved_model_train_op"}
 _PREDICT = "tensorflow/serving/predict"
+_ROWS = (-1, 3)
+"""The shape of every tensor in the graph."""
 
 
 class _RefusedError(Exception):
@@ -98,7 +102,7 @@ def _add(_: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as abov
         for alias, name in tensors.items():
             info = getattr(signature, kind)[alias]
             info.name, info.dtype = name, types_pb2.DT_FLOAT
-            for size in (-1, 3):
+            for size in _ROWS:
                 info.tensor_shape.dim.add().size = size
     meta_graph.signature_def[key].CopyFrom(signature)
 
@@ -106,18 +110,60 @@ def _add(_: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as abov
 def _edit(_: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as above
     signature = _source(meta_graph, edit)
     for kind in ("inputs", "outputs"):
-        infos, names = getattr(signature, kind), edit[kind]
-        if not set(names) <= set(infos):
+        infos, names, gone = getattr(signature, kind), edit[kind], set(edit["drop"][kind])
+        if not {*names, *gone} <= set(infos) or gone & set(names):
             raise _RefusedError
-        old = {alias: infos[alias].SerializeToString() for alias in infos}
+        old = {alias: infos[alias].SerializeToString() for alias in infos if alias not in gone}
         new = [names.get(alias, alias) for alias in old]
-        if len(set(new)) < len(new):
+        if len(set(new)) < len(new) or not new:
             raise _RefusedError
         infos.clear()
         for alias, value in zip(new, old.values(), strict=True):
             infos[alias].MergeFromString(value)
+    _take_defaults_along(signature, edit)
+    for alias, sizes in edit["shapes"].items():
+        _reshape(signature, alias, sizes)
+    for alias, value in edit["defaults"].items():
+        _set_default(signature, alias, value)
     if edit["method_name"] is not None:
         signature.method_name = edit["method_name"]
+
+
+def _take_defaults_along(signature: Any, edit: Edit) -> None:  # noqa: ANN401 - as above
+    old = {alias: signature.defaults[alias].SerializeToString() for alias in signature.defaults}
+    signature.defaults.clear()
+    for alias, value in old.items():
+        if alias not in edit["drop"]["inputs"]:
+            name = edit["inputs"].get(alias, alias)
+            signature.defaults[name].MergeFromString(value)
+
+
+def _reshape(signature: Any, alias: str, sizes: Sequence[int]) -> None:  # noqa: ANN401 - as above
+    places = [each for each in (signature.inputs, signature.outputs) if alias in each]
+    if len(places) != 1 or not _fits(sizes, _ROWS):
+        raise _RefusedError
+    for dim, size in zip(places[0][alias].tensor_shape.dim, sizes, strict=True):
+        dim.size = size
+
+
+def _set_default(signature: Any, alias: str, value: Any) -> None:  # noqa: ANN401 - as above
+    if alias not in signature.inputs or (value is None and alias not in signature.defaults):
+        raise _RefusedError
+    if value is None:
+        del signature.defaults[alias]
+        return
+    array = np.array(value, np.float32)
+    promised = [dim.size for dim in signature.inputs[alias].tensor_shape.dim]
+    if not _fits(array.shape, promised):
+        raise _RefusedError
+    signature.defaults[alias].CopyFrom(tensor_util.make_tensor_proto(array))
+
+
+def _fits(sizes: Sequence[int], others: Sequence[int]) -> bool:
+    """Tell whether two shapes are of one tensor, -1 being any size."""
+    return len(sizes) == len(others) and all(
+        -1 in {a, b} or a == b for a, b in zip(sizes, others, strict=True)
+    )
 
 
 def _retag(model: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as above

@@ -179,9 +179,9 @@ def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Coun
         for way, edit in zip(WAYS, proof.survey.edits, strict=True):
             for count in range(1, edit[call] + 1):
                 tracing.renew(proof.work, proof.original(way))
-                _, status = proof.server.run(proof.request(way, {call: at - count}))
-                met["old" if status else "new"] += 1
-                with told.case(f"{way}, {call} {count}: exit {status}"):
+                with told.case(f"{way}, {call} {count}"):
+                    _, status = proof.server.run(proof.request(way, {call: at - count}))
+                    met["old" if status else "new"] += 1
                     if fault == "SIGKILL":
                         assert status == -9
                     to_remove = _check(proof, way, fault, status)
