@@ -16,6 +16,7 @@ from unittest import mock
 
 import smpatch
 from smpatch.edits import Copy, Edit, EditSignature, PromoteFunction, Remove, Rename, Retag
+from smpatch.runtime import wheel
 from smpatch.validator import Judge
 from tests.writer import models
 
@@ -148,5 +149,6 @@ def without_tensorflow() -> Iterator[None]:
         mock.patch.object(Judge, "fingerprint", models.fake_fingerprint),
         mock.patch.object(Judge, "op_defs", return_value=op_defs),
         mock.patch.object(Judge, "ask", return_value="2.0.0"),
+        mock.patch.object(wheel, "find", return_value=None),
     ):
         yield
