@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import schema, wire
-from smpatch.directory import BINARY_NAME, FileIdentity, naming, open_file
+from smpatch.directory import BINARY_NAME, FileIdentity, naming, open_file, open_regular
 from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
 from smpatch.errors import (
     ConflictError,
@@ -386,7 +386,7 @@ def _renamed(directory: Path, file: Path) -> Iterator[None]:
 
 
 def _write(graph: Graph, head: bytes, file: Path) -> None:
-    with graph.file.open("rb") as source, file.open("xb") as target:
+    with open_regular(graph.file) as source, file.open("xb") as target:
         body: Kept | bytes = Kept(0, graph.identity.size)
         if graph.parts.form == "text":
             body = bytes(graph.parts.data)

@@ -281,3 +281,31 @@ def _inputs(candidate: Mapping[str, Any]) -> Iterator[tuple[str, TensorRef]]:
         yield from parse_tensors([candidate["notation"]], option="--inputs").items()
     else:
         yield from ((f"in_{at}", name) for at, name in enumerate(candidate["inputs"]))
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"), [(("check",), 1), ((*ADD, "--signature", KEY), 0)]
+)
+def test_a_pipe_in_the_place_of_warm_up_requests_is_not_waited_for(
+    command: tuple[str, ...], expected: int, tmp_path: Path
+) -> None:
+    place = tmp_path / "linear"
+    shutil.copytree(MODELS / "linear", place)
+    (place / "assets.extra").mkdir()
+    os.mkfifo(place / "assets.extra" / "tf_serving_warmup_requests")
+    name, *options = command
+    done = subprocess.run(
+        [sys.executable, "-m", "smpatch", name, str(place), *options, "--validate", "none"],
+        capture_output=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == expected
+
+
+@pytest.mark.parametrize("place", ["pipe", "/dev/zero"])
+def test_values_to_feed_come_from_a_file_and_from_nothing_else(place: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    given = str(tmp_path / place)
+    code, said = _run(MODELS / "linear", ("check", "--run", "--feed", given))
+    assert (code, said) == (2, f"smpatch: {given}: cannot be read: not a regular file\n")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch import wire
-from smpatch.directory import CHUNKED_NAME
+from smpatch.directory import CHUNKED_NAME, open_regular
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import SavedModel
 from smpatch.writer.aside import OwnDirectory, own_directory, sweep, to_the_end
@@ -332,7 +332,7 @@ def _copy_payloads(model: SavedModel, directory: Path, *, ages_fingerprint: bool
 
 def _write_model(staged: Staged) -> None:
     model = staged.plan.model
-    with model.file.open("rb") as source:
+    with open_regular(model.file) as source:
         status = os.fstat(source.fileno())
         if not model.identity.is_of(status):
             found = "somebody changed the file while it was being edited"
