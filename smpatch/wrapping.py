@@ -47,9 +47,10 @@ from smpatch.signature import DEFAULT_KEY
 from smpatch.suggestions import Suggestions, suggest
 from smpatch.validator import Judge
 from smpatch.wire import Kept
-from smpatch.writer.aside import own_directory
+from smpatch.writer.aside import own_directory, sweep
 from smpatch.writer.copying import write_pieces
 from smpatch.writer.plan import SIZE_LIMIT
+from smpatch.writer.settle import spare
 
 __all__ = ["Graph", "load_graph", "suggest_for_graph", "wrap_graph"]
 
@@ -101,9 +102,9 @@ def load_graph(file: str | os.PathLike[str]) -> Graph:
         ModelUnreadableError: There is no such file, or it holds something else.
     """
     path = Path(file)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path's raises of a name that is too long
         raise _directory(path)
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         raise ModelUnreadableError("no such file", where=str(path))
     with naming(path):
         data, identity = open_file(path)
@@ -185,8 +186,7 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     with _judge(chosen) as judge:
         with naming(opened.file):
             head, notes = _prepare(opened, outputs.values(), tags, judge)
-        home = Path(tempfile.gettempdir()) if chosen.dry_run else _nearest(destination)
-        with _aside(opened, head, home) as bare:
+        with _aside(opened, head, None if chosen.dry_run else destination) as bare:
             elsewhere = replace(chosen, save_to=destination)
             receipt = patch(bare, [edit], options=elsewhere, judge=judge)
     return replace(
@@ -346,24 +346,26 @@ def _head(parts: FrozenGraph, meta_info: bytes, file: Path) -> bytes:
 
 def _nearest(destination: Path) -> Path:
     """Return the directory nearest to a new one, for both to be on one file system."""
-    above = destination.resolve().parent
-    while not above.exists():
+    above = Path(os.path.realpath(destination)).parent
+    while not os.path.isdir(above):  # noqa: PTH112 - as above
         above = above.parent
     return above
 
 
 @contextlib.contextmanager
-def _aside(graph: Graph, head: bytes, home: Path) -> Iterator[Path]:
+def _aside(graph: Graph, head: bytes, destination: Path | None) -> Iterator[Path]:
     """Write the SavedModel without signatures, for as long as the context lasts."""
     with contextlib.ExitStack() as held:
         try:
+            home = Path(tempfile.gettempdir()) if destination is None else _nearest(destination)
+            sweep(home, spare)
             directory = held.enter_context(own_directory(home)).path / "model"
             directory.mkdir()
             _write(graph, head, directory / BINARY_NAME)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             found = f"could not write a SavedModel aside: {reason}"
-            where = str(error.filename or home)
+            where = str(error.filename or destination or graph.file)
             raise WriteError(found, where=where, hint=_UNWRITTEN) from error
         with _renamed(directory, graph.file):
             yield directory

@@ -14,6 +14,7 @@ import smpatch
 from smpatch import CheckOptions, Feeding, schema, wire, wrapping
 from smpatch.errors import ConflictError, RefusedError, UsageError, ValidationError, WriteError
 from smpatch.writer.copying import write_pieces
+from smpatch.writer.names import PREFIX
 from tests.judge.client import Judge
 
 FROZEN = ("session", "function", "functions", "keras", "strings")
@@ -217,6 +218,14 @@ class TestRefused:
         (tmp_path / "file").touch()
         with pytest.raises(WriteError, match="nothing was written"):
             frozen("strings").wrap(tmp_path / "file" / "new", options=NO_RELOAD)
+
+    def test_what_a_killed_wrap_left_where_no_parents_were_is_removed_by_the_next(
+        self, frozen: Make, tmp_path: Path
+    ) -> None:
+        left_behind = tmp_path / f"{PREFIX}killed" / "model"
+        left_behind.mkdir(parents=True)
+        frozen("strings").wrap(tmp_path / "not" / "yet" / "new", options=NO_RELOAD)
+        assert [each.name for each in tmp_path.iterdir()] == ["not"]
 
     def test_a_tensor_that_is_not_there(self, frozen: Make, tmp_path: Path) -> None:
         with pytest.raises(smpatch.TensorNotFoundError, match="lenght"):
