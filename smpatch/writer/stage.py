@@ -280,7 +280,8 @@ def _check_destination(save_to: Path, model: SavedModel) -> list[Path]:
         if any(save_to.iterdir()):
             hint = "name a directory that is absent or empty"
             raise RefusedError("the directory is not empty", where=where, hint=hint)
-    source, destination = model.directory.resolve(), save_to.resolve()
+    # Not Path.resolve, which takes links in a circle for a bug of whoever asks.
+    source, destination = (Path(os.path.realpath(each)) for each in (model.directory, save_to))
     if destination == source or source in destination.parents:
         hint = "name a directory outside the model"
         raise RefusedError("it lies inside the model itself", where=where, hint=hint)
