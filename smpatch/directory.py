@@ -9,12 +9,13 @@ loader_impl.py`` (which file is read: ``.pb`` before ``.pbtxt``).
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -29,6 +30,7 @@ __all__ = [
     "Form",
     "naming",
     "open_file",
+    "open_regular",
     "which_file",
     "writing",
 ]
@@ -134,6 +136,25 @@ def _version(name: str) -> int:
     return int(name) if name.isascii() and name.isdecimal() else -1
 
 
+def open_regular(file: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading; what else has its name is refused, and not waited for.
+
+    A FIFO in the place of a file would wait for a writer for ever, with the model locked.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    opened = open(file, "rb", opener=_at_once)  # noqa: SIM115 - Path.open has no opener; the caller closes it
+    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        return opened
+    opened.close()
+    raise OSError(errno.EINVAL, "not a regular file", os.fspath(file))
+
+
+def _at_once(file: str, flags: int) -> int:
+    return os.open(file, flags | os.O_NONBLOCK)
+
+
 def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
     """Read a file or, where it is large, map it.
 
@@ -142,7 +163,7 @@ def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
     """
     try:
         # Not blocking, for a FIFO in the file's place would wait for a writer for ever.
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise ModelUnreadableError(f"cannot be opened: {error.strerror}") from error
     try:

@@ -99,7 +99,7 @@ def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
         return [None] * len(models)
     known: dict[Path, Path] = {}
     for model in models:
-        place = Path(options.save_to) / model.absolute().resolve().name
+        place = Path(options.save_to) / Path(_real(model)).name
         if place in known:
             found = f"{known[place]} and {model} would both be saved as {place}"
             raise UsageError(found, hint="save them to different directories")
@@ -121,7 +121,7 @@ def _check_distinct(models: Sequence[Path]) -> None:
 
 def _identities(model: Path) -> list[object]:
     """Return what tells a model: its directory, and the file that an edit would replace."""
-    found: list[object] = [os.path.realpath(model)]
+    found: list[object] = [_real(model)]
     for path in (model, model / "saved_model.pb", model / "saved_model.pbtxt"):
         try:
             status = path.stat()
@@ -129,8 +129,16 @@ def _identities(model: Path) -> list[object]:
             continue
         # Hard links to one file are two models: an edit breaks them.
         one = path == model
-        found.append((status.st_dev, status.st_ino) if one else os.path.realpath(path))
+        found.append((status.st_dev, status.st_ino) if one else _real(path))
     return found
+
+
+def _real(path: Path) -> str:
+    """Return where a path leads; the path itself where the working directory is gone."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return os.fspath(path)
 
 
 def _processors() -> int:

@@ -381,5 +381,5 @@ def check_options(options: Options) -> None:
             found = f"{name} is {seconds}, no number of seconds from 0 to {_LONGEST:,.0f}"
             raise UsageError(found)
     for library in options.op_libraries:
-        if not Path(library).is_file():
+        if not os.path.isfile(library):  # noqa: PTH113 - Path's raises of a name that is too long
             raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")

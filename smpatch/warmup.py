@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Literal
 from google.protobuf.message import DecodeError
 
 from smpatch import schema
+from smpatch.directory import open_regular
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import DEFAULT_KEY
 
@@ -82,7 +83,7 @@ def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
     """
     file = Path(directory) / PLACE
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             return tuple(call for log in _logs(opened) for call in _calls(log))
     except (FileNotFoundError, NotADirectoryError):
         return ()

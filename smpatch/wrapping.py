@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import schema, wire
-from smpatch.directory import BINARY_NAME, FileIdentity, naming, open_file, writing
+from smpatch.directory import BINARY_NAME, FileIdentity, naming, open_file, open_regular, writing
 from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
 from smpatch.errors import (
     ConflictError,
@@ -102,9 +102,9 @@ def load_graph(file: str | os.PathLike[str]) -> Graph:
         ModelUnreadableError: There is no such file, or it holds something else.
     """
     path = Path(file)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path's raises of a name that is too long
         raise _directory(path)
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         raise ModelUnreadableError("no such file", where=str(path))
     with naming(path):
         data, identity = open_file(path)
@@ -391,7 +391,7 @@ def _bare(graph: Graph, head: bytes, directory: Path) -> Iterator[None]:
 
 
 def _write(graph: Graph, head: bytes, file: Path) -> None:
-    with graph.file.open("rb") as source, file.open("xb") as target:
+    with open_regular(graph.file) as source, file.open("xb") as target:
         body: Kept | bytes = Kept(0, graph.identity.size)
         if graph.parts.form == "text":
             body = bytes(graph.parts.data)

@@ -42,6 +42,7 @@ CANDIDATES = {
 
 ADD = ("add-predict", "--inputs", "x:0", "--outputs", "y:0")
 KEY = "added"
+PATCH = 'version = 1\n[[edit]]\nrename = "scale"\nto = "added"\n'
 SECONDS = 60.0
 """Longest wait for a command that has every reason to be quick."""
 LARGE = 700
@@ -281,3 +282,115 @@ def _inputs(candidate: Mapping[str, Any]) -> Iterator[tuple[str, TensorRef]]:
         yield from parse_tensors([candidate["notation"]], option="--inputs").items()
     else:
         yield from ((f"in_{at}", name) for at, name in enumerate(candidate["inputs"]))
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"), [(("check",), 1), ((*ADD, "--signature", KEY), 0)]
+)
+def test_a_pipe_in_the_place_of_warm_up_requests_is_not_waited_for(
+    command: tuple[str, ...], expected: int, tmp_path: Path
+) -> None:
+    place = tmp_path / "linear"
+    shutil.copytree(MODELS / "linear", place)
+    (place / "assets.extra").mkdir()
+    os.mkfifo(place / "assets.extra" / "tf_serving_warmup_requests")
+    name, *options = command
+    done = subprocess.run(
+        [sys.executable, "-m", "smpatch", name, str(place), *options, "--validate", "none"],
+        capture_output=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == expected
+
+
+@pytest.mark.parametrize("place", ["pipe", "/dev/zero"])
+def test_values_to_feed_come_from_a_file_and_from_nothing_else(place: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    given = str(tmp_path / place)
+    code, said = _run(MODELS / "linear", ("check", "--run", "--feed", given))
+    assert (code, said) == (2, f"smpatch: {given}: cannot be read: not a regular file\n")
+
+
+LONG = "a" * 300
+"""A name longer than file systems take."""
+
+
+def _errors(*arguments: str, cwd: Path, limit: str = "") -> int:
+    """Run a command line that fails; return its exit code, when it said why in one line."""
+    program = f'{limit} exec "$0" -m smpatch "$@"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", program, sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.stderr.startswith("smpatch: ")
+    assert done.stderr.count("\n") == 1
+    return done.returncode
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("wrap", LONG), 3),
+        (("wrap", f"{ROOT}/fixtures/graphs/frozen.pb", "--dry-run", "--save-to", LONG), 2),
+        (("apply", LONG, "model"), 3),
+        (("rename", "model", "--from", "scale", "--to", "k", "--op-library", LONG), 2),
+        (("check", "model", "--op-library", LONG), 2),
+        (("apply", "patch.toml", "circle", "--save-to", "new"), 3),
+        (("rename", "model", "--from", "scale", "--to", "k", "--save-to", "circle/new"), 5),
+    ],
+)
+def test_names_that_no_file_can_have_and_links_in_a_circle_are_told_in_one_line(
+    command: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    shutil.copytree(MODELS / "linear", tmp_path / "model")
+    (tmp_path / "patch.toml").write_text(PATCH)
+    (tmp_path / "circle").symlink_to("circle")
+    before = _content(tmp_path / "model")
+    quick = () if command[0] == "wrap" else ("--validate", "none")
+    assert _errors(*command, *quick, cwd=tmp_path) == code
+    assert _content(tmp_path / "model") == before
+    assert {each.name for each in tmp_path.iterdir()} == {"model", "patch.toml", "circle"}
+
+
+@pytest.mark.parametrize("destination", [(), ("--save-to", "new")])
+@pytest.mark.parametrize("model", [".", "model"])
+def test_a_fleet_in_a_directory_that_is_gone_is_told_in_one_line(
+    model: str, destination: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "patch.toml").write_text(PATCH)
+    (tmp_path / "gone").mkdir()
+    away = f'rmdir "{tmp_path}/gone";'
+    command = ("apply", str(tmp_path / "patch.toml"), model, *destination)
+    assert _errors(*command, cwd=tmp_path / "gone", limit=away) == 3
+
+
+def test_a_graph_is_not_wrapped_into_a_directory_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    given = ("--save-to", "new", "--inputs", "features:0", "--outputs", "head/scores:0")
+    command = ("wrap", str(ROOT / "fixtures" / "graphs" / "frozen.pb"), *given)
+    away = f'rmdir "{tmp_path}/gone";'
+    assert _errors(*command, cwd=tmp_path / "gone", limit=away) == 5
+
+
+@pytest.mark.parametrize("command", ["check", "apply", "wrap"])
+@pytest.mark.parametrize("count", [7, 8, 9])
+def test_a_process_that_may_not_open_enough_files_says_so_and_passes_nothing(
+    command: str, count: int, tmp_path: Path
+) -> None:
+    shutil.copytree(MODELS / "linear", tmp_path / "model")
+    (tmp_path / "patch.toml").write_text(PATCH)
+    arguments = {
+        "check": ("check", "model"),
+        "apply": ("apply", "patch.toml", "model"),
+        "wrap": ("wrap", str(ROOT / "fixtures" / "graphs" / "frozen.pb")),
+    }[command]
+    before = _content(tmp_path)
+    code = _errors(*arguments, cwd=tmp_path, limit=f"ulimit -n {count};")
+    assert code in {3, 5}
+    assert _content(tmp_path) == before

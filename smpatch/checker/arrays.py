@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smpatch import dtypes
+from smpatch.directory import open_regular
 from smpatch.errors import UsageError
 from smpatch.runtime.answers import Array
 
@@ -51,7 +52,7 @@ def read_npz(file: str | os.PathLike[str]) -> Mapping[str, Array]:
     """
     where = os.fspath(file)
     try:
-        with zipfile.ZipFile(where) as archive:
+        with open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
             return {
                 name.removesuffix(_SUFFIX): _array(archive.read(name), f"{where}: {name}")
                 for name in archive.namelist()

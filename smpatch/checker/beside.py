@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema, warmup
 from smpatch.checker.findings import Finding, fault, note
+from smpatch.directory import open_regular
 from smpatch.errors import ModelUnreadableError
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.signature import CLASSIFY, EXAMPLES, REGRESS, SignatureDef
@@ -51,7 +52,8 @@ def check_fingerprint(model: SavedModel, computed: bytes | str, version: str) ->
     """
     file = model.directory / FINGERPRINT
     try:
-        stored = schema.FingerprintDef.FromString(file.read_bytes())
+        with open_regular(file) as opened:
+            stored = schema.FingerprintDef.FromString(opened.read())
     except FileNotFoundError:
         return
     except (OSError, DecodeError) as error:

@@ -16,6 +16,7 @@ from typing import Any
 from smpatch import schema
 from smpatch.checker.findings import Finding, fault, note
 from smpatch.checker.subject import Subject
+from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.runtime import answers
 from smpatch.runtime.answers import Answer, TensorFact
@@ -104,14 +105,21 @@ def load_in_python(judge: Judge, subject: Subject) -> Iterator[Finding]:
 
 
 def perished(subject: Subject, loader: str, error: ChildError) -> Finding:
-    """Return the finding of a child that gave no answer."""
+    """Return the finding of a child that gave no answer.
+
+    Raises:
+        ValidationError: It is this machine's TensorFlow that cannot be asked: nothing is found
+            of the model then, and no faults would be a lie.
+    """
     if isinstance(error, ChildHung):
         text = f"{loader} gave no answer within {error.limit:g} s"
         return fault("loader-hangs", subject.where(), text, "wait longer with --time-limit")
     if isinstance(error, ChildDied):
         words = f": {error.last_words}" if error.last_words else ""
         return fault("loader-crashes", subject.where(), f"{loader} was {error.how}{words}")
-    return note("no-loader", subject.where(), f"{loader} cannot be asked: {error}")
+    found = f"{loader} cannot be asked: {error}"
+    hint = "repair the installation of TensorFlow, or check without it with --validate none"
+    raise ValidationError(found, hint=hint) from error
 
 
 def _refused(subject: Subject, loader: str, said: Answer) -> Finding:

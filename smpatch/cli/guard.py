@@ -6,6 +6,7 @@ With ``--json`` the error is on stdout as well, as an object.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import Any
 
@@ -14,7 +15,7 @@ import typer
 from smpatch.cli.interruption import Interrupted
 from smpatch.cli.streams import OutputError, talk
 from smpatch.cli.terminal import printable
-from smpatch.errors import PatchFileError, SmpatchError, UsageError
+from smpatch.errors import PatchFileError, SmpatchError, UsageError, WriteError
 
 __all__ = ["run"]
 
@@ -32,6 +33,8 @@ def run(app: typer.Typer) -> int:
         return _report(error)
     except _CLICK_ERROR as error:
         return _report(_usage(error))
+    except OSError as error:
+        return _report(_refused(error))
     except Interrupted as stop:
         return _interrupted(stop)
     return result if isinstance(result, int) else 0
@@ -69,6 +72,12 @@ def _json_wanted() -> bool:
     """Tell whether JSON was asked for, of a command line that may not have been understood."""
     arguments = sys.argv[1:]
     return "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+
+
+def _refused(error: OSError) -> SmpatchError:
+    """Put into words what the system refused where nobody expected it: no edit had begun."""
+    where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+    return WriteError((error.strerror or str(error)).lower(), where=where)
 
 
 def _usage(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class, found at run time

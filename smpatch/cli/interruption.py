@@ -66,10 +66,16 @@ def listen() -> None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    # A second Ctrl-C would interrupt the cleaning up after the first.
+    # A second Ctrl-C would interrupt the cleaning up after the first. Not SIG_IGN: of a signal
+    # that has come and is not dealt with yet, Python would complain on stderr.
     for each in _WORDS:
-        signal.signal(each, signal.SIG_IGN)
+        if signal.getsignal(each) is _stop:
+            signal.signal(each, _pass_over)
     raise Interrupted(number)
+
+
+def _pass_over(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: somebody stops already."""
 
 
 @contextmanager

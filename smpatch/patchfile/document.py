@@ -63,6 +63,7 @@ no ``copy-signatures``: what that does depends on the model that it is done to.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def load_patch(file: Path) -> Patch:
         text = data.decode("utf-8")
     except OSError as error:
         found = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        hint = "smpatch apply PATCH.toml MODEL..." if file.is_dir() else ""
+        hint = "smpatch apply PATCH.toml MODEL..." if error.errno == errno.EISDIR else ""
         raise PatchFileError([Fault("", None, found, hint)], where=where) from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1

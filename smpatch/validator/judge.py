@@ -140,7 +140,8 @@ class Judge:
         """Start Python's TensorFlow now, for it takes seconds and will be asked."""
         wanted = self.mode in {"auto", "full"} and Program.PYTHON not in self._running
         if wanted and self._wheel is not None:
-            self._start(Program.PYTHON)
+            with contextlib.suppress(ChildUnfit):  # whoever asks is told
+                self._start(Program.PYTHON)
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
         """Ask anything; a child that dies of it is replaced when the next question comes.
@@ -326,7 +327,11 @@ class Judge:
             message = "a child needs to know where TensorFlow is"
             raise ValueError(message)
         waiting = early.take() if program is Program.CAPI else None
-        child = self._children.enter_context(waiting or Child.start(program, self._wheel))
+        try:
+            child = self._children.enter_context(waiting or Child.start(program, self._wheel))
+        except OSError as error:
+            message = f"no process can be started: {(error.strerror or str(error)).lower()}"
+            raise ChildUnfit(message) from error
         self._running[program] = child
         self._unloaded[program] = list(reversed(self._libraries))
         return child

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch import wire
-from smpatch.directory import CHUNKED_NAME
+from smpatch.directory import CHUNKED_NAME, open_regular
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import SavedModel
 from smpatch.writer.aside import OwnDirectory, own_directory, sweep, to_the_end
@@ -324,7 +324,8 @@ def _check_destination(save_to: Path, model: SavedModel | None) -> list[Path]:
             hint = "name a directory that is absent or empty"
             raise RefusedError("the directory is not empty", where=where, hint=hint)
     if model is not None:
-        source, destination = model.directory.resolve(), save_to.resolve()
+        # Not Path.resolve, which takes links in a circle for a bug of whoever asks.
+        source, destination = (Path(os.path.realpath(each)) for each in (model.directory, save_to))
         if destination == source or source in destination.parents:
             hint = "name a directory outside the model"
             raise RefusedError("it lies inside the model itself", where=where, hint=hint)
@@ -376,7 +377,7 @@ def _copy_payloads(model: SavedModel, directory: Path, *, ages_fingerprint: bool
 
 def _write_model(staged: Staged) -> None:
     model = staged.plan.model
-    with model.file.open("rb") as source:
+    with open_regular(model.file) as source:
         status = os.fstat(source.fileno())
         if not model.identity.is_of(status):
             found = "somebody changed the file while it was being edited"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,6 +55,18 @@ def test_a_file_that_was_written_anew_is_no_other_model() -> None:
     assert _codes(WRITER, saved_model_checksum=1) == [("other-checksum", "note")]
     assert _codes("2.99.0", saved_model_checksum=1) == []
     assert _codes(WRITER) == []
+
+
+def test_a_pipe_in_the_place_of_a_fingerprint_is_not_waited_for(tmp_path: Path) -> None:
+    model = smpatch.load(Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model")))
+    os.mkfifo(model.directory / "fingerprint.pb")
+    program = "import sys; from smpatch import load; from smpatch.checker import beside; "
+    program += (
+        "print(*[each.code for each in beside.check_fingerprint(load(sys.argv[1]), b'', '')])"
+    )
+    command = [sys.executable, "-c", program, str(model.directory)]
+    said = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+    assert said == b"fingerprint-unreadable\n"
 
 
 def test_a_fingerprint_that_is_none_and_one_that_is_not_computed(tmp_path: Path) -> None:

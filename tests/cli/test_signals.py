@@ -105,6 +105,23 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up(model: Copy) -> None:
     assert content(place) == before
 
 
+def test_signals_that_come_at_once_are_one_and_leave_no_words_of_python(model: Copy) -> None:
+    place = model("linear")
+    before = content(place)
+    process = _start("add-predict", place, *XY, *SLOW)
+    _wait_for(lambda: _staging(place), process)
+    process.send_signal(signal.SIGSTOP)  # so that it wakes up to all of them
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode in {129, 130, 143}
+    assert err.startswith((b"smpatch: interrupted", b"smpatch: terminated"))
+    assert err.endswith(b"; the model is unchanged\n")
+    assert err.count(b"\n") == 1
+    assert content(place) == before
+
+
 def test_json_tells_of_an_interruption_too(model: Copy) -> None:
     place = model("linear")
     process = _start("add-predict", place, *XY, *SLOW, "--json")
