@@ -12,35 +12,7 @@ from smpatch import UsageError, notation, patchfile
 from smpatch.errors import PatchFileError
 from tests.fuzz import mutations
 from tests.fuzz.ledger import EXAMPLES, Counter, counted
-
-PATCH = b"""\
-version = 1
-tag-set = ["serve"]
-
-[[edit]]
-add-predict = "serving_default"
-overwrite = true
-[edit.inputs]
-x = "x:0"
-ids = { sparse = { values = "v:0", indices = "i:0", dense-shape = "s:0" } }
-[edit.outputs]
-y = "y:0"
-
-[[edit]]
-rename = "a"
-to = "b"
-
-[[edit]]
-remove = ["old*", "c"]
-
-[[edit]]
-edit = "b"
-method-name = "tensorflow/serving/predict"
-[edit.shapes]
-x = [-1, 3]
-[edit.defaults]
-x = [[1.5, nan], [inf, -0.0]]
-"""
+from tests.fuzz.seeds import PATCHES
 
 _WORDS = st.sampled_from(
     ["x:0", "a=", "sparse(", "ragged(", "values=", ")", ",", "=", "@", "+", ":"]
@@ -77,12 +49,12 @@ def test_tensors_are_understood_or_refused_in_one_line(
 
 
 @settings(max_examples=EXAMPLES or 200)
-@given(st.binary(min_size=24, max_size=160), st.integers(1, 5))
+@given(st.sampled_from(PATCHES), st.binary(min_size=24, max_size=160), st.integers(1, 5))
 def test_mutated_patch_file_is_understood_or_refused_in_one_line(
-    of_patch_files: Counter, decisions: bytes, times: int
+    of_patch_files: Counter, patch: bytes, decisions: bytes, times: int
 ) -> None:
     of_patch_files.another()
-    text = mutations.broken_text(PATCH, mutations.Choices.of(decisions), times)
+    text = mutations.broken_text(patch, mutations.Choices.of(decisions), times)
     refusal = ""
     try:
         patchfile.parse_patch(text.decode("utf-8", "replace"))
