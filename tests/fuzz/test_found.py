@@ -7,14 +7,16 @@ too seldom.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 import smpatch
 from fixtures.make import raw
-from smpatch import Options, RefusedError
+from smpatch import Options, RefusedError, patchfile
+from smpatch.edits import Remove
+from smpatch.errors import PatchFileError
 from smpatch.graph.captures import _restored
 from smpatch.schema import FunctionDef
 from smpatch.values import preview
@@ -90,6 +92,14 @@ def _calling(functions: bytes) -> bytes:
     more = raw.field(1, raw.field(2, raw.field(1, op_def)))
     more += raw.field(_SIGNATURE, raw.field(1, b"s") + raw.field(2, signature))
     return raw.regrow(model, (_META_GRAPH,), lambda meta_graph: meta_graph + more)
+
+
+def _signatures(count: int) -> Iterator[bytes]:
+    """Give the entries of so many signatures, ``k0`` and so on."""
+    info = raw.field(1, b"x") + raw.field(2, raw.field(1, b"x:0") + b"\x10\x01")
+    value = raw.field(2, raw.field(1, info) + raw.field(3, b"tensorflow/serving/predict"))
+    for at in range(count):
+        yield raw.field(_SIGNATURE, raw.field(1, b"k%d" % at) + value)
 
 
 def _inside(directory: Path) -> targets.Said:
@@ -203,12 +213,9 @@ def test_dense_shape_of_a_sparse_tensor_that_promises_every_dimension_there_is(
 
 @pytest.mark.parametrize("many", [20_000])
 def test_time_for_many_signatures_grows_with_their_number(place: Place, many: int) -> None:
-    info = raw.field(1, b"x") + raw.field(2, raw.field(1, b"x:0") + b"\x10\x01")
-    value = raw.field(2, raw.field(1, info) + raw.field(3, b"tensorflow/serving/predict"))
     took = []
     for count in (many // 4, many):
-        entries = [raw.field(_SIGNATURE, raw.field(1, b"k%d" % at) + value) for at in range(count)]
-        directory = place(_with(b"".join(entries), _META_GRAPH))
+        directory = place(_with(b"".join(_signatures(count)), _META_GRAPH))
         begin = time.process_time()
         assert targets.run("show", str(directory)).code == 0
         assert targets.run("show", str(directory), "--json").code == 0
@@ -232,3 +239,44 @@ def test_names_that_drive_a_terminal_are_never_printed_raw(place: Place) -> None
     said = targets.run("show", str(directory))
     assert "../../../etc/passwd" in said.out
     assert sorted(each.name for each in directory.iterdir()) == ["saved_model.pb"]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["9" * 5000, "-" + "9" * 5000, "0x" + "f" * 5000, f"[1, {{ a = 0x{'f' * 5000} }}]"],
+    ids=["decimal", "negative", "hexadecimal", "deeper"],
+)
+def test_number_of_thousands_of_digits_in_a_patch_file_is_no_traceback(number: str) -> None:
+    """Python neither reads nor writes one of more than 4300."""
+    with pytest.raises(PatchFileError, match="line 2: a number has more than 64 bits"):
+        patchfile.parse_patch(f"version = 1\nx = {number}\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join("a" * 20_000) + " = 1",
+        "x = { " + " . ".join(['"a"'] * 20_000) + " = 1 }",
+        "[" + ".".join("a" * 4_000) + "]\n" + "".join(f"k{at} = 1\n" for at in range(4_000)),
+    ],
+    ids=["bare", "quoted", "header"],
+)
+def test_key_of_thousands_of_parts_in_a_patch_file_is_not_read(text: str) -> None:
+    """Python's reader took half a minute for twenty thousand, and four times that for twice."""
+    with targets.frugal(), pytest.raises(PatchFileError, match="line 1: it is nested too deeply"):
+        patchfile.parse_patch(text)
+
+
+def test_faults_of_a_patch_file_take_no_longer_the_further_down_they_stand() -> None:
+    text = "version = 1\n" + "".join(f"k{at} = 1\n" for at in range(50_000))
+    with targets.frugal(), pytest.raises(PatchFileError) as caught:
+        patchfile.parse_patch(text)
+    assert caught.value.faults[-1].line == 50_001
+
+
+def test_names_of_a_patch_file_are_not_all_compared_with_all() -> None:
+    names = ", ".join(f'"k{at}"' for at in range(200_000))
+    with targets.frugal():
+        (edit,) = patchfile.parse_patch(f"version = 1\n[[edit]]\nremove = [{names}]\n").edits
+    assert isinstance(edit, Remove)
+    assert len(edit.keys) == 200_000
