@@ -14,7 +14,7 @@ import pytest
 
 import smpatch
 from fixtures.make import raw
-from smpatch import Options, RefusedError, patchfile
+from smpatch import Options, RefusedError, checker, patchfile
 from smpatch.edits import Remove
 from smpatch.errors import PatchFileError
 from smpatch.graph.captures import _restored
@@ -280,3 +280,16 @@ def test_names_of_a_patch_file_are_not_all_compared_with_all() -> None:
         (edit,) = patchfile.parse_patch(f"version = 1\n[[edit]]\nremove = [{names}]\n").edits
     assert isinstance(edit, Remove)
     assert len(edit.keys) == 200_000
+
+
+@pytest.mark.parametrize("many", [20_000])
+def test_time_to_check_many_signatures_grows_with_their_number(place: Place, many: int) -> None:
+    """Whether there is an object graph was looked for among all of them, for each of them."""
+    took = []
+    for count in (many // 4, many):
+        directory = place(_with(b"".join(_signatures(count)), _META_GRAPH))
+        begin = time.process_time()
+        report = checker.check(directory, options=checker.CheckOptions(validate="none"))
+        took.append(time.process_time() - begin)
+        assert len(report.findings) >= count
+    assert took[1] < 8 * took[0] + 1
