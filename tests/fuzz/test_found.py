@@ -14,7 +14,7 @@ import pytest
 
 import smpatch
 from fixtures.make import raw
-from smpatch import Options, RefusedError, checker, patchfile
+from smpatch import Options, RefusedError, checker, differ, patchfile
 from smpatch.edits import Remove
 from smpatch.errors import PatchFileError
 from smpatch.graph.captures import _restored
@@ -293,3 +293,47 @@ def test_time_to_check_many_signatures_grows_with_their_number(place: Place, man
         took.append(time.process_time() - begin)
         assert len(report.findings) >= count
     assert took[1] < 8 * took[0] + 1
+
+
+def test_tensor_that_lost_its_name_is_compared_without_a_traceback(tmp_path: Path) -> None:
+    for name, tensor in (("a", b"x:0"), ("b", b"")):
+        (tmp_path / name).mkdir()
+        info = raw.field(1, b"x") + raw.field(2, raw.field(1, tensor) + b"\x10\x01")
+        signature = raw.field(1, b"s") + raw.field(2, raw.field(1, info))
+        (tmp_path / name / "saved_model.pb").write_bytes(
+            _with(raw.field(_SIGNATURE, signature), _META_GRAPH)
+        )
+    said = targets.run("diff", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert "~  input  x  x:0 -> (none)" in said.out
+    said = targets.run("diff", str(tmp_path / "b"), str(tmp_path / "a"))
+    assert "~  input  x  (none) -> x:0" in said.out
+
+
+def test_what_cannot_be_suggested_is_told_in_one_line_without_a_remark(place: Place) -> None:
+    """An operation without a name, which nobody defines, beside a signature that is none."""
+    damaged = raw.field(_SIGNATURE, raw.field(1, b"s") + raw.field(2, b"\x0a\x01\xff"))
+    node = raw.field(1, raw.field(1, b"nameless"))
+    model = (LINEAR.parents[1] / "no_op_list" / "saved_model.pb").read_bytes()
+    model = raw.regrow(model, (_META_GRAPH, _GRAPH), lambda graph: graph + node)
+    model = raw.regrow(model, (_META_GRAPH,), lambda meta_graph: meta_graph + damaged)
+    said = targets.run("suggest", str(place(model)))
+    assert said.code == 3
+    assert said.complaint.count("\n") == 1
+    assert said.complaint.startswith("smpatch: ")
+
+
+def test_many_signatures_that_were_all_renamed_are_not_compared_with_all(tmp_path: Path) -> None:
+    """Ten thousand took seven seconds, and twice as many four times that."""
+    many = 20_000
+    for name, letter in (("a", b"k"), ("b", b"z")):
+        (tmp_path / name).mkdir()
+        entries = b"".join(_signatures(many)).replace(b"k", letter)
+        (tmp_path / name / "saved_model.pb").write_bytes(_with(entries, _META_GRAPH))
+    with targets.frugal():
+        found = differ.diff(tmp_path / "a", tmp_path / "b")
+    (meta_graph,) = found.meta_graphs
+    assert {each.outcome for each in meta_graph.signatures} == {"renamed"}
+    assert [(each.was, each.key) for each in meta_graph.signatures][:2] == [
+        ("k0", "z0"),
+        ("k1", "z1"),
+    ]
