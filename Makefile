@@ -41,11 +41,14 @@ prove: $(READY) ## Run the long proofs: both planes, crashes at every step, many
 	@SMPATCH_PROVE=1 SMPATCH_PROVE_LEDGER=$(CURDIR)/build/prove $(RUN) -m pytest -n 2 $(PROOFS); \
 	code=$$?; $(RUN) -m tests.prove.table build/prove && exit $$code
 
+# Guided by what the bytes reach where the dependency group `fuzz` is installed, for
+# SMPATCH_FUZZ_SECONDS in each room; what it finds is kept in build/fuzz/guided.
 fuzz: $(READY) ## Try hostile bytes and random edits; SMPATCH_FUZZ says how many of each kind
 	@rm -rf build/fuzz
-	@SMPATCH_FUZZ=$${SMPATCH_FUZZ:-2000} SMPATCH_PROVE_LEDGER=$(CURDIR)/build/fuzz \
-	$(RUN) -m pytest -n 2 tests/fuzz tests/differential; \
-	code=$$?; $(RUN) -m tests.prove.table build/fuzz && exit $$code
+	@export SMPATCH_FUZZ=$${SMPATCH_FUZZ:-2000} SMPATCH_PROVE_LEDGER=$(CURDIR)/build/fuzz; \
+	$(RUN) -m pytest -n 2 tests/fuzz tests/differential; code=$$?; \
+	$(RUN) -m tests.fuzz.guided || code=1; \
+	$(RUN) -m tests.prove.table build/fuzz && exit $$code
 
 matrix: ## Run the tests on Python 3.10 to 3.13, the oldest and the newest TensorFlow
 	@$(PYTHON) -m tests.matrix $(ARGS)

@@ -37,6 +37,7 @@ _HIDDEN = (
     "something that is not shown: names of dimensions, a shape left out, a composite type, "
     "or a field of a newer writer"
 )
+_NOTHING = "(none)"
 _PLANES = {
     "signature_def": "  (for servers, not for Python)",
     "object_graph": "  (for Python, not for servers)",
@@ -161,9 +162,12 @@ def _detail(detail: Detail) -> tuple[str, ...]:
     kind, alias = detail.kind, printable(detail.alias)
     if before is None or after is None:
         sign, cells = ("+", after) if before is None else ("-", before)
-        return (sign, kind, alias, "  ".join(cells or ()))
+        # In the object graph a tensor has no place in the main graph, and need not have a name.
+        return (sign, kind, alias, "  ".join(filter(None, cells or ())))
     changes = [
-        f"{one} -> {other}" for one, other in zip(before, after, strict=True) if one != other
+        f"{one or _NOTHING} -> {other or _NOTHING}"
+        for one, other in zip(before, after, strict=True)
+        if one != other
     ]
     return ("~", kind, alias, "  ".join(changes) or "another type")
 
@@ -174,12 +178,10 @@ def _cells(detail: Detail, value: Value | None) -> list[str] | None:
     if isinstance(value, bytes):
         return list(default_rows({detail.alias: value})[0][2:])
     if isinstance(value, str):
-        return [printable(value) or "(none)"]
+        return [printable(value) or _NOTHING]
     if isinstance(value, tuple):
-        return [printable(", ".join(value)) or "(none)"]
-    cells = [*spec_rows(detail.kind, {detail.alias: value})[0][2:]]
-    # In the object graph a tensor has no place in the main graph, and need not have a name.
-    return [each for each in cells if each]
+        return [printable(", ".join(value)) or _NOTHING]
+    return list(spec_rows(detail.kind, {detail.alias: value})[0][2:])
 
 
 def _part(part: Part) -> str:

@@ -60,6 +60,8 @@ def suggest(
     commands = _Commands(model, tag_set, signature, meta_graph)
     if opened.form == "text" and meta_graph.has_object_graph and len(opened.meta_graphs) == 1:
         commands.leave_objects_alone()
+    if asked.remark:  # which is no help where there is nothing to be shown
+        talk(asked.remark)
     if as_json:
         machine.write_suggestions(meta_graph, found, commands.all(found))
         return
@@ -78,9 +80,13 @@ class _TensorFlow:
     """TensorFlow in a child process, which starts with the first question.
 
     Where it cannot be asked, what the model does not say stays unknown.
+
+    Attributes:
+        remark: What nobody could say; empty when all is known.
     """
 
     def __init__(self) -> None:
+        self.remark = ""
         self._open = ExitStack()
         self._judge: Judge | None = None
 
@@ -101,8 +107,9 @@ class _TensorFlow:
         missing = undefined(meta_graph)
         if missing:
             more = f" and {len(missing) - _FEW} more" if len(missing) > _FEW else ""
-            names = printable(", ".join(missing[:_FEW])) + more
-            talk(f"note: nothing here defines {names}; what these operations yield is left out")
+            names = printable(", ".join(each or "''" for each in missing[:_FEW])) + more
+            left_out = "what these operations yield is left out"
+            self.remark = f"note: nothing here defines {names}; {left_out}"
         return meta_graph
 
     def infer(self, graph: bytes, tensors: Sequence[str]) -> Mapping[str, Shape]:

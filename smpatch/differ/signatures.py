@@ -69,16 +69,17 @@ def _plane(
     plane: _Plane, before: Mapping[str, _View], after: Mapping[str, _View]
 ) -> Iterator[SignatureDifference]:
     gone = [key for key in sorted(before) if key not in after]
+    come = [key for key in sorted(after) if key not in before]
     origin: dict[str, str] = {}
-    for key in sorted(after):
-        if key not in before:
-            view = after[key]
-            twins = [each for each in gone if before[each].canonical == view.canonical]
-            # Of several the one that the same function computes.
-            twins = [each for each in twins if before[each].more == view.more] or twins
-            if twins:
-                origin[key] = twins[0]
-                gone.remove(twins[0])
+    # Of several equal ones the one that the same function computes.
+    for alike in (_same_function, _same_contract):
+        twins: dict[object, list[str]] = {}
+        for key in reversed(gone):
+            twins.setdefault(alike(before[key]), []).append(key)
+        for key in come:
+            if key not in origin and (equal := twins.get(alike(after[key]))):
+                origin[key] = equal.pop()
+        gone = sorted({*gone}.difference(origin.values()))
     for key in sorted({*gone, *after}):
         was, now = before.get(origin.get(key, key)), after.get(key)
         if now is None:
@@ -89,6 +90,14 @@ def _plane(
             yield SignatureDifference(plane, key, "added", None, _details(None, now))
         elif details := _details(was, now):
             yield SignatureDifference(plane, key, "changed", None, details)
+
+
+def _same_function(view: _View) -> object:
+    return view.canonical, tuple(view.more.items())
+
+
+def _same_contract(view: _View) -> object:
+    return view.canonical
 
 
 def _details(before: _View | None, after: _View | None) -> tuple[Detail, ...]:

@@ -72,7 +72,7 @@ class BinaryMetaGraph:
         pieces = [field for field in self._fields if field.number == GRAPH_DEF]
         return self._data, tuple((field.value, field.end) for field in pieces)
 
-    @property
+    @cached_property
     def has_object_graph(self) -> bool:
         """Whether there is an ``object_graph_def``."""
         return any(field.number == OBJECT_GRAPH_DEF for field in self._fields)

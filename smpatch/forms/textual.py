@@ -86,7 +86,7 @@ class TextualMetaGraph:
         data = bytes(graph.SerializeToString())
         return data, ((0, len(data)),)
 
-    @property
+    @cached_property
     def has_object_graph(self) -> bool:
         """Whether there is an ``object_graph_def``."""
         return any(field.name == "object_graph_def" for field in self._fields)

@@ -112,14 +112,17 @@ class Table:
         several = given if isinstance(given, list) else [given]
         if not several:
             self.fault("it is empty", at=(key,))
+        seen: set[str] = set()
         for place, each in enumerate(several):
             at = (key, place) if isinstance(given, list) else (key,)
             if not isinstance(each, str):
                 self._wrong(at, "text" if isinstance(given, list) else "text or an array", each)
             elif not each:
                 self.fault("it is empty", at=at)
-            elif each in several[:place]:
+            elif each in seen:
                 self.fault(f"{each!r} is there twice", at=at)
+            else:
+                seen.add(each)
         return tuple(each for each in several if isinstance(each, str))
 
     def tags(self, key: str, *, needed: bool = False) -> tuple[str, ...] | None:

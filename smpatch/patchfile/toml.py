@@ -33,6 +33,17 @@ _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY = re.compile(rf"[ \t]*({_STRING}|[A-Za-z0-9_-]+)[ \t]*")
 _VALUE = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}\n]|[^\[\]{{}}\n#\"']+")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_DEEP = re.compile(r"(?<![\w.\"'-])(?:(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*\.[ \t]*){100}")
+"""A key of more than a hundred parts: Python's reader takes their square of time for it."""
+
+_LONG_NUMBER = re.compile(r"[0-9][0-9_]{639}")
+"""More digits than every Python is ready to read."""
+
+_BITS = 64
+"""Those of the integers that TOML promises."""
+
+_TOO_DEEP = "it is nested too deeply"
+_TOO_LONG = f"a number has more than {_BITS} bits"
 
 
 class TomlError(Exception):
@@ -75,6 +86,8 @@ def read(text: str) -> Document:
     Raises:
         TomlError: It is none.
     """
+    if deep := _DEEP.search(text):
+        raise TomlError(_TOO_DEEP, text.count("\n", 0, deep.start()) + 1)
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -84,11 +97,34 @@ def read(text: str) -> Document:
         found = message[: place.start()] if place else message
         raise TomlError(found[:1].lower() + found[1:], line) from error
     except RecursionError as error:
-        raise TomlError("it is nested too deeply", 1) from error
+        raise TomlError(_TOO_DEEP, 1) from error
+    except ValueError as error:  # Python reads no number of thousands of digits
+        long = _LONG_NUMBER.search(text)
+        line = text.count("\n", 0, long.start()) + 1 if long else 1
+        raise TomlError(_TOO_LONG, line) from error
     lines: dict[Path, int] = {}
+    line, counted = 1, 0
     for path, at in _statements(text):
-        lines.setdefault(path, text.count("\n", 0, at) + 1)
-    return Document(values, lines)
+        line, counted = line + text.count("\n", counted, at), at
+        lines.setdefault(path, line)
+    document = Document(values, lines)
+    for path, number in _integers(values):
+        if number.bit_length() > _BITS:  # which Python writes no better than it reads it
+            raise TomlError(_TOO_LONG, document.line(path) or 1)
+    return document
+
+
+def _integers(values: Mapping[str, Any]) -> Iterator[tuple[Path, int]]:
+    """Yield the integers of a document, the last ones first, without recursion."""
+    left: list[tuple[Path, Any]] = [((), values)]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, int):
+            yield path, value
+        elif isinstance(value, dict):
+            left += (((*path, key), each) for key, each in value.items())
+        elif isinstance(value, list):
+            left += (((*path, place), each) for place, each in enumerate(value))
 
 
 def _statements(text: str) -> Iterator[tuple[Path, int]]:

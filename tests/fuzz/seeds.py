@@ -1,4 +1,4 @@
-"""The models that hostile bytes start from, with what can be asked of each."""
+"""What hostile bytes start from: models, with what can be asked of each, and patch files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smpatch import Options
 from smpatch.edits import TensorRef
 from smpatch.notation import parse_tensors
 
-__all__ = ["BINARY", "KEY", "TEXT", "Asked", "Seed"]
+__all__ = ["BINARY", "KEY", "PATCHES", "TEXT", "Asked", "Seed"]
 
 _MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 _LARGEST = 40_000
@@ -21,6 +21,51 @@ _LARGEST = 40_000
 
 KEY = "added"
 
+PATCHES = (
+    b"""\
+version = 1
+tag-set = ["serve"]
+
+[[edit]]
+add-predict = "serving_default"
+overwrite = true
+inputs = { x = "x:0" }
+outputs = "y:0, twice=y:0"
+
+[[edit]]
+edit = "serving_default"
+rename-input = { x = "given" }
+drop-output = ["twice"]
+shape = { given = [-1] }
+method = "predict"
+default = { given = [1.5, nan, inf, -0.0] }
+
+[[edit]]
+copy = "serving_default"
+to = "b"
+
+[[edit]]
+rename = "scale"
+to = "a"
+
+[[edit]]
+remove = ["b*", "a"]
+""",
+    b"""\
+version = 1
+signature-def-only = true
+op-library = "ops.so"
+edit = [
+  { add-predict = "s", inputs = "a=sparse(values=v:0,indices=i:0,dense_shape=s)", outputs = "y" },
+  { add-predict = "encode", function = "encoder.call", outputs = { embedding = "output_0" } },
+  { add-predict = "inner", from-signature = "scale", outputs = "e=dense/Relu:0" },
+  { add-classify = "classify", examples = "e:0", classes = "c:0", scores = "s:0" },
+  { add-regress = "regress", examples = "e:0", predictions = "p:0" },
+  { retag = 0, to = ["serve", "gpu"] },
+]
+""",
+)
+"""Patch files that can be meant; the first is one for the model ``linear``."""
 
 Do = Callable[[Path, Options], object]
 

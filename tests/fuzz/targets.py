@@ -69,7 +69,7 @@ def run(*arguments: str) -> Said:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(complaint),
     ):
-        code = guard.run(application())
+        code = guard.run(application(*arguments[:1]))
     said = Said(code, out.getvalue(), complaint.getvalue())
     for text in (said.out, said.complaint):
         strange = [each for each in text if not each.isprintable() and each != "\n"]

@@ -7,14 +7,16 @@ too seldom.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 import smpatch
 from fixtures.make import raw
-from smpatch import Options, RefusedError
+from smpatch import Options, RefusedError, checker, differ, patchfile
+from smpatch.edits import Remove
+from smpatch.errors import PatchFileError
 from smpatch.graph.captures import _restored
 from smpatch.schema import FunctionDef
 from smpatch.values import preview
@@ -90,6 +92,14 @@ def _calling(functions: bytes) -> bytes:
     more = raw.field(1, raw.field(2, raw.field(1, op_def)))
     more += raw.field(_SIGNATURE, raw.field(1, b"s") + raw.field(2, signature))
     return raw.regrow(model, (_META_GRAPH,), lambda meta_graph: meta_graph + more)
+
+
+def _signatures(count: int) -> Iterator[bytes]:
+    """Give the entries of so many signatures, ``k0`` and so on."""
+    info = raw.field(1, b"x") + raw.field(2, raw.field(1, b"x:0") + b"\x10\x01")
+    value = raw.field(2, raw.field(1, info) + raw.field(3, b"tensorflow/serving/predict"))
+    for at in range(count):
+        yield raw.field(_SIGNATURE, raw.field(1, b"k%d" % at) + value)
 
 
 def _inside(directory: Path) -> targets.Said:
@@ -203,12 +213,9 @@ def test_dense_shape_of_a_sparse_tensor_that_promises_every_dimension_there_is(
 
 @pytest.mark.parametrize("many", [20_000])
 def test_time_for_many_signatures_grows_with_their_number(place: Place, many: int) -> None:
-    info = raw.field(1, b"x") + raw.field(2, raw.field(1, b"x:0") + b"\x10\x01")
-    value = raw.field(2, raw.field(1, info) + raw.field(3, b"tensorflow/serving/predict"))
     took = []
     for count in (many // 4, many):
-        entries = [raw.field(_SIGNATURE, raw.field(1, b"k%d" % at) + value) for at in range(count)]
-        directory = place(_with(b"".join(entries), _META_GRAPH))
+        directory = place(_with(b"".join(_signatures(count)), _META_GRAPH))
         begin = time.process_time()
         assert targets.run("show", str(directory)).code == 0
         assert targets.run("show", str(directory), "--json").code == 0
@@ -232,3 +239,101 @@ def test_names_that_drive_a_terminal_are_never_printed_raw(place: Place) -> None
     said = targets.run("show", str(directory))
     assert "../../../etc/passwd" in said.out
     assert sorted(each.name for each in directory.iterdir()) == ["saved_model.pb"]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["9" * 5000, "-" + "9" * 5000, "0x" + "f" * 5000, f"[1, {{ a = 0x{'f' * 5000} }}]"],
+    ids=["decimal", "negative", "hexadecimal", "deeper"],
+)
+def test_number_of_thousands_of_digits_in_a_patch_file_is_no_traceback(number: str) -> None:
+    """Python neither reads nor writes one of more than 4300."""
+    with pytest.raises(PatchFileError, match="line 2: a number has more than 64 bits"):
+        patchfile.parse_patch(f"version = 1\nx = {number}\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join("a" * 20_000) + " = 1",
+        "x = { " + " . ".join(['"a"'] * 20_000) + " = 1 }",
+        "[" + ".".join("a" * 4_000) + "]\n" + "".join(f"k{at} = 1\n" for at in range(4_000)),
+    ],
+    ids=["bare", "quoted", "header"],
+)
+def test_key_of_thousands_of_parts_in_a_patch_file_is_not_read(text: str) -> None:
+    """Python's reader took half a minute for twenty thousand, and four times that for twice."""
+    with targets.frugal(), pytest.raises(PatchFileError, match="line 1: it is nested too deeply"):
+        patchfile.parse_patch(text)
+
+
+def test_faults_of_a_patch_file_take_no_longer_the_further_down_they_stand() -> None:
+    text = "version = 1\n" + "".join(f"k{at} = 1\n" for at in range(50_000))
+    with targets.frugal(), pytest.raises(PatchFileError) as caught:
+        patchfile.parse_patch(text)
+    assert caught.value.faults[-1].line == 50_001
+
+
+def test_names_of_a_patch_file_are_not_all_compared_with_all() -> None:
+    names = ", ".join(f'"k{at}"' for at in range(200_000))
+    with targets.frugal():
+        (edit,) = patchfile.parse_patch(f"version = 1\n[[edit]]\nremove = [{names}]\n").edits
+    assert isinstance(edit, Remove)
+    assert len(edit.keys) == 200_000
+
+
+@pytest.mark.parametrize("many", [20_000])
+def test_time_to_check_many_signatures_grows_with_their_number(place: Place, many: int) -> None:
+    """Whether there is an object graph was looked for among all of them, for each of them."""
+    took = []
+    for count in (many // 4, many):
+        directory = place(_with(b"".join(_signatures(count)), _META_GRAPH))
+        begin = time.process_time()
+        report = checker.check(directory, options=checker.CheckOptions(validate="none"))
+        took.append(time.process_time() - begin)
+        assert len(report.findings) >= count
+    assert took[1] < 8 * took[0] + 1
+
+
+def test_tensor_that_lost_its_name_is_compared_without_a_traceback(tmp_path: Path) -> None:
+    for name, tensor in (("a", b"x:0"), ("b", b"")):
+        (tmp_path / name).mkdir()
+        info = raw.field(1, b"x") + raw.field(2, raw.field(1, tensor) + b"\x10\x01")
+        signature = raw.field(1, b"s") + raw.field(2, raw.field(1, info))
+        (tmp_path / name / "saved_model.pb").write_bytes(
+            _with(raw.field(_SIGNATURE, signature), _META_GRAPH)
+        )
+    said = targets.run("diff", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert "~  input  x  x:0 -> (none)" in said.out
+    said = targets.run("diff", str(tmp_path / "b"), str(tmp_path / "a"))
+    assert "~  input  x  (none) -> x:0" in said.out
+
+
+def test_what_cannot_be_suggested_is_told_in_one_line_without_a_remark(place: Place) -> None:
+    """An operation without a name, which nobody defines, beside a signature that is none."""
+    damaged = raw.field(_SIGNATURE, raw.field(1, b"s") + raw.field(2, b"\x0a\x01\xff"))
+    node = raw.field(1, raw.field(1, b"nameless"))
+    model = (LINEAR.parents[1] / "no_op_list" / "saved_model.pb").read_bytes()
+    model = raw.regrow(model, (_META_GRAPH, _GRAPH), lambda graph: graph + node)
+    model = raw.regrow(model, (_META_GRAPH,), lambda meta_graph: meta_graph + damaged)
+    said = targets.run("suggest", str(place(model)))
+    assert said.code == 3
+    assert said.complaint.count("\n") == 1
+    assert said.complaint.startswith("smpatch: ")
+
+
+def test_many_signatures_that_were_all_renamed_are_not_compared_with_all(tmp_path: Path) -> None:
+    """Ten thousand took seven seconds, and twice as many four times that."""
+    many = 20_000
+    for name, letter in (("a", b"k"), ("b", b"z")):
+        (tmp_path / name).mkdir()
+        entries = b"".join(_signatures(many)).replace(b"k", letter)
+        (tmp_path / name / "saved_model.pb").write_bytes(_with(entries, _META_GRAPH))
+    with targets.frugal():
+        found = differ.diff(tmp_path / "a", tmp_path / "b")
+    (meta_graph,) = found.meta_graphs
+    assert {each.outcome for each in meta_graph.signatures} == {"renamed"}
+    assert [(each.was, each.key) for each in meta_graph.signatures][:2] == [
+        ("k0", "z0"),
+        ("k1", "z1"),
+    ]

@@ -10,36 +10,8 @@ from smpatch import UsageError, notation, patchfile
 from smpatch.errors import PatchFileError
 from tests.fuzz import mutations
 from tests.fuzz.ledger import EXAMPLES
+from tests.fuzz.seeds import PATCHES
 from tests.prove.ledger import Count
-
-PATCH = b"""\
-version = 1
-tag-set = ["serve"]
-
-[[edit]]
-add-predict = "serving_default"
-overwrite = true
-[edit.inputs]
-x = "x:0"
-ids = { sparse = { values = "v:0", indices = "i:0", dense-shape = "s:0" } }
-[edit.outputs]
-y = "y:0"
-
-[[edit]]
-rename = "a"
-to = "b"
-
-[[edit]]
-remove = ["old*", "c"]
-
-[[edit]]
-edit = "b"
-method-name = "tensorflow/serving/predict"
-[edit.shapes]
-x = [-1, 3]
-[edit.defaults]
-x = [[1.5, nan], [inf, -0.0]]
-"""
 
 _WORDS = st.sampled_from(
     ["x:0", "a=", "sparse(", "ragged(", "values=", ")", ",", "=", "@", "+", ":"]
@@ -64,12 +36,12 @@ def test_tensors_are_understood_or_refused_in_one_line(count: Count, texts: list
 
 @pytest.mark.proof("fuzz: patch file")
 @settings(max_examples=EXAMPLES or 200)
-@given(st.binary(min_size=24, max_size=160), st.integers(1, 5))
+@given(st.sampled_from(PATCHES), st.binary(min_size=24, max_size=160), st.integers(1, 5))
 def test_mutated_patch_file_is_understood_or_refused_in_one_line(
-    count: Count, decisions: bytes, times: int
+    count: Count, patch: bytes, decisions: bytes, times: int
 ) -> None:
     count.add(executions=1)
-    text = mutations.broken_text(PATCH, mutations.Choices.of(decisions), times)
+    text = mutations.broken_text(patch, mutations.Choices.of(decisions), times)
     refusal = ""
     try:
         patchfile.parse_patch(text.decode("utf-8", "replace"))

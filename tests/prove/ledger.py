@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["DIRECTORY", "LONG", "MARKER", "Count", "count_of", "note"]
+__all__ = ["DIRECTORY", "LONG", "MARKER", "Count", "count_of", "note", "record"]
 
 DIRECTORY = "SMPATCH_PROVE_LEDGER"
 """The environment variable that names the directory."""
@@ -85,7 +85,8 @@ def note(item: pytest.Item, report: pytest.TestReport) -> None:
     if report.skipped:
         count.skipped = _reason(report)
     if report.when == "teardown":
-        _write(str(marker.args[0]), count)
+        proof, losses = str(marker.args[0]), len(count.lost)
+        record(proof, losses=losses, skipped=count.skipped, **count.numbers)
 
 
 def _reason(report: pytest.TestReport) -> str:
@@ -93,16 +94,19 @@ def _reason(report: pytest.TestReport) -> str:
     return words.removeprefix("Skipped: ")
 
 
-def _write(proof: str, count: Count) -> None:
+def record(proof: str, *, losses: int = 0, skipped: str | None = None, **numbers: int) -> None:
+    """Write down what was counted outside of tests.
+
+    Args:
+        proof: What was proved, a row of the table.
+        losses: What went wrong.
+        skipped: Why it was not tried; None where it was.
+        numbers: The columns.
+    """
     directory = os.environ.get(DIRECTORY)
     if not directory:
         return
-    line = {
-        "proof": proof,
-        "numbers": dict(count.numbers),
-        "losses": len(count.lost),
-        "skipped": count.skipped,
-    }
+    line = {"proof": proof, "numbers": numbers, "losses": losses, "skipped": skipped}
     Path(directory).mkdir(parents=True, exist_ok=True)
     with (Path(directory) / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
