@@ -50,7 +50,8 @@ fuzz: $(READY) ## Try hostile bytes and random edits; SMPATCH_FUZZ says how many
 	$(RUN) -m tests.fuzz.guided || code=1; \
 	$(RUN) -m tests.prove.table build/fuzz && exit $$code
 
-matrix: ## Run the tests on Python 3.10 to 3.13, the oldest and the newest TensorFlow
+# The environment is for the elders, old releases whose models the smpatch in it edits.
+matrix: $(READY) ## Run the tests on Python 3.10 to 3.13, the oldest and the newest TensorFlow
 	@$(PYTHON) -m tests.matrix $(ARGS)
 
 check: $(READY) ## Check format, lint and types

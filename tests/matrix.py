@@ -4,7 +4,10 @@ Each cell gets an environment of its own below ``build/matrix``, which is kept f
 run. An interpreter that is not on this machine is skipped by name. By default the tests run
 that look at the package from all sides and take a few minutes; ``--whole`` runs all of them.
 
-This program needs nothing but Python, for it comes before any environment.
+The elders are releases of TensorFlow that smpatch does not run with. They write models, the
+smpatch of ``.venv`` edits copies, and they read these; ``tests/elders`` has it all.
+
+This program needs nothing but Python, for it comes before the cells' environments.
 """
 
 from __future__ import annotations
@@ -60,6 +63,43 @@ CELLS = (
     Cell("newest-3.13", "3.13", ("tensorflow", "protobuf<8", "typer<0.29")),
 )
 
+SMPATCH = ROOT / ".venv" / "bin" / "python"
+"""What edits the models of the elders."""
+
+_OLD = ("protobuf<3.21", "numpy<1.24")
+_OLDEST = ("protobuf<3.21", "numpy<1.19")
+
+
+@dataclass(frozen=True)
+class Elder:
+    """An old release of TensorFlow.
+
+    Attributes:
+        name: What it is called here and below ``build/matrix``.
+        python: The newest Python that it has wheels for, or an older one.
+        requirements: What to install.
+        also: Other elders that read its models.
+        write: Which programs of ``tests/elders`` write them.
+    """
+
+    name: str
+    python: str
+    requirements: tuple[str, ...]
+    also: tuple[str, ...] = ()
+    write: tuple[str, ...] = ("sessions", "objects")
+
+
+ELDERS = (
+    # It cannot save objects yet.
+    Elder("elder-1.13", "3.7", ("tensorflow==1.13.*", *_OLDEST), ("elder-2.15",), ("sessions",)),
+    Elder("elder-1.15", "3.7", ("tensorflow==1.15.*", *_OLDEST), ("elder-1.13", "elder-2.4")),
+    Elder("elder-2.1", "3.7", ("tensorflow==2.1.*", *_OLDEST), ("elder-1.15",)),
+    Elder("elder-2.4", "3.8", ("tensorflow==2.4.*", *_OLD), ("elder-2.1",)),
+    Elder("elder-2.8", "3.9", ("tensorflow==2.8.*", *_OLD), ("elder-2.4",)),
+    Elder("elder-2.11", "3.9", ("tensorflow==2.11.*", *_OLD), ("elder-2.8",)),
+    Elder("elder-2.15", "3.11", ("tensorflow==2.15.*", "numpy<2"), ("elder-2.11",)),
+)
+
 
 def interpreter(python: str) -> Path | None:
     """Find a Python by its version, on the path or among those of pyenv."""
@@ -75,7 +115,7 @@ def interpreter(python: str) -> Path | None:
     return None
 
 
-def environment(cell: Cell, python: Path) -> Path:
+def environment(cell: Cell | Elder, python: Path) -> Path:
     """Return the Python of the cell's environment, which is made where there is none."""
     place = PLACE / cell.name
     ready = place / "ready"
@@ -90,13 +130,16 @@ def environment(cell: Cell, python: Path) -> Path:
             "--quiet",
             "--disable-pip-version-check",
         ]
-        if cell.requirements:
+        if isinstance(cell, Elder):
+            subprocess.run([*install, *cell.requirements], check=True)
+        elif cell.requirements:
             subprocess.run([*install, *_TOOLS, *cell.requirements], check=True)
         else:
             lock = ("--require-hashes", "--requirement", ROOT / "requirements.lock")
             subprocess.run([*install, *lock], check=True)
-        editable = ("--no-deps", "--no-build-isolation", "--editable", ROOT)
-        subprocess.run([*install, *editable], check=True)
+        if isinstance(cell, Cell):
+            editable = ("--no-deps", "--no-build-isolation", "--editable", ROOT)
+            subprocess.run([*install, *editable], check=True)
         ready.touch()
     return inside
 
@@ -130,12 +173,46 @@ def run(cell: Cell, tests: Sequence[str]) -> str:
     return f"{'passed' if done.returncode == 0 else 'failed'}: {told}"
 
 
-def _chosen(names: Sequence[str]) -> Iterator[Cell]:
-    unknown = set(names) - {cell.name for cell in CELLS}
+def try_elder(elder: Elder) -> str:
+    """Have an elder write and read models; return the outcome in a few words."""
+    if not SMPATCH.exists():
+        return "failed: there is no .venv, whose smpatch edits the models; make demo makes it"
+    readers: list[Path] = []
+    missing: list[str] = []
+    for each in (elder, *(other for other in ELDERS if other.name in elder.also)):
+        python = interpreter(each.python)
+        try:
+            if python is not None:
+                readers.append(environment(each, python))
+                continue
+            told = f"there is no python{each.python} here"
+        except subprocess.CalledProcessError:
+            told = "its environment could not be made"
+        if each is elder:
+            return f"{'failed' if python else 'skipped'}: {told}"
+        missing.append(f"; not read by {each.name}: {told}")
+    print(f"== {elder.name}", flush=True)  # noqa: T201 - a program
+    place = PLACE / f"{elder.name}-models"
+    command: list[str | Path] = [SMPATCH, "-m", "tests.elders", place, *readers]
+    done = subprocess.run(
+        [*command, "--write", *elder.write],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    print(done.stdout, flush=True)  # noqa: T201 - a program
+    last = done.stdout.splitlines()[-1:] if done.returncode == 0 else ["see above"]
+    return f"{'failed' if done.returncode else 'passed'}: {''.join([*last, *missing])}"
+
+
+def _chosen(names: Sequence[str]) -> Iterator[Cell | Elder]:
+    every: tuple[Cell | Elder, ...] = (*CELLS, *ELDERS)
+    unknown = set(names) - {cell.name for cell in every}
     if unknown:
         message = f"no such cell: {', '.join(sorted(unknown))}"
         raise SystemExit(message)
-    yield from (cell for cell in CELLS if not names or cell.name in names)
+    yield from (cell for cell in every if not names or cell.name in names)
 
 
 def main() -> int:
@@ -143,10 +220,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--whole", action="store_true", help="run the whole suite")
     parser.add_argument("--tests", nargs="+", help="run these tests")
-    parser.add_argument("cells", nargs="*", help=", ".join(cell.name for cell in CELLS))
+    names = ", ".join([*(cell.name for cell in CELLS), *(elder.name for elder in ELDERS)])
+    parser.add_argument("cells", nargs="*", help=names)
     asked = parser.parse_args()
     tests = asked.tests or (["tests"] if asked.whole else FAST)
-    outcomes = {cell.name: run(cell, tests) for cell in _chosen(asked.cells)}
+    outcomes = {
+        cell.name: try_elder(cell) if isinstance(cell, Elder) else run(cell, tests)
+        for cell in _chosen(asked.cells)
+    }
     for name, outcome in outcomes.items():
         print(f"{name:12} {outcome}")  # noqa: T201 - a program
     return any(outcome.startswith("failed") for outcome in outcomes.values())
