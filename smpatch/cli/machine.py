@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from smpatch.cli.streams import OutputError, data
+from smpatch.cli.streams import OutputError, stream
 from smpatch.errors import Fault, SmpatchError
 from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpec, Spec
 from smpatch.values import preview
@@ -192,17 +192,58 @@ def _kind(error: SmpatchError) -> str:
 
 def write(what: str, body: Mapping[str, Any]) -> None:
     """Write one object: ``version``, and the body under the name of the command."""
-    whole = {"version": VERSION, what.replace("-", "_"): body}
-    data(json.dumps(_clean(whole), indent=2, allow_nan=False))
+    stream(_pieces({"version": VERSION, what.replace("-", "_"): body}, "\n"))
 
 
-def _clean(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """Replace what strict readers of JSON refuse: bytes of a path that are no UTF-8."""
+def _pieces(value: Any, margin: str) -> Iterator[str]:  # noqa: ANN401 - whatever JSON can hold
+    """Yield JSON as ``json.dumps`` writes it with an indent of 2, piece by piece.
+
+    That one keeps all pieces before it writes the first, which of a model with very many
+    signatures take a hundred times as much memory as its file.
+
+    Args:
+        value: What to write; objects may be mappings of any kind.
+        margin: A line break, and the indent of the line that the value ends on.
+    """
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    if isinstance(value, Mapping):
-        return {_clean(key): _clean(each) for key, each in value.items()}
-    return [_clean(each) for each in value] if isinstance(value, list) else value
+        yield _quoted(value)
+    elif isinstance(value, (Mapping, list)):
+        opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+        inner = margin + "  "
+        before = opening
+        for each in value.items() if isinstance(value, Mapping) else value:
+            if isinstance(value, Mapping):
+                key, content = each
+                yield f"{before}{inner}{_quoted(key)}: "
+            else:
+                content = each
+                yield before + inner
+            yield from _pieces(content, inner)
+            before = ","
+        yield margin + closing if value else opening + closing
+    else:
+        yield json.dumps(value, allow_nan=False)
+
+
+def _quoted(text: str) -> str:
+    """Return a string in quotes, without what strict readers refuse: bytes that are no UTF-8."""
+    return json.dumps(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+class _Bodies(Mapping[str, Any]):
+    """The signatures of a MetaGraph as JSON has them, each made when it is written."""
+
+    def __init__(self, signatures: Mapping[str, SignatureDef]) -> None:
+        self._signatures = signatures
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        return signature_body(self._signatures[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._signatures)
+
+    def __len__(self) -> int:
+        return len(self._signatures)
 
 
 def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
@@ -210,7 +251,7 @@ def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
         "tags": list(meta_graph.tags),
         "tensorflow_version": meta_graph.tensorflow_version or None,
         "has_object_graph": meta_graph.has_object_graph,
-        "signatures": {key: signature_body(each) for key, each in meta_graph.signatures.items()},
+        "signatures": _Bodies(meta_graph.signatures),
         "disagreements": _disagreements(meta_graph),
         "reserved": {
             key: [tensor.name for tensor in each.tensors()]

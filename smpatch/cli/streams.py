@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any, cast
 
 from smpatch.errors import WriteError
 
-__all__ = ["OutputError", "data", "prepare", "talk"]
+__all__ = ["OutputError", "data", "prepare", "stream", "talk"]
+
+_BLOCK = 1 << 16
+"""Characters that are written at a time."""
 
 
 class OutputError(WriteError):
@@ -43,6 +47,22 @@ def data(text: str) -> None:
     """
     # At once, so that talk comes after it, also where both go into one pipe.
     print(text, flush=True)
+
+
+def stream(pieces: Iterable[str]) -> None:
+    """Write text that comes in pieces to stdout, with a line break after the last.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    text, waiting = [], 0
+    for each in pieces:
+        text.append(each)
+        waiting += len(each)
+        if waiting >= _BLOCK:
+            print("".join(text), end="")
+            text, waiting = [], 0
+    data("".join(text))
 
 
 def talk(line: str) -> None:

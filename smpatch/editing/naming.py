@@ -9,7 +9,7 @@ This room does not ask whether a signature works: one that does not can be renam
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import Copy, Remove, Rename
@@ -77,17 +77,23 @@ def remove(meta_graph: MetaGraph, edit: Remove, context: Context) -> Step:
     Raises:
         RefusedError: No signature has one of the keys, or it is TensorFlow's own.
     """
-    changes: list[Change] = []
+    going = _matching(meta_graph, edit.keys)
     notes: list[Note] = []
-    for key in _matching(meta_graph, edit.keys):
+    if not context.both_planes:
+        meta_graph = _without(meta_graph, going)
+    for key in going if context.both_planes else ():
+        # One by one: what goes with each depends on those that stay.
         notes += _one_plane(meta_graph, key, context)
         old = meta_graph.signatures.get(key)
-        if key in meta_graph.entries:
-            meta_graph = meta_graph.with_parts(Draft.of(meta_graph.parts).removed(key))
-        if context.both_planes:
-            meta_graph = signature_map.removed(meta_graph, key, old)
-        changes.append(Change(key, "removed"))
-    return Step(meta_graph, tuple(changes), notes=tuple(notes))
+        meta_graph = signature_map.removed(_without(meta_graph, [key]), key, old)
+    return Step(meta_graph, tuple(Change(key, "removed") for key in going), notes=tuple(notes))
+
+
+def _without(meta_graph: MetaGraph, going: Sequence[str]) -> MetaGraph:
+    """Return a MetaGraph without the entries of these keys, those that there are."""
+    if meta_graph.entries.keys().isdisjoint(going):
+        return meta_graph
+    return meta_graph.with_parts(Draft.of(meta_graph.parts).removed(*going))
 
 
 def keys(meta_graph: MetaGraph) -> list[str]:
@@ -115,8 +121,9 @@ def _matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
     """Return the keys that are meant, in the order in which they were given."""
     found: dict[str, None] = {}
     present = keys(meta_graph)
+    known = frozenset(present)
     for pattern in patterns:
-        if pattern in present or not _PATTERN & set(pattern):
+        if pattern in known or not _PATTERN & set(pattern):
             source_of(meta_graph, pattern, "--signature")
             found[pattern] = None
             continue

@@ -151,9 +151,10 @@ class Draft:
             if slot.key != target
         )
 
-    def removed(self, key: str) -> Draft:
-        """Return a draft without the signature of a key."""
-        return self._with_slots(slot for slot in self._slots if slot.key != key)
+    def removed(self, *keys: str) -> Draft:
+        """Return a draft without the signatures of these keys."""
+        gone = frozenset(keys)
+        return self._with_slots(slot for slot in self._slots if slot.key not in gone)
 
     def tagged(self, tags: tuple[str, ...]) -> Draft:
         """Return a draft with these tags."""

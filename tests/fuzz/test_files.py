@@ -117,3 +117,30 @@ def test_edit_that_reaches_two_gigabytes_is_refused_and_the_file_stays(
         before.st_mtime_ns,
     )
     assert sorted(each.name for each in tmp_path.iterdir()) == ["model"]
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "..", "a/../../x", "saved_model.pb"])
+@pytest.mark.parametrize("save_to", [False, True])
+def test_names_that_are_paths_are_names_of_nothing_on_disk(
+    tmp_path: Path,
+    name: str,
+    save_to: bool,  # noqa: FBT001 - a parameter of the table
+) -> None:
+    """As a key and as an alias; with a backup, which has a name of its own."""
+    inside = tmp_path / "a" / "b"
+    shutil.copytree(LINEAR, inside / "model")
+    before = sorted(tmp_path.rglob("*"))
+    place = inside / "new" if save_to else inside / "model"
+    smpatch.add_predict(
+        inside / "model",
+        inputs={"x": "x:0"},
+        outputs={name: "y:0"},
+        signature=name,
+        options=Options(validate="none", backup=not save_to, save_to=place if save_to else None),
+    )
+    assert list(smpatch.load(place).signatures[name].outputs) == [name]
+    new = {each for each in tmp_path.rglob("*") if each not in before}
+    assert all(each == place or each.parent.is_relative_to(place) for each in new)
+    expected = {"saved_model.pb.backup"} if not save_to else {"new", "saved_model.pb", "variables"}
+    assert expected <= {each.name for each in new}
+    assert {each.name for each in inside.parent.iterdir()} == {"b"}

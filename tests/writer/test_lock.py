@@ -278,3 +278,22 @@ class TestSomebodyDoesNotLock:
         with pytest.raises(smpatch.WriteError):
             models.add(printed)
         assert {each.name for each in printed.iterdir()} == {"variables", "fingerprint.pb"}
+
+    def test_directory_that_is_exchanged_between_load_and_commit(
+        self, printed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Theirs has the same bytes, and is another model all the same."""
+        before = models.tree(printed)
+
+        def fingerprint(_judge: Judge, directory: Path) -> bytes:
+            taken = models.fingerprint_of(directory)
+            printed.rename(tmp_path / "previous")
+            models.linear(printed, fingerprint=True)
+            return taken
+
+        monkeypatch.setattr(Judge, "fingerprint", fingerprint)
+        with pytest.raises(smpatch.WriteError) as caught:
+            models.add(printed)
+        assert caught.value.exit_code == 5
+        assert models.tree(printed) == before
+        assert "added" not in models.keys(tmp_path / "previous")

@@ -1,0 +1,109 @@
+"""What a hostile model may take of memory: what its size explains, and nothing for a promise.
+
+Measured from outside: each command runs in a process whose address space is limited, to a few
+megabytes more than it takes with a small model, or to a multiple of the file's size.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.make import raw
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="elsewhere no limit of addresses is kept"
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "fixtures" / "models"
+LINEAR = MODELS / "linear" / "saved_model.pb"
+_META_GRAPH, _GRAPH, _NODE, _SIGNATURE = 2, 2, 1, 5
+
+FEW = 8 << 10
+"""Kilobytes for a file of some kilobytes."""
+
+TIMES = 48
+"""As many bytes may be taken for each byte of a file that consists of signatures."""
+
+COMMANDS = {
+    "show": ("show",),
+    "show --json": ("show", "--json"),
+    "suggest": ("suggest",),
+    "check": ("check", "--validate", "none"),
+    "diff": ("diff", str(MODELS / "linear")),
+    "add-predict": (
+        *("add-predict", "--inputs", "x:0", "--outputs", "y:0"),
+        *("--signature", "added", "--validate", "none", "--dry-run"),
+    ),
+}
+
+
+def _run(kilobytes: int, command: str, model: Path) -> subprocess.CompletedProcess[str]:
+    name, *options = COMMANDS[command]
+    return subprocess.run(
+        [sys.executable, "-m", "tests.fuzz.bounded", str(kilobytes), name, str(model), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def _promising() -> Iterator[tuple[str, bytes]]:
+    """Give models with a length of 2 GiB and more, on top and in their messages."""
+    for length in (2**31 - 1, 2**32 - 1):
+        yield f"{length} bytes on top", LINEAR.read_bytes() + _promise(length)
+    for name, path in (
+        ("MetaGraph", (_META_GRAPH,)),
+        ("graph", (_META_GRAPH, _GRAPH)),
+        ("node", (_META_GRAPH, _GRAPH, _NODE)),
+        ("signature", (_META_GRAPH, _SIGNATURE)),
+    ):
+        data = raw.regrow(LINEAR.read_bytes(), path, lambda each: each + _promise(2**31 - 1))
+        yield f"2 GiB in a {name}", data
+
+
+def _promise(length: int) -> bytes:
+    return raw.tag(1, raw.BYTES) + raw.varint(length)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_length_that_promises_gigabytes_takes_none_of_them(command: str, tmp_path: Path) -> None:
+    for name, data in _promising():
+        (tmp_path / "saved_model.pb").write_bytes(data)
+        done = _run(FEW, command, tmp_path)
+        assert done.returncode in {0, 1, 3, 4}, name
+        assert "Error" not in done.stderr.replace("Error parsing", ""), name
+        assert done.stderr.count("\n") <= 1, name
+
+
+def test_the_limit_is_one(tmp_path: Path) -> None:
+    """What the tests of this file rest on: more than is allowed cannot be had."""
+    shutil.copyfile(LINEAR, tmp_path / "saved_model.pb")
+    with (tmp_path / "saved_model.pb").open("ab") as file:
+        file.write(raw.field(1000, bytes(FEW << 10)))
+    assert "MemoryError" in _run(FEW // 2, "show", tmp_path).stderr
+
+
+@pytest.mark.parametrize("many", [10_000, 40_000])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_memory_for_many_signatures_is_a_multiple_of_the_file(
+    command: str, many: int, tmp_path: Path
+) -> None:
+    info = raw.field(1, b"x") + raw.field(2, raw.field(1, b"x:0") + b"\x10\x01")
+    value = raw.field(2, raw.field(1, info) + raw.field(3, b"tensorflow/serving/predict"))
+    entries = b"".join(
+        raw.field(_SIGNATURE, raw.field(1, b"k%d" % at) + value) for at in range(many)
+    )
+    data = raw.regrow(LINEAR.read_bytes(), (_META_GRAPH,), lambda each: each + entries)
+    (tmp_path / "saved_model.pb").write_bytes(data)
+    done = _run(FEW + TIMES * (len(data) >> 10), command, tmp_path)
+    assert done.returncode in {0, 1}, done.stderr
+    assert "Error" not in done.stderr
