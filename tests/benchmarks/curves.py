@@ -5,10 +5,14 @@ beside it, so nothing that smpatch itself does may grow:
 
 * ``show`` on the largest file takes at most 1.3 times the processor time that it takes on
   the smallest.
-* ``add-predict`` has to write the file anew, which takes its time. What is judged is what
-  it spends beyond a bare replacement of the same file: ``cp`` to a new one, ``sync``, ``mv``
-  over the old one (which frees the old one's blocks, as the commit does), ``sync`` of the
-  directory. At the largest size that is at most 1.5 times of what it is at the smallest.
+* ``add-predict`` has to write the file anew, which takes its time; the kernel does that, for
+  ``cp`` as well. What is judged is what it spends outside the kernel, and that is everything
+  beyond the writing: on the largest file at most 1.3 times of that on the smallest. Beside it
+  is shown a bare replacement of the same file: ``cp`` to a new one, ``sync``, ``mv`` over the
+  old one (which frees the old one's blocks, as the commit does), ``sync`` of the directory.
+  (The difference of both is not judged: what the kernel needs to copy 1.6 GB varied between
+  0.6 and 1.4 s of processor time, with other programs' use of the disk and of memory. The
+  whole of the largest size has its bar in wall time, as the contest ``constants``.)
 * The highest peak of memory at any size is at most 1.6 times the lowest. (Pages of the
   mapped file count while they are resident, and how many the system maps around one that is
   touched is its own business: some ten megabytes, and more at 10 MB than at 1 GB.)
@@ -50,7 +54,6 @@ __all__ = ["CURVES", "bytes_curve", "each_node", "nodes_curve"]
 _ADD = "add-predict --validate none"
 _REPLACE = "cp, sync, mv"
 _FLAT = 1.3
-_FLAT_BEYOND_WRITING = 1.5
 _FLAT_MEMORY = 1.6
 _FLAT_INSTRUCTIONS = 1.05
 _LINEAR = 1.5
@@ -83,6 +86,10 @@ class _Line:
         """Return the processor time at the size of that index, in seconds, of each round."""
         return [each.processor_seconds for each in self.runs[index]]
 
+    def outside_kernel(self, index: int) -> list[float]:
+        """Return the part of that time that was spent outside the kernel."""
+        return [each.user_seconds for each in self.runs[index]]
+
     def peaks(self, index: int) -> list[float]:
         """Return the peaks of memory at the size of that index, in bytes, of each round."""
         return [float(each.peak_bytes) for each in self.runs[index]]
@@ -107,13 +114,9 @@ def bytes_curve(shop: Workshop, sizes: Sizes) -> Iterator[Point | Row | Skipped]
     pairs = list(zip(shown.busy(-1), shown.busy(0), strict=True))
     labels = (f"`show`, {most}, processor time", least, "s")
     yield compared(labels, pairs, _FLAT, judged=judged)
-    beyond = [
-        [ours - bare for ours, bare in zip(added.busy(at), replaced.busy(at), strict=True)]
-        for at in (-1, 0)
-    ]
-    contest = f"`{_ADD}`, {most}, processor time beyond `{_REPLACE}`"
-    pairs = list(zip(*beyond, strict=True))
-    yield compared((contest, least, "s"), pairs, _FLAT_BEYOND_WRITING, judged=judged)
+    pairs = list(zip(added.outside_kernel(-1), added.outside_kernel(0), strict=True))
+    labels = (f"`{_ADD}`, {most}, time outside the kernel", least, "s")
+    yield compared(labels, pairs, _FLAT, judged=judged)
     for line in (shown, added):
         peaks = [point.peak_mb for point in line.points()]
         labels = (f"`{line.command}`, peak memory, the highest of all sizes", "the lowest", "MB")

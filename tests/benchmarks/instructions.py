@@ -71,7 +71,7 @@ def start_up(shop: Workshop, _sizes: Sizes) -> Iterator[Row | Skipped]:
 
     commands: tuple[tuple[str, Callable[[], list[str]], float], ...] = (
         ("`show`, small model", lambda: [*SMPATCH, "show", model], 1.5),
-        ("`add-predict --validate none`, small model", add_predict, 2.6),
+        ("`add-predict --validate none`, small model", add_predict, 2.8),
     )
     if not can_count():
         for contest, _, _ in commands:
