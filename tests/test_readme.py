@@ -26,7 +26,7 @@ from smpatch.errors import SmpatchError
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Of pip, and of every program.
-NOT_OURS = {"--no-deps", "--help"}
+NOT_OURS = {"--no-deps", "--help", "--readme"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,11 +51,13 @@ class Measured:
         seconds: Wall time.
         peak_bytes: Largest resident set of any one process of the run, in bytes.
         processor_seconds: Time on a processor, of all processes of the run together.
+        user_seconds: The part of it that was spent outside the kernel.
     """
 
     seconds: float
     peak_bytes: int
     processor_seconds: float = 0.0
+    user_seconds: float = 0.0
 
 
 def run(argv: Sequence[str], *, self_timed: bool = False) -> Measured:
@@ -105,4 +107,4 @@ def run(argv: Sequence[str], *, self_timed: bool = False) -> Measured:
             output.seek(0)
             return Measured(**json.loads(output.read()))
     busy = usage.ru_utime + usage.ru_stime
-    return Measured(seconds, usage.ru_maxrss * _UNIT, busy)
+    return Measured(seconds, usage.ru_maxrss * _UNIT, busy, usage.ru_utime)

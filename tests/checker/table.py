@@ -20,8 +20,8 @@ import smpatch
 from smpatch import CheckOptions
 from tests.checker.faults import EITHER, FAULTS, FIXTURES, Case, Fault, planted
 from tests.judge.client import Judge
+from tests.readme import README, between
 
-README = Path(__file__).resolve().parents[2] / "README.md"
 BEGIN = "<!-- planted faults: python -m tests.checker.table write -->"
 END = "<!-- end of the planted faults -->"
 
@@ -92,9 +92,7 @@ def table() -> Iterator[str]:
 
 def written(readme: str, lines: Sequence[str]) -> str:
     """Return the README with other lines between the marks."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return "\n".join((before + BEGIN, "", *lines, "", END + after))
+    return between(BEGIN, END, readme, lines)
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ the loaders is held by ``test_seeded`` each time.
 from __future__ import annotations
 
 from tests.checker.faults import FAULTS
-from tests.checker.table import BEGIN, END, HEAD, README, Found, row, written
+from tests.checker.table import BEGIN, END, HEAD, Found, row, written
+from tests.readme import README
 
 
 def _rows() -> list[str]:

@@ -1,0 +1,95 @@
+"""``apply`` on many small models, against ``--jobs``.
+
+Two kinds of models, for they cost differently: one in the style of TensorFlow 1, proved by
+TensorFlow's C runtime, and one of TensorFlow 2 with both planes, which ``--validate auto``
+loads in Python as well. Each job starts a TensorFlow of its own, so that what is judged
+contains what a job costs: the fleet must be big enough to be worth it.
+
+Judged: with the reload, two jobs take at most 0.77 of the time of one (1.3 times as fast);
+without, where nothing runs beside Python but the disk, not more than one does. Only where
+there are two processors at least. A busy machine makes both slower, and within a round
+about alike; more jobs than processors are shown and not judged.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.benchmarks.commands import ADD_X_TO_Y, SMPATCH
+from tests.benchmarks.measure import Measured, run
+from tests.benchmarks.results import Rate, Row
+from tests.benchmarks.rounds import compared, rounds
+from tests.benchmarks.workshop import Sizes, Workshop
+
+__all__ = ["JOBS", "throughput"]
+
+JOBS = (1, 2, 4)
+_TWO_JOBS = {"auto": 0.77, "none": 1.0}
+_TWO_PLANES = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "module"
+_BOTH_PLANES = """
+version = 1
+[[edit]]
+add-predict = "bench"
+from-signature = "serving_default"
+outputs = { result = "StatefulPartitionedCall:0" }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    name: str
+    model: Path | None
+    patch: str
+
+
+_STYLES = (
+    _Style("TensorFlow 1", None, ADD_X_TO_Y),
+    _Style("TensorFlow 2", _TWO_PLANES, _BOTH_PLANES),
+)
+
+
+def throughput(shop: Workshop, sizes: Sizes) -> Iterator[Rate | Row]:
+    """Edit fleets with one job, two and four."""
+    patch = shop.root / "jobs.toml"
+    for style in _STYLES:
+        patch.write_text(style.patch)
+        models = f"{sizes.fleet} small models, {style.name}"
+        for mode, bar in _TWO_JOBS.items():
+
+            def edited(jobs: int, style: _Style = style, mode: str = mode) -> Measured:
+                fleet = shop.fleet(sizes.fleet, style.model)
+                options = ("--jobs", str(jobs), "--validate", mode)
+                return run([*SMPATCH, "apply", str(patch), *fleet, *options])
+
+            columns = rounds([partial(edited, jobs) for jobs in JOBS], sizes.job_rounds)
+            times = dict(
+                zip(JOBS, ([each.seconds for each in one] for one in columns), strict=True)
+            )
+            for jobs in JOBS:
+                yield Rate(
+                    models=models,
+                    validate=mode,
+                    jobs=jobs,
+                    per_second=sizes.fleet / statistics.median(times[jobs]),
+                    speed_up=statistics.median(
+                        alone / together
+                        for alone, together in zip(times[1], times[jobs], strict=True)
+                    ),
+                )
+            contest = f"`apply --validate {mode} --jobs 2`, {models}"
+            pairs = list(zip(times[2], times[1], strict=True))
+            judged = sizes.judged and _processors() > 1
+            yield compared((contest, "`--jobs 1`", "s"), pairs, bar, judged=judged)
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
