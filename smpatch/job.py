@@ -312,12 +312,25 @@ class Job:
             backup=None,
             notes=(
                 *done.step.notes,
+                *self._text_notes(done),
                 *self._plane_notes(done),
                 *self._warm_up_notes(done),
                 *unknown,
                 *said.notes,
             ),
         )
+
+    def _text_notes(self, done: Done) -> Iterator[Note]:
+        """Tell of a field that older releases refuse; in the binary form they pass over it."""
+        if self.model.form != "text":
+            return
+        before = (each for graph in self.model.meta_graphs for each in graph.signatures.values())
+        after = (each.signature for each in done.step.changes if each.signature is not None)
+        if any(each.defaults for each in after) and not any(each.defaults for each in before):
+            yield Note(
+                "text-defaults",
+                "TensorFlow 2.11 and older cannot read a saved_model.pbtxt that has defaults",
+            )
 
     def _plane_notes(self, done: Done) -> Iterator[Note]:
         before = self.model.meta_graphs[done.place]

@@ -60,6 +60,13 @@ def test_an_unknown_rank_promises_less_than_the_graph() -> None:
     )
 
 
+def test_a_default_in_text_form_keeps_older_releases_from_reading_the_model() -> None:
+    told = "TensorFlow 2.11 and older cannot read a saved_model.pbtxt that has defaults"
+    assert edit("text_form", "scale", defaults={"x": [1.0]}) == (told,)
+    assert edit("text_form", "scale", rename_inputs={"x": "z"}) == ()
+    assert edit("linear", "scale", defaults={"x": [1.0]}) == ()
+
+
 def test_a_method_that_tf_serving_does_not_know_is_noted() -> None:
     assert edit("text_form", "scale", method_name="Predict") == (
         "method 'Predict': TF Serving does not know it",

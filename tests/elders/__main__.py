@@ -26,15 +26,18 @@ def main() -> int:
     models = list(written(asked.python, asked.place / "written", asked.write))
     copies = asked.place / "edited"
     copies.mkdir()
-    subjects: list[Subject] = []
+    every: list[Subject] = []
     for model in models:
         # A graph alone is no model before it is wrapped.
-        subjects += [model] if model.calls else []
-        subjects += edited(model, copies)
+        every += [model] if model.calls else []
+        every += edited(model, copies)
     failed = False
     for python in (asked.python, *asked.others):
         told = []
         for way in WAYS:
+            subjects = [each for each in every if way != "keras" or "keras" in each.record]
+            if not subjects:
+                continue
             answers = read(python, way, subjects, asked.place)
             if isinstance(answers, dict):
                 told.append(f"{way}: {answers['absent']}")
@@ -42,11 +45,11 @@ def main() -> int:
             outcome = judged(way, subjects, answers, own=python == asked.python)
             for line in (*outcome.wrong, *(f"not counted: {each}" for each in outcome.beyond)):
                 print(line)  # noqa: T201 - a program
-            told.append(f"{way} {outcome.good}")
+            told.append(f"{way} {outcome.good} of {len(subjects)}")
             failed = failed or bool(outcome.wrong)
-        line = f"{release(python)} read, of {len(subjects)}: {', '.join(told)}"
+        line = f"{release(python)} read: {', '.join(told)}"
         print(line, flush=True)  # noqa: T201 - as above
-    edits = sum(not subject.plain for subject in subjects)
+    edits = sum(not subject.plain for subject in every)
     by = f"written and read by {release(asked.python)}"
     print(f"{by}: {len(models)} models, {edits} edits of copies")  # noqa: T201 - as above
     return int(failed)

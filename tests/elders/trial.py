@@ -230,8 +230,7 @@ def complaints(way: str, subject: Subject, answer: Any) -> str:  # noqa: ANN401 
 def _expected(way: str, subject: Subject) -> dict[str, Any]:
     truth = subject.record["truth"]
     if way == "keras":
-        names = subject.record.get("keras")
-        return {"keras": {"outputs": {name: truth[name] for name in names}}} if names else {}
+        return {"keras": {"outputs": {name: truth[name] for name in subject.record["keras"]}}}
     expected: dict[str, Any] = {}
     for key, call in subject.calls.items():
         told: dict[str, Any] = {"inputs": sorted(call.inputs)}
