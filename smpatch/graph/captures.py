@@ -37,6 +37,9 @@ _ROOT = 0
 _ESCAPED = re.compile(r"\.[.S]")
 """A character that keys write as two, from left to right: ``..S`` is a dot and an S."""
 
+_PLACE = re.compile("0|[1-9][0-9]{0,8}")
+"""The number of an output, as TensorFlow writes it, and no longer than a number can be."""
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -168,9 +171,8 @@ def _restored_key(nodes: dict[str, Any], source: str) -> str | None:
         if node is None:
             return None
         if node.op == "RestoreV2":
-            keys = _strings(nodes.get(_input(node, 1).partition(":")[0]))
-            place = output.rpartition(":")[2] or "0"
-            return dict(zip(map(str, range(len(keys))), keys, strict=True)).get(place)
+            keys = nodes.get(_input(node, 1).partition(":")[0])
+            return _string(keys, output.rpartition(":")[2] or "0")
         if node.op != "Identity":
             return None
         source = _input(node, 0)
@@ -182,7 +184,13 @@ def _input(node: Any, place: int) -> str:  # noqa: ANN401 - a NodeDef
     return str(node.input[place]) if place < len(node.input) else ""
 
 
-def _strings(node: Any) -> Sequence[str]:  # noqa: ANN401 - a NodeDef or None
-    if node is None or node.op != "Const":
-        return ()
-    return [value.decode("utf-8", "replace") for value in node.attr["value"].tensor.string_val]
+def _string(node: Any, place: str) -> str | None:  # noqa: ANN401 - a NodeDef or None
+    """Return one string of a constant.
+
+    That one alone is decoded: each variable asks for its own, of as many as there are variables.
+    """
+    if node is None or node.op != "Const" or not _PLACE.fullmatch(place):
+        return None
+    strings = node.attr["value"].tensor.string_val
+    found = strings[int(place)] if int(place) < len(strings) else None
+    return None if found is None else str(found, "utf-8", "replace")

@@ -73,6 +73,7 @@ class ObjectGraph:
         except DecodeError as error:
             found = f"the object graph cannot be decoded: {error}"
             raise ModelUnreadableError(found) from error
+        self._children: dict[int, dict[str, int]] = {}
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -92,11 +93,12 @@ class ObjectGraph:
         return functions
 
     def child(self, number: int, name: str) -> int | None:
-        """Return the object that another one holds under a name."""
-        for reference in self.node(number).children:
-            if reference.local_name == name:
-                return int(reference.node_id)
-        return None
+        """Return the object that another one holds under a name; of two of one name, the first."""
+        if number not in self._children:
+            # Asked once for each child, to look at all of them would cost their square.
+            children = reversed(self.node(number).children)
+            self._children[number] = {each.local_name: int(each.node_id) for each in children}
+        return self._children[number].get(name)
 
     @cached_property
     def signature_map(self) -> int | None:

@@ -5,9 +5,10 @@ TensorFlow's C runtime, and one of TensorFlow 2 with both planes, which ``--vali
 loads in Python as well. Each job starts a TensorFlow of its own, so that what is judged
 contains what a job costs: the fleet must be big enough to be worth it.
 
-Judged: with the reload, two jobs take at most 0.77 of the time of one (1.3 times as fast);
-without, where nothing runs beside Python but the disk, not more than one does. Only where
-there are two processors at least. A busy machine makes both slower, and within a round
+Judged: with the reload, two jobs take at most 0.77 of the time of one (1.3 times as fast).
+Without it jobs are threads of one interpreter, with nothing beside it but the disk: where
+that is fast there is nothing to gain, and what they lose by waiting for each other may be a
+tenth. Only where there are two processors at least. A busy machine makes both slower, and within a round
 about alike; more jobs than processors are shown and not judged.
 """
 
@@ -29,7 +30,7 @@ from tests.benchmarks.workshop import Sizes, Workshop
 __all__ = ["JOBS", "throughput"]
 
 JOBS = (1, 2, 4)
-_TWO_JOBS = {"auto": 0.77, "none": 1.0}
+_TWO_JOBS = {"auto": 0.77, "none": 1.1}
 _TWO_PLANES = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "module"
 _BOTH_PLANES = """
 version = 1
