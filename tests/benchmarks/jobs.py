@@ -8,8 +8,8 @@ contains what a job costs: the fleet must be big enough to be worth it.
 Judged: with the reload, two jobs take at most 0.77 of the time of one (1.3 times as fast).
 Without it jobs are threads of one interpreter, with nothing beside it but the disk: where
 that is fast there is nothing to gain, and what they lose by waiting for each other may be a
-tenth. Only where there are two processors at least. A busy machine makes both slower, and within a round
-about alike; more jobs than processors are shown and not judged.
+tenth. Only where there are two processors at least. A busy machine makes both slower, and
+within a round about alike; more jobs than processors are shown and not judged.
 """
 
 from __future__ import annotations
