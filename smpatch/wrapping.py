@@ -1,10 +1,10 @@
 """A frozen graph becomes a SavedModel: the graph's bytes with a head before them.
 
 The SavedModel is first written aside without any signature, with what TensorFlow's builder
-records of itself, and gets its signature there, the way of every edit: built, staged, proved
-by reloading. Then the whole directory is put in place by one rename. The graph is copied by
-the kernel and never parsed and written back; only a graph in text form is, for a SavedModel
-holds it in binary.
+records of itself. A copy with its signature is made beside that, the way of every edit with
+``save_to``: built, staged, proved by reloading. The copy is put in place by one rename. The
+graph is copied by the kernel and never parsed and written back; only a graph in text form is,
+for a SavedModel holds it in binary.
 
 This room freezes nothing: a graph whose variables have lost their values is refused.
 
@@ -186,14 +186,12 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     with writing(destination, "made", hint=_UNWRITTEN), _judge(chosen) as judge:
         with naming(opened.file):
             head, notes = _prepare(opened, outputs.values(), tags, judge)
-        if chosen.dry_run:
-            receipt = _rehearsed(opened, head, edit, replace(chosen, save_to=destination), judge)
-            late: tuple[str, ...] = ()
-        else:
-            with stage_new(destination) as directory:
-                with _bare(opened, head, directory):
-                    receipt = patch(directory, [edit], options=chosen, judge=judge)
-                late = commit_new(directory, destination)
+        with _workshop(destination, dry_run=chosen.dry_run) as workshop:
+            bare = _bare(opened, head, workshop)
+            made = destination if chosen.dry_run else workshop / "model"
+            with _renamed({bare: opened.file, made: destination}):
+                receipt = patch(bare, [edit], options=replace(chosen, save_to=made), judge=judge)
+            late = () if chosen.dry_run else commit_new(made, destination)
     return replace(
         receipt,
         directory=destination,
@@ -202,18 +200,18 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     )
 
 
-def _rehearsed(
-    opened: Graph, head: bytes, edit: AddPredict, options: Options, judge: Judge
-) -> Receipt:
-    """Do everything in the directory for temporary files, for the destination is not written.
+@contextlib.contextmanager
+def _workshop(destination: Path, *, dry_run: bool) -> Iterator[Path]:
+    """Make a directory to work in: beside the destination, unless nothing is to be written there.
 
-    Under a name that no edit sweeps away.
+    Elsewhere it has a name that no edit sweeps away.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="smpatch-") as directory,
-        _bare(opened, head, Path(directory)),
-    ):
-        return patch(directory, [edit], options=options, judge=judge)
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="smpatch-") as directory:
+            yield Path(directory)
+    else:
+        with stage_new(destination) as workshop:
+            yield workshop
 
 
 def _prepare(
@@ -363,27 +361,35 @@ def _head(parts: FrozenGraph, meta_info: bytes, file: Path) -> bytes:
     return head
 
 
-@contextlib.contextmanager
-def _bare(graph: Graph, head: bytes, directory: Path) -> Iterator[None]:
-    """Write the SavedModel without signatures; say of the graph what is said of it inside.
-
-    Nobody has seen the directory, which lies aside.
-    """
-    file = graph.file
+def _bare(graph: Graph, head: bytes, workshop: Path) -> Path:
+    """Write the SavedModel without signatures; return its directory."""
+    directory = workshop / "bare"
     try:
+        directory.mkdir()
         _write(graph, head, directory / BINARY_NAME)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         found = f"could not write a SavedModel aside: {reason}"
         where = str(error.filename or directory)
         raise WriteError(found, where=where, hint=_UNWRITTEN) from error
+    return directory
+
+
+@contextlib.contextmanager
+def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
+    """Say of a file that people know what is said of one that nobody has seen.
+
+    Args:
+        names: Directories aside, and what they are to be called.
+    """
     try:
         yield
     except SmpatchError as error:
         for part in ("where", "found", "hint"):
             words = str(getattr(error, part))
-            for name in (str(directory / BINARY_NAME), str(directory)):
-                words = words.replace(name, str(file))
+            for aside, known in names.items():
+                words = words.replace(str(aside / BINARY_NAME), str(known))
+                words = words.replace(str(aside), str(known))
             for said in _OF_A_MODEL:
                 words = words.replace(said, _UNWRITTEN)
             setattr(error, part, words)

@@ -43,9 +43,6 @@ __all__ = [
     "stage_new",
 ]
 
-_NEW = "model"
-"""A directory that is new altogether, inside the staging directory."""
-
 
 @dataclass(frozen=True, slots=True)
 class Aside:
@@ -138,14 +135,14 @@ def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
 
 @contextlib.contextmanager
 def stage_new(destination: Path) -> Iterator[Path]:
-    """Make a directory aside for a model that is new altogether.
+    """Make a directory beside the destination, in which a model is made that is new altogether.
 
     Args:
         destination: Where it is to be, absent or empty.
 
     Yields:
-        An empty directory, to be filled and put in place. What is left of it when the context
-        ends is removed.
+        An empty directory, for a model to be made in and put in place. What is left of it when
+        the context ends is removed.
 
     Raises:
         RefusedError: The destination is in use.
@@ -158,13 +155,11 @@ def stage_new(destination: Path) -> Iterator[Path]:
             _make_above(destination, None, made)
             sweep(destination.parent, spare)
             own = cleaning.enter_context(own_directory(destination.parent))
-            directory = own.path / _NEW
-            directory.mkdir()
         except OSError as error:
             raise _failed(
                 "stage", destination, error, "the model", "nothing was written"
             ) from error
-        yield directory
+        yield own.path
 
 
 @contextlib.contextmanager
