@@ -144,15 +144,18 @@ def open_regular(file: str | os.PathLike[str]) -> BinaryIO:
     Raises:
         OSError: It cannot be opened, or is no regular file.
     """
-    opened = open(file, "rb", opener=_at_once)  # noqa: SIM115 - Path.open has no opener; the caller closes it
-    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-        return opened
-    opened.close()
-    raise OSError(errno.EINVAL, "not a regular file", os.fspath(file))
+    return open(file, "rb", opener=_at_once)
 
 
 def _at_once(file: str, flags: int) -> int:
-    return os.open(file, flags | os.O_NONBLOCK)
+    descriptor = os.open(file, flags | os.O_NONBLOCK)
+    with contextlib.ExitStack() as held:
+        held.callback(os.close, descriptor)
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a directory open itself tells
+            raise OSError(errno.EINVAL, "not a regular file", file)
+        held.pop_all()
+    return descriptor
 
 
 def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
