@@ -39,7 +39,7 @@ test: $(READY) ## Run the whole test suite; SMPATCH_CORPUS names a directory of 
 prove: $(READY) ## Run the long proofs: both planes, crashes at every step, many writers at once
 	@rm -rf build/prove
 	@SMPATCH_PROVE=1 SMPATCH_PROVE_LEDGER=$(CURDIR)/build/prove $(RUN) -m pytest -n 2 $(PROOFS); \
-	code=$$?; $(RUN) -m tests.prove.table build/prove && exit $$code
+	code=$$?; $(RUN) -m tests.prove.table build/prove $(ARGS) && exit $$code
 
 # Guided by what the bytes reach where the dependency group `fuzz` is installed, for
 # SMPATCH_FUZZ_SECONDS in each room; what it finds is kept in build/fuzz/guided.

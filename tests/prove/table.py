@@ -1,7 +1,7 @@
 """Print what the proofs have counted: ``python -m tests.prove.table DIRECTORY``.
 
 A row for each proof, with what it lost in the last column. Below it stands what could not be
-proved here, and why.
+proved here, and why. With ``--readme`` the table goes into the README as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["COLUMNS", "Proof", "render", "summary"]
+from tests.readme import README, between
+
+__all__ = ["BEGIN", "COLUMNS", "END", "Proof", "render", "summary"]
+
+BEGIN = "<!-- proofs: make prove ARGS=--readme -->"
+END = "<!-- end of the proofs -->"
 
 COLUMNS = (
     *("faults", "kills", "interruptions", "writers", "reads", "executions", "models", "edits"),
@@ -96,12 +101,18 @@ def main() -> int:
     """Print the table; fail where nothing was counted or something was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
-    ledgers = sorted(parser.parse_args().directory.glob("*.jsonl"))
+    parser.add_argument("--readme", action="store_true", help="write it into the README as well")
+    given = parser.parse_args()
+    ledgers = sorted(given.directory.glob("*.jsonl"))
     proofs = summary(line for file in ledgers for line in file.read_text().splitlines())
     if not any(proof.tests for proof in proofs.values()):
         print("nothing was counted", file=sys.stderr)  # noqa: T201 - a program
         return 1
-    print(render(proofs))  # noqa: T201 - a program
+    table = render(proofs)
+    print(table)  # noqa: T201 - a program
+    if given.readme:
+        text = README.read_text(encoding="utf-8")
+        README.write_text(between(BEGIN, END, text, table.splitlines()), encoding="utf-8")
     return 1 if any(proof.numbers["losses"] for proof in proofs.values()) else 0
 
 
