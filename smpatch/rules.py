@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -292,10 +293,13 @@ def remarks(
     if not inputs:
         text = "the signature has no inputs; TF Serving's Predict does not accept that"
         yield Note("no-inputs", text)
+    in_lower_case = Counter(alias.lower() for alias in inputs)
     for alias in inputs if meta_graph.has_object_graph else ():
-        if not _RESAVABLE.fullmatch(alias):
+        alike = in_lower_case[alias.lower()] > 1
+        if alike or not _RESAVABLE.fullmatch(alias):
+            beside = " beside one that is the same in lower case" if alike else ""
             text = f"TensorFlow cannot save a loaded model again that has an input {alias!r}"
-            yield Note("alias-not-resavable", text)
+            yield Note("alias-not-resavable", text + beside)
 
 
 def _reference_notes(outputs: Mapping[str, Spec]) -> Iterable[Note]:

@@ -351,6 +351,13 @@ class TestNotes:
         assert repr(alias) in made.notes[-1].text
         assert codes(built("linear", {alias: "x:0"}, ["y:0"])) == []
 
+    def test_inputs_that_are_the_same_in_lower_case_cannot_be_saved_again(self) -> None:
+        """TensorFlow names arguments in lower case when it saves: found by renaming at random."""
+        inputs = {"m": "serving_default_left:0", "M": "serving_default_right:0"}
+        made = built("keras_functional", inputs, ["StatefulPartitionedCall_1:0"])
+        assert codes(made) == ["alias-not-resavable"] * 2
+        assert "'m' beside one that is the same in lower case" in made.notes[0].text
+
     @pytest.mark.parametrize("alias", ["x", "x_1", "1x", "Class"])
     def test_a_plain_alias_is_none(self, alias: str) -> None:
         made = built("module", {alias: "serving_default_x:0"}, ["StatefulPartitionedCall:0"])

@@ -81,10 +81,13 @@ class ObjectGraph:
 
     def node(self, number: int) -> Any:  # noqa: ANN401 - a SavedObject; protobuf makes the class at run time
         """Return an object as a ``SavedObject`` message."""
-        if not 0 <= number < len(self._message.nodes):
+        if not self._has(number):
             found = f"the object graph refers to an object {number} that it does not have"
             raise ModelUnreadableError(found)
         return self._message.nodes[number]
+
+    def _has(self, number: int) -> bool:
+        return 0 <= number < len(self)
 
     @property
     def concrete_functions(self) -> Mapping[str, Any]:
@@ -104,20 +107,24 @@ class ObjectGraph:
     def signature_map(self) -> int | None:
         """The object whose children are the signatures, where there is one."""
         number = self.child(_ROOT, _SIGNATURES) if len(self) else None
-        if number is None or self.node(number).user_object.identifier != _SIGNATURE_MAP:
+        if number is None or not self._has(number):
             return None
-        return number
+        return number if self.node(number).user_object.identifier == _SIGNATURE_MAP else None
 
     @cached_property
     def signatures(self) -> Mapping[str, Any]:
-        """The signatures by key, each a ``SavedBareConcreteFunction``."""
+        """The signatures by key, each a ``SavedBareConcreteFunction``.
+
+        One whose object is not there is none; Python does not load a model that has it.
+        """
         if self.signature_map is None:
             return {}
         children = self.node(self.signature_map).children
         return {
             reference.local_name: self.node(reference.node_id).bare_concrete_function
             for reference in children
-            if self.node(reference.node_id).WhichOneof("kind") == "bare_concrete_function"
+            if self._has(reference.node_id)
+            and self.node(reference.node_id).WhichOneof("kind") == "bare_concrete_function"
         }
 
     def argument_keywords(self, function: str) -> tuple[str, ...]:

@@ -18,12 +18,13 @@ from smpatch import Options, RefusedError, checker, differ, patchfile
 from smpatch.edits import Remove
 from smpatch.errors import PatchFileError
 from smpatch.graph.captures import _restored
-from smpatch.schema import FunctionDef
+from smpatch.graph.objects import ObjectGraph
+from smpatch.schema import FunctionDef, SavedObjectGraph
 from smpatch.values import preview
 from tests.fuzz import targets
 
 LINEAR = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "linear" / "saved_model.pb"
-_META_GRAPH, _GRAPH, _SAVER, _SIGNATURE = 2, 2, 3, 5
+_META_GRAPH, _GRAPH, _SAVER, _SIGNATURE, _OBJECT_GRAPH = 2, 2, 3, 5, 7
 _FLOATS = raw.field(1, b"\x32\x01\x01")
 """An ``AttrValue`` that lists one type."""
 
@@ -209,6 +210,30 @@ def test_dense_shape_of_a_sparse_tensor_that_promises_every_dimension_there_is(
             outputs={"y": "y:0"},
             options=Options(validate="none"),
         )
+
+
+@pytest.mark.parametrize("holder", ["root", "map of signatures"])
+def test_object_graph_that_names_an_object_it_does_not_have_is_shown(
+    holder: str, place: Place
+) -> None:
+    """TensorFlow's classes parse it and its C runtime loads it; ``show`` refused the model."""
+
+    def dangling(data: bytes) -> bytes:
+        graph = SavedObjectGraph.FromString(data)
+        number = ObjectGraph(data).signature_map
+        assert number is not None
+        if holder == "root":
+            children = graph.nodes[0].children
+            next(each for each in children if each.node_id == number).node_id = 9999
+        else:
+            graph.nodes[number].children[0].node_id = 9999
+        return bytes(graph.SerializeToString())
+
+    model = (LINEAR.parents[1] / "module" / "saved_model.pb").read_bytes()
+    directory = place(raw.regrow(model, (_META_GRAPH, _OBJECT_GRAPH), dangling))
+    said = targets.run("show", str(directory))
+    assert said.code == 0
+    assert "serving_default is only in signature_def" in said.out
 
 
 @pytest.mark.parametrize("many", [20_000])

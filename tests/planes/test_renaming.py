@@ -72,7 +72,7 @@ def test_values_follow_their_names(
             judge.ask("change", directory=directory, what="no_object_graph")
         before = (directory / "saved_model.pb").read_bytes()
         try:
-            smpatch.edit_signature(directory, _request(inputs, outputs), options=UNPROVED)
+            receipt = smpatch.edit_signature(directory, _request(inputs, outputs), options=UNPROVED)
         except AliasError:  # two names that Python writes alike
             reject()
         feed = {inputs[name]: value for name, value in told["feed"].items()}
@@ -84,7 +84,10 @@ def test_values_follow_their_names(
         assert_values(toured["session"], asked)
         if planes == 2:
             saved = judge.ask("save_again", directory=directory, tags=["serve"], to=again)
-            assert saved == {}
+            noted = "alias-not-resavable" in {note.code for note in receipt.notes}
+            assert bool(saved) == noted, saved
+            if noted:  # two names that are the same in lower case
+                return
             resaved = judge.ask("tour", directory=again, **about)
             assert_values(resaved["python"], asked)
             assert_values(resaved["session"], asked)
