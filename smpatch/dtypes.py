@@ -37,6 +37,8 @@ def _public_name(enum_name: str) -> str:
 
 
 _NAMES = {value: _public_name(key) for key, value in schema.DataType.items()}
+# Of all types this one alone has no reference in the schema, and damaged models have one.
+_NAMES[_REF] = f"{INVALID}_ref"
 _NUMBERS = {value: key for key, value in _NAMES.items()}
 
 

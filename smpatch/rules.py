@@ -44,6 +44,7 @@ from smpatch.signature import (
 __all__ = [
     "IN_DOUBT",
     "Note",
+    "breaches",
     "check_aliases",
     "check_distinct",
     "check_free",
@@ -174,34 +175,42 @@ def check_distinct(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> d
 def check_method(signature: SignatureDef) -> None:
     """Refuse what TF Serving would not serve by the signature's method.
 
-    A method that is none of Serving's own has no rules.
-
     Raises:
         RefusedError: A rule of the method is broken.
+    """
+    for error in breaches(signature).values():
+        raise error
+
+
+def breaches(signature: SignatureDef) -> dict[str, RefusedError]:
+    """Return which rules of its method a signature breaks, each by what it is about.
+
+    A method that is none of Serving's own has no rules but that something is fetched.
 
     Source: ``signature_def_utils_impl.py`` (``_is_valid_classification_signature`` and its
     siblings).
     """
+    found: dict[str, RefusedError] = {}
     inputs = {alias: _dtype(spec) for alias, spec in signature.inputs.items()}
     outputs = {alias: _dtype(spec) for alias, spec in signature.outputs.items()}
     method = signature.method_name
-    if method not in {CLASSIFY, REGRESS} and not outputs:
-        raise RefusedError("no outputs are left", hint="remove takes a whole signature away")
-    if method not in {CLASSIFY, REGRESS}:
-        return
-    if inputs != {EXAMPLES: "string"}:
-        found = f"its inputs are {_listed(inputs)}, and {method} takes one, {EXAMPLES}: string"
-        raise RefusedError(found, hint="serialized tf.train.Example messages, under that name")
-    if method == REGRESS and outputs != {PREDICTIONS: "float32"}:
-        found = f"its outputs are {_listed(outputs)}, and {method} yields {PREDICTIONS}: float32"
-        raise RefusedError(found, hint="rename, drop or add outputs")
+    if not outputs:
+        hint = "remove takes a whole signature away"
+        found["no outputs"] = RefusedError("no outputs are left", hint=hint)
+    if method in {CLASSIFY, REGRESS} and inputs != {EXAMPLES: "string"}:
+        words = f"its inputs are {_listed(inputs)}, and {method} takes one, {EXAMPLES}: string"
+        hint = "serialized tf.train.Example messages, under that name"
+        found["inputs"] = RefusedError(words, hint=hint)
     allowed = {CLASSES: "string", SCORES: "float32"}
-    if method == CLASSIFY and not (outputs and outputs.items() <= allowed.items()):
-        found = (
-            f"its outputs are {_listed(outputs)}, and {method} yields {CLASSES}: string, "
-            f"{SCORES}: float32, or both"
-        )
-        raise RefusedError(found, hint="rename, drop or add outputs")
+    yields = ""
+    if method == REGRESS and outputs != {PREDICTIONS: "float32"}:
+        yields = f"{PREDICTIONS}: float32"
+    elif method == CLASSIFY and not outputs.items() <= allowed.items():
+        yields = f"{CLASSES}: string, {SCORES}: float32, or both"
+    if yields:
+        words = f"its outputs are {_listed(outputs)}, and {method} yields {yields}"
+        found["outputs"] = RefusedError(words, hint="rename, drop or add outputs")
+    return found
 
 
 def _dtype(spec: Spec) -> str:

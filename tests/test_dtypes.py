@@ -33,6 +33,12 @@ def test_a_number_comes_back_from_its_name(number: int) -> None:
     assert dtypes.number(dtypes.name(number)) == number
 
 
+def test_the_reference_to_no_type_comes_back_too() -> None:
+    """A flipped byte makes one; it was no type's name, and a traceback."""
+    assert dtypes.name(100) == dtypes.ref(dtypes.INVALID)
+    assert dtypes.number(dtypes.ref(dtypes.INVALID)) == 100
+
+
 def test_a_newer_writers_number_keeps_a_name() -> None:
     assert dtypes.name(77) == "DT_77"
     assert dtypes.number("DT_77") == 77

@@ -8,11 +8,21 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch import AliasError, Options, RefusedError, UnreachableOutputError, UsageError
+from fixtures.make import raw
+from smpatch import (
+    AliasError,
+    Options,
+    RefusedError,
+    UnreachableOutputError,
+    UsageError,
+    schema,
+)
 from smpatch.cli.receipt import report
 from smpatch.edits import EditSignature, Retag
+from smpatch.signature import CLASSIFY
 from tests.contract.models import FIXTURES
 
+BEFORE = " (it was so before)"
 DRY = Options(validate="none", dry_run=True)
 
 
@@ -27,6 +37,33 @@ def edit(name: str, key: str, **changes: object) -> tuple[str, ...]:
 def test_dropping_an_output_twice_is_dropping_it() -> None:
     with pytest.raises(RefusedError, match="no outputs are left"):
         edit("text_form", "scale", drop_outputs=("product", "product"))
+
+
+def test_the_last_output_is_not_dropped_where_another_rule_was_broken_before(
+    tmp_path: Path,
+) -> None:
+    """The first rule that was broken was told, and hid the one that the edit broke."""
+    model = shutil.copytree(FIXTURES / "linear", tmp_path / "model")
+
+    def classify(entry: bytes) -> bytes:
+        message = schema.SignatureDefEntry.FromString(entry)
+        message.value.method_name = CLASSIFY
+        return bytes(message.SerializeToString())
+
+    file = model / "saved_model.pb"
+    file.write_bytes(raw.regrow(file.read_bytes(), (2, 5), classify))
+    renamed = EditSignature("scale", rename_outputs={"product": "scores"})
+    told = [note.text for note in smpatch.edit_signature(model, renamed, options=DRY).notes]
+    assert told == [f"its inputs are x: float32, and {CLASSIFY} takes one, inputs: string{BEFORE}"]
+    with pytest.raises(RefusedError, match="no outputs are left"):
+        smpatch.edit_signature(
+            model, EditSignature("scale", drop_outputs=("product",)), options=DRY
+        )
+    to_regress = EditSignature(
+        "scale", rename_outputs={"product": "outputs"}, method_name="regress"
+    )
+    with pytest.raises(RefusedError, match="its inputs are x: float32"):
+        smpatch.edit_signature(model, to_regress, options=DRY)
 
 
 def test_an_input_that_is_needed_is_not_to_be_dropped() -> None:

@@ -34,10 +34,10 @@ from smpatch.planes.expose import expose
 from smpatch.planes.homing import homes
 from smpatch.rules import (
     Note,
+    breaches,
     check_aliases,
     check_distinct,
     check_graph,
-    check_method,
     check_servable,
     remarks,
 )
@@ -353,7 +353,11 @@ def _checked(
         old: What it was.
         renamed: What it was, under the names that it gets.
     """
-    rules = ((_named, old), (_served, old), (_found, renamed))
+    there = breaches(old) if signature.method_name == old.method_name else {}
+    for about, error in breaches(signature).items():
+        # Of what was broken before, other names and types are no worse.
+        yield _so_before(error, error if about in there else None)
+    rules = ((_named, old), (_found, renamed))
     for rule, before in (*rules, (_servable, renamed), (_distinct, renamed)):
         broken = _broken(rule, meta_graph, signature)
         if broken is not None:
@@ -392,10 +396,6 @@ def _broken(rule: _Rule, meta_graph: MetaGraph, signature: SignatureDef) -> Refu
 
 def _named(_: MetaGraph, signature: SignatureDef) -> None:
     check_aliases(signature.inputs, signature.outputs)
-
-
-def _served(_: MetaGraph, signature: SignatureDef) -> None:
-    check_method(signature)
 
 
 def _found(meta_graph: MetaGraph, signature: SignatureDef) -> None:
