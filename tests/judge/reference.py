@@ -115,7 +115,7 @@ def _edit(_: Any, meta_graph: Any, edit: Edit) -> None:  # noqa: ANN401 - as abo
             raise _RefusedError
         old = {alias: infos[alias].SerializeToString() for alias in infos if alias not in gone}
         new = [names.get(alias, alias) for alias in old]
-        if len(set(new)) < len(new) or not new:
+        if len(set(new)) < len(new) or (kind == "outputs" and not new):
             raise _RefusedError
         infos.clear()
         for alias, value in zip(new, old.values(), strict=True):
