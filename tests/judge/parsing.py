@@ -121,9 +121,11 @@ def _take_out(was: Any, now: Any) -> dict[str, list[str]]:  # noqa: ANN401 - Met
     if len(objects.nodes) > old_nodes:
         del objects.nodes[old_nodes:]
     children = []
-    for node in objects.nodes:
+    for node, old in zip(objects.nodes, was.object_graph_def.nodes, strict=False):
+        # A damaged model refers to what it does not have, before and after.
+        there = [_bytes(child) for child in old.children]
         for place, child in reversed([*enumerate(node.children)]):
-            if child.node_id >= old_nodes:
+            if child.node_id >= old_nodes and _bytes(child) not in there:
                 children.append(child.local_name)
                 del node.children[place]
     return {"functions": names, "concrete_functions": concrete, "children": children}
