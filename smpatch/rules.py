@@ -194,9 +194,6 @@ def breaches(signature: SignatureDef) -> dict[str, RefusedError]:
     inputs = {alias: _dtype(spec) for alias, spec in signature.inputs.items()}
     outputs = {alias: _dtype(spec) for alias, spec in signature.outputs.items()}
     method = signature.method_name
-    if not outputs:
-        hint = "remove takes a whole signature away"
-        found["no outputs"] = RefusedError("no outputs are left", hint=hint)
     if method in {CLASSIFY, REGRESS} and inputs != {EXAMPLES: "string"}:
         words = f"its inputs are {_listed(inputs)}, and {method} takes one, {EXAMPLES}: string"
         hint = "serialized tf.train.Example messages, under that name"
@@ -205,11 +202,14 @@ def breaches(signature: SignatureDef) -> dict[str, RefusedError]:
     yields = ""
     if method == REGRESS and outputs != {PREDICTIONS: "float32"}:
         yields = f"{PREDICTIONS}: float32"
-    elif method == CLASSIFY and not outputs.items() <= allowed.items():
+    elif method == CLASSIFY and not (outputs and outputs.items() <= allowed.items()):
         yields = f"{CLASSES}: string, {SCORES}: float32, or both"
     if yields:
         words = f"its outputs are {_listed(outputs)}, and {method} yields {yields}"
         found["outputs"] = RefusedError(words, hint="rename, drop or add outputs")
+    if not outputs:
+        hint = "remove takes a whole signature away"
+        found["no outputs"] = RefusedError("no outputs are left", hint=hint)
     return found
 
 

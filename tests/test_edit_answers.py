@@ -55,10 +55,9 @@ def test_the_last_output_is_not_dropped_where_another_rule_was_broken_before(
     renamed = EditSignature("scale", rename_outputs={"product": "scores"})
     told = [note.text for note in smpatch.edit_signature(model, renamed, options=DRY).notes]
     assert told == [f"its inputs are x: float32, and {CLASSIFY} takes one, inputs: string{BEFORE}"]
+    dropped = EditSignature("scale", drop_outputs=("product",))
     with pytest.raises(RefusedError, match="no outputs are left"):
-        smpatch.edit_signature(
-            model, EditSignature("scale", drop_outputs=("product",)), options=DRY
-        )
+        smpatch.edit_signature(model, dropped, options=DRY)
     to_regress = EditSignature(
         "scale", rename_outputs={"product": "outputs"}, method_name="regress"
     )
