@@ -15,6 +15,7 @@ import smpatch.schema  # before TensorFlow, so that a clash of names would end t
 
 # isort: split
 import tensorflow as tf
+from google.protobuf import descriptor_pb2
 from tensorflow.core.framework import graph_pb2, op_def_pb2, types_pb2
 from tensorflow.core.protobuf import (
     fingerprint_pb2,
@@ -28,13 +29,17 @@ def collect(descriptor: Any, messages: dict[str, Any], enums: dict[str, Any]) ->
     if descriptor.full_name in messages:
         return
     fields = messages.setdefault(descriptor.full_name, {})
+    # By the message of descriptor.proto: protobuf 4.25 has no is_repeated, 7 no label.
+    definition = descriptor_pb2.DescriptorProto()
+    descriptor.CopyToProto(definition)
+    labels = {each.name: each.label for each in definition.field}
     for field in descriptor.fields:
         kind = field.message_type or field.enum_type
         oneof = field.containing_oneof
         fields[field.name] = [
             field.number,
             field.type,
-            field.is_repeated,
+            labels[field.name],
             kind.full_name if kind else None,
             oneof.name if oneof else None,
         ]
