@@ -28,6 +28,7 @@ from smpatch.errors import RefusedError
 from smpatch.graph.index import GraphIndex
 from smpatch.graph.resolve import MAX_RANK, Resolver, constant_shape
 from smpatch.loader import MetaGraph
+from smpatch.methods import check_method
 from smpatch.rules import (
     IN_DOUBT,
     Note,
@@ -36,7 +37,6 @@ from smpatch.rules import (
     check_free,
     check_graph,
     check_key,
-    check_method,
     check_servable,
     remarks,
 )

@@ -4,6 +4,7 @@ TensorFlow does not enforce them when it should: one SignatureDef that breaks th
 model unloadable in Python, or fails at the first request.
 
 This room resolves no names and changes nothing; it is given specs and looks at the graph.
+What TF Serving asks by the method is in ``methods``.
 
 Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``wrap_function.py`` (what
 the Python loader does to a signature), ``tensorflow/core/common_runtime/
@@ -28,29 +29,16 @@ from smpatch.errors import (
 )
 from smpatch.graph.reach import conditional, in_frame, reach
 from smpatch.loader import MetaGraph
-from smpatch.signature import (
-    CLASSES,
-    CLASSIFY,
-    EXAMPLES,
-    PREDICTIONS,
-    REGRESS,
-    SCORES,
-    SignatureDef,
-    Spec,
-    TensorSpec,
-    parameter,
-)
+from smpatch.signature import Spec, parameter
 
 __all__ = [
     "IN_DOUBT",
     "Note",
-    "breaches",
     "check_aliases",
     "check_distinct",
     "check_free",
     "check_graph",
     "check_key",
-    "check_method",
     "check_servable",
     "remarks",
 ]
@@ -170,55 +158,6 @@ def check_distinct(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> d
                 hint = "sessions refuse to fetch what they are fed"
                 raise AliasError(found, where=f"output {alias!r}", hint=hint)
     return fed
-
-
-def check_method(signature: SignatureDef) -> None:
-    """Refuse what TF Serving would not serve by the signature's method.
-
-    Raises:
-        RefusedError: A rule of the method is broken.
-    """
-    for error in breaches(signature).values():
-        raise error
-
-
-def breaches(signature: SignatureDef) -> dict[str, RefusedError]:
-    """Return which rules of its method a signature breaks, each by what it is about.
-
-    A method that is none of Serving's own has no rules but that something is fetched.
-
-    Source: ``signature_def_utils_impl.py`` (``_is_valid_classification_signature`` and its
-    siblings).
-    """
-    found: dict[str, RefusedError] = {}
-    inputs = {alias: _dtype(spec) for alias, spec in signature.inputs.items()}
-    outputs = {alias: _dtype(spec) for alias, spec in signature.outputs.items()}
-    method = signature.method_name
-    if method in {CLASSIFY, REGRESS} and inputs != {EXAMPLES: "string"}:
-        words = f"its inputs are {_listed(inputs)}, and {method} takes one, {EXAMPLES}: string"
-        hint = "serialized tf.train.Example messages, under that name"
-        found["inputs"] = RefusedError(words, hint=hint)
-    allowed = {CLASSES: "string", SCORES: "float32"}
-    yields = ""
-    if method == REGRESS and outputs != {PREDICTIONS: "float32"}:
-        yields = f"{PREDICTIONS}: float32"
-    elif method == CLASSIFY and not (outputs and outputs.items() <= allowed.items()):
-        yields = f"{CLASSES}: string, {SCORES}: float32, or both"
-    if yields:
-        words = f"its outputs are {_listed(outputs)}, and {method} yields {yields}"
-        found["outputs"] = RefusedError(words, hint="rename, drop or add outputs")
-    if not outputs:
-        hint = "remove takes a whole signature away"
-        found["no outputs"] = RefusedError("no outputs are left", hint=hint)
-    return found
-
-
-def _dtype(spec: Spec) -> str:
-    return spec.dtype if isinstance(spec, TensorSpec) else "a sparse or composite tensor"
-
-
-def _listed(dtypes_of: Mapping[str, str]) -> str:
-    return ", ".join(f"{alias}: {dtype}" for alias, dtype in dtypes_of.items()) or "none"
 
 
 def check_graph(

@@ -31,7 +31,7 @@ ROOMS = (
     {"errors", "schema", "runtime"},
     {"dtypes", "wire", "text"},
     {"signature", "forms"},
-    {"graph", "values", "edits"},
+    {"graph", "methods", "values", "edits"},
     {"directory"},
     {"loader", "notation", "postconditions", "warmup"},
     {"rules", "planes"},

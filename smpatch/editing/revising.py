@@ -3,7 +3,8 @@
 All of one request is done at once. What the edit makes worse is refused; what was wrong
 before, and stays so, is told.
 
-This room does not decide what a signature must keep (``rules``), nor which bytes change.
+This room does not decide what a signature must keep (``rules``, ``methods``), nor which
+bytes change.
 
 Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 """
@@ -29,12 +30,12 @@ from smpatch.errors import (
 from smpatch.forms.draft import Draft
 from smpatch.graph.resolve import nearest, parse
 from smpatch.loader import MetaGraph
+from smpatch.methods import METHODS, breaches
 from smpatch.planes import signature_map
 from smpatch.planes.expose import expose
 from smpatch.planes.homing import homes
 from smpatch.rules import (
     Note,
-    breaches,
     check_aliases,
     check_distinct,
     check_graph,
@@ -42,9 +43,6 @@ from smpatch.rules import (
     remarks,
 )
 from smpatch.signature import (
-    CLASSIFY,
-    PREDICT,
-    REGRESS,
     Shape,
     SignatureDef,
     Spec,
@@ -55,9 +53,7 @@ from smpatch.signature import (
 )
 from smpatch.values import tensor_proto
 
-__all__ = ["METHODS", "revise"]
-
-METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
+__all__ = ["revise"]
 """What people call the methods of TF Serving."""
 
 _BEFORE = " (it was so before)"
@@ -353,10 +349,15 @@ def _checked(
         old: What it was.
         renamed: What it was, under the names that it gets.
     """
-    there = breaches(old) if signature.method_name == old.method_name else {}
-    for about, error in breaches(signature).items():
+    same_method = signature.method_name == old.method_name
+    there = {breach.about for breach in breaches(old)} if same_method else set()
+    for breach in breaches(signature):
+        error = RefusedError(breach.found, hint=breach.hint)
         # Of what was broken before, other names and types are no worse.
-        yield _so_before(error, error if about in there else None)
+        yield _so_before(error, error if breach.about in there else None)
+    if not signature.outputs:
+        error = RefusedError("no outputs are left", hint="remove takes a whole signature away")
+        yield _so_before(error, None if old.outputs else error)
     rules = ((_named, old), (_found, renamed))
     for rule, before in (*rules, (_servable, renamed), (_distinct, renamed)):
         broken = _broken(rule, meta_graph, signature)

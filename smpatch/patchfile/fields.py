@@ -17,13 +17,13 @@ from smpatch import notation
 from smpatch.edits import TensorRef
 from smpatch.errors import UsageError
 from smpatch.graph.resolve import nearest
+from smpatch.methods import METHODS
 from smpatch.patchfile.toml import Path
-from smpatch.signature import CLASSIFY, PREDICT, REGRESS, Shape
+from smpatch.signature import Shape
 
 __all__ = ["Table", "dotted"]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
 _UNKNOWN_RANK = "unknown"
 _LARGEST = (1 << 63) - 1
 
@@ -141,7 +141,7 @@ class Table:
             self._known.add(key)
             return None
         given = self.text(key)
-        return _METHODS.get(given, given)
+        return METHODS.get(given, given)
 
     def tensor(self, key: str) -> TensorRef:
         """Return a tensor that must be there."""
