@@ -26,7 +26,7 @@ from smpatch.errors import SmpatchError
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Of pip, of every program, of make prove and make bench, and of saved_model_cli.
-NOT_OURS = {"--no-deps", "--help", "--readme", "--all"}
+NOT_OURS = {"--no-deps", "--group", "--help", "--readme", "--all"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,9 @@ def render(proofs: dict[str, Proof]) -> str:
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([lines[0], _line(rule, widths), *lines[1:], *_unproved(proofs)])
+    # In Markdown a line right below a table is a row of it.
+    unproved = [line for told in _unproved(proofs) for line in ("", told)]
+    return "\n".join([lines[0], _line(rule, widths), *lines[1:], *unproved])
 
 
 def _unproved(proofs: dict[str, Proof]) -> list[str]:

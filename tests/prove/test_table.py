@@ -97,7 +97,9 @@ def test_losses_and_what_did_not_run_are_told(tmp_path: Path, options: tuple[str
         "| kept                   |  1,234 |     2 |          |      0 |",
         "| lost                   |        |     5 |        7 |      3 |",
         "| all                    |  1,234 |     7 |        7 |      4 |",
+        "",
         "not proved here: elsewhere, 1 test: there is no such program",
+        "",
         "in part: kept, 1 test: not today",
     ]
 
