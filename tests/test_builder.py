@@ -21,7 +21,7 @@ from smpatch.errors import (
 )
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.signature import SparseTensorSpec, TensorSpec
-from tests.tensorflow_says import ask
+from tests.tensorflow_says import OLDEST, ask
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
 
@@ -278,23 +278,30 @@ def test_refuses(case: str) -> None:
     assert caught.value.exit_code == 4
 
 
+COLLISION = "call: ValueError: Name collision after sanitization"
+
+
 @pytest.mark.parametrize(
-    ("case", "says"),
+    ("case", "says", "oldest_says"),
     [
-        ("empty alias", "load: "),
-        ("keyword", "load: ValueError: 'class' is not a valid parameter name"),
-        ("self", "call: TypeError: ConcreteFunction.__call__() got multiple values"),
-        ("aliases that Python writes alike", "load: ValueError: duplicate parameter name: 'a_b'"),
-        ("aliases that begin alike", "load: ValueError: duplicate parameter name: 'arg_1'"),
-        ("one tensor twice", "load: InvalidArgumentError: TF_Output x:0 appears more than once"),
-        ("unfed placeholder", "load: UnliftableError: "),
+        ("empty alias", "load: ", "call: IndexError: "),
+        ("keyword", "load: ValueError: 'class' is not a valid parameter name", ""),
+        ("self", "call: TypeError: ConcreteFunction.__call__() got multiple values", None),
+        ("aliases that Python writes alike", "load: ValueError: duplicate parameter", COLLISION),
+        ("aliases that begin alike", "load: ValueError: duplicate parameter name", COLLISION),
+        ("one tensor twice", "load: InvalidArgumentError: TF_Output x:0 appears more than", None),
+        ("unfed placeholder", "load: UnliftableError: ", None),
     ],
 )
 def test_the_python_loader_dies_of_what_is_refused(
-    case: str, says: str, theirs: dict[str, dict[str, str]]
+    case: str, says: str, oldest_says: str | None, theirs: dict[str, dict[str, str]]
 ) -> None:
+    """The oldest TensorFlow dies of some names later, when it is called, and takes a keyword."""
+    expected = oldest_says if OLDEST and oldest_says is not None else says
+    told = theirs["loaded"][case]
     assert theirs["loaded"]["good"] == ""
-    assert theirs["loaded"][case].startswith(says)
+    assert told.startswith(expected)
+    assert bool(told) == bool(expected)
     assert case in REFUSED
 
 

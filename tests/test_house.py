@@ -379,6 +379,8 @@ def test_the_lock_satisfies_what_the_package_asks_for() -> None:
 
 
 def test_the_compiled_schema_is_that_of_the_proto(tmp_path: Path) -> None:
+    # The compiler is pinned by the lock file; protobuf of older releases has none that is alike.
+    pytest.importorskip("grpc_tools", reason="the lock file is not what is installed")
     source, compiled = PACKAGE / "schema" / "saved_model.proto", tmp_path / "saved_model.binpb"
     options = [f"-I{source.parent}", f"--descriptor_set_out={compiled}"]
     subprocess.run(

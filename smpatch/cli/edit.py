@@ -67,7 +67,10 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     method: Annotated[
         str | None,
         typer.Option(
-            metavar="METHOD", parser=text, help="predict, classify, regress, or a name as it is."
+            "--method",  # typer 0.27 makes it --METHOD of a metavar that is the parameter's name
+            metavar="METHOD",
+            parser=text,
+            help="predict, classify, regress, or a name as it is.",
         ),
     ] = None,
     default: Annotated[

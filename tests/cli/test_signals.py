@@ -27,10 +27,12 @@ SLOW = ("--validate", "full")
 
 @pytest.fixture(autouse=True)
 def not_ignored() -> Iterator[None]:
-    """Let what is started hear of Ctrl-C, also where this suite runs in a shell's background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let what is started hear of signals, also in a shell's background or below ``nohup``."""
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGHUP, hangup)
 
 
 def _start(*arguments: str | Path, command: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:

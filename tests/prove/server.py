@@ -119,6 +119,23 @@ def _child(request: dict[str, Any]) -> int:
     return 0
 
 
+def _fork() -> int:
+    """Fork as ``os.fork`` does, without the look at ``/proc/self/stat`` of Python 3.12.
+
+    The calls of that look would be the server's own, and struck like those of a child.
+
+    Source: ``os_fork_impl`` and ``warn_about_fork_with_threads`` in ``Modules/posixmodule.c``.
+    """
+    ctypes.pythonapi.PyOS_BeforeFork()
+    child = int(ctypes.pythonapi.fork())
+    if child == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    assert child >= 0
+    return child
+
+
 def main() -> None:
     """Serve until the other end is closed."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -134,7 +151,7 @@ def main() -> None:
         other.sendall(b"ready")
         while data := other.recv(1 << 16):
             request = json.loads(data)
-            child = os.fork()
+            child = _fork()
             if child == 0:
                 os._exit(_child(request))
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -8,6 +8,7 @@ answers as one line of JSON.
 from __future__ import annotations
 
 import fcntl
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -18,7 +19,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["ask"]
+__all__ = ["OLDEST", "ask"]
+
+OLDEST = importlib.metadata.version("tensorflow").startswith("2.16.")
+"""Whether it is the oldest TensorFlow that smpatch runs with; expectations are of the newest."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
