@@ -22,6 +22,7 @@ from packaging.requirements import Requirement
 
 from smpatch.cli.main import EXIT_CODES, application
 from smpatch.errors import SmpatchError
+from tests.tensorflow_says import OLDEST
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,7 +104,7 @@ def test_what_is_shown_is_what_is_printed(run: Run) -> None:
                 for line in lines
                 if line.startswith("$ ")
             )
-            assert printed == block.text
+            assert _told(printed) == _told(block.text)
         elif block.kind == "python":
             assert following.kind == "text", "what it prints belongs below it"
             # TensorFlow talks while it is imported.
@@ -116,6 +117,11 @@ def test_what_is_shown_is_what_is_printed(run: Run) -> None:
                 if shlex.split(line)[0] == "python":
                     (printed,) = run(["/bin/sh", "-c", line]).splitlines()
                     assert Path(printed).is_dir()
+
+
+def _told(text: str) -> str:
+    """Leave out what is another with another TensorFlow: a new model names the one that made it."""
+    return re.sub(r"(?<=-> )\d+(?= bytes)", "N", text) if OLDEST else text
 
 
 def test_an_embedding_is_shown_from_start_to_end() -> None:
