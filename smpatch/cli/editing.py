@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,10 +71,10 @@ def editing(
         shared.insert(0, ("overwrite", replacing, False))
 
     def make(function: Callable[..., Receipt]) -> Callable[..., None]:
-        own = inspect.signature(function).parameters
-        # Two names are there for type checkers only.
+        # Two names are there for type checkers only. Not typing.get_type_hints: for a default of
+        # None Python 3.10 wraps what it finds once more, and typer no longer sees the option in it.
         unneeded = {"Options": object, "Receipt": object}
-        kinds = get_type_hints(function, localns=unneeded, include_extras=True)
+        own = inspect.signature(function, locals=unneeded, eval_str=True).parameters
 
         @functools.wraps(function)
         def run(**given: Any) -> None:  # noqa: ANN401 - whatever typer has parsed
@@ -87,7 +87,7 @@ def editing(
                 report(command, receipt, as_json=as_json, quiet=quiet)
 
         parameters = [
-            each.replace(annotation=kinds[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for name, each in own.items()
             if name != "options"
         ]
