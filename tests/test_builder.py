@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -296,8 +297,12 @@ COLLISION = "call: ValueError: Name collision after sanitization"
 def test_the_python_loader_dies_of_what_is_refused(
     case: str, says: str, oldest_says: str | None, theirs: dict[str, dict[str, str]]
 ) -> None:
-    """The oldest TensorFlow dies of some names later, when it is called, and takes a keyword."""
-    expected = oldest_says if OLDEST and oldest_says is not None else says
+    """The oldest TensorFlow dies of some when it is called; it and Python 3.10 take a keyword.
+
+    Source of the latter: ``inspect.Parameter``, which refuses keywords since Python 3.11.
+    """
+    older = OLDEST or (case == "keyword" and sys.version_info < (3, 11))
+    expected = oldest_says if older and oldest_says is not None else says
     told = theirs["loaded"][case]
     assert theirs["loaded"]["good"] == ""
     assert told.startswith(expected)

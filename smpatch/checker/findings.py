@@ -28,8 +28,8 @@ class Finding:
         hint: What would work; empty when nothing would, or when it goes without saying.
         stops_python: Whether ``tf.saved_model.load`` refuses the whole model for it, with all
             its other signatures; told only of models whose signatures it takes from
-            ``signature_def``, as those of TensorFlow 1. TensorFlow 2.21 is meant; an older one
-            may take an input of an odd name.
+            ``signature_def``, as those of TensorFlow 1. TensorFlow 2.21 and Python 3.11 are
+            meant; older ones may take an input of an odd name.
     """
 
     code: str

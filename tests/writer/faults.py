@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import pathlib
 import shutil
 import sys
 from collections import Counter
@@ -115,22 +116,31 @@ class _File:
 def at(count: int, fault: Fault) -> Iterator[Layer]:
     """Put the layer over the functions for as long as the context lasts."""
     layer = Layer(count, fault)
-    places: list[tuple[Any, str, str]] = [
-        *((os, name, name) for name in OS_CALLS if hasattr(os, name)),
-        (shutil, "copystat", "copystat"),
-        (fcntl, "flock", "flock"),
+    placed: list[tuple[Any, str, Any]] = [
+        *((os, name, layer.counted(name, getattr(os, name))) for name in _there(os)),
+        (shutil, "copystat", layer.counted("copystat", shutil.copystat)),
+        (fcntl, "flock", layer.counted("flock", fcntl.flock)),
+        (io, "open", layer.opened(io.open)),
     ]
-    true = {(place, name): getattr(place, name) for place, name, _ in places}
-    true_open = io.open
+    # Paths of Python 3.10 hold functions that they picked out of these modules at their import.
+    accessor = getattr(pathlib, "_NormalAccessor", None)
+    for name in _there(accessor):
+        counted = (
+            layer.opened(io.open) if name == "open" else layer.counted(name, getattr(os, name))
+        )
+        placed.append((accessor, name, staticmethod(counted)))
+    true = [(place, name, vars(place)[name]) for place, name, _ in placed]
     try:
-        for place, name, called in places:
-            setattr(place, name, layer.counted(called, true[place, name]))
-        io.open = layer.opened(true_open)
+        for place, name, function in placed:
+            setattr(place, name, function)
         yield layer
     finally:
-        io.open = true_open
-        for (place, name), function in true.items():
+        for place, name, function in true:
             setattr(place, name, function)
+
+
+def _there(place: object) -> list[str]:
+    return [name for name in OS_CALLS if hasattr(place, name)]
 
 
 def error(number: int) -> Fault:
