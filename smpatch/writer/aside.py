@@ -54,7 +54,7 @@ def own_directory(home: Path) -> Iterator[OwnDirectory]:
         yield own
     finally:
         if not own.keep:
-            discard(directory, descriptor)
+            discard(directory)
         with contextlib.suppress(OSError):  # it may come after a commit, and the lock is gone
             os.close(descriptor)
 
@@ -75,28 +75,17 @@ def _lock_new(directory: Path) -> int | None:
     return None
 
 
-def discard(directory: Path, descriptor: int | None = None) -> None:
-    """Remove a staging directory as far as it can be removed.
-
-    Args:
-        directory: The directory.
-        descriptor: It is open as this one, if it is.
-    """
+def discard(directory: Path) -> None:
+    """Remove a staging directory as far as it can be removed."""
 
     def remove() -> None:
-        # rmtree holds two descriptors a level, and a process may have but one left.
-        with contextlib.suppress(OSError):
-            for name in [] if descriptor is None else os.listdir(descriptor):
-                with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=descriptor)
-            os.rmdir(directory)
         # Not only by `ignore_errors`: rmtree lets some errors through.
         with contextlib.suppress(OSError):
             shutil.rmtree(directory, ignore_errors=True)
         with contextlib.suppress(OSError):
             # What is left are copies of directories that are read-only.
-            for _, _, _, opened in os.fwalk(directory):
-                os.fchmod(opened, 0o700)
+            for _, _, _, descriptor in os.fwalk(directory):
+                os.fchmod(descriptor, 0o700)
             shutil.rmtree(directory, ignore_errors=True)
 
     to_the_end(remove)
@@ -138,6 +127,6 @@ def sweep(home: Path, finish: Callable[[Path], bool]) -> None:
             descriptor = os.open(entry, flags)
             try:
                 if try_lock(descriptor) is True and finish(entry):
-                    discard(entry, descriptor)
+                    discard(entry)
             finally:
                 os.close(descriptor)
