@@ -19,9 +19,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.prove.ways import WAYS, without_tensorflow
+from tests.prove.ways import WAYS, Way, without_tensorflow
 
 HIDDEN = ".smpatch-"
+
+MADE_ABOVE = {
+    f"{way}, below missing directories": Way(
+        WAYS[way].prepare, WAYS[way].edit, result="a/b/out", file=WAYS[way].file
+    )
+    for way in ("save to", "wrap")
+}
 
 State = tuple[int, bytes | frozenset[tuple[str, int]]]
 """Permissions, and the bytes of a file or the names in a directory and what they name."""
@@ -109,10 +116,10 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
         yield disk
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", {**WAYS, **MADE_ABOVE})
 def test_bytes_come_before_names_and_names_before_the_end(disk: Disk, way: str) -> None:
     """The one keeps a power cut from leaving half a model, the other from undoing the edit."""
-    how = WAYS[way]
+    how = {**WAYS, **MADE_ABOVE}[way]
     how.prepare(disk.top)
     disk.renames, disk.told = 0, []
     disk.kept = {each.lstat().st_ino: _state(each) for each in _all(disk.top)}

@@ -157,6 +157,17 @@ class TestDestination:
         assert said.startswith("5 ")
         assert not list((tmp_path / "closed").iterdir())
 
+    @pytest.mark.usefixtures("as_root")
+    def test_parents_are_made_where_one_may_write_and_not_look(
+        self, model: Path, tmp_path: Path
+    ) -> None:
+        """Such a directory cannot be synced either."""
+        (tmp_path / "letterbox").mkdir()
+        (tmp_path / "letterbox").chmod(0o733)
+        save_to = tmp_path / "letterbox" / "a" / "out"
+        assert another_user.edit(model, save_to=save_to) == "done"
+        assert _is_copy(save_to, models.tree(model))
+
     @pytest.mark.parametrize("kind", ["file", "full directory", "link"])
     def test_somebody_takes_the_name_meanwhile(
         self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
