@@ -12,23 +12,41 @@ that keeps that and nothing else.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from tests.prove.ways import WAYS, Way, without_tensorflow
+from tests.prove.ways import WAYS, without_tensorflow
 
 HIDDEN = ".smpatch-"
 
-MADE_ABOVE = {
-    f"{way}, below missing directories": Way(
-        WAYS[way].prepare, WAYS[way].edit, result="a/b/out", file=WAYS[way].file
-    )
-    for way in ("save to", "wrap")
+
+def _print_behind_a_link(work: Path) -> None:
+    WAYS["in place"].prepare(work)
+    (work / "prints").mkdir()
+    shutil.move(work / "model" / "fingerprint.pb", work / "prints" / "print")
+    (work / "model" / "fingerprint.pb").symlink_to("../prints/print")
+
+
+def _print_of_an_older_backup(work: Path) -> None:
+    WAYS["through a link"].prepare(work)
+    (work / "model" / "fingerprint.pb").rename(work / "model" / "fingerprint.pb.backup")
+
+
+MORE_WAYS = {
+    **WAYS,
+    **{
+        f"{way}, below missing directories": replace(WAYS[way], result="a/b/out")
+        for way in ("save to", "wrap")
+    },
+    "fingerprint through a link": replace(WAYS["in place"], prepare=_print_behind_a_link),
+    "through a link, backup": replace(WAYS["in place, backup"], prepare=_print_of_an_older_backup),
 }
+"""Names change in other directories than that of the model file as well."""
 
 State = tuple[int, bytes | frozenset[tuple[str, int]]]
 """Permissions, and the bytes of a file or the names in a directory and what they name."""
@@ -88,7 +106,8 @@ class Disk:
         if source.name.startswith("saved_model."):
             # What the next edit needs to finish a commit that was cut. The names in there are
             # older than the one that comes, and outlast it no less; bytes have no order.
-            beside = [each for each in source.parent.iterdir() if each.is_file()]
+            files = [each for each in source.parent.iterdir() if each.is_file()]
+            beside = [each for each in files if each.stat().st_size]
             self.told += [f"{path}, at the commit" for each in beside for path in self.lost(each)]
 
 
@@ -116,10 +135,10 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
         yield disk
 
 
-@pytest.mark.parametrize("way", {**WAYS, **MADE_ABOVE})
+@pytest.mark.parametrize("way", MORE_WAYS)
 def test_bytes_come_before_names_and_names_before_the_end(disk: Disk, way: str) -> None:
     """The one keeps a power cut from leaving half a model, the other from undoing the edit."""
-    how = {**WAYS, **MADE_ABOVE}[way]
+    how = MORE_WAYS[way]
     how.prepare(disk.top)
     disk.renames, disk.told = 0, []
     disk.kept = {each.lstat().st_ino: _state(each) for each in _all(disk.top)}
