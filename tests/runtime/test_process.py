@@ -79,6 +79,31 @@ def test_a_crash_tells_the_signal(installed: Wheel, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "saved_model.pb"]
 
 
+@linux
+def test_what_the_child_has_started_ends_with_it(pretend: Pretend, tmp_path: Path) -> None:
+    """A library of operations may run programs, and none of them is to stay behind."""
+    told = tmp_path / "helper"
+    wheel = pretend(
+        "import os, subprocess, time\n"
+        "helper = subprocess.Popen(['sleep', '600'])\n"
+        f"open({str(told) + '.new'!r}, 'w').write(str(helper.pid))\n"
+        f"os.rename({str(told) + '.new'!r}, {str(told)!r})\n"
+        "time.sleep(600)\n"
+    )
+    with Child.start(Program.PYTHON, wheel):
+        _until(told.exists)
+        helper = int(told.read_text())
+        assert is_running(helper)
+    _until(lambda: not is_running(helper))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("number", "how"),
     [

@@ -26,8 +26,9 @@ def _refused(model: Path, **options: Any) -> smpatch.SmpatchError:  # noqa: ANN4
 
 
 class TestAttributes:
-    @pytest.mark.parametrize("mode", [0o640, 0o600, 0o664, 0o200])
+    @pytest.mark.parametrize("mode", [0o640, 0o600, 0o664, 0o200, 0o6750])
     def test_permissions_stay(self, model: Path, mode: int) -> None:
+        """Those that a change of the owner takes away as well."""
         (model / FILE).chmod(mode)
         if mode == 0o200 and os.geteuid() != 0:
             pytest.skip("only root reads a file that nobody may read")

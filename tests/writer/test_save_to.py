@@ -269,6 +269,16 @@ class TestCopy:
         assert copied.parent.stat().st_mode & 0o7777 == 0o711
         assert (tmp_path / "out").stat().st_mode & 0o7777 == 0o2750
 
+    def test_the_directory_itself_is_as_new_as_it_is(self, model: Path, tmp_path: Path) -> None:
+        """Its permissions are the old ones; by its time people tell which version came last."""
+        long_ago = 1_500_000_000
+        model.chmod(0o751)
+        os.utime(model, (long_ago, long_ago))
+        models.add(model, save_to=tmp_path / "out")
+        status = (tmp_path / "out").stat()
+        assert status.st_mode & 0o7777 == 0o751
+        assert status.st_mtime > long_ago + 10**8
+
     @pytest.mark.usefixtures("as_root")
     def test_owners_are_kept(self, printed: Path, tmp_path: Path) -> None:
         for number, each in enumerate((printed, *sorted(printed.rglob("*"))), start=1000):
