@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -77,6 +78,23 @@ def test_a_crash_tells_the_signal(installed: Wheel, tmp_path: Path) -> None:
     assert "cuInit" not in str(caught.value)
     assert is_reaped(child)
     assert list(tmp_path.iterdir()) == [tmp_path / "saved_model.pb"]
+
+
+@linux
+def test_a_crash_leaves_no_core_file(installed: Wheel) -> None:
+    """A crash is an answer, and a core file of TensorFlow's takes gigabytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    if hard == 0:
+        pytest.skip("there are no core files here")
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        with Child.start(Program.CAPI, installed) as child:
+            assert answers.version(child, LIMIT)
+            limits = Path(f"/proc/{child.pid}/limits").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    (line,) = [each for each in limits.splitlines() if each.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]
 
 
 @linux
