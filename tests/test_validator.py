@@ -15,7 +15,7 @@ import pytest
 
 import smpatch
 from smpatch.runtime import answers, process, wheel
-from smpatch.runtime.answers import Description, TensorFact
+from smpatch.runtime.answers import Description, PythonSignature, TensorFact
 from tests.writer import models
 
 FIXTURES = models.FIXTURES
@@ -299,6 +299,48 @@ class TestWithoutTensorFlow:
         assert [note.code for note in receipt.notes] == ["no-c-runtime"]
 
 
+Change = Callable[[str, PythonSignature], PythonSignature | None]
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> answers.PythonSignatures:
+    """What Python truly lists of the model that is edited; to load it takes seconds."""
+    said: list[answers.PythonSignatures] = []
+    asked = answers.python_signatures
+
+    def keep(*arguments: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+        said.append(asked(*arguments))
+        return said[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "python_signatures", keep)
+        _add(models.linear(tmp_path_factory.mktemp("listed") / "model"), validate="full")
+    assert said[0].signatures.keys() >= {"added", "scale"}
+    return said[0]
+
+
+@pytest.fixture
+def lists(
+    model: Path, listed: answers.PythonSignatures, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Alter what Python lists; None takes a signature out."""
+
+    def install(change: Change, *, before: bool = True) -> None:
+        def altered(_: process.Child, directory: Path, *_rest: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+            true = {k: each for k, each in listed.signatures.items() if k != "added"}
+            if directory != model:
+                true = dict(listed.signatures)
+            elif not before:
+                return dataclasses.replace(listed, signatures=true)
+            changed = {key: change(key, each) for key, each in true.items()}
+            kept = {key: each for key, each in changed.items() if each is not None}
+            return dataclasses.replace(listed, signatures=kept)
+
+        monkeypatch.setattr(answers, "python_signatures", altered)
+
+    return install
+
+
 class TestFull:
     def test_model_without_object_graph(self, model: Path) -> None:
         receipt = _add(model, validate="full")
@@ -325,17 +367,50 @@ class TestFull:
         assert "python-loader-failed-before" in {note.code for note in receipt.notes}
 
     def test_signature_that_python_does_not_list(
-        self, model: Path, monkeypatch: pytest.MonkeyPatch
+        self, model: Path, lists: Callable[..., None]
     ) -> None:
-        asked = answers.python_signatures
-
-        def without(*arguments: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
-            said = asked(*arguments)
-            kept = {key: each for key, each in said.signatures.items() if key != "added"}
-            return dataclasses.replace(said, signatures=kept)
-
-        monkeypatch.setattr(answers, "python_signatures", without)
+        lists(lambda key, each: None if key == "added" else each)
         assert "does not list 'added'" in _fails(model, validate="full").found
+
+    def test_other_signature_that_python_lists_no_longer(
+        self, model: Path, lists: Callable[..., None]
+    ) -> None:
+        """The model as it was is asked, too: it may never have listed it."""
+        lists(lambda key, each: None if key == "scale" else each, before=False)
+        assert "no longer lists the signatures ['scale']" in _fails(model, validate="full").found
+
+    def test_other_signature_that_python_did_not_list_before(
+        self, model: Path, lists: Callable[..., None]
+    ) -> None:
+        lists(lambda key, each: None if key == "scale" else each)
+        assert "tf.saved_model.load" in _add(model, validate="full").loaders
+
+    @pytest.mark.parametrize(
+        ("kind", "changed", "words"),
+        [
+            ("inputs", {"z": TensorFact(FLOAT, (None, 3))}, "sees the inputs ['z'], not ['x']"),
+            ("outputs", {}, "sees the outputs [], not ['y']"),
+            ("inputs", {"x": TensorFact(INT32, (None, 3))}, "sees 'x' of the inputs as int32"),
+            ("outputs", {"y": TensorFact(INT32, None)}, "sees 'y' of the outputs as int32"),
+            ("inputs", {"x": TensorFact(FLOAT, (7, 7, 7))}, "as float32 (7, 7, 7), not float32"),
+            ("outputs", {"y": TensorFact(FLOAT, (7, 7, 7))}, "as float32 (7, 7, 7), not float32"),
+        ],
+    )
+    def test_signature_that_python_lists_otherwise(
+        self,
+        model: Path,
+        lists: Callable[..., None],
+        kind: str,
+        changed: dict[str, TensorFact],
+        words: str,
+    ) -> None:
+        """Names, types and shapes are compared, of what is fed and of what is fetched."""
+
+        def otherwise(key: str, each: PythonSignature) -> PythonSignature:
+            return dataclasses.replace(each, **{kind: changed}) if key == "added" else each
+
+        lists(otherwise)
+        assert words in _fails(model, validate="full").found
 
 
 def _found() -> wheel.Wheel:
