@@ -16,6 +16,7 @@ import pytest
 import smpatch
 from smpatch.runtime import answers, process, wheel
 from smpatch.runtime.answers import Description, PythonSignature, TensorFact
+from smpatch.runtime.process import ChildDied
 from tests.writer import models
 
 FIXTURES = models.FIXTURES
@@ -365,6 +366,32 @@ class TestFull:
         receipt = _add(_copy("wrong_tensor_info", tmp_path), validate="full")
         assert receipt.loaders == ("C runtime",)
         assert "python-loader-failed-before" in {note.code for note in receipt.notes}
+
+    @pytest.mark.parametrize("before", [True, False])
+    def test_process_that_dies_in_python(
+        self,
+        model: Path,
+        listed: answers.PythonSignatures,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        before: bool,
+    ) -> None:
+        """A note where the model did it before, too; else the edit is to blame."""
+
+        def die(_: process.Child, directory: Path, *_rest: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+            if directory != model or before:
+                raise ChildDied("killed by SIGSEGV", "")
+            return listed
+
+        monkeypatch.setattr(answers, "python_signatures", die)
+        if before:
+            receipt = _add(model, validate="full")
+            assert [note.code for note in receipt.notes] == ["python-loader-failed-before"]
+            assert "was killed by SIGSEGV on the model before" in receipt.notes[0].text
+        else:
+            error = _fails(model, validate="full")
+            assert "killed by SIGSEGV" in error.found
+            assert error.hint.startswith("it was not on the model before the edit")
 
     def test_signature_that_python_does_not_list(
         self, model: Path, lists: Callable[..., None]

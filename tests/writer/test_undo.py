@@ -274,6 +274,28 @@ class TestBackupsOfFailedCommits:
         assert undone.backup == printed / BACKUP
         assert not list(printed.glob(".smpatch-*"))
 
+    def test_the_fingerprint_beside_a_text_form_outlasts_a_backup_that_comes_later(
+        self, tmp_path: Path
+    ) -> None:
+        """It is a payload there, of which what is left behind holds a link and no new one."""
+        model = tmp_path / "model"
+        shutil.copytree(models.FIXTURES / "text_form", model)
+        (model / PRINT).write_bytes(b"of a pb that was")
+        previous = models.tree(model)
+
+        def fail(_name: str) -> None:
+            raise OSError(5, "the backup fails")
+
+        with faults.at(0, fail) as layer:
+            layer.on["replace"] = 2
+            options = smpatch.Options(validate="none", backup=True)
+            smpatch.rename_signature(model, "scale", "s", options=options)
+        smpatch.rename_signature(model, "s", "t", options=smpatch.Options(validate="none"))
+        assert not (model / PRINT).is_symlink()
+        assert (model / PRINT).read_bytes() == previous[PRINT]
+        backup = model / "saved_model.pbtxt.backup"
+        assert backup.read_bytes() == previous["saved_model.pbtxt"]
+
     def test_what_another_model_in_the_same_store_has_left_is_not_touched(
         self, model: Path, tmp_path: Path
     ) -> None:
