@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import smpatch
+from smpatch.edits import Retag
 from smpatch.runtime import answers, process, wheel
 from smpatch.runtime.answers import Description, PythonSignature, TensorFact
 from smpatch.runtime.process import ChildDied
@@ -194,6 +195,24 @@ class TestEverythingElse:
     def test_lie_about_a_dtype_is_a_note(self, tmp_path: Path) -> None:
         receipt = _add(_copy("wrong_dtype", tmp_path))
         assert [note.code for note in receipt.notes] == ["already-wrong"]
+
+    def test_every_graph_that_got_other_tags_is_loaded_by_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One edit is proved by the MetaGraph that it changed; a list may change several."""
+        model = _copy("several_tag_sets", tmp_path)
+        asked: list[set[str]] = []
+        describe = answers.describe
+
+        def keep(child: process.Child, directory: Path, tags: Any, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+            asked.append(set(tags))
+            return describe(child, directory, tags, *rest)
+
+        monkeypatch.setattr(answers, "describe", keep)
+        edits = [Retag(("train",), ("training",)), Retag(("serve", "gpu"), ("serve", "tpu"))]
+        smpatch.patch(model, edits, options=smpatch.Options(validate="runtime"))
+        assert {"training"} in asked
+        assert {"serve", "tpu"} in asked
 
     def test_a_good_model_has_no_note(self, model: Path) -> None:
         assert _add(model).notes == ()
