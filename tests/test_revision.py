@@ -81,6 +81,18 @@ def test_a_shape_keeps_the_names_of_its_dimensions_and_what_is_around_it(tmp_pat
     assert (model / "saved_model.pb").read_bytes() == before
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_of_a_signature_in_several_pieces_none_stays_behind(*, exact: bool) -> None:
+    """Readers merge them: what an edit takes out would come back from the piece before."""
+    info = schema.TensorInfo(name="x:0", dtype=1)
+    pieces = [schema.SignatureDef(inputs={"gone": info}), schema.SignatureDef(method_name="m")]
+    entry = wire.delimited(1, b"k")
+    entry += b"".join(wire.delimited(2, each.SerializeToString()) for each in pieces)
+    wanted = schema.SignatureDef(outputs={"y": info}, method_name="n")
+    new = revised_entry(entry, Slot("k", wanted.SerializeToString(), exact=exact))
+    assert schema.SignatureDefEntry.FromString(new).value == wanted
+
+
 def test_a_key_that_is_edited_keeps_its_place_in_pythons_map(tmp_path: Path) -> None:
     """Its reference came to stand where the key of that name was, or at the end."""
     model = _model(tmp_path, "keras_functional")

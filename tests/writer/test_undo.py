@@ -180,6 +180,20 @@ class TestRefusals:
         assert error.exit_code == 4
         assert error.found.startswith("the backup is no SavedModel: ")
 
+    @pytest.mark.parametrize("damaged", [False, True])
+    def test_backup_with_a_signature_that_is_none(self, model: Path, *, damaged: bool) -> None:
+        """It is looked into also where what is there tells nothing to compare it with."""
+        data = (model / FILE).read_bytes()
+        at = data.index(b"\x0a\x05scale\x12")  # an entry's key, and the tag of its value
+        (model / BACKUP).write_bytes(
+            data[:at] + b"\x0a\x05\xff\xff\xff\xff\xff\x12" + data[at + 8 :]
+        )
+        if damaged:
+            (model / FILE).write_bytes(b"damaged")
+        error = _refused(model)
+        assert error.exit_code == 4
+        assert error.found.startswith("the backup is no SavedModel: ")
+
     @pytest.mark.parametrize("kind", ["directory", "link", "pipe", "the file itself"])
     def test_backup_that_is_something_else(self, model: Path, kind: str) -> None:
         backup = model / BACKUP
