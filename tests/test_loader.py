@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.make import raw
-from smpatch import loader, schema
+from smpatch import loader, schema, wire
 from smpatch.errors import ModelUnreadableError, TagSetError, TensorNotFoundError
 from smpatch.signature import TensorSpec
 
@@ -218,6 +218,16 @@ class TestSignatures:
         assert len(found.parts.entries) == 2
         assert found.parts.entries[1] == entry
         assert found.signatures[key].to_bytes() == entry.value
+
+    def test_the_pieces_of_one_are_merged(self, model: Callable[[bytes], Path]) -> None:
+        """As every reader of protobuf does, which none of them has to be told."""
+        info = schema.TensorInfo(name="x:0", dtype=1)
+        pieces = [schema.SignatureDef(inputs={"x": info}), schema.SignatureDef(method_name="m")]
+        values = b"".join(wire.delimited(2, each.SerializeToString()) for each in pieces)
+        entry = wire.delimited(1, b"k") + values
+        found = loader.load(model(wire.delimited(2, wire.delimited(5, entry)))).signatures["k"]
+        assert list(found.inputs) == ["x"]
+        assert found.method_name == "m"
 
     def test_are_read_only(self) -> None:
         signatures = loader.load(MODELS / "linear").signatures

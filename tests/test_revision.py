@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import smpatch
 from smpatch import Options, RefusedError, load, schema, wire
-from smpatch.edits import Copy, Edit, EditSignature, Remove, Rename
+from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename
 from smpatch.forms.changes import Reference, Slot
 from smpatch.forms.revision import revised_entry, revised_reference
 from tests.contract.editing import copy
@@ -79,6 +80,56 @@ def test_a_shape_keeps_the_names_of_its_dimensions_and_what_is_around_it(tmp_pat
         edit = EditSignature("scale", shapes={"x": shape})
         smpatch.edit_signature(model, edit, options=UNPROVED)
     assert (model / "saved_model.pb").read_bytes() == before
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_of_a_signature_in_several_pieces_none_stays_behind(*, exact: bool) -> None:
+    """Readers merge them: what an edit takes out would come back from the piece before."""
+    info = schema.TensorInfo(name="x:0", dtype=1)
+    pieces = [schema.SignatureDef(inputs={"gone": info}), schema.SignatureDef(method_name="m")]
+    entry = wire.delimited(1, b"k")
+    entry += b"".join(wire.delimited(2, each.SerializeToString()) for each in pieces)
+    wanted = schema.SignatureDef(outputs={"y": info}, method_name="n")
+    new = revised_entry(entry, Slot("k", wanted.SerializeToString(), exact=exact))
+    assert schema.SignatureDefEntry.FromString(new).value == wanted
+
+
+def test_an_alias_that_is_renamed_twice_keeps_what_it_had(tmp_path: Path) -> None:
+    """A list of edits comes to one rewriting, in which the alias of the file is looked for."""
+    files = []
+    for name, aliases in (("once", ("x", "b")), ("twice", ("x", "a", "b"))):
+        (tmp_path / name).mkdir()
+        model = _model(tmp_path / name, "newer_writer")
+        steps = pairwise(aliases)
+        edits = [EditSignature("scale", rename_inputs={old: new}) for old, new in steps]
+        smpatch.patch(model, edits, options=UNPROVED)
+        files.append((model / "saved_model.pb").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_tags_in_several_pieces_are_all_replaced(tmp_path: Path) -> None:
+    """Readers merge the pieces, and with them their tags."""
+    infos = b"".join(wire.delimited(1, wire.delimited(4, tag)) for tag in (b"serve", b"gpu"))
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01" + wire.delimited(2, infos))
+    smpatch.retag(tmp_path, ("serve", "gpu"), ("new",), options=UNPROVED)
+    assert load(tmp_path).meta_graph().tags == ("new",)
+
+
+@pytest.mark.parametrize("name", ["module", "no_signatures"])
+def test_a_new_signature_stands_where_a_writer_would_put_it(tmp_path: Path, name: str) -> None:
+    """Beside those that are there or, where there are none, in the order of the fields."""
+    model = _model(tmp_path, name)
+    options = Options(validate="none", signature_def_only=True)
+    before = load(model).meta_graph()
+    edit: Edit = Copy(KEY, "again")
+    if not before.signatures:
+        edit = AddPredict({"x": "x:0"}, {"y": "y:0"}, "again")
+    smpatch.patch(model, [edit], options=options)
+    data = (model / "saved_model.pb").read_bytes()
+    (meta_graph,) = [each for each in wire.fields(data) if each.number == 2]
+    numbers = [each.number for each in wire.fields(data, meta_graph.value, meta_graph.end)]
+    assert 5 in numbers
+    assert numbers == sorted(numbers)
 
 
 def test_a_key_that_is_edited_keeps_its_place_in_pythons_map(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import smpatch
+from smpatch.edits import Retag
 from smpatch.runtime import answers, process, wheel
 from smpatch.runtime.answers import Description, TensorFact
 from tests.writer import models
@@ -194,6 +195,24 @@ class TestEverythingElse:
         receipt = _add(_copy("wrong_dtype", tmp_path))
         assert [note.code for note in receipt.notes] == ["already-wrong"]
 
+    def test_every_graph_that_got_other_tags_is_loaded_by_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One edit is proved by the MetaGraph that it changed; a list may change several."""
+        model = _copy("several_tag_sets", tmp_path)
+        asked: list[set[str]] = []
+        describe = answers.describe
+
+        def keep(child: process.Child, directory: Path, tags: Any, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+            asked.append(set(tags))
+            return describe(child, directory, tags, *rest)
+
+        monkeypatch.setattr(answers, "describe", keep)
+        edits = [Retag(("train",), ("training",)), Retag(("serve", "gpu"), ("serve", "tpu"))]
+        smpatch.patch(model, edits, options=smpatch.Options(validate="runtime"))
+        assert {"training"} in asked
+        assert {"serve", "tpu"} in asked
+
     def test_a_good_model_has_no_note(self, model: Path) -> None:
         assert _add(model).notes == ()
 
@@ -297,45 +316,6 @@ class TestWithoutTensorFlow:
         receipt = _add(model)
         assert receipt.loaders == ("Python loader (v1)",)
         assert [note.code for note in receipt.notes] == ["no-c-runtime"]
-
-
-class TestFull:
-    def test_model_without_object_graph(self, model: Path) -> None:
-        receipt = _add(model, validate="full")
-        assert receipt.loaders == ("C runtime", "tf.saved_model.load")
-        assert receipt.notes == ()
-
-    @pytest.mark.parametrize("only", [True, False])
-    def test_model_with_object_graph(self, tmp_path: Path, *, only: bool) -> None:
-        model = _copy("module", tmp_path)
-        receipt = smpatch.add_predict(
-            model,
-            inputs={"x": "serving_default_x:0"},
-            outputs={"score": "StatefulPartitionedCall:0"},
-            signature="added",
-            options=smpatch.Options(validate="full", signature_def_only=only),
-        )
-        assert receipt.loaders == ("C runtime", "tf.saved_model.load")
-        assert receipt.fingerprint == "refreshed"
-        assert any(note.code == "object-graph-unchanged" for note in receipt.notes) == only
-
-    def test_model_that_python_did_not_load_before(self, tmp_path: Path) -> None:
-        receipt = _add(_copy("wrong_tensor_info", tmp_path), validate="full")
-        assert receipt.loaders == ("C runtime",)
-        assert "python-loader-failed-before" in {note.code for note in receipt.notes}
-
-    def test_signature_that_python_does_not_list(
-        self, model: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        asked = answers.python_signatures
-
-        def without(*arguments: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
-            said = asked(*arguments)
-            kept = {key: each for key, each in said.signatures.items() if key != "added"}
-            return dataclasses.replace(said, signatures=kept)
-
-        monkeypatch.setattr(answers, "python_signatures", without)
-        assert "does not list 'added'" in _fails(model, validate="full").found
 
 
 def _found() -> wheel.Wheel:

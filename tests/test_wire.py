@@ -169,9 +169,13 @@ class TestMalformed:
             (b"\x0b\x0a\x7f\x0c", 1, "field 1 ends 126 bytes past its message"),
         ],
     )
-    def test_says_what_is_wrong_and_where(self, data: bytes, at: int, says: str) -> None:
+    @pytest.mark.parametrize("behind", [0, 200])
+    def test_says_what_is_wrong_and_where(
+        self, data: bytes, at: int, says: str, behind: int
+    ) -> None:
+        """A message in another ends with that, however much comes behind."""
         with pytest.raises(ModelUnreadableError) as caught:
-            list(wire.fields(data))
+            list(wire.fields(data + b"\x01" * behind, 0, len(data)))
         assert caught.value.found == f"byte {at}: {says}"
         assert "truncated" in caught.value.hint
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf import empty_pb2, unknown_fields
 from google.protobuf.message import DecodeError
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from fixtures.make import raw
@@ -282,3 +282,26 @@ def test_splices_that_overlap_are_refused(
     doubled = [*splices[: at + 1], Splice(chosen.end - 1, chosen.end, b"?"), *splices[at + 1 :]]
     with pytest.raises(ValueError, match="overlaps"):
         wire.apply(editing.data, doubled)
+
+
+@st.composite
+def splicings(draw: st.DrawFn) -> tuple[bytes, list[Splice]]:
+    """Bytes of few kinds, so that what comes is often what went, and what is shifted the same."""
+    few = st.lists(st.sampled_from(b"ab"), max_size=3).map(bytes)
+    data = draw(few)
+    places = sorted(draw(st.lists(st.integers(0, len(data)), max_size=4)))
+    if len(places) % 2:
+        places.pop()
+    pairs = zip(places[::2], places[1::2], strict=True)
+    return data, [Splice(start, end, draw(few)) for start, end in pairs]
+
+
+@given(splicings())
+@example((b"ab", [Splice(0, 0, b"a"), Splice(1, 2, b"")]))  # what is shifted is not what was there
+@example((b"aab", [Splice(0, 1, b""), Splice(2, 2, b"a")]))  # and here it is
+def test_a_file_is_the_same_exactly_where_its_bytes_would_be(
+    splicing: tuple[bytes, list[Splice]],
+) -> None:
+    """Whoever takes another file for the same loses an edit, and says that there was none."""
+    data, splices = splicing
+    assert wire.same(data, splices) == (wire.apply(data, splices) == data)

@@ -182,6 +182,16 @@ def test_suggests_what_the_graph_computes(frozen: Make) -> None:
 
 
 class TestRefused:
+    def test_what_its_head_brings_to_the_limit(
+        self, frozen: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nothing is written of a model that protobuf would not read, be the graph within it."""
+        graph = frozen("strings")
+        monkeypatch.setattr(wrapping, "SIZE_LIMIT", graph.file.stat().st_size + 1)
+        with pytest.raises(RefusedError, match="the SavedModel would have"):
+            graph.wrap(tmp_path / "new", options=NO_RELOAD)
+        assert not list(tmp_path.iterdir())
+
     def test_a_destination_in_use(self, frozen: Make, tmp_path: Path) -> None:
         (tmp_path / "new").mkdir()
         (tmp_path / "new" / "mine").touch()

@@ -100,7 +100,8 @@ def _replace_file(staged: Aside, target: Path, *, backup: bool) -> Committed:
         place = Path(os.path.realpath(model.directory / FINGERPRINT_NAME))
         kept = backup_shown(model.file) if backup else None
         changed = {target.parent, Path(os.path.realpath(model.directory))}
-        announce(staged.directory, staged.file, target)
+        if backup or refreshed:  # else the commit is all there is to do
+            announce(staged.directory, staged.file, target)
         _check_unchanged(staged, target, warnings)
         if backup:
             keep(staged.directory, target, place if staged.ages_fingerprint else None)

@@ -39,12 +39,18 @@ _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 def announce(staging: Path, new: Path, target: Path) -> None:
     """Record which model file is about to be put where, before the commit.
 
+    It is on the disk when this returns: after a power cut an empty record would tell nothing,
+    and the previous file, which has no other name by then, would be removed with it.
+
     Args:
         staging: The staging directory.
         new: The staged model file.
         target: The file to replace, links resolved.
     """
-    (staging / COMMITTING).write_bytes(_record(new) + os.fsencode(target.name))
+    with (staging / COMMITTING).open("xb") as record:
+        record.write(_record(new) + os.fsencode(target.name))
+        record.flush()
+        os.fsync(record.fileno())
 
 
 def keep(staging: Path, target: Path, fingerprint: Path | None) -> None:

@@ -27,7 +27,7 @@ from smpatch.directory import CHUNKED_NAME, open_regular
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import SavedModel
 from smpatch.writer.aside import OwnDirectory, own_directory, sweep, to_the_end
-from smpatch.writer.copying import copy_tree_entry, take_after, write_pieces
+from smpatch.writer.copying import copy_tree_entry, sync_directory, take_after, write_pieces
 from smpatch.writer.names import BACKUPS, FINGERPRINT_NAME, PREFIX, backup_of, backup_shown
 from smpatch.writer.plan import Plan
 from smpatch.writer.settle import link, spare
@@ -342,6 +342,9 @@ def _make_above(save_to: Path, model: SavedModel | None, made: list[Path]) -> No
         with contextlib.suppress(FileExistsError):  # somebody who saves beside us was faster
             directory.mkdir()
             made.append(directory)
+        # The commit makes the model's own name last, which is nothing without those above.
+        with contextlib.suppress(PermissionError):  # one may write there and not look
+            sync_directory(directory.parent)
 
 
 def _payloads(model: SavedModel, *, ages_fingerprint: bool) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from smpatch.cli import streams
 from tests.cli.conftest import FIXTURES, QUICK, XY, Run, content
 
 LINEAR = FIXTURES / "models" / "linear"
@@ -204,3 +205,13 @@ def test_json_is_ascii_and_ends_its_line(shell: Run) -> None:
     assert said.out.isascii()
     assert said.out.endswith("}\n")
     assert json.loads(said.out)["version"] == 1
+
+
+@pytest.mark.parametrize("length", [1, 1000, 40_000, 100_000])
+def test_what_comes_in_many_pieces_comes_whole(
+    capsys: pytest.CaptureFixture[str], length: int
+) -> None:
+    """JSON of a large model is written in blocks, which none of the small ones fills."""
+    pieces = [chr(ord("a") + place) * length for place in range(9)]
+    streams.stream(iter(pieces))
+    assert capsys.readouterr().out == "".join(pieces) + "\n"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -13,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpatch import loader, schema
-from smpatch.errors import ModelUnreadableError
+from smpatch.errors import ModelUnreadableError, TensorUnservableError
 from smpatch.graph.index import GraphIndex
 from smpatch.graph.reach import Reach, conditional, in_frame, reach
+from smpatch.rules import check_graph
+from smpatch.signature import TensorSpec
 from tests.tensorflow_says import ask
 
 MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
@@ -295,3 +298,18 @@ class TestConditional:
             "y": ("Const", ("^s",)),
         }
         assert conditional(graph(nodes), "y:0") == "s"
+
+
+@pytest.mark.parametrize("door", ["Enter", "RefEnter"])
+def test_what_is_fed_inside_a_loop_is_refused_by_whatever_door_one_comes_in(door: str) -> None:
+    """Variables of TensorFlow 1 that are references come in by one of their own."""
+    nodes = {
+        "x": ("Placeholder", ()),
+        "enter": (door, ("x",)),
+        "body": ("Neg", ("enter",)),
+        "exit": ("Exit", ("body",)),
+    }
+    meta_graph: Any = SimpleNamespace(graph=graph(nodes), op_defs={door: None, "Neg": None})
+    inside, after = (TensorSpec(name, "float32", ()) for name in ("body:0", "exit:0"))
+    with pytest.raises(TensorUnservableError, match="inside the while loop that 'enter' enters"):
+        check_graph(meta_graph, {"g": inside}, {"y": after}, {"body:0": "g"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -77,6 +78,48 @@ def test_a_crash_tells_the_signal(installed: Wheel, tmp_path: Path) -> None:
     assert "cuInit" not in str(caught.value)
     assert is_reaped(child)
     assert list(tmp_path.iterdir()) == [tmp_path / "saved_model.pb"]
+
+
+@linux
+def test_a_crash_leaves_no_core_file(installed: Wheel) -> None:
+    """A crash is an answer, and a core file of TensorFlow's takes gigabytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    if hard == 0:
+        pytest.skip("there are no core files here")
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        with Child.start(Program.CAPI, installed) as child:
+            assert answers.version(child, LIMIT)
+            limits = Path(f"/proc/{child.pid}/limits").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    (line,) = [each for each in limits.splitlines() if each.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]
+
+
+@linux
+def test_what_the_child_has_started_ends_with_it(pretend: Pretend, tmp_path: Path) -> None:
+    """A library of operations may run programs, and none of them is to stay behind."""
+    told = tmp_path / "helper"
+    wheel = pretend(
+        "import os, subprocess, time\n"
+        "helper = subprocess.Popen(['sleep', '600'])\n"
+        f"open({str(told) + '.new'!r}, 'w').write(str(helper.pid))\n"
+        f"os.rename({str(told) + '.new'!r}, {str(told)!r})\n"
+        "time.sleep(600)\n"
+    )
+    with Child.start(Program.PYTHON, wheel):
+        _until(told.exists)
+        helper = int(told.read_text())
+        assert is_running(helper)
+    _until(lambda: not is_running(helper))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import smpatch
+from smpatch.validator import Judge
 from tests.writer import another_user, models
 
 FILE = "saved_model.pb"
@@ -26,8 +28,9 @@ def _refused(model: Path, **options: Any) -> smpatch.SmpatchError:  # noqa: ANN4
 
 
 class TestAttributes:
-    @pytest.mark.parametrize("mode", [0o640, 0o600, 0o664, 0o200])
+    @pytest.mark.parametrize("mode", [0o640, 0o600, 0o664, 0o200, 0o6750])
     def test_permissions_stay(self, model: Path, mode: int) -> None:
+        """Those that a change of the owner takes away as well."""
         (model / FILE).chmod(mode)
         if mode == 0o200 and os.geteuid() != 0:
             pytest.skip("only root reads a file that nobody may read")
@@ -87,6 +90,22 @@ class TestAttributes:
         after = models.tree(model)
         assert {name for name in before | after if before.get(name) != after.get(name)} == {FILE}
         assert before.keys() == after.keys()
+
+    def test_the_chunked_form_beside_it_has_no_part_in_the_fingerprint(
+        self, printed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """TensorFlow would take it for the model."""
+        (printed / "saved_model.cpb").write_bytes(b"chunks")
+        seen: set[str] = set()
+
+        def fingerprint(_judge: Judge, directory: Path) -> bytes:
+            seen.update(each.name for each in directory.iterdir())
+            return models.fingerprint_of(directory)
+
+        monkeypatch.setattr(Judge, "fingerprint", fingerprint)
+        models.add(printed)
+        assert seen == {FILE, "variables"}
+        assert (printed / "saved_model.cpb").read_bytes() == b"chunks"
 
     @pytest.mark.parametrize("name", ["committing", "previous", "saved_model.pb.backup"])
     def test_payload_named_like_something_of_ours_stays(self, printed: Path, name: str) -> None:
@@ -172,6 +191,41 @@ class TestBackup:
         models.add(model, "two", backup=True)
         assert (model / "saved_model.pb.backup").read_bytes() == between
 
+    @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+    def test_it_is_a_copy_where_a_file_has_one_name(
+        self, printed: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        """On FAT, on some network file systems, and for files of other users."""
+
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "link", refuse)
+        (printed / FILE).chmod(0o640)
+        old = models.tree(printed)
+        models.add(printed, backup=True)
+        for name in (FILE, "fingerprint.pb"):
+            assert (printed / f"{name}.backup").read_bytes() == old[name]
+        assert (printed / f"{FILE}.backup").stat().st_mode & 0o777 == 0o640
+        models.undo(printed)
+        assert (printed / FILE).read_bytes() == old[FILE]
+
+    def test_its_fingerprint_may_be_on_another_file_system(self, printed: Path) -> None:
+        """Where it can neither be renamed from nor to; it is no reason to fail."""
+        memory = Path("/dev/shm")  # noqa: S108 - a file system that differs, where it is there
+        if not memory.is_dir() or memory.stat().st_dev == printed.stat().st_dev:
+            pytest.skip("there is no second file system here")
+        old = (printed / FILE).read_bytes()
+        with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
+            (printed / "fingerprint.pb").rename(printed / "print")
+            shutil.move(printed / "print", elsewhere)
+            (printed / "fingerprint.pb").symlink_to(Path(elsewhere) / "print")
+            receipt = models.add(printed, backup=True)
+            assert receipt.fingerprint == "stale"
+            assert (printed / f"{FILE}.backup").read_bytes() == old
+            assert models.undo(printed).fingerprint == "stale"
+            assert (printed / FILE).read_bytes() == old
+
     def test_none_is_kept_of_what_did_not_change(self, model: Path) -> None:
         models.add(model)
         assert models.add(model, overwrite=True, backup=True).outcome == "unchanged"
@@ -199,6 +253,16 @@ class TestRefusals:
         said = another_user.edit(model)
         assert said.startswith("5 ")
         assert "--save-to" in said
+        assert models.tree(model) == before
+
+    @pytest.mark.usefixtures("as_root")
+    def test_file_of_somebody_else_in_a_directory_of_ones_own(self, model: Path) -> None:
+        """A rename would do it, which is not what its owner has allowed."""
+        os.chown(model, another_user.NOBODY, another_user.NOBODY)
+        before = models.tree(model)
+        said = another_user.edit(model)
+        assert said.startswith("4 ")
+        assert "not yours to write" in said
         assert models.tree(model) == before
 
     @pytest.mark.usefixtures("as_root")

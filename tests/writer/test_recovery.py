@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -158,6 +159,20 @@ class TestSweep:
                 assert (place / HIDDEN).is_dir()
             finally:
                 os.close(descriptor)
+
+    def test_without_locks_nothing_is_taken_for_left_behind(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody can tell there whether somebody is still at work in it."""
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+        for place, save_to in ((model, None), (tmp_path, tmp_path / "out")):
+            (place / HIDDEN).mkdir()
+            models.add(model, f"to {place.name}", save_to=save_to)
+            assert (place / HIDDEN).is_dir()
 
     def test_links_are_not_followed_out(self, model: Path, tmp_path: Path) -> None:
         for place in ("directory", "file"):

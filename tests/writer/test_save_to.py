@@ -157,6 +157,17 @@ class TestDestination:
         assert said.startswith("5 ")
         assert not list((tmp_path / "closed").iterdir())
 
+    @pytest.mark.usefixtures("as_root")
+    def test_parents_are_made_where_one_may_write_and_not_look(
+        self, model: Path, tmp_path: Path
+    ) -> None:
+        """Such a directory cannot be synced either."""
+        (tmp_path / "letterbox").mkdir()
+        (tmp_path / "letterbox").chmod(0o733)
+        save_to = tmp_path / "letterbox" / "a" / "out"
+        assert another_user.edit(model, save_to=save_to) == "done"
+        assert _is_copy(save_to, models.tree(model))
+
     @pytest.mark.parametrize("kind", ["file", "full directory", "link"])
     def test_somebody_takes_the_name_meanwhile(
         self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -257,6 +268,16 @@ class TestCopy:
         assert copied.stat().st_mtime_ns == copied.parent.stat().st_mtime_ns == long_ago
         assert copied.parent.stat().st_mode & 0o7777 == 0o711
         assert (tmp_path / "out").stat().st_mode & 0o7777 == 0o2750
+
+    def test_the_directory_itself_is_as_new_as_it_is(self, model: Path, tmp_path: Path) -> None:
+        """Its permissions are the old ones; by its time people tell which version came last."""
+        long_ago = 1_500_000_000
+        model.chmod(0o751)
+        os.utime(model, (long_ago, long_ago))
+        models.add(model, save_to=tmp_path / "out")
+        status = (tmp_path / "out").stat()
+        assert status.st_mode & 0o7777 == 0o751
+        assert status.st_mtime > long_ago + 10**8
 
     @pytest.mark.usefixtures("as_root")
     def test_owners_are_kept(self, printed: Path, tmp_path: Path) -> None:

@@ -180,6 +180,20 @@ class TestRefusals:
         assert error.exit_code == 4
         assert error.found.startswith("the backup is no SavedModel: ")
 
+    @pytest.mark.parametrize("damaged", [False, True])
+    def test_backup_with_a_signature_that_is_none(self, model: Path, *, damaged: bool) -> None:
+        """It is looked into also where what is there tells nothing to compare it with."""
+        data = (model / FILE).read_bytes()
+        at = data.index(b"\x0a\x05scale\x12")  # an entry's key, and the tag of its value
+        (model / BACKUP).write_bytes(
+            data[:at] + b"\x0a\x05\xff\xff\xff\xff\xff\x12" + data[at + 8 :]
+        )
+        if damaged:
+            (model / FILE).write_bytes(b"damaged")
+        error = _refused(model)
+        assert error.exit_code == 4
+        assert error.found.startswith("the backup is no SavedModel: ")
+
     @pytest.mark.parametrize("kind", ["directory", "link", "pipe", "the file itself"])
     def test_backup_that_is_something_else(self, model: Path, kind: str) -> None:
         backup = model / BACKUP
@@ -273,6 +287,28 @@ class TestBackupsOfFailedCommits:
         assert (printed / FILE).read_bytes() == previous[FILE]
         assert undone.backup == printed / BACKUP
         assert not list(printed.glob(".smpatch-*"))
+
+    def test_the_fingerprint_beside_a_text_form_outlasts_a_backup_that_comes_later(
+        self, tmp_path: Path
+    ) -> None:
+        """It is a payload there, of which what is left behind holds a link and no new one."""
+        model = tmp_path / "model"
+        shutil.copytree(models.FIXTURES / "text_form", model)
+        (model / PRINT).write_bytes(b"of a pb that was")
+        previous = models.tree(model)
+
+        def fail(_name: str) -> None:
+            raise OSError(5, "the backup fails")
+
+        with faults.at(0, fail) as layer:
+            layer.on["replace"] = 2
+            options = smpatch.Options(validate="none", backup=True)
+            smpatch.rename_signature(model, "scale", "s", options=options)
+        smpatch.rename_signature(model, "s", "t", options=smpatch.Options(validate="none"))
+        assert not (model / PRINT).is_symlink()
+        assert (model / PRINT).read_bytes() == previous[PRINT]
+        backup = model / "saved_model.pbtxt.backup"
+        assert backup.read_bytes() == previous["saved_model.pbtxt"]
 
     def test_what_another_model_in_the_same_store_has_left_is_not_touched(
         self, model: Path, tmp_path: Path

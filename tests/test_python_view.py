@@ -1,0 +1,183 @@
+"""An edited model is loaded by ``tf.saved_model.load`` too, and what that lists is compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import smpatch
+from smpatch.runtime import answers, process
+from smpatch.runtime.answers import PythonSignature, TensorFact
+from smpatch.runtime.process import ChildDied
+from tests.writer import models
+
+FIXTURES = models.FIXTURES
+FLOAT, INT32 = 1, 3
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return models.linear(tmp_path / "model")
+
+
+def _copy(name: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FIXTURES / name, tmp_path / name))
+
+
+def _add(model: Path, **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the fields of Options
+    return models.add(model, **{"validate": "runtime", **options})
+
+
+def _fails(model: Path, **options: Any) -> smpatch.ValidationError:  # noqa: ANN401 - the fields of Options
+    """Let a validation fail; the model must be as it was."""
+    before = models.tree(model)
+    with pytest.raises(smpatch.ValidationError) as caught:
+        _add(model, **options)
+    assert models.tree(model) == before
+    assert caught.value.exit_code == 5
+    return caught.value
+
+
+Change = Callable[[str, PythonSignature], PythonSignature | None]
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> answers.PythonSignatures:
+    """What Python truly lists of the model that is edited; to load it takes seconds."""
+    said: list[answers.PythonSignatures] = []
+    asked = answers.python_signatures
+
+    def keep(*arguments: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+        said.append(asked(*arguments))
+        return said[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "python_signatures", keep)
+        _add(models.linear(tmp_path_factory.mktemp("listed") / "model"), validate="full")
+    assert said[0].signatures.keys() >= {"added", "scale"}
+    return said[0]
+
+
+@pytest.fixture
+def lists(
+    model: Path, listed: answers.PythonSignatures, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Alter what Python lists; None takes a signature out."""
+
+    def install(change: Change, *, before: bool = True) -> None:
+        def altered(_: process.Child, directory: Path, *_rest: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+            true = {k: each for k, each in listed.signatures.items() if k != "added"}
+            if directory != model:
+                true = dict(listed.signatures)
+            elif not before:
+                return dataclasses.replace(listed, signatures=true)
+            changed = {key: change(key, each) for key, each in true.items()}
+            kept = {key: each for key, each in changed.items() if each is not None}
+            return dataclasses.replace(listed, signatures=kept)
+
+        monkeypatch.setattr(answers, "python_signatures", altered)
+
+    return install
+
+
+class TestFull:
+    def test_model_without_object_graph(self, model: Path) -> None:
+        receipt = _add(model, validate="full")
+        assert receipt.loaders == ("C runtime", "tf.saved_model.load")
+        assert receipt.notes == ()
+
+    @pytest.mark.parametrize("only", [True, False])
+    def test_model_with_object_graph(self, tmp_path: Path, *, only: bool) -> None:
+        model = _copy("module", tmp_path)
+        receipt = smpatch.add_predict(
+            model,
+            inputs={"x": "serving_default_x:0"},
+            outputs={"score": "StatefulPartitionedCall:0"},
+            signature="added",
+            options=smpatch.Options(validate="full", signature_def_only=only),
+        )
+        assert receipt.loaders == ("C runtime", "tf.saved_model.load")
+        assert receipt.fingerprint == "refreshed"
+        assert any(note.code == "object-graph-unchanged" for note in receipt.notes) == only
+
+    def test_model_that_python_did_not_load_before(self, tmp_path: Path) -> None:
+        receipt = _add(_copy("wrong_tensor_info", tmp_path), validate="full")
+        assert receipt.loaders == ("C runtime",)
+        assert "python-loader-failed-before" in {note.code for note in receipt.notes}
+
+    @pytest.mark.parametrize("before", [True, False])
+    def test_process_that_dies_in_python(
+        self,
+        model: Path,
+        listed: answers.PythonSignatures,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        before: bool,
+    ) -> None:
+        """A note where the model did it before, too; else the edit is to blame."""
+
+        def die(_: process.Child, directory: Path, *_rest: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+            if directory != model or before:
+                raise ChildDied("killed by SIGSEGV", "")
+            return listed
+
+        monkeypatch.setattr(answers, "python_signatures", die)
+        if before:
+            receipt = _add(model, validate="full")
+            assert [note.code for note in receipt.notes] == ["python-loader-failed-before"]
+            assert "was killed by SIGSEGV on the model before" in receipt.notes[0].text
+        else:
+            error = _fails(model, validate="full")
+            assert "killed by SIGSEGV" in error.found
+            assert error.hint.startswith("it was not on the model before the edit")
+
+    def test_signature_that_python_does_not_list(
+        self, model: Path, lists: Callable[..., None]
+    ) -> None:
+        lists(lambda key, each: None if key == "added" else each)
+        assert "does not list 'added'" in _fails(model, validate="full").found
+
+    def test_other_signature_that_python_lists_no_longer(
+        self, model: Path, lists: Callable[..., None]
+    ) -> None:
+        """The model as it was is asked, too: it may never have listed it."""
+        lists(lambda key, each: None if key == "scale" else each, before=False)
+        assert "no longer lists the signatures ['scale']" in _fails(model, validate="full").found
+
+    def test_other_signature_that_python_did_not_list_before(
+        self, model: Path, lists: Callable[..., None]
+    ) -> None:
+        lists(lambda key, each: None if key == "scale" else each)
+        assert "tf.saved_model.load" in _add(model, validate="full").loaders
+
+    @pytest.mark.parametrize(
+        ("kind", "changed", "words"),
+        [
+            ("inputs", {"z": TensorFact(FLOAT, (None, 3))}, "sees the inputs ['z'], not ['x']"),
+            ("outputs", {}, "sees the outputs [], not ['y']"),
+            ("inputs", {"x": TensorFact(INT32, (None, 3))}, "sees 'x' of the inputs as int32"),
+            ("outputs", {"y": TensorFact(INT32, None)}, "sees 'y' of the outputs as int32"),
+            ("inputs", {"x": TensorFact(FLOAT, (7, 7, 7))}, "as float32 (7, 7, 7), not float32"),
+            ("outputs", {"y": TensorFact(FLOAT, (7, 7, 7))}, "as float32 (7, 7, 7), not float32"),
+        ],
+    )
+    def test_signature_that_python_lists_otherwise(
+        self,
+        model: Path,
+        lists: Callable[..., None],
+        kind: str,
+        changed: dict[str, TensorFact],
+        words: str,
+    ) -> None:
+        """Names, types and shapes are compared, of what is fed and of what is fetched."""
+
+        def otherwise(key: str, each: PythonSignature) -> PythonSignature:
+            return dataclasses.replace(each, **{kind: changed}) if key == "added" else each
+
+        lists(otherwise)
+        assert words in _fails(model, validate="full").found

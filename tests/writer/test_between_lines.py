@@ -1,0 +1,105 @@
+"""Ctrl-C comes between two lines as well as inside a call, and costs nothing that was to be kept.
+
+Calls that fail are in ``test_faults``. A signal is dealt with between any two steps of Python,
+and what is known of the commit has to be true at each of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import pytest
+
+import smpatch.writer
+from smpatch.validator import Judge
+from tests.writer import models
+
+FILE = "saved_model.pb"
+
+# A run that never ends is a failure.
+MOST_LINES = 400
+
+_ROOMS = {str(Path(smpatch.writer.__file__).with_name(name)) for name in ("commit.py", "settle.py")}
+
+
+class Interruption:
+    """A context manager that does what Ctrl-C does, before the n-th line of the commit.
+
+    Attributes:
+        line: Where it came; empty if the lines were fewer.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Prepare, for a line counted from 1."""
+        self.line = ""
+        self._left = count
+
+    def __enter__(self) -> Interruption:
+        """Begin to count."""
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop counting."""
+        sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:  # noqa: ANN401 - as sys.settrace has it
+        if frame.f_code.co_filename not in _ROOMS:
+            return None
+        if event == "line":
+            self._left -= 1
+            if self._left == 0:
+                self.line = f"{frame.f_code.co_name}, line {frame.f_lineno}"
+                raise KeyboardInterrupt
+        return self._trace
+
+
+def _edit(model: Path) -> None:
+    models.add(model, backup=True)
+
+
+WAYS: dict[str, Callable[[Path], object]] = {"backup": _edit, "undo": models.undo}
+
+
+# Nobody closes a file that was being opened when it came.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("way", WAYS)
+def test_the_previous_file_is_never_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Whatever line of the commit it comes before: the backup, or what will become it, is there."""
+    monkeypatch.setattr(Judge, "fingerprint", models.fake_fingerprint)
+    models.add(models.linear(tmp_path / "original", fingerprint=True), "older", backup=True)
+    old = (tmp_path / "original" / FILE).read_bytes()
+    lines: dict[bool, list[str]] = {True: [], False: []}
+    for count in range(1, MOST_LINES):
+        model = tmp_path / "model"
+        shutil.rmtree(model, ignore_errors=True)
+        shutil.copytree(tmp_path / "original", model)
+        interruption = Interruption(count)
+        try:
+            with interruption:
+                WAYS[way](model)
+        except KeyboardInterrupt:
+            pass
+        if not interruption.line:
+            break
+        done = (model / FILE).read_bytes() != old
+        lines[done].append(interruption.line)
+        kept = {file: data for file, data in models.tree(model).items() if not done or file != FILE}
+        assert old in kept.values(), interruption.line
+    else:
+        pytest.fail(f"the commit has more than {MOST_LINES} lines")
+    # Both sides of the commit were hit.
+    assert len(lines[False]) > 20
+    assert len(lines[True]) > 20
