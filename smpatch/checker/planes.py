@@ -19,13 +19,10 @@ from smpatch.checker.shapes import shown
 from smpatch.checker.subject import Subject
 from smpatch.graph.functions import CALLS
 from smpatch.graph.objects import Leaf, leaves
-from smpatch.planes.compare import disagreements
+from smpatch.planes.compare import KEYWORD_ARGUMENTS, disagreements
 from smpatch.signature import Spec, TensorSpec, compatible
 
 __all__ = ["check_planes"]
-
-_KEYWORD_ARGUMENTS = "1"
-"""Where the keyword arguments are in ``canonicalized_input_signature``."""
 
 
 def check_planes(subject: Subject) -> Iterator[Finding]:
@@ -62,10 +59,9 @@ class _Pair:
         arguments = {
             leaf.path[1]: leaf
             for leaf in leaves(self._function.canonicalized_input_signature)
-            if leaf.path[:1] == (_KEYWORD_ARGUMENTS,) and len(leaf.path) > 1
+            if leaf.path[:1] == (KEYWORD_ARGUMENTS,) and len(leaf.path) > 1
         }
         yield from self._arguments(where, arguments)
-        yield from self._names(where, arguments)
         results = {
             leaf.path[0]: leaf
             for leaf in leaves(self._function.output_signature)
@@ -90,19 +86,6 @@ class _Pair:
             given = self._bare.allowed_positional_arguments
             text = f"Python takes {given} of its inputs by place, where TensorFlow has {positional}"
             yield note("positional-arguments", where, text, "it cannot be saved again")
-
-    def _names(self, where: str, arguments: Mapping[str, Leaf]) -> Iterator[Finding]:
-        """Compare names where no tensor of Python's is a composite one, which has parts here."""
-        keywords = set(self._bare.argument_keywords)
-        results = self._function.output_signature.dict_value.fields
-        dense = all(each.WhichOneof("kind") == "tensor_spec_value" for each in results.values())
-        for kind, comparable, ours, theirs in (
-            ("inputs", keywords == set(arguments), set(self._signature.inputs), keywords),
-            ("outputs", dense, set(self._signature.outputs), set(results)),
-        ):
-            if comparable and ours != theirs:
-                seen = f"{sorted(ours)} in signature_def, {sorted(theirs)} in Python"
-                yield fault("planes-disagree", where, f"its {kind} are {seen}")
 
     def _places(self, where: str, arguments: Mapping[str, Leaf]) -> Iterator[Finding]:
         """Compare which name goes with which place, where servers call Python's own function."""

@@ -12,7 +12,10 @@ from smpatch.graph.objects import ObjectGraph, leaves
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef
 
-__all__ = ["Disagreement", "disagreements"]
+__all__ = ["KEYWORD_ARGUMENTS", "Disagreement", "disagreements"]
+
+KEYWORD_ARGUMENTS = "1"
+"""Where the keyword arguments are in ``canonicalized_input_signature``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,20 @@ def _difference(signature: SignatureDef, objects: ObjectGraph, key: str) -> str:
         return (
             f"broken: the object graph does not have its function {bare.concrete_function_name!r}"
         )
-    results = {leaf.path[0] for leaf in leaves(concrete.output_signature) if leaf.path}
-    for kind, ours, theirs in (
-        ("inputs", set(signature.inputs), set(bare.argument_keywords)),
-        ("outputs", set(signature.outputs), results),
+    keywords = set(bare.argument_keywords)
+    arguments = {
+        leaf.path[1]
+        for leaf in leaves(concrete.canonicalized_input_signature)
+        if leaf.path[:1] == (KEYWORD_ARGUMENTS,) and len(leaf.path) > 1
+    }
+    results = concrete.output_signature.dict_value.fields
+    dense = all(each.WhichOneof("kind") == "tensor_spec_value" for each in results.values())
+    # Where Python has a composite tensor, signature_def has its parts, which are more.
+    for kind, comparable, ours, theirs in (
+        ("inputs", keywords == arguments, set(signature.inputs), keywords),
+        ("outputs", dense, set(signature.outputs), set(results)),
     ):
-        # Composite tensors stand in the object graph as one, in signature_def as their parts.
-        if ours != theirs and len(ours) == len(theirs):
+        if ours != theirs and (comparable or len(ours) == len(theirs)):
             seen = f"{sorted(ours)} in signature_def, {sorted(theirs)} in Python"
             return f"different: its {kind} are {seen}"
     return ""

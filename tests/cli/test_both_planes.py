@@ -183,6 +183,21 @@ def test_show_says_where_servers_and_python_disagree(
     assert meta_graph["disagreements"] == [{"key": "plus", "found": found}]
 
 
+def test_show_says_so_where_one_plane_has_more_outputs(call: Run, model: Copy) -> None:
+    """Planes were compared where they had as many names; ``check`` told of it, and ``show`` not."""
+    place = model("module")
+    more = ("--add-output", "more=StatefulPartitionedCall", "--signature-def-only")
+    before = call("show", place, "--json").document["show"]["meta_graphs"][0]
+    assert before["disagreements"] == []
+    names = list(before["signatures"]["serving_default"]["outputs"])
+    call("edit", place, "--signature", "serving_default", *more, *QUICK)
+    found = f"its outputs are {sorted([*names, 'more'])} in signature_def, {names} in Python"
+    words = f"servers and Python disagree: serving_default is different: {found}"
+    assert words in " ".join(call("show", place).out.split())
+    told = call("check", place, "--validate", "none", "--json").document["check"]
+    assert [each["code"] for each in told["findings"]].count("planes-disagree") == 1
+
+
 def test_the_object_graph_is_left_alone_on_request(call: Run, model: Copy) -> None:
     place = model("module")
     request = ("--inputs", "x=serving_default_x", "--outputs", "y=StatefulPartitionedCall")
