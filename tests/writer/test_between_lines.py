@@ -17,6 +17,7 @@ import pytest
 
 import smpatch.writer
 from smpatch.validator import Judge
+from tests.prove.ledger import Count
 from tests.writer import models
 
 FILE = "saved_model.pb"
@@ -73,20 +74,21 @@ WAYS: dict[str, Callable[[Path], object]] = {"backup": _edit, "undo": models.und
 
 # Nobody closes a file that was being opened when it came.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.proof("lines of a commit")
 @pytest.mark.parametrize("way", WAYS)
 def test_the_previous_file_is_never_without_a_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, count: Count
 ) -> None:
     """Whatever line of the commit it comes before: the backup, or what will become it, is there."""
     monkeypatch.setattr(Judge, "fingerprint", models.fake_fingerprint)
     models.add(models.linear(tmp_path / "original", fingerprint=True), "older", backup=True)
     old = (tmp_path / "original" / FILE).read_bytes()
     lines: dict[bool, list[str]] = {True: [], False: []}
-    for count in range(1, MOST_LINES):
+    for number in range(1, MOST_LINES):
         model = tmp_path / "model"
         shutil.rmtree(model, ignore_errors=True)
         shutil.copytree(tmp_path / "original", model)
-        interruption = Interruption(count)
+        interruption = Interruption(number)
         try:
             with interruption:
                 WAYS[way](model)
@@ -94,6 +96,7 @@ def test_the_previous_file_is_never_without_a_name(
             pass
         if not interruption.line:
             break
+        count.add(interruptions=1)
         done = (model / FILE).read_bytes() != old
         lines[done].append(interruption.line)
         kept = {file: data for file, data in models.tree(model).items() if not done or file != FILE}

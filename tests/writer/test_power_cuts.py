@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prove.ledger import Count
 from tests.prove.ways import WAYS, without_tensorflow
 
 HIDDEN = ".smpatch-"
@@ -135,14 +136,18 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
         yield disk
 
 
+@pytest.mark.proof("power cuts")
 @pytest.mark.parametrize("way", MORE_WAYS)
-def test_bytes_come_before_names_and_names_before_the_end(disk: Disk, way: str) -> None:
+def test_bytes_come_before_names_and_names_before_the_end(
+    disk: Disk, way: str, count: Count
+) -> None:
     """The one keeps a power cut from leaving half a model, the other from undoing the edit."""
     how = MORE_WAYS[way]
     how.prepare(disk.top)
     disk.renames, disk.told = 0, []
     disk.kept = {each.lstat().st_ino: _state(each) for each in _all(disk.top)}
     how.edit(disk.top, how.result)
+    count.add(edits=1)
     assert disk.renames
     assert not disk.told
     assert not disk.lost(disk.top)
