@@ -38,8 +38,10 @@ test: $(READY) ## Run the whole test suite; SMPATCH_CORPUS names a directory of 
 # The table comes also when a proof fails, for a proof that failed has counted nothing.
 prove: $(READY) ## Run the long proofs: both planes, crashes at every step, many writers at once
 	@rm -rf build/prove
-	@SMPATCH_PROVE=1 SMPATCH_PROVE_LEDGER=$(CURDIR)/build/prove $(RUN) -m pytest -n 2 $(PROOFS); \
-	code=$$?; $(RUN) -m tests.prove.table build/prove $(ARGS) && exit $$code
+	@export SMPATCH_PROVE=1 SMPATCH_PROVE_LEDGER=$(CURDIR)/build/prove; \
+	$(RUN) -m pytest -n 2 $(PROOFS); code=$$?; \
+	SMPATCH_FUZZ_SECONDS=$${SMPATCH_FUZZ_SECONDS:-10} $(RUN) -m tests.fuzz.guided || code=1; \
+	$(RUN) -m tests.prove.table build/prove $(ARGS) && exit $$code
 
 # Guided by what the bytes reach where the dependency group `fuzz` is installed, for
 # SMPATCH_FUZZ_SECONDS in each room; what it finds is kept in build/fuzz/guided.
