@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,33 +13,15 @@ import smpatch
 from smpatch.runtime import answers, process
 from smpatch.runtime.answers import PythonSignature, TensorFact
 from smpatch.runtime.process import ChildDied
+from tests.validating import add, copied, fails
 from tests.writer import models
 
-FIXTURES = models.FIXTURES
 FLOAT, INT32 = 1, 3
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return models.linear(tmp_path / "model")
-
-
-def _copy(name: str, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(FIXTURES / name, tmp_path / name))
-
-
-def _add(model: Path, **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the fields of Options
-    return models.add(model, **{"validate": "runtime", **options})
-
-
-def _fails(model: Path, **options: Any) -> smpatch.ValidationError:  # noqa: ANN401 - the fields of Options
-    """Let a validation fail; the model must be as it was."""
-    before = models.tree(model)
-    with pytest.raises(smpatch.ValidationError) as caught:
-        _add(model, **options)
-    assert models.tree(model) == before
-    assert caught.value.exit_code == 5
-    return caught.value
 
 
 Change = Callable[[str, PythonSignature], PythonSignature | None]
@@ -58,7 +39,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> answers.PythonSignatures
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(answers, "python_signatures", keep)
-        _add(models.linear(tmp_path_factory.mktemp("listed") / "model"), validate="full")
+        add(models.linear(tmp_path_factory.mktemp("listed") / "model"), validate="full")
     assert said[0].signatures.keys() >= {"added", "scale"}
     return said[0]
 
@@ -87,13 +68,13 @@ def lists(
 
 class TestFull:
     def test_model_without_object_graph(self, model: Path) -> None:
-        receipt = _add(model, validate="full")
+        receipt = add(model, validate="full")
         assert receipt.loaders == ("C runtime", "tf.saved_model.load")
         assert receipt.notes == ()
 
     @pytest.mark.parametrize("only", [True, False])
     def test_model_with_object_graph(self, tmp_path: Path, *, only: bool) -> None:
-        model = _copy("module", tmp_path)
+        model = copied("module", tmp_path)
         receipt = smpatch.add_predict(
             model,
             inputs={"x": "serving_default_x:0"},
@@ -106,7 +87,7 @@ class TestFull:
         assert any(note.code == "object-graph-unchanged" for note in receipt.notes) == only
 
     def test_model_that_python_did_not_load_before(self, tmp_path: Path) -> None:
-        receipt = _add(_copy("wrong_tensor_info", tmp_path), validate="full")
+        receipt = add(copied("wrong_tensor_info", tmp_path), validate="full")
         assert receipt.loaders == ("C runtime",)
         assert "python-loader-failed-before" in {note.code for note in receipt.notes}
 
@@ -128,11 +109,11 @@ class TestFull:
 
         monkeypatch.setattr(answers, "python_signatures", die)
         if before:
-            receipt = _add(model, validate="full")
+            receipt = add(model, validate="full")
             assert [note.code for note in receipt.notes] == ["python-loader-failed-before"]
             assert "was killed by SIGSEGV on the model before" in receipt.notes[0].text
         else:
-            error = _fails(model, validate="full")
+            error = fails(model, validate="full")
             assert "killed by SIGSEGV" in error.found
             assert error.hint.startswith("it was not on the model before the edit")
 
@@ -140,20 +121,20 @@ class TestFull:
         self, model: Path, lists: Callable[..., None]
     ) -> None:
         lists(lambda key, each: None if key == "added" else each)
-        assert "does not list 'added'" in _fails(model, validate="full").found
+        assert "does not list 'added'" in fails(model, validate="full").found
 
     def test_other_signature_that_python_lists_no_longer(
         self, model: Path, lists: Callable[..., None]
     ) -> None:
         """The model as it was is asked, too: it may never have listed it."""
         lists(lambda key, each: None if key == "scale" else each, before=False)
-        assert "no longer lists the signatures ['scale']" in _fails(model, validate="full").found
+        assert "no longer lists the signatures ['scale']" in fails(model, validate="full").found
 
     def test_other_signature_that_python_did_not_list_before(
         self, model: Path, lists: Callable[..., None]
     ) -> None:
         lists(lambda key, each: None if key == "scale" else each)
-        assert "tf.saved_model.load" in _add(model, validate="full").loaders
+        assert "tf.saved_model.load" in add(model, validate="full").loaders
 
     @pytest.mark.parametrize(
         ("kind", "changed", "words"),
@@ -180,4 +161,4 @@ class TestFull:
             return dataclasses.replace(each, **{kind: changed}) if key == "added" else each
 
         lists(otherwise)
-        assert words in _fails(model, validate="full").found
+        assert words in fails(model, validate="full").found

@@ -17,9 +17,9 @@ import smpatch
 from smpatch.edits import Retag
 from smpatch.runtime import answers, process, wheel
 from smpatch.runtime.answers import Description, TensorFact
+from tests.validating import add, copied, fails
 from tests.writer import models
 
-FIXTURES = models.FIXTURES
 FILE = "saved_model.pb"
 FLOAT, INT32 = 1, 3
 
@@ -36,24 +36,6 @@ _ENDS = {
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return models.linear(tmp_path / "model")
-
-
-def _copy(name: str, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(FIXTURES / name, tmp_path / name))
-
-
-def _add(model: Path, **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the fields of Options
-    return models.add(model, **{"validate": "runtime", **options})
-
-
-def _fails(model: Path, **options: Any) -> smpatch.ValidationError:  # noqa: ANN401 - the fields of Options
-    """Let a validation fail; the model must be as it was."""
-    before = models.tree(model)
-    with pytest.raises(smpatch.ValidationError) as caught:
-        _add(model, **options)
-    assert models.tree(model) == before
-    assert caught.value.exit_code == 5
-    return caught.value
 
 
 @pytest.fixture
@@ -109,20 +91,20 @@ def _swap(old: bytes, new: bytes) -> Callable[[Path], None]:
 
 class TestNewSignature:
     def test_one_load_where_the_file_says_all(self, model: Path, asked: list[Path]) -> None:
-        assert _add(model).loaders == ("C runtime",)
+        assert add(model).loaders == ("C runtime",)
         assert len(asked) == 1
         assert asked[0].name.startswith(".smpatch-")
 
     def test_one_load_where_nothing_is_to_do(self, model: Path, asked: list[Path]) -> None:
         models.add(model)
-        assert _add(model, overwrite=True).outcome == "unchanged"
+        assert add(model, overwrite=True).outcome == "unchanged"
         assert asked == [model]
 
     def test_shapes_that_the_file_does_not_say_come_from_tensorflow(
         self, tmp_path: Path, asked: list[Path]
     ) -> None:
-        model = _copy("no_op_list", tmp_path)
-        receipt = _add(model)
+        model = copied("no_op_list", tmp_path)
+        receipt = add(model)
         assert len(asked) == 2
         assert receipt.signature == smpatch.load(model).signatures["added"]
         (output,) = receipt.signature.outputs.values()
@@ -145,27 +127,27 @@ class TestNewSignature:
         key: str,
     ) -> None:
         before_the_load(_swap(old, new))
-        assert key in _fails(model).found
+        assert key in fails(model).found
 
     def test_graph_that_lost_the_tensor(
         self, model: Path, answer: Callable[[Callable[[Description], Description]], None]
     ) -> None:
         answer(lambda said: dataclasses.replace(said, tensors={**said.tensors, "y:0": None}))
-        assert _fails(model).found == "the graph that TensorFlow loaded has no tensor y:0"
+        assert fails(model).found == "the graph that TensorFlow loaded has no tensor y:0"
 
     def test_graph_with_another_dtype(
         self, model: Path, answer: Callable[[Callable[[Description], Description]], None]
     ) -> None:
         fact = TensorFact(INT32, (None,))
         answer(lambda said: dataclasses.replace(said, tensors={**said.tensors, "y:0": fact}))
-        assert "y:0 is int32 in the graph that TensorFlow loaded, not float32" in str(_fails(model))
+        assert "y:0 is int32 in the graph that TensorFlow loaded, not float32" in str(fails(model))
 
     def test_graph_with_another_shape_is_believed_once(
         self, model: Path, answer: Callable[[Callable[[Description], Description]], None]
     ) -> None:
         fact = TensorFact(FLOAT, (7,))
         answer(lambda said: dataclasses.replace(said, tensors={**said.tensors, "y:0": fact}))
-        assert _add(model).signature.outputs["y"] == smpatch.TensorSpec("y:0", "float32", (7,))
+        assert add(model).signature.outputs["y"] == smpatch.TensorSpec("y:0", "float32", (7,))
 
     def test_graph_with_another_shape_each_time_is_refused(
         self, model: Path, answer: Callable[[Callable[[Description], Description]], None]
@@ -179,27 +161,27 @@ class TestNewSignature:
         answer(change)
         before = models.tree(model)
         with pytest.raises(smpatch.RefusedError, match="other shapes each time"):
-            _add(model)
+            add(model)
         assert models.tree(model) == before
 
 
 class TestEverythingElse:
     def test_what_was_wrong_before_is_a_note(self, tmp_path: Path) -> None:
-        receipt = _add(_copy("wrong_tensor_info", tmp_path))
+        receipt = add(copied("wrong_tensor_info", tmp_path))
         texts = [note.text for note in receipt.notes if note.code == "already-wrong"]
         assert any("no tensor 'gone:0'" in text for text in texts)
         assert any("'wrong_dtype'" in text and "int32" in text for text in texts)
         assert all("serving_default" not in text for text in texts)
 
     def test_lie_about_a_dtype_is_a_note(self, tmp_path: Path) -> None:
-        receipt = _add(_copy("wrong_dtype", tmp_path))
+        receipt = add(copied("wrong_dtype", tmp_path))
         assert [note.code for note in receipt.notes] == ["already-wrong"]
 
     def test_every_graph_that_got_other_tags_is_loaded_by_them(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """One edit is proved by the MetaGraph that it changed; a list may change several."""
-        model = _copy("several_tag_sets", tmp_path)
+        model = copied("several_tag_sets", tmp_path)
         asked: list[set[str]] = []
         describe = answers.describe
 
@@ -214,15 +196,15 @@ class TestEverythingElse:
         assert {"serve", "tpu"} in asked
 
     def test_a_good_model_has_no_note(self, model: Path) -> None:
-        assert _add(model).notes == ()
+        assert add(model).notes == ()
 
     def test_model_that_did_not_load_before(self, model: Path, asked: list[Path]) -> None:
         (model / "variables" / "variables.index").write_bytes(b"damaged")
-        error = _fails(model)
+        error = fails(model)
         assert "it did not load before either" in error.hint
         assert "--validate none" in error.hint
         assert asked[-1] == model
-        _add(model, validate="none")
+        add(model, validate="none")
 
     def test_model_that_the_edit_broke(
         self, model: Path, before_the_load: Callable[[Callable[[Path], None]], None]
@@ -232,13 +214,13 @@ class TestEverythingElse:
                 file.write_bytes(file.read_bytes()[:-3])
 
         before_the_load(cut)
-        error = _fails(model)
+        error = fails(model)
         assert error.hint == "the model is unchanged"
         assert "TensorFlow does not load the model" in error.found
 
     def test_operation_that_nobody_registered(self, model: Path) -> None:
         _swap(b"AddV2", b"AddQQ")(model / FILE)
-        error = _fails(model)
+        error = fails(model)
         assert "'AddQQ'" in error.found
         assert "--op-library" in error.hint
 
@@ -248,7 +230,7 @@ class TestChildren:
     def test_child_that_dies(self, model: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
         program = [sys.executable, "-c", _SAY_LOADED + "sys.stdin.readline(); " + _ENDS[end]]
         monkeypatch.setattr(process, "_command", lambda _: program)
-        error = _fails(model)
+        error = fails(model)
         assert end in error.found
         assert "unchanged" in error.hint
         if end == "SIGABRT":
@@ -257,7 +239,7 @@ class TestChildren:
     def test_child_that_hangs(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         program = [sys.executable, "-c", _SAY_LOADED + "time.sleep(60)"]
         monkeypatch.setattr(process, "_command", lambda _: program)
-        error = _fails(model, time_limit=0.4)
+        error = fails(model, time_limit=0.4)
         assert "within 0.4 s" in error.found
         assert "--time-limit" in error.hint
 
@@ -267,12 +249,12 @@ class TestChildren:
         monkeypatch.setattr(process, "_command", lambda _: [str(model / "no such program")])
         before = models.tree(model)
         with pytest.raises(smpatch.SmpatchError, match="no such file"):
-            _add(model)
+            add(model)
         assert models.tree(model) == before
 
     def test_library_that_is_none(self, model: Path, tmp_path: Path) -> None:
         (tmp_path / "ops.so").write_bytes(b"no library")
-        error = _fails(model, op_libraries=[tmp_path / "ops.so"])
+        error = fails(model, op_libraries=[tmp_path / "ops.so"])
         assert error.where == str(tmp_path / "ops.so")
 
     def test_c_library_that_cannot_be_loaded(
@@ -282,7 +264,7 @@ class TestChildren:
         found = _found()
         broken = dataclasses.replace(found, cc_library=tmp_path / "libtensorflow_cc.so.2")
         monkeypatch.setattr(wheel, "find", lambda: broken)
-        error = _fails(model)
+        error = fails(model)
         assert "TensorFlow cannot be loaded" in error.found
         assert "--validate none" in error.hint
 
@@ -290,14 +272,14 @@ class TestChildren:
 class TestWithoutTensorFlow:
     def test_it_is_asked_for(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(wheel, "find", lambda: None)
-        error = _fails(model)
+        error = fails(model)
         assert error.found == "TensorFlow is not installed"
         assert "pip install tensorflow" in error.hint
 
     def test_it_can_be_done_without(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(wheel, "find", lambda: None)
         model = models.linear(tmp_path / "model", fingerprint=True)
-        receipt = _add(model, validate="none")
+        receipt = add(model, validate="none")
         assert receipt.loaders == ()
         assert receipt.fingerprint == "stale"
         assert "not installed" in next(
@@ -313,7 +295,7 @@ class TestWithoutTensorFlow:
         nothing: dict[str, Any] = dict.fromkeys(missing)
         without = dataclasses.replace(_found(), **nothing)
         monkeypatch.setattr(wheel, "find", lambda: without)
-        receipt = _add(model)
+        receipt = add(model)
         assert receipt.loaders == ("Python loader (v1)",)
         assert [note.code for note in receipt.notes] == ["no-c-runtime"]
 
@@ -354,14 +336,14 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 class TestCustomOperation:
     def test_without_its_library(self, echo: tuple[Path, Path]) -> None:
-        error = _fails(echo[1])
+        error = fails(echo[1])
         assert "'SmpatchEcho'" in error.found
         assert "--op-library" in error.hint
 
     @pytest.mark.parametrize("validate", ["runtime", "full"])
     def test_with_its_library(self, echo: tuple[Path, Path], tmp_path: Path, validate: str) -> None:
         library, model = echo
-        receipt = _add(model, validate=validate, op_libraries=[library], save_to=tmp_path / "out")
+        receipt = add(model, validate=validate, op_libraries=[library], save_to=tmp_path / "out")
         assert receipt.loaders[0] == "C runtime"
         assert len(receipt.loaders) == (2 if validate == "full" else 1)
         assert receipt.signature.outputs["y"] == smpatch.TensorSpec("y:0", "float32", (None, 3))

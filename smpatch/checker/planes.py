@@ -18,8 +18,8 @@ from smpatch.checker.findings import Finding, fault, note
 from smpatch.checker.shapes import shown
 from smpatch.checker.subject import Subject
 from smpatch.graph.functions import CALLS
-from smpatch.graph.objects import Leaf, leaves
-from smpatch.planes.compare import KEYWORD_ARGUMENTS, disagreements
+from smpatch.graph.objects import Leaf, keyword_arguments, leaves
+from smpatch.planes.compare import disagreements
 from smpatch.signature import Spec, TensorSpec, compatible
 
 __all__ = ["check_planes"]
@@ -56,11 +56,7 @@ class _Pair:
         if name not in self._subject.meta_graph.graph.function_signatures:
             text = f"Python calls the function {name!r}, which the graph does not have"
             yield fault("function-missing", where, text)
-        arguments = {
-            leaf.path[1]: leaf
-            for leaf in leaves(self._function.canonicalized_input_signature)
-            if leaf.path[:1] == (KEYWORD_ARGUMENTS,) and len(leaf.path) > 1
-        }
+        arguments = keyword_arguments(self._function)
         yield from self._arguments(where, arguments)
         results = {
             leaf.path[0]: leaf

@@ -54,7 +54,6 @@ from smpatch.signature import (
 from smpatch.values import tensor_proto
 
 __all__ = ["revise"]
-"""What people call the methods of TF Serving."""
 
 _BEFORE = " (it was so before)"
 Kind = Literal["inputs", "outputs"]

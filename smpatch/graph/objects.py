@@ -24,7 +24,18 @@ from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import TensorSpec, shape_from_proto
 
-__all__ = ["Leaf", "ObjectGraph", "Trace", "constants", "leaves", "parts"]
+__all__ = [
+    "Leaf",
+    "ObjectGraph",
+    "Trace",
+    "constants",
+    "keyword_arguments",
+    "leaves",
+    "parts",
+]
+
+_KEYWORD_ARGUMENTS = "1"
+"""Where the keyword arguments are in ``canonicalized_input_signature``."""
 
 _ROOT = 0
 _SIGNATURES = "signatures"
@@ -197,6 +208,15 @@ class ObjectGraph:
         if node.WhichOneof("kind") == "bare_concrete_function":
             return (node.bare_concrete_function.concrete_function_name,)
         return tuple(node.function.concrete_functions)
+
+
+def keyword_arguments(function: Any) -> dict[str, Leaf]:  # noqa: ANN401 - a SavedConcreteFunction
+    """Return the tensors that a function takes by name; of a composite one the last part."""
+    return {
+        leaf.path[1]: leaf
+        for leaf in leaves(function.canonicalized_input_signature)
+        if leaf.path[:1] == (_KEYWORD_ARGUMENTS,) and len(leaf.path) > 1
+    }
 
 
 def leaves(structure: Any) -> list[Leaf]:  # noqa: ANN401 - a StructuredValue

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smpatch.graph.objects import ObjectGraph, leaves
+from smpatch.graph.objects import ObjectGraph, keyword_arguments
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef
 
-__all__ = ["KEYWORD_ARGUMENTS", "Disagreement", "disagreements"]
-
-KEYWORD_ARGUMENTS = "1"
-"""Where the keyword arguments are in ``canonicalized_input_signature``."""
+__all__ = ["Disagreement", "disagreements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +62,11 @@ def _difference(signature: SignatureDef, objects: ObjectGraph, key: str) -> str:
             f"broken: the object graph does not have its function {bare.concrete_function_name!r}"
         )
     keywords = set(bare.argument_keywords)
-    arguments = {
-        leaf.path[1]
-        for leaf in leaves(concrete.canonicalized_input_signature)
-        if leaf.path[:1] == (KEYWORD_ARGUMENTS,) and len(leaf.path) > 1
-    }
     results = concrete.output_signature.dict_value.fields
     dense = all(each.WhichOneof("kind") == "tensor_spec_value" for each in results.values())
     # Where Python has a composite tensor, signature_def has its parts, which are more.
     for kind, comparable, ours, theirs in (
-        ("inputs", keywords == arguments, set(signature.inputs), keywords),
+        ("inputs", keywords == keyword_arguments(concrete).keys(), set(signature.inputs), keywords),
         ("outputs", dense, set(signature.outputs), set(results)),
     ):
         if ours != theirs and (comparable or len(ours) == len(theirs)):

@@ -45,7 +45,7 @@ def test_without_its_fixture(no_such_fixture, count):
 def test_is_not_for_this_machine(count):
     pytest.skip("there is no such program")
 
-@pytest.mark.skip(reason="not today")
+@pytest.mark.skip(reason="the table has to name it")
 @pytest.mark.proof("kept")
 def test_is_not_run():
     pass
@@ -100,7 +100,7 @@ def test_losses_and_what_did_not_run_are_told(tmp_path: Path, options: tuple[str
         "",
         "not proved here: elsewhere, 1 test: there is no such program",
         "",
-        "in part: kept, 1 test: not today",
+        "in part: kept, 1 test: the table has to name it",
     ]
 
 

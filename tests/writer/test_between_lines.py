@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ _ROOMS = {str(Path(smpatch.writer.__file__).with_name(name)) for name in ("commi
 
 
 class Interruption:
-    """A context manager that does what Ctrl-C does, before the n-th line of the commit.
+    """What Ctrl-C does, before the n-th line of the commit.
 
     Attributes:
         line: Where it came; empty if the lines were fewer.
@@ -40,21 +41,7 @@ class Interruption:
         self.line = ""
         self._left = count
 
-    def __enter__(self) -> Interruption:
-        """Begin to count."""
-        sys.settrace(self._trace)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop counting."""
-        sys.settrace(None)
-
-    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:  # noqa: ANN401 - as sys.settrace has it
+    def trace(self, frame: FrameType, event: str, _: Any) -> Any:  # noqa: ANN401 - as sys.settrace has it
         if frame.f_code.co_filename not in _ROOMS:
             return None
         if event == "line":
@@ -62,7 +49,16 @@ class Interruption:
             if self._left == 0:
                 self.line = f"{frame.f_code.co_name}, line {frame.f_lineno}"
                 raise KeyboardInterrupt
-        return self._trace
+        return self.trace
+
+
+@contextmanager
+def _traced(interruption: Interruption) -> Iterator[None]:
+    sys.settrace(interruption.trace)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
 
 
 def _edit(model: Path) -> None:
@@ -90,7 +86,7 @@ def test_the_previous_file_is_never_without_a_name(
         shutil.copytree(tmp_path / "original", model)
         interruption = Interruption(number)
         try:
-            with interruption:
+            with _traced(interruption):
                 WAYS[way](model)
         except KeyboardInterrupt:
             pass
