@@ -13,7 +13,7 @@ from smpatch.checker.consumers import CONSUMERS, Consumer
 from smpatch.checker.findings import Finding, Report, Severity
 from smpatch.checker.inspection import CheckOptions, check
 from smpatch.checker.requirement import Requirement, parse_requirement
-from smpatch.checker.running import Feeding
+from smpatch.runs.feeding import Feeding
 
 __all__ = [
     "CONSUMERS",

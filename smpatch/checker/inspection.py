@@ -23,12 +23,12 @@ from smpatch.checker.methods import check_method
 from smpatch.checker.planes import check_planes
 from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in_python
 from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
-from smpatch.checker.running import Feeding, Runs
 from smpatch.checker.signatures import check_signature
 from smpatch.checker.subject import Subject, Tensors
 from smpatch.directory import naming
 from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.runs.feeding import Feeding
 from smpatch.runtime import answers
 from smpatch.runtime.process import ChildError, Program
 from smpatch.validator import Judge
@@ -192,6 +192,8 @@ class _Check:
         if loaded.loader != C_RUNTIME or self._options.run is None:
             why = "the C runtime has not loaded the model"
             return [note("not-run", subject.where(), why)] if not loaded.findings else []
+        from smpatch.checker.running import Runs
+
         runs = Runs(self._judge, subject, self._options.run)
         found = [*runs.findings(broken)]
         self._ran += runs.ran

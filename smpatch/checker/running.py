@@ -9,45 +9,26 @@ never initialized, which no value can mend.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 
 from smpatch import dtypes
-from smpatch.checker.arrays import read_npz
 from smpatch.checker.findings import Finding, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
 from smpatch.checker.shapes import shown
 from smpatch.checker.subject import Subject
-from smpatch.checker.values import Filling, UnmakeableError, feeds, has_batch
-from smpatch.errors import UsageError
+from smpatch.runs.feeding import Feeding
+from smpatch.runs.feeds import Feeds, placed
+from smpatch.runs.values import UnmakeableError
 from smpatch.runtime import answers
 from smpatch.runtime.answers import Array, RunResult
 from smpatch.runtime.process import ChildError, Program
 from smpatch.signature import SignatureDef, TensorSpec, compatible
 from smpatch.validator import Judge
 
-__all__ = ["Feeding", "Runs"]
+__all__ = ["Runs"]
 
 _FAILED_PRECONDITION = 9
 """The status of what was never initialized (``error_codes.proto``); unfit values have another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Feeding:
-    """What the signatures are fed.
-
-    Attributes:
-        filling: How values are made up.
-        seed: Of random values.
-        batches: Sizes of the first dimension, where it is unknown; one run for each.
-        file: A ``.npz`` file with values instead: arrays named like inputs, or ``KEY/INPUT``.
-    """
-
-    filling: Filling = "zeros"
-    seed: int = 0
-    batches: tuple[int, ...] = (1,)
-    file: str | os.PathLike[str] | None = None
 
 
 class Runs:
@@ -63,12 +44,7 @@ class Runs:
         self._judge = judge
         self._subject = subject
         self._feeding = feeding
-        self._given = None if feeding.file is None else read_npz(feeding.file)
-        if self._given is not None and not self._some_input():
-            names = ", ".join(sorted(self._given)) or "nothing"
-            found = f"it names no input of any signature: {names}"
-            hint = "call arrays like inputs, or KEY/INPUT"
-            raise UsageError(found, where=str(feeding.file), hint=hint)
+        self._feeds = Feeds(feeding, subject.meta_graph.signatures)
 
     def findings(self, broken: Collection[str]) -> Iterator[Finding]:
         """Run the signatures, and yield what fails.
@@ -82,11 +58,12 @@ class Runs:
             where = self._subject.where(f"signature {key!r}")
             ran: list[int] = []
             try:
-                for batch, feed in self._feeds(key, signature):
-                    failed = tuple(self._run(key, signature, feed, batch))
+                for feed in self._feeds.of(key, signature.inputs):
+                    given = placed(signature.inputs, feed.values)
+                    failed = tuple(self._run(key, signature, given, feed.batch))
                     yield from failed
                     if not failed:
-                        ran.append(batch)
+                        ran.append(feed.batch)
             except UnmakeableError as error:
                 yield note("not-run", where, str(error), "give values with --feed FILE.npz")
             except ChildError as error:
@@ -94,38 +71,6 @@ class Runs:
                 return  # the session is gone with the child
             if ran:
                 self.ran.append((key, tuple(ran)))
-
-    def _feeds(
-        self, key: str, signature: SignatureDef
-    ) -> Iterator[tuple[int, Mapping[str, Array]]]:
-        if self._given is not None:
-            given = self._given_to(key, signature)
-            sizes = [array.shape[0] for array in given.values() if array.shape]
-            yield (sizes[0] if sizes else 1), given
-            return
-        batches: Sequence[int] = self._feeding.batches if has_batch(signature.inputs) else (1,)
-        for batch in batches:
-            rule = self._feeding
-            yield batch, feeds(signature.inputs, rule.filling, batch=batch, seed=rule.seed)
-
-    def _given_to(self, key: str, signature: SignatureDef) -> Mapping[str, Array]:
-        given = self._given or {}
-        fed: dict[str, Array] = {}
-        for alias, spec in signature.inputs.items():
-            array = given.get(f"{key}/{alias}", given.get(alias))
-            if array is None or not isinstance(spec, TensorSpec):
-                message = f"the file has no values for the input {alias!r}"
-                raise UnmakeableError(message)
-            fed[spec.name] = array
-        return fed
-
-    def _some_input(self) -> bool:
-        names = set(self._given or ())
-        return any(
-            names & {alias, f"{key}/{alias}"}
-            for key, signature in self._subject.meta_graph.signatures.items()
-            for alias in signature.inputs
-        )
 
     def _run(
         self, key: str, signature: SignatureDef, feed: Mapping[str, Array], batch: int
@@ -140,7 +85,7 @@ class Runs:
         if said.ok:
             yield from _differences(where, signature, said)
             return
-        if self._given is not None:
+        if self._feeds.given:
             yield fault("run-fails", where, f"it fails with the values given: {said.message}")
             return
         text = f"it fails with {self._feeding.filling}, batch {batch}: {said.message}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,17 +12,26 @@ import numpy as np
 import pytest
 
 from smpatch import TensorSpec, UsageError, dtypes
-from smpatch.checker.arrays import read_npz
-from smpatch.checker.values import ITEMS, Filling, UnmakeableError, feeds, has_batch
+from smpatch.runs.feeding import Filling
+from smpatch.runs.feeds import placed
+from smpatch.runs.npz import read_npz
+from smpatch.runs.values import UnmakeableError, has_batch, made_up
 from smpatch.runtime.answers import Array
-from smpatch.signature import SparseTensorSpec, ragged
+from smpatch.signature import SparseTensorSpec, Spec, ragged
+
+
+def feeds(inputs: Mapping[str, Spec], filling: Filling, **rule: int) -> dict[str, Array]:
+    return placed(inputs, made_up(inputs, filling, **rule))
 
 
 def _numbers(array: Array) -> Any:  # noqa: ANN401 - numpy's arrays of any type
     return np.frombuffer(array.data, dtypes.name(array.dtype)).reshape(array.shape)
 
 
-NUMBERS = [name for name in ITEMS if not name.startswith("q")]
+NUMBERS = [
+    *("float16", "float32", "float64", "complex64", "complex128", "bool"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+]
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)
@@ -47,6 +57,15 @@ def test_random_values_are_repeated_and_small(dtype: str) -> None:
     values = np.abs(_numbers(one["x:0"]).astype("complex128").real)
     assert values.max() <= 1
     assert len(set(values)) > 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "number"), [("qint8", "int8"), ("quint8", "uint8"), ("qint32", "int32")]
+)
+def test_quantized_values_are_those_of_their_numbers(dtype: str, number: str) -> None:
+    (array,) = feeds({"x": TensorSpec("x:0", dtype, (3,))}, "ones").values()
+    assert array.dtype == dtypes.number(dtype)
+    assert array.data == np.ones(3, number).tobytes()
 
 
 def test_bfloat16_is_the_upper_half_of_float32() -> None:
@@ -105,6 +124,12 @@ def test_arrays_of_a_file_are_numpys(tmp_path: Path, dtype: str, order: Literal[
     assert np.array_equal(_numbers(found), array.astype(dtype))
 
 
+def test_arrays_in_fortran_order_are_turned(tmp_path: Path) -> None:
+    array = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    np.savez(tmp_path / "a.npz", x=array)
+    assert np.array_equal(_numbers(read_npz(tmp_path / "a.npz")["x"]), array)
+
+
 @pytest.mark.parametrize("array", [np.array(["ä", "bc"]), np.array("ä"), np.array([], "U1")])
 def test_strings_of_a_file_are_utf8(tmp_path: Path, array: Any) -> None:  # noqa: ANN401 - as above
     np.savez(tmp_path / "a.npz", text=array, raw=np.char.encode(array, "utf-8"))
@@ -123,8 +148,7 @@ def test_compressed_files_and_names_with_a_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (np.array([{}], dtype=object), "are not read"),
-        (np.asfortranarray(np.ones((2, 2))), "Fortran order"),
+        (np.array([{}], dtype=object), "allow_pickle"),
         (np.zeros(2, dtype="datetime64[s]"), "are not read"),
         (np.zeros(2, dtype=[("a", "i4")]), "are not read"),
     ],
@@ -141,7 +165,7 @@ def test_arrays_that_are_not_read(tmp_path: Path, content: Any, words: str) -> N
 def test_members_that_are_no_arrays(tmp_path: Path, data: bytes) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("x.npy", data)
-    with pytest.raises(UsageError, match=r"a.npz: x.npy: not an array"):
+    with pytest.raises(UsageError, match=r"a.npz: x: (not an array|the array cannot be read)"):
         read_npz(tmp_path / "a.npz")
 
 
@@ -156,5 +180,5 @@ def test_an_array_that_ends_too_early(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones(4))
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("x.npy", (tmp_path / "x.npy").read_bytes()[:-1])
-    with pytest.raises(UsageError, match="ends too early"):
+    with pytest.raises(UsageError, match=r"a.npz: x: the array cannot be read"):
         read_npz(tmp_path / "a.npz")

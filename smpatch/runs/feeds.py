@@ -1,0 +1,97 @@
+"""What each signature is fed: made up, or out of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from smpatch.errors import UsageError
+from smpatch.runs.feeding import Feeding
+from smpatch.runs.npz import read_npz
+from smpatch.runs.values import UnmakeableError, has_batch, made_up
+from smpatch.runtime.answers import Array
+from smpatch.signature import SignatureDef, Spec, TensorSpec
+
+__all__ = ["Feed", "Feeds", "placed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What one run of a signature is fed.
+
+    Attributes:
+        batch: Size of the first dimension.
+        values: Alias to the values of the tensors that its spec names, in their order.
+    """
+
+    batch: int
+    values: Mapping[str, tuple[Array, ...]]
+
+
+class Feeds:
+    """The values for the signatures of a MetaGraph."""
+
+    def __init__(self, feeding: Feeding, signatures: Mapping[str, SignatureDef]) -> None:
+        """Read the file of values, if there is one.
+
+        Raises:
+            UsageError: The file cannot be read, or names no input at all.
+        """
+        self._feeding = feeding
+        self._given = None if feeding.file is None else read_npz(feeding.file)
+        if self._given is not None and not self._names_some(signatures):
+            names = ", ".join(sorted(self._given)) or "nothing"
+            found = f"it names no input of any signature: {names}"
+            hint = "call arrays like inputs, or KEY/INPUT"
+            raise UsageError(found, where=str(feeding.file), hint=hint)
+
+    @property
+    def given(self) -> bool:
+        """Whether the values are the user's own."""
+        return self._given is not None
+
+    def of(self, key: str, inputs: Mapping[str, Spec]) -> Iterator[Feed]:
+        """Yield what a signature is fed, one value for each run.
+
+        Raises:
+            UnmakeableError: Nothing can be made up, or the file lacks an input.
+        """
+        if self._given is not None:
+            arrays = {alias: self._given_to(key, alias, spec) for alias, spec in inputs.items()}
+            sizes = [array.shape[0] for array in arrays.values() if array.shape]
+            values = {alias: (array,) for alias, array in arrays.items()}
+            yield Feed(sizes[0] if sizes else 1, values)
+            return
+        rule = self._feeding
+        for batch in rule.batches if has_batch(inputs) else (1,):
+            yield Feed(batch, made_up(inputs, rule.filling, batch=batch, seed=rule.seed))
+
+    def _given_to(self, key: str, alias: str, spec: Spec) -> Array:
+        given = self._given or {}
+        array = given.get(f"{key}/{alias}", given.get(alias))
+        if array is None or not isinstance(spec, TensorSpec):
+            message = f"the file has no values for the input {alias!r}"
+            raise UnmakeableError(message)
+        return array
+
+    def _names_some(self, signatures: Mapping[str, SignatureDef]) -> bool:
+        names = set(self._given or ())
+        return any(
+            names & {alias, f"{key}/{alias}"}
+            for key, signature in signatures.items()
+            for alias in signature.inputs
+        )
+
+
+def placed(inputs: Mapping[str, Spec], values: Mapping[str, tuple[Array, ...]]) -> dict[str, Array]:
+    """Return values by the names of the tensors that are fed.
+
+    Args:
+        inputs: Alias to spec.
+        values: Alias to the values of its tensors, for all of these inputs.
+    """
+    return {
+        tensor.name: array
+        for alias, spec in inputs.items()
+        for tensor, array in zip(spec.tensors(), values[alias], strict=True)
+    }

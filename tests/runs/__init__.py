@@ -1,0 +1,1 @@
+"""Checks of models: faults that are planted, models that are healthy, and what TensorFlow says."""
