@@ -32,7 +32,7 @@ def numpy_type(name: str) -> np.dtype[Any] | None:
     return None if found is None else np.dtype(found)
 
 
-def to_numpy(array: Array) -> Any | None:  # noqa: ANN401 - an array of any type
+def to_numpy(array: Array) -> Any:  # noqa: ANN401 - an array of any type
     """Return an array of NumPy's, strings as objects; None for a type without numbers."""
     name = dtypes.name(array.dtype)
     if name == _STRING:

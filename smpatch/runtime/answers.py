@@ -41,8 +41,11 @@ __all__ = [
     "load_library",
     "op_list",
     "python_signatures",
+    "read_array",
+    "refusal",
     "run",
     "version",
+    "wire_array",
 ]
 
 
@@ -187,6 +190,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
     limit_seconds: float,
     *,
     keep: bool = False,
+    plain: bool = False,
 ) -> Description:
     """Load a model as TF Serving does, and tell what its graph knows of some names.
 
@@ -197,6 +201,8 @@ def describe(  # noqa: PLR0913 - a question and its limit
         tensors: Names of tensors (``op:index``) or operations.
         limit_seconds: Longest wait.
         keep: Leave the session open for ``run``; for the C API's program only.
+        plain: Run the graph as it is written, without TensorFlow's optimizers, so that what
+            else is in it does not change the bits of a result.
 
     Returns:
         The facts.
@@ -208,11 +214,12 @@ def describe(  # noqa: PLR0913 - a question and its limit
             "tags": [*tags],
             "tensors": [*tensors],
             "keep": keep,
+            "plain": plain,
         },
         limit_seconds,
     )
     if not reply["ok"]:
-        return Description(**_refusal(reply))
+        return Description(**refusal(reply))
     found: dict[str, dict[str, Any] | None] = reply["tensors"]
     operations = frozenset(name for name, fact in found.items() if fact and "operation" in fact)
     return Description(
@@ -241,7 +248,7 @@ def infer(child: Child, limit_seconds: float, graph: bytes, tensors: Sequence[st
     request = {"do": "infer", "graph": _base64(graph), "tensors": [*tensors]}
     reply = child.ask(request, limit_seconds)
     if not reply["ok"]:
-        return Inference(**_refusal(reply))
+        return Inference(**refusal(reply))
     found: dict[str, dict[str, Any] | None] = reply["tensors"]
     return Inference(
         tensors={name: None if fact is None else _fact(fact) for name, fact in found.items()}
@@ -271,15 +278,15 @@ def run(
     reply = child.ask(
         {
             "do": "run",
-            "feeds": {name: _wire_array(array) for name, array in feeds.items()},
+            "feeds": {name: wire_array(array) for name, array in feeds.items()},
             "fetches": [*fetches],
             "targets": [*targets],
         },
         limit_seconds,
     )
     if not reply["ok"]:
-        return RunResult(**_refusal(reply))
-    return RunResult(arrays={name: _array(array) for name, array in reply["arrays"].items()})
+        return RunResult(**refusal(reply))
+    return RunResult(arrays={name: read_array(array) for name, array in reply["arrays"].items()})
 
 
 def fingerprint(child: Child, directory: os.PathLike[str] | str, limit_seconds: float) -> Payload:
@@ -323,7 +330,7 @@ def load_library(child: Child, file: os.PathLike[str] | str, limit_seconds: floa
         Whether it was loaded.
     """
     reply = child.ask({"do": "library", "file": path_text(file)}, limit_seconds)
-    return Answer() if reply["ok"] else Answer(**_refusal(reply))
+    return Answer() if reply["ok"] else Answer(**refusal(reply))
 
 
 def version(child: Child, limit_seconds: float) -> str:
@@ -342,6 +349,8 @@ def python_signatures(
     directory: os.PathLike[str] | str,
     tags: Sequence[str] | None,
     limit_seconds: float,
+    *,
+    keep: bool = False,
 ) -> PythonSignatures:
     """Load a model by ``tf.saved_model.load`` and tell its signatures.
 
@@ -350,6 +359,8 @@ def python_signatures(
         directory: The SavedModel.
         tags: Its tag-set; None lets TensorFlow take the only one.
         limit_seconds: Longest wait.
+        keep: Keep the model for ``calls.call``, and let its functions run as they are
+            written, without TensorFlow's optimizers.
 
     Returns:
         The signatures.
@@ -359,11 +370,12 @@ def python_signatures(
             "do": "load",
             "dir": path_text(directory),
             "tags": None if tags is None else [*tags],
+            "keep": keep,
         },
         limit_seconds,
     )
     if not reply["ok"]:
-        return PythonSignatures(**_refusal(reply))
+        return PythonSignatures(**refusal(reply))
     return PythonSignatures(
         signatures={
             key: PythonSignature(
@@ -375,7 +387,7 @@ def python_signatures(
     )
 
 
-def _refusal(reply: dict[str, Any]) -> dict[str, Any]:
+def refusal(reply: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of an answer that says no."""
     return {
         "ok": False,
@@ -388,7 +400,7 @@ def _refusal(reply: dict[str, Any]) -> dict[str, Any]:
 def _payload(reply: dict[str, Any]) -> Payload:
     """Return the answer that carries one message."""
     if not reply["ok"]:
-        return Payload(**_refusal(reply))
+        return Payload(**refusal(reply))
     return Payload(data=binascii.a2b_base64(reply["data"]))
 
 
@@ -406,7 +418,7 @@ def _spec(reply: dict[str, Any]) -> TensorFact | CompositeFact:
     return CompositeFact(one_line(reply["composite"])) if "composite" in reply else _fact(reply)
 
 
-def _wire_array(array: Array) -> dict[str, Any]:
+def wire_array(array: Array) -> dict[str, Any]:
     """Return an array as the pipe carries it."""
     return {
         "dtype": array.dtype,
@@ -416,7 +428,7 @@ def _wire_array(array: Array) -> dict[str, Any]:
     }
 
 
-def _array(reply: dict[str, Any]) -> Array:
+def read_array(reply: dict[str, Any]) -> Array:
     """Return an array from the pipe."""
     return Array(
         dtype=reply["dtype"],

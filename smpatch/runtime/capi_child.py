@@ -73,7 +73,8 @@ class CApi:
         """Load a model and tell what TensorFlow knows of the named tensors."""
         self._do_unload(request)
         tags = [tag.encode() for tag in request["tags"]]
-        model = Model(self._tf, path_bytes(request["dir"]), tags)
+        plain = request.get("plain", False)
+        model = Model(self._tf, path_bytes(request["dir"]), tags, plain=plain)
         if request.get("keep"):
             self._model = model
         else:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 # ConfigProto{allow_soft_placement: true}: without it, models with operations
 # pinned to a GPU do not load on a machine that has none.
 SESSION_CONFIG = b"\x38\x01"
+# graph_options{optimizer_options{opt_level: L0 do_function_inlining: true}
+# rewrite_options{disable_meta_optimizer: true}}. What is fused or folded hangs on what else is
+# fetched, and its last bits with it. A call that is not inlined brings a configuration of its own.
+PLAIN_CONFIG = SESSION_CONFIG + bytes.fromhex("52141a0d18ffffffffffffffffff0120015203980101")
 SIGNATURE_DEF = 5
 STRING = 7
 # Handles (resource, variant) mean nothing outside the process.
@@ -39,13 +43,16 @@ INVALID_ARGUMENT, NOT_FOUND, INTERNAL = 3, 5, 13
 class Model:
     """One session with its graph, loaded from a SavedModel."""
 
-    def __init__(self, tf: ctypes.CDLL, directory: bytes, tags: list[bytes]) -> None:
+    def __init__(
+        self, tf: ctypes.CDLL, directory: bytes, tags: list[bytes], *, plain: bool = False
+    ) -> None:
         """Load the model.
 
         Args:
             tf: The C API.
             directory: Absolute path of the SavedModel.
             tags: The tag-set of the MetaGraph, exactly.
+            plain: Run the graph as it is written, without optimizers.
 
         Raises:
             Refused: TensorFlow does not load it.
@@ -55,9 +62,10 @@ class Model:
         self._meta_graph = tf.TF_NewBuffer()
         self._session: int | None = None
         options = tf.TF_NewSessionOptions()
+        config = PLAIN_CONFIG if plain else SESSION_CONFIG
         try:
             with Status(tf) as status:
-                tf.TF_SetConfig(options, SESSION_CONFIG, len(SESSION_CONFIG), status.pointer)
+                tf.TF_SetConfig(options, config, len(config), status.pointer)
                 status.check()
                 self._session = tf.TF_LoadSessionFromSavedModel(
                     options,

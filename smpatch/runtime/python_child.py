@@ -3,7 +3,7 @@
 Standard library and TensorFlow only; ``door.py`` loads this file in a child
 process, with the parent's import path. ``describe`` and ``infer`` give the facts
 that the C API's give, for machines where the C libraries cannot be found;
-``load`` is ``tf.saved_model.load``.
+``load`` is ``tf.saved_model.load``, and ``call`` calls a signature of what it loaded.
 
 Source: ``tensorflow/python/saved_model/load.py`` and ``loader_impl.py``.
 """
@@ -44,6 +44,7 @@ class PythonLoader:
     def __init__(self, tf: Any) -> None:  # noqa: ANN401 - a module without stubs
         """Keep the module."""
         self._tf = tf
+        self._model: Any = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the reply to one request; see the methods ``_do_...``."""
@@ -65,12 +66,25 @@ class PythonLoader:
 
     def _do_load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model and tell its signatures' inputs and outputs."""
+        self._model = None
         model = self._tf.saved_model.load(request["dir"], tags=request["tags"])
+        if request.get("keep"):
+            # What is fused or folded hangs on what else a function yields.
+            self._tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+            self._model = model
         return {
             "signatures": {
                 key: self._structure(function) for key, function in model.signatures.items()
             }
         }
+
+    def _do_call(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Call a signature of the kept model."""
+        from .python_arrays import array, tensor  # noqa: PLC0415 - NumPy is beside TensorFlow
+
+        fed = {name: tensor(self._tf, array) for name, array in request["inputs"].items()}
+        answer = self._model.signatures[request["key"]](**fed)
+        return {"arrays": {name: array(value) for name, value in answer.items()}}
 
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model into a session, as TF1 did, and tell the named tensors."""

@@ -85,9 +85,33 @@ def module(directory: Path) -> None:
     tf.saved_model.save(Module(), str(directory))
 
 
+TYPES = ("float16", "bfloat16", "float64", "int8", "uint16", "int64", "bool", "complex64", "string")
+
+
+def types(directory: Path) -> None:
+    """Write a TF2 export that gives its inputs of many types back, and multiplies in two steps."""
+
+    class Module(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None], each, each) for each in TYPES])  # type: ignore[untyped-decorator]
+        def same(self, *given: Any) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stubs
+            return {
+                f"{name}_out": tf.identity(each) for name, each in zip(TYPES, given, strict=True)
+            }
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])  # type: ignore[untyped-decorator]
+        def steps(self, x: Any) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stubs
+            # The optimizers make one multiplication of the two.
+            return {"y": x * 0.1 * 0.3}
+
+    module = Module()
+    signatures = {"same": module.same, "steps": module.steps}
+    tf.saved_model.save(module, str(directory), signatures)
+
+
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     graph_of_kinds(target / "kinds")
     module(target / "module")
+    types(target / "types")
     for harm in (abort, loop_for_ever, noise):
         hostile(target / harm.__name__, harm)
