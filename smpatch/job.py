@@ -8,7 +8,7 @@ locks and loading that of ``patcher``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -45,8 +45,11 @@ class Options:
         save_to: Write a new model directory, absent or empty before; None edits in place.
         dry_run: Do everything but write.
         validate: How much TensorFlow is asked: ``runtime`` reloads with its C runtime,
-            ``full`` with ``tf.saved_model.load`` as well, ``none`` with nothing; ``auto``
+            ``full`` with ``tf.saved_model.load`` as well, ``run`` runs the signatures before
+            and after the edit too and compares the results, ``none`` reloads nothing; ``auto``
             takes what the edit needs.
+        feed: With ``run``: a ``.npz`` file of values to feed, beside those that are made up;
+            arrays named like inputs, or ``KEY/INPUT``.
         backup: Keep the previous file beside the new one.
         op_libraries: Libraries of custom operations that the model needs.
         lock_timeout: Longest wait for another edit of the same model, in seconds.
@@ -59,6 +62,7 @@ class Options:
     save_to: str | os.PathLike[str] | None = None
     dry_run: bool = False
     validate: Mode = "auto"
+    feed: str | os.PathLike[str] | None = None
     backup: bool = False
     op_libraries: Sequence[str | os.PathLike[str]] = ()
     lock_timeout: float = 60.0
@@ -81,6 +85,8 @@ class Receipt:
         fingerprint: What became of ``fingerprint.pb``.
         backup: The previous file, when it was kept.
         notes: What is worth knowing.
+        numbers: Key to the outputs that were run before and after, and gave the same, bit for
+            bit; None where nothing was run.
     """
 
     directory: Path
@@ -94,6 +100,7 @@ class Receipt:
     fingerprint: Fingerprint
     backup: Path | None
     notes: tuple[Note, ...]
+    numbers: Mapping[str, tuple[str, ...]] | None = None
 
     @property
     def key(self) -> str:
@@ -166,6 +173,7 @@ class Job:
                 with stage(plan, save_to) as staged:
                     said = self._prove(staged.directory, done)
                     if not _knows_more(said, done):
+                        said = self._run(staged.directory, done, said)
                         return self._commit(staged, done, said)
             # Graphs without recorded shapes cost a second load; all others only one.
             done, known = self._perform(Knowledge(known.op_defs, said.tensors or {}))
@@ -233,9 +241,31 @@ class Job:
     def _prove(self, directory: Path, done: Done) -> Validation:
         if self.judge.mode == "none":
             return Validation()
+        said, *_ = [self.judge.validate(e, self.model) for e in self._edited(directory, done)]
+        return said
+
+    def _run(self, directory: Path, done: Done, said: Validation) -> Validation:
+        """Run the model before and after, where that is asked for."""
+        if self.judge.mode != "run":
+            return said
+        from smpatch.validator.by_numbers import same_numbers
+
+        feed, edits = self.options.feed, self.edits
+        for each in self._edited(directory, done):
+            found = same_numbers(self.judge, each, self.model, edits, feed)
+            said = replace(
+                said,
+                notes=(*said.notes, *found.notes),
+                numbers={**(said.numbers or {}), **found.outputs},
+            )
+            edits = ()  # of the other MetaGraphs only tags have changed
+        return said
+
+    def _edited(self, directory: Path, done: Done) -> Iterator[Edited]:
+        """Yield the MetaGraph that was edited, and the others that got other tags."""
         touched = (each.key for each in done.step.changes if each.signature is not None)
         after = done.step.meta_graph
-        edited = Edited(
+        yield Edited(
             directory,
             self._both_planes,
             self.model.meta_graphs[done.place],
@@ -243,12 +273,11 @@ class Job:
             done.step.built,
             frozenset(touched) & after.signatures.keys(),
         )
-        said = self.judge.validate(edited, self.model)
         for place, (before, now) in enumerate(
             zip(self.model.meta_graphs, done.meta_graphs, strict=True)
         ):
             if place != done.place and now.tags != before.tags:
-                retagged = Edited(
+                yield Edited(
                     directory,
                     both_planes=False,
                     before=before,
@@ -256,8 +285,6 @@ class Job:
                     built={},
                     touched=frozenset(),
                 )
-                self.judge.validate(retagged, self.model)
-        return said
 
     def _commit(self, staged: Staged, done: Done, said: Validation) -> Receipt:
         receipt = self._receipt(staged.plan, done, said)
@@ -318,6 +345,7 @@ class Job:
                 *unknown,
                 *said.notes,
             ),
+            numbers=said.numbers,
         )
 
     def _text_notes(self, done: Done) -> Iterator[Note]:

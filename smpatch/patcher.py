@@ -56,7 +56,7 @@ __all__ = [
     "retag",
 ]
 
-MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "none")
+MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "run", "none")
 
 _LONGEST = 1_000_000.0
 """Seconds; the system calls that wait take no more than twice as much."""
@@ -368,6 +368,9 @@ def check_options(options: Options) -> None:
     if options.validate not in MODES:
         found = f"{options.validate!r} is no way to validate"
         raise UsageError(found, hint=f"one of {', '.join(MODES)}")
+    if options.feed is not None and options.validate != "run":
+        hint = "validate by a run: --validate run"
+        raise UsageError("values are given, and nothing is run", where="--feed", hint=hint)
     if options.save_to is not None and not os.fspath(options.save_to):
         raise UsageError("the directory to save to has no name", hint="give --save-to a path")
     if options.backup and options.save_to is not None:

@@ -15,6 +15,7 @@ __all__ = [
     "LockTimeout",
     "Model",
     "OpLibraries",
+    "ProofFeed",
     "Quiet",
     "SaveTo",
     "SignatureDefOnly",
@@ -92,11 +93,22 @@ SignatureDefOnly = Annotated[
     ),
 ]
 Validate = Annotated[
-    Literal["auto", "runtime", "full", "none"],
+    Literal["auto", "runtime", "full", "run", "none"],
     typer.Option(
         metavar="MODE",
         help="How TensorFlow proves the result before it is put in place: runtime (its C runtime, "
-        "as TF Serving), full (tf.saved_model.load as well), none, or auto, what the edit needs.",
+        "as TF Serving), full (tf.saved_model.load as well), run (the same, and every signature "
+        "runs before and after the edit on the same values and must give the same), none, or "
+        "auto, what the edit needs.",
+    ),
+]
+ProofFeed = Annotated[
+    Path | None,
+    typer.Option(
+        "--feed",
+        metavar="FILE.npz",
+        help="With --validate run: feed these arrays, called like inputs or KEY/INPUT, beside "
+        "values that are made up.",
     ),
 ]
 Backup = Annotated[

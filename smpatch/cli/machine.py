@@ -138,6 +138,9 @@ def receipt_body(receipt: Receipt) -> dict[str, Any]:
         "fingerprint": receipt.fingerprint,
         "backup": None if receipt.backup is None else str(receipt.backup),
         "notes": [{"code": note.code, "text": note.text} for note in receipt.notes],
+        "numbers": None
+        if receipt.numbers is None
+        else {key: list(outputs) for key, outputs in receipt.numbers.items()},
     }
 
 

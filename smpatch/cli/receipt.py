@@ -89,7 +89,12 @@ def _proof(receipt: Receipt) -> list[str]:
     what = "the model loads"
     if there:
         what = "the signatures hold" if len(there) > 1 else "the signature holds"
-    return [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}: {what}"]
+    lines = [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}: {what}"]
+    if receipt.numbers is not None:
+        count = sum(map(len, receipt.numbers.values()))
+        given = "1 output gives" if count == 1 else f"{count:,} outputs give"
+        lines.append(f"run before and after the edit: {given} the same, bit for bit")
+    return lines
 
 
 def _change(receipt: Receipt) -> list[str]:

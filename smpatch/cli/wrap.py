@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Json, OpLibraries, Quiet, TimeLimit, Validate, text
+from smpatch.cli.arguments import (
+    Json,
+    OpLibraries,
+    ProofFeed,
+    Quiet,
+    TimeLimit,
+    Validate,
+    text,
+)
 from smpatch.cli.interruption import watching
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY
@@ -58,6 +66,7 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         bool, typer.Option("--dry-run", help="Do everything but make the directory.")
     ] = False,
     validate: Validate = "auto",
+    feed: ProofFeed = None,
     op_library: OpLibraries = None,
     time_limit: TimeLimit = 600.0,
     as_json: Json = False,
@@ -77,7 +86,11 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     from smpatch.patcher import Options
 
     options = Options(
-        dry_run=dry_run, validate=validate, op_libraries=op_library or (), time_limit=time_limit
+        dry_run=dry_run,
+        validate=validate,
+        feed=feed,
+        op_libraries=op_library or (),
+        time_limit=time_limit,
     )
     tags = notation.parse_tags(tag_set)
     if inputs is None or outputs is None:

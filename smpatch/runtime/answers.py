@@ -191,6 +191,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
     *,
     keep: bool = False,
     plain: bool = False,
+    scratch: os.PathLike[str] | str | None = None,
 ) -> Description:
     """Load a model as TF Serving does, and tell what its graph knows of some names.
 
@@ -203,6 +204,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
         keep: Leave the session open for ``run``; for the C API's program only.
         plain: Run the graph as it is written, without TensorFlow's optimizers, so that what
             else is in it does not change the bits of a result.
+        scratch: The directory for what a run writes to a relative path; None leaves it as it is.
 
     Returns:
         The facts.
@@ -215,6 +217,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
             "tensors": [*tensors],
             "keep": keep,
             "plain": plain,
+            "scratch": None if scratch is None else path_text(scratch),
         },
         limit_seconds,
     )
@@ -344,13 +347,14 @@ def version(child: Child, limit_seconds: float) -> str:
     return text
 
 
-def python_signatures(
+def python_signatures(  # noqa: PLR0913 - a question and its limit
     child: Child,
     directory: os.PathLike[str] | str,
     tags: Sequence[str] | None,
     limit_seconds: float,
     *,
     keep: bool = False,
+    scratch: os.PathLike[str] | str | None = None,
 ) -> PythonSignatures:
     """Load a model by ``tf.saved_model.load`` and tell its signatures.
 
@@ -361,6 +365,7 @@ def python_signatures(
         limit_seconds: Longest wait.
         keep: Keep the model for ``calls.call``, and let its functions run as they are
             written, without TensorFlow's optimizers.
+        scratch: The directory for what a call writes to a relative path; None leaves it as it is.
 
     Returns:
         The signatures.
@@ -371,6 +376,7 @@ def python_signatures(
             "dir": path_text(directory),
             "tags": None if tags is None else [*tags],
             "keep": keep,
+            "scratch": None if scratch is None else path_text(scratch),
         },
         limit_seconds,
     )

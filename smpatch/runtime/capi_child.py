@@ -72,6 +72,8 @@ class CApi:
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model and tell what TensorFlow knows of the named tensors."""
         self._do_unload(request)
+        if request.get("scratch") is not None:
+            os.chdir(path_bytes(request["scratch"]))
         tags = [tag.encode() for tag in request["tags"]]
         plain = request.get("plain", False)
         model = Model(self._tf, path_bytes(request["dir"]), tags, plain=plain)

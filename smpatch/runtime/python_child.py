@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import binascii
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -67,6 +68,8 @@ class PythonLoader:
     def _do_load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model and tell its signatures' inputs and outputs."""
         self._model = None
+        if request.get("scratch") is not None:
+            os.chdir(request["scratch"].encode("utf-8", "surrogateescape"))
         model = self._tf.saved_model.load(request["dir"], tags=request["tags"])
         if request.get("keep"):
             # What is fused or folded hangs on what else a function yields.

@@ -42,7 +42,7 @@ from smpatch.validator.comparing import (
 
 __all__ = ["Edited", "Judge", "Mode", "Validation"]
 
-Mode = Literal["auto", "runtime", "full", "none"]
+Mode = Literal["auto", "runtime", "full", "run", "none"]
 
 _Answer = TypeVar("_Answer")
 
@@ -57,11 +57,13 @@ class Validation:
         loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.
         tensors: The new signature's tensors as the loaded graph has them.
         notes: What was wrong before the edit already, and what could not be looked at.
+        numbers: Key to the outputs that give what they gave; None where nothing was run.
     """
 
     loaders: tuple[str, ...] = ()
     tensors: Mapping[str, TensorSpec] | None = None
     notes: tuple[Note, ...] = ()
+    numbers: Mapping[str, tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Judge:
 
     def expect_python(self) -> None:
         """Start Python's TensorFlow now, for it takes seconds and will be asked."""
-        wanted = self.mode in {"auto", "full"} and Program.PYTHON not in self._running
+        wanted = self.mode in {"auto", "full", "run"} and Program.PYTHON not in self._running
         if wanted and self._wheel is not None:
             with contextlib.suppress(ChildUnfit):  # whoever asks is told
                 self._start(Program.PYTHON)
@@ -233,7 +235,7 @@ class Judge:
             notes.append(Note("no-c-runtime", text))
         loaders = [loader]
         doubtful = edited.both_planes or any(each.python_in_doubt for each in edited.built.values())
-        if self.mode == "full" or (self.mode == "auto" and doubtful):
+        if self.mode in {"full", "run"} or (self.mode == "auto" and doubtful):
             note = self._check_python(edited, model)
             if note is None:
                 loaders.append(_PYTHON)

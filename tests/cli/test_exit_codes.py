@@ -49,7 +49,7 @@ def test_0_also_when_nothing_was_to_do(call: Run, model: Copy) -> None:
         (("add_predict",), "did you mean 'add-predict'?"),
         (("show", ".", "more"), "unexpected extra argument"),
         (("show", "--json=yes"), "'--json' does not take a value"),
-        (("add-predict", *XY, "--validate", "some"), "'auto', 'runtime', 'full', 'none'"),
+        (("add-predict", *XY, "--validate", "some"), "'auto', 'runtime', 'full', 'run', 'none'"),
         (("add-predict", *XY, "--time-limit", "inf"), "no number of seconds"),
         (("add-predict", *XY, "--time-limit", "nan"), "no number of seconds"),
         (("add-predict", *XY, "--lock-timeout", "-1"), "no number of seconds"),

@@ -1,0 +1,149 @@
+"""Two values of one output: whether they are the same, and by how much they differ.
+
+Without a tolerance they are the same when their bits are, so that a NaN is the same as that
+NaN. With one, numbers with a fraction may differ as ``numpy.allclose`` has it with
+``equal_nan``; whole numbers, truth values and strings may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smpatch import dtypes
+from smpatch.runs.arrays import to_numpy
+from smpatch.runtime.answers import Array
+
+__all__ = ["EXACT", "Comparison", "Tolerance", "compare", "worst"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """By how much numbers with a fraction may differ: ``absolute + relative * |reference|``.
+
+    Attributes:
+        relative: Share of the reference's absolute value.
+        absolute: What is added to it; with both 0 all bits must be the same.
+    """
+
+    relative: float = 0.0
+    absolute: float = 0.0
+
+
+EXACT = Tolerance()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two values of one output.
+
+    Attributes:
+        same: Whether they are the same, within the tolerance.
+        elements: How many elements were compared.
+        different: How many of them differ by more than the tolerance.
+        absolute: The largest absolute difference, infinite where one of two is no number;
+            None for strings, and where types or shapes differ.
+        relative: The largest difference relative to the reference's absolute value,
+            infinite where that is 0 and the other is not; None as above.
+        found: In words what is different about types or shapes; empty where those agree.
+    """
+
+    same: bool
+    elements: int = 0
+    different: int = 0
+    absolute: float | None = None
+    relative: float | None = None
+    found: str = ""
+
+    def __str__(self) -> str:
+        """Return in words how they differ."""
+        if self.found or self.same:
+            return self.found or "no difference"
+        text = f"{self.different:,} of {self.elements:,} elements differ"
+        if self.absolute is None:
+            return text
+        if self.absolute == 0:
+            return f"{text} in their bits, and not as numbers (zeros of two signs, or two NaNs)"
+        return f"{text}, by {self.absolute:g} at most (relative: {self.relative:g})"
+
+
+def compare(
+    value: Sequence[Array], reference: Sequence[Array], tolerance: Tolerance = EXACT
+) -> Comparison:
+    """Compare a value with what it should be.
+
+    Args:
+        value: The tensors of which an output consists: one, or the parts of a sparse one.
+        reference: What they should be, in the same order.
+        tolerance: By how much they may differ.
+    """
+    if len(value) != len(reference):
+        return Comparison(same=False, found=f"{len(value)} tensors, not {len(reference)}")
+    return worst(_compare(*pair, tolerance) for pair in zip(value, reference, strict=True))
+
+
+def worst(comparisons: Iterable[Comparison]) -> Comparison:
+    """Return several comparisons as one: the sum of elements and the largest differences."""
+    each = list(comparisons)
+    return Comparison(
+        same=all(one.same for one in each),
+        elements=sum(one.elements for one in each),
+        different=sum(one.different for one in each),
+        absolute=max((one.absolute for one in each if one.absolute is not None), default=None),
+        relative=max((one.relative for one in each if one.relative is not None), default=None),
+        found=next((one.found for one in each if one.found), ""),
+    )
+
+
+def _compare(value: Array, reference: Array, tolerance: Tolerance) -> Comparison:
+    if value.dtype != reference.dtype:
+        names = dtypes.name(value.dtype), dtypes.name(reference.dtype)
+        return Comparison(same=False, found=f"the type is {names[0]}, not {names[1]}")
+    if value.shape != reference.shape:
+        found = f"the shape is {list(value.shape)}, not {list(reference.shape)}"
+        return Comparison(same=False, found=found)
+    name = dtypes.name(value.dtype)
+    if name == "string":
+        pairs = zip(value.strings, reference.strings, strict=True)
+        different = sum(one != other for one, other in pairs)
+        return Comparison(not different, len(value.strings), different)
+    ours, theirs = to_numpy(value), to_numpy(reference)
+    if ours is None:
+        same = value.data == reference.data
+        return Comparison(same, 1, int(not same))
+    has_fractions = "float" in name or "complex" in name
+    near = _same_bits(ours, theirs)
+    with np.errstate(all="ignore"):
+        ours, theirs = _wide(ours), _wide(theirs)
+        equal = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+        size = np.abs(theirs)
+        absolute = _difference(np.abs(ours - theirs), equal)
+        relative = _difference(absolute / size, equal)
+        if has_fractions and tolerance != EXACT:
+            allowed = tolerance.absolute + tolerance.relative * size
+            near = equal | (np.isfinite(absolute) & (absolute <= allowed))
+    return Comparison(
+        same=bool(near.all()),
+        elements=near.size,
+        different=int(near.size - near.sum()),
+        absolute=float(absolute.max(initial=0)),
+        relative=float(relative.max(initial=0)),
+    )
+
+
+def _same_bits(one: Any, other: Any) -> Any:  # noqa: ANN401 - arrays of any type
+    raw = (each.reshape(-1, 1).view(np.uint8) for each in (one, other))
+    return np.equal(*raw).all(axis=1)
+
+
+def _difference(found: Any, equal: Any) -> Any:  # noqa: ANN401 - arrays of any type
+    """Return differences: none where the numbers are equal, infinite where one is no number."""
+    return np.where(equal, 0, np.where(np.isnan(found), np.inf, found))
+
+
+def _wide(array: Any) -> Any:  # noqa: ANN401 - an array of any type
+    """Return a row of numbers in a type in which a difference of any two of them is exact."""
+    return array.ravel().astype(np.clongdouble if array.dtype.kind == "c" else np.longdouble)

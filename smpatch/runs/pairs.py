@@ -1,0 +1,140 @@
+"""Calls of two models that must give the same, and whether they do.
+
+What differs from one run to the next in the reference alone is random or has a state; it is
+told apart from a difference. Another difference is believed only after both calls were made
+once more, each as the first of a model that was just loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from smpatch.runs.comparing import EXACT, Comparison, Tolerance, compare, worst
+from smpatch.runs.sessions import Call, Ran, Session
+
+__all__ = ["Outcome", "Pair", "compare_pairs"]
+
+Open = Callable[[], Session]
+
+_CONFIRMED = 8
+"""So many signatures that differ are looked at once more; of the others it is known as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A call, and the call that must give the same.
+
+    Attributes:
+        key: What the outcome is called; pairs of one key have one outcome.
+        call: In the model in question.
+        reference: In the model that it is held against. Both fetch the same aliases.
+    """
+
+    key: str
+    call: Call
+    reference: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of all pairs of one key.
+
+    Attributes:
+        outputs: Alias to how its values compare in all runs; not those in ``unstable``.
+        unstable: Aliases of outputs that differ in two runs of the reference.
+        failure: Why a call failed whose reference ran; empty when none did.
+        not_run: Why no reference ran; empty when one did.
+    """
+
+    outputs: Mapping[str, Comparison] = field(default_factory=dict)
+    unstable: frozenset[str] = frozenset()
+    failure: str = ""
+    not_run: str = ""
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing that was compared differs."""
+        return not self.failure and all(each.same for each in self.outputs.values())
+
+
+def compare_pairs(
+    pairs: Sequence[Pair], model: Open, reference: Open, tolerance: Tolerance = EXACT
+) -> dict[str, Outcome]:
+    """Make all calls, and compare what comes of them.
+
+    Args:
+        pairs: The calls, in the order in which they are made.
+        model: Opens a session of the model in question.
+        reference: Opens a session of the one that it is held against.
+        tolerance: By how much numbers may differ.
+
+    Returns:
+        The outcomes by key.
+
+    Raises:
+        NotLoadedError: TensorFlow does not load one of the two.
+        ChildUnfit: This TensorFlow does not have the loader.
+    """
+    with reference() as session:
+        first = [session.run(pair.reference) for pair in pairs]
+        again = [session.run(pair.reference) for pair in pairs]
+    with model() as session:
+        ran = [session.run(pair.call) for pair in pairs]
+    each = [_outcome(*results, tolerance) for results in zip(ran, first, again, strict=True)]
+    suspects = [place for place, outcome in enumerate(each) if not outcome.same]
+    for place in suspects[:_CONFIRMED]:
+        each[place] = _confirmed(pairs[place], model, reference, tolerance)
+    found: dict[str, list[Outcome]] = {}
+    for pair, outcome in zip(pairs, each, strict=True):
+        found.setdefault(pair.key, []).append(outcome)
+    return {key: _merged(outcomes) for key, outcomes in found.items()}
+
+
+def _outcome(ran: Ran, first: Ran, again: Ran, tolerance: Tolerance) -> Outcome:
+    if first.failure:
+        return Outcome(not_run=first.failure)
+    unstable = {
+        alias
+        for alias, value in first.outputs.items()
+        if again.failure or not compare(again.outputs[alias], value, tolerance).same
+    }
+    if ran.failure:
+        return Outcome(unstable=frozenset(unstable), failure=ran.failure)
+    outputs = {
+        alias: compare(ran.outputs[alias], value, tolerance)
+        for alias, value in first.outputs.items()
+        if alias not in unstable
+    }
+    return Outcome(outputs, frozenset(unstable))
+
+
+def _confirmed(pair: Pair, model: Open, reference: Open, tolerance: Tolerance) -> Outcome:
+    """Make the calls of a pair once more, each as the first of a model that was just loaded."""
+    with reference() as session:
+        first, again = session.run(pair.reference), session.run(pair.reference)
+    with reference() as session:
+        anew = session.run(pair.reference)
+    with model() as session:
+        ran = session.run(pair.call)
+    found = _outcome(ran, first, again, tolerance)
+    unstable = found.unstable | _outcome(ran, first, anew, tolerance).unstable
+    stable = {alias: each for alias, each in found.outputs.items() if alias not in unstable}
+    return Outcome(stable, unstable, found.failure, found.not_run)
+
+
+def _merged(outcomes: Sequence[Outcome]) -> Outcome:
+    ran = [each for each in outcomes if not each.not_run]
+    if not ran:
+        return outcomes[0]
+    unstable = frozenset(alias for each in ran for alias in each.unstable)
+    aliases = dict.fromkeys(alias for each in ran for alias in each.outputs)
+    return Outcome(
+        {
+            alias: worst(each.outputs[alias] for each in ran if alias in each.outputs)
+            for alias in aliases
+            if alias not in unstable
+        },
+        unstable,
+        next((each.failure for each in ran if each.failure), ""),
+    )

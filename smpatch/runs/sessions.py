@@ -1,0 +1,239 @@
+"""One model loaded by one of TensorFlow's loaders, and runs of its signatures there.
+
+Both loaders run the graph as it is written, without TensorFlow's optimizers: what these fuse
+hangs on what else is in the graph, and the last bits of a result with it. What a signature
+writes to a relative path goes to a directory that is removed afterwards.
+
+A model is loaded when it is first needed, and again after a process has died of a run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from smpatch.runtime import answers
+from smpatch.runtime.answers import Answer, Array, PythonSignature, RunResult, TensorFact
+from smpatch.runtime.calls import call as call_in_python
+from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
+
+__all__ = ["Asks", "CRuntime", "Call", "NotLoadedError", "Place", "PythonLoader", "Ran", "Session"]
+
+_Answer = TypeVar("_Answer")
+
+
+class Asks(Protocol):
+    """Whoever has child processes to ask."""
+
+    def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
+        """Ask one of them; it is replaced when it dies."""
+        ...
+
+
+class NotLoadedError(Exception):
+    """TensorFlow does not load the model; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A MetaGraph on disk.
+
+    Attributes:
+        directory: The SavedModel.
+        tags: The tags of the MetaGraph, exactly.
+    """
+
+    directory: Path
+    tags: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a signature.
+
+    Attributes:
+        key: Its key.
+        feeds: The name of a tensor (C runtime) or an argument (Python) to its value.
+        fetches: Alias of an output to the names of the tensors (C runtime) or of the result
+            (Python) of which it consists.
+    """
+
+    key: str
+    feeds: Mapping[str, Array]
+    fetches: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of a call.
+
+    Attributes:
+        outputs: Alias to the tensors of which the output consists.
+        failure: Why there are none; empty when it ran.
+    """
+
+    outputs: Mapping[str, tuple[Array, ...]] = field(default_factory=dict)
+    failure: str = ""
+
+
+class Session:
+    """A model that is loaded; a context manager."""
+
+    loader = ""
+    program = Program.CAPI
+
+    def __init__(self, asks: Asks, place: Place) -> None:
+        """Load nothing yet.
+
+        Args:
+            asks: Whose children load it.
+            place: What is loaded. Another session of the same loader takes its place.
+        """
+        self._asks = asks
+        self._place = place
+        self._scratch = tempfile.TemporaryDirectory(prefix="smpatch-", ignore_cleanup_errors=True)
+        self._loaded = False
+
+    def __enter__(self) -> Session:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove what the runs have written."""
+        self._scratch.cleanup()
+
+    def run(self, call: Call) -> Ran:
+        """Run a signature.
+
+        Raises:
+            NotLoadedError: TensorFlow does not load the model.
+            ChildUnfit: This TensorFlow does not have the loader.
+        """
+        self.load()
+        try:
+            said = self._asks.ask(self.program, partial(self._run, call))
+        except ChildUnfit:
+            raise
+        except ChildError as error:
+            self._loaded = False
+            return Ran(failure=_words(error))
+        if not said.ok:
+            return Ran(failure=said.message)
+        there = {**call.feeds, **said.arrays}
+        missing = [alias for alias, names in call.fetches.items() if not there.keys() >= {*names}]
+        if missing:
+            return Ran(failure=f"it returns no {missing[0]!r}")
+        return Ran({alias: tuple(map(there.__getitem__, n)) for alias, n in call.fetches.items()})
+
+    def load(self) -> None:
+        """Load the model, if it is not loaded.
+
+        Raises:
+            NotLoadedError: TensorFlow does not load it.
+            ChildUnfit: This TensorFlow does not have the loader.
+        """
+        if self._loaded:
+            return
+        try:
+            said = self._asks.ask(self.program, self._load)
+        except ChildUnfit:
+            raise
+        except ChildError as error:
+            raise NotLoadedError(_words(error)) from error
+        if not said.ok:
+            raise NotLoadedError(said.message)
+        self._loaded = True
+
+    def _load(self, child: Child, limit: float) -> Answer:
+        raise NotImplementedError
+
+    def _run(self, call: Call, child: Child, limit: float) -> RunResult:
+        raise NotImplementedError
+
+
+class CRuntime(Session):
+    """A model in a session of TensorFlow's C runtime, as TF Serving has it.
+
+    Attributes:
+        tensors: Those of the names that it was made with to what the loaded graph knows of
+            them; None where it has no such tensor.
+    """
+
+    loader = "C runtime"
+    program = Program.CAPI
+
+    def __init__(self, asks: Asks, place: Place, names: Sequence[str] = ()) -> None:
+        """Load nothing yet.
+
+        Args:
+            asks: Whose children load it.
+            place: What is loaded.
+            names: Tensors of which to learn whether they are in the graph.
+        """
+        super().__init__(asks, place)
+        self._names = names
+        self.tensors: Mapping[str, TensorFact | None] = {}
+
+    def _load(self, child: Child, limit: float) -> Answer:
+        said = answers.describe(
+            *(child, self._place.directory, self._place.tags, self._names, limit),
+            keep=True,
+            plain=True,
+            scratch=self._scratch.name,
+        )
+        self.tensors = said.tensors
+        return said
+
+    def _run(self, call: Call, child: Child, limit: float) -> RunResult:
+        # What is fed passes through, and no session fetches it.
+        wanted = {name for names in call.fetches.values() for name in names} - call.feeds.keys()
+        return answers.run(child, call.feeds, sorted(wanted), limit)
+
+
+class PythonLoader(Session):
+    """A model as ``tf.saved_model.load`` has loaded it.
+
+    Attributes:
+        signatures: Those that it lists, by key.
+    """
+
+    loader = "tf.saved_model.load"
+    program = Program.PYTHON
+
+    def __init__(self, asks: Asks, place: Place) -> None:
+        """Load nothing yet.
+
+        Args:
+            asks: Whose children load it.
+            place: What is loaded.
+        """
+        super().__init__(asks, place)
+        self.signatures: Mapping[str, PythonSignature] = {}
+
+    def _load(self, child: Child, limit: float) -> Answer:
+        where = (self._place.directory, self._place.tags, limit)
+        said = answers.python_signatures(child, *where, keep=True, scratch=self._scratch.name)
+        self.signatures = said.signatures
+        return said
+
+    def _run(self, call: Call, child: Child, limit: float) -> RunResult:
+        return call_in_python(child, call.key, call.feeds, limit)
+
+
+def _words(error: ChildError) -> str:
+    """Return in words how a process gave no answer."""
+    if isinstance(error, ChildHung):
+        return f"TensorFlow gave no answer within {error.limit:g} s"
+    how = error.how if isinstance(error, ChildDied) else str(error)
+    last = f": {error.last_words}" if isinstance(error, ChildDied) and error.last_words else ""
+    return f"TensorFlow's process was {how}{last}"

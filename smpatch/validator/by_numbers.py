@@ -1,0 +1,274 @@
+"""The proof by numbers: a model runs as it was before the edit and as it is, on the same values.
+
+Each output that the edits keep must give what it gave, bit for bit, under its new names, and
+each new output what the tensor gives that was asked for; ``kept`` says which is which. Where
+Python's loader has signatures of its own, they are compared in the same way, and a new output
+that nothing before can be compared with must be the same in both loaders.
+
+What cannot run before the edit, and what is random or has a state, is reported and not counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from smpatch.edits import Edit
+from smpatch.errors import ValidationError
+from smpatch.loader import SavedModel, load
+from smpatch.rules import Note
+from smpatch.runs.pairs import Outcome, Pair, compare_pairs
+from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
+from smpatch.runs.targets import Names, Target, in_c, in_python
+from smpatch.runtime.process import ChildUnfit
+from smpatch.validator.judge import Edited, Judge
+from smpatch.validator.kept import Kept, kept
+from smpatch.validator.same_values import SameValues
+
+__all__ = ["Numbers", "same_numbers"]
+
+_UNCHANGED = "the model is unchanged"
+_REPORT = f"{_UNCHANGED}; please report this"
+
+_Targets = Mapping[str, Target]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What was run before an edit and after it, and gave the same.
+
+    Attributes:
+        outputs: Key of a signature to those of its outputs that gave, bit for bit, what they
+            gave before, or what the tensors give that they name.
+        notes: What could not be compared, and why.
+    """
+
+    outputs: Mapping[str, tuple[str, ...]]
+    notes: tuple[Note, ...] = ()
+
+
+def same_numbers(
+    judge: Judge,
+    edited: Edited,
+    model: SavedModel,
+    edits: Sequence[Edit],
+    feed: str | os.PathLike[str] | None = None,
+) -> Numbers:
+    """Run a model as it was and as it is, and compare.
+
+    Args:
+        judge: Who asks TensorFlow.
+        edited: The edited model, which loads.
+        model: The model before the edit.
+        edits: What was asked for.
+        feed: A ``.npz`` file with values, used beside those that are made up.
+
+    Raises:
+        UsageError: The file cannot be read, or names no input.
+        ValidationError: A number is another, or a signature does not run any more.
+    """
+    proof = _Proof(judge, edited, model, feed)
+    try:
+        proof.in_c(edits)
+        if edited.before.has_object_graph and len(model.meta_graphs) == 1:
+            proof.in_python(edits if edited.both_planes else ())
+    except ChildUnfit as error:
+        found = f"the signatures cannot be run: {error}"
+        raise ValidationError(found, hint="validate without a run: --validate full") from error
+    except NotLoadedError as error:
+        raise ValidationError(str(error), hint=_UNCHANGED) from error
+    return proof.numbers()
+
+
+class _Proof:
+    def __init__(
+        self,
+        judge: Judge,
+        edited: Edited,
+        model: SavedModel,
+        feed: str | os.PathLike[str] | None,
+    ) -> None:
+        self._judge = judge
+        self._before = edited.before
+        # As it is on disk, not as it was meant to be written.
+        self._after = load(edited.directory).meta_graph(edited.after.tags)
+        self._was = Place(model.directory, edited.before.tags)
+        self._now = Place(edited.directory, edited.after.tags)
+        self._values = SameValues(self._before, self._after, feed)
+        self._same: dict[str, dict[str, None]] = {}
+        self._new: dict[str, list[str]] = {}
+        self._notes: dict[Note, None] = {}
+        self._skipped: set[str] = set()
+
+    def numbers(self) -> Numbers:
+        """Return what was found, once all is compared."""
+        for key, why in self._values.unmakeable.items():
+            self._left_out(key, why)
+        for key, aliases in self._new.items():
+            if not aliases:
+                continue
+            names = ", ".join(map(repr, aliases))
+            text = f"signature {key!r}: nothing before the edit gives {names} to compare with"
+            self._notes[Note("numbers-new", text)] = None
+        outputs = {key: tuple(sorted(aliases)) for key, aliases in self._same.items() if aliases}
+        return Numbers(outputs, tuple(self._notes))
+
+    def in_c(self, edits: Sequence[Edit]) -> None:
+        """Compare what the C runtime gives."""
+        before, after = (in_c(each.signatures) for each in (self._before, self._after))
+        wanted = _kept(edits, before)
+        self._check_names(wanted, after)
+        pairs: list[Pair] = []
+        for key, target in after.items():
+            there = wanted.get(key, Kept(complete=False))
+            self._values.make(key, there)
+            graph = self._before.graph
+            named = {
+                alias: names
+                for alias, names in there.outputs.tensors.items()
+                if all(name.rpartition(":")[0] in graph for name in names)
+            }
+            reference = _reference(there, before, there.inputs.tensors, named)
+            new = [alias for alias in target.outputs if alias not in reference.outputs]
+            if new:
+                self._new[key] = new
+            pairs += self._pairs(target, reference)
+        self._compare(pairs, CRuntime)
+
+    def in_python(self, edits: Sequence[Edit]) -> None:
+        """Compare what Python's loader gives, and what is new in both loaders."""
+        before, after = self._listed(self._was), self._listed(self._now)
+        for key in after.keys() - self._after.signatures.keys():
+            self._left_out(key, "it is only in the object graph")
+        pairs = [
+            pair
+            for key, there in _kept(edits, before).items()
+            if key in after
+            for pair in self._pairs(after[key], _reference(there, before, {}, {}))
+        ]
+        self._compare(pairs, PythonLoader)
+        targets = in_c(self._after.signatures)
+        pairs = [
+            pair
+            for key, aliases in self._new.items()
+            if key in after
+            for pair in self._pairs(after[key], targets[key].yielding(aliases))
+        ]
+        self._compare_halves(pairs)
+
+    def _check_names(self, wanted: Mapping[str, Kept], after: _Targets) -> None:
+        """Refuse a model whose keys and aliases are not those that follow from the edits."""
+        for key, there in wanted.items():
+            if not there.complete:
+                continue
+            where = f"signature {key!r}"
+            if key not in after:
+                raise ValidationError("it is not in the edited model", where=where, hint=_REPORT)
+            target = after[key]
+            for kind, found, names in (
+                ("inputs", target.inputs, there.inputs),
+                ("outputs", target.outputs, there.outputs),
+            ):
+                expected = names.was.keys() | names.tensors.keys()
+                if found.keys() != expected:
+                    text = f"it has the {kind} {sorted(found)}, not {sorted(expected)}"
+                    raise ValidationError(text, where=where, hint=_REPORT)
+
+    def _pairs(self, target: Target, reference: Target) -> Iterator[Pair]:
+        """Yield a call for each value, where both take the same inputs."""
+        both = [alias for alias in target.outputs if alias in reference.outputs]
+        if not both or target.inputs.keys() != reference.inputs.keys():
+            return
+        for values in self._values.of(target):
+            calls = (each.yielding(both).call(values) for each in (target, reference))
+            yield Pair(target.key, *calls)
+
+    def _listed(self, place: Place) -> _Targets:
+        """Return the signatures that Python lists; none of a model that it does not load."""
+        loader = PythonLoader(self._judge, place)
+        with loader, contextlib.suppress(NotLoadedError):
+            loader.load()
+        return in_python(loader.signatures)
+
+    def _compare(self, pairs: Sequence[Pair], loader: type[CRuntime | PythonLoader]) -> None:
+        """Make calls in the two models.
+
+        Raises:
+            ValidationError: A number is another, or a signature does not run any more.
+        """
+        opened = (self._opening(loader, self._now), self._opening(loader, self._was))
+        for key, outcome in compare_pairs(pairs, *opened).items():
+            if outcome.not_run:
+                self._left_out(key, f"it does not run before the edit: {outcome.not_run}")
+            if outcome.failure:
+                found = f"{loader.loader} runs it before the edit and not after it"
+                raise _refusal(key, f"{found}: {outcome.failure}")
+            for alias in sorted(outcome.unstable):
+                text = "is random or has a state, and is not compared: it differs in two runs"
+                text = f"signature {key!r}: the output {alias!r} {text} before the edit"
+                self._notes[Note("numbers-unstable", text)] = None
+            _check(key, outcome, f"in {loader.loader} it is not what it was before the edit")
+            self._same.setdefault(key, {}).update(dict.fromkeys(outcome.outputs))
+
+    def _compare_halves(self, pairs: Sequence[Pair]) -> None:
+        """Make calls of what is new in both loaders.
+
+        Raises:
+            ValidationError: They give different numbers.
+        """
+        opened = (self._opening(PythonLoader, self._now), self._opening(CRuntime, self._now))
+        for key, outcome in compare_pairs(pairs, *opened).items():
+            if not outcome.not_run and not outcome.failure:
+                _check(
+                    key, outcome, "tf.saved_model.load and the C runtime compute different numbers"
+                )
+                self._new[key] = [each for each in self._new[key] if each not in outcome.outputs]
+
+    def _opening(
+        self, loader: type[CRuntime | PythonLoader], place: Place
+    ) -> Callable[[], Session]:
+        return lambda: loader(self._judge, place)
+
+    def _left_out(self, key: str, why: str) -> None:
+        if key not in self._skipped:  # Python's loader fails as the C runtime does
+            text = f"signature {key!r}: its numbers are not compared: {why}"
+            self._notes[Note("numbers-not-compared", text)] = None
+        self._skipped.add(key)
+
+
+def _kept(edits: Sequence[Edit], targets: _Targets) -> Mapping[str, Kept]:
+    return kept(edits, {key: ([*each.inputs], [*each.outputs]) for key, each in targets.items()})
+
+
+def _reference(there: Kept, before: _Targets, inputs: Names, outputs: Names) -> Target:
+    """Return what gave before what a signature must give now, by the aliases of now.
+
+    Args:
+        there: What it was.
+        before: The signatures before.
+        inputs: Inputs that are tensors of the graph.
+        outputs: Outputs that are tensors of the graph.
+    """
+    old = before.get(there.was, Target("", {}, {}))
+    had = ((there.inputs, old.inputs), (there.outputs, old.outputs))
+    fed, fetched = (
+        {alias: names[was] for alias, was in each.was.items() if was in names}
+        for each, names in had
+    )
+    return Target(there.was, {**fed, **inputs}, {**fetched, **outputs})
+
+
+def _check(key: str, outcome: Outcome, found: str) -> None:
+    different = sorted(alias for alias, each in outcome.outputs.items() if not each.same)
+    if different:
+        alias, more = different[0], len(different) - 1
+        found = f"{found}: {outcome.outputs[alias]}"
+        found += f"; {more} more of its outputs differ" if more else ""
+        raise _refusal(key, found, alias)
+
+
+def _refusal(key: str, found: str, alias: str = "") -> ValidationError:
+    where = f"signature {key!r}, output {alias!r}" if alias else f"signature {key!r}"
+    return ValidationError(found, where=where, hint=_UNCHANGED)

@@ -1,0 +1,195 @@
+"""Which output of an edited model must give what which output, or tensor, gave before.
+
+This follows from the edits alone: they are read here once more, apart from what does them, so
+that a mistake there does not find its like here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from smpatch.edits import (
+    AddClassify,
+    AddPredict,
+    AddRegress,
+    AddSignature,
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    PromoteFunction,
+    RaggedRef,
+    Remove,
+    Rename,
+    SparseRef,
+    TensorRef,
+)
+
+__all__ = ["Kept", "Names", "kept"]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The inputs or the outputs of a signature after the edits.
+
+    Attributes:
+        was: Alias to the alias that it had before.
+        tensors: Alias to the tensors that an edit names for it, ``op:index`` each, in the order
+            of a spec's ``tensors()``. One may be inside a function, and not in the graph.
+    """
+
+    was: Mapping[str, str] = field(default_factory=dict)
+    tensors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A signature after the edits.
+
+    Attributes:
+        was: The key that it had before, or that it was made from; empty where there was none.
+        inputs: Its inputs.
+        outputs: Its outputs.
+        complete: Whether these are all; a function has names that the edit does not say.
+    """
+
+    was: str = ""
+    inputs: Names = Names()
+    outputs: Names = Names()
+    complete: bool = True
+
+
+State = dict[str, Kept]
+
+
+def kept(
+    edits: Sequence[Edit], before: Mapping[str, tuple[Sequence[str], Sequence[str]]]
+) -> Mapping[str, Kept]:
+    """Follow edits from the signatures that there were.
+
+    Args:
+        edits: What is asked for, in its order.
+        before: Key to the aliases of inputs and outputs, before all edits.
+
+    Returns:
+        Key to signature, after all edits.
+    """
+    state = {
+        key: Kept(key, Names({a: a for a in inputs}), Names({a: a for a in outputs}))
+        for key, (inputs, outputs) in before.items()
+    }
+    for edit in edits:
+        follow = _FOLLOW.get(type(edit))
+        if follow is not None:
+            follow(state, edit)
+    return state
+
+
+def _add_predict(state: State, edit: AddPredict) -> None:
+    state[edit.key] = Kept("", _named(edit.inputs), _named(edit.outputs))
+
+
+def _add_classify(state: State, edit: AddClassify) -> None:
+    outputs = {"classes": edit.classes, "scores": edit.scores}
+    there = {alias: ref for alias, ref in outputs.items() if ref is not None}
+    state[edit.key] = Kept("", _named({"inputs": edit.examples}), _named(there))
+
+
+def _add_regress(state: State, edit: AddRegress) -> None:
+    outputs = _named({"outputs": edit.predictions})
+    state[edit.key] = Kept("", _named({"inputs": edit.examples}), outputs)
+
+
+def _add_signature(state: State, edit: AddSignature) -> None:
+    state[edit.key] = Kept("", _named(edit.signature.inputs), _named(edit.signature.outputs))
+
+
+def _promote(state: State, edit: PromoteFunction) -> None:
+    state[edit.key or edit.function.rpartition(".")[2]] = Kept(complete=False)
+
+
+def _derive(state: State, edit: FromSignature) -> None:
+    source = state.get(edit.source)
+    if source is None:
+        return  # the other half has it
+    had = source.outputs
+    was = {alias: had.was[ref] for alias, ref in edit.outputs.items() if ref in had.was}
+    tensors = {
+        alias: had.tensors.get(ref, (_tensor(ref),))
+        for alias, ref in edit.outputs.items()
+        if alias not in was
+    }
+    state[edit.key] = Kept(source.was, source.inputs, Names(was, tensors), source.complete)
+
+
+def _rename(state: State, edit: Rename) -> None:
+    if edit.source in state:
+        state[edit.target] = state.pop(edit.source)
+
+
+def _copy(state: State, edit: Copy) -> None:
+    if edit.source in state:
+        state[edit.target] = state[edit.source]
+
+
+def _remove(state: State, edit: Remove) -> None:
+    for wanted in edit.keys:
+        gone = [wanted] if wanted in state else [key for key in state if fnmatchcase(key, wanted)]
+        for key in gone:
+            del state[key]
+
+
+def _edit(state: State, edit: EditSignature) -> None:
+    there = state.get(edit.key)
+    if there is not None:
+        inputs = _changed(there.inputs, edit.rename_inputs, edit.drop_inputs, edit.add_inputs)
+        outputs = _changed(there.outputs, edit.rename_outputs, edit.drop_outputs, edit.add_outputs)
+        state[edit.key] = Kept(there.was, inputs, outputs, there.complete)
+
+
+_FOLLOW: Mapping[type, Callable[..., None]] = {
+    AddClassify: _add_classify,
+    AddPredict: _add_predict,
+    AddRegress: _add_regress,
+    AddSignature: _add_signature,
+    Copy: _copy,
+    EditSignature: _edit,
+    FromSignature: _derive,
+    PromoteFunction: _promote,
+    Remove: _remove,
+    Rename: _rename,
+}
+"""What each edit makes of signatures; other tags change none."""
+
+
+def _changed(
+    names: Names,
+    renamed: Mapping[str, str],
+    dropped: Sequence[str],
+    added: Mapping[str, TensorRef],
+) -> Names:
+    was = {renamed.get(a, a): old for a, old in names.was.items() if a not in dropped}
+    tensors = {renamed.get(a, a): ref for a, ref in names.tensors.items() if a not in dropped}
+    return Names(was, {**tensors, **_named(added).tensors})
+
+
+def _named(refs: Mapping[str, TensorRef]) -> Names:
+    return Names(tensors={alias: _tensors(ref) for alias, ref in refs.items()})
+
+
+def _tensors(ref: TensorRef) -> tuple[str, ...]:
+    if isinstance(ref, str):
+        return (_tensor(ref),)
+    if isinstance(ref, SparseRef):
+        return tuple(map(_tensor, (ref.values, ref.indices, ref.dense_shape)))
+    if isinstance(ref, RaggedRef):
+        return tuple(map(_tensor, (ref.values, *ref.row_splits)))
+    return tuple(_tensor(each.name) for each in ref.tensors())
+
+
+def _tensor(name: str) -> str:
+    """Return the full name of a tensor: the first output where no index is written."""
+    _, colon, index = name.rpartition(":")
+    return name if colon and index.isdecimal() else f"{name}:0"

@@ -1,0 +1,106 @@
+"""The values that a signature is fed before an edit and after it.
+
+Made up are random values for batches of 1 and 3, and zeros, for what takes no random value;
+the user's own are used beside them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from smpatch.loader import MetaGraph
+from smpatch.runs.feeding import Feeding
+from smpatch.runs.feeds import Feeds
+from smpatch.runs.targets import Target
+from smpatch.runs.values import UnmakeableError
+from smpatch.runtime.answers import Array
+from smpatch.signature import Shape, Spec, TensorSpec
+from smpatch.validator.kept import Kept
+
+__all__ = ["SameValues"]
+
+_MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
+
+Values = Mapping[str, tuple[Array, ...]]
+
+
+class SameValues:
+    """Values for the signatures of an edited MetaGraph, by the aliases that they have now.
+
+    Attributes:
+        unmakeable: Key to why nothing could be made up.
+    """
+
+    def __init__(
+        self, before: MetaGraph, after: MetaGraph, file: str | os.PathLike[str] | None
+    ) -> None:
+        """Read the user's file, if there is one.
+
+        Raises:
+            UsageError: It cannot be read, or names no input.
+        """
+        self.unmakeable: dict[str, str] = {}
+        self._before = before.signatures
+        self._after = after.signatures
+        self._made: dict[str, list[Values]] = {}
+        self._given: Feeds | None = None
+        if file is not None:
+            self._given = Feeds(Feeding(file=file), {**self._after, **self._before})
+
+    def make(self, key: str, there: Kept) -> None:
+        """Make the values of a signature.
+
+        Args:
+            key: The key that it has now.
+            there: What it was.
+        """
+        old = self._before[there.was].inputs if there.was in self._before else {}
+        was = there.inputs.was
+        inputs = {
+            alias: _agreed(spec, old.get(was.get(alias, "")))
+            for alias, spec in self._after[key].inputs.items()
+        }
+        made = self._made[key] = [*self._own(key, there, inputs)]
+        try:
+            made += [feed.values for rule in _MADE_UP for feed in Feeds(rule, {}).of(key, inputs)]
+        except UnmakeableError as error:
+            if not made:
+                self.unmakeable[key] = str(error)
+
+    def of(self, target: Target) -> Iterator[Values]:
+        """Yield the values of a signature that fit the inputs of a target."""
+        for values in self._made.get(target.key, ()):
+            if {alias: len(each) for alias, each in values.items()} == {
+                alias: len(names) for alias, names in target.inputs.items()
+            }:
+                yield values
+
+    def _own(self, key: str, there: Kept, inputs: Mapping[str, Spec]) -> Iterator[Values]:
+        """Yield the user's values, found by the names of now or of before."""
+        if self._given is None:
+            return
+        was = {alias: there.inputs.was.get(alias, alias) for alias in inputs}
+        had = {was[alias]: spec for alias, spec in inputs.items()}
+        for name, wanted in ((key, inputs), (there.was, had)):
+            try:
+                feeds = [*self._given.of(name, wanted)]
+            except UnmakeableError:
+                continue
+            for feed in feeds:
+                yield {a: feed.values[a if wanted is inputs else was[a]] for a in inputs}
+            return
+
+
+def _agreed(spec: Spec, old: Spec | None) -> Spec:
+    """Return a spec with the dimensions that it has now, or had where it leaves them open."""
+    if not (isinstance(spec, TensorSpec) and isinstance(old, TensorSpec)):
+        return spec
+    return replace(spec, shape=_narrower(spec.shape, old.shape))
+
+
+def _narrower(now: Shape, was: Shape) -> Shape:
+    if now is None or was is None or len(now) != len(was):
+        return was if now is None else now
+    return tuple(had if size is None else size for size, had in zip(now, was, strict=True))

@@ -1,0 +1,156 @@
+"""Models whose numbers tell everything apart, and edits that get a number wrong."""
+
+# mypy: disable-error-code="misc, untyped-decorator"
+# TensorFlow ships no types for what is subclassed and decorated here.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+Answer = dict[str, Any]
+
+_VECTOR = [tf.TensorSpec([None], tf.float32, "x")]
+
+
+class Twins(tf.Module):
+    """Two functions of the same types over the same two variables."""
+
+    def __init__(self, first: float = 2.0) -> None:
+        """Create two variables of one type and shape."""
+        super().__init__(name="twins")
+        self.p = tf.Variable(first, name="p")
+        self.q = tf.Variable(7.0, name="q")
+
+    @tf.function(input_signature=_VECTOR)
+    def one(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Return two results."""
+        return {"a": x * self.p, "b": x + self.q}
+
+    @tf.function(input_signature=_VECTOR)
+    def two(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Return two others."""
+        return {"a": x - self.p, "b": x / self.q}
+
+
+class Fickle(tf.Module):
+    """Functions that are random, have a state, or yield what is no number."""
+
+    def __init__(self) -> None:
+        """Create the state."""
+        super().__init__(name="fickle")
+        self.count = tf.Variable(0.0, name="count")
+
+    @tf.function(input_signature=_VECTOR)
+    def noise(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Return a random result and one that is not."""
+        return {"random": x + tf.random.normal([]), "steady": x * 2.0}
+
+    @tf.function(input_signature=_VECTOR)
+    def counter(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Count the calls."""
+        return {"count": self.count.assign_add(1.0) + 0.0 * tf.reduce_sum(x)}
+
+    @tf.function(input_signature=_VECTOR)
+    def reader(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Return what another signature writes."""
+        return {"read": x + self.count}
+
+    @tf.function(input_signature=_VECTOR)
+    def nothing(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Return what is no number, and what is none at all."""
+        return {"nan": tf.math.log(x - 2.0), "inf": x / 0.0}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    def text(self, text: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Return strings."""
+        return {"upper": text + "\x00end", "length": tf.strings.length(text)}
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, "path")])
+    def write(self, path: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Write a file, as the signature of a model that saves itself does."""
+        with tf.control_dependencies([tf.io.write_file(path, "written")]):
+            return {"written": tf.io.read_file(path)}
+
+
+def build_numbers(directory: str, kind: str, *, first: float = 2.0) -> Answer:
+    """Export one of the modules with all its functions as signatures."""
+    made = Twins(first) if kind == "twins" else Fickle()
+    names = [
+        name for name, each in vars(type(made)).items() if hasattr(each, "get_concrete_function")
+    ]
+    signatures = {name: getattr(made, name) for name in names}
+    tf.saved_model.save(made, directory, signatures=signatures)
+    return {}
+
+
+def mutate(directory: str, fault: str, key: str) -> Answer:
+    """Get something wrong about a signature, in a way that every loader accepts."""
+    file = Path(directory) / "saved_model.pb"
+    message = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    _FAULTS[fault](message.meta_graphs[0], key)
+    # A staged file may be a link to the original.
+    file.unlink()
+    file.write_bytes(message.SerializeToString(deterministic=True))
+    return {}
+
+
+def _exchange_outputs(meta_graph: Any, key: str) -> None:  # noqa: ANN401 - a MetaGraphDef
+    one, other, *_ = sorted(meta_graph.signature_def[key].outputs.values(), key=lambda e: e.name)
+    one.name, other.name = other.name, one.name
+
+
+def _exchange_captures(meta_graph: Any, key: str) -> None:  # noqa: ANN401 - as above
+    node = _call(meta_graph, key)
+    node.input[-1], node.input[-2] = node.input[-2], node.input[-1]
+
+
+def _call_another(meta_graph: Any, key: str) -> None:  # noqa: ANN401 - as above
+    """Let the main graph call the function of the other signature, with the same captures."""
+    others = [
+        each for each in meta_graph.signature_def if each not in {key, "__saved_model_init_op"}
+    ]
+    _call(meta_graph, key).attr["f"].CopyFrom(_call(meta_graph, others[0]).attr["f"])
+
+
+def _exchange_bound_inputs(meta_graph: Any, key: str) -> None:  # noqa: ANN401 - as above
+    function = _python(meta_graph, key)
+    bound = meta_graph.object_graph_def.concrete_functions[function].bound_inputs
+    bound[0], bound[1] = bound[1], bound[0]
+
+
+def _call_another_in_python(meta_graph: Any, key: str) -> None:  # noqa: ANN401 - as above
+    nodes = meta_graph.object_graph_def.nodes
+    names = {_python(meta_graph, each) for each in meta_graph.signature_def if "_" not in each}
+    function = _python(meta_graph, key)
+    (other,) = names - {function}
+    for node in nodes:
+        if node.bare_concrete_function.concrete_function_name == function:
+            node.bare_concrete_function.concrete_function_name = other
+
+
+def _call(meta_graph: Any, key: str) -> Any:  # noqa: ANN401 - as above
+    outputs = meta_graph.signature_def[key].outputs.values()
+    name = next(iter(outputs)).name.partition(":")[0]
+    return next(node for node in meta_graph.graph_def.node if node.name == name)
+
+
+def _python(meta_graph: Any, key: str) -> str:  # noqa: ANN401 - as above
+    """Return the name of the function that Python has for a key."""
+    nodes = meta_graph.object_graph_def.nodes
+    signatures = next(each for each in nodes[0].children if each.local_name == "signatures")
+    child = next(e for e in nodes[signatures.node_id].children if e.local_name == key)
+    return str(nodes[child.node_id].bare_concrete_function.concrete_function_name)
+
+
+_FAULTS: dict[str, Callable[[Any, str], None]] = {
+    "exchange_outputs": _exchange_outputs,
+    "exchange_captures": _exchange_captures,
+    "call_another": _call_another,
+    "exchange_bound_inputs": _exchange_bound_inputs,
+    "call_another_in_python": _call_another_in_python,
+}

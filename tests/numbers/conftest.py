@@ -1,0 +1,32 @@
+"""The models that these tests share."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.judge.client import Judge
+
+
+@pytest.fixture(scope="session")
+def exported(judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the models of ``tests.judge.numbers``."""
+    directory = tmp_path_factory.mktemp("numbers")
+    for kind in ("twins", "fickle"):
+        judge.ask("build_numbers", directory=directory / kind, kind=kind)
+    judge.ask("build_numbers", directory=directory / "other", kind="twins", first=3.0)
+    return directory
+
+
+@pytest.fixture
+def twins(exported: Path, tmp_path: Path) -> Path:
+    """Two functions of the same types over the same two variables."""
+    return Path(shutil.copytree(exported / "twins", tmp_path / "twins"))
+
+
+@pytest.fixture
+def fickle(exported: Path, tmp_path: Path) -> Path:
+    """Functions that are random, have a state, or yield what is no number."""
+    return Path(shutil.copytree(exported / "fickle", tmp_path / "fickle"))
