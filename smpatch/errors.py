@@ -13,7 +13,8 @@
     │   └── SignatureExistsError            the key is taken and overwriting was not asked for
     ├── WriteError                       5  the file system said no; the model is unchanged
     │   └── ConflictError                5  somebody else is changing, or has changed, the model
-    └── ValidationError                  5  TensorFlow refused the result; the model is unchanged
+    └── ValidationError                  5  the result is not what was asked for
+        └── ProofError                      the structural proof cannot be made
 
 Each error reads as one line: where, what was found, what would work. The
 library raises these and nothing else for anything that a user can cause; it
@@ -32,6 +33,7 @@ __all__ = [
     "Fault",
     "ModelUnreadableError",
     "PatchFileError",
+    "ProofError",
     "RefusedError",
     "SignatureExistsError",
     "SmpatchError",
@@ -170,3 +172,7 @@ class ValidationError(SmpatchError):
     """TensorFlow did not accept the edited model; the model on disk is unchanged."""
 
     exit_code = 5
+
+
+class ProofError(ValidationError):
+    """The graph refers to what it does not have, so that nothing can be proved of it."""

@@ -38,6 +38,7 @@ from smpatch.signature import SignatureDef, TensorSpec
 
 if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` asks for none
     from smpatch.graph.captures import Captures
+    from smpatch.graph.fingerprint import Fingerprints
     from smpatch.graph.functions import FunctionLibrary
     from smpatch.graph.index import GraphIndex
     from smpatch.graph.objects import ObjectGraph
@@ -154,6 +155,15 @@ class MetaGraph:
             return self._before.objects
         with naming(self._file):
             return ObjectGraph(self.parts.object_graph)
+
+    @cached_property
+    def fingerprints(self) -> Fingerprints:
+        """The structural fingerprints of the graph's tensors."""
+        from smpatch.graph.fingerprint import Fingerprints
+
+        if self._before is not None and self._same_graph:
+            return self._before.fingerprints
+        return Fingerprints(self.graph, self.functions)
 
     @cached_property
     def captures(self) -> Captures:

@@ -30,6 +30,7 @@ from smpatch.edits import (
 )
 from smpatch.errors import SmpatchError
 from smpatch.loader import MetaGraph
+from smpatch.proof.sameness import prove
 
 __all__ = ["Done", "perform"]
 
@@ -105,6 +106,7 @@ def perform(
             else:
                 last = 0 if place is None else place
                 done = _WAYS[type(edit)](meta_graphs[last], edit, context)
+                prove(meta_graphs[last], done.meta_graph, edit)
         except SmpatchError as error:
             if len(edits) > 1:  # of one edit it is known which it is
                 error.where = ": ".join(filter(None, (_described(edit), error.where)))

@@ -153,6 +153,15 @@ class GraphIndex:
         """
         return Node(self._data, self._span(self._nodes.offset(self._data, name)))
 
+    def raw(self, name: str) -> bytes:
+        """Return a node as its serialized ``NodeDef``.
+
+        Raises:
+            KeyError: There is no such node.
+        """
+        start, end = self._span(self._nodes.offset(self._data, name))
+        return bytes(self._data[start:end])
+
     def wiring(self, name: str) -> Wiring:
         """Return what a node does and where its inputs come from.
 

@@ -31,7 +31,7 @@ from smpatch.planes.clone import Result, clone, redirected
 from smpatch.planes.inline import Infer, Place, shapes
 from smpatch.signature import Shape, SignatureDef, TensorSpec, shape_from_proto, shape_proto
 
-__all__ = ["Inner", "expose", "inferred", "inner_tensors"]
+__all__ = ["Inner", "expose", "find_inner", "inferred", "inner_tensors"]
 
 _NUMBER = re.compile(r"_\d+$")
 _MOST_INSIDE, _DEEPEST = 250_000, 100
@@ -226,6 +226,20 @@ def _reached(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[str]:
             seen.add(name)
             yield name
             nodes += [node for node in library[name].node_def if node.op in CALLS]
+
+
+def find_inner(meta_graph: MetaGraph, key: str, name: str) -> Inner:
+    """Return the tensor inside the functions of a signature that a name means.
+
+    Args:
+        meta_graph: The MetaGraph.
+        key: The signature key.
+        name: ``node:index``, with ``@call+call`` behind it where that is ambiguous.
+
+    Raises:
+        RefusedError: There is none, or more than one.
+    """
+    return _search(meta_graph, meta_graph.signatures[key], name, key, asked=True)
 
 
 def _search(

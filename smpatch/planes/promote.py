@@ -34,7 +34,7 @@ from smpatch.loader import MetaGraph
 from smpatch.planes.calls import call, fresh_name, placeholder
 from smpatch.signature import TensorSpec, shape_from_proto, shape_text
 
-__all__ = ["Promotable", "promotable", "promote", "promoted_key"]
+__all__ = ["Promotable", "find_function", "promotable", "promote", "promoted_key"]
 
 _INSTEAD = "where a signature calls it, --from-signature exposes dense tensors inside it"
 
@@ -84,7 +84,7 @@ def promoted_key(meta_graph: MetaGraph, edit: PromoteFunction) -> str:
     Raises:
         RefusedError: The function is not there, or has several traces.
     """
-    return edit.key or _find(meta_graph, edit.function).key
+    return edit.key or find_function(meta_graph, edit.function).key
 
 
 def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, AddPredict]:
@@ -101,7 +101,7 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
         RefusedError: The function is not there, has several traces, or captures something
             for which no tensor of the main graph stands.
     """
-    found = _find(meta_graph, edit.function)
+    found = find_function(meta_graph, edit.function)
     key = edit.key or found.key
     if found.refusal:
         raise RefusedError(found.refusal, where=f"function {edit.function!r}", hint=_INSTEAD)
@@ -134,7 +134,12 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
     return meta_graph.with_parts(extended), request
 
 
-def _find(meta_graph: MetaGraph, name: str) -> Promotable:
+def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
+    """Return the traced function of a path, or of a name.
+
+    Raises:
+        RefusedError: The function is not there, or has several traces.
+    """
     objects = meta_graph.objects
     traces = objects.traces_at(name)
     if len(traces) > 1:

@@ -1,0 +1,290 @@
+"""The bodies that a fingerprint is taken of: the main graph and the functions, node by node.
+
+A node is taken apart into what counts for its computation and what does not. Inputs of nodes
+are written in two ways (``op:index`` in the main graph, ``node:arg:index`` in a function);
+here both are a node and the number of its output.
+
+This module computes no fingerprint of more than one node.
+
+Source: ``tensorflow/core/framework/function.cc`` (names of tensors in a function body).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
+from smpatch.errors import SmpatchError
+from smpatch.graph.functions import CALLS, FunctionLibrary
+from smpatch.graph.index import GraphIndex
+
+__all__ = [
+    "Body",
+    "FingerprintError",
+    "FunctionBody",
+    "MainBody",
+    "Parts",
+    "Source",
+    "digest",
+    "main_source",
+]
+
+_IGNORED = frozenset(
+    {
+        "_class",  # places a node beside another one
+        "_output_shapes",  # describes
+        "_user_specified_name",  # describes
+        "frame_name",  # tells loops of one graph apart; the edges do so, too
+    }
+)
+"""Attributes that do not change what a node computes."""
+
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+_SOURCES = frozenset({"Const", "VarHandleOp", "VariableV2", "Variable"})
+"""Operations without an effect of their own: whoever waits for one waits for nothing."""
+
+_COMPILED = "_XlaMustCompile"
+
+
+class FingerprintError(SmpatchError):
+    """A fingerprint cannot be computed: the graph refers to what it does not have."""
+
+
+class Source(NamedTuple):
+    """Where an input of a node comes from: a node and one of its outputs, or a leaf."""
+
+    node: str
+    port: int | str
+    leaf: str = ""
+
+
+class Parts(NamedTuple):
+    """A node, taken apart.
+
+    Attributes:
+        op: The operation.
+        inputs: Its data inputs, in their order.
+        controls: The nodes that it waits for.
+        attributes: The digest of the attributes that count.
+        functions: The names of functions in other attributes, in the order of these.
+        identity: The name of a stateful node without inputs, which makes it this one.
+        is_source: Whether nothing happens when it runs; then nothing has to wait for it.
+        function: The function that a call calls; empty in other nodes.
+        is_compiled: Whether XLA must compile that function.
+    """
+
+    op: str
+    inputs: tuple[Source, ...]
+    controls: tuple[str, ...]
+    attributes: bytes = b""
+    functions: tuple[str, ...] = ()
+    identity: str = ""
+    is_source: bool = False
+    function: str = ""
+    is_compiled: bool = False
+
+
+class Body(Protocol):
+    """The nodes of the main graph or of a function."""
+
+    def parts(self, name: str) -> Parts:
+        """Return a node, taken apart."""
+
+
+class MainBody:
+    """The main graph."""
+
+    def __init__(
+        self,
+        graph: GraphIndex,
+        library: FunctionLibrary,
+        known: dict[str, Parts],
+        feeds: frozenset[str],
+    ) -> None:
+        """Look at a graph in which tensors are fed.
+
+        Args:
+            graph: The main graph.
+            library: Its functions.
+            known: The nodes that were taken apart already; those that follow are added.
+            feeds: Full names (``op:index``) of the tensors that are fed.
+        """
+        self._graph = graph
+        self._library = library
+        self._known = known
+        self._fed = frozenset(name.rpartition(":")[0] for name in feeds)
+
+    def parts(self, name: str) -> Parts:
+        """Return a node, taken apart.
+
+        Raises:
+            FingerprintError: There is no such node.
+        """
+        parts = self._known.get(name)
+        if parts is None:
+            if name not in self._graph:
+                raise FingerprintError(f"the graph refers to a node {name!r} that it does not have")
+            node = self._graph.node(name).message()
+            sources = [main_source(each) for each in node.input if not each.startswith("^")]
+            parts = _taken_apart(node, sources, self._library)
+            self._known[name] = parts
+        controls = tuple(each for each in parts.controls if not self._is_fed(each))
+        return parts if controls == parts.controls else parts._replace(controls=controls)
+
+    def _is_fed(self, name: str) -> bool:
+        """Whether a node is a placeholder that is fed; then nothing has to wait for it."""
+        return name in self._fed and self._graph.wiring(name).op in _PLACEHOLDERS
+
+
+class FunctionBody:
+    """The body of a function."""
+
+    def __init__(self, name: str, library: FunctionLibrary) -> None:
+        """Look at a function of the library.
+
+        Raises:
+            FingerprintError: A result is not among its nodes.
+        """
+        self._name = name
+        self._library = library
+        definition = library[name]
+        self._nodes = {node.name: node for node in definition.node_def}
+        self._parts: dict[str, Parts] = {}
+        self._ports: dict[str, dict[tuple[str, int], int] | None] = {}
+        signature = definition.signature
+        self.arguments = tuple(str(arg.name) for arg in signature.input_arg)
+        self._names = frozenset(self.arguments)
+        self.result_count = len(signature.output_arg)
+        self.is_compiled = _is_compiled(definition.attr)
+        missing = [arg.name for arg in signature.output_arg if arg.name not in definition.ret]
+        if missing:
+            raise FingerprintError(f"the function {name!r} has no result {missing[0]!r}")
+        self.results = tuple(self._source(definition.ret[arg.name]) for arg in signature.output_arg)
+        self.control_results = tuple(sorted(set(definition.control_ret.values())))
+
+    def parts(self, name: str) -> Parts:
+        """Return a node, taken apart.
+
+        Raises:
+            FingerprintError: There is no such node.
+        """
+        parts = self._parts.get(name)
+        if parts is None:
+            node = self._nodes.get(name)
+            if node is None:
+                found = f"the function {self._name!r} refers to a node {name!r}"
+                raise FingerprintError(f"{found} that it does not have")
+            sources = [self._source(each) for each in node.input if not each.startswith("^")]
+            parts = _taken_apart(node, sources, self._library)
+            # Arguments are there before the call begins.
+            controls = tuple(each for each in parts.controls if each not in self._names)
+            parts = parts._replace(controls=controls)
+            self._parts[name] = parts
+        return parts
+
+    def _source(self, name: str) -> Source:
+        """Return where ``argument`` or ``node:arg:index`` comes from, outputs counted through."""
+        node, colon, rest = name.partition(":")
+        if not colon:
+            return Source(node, 0, node)
+        arg, _, index = rest.partition(":")
+        ports = self._ports_of(node)
+        if ports is None:
+            # Early exports do not define the operations of functions. A call is known all the same.
+            is_call = node in self._nodes and self._nodes[node].op in CALLS
+            return Source(node, int(index) if is_call and index.isdecimal() else rest)
+        port = ports.get((arg, int(index) if index.isdecimal() else 0))
+        if port is None:
+            raise FingerprintError(f"in the function {self._name!r} there is no tensor {name!r}")
+        return Source(node, port)
+
+    def _ports_of(self, name: str) -> dict[tuple[str, int], int] | None:
+        """Return the number of each output of a node; None where its operation is not defined."""
+        if name not in self._ports:
+            node = self._nodes.get(name)
+            found = None if node is None else self._library.outputs(node)
+            self._ports[name] = (
+                None
+                if found is None
+                else {(each.arg, each.index): place for place, each in enumerate(found)}
+            )
+        return self._ports[name]
+
+
+def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary) -> Parts:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+    op = str(node.op)
+    inputs = tuple(sources)
+    controls = tuple(each[1:] for each in node.input if each.startswith("^"))
+    called = str(node.attr["f"].func.name) if op in CALLS and "f" in node.attr else op
+    if called in library:
+        is_compiled = _is_compiled(node.attr)
+        return Parts(op, inputs, controls, function=called, is_compiled=is_compiled)
+    functions: list[str] = []
+    digests: list[bytes] = []
+    for key in sorted(node.attr.keys() - _IGNORED):
+        value = node.attr[key]
+        named = [func.name for func in (value.func, *value.list.func) if func.name]
+        functions += named
+        digests += [
+            key.encode(),
+            (_nameless(value) if named else value).SerializeToString(deterministic=True),
+        ]
+    identity = "" if inputs else _identity(node, library)
+    return Parts(
+        op,
+        inputs,
+        controls,
+        digest(*digests),
+        tuple(functions),
+        identity,
+        is_source=not node.input and _is_source(node, library),
+    )
+
+
+def _identity(node: Any, library: FunctionLibrary) -> str:  # noqa: ANN401 - as above
+    """Return the name of a node without inputs where it is a resource, or is to be fed.
+
+    A name that several sessions may share is among the attributes.
+    """
+    if node.op == "Const" or ("shared_name" in node.attr and node.attr["shared_name"].s):
+        return ""
+    op_def = library.op_def(node.op)
+    is_stateless = op_def is not None and not op_def.is_stateful and node.op not in _PLACEHOLDERS
+    return "" if is_stateless else str(node.name)
+
+
+def _is_source(node: Any, library: FunctionLibrary) -> bool:  # noqa: ANN401 - as above
+    """Return whether a node without inputs is a constant or the handle of a resource."""
+    if node.op in _SOURCES:
+        return True
+    yielded = library.outputs(node) or []
+    return bool(yielded) and all(each.dtype == "resource" for each in yielded)
+
+
+def _nameless(value: Any) -> Any:  # noqa: ANN401 - an AttrValue
+    """Return an attribute without the names of the functions in it."""
+    copy = type(value)()
+    copy.CopyFrom(value)
+    for func in [copy.func] if copy.WhichOneof("value") == "func" else copy.list.func:
+        func.name = ""
+    return copy
+
+
+def _is_compiled(attributes_of: Any) -> bool:  # noqa: ANN401 - a map of AttrValue
+    return _COMPILED in attributes_of and bool(attributes_of[_COMPILED].b)
+
+
+def main_source(name: str) -> Source:
+    """Return where ``op:index`` or ``op`` of the main graph comes from."""
+    op, colon, index = name.rpartition(":")
+    if not colon:
+        return Source(name, 0, f"{name}:0")
+    return Source(op, int(index) if index.isdecimal() else index, name)
+
+
+def digest(*parts: bytes) -> bytes:
+    """Return a digest of a sequence; each part is preceded by its length."""
+    return hashlib.blake2b(
+        b"".join(b"%d:%b" % (len(part), part) for part in parts), digest_size=20
+    ).digest()

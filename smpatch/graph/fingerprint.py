@@ -1,0 +1,367 @@
+"""Structural fingerprints: which computation lies behind a tensor.
+
+Two tensors with one fingerprint are computed in the same way from the same leaves. A leaf is
+an input of the signature (by its alias), a variable, a table or another resource, an argument
+of a function. Calls of functions are followed into the bodies. What counts: operations,
+attributes, constants, the order of arguments, control edges, leaves. What does not count: the
+names of nodes, functions and results, devices, and attributes that only describe.
+
+Different fingerprints do not prove different numbers: two graphs can compute the same numbers
+in two ways. This module runs nothing and needs no TensorFlow.
+
+Sources: ``tensorflow/core/framework/function.cc`` (names of tensors in a function body),
+``tensorflow/core/graph/subgraph.cc`` (feeds, fetches and control edges),
+``tensorflow/core/common_runtime/inline_function_utils.cc`` (a call is its body; what
+``control_ret`` names runs with the call).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+from smpatch.graph.bodies import (
+    Body,
+    FingerprintError,
+    FunctionBody,
+    MainBody,
+    Parts,
+    Source,
+    digest,
+    main_source,
+)
+from smpatch.graph.components import components
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import GraphIndex
+
+__all__ = ["Computation", "FingerprintError", "Fingerprints"]
+
+_MOST_WORK = 20_000_000
+"""Node visits, calls within calls counted each time; TensorFlow could not inline more either."""
+_DEEPEST = 100
+"""Calls within calls; Python's own stack allows no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """What a set of tensors computes.
+
+    Attributes:
+        outputs: Label of a tensor to its fingerprint.
+        effects: Fingerprints of what runs besides, such as assignments in called functions.
+    """
+
+    outputs: Mapping[str, bytes]
+    effects: frozenset[bytes]
+
+
+class _Value(NamedTuple):
+    """What a node yields.
+
+    Attributes:
+        digest: The fingerprint of the node; its outputs differ by their number.
+        results: The fingerprints of the outputs, where the node is a call; else None.
+        effects: What a control edge from the node waits for.
+    """
+
+    digest: bytes
+    results: tuple[bytes, ...] | None
+    effects: frozenset[bytes]
+
+    def output(self, port: int | str) -> bytes:
+        """Return the fingerprint of an output."""
+        if self.results is None:
+            return self.digest + b":%s" % str(port).encode()
+        if not isinstance(port, int) or port >= len(self.results):
+            raise FingerprintError(f"a call has no result {port}")
+        return self.results[port]
+
+
+@dataclass(slots=True)
+class _Scope:
+    """One body with what its leaves are.
+
+    Attributes:
+        body: The nodes.
+        leaves: Name of a leaf to its fingerprint.
+        values: The nodes that are done.
+        effects: What the calls that were met do besides.
+    """
+
+    body: Body
+    leaves: Mapping[str, bytes]
+    values: dict[str, _Value] = field(default_factory=dict)
+    effects: set[bytes] = field(default_factory=set)
+
+
+class Fingerprints:
+    """The fingerprints of tensors of one graph."""
+
+    def __init__(self, graph: GraphIndex, library: FunctionLibrary) -> None:
+        """Look at a main graph and its functions."""
+        self._graph = graph
+        self._library = library
+        self._bodies: dict[str, FunctionBody] = {}
+        self._main: dict[str, Parts] = {}
+        self._called: dict[
+            tuple[str, tuple[bytes, ...]], tuple[tuple[bytes, ...], frozenset[bytes]]
+        ]
+        self._called = {}
+        self._whole: dict[str, bytes] = {}
+        self._active: list[str] = []
+        self._recursive = False
+        self._work = 0
+
+    def main(self, feeds: Mapping[str, str], fetches: Mapping[str, Sequence[str]]) -> Computation:
+        """Return what tensors of the main graph compute.
+
+        Args:
+            feeds: Full name (``op:index``) of a tensor that is fed to the label of the input.
+            fetches: Label to the full names of the tensors that it consists of.
+
+        Raises:
+            FingerprintError: The graph refers to what it does not have.
+        """
+        scope = _Scope(
+            MainBody(self._graph, self._library, self._main, frozenset(feeds)),
+            {
+                name: digest(b"feed", label.encode("utf-8", "surrogatepass"))
+                for name, label in feeds.items()
+            },
+        )
+        found = {
+            label: digest(b"tensor", *self._tensors(scope, map(main_source, names)))
+            for label, names in fetches.items()
+        }
+        return Computation(found, frozenset(scope.effects))
+
+    def inside(self, feeds: Mapping[str, str], calls: Sequence[str], tensor: str) -> bytes:
+        """Return the fingerprint of a tensor inside the functions that a call leads to.
+
+        Args:
+            feeds: As for ``main``.
+            calls: The call nodes on the way, that of the main graph first.
+            tensor: The tensor in the last body, ``node:index``.
+
+        Raises:
+            FingerprintError: There is no such call or tensor.
+        """
+        scope = _Scope(
+            MainBody(self._graph, self._library, self._main, frozenset(feeds)),
+            {
+                name: digest(b"feed", label.encode("utf-8", "surrogatepass"))
+                for name, label in feeds.items()
+            },
+        )
+        passed: list[tuple[Parts, frozenset[bytes]]] = []
+        for call in calls:
+            parts = scope.body.parts(call)
+            if not parts.function:
+                raise FingerprintError(f"{call!r} calls no function")
+            given = self._tensors(scope, parts.inputs)
+            self._compute(scope, parts.controls)
+            passed.append((parts, self._waits(scope, parts)))
+            scope = self._bound(parts.function, given)
+        node, _, port = tensor.rpartition(":")
+        (found,) = self._tensors(scope, [Source(node, int(port))])
+        for parts, waits in reversed(passed):
+            found = self._returned(parts, waits, found)
+        return digest(b"tensor", found)
+
+    def function(self, name: str, arguments: Sequence[bytes]) -> Computation:
+        """Return what the results of a function compute.
+
+        Args:
+            name: The function.
+            arguments: The fingerprint of each argument, those that are captured too.
+
+        Raises:
+            FingerprintError: There is no such function, or it takes other arguments.
+        """
+        results, effects = self._call(name, tuple(arguments))
+        if self._body(name).is_compiled:
+            results = tuple(digest(b"compiled", each) for each in results)
+        found = {str(place): digest(b"tensor", each) for place, each in enumerate(results)}
+        return Computation(found, effects)
+
+    @staticmethod
+    def leaf(kind: str, label: str) -> bytes:
+        """Return the fingerprint of a leaf, such as the ``feed`` called ``x``."""
+        return digest(kind.encode(), label.encode("utf-8", "surrogatepass"))
+
+    def tensor(self, name: str) -> bytes:
+        """Return the fingerprint of one tensor of the main graph, nothing being fed."""
+        scope = _Scope(MainBody(self._graph, self._library, self._main, frozenset()), {})
+        return self._tensors(scope, [main_source(name)])[0]
+
+    def _tensors(self, scope: _Scope, sources: Iterable[Source]) -> list[bytes]:
+        wanted = list(sources)
+        self._compute(scope, [each.node for each in wanted if each.leaf not in scope.leaves])
+        return [self._source(scope, each) for each in wanted]
+
+    @staticmethod
+    def _source(scope: _Scope, source: Source) -> bytes:
+        leaf = scope.leaves.get(source.leaf) if source.leaf else None
+        return leaf if leaf is not None else scope.values[source.node].output(source.port)
+
+    def _compute(self, scope: _Scope, wanted: Iterable[str]) -> None:
+        """Compute the values of nodes and of all that they need."""
+        wanted = [each for each in wanted if each not in scope.values]
+        for component in components(wanted, partial(self._needs, scope)):
+            if len(component) == 1 and component[0] not in self._needs(scope, component[0]):
+                scope.values[component[0]] = self._value(scope, component[0])
+            else:
+                self._loop(scope, component)
+
+    def _needs(self, scope: _Scope, name: str) -> list[str]:
+        self._work += 1
+        if self._work > _MOST_WORK:
+            raise FingerprintError("the functions of the graph call each other too often")
+        parts = scope.body.parts(name)
+        needed = [each.node for each in parts.inputs if each.leaf not in scope.leaves]
+        return [each for each in (*needed, *parts.controls) if each not in scope.values]
+
+    def _value(self, scope: _Scope, name: str) -> _Value:
+        parts = scope.body.parts(name)
+        waits = self._waits(scope, parts)
+        if parts.op == "NoOp":
+            return _Value(digest(b"wait", *sorted(waits)), None, waits)
+        given = tuple(self._source(scope, each) for each in parts.inputs)
+        if parts.function:
+            results, effects = self._call(parts.function, given)
+            results = tuple(self._returned(parts, waits, each) for each in results)
+            effects = frozenset(_after(each, waits) for each in effects)
+            scope.effects |= effects
+            return _Value(b"", results, effects)
+        own = digest(*self._head(parts), b"(", *given, b")", *sorted(waits))
+        return _Value(own, None, frozenset() if parts.is_source else frozenset({own}))
+
+    def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
+        """Return what a tensor of a called function is outside the call."""
+        if parts.is_compiled or self._body(parts.function).is_compiled:
+            result = digest(b"compiled", result)
+        return _after(result, waits)
+
+    def _head(self, parts: Parts) -> list[bytes]:
+        functions = [self._function(each) for each in parts.functions]
+        return [parts.op.encode(), parts.attributes, parts.identity.encode(), *functions]
+
+    @staticmethod
+    def _waits(scope: _Scope, parts: Parts) -> frozenset[bytes]:
+        waits: set[bytes] = set()
+        for each in parts.controls:
+            waits |= scope.values[each].effects
+        return frozenset(waits)
+
+    def _loop(self, scope: _Scope, component: Sequence[str]) -> None:
+        """Compute the values of nodes in a cycle: refine until no more nodes can be told apart.
+
+        Each round gives a node a digest of itself and of what its inputs had in the round
+        before; equal digests at the end mean equal unfoldings of the loop.
+        """
+        inside = set(component)
+        parts = {name: scope.body.parts(name) for name in component}
+        fixed: dict[str, bytes] = {}
+        for name, each in parts.items():
+            given = [
+                self._source(scope, source)
+                if source.leaf in scope.leaves or source.node not in inside
+                else b"inside"
+                for source in each.inputs
+            ]
+            waits: set[bytes] = set()
+            for control in each.controls:
+                if control not in inside:
+                    waits |= scope.values[control].effects
+            called = [self._function(each.function)] if each.function else []
+            fixed[name] = digest(*self._head(each), *called, b"(", *given, b")", *sorted(waits))
+        digests, classes = dict(fixed), 0
+        for _ in range(len(component) + 1):
+            following = {}
+            for name, each in parts.items():
+                given = [
+                    digests[source.node] + b":%s" % str(source.port).encode()
+                    for source in each.inputs
+                    if source.leaf not in scope.leaves and source.node in inside
+                ]
+                waits = {digests[control] for control in each.controls if control in inside}
+                following[name] = digest(fixed[name], b"(", *given, b")", *sorted(waits))
+            digests = following
+            if len(set(digests.values())) == classes:
+                break
+            classes = len(set(digests.values()))
+        for name in component:
+            own = digest(b"loop", digests[name])
+            results = None
+            if parts[name].function:
+                count = self._body(parts[name].function).result_count
+                results = tuple(digest(own, b"%d" % place) for place in range(count))
+            scope.values[name] = _Value(own, results, frozenset({own}))
+
+    def _call(
+        self, name: str, given: tuple[bytes, ...]
+    ) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+        """Return what the results of a called function compute, and what runs with the call."""
+        known = self._called.get((name, given))
+        if known is not None:
+            return known
+        body = self._body(name)
+        if name in self._active:
+            self._recursive = True
+            distance = b"%d" % (len(self._active) - self._active.index(name))
+            head = digest(b"recursion", distance, *given)
+            places = range(body.result_count)
+            return tuple(digest(head, b"%d" % place) for place in places), frozenset({head})
+        scope = self._bound(name, given)
+        self._active.append(name)
+        try:
+            results = tuple(self._tensors(scope, body.results))
+            self._compute(scope, body.control_results)
+        finally:
+            self._active.pop()
+        effects = set(scope.effects)
+        for each in body.control_results:
+            effects |= scope.values[each].effects
+        found = results, frozenset(effects)
+        # What holds a reference to a call around it holds in that call alone.
+        if not self._recursive:
+            self._called[name, given] = found
+        elif not self._active:
+            self._recursive = False
+        return found
+
+    def _bound(self, name: str, given: Sequence[bytes]) -> _Scope:
+        body = self._body(name)
+        if len(given) != len(body.arguments):
+            found = f"the function {name!r} takes {len(body.arguments)} arguments"
+            raise FingerprintError(f"{found}, and a call gives {len(given)}")
+        if len(self._active) >= _DEEPEST:
+            raise FingerprintError(f"more than {_DEEPEST} calls lie within each other")
+        return _Scope(body, dict(zip(body.arguments, given, strict=True)))
+
+    def _function(self, name: str) -> bytes:
+        """Return the fingerprint of a function that an operation is given, as a whole."""
+        if name not in self._library:
+            return digest(b"operation", name.encode())
+        if name in self._whole:
+            return self._whole[name]
+        arguments = self._body(name).arguments
+        given = tuple(digest(b"argument", b"%d" % place) for place in range(len(arguments)))
+        results, effects = self._call(name, given)
+        whole = digest(b"function", b"%d" % len(given), *results, b"effects", *sorted(effects))
+        if not self._recursive:
+            self._whole[name] = whole
+        return whole
+
+    def _body(self, name: str) -> FunctionBody:
+        if name not in self._bodies:
+            if name not in self._library:
+                raise FingerprintError(f"the model does not have the function {name!r}")
+            self._bodies[name] = FunctionBody(name, self._library)
+        return self._bodies[name]
+
+
+def _after(each: bytes, waits: frozenset[bytes]) -> bytes:
+    return digest(b"after", each, *sorted(waits)) if waits else each

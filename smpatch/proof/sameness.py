@@ -1,0 +1,348 @@
+"""The comparison of a model after an edit with what was asked for.
+
+Where an edit only adds to the graph, a tensor that keeps its name computes what it computed;
+nothing is walked then. Else the fingerprints of what was asked for, in the graph before the
+edit, are compared with those of what the signature names, in the graph after it. In a model
+with an object graph the same holds for the functions from which Python takes its signatures.
+
+Sources: ``tensorflow/python/saved_model/signature_serialization.py`` and ``load.py`` (the
+order of arguments and results), ``tensorflow/core/graph/subgraph.cc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smpatch.edits import Edit
+from smpatch.errors import ProofError, ValidationError
+from smpatch.graph.bodies import FingerprintError
+from smpatch.graph.fingerprint import Computation, Fingerprints
+from smpatch.graph.functions import called
+from smpatch.graph.index import op_of
+from smpatch.graph.objects import parts
+from smpatch.loader import MetaGraph
+from smpatch.planes.expose import Inner
+from smpatch.proof.requests import FunctionRequest, Names, Request, requests
+from smpatch.signature import TensorSpec
+
+__all__ = ["prove", "python_computation", "signature_computation"]
+
+
+_REPORT = "the model is unchanged; please report this"
+
+
+def prove(before: MetaGraph, after: MetaGraph, edit: Edit) -> None:
+    """Prove that every signature computes after an edit what it is asked to compute.
+
+    Args:
+        before: The MetaGraph before the edit.
+        after: The same after the edit.
+        edit: The edit.
+
+    Raises:
+        ValidationError: A signature would compute something else.
+        ProofError: The proof cannot be made.
+    """
+    proof = _Proof(before, after, _changed(before, after))
+    for key, request in requests(before, edit).items():
+        if key not in after.signatures:
+            continue
+        try:
+            if isinstance(request, FunctionRequest):
+                proof.check_function(key, request)
+            else:
+                proof.check(key, request)
+        except FingerprintError as error:
+            found = f"signature {key!r}: the structural proof cannot be made: {error}"
+            hint = "--validate full, run or none does the edit without this proof"
+            raise ProofError(found, hint=hint) from error
+
+
+def signature_computation(
+    meta_graph: MetaGraph, inputs: Mapping[str, Names], outputs: Mapping[str, Names]
+) -> Computation:
+    """Return what a signature of ``signature_def`` computes.
+
+    Args:
+        meta_graph: The MetaGraph.
+        inputs: Label to the tensors that are fed.
+        outputs: Label to the tensors that are fetched.
+
+    Raises:
+        FingerprintError: The graph refers to what it does not have.
+    """
+    return meta_graph.fingerprints.main(_feeds(inputs), outputs)
+
+
+def python_computation(
+    meta_graph: MetaGraph, key: str, *, by_tensor: bool, labels: Mapping[str, str] | None = None
+) -> Computation:
+    """Return what the function computes from which Python takes a signature.
+
+    Args:
+        meta_graph: The MetaGraph; its object graph has the signature.
+        key: The signature key.
+        by_tensor: Whether a captured object is the tensor of the main graph that stands for
+            it, as in ``signature_computation``; else it is known by its number.
+        labels: Alias of an input to its label, where that is another.
+
+    Raises:
+        FingerprintError: The model does not have the function, or no tensor of the main
+            graph stands for an object.
+    """
+    name = meta_graph.objects.signatures[key].concrete_function_name
+    concrete = meta_graph.objects.concrete_functions.get(name)
+    if concrete is None:
+        raise FingerprintError(f"the object graph does not have the function {name!r}")
+    aliases = _arguments(meta_graph, key, concrete)
+    given = [_leaf((labels or {}).get(alias, alias)) for alias in aliases]
+    captured = _captured(meta_graph, concrete.bound_inputs, by_tensor=by_tensor)
+    found = meta_graph.fingerprints.function(name, [*given, *captured])
+    results = _aliases(concrete.output_signature)
+    if len(results) != len(found.outputs):
+        raise FingerprintError(f"the function {name!r} has {len(found.outputs)} results")
+    outputs = {alias: found.outputs[str(place)] for place, alias in enumerate(results)}
+    return Computation(outputs, found.effects)
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """A MetaGraph before and after an edit.
+
+    Attributes:
+        before: The MetaGraph before the edit.
+        after: The same after the edit.
+        changed: The nodes and functions that are not, or not the same, after the edit.
+    """
+
+    before: MetaGraph
+    after: MetaGraph
+    changed: frozenset[str]
+
+    def check(self, key: str, request: Request) -> None:
+        """Check both halves of a signature on tensors."""
+        signature = self.after.signatures[key]
+        inputs = {alias: _names(spec.tensors()) for alias, spec in signature.inputs.items()}
+        outputs = {alias: _names(spec.tensors()) for alias, spec in signature.outputs.items()}
+        self._check_names(key, request, inputs.keys(), outputs.keys())
+        in_graph = {
+            alias: each for alias, each in request.outputs.items() if not isinstance(each, Inner)
+        }
+        if (inputs, outputs) != (request.inputs, request.outputs) or self._reaches_change(outputs):
+            expected = signature_computation(self.before, request.inputs, in_graph)
+            kept = {alias: outputs[alias] for alias in in_graph}
+            self._compare(key, expected, signature_computation(self.after, inputs, kept))
+            for alias, inner in request.outputs.items():
+                if isinstance(inner, Inner):
+                    wanted = self.before.fingerprints.inside(
+                        _feeds(request.inputs), inner.calls, inner.spec.name
+                    )
+                    got = signature_computation(self.after, inputs, {alias: outputs[alias]})
+                    self._compare_one(key, alias, wanted, got.outputs[alias])
+        if self._has_python(key) and not self._is_same_python(key, request):
+            self._check_python(key, request, signature_computation(self.after, inputs, outputs))
+
+    def check_function(self, key: str, request: FunctionRequest) -> None:
+        """Check both halves of a signature that calls a traced function."""
+        signature = self.after.signatures[key]
+        self._check_names(key, request, signature.inputs.keys(), signature.outputs.keys())
+        label = {argument: alias for alias, argument in request.inputs.items()}
+        given = [_leaf(label[argument]) for argument in request.function.inputs]
+        place = {name: str(number) for number, name in enumerate(request.function.outputs)}
+        inputs = {alias: _names(spec.tensors()) for alias, spec in signature.inputs.items()}
+        outputs = {alias: _names(spec.tensors()) for alias, spec in signature.outputs.items()}
+        halves = [("", True, signature_computation(self.after, inputs, outputs))]
+        if self._has_python(key):
+            halves.append((_PYTHON, False, python_computation(self.after, key, by_tensor=False)))
+        for half, by_tensor, got in halves:
+            captured = _captured(self.before, request.function.bound, by_tensor=by_tensor)
+            found = self.before.fingerprints.function(
+                request.function.function, [*given, *captured]
+            )
+            wanted = {alias: found.outputs[place[name]] for alias, name in request.outputs.items()}
+            self._compare(key, Computation(wanted, found.effects), got, half)
+
+    def _check_python(self, key: str, request: Request, expected: Computation) -> None:
+        """Check the function from which Python takes a signature that is new or changed."""
+        compared = False
+        was = self.before.objects.signatures.get(request.was)
+        if was is not None and self._halves_agree_in_names(request.was):
+            labels = {old: new for new, old in request.input_was.items()}
+            old = python_computation(self.before, request.was, by_tensor=False, labels=labels)
+            new = python_computation(self.after, key, by_tensor=False)
+            if request.inputs.keys() == request.input_was.keys():
+                for alias, before in request.output_was.items():
+                    self._compare_one(key, alias, old.outputs[before], new.outputs[alias], _PYTHON)
+                compared = True
+        try:
+            got = python_computation(self.after, key, by_tensor=True)
+        except FingerprintError:
+            if compared and request.outputs.keys() == request.output_was.keys():
+                return
+            raise
+        if any(alias.startswith(_PART) for alias in got.outputs):
+            return  # a composite tensor has its parts in signature_def, and one alias in Python
+        for alias, wanted in expected.outputs.items():
+            if alias in got.outputs:
+                self._compare_one(key, alias, wanted, got.outputs[alias], _PYTHON)
+
+    def _has_python(self, key: str) -> bool:
+        """Return whether the edit made or changed what Python takes a signature from."""
+        return (
+            self.before.objects is not self.after.objects and key in self.after.objects.signatures
+        )
+
+    def _is_same_python(self, key: str, request: Request) -> bool:
+        """Return whether Python takes a signature from the function that it had, unchanged."""
+        before, after = self.before.objects, self.after.objects
+        was = before.signatures.get(request.was)
+        if was is None or was != after.signatures[key]:
+            return False
+        name = was.concrete_function_name
+        return (
+            before.concrete_functions.get(name) == after.concrete_functions.get(name)
+            and all(
+                new == old for new, old in (*request.input_was.items(), *request.output_was.items())
+            )
+            and request.input_was.keys() == request.inputs.keys()
+            and request.output_was.keys() == request.outputs.keys()
+            and not self._functions_reach_change([name])
+        )
+
+    def _halves_agree_in_names(self, key: str) -> bool:
+        signature = self.before.signatures.get(key)
+        name = self.before.objects.signatures[key].concrete_function_name
+        concrete = self.before.objects.concrete_functions.get(name)
+        return (
+            signature is not None
+            and concrete is not None
+            and set(_arguments(self.before, key, concrete)) == set(signature.inputs)
+            and set(_aliases(concrete.output_signature)) == set(signature.outputs)
+        )
+
+    def _reaches_change(self, outputs: Mapping[str, Names]) -> bool:
+        """Return whether tensors need a node or function that the edit changed or took away."""
+        if not self.changed:
+            return False
+        graph = self.before.graph
+        waiting = [op_of(name) for names in outputs.values() for name in names]
+        seen: set[str] = set()
+        functions: list[str] = []
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name not in graph:
+                continue
+            seen.add(name)
+            waiting += map(op_of, graph.wiring(name).inputs)
+            functions += called(graph.node(name).message())
+        return not seen.isdisjoint(self.changed) or self._functions_reach_change(functions)
+
+    def _functions_reach_change(self, names: Iterable[str]) -> bool:
+        library = self.before.functions
+        waiting, seen = list(names), set[str]()
+        while waiting and self.changed:
+            name = waiting.pop()
+            if name in seen or name not in library:
+                continue
+            if name in self.changed:
+                return True
+            seen.add(name)
+            waiting += [each for node in library[name].node_def for each in called(node)]
+        return False
+
+    @staticmethod
+    def _check_names(
+        key: str,
+        request: Request | FunctionRequest,
+        inputs: Iterable[str],
+        outputs: Iterable[str],
+    ) -> None:
+        for kind, asked, made in (
+            ("inputs", request.inputs, inputs),
+            ("outputs", request.outputs, outputs),
+        ):
+            if set(asked) != set(made):
+                found = (
+                    f"signature {key!r} would have the {kind} {sorted(made)}, not {sorted(asked)}"
+                )
+                raise ValidationError(found, hint=_REPORT)
+
+    def _compare(self, key: str, wanted: Computation, got: Computation, half: str = "") -> None:
+        for alias, each in wanted.outputs.items():
+            self._compare_one(key, alias, each, got.outputs[alias], half)
+        if wanted.effects != got.effects:
+            found = f"it would have other effects{half} (such as assignments) than it must have"
+            raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
+
+    @staticmethod
+    def _compare_one(key: str, alias: str, wanted: bytes, got: bytes, half: str = "") -> None:
+        if wanted != got:
+            found = f"output {alias!r} would compute something else{half} than it must compute"
+            raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
+
+
+_PYTHON = " in tf.saved_model.load"
+_PART = "#"
+"""Begins the alias of a tensor that is a part of a composite one."""
+
+
+def _changed(before: MetaGraph, after: MetaGraph) -> frozenset[str]:
+    """Return the nodes and functions that are not, or not the same, after an edit."""
+    if before.graph is after.graph:
+        return frozenset()
+    old, new = before.graph, after.graph
+    nodes = {name for name in old if name not in new or old.raw(name) != new.raw(name)}
+    bodies = new.function_bodies
+    functions = {name for name, body in old.function_bodies.items() if bodies.get(name) != body}
+    return frozenset(nodes | functions)
+
+
+def _feeds(inputs: Mapping[str, Names]) -> dict[str, str]:
+    """Return tensor to label; a composite input has a label for each of its parts."""
+    return {
+        name: alias if len(names) == 1 else f"{_PART}{alias}/{place}"
+        for alias, names in inputs.items()
+        for place, name in enumerate(names)
+    }
+
+
+def _leaf(label: str) -> bytes:
+    return Fingerprints.leaf("feed", label)
+
+
+def _aliases(structure: Any) -> list[str]:  # noqa: ANN401 - a StructuredValue; protobuf makes the class at run time
+    """Return what each tensor of a dictionary is called; parts of composite ones by their place."""
+    return [
+        f"{_PART}{place}" if leaf is None else leaf.path[-1] if leaf.path else str(place)
+        for place, leaf in enumerate(parts(structure))
+    ]
+
+
+def _arguments(meta_graph: MetaGraph, key: str, concrete: Any) -> list[str]:  # noqa: ANN401 - a SavedConcreteFunction
+    """Return the aliases of a signature's inputs in the order of the function's arguments.
+
+    Python calls the function by the keywords of the object (``_call_with_flat_signature`` in
+    ``tensorflow/python/eager/polymorphic_function/concrete_function.py``).
+    """
+    aliases = _aliases(concrete.canonicalized_input_signature)
+    keywords = list(meta_graph.objects.signatures[key].argument_keywords)
+    return keywords if sorted(keywords) == sorted(aliases) else aliases
+
+
+def _captured(meta_graph: MetaGraph, numbers: Iterable[int], *, by_tensor: bool) -> list[bytes]:
+    found = []
+    for number in numbers:
+        if not by_tensor:
+            found.append(Fingerprints.leaf("object", str(number)))
+            continue
+        tensor = meta_graph.captures.tensor(number)
+        if tensor is None:
+            raise FingerprintError(f"no tensor of the main graph stands for object {number}")
+        found.append(meta_graph.fingerprints.tensor(tensor))
+    return found
+
+
+def _names(tensors: Sequence[TensorSpec]) -> Names:
+    return tuple(tensor.name for tensor in tensors)
