@@ -17,7 +17,7 @@ from smpatch import warmup
 from smpatch.builder import Knowledge
 from smpatch.directory import Form
 from smpatch.editing.sequence import Done, perform
-from smpatch.editing.step import Change, Context, Outcome
+from smpatch.editing.step import Change, Context, Outcome, Proof
 from smpatch.edits import Edit, EditSignature, FromSignature, PromoteFunction, Retag
 from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.graph.resolve import OpDefMissingError
@@ -31,6 +31,14 @@ from smpatch.writer import Plan, Staged, commit, merge, rehearse, stage
 __all__ = ["Job", "Options", "Receipt"]
 
 Fingerprint = Literal["absent", "kept", "refreshed", "stale"]
+
+
+_PROOF: Mapping[Mode, Proof] = {
+    "auto": "required",
+    "runtime": "required",
+    "full": "attempted",
+    "none": "omitted",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +214,7 @@ class Job:
         meta_graphs = self.model.meta_graphs
         if known.op_defs:
             meta_graphs = tuple(each.with_op_defs(known.op_defs) for each in meta_graphs)
-        context = Context(self._both_planes, known, infer)
+        context = Context(self._both_planes, known, infer, _PROOF[self.judge.mode])
         return perform(meta_graphs, self._chosen(), self.edits, context)
 
     def _chosen(self) -> int | None:

@@ -28,9 +28,10 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
-from smpatch.errors import SmpatchError
+from smpatch.errors import ProofError, SmpatchError
 from smpatch.loader import MetaGraph
 from smpatch.proof.sameness import prove
+from smpatch.rules import Note
 
 __all__ = ["Done", "perform"]
 
@@ -106,7 +107,7 @@ def perform(
             else:
                 last = 0 if place is None else place
                 done = _WAYS[type(edit)](meta_graphs[last], edit, context)
-                prove(meta_graphs[last], done.meta_graph, edit)
+                done = _proved(meta_graphs[last], done, edit, context)
         except SmpatchError as error:
             if len(edits) > 1:  # of one edit it is known which it is
                 error.where = ": ".join(filter(None, (_described(edit), error.where)))
@@ -118,6 +119,25 @@ def perform(
     place = last if place is None else place
     whole = Step(meta_graphs[place]) if whole is None else whole  # there was nothing to do
     return Done(place, replace(whole, meta_graph=meta_graphs[place]), meta_graphs)
+
+
+def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step:
+    """Return what an edit did, with a note where the structural proof cannot be made.
+
+    Raises:
+        ValidationError: A signature would compute something else.
+        ProofError: The proof cannot be made, and it is required.
+    """
+    if context.proof == "omitted":
+        return done
+    try:
+        prove(before, done.meta_graph, edit)
+    except ProofError as error:
+        if context.proof == "required":
+            raise
+        text = f"{error.where}: {error.found}"
+        return replace(done, notes=(*done.notes, Note("not-proved", text)))
+    return done
 
 
 def _described(edit: Edit) -> str:

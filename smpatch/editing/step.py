@@ -15,11 +15,16 @@ from smpatch.planes.inline import Infer
 from smpatch.rules import Note
 from smpatch.signature import SignatureDef
 
-__all__ = ["Change", "Context", "Outcome", "Step"]
+__all__ = ["Change", "Context", "Outcome", "Proof", "Step"]
 
 Outcome = Literal[
     "added", "replaced", "unchanged", "renamed", "copied", "removed", "edited", "retagged"
 ]
+
+
+Proof = Literal["required", "attempted", "omitted"]
+"""Whether an edit needs the structural proof: where it cannot be made, an edit for which it is
+``required`` fails, and one for which it is ``attempted`` goes on with a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,13 @@ class Context:
         both_planes: Whether the object graph is to be edited as well.
         known: What TensorFlow said of the model beforehand.
         infer: Asks TensorFlow for the shapes of inner tensors; None where it is not to be asked.
+        proof: Whether an edit needs the structural proof.
     """
 
     both_planes: bool
     known: Knowledge
     infer: Infer | None = None
+    proof: Proof = "required"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,10 @@ def prove(before: MetaGraph, after: MetaGraph, edit: Edit) -> None:
             else:
                 proof.check(key, request)
         except FingerprintError as error:
-            found = f"signature {key!r}: the structural proof cannot be made: {error}"
+            found = f"the structural proof cannot be made: {error}"
             hint = "--validate full, run or none does the edit without this proof"
-            raise ProofError(found, hint=hint) from error
+            where = f"signature {key!r}"
+            raise ProofError(found, where=where, hint=hint) from error
 
 
 def signature_computation(
