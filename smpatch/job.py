@@ -37,6 +37,7 @@ _PROOF: Mapping[Mode, Proof] = {
     "auto": "required",
     "runtime": "required",
     "full": "attempted",
+    "run": "attempted",
     "none": "omitted",
 }
 
