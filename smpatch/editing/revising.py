@@ -33,7 +33,6 @@ from smpatch.loader import MetaGraph
 from smpatch.methods import METHODS, breaches
 from smpatch.planes import signature_map
 from smpatch.planes.expose import expose
-from smpatch.planes.homing import homes
 from smpatch.rules import (
     Note,
     check_aliases,
@@ -83,8 +82,6 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
     )
     _add("inputs", inputs, edit.add_inputs, tensors)
     _add("outputs", outputs, added, tensors)
-    if edit.drop_outputs:
-        _send_home(meta_graph, outputs)
     defaults = {
         alias: message.defaults[was]
         for alias in inputs
@@ -188,16 +185,6 @@ def _brought_out(
             message.outputs[alias].name = ref
     found = {alias: request.outputs[alias] for alias in inner}
     return meta_graph, {**edit.add_outputs, **found}
-
-
-def _send_home(meta_graph: MetaGraph, outputs: dict[str, Any]) -> None:
-    """Take outputs from the exporter's own call where no inner tensor is left beside them."""
-    fetched = [info.name for info in outputs.values() if info.WhichOneof("encoding") == "name"]
-    found = homes(meta_graph, fetched) if len(fetched) == len(outputs) else {}
-    for alias, info in outputs.items():
-        if info.name in found:
-            outputs[alias] = _copied(info)
-            outputs[alias].name = found[info.name]
 
 
 def _mapped(

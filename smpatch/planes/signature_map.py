@@ -18,6 +18,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import RefusedError
 from smpatch.forms.changes import Reference
 from smpatch.forms.draft import Draft
+from smpatch.graph.functions import CALLS
 from smpatch.loader import MetaGraph
 from smpatch.planes.leftovers import without_leftovers
 from smpatch.planes.main_graph import MainGraph, wrap
@@ -179,8 +180,9 @@ def _made(meta_graph: MetaGraph, number: int, key: str, signature: SignatureDef)
 def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bool:
     """Tell whether an object is the exporter's own for a signature.
 
-    Then one node of the main graph calls its function on the signature's inputs, sorted, and
-    yields its outputs, sorted, and the names, types and shapes are the same.
+    Then one node of the main graph calls its function on the signature's inputs, sorted, and on
+    tensors that stand for the objects of its ``bound_inputs``, and yields the signature's
+    outputs, sorted; and the names, types and shapes are the same.
     """
     objects, graph = meta_graph.objects, meta_graph.graph
     bare = objects.node(number).bare_concrete_function
@@ -190,15 +192,10 @@ def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bo
         for spec in signature.outputs.values()
         for tensor in spec.tensors()
     }
-    if (
-        concrete is None
-        or len(callers) != 1
-        or set(bare.argument_keywords) != set(signature.inputs)
-    ):
+    if concrete is None or len(callers) != 1:
         return False
     (caller,) = callers
-    called = graph.node(caller).attr("f") if caller in graph else None
-    if called is None or called.func.name != bare.concrete_function_name:
+    if _called(meta_graph, caller) != bare.concrete_function_name:
         return False
     try:
         inputs, outputs = dense(signature.inputs, "input"), dense(signature.outputs, "output")
@@ -206,13 +203,48 @@ def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bo
         return False
     given = [_full(source) for source in graph.wiring(caller).inputs]
     return (
-        given[: len(inputs)] == [spec.name for spec in inputs.values()]
-        and len(given) == len(inputs) + len(concrete.bound_inputs)
+        list(bare.argument_keywords) == list(inputs)
+        and given[: len(inputs)] == [spec.name for spec in inputs.values()]
         and [spec.name for spec in outputs.values()]
         == [f"{caller}:{place}" for place in range(len(outputs))]
-        and len(meta_graph.functions[called.func.name].signature.output_arg) == len(outputs)
+        and len(meta_graph.functions[bare.concrete_function_name].signature.output_arg)
+        == len(outputs)
         and _described(_keywords(concrete), inputs)
         and _described(concrete.output_signature, outputs)
+        and _captured(meta_graph, caller, given[len(inputs) :], list(concrete.bound_inputs))
+    )
+
+
+def _called(meta_graph: MetaGraph, caller: str) -> str:
+    """Return the function that a node of the main graph calls, or nothing."""
+    graph = meta_graph.graph
+    function = (
+        graph.node(caller).attr("f")
+        if caller in graph and graph.wiring(caller).op in CALLS
+        else None
+    )
+    return "" if function is None else str(function.func.name)
+
+
+def _captured(meta_graph: MetaGraph, caller: str, given: list[str], bound: list[int]) -> bool:
+    """Tell whether the last inputs of a call are the objects that its function captures.
+
+    No other call of the function may be given other tensors for them, for the object graph
+    has one list of objects alone.
+    """
+    graph, captures = meta_graph.graph, meta_graph.captures
+    function = _called(meta_graph, caller)
+    return (
+        len(given) == len(bound)
+        and all(
+            captures.number(tensor) in {None, number}
+            for tensor, number in zip(given, bound, strict=True)
+        )
+        and all(
+            [_full(each) for each in graph.wiring(name).inputs][-len(given) :] == given
+            for name in (graph if given else ())
+            if name != caller and _called(meta_graph, name) == function
+        )
     )
 
 

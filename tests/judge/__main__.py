@@ -27,11 +27,13 @@ from tests.judge import (
     zoo,
 )
 from tests.judge.zoo.composites import build_composites
+from tests.judge.zoo.objects import build_objects
 from tests.judge.zoo.random import build_random
 
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build": zoo.build,
     "build_composites": build_composites,
+    "build_objects": build_objects,
     "build_random": build_random,
     "build_without_shapes": shapes.build_without_shapes,
     "change": changing.change,

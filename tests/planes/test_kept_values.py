@@ -1,0 +1,74 @@
+"""What a signature yields stays with its key, whatever else an edit adds or takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import smpatch
+from smpatch import load
+from smpatch.edits import AddPredict, Edit, EditSignature
+from tests.judge.client import Judge
+from tests.planes.conftest import UNPROVED
+
+Answer = Mapping[str, Any]
+
+
+class Model:
+    """A model with what its signatures yield in both loaders."""
+
+    def __init__(self, judge: Judge, directory: Path, name: str) -> None:
+        """Have it made."""
+        self.directory = directory
+        self.feeds: dict[str, Any] = judge.ask("build_objects", name=name, directory=directory)[
+            "feeds"
+        ]
+        self._judge = judge
+        self.was = self.values()
+
+    def edit(self, *edits: Edit) -> None:
+        """Do edits in one commit, without smpatch's own reload."""
+        smpatch.patch(self.directory, list(edits), options=UNPROVED)
+
+    def values(self) -> Answer:
+        """Return what every signature yields now, by loader and key."""
+        loaders: Sequence[str] = ("python", "session")
+        told = self._judge.ask(
+            "tour", directory=self.directory, tags=["serve"], feeds=self.feeds, loaders=loaders
+        )
+        values = {loader: told[loader] for loader in loaders}
+        refused = [each for of in values.values() for each in of.values() if "refused" in each]
+        assert not refused
+        return values
+
+
+@pytest.mark.parametrize("name", ["traces", "traces_on_one_placeholder"])
+def test_a_dropped_inner_output_does_not_move_its_signature_to_another_trace(
+    name: str, judge: Judge, tmp_path: Path
+) -> None:
+    """Both traces have nodes of the same names; ``second`` then yielded what ``first`` does."""
+    model = Model(judge, tmp_path / "model", name)
+    model.edit(EditSignature("second", add_outputs={"extra": "inner:0"}))
+    for yielded in model.values().values():
+        arrays = yielded["second"]["arrays"]
+        assert arrays["extra"] == arrays["y"]
+    model.edit(EditSignature("second", drop_outputs=("extra",)))
+    assert model.values() == model.was
+    # It stays on the copied call, which yields the same.
+    signatures = load(model.directory).signatures
+    assert signatures["second"].outputs != signatures["first"].outputs
+
+
+def test_a_call_that_is_given_another_variable_is_not_the_exported_one(
+    judge: Judge, tmp_path: Path
+) -> None:
+    """Python would have yielded the values of the first variable, servers of the second."""
+    model = Model(judge, tmp_path / "model", "exchanged_captures")
+    x = load(model.directory).signatures["one"].inputs["x"]
+    model.edit(AddPredict({"x": x}, {"y": "again:0"}, "third"))
+    model.feeds["third"] = model.feeds["two"]
+    values = model.values()
+    assert values["python"]["third"] == values["session"]["third"] == model.was["python"]["two"]
