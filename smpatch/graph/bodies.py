@@ -217,7 +217,7 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
     inputs = tuple(sources)
     controls = tuple(each[1:] for each in node.input if each.startswith("^"))
     called = str(node.attr["f"].func.name) if op in CALLS and "f" in node.attr else op
-    if called in library:
+    if op in CALLS or called in library:
         is_compiled = _is_compiled(node.attr)
         return Parts(op, inputs, controls, function=called, is_compiled=is_compiled)
     functions: list[str] = []

@@ -185,9 +185,11 @@ class _Proof:
             raise
         if any(alias.startswith(_PART) for alias in got.outputs):
             return  # a composite tensor has its parts in signature_def, and one alias in Python
+        if got.outputs.keys() != expected.outputs.keys():
+            found = f"it would have the outputs {sorted(got.outputs)}{_PYTHON}"
+            raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
         for alias, wanted in expected.outputs.items():
-            if alias in got.outputs:
-                self._compare_one(key, alias, wanted, got.outputs[alias], _PYTHON)
+            self._compare_one(key, alias, wanted, got.outputs[alias], _PYTHON)
 
     def _has_python(self, key: str) -> bool:
         """Return whether the edit made or changed what Python takes a signature from."""
