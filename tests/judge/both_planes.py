@@ -146,8 +146,8 @@ class _Inlined:
 
     def _scope(self, calls: tuple[str, ...]) -> str:
         if calls not in self._scopes:
-            scope = f"inlined_{len(self._scopes)}"
             outer = f"{self._scope(calls[:-1])}/" if len(calls) > 1 else ""
+            scope = f"inlined_{len(self._scopes)}"
             call = self._graph.get_operation_by_name(f"{outer}{calls[-1]}")
             function = self._functions[call.get_attr("f").name]
             body, _ = function_def_to_graph.function_def_to_graph_def(function)

@@ -1,0 +1,68 @@
+"""Models with their numbers; the fixtures have session scope, so that each is measured once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smpatch import validator
+from smpatch.runtime import wheel
+from smpatch.runtime.process import Child, Program
+from tests.contract.models import Case
+from tests.exporters.doing import Copy
+from tests.exporters.numbers import Runner
+from tests.exporters.subjects import EXPORTED, Subject, measured, subjects
+from tests.judge.client import Judge
+from tests.prove.ledger import LONG
+
+LIMIT = 300.0
+
+CASES = [each for each in subjects() if LONG or each.directory.parent == EXPORTED]
+"""By default the models of exporters alone; the others have tests of their own."""
+
+
+@pytest.fixture(scope="session")
+def runner(judge: Judge) -> Iterator[Runner]:
+    """TensorFlow's Python and its C runtime."""
+    found = wheel.find()
+    assert found is not None
+    with Child.start(Program.CAPI, found) as child:
+        yield Runner(judge, child)
+
+
+@pytest.fixture(scope="session", params=CASES, ids=lambda case: case.name)
+def subject(request: pytest.FixtureRequest, runner: Runner) -> Subject:
+    """A model."""
+    case: Case = request.param
+    found = measured(case, runner)
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def unproved() -> Iterator[validator.Judge]:
+    """Asks TensorFlow nothing: what comes out is asked afterwards."""
+    with validator.Judge("none", (), LIMIT) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def proved() -> Iterator[validator.Judge]:
+    """Asks TensorFlow as a user's edit does."""
+    with validator.Judge("auto", (), LIMIT) as opened:
+        yield opened
+
+
+@pytest.fixture
+def copied(subject: Subject, unproved: validator.Judge, tmp_path: Path) -> Copy:
+    """A copy of the model to edit, without proof."""
+    return Copy(subject, tmp_path / "model", unproved)
+
+
+@pytest.fixture
+def proved_copy(subject: Subject, proved: validator.Judge, tmp_path: Path) -> Copy:
+    """A copy of the model to edit as a user does."""
+    return Copy(subject, tmp_path / "model", proved)

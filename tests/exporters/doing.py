@@ -1,0 +1,80 @@
+"""Do edits to a copy of a model, and keep what it must be beside it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smpatch import RefusedError, ValidationError, validator
+from tests.contract.editing import copy, snapshot
+from tests.exporters.expected import Model, wrong
+from tests.exporters.numbers import LOADERS, Runner
+from tests.exporters.subjects import Subject
+from tests.exporters.verbs import VERBS, Choose, first
+
+__all__ = ["Copy"]
+
+
+@dataclass
+class Copy:
+    """A copy of a model that is edited.
+
+    Attributes:
+        subject: Whose.
+        directory: Where the copy is.
+        model: What it must be.
+        judge: Who validates the edits.
+        done: The verbs of the edits that were done.
+        refused: What was said, verb by verb, where smpatch refused.
+    """
+
+    subject: Subject
+    directory: Path
+    judge: validator.Judge
+    model: Model = field(init=False)
+    done: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Copy the model."""
+        self.start()
+
+    def start(self) -> None:
+        """Make it what its exporter wrote."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        copy(self.subject.directory, self.directory)
+        self.model = Model.before(self.subject)
+        self.done = []
+
+    def edit(self, verb: str, choose: Choose[Any] = first) -> bool:
+        """Do an edit; tell whether there was one to do and smpatch did it.
+
+        Raises:
+            AssertionError: It refused, and left the model other than it was.
+            ValidationError: TensorFlow does not accept the result.
+        """
+        step = VERBS[verb](self.subject, self.directory, self.model, choose)
+        if step is None:
+            return False
+        before = snapshot(self.directory)
+        try:
+            step.do(self.subject, self.directory, self.model.tags, self.judge)
+        except (RefusedError, ValidationError) as error:
+            several = step.commits is not None and len(step.commits) > 1
+            assert several or snapshot(self.directory) == before, f"{verb} refused and changed it"
+            if isinstance(error, ValidationError):
+                raise
+            self.refused[verb] = str(error)
+            if several:
+                self.start()
+            return False
+        self.model = step.after
+        self.done.append(verb)
+        return True
+
+    def wrong(self, runner: Runner, loaders: Sequence[str] = LOADERS) -> Iterator[str]:
+        """Yield where it is not what it must be."""
+        yield from wrong(self.subject, self.directory, self.model, runner, loaders)

@@ -1,0 +1,117 @@
+"""What a model must give, and how each edit changes that by what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.exporters.numbers import LOADERS, Runner, unlike
+from tests.exporters.subjects import Function, Subject
+from tests.judge.client import Value
+
+__all__ = ["Expected", "Model", "wrong"]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a signature must give.
+
+    Attributes:
+        source: The exporter's key whose call it is; None for a function.
+        feed: By alias, as it is now.
+        results: Loader to values by alias; a loader that refused the source is left out.
+    """
+
+    source: str | None
+    feed: Mapping[str, Value]
+    results: Mapping[str, Mapping[str, Value]]
+
+    @property
+    def outputs(self) -> list[str]:
+        """The aliases of the outputs, sorted."""
+        return sorted(next(iter(self.results.values())))
+
+    def renamed(self, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Expected:
+        """Return it with other aliases."""
+        return replace(
+            self,
+            feed={inputs.get(alias, alias): each for alias, each in self.feed.items()},
+            results={
+                name: {outputs.get(alias, alias): each for alias, each in arrays.items()}
+                for name, arrays in self.results.items()
+            },
+        )
+
+    def with_outputs(self, kept: Mapping[str, str], added: Mapping[str, Value]) -> Expected:
+        """Return it with some outputs only, each under a new alias, and with others.
+
+        Args:
+            kept: New alias to the old one.
+            added: Alias to value, which every loader must give.
+        """
+        return replace(
+            self,
+            results={
+                name: {**{new: arrays[old] for new, old in kept.items()}, **added}
+                for name, arrays in self.results.items()
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a model must be.
+
+    Attributes:
+        tags: Those of the MetaGraph.
+        signatures: By key.
+        focus: The key that the last edit was about.
+    """
+
+    tags: tuple[str, ...]
+    signatures: Mapping[str, Expected]
+    focus: str
+
+    @classmethod
+    def before(cls, subject: Subject) -> Model:
+        """Return what the exporter wrote."""
+        signatures = {
+            key: Expected(key, each.feed, each.results) for key, each in subject.signatures.items()
+        }
+        return cls(subject.tags, signatures, next(iter(signatures)))
+
+    def with_signature(self, key: str, expected: Expected) -> Model:
+        """Return it with a signature put in place, which the next edit is about."""
+        return replace(self, signatures={**self.signatures, key: expected}, focus=key)
+
+    def without(self, *keys: str) -> Model:
+        """Return it without some signatures."""
+        left = {key: each for key, each in self.signatures.items() if key not in keys}
+        focus = self.focus if self.focus in left else next(iter(left), "")
+        return replace(self, signatures=left, focus=focus)
+
+
+def promoted(function: Function) -> Expected:
+    """Return what a function must give as a signature."""
+    return Expected(None, function.feed, dict.fromkeys(LOADERS, function.results))
+
+
+def wrong(
+    subject: Subject, directory: Path, model: Model, runner: Runner, loaders: Sequence[str]
+) -> Iterator[str]:
+    """Yield where a model does not give what it must, in any of the loaders."""
+    feeds = {key: each.feed for key, each in model.signatures.items()}
+    told = runner.run(directory, model.tags, feeds, alone=subject.alone, loaders=loaders)
+    for name, answers in told.by_loader.items():
+        for key, expected in model.signatures.items():
+            if name in expected.results:
+                random = expected.source in subject.random
+                for line in unlike(answers[key], expected.results[name], random=random):
+                    yield f"{name}: {key}: {line}"
+    if (
+        subject.python
+        and "python" in loaders
+        and told.listed != model.signatures.keys() | subject.unmeasured
+    ):
+        yield f"Python lists {sorted(told.listed)} instead of {sorted(model.signatures)}"

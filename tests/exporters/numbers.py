@@ -1,0 +1,159 @@
+"""Run all signatures of a model in three loaders, and compare what they give.
+
+``python`` is ``tf.saved_model.load``, ``session`` the v1 loader, ``runtime`` the C API, which
+TF Serving and the other languages load by. The first two are asked of the judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smpatch.runs.arrays import from_numpy, to_numpy
+from smpatch.runtime import answers
+from smpatch.runtime.process import Child
+from tests.judge.client import Judge, Value, decoded, encoded
+
+__all__ = ["LOADERS", "Numbers", "Runner", "unlike"]
+
+LOADERS = ("python", "session", "runtime")
+
+_LIMIT = 120.0
+_TOLERANCE = 1e-5
+"""TensorFlow rewrites graphs before it runs them, and what else is in them decides how."""
+
+Feeds = Mapping[str, Mapping[str, Value]]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a model gives.
+
+    Attributes:
+        by_loader: Loader, key, then ``arrays`` by alias of the output or a refusal.
+        listed: The keys that Python lists; those for machines left out.
+    """
+
+    by_loader: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    listed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """TensorFlow: its Python, and its C runtime in another process."""
+
+    judge: Judge
+    runtime: Child
+
+    def run(
+        self,
+        directory: Path,
+        tags: Sequence[str],
+        feeds: Feeds,
+        *,
+        alone: bool = False,
+        loaders: Sequence[str] = LOADERS,
+    ) -> Numbers:
+        """Run signatures of a model.
+
+        Args:
+            directory: The model.
+            tags: Its tag-set.
+            feeds: Signature key to alias to value; nothing else is run.
+            alone: Load the model anew for each signature.
+            loaders: Which.
+        """
+        in_python = [name for name in loaders if name != "runtime"]
+        told = self.judge.ask(
+            "numbers", directory=directory, tags=tags, feeds=feeds, loaders=in_python, alone=alone
+        )
+        found = {name: told[name] for name in in_python}
+        if "runtime" in loaders:
+            found["runtime"] = dict(
+                self._in_c(directory, tags, feeds, told["tensors"], alone=alone)
+            )
+        listed = frozenset(key for key in told["listed"] if not key.startswith("__"))
+        return Numbers(found, listed)
+
+    def _in_c(
+        self,
+        directory: Path,
+        tags: Sequence[str],
+        feeds: Feeds,
+        tensors: Mapping[str, Sequence[Mapping[str, str]]],
+        *,
+        alone: bool,
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        loaded = False
+        for key, feed in feeds.items():
+            if not loaded or alone:
+                done = answers.describe(
+                    self.runtime, directory, tags, [], _LIMIT, keep=True, plain=True
+                )
+                if not done.ok:
+                    yield key, {"refused": done.message}
+                    continue
+                loaded = True
+            inputs, outputs = tensors.get(key, ({}, {}))
+            if inputs.keys() != feed.keys():
+                yield key, {"refused": f"the inputs are {sorted(inputs)}"}
+                continue
+            fed = {
+                inputs[alias]: from_numpy(decoded(value), value["dtype"])
+                for alias, value in feed.items()
+            }
+            ran = answers.run(self.runtime, fed, sorted(set(outputs.values())), _LIMIT)
+            yield (
+                key,
+                {
+                    "arrays": {
+                        alias: encoded(to_numpy(ran.arrays[name]))
+                        for alias, name in outputs.items()
+                    }
+                }
+                if ran.ok
+                else {"refused": ran.message},
+            )
+
+
+def unlike(
+    found: Mapping[str, Any], expected: Mapping[str, Value], *, random: bool = False
+) -> list[str]:
+    """Tell where what came out is not what was expected.
+
+    Args:
+        found: ``arrays`` by alias, or a refusal.
+        expected: By alias.
+        random: Values differ from run to run; types and shapes do not.
+    """
+    if "refused" in found:
+        return [str(found["refused"])]
+    arrays = found["arrays"]
+    if arrays.keys() != expected.keys():
+        return [f"{sorted(arrays)} instead of {sorted(expected)}"]
+    return [
+        f"{alias}: {_shown(arrays[alias])} instead of {_shown(value)}"
+        for alias, value in expected.items()
+        if not _alike(arrays[alias], value, random=random)
+    ]
+
+
+def _alike(found: Value, expected: Value, *, random: bool) -> bool:
+    if found == expected:
+        return True
+    if found["dtype"] != expected["dtype"]:
+        return False
+    if random:
+        return len(found["shape"]) == len(expected["shape"])
+    if found["shape"] != expected["shape"] or not found["dtype"].startswith(("float", "complex")):
+        return False
+    one, other = decoded(found), decoded(expected)
+    return bool(np.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True))
+
+
+def _shown(value: Value) -> str:
+    return f"{value['dtype']} {decoded(value).tolist()!r}"[:200]

@@ -1,0 +1,114 @@
+"""Each kind of edit alone, proved as a user's edit is: numbers before are numbers after.
+
+By default a few edits one after the other are done to each exporter's model, chosen by its
+name; ``SMPATCH_PROVE=1`` does each to every model, and looks at what takes the result.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exporters.doing import Copy
+from tests.exporters.expected import Model
+from tests.exporters.numbers import Runner, unlike
+from tests.exporters.verbs import VERBS
+from tests.prove.ledger import LONG, Count
+
+SAMPLE = 4
+TAKEN = ("copy", "names", "function", "add-output", "from-signature")
+"""What is done to a model before it is saved again or converted."""
+
+only_in_prove = pytest.mark.skipif(not LONG, reason="make prove does it")
+
+
+@pytest.mark.proof("edits of exporters' models")
+@only_in_prove
+def test_each_edit_keeps_the_numbers(proved_copy: Copy, runner: Runner, count: Count) -> None:
+    count.add(models=1)
+    for verb in VERBS:
+        proved_copy.start()
+        with count.case(verb):
+            if proved_copy.edit(verb):
+                count.add(edits=1)
+                assert list(proved_copy.wrong(runner)) == []
+    count.settle()
+    assert count.numbers["edits"]
+
+
+@pytest.mark.skipif(LONG, reason="all edits are done instead")
+def test_some_edits_one_after_the_other_keep_the_numbers(copied: Copy, runner: Runner) -> None:
+    source = random.Random(zlib.crc32(copied.subject.case.name.encode()))  # noqa: S311 - no secret
+    for verb in source.sample(list(VERBS), len(VERBS)):
+        if len(copied.done) < SAMPLE:
+            copied.edit(verb, source.choice)
+    assert list(copied.wrong(runner, ("python", "runtime"))) == [], copied.done
+
+
+@pytest.fixture
+def taken(copied: Copy) -> Copy:
+    """A model with some signatures more, and one with other names."""
+    for verb in TAKEN:
+        copied.edit(verb)
+    return copied
+
+
+@only_in_prove
+def test_tensorflow_saves_it_again(taken: Copy, runner: Runner, tmp_path: Path) -> None:
+    subject = taken.subject
+    again = tmp_path / "again"
+    about: dict[str, Any] = {"tags": subject.tags, "to": again}
+    refused = runner.judge.ask("save_again", directory=subject.directory, **about)
+    if refused:
+        pytest.skip(f"TensorFlow does not save it as it was either: {refused['refused']}")
+    before = Model.before(subject)
+    feeds = {key: each.feed for key, each in before.signatures.items()}
+    kept = runner.run(again, ["serve"], feeds, alone=subject.alone)
+    sound = {
+        (name, key)
+        for name, answers in kept.by_loader.items()
+        for key, told in answers.items()
+        if name in before.signatures[key].results
+        and not unlike(told, before.signatures[key].results[name], random=key in subject.random)
+    }
+    shutil.rmtree(again)
+    assert runner.judge.ask("save_again", directory=taken.directory, **about) == {}
+    feeds = {key: each.feed for key, each in taken.model.signatures.items()}
+    told = runner.run(again, ["serve"], feeds, alone=subject.alone)
+    wrong = [
+        f"{name}: {key}: {line}"
+        for name, answers in told.by_loader.items()
+        for key, expected in taken.model.signatures.items()
+        if name in expected.results and (not expected.source or (name, expected.source) in sound)
+        for line in unlike(
+            answers[key], expected.results[name], random=expected.source in subject.random
+        )
+    ]
+    assert wrong == []
+
+
+@only_in_prove
+def test_tflite_converts_what_it_converted(taken: Copy, runner: Runner) -> None:
+    subject = taken.subject
+    wrong = {}
+    converted = 0
+    for source, was in Model.before(subject).signatures.items():
+        about: dict[str, Any] = {"tags": subject.tags, "feed": was.feed}
+        told = runner.judge.ask("tflite", directory=subject.directory, key=source, **about)
+        expected = {} if "refused" in told else told["arrays"]
+        if not expected or unlike(told, next(iter(was.results.values()))):
+            continue
+        converted += 1
+        for key, now in taken.model.signatures.items():
+            if now.source == source:
+                about = {"tags": taken.model.tags, "feed": now.feed}
+                told = runner.judge.ask("tflite", directory=taken.directory, key=key, **about)
+                wrong[key] = unlike(told, next(iter(now.results.values())))
+    if not converted:
+        pytest.skip("the converter takes none of its signatures as it was")
+    assert {key: lines for key, lines in wrong.items() if lines} == {}

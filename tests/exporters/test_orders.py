@@ -1,0 +1,69 @@
+"""Edits in hostile order: each kind after each other kind, and random sequences of them.
+
+What each edit leaves is what the next one starts from; at the end every number must still be
+with its name, as TensorFlow sees it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.exporters.doing import Copy
+from tests.exporters.numbers import Runner
+from tests.exporters.verbs import VERBS
+from tests.prove.ledger import LONG, Count
+
+pytestmark = pytest.mark.skipif(not LONG, reason="make prove does it")
+
+EXAMPLES = 10
+"""So many sequences for each model."""
+
+
+@pytest.mark.proof("pairs of edits")
+def test_each_edit_after_each_other_keeps_the_numbers(
+    copied: Copy, runner: Runner, tmp_path: Path, count: Count
+) -> None:
+    # The third loader is asked for each edit alone.
+    loaders = ("python" if copied.subject.python else "session", "runtime")
+    count.add(models=1)
+    for one in VERBS:
+        copied.start()
+        if not copied.edit(one):
+            continue
+        held = tmp_path / "held"
+        shutil.copytree(copied.directory, held)
+        model = copied.model
+        for other in VERBS:
+            with count.case(f"{one}, {other}"):
+                if copied.edit(other):
+                    count.add(edits=2)
+                    assert list(copied.wrong(runner, loaders)) == []
+            shutil.rmtree(copied.directory)
+            shutil.copytree(held, copied.directory)
+            copied.model = model
+        shutil.rmtree(held)
+    count.settle()
+    assert count.numbers["edits"]
+
+
+@pytest.mark.proof("sequences of edits")
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)
+@given(data=st.data())
+def test_random_sequences_keep_the_numbers(
+    data: st.DataObject, copied: Copy, runner: Runner, count: Count
+) -> None:
+    copied.start()
+    for verb in data.draw(st.lists(st.sampled_from([*VERBS]), min_size=2, max_size=8)):
+        copied.edit(verb, lambda found: data.draw(st.sampled_from(list(found))))
+    count.add(executions=1, edits=len(copied.done))
+    assert list(copied.wrong(runner)) == [], copied.done
