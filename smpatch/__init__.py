@@ -30,7 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smpatch.checker import CheckOptions, Feeding, Finding, Report, check
+    from smpatch.checker import CheckOptions, Compared, Feeding, Finding, Report, SameAs, check
     from smpatch.differ import Difference, diff
     from smpatch.edits import EditSignature, RaggedRef, SparseRef
     from smpatch.errors import (
@@ -90,6 +90,7 @@ __all__ = [
     "AliasError",
     "Change",
     "CheckOptions",
+    "Compared",
     "CompositeTensorSpec",
     "ConflictError",
     "Difference",
@@ -110,6 +111,7 @@ __all__ = [
     "RefusedError",
     "Report",
     "Restored",
+    "SameAs",
     "SavedModel",
     "SignatureDef",
     "SignatureExistsError",
@@ -153,6 +155,7 @@ _ROOMS = {
     "AliasError": "errors",
     "Change": "patcher",
     "CheckOptions": "checker",
+    "Compared": "checker",
     "CompositeTensorSpec": "signature",
     "ConflictError": "errors",
     "Difference": "differ",
@@ -173,6 +176,7 @@ _ROOMS = {
     "RefusedError": "errors",
     "Report": "checker",
     "Restored": "restorer",
+    "SameAs": "checker",
     "SavedModel": "loader",
     "SignatureDef": "signature",
     "SignatureExistsError": "errors",

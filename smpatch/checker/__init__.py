@@ -10,19 +10,21 @@ This room changes nothing and prints nothing: it returns findings.
 """
 
 from smpatch.checker.consumers import CONSUMERS, Consumer
-from smpatch.checker.findings import Finding, Report, Severity
+from smpatch.checker.findings import Compared, Finding, Report, Severity
 from smpatch.checker.inspection import CheckOptions, check
 from smpatch.checker.requirement import Requirement, parse_requirement
-from smpatch.runs.feeding import Feeding
+from smpatch.runs.feeding import Feeding, SameAs
 
 __all__ = [
     "CONSUMERS",
     "CheckOptions",
+    "Compared",
     "Consumer",
     "Feeding",
     "Finding",
     "Report",
     "Requirement",
+    "SameAs",
     "Severity",
     "check",
     "parse_requirement",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Finding", "Report", "Severity", "fault", "note", "place"]
+__all__ = ["Compared", "Finding", "Report", "Severity", "fault", "note", "place"]
 
 Severity = Literal["fault", "note"]
 
@@ -41,6 +41,35 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """An output of a model against that of the model that it is to be the same as.
+
+    Attributes:
+        key: The signature.
+        output: The output's alias.
+        loader: Which of TensorFlow's loaders ran both.
+        same: Whether all elements are the same, within the tolerance.
+        elements: How many were compared, in all runs.
+        different: How many differ by more than the tolerance.
+        absolute: The largest absolute difference, infinite where one of two is no number;
+            None for strings, and where types or shapes differ.
+        relative: The largest difference relative to the other model's absolute value; None
+            as above.
+        text: The same in words.
+    """
+
+    key: str
+    output: str
+    loader: str
+    same: bool
+    elements: int
+    different: int
+    absolute: float | None
+    relative: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a check found of one model.
 
@@ -50,6 +79,7 @@ class Report:
         findings: What was found, faults and notes, in the order of the model.
         loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.
         ran: The signatures that were fed and answered, each with the batch sizes of its runs.
+        compared: The outputs that were compared with those of another model.
     """
 
     directory: Path
@@ -57,6 +87,7 @@ class Report:
     findings: tuple[Finding, ...]
     loaders: tuple[str, ...] = ()
     ran: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    compared: tuple[Compared, ...] = ()
 
     @property
     def faults(self) -> tuple[Finding, ...]:

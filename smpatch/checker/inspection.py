@@ -9,6 +9,7 @@ This room puts the others together and knows no rule of its own.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Literal, get_args
 from smpatch.checker.beside import FINGERPRINT, check_fingerprint, check_warmup
 from smpatch.checker.consumers import CONSUMERS, Consumer, check_consumer, sharpened
 from smpatch.checker.document import check_entries, check_tags
-from smpatch.checker.findings import Finding, Report, fault, note
+from smpatch.checker.findings import Compared, Finding, Report, fault, note
 from smpatch.checker.methods import check_method
 from smpatch.checker.planes import check_planes
 from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in_python
@@ -28,7 +29,7 @@ from smpatch.checker.subject import Subject, Tensors
 from smpatch.directory import naming
 from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
-from smpatch.runs.feeding import Feeding
+from smpatch.runs.feeding import Feeding, SameAs
 from smpatch.runtime import answers
 from smpatch.runtime.process import ChildError, Program
 from smpatch.validator import Judge
@@ -50,6 +51,7 @@ class CheckOptions:
         validate: Which loaders of TensorFlow are asked: ``full`` all, ``runtime`` the C
             runtime, ``none`` none; then the files alone are looked at.
         run: What to feed the signatures; None runs none.
+        same_as: Another model, whose names and numbers this one must have; None for none.
         require: Contracts that the model must keep, as ``requirement`` writes them.
         consumers: Readers of the model whose known objections count as well.
         op_libraries: Libraries of custom operations that the model needs.
@@ -59,6 +61,7 @@ class CheckOptions:
     tag_set: Sequence[str] | None = None
     validate: Asked = "full"
     run: Feeding | None = None
+    same_as: SameAs | None = None
     require: Sequence[str] = ()
     consumers: Sequence[Consumer] = ()
     op_libraries: Sequence[str | os.PathLike[str]] = ()
@@ -106,16 +109,29 @@ def _understood(options: CheckOptions) -> list[Requirement]:
             f"time_limit is {options.time_limit}, no number of seconds from 0 to {_LONGEST:,.0f}"
         )
         raise UsageError(found)
-    if options.run is not None:
-        if options.validate == "none":
-            hint = "leave --validate none out"
-            raise UsageError("nothing can be run without TensorFlow", hint=hint)
-        if not options.run.batches or min(options.run.batches) < 0:
-            raise UsageError("a batch has a size of 0 or more", where="--batch")
+    _check_numbers(options)
     for library in options.op_libraries:
         if not os.path.isfile(library):  # noqa: PTH113 - Path's raises of a name that is too long
             raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
     return [parse_requirement(each) for each in options.require]
+
+
+def _check_numbers(options: CheckOptions) -> None:
+    """Refuse runs that make no sense."""
+    same_as = options.same_as
+    for feeding in (options.run, None if same_as is None else same_as.feeding):
+        if feeding is None:
+            continue
+        if options.validate == "none":
+            hint = "leave --validate none out"
+            raise UsageError("nothing can be run without TensorFlow", hint=hint)
+        if not feeding.batches or min(feeding.batches) < 0:
+            raise UsageError("a batch has a size of 0 or more", where="--batch")
+    if same_as is not None:
+        for option, size in (("--rtol", same_as.relative), ("--atol", same_as.absolute)):
+            if not 0 <= size < math.inf:
+                found = f"{size} is no tolerance: a number from 0 on"
+                raise UsageError(found, where=option)
 
 
 class _Check:
@@ -134,6 +150,7 @@ class _Check:
         self._required = required
         self._loaders: list[str] = []
         self._ran: list[tuple[str, tuple[int, ...]]] = []
+        self._compared: list[Compared] = []
 
     def report(self) -> Report:
         tag_set, model = self._options.tag_set, self._model
@@ -150,6 +167,7 @@ class _Check:
             findings=tuple(dict.fromkeys(sharpened(each, consumers) for each in found)),
             loaders=tuple(dict.fromkeys(self._loaders)),
             ran=tuple(self._ran),
+            compared=tuple(self._compared),
         )
 
     def _meta_graph(self, meta_graph: MetaGraph) -> list[Finding]:
@@ -171,7 +189,24 @@ class _Check:
             found += self._run(subject, loaded, broken)
         if self._options.validate == "full":
             found += self._python(subject, found)
+        if loaded.loader == C_RUNTIME:
+            found += self._numbers(subject, broken)
         return found
+
+    def _numbers(self, subject: Subject, broken: Sequence[str]) -> Iterator[Finding]:
+        """Compare numbers: those of the two halves, and those of another model."""
+        full = self._options.validate == "full"
+        run, same_as = self._options.run, self._options.same_as
+        if run is not None and full and not subject.python_reads_signature_def:
+            from smpatch.checker.halves import check_halves
+
+            yield from check_halves(self._judge, subject, run, broken)
+        if same_as is not None:
+            from smpatch.checker.same_as import Comparing
+
+            comparing = Comparing(self._judge, subject, load(Path(same_as.model)), same_as)
+            yield from comparing.findings(python=full)
+            self._compared += comparing.compared
 
     def _static(self, subject: Subject, broken: list[str]) -> Iterator[Finding]:
         """Yield what the files say; note the keys of signatures that have a fault."""
@@ -193,9 +228,11 @@ class _Check:
             why = "the C runtime has not loaded the model"
             return [note("not-run", subject.where(), why)] if not loaded.findings else []
         from smpatch.checker.running import Runs
+        from smpatch.runs.sessions import scratch
 
         runs = Runs(self._judge, subject, self._options.run)
-        found = [*runs.findings(broken)]
+        with scratch(self._judge, Program.CAPI):
+            found = [*runs.findings(broken)]
         self._ran += runs.ran
         return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,7 +16,7 @@ from smpatch.cli.terminal import printable, tag_set
 from smpatch.errors import UsageError
 
 if TYPE_CHECKING:  # `smpatch show` does without what checks
-    from smpatch.checker import CheckOptions, Consumer, Feeding, Finding, Report
+    from smpatch.checker import CheckOptions, Consumer, Feeding, Finding, Report, SameAs
 
 __all__ = ["check"]
 
@@ -40,6 +42,26 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         typer.Option(
             metavar="FILE.npz", help="Feed these arrays, called like inputs or KEY/INPUT, instead."
         ),
+    ] = None,
+    same_as: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OTHER",
+            help="A model that this one must be the same as: the same keys and aliases, and the "
+            "same numbers. Both are fed the same; random values, unless --with or --feed.",
+        ),
+    ] = None,
+    rtol: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="With --same-as: how far numbers with a fraction may differ, as a share of the "
+            "value in OTHER. Default: 0, the same bits.",
+        ),
+    ] = None,
+    atol: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="With --same-as: what is added to that. Default: 0."),
     ] = None,
     require: Annotated[
         list[str] | None,
@@ -78,21 +100,33 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     Each signature against its graph, both planes of a TensorFlow 2 export against each other,
     the rules of TF Serving, the warm-up requests and the fingerprint; then the reload. What
     fails is a fault and makes the exit code 1; what is only worth knowing is a note.
+    --run runs both halves of a TensorFlow 2 export, too, and compares their numbers.
 
     \b
     smpatch check export/1
     smpatch check export/1 --run --with random --batch 1,3
+    smpatch check converted/1 --same-as export/1 --rtol 1e-5
     smpatch check export/1 --require 'serving_default: x:float32[?] -> y:float32[?]' --for serving
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import checker, notation
 
-    feeding = (
-        _feeding(filling, seed, batch, feed) if _wanted(run, filling, seed, batch, feed) else None
-    )
+    given = (filling, seed, batch, feed)
+    other = None
+    if same_as is not None:
+        rule = _feeding(filling or ("random" if feed is None else None), seed, batch, feed)
+        other = checker.SameAs(same_as, rule, rtol or 0.0, atol or 0.0)
+    elif rtol is not None or atol is not None:
+        raise UsageError(
+            "a tolerance is for --same-as", where="--rtol" if atol is None else "--atol"
+        )
+    # What to feed them says that signatures are to be run, too.
+    wanted = run or (same_as is None and any(each is not None for each in given))
+    feeding = _feeding(*given) if wanted else None
     options = checker.CheckOptions(
         tag_set=None if tag_set is None else notation.parse_tags(tag_set),
         validate=validate,
         run=feeding,
+        same_as=other,
         require=tuple(require or ()),
         consumers=_consumers(consumers or ()),
         op_libraries=tuple(op_library or ()),
@@ -109,11 +143,6 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         if quiet or as_json:
             talk(f"smpatch: {_summary(report)}")
         raise typer.Exit(1)
-
-
-def _wanted(run: bool, *given: object) -> bool:  # noqa: FBT001 - an option's value
-    """Tell whether signatures are to be run: what to feed them says so, too."""
-    return run or any(each is not None for each in given)
 
 
 def _feeding(
@@ -159,6 +188,11 @@ def _lines(report: Report, options: CheckOptions) -> list[str]:
         else f"ran   {printable(key)}"
         for key, batches in report.ran
     ]
+    lines += [
+        f"same  {printable(each.key)}, {printable(each.output)}: {each.text} ({each.loader})"
+        for each in report.compared
+        if each.same
+    ]
     tags = " | ".join(map(tag_set, report.tag_sets))
     loaders = f"; loaded by {' and '.join(report.loaders)}" if report.loaders else ""
     if options.validate == "none":
@@ -198,4 +232,32 @@ def _body(report: Report, options: CheckOptions) -> dict[str, object]:
             for each in report.findings
         ],
         "ran": [{"key": key, "batches": list(batches)} for key, batches in report.ran],
+        "same_as": None if options.same_as is None else _same_as(report, options.same_as),
     }
+
+
+def _same_as(report: Report, asked: SameAs) -> dict[str, object]:
+    return {
+        "model": os.fspath(asked.model),
+        "rtol": asked.relative,
+        "atol": asked.absolute,
+        "outputs": [
+            {
+                "key": each.key,
+                "output": each.output,
+                "loader": each.loader,
+                "same": each.same,
+                "elements": each.elements,
+                "different": each.different,
+                "largest_absolute": _finite(each.absolute),
+                "largest_relative": _finite(each.relative),
+                "text": each.text,
+            }
+            for each in report.compared
+        ],
+    }
+
+
+def _finite(size: float | None) -> float | None:
+    """Return a difference as JSON can carry it."""
+    return size if size is not None and math.isfinite(size) else None

@@ -60,8 +60,11 @@ class Comparison:
 
     def __str__(self) -> str:
         """Return in words how they differ."""
-        if self.found or self.same:
-            return self.found or "no difference"
+        if self.found:
+            return self.found
+        if self.same:
+            by = f", to {self.absolute:g} (relative: {self.relative:g})" if self.absolute else ""
+            return f"all elements agree ({self.elements:,}){by}"
         text = f"{self.different:,} of {self.elements:,} elements differ"
         if self.absolute is None:
             return text

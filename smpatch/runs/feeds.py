@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smpatch.errors import UsageError
 from smpatch.runs.feeding import Feeding
 from smpatch.runs.npz import read_npz
 from smpatch.runs.values import UnmakeableError, has_batch, made_up
 from smpatch.runtime.answers import Array
-from smpatch.signature import SignatureDef, Spec, TensorSpec
+from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
 
-__all__ = ["Feed", "Feeds", "placed"]
+__all__ = ["Feed", "Feeds", "agreed", "placed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +95,16 @@ def placed(inputs: Mapping[str, Spec], values: Mapping[str, tuple[Array, ...]]) 
         for alias, spec in inputs.items()
         for tensor, array in zip(spec.tensors(), values[alias], strict=True)
     }
+
+
+def agreed(spec: Spec, other: Spec | None) -> Spec:
+    """Return a spec with the dimensions of another where its own leaves them open."""
+    if not (isinstance(spec, TensorSpec) and isinstance(other, TensorSpec)):
+        return spec
+    return replace(spec, shape=_narrower(spec.shape, other.shape))
+
+
+def _narrower(now: Shape, was: Shape) -> Shape:
+    if now is None or was is None or len(now) != len(was):
+        return was if now is None else now
+    return tuple(had if size is None else size for size, had in zip(now, was, strict=True))

@@ -7,15 +7,19 @@ once more, each as the first of a model that was just loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from smpatch.runs.comparing import EXACT, Comparison, Tolerance, compare, worst
 from smpatch.runs.sessions import Call, Ran, Session
+from smpatch.runs.targets import Target
+from smpatch.runtime.answers import Array
 
-__all__ = ["Outcome", "Pair", "compare_pairs"]
+__all__ = ["Outcome", "Pair", "Values", "compare_pairs", "pair_up"]
 
 Open = Callable[[], Session]
+
+Values = Mapping[str, tuple[Array, ...]]
 
 _CONFIRMED = 8
 """So many signatures that differ are looked at once more; of the others it is known as well."""
@@ -45,17 +49,38 @@ class Outcome:
         unstable: Aliases of outputs that differ in two runs of the reference.
         failure: Why a call failed whose reference ran; empty when none did.
         not_run: Why no reference ran; empty when one did.
+        refused: Why a reference failed whose call ran; empty when none did.
     """
 
     outputs: Mapping[str, Comparison] = field(default_factory=dict)
     unstable: frozenset[str] = frozenset()
     failure: str = ""
     not_run: str = ""
+    refused: str = ""
 
     @property
     def same(self) -> bool:
         """Whether nothing that was compared differs."""
         return not self.failure and all(each.same for each in self.outputs.values())
+
+
+def pair_up(target: Target, reference: Target, values: Iterable[Values]) -> Iterator[Pair]:
+    """Yield a call of both for each value that they take, where they have the same inputs.
+
+    Args:
+        target: The signature in question, after which the pairs are called.
+        reference: The one that it is held against; of the outputs those count that both have.
+        values: Alias to the tensors of which an input consists.
+    """
+    both = [alias for alias in target.outputs if alias in reference.outputs]
+    parts = ({a: len(n) for a, n in each.inputs.items()} for each in (target, reference))
+    needed, also_needed = parts
+    if not both or needed != also_needed:
+        return
+    for each in values:
+        if {alias: len(arrays) for alias, arrays in each.items()} == needed:
+            calls = (one.yielding(both).call(each) for one in (target, reference))
+            yield Pair(target.key, *calls)
 
 
 def compare_pairs(
@@ -93,7 +118,7 @@ def compare_pairs(
 
 def _outcome(ran: Ran, first: Ran, again: Ran, tolerance: Tolerance) -> Outcome:
     if first.failure:
-        return Outcome(not_run=first.failure)
+        return Outcome(not_run=first.failure, refused="" if ran.failure else first.failure)
     unstable = {
         alias
         for alias, value in first.outputs.items()
@@ -120,13 +145,13 @@ def _confirmed(pair: Pair, model: Open, reference: Open, tolerance: Tolerance) -
     found = _outcome(ran, first, again, tolerance)
     unstable = found.unstable | _outcome(ran, first, anew, tolerance).unstable
     stable = {alias: each for alias, each in found.outputs.items() if alias not in unstable}
-    return Outcome(stable, unstable, found.failure, found.not_run)
+    return replace(found, outputs=stable, unstable=unstable)
 
 
 def _merged(outcomes: Sequence[Outcome]) -> Outcome:
     ran = [each for each in outcomes if not each.not_run]
     if not ran:
-        return outcomes[0]
+        return next((each for each in outcomes if each.refused), outcomes[0])
     unstable = frozenset(alias for each in ran for alias in each.unstable)
     aliases = dict.fromkeys(alias for each in ran for alias in each.outputs)
     return Outcome(
@@ -137,4 +162,5 @@ def _merged(outcomes: Sequence[Outcome]) -> Outcome:
         },
         unstable,
         next((each.failure for each in ran if each.failure), ""),
+        refused=next((each.refused for each in outcomes if each.refused), ""),
     )

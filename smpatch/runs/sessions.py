@@ -10,7 +10,8 @@ A model is loaded when it is first needed, and again after a process has died of
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,20 @@ from typing import Protocol, TypeVar
 from smpatch.runtime import answers
 from smpatch.runtime.answers import Answer, Array, PythonSignature, RunResult, TensorFact
 from smpatch.runtime.calls import call as call_in_python
+from smpatch.runtime.calls import stand_in
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 
-__all__ = ["Asks", "CRuntime", "Call", "NotLoadedError", "Place", "PythonLoader", "Ran", "Session"]
+__all__ = [
+    "Asks",
+    "CRuntime",
+    "Call",
+    "NotLoadedError",
+    "Place",
+    "PythonLoader",
+    "Ran",
+    "Session",
+    "scratch",
+]
 
 _Answer = TypeVar("_Answer")
 
@@ -33,6 +45,14 @@ class Asks(Protocol):
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
         """Ask one of them; it is replaced when it dies."""
         ...
+
+
+@contextmanager
+def scratch(asks: Asks, program: Program) -> Iterator[Path]:
+    """Let a child write relative paths into a directory that is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="smpatch-", ignore_cleanup_errors=True) as made:
+        asks.ask(program, partial(stand_in, directory=made))
+        yield Path(made)
 
 
 class NotLoadedError(Exception):
@@ -145,6 +165,7 @@ class Session:
         if self._loaded:
             return
         try:
+            self._asks.ask(self.program, partial(stand_in, directory=self._scratch.name))
             said = self._asks.ask(self.program, self._load)
         except ChildUnfit:
             raise
@@ -189,7 +210,6 @@ class CRuntime(Session):
             *(child, self._place.directory, self._place.tags, self._names, limit),
             keep=True,
             plain=True,
-            scratch=self._scratch.name,
         )
         self.tensors = said.tensors
         return said
@@ -222,7 +242,7 @@ class PythonLoader(Session):
 
     def _load(self, child: Child, limit: float) -> Answer:
         where = (self._place.directory, self._place.tags, limit)
-        said = answers.python_signatures(child, *where, keep=True, scratch=self._scratch.name)
+        said = answers.python_signatures(child, *where, keep=True)
         self.signatures = said.signatures
         return said
 

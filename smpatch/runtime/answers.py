@@ -191,7 +191,6 @@ def describe(  # noqa: PLR0913 - a question and its limit
     *,
     keep: bool = False,
     plain: bool = False,
-    scratch: os.PathLike[str] | str | None = None,
 ) -> Description:
     """Load a model as TF Serving does, and tell what its graph knows of some names.
 
@@ -204,7 +203,6 @@ def describe(  # noqa: PLR0913 - a question and its limit
         keep: Leave the session open for ``run``; for the C API's program only.
         plain: Run the graph as it is written, without TensorFlow's optimizers, so that what
             else is in it does not change the bits of a result.
-        scratch: The directory for what a run writes to a relative path; None leaves it as it is.
 
     Returns:
         The facts.
@@ -217,7 +215,6 @@ def describe(  # noqa: PLR0913 - a question and its limit
             "tensors": [*tensors],
             "keep": keep,
             "plain": plain,
-            "scratch": None if scratch is None else path_text(scratch),
         },
         limit_seconds,
     )
@@ -347,14 +344,13 @@ def version(child: Child, limit_seconds: float) -> str:
     return text
 
 
-def python_signatures(  # noqa: PLR0913 - a question and its limit
+def python_signatures(
     child: Child,
     directory: os.PathLike[str] | str,
     tags: Sequence[str] | None,
     limit_seconds: float,
     *,
     keep: bool = False,
-    scratch: os.PathLike[str] | str | None = None,
 ) -> PythonSignatures:
     """Load a model by ``tf.saved_model.load`` and tell its signatures.
 
@@ -365,7 +361,6 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
         limit_seconds: Longest wait.
         keep: Keep the model for ``calls.call``, and let its functions run as they are
             written, without TensorFlow's optimizers.
-        scratch: The directory for what a call writes to a relative path; None leaves it as it is.
 
     Returns:
         The signatures.
@@ -376,7 +371,6 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
             "dir": path_text(directory),
             "tags": None if tags is None else [*tags],
             "keep": keep,
-            "scratch": None if scratch is None else path_text(scratch),
         },
         limit_seconds,
     )

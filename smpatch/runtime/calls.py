@@ -1,13 +1,25 @@
-"""Calls of signatures in Python: what ``answers.run`` is for the C runtime."""
+"""Calls of signatures in Python, as ``answers.run`` runs them in the C runtime."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from smpatch.runtime.answers import Array, RunResult, read_array, refusal, wire_array
-from smpatch.runtime.process import Child
+from smpatch.runtime.process import Child, path_text
 
-__all__ = ["call"]
+__all__ = ["call", "stand_in"]
+
+
+def stand_in(child: Child, limit_seconds: float, directory: os.PathLike[str] | str) -> None:
+    """Let relative paths of a child count from a directory, for signatures that write files.
+
+    Args:
+        child: Of either program.
+        limit_seconds: Longest wait.
+        directory: The directory, which may be removed when no signature runs any more.
+    """
+    child.ask({"do": "stand_in", "dir": path_text(directory)}, limit_seconds)
 
 
 def call(child: Child, key: str, inputs: Mapping[str, Array], limit_seconds: float) -> RunResult:

@@ -72,8 +72,6 @@ class CApi:
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model and tell what TensorFlow knows of the named tensors."""
         self._do_unload(request)
-        if request.get("scratch") is not None:
-            os.chdir(path_bytes(request["scratch"]))
         tags = [tag.encode() for tag in request["tags"]]
         plain = request.get("plain", False)
         model = Model(self._tf, path_bytes(request["dir"]), tags, plain=plain)
@@ -106,6 +104,11 @@ class CApi:
         if self._model is not None:
             self._done.append(self._model)
             self._model = None
+        return {}
+
+    def _do_stand_in(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Make a directory the one from which relative paths count."""
+        os.chdir(path_bytes(request["dir"]))
         return {}
 
     def _do_library(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -68,8 +68,6 @@ class PythonLoader:
     def _do_load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model and tell its signatures' inputs and outputs."""
         self._model = None
-        if request.get("scratch") is not None:
-            os.chdir(request["scratch"].encode("utf-8", "surrogateescape"))
         model = self._tf.saved_model.load(request["dir"], tags=request["tags"])
         if request.get("keep"):
             # What is fused or folded hangs on what else a function yields.
@@ -111,6 +109,11 @@ class PythonLoader:
         with v1.Graph().as_default() as graph:
             v1.import_graph_def(message, name="")
         return {"tensors": {name: self._fact(graph, name) for name in request["tensors"]}}
+
+    def _do_stand_in(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Make a directory the one from which relative paths count."""
+        os.chdir(request["dir"].encode("utf-8", "surrogateescape"))
+        return {}
 
     def _do_library(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a library of custom operations into the process."""

@@ -19,7 +19,7 @@ from smpatch.edits import Edit
 from smpatch.errors import ValidationError
 from smpatch.loader import SavedModel, load
 from smpatch.rules import Note
-from smpatch.runs.pairs import Outcome, Pair, compare_pairs
+from smpatch.runs.pairs import Outcome, Pair, compare_pairs, pair_up
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
 from smpatch.runs.targets import Names, Target, in_c, in_python
 from smpatch.runtime.process import ChildUnfit
@@ -177,13 +177,7 @@ class _Proof:
                     raise ValidationError(text, where=where, hint=_REPORT)
 
     def _pairs(self, target: Target, reference: Target) -> Iterator[Pair]:
-        """Yield a call for each value, where both take the same inputs."""
-        both = [alias for alias in target.outputs if alias in reference.outputs]
-        if not both or target.inputs.keys() != reference.inputs.keys():
-            return
-        for values in self._values.of(target):
-            calls = (each.yielding(both).call(values) for each in (target, reference))
-            yield Pair(target.key, *calls)
+        return pair_up(target, reference, self._values.of(target.key))
 
     def _listed(self, place: Place) -> _Targets:
         """Return the signatures that Python lists; none of a model that it does not load."""

@@ -7,23 +7,19 @@ the user's own are used beside them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 
 from smpatch.loader import MetaGraph
 from smpatch.runs.feeding import Feeding
-from smpatch.runs.feeds import Feeds
-from smpatch.runs.targets import Target
+from smpatch.runs.feeds import Feeds, agreed
+from smpatch.runs.pairs import Values
 from smpatch.runs.values import UnmakeableError
-from smpatch.runtime.answers import Array
-from smpatch.signature import Shape, Spec, TensorSpec
+from smpatch.signature import Spec
 from smpatch.validator.kept import Kept
 
 __all__ = ["SameValues"]
 
 _MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
-
-Values = Mapping[str, tuple[Array, ...]]
 
 
 class SameValues:
@@ -59,7 +55,7 @@ class SameValues:
         old = self._before[there.was].inputs if there.was in self._before else {}
         was = there.inputs.was
         inputs = {
-            alias: _agreed(spec, old.get(was.get(alias, "")))
+            alias: agreed(spec, old.get(was.get(alias, "")))
             for alias, spec in self._after[key].inputs.items()
         }
         made = self._made[key] = [*self._own(key, there, inputs)]
@@ -69,13 +65,9 @@ class SameValues:
             if not made:
                 self.unmakeable[key] = str(error)
 
-    def of(self, target: Target) -> Iterator[Values]:
-        """Yield the values of a signature that fit the inputs of a target."""
-        for values in self._made.get(target.key, ()):
-            if {alias: len(each) for alias, each in values.items()} == {
-                alias: len(names) for alias, names in target.inputs.items()
-            }:
-                yield values
+    def of(self, key: str) -> Sequence[Values]:
+        """Return the values of a signature by its key; none where none were made."""
+        return self._made.get(key, ())
 
     def _own(self, key: str, there: Kept, inputs: Mapping[str, Spec]) -> Iterator[Values]:
         """Yield the user's values, found by the names of now or of before."""
@@ -91,16 +83,3 @@ class SameValues:
             for feed in feeds:
                 yield {a: feed.values[a if wanted is inputs else was[a]] for a in inputs}
             return
-
-
-def _agreed(spec: Spec, old: Spec | None) -> Spec:
-    """Return a spec with the dimensions that it has now, or had where it leaves them open."""
-    if not (isinstance(spec, TensorSpec) and isinstance(old, TensorSpec)):
-        return spec
-    return replace(spec, shape=_narrower(spec.shape, old.shape))
-
-
-def _narrower(now: Shape, was: Shape) -> Shape:
-    if now is None or was is None or len(now) != len(was):
-        return was if now is None else now
-    return tuple(had if size is None else size for size, had in zip(now, was, strict=True))

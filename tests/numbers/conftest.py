@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.judge.client import Judge
+from smpatch.validator import Judge
+from tests.cli.conftest import call
+from tests.judge import client
+
+__all__ = ["call"]
 
 
 @pytest.fixture(scope="session")
-def exported(judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(judge: client.Judge, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the models of ``tests.judge.numbers``."""
     directory = tmp_path_factory.mktemp("numbers")
     for kind in ("twins", "fickle"):
         judge.ask("build_numbers", directory=directory / kind, kind=kind)
     judge.ask("build_numbers", directory=directory / "other", kind="twins", first=3.0)
     return directory
+
+
+@pytest.fixture(scope="session")
+def validator() -> Iterator[Judge]:
+    """TensorFlow in children that all tests here share."""
+    with Judge("run", (), 120.0) as opened:
+        yield opened
 
 
 @pytest.fixture

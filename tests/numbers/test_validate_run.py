@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,6 @@ Mutate = Callable[[str, str], None]
 
 
 Edited = Callable[..., Receipt]
-
-
-@pytest.fixture(scope="module")
-def validator() -> Iterator[Judge]:
-    """TensorFlow in children that all tests here share."""
-    with Judge("run", (), 120.0) as opened:
-        yield opened
 
 
 @pytest.fixture
