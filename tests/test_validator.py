@@ -202,7 +202,7 @@ class TestEverythingElse:
         (model / "variables" / "variables.index").write_bytes(b"damaged")
         error = fails(model)
         assert "it did not load before either" in error.hint
-        assert "--validate none" in error.hint
+        assert error.hint == "it did not load before either"
         assert asked[-1] == model
         add(model, validate="none")
 

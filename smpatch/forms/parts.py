@@ -13,6 +13,7 @@ from smpatch.wire import Splice
 
 __all__ = [
     "ASSET_FILE_DEF",
+    "COLLECTION_DEF",
     "GRAPH_DEF",
     "GRAPH_LIBRARY",
     "GRAPH_NODE",
@@ -30,14 +31,8 @@ __all__ = [
 META_GRAPHS = 2
 """Field of ``SavedModel``."""
 
-META_INFO_DEF, GRAPH_DEF, SAVER_DEF, SIGNATURE_DEF, ASSET_FILE_DEF, OBJECT_GRAPH_DEF = (
-    1,
-    2,
-    3,
-    5,
-    6,
-    7,
-)
+META_INFO_DEF, GRAPH_DEF, SAVER_DEF, COLLECTION_DEF = 1, 2, 3, 4
+SIGNATURE_DEF, ASSET_FILE_DEF, OBJECT_GRAPH_DEF = 5, 6, 7
 """Fields of ``MetaGraphDef``."""
 
 

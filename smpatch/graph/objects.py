@@ -13,7 +13,7 @@ Source: ``tensorflow/core/protobuf/saved_object_graph.proto``,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -105,6 +105,38 @@ class ObjectGraph:
         """The traced functions by name, each a ``SavedConcreteFunction``."""
         functions: Mapping[str, Any] = self._message.concrete_functions
         return functions
+
+    @cached_property
+    def has_unknown_fields(self) -> bool:
+        """Whether any message has a field that this version does not know."""
+        known = schema.SavedObjectGraph()
+        known.CopyFrom(self._message)
+        known.DiscardUnknownFields()
+        return bool(known.ByteSize() != self._message.ByteSize())
+
+    @cached_property
+    def referred(self) -> frozenset[int]:
+        """The objects to which an object or a concrete function refers, in whatever way."""
+        found: set[int] = set()
+        for node in self._message.nodes:
+            found.update(each.node_id for each in (*node.children, *node.dependencies))
+            for slot in node.slot_variables:
+                found |= {slot.original_variable_node_id, slot.slot_variable_node_id}
+            for name in node.saveable_objects:
+                saveable = node.saveable_objects[name]
+                found |= {saveable.save_function, saveable.restore_function}
+        for name in self.concrete_functions:
+            found.update(self.concrete_functions[name].bound_inputs)
+        return frozenset(found)
+
+    def named_functions(self, numbers: Iterable[int]) -> set[str]:
+        """Return the concrete functions that some objects name."""
+        found: set[str] = set()
+        for node in map(self.node, numbers):
+            found.update(node.function.concrete_functions)
+            found.add(node.bare_concrete_function.concrete_function_name)
+            found.add(node.captured_tensor.concrete_function)
+        return found
 
     def child(self, number: int, name: str) -> int | None:
         """Return the object that another one holds under a name; of two of one name, the first."""

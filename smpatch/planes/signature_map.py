@@ -20,8 +20,8 @@ from smpatch.forms.changes import Reference
 from smpatch.forms.draft import Draft
 from smpatch.graph.functions import CALLS
 from smpatch.loader import MetaGraph
-from smpatch.planes.leftovers import without_leftovers
 from smpatch.planes.main_graph import MainGraph, wrap
+from smpatch.planes.prune import pruned
 from smpatch.planes.wrapper import ALONE, dense
 from smpatch.signature import SignatureDef, TensorSpec, shape_from_proto
 
@@ -46,9 +46,9 @@ def put(
     if number is not None and (
         _exported(meta_graph, number, signature) or _made(meta_graph, number, key, signature)
     ):
-        return without_leftovers(meta_graph, old, meta_graph.signatures)
+        return pruned(meta_graph, old, meta_graph.signatures)
     before = _references(meta_graph)
-    meta_graph = without_leftovers(_taken_out(meta_graph, key), old, meta_graph.signatures)
+    meta_graph = pruned(_taken_out(meta_graph, key), old, meta_graph.signatures)
     number = next((n for n in _functions(meta_graph) if _exported(meta_graph, n, signature)), None)
     if number is None:
         number = len(meta_graph.objects)
@@ -69,7 +69,7 @@ def removed(meta_graph: MetaGraph, key: str, old: SignatureDef | None) -> MetaGr
         old: What ``signature_def`` says, or said, of it.
     """
     staying = {other: each for other, each in meta_graph.signatures.items() if other != key}
-    return without_leftovers(_taken_out(meta_graph, key), old, staying)
+    return pruned(_taken_out(meta_graph, key), old, staying)
 
 
 def _taken_out(meta_graph: MetaGraph, key: str) -> MetaGraph:
@@ -148,15 +148,10 @@ def _functions(meta_graph: MetaGraph) -> list[int]:
     """Return the objects that may be a signature: those laid aside, then those of others."""
     objects = meta_graph.objects
     shared = {each.number for each in _references(meta_graph)}
-    referred = {
-        reference.node_id
-        for number in range(len(objects))
-        for reference in objects.node(number).children
-    }
     found = [
         number
         for number in range(len(objects))
-        if (number not in referred or number in shared)
+        if (number not in objects.referred or number in shared)
         and objects.node(number).WhichOneof("kind") == "bare_concrete_function"
     ]
     return sorted(found, key=lambda number: number in shared)

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 WITHOUT = "or skip the reload with --validate none"
+"""A hint for where TensorFlow, or an operation, is not there; never for where a proof failed."""
 
 _MANY = 20
 """So many findings in other signatures are told one by one."""
@@ -181,4 +182,4 @@ def unloadable(description: Description, *, already: bool) -> ValidationError:
         hint = f"{when}; load its library with --op-library FILE, {WITHOUT}"
         return ValidationError(found, hint=hint)
     found = f"TensorFlow does not load the model: {description.message}"
-    return ValidationError(found, hint=f"{when}; {WITHOUT}" if already else when)
+    return ValidationError(found, hint=when)

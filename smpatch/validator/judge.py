@@ -268,8 +268,7 @@ class Judge:
             before = self._load_in_python(model.directory, edited.before)
             if before.ok:
                 found = f"tf.saved_model.load refuses the edited model: {loaded.message}"
-                hint = "the model is unchanged; for servers alone, --validate runtime takes it"
-                raise ValidationError(found, hint=hint)
+                raise ValidationError(found, hint="the model is unchanged; please report this")
             text = f"tf.saved_model.load did not load the model before either: {before.message}"
             return Note("python-loader-failed-before", text)
         expected = set(edited.after.objects.signatures or edited.after.signatures)
@@ -353,7 +352,7 @@ class Judge:
             yield
         except ChildHung as error:
             found = f"TensorFlow gave no answer within {error.limit:g} s"
-            hint = f"the model is unchanged; wait longer with --time-limit, {WITHOUT}"
+            hint = "the model is unchanged; wait longer with --time-limit"
             raise ValidationError(found, hint=hint) from error
         except ChildDied as error:
             words = f": {error.last_words}" if error.last_words else ""
@@ -374,7 +373,7 @@ class _CrashError(ValidationError):
     def beside(self, before: str) -> ValidationError:
         """Return what to say when it is known how the model as it was ended the process, if so."""
         hint = (
-            f"it was {before} on the model before the edit, too, which is unchanged; {WITHOUT}"
+            f"it was {before} on the model before the edit, too, which is unchanged"
             if before
             else "it was not on the model before the edit, which is unchanged"
         )

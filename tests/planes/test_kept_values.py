@@ -9,8 +9,18 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch import load
-from smpatch.edits import AddPredict, Edit, EditSignature
+from smpatch import RefusedError, load
+from smpatch.edits import (
+    AddPredict,
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    PromoteFunction,
+    Remove,
+    Rename,
+)
+from smpatch.planes.expose import inner_tensors
 from tests.judge.client import Judge
 from tests.planes.conftest import UNPROVED
 
@@ -72,3 +82,55 @@ def test_a_call_that_is_given_another_variable_is_not_the_exported_one(
     model.feeds["third"] = model.feeds["two"]
     values = model.values()
     assert values["python"]["third"] == values["session"]["third"] == model.was["python"]["two"]
+
+
+@pytest.mark.parametrize(
+    "name", ["dense_table", "feature_space", "keras_text", "keras_text_saved", "mutable_table"]
+)
+def test_every_edit_leaves_what_only_saveable_objects_refers_to(
+    name: str, judge: Judge, tmp_path: Path
+) -> None:
+    """The functions that save and restore a table were removed with any signature."""
+    model = Model(judge, tmp_path / "model", name)
+    key = "serving_default"
+    there_and_back(model, key)
+    model.edit(Copy(key, "copied"))
+    outputs = load(model.directory).signatures[key].outputs
+    names = {alias: f"z{place}" for place, alias in enumerate(sorted(outputs, reverse=True))}
+    model.edit(EditSignature("copied", rename_outputs=names))
+    model.edit(Rename(key, "moved"))
+    model.edit(Rename("moved", key))
+    model.feeds["copied"] = model.feeds[key]
+    for loader, yielded in model.values().items():
+        copied = yielded.pop("copied")["arrays"]
+        assert yielded == model.was[loader]
+        arrays = yielded[key]["arrays"]
+        assert copied == {names[alias]: each for alias, each in arrays.items()}
+
+
+def there_and_back(model: Model, key: str) -> None:
+    """Add and remove signatures of each kind; the file is the same each time."""
+    file = model.directory / "saved_model.pb"
+    before = file.read_bytes()
+    (meta_graph,) = load(model.directory).meta_graphs
+    signature = meta_graph.signatures[key]
+    inner = next(inner_tensors(meta_graph, signature))
+    traces = [each.function for each in meta_graph.objects.traces]
+    done = 0
+    ways: list[Edit] = [
+        Copy(key, "new"),
+        AddPredict(signature.inputs, {f"z_{k}": v for k, v in signature.outputs.items()}, "new"),
+        FromSignature(key, {"inner": inner.path}, "new"),
+        *(PromoteFunction(each, key="new") for each in traces),
+    ]
+    for added in ways:
+        try:
+            model.edit(added)
+        except RefusedError:
+            assert isinstance(added, PromoteFunction)
+            continue
+        assert file.read_bytes() != before
+        model.edit(Remove(("new",)))
+        assert file.read_bytes() == before
+        done += 1
+    assert done > 2

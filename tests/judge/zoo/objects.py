@@ -116,6 +116,116 @@ def exchanged_captures(directory: str) -> Feeds:
     return {"one": {"x": _X}, "two": {"x": _X}}
 
 
+_TEXT = np.array([b"b", b"zz"], object)
+
+
+def mutable_table(directory: str) -> Feeds:
+    """A table whose ``save_fn`` and ``restore_fn`` only ``saveable_objects`` names."""
+    table = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, -1.0)
+    table.insert(tf.constant(["a", "b"]), tf.constant([1.5, 2.5]))
+    return _with_table(table, directory)
+
+
+def dense_table(directory: str) -> Feeds:
+    """The same of another class."""
+    table = tf.lookup.experimental.DenseHashTable(
+        tf.string, tf.float32, -1.0, empty_key="", deleted_key="-"
+    )
+    table.insert(tf.constant(["a", "b"]), tf.constant([1.5, 2.5]))
+    return _with_table(table, directory)
+
+
+def _with_table(table: Any, directory: str) -> Feeds:  # noqa: ANN401 - TensorFlow ships no types
+    class Module(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = table
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "x")])
+        def serve(self, x: Tensor) -> Mapping[str, Tensor]:
+            return {"y": self.table.lookup(x) * 2.0}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "x")])
+        def length(self, x: Tensor) -> Tensor:
+            return tf.strings.length(x)
+
+    module = Module()
+    tf.saved_model.save(module, directory, module.serve)
+    return {"serving_default": {"x": _TEXT}}
+
+
+def keras_text(directory: str) -> Feeds:
+    """Adapted layers, by ``export``; two functions are signatures."""
+    model = _text_model()
+    model.export(directory, verbose=False)
+    feed = {"text": _TEXT, "number": np.array([7, 1], np.int64)}
+    return {"serve": feed, "serving_default": feed}
+
+
+def keras_text_saved(directory: str) -> Feeds:
+    """The same layers, by ``tf.saved_model.save``."""
+    model = _text_model()
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, "text"),
+            tf.TensorSpec([None], tf.int64, "number"),
+        ]
+    )
+    def serve(text: Tensor, number: Tensor) -> Tensor:
+        return model({"text": text, "number": number})
+
+    tf.saved_model.save(model, directory, serve)
+    feed = {"text": _TEXT, "number": np.array([7, 1], np.int64)}
+    return {"serving_default": feed}
+
+
+def _text_model() -> Any:  # noqa: ANN401 - as above
+    layers = tf.keras.layers
+    vectorized = layers.TextVectorization(max_tokens=20, output_sequence_length=2)
+    vectorized.adapt(["a b c", "a zz"])
+    looked_up = layers.StringLookup(mask_token=None)
+    looked_up.adapt(np.array(["a", "b", "zz"]))
+    counted = layers.IntegerLookup(num_oov_indices=2)
+    counted.adapt(np.array([7, 8]))
+    text = tf.keras.Input((), dtype="string", name="text")
+    number = tf.keras.Input((), dtype="int64", name="number")
+    outputs = {
+        "ids": vectorized(text),
+        "place": looked_up(text),
+        "bucket": counted(number),
+    }
+    return tf.keras.Model({"text": text, "number": number}, outputs)
+
+
+def feature_space(directory: str) -> Feeds:
+    """Keras' preprocessing of named columns."""
+    space = tf.keras.utils.FeatureSpace(
+        {
+            "kind": tf.keras.utils.FeatureSpace.string_categorical(num_oov_indices=1),
+            "size": tf.keras.utils.FeatureSpace.float_normalized(),
+        },
+        output_mode="concat",
+    )
+    rows = {"kind": ["a", "b", "zz"], "size": [1.0, 2.0, 6.0]}
+    space.adapt(tf.data.Dataset.from_tensor_slices(rows))
+    inputs = space.get_inputs()
+    model = tf.keras.Model(inputs, space.get_encoded_features())
+    model.export(directory, verbose=False)
+    feed = {"kind": _TEXT.reshape(2, 1), "size": np.array([[1.0], [9.0]], np.float32)}
+    return {"serving_default": feed}
+
+
 _MAKERS: Mapping[str, Callable[[str], Feeds]] = {
-    maker.__name__: maker for maker in (exchanged_captures, traces, traces_on_one_placeholder)
+    maker.__name__: maker
+    for maker in (
+        dense_table,
+        exchanged_captures,
+        feature_space,
+        keras_text,
+        keras_text_saved,
+        mutable_table,
+        traces,
+        traces_on_one_placeholder,
+    )
 }
