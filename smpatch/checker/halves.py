@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from smpatch.checker.findings import Finding, fault, note
 from smpatch.checker.subject import Subject
+from smpatch.runs.examples import features
 from smpatch.runs.feeding import Feeding
 from smpatch.runs.feeds import Feeds
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
@@ -40,7 +41,8 @@ def check_halves(
     rules = [feeding]
     if feeding.file is None and feeding.filling != "random":
         rules.append(Feeding("random", feeding.seed, feeding.batches))
-    feeds = [Feeds(rule, signatures) for rule in rules]
+    wanted = features(subject.meta_graph)
+    feeds = [Feeds(rule, signatures, wanted) for rule in rules]
     python = PythonLoader(asks, place)
     try:
         with python:

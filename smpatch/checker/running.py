@@ -16,6 +16,7 @@ from smpatch.checker.findings import Finding, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
 from smpatch.checker.shapes import shown
 from smpatch.checker.subject import Subject
+from smpatch.runs.examples import features
 from smpatch.runs.feeding import Feeding
 from smpatch.runs.feeds import Feeds, placed
 from smpatch.runs.values import UnmakeableError
@@ -44,7 +45,8 @@ class Runs:
         self._judge = judge
         self._subject = subject
         self._feeding = feeding
-        self._feeds = Feeds(feeding, subject.meta_graph.signatures)
+        meta_graph = subject.meta_graph
+        self._feeds = Feeds(feeding, meta_graph.signatures, features(meta_graph))
 
     def findings(self, broken: Collection[str]) -> Iterator[Finding]:
         """Run the signatures, and yield what fails.

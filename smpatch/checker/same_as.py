@@ -15,6 +15,7 @@ from smpatch.checker.findings import Compared, Finding, fault, note
 from smpatch.checker.subject import Subject
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.runs.comparing import Tolerance
+from smpatch.runs.examples import features
 from smpatch.runs.feeding import SameAs
 from smpatch.runs.feeds import Feeds, agreed
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
@@ -43,6 +44,7 @@ class Comparing:
             TagSetError: The other model has several MetaGraphs, and none with these tags.
         """
         self.compared: list[Compared] = []
+        self._not_run: set[str] = set()
         self._asks = asks
         self._subject = subject
         self._asked = asked
@@ -50,7 +52,8 @@ class Comparing:
         self._other = _like(subject.meta_graph, other)
         self._ours = Place(subject.model.directory, subject.meta_graph.tags)
         self._theirs = Place(other.directory, self._other.tags)
-        self._feeds = Feeds(asked.feeding, subject.meta_graph.signatures)
+        meta_graph = subject.meta_graph
+        self._feeds = Feeds(asked.feeding, meta_graph.signatures, features(meta_graph))
 
     def findings(self, *, python: bool) -> Iterator[Finding]:
         """Run both, and yield what is not the same.
@@ -154,8 +157,9 @@ class Comparing:
         elif outcome.refused:
             text = f"it runs here, and not in {self._name} ({loader}): {outcome.refused}"
             yield self._different(key, text)
-        elif outcome.not_run:
-            text = f"it runs in neither model ({loader}): {outcome.not_run}"
+        elif outcome.not_run and key not in self._not_run:  # both loaders say the same
+            self._not_run.add(key)
+            text = f"it runs in neither model: {outcome.not_run}"
             yield note("not-compared", where, text, "give values with --feed FILE.npz")
         for alias in sorted(outcome.unstable):
             text = f"it is random or has a state: two runs of {self._name} differ ({loader})"

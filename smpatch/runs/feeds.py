@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from smpatch.errors import UsageError
+from smpatch.runs.examples import Feature
 from smpatch.runs.feeding import Feeding
 from smpatch.runs.npz import read_npz
 from smpatch.runs.values import UnmakeableError, has_batch, made_up
@@ -31,13 +32,25 @@ class Feed:
 class Feeds:
     """The values for the signatures of a MetaGraph."""
 
-    def __init__(self, feeding: Feeding, signatures: Mapping[str, SignatureDef]) -> None:
+    def __init__(
+        self,
+        feeding: Feeding,
+        signatures: Mapping[str, SignatureDef],
+        wanted: Mapping[bytes, Feature] | None = None,
+    ) -> None:
         """Read the file of values, if there is one.
+
+        Args:
+            feeding: How the values come about.
+            signatures: Those that are fed.
+            wanted: The features that the model parses (``examples.features``): strings are
+                then made up as examples that have them.
 
         Raises:
             UsageError: The file cannot be read, or names no input at all.
         """
         self._feeding = feeding
+        self._wanted = wanted
         self._given = None if feeding.file is None else read_npz(feeding.file)
         if self._given is not None and not self._names_some(signatures):
             names = ", ".join(sorted(self._given)) or "nothing"
@@ -64,7 +77,8 @@ class Feeds:
             return
         rule = self._feeding
         for batch in rule.batches if has_batch(inputs) else (1,):
-            yield Feed(batch, made_up(inputs, rule.filling, batch=batch, seed=rule.seed))
+            made = made_up(inputs, rule.filling, batch=batch, seed=rule.seed, wanted=self._wanted)
+            yield Feed(batch, made)
 
     def _given_to(self, key: str, alias: str, spec: Spec) -> Array:
         given = self._given or {}

@@ -16,6 +16,7 @@ import numpy as np
 
 from smpatch import dtypes
 from smpatch.runs.arrays import from_numpy, numpy_type
+from smpatch.runs.examples import Feature, example
 from smpatch.runs.feeding import Filling
 from smpatch.runtime.answers import Array
 from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec
@@ -31,7 +32,12 @@ class UnmakeableError(Exception):
 
 
 def made_up(
-    inputs: Mapping[str, Spec], filling: Filling, *, batch: int = 1, seed: int = 0
+    inputs: Mapping[str, Spec],
+    filling: Filling,
+    *,
+    batch: int = 1,
+    seed: int = 0,
+    wanted: Mapping[bytes, Feature] | None = None,
 ) -> dict[str, tuple[Array, ...]]:
     """Make up values for all inputs of a signature.
 
@@ -41,6 +47,7 @@ def made_up(
             numbers from 0 to 1, whole ones 0 or 1, that any table of embeddings has.
         batch: Size of the first dimension where it is unknown.
         seed: Of the random numbers.
+        wanted: Features; strings are serialized examples that have them.
 
     Returns:
         Alias to the values of the tensors that the spec names, in the order of its
@@ -49,7 +56,10 @@ def made_up(
     Raises:
         UnmakeableError: Of a type or shape nothing can be made up.
     """
-    return {alias: _Rule(filling, batch, seed, alias).made(spec) for alias, spec in inputs.items()}
+    return {
+        alias: _Rule(filling, batch, seed, alias, wanted or {}).made(spec)
+        for alias, spec in inputs.items()
+    }
 
 
 def has_batch(inputs: Mapping[str, Spec]) -> bool:
@@ -68,6 +78,7 @@ class _Rule:
     batch: int
     seed: int
     alias: str
+    wanted: Mapping[bytes, Feature]
 
     def made(self, spec: Spec) -> tuple[Array, ...]:
         if isinstance(spec, CompositeTensorSpec):
@@ -103,7 +114,13 @@ class _Rule:
         if math.prod(sizes) > _MOST:
             message = f"{spec.name} of shape {list(sizes)} is too large to be made up"
             raise UnmakeableError(message)
+        if self.wanted and dtypes.base(spec.dtype) == "string":
+            return self._examples(sizes)
         return _array(spec.dtype, self._numbers(spec.dtype, sizes))
+
+    def _examples(self, sizes: tuple[int, ...]) -> Array:
+        made = [example(self.wanted, self.filling, self.seed + n) for n in range(math.prod(sizes))]
+        return Array(dtypes.number("string"), sizes, strings=tuple(made))
 
     def _numbers(self, dtype: str, sizes: tuple[int, ...]) -> Any:  # noqa: ANN401 - an array of any type
         if self.filling != "random":

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from smpatch.loader import MetaGraph
+from smpatch.runs.examples import features
 from smpatch.runs.feeding import Feeding
 from smpatch.runs.feeds import Feeds, agreed
 from smpatch.runs.pairs import Values
@@ -40,6 +41,7 @@ class SameValues:
         self.unmakeable: dict[str, str] = {}
         self._before = before.signatures
         self._after = after.signatures
+        self._wanted = features(before)
         self._made: dict[str, list[Values]] = {}
         self._given: Feeds | None = None
         if file is not None:
@@ -60,7 +62,11 @@ class SameValues:
         }
         made = self._made[key] = [*self._own(key, there, inputs)]
         try:
-            made += [feed.values for rule in _MADE_UP for feed in Feeds(rule, {}).of(key, inputs)]
+            made += [
+                feed.values
+                for rule in _MADE_UP
+                for feed in Feeds(rule, {}, self._wanted).of(key, inputs)
+            ]
         except UnmakeableError as error:
             if not made:
                 self.unmakeable[key] = str(error)

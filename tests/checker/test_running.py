@@ -11,6 +11,7 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, Feeding, Report, UsageError
+from smpatch.runs.feeding import Filling
 from tests.checker.faults import FIXTURES
 from tests.judge.client import Judge
 
@@ -42,11 +43,13 @@ def test_a_signature_with_a_fault_is_not_run_and_the_others_are() -> None:
     assert {each.code for each in report.faults} == {"dtype", "missing-tensor"}
 
 
-def test_examples_that_were_made_up_prove_nothing() -> None:
-    report = _run(FIXTURES / "classify_regress", Feeding())
+@pytest.mark.parametrize("filling", ["zeros", "ones", "random"])
+def test_examples_are_made_up_as_the_model_parses_them(filling: Filling) -> None:
+    report = _run(FIXTURES / "classify_regress", Feeding(filling, batches=(1, 3)))
     assert report.ok
-    assert {each.code for each in report.findings} == {"not-run"}
-    assert report.ran == ()
+    assert report.findings == ()
+    signatures = smpatch.load(FIXTURES / "classify_regress").signatures
+    assert report.ran == tuple((key, (1, 3)) for key in signatures)
 
 
 @pytest.mark.parametrize("name", ["lookup_table", "string_lookup_asset"])

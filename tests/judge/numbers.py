@@ -77,9 +77,56 @@ class Fickle(tf.Module):
             return {"written": tf.io.read_file(path)}
 
 
+class Parser(tf.Module):
+    """Functions that parse examples, in each of the ways in which TensorFlow does."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    def batch(self, examples: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Parse as ``tf.io.parse_example``."""
+        read = tf.io.parse_example(
+            examples,
+            {
+                "vector": tf.io.FixedLenFeature([2, 3], tf.float32),
+                "number": tf.io.FixedLenFeature([], tf.int64),
+                "word": tf.io.FixedLenFeature([1], tf.string),
+                "some": tf.io.VarLenFeature(tf.float32),
+                "rows": tf.io.RaggedFeature(tf.int64),
+                "any": tf.io.FixedLenSequenceFeature([2], tf.float32, allow_missing=True),
+            },
+        )
+        return {
+            "vector": read["vector"] * 2.0,
+            "number": read["number"],
+            "word": read["word"],
+            "some": tf.sparse.to_dense(read["some"]),
+            "rows": read["rows"].to_tensor(),
+            "any": read["any"],
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "inputs")])
+    def old(self, inputs: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Parse as TensorFlow 1 did."""
+        read = tf.raw_ops.ParseExample(
+            serialized=inputs,
+            names=[],
+            sparse_keys=["thin"],
+            dense_keys=["thick", "label"],
+            dense_defaults=[tf.zeros([0]), tf.constant([], tf.string)],
+            sparse_types=[tf.int64],
+            dense_shapes=[[2], []],
+        )
+        return {"thick": read.dense_values[0], "thin": read.sparse_values[0]}
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, "example")])
+    def single(self, example: Any) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Parse one example."""
+        read = tf.io.parse_single_example(example, {"one": tf.io.FixedLenFeature([4], tf.int64)})
+        return {"one": read["one"] + 1}
+
+
 def build_numbers(directory: str, kind: str, *, first: float = 2.0) -> Answer:
     """Export one of the modules with all its functions as signatures."""
-    made = Twins(first) if kind == "twins" else Fickle()
+    made = Twins(first) if kind == "twins" else Parser() if kind == "parser" else Fickle()
     names = [
         name for name, each in vars(type(made)).items() if hasattr(each, "get_concrete_function")
     ]

@@ -19,7 +19,7 @@ __all__ = ["call"]
 def exported(judge: client.Judge, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the models of ``tests.judge.numbers``."""
     directory = tmp_path_factory.mktemp("numbers")
-    for kind in ("twins", "fickle"):
+    for kind in ("twins", "fickle", "parser"):
         judge.ask("build_numbers", directory=directory / kind, kind=kind)
     judge.ask("build_numbers", directory=directory / "other", kind="twins", first=3.0)
     return directory

@@ -20,8 +20,10 @@ from smpatch.runtime.answers import Array
 from smpatch.signature import SparseTensorSpec, Spec, ragged
 
 
-def feeds(inputs: Mapping[str, Spec], filling: Filling, **rule: int) -> dict[str, Array]:
-    return placed(inputs, made_up(inputs, filling, **rule))
+def feeds(
+    inputs: Mapping[str, Spec], filling: Filling, *, batch: int = 1, seed: int = 0
+) -> dict[str, Array]:
+    return placed(inputs, made_up(inputs, filling, batch=batch, seed=seed))
 
 
 def _numbers(array: Array) -> Any:  # noqa: ANN401 - numpy's arrays of any type
