@@ -66,6 +66,7 @@ bench: $(READY) ## Measure smpatch against its rivals
 
 fixtures: $(READY) ## Rebuild the models in fixtures/ by the scripts beside them
 	$(RUN) -m fixtures.make $(ARGS)
+	@$(if $(ARGS),,$(RUN) -m fixtures.make.exporters)
 
 schema: $(READY) ## Compile smpatch/schema/saved_model.proto
 	$(RUN) -m grpc_tools.protoc -Ismpatch/schema --descriptor_set_out=smpatch/schema/saved_model.binpb saved_model.proto

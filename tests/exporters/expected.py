@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.exporters.numbers import LOADERS, Runner, unlike
+from tests.exporters.numbers import Runner, unlike
 from tests.exporters.subjects import Function, Subject
 from tests.judge.client import Value
 
@@ -92,9 +92,9 @@ class Model:
         return replace(self, signatures=left, focus=focus)
 
 
-def promoted(function: Function) -> Expected:
+def promoted(subject: Subject, function: Function) -> Expected:
     """Return what a function must give as a signature."""
-    return Expected(None, function.feed, dict.fromkeys(LOADERS, function.results))
+    return Expected(None, function.feed, dict.fromkeys(subject.loaders, function.results))
 
 
 def wrong(

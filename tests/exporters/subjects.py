@@ -14,7 +14,7 @@ from typing import Any
 
 from smpatch import MetaGraph, TensorSpec, dtypes, load
 from smpatch.planes.expose import inner_tensors
-from tests.contract.models import Case, cases, feed_of, found_in
+from tests.contract.models import Case, cases, found_in
 from tests.exporters.numbers import LOADERS, Numbers, Runner, unlike
 from tests.judge.client import Value
 from tests.planes.subjects import Subject as Fed
@@ -38,11 +38,14 @@ class Measured:
         feed: By alias.
         results: Loader to values by alias; a loader that refuses it is left out.
         inner: Main-graph or inner tensor to its value.
+        whole: Those of the main graph that are the only output of their operation; of others
+            Python's loader feeds no single one.
     """
 
     feed: Mapping[str, Value]
     results: Mapping[str, Mapping[str, Value]]
     inner: Mapping[str, Value]
+    whole: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,11 @@ class Subject:
         return self.case.directory
 
     @cached_property
+    def loaders(self) -> frozenset[str]:
+        """The loaders that run any of its signatures."""
+        return frozenset(name for each in self.signatures.values() for name in each.results)
+
+    @cached_property
     def several(self) -> bool:
         """Whether it has several MetaGraphs."""
         return len(load(self.directory).meta_graphs) > 1
@@ -127,7 +135,7 @@ def measured(case: Case, runner: Runner) -> Subject | str:
                 for name in LOADERS
                 if "arrays" in first.by_loader[name][key]
             },
-            {} if alone else dict(_inner(case, meta_graph, key, fed, runner)),
+            *(({}, frozenset()) if alone else _inner(case, meta_graph, key, fed, runner)),
         )
         for key, fed in feeds.items()
     }
@@ -146,7 +154,7 @@ def _feeds(case: Case, meta_graph: MetaGraph) -> dict[str, dict[str, Value]]:
     given = case.entry.get("feeds") or {}
     fed = Fed(case.name, case)
     return {
-        key: feed_of(given[key]) if key in given else feed(fed, signature)
+        key: given.get(key) or feed(fed, signature)
         for key, signature in meta_graph.signatures.items()
         if signature.outputs
         and all(isinstance(each, TensorSpec) for each in signature.inputs.values())
@@ -184,11 +192,12 @@ def _changes(
 
 def _inner(
     case: Case, meta_graph: MetaGraph, key: str, fed: Mapping[str, Value], runner: Runner
-) -> Iterator[tuple[str, Value]]:
+) -> tuple[Mapping[str, Value], frozenset[str]]:
     about: dict[str, Any] = {"directory": case.directory, "tags": meta_graph.tags}
     told = runner.judge.ask("main_graph", key=key, feed=fed, most=_INNER, **about)
+    found: dict[str, Value] = {}
     if not meta_graph.has_object_graph:  # there what lies between is the calls
-        yield from told.get("arrays", {}).items()
+        found.update(told.get("arrays", {}))
     signature = meta_graph.signatures[key]
     inner = [
         each
@@ -199,14 +208,15 @@ def _inner(
     names = {alias: each.name for alias, each in signature.inputs.items()}  # type: ignore[union-attr]
     about["feed"] = {names[alias]: value for alias, value in fed.items()}
     tensors = [[each.calls, each.spec.name] for each in chosen]
-    told = runner.judge.ask("inner_values", tensors=tensors, **about)
-    if "refused" not in told:
-        yield from zip((each.path for each in chosen), told["arrays"], strict=True)
-        return
+    answer = runner.judge.ask("inner_values", tensors=tensors, **about)
+    if "arrays" in answer:
+        found.update(zip((each.path for each in chosen), answer["arrays"], strict=True))
+        return found, frozenset(told.get("whole", ()))
     for each, tensor in zip(chosen, tensors, strict=True):
-        told = runner.judge.ask("inner_values", tensors=[tensor], **about)
-        if "arrays" in told:
-            yield each.path, told["arrays"][0]
+        answer = runner.judge.ask("inner_values", tensors=[tensor], **about)
+        if "arrays" in answer:
+            found[each.path] = answer["arrays"][0]
+    return found, frozenset(told.get("whole", ()))
 
 
 def _functions(case: Case, meta_graph: MetaGraph, runner: Runner) -> Iterator[Function]:
@@ -217,9 +227,7 @@ def _functions(case: Case, meta_graph: MetaGraph, runner: Runner) -> Iterator[Fu
         "functions",
         directory=case.directory,
         traces=places,
-        feeds={
-            path: feed_of(each) for path, each in (case.entry.get("function_feeds") or {}).items()
-        },
+        feeds=case.entry.get("function_feeds") or {},
     )
     for each, found in zip(traces, told["functions"], strict=True):
         if found.get("arrays"):

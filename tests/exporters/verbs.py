@@ -280,13 +280,13 @@ def add_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> S
     """Feed a tensor of the main graph as well, with the value that it has."""
     key = choose(_keys(model))
     expected = model.signatures[key]
-    known = subject.signatures[expected.source].inner if expected.source else {}
-    own = [path for path in known if "@" not in path]
-    if subject.python or not own or "fed" in expected.feed:
+    measured = subject.signatures.get(expected.source or "")
+    own = sorted(measured.whole) if measured else []
+    if subject.python or not measured or not own or "fed" in expected.feed:
         return None
     path = choose(own)
     asked = EditSignature(key, add_inputs={"fed": path})
-    made = replace(expected, feed={**expected.feed, "fed": known[path]})
+    made = replace(expected, feed={**expected.feed, "fed": measured.inner[path]})
     return _once([asked], model.with_signature(key, made))
 
 
@@ -357,7 +357,7 @@ def function(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> St
         return None
     chosen, new = choose(subject.functions), _fresh(model, choose)
     asked = PromoteFunction(chosen.name, key=new)
-    return _once([asked], model.with_signature(new, promoted(chosen)))
+    return _once([asked], model.with_signature(new, promoted(subject, chosen)))
 
 
 def retag(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:

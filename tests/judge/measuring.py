@@ -64,7 +64,8 @@ def main_graph(
     """Fetch tensors of the main graph between a signature's inputs and its outputs.
 
     Returns:
-        ``arrays``: name of the tensor to its value, for at most so many.
+        ``arrays``: name of the tensor to its value, for at most so many. ``whole``: those of
+        them that are the only output of their operation.
     """
 
     def work() -> Answer:
@@ -81,7 +82,8 @@ def main_graph(
                 told = refusal(lambda: {"array": encoded(session.run(name, fed))})  # noqa: B023 - called at once
                 if "array" in told:
                     arrays[name] = told["array"]
-            return {"arrays": arrays}
+            whole = [each for each in arrays if len(graph.get_tensor_by_name(each).op.outputs) == 1]
+            return {"arrays": arrays, "whole": whole}
 
     return refusal(work)
 
