@@ -121,12 +121,12 @@ def measured(case: Case, runner: Runner) -> Subject | str:
     if loads["v1"]:
         return f"TensorFlow does not load it: {loads['v1']}"
     feeds = _feeds(case, meta_graph)
-    first, second = (runner.run(case.directory, tags, feeds) for _ in range(2))
-    again = runner.run(case.directory, tags, {**feeds}, alone=True)
-    alone = bool(_unlike(first, again) or _changes(case, tags, feeds, runner, first))
+    first = runner.run(case.directory, tags, feeds)
+    alone = _changes(case, tags, feeds, runner, first)
+    random: frozenset[str] = frozenset()
     if alone:
-        first, second = again, runner.run(case.directory, tags, feeds, alone=True)
-    random = frozenset(_unlike(first, second))
+        first, second = (runner.run(case.directory, tags, feeds, alone=True) for _ in range(2))
+        random = frozenset(_unlike(first, second))
     signatures = {
         key: Measured(
             fed,
@@ -167,6 +167,7 @@ def _unlike(one: Numbers, other: Numbers) -> list[str]:
         key
         for name, answers in one.by_loader.items()
         for key, told in answers.items()
+        if name in other.by_loader
         if "arrays" in told and unlike(other.by_loader[name][key], told["arrays"])
     ]
 
@@ -178,16 +179,15 @@ def _changes(
     runner: Runner,
     first: Numbers,
 ) -> bool:
-    """Tell whether a second run in one load gives something else."""
-    told = runner.judge.ask(
+    """Tell whether a second run, or a run before the others, gives something else."""
+    twice = runner.judge.ask(
         "tour", directory=case.directory, tags=tags, feeds=feeds, times=2, loaders=["session"]
     )
-    answers = first.by_loader["session"]
-    return any(
-        unlike(told["session"][key], each["arrays"])
-        for key, each in answers.items()
-        if "arrays" in each
-    )
+    if _unlike(first, Numbers(twice, frozenset())):
+        return True
+    backwards = dict(reversed(list(feeds.items())))
+    other = runner.run(case.directory, tags, backwards, loaders=["session"])
+    return bool(_unlike(first, other))
 
 
 def _inner(

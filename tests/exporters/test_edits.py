@@ -1,14 +1,11 @@
 """Each kind of edit alone, proved as a user's edit is: numbers before are numbers after.
 
-By default a few edits one after the other are done to each exporter's model, chosen by its
-name; ``SMPATCH_PROVE=1`` does each to every model, and looks at what takes the result.
+What takes an edited model takes it as before: TensorFlow saves it again, TFLite converts it.
 """
 
 from __future__ import annotations
 
-import random
 import shutil
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +15,13 @@ from tests.exporters.doing import Copy
 from tests.exporters.expected import Model
 from tests.exporters.numbers import Runner, unlike
 from tests.exporters.verbs import VERBS
-from tests.prove.ledger import LONG, Count
+from tests.prove.ledger import Count
 
-SAMPLE = 4
 TAKEN = ("copy", "names", "function", "add-output", "from-signature")
 """What is done to a model before it is saved again or converted."""
 
-only_in_prove = pytest.mark.skipif(not LONG, reason="make prove does it")
-
 
 @pytest.mark.proof("edits of exporters' models")
-@only_in_prove
 def test_each_edit_keeps_the_numbers(proved_copy: Copy, runner: Runner, count: Count) -> None:
     count.add(models=1)
     for verb in VERBS:
@@ -41,15 +34,6 @@ def test_each_edit_keeps_the_numbers(proved_copy: Copy, runner: Runner, count: C
     assert count.numbers["edits"]
 
 
-@pytest.mark.skipif(LONG, reason="all edits are done instead")
-def test_some_edits_one_after_the_other_keep_the_numbers(copied: Copy, runner: Runner) -> None:
-    source = random.Random(zlib.crc32(copied.subject.case.name.encode()))  # noqa: S311 - no secret
-    for verb in source.sample(list(VERBS), len(VERBS)):
-        if len(copied.done) < SAMPLE:
-            copied.edit(verb, source.choice)
-    assert list(copied.wrong(runner, ("python", "runtime"))) == [], copied.done
-
-
 @pytest.fixture
 def taken(copied: Copy) -> Copy:
     """A model with some signatures more, and one with other names."""
@@ -58,7 +42,6 @@ def taken(copied: Copy) -> Copy:
     return copied
 
 
-@only_in_prove
 def test_tensorflow_saves_it_again(taken: Copy, runner: Runner, tmp_path: Path) -> None:
     subject = taken.subject
     again = tmp_path / "again"
@@ -92,7 +75,6 @@ def test_tensorflow_saves_it_again(taken: Copy, runner: Runner, tmp_path: Path) 
     assert wrong == []
 
 
-@only_in_prove
 def test_tflite_converts_what_it_converted(taken: Copy, runner: Runner) -> None:
     subject = taken.subject
     wrong = {}

@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 from tests.exporters.doing import Copy
 from tests.exporters.numbers import Runner
 from tests.exporters.verbs import VERBS
-from tests.prove.ledger import LONG, Count
-
-pytestmark = pytest.mark.skipif(not LONG, reason="make prove does it")
+from tests.prove.ledger import Count
 
 EXAMPLES = 10
 """So many sequences for each model."""
