@@ -30,8 +30,8 @@ from smpatch.graph.index import op_of
 from smpatch.graph.reach import reach
 from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
 from smpatch.loader import MetaGraph
-from smpatch.planes.expose import Inner, inferred, inner_tensors
 from smpatch.planes.inline import Infer
+from smpatch.planes.inner import Inner, inferred, inner_tensors
 from smpatch.planes.promote import Promotable, promotable, promote
 from smpatch.signature import TensorSpec
 

@@ -188,7 +188,7 @@ CASES: dict[str, tuple[str, str]] = {
 def _filled(name: str, text: str) -> str:
     """Put names of a fixture's in the place of marks."""
     if "%inner%" in text:
-        from smpatch.planes.expose import inner_tensors  # noqa: PLC0415 - one case needs it
+        from smpatch.planes.inner import inner_tensors  # noqa: PLC0415 - one case needs it
 
         meta_graph = load(MODELS / name).meta_graph()
         found = inner_tensors(meta_graph, meta_graph.signatures["serving_default"])

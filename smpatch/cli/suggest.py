@@ -21,7 +21,7 @@ from smpatch.signature import DEFAULT_KEY, Shape, TensorSpec, shape_text
 
 if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
     from smpatch.loader import MetaGraph
-    from smpatch.planes.expose import Inner
+    from smpatch.planes.inner import Inner
     from smpatch.suggestions import Function, Output, Suggestions
     from smpatch.validator import Judge
 

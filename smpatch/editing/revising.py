@@ -33,6 +33,7 @@ from smpatch.loader import MetaGraph
 from smpatch.methods import METHODS, breaches
 from smpatch.planes import signature_map
 from smpatch.planes.expose import expose
+from smpatch.planes.inner import is_inner
 from smpatch.rules import (
     Note,
     check_aliases,
@@ -172,7 +173,7 @@ def _brought_out(
     inner = {
         alias: ref
         for alias, ref in edit.add_outputs.items()
-        if isinstance(ref, str) and ("@" in ref or parse(ref).op not in meta_graph.graph)
+        if isinstance(ref, str) and is_inner(meta_graph, ref)
     }
     if not inner:
         return meta_graph, edit.add_outputs

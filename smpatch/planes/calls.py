@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from smpatch import dtypes, schema
+from smpatch import dtypes, schema, wire
 from smpatch.graph.index import GraphIndex
 from smpatch.signature import Shape, TensorSpec, shape_proto
 
@@ -56,7 +56,9 @@ def call(
 
 
 def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
-    """Return a node name that the graph does not have, counting up as TensorFlow does.
+    """Return a node name that neither the graph nor a function has, counting up as TensorFlow does.
+
+    A name that was that of a node inside a function would from then on mean the new node.
 
     Args:
         wanted: The name without a number.
@@ -64,8 +66,15 @@ def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
         taken: Names that are promised already; the one returned is added.
     """
     name, count = wanted, 0
-    while name in graph or name in taken:
+    while name in graph or name in taken or _spelled(name, graph):
         count += 1
         name = f"{wanted}_{count}"
     taken.add(name)
     return name
+
+
+def _spelled(name: str, graph: GraphIndex) -> bool:
+    """Tell whether a function has a string that is the name, as it stands in any message."""
+    data = name.encode()
+    field = wire.varint(len(data)) + data
+    return any(field in body for body in graph.function_bodies.values())

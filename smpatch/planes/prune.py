@@ -197,4 +197,5 @@ def _within(parts: Iterable[bytes], wanted: bytes) -> bool:
 
 def _field(text: str) -> bytes:
     """Return a string as it stands in any message, behind the tag of its field."""
-    return wire.delimited(1, text.encode())[1:]
+    data = text.encode()
+    return wire.varint(len(data)) + data

@@ -28,7 +28,7 @@ from smpatch.edits import (
 )
 from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
-from smpatch.planes.expose import Inner, find_inner
+from smpatch.planes.inner import Inner, find_inner
 from smpatch.planes.promote import Promotable, find_function
 from smpatch.signature import CLASSES, EXAMPLES, PREDICTIONS, SCORES, SignatureDef
 

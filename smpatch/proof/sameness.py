@@ -23,7 +23,7 @@ from smpatch.graph.functions import called
 from smpatch.graph.index import op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
-from smpatch.planes.expose import Inner
+from smpatch.planes.inner import Inner
 from smpatch.proof.requests import FunctionRequest, Names, Request, requests
 from smpatch.signature import TensorSpec
 

@@ -22,7 +22,7 @@ from smpatch.edits import (
     Retag,
     TensorRef,
 )
-from smpatch.planes.expose import inner_tensors
+from smpatch.planes.inner import inner_tensors
 
 __all__ = ["KEY", "Journey", "journeys"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import MetaGraph, TensorSpec, dtypes, load
-from smpatch.planes.expose import inner_tensors
+from smpatch.planes.inner import inner_tensors
 from tests.contract.models import Case, cases, found_in
 from tests.exporters.numbers import LOADERS, Numbers, Runner, unlike
 from tests.judge.client import Value

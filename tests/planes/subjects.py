@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from smpatch import MetaGraph, RefusedError, SignatureDef, TensorSpec, dtypes, load
-from smpatch.planes.expose import Inner, inner_tensors
+from smpatch.planes.inner import Inner, inner_tensors
 from tests.contract.models import Case, cases, feed_of
 from tests.judge.client import Judge, Value, decoded, encoded
 

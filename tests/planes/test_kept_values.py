@@ -20,8 +20,8 @@ from smpatch.edits import (
     Remove,
     Rename,
 )
-from smpatch.planes.expose import inner_tensors
-from tests.judge.client import Judge
+from smpatch.planes.inner import inner_tensors
+from tests.judge.client import Judge, decoded
 from tests.planes.conftest import UNPROVED
 
 Answer = Mapping[str, Any]
@@ -82,6 +82,68 @@ def test_a_call_that_is_given_another_variable_is_not_the_exported_one(
     model.feeds["third"] = model.feeds["two"]
     values = model.values()
     assert values["python"]["third"] == values["session"]["third"] == model.was["python"]["two"]
+
+
+@pytest.mark.parametrize("commits", [1, 4])
+def test_names_of_inner_tensors_hold_after_the_first_edit(
+    commits: int, judge: Judge, tmp_path: Path
+) -> None:
+    """The signature is then on a copy of the call with which the names begin."""
+    model = Model(judge, tmp_path / "model", "calls_within_calls")
+    key = "serving_default"
+    names = _paths(model, key, "t:0")
+    edits = [EditSignature(key, add_outputs={f"t{place}": name}) for place, name in names.items()]
+    for place in range(commits):
+        model.edit(*edits[place::commits])
+    for loader, yielded in model.values().items():
+        arrays = {alias: decoded(each).tolist() for alias, each in yielded[key]["arrays"].items()}
+        assert arrays.pop("y") == decoded(model.was[loader][key]["arrays"]["y"]).tolist()
+        assert arrays == {
+            "t0": [1.0, 4.0],
+            "t1": [11.0, 24.0],
+            "t2": [101.0, 204.0],
+            "t3": [1001.0, 2004.0],
+        }
+
+
+def test_a_new_node_does_not_take_the_name_of_an_inner_one(judge: Judge, tmp_path: Path) -> None:
+    """``StatefulPartitionedCall_3:0`` then meant the whole result, and not that of one call."""
+    model = Model(judge, tmp_path / "model", "calls_within_calls")
+    key = "serving_default"
+    inner = "StatefulPartitionedCall_3:0"
+    assert "StatefulPartitionedCall_3" not in load(model.directory).meta_graph().graph
+    (only,) = _paths(model, key, inner).values()
+    assert only.startswith(inner)
+    model.edit(EditSignature(key, add_outputs={"first": _paths(model, key, "t:0")[0]}))
+    model.edit(EditSignature(key, add_outputs={"last": inner}))
+    for yielded in model.values().values():
+        assert decoded(yielded[key]["arrays"]["last"]).tolist() == [1001.5, 2004.5]
+
+
+def test_a_name_holds_for_the_copy_of_its_own_call_alone(judge: Judge, tmp_path: Path) -> None:
+    """Two calls are given the same, and have tensors of the same names inside."""
+    model = Model(judge, tmp_path / "model", "two_calls_in_one")
+    first, second = _paths(model, "both", "inner:0").values()
+    model.edit(EditSignature("both", add_outputs={"a": first}))
+    model.edit(EditSignature("both", add_outputs={"b": second}))
+    model.edit(EditSignature("both", add_outputs={"c": first}))
+    for loader, yielded in model.values().items():
+        arrays = yielded["both"]["arrays"]
+        was = model.was[loader]["both"]["arrays"]
+        assert {alias: arrays[alias] for alias in was} == was
+        assert decoded(arrays["a"]).tolist() == decoded(arrays["c"]).tolist() == [3.0, 6.0]
+        assert decoded(arrays["b"]).tolist() == [50.0, 100.0]
+
+
+def _paths(model: Model, key: str, name: str) -> dict[int, str]:
+    """Return how the inner tensors of a name are written, call by call."""
+    meta_graph = load(model.directory).meta_graph()
+    found = [
+        each.path
+        for each in inner_tensors(meta_graph, meta_graph.signatures[key])
+        if each.spec.name == name
+    ]
+    return dict(enumerate(found))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 import smpatch
 from smpatch import MetaGraph, Options, RefusedError, load
-from smpatch.planes.expose import Inner, inferred, inner_tensors
+from smpatch.planes.inner import Inner, inferred, inner_tensors
 from smpatch.signature import Shape
 from smpatch.validator import Judge as Runtime
 from tests.contract.models import FIXTURES

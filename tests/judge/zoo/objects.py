@@ -116,6 +116,47 @@ def exchanged_captures(directory: str) -> Feeds:
     return {"one": {"x": _X}, "two": {"x": _X}}
 
 
+def calls_within_calls(directory: str) -> Feeds:
+    """One function that is called four times, so that its tensors are named by their calls."""
+
+    class Module(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = tf.Variable([1.0, 2.0])
+
+        @tf.function
+        def half(self, x: Tensor) -> Tensor:
+            return tf.multiply(x, self.w, name="t") + 0.5
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+        def serve(self, x: Tensor) -> Mapping[str, Tensor]:
+            return {"y": tf.add_n([self.half(x + each) for each in (0.0, 10.0, 100.0, 1000.0)])}
+
+    module = Module()
+    tf.saved_model.save(module, directory, module.serve)
+    return {"serving_default": {"x": _X}}
+
+
+def two_calls_in_one(directory: str) -> Feeds:
+    """A signature of TensorFlow 1's style on two calls that are given the same."""
+
+    @tf.function
+    def scaled(x: Tensor, k: float) -> Tensor:
+        return tf.identity(tf.multiply(x, float(k), name="inner"), name="o")
+
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None], name="x")
+        for k in (3, 50):
+            scaled(x, k)
+        one, two = (each for each in session.graph.get_operations() if each.type.endswith("Call"))
+        builder = v1.saved_model.Builder(directory)
+        outputs = {"one": one.outputs[0], "two": two.outputs[0]}
+        signature = v1.saved_model.predict_signature_def({"x": x}, outputs)
+        builder.add_meta_graph_and_variables(session, ["serve"], {"both": signature})
+        builder.save()
+    return {"both": {"x": _X}}
+
+
 _TEXT = np.array([b"b", b"zz"], object)
 
 
@@ -219,6 +260,7 @@ def feature_space(directory: str) -> Feeds:
 _MAKERS: Mapping[str, Callable[[str], Feeds]] = {
     maker.__name__: maker
     for maker in (
+        calls_within_calls,
         dense_table,
         exchanged_captures,
         feature_space,
@@ -227,5 +269,6 @@ _MAKERS: Mapping[str, Callable[[str], Feeds]] = {
         mutable_table,
         traces,
         traces_on_one_placeholder,
+        two_calls_in_one,
     )
 }
