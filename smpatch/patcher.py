@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from smpatch.converged import remaining
+from smpatch.already_applied import remaining
 from smpatch.directory import naming, writing
 from smpatch.editing.step import Change
 from smpatch.edits import (
@@ -114,7 +114,13 @@ def patch(
             todo = tuple(edits)
             if once:
                 planes = not chosen.signature_def_only
-                left = remaining(opened, todo, tag_set=chosen.tag_set, both_planes=planes)
+                left = remaining(
+                    opened,
+                    todo,
+                    tag_set=chosen.tag_set,
+                    both_planes=planes,
+                    op_defs=None if judge.mode == "none" else judge.op_defs,
+                )
                 todo, chosen = left.edits, replace(chosen, tag_set=left.tag_set)
             job = Job(opened, todo, judge, chosen)
             return job.rehearse() if chosen.dry_run else job.do()

@@ -38,6 +38,11 @@ SWAP = (
     "they did (do that by hand, once)"
 )
 
+READ = (
+    "edit[0] starts from 'a', which this edit changes "
+    "(put this edit before that one, or into a patch file of its own)"
+)
+
 
 def _edits(text: str) -> tuple[Edit, ...]:
     return patchfile.parse_patch(f"version = 1\n{textwrap.dedent(text)}").edits
@@ -72,7 +77,6 @@ def test_the_example_says_what_it_seems_to_say() -> None:
             "scores",
         ),
         PromoteFunction("encoder.call", None, {"embedding": "output_0"}, "encode"),
-        FromSignature("serving_default", {"embedding": "dense/Relu:0"}, "embedding"),
         AddClassify("tf_example:0", "ClassString:0", "Softmax:0", "classify"),
         EditSignature(
             "serving_default",
@@ -85,6 +89,7 @@ def test_the_example_says_what_it_seems_to_say() -> None:
             method_name="tensorflow/serving/predict",
             defaults={"threshold": 0.5, "temperature": None},
         ),
+        FromSignature("serving_default", {"embedding": "dense/Relu:0"}, "embedding"),
         Copy("serving_default", "predict"),
         Remove(("train_*", "debug")),
         Retag(("transform",), ("serve",)),
@@ -260,6 +265,11 @@ def test_a_version_that_only_equals_one_is_none(version: str) -> None:
          f"edit[2] (line 8): {SWAP}"),
         ("copy a t; rename b a !; rename t b",
          f"edit[2] (line 9): {SWAP}"),
+        ("copy a b; rename c a !", f"edit[1] (line 5): {READ}"),
+        ("copy a b; edit a y z", f"edit[1] (line 5): {READ}"),
+        ("derive a k; remove a", f"edit[1] (line 6): {READ}"),
+        ("derive a k; rename a t; edit t drop",
+         "edit[2] (line 9): " + READ.replace("'a'", "'t'")),
     ],
 )  # fmt: skip
 def test_what_no_model_could_resolve_is_told_before_any_is_looked_at(
@@ -277,6 +287,10 @@ def test_what_no_model_could_resolve_is_told_before_any_is_looked_at(
         "copy a b; remove b; copy a b",
         "rename a b; rename c b !",
         "rename serving_default old; rename better serving_default",
+        "derive a k; rename a t",
+        "derive a k; edit a y z",
+        "copy a b; edit b y z; edit b drop",
+        "copy a b; derive b k; remove b",
     ],
 )
 def test_what_only_looks_like_a_contradiction_is_none(edits: str) -> None:
@@ -288,7 +302,15 @@ def _short(edits: str) -> str:
     lines = []
     for each in edits.split("; "):
         verb, source, *target = each.removesuffix(" !").split()
+        if verb == "derive":
+            lines += ["[[edit]]", f"add-predict = {json.dumps(target.pop())}"]
+            lines += [f"from-signature = {json.dumps(source)}", 'outputs = "y"']
+            continue
         lines += ["[[edit]]", f"{verb} = {json.dumps(source)}"]
+        if verb == "edit":
+            old, *new = target
+            lines += [f"rename-output = {{ {old} = '{new[0]}' }}" if new else "drop-output = 'y'"]
+            continue
         lines += [f"to = {json.dumps(name)}" for name in target]
         lines += ["overwrite = true"] * each.endswith("!")
     return "\n".join(lines)

@@ -26,7 +26,7 @@ from smpatch.edits import (
     SparseRef,
     TensorRef,
 )
-from smpatch.postconditions import expected
+from smpatch.patchfile.conflicts import conflicts
 
 NAME = st.text(min_size=1, max_size=9)
 # In a table an alias is any text; a tensor is what the command line takes for one.
@@ -69,7 +69,7 @@ EDIT: st.SearchStrategy[Edit] = st.one_of(
 )
 
 
-@given(EDIT.filter(lambda edit: not expected([edit]).contradictions))
+@given(EDIT.filter(lambda edit: not conflicts([edit])))
 def test_an_edit_that_is_written_down_is_read_as_itself(edit: Edit) -> None:
     table = _written(edit) | ({"overwrite": True} if getattr(edit, "overwrite", False) else {})
     lines = [f"{_toml(key)} = {_toml(value)}" for key, value in table.items()]

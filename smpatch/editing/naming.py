@@ -9,7 +9,7 @@ This room does not ask whether a signature works: one that does not can be renam
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import Copy, Remove, Rename
@@ -20,7 +20,7 @@ from smpatch.loader import MetaGraph
 from smpatch.planes import signature_map
 from smpatch.rules import Note, check_free, check_key
 
-__all__ = ["copy", "keys", "remove", "rename", "source_of"]
+__all__ = ["copy", "keys", "matches", "remove", "rename", "source_of"]
 
 _PATTERN = frozenset("*?[")
 
@@ -99,6 +99,11 @@ def _without(meta_graph: MetaGraph, going: Sequence[str]) -> MetaGraph:
 def keys(meta_graph: MetaGraph) -> list[str]:
     """Return the keys of all signatures of either plane, sorted."""
     return sorted({*meta_graph.signatures, *meta_graph.objects.signatures})
+
+
+def matches(key: str, patterns: Iterable[str]) -> bool:
+    """Return whether a key is one of the patterns or matches one."""
+    return any(key == pattern or fnmatch.fnmatchcase(key, pattern) for pattern in patterns)
 
 
 def source_of(meta_graph: MetaGraph, key: str, option: str) -> None:

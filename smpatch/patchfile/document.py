@@ -18,11 +18,6 @@
     outputs = { embedding = "output_0" }
 
     [[edit]]
-    add-predict = "embedding"                # an inner tensor
-    from-signature = "serving_default"
-    outputs = "embedding=dense/Relu:0"
-
-    [[edit]]
     add-classify = "classify"                # add-regress: examples, predictions
     examples = "tf_example:0"
     classes = "ClassString:0"
@@ -41,6 +36,11 @@
     drop-default = "temperature"
 
     [[edit]]
+    add-predict = "embedding"                # an inner tensor
+    from-signature = "serving_default"
+    outputs = "embedding=dense/Relu:0"
+
+    [[edit]]
     copy = "serving_default"
     to = "predict"
 
@@ -54,7 +54,9 @@
 The edits are done in their order, in one commit. Each is a table with one verb, the name of
 a command; its other keys are that command's options without their dashes. Lists are an
 array, or one text where one is enough. ``op-library`` (paths, from the file's own
-directory) and ``signature-def-only = true`` stand at the top, as ``tag-set`` does.
+directory) and ``signature-def-only = true`` stand at the top, as ``tag-set`` does. An edit that
+changes a signature stands before those that start from it, or a second application could not
+find out that the first was made.
 
 Everything that is wrong with a document is told at once, each fault with its path
 (``edit[2].inputs.x``, counted from 0) and its line. This room looks at no model, and so has
@@ -83,8 +85,8 @@ from smpatch.edits import (
 )
 from smpatch.errors import Fault, PatchFileError
 from smpatch.patchfile import toml
+from smpatch.patchfile.conflicts import conflicts
 from smpatch.patchfile.fields import Table, dotted
-from smpatch.postconditions import expected
 
 __all__ = ["Patch", "load_patch", "parse_patch"]
 
@@ -161,7 +163,7 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
     )
     top.finish("smpatch apply")
     if not top.faults:
-        for each in expected(patch.edits).contradictions:
+        for each in conflicts(patch.edits):
             top.fault(each.found, at=("edit", each.edit), hint=each.hint)
     if top.faults:
         faults = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smpatch import Options, RefusedError
-from smpatch.converged import converged
+from smpatch.already_applied import is_applied
 from smpatch.edits import Copy, Edit, EditSignature, Remove, Rename
 from smpatch.loader import MetaGraph, load
 from smpatch.patcher import patch
@@ -72,7 +72,7 @@ def test_twice_is_once_and_there_and_back_is_nowhere(
     before = loaded.file.read_bytes()
     options = Options(validate="none", tag_set=meta_graph.tags)
     there, back = way(next(iter(meta_graph.signatures)), meta_graph)
-    assert not converged(loaded, there, tag_set=meta_graph.tags)
+    assert not is_applied(loaded, there, tag_set=meta_graph.tags)
     try:
         patch(model, there, options=options, once=True)
     except RefusedError:
@@ -83,10 +83,10 @@ def test_twice_is_once_and_there_and_back_is_nowhere(
     for _ in range(2):
         assert patch(model, there, options=options, once=True).changes == ()
         assert loaded.file.read_bytes() == once
-    assert not converged(load(model), back, tag_set=meta_graph.tags)
+    assert not is_applied(load(model), back, tag_set=meta_graph.tags)
     patch(model, back, options=options, once=True)
     assert patch(model, back, options=options, once=True).changes == ()
-    assert not converged(load(model), there, tag_set=meta_graph.tags)
+    assert not is_applied(load(model), there, tag_set=meta_graph.tags)
     after = load(model).meta_graph(meta_graph.tags)
     assert {**after.signatures} == {**meta_graph.signatures}
     # A copy that is left over stands at the end; lengths that somebody padded come out short.
