@@ -60,7 +60,7 @@ from smpatch.signature import (
     regression_signature_def,
 )
 
-__all__ = ["Adding", "Built", "Knowledge", "Tensors", "build", "check"]
+__all__ = ["Adding", "Built", "Knowledge", "Tensors", "Wider", "build", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,19 @@ class Knowledge:
 
 
 @dataclass(frozen=True, slots=True)
+class Wider:
+    """An input that is to take more than the graph says.
+
+    Attributes:
+        graph: The shape that the graph has.
+        shape: The shape that the signature is to take.
+    """
+
+    graph: Shape
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """A signature that passed every check.
 
@@ -87,6 +100,7 @@ class Built:
         unknown_shapes: Those of which nothing said the shape; it is unknown rank in the
             signature for want of an answer.
         notes: What is worth knowing.
+        wider: The inputs that are to take more than the graph says, by alias.
     """
 
     key: str
@@ -94,6 +108,7 @@ class Built:
     tensors: Mapping[str, TensorSpec]
     unknown_shapes: tuple[str, ...]
     notes: tuple[Note, ...]
+    wider: Mapping[str, Wider] = field(default_factory=dict)
 
     @property
     def python_in_doubt(self) -> bool:
@@ -192,12 +207,14 @@ class Tensors:
     Attributes:
         found: The dense tensors by full name, as the graph has them.
         unknown_shapes: Those of which nothing says the shape.
+        op_defs: Definitions of operations that the model does not define.
     """
 
     def __init__(self, meta_graph: MetaGraph, known: Knowledge) -> None:
         """Look in ``meta_graph``, and first in what TensorFlow said."""
         self.found: dict[str, TensorSpec] = {}
         self.unknown_shapes: set[str] = set()
+        self.op_defs = known.op_defs
         self._known = known
         self._graph: GraphIndex = meta_graph.graph
         self._resolver: Resolver = meta_graph.resolver(known.op_defs)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from smpatch import warmup
 from smpatch.builder import Knowledge
 from smpatch.directory import Form
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Change, Context, Outcome, Proof
+from smpatch.editing.warm_up import warm_up_notes
 from smpatch.edits import Edit, EditSignature, FromSignature, PromoteFunction, Retag
-from smpatch.errors import ModelUnreadableError, RefusedError
+from smpatch.errors import RefusedError
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import SavedModel
 from smpatch.planes.compare import disagreements
@@ -251,7 +251,18 @@ class Job:
         if self.judge.mode == "none":
             return Validation()
         said, *_ = [self.judge.validate(e, self.model) for e in self._edited(directory, done)]
-        return said
+        wider = tuple(self._wider(directory, done))
+        return replace(said, notes=(*said.notes, *wider)) if wider else said
+
+    def _wider(self, directory: Path, done: Done) -> Iterator[Note]:
+        """Prove each signature that is to take more than its graph says."""
+        after = done.step.meta_graph
+        for built in done.step.built.values():
+            if built.wider and after.signatures.get(built.key) == built.signature:
+                from smpatch.runs.sessions import Place
+                from smpatch.validator.wider import prove_wider
+
+                yield prove_wider(self.judge, Place(directory, after.tags), after, built)
 
     def _run(self, directory: Path, done: Done, said: Validation) -> Validation:
         """Run the model before and after, where that is asked for."""
@@ -334,6 +345,11 @@ class Job:
         if not said.loaders and names:
             text = f"the file does not say the shape of {names}, and TensorFlow was not asked"
             unknown = (Note("unknown-shape", text),)
+        wider = [a for b in done.step.built.values() if not said.loaders for a in b.wider]
+        if wider:
+            named = ", ".join(map(repr, wider))
+            text = f"that the graph takes the wider shape of {named} is not proved: nothing was run"
+            unknown = (*unknown, Note("unproved-shape", text))
         kept = (self.model.directory / "fingerprint.pb").exists()
         return Receipt(
             directory=self.model.directory,
@@ -350,7 +366,11 @@ class Job:
                 *done.step.notes,
                 *self._text_notes(done),
                 *self._plane_notes(done),
-                *self._warm_up_notes(done),
+                *warm_up_notes(
+                    self.model.directory,
+                    self.model.meta_graphs[done.place].signatures,
+                    done.step.meta_graph.signatures,
+                ),
                 *unknown,
                 *said.notes,
             ),
@@ -391,49 +411,6 @@ class Job:
             if each.key not in touched:
                 text = f"signature {each.key!r} is {each.found} (it was so before)"
                 yield Note("planes-disagree", text)
-
-    def _warm_up_notes(self, done: Done) -> Iterator[Note]:
-        """Tell when a warm-up request names what the edit took away."""
-        before, after = (
-            self.model.meta_graphs[done.place].signatures,
-            done.step.meta_graph.signatures,
-        )
-        try:
-            calls = warmup.requests(self.model.directory)
-        except ModelUnreadableError as error:
-            yield Note("warm-up-unreadable", str(error))
-            return
-        told: set[str] = set()
-        for call in calls:
-            was, now = before.get(call.signature), after.get(call.signature)
-            if was is None or call.signature in told:
-                continue
-            gone = (
-                []
-                if now is None
-                else [
-                    *(
-                        name
-                        for name in call.inputs
-                        if name in was.inputs and name not in now.inputs
-                    ),
-                    *(
-                        name
-                        for name in call.outputs
-                        if name in was.outputs and name not in now.outputs
-                    ),
-                ]
-            )
-            if now is None or gone:
-                told.add(call.signature)
-                what = f"signature {call.signature!r}"
-                if gone:
-                    what = f"{', '.join(map(repr, gone))} of {what}"
-                text = (
-                    f"a warm-up request in {warmup.PLACE} names {what}: TF Serving will not load "
-                    "the model until that file is made anew or removed"
-                )
-                yield Note("warm-up", text)
 
 
 def _calls(edit: Edit) -> bool:

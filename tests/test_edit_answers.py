@@ -90,9 +90,15 @@ def test_a_default_of_a_scalar_is_no_list() -> None:
     assert caught.value.hint == "write no list"
 
 
-def test_an_unknown_rank_promises_less_than_the_graph() -> None:
+def test_an_input_of_unknown_rank_takes_more_than_the_graph_says() -> None:
     assert edit("text_form", "scale", shapes={"x": None}) == (
-        "'x': the graph yields [?]; <unknown rank> promises less",
+        "that the graph takes the wider shape of 'x' is not proved: nothing was run",
+    )
+
+
+def test_an_output_of_unknown_rank_promises_less_than_the_graph() -> None:
+    assert edit("text_form", "scale", shapes={"y": None}) == (
+        "'y': the graph has [?]; the signature promises less: <unknown rank>",
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
 from smpatch.editing.naming import source_of
+from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import EditSignature, FromSignature, TensorRef
 from smpatch.errors import (
@@ -43,12 +44,10 @@ from smpatch.rules import (
     remarks,
 )
 from smpatch.signature import (
-    Shape,
     SignatureDef,
     Spec,
     TensorSpec,
     compatible,
-    shape_proto,
     shape_text,
 )
 from smpatch.values import tensor_proto
@@ -89,7 +88,8 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
         if (was := inputs_were.get(alias, alias)) in message.defaults
         and alias not in edit.add_inputs
     }
-    notes = list(_reshape(edit.shapes, inputs, outputs, tensors))
+    wider, shape_notes = reshape(meta_graph, edit.shapes, inputs, outputs, tensors)
+    notes = list(shape_notes)
     _set_defaults(edit.defaults, inputs, defaults)
     method = message.method_name
     if edit.method_name is not None:
@@ -109,11 +109,11 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
         notes += _checked(meta_graph, signature, old, renamed)
     except UnreachableOutputError as error:
         raise _as_an_edit(error, edit, old) from error
-    built = _built(key, signature, tensors, notes)
+    built = replace(_built(key, signature, tensors, notes), wider=wider)
     if value == message.SerializeToString(deterministic=True):
         return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, built.notes)
     draft = Draft.of(meta_graph.parts).revised(key, value, inputs_were, outputs_were)
-    meta_graph = meta_graph.with_parts(draft)
+    meta_graph = widened(meta_graph.with_parts(draft), signature, wider)
     if context.both_planes and (signature.inputs, signature.outputs) != (old.inputs, old.outputs):
         if key in meta_graph.objects.signatures:
             meta_graph = signature_map.put(meta_graph, key, signature, old)
@@ -219,66 +219,6 @@ def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above
     return schema.SignatureDef.FromString(single).inputs[""]
 
 
-def _reshape(
-    shapes: Mapping[str, Shape],
-    inputs: dict[str, Any],
-    outputs: dict[str, Any],
-    tensors: Tensors,
-) -> Iterator[Note]:
-    """Set the shapes that the signature promises, as far as the graph does not contradict."""
-    for name, shape in shapes.items():
-        there, alias = _meant(name, inputs, outputs)
-        info = there[alias]
-        where = f"shape of {name!r}"
-        if info.WhichOneof("encoding") != "name":
-            raise RefusedError("it is a sparse or composite tensor", where=where)
-        own = tensors.spec(info.name, where)
-        known = own.name not in tensors.unknown_shapes if isinstance(own, TensorSpec) else False
-        graph = own.shape if isinstance(own, TensorSpec) and known else None
-        if graph is not None and shape is not None and not compatible(shape, graph):
-            found = f"the graph yields {shape_text(graph)}, which {shape_text(shape)} contradicts"
-            raise RefusedError(found, where=where, hint="-1 leaves a dimension open")
-        there[alias] = _reshaped(info, shape)
-        if known and shape != graph:
-            narrower = shape is not None and (
-                graph is None
-                or any(a is not None and b is None for a, b in zip(shape, graph, strict=True))
-            )
-            only = "is a promise of the signature only" if narrower else "promises less"
-            text = f"{name!r}: the graph yields {shape_text(graph)}; {shape_text(shape)} {only}"
-            yield Note("narrowed-shape" if narrower else "relaxed-shape", text)
-
-
-def _reshaped(info: Any, shape: Shape) -> Any:  # noqa: ANN401 - as above
-    """Return a tensor with another shape; dimensions that stay keep their names."""
-    info = _copied(info)
-    old, new = info.tensor_shape, shape_proto(shape)
-    if shape and len(old.dim) == len(new.dim):
-        for dim, wanted in zip(old.dim, new.dim, strict=True):
-            dim.size = wanted.size
-    else:
-        old.CopyFrom(new)
-    return info
-
-
-def _meant(
-    name: str, inputs: dict[str, Any], outputs: dict[str, Any]
-) -> tuple[dict[str, Any], str]:
-    """Return which map an alias is of, and the alias."""
-    places = [each for each in (inputs, outputs) if name in each]
-    if len(places) == 1:
-        return places[0], name
-    if places:
-        hint = f"say inputs.{name} or outputs.{name}"
-        raise AliasError("it is an input and an output", where=f"shape of {name!r}", hint=hint)
-    kind, _, alias = name.partition(".")
-    there = {"inputs": inputs, "outputs": outputs}.get(kind, {})
-    if alias in there:
-        return there, alias
-    hint = nearest(name, [*inputs, *outputs]) or f"it has {', '.join([*inputs, *outputs])}"
-    raise TensorNotFoundError("no such input or output", where=f"shape of {name!r}", hint=hint)
-
-
 def _set_defaults(
     wanted: Mapping[str, object], inputs: Mapping[str, Any], defaults: dict[str, Any]
 ) -> None:
@@ -317,12 +257,6 @@ def _alone(alias: str, info: Any) -> bytes:  # noqa: ANN401 - as above
     message = schema.SignatureDef()
     message.inputs[alias].CopyFrom(info)
     return bytes(message.SerializeToString())
-
-
-def _copied(info: Any) -> Any:  # noqa: ANN401 - as above
-    copy = schema.TensorInfo()
-    copy.CopyFrom(info)
-    return copy
 
 
 def _checked(

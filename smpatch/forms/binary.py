@@ -44,6 +44,8 @@ _Edit = tuple[Splice, tuple[Field, ...]]
 class BinaryMetaGraph:
     """One MetaGraph of a ``saved_model.pb``."""
 
+    can_change_graph = True
+
     def __init__(self, data: wire.Buffer, span: Field) -> None:
         """Walk the top level of the MetaGraph that lies at ``span``."""
         self._data = data
@@ -108,7 +110,7 @@ class BinaryMetaGraph:
         if changes.touch_graph:
             outer = (self._span, self._last(GRAPH_DEF))
             edits += [(splice, (*outer, *inner)) for splice, inner in self._to_graph(changes)]
-            edits += self._without_nodes(changes.without_nodes)
+            edits += self._changed_nodes(changes)
         if changes.touch_objects:
             if sum(field.number == OBJECT_GRAPH_DEF for field in self._fields) > 1:
                 found = "the object graph lies in several pieces, and is not edited"
@@ -120,16 +122,14 @@ class BinaryMetaGraph:
 
     def changed_graph(self, changes: Changes) -> bytes:
         """Return the ``GraphDef`` as it will be, serialized; a copy, for it lies in no file."""
-        *pieces, last = self._all(GRAPH_DEF)
-        gone = {
-            splice.start: splice
-            for splice, enclosing in self._without_nodes(changes.without_nodes)
-            if enclosing[-1] is last
-        }
-        edits = [*self._to_graph(changes), *((splice, ()) for splice in gone.values())]
-        return b"".join(
-            [*(piece.bytes(self._data) for piece in pieces), self._spliced(last, edits)]
-        )
+        pieces = self._all(GRAPH_DEF)
+        changed = self._changed_nodes(changes)
+        edits: list[list[_Edit]] = [
+            [(splice, ()) for splice, enclosing in changed if enclosing[-1] is piece]
+            for piece in pieces
+        ]
+        edits[-1] += self._to_graph(changes)
+        return b"".join(map(self._spliced, pieces, edits))
 
     def changed_objects(self, changes: Changes) -> bytes:
         """Return the ``SavedObjectGraph`` as it will be, serialized."""
@@ -229,18 +229,21 @@ class BinaryMetaGraph:
             return [(Splice(library.start, library.end, b""), ())]
         return [(Splice(field.start, field.end, b""), (library,)) for field in gone]
 
-    def _without_nodes(self, names: frozenset[str]) -> list[_Edit]:
-        if not names:
-            return []
-        return [
-            (Splice(field.start, field.end, b""), (self._span, piece))
-            for piece in self._fields
-            if piece.number == GRAPH_DEF
-            for field in wire.fields(self._data, piece.value, piece.end)
-            if field.number == GRAPH_NODE
-            and field.wire_type == wire.BYTES
-            and _node_name(field.bytes(self._data)) in names
-        ]
+    def _changed_nodes(self, changes: Changes) -> list[_Edit]:
+        """Remove nodes, and write others anew in their places."""
+        gone, new = changes.without_nodes, changes.rewritten_nodes
+        edits: list[_Edit] = []
+        for piece in self._all(GRAPH_DEF) if gone or new else ():
+            for field in wire.fields(self._data, piece.value, piece.end):
+                if field.number != GRAPH_NODE or field.wire_type != wire.BYTES:
+                    continue
+                name = _node_name(field.bytes(self._data))
+                if name in gone:
+                    edits.append((Splice(field.start, field.end, b""), (self._span, piece)))
+                elif name in new:
+                    node = wire.delimited(GRAPH_NODE, new[name])
+                    edits.append((Splice(field.start, field.end, node), (self._span, piece)))
+        return edits
 
     def _to_objects(self, changes: Changes) -> list[_Edit]:
         """Append objects and functions, change what the map of signatures refers to."""

@@ -75,6 +75,8 @@ class Changes(NamedTuple):
         holder: The object whose references ``references`` are.
         references: All of them as they will be; None leaves them.
         without_nodes: Nodes of the file, by name, that go.
+        rewritten_nodes: Nodes of the file, by name, each as the serialized ``NodeDef`` that it
+            becomes, in its place.
         without_functions: Functions of the file, by name, that go.
         without_concrete_functions: Entries of the map in the file, by key, that go.
         objects_kept: How many objects of the file stay, from the first; None for all.
@@ -89,6 +91,7 @@ class Changes(NamedTuple):
     holder: int = 0
     references: tuple[Reference, ...] | None = None
     without_nodes: frozenset[str] = frozenset()
+    rewritten_nodes: Mapping[str, bytes] = {}
     without_functions: frozenset[str] = frozenset()
     without_concrete_functions: frozenset[str] = frozenset()
     objects_kept: int | None = None
@@ -96,7 +99,8 @@ class Changes(NamedTuple):
     @property
     def touch_graph(self) -> bool:
         """Whether nodes or functions change."""
-        return bool(self.nodes or self.functions or self.without_nodes or self.without_functions)
+        changed = self.without_nodes or self.rewritten_nodes
+        return bool(self.nodes or self.functions or changed or self.without_functions)
 
     @property
     def touch_objects(self) -> bool:

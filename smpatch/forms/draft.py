@@ -41,6 +41,11 @@ class Draft:
 
     # What a reader asks for.
 
+    @property
+    def can_change_graph(self) -> bool:
+        """Whether the form takes changes of the graph and of the object graph."""
+        return self._parts.can_change_graph
+
     @cached_property
     def meta_info(self) -> bytes:
         """The ``MetaInfoDef``, serialized."""
@@ -172,6 +177,22 @@ class Draft:
             )
         )
 
+    def rewritten(self, nodes: Mapping[str, bytes]) -> Draft:
+        """Return a draft in which nodes of the main graph are others, each in its place.
+
+        Args:
+            nodes: Name of a node that is there to the serialized ``NodeDef`` that it becomes.
+        """
+        old = self.changes
+        fresh = {_node_name(each) for each in old.nodes}
+        of_the_file = {name: node for name, node in nodes.items() if name not in fresh}
+        return self._changed(
+            old._replace(
+                nodes=tuple(nodes.get(_node_name(each), each) for each in old.nodes),
+                rewritten_nodes={**old.rewritten_nodes, **of_the_file},
+            )
+        )
+
     def referring(self, holder: int, references: Iterable[Reference]) -> Draft:
         """Return a draft in which an object, the map of signatures, refers to these."""
         return self._changed(self.changes._replace(holder=holder, references=tuple(references)))
@@ -211,6 +232,7 @@ class Draft:
                 each for each in old.concrete_functions if _key(each) not in gone[2]
             ),
             without_nodes=old.without_nodes | gone[0],
+            rewritten_nodes={n: b for n, b in old.rewritten_nodes.items() if n not in gone[0]},
             without_functions=old.without_functions | gone[1],
             without_concrete_functions=old.without_concrete_functions | gone[2],
         )

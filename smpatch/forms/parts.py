@@ -63,6 +63,10 @@ class MetaGraphParts(Protocol):
     """Where the parts of one MetaGraph are, in either form."""
 
     @property
+    def can_change_graph(self) -> bool:
+        """Whether this form takes changes of the graph and of the object graph."""
+
+    @property
     def meta_info(self) -> bytes:
         """The ``MetaInfoDef``, serialized."""
 

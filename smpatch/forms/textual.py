@@ -50,6 +50,8 @@ def _entry_message(slot: Slot) -> Any:  # noqa: ANN401 - protobuf's classes are 
 class TextualMetaGraph:
     """One MetaGraph of a ``saved_model.pbtxt``."""
 
+    can_change_graph = False
+
     def __init__(self, data: bytes, span: TextField) -> None:
         """Walk the top level of the MetaGraph that lies at ``span``."""
         self._data = data

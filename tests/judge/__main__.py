@@ -25,6 +25,7 @@ from tests.judge import (
     planting,
     reference,
     shapes,
+    sizes,
     zoo,
 )
 from tests.judge.zoo.composites import build_composites
@@ -44,6 +45,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "fingerprint": parsing.fingerprint,
     "freeze": freezing.freeze,
     "build_numbers": numbers.build_numbers,
+    "build_sizes": sizes.build_sizes,
     "build_like": freezing.build_like,
     "compare_parts": freezing.compare_parts,
     "as_binary": freezing.as_binary,

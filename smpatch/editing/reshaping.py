@@ -1,0 +1,200 @@
+"""Shapes that a signature promises, and graphs that fix a smaller one.
+
+An output may promise less than the graph (a dimension that is open in the signature and fixed
+in the graph), an input may take less. An input that is to take more than the graph says is a
+claim about the graph: its placeholder is opened here, and ``validator.wider`` runs the model
+with other sizes before the commit.
+
+Source: ``tensorflow/python/client/session.py`` (a session compares a value that is fed with the
+placeholder's shape), ``tensorflow/core/ops/array_ops.cc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from smpatch import schema
+from smpatch.builder import Tensors, Wider
+from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
+from smpatch.forms.draft import Draft
+from smpatch.graph.resolve import nearest
+from smpatch.loader import MetaGraph
+from smpatch.rules import Note
+from smpatch.signature import (
+    Shape,
+    SignatureDef,
+    TensorSpec,
+    compatible,
+    shape_from_proto,
+    shape_proto,
+    shape_text,
+)
+
+__all__ = ["copied", "reshape", "widened"]
+
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+
+
+def reshape(
+    meta_graph: MetaGraph,
+    shapes: Mapping[str, Shape],
+    inputs: dict[str, Any],
+    outputs: dict[str, Any],
+    tensors: Tensors,
+) -> tuple[dict[str, Wider], list[Note]]:
+    """Set the shapes that a signature promises, where the graph does not contradict.
+
+    Args:
+        meta_graph: The MetaGraph.
+        shapes: Alias, or ``inputs.x`` and ``outputs.x``, to shape.
+        inputs: Alias to ``TensorInfo``; changed here.
+        outputs: The same.
+        tensors: The tensors of the graph.
+
+    Returns:
+        The inputs that are to take more than the graph says, by alias, and notes.
+
+    Raises:
+        RefusedError: There is no such input or output, or the graph contradicts.
+    """
+    wider: dict[str, Wider] = {}
+    notes: list[Note] = []
+    for name, shape in shapes.items():
+        there, alias = _meant(name, inputs, outputs)
+        where = f"shape of {name!r}"
+        info = there[alias]
+        if info.WhichOneof("encoding") != "name":
+            raise RefusedError("it is a sparse or composite tensor", where=where)
+        own = tensors.spec(info.name, where)
+        known = isinstance(own, TensorSpec) and own.name not in tensors.unknown_shapes
+        graph = own.shape if isinstance(own, TensorSpec) and known else None
+        if there is inputs and _is_placeholder(meta_graph, info.name):
+            # The file's word, for TensorFlow may have seen the placeholder open already.
+            resolved = meta_graph.resolver(tensors.op_defs).resolve(info.name)
+            known, graph = resolved.shape_known, resolved.spec.shape
+        if graph is not None and shape is not None and not compatible(shape, graph):
+            found = f"the graph has {shape_text(graph)}, which {shape_text(shape)} contradicts"
+            raise RefusedError(found, where=where, hint="-1 leaves a dimension open")
+        there[alias] = _reshaped(info, shape)
+        if not known or shape == graph:
+            continue
+        if there is inputs and _is_wider(shape, graph):
+            wider[alias] = Wider(graph, shape)
+            notes += _shared(meta_graph, info.name, name)
+        else:
+            notes.append(_note(name, shape, graph, is_input=there is inputs))
+    return wider, notes
+
+
+def _is_wider(shape: Shape, graph: Shape) -> bool:
+    """Return whether a shape leaves a dimension open that another one fixes."""
+    if graph is None:
+        return False
+    return shape is None or any(a is None and b is not None for a, b in zip(shape, graph))  # noqa: B905 - compatible shapes have one rank
+
+
+def _note(name: str, shape: Shape, graph: Shape, *, is_input: bool) -> Note:
+    narrower = not _is_wider(shape, graph)
+    said = f"{name!r}: the graph has {shape_text(graph)}"
+    if is_input:
+        text = f"{said}; the signature asks clients for {shape_text(shape)}"
+    elif narrower:
+        text = f"{said}; that it yields {shape_text(shape)} is a promise of the signature only"
+    else:
+        text = f"{said}; the signature promises less: {shape_text(shape)}"
+    return Note("narrowed-shape" if narrower else "relaxed-shape", text)
+
+
+def _shared(meta_graph: MetaGraph, tensor: str, name: str) -> Iterator[Note]:
+    """Report signatures that feed the same placeholder, which takes more for them, too."""
+    others = [
+        key
+        for key, each in meta_graph.signatures.items()
+        if tensor in {part.name for spec in each.inputs.values() for part in spec.tensors()}
+    ]
+    if len(others) > 1:
+        text = f"{name!r}: the signatures {', '.join(map(repr, others))} feed the same {tensor}"
+        yield Note("shared-placeholder", f"{text}, which takes the wider shape for all of them")
+
+
+def _is_placeholder(meta_graph: MetaGraph, tensor: str) -> bool:
+    op = tensor.rpartition(":")[0]
+    return op in meta_graph.graph and meta_graph.graph.wiring(op).op in _PLACEHOLDERS
+
+
+def widened(
+    meta_graph: MetaGraph, signature: SignatureDef, wider: Mapping[str, Wider]
+) -> MetaGraph:
+    """Open the placeholders of inputs that are to take more than the graph says.
+
+    The text form cannot be changed inside the graph; there the placeholder stays as it is, and
+    sessions of Python refuse the wider shape.
+    """
+    nodes: dict[str, bytes] = {}
+    for alias in wider:
+        spec = signature.inputs[alias]
+        if isinstance(spec, TensorSpec) and _is_placeholder(meta_graph, spec.name):
+            op = spec.name.rpartition(":")[0]
+            node = meta_graph.graph.node(op).message()
+            if _opened(node, wider[alias].shape):
+                nodes[op] = bytes(node.SerializeToString(deterministic=True))
+    if not nodes or not meta_graph.parts.can_change_graph:
+        return meta_graph
+    return meta_graph.with_parts(Draft.of(meta_graph.parts).rewritten(nodes))
+
+
+def _opened(node: Any, shape: Shape) -> bool:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+    """Open the dimensions of a placeholder that a shape leaves open; return whether any was."""
+    described = []
+    if "shape" in node.attr:
+        described.append(node.attr["shape"].shape)
+    if "_output_shapes" in node.attr:
+        described += node.attr["_output_shapes"].list.shape[:1]
+    changed = False
+    for each in described:
+        if _is_wider(shape, shape_from_proto(each)):
+            changed = True
+            if shape is None:
+                each.CopyFrom(shape_proto(None))
+            else:
+                for dim, size in zip(each.dim, shape, strict=True):
+                    dim.size = -1 if size is None else dim.size
+    return changed
+
+
+def _reshaped(info: Any, shape: Shape) -> Any:  # noqa: ANN401 - as above
+    """Return a tensor with another shape; dimensions that stay keep their names."""
+    info = copied(info)
+    old, new = info.tensor_shape, shape_proto(shape)
+    if shape and len(old.dim) == len(new.dim):
+        for dim, wanted in zip(old.dim, new.dim, strict=True):
+            dim.size = wanted.size
+    else:
+        old.CopyFrom(new)
+    return info
+
+
+def _meant(
+    name: str, inputs: dict[str, Any], outputs: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Return which map an alias is of, and the alias."""
+    places = [each for each in (inputs, outputs) if name in each]
+    if len(places) == 1:
+        return places[0], name
+    if places:
+        hint = f"say inputs.{name} or outputs.{name}"
+        raise AliasError("it is an input and an output", where=f"shape of {name!r}", hint=hint)
+    kind, _, alias = name.partition(".")
+    there = {"inputs": inputs, "outputs": outputs}.get(kind, {})
+    if alias in there:
+        return there, alias
+    hint = nearest(name, [*inputs, *outputs]) or f"it has {', '.join([*inputs, *outputs])}"
+    raise TensorNotFoundError("no such input or output", where=f"shape of {name!r}", hint=hint)
+
+
+def copied(info: Any) -> Any:  # noqa: ANN401 - a TensorInfo
+    """Return a copy of a ``TensorInfo``."""
+    copy = schema.TensorInfo()
+    copy.CopyFrom(info)
+    return copy

@@ -1,0 +1,260 @@
+"""The proof of a wider input: the model runs with other sizes, and gives the same rows.
+
+An edit that opens a dimension which the graph fixes makes a claim. Before the commit the C
+runtime runs the edited model with the size that the graph has and with two others. Where the
+first dimension is opened, the rows of a larger batch must equal those of single runs, and as
+many must come out as went in; where another one is opened, the runs must succeed and give what
+the signature promises.
+
+What cannot run with the old size, or cannot be given made-up values, is not proved; the edit
+then says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smpatch import dtypes
+from smpatch.builder import Built, Wider
+from smpatch.errors import ValidationError
+from smpatch.graph.fixed_sizes import fixed_sizes
+from smpatch.loader import MetaGraph
+from smpatch.rules import Note
+from smpatch.runs.arrays import from_numpy, to_numpy
+from smpatch.runs.comparing import Tolerance, compare
+from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, Ran
+from smpatch.runs.targets import in_c
+from smpatch.runs.values import UnmakeableError, made_up
+from smpatch.runtime.answers import Array
+from smpatch.runtime.process import ChildUnfit
+from smpatch.signature import SignatureDef, TensorSpec, compatible, shape_text
+from smpatch.validator.judge import Judge
+
+__all__ = ["prove_wider"]
+
+_TOLERANCE = Tolerance(relative=1e-3, absolute=1e-5)
+"""Kernels add in another order for another size of the batch."""
+
+_UNCHANGED = "the model is unchanged"
+_MOST_NAMED = 3
+
+_Values = Mapping[str, tuple[Array, ...]]
+
+
+def prove_wider(judge: Judge, place: Place, meta_graph: MetaGraph, built: Built) -> Note:
+    """Prove that a signature takes what it says beyond what its graph said.
+
+    Args:
+        judge: Who asks TensorFlow.
+        place: The edited model.
+        meta_graph: The MetaGraph as it will be.
+        built: The signature, some inputs of which are wider.
+
+    Returns:
+        A note of what was proved, or that nothing could be.
+
+    Raises:
+        ValidationError: It does not.
+    """
+    names = ", ".join(
+        f"{alias!r} takes {shape_text(each.shape)} where the graph was built for "
+        f"{shape_text(each.graph)}"
+        for alias, each in built.wider.items()
+    )
+    session = CRuntime(judge, place)
+    with session:
+        try:
+            sizes = _Proof(session, meta_graph, built).sizes()
+        except (UnmakeableError, NotLoadedError, ChildUnfit, _UnprovedError) as error:
+            hint = "try it: smpatch check --run --batch 1,2 --feed FILE.npz"
+            return Note("unproved-shape", f"{names}; that is not proved: {error} ({hint})")
+    ran = ", ".join(map(str, sizes))
+    return Note(
+        "proved-shape", f"{names}; it runs with the sizes {ran}, and each row is what it is alone"
+    )
+
+
+class _UnprovedError(Exception):
+    """The proof cannot be made; says why."""
+
+
+class _Proof:
+    def __init__(self, session: CRuntime, meta_graph: MetaGraph, built: Built) -> None:
+        self._session = session
+        self._meta_graph = meta_graph
+        self._built = built
+        self._signature: SignatureDef = built.signature
+        self._target = in_c({built.key: built.signature})[built.key]
+
+    def sizes(self) -> list[int]:
+        """Run with several sizes; return those of the first dimensions that were opened.
+
+        Raises:
+            ValidationError: The model gives something else than with the old size.
+            _UnprovedError: It does not run with the old size.
+        """
+        wider = self._built.wider.values()
+        first = [each.graph[0] for each in wider if each.graph and _opens_first(each)]
+        known = [size for size in first if size]
+        size = known[0] if known else 1
+        if any(each != size for each in known):
+            message = "inputs of several sizes are opened at once"
+            raise _UnprovedError(message)
+        singles = [self._made(size, seed) for seed in range(3)]
+        results = [self._run(each, size, is_old=True) for each in singles]
+        sizes = [size]
+        if known or any(_is_open(spec) for spec in self._signature.inputs.values()):
+            for count in (2, 3):
+                stacked = _stacked(self._signature, singles[:count])
+                self._compare(results[:count], self._run(stacked, count * size), count * size)
+                sizes.append(count * size)
+            if size > 1:
+                self._compare_first(results[0], self._run(self._row(singles[0]), 1))
+                sizes.append(1)
+        self._try_others(size)
+        return sorted(sizes)
+
+    def _try_others(self, size: int) -> None:
+        """Run with other sizes of the dimensions behind the first that were opened."""
+        for alias, each in self._built.wider.items():
+            for place, old in enumerate(each.graph or ()):
+                opened = each.shape is None or each.shape[place] is None
+                if place == 0 or old is None or not opened:
+                    continue
+                for factor in (2, 3):
+                    values = self._made(size, 0, {alias: (place, factor * old)})
+                    self._promised(self._run(values, factor * old), factor * old)
+
+    def _made(
+        self, size: int, seed: int, other: Mapping[str, tuple[int, int]] | None = None
+    ) -> _Values:
+        """Make up values: the sizes that the graph had, but for those that are given."""
+        inputs = {}
+        for alias, spec in self._signature.inputs.items():
+            wider = self._built.wider.get(alias)
+            if wider is not None and isinstance(spec, TensorSpec) and wider.graph is not None:
+                shape = list(wider.graph)
+                if other and alias in other:
+                    shape[other[alias][0]] = other[alias][1]
+                spec = TensorSpec(spec.name, spec.dtype, tuple(shape))  # noqa: PLW2901 - the same input with the graph's sizes
+            inputs[alias] = spec
+        return made_up(inputs, "random", batch=size, seed=seed)
+
+    def _run(self, values: _Values, size: int, *, is_old: bool = False) -> Ran:
+        ran = self._session.run(self._target.call(values))
+        if not ran.failure:
+            return ran
+        if is_old:
+            message = f"it does not run with made-up values of size {size}: {ran.failure}"
+            raise _UnprovedError(message)
+        raise self._refused(f"it fails with the size {size}: {ran.failure}")
+
+    def _compare(self, singles: list[Ran], whole: Ran, size: int) -> None:
+        """Compare the rows of a batch with those of single runs."""
+        self._promised(whole, size)
+        for alias, spec in self._signature.outputs.items():
+            got = whole.outputs[alias]
+            parts = [each.outputs[alias] for each in singles]
+            if not isinstance(spec, TensorSpec) or not parts[0][0].shape:
+                continue  # nothing in it belongs to one row
+            rows = sum(each[0].shape[0] for each in parts)
+            if got[0].shape[:1] == parts[0][0].shape[:1] and not _is_open(spec):
+                continue  # it never had a row for each of the batch
+            if got[0].shape[0] != rows:
+                count = got[0].shape[0]
+                found = f"output {alias!r} has {count} rows for a batch of {size}, not {rows}"
+                raise self._refused(found)
+            joined = _joined([each[0] for each in parts])
+            comparison = compare(got, (joined,), _TOLERANCE)
+            if not comparison.same:
+                found = f"output {alias!r} of a batch of {size} differs from single runs"
+                raise self._refused(f"{found}: {comparison}")
+
+    def _compare_first(self, whole: Ran, row: Ran) -> None:
+        """Compare the first row of a batch with a run of that row alone."""
+        self._promised(row, 1)
+        for alias, spec in self._signature.outputs.items():
+            got, full = row.outputs[alias][0], whole.outputs[alias][0]
+            if isinstance(spec, TensorSpec) and _is_open(spec) and full.shape:
+                comparison = compare((got,), (_cut(full),), _TOLERANCE)
+                if not comparison.same:
+                    raise self._refused(f"output {alias!r} of one row alone differs: {comparison}")
+
+    def _promised(self, ran: Ran, size: int) -> None:
+        for alias, spec in self._signature.outputs.items():
+            if not isinstance(spec, TensorSpec):
+                continue
+            got = ran.outputs[alias][0].shape
+            if not compatible(got, spec.shape):
+                found = f"with the size {size} output {alias!r} is {list(got)}"
+                found = f"{found}, and the signature promises {shape_text(spec.shape)}"
+                sizes = zip(spec.shape or (), got, strict=False)
+                opened = ",".join("-1" if said != came else str(said) for said, came in sizes)
+                hint = f"--shape {alias}={opened} opens it as well"
+                raise ValidationError(found, where=self._where, hint=f"{hint}; {_UNCHANGED}")
+
+    def _row(self, values: _Values) -> _Values:
+        """Return the first row of what has a row for each of the batch."""
+        return {
+            alias: tuple(map(_cut, arrays)) if _is_open(self._signature.inputs[alias]) else arrays
+            for alias, arrays in values.items()
+        }
+
+    @property
+    def _where(self) -> str:
+        return f"signature {self._built.key!r}"
+
+    def _refused(self, found: str) -> ValidationError:
+        olds = {size for each in self._built.wider.values() for size in (each.graph or ())[:1]}
+        outputs = [t.name for spec in self._signature.outputs.values() for t in spec.tensors()]
+        graph, library = self._meta_graph.graph, self._meta_graph.functions
+        named: list[str] = []
+        for old in sorted(olds, key=str):
+            if old is not None:
+                for each in fixed_sizes(graph, library, outputs, old):
+                    named.append(each)
+                    if len(named) == _MOST_NAMED:
+                        break
+        if named:
+            found = f"{found}; the graph fixes the size at {', '.join(named)}"
+        return ValidationError(found, where=self._where, hint=_UNCHANGED)
+
+
+def _opens_first(each: Wider) -> bool:
+    return bool(each.graph) and (each.shape is None or each.shape[0] is None)
+
+
+def _is_open(spec: object) -> bool:
+    """Return whether a tensor has one row for each of the batch, as its signature has it."""
+    if not isinstance(spec, TensorSpec):
+        return False
+    return spec.shape is None or spec.shape[:1] == (None,)
+
+
+def _stacked(signature: SignatureDef, singles: list[_Values]) -> _Values:
+    """Return several values as one batch; what has no open first dimension stays as it is."""
+    return {
+        alias: tuple(
+            _joined(list(parts)) for parts in zip(*(each[alias] for each in singles), strict=True)
+        )
+        if _is_open(signature.inputs[alias])
+        else singles[0][alias]
+        for alias in singles[0]
+    }
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    if any(not each.shape for each in parts):
+        return parts[0]
+    return _like(parts[0], np.concatenate([to_numpy(each) for each in parts]))
+
+
+def _cut(array: Array) -> Array:
+    return _like(array, to_numpy(array)[:1]) if array.shape else array
+
+
+def _like(array: Array, numbers: Any) -> Array:  # noqa: ANN401 - an array of any type
+    return from_numpy(numbers, dtypes.name(array.dtype))

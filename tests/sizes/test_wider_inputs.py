@@ -1,0 +1,127 @@
+"""A shape that leaves a dimension open which the graph fixes: proved by runs, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import smpatch
+from smpatch import EditSignature, Options, Receipt, ValidationError
+from smpatch.edits import Edit
+from smpatch.signature import Shape
+from smpatch.validator import Mode
+from tests.judge.client import Judge, decoded, encoded
+
+WEIGHTS = np.array([[1.0, -2.0], [3.0, 0.5], [-1.0, 4.0], [2.0, 1.0]], np.float32)
+ROWS = np.arange(12, dtype=np.float32).reshape(3, 4)
+OPEN: Mapping[str, Shape] = {"x": (None, 4), "y": (None, 2)}
+
+Model = Callable[[str], Path]
+
+
+def _edit(
+    directory: Path,
+    key: str,
+    shapes: Mapping[str, Shape],
+    validate: Mode = "auto",
+) -> Receipt:
+    edits: list[Edit] = [EditSignature(key, shapes=shapes)]
+    return smpatch.patch(directory, edits, options=Options(validate=validate))
+
+
+def _codes(receipt: Receipt) -> set[str]:
+    return {note.code for note in receipt.notes}
+
+
+@pytest.mark.parametrize("kind", ["dense", "session"])
+def test_a_batch_of_three_runs_in_every_loader_once_the_shape_is_open(
+    kind: str, model: Model, judge: Judge
+) -> None:
+    directory = model(kind)
+    receipt = _edit(directory, "free", OPEN)
+    assert "proved-shape" in _codes(receipt)
+    feeds = {"free": {"x": encoded(ROWS)}}
+    toured = judge.ask(
+        "tour", directory=directory, tags=["serve"], feeds=feeds, loaders=["python", "session"]
+    )
+    for loader in ("python", "session"):
+        found = decoded(toured[loader]["free"]["arrays"]["y"])
+        np.testing.assert_allclose(found, ROWS @ WEIGHTS, rtol=1e-6)
+
+
+def test_before_the_edit_a_session_refuses_the_batch(model: Model, judge: Judge) -> None:
+    feeds = {"free": {"x": encoded(ROWS)}}
+    toured = judge.ask(
+        "tour", directory=model("session"), tags=["serve"], feeds=feeds, loaders=["session"]
+    )
+    assert "(1, 4)" in toured["session"]["free"]["refused"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "shapes", "found"),
+    [
+        ("dense", "reshaped", OPEN, r"'Reshape' \(Reshape\) in the function"),
+        ("session", "reshaped", OPEN, r"the graph fixes the size at 'fixed' \(Reshape\)"),
+        (
+            "dense",
+            "detector",
+            {"x": (None, None, 4), "y": (None, 2)},
+            r"has 1 rows for a batch of 2, not 2; the graph fixes the size at 'map/",
+        ),
+        ("dense", "normed", {"x": (None, 4), "y": (None, 4)}, "differs from single runs"),
+        ("dense", "free", {"x": (None, 4)}, r"promises \[1, 2\] \(--shape y=-1,2 opens it"),
+    ],
+    ids=["function", "main graph", "loop", "mean over the batch", "output that stays"],
+)
+def test_a_size_that_the_graph_fixes_is_refused_by_name(
+    kind: str,
+    key: str,
+    shapes: Mapping[str, Shape],
+    found: str,
+    model: Model,
+) -> None:
+    directory = model(kind)
+    old = (directory / "saved_model.pb").read_bytes()
+    with pytest.raises(ValidationError, match=found) as caught:
+        _edit(directory, key, shapes)
+    assert caught.value.exit_code == 5
+    assert "the model is unchanged" in str(caught.value)
+    assert (directory / "saved_model.pb").read_bytes() == old
+
+
+def test_a_graph_for_two_rows_takes_one_and_six(model: Model, judge: Judge) -> None:
+    directory = model("dense")
+    receipt = _edit(directory, "pairs", OPEN)
+    (note,) = [note for note in receipt.notes if note.code == "proved-shape"]
+    assert "sizes 1, 2, 4, 6" in note.text
+    feeds = {"pairs": {"x": encoded(ROWS)}}
+    toured = judge.ask("tour", directory=directory, tags=["serve"], feeds=feeds)
+    found = decoded(toured["python"]["pairs"]["arrays"]["y"])
+    np.testing.assert_allclose(found, ROWS @ WEIGHTS, rtol=1e-6)
+
+
+def test_strings_are_proved_as_well(model: Model) -> None:
+    receipt = _edit(model("dense"), "words", {"text": (None,), "length": (None,)})
+    assert "proved-shape" in _codes(receipt)
+
+
+def test_what_was_not_run_is_not_proved_and_says_so(model: Model) -> None:
+    receipt = _edit(model("dense"), "reshaped", OPEN, validate="none")
+    (note,) = [note for note in receipt.notes if note.code == "unproved-shape"]
+    assert "not proved" in note.text
+
+
+def test_the_other_signature_of_the_placeholder_is_named(model: Model) -> None:
+    receipt = _edit(model("session"), "free", OPEN)
+    (note,) = [note for note in receipt.notes if note.code == "shared-placeholder"]
+    assert "'free', 'reshaped'" in note.text
+
+
+def test_an_input_that_takes_less_does_not_promise_less(model: Model) -> None:
+    directory = model("lossy")
+    receipt = _edit(directory, "first", {"x": (8, 3)}, validate="none")
+    (note,) = [note for note in receipt.notes if note.code == "narrowed-shape"]
+    assert note.text == "'x': the graph has [?, 3]; the signature asks clients for [8, 3]"
