@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from smpatch.checker.beside import FINGERPRINT, check_fingerprint, check_warmup
+from smpatch.checker.computations import check_computations
 from smpatch.checker.consumers import CONSUMERS, Consumer, check_consumer, sharpened
 from smpatch.checker.document import check_entries, check_tags
 from smpatch.checker.findings import Compared, Finding, Report, fault, note
 from smpatch.checker.methods import check_method
 from smpatch.checker.planes import check_planes
+from smpatch.checker.python_calls import check_python_calls
 from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in_python
 from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
 from smpatch.checker.signatures import check_signature
@@ -217,7 +219,9 @@ class _Check:
             if any(each.severity == "fault" for each in found):
                 broken.append(key)
             yield from found
+        yield from check_python_calls(subject)
         yield from check_planes(subject)
+        yield from check_computations(subject)
         for wanted in self._required:
             yield from check_requirement(subject, wanted)
         for consumer in self._options.consumers:

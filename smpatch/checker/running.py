@@ -23,13 +23,29 @@ from smpatch.runs.values import UnmakeableError
 from smpatch.runtime import answers
 from smpatch.runtime.answers import Array, RunResult
 from smpatch.runtime.process import ChildError, Program
-from smpatch.signature import SignatureDef, TensorSpec, compatible
+from smpatch.signature import SignatureDef, Spec, TensorSpec, compatible
 from smpatch.validator import Judge
 
 __all__ = ["Runs"]
 
-_FAILED_PRECONDITION = 9
-"""The status of what was never initialized (``error_codes.proto``); unfit values have another."""
+_BLAMES_VALUES = frozenset(
+    {
+        2,  # unknown
+        3,  # invalid argument
+        5,  # not found: a file name or a key that the value holds
+        11,  # out of range
+        15,  # data loss: a damaged image or record
+    }
+)
+"""The codes with which an operation refuses a value (``error_codes.proto``).
+
+With the others no value of the type would do: a table or variable that nothing initialized
+(failed precondition), an operation without a kernel (unimplemented), a Python function that is
+in no other process (internal).
+"""
+
+_NO_KERNEL = "No OpKernel"
+"""What is not found then is the operation, not what a value names."""
 
 
 class Runs:
@@ -58,44 +74,47 @@ class Runs:
             if key in broken:
                 continue
             where = self._subject.where(f"signature {key!r}")
-            ran: list[int] = []
+            runs: dict[int, RunResult] = {}
+            failed: list[Finding] = []
             try:
                 for feed in self._feeds.of(key, signature.inputs):
                     given = placed(signature.inputs, feed.values)
-                    failed = tuple(self._run(key, signature, given, feed.batch))
-                    yield from failed
-                    if not failed:
-                        ran.append(feed.batch)
+                    said = self._run(signature, given)
+                    if said.ok:
+                        runs[feed.batch] = said
+                        yield from _differences(where, signature, said)
+                    else:
+                        failed.append(self._failure(where, signature, said, feed.batch))
             except UnmakeableError as error:
                 yield note("not-run", where, str(error), "give values with --feed FILE.npz")
             except ChildError as error:
                 yield perished(self._subject, C_RUNTIME, error)
                 return  # the session is gone with the child
-            if ran:
-                self.ran.append((key, tuple(ran)))
+            if runs:
+                # It takes values of that kind, so that only the size can be wrong.
+                failed = [fault("run-fails", where, each.text) for each in failed]
+                yield from _lost_rows(where, signature, runs)
+                self.ran.append((key, tuple(runs)))
+            yield from failed
 
-    def _run(
-        self, key: str, signature: SignatureDef, feed: Mapping[str, Array], batch: int
-    ) -> Iterator[Finding]:
-        where = self._subject.where(f"signature {key!r}")
+    def _run(self, signature: SignatureDef, feed: Mapping[str, Array]) -> RunResult:
         fetched = {tensor.name for each in signature.outputs.values() for tensor in each.tensors()}
         # The parts of a sparse tensor may pass through, and no session fetches what it is fed.
         names = sorted(fetched - set(feed))
-        said = self._judge.ask(
+        return self._judge.ask(
             Program.CAPI, lambda child, limit: answers.run(child, feed, names, limit)
         )
-        if said.ok:
-            yield from _differences(where, signature, said)
-            return
+
+    def _failure(self, where: str, signature: SignatureDef, said: RunResult, batch: int) -> Finding:
+        """Return what a failed run is: a fault, or a note where the values may be to blame."""
         if self._feeds.given:
-            yield fault("run-fails", where, f"it fails with the values given: {said.message}")
-            return
+            return fault("run-fails", where, f"it fails with the values given: {said.message}")
         text = f"it fails with {self._feeding.filling}, batch {batch}: {said.message}"
-        if _guessed(signature) and said.code != _FAILED_PRECONDITION:
+        blames_values = said.code in _BLAMES_VALUES and _NO_KERNEL not in said.message
+        if _guessed(signature) and blames_values:
             hint = "what was made up may be no value for it; give values with --feed FILE.npz"
-            yield note("not-run", where, text, hint)
-        else:
-            yield fault("run-fails", where, text)
+            return note("not-run", where, text, hint)
+        return fault("run-fails", where, text)
 
 
 def _guessed(signature: SignatureDef) -> bool:
@@ -130,3 +149,29 @@ def _differences(where: str, signature: SignatureDef, said: RunResult) -> Iterat
         if not compatible(array.shape, spec.shape):
             text = f"it came out as {shown(array.shape)}, and the signature says "
             yield fault("run-shape", f"{where}, output {alias!r}", text + shown(spec.shape))
+
+
+def _lost_rows(
+    where: str, signature: SignatureDef, runs: Mapping[int, RunResult]
+) -> Iterator[Finding]:
+    """Yield outputs that have a row for each of a batch of one, and too few for a larger one."""
+    if len(runs) == 1 or not all(_is_open(spec) for spec in signature.inputs.values()):
+        return
+    for alias, spec in signature.outputs.items():
+        if not isinstance(spec, TensorSpec) or not _is_open(spec):
+            continue
+        rows = {
+            batch: said.arrays[spec.name].shape[0]
+            for batch, said in runs.items()
+            if spec.name in said.arrays and said.arrays[spec.name].shape
+        }
+        smallest = min(rows, default=0)
+        lost = [batch for batch, count in rows.items() if batch != count == smallest]
+        if rows.get(smallest) == smallest and lost:
+            text = f"a batch of {lost[0]} goes in, and {smallest} comes out: rows are lost"
+            yield fault("run-batch", f"{where}, output {alias!r}", text)
+
+
+def _is_open(spec: Spec) -> bool:
+    """Return whether a tensor has a row for each of the batch, as its signature has it."""
+    return isinstance(spec, TensorSpec) and (spec.shape is None or spec.shape[:1] == (None,))

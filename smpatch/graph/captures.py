@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from smpatch.graph.functions import CALLS, FunctionLibrary
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.index import GraphIndex, op_of
 from smpatch.graph.objects import ObjectGraph
 
-__all__ = ["Captures"]
+__all__ = ["Captures", "Crossed"]
 
 _VARIABLE_KEY = "/.ATTRIBUTES/VARIABLE_VALUE"
 _ROOT = 0
@@ -40,8 +41,26 @@ _ESCAPED = re.compile(r"\.[.S]")
 _PLACE = re.compile("0|[1-9][0-9]{0,8}")
 """The number of an output, as TensorFlow writes it, and no longer than a number can be."""
 
+_NUMBER = re.compile(r"_[0-9]+$")
+"""What TensorFlow appends to the second name of its kind; Keras writes some variables twice."""
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """A variable for which a call passes another one.
+
+    Attributes:
+        number: The object.
+        name: The name of the variable that the object is.
+        passed: The node of the main graph that calls pass for it.
+    """
+
+    number: int
+    name: str
+    passed: str
 
 
 class Captures:
@@ -63,6 +82,7 @@ class Captures:
         self._objects = objects
         calls = [*self._from_constants(), *self._from_calls()]
         restored = list(self._from_restore(restore_op))
+        self._calls, self._restored = list(self._from_calls()), _one_to_one(restored)
         # A call is the surer witness: Keras exports a variable as two objects, and its calls
         # pass the node of one for the other. Only what no call tells is asked of the restore.
         self._tensors = {**self._unambiguous(restored), **self._unambiguous(calls)}
@@ -78,6 +98,22 @@ class Captures:
     def number(self, tensor: str) -> int | None:
         """Return the object for which a tensor of the main graph (``op:index``) stands."""
         return self._numbers.get(tensor)
+
+    def crossed(self) -> tuple[Crossed, ...]:
+        """Return the variables for which calls pass another one than the restore function fills."""
+        found = []
+        for number, tensor in _one_to_one(self._calls).items():
+            filled = self._restored.get(number)
+            name = str(self._objects.node(number).variable.name)
+            is_twin = _NUMBER.sub("", self._shared_name(tensor)) == _NUMBER.sub("", name)
+            if filled is not None and filled != tensor and not is_twin:
+                found.append(Crossed(number, name, op_of(tensor)))
+        return tuple(found)
+
+    def _shared_name(self, tensor: str) -> str:
+        name = op_of(tensor)
+        shared = self._graph.node(name).attr("shared_name") if name in self._graph else None
+        return "" if shared is None else str(shared.s, "utf-8", "replace")
 
     def _unambiguous(self, pairs: Sequence[tuple[int, str]]) -> dict[int, str]:
         """Map objects to tensors; of an asset, which is read once for each call, any read does."""

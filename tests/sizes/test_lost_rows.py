@@ -1,0 +1,42 @@
+"""What ``check --run`` finds where a batch does not come out as it went in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import smpatch
+from smpatch import CheckOptions, Feeding
+
+Model = Callable[[str], Path]
+
+
+def _faults(directory: Path, feeding: Feeding | None = None) -> set[tuple[str, str]]:
+    options = CheckOptions(validate="runtime", run=feeding)
+    report = smpatch.check(directory, options=options)
+    return {(each.code, each.where.split("'")[1]) for each in report.faults}
+
+
+def test_a_row_that_is_dropped_in_silence_is_a_fault(model: Model) -> None:
+    directory = model("lossy")
+    assert _faults(directory) == set()
+    assert _faults(directory, Feeding("random", batches=(1,))) == set()
+    assert ("run-batch", "first") in _faults(directory, Feeding("random", batches=(1, 2)))
+
+
+def test_strings_that_run_at_one_size_alone_are_a_fault(model: Model) -> None:
+    found = _faults(model("lossy"), Feeding("ones", batches=(1, 2)))
+    assert ("run-fails", "one") in found
+
+
+def test_a_call_into_python_is_a_fault_without_a_run(model: Model) -> None:
+    found = _faults(model("python"))
+    assert found == {("python-function", "strings"), ("python-function", "branch")}
+
+
+def test_a_call_into_python_is_no_matter_of_the_values(model: Model) -> None:
+    report = smpatch.check(
+        model("python"), options=CheckOptions(validate="runtime", run=Feeding("ones"))
+    )
+    assert {key for key, _ in report.ran} == {"plain"}
+    assert "not-run" not in {each.code for each in report.findings}
