@@ -104,6 +104,8 @@ class Suggestions:
         inner: The tensors inside a signature's functions, when one was named; handles and
             parameters are left out.
         deep: The keys of the signatures that have such tensors.
+        ambiguous: The names that several tensors inside the signature's functions have, those
+            that are left out included.
     """
 
     placeholders: tuple[TensorSpec, ...]
@@ -112,6 +114,7 @@ class Suggestions:
     functions: tuple[Function, ...]
     inner: tuple[Inner, ...]
     deep: tuple[str, ...]
+    ambiguous: frozenset[str] = frozenset()
 
 
 def suggest(
@@ -130,6 +133,7 @@ def suggest(
     """
     form = _form_refusal(meta_graph)
     inner: tuple[Inner, ...] = ()
+    ambiguous: frozenset[str] = frozenset()
     if signature is not None:
         source = meta_graph.signatures.get(signature)
         if source is None:
@@ -139,10 +143,11 @@ def suggest(
             raise TensorNotFoundError(
                 "no such signature", where=f"signature {signature!r}", hint=hint
             )
+        everything = tuple(inner_tensors(meta_graph, source))
+        counted = Counter(each.spec.name for each in everything)
+        ambiguous = frozenset(name for name, count in counted.items() if count > 1)
         inner = tuple(
-            each
-            for each in inner_tensors(meta_graph, source)
-            if each.op not in _UNINTERESTING and _servable(each.spec)
+            each for each in everything if each.op not in _UNINTERESTING and _servable(each.spec)
         )
         if inner and form is not None:
             raise form
@@ -151,7 +156,7 @@ def suggest(
     placeholders, outputs, more = _main_graph(meta_graph)
     functions = tuple(_functions(meta_graph, form))
     deep = () if form is not None else tuple(_deep(meta_graph))
-    return Suggestions(placeholders, outputs, more, functions, inner, deep)
+    return Suggestions(placeholders, outputs, more, functions, inner, deep, ambiguous)
 
 
 def undefined(meta_graph: MetaGraph) -> tuple[str, ...]:

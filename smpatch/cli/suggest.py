@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -66,7 +67,7 @@ def suggest(
         machine.write_suggestions(meta_graph, found, commands.all(found))
         return
     if signature is not None:
-        lines = _inner_lines(found.inner, signature, commands)
+        lines = _inner_lines(found, signature, commands)
     else:
         lines = [
             *output_lines(found, meta_graph, commands.output),
@@ -158,7 +159,7 @@ class _Commands:
 
     def all(self, found: Suggestions) -> dict[object, str]:
         """Return the commands of all suggestions, functions by the name of the function."""
-        names = self.spelled(found.inner)
+        names = self.spelled(found)
         return {
             **{each: self.output(each) for each in found.outputs},
             **{each.traced.function: self.function(each) for each in found.functions},
@@ -170,12 +171,14 @@ class _Commands:
         self._alone = ("--signature-def-only",)
 
     def output(self, each: Output) -> str:
-        inputs = ",".join(spec.name for spec in each.inputs)
+        inputs = ",".join(_passable(spec.name) for spec in each.inputs)
         words = ("--inputs", inputs, "--outputs", each.spec.name)
         return self._edit(*self._key(DEFAULT_KEY), *words, *self._alone)
 
     def function(self, each: Function) -> str:
-        return self._edit("--function", each.name, *self._key(each.traced.key))
+        renamed = [_passable(name) for name in each.traced.inputs if _passable(name) != name]
+        inputs = ("--inputs", ",".join(renamed)) if renamed else ()
+        return self._edit("--function", each.name, *self._key(each.traced.key), *inputs)
 
     def inner(self, name: str) -> str:
         source = ("--from-signature", self._signature, "--signature", self._new)
@@ -184,16 +187,13 @@ class _Commands:
     def look_into(self, key: str) -> str:
         return self._line("suggest", "--signature", key)
 
-    def spelled(self, inner: Sequence[Inner]) -> dict[Inner, str]:
+    def spelled(self, found: Suggestions) -> dict[Inner, str]:
         """Return how each inner tensor is written: with its calls where the name is not enough."""
-        from collections import Counter
-
-        names = Counter(each.spec.name for each in inner)
         return {
-            each: each.spec.name
-            if names[each.spec.name] == 1 and not self._means_another(each.spec.name)
-            else each.path
-            for each in inner
+            each: each.path
+            if each.spec.name in found.ambiguous or self._means_another(each.spec.name)
+            else each.spec.name
+            for each in found.inner
         }
 
     def _means_another(self, name: str) -> bool:
@@ -210,6 +210,13 @@ class _Commands:
         import shlex
 
         return printable(shlex.join(["smpatch", command, *self._model, *words, *self._end]))
+
+
+def _passable(name: str) -> str:
+    """Return an input as the command line takes it, under an alias that Python can pass."""
+    alias = name.rpartition(":")[0] or name
+    alias = alias.rpartition("/")[2]
+    return f"{alias}_={name}" if keyword.iskeyword(alias) or alias == "self" else name
 
 
 def output_lines(
@@ -256,13 +263,14 @@ def _further_lines(keys: Sequence[str], commands: _Commands) -> list[str]:
     return [*lines, *(f"  {commands.look_into(key)}" for key in keys)]
 
 
-def _inner_lines(inner: Sequence[Inner], signature: str, commands: _Commands) -> list[str]:
+def _inner_lines(found: Suggestions, signature: str, commands: _Commands) -> list[str]:
     """Return the inner tensors as a tree of calls."""
+    inner = found.inner
     shown = [each for each in inner if not _passed_on(each)]
     if not shown:
         return [f"{printable(signature)} calls no functions whose tensors could be exposed"]
     lines = [f"Inside the functions that {printable(signature)} calls"]
-    names = commands.spelled(inner)
+    names = commands.spelled(found)
     bodies = {each.calls: each.function for each in inner}
     told: set[tuple[str, ...]] = set()
     for calls, tensors in groupby(shown, key=lambda each: each.calls):
