@@ -197,13 +197,13 @@ class _Proof:
             if outcome.not_run:
                 self._left_out(key, f"it does not run before the edit: {outcome.not_run}")
             if outcome.failure:
-                found = f"{loader.loader} runs it before the edit and not after it"
+                found = f"it runs before the edit and not after it ({loader.loader})"
                 raise _refusal(key, f"{found}: {outcome.failure}")
             for alias in sorted(outcome.unstable):
                 text = "is random or has a state, and is not compared: it differs in two runs"
                 text = f"signature {key!r}: the output {alias!r} {text} before the edit"
                 self._notes[Note("numbers-unstable", text)] = None
-            _check(key, outcome, f"in {loader.loader} it is not what it was before the edit")
+            _check(key, outcome, f"it is not what it was before the edit ({loader.loader})")
             self._same.setdefault(key, {}).update(dict.fromkeys(outcome.outputs))
 
     def _compare_halves(self, pairs: Sequence[Pair]) -> None:

@@ -8,10 +8,6 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, Feeding, Report
-from smpatch.checker.halves import check_halves
-from smpatch.checker.subject import Subject
-from smpatch.validator import Judge
-from tests.contract.models import Case, cases
 from tests.judge import client
 
 
@@ -56,15 +52,3 @@ def test_what_is_random_or_has_a_state_is_no_fault(fickle: Path) -> None:
         "signature 'counter', output 'count'",
         "signature 'reader', output 'read'",
     }
-
-
-TWO_HALVES = [case for case in cases() if case.has_object_graph]
-
-
-@pytest.mark.parametrize("case", TWO_HALVES, ids=[case.name for case in TWO_HALVES])
-def test_no_model_that_nobody_touched_has_such_a_fault(validator: Judge, case: Case) -> None:
-    model = smpatch.load(case.directory)
-    for meta_graph in model.meta_graphs if len(model.meta_graphs) == 1 else ():
-        subject = Subject(model, meta_graph)
-        found = [*check_halves(validator, subject, Feeding("random", 1, (1, 3)), ())]
-        assert [each for each in found if each.severity == "fault"] == []

@@ -105,7 +105,7 @@ def test_a_number_that_is_another_refuses_the_edit(
     output, loader = FAULTS[fault]
     assert error.exit_code == 5
     assert error.where == f"signature 'first', output '{output}'"
-    assert f"in {loader} it is not what it was before the edit" in error.found
+    assert f"it is not what it was before the edit ({loader})" in error.found
     assert "elements differ, by " in error.found
     assert "unchanged" in error.hint
     assert models.tree(twins) == before
