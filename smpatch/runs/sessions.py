@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar
 from smpatch.runtime import answers
 from smpatch.runtime.answers import Answer, Array, PythonSignature, RunResult, TensorFact
 from smpatch.runtime.calls import call as call_in_python
-from smpatch.runtime.calls import stand_in
+from smpatch.runtime.calls import call_function, stand_in
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 
 __all__ = [
@@ -81,11 +81,14 @@ class Call:
         feeds: The name of a tensor (C runtime) or an argument (Python) to its value.
         fetches: Alias of an output to the names of the tensors (C runtime) or of the result
             (Python) of which it consists.
+        function: A traced function that is called in the signature's place, in Python: its
+            path or name; empty for none.
     """
 
     key: str
     feeds: Mapping[str, Array]
     fetches: Mapping[str, tuple[str, ...]]
+    function: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +250,8 @@ class PythonLoader(Session):
         return said
 
     def _run(self, call: Call, child: Child, limit: float) -> RunResult:
+        if call.function:
+            return call_function(child, call.function, call.feeds, limit)
         return call_in_python(child, call.key, call.feeds, limit)
 
 

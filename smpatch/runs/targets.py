@@ -23,11 +23,13 @@ class Target:
         inputs: Alias to the names of what is fed: the tensors of which it consists, or the
             argument.
         outputs: Alias to the names of what is fetched, likewise.
+        function: A traced function that is called in its place, in Python; empty for none.
     """
 
     key: str
     inputs: Names
     outputs: Names
+    function: str = ""
 
     def call(self, values: Mapping[str, tuple[Array, ...]]) -> Call:
         """Return the call with these values, each the tensors of which an input consists."""
@@ -36,7 +38,7 @@ class Target:
             for alias, names in self.inputs.items()
             for name, array in zip(names, values[alias], strict=True)
         }
-        return Call(self.key, feeds, self.outputs)
+        return Call(self.key, feeds, self.outputs, self.function)
 
     def yielding(self, aliases: Iterable[str]) -> Target:
         """Return it with these of its outputs only."""

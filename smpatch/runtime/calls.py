@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from smpatch.runtime.answers import Array, RunResult, read_array, refusal, wire_array
 from smpatch.runtime.process import Child, path_text
 
-__all__ = ["call", "stand_in"]
+__all__ = ["call", "call_function", "stand_in"]
 
 
 def stand_in(child: Child, limit_seconds: float, directory: os.PathLike[str] | str) -> None:
@@ -35,12 +36,33 @@ def call(child: Child, key: str, inputs: Mapping[str, Array], limit_seconds: flo
         The arrays by the result's name; not ok when the signature has no such argument, or
         TensorFlow says no.
     """
-    request = {
-        "do": "call",
-        "key": key,
-        "inputs": {name: wire_array(array) for name, array in inputs.items()},
-    }
-    reply = child.ask(request, limit_seconds)
+    return _called(child, {"do": "call", "key": key}, inputs, limit_seconds)
+
+
+def call_function(
+    child: Child, function: str, inputs: Mapping[str, Array], limit_seconds: float
+) -> RunResult:
+    """Call a traced function of the model that ``python_signatures`` has kept.
+
+    Args:
+        child: Of the Python program.
+        function: Its path in the object graph (``encoder.call``), or the name that its trace
+            has in the file.
+        inputs: By the argument's name.
+        limit_seconds: Longest wait.
+
+    Returns:
+        The arrays by result: the keys of a dict, else ``output_0`` and so on; not ok when
+        there is no such function, or it has several traces or other arguments.
+    """
+    return _called(child, {"do": "call_function", "function": function}, inputs, limit_seconds)
+
+
+def _called(
+    child: Child, request: Mapping[str, Any], inputs: Mapping[str, Array], limit_seconds: float
+) -> RunResult:
+    fed = {name: wire_array(array) for name, array in inputs.items()}
+    reply = child.ask({**request, "inputs": fed}, limit_seconds)
     if not reply["ok"]:
         return RunResult(**refusal(reply))
     return RunResult(arrays={name: read_array(array) for name, array in reply["arrays"].items()})

@@ -46,6 +46,7 @@ class PythonLoader:
         """Keep the module."""
         self._tf = tf
         self._model: Any = None
+        self._place = ""
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the reply to one request; see the methods ``_do_...``."""
@@ -72,7 +73,7 @@ class PythonLoader:
         if request.get("keep"):
             # What is fused or folded hangs on what else a function yields.
             self._tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-            self._model = model
+            self._model, self._place = model, request["dir"]
         return {
             "signatures": {
                 key: self._structure(function) for key, function in model.signatures.items()
@@ -85,6 +86,16 @@ class PythonLoader:
 
         fed = {name: tensor(self._tf, array) for name, array in request["inputs"].items()}
         answer = self._model.signatures[request["key"]](**fed)
+        return {"arrays": {name: array(value) for name, value in answer.items()}}
+
+    def _do_call_function(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Call a traced function of the kept model."""
+        from .python_arrays import array, tensor  # noqa: PLC0415 - NumPy is beside TensorFlow
+        from .python_functions import call, find  # noqa: PLC0415 - seldom needed
+
+        fed = {name: tensor(self._tf, array) for name, array in request["inputs"].items()}
+        function = find(self._model, self._place, request["function"])
+        answer = call(self._tf, function, fed)
         return {"arrays": {name: array(value) for name, value in answer.items()}}
 
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def same_numbers(
     proof = _Proof(judge, edited, model, feed)
     try:
         proof.in_c(edits)
+        proof.functions()
         if edited.before.has_object_graph and len(model.meta_graphs) == 1:
             proof.in_python(edits if edited.both_planes else ())
     except ChildUnfit as error:
@@ -99,6 +100,7 @@ class _Proof:
         self._values = SameValues(self._before, self._after, feed)
         self._same: dict[str, dict[str, None]] = {}
         self._new: dict[str, list[str]] = {}
+        self._functions: dict[str, Kept] = {}
         self._notes: dict[Note, None] = {}
         self._skipped: set[str] = set()
 
@@ -134,8 +136,34 @@ class _Proof:
             new = [alias for alias in target.outputs if alias not in reference.outputs]
             if new:
                 self._new[key] = new
+            if there.function:
+                self._functions[key] = there
             pairs += self._pairs(target, reference)
         self._compare(pairs, CRuntime)
+
+    def functions(self) -> None:
+        """Compare what the C runtime gives with the functions that signatures were made of.
+
+        Raises:
+            ValidationError: They give different numbers.
+        """
+        pairs: list[Pair] = []
+        targets = in_c(self._after.signatures)
+        for key, there in self._functions.items():
+            target = targets[key]
+            inputs, results = there.inputs.was, there.outputs.was
+            function = Target(
+                key,
+                {alias: (inputs.get(alias, alias),) for alias in target.inputs},
+                {alias: (results.get(alias, alias),) for alias in target.outputs},
+                there.function,
+            )
+            pairs += self._pairs(target, function)
+        opened = (self._opening(CRuntime, self._now), self._opening(PythonLoader, self._was))
+        for key, outcome in compare_pairs(pairs, *opened).items():
+            _check(key, outcome, f"it is not what {self._functions[key].function!r} gives")
+            if not outcome.not_run and not outcome.failure:
+                self._proved(key, outcome)
 
     def in_python(self, edits: Sequence[Edit]) -> None:
         """Compare what Python's loader gives, and what is new in both loaders."""
@@ -218,7 +246,10 @@ class _Proof:
                 _check(
                     key, outcome, "tf.saved_model.load and the C runtime compute different numbers"
                 )
-                self._new[key] = [each for each in self._new[key] if each not in outcome.outputs]
+                self._proved(key, outcome)
+
+    def _proved(self, key: str, outcome: Outcome) -> None:
+        self._new[key] = [each for each in self._new[key] if each not in outcome.outputs]
 
     def _opening(
         self, loader: type[CRuntime | PythonLoader], place: Place

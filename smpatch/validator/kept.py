@@ -53,12 +53,16 @@ class Kept:
         inputs: Its inputs.
         outputs: Its outputs.
         complete: Whether these are all; a function has names that the edit does not say.
+        function: The traced function that it calls, by path or name. ``was`` of its inputs
+            and outputs are then arguments and results; those that are not there keep their
+            names, all outputs if none is there.
     """
 
     was: str = ""
     inputs: Names = Names()
     outputs: Names = Names()
     complete: bool = True
+    function: str = ""
 
 
 State = dict[str, Kept]
@@ -107,13 +111,18 @@ def _add_signature(state: State, edit: AddSignature) -> None:
 
 
 def _promote(state: State, edit: PromoteFunction) -> None:
-    state[edit.key or edit.function.rpartition(".")[2]] = Kept(complete=False)
+    key = edit.key or edit.function.rpartition(".")[2]
+    names = Names(edit.inputs or {}), Names(edit.outputs or {})
+    state[key] = Kept("", *names, complete=False, function=edit.function)
 
 
 def _derive(state: State, edit: FromSignature) -> None:
     source = state.get(edit.source)
     if source is None:
         return  # the other half has it
+    if source.function:
+        state[edit.key] = Kept(complete=False)
+        return
     had = source.outputs
     was = {alias: had.was[ref] for alias, ref in edit.outputs.items() if ref in had.was}
     tensors = {
@@ -143,7 +152,9 @@ def _remove(state: State, edit: Remove) -> None:
 
 def _edit(state: State, edit: EditSignature) -> None:
     there = state.get(edit.key)
-    if there is not None:
+    if there is not None and there.function:
+        state[edit.key] = Kept(complete=False)
+    elif there is not None:
         inputs = _changed(there.inputs, edit.rename_inputs, edit.drop_inputs, edit.add_inputs)
         outputs = _changed(there.outputs, edit.rename_outputs, edit.drop_outputs, edit.add_outputs)
         state[edit.key] = Kept(there.was, inputs, outputs, there.complete)

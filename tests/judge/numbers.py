@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 Answer = dict[str, Any]
 
+_UNEXPORTED = {"inner", "traced"}
 _VECTOR = [tf.TensorSpec([None], tf.float32, "x")]
 
 
@@ -35,6 +36,18 @@ class Twins(tf.Module):
     def two(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
         """Return two others."""
         return {"a": x - self.p, "b": x / self.q}
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.float32, each) for each in ("Left", "right")]
+    )
+    def inner(self, Left: Any, right: Any) -> Any:  # noqa: ANN401, N803 - symbolic tensors
+        """Take two arguments of one type, for no signature."""
+        return Left - right * self.q, {"least": tf.minimum(Left, right)}
+
+    @tf.function
+    def traced(self, x: Any, times: int) -> Any:  # noqa: ANN401 - symbolic tensors
+        """Have two traces."""
+        return x * tf.cast(times, tf.float32)
 
 
 class Fickle(tf.Module):
@@ -128,8 +141,13 @@ def build_numbers(directory: str, kind: str, *, first: float = 2.0) -> Answer:
     """Export one of the modules with all its functions as signatures."""
     made = Twins(first) if kind == "twins" else Parser() if kind == "parser" else Fickle()
     names = [
-        name for name, each in vars(type(made)).items() if hasattr(each, "get_concrete_function")
+        name
+        for name, each in vars(type(made)).items()
+        if hasattr(each, "get_concrete_function") and name not in _UNEXPORTED
     ]
+    if kind == "twins":
+        for times in (3, 5):
+            made.traced.get_concrete_function(*_VECTOR, times)
     signatures = {name: getattr(made, name) for name in names}
     tf.saved_model.save(made, directory, signatures=signatures)
     return {}
@@ -148,6 +166,11 @@ def mutate(directory: str, fault: str, key: str) -> Answer:
 
 def _exchange_outputs(meta_graph: Any, key: str) -> None:  # noqa: ANN401 - a MetaGraphDef
     one, other, *_ = sorted(meta_graph.signature_def[key].outputs.values(), key=lambda e: e.name)
+    one.name, other.name = other.name, one.name
+
+
+def _exchange_inputs(meta_graph: Any, key: str) -> None:  # noqa: ANN401 - as above
+    one, other, *_ = meta_graph.signature_def[key].inputs.values()
     one.name, other.name = other.name, one.name
 
 
@@ -195,6 +218,7 @@ def _python(meta_graph: Any, key: str) -> str:  # noqa: ANN401 - as above
 
 
 _FAULTS: dict[str, Callable[[Any, str], None]] = {
+    "exchange_inputs": _exchange_inputs,
     "exchange_outputs": _exchange_outputs,
     "exchange_captures": _exchange_captures,
     "call_another": _call_another,

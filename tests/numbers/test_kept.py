@@ -128,15 +128,27 @@ def test_signatures_on_tensors(
 
 
 @pytest.mark.parametrize(
-    ("edit", "key"),
+    ("edits", "expected"),
     [
-        (PromoteFunction("encoder.call"), "call"),
-        (PromoteFunction("encode"), "encode"),
-        (PromoteFunction("encoder.call", key="new"), "new"),
+        ([PromoteFunction("encoder.call")], {"call": ("encoder.call", {}, {})}),
+        ([PromoteFunction("encode")], {"encode": ("encode", {}, {})}),
+        (
+            [PromoteFunction("a.b", {"x": "p"}, {"y": "output_1"}, "new"), Rename("new", "last")],
+            {"last": ("a.b", {"x": "p"}, {"y": "output_1"})},
+        ),
+        (
+            [PromoteFunction("a.b"), EditSignature("b", rename_outputs={"output_0": "y"})],
+            {"b": ("", {}, {})},
+        ),
     ],
 )
-def test_functions_say_no_names(edit: Edit, key: str) -> None:
-    assert kept([edit], {}) == {key: Kept(complete=False)}
+def test_functions_say_no_more_names_than_are_given(
+    edits: list[Edit], expected: dict[str, tuple[str, dict[str, str], dict[str, str]]]
+) -> None:
+    assert kept(edits, {}) == {
+        key: Kept("", Names(inputs), Names(outputs), complete=False, function=function)
+        for key, (function, inputs, outputs) in expected.items()
+    }
 
 
 def test_what_only_the_other_half_has_is_passed_over() -> None:

@@ -186,7 +186,9 @@ def test_what_is_new_is_held_against_its_other_half(
     mutate("exchange_captures", "promoted")
     with pytest.raises(ValidationError) as caught:
         edited(twins, edit)
-    assert "compute different numbers" in caught.value.found
+    assert (
+        "is not what 'two' gives" in caught.value.found or "different numbers" in caught.value.found
+    )
     assert models.tree(twins) == before
 
 
@@ -206,10 +208,55 @@ def test_what_is_the_same_in_both_halves_needs_no_note(
     assert receipt.numbers.keys() == {"one", "two"}
 
 
+PROMOTED: Mapping[str, PromoteFunction] = {
+    "all names": PromoteFunction("inner", key="new"),
+    "names": PromoteFunction(
+        "inner", {"z": "Left", "a": "right"}, {"k": "output_1_least", "b": "output_0"}, "new"
+    ),
+    "one output": PromoteFunction(
+        "inner", {"right": "Left", "Left": "right"}, {"b": "output_1_least"}, "new"
+    ),
+    "own key": PromoteFunction("inner"),
+}
+
+
+@pytest.mark.parametrize("signature_def_only", [True, False])
+@pytest.mark.parametrize("name", PROMOTED)
+def test_a_function_gives_as_a_signature_what_it_gave(
+    twins: Path, edited: Edited, name: str, *, signature_def_only: bool
+) -> None:
+    receipt = edited(twins, PROMOTED[name], signature_def_only=signature_def_only)
+    assert _codes(receipt) == set()
+
+
+def test_a_trace_is_called_by_its_name(twins: Path, edited: Edited) -> None:
+    named = {
+        trace.function
+        for trace in smpatch.load(twins).meta_graph(None).objects.traces
+        if trace.path == "traced"
+    }
+    assert len(named) == 2
+    for place, name in enumerate(named):
+        receipt = edited(twins, PromoteFunction(name, key=f"new{place}"))
+        assert _codes(receipt) == set()
+
+
+@pytest.mark.parametrize("name", ["all names", "names"])
+def test_arguments_that_are_exchanged_refuse_the_edit(
+    twins: Path, edited: Edited, mutate: Mutate, name: str
+) -> None:
+    before = models.tree(twins)
+    mutate("exchange_inputs", "new")
+    with pytest.raises(ValidationError, match="it is not what 'inner' gives: "):
+        edited(twins, PROMOTED[name])
+    assert models.tree(twins) == before
+
+
 def test_what_is_new_in_one_half_only_is_told(twins: Path, edited: Edited) -> None:
-    receipt = edited(twins, PromoteFunction("two", key="new"), signature_def_only=True)
+    edit = FromSignature("one", {"inner": "mul:0", "b": "b"}, "new")
+    receipt = edited(twins, edit, signature_def_only=True)
     (note,) = (each for each in receipt.notes if each.code == "numbers-new")
-    assert note.text == ("signature 'new': nothing before the edit gives 'a', 'b' to compare with")
+    assert note.text == "signature 'new': nothing before the edit gives 'inner' to compare with"
 
 
 def test_keys_that_are_gone_are_not_run(twins: Path, edited: Edited) -> None:
