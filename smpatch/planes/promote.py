@@ -113,7 +113,8 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
     graph = meta_graph.graph
     taken: set[str] = set()
     names = {
-        argument: fresh_name(f"{_stem(key)}_{_stem(argument)}", graph, taken)
+        # TensorFlow takes no node whose name begins with an underscore, as `__call__` does.
+        argument: fresh_name(f"{_stem(key)}_{_stem(argument)}".lstrip("_"), graph, taken)
         for argument in found.inputs
     }
     nodes = [placeholder(names[argument], spec) for argument, spec in found.inputs.items()]
