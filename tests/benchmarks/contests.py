@@ -9,7 +9,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,12 +192,37 @@ def apply_one_by_one(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     yield time_row(contest, "`add-predict` for each", (mine, theirs), 0.5, judged=sizes.judged)
 
 
+def proofs(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
+    """The structural proof: edits with it against the same edits without it."""
+    inner = "resnet50_1/conv5_block3_out_1/Relu:0"
+    small = ("add-predict", *X_TO_Y, "--signature", "bench", "--validate", "runtime")
+    source = ("--from-signature", "serving_default", "--signature", "bench")
+    deep = ("add-predict", *source, "--outputs", inner, "--validate", "runtime")
+    edits = (
+        ("small model", shop.small, small, sizes.short_rounds, 1.3),
+        ("ResNet50, an inner tensor", shop.resnet, deep, sizes.instant_rounds, 1.5),
+    )
+    for name, model, (verb, *words), count, limit in edits:
+
+        def proved(verb: str = verb, words: Sequence[str] = words) -> Measured:
+            return run([*SMPATCH, verb, str(model()), *words])  # noqa: B023 - called at once
+
+        def unproved(verb: str = verb, words: Sequence[str] = words) -> Measured:
+            program = str(_RIVALS / "unproved.py")
+            return run([sys.executable, program, verb, str(model()), *words])  # noqa: B023 - as above
+
+        mine, theirs = rounds((proved, unproved), count)
+        contest = f"the structural proof, {name}"
+        yield time_row(contest, "the same edit without it", (mine, theirs), limit)
+
+
 CONTESTS: dict[str, Callable[[Workshop, Sizes], Iterator[Row]]] = {
     "small": add_predict_small,
     "show": show_small,
     "constants": add_predict_constants,
     "chain": add_predict_chain,
     "keras": promote_keras,
+    "proof": proofs,
     "apply": apply_fleet,
     "apply-each": apply_one_by_one,
 }
