@@ -30,6 +30,7 @@ MODEL = ROOT / "fixtures" / "models" / "linear"
 ROOMS = (
     {"errors", "schema", "runtime"},
     {"dtypes", "wire", "text"},
+    {"minimal"},
     {"signature", "forms"},
     {"graph", "methods", "values", "edits"},
     {"directory"},
