@@ -2,8 +2,8 @@
 
 Servers run the main graph, Python the functions of the object graph: both must compute the
 same. Here both run as they are written, without TensorFlow's optimizers, and are compared bit
-for bit: in 64 signatures of 44 exports, with ResNet50, EfficientNet, attention, recurrent
-layers, loops and XLA among them, no bit differed.
+for bit: in 108 signatures of 61 exports, with ResNet50, EfficientNet, attention, recurrent
+layers, loops, tables, jax2tf and XLA among them, no bit differed.
 """
 
 from __future__ import annotations

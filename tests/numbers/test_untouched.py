@@ -59,9 +59,9 @@ def test_no_number_is_another_after_an_edit(case: Case, validator: Judge, tmp_pa
     model = smpatch.load(case.directory)
     ran = 0
     for meta_graph in model.meta_graphs[:1]:
-        for key, signature in [*meta_graph.signatures.items()][:2]:
+        for place, (key, signature) in enumerate([*meta_graph.signatures.items()][:2]):
             for number, edits in enumerate(_edits(key, signature)):
-                directory = tmp_path / f"{ran}_{number}"
+                directory = tmp_path / f"{place}_{number}"
                 copy(case.directory, directory)
                 ran += _proved(directory, meta_graph, edits, validator)
     assert ran or PROVE

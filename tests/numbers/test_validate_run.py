@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,11 @@ from smpatch.edits import (
     PromoteFunction,
     Remove,
     Rename,
+    Retag,
 )
+from smpatch.runtime import wheel
 from smpatch.validator import Judge, by_numbers
+from tests.cli.conftest import Run
 from tests.judge import client
 from tests.writer import models
 
@@ -327,3 +331,79 @@ class TestGivenValues:
 def test_nothing_is_run_where_nothing_is_written(twins: Path, edited: Edited) -> None:
     assert edited(twins, Rename("one", "new"), dry_run=True).numbers is None
     assert edited(twins, Copy("one", "one")).numbers is None
+
+
+class TestCommands:
+    """Every command that edits takes ``--validate run`` and says what it has found."""
+
+    def test_what_gives_the_same_is_counted(self, twins: Path, call: Run) -> None:
+        said = call("rename", twins, "--from", "one", "--to", "new", "--validate", "run")
+        assert said.code == 0, said.err
+        assert "run before and after the edit: 4 outputs give the same, bit for bit" in said.out
+
+    def test_what_is_not_the_same_is_exit_code_5(
+        self, twins: Path, call: Run, mutate: Mutate
+    ) -> None:
+        before = models.tree(twins)
+        mutate("exchange_outputs", "two")
+        said = call("copy", twins, "--from", "one", "--to", "new", "--validate", "run")
+        assert said.code == 5
+        assert said.line.startswith("smpatch: signature 'two', output 'a': it is not what it was")
+        assert models.tree(twins) == before
+
+    def test_a_frozen_graph_is_run_as_it_was(self, tmp_path: Path, call: Run) -> None:
+        said = call(
+            *("wrap", models.FIXTURES.parent / "graphs" / "frozen.pb", "--save-to", tmp_path / "m"),
+            *("--inputs", "x=features", "--outputs", "y=head/scores", "--validate", "run"),
+        )
+        assert said.code == 0, said.err
+        assert "1 output gives the same, bit for bit" in said.out
+
+    def test_a_patch_file_is_proved_with_values_of_the_user(
+        self, twins: Path, tmp_path: Path, call: Run
+    ) -> None:
+        np.savez(tmp_path / "x.npz", x=np.ones(2, np.float32))
+        patch = tmp_path / "patch.toml"
+        patch.write_text('version = 1\n[[edit]]\nrename = "one"\nto = "new"\n')
+        options = ("--validate", "run", "--feed", tmp_path / "x.npz", "--json")
+        said = call("apply", patch, twins, *options)
+        assert said.code == 0, said.err
+        (outcome,) = said.document["apply"]["models"]
+        assert outcome["receipt"]["numbers"] == {"new": ["a", "b"], "two": ["a", "b"]}
+
+    def test_signatures_of_another_export_are_held_against_their_tensors(
+        self, tmp_path: Path, call: Run
+    ) -> None:
+        source, model = models.linear(tmp_path / "source"), models.linear(tmp_path / "model")
+        models.add(source, "added")
+        options = ("--from-model", source, "--validate", "run", "--json")
+        said = call("copy-signatures", model, *options)
+        assert said.code == 0, said.err
+        assert said.document["edit"]["numbers"] == {"added": ["y"], "scale": ["product"]}
+
+
+def test_every_metagraph_that_got_other_tags_is_run(tmp_path: Path, edited: Edited) -> None:
+    model = Path(shutil.copytree(models.FIXTURES / "several_tag_sets", tmp_path / "model"))
+    edits = [Retag(("train",), ("training",)), Retag(("serve", "gpu"), ("serve", "tpu"))]
+    keys = {
+        key
+        for each in smpatch.load(model).meta_graphs
+        for key in each.signatures
+        if {*each.tags} in ({"train"}, {"serve", "gpu"})
+    }
+    receipt = edited(model, *edits)
+    assert (receipt.numbers or {}).keys() == keys
+
+
+def test_without_the_c_runtime_there_is_no_proof(
+    twins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = wheel.find()
+    assert found is not None
+    without = dataclasses.replace(found, cc_library=None)
+    monkeypatch.setattr(wheel, "find", lambda: without)
+    before = models.tree(twins)
+    with pytest.raises(ValidationError, match="cannot be run: no C libraries") as caught:
+        smpatch.rename_signature(twins, "one", "new", options=Options(validate="run"))
+    assert "--validate full" in caught.value.hint
+    assert models.tree(twins) == before
