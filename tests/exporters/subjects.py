@@ -122,7 +122,7 @@ def measured(case: Case, runner: Runner) -> Subject | str:
         return f"TensorFlow does not load it: {loads['v1']}"
     feeds = _feeds(case, meta_graph)
     first = runner.run(case.directory, tags, feeds)
-    alone = _changes(case, tags, feeds, runner, first)
+    alone = bool(case.entry.get("alone")) or _changes(case, tags, feeds, runner, first)
     random: frozenset[str] = frozenset()
     if alone:
         first, second = (runner.run(case.directory, tags, feeds, alone=True) for _ in range(2))

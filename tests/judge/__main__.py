@@ -58,6 +58,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "protos": living.protos,
     "load": loading.load,
     "mutate": numbers.mutate,
+    "freeze_signature": measuring.freeze_signature,
     "functions": measuring.functions,
     "main_graph": measuring.main_graph,
     "measure": loading.measure,

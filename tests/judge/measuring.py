@@ -5,6 +5,7 @@ Values are as in ``client``; those fed go by the alias of the input.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.judge.both_planes import tour
 from tests.judge.client import Value, decoded, encoded
 from tests.judge.loading import opened_session, refusal
 
+v1 = tf.compat.v1
 Answer = dict[str, Any]
 Feeds = Mapping[str, Mapping[str, Value]]
 
@@ -88,6 +90,37 @@ def main_graph(
     return refusal(work)
 
 
+def freeze_signature(
+    directory: str, tags: Sequence[str], key: str, feed: Mapping[str, Value], to: str
+) -> Answer:
+    """Write the graph behind a signature to a file, its variables as constants, and run it.
+
+    Returns:
+        ``inputs`` and ``outputs``: alias to tensor; a refusal where what was written does not
+        run, because a table or a state is lost.
+    """
+
+    def work() -> Answer:
+        with opened_session(directory, tags) as (session, graph, meta_graph):
+            signature = meta_graph.signature_def[key]
+            inputs, outputs = (
+                {alias: info.name for alias, info in each.items()}
+                for each in (signature.inputs, signature.outputs)
+            )
+            operations = sorted({name.partition(":")[0] for name in outputs.values()})
+            frozen = v1.graph_util.convert_variables_to_constants(
+                session, graph.as_graph_def(), operations
+            )
+        tf.io.write_graph(frozen, *os.path.split(to), as_text=False)
+        with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+            tf.import_graph_def(frozen, name="")
+            fed = {inputs[alias]: decoded(value) for alias, value in feed.items()}
+            session.run(outputs, fed)
+        return {"inputs": inputs, "outputs": outputs}
+
+    return refusal(work)
+
+
 def _between(outputs: Sequence[Any], fed: set[str]) -> Iterator[Any]:
     """Yield the tensors that depend on what is fed and that a session can fetch."""
     depends: dict[str, bool] = {}
@@ -104,8 +137,15 @@ def _between(outputs: Sequence[Any], fed: set[str]) -> Iterator[Any]:
             depends[op.name] = False
             stack.append((op, True))
             stack += [(each.op, False) for each in op.inputs if each.name not in fed]
+    branched: set[str] = set()
     for op in order:
-        if depends[op.name]:
+        # What is in a branch has a value for some inputs only.
+        if op.type in {"Switch", "RefSwitch"} or (
+            op.type not in {"Merge", "RefMerge"}
+            and any(each.op.name in branched for each in op.inputs)
+        ):
+            branched.add(op.name)
+        elif depends[op.name]:
             for tensor in op.outputs:
                 if tensor.dtype not in _UNFETCHABLE and not tensor.dtype._is_ref_dtype:  # noqa: SLF001 - there is no other way
                     yield tensor
@@ -147,7 +187,13 @@ def functions(directory: str, traces: Sequence[tuple[str, int]], feeds: Feeds) -
             "arrays": {name: encoded(each.numpy()) for name, each in _named(flat).items()},
         }
 
-    return {"functions": [refusal(lambda: call(path, place)) for path, place in traces]}  # noqa: B023 - called at once
+    def measure(path: str, place: int) -> Answer:
+        told = call(path, place)
+        if told != call(path, place):
+            raise NotImplementedError("it is random")
+        return told
+
+    return {"functions": [refusal(lambda: measure(path, place)) for path, place in traces]}  # noqa: B023 - called at once
 
 
 def _child(found: Any, part: str) -> Any:  # noqa: ANN401 - any object that TensorFlow tracks
