@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from smpatch import schema
 from smpatch.runs.arrays import from_numpy, to_numpy
 from smpatch.runtime import answers
 from smpatch.runtime.process import Child
@@ -68,14 +69,13 @@ class Runner:
             loaders: Which.
         """
         in_python = [name for name in loaders if name != "runtime"]
-        told = self.judge.ask(
-            "numbers", directory=directory, tags=tags, feeds=feeds, loaders=in_python, alone=alone
-        )
+        told: dict[str, Any] = {"listed": ()}
+        if in_python:
+            about = {"directory": directory, "tags": tags, "alone": alone}
+            told = self.judge.ask("numbers", feeds=feeds, loaders=in_python, **about)
         found = {name: told[name] for name in in_python}
         if "runtime" in loaders:
-            found["runtime"] = dict(
-                self._in_c(directory, tags, feeds, told["tensors"], alone=alone)
-            )
+            found["runtime"] = dict(self._in_c(directory, tags, feeds, alone=alone))
         listed = frozenset(key for key in told["listed"] if not key.startswith("__"))
         return Numbers(found, listed)
 
@@ -84,21 +84,20 @@ class Runner:
         directory: Path,
         tags: Sequence[str],
         feeds: Feeds,
-        tensors: Mapping[str, Sequence[Mapping[str, str]]],
         *,
         alone: bool,
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        loaded = False
+        names: Mapping[str, Sequence[Mapping[str, str]]] = {}
         for key, feed in feeds.items():
-            if not loaded or alone:
+            if not names or alone:
                 done = answers.describe(
                     self.runtime, directory, tags, [], _LIMIT, keep=True, plain=True
                 )
                 if not done.ok:
                     yield key, {"refused": done.message}
                     continue
-                loaded = True
-            inputs, outputs = tensors.get(key, ({}, {}))
+                names = dict(map(_names, done.signature_entries))
+            inputs, outputs = names.get(key, ({}, {}))
             if inputs.keys() != feed.keys():
                 yield key, {"refused": f"the inputs are {sorted(inputs)}"}
                 continue
@@ -118,6 +117,15 @@ class Runner:
                 if ran.ok
                 else {"refused": ran.message},
             )
+
+
+def _names(entry: bytes) -> tuple[str, Sequence[Mapping[str, str]]]:
+    """Return the key of a signature, and the tensors of its inputs and outputs by alias."""
+    read = schema.SignatureDefEntry.FromString(entry)
+    return read.key, [
+        {alias: info.name for alias, info in each.items()}
+        for each in (read.value.inputs, read.value.outputs)
+    ]
 
 
 def unlike(

@@ -42,21 +42,14 @@ def numbers(
         alone: Load the model anew for each signature, so that none sees what another changes.
 
     Returns:
-        As ``tour``; ``tensors`` has the names that ``signature_def`` gives to inputs and
-        outputs of each signature.
+        As ``tour``.
     """
     groups = [{key: feed} for key, feed in feeds.items()] if alone else [dict(feeds)]
-    answer: Answer = {"listed": {}, "tensors": {}, **{name: {} for name in loaders}}
+    answer: Answer = {"listed": {}, **{name: {} for name in loaders}}
     for group in groups or [{}]:
         told = tour(directory, tags, group, loaders=loaders)
         for name, found in told.items():
             answer[name].update(found)
-    with opened_session(directory, tags) as (_, _, meta_graph):
-        for key, signature in meta_graph.signature_def.items():
-            answer["tensors"][key] = [
-                {alias: info.name for alias, info in each.items()}
-                for each in (signature.inputs, signature.outputs)
-            ]
     return answer
 
 
