@@ -185,7 +185,7 @@ REFUSED: list[tuple[int, str, Line, str]] = [
         ("edit", "--signature", KEY, "--rename-output", "z=w", "--drop-output", "z"),
         "'z' is to be renamed and dropped",
     ),
-    (4, "module", ("edit", "--signature", KEY, "--shape", "x=1,2,3"), "the graph yields [?, 2]"),
+    (4, "module", ("edit", "--signature", KEY, "--shape", "x=1,2,3"), "the graph has [?, 2]"),
     (4, "module", ("edit", "--signature", KEY, "--shape", "x=-1,5"), "[?, 5] contradicts"),
     (2, "module", ("edit", "--signature", KEY, "--shape", "x=-2"), "it is no shape"),
     (2, "module", ("edit", "--signature", KEY, "--shape", "x"), "write alias=-1,224,224,3"),
