@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpatch import schema, wire
+from smpatch.forms.changes import Slot
+from smpatch.forms.revision import revised_entry
 from smpatch.minimal import patched
 from tests.tensorflow_says import ask
 
@@ -114,6 +116,18 @@ def test_a_cleared_member_of_a_oneof_does_not_come_back() -> None:
     old = wire.delimited(1, b"dead") + wire.delimited(4, wire.delimited(1, b"v"))
     new = schema.TensorInfo(name="live")
     assert schema.TensorInfo.FromString(patched(old, new)) == new
+
+
+def test_a_sparse_input_that_becomes_dense_does_not_stay_sparse() -> None:
+    old, new = schema.SignatureDef(), schema.SignatureDef()
+    for message in (old, new):
+        message.inputs["ids"].dtype = 1
+        message.inputs["ids"].tensor_shape.SetInParent()
+    old.inputs["ids"].coo_sparse.values_tensor_name = "v:0"
+    new.inputs["ids"].name = "dense:0"
+    before = wire.delimited(1, b"key") + wire.delimited(2, old.SerializeToString())
+    written = revised_entry(before, Slot("key", new.SerializeToString()))
+    assert schema.SignatureDefEntry.FromString(written).value == new
 
 
 def test_an_element_in_the_middle_goes_and_the_others_keep_their_bytes() -> None:

@@ -10,11 +10,12 @@ https://protobuf.dev/programming-guides/encoding/ (maps, last one wins).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from smpatch import schema, wire
 from smpatch.forms.changes import Reference, Slot
+from smpatch.minimal import patched
 from smpatch.wire import Field, Splice
 
 __all__ = ["MAPS", "revised_entry", "revised_reference", "same_but_name_and_shape", "same_rank"]
@@ -22,8 +23,6 @@ __all__ = ["MAPS", "revised_entry", "revised_reference", "same_but_name_and_shap
 MAPS = {1: "inputs", 2: "outputs", 4: "defaults"}
 """The maps of a ``SignatureDef`` by field number."""
 
-_METHOD_NAME = 3
-_TENSOR_NAME, _TENSOR_SHAPE, _DIM = 1, 3, 2
 _NODE_ID, _LOCAL_NAME = 1, 2
 _KEY, _VALUE = 1, 2
 
@@ -52,71 +51,8 @@ def revised_entry(entry: bytes, slot: Slot) -> bytes:
 
 def _revised(old: bytes, slot: Slot) -> bytes:
     """Return the serialized ``SignatureDef`` of a slot, with as much of the old as stays."""
-    before, after = (schema.SignatureDef.FromString(each) for each in (old, slot.value))
-    splices: list[Splice] = []
-    for number, name in MAPS.items():
-        names: Mapping[str, str] = slot.outputs if name == "outputs" else slot.inputs
-        splices += _map_splices(old, number, getattr(before, name), getattr(after, name), names)
-    splices += _method_splices(old, before.method_name, after.method_name)
-    splices.sort(key=lambda each: (each.start, each.end))
-    return wire.apply(old, splices)
-
-
-def _map_splices(
-    old: bytes,
-    number: int,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    names: Mapping[str, str],
-) -> Iterator[Splice]:
-    aliases = {names.get(alias, alias): alias for alias in after}
-    present = [field for field in wire.fields(old) if _is(field, number)]
-    last = {_key(field.bytes(old)): field for field in present}
-    for field in present:
-        entry = field.bytes(old)
-        was = _key(entry)
-        alias = aliases.get(was)
-        if alias is None:
-            yield Splice(field.start, field.end, b"")
-            continue
-        new = _with_key(entry, alias) if alias != was else entry
-        if last[was] is field and _bytes(before[was]) != _bytes(after[alias]):
-            new = _with_value(new, before[was], after[alias])
-        if new != entry:
-            yield Splice(field.start, field.end, wire.delimited(number, new))
-    for alias in sorted(after):
-        if names.get(alias, alias) not in last:
-            entry = wire.delimited(_KEY, alias.encode())
-            entry += wire.delimited(_VALUE, _bytes(after[alias]))
-            at = _place(old, number, alias)
-            yield Splice(at, at, wire.delimited(number, entry))
-
-
-def _place(old: bytes, number: int, alias: str) -> int:
-    """Return where an entry goes: before the first that sorts after it, as a writer puts it."""
-    at = 0
-    for field in wire.fields(old):
-        if field.number > number or (
-            _is(field, number) and _key(field.bytes(old)).encode() > alias.encode()
-        ):
-            return field.start
-        at = field.end
-    return at
-
-
-def _method_splices(old: bytes, before: str, after: str) -> Iterator[Splice]:
-    if before == after:
-        return
-    new = wire.delimited(_METHOD_NAME, after.encode()) if after else b""
-    present = [field for field in wire.fields(old) if _is(field, _METHOD_NAME)]
-    for field in present[:-1]:
-        yield Splice(field.start, field.end, b"")
-    if present:
-        yield Splice(present[-1].start, present[-1].end, new)
-    else:
-        later = [field.start for field in wire.fields(old) if field.number > _METHOD_NAME]
-        at = later[0] if later else len(old)
-        yield Splice(at, at, new)
+    renamed = {name: slot.outputs if name == "outputs" else slot.inputs for name in MAPS.values()}
+    return patched(old, schema.SignatureDef.FromString(slot.value), renamed)
 
 
 def _with_key(entry: bytes, key: str) -> bytes:
@@ -130,21 +66,12 @@ def _with_key(entry: bytes, key: str) -> bytes:
     return wire.apply(entry, (Splice(last.start, last.end, wire.delimited(_KEY, key.encode())),))
 
 
-def _with_value(entry: bytes, before: Any, after: Any) -> bytes:  # noqa: ANN401 - protobuf's classes are made at run time
-    """Return an entry of a map with another value; of a tensor what differs is replaced."""
-    values = [field for field in wire.fields(entry) if _is(field, _VALUE)]
-    new = _bytes(after)
-    if len(values) == 1 and same_but_name_and_shape(before, after):
-        new = _tensor(values[0].bytes(entry), before, after)
-    splices = [Splice(field.start, field.end, b"") for field in values]
-    at = values[-1].end if values else len(entry)
-    return wire.apply(entry, (*splices, Splice(at, at, wire.delimited(_VALUE, new))))
-
-
 def same_but_name_and_shape(before: Any, after: Any) -> bool:  # noqa: ANN401 - as above
     """Tell whether two values are descriptions of tensors that differ in no more than these."""
     if not isinstance(before, schema.TensorInfo) or not before.HasField("tensor_shape"):
         return False
+    if before.WhichOneof("encoding") != after.WhichOneof("encoding"):
+        return False  # a name beside coo_sparse would not count: the last of the two wins
     other = schema.TensorInfo()
     other.CopyFrom(before)
     if after.WhichOneof("encoding") == "name":
@@ -162,33 +89,6 @@ def same_rank(before: Any, after: Any) -> bool:  # noqa: ANN401 - as above
     for dim, wanted in zip(other.dim, after.dim, strict=True):
         dim.size = wanted.size
     return _bytes(other) == _bytes(after)
-
-
-def _tensor(old: bytes, before: Any, after: Any) -> bytes:  # noqa: ANN401 - as above
-    """Return a ``TensorInfo`` with another name and shape, its other bytes as they are."""
-    splices: list[Splice] = []
-    if before.name != after.name:
-        splices += _last_replaced(old, _TENSOR_NAME, after.name.encode())
-    if _bytes(before.tensor_shape) != _bytes(after.tensor_shape):
-        shapes = [field for field in wire.fields(old) if _is(field, _TENSOR_SHAPE)]
-        new = _bytes(after.tensor_shape)
-        if len(shapes) == 1 and same_rank(before.tensor_shape, after.tensor_shape):
-            new = _shape(shapes[0].bytes(old), before.tensor_shape, after.tensor_shape)
-        splices += _last_replaced(old, _TENSOR_SHAPE, new)
-    splices.sort(key=lambda each: (each.start, each.end))
-    return wire.apply(old, splices)
-
-
-def _shape(old: bytes, before: Any, after: Any) -> bytes:  # noqa: ANN401 - as above
-    dims = [field for field in wire.fields(old) if _is(field, _DIM)]
-    return wire.apply(
-        old,
-        [
-            Splice(field.start, field.end, wire.delimited(_DIM, _bytes(now)))
-            for field, was, now in zip(dims, before.dim, after.dim, strict=True)
-            if was.size != now.size
-        ],
-    )
 
 
 def _last_replaced(old: bytes, number: int, value: bytes) -> Iterator[Splice]:
@@ -219,11 +119,6 @@ def revised_reference(old: bytes, wanted: Reference) -> bytes:
         splices.append(Splice(at, at, new))
     splices.sort(key=lambda each: (each.start, each.end))
     return wire.apply(old, splices)
-
-
-def _key(entry: bytes) -> str:
-    keys = [field.bytes(entry) for field in wire.fields(entry) if _is(field, _KEY)]
-    return keys[-1].decode("utf-8", "surrogateescape") if keys else ""
 
 
 def _is(field: Field, number: int) -> bool:
