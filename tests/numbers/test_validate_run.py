@@ -256,6 +256,19 @@ def test_arguments_that_are_exchanged_refuse_the_edit(
     assert models.tree(twins) == before
 
 
+def test_halves_that_differ_refuse_what_would_make_one_of_them_of_the_other(
+    twins: Path, edited: Edited, judge: client.Judge
+) -> None:
+    """A signature made from another one has one wiring, whichever half it was taken from."""
+    judge.ask("mutate", directory=twins, fault="exchange_bound_inputs", key="one")
+    before = models.tree(twins)
+    with pytest.raises(ValidationError, match=r"output 'b': .* \(tf.saved_model.load\)"):
+        edited(twins, FromSignature("one", {"inner": "mul:0", "b": "b"}, "new"))
+    assert models.tree(twins) == before
+    receipt = edited(twins, Rename("one", "first"))
+    assert (receipt.numbers or {})["first"] == ("a", "b")
+
+
 def test_what_is_new_in_one_half_only_is_told(twins: Path, edited: Edited) -> None:
     edit = FromSignature("one", {"inner": "mul:0", "b": "b"}, "new")
     receipt = edited(twins, edit, signature_def_only=True)
