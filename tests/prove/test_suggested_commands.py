@@ -74,8 +74,9 @@ def test_each_suggested_command_works(case: Case, call: Run, tmp_path: Path, cou
             said = call(*words[1:], "--dry-run", "--validate", "none")
             if "validate with TensorFlow" in said.err or "op-library" in said.err:
                 said = call(*words[1:], "--dry-run", "--validate", "runtime")
-                if "has no operation" in said.err:
-                    continue  # a library of operations that is not installed here
+                # A library of operations is missing, or TensorFlow cannot read the form.
+                if "has no operation" in said.err or "did not load before" in said.err:
+                    continue
             assert said.code == 0, said.err
             if number < _RELOADED:
                 said = call(*words[1:], "--save-to", tmp_path / f"saved_{number}", "--quiet")
