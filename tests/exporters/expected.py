@@ -79,7 +79,8 @@ class Model:
         signatures = {
             key: Expected(key, each.feed, each.results) for key, each in subject.signatures.items()
         }
-        return cls(subject.tags, signatures, next(iter(signatures)))
+        # Where a signature is looked for by what it is like, the last is found last.
+        return cls(subject.tags, signatures, list(signatures)[-1])
 
     def with_signature(self, key: str, expected: Expected) -> Model:
         """Return it with a signature put in place, which the next edit is about."""
