@@ -97,8 +97,8 @@ def test_an_input_of_unknown_rank_takes_more_than_the_graph_says() -> None:
 
 
 def test_an_output_of_unknown_rank_promises_less_than_the_graph() -> None:
-    assert edit("text_form", "scale", shapes={"product": None}) == (
-        "'product': the graph has [?]; the signature promises less: <unknown rank>",
+    assert edit("module", "serving_default", shapes={"score": None}) == (
+        "'score': the graph has [?]; the signature promises less: <unknown rank>",
     )
 
 
