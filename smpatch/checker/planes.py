@@ -20,7 +20,7 @@ from smpatch.checker.subject import Subject
 from smpatch.graph.functions import CALLS
 from smpatch.graph.objects import Leaf, keyword_arguments, leaves
 from smpatch.planes.compare import disagreements
-from smpatch.signature import Spec, TensorSpec, compatible
+from smpatch.signature import Spec, TensorSpec, compatible, same_parameters
 
 __all__ = ["check_planes"]
 
@@ -70,11 +70,11 @@ class _Pair:
     def _arguments(self, where: str, arguments: Mapping[str, Leaf]) -> Iterator[Finding]:
         keywords = list(self._bare.argument_keywords)
         dense = all(isinstance(spec, TensorSpec) for spec in self._signature.inputs.values())
-        if dense and set(keywords) != set(arguments):
+        if dense and not same_parameters(keywords, arguments):
             text = f"Python calls its inputs {sorted(keywords)} and {sorted(arguments)} at once"
             yield fault("planes-disagree", where, text)
         specified = _keyword_only(self._bare.function_spec)
-        if specified and set(specified) != set(keywords):
+        if specified and not same_parameters(specified, keywords):
             text = f"Python calls its inputs {sorted(keywords)} and {sorted(specified)} at once"
             yield fault("planes-disagree", where, text)
         positional = 1 if len(keywords) == 1 else 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from smpatch.graph.objects import ObjectGraph, keyword_arguments
 from smpatch.loader import MetaGraph
-from smpatch.signature import SignatureDef
+from smpatch.signature import SignatureDef, same_parameters
 
 __all__ = ["Disagreement", "disagreements"]
 
@@ -62,11 +62,12 @@ def _difference(signature: SignatureDef, objects: ObjectGraph, key: str) -> str:
             f"broken: the object graph does not have its function {bare.concrete_function_name!r}"
         )
     keywords = set(bare.argument_keywords)
+    named = same_parameters(keywords, keyword_arguments(concrete))
     results = concrete.output_signature.dict_value.fields
     dense = all(each.WhichOneof("kind") == "tensor_spec_value" for each in results.values())
     # Where Python has a composite tensor, signature_def has its parts, which are more.
     for kind, comparable, ours, theirs in (
-        ("inputs", keywords == keyword_arguments(concrete).keys(), set(signature.inputs), keywords),
+        ("inputs", named, set(signature.inputs), keywords),
         ("outputs", dense, set(signature.outputs), set(results)),
     ):
         if ours != theirs and (comparable or len(ours) == len(theirs)):

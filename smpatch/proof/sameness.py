@@ -25,7 +25,7 @@ from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
 from smpatch.planes.inner import Inner
 from smpatch.proof.requests import FunctionRequest, Names, Request, requests
-from smpatch.signature import TensorSpec
+from smpatch.signature import TensorSpec, same_parameters
 
 __all__ = ["prove", "python_computation", "signature_computation"]
 
@@ -331,7 +331,7 @@ def _arguments(meta_graph: MetaGraph, key: str, concrete: Any) -> list[str]:  # 
     """
     aliases = _aliases(concrete.canonicalized_input_signature)
     keywords = list(meta_graph.objects.signatures[key].argument_keywords)
-    return keywords if sorted(keywords) == sorted(aliases) else aliases
+    return keywords if same_parameters(keywords, aliases) else aliases
 
 
 def _captured(meta_graph: MetaGraph, numbers: Iterable[int], *, by_tensor: bool) -> list[bytes]:

@@ -18,7 +18,7 @@ from smpatch.signature.makers import (
     predict_signature_def,
     regression_signature_def,
 )
-from smpatch.signature.shapes import compatible, parameter, shape_text
+from smpatch.signature.shapes import compatible, parameter, same_parameters, shape_text
 from smpatch.signature.specs import (
     CompositeTensorSpec,
     Shape,
@@ -52,6 +52,7 @@ __all__ = [
     "predict_signature_def",
     "ragged",
     "regression_signature_def",
+    "same_parameters",
     "shape_from_proto",
     "shape_proto",
     "shape_text",

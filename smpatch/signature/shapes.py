@@ -9,9 +9,11 @@ Sources: ``TensorShape.is_compatible_with`` in ``tensorflow/python/framework/ten
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from smpatch.signature.specs import Shape
 
-__all__ = ["compatible", "parameter", "shape_text"]
+__all__ = ["compatible", "parameter", "same_parameters", "shape_text"]
 
 
 def compatible(one: Shape, other: Shape) -> bool:
@@ -33,4 +35,13 @@ def shape_text(shape: Shape) -> str:
 def parameter(alias: str) -> str:
     """Return the parameter that Python's loader makes of an input's alias, and sorts by."""
     name = "".join(each if each.isalnum() else "_" for each in alias)
-    return name if name[0].isalpha() else f"arg_{name}"
+    return name if name[:1].isalpha() else f"arg_{name}"
+
+
+def same_parameters(one: Iterable[str], other: Iterable[str]) -> bool:
+    """Return whether Python's loader makes the same parameters of two lists of names.
+
+    An exporter writes the names of a function's arguments as they are in one place and as
+    Python can write them in another (``0/reward``, ``arg_0_reward``).
+    """
+    return sorted(map(parameter, one)) == sorted(map(parameter, other))

@@ -56,3 +56,13 @@ def test_names_that_servers_pair_with_other_places_are_found(
 @pytest.mark.parametrize("name", ["keras_functional", "unsorted_keys", "keras_export_archive"])
 def test_names_that_both_pair_alike_are_not(name: str) -> None:
     assert smpatch.check(FIXTURES / name, options=QUICK).faults == ()
+
+
+EXPORTED = sorted(each for each in (FIXTURES.parent / "exporters").iterdir() if each.is_dir())
+
+
+@pytest.mark.parametrize("directory", EXPORTED, ids=lambda each: each.name)
+def test_no_exporter_writes_two_halves_that_differ(directory: Path) -> None:
+    """TF-Agents names inputs ``0/reward``, which Python's half has as ``arg_0_reward`` too."""
+    found = {each.code for each in smpatch.check(directory, options=QUICK).faults}
+    assert not found & {"halves-differ", "planes-disagree"}
