@@ -35,7 +35,7 @@ T = TypeVar("T")
 Choose = Callable[[Sequence[T]], T]
 """Takes one of several; the first of them is what a user would take."""
 
-NAMES = ("AAA", "zzz", "m_1")
+NAMES = ("AAA", "zzz", "m_1", "0/q", "a b", "é")
 KEYS = ("new", "Another", "a", "zz/key", "n5", "n6", "n7", "n8", "n9")
 _METHODS = ("mine", "tensorflow/serving/predict")
 

@@ -154,6 +154,8 @@ class _Inlined:
             arguments = [each.name for each in function.signature.input_arg]
             given = dict(zip(arguments, call.inputs, strict=True))
             body.ClearField("library")
+            for node in body.node:  # it may name an argument, which is no node here
+                node.attr.pop("_class", None)
             v1.import_graph_def(body, name=scope, input_map=given)
             self._scopes[calls] = scope
         return self._scopes[calls]
