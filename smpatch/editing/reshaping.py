@@ -69,7 +69,8 @@ def reshape(
         own = tensors.spec(info.name, where)
         known = isinstance(own, TensorSpec) and own.name not in tensors.unknown_shapes
         graph = own.shape if isinstance(own, TensorSpec) and known else None
-        if there is inputs and _is_placeholder(meta_graph, info.name):
+        is_placeholder = there is inputs and _is_placeholder(meta_graph, info.name)
+        if is_placeholder:
             # The file's word, for TensorFlow may have seen the placeholder open already.
             resolved = meta_graph.resolver(tensors.op_defs).resolve(info.name)
             known, graph = resolved.shape_known, resolved.spec.shape
@@ -82,6 +83,8 @@ def reshape(
         if there is inputs and _is_wider(shape, graph):
             wider[alias] = Wider(graph, shape)
             notes += _shared(meta_graph, info.name, name)
+            if is_placeholder and not meta_graph.parts.can_change_graph:
+                notes.append(_stays(name, graph))
         else:
             notes.append(_note(name, shape, graph, is_input=there is inputs))
     return wider, notes
@@ -91,7 +94,8 @@ def _is_wider(shape: Shape, graph: Shape) -> bool:
     """Return whether a shape leaves a dimension open that another one fixes."""
     if graph is None:
         return False
-    return shape is None or any(a is None and b is not None for a, b in zip(shape, graph))  # noqa: B905 - compatible shapes have one rank
+    pairs = zip(shape or (), graph, strict=False)
+    return shape is None or any(a is None and b is not None for a, b in pairs)
 
 
 def _note(name: str, shape: Shape, graph: Shape, *, is_input: bool) -> Note:
@@ -104,6 +108,15 @@ def _note(name: str, shape: Shape, graph: Shape, *, is_input: bool) -> Note:
     else:
         text = f"{said}; the signature promises less: {shape_text(shape)}"
     return Note("narrowed-shape" if narrower else "relaxed-shape", text)
+
+
+def _stays(name: str, graph: Shape) -> Note:
+    text = (
+        f"{name!r}: the graph in saved_model.pbtxt is not changed, and its placeholder keeps "
+        f"{shape_text(graph)}; servers and the C runtime take the wider shape, and sessions of "
+        "TensorFlow 1 in Python refuse it"
+    )
+    return Note("placeholder-unchanged", text)
 
 
 def _shared(meta_graph: MetaGraph, tensor: str, name: str) -> Iterator[Note]:
@@ -128,8 +141,8 @@ def widened(
 ) -> MetaGraph:
     """Open the placeholders of inputs that are to take more than the graph says.
 
-    The text form cannot be changed inside the graph; there the placeholder stays as it is, and
-    sessions of Python refuse the wider shape.
+    The text form cannot be changed inside the graph; there the placeholder stays as it is, which
+    ``reshape`` notes.
     """
     nodes: dict[str, bytes] = {}
     for alias in wider:
@@ -153,7 +166,8 @@ def _opened(node: Any, shape: Shape) -> bool:  # noqa: ANN401 - a NodeDef; proto
         described += node.attr["_output_shapes"].list.shape[:1]
     changed = False
     for each in described:
-        if _is_wider(shape, shape_from_proto(each)):
+        old = shape_from_proto(each)
+        if compatible(shape, old) and _is_wider(shape, old):
             changed = True
             if shape is None:
                 each.CopyFrom(shape_proto(None))

@@ -87,7 +87,8 @@ def python_computation(
         key: The signature key.
         by_tensor: Whether a captured object is the tensor of the main graph that stands for
             it, as in ``signature_computation``; else it is known by its number.
-        labels: Alias of an input to its label, where that is another.
+        labels: Alias of an input to its label; those that it lacks are known as dropped. None
+            for the aliases themselves.
 
     Raises:
         FingerprintError: The model does not have the function, or no tensor of the main
@@ -98,7 +99,10 @@ def python_computation(
     if concrete is None:
         raise FingerprintError(f"the object graph does not have the function {name!r}")
     aliases = _arguments(meta_graph, key, concrete)
-    given = [_leaf((labels or {}).get(alias, alias)) for alias in aliases]
+    if labels is not None:
+        # Another input may have the alias of one that is dropped.
+        aliases = [labels.get(alias, f"{_DROPPED}{alias}") for alias in aliases]
+    given = [_leaf(alias) for alias in aliases]
     captured = _captured(meta_graph, concrete.bound_inputs, by_tensor=by_tensor)
     found = meta_graph.fingerprints.function(name, [*given, *captured])
     results = _aliases(concrete.output_signature)
@@ -184,7 +188,10 @@ class _Proof:
                 return
             raise
         if any(alias.startswith(_PART) for alias in got.outputs):
-            return  # a composite tensor has its parts in signature_def, and one alias in Python
+            # A composite tensor has its parts in signature_def, and one alias in Python.
+            if compared:
+                return
+            raise FingerprintError("Python's function yields composite tensors")
         if got.outputs.keys() != expected.outputs.keys():
             found = f"it would have the outputs {sorted(got.outputs)}{_PYTHON}"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
@@ -287,6 +294,7 @@ class _Proof:
 
 
 _PYTHON = " in tf.saved_model.load"
+_DROPPED = "#dropped/"
 _PART = "#"
 """Begins the alias of a tensor that is a part of a composite one."""
 

@@ -10,6 +10,7 @@ A model is loaded when it is first needed, and again after a process has died of
 from __future__ import annotations
 
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -104,7 +105,7 @@ class Ran:
     failure: str = ""
 
 
-class Session:
+class Session(ABC):
     """A model that is loaded; a context manager."""
 
     loader = ""
@@ -178,11 +179,13 @@ class Session:
             raise NotLoadedError(said.message)
         self._loaded = True
 
+    @abstractmethod
     def _load(self, child: Child, limit: float) -> Answer:
-        raise NotImplementedError
+        """Load the model in a child process."""
 
+    @abstractmethod
     def _run(self, call: Call, child: Child, limit: float) -> RunResult:
-        raise NotImplementedError
+        """Run a signature in the child that has the model."""
 
 
 class CRuntime(Session):

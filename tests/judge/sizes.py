@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow.core.protobuf import saved_model_pb2
 
 Answer = dict[str, Any]
 
@@ -101,6 +104,14 @@ def _session(directory: str) -> None:
         builder.save()
 
 
+def _text(directory: str) -> None:
+    _session(directory)
+    binary, text = Path(directory, "saved_model.pb"), Path(directory, "saved_model.pbtxt")
+    message = saved_model_pb2.SavedModel.FromString(binary.read_bytes())
+    text.write_text(text_format.MessageToString(message))
+    binary.unlink()
+
+
 def _python(directory: str) -> None:
     module = _Python()
     signatures = {name: getattr(module, name) for name in ("strings", "branch", "plain")}
@@ -115,6 +126,7 @@ def _lossy(directory: str) -> None:
 _KINDS: dict[str, Callable[[str], None]] = {
     "dense": _dense,
     "session": _session,
+    "text": _text,
     "python": _python,
     "lossy": _lossy,
 }

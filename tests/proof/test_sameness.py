@@ -27,7 +27,7 @@ from smpatch.edits import (
     Rename,
 )
 from smpatch.loader import MetaGraph
-from smpatch.proof.sameness import prove
+from smpatch.proof.sameness import prove, python_computation
 
 MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 UNPROVED = smpatch.Options(validate="none")
@@ -294,3 +294,14 @@ def test_an_edit_that_is_not_proved_needs_another_way_of_validation(
     assert (model / "saved_model.pb").read_bytes() == old
     receipt = smpatch.patch(model, [INNER], options=smpatch.Options(validate="full"))
     assert "not-proved" in {note.code for note in receipt.notes}
+
+
+def test_an_input_that_takes_the_alias_of_a_dropped_one_is_not_taken_for_it() -> None:
+    """Both were fed by one label, so that the function of one passed for that of the other."""
+    start = load(MODELS / "keras_functional").meta_graph()
+    key = "serving_default"
+    first, second = sorted(start.signatures[key].inputs)
+    labels = {second: first}
+    found = python_computation(start, key, by_tensor=False, labels=labels)
+    merged = python_computation(start, key, by_tensor=False, labels={second: first, first: first})
+    assert found.outputs != merged.outputs

@@ -15,7 +15,7 @@ from tests.judge.client import Judge
 def sized(judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the models of ``tests.judge.sizes``."""
     directory = tmp_path_factory.mktemp("sizes")
-    for kind in ("dense", "session", "python", "lossy"):
+    for kind in ("dense", "session", "text", "python", "lossy"):
         judge.ask("build_sizes", directory=directory / kind, kind=kind)
     return directory
 

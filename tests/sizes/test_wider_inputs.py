@@ -125,3 +125,17 @@ def test_an_input_that_takes_less_does_not_promise_less(model: Model) -> None:
     receipt = _edit(directory, "first", {"x": (8, 3)}, validate="none")
     (note,) = [note for note in receipt.notes if note.code == "narrowed-shape"]
     assert note.text == "'x': the graph has [?, 3]; the signature asks clients for [8, 3]"
+
+
+def test_the_text_form_says_that_its_placeholder_stays_closed(model: Model, judge: Judge) -> None:
+    """It said "proved", and Python's session refused the batch."""
+    directory = model("text")
+    receipt = _edit(directory, "free", OPEN)
+    assert {"proved-shape", "placeholder-unchanged"} <= _codes(receipt)
+    feeds = {"free": {"x": encoded(ROWS)}}
+    toured = judge.ask(
+        "tour", directory=directory, tags=["serve"], feeds=feeds, loaders=["session"]
+    )
+    assert "(1, 4)" in toured["session"]["free"]["refused"]
+    binary = model("session")
+    assert "placeholder-unchanged" not in _codes(_edit(binary, "free", OPEN))
