@@ -37,12 +37,12 @@ def main() -> int:
     # A tenth of a short command's time is the collector's, over modules that all stay.
     gc.disable()
     atexit.register(gc.freeze)
-    from smpatch.cli import interruption, streams
+    from smpatch.cli import guard, terminal
 
-    streams.prepare()
+    terminal.prepare()
     try:
         # From here on Ctrl-C leaves no traceback, also while the commands are imported.
-        interruption.listen()
+        guard.listen()
         if _will_reload(sys.argv[1:]):
             # Before typer and protobuf are imported, which takes a third of what TensorFlow
             # does.
@@ -52,8 +52,8 @@ def main() -> int:
         from smpatch.cli.main import application, guard
 
         return guard.run(application(*sys.argv[1:2]))
-    except interruption.Interrupted as stop:
-        streams.talk(f"smpatch: {stop}")
+    except guard.Interrupted as stop:
+        terminal.talk(f"smpatch: {stop}")
         return stop.exit_code
 
 
