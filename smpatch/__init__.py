@@ -175,7 +175,7 @@ _MODULES = {
     "Receipt": "patcher",
     "RefusedError": "errors",
     "Report": "checker",
-    "Restored": "restorer",
+    "Restored": "undoing",
     "SameAs": "checker",
     "SavedModel": "loader",
     "SignatureDef": "signature",
@@ -187,7 +187,7 @@ _MODULES = {
     "TensorNotFoundError": "errors",
     "TensorSpec": "signature",
     "TensorUnservableError": "errors",
-    "Undone": "restorer",
+    "Undone": "undoing",
     "UnreachableOutputError": "errors",
     "UsageError": "errors",
     "ValidationError": "errors",
@@ -199,7 +199,7 @@ _MODULES = {
     "check": "checker",
     "classification_signature_def": "signature",
     "copy_signature": "patcher",
-    "copy_signatures": "transfer",
+    "copy_signatures": "other_export",
     "derive_signature": "patcher",
     "diff": "differ",
     "edit_signature": "patcher",
@@ -212,8 +212,8 @@ _MODULES = {
     "remove_signatures": "patcher",
     "rename_signature": "patcher",
     "retag": "patcher",
-    "undo": "restorer",
-    "wrap_graph": "wrapping",
+    "undo": "undoing",
+    "wrap_graph": "frozen_graph",
 }
 
 

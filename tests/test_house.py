@@ -26,34 +26,33 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "smpatch"
 MODEL = ROOT / "fixtures" / "models" / "linear"
 
-# A room imports from the lines above its own, and from no other.
-ROOMS = (
+# A package imports from the lines above its own, and from no other.
+LAYERS = (
     {"errors", "schema", "runtime"},
-    {"dtypes", "wire", "text"},
+    {"dtypes", "wire"},
     {"minimal"},
-    {"signature", "forms"},
-    {"graph", "methods", "values", "edits"},
-    {"directory"},
-    {"loader", "notation", "warmup"},
-    {"rules", "planes"},
+    {"signature", "savedmodel"},
+    {"graph", "values", "edits"},
+    {"loader", "tensor_syntax", "warmup"},
+    {"rules", "functions"},
     {"builder", "proof"},
     {"suggestions", "differ", "patchfile"},
     {"writer", "runs"},
     {"validator"},
     {"editing"},
-    {"already_applied", "job", "checker"},
-    {"patcher", "restorer"},
-    {"wrapping", "transfer", "batch"},
+    {"already_applied", "transaction", "checker"},
+    {"patcher", "undoing"},
+    {"frozen_graph", "other_export", "batch"},
     {"__init__"},
     {"cli"},
     {"__main__"},
 )
-HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
+HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 
-# Some doors are narrower than the order would have them.
+# These may be imported by fewer packages than the order allows.
 ONLY_FOR = {
     # cli starts a child before anything else is imported, and leaves it to the validator.
-    "runtime": {"validator", "patcher", "checker", "wrapping", "cli", "runs"},
+    "runtime": {"validator", "patcher", "checker", "frozen_graph", "cli", "runs"},
     "__init__": {"cli", "__main__"},
     "cli": {"__main__"},
 }
@@ -139,8 +138,8 @@ def _modules(package: Path) -> dict[str, Path]:
     return modules
 
 
-def _room(module: str) -> str:
-    """Name the room of a module; the package's own face is the room ``__init__``."""
+def _package(module: str) -> str:
+    """Name the package of a module; the names of the whole package stand in ``__init__``."""
     _, _, rest = module.partition(".")
     return rest.partition(".")[0] or "__init__"
 
@@ -183,14 +182,14 @@ def _imports(package: Path) -> Iterator[tuple[str, str, str]]:
 
 def broken_rules(package: Path) -> list[str]:
     """Return each import that breaks a rule, and which rule that is."""
-    unknown = sorted({_room(module) for module in _modules(package)} - HEIGHT.keys())
+    unknown = sorted({_package(module) for module in _modules(package)} - HEIGHT.keys())
     if unknown:
-        return [f"{room} has no place in the order of the rooms" for room in unknown]
+        return [f"{name} has no place in the order of the layers" for name in unknown]
     broken = []
     graph: dict[str, set[str]] = {}
     for module, target, place in _imports(package):
         graph.setdefault(module, set()).add(target)
-        importer, imported = _room(module), _room(target)
+        importer, imported = _package(module), _package(target)
         if importer == imported:
             continue
         if HEIGHT[imported] >= HEIGHT[importer]:
@@ -205,19 +204,19 @@ def broken_rules(package: Path) -> list[str]:
     return broken
 
 
-def test_rooms_import_downwards_and_never_in_a_circle() -> None:
+def test_packages_import_downwards_and_never_in_a_circle() -> None:
     assert broken_rules(PACKAGE) == []
 
 
-def test_the_order_names_no_room_that_is_gone() -> None:
-    assert HEIGHT.keys() - {_room(module) for module in _modules(PACKAGE)} == set()
+def test_the_order_names_no_package_that_is_gone() -> None:
+    assert HEIGHT.keys() - {_package(module) for module in _modules(PACKAGE)} == set()
 
 
 @pytest.mark.parametrize(
     ("files", "rule"),
     [
         ({"wire.py": "from smpatch import loader", "loader.py": ""}, "wire imports loader, which"),
-        ({"wire.py": "import smpatch.savedmodel.text_fields", "text.py": ""}, "wire imports text, which does not"),
+        ({"wire.py": "import smpatch.values", "values.py": ""}, "wire imports values, which does"),
         ({"wire.py": "def f():\n from .cli import main", "cli/__init__.py": ""}, "wire.py:2: wire"),
         ({"runtime/a.py": "from ..errors import X", "errors.py": ""}, "runtime imports errors"),
         ({"loader.py": "from smpatch import runtime", "runtime/__init__.py": ""}, "which is for "),
@@ -247,7 +246,7 @@ def test_no_file_is_too_long_to_read() -> None:
     assert {file: length for file, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
-def test_no_room_has_a_name_that_says_nothing() -> None:
+def test_no_module_has_a_name_that_says_nothing() -> None:
     parts = {(file, part) for file in _sources() for part in file.relative_to(ROOT).parts}
     assert [str(file) for file, part in parts if part.removesuffix(".py") in MEANINGLESS] == []
 
@@ -267,7 +266,7 @@ def _talk(file: Path) -> Iterator[int]:
 
 def test_only_the_command_line_prints() -> None:
     # What enters a child process is a program, not library; its stdout is a pipe to us.
-    talkers = {PACKAGE / "runtime" / "door.py", *(PACKAGE / "cli").rglob("*.py")}
+    talkers = {PACKAGE / "runtime" / "child_main.py", *(PACKAGE / "cli").rglob("*.py")}
     found = [
         f"{file.relative_to(ROOT)}:{line}"
         for file in set(PACKAGE.rglob("*.py")) - talkers

@@ -13,7 +13,7 @@ from smpatch.checker.findings import Compared, Finding, Report, Severity
 from smpatch.checker.inspection import CheckOptions, check
 from smpatch.checker.model import CONSUMERS, Consumer
 from smpatch.checker.requirement import Requirement, parse_requirement
-from smpatch.runs.feeds import Feeding, SameAs
+from smpatch.runs.values import Feeding, SameAs
 
 __all__ = [
     "CONSUMERS",

@@ -33,7 +33,7 @@ from smpatch.checker.requirement import Requirement, check_requirement, parse_re
 from smpatch.checker.signatures import check_method, check_signature
 from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
-from smpatch.runs.feeds import Feeding, SameAs
+from smpatch.runs.values import Feeding, SameAs
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
 from smpatch.savedmodel.directory import naming

@@ -15,8 +15,8 @@ from smpatch import dtypes
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
 from smpatch.checker.signatures import shown
-from smpatch.runs.feeds import Feeding, Feeds, placed
-from smpatch.runs.values import UnmakeableError, features
+from smpatch.runs.feeds import Feeds, placed
+from smpatch.runs.values import Feeding, UnmakeableError, features
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
 from smpatch.runtime.questions import Array, RunResult

@@ -37,12 +37,12 @@ def main() -> int:
     # A tenth of a short command's time is the collector's, over modules that all stay.
     gc.disable()
     atexit.register(gc.freeze)
-    from smpatch.cli import guard, terminal
+    from smpatch.cli import interruption, terminal
 
     terminal.prepare()
     try:
         # From here on Ctrl-C leaves no traceback, also while the commands are imported.
-        guard.listen()
+        interruption.listen()
         if _will_reload(sys.argv[1:]):
             # Before typer and protobuf are imported, which takes a third of what TensorFlow
             # does.
@@ -52,7 +52,7 @@ def main() -> int:
         from smpatch.cli.main import application, guard
 
         return guard.run(application(*sys.argv[1:2]))
-    except guard.Interrupted as stop:
+    except interruption.Interrupted as stop:
         terminal.talk(f"smpatch: {stop}")
         return stop.exit_code
 

@@ -23,7 +23,7 @@ from smpatch.cli.arguments import (
     TimeLimit,
     Validate,
 )
-from smpatch.cli.guard import watching_all
+from smpatch.cli.interruption import watching_all
 from smpatch.cli.terminal import OutputError, data, printable, talk
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay

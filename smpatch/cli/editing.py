@@ -27,7 +27,7 @@ from smpatch.cli.arguments import (
     TimeLimit,
     Validate,
 )
-from smpatch.cli.guard import watching
+from smpatch.cli.interruption import watching
 from smpatch.cli.terminal import (
     OutputError,
     columns,

@@ -7,128 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import typer
 
+from smpatch.cli.interruption import Interrupted
 from smpatch.cli.terminal import OutputError, printable, talk
 from smpatch.errors import PatchFileError, SmpatchError, UsageError, WriteError
 
-__all__ = ["Interrupted", "listen", "run", "watching", "watching_all"]
-
-_WORDS = {
-    signal.SIGINT: "interrupted",
-    signal.SIGTERM: "terminated",
-    signal.SIGHUP: "terminated, for the terminal is gone",
-}
-
-_FILES = ("saved_model.pb", "saved_model.pbtxt")
-
-_Identity = tuple[int, int, int, int] | None
-
-
-class Interrupted(BaseException):
-    """A signal that asks to stop.
-
-    Attributes:
-        exit_code: What a shell expects.
-        found: The signal in words.
-        changed: Whether the edit was in place when the signal came.
-        many: Of a command on many models, how many had been edited, and of how many.
-    """
-
-    def __init__(self, number: int) -> None:
-        """Take the signal's number."""
-        super().__init__(number)
-        self.exit_code = 128 + number
-        self.found = _WORDS[signal.Signals(number)]
-        self.changed = False
-        self.many: tuple[int, int] | None = None
-
-    @property
-    def outcome(self) -> str:
-        """What became of the model, or of the models."""
-        if self.many is not None:
-            edited, count = self.many
-            return f"{edited:,} of {count:,} models were edited, the others are unchanged"
-        return "the edit was in place already" if self.changed else "the model is unchanged"
-
-    def __str__(self) -> str:
-        """Return both as one line."""
-        return f"{self.found}; {self.outcome}"
-
-
-def listen() -> None:
-    """Let the signals raise ``Interrupted``, those excepted that the caller ignores."""
-    for number in _WORDS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stop)
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    # A second Ctrl-C would interrupt the cleaning up after the first. Not SIG_IGN: of a signal
-    # that has come and is not dealt with yet, Python would complain on stderr.
-    for each in _WORDS:
-        if signal.getsignal(each) is _stop:
-            signal.signal(each, _pass_over)
-    raise Interrupted(number)
-
-
-def _pass_over(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: somebody stops already."""
-
-
-@contextmanager
-def watching(model: Path, save_to: Path | None) -> Iterator[None]:
-    """Let an interruption inside know whether the edit was in place.
-
-    Args:
-        model: The model that is edited.
-        save_to: The directory that is written instead.
-    """
-    directory = save_to or model
-    before = _identities(directory)
-    try:
-        yield
-    except Interrupted as stop:
-        stop.changed = _identities(directory) != before
-        raise
-
-
-@contextmanager
-def watching_all(directories: Sequence[Path]) -> Iterator[None]:
-    """Let an interruption inside know how many models were edited.
-
-    Args:
-        directories: Those that are edited, or made.
-    """
-    before = [_identities(each) for each in directories]
-    try:
-        yield
-    except Interrupted as stop:
-        after = [_identities(each) for each in directories]
-        edited = sum(one != other for one, other in zip(before, after, strict=True))
-        stop.changed, stop.many = edited > 0, (edited, len(directories))
-        raise
-
-
-def _identities(directory: Path) -> list[_Identity]:
-    return [_identity(directory / name) for name in _FILES]
-
-
-def _identity(file: Path) -> _Identity:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
+__all__ = ["run"]
 
 # Typer has carried its own copy of click since 0.20; the classes are found where it shows them.
 _CLICK_ERROR: type[Exception] = next(

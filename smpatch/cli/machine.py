@@ -21,7 +21,7 @@ from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpe
 from smpatch.values import preview
 
 if TYPE_CHECKING:  # `show` does not pay for what edits
-    from smpatch.cli.guard import Interrupted
+    from smpatch.cli.interruption import Interrupted
     from smpatch.loader import MetaGraph, SavedModel
     from smpatch.patcher import Receipt
     from smpatch.suggestions import Suggestions

@@ -37,7 +37,19 @@ _COMMANDS = {
     "apply": "Do the edits of a patch file, on many models.",
     "undo": "Take the last edit back that kept a backup.",
 }
-"""What the list of commands says of each; its file and its function are called like it."""
+"""Short help of each command; its function has its name."""
+
+_MODULES = {
+    "add-predict": "add",
+    "add-classify": "add",
+    "add-regress": "add",
+    "rename": "keys",
+    "copy": "keys",
+    "remove": "keys",
+    "retag": "keys",
+    "copy-signatures": "keys",
+}
+"""The module of each command whose module does not have its name."""
 
 
 def application(command: str = "") -> typer.Typer:
@@ -58,7 +70,7 @@ def application(command: str = "") -> typer.Typer:
     for name, words in _COMMANDS.items():
         if command not in _COMMANDS or name == command:
             stem = name.replace("-", "_")
-            function = getattr(import_module(f"smpatch.cli.{stem}"), stem)
+            function = getattr(import_module(f"smpatch.cli.{_MODULES.get(name, stem)}"), stem)
             app.command(name, short_help=words, epilog=EXIT_CODES)(function)
     return app
 

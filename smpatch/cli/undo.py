@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpatch.cli.arguments import DryRun, Json, LockTimeout, Model, Quiet, TimeLimit
-from smpatch.cli.guard import watching
+from smpatch.cli.interruption import watching
 from smpatch.cli.terminal import OutputError, columns, data, printable, size, tag_set, talk
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay

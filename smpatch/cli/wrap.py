@@ -16,7 +16,7 @@ from smpatch.cli.arguments import (
     Validate,
     text,
 )
-from smpatch.cli.guard import watching
+from smpatch.cli.interruption import watching
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY
 

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from smpatch.errors import UsageError
 from smpatch.runs.arrays import read_npz
 from smpatch.runs.sessions import Call
-from smpatch.runs.values import Feature, UnmakeableError, has_batch, made_up
+from smpatch.runs.values import Feature, Feeding, UnmakeableError, has_batch, made_up
 from smpatch.runtime.questions import Array, PythonSignature, TensorFact
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
 
-__all__ = [
-    "Feed",
-    "Feeding",
-    "Feeds",
-    "Filling",
-    "Names",
-    "SameAs",
-    "Target",
-    "agreed",
-    "in_c",
-    "in_python",
-    "placed",
-]
+__all__ = ["Feed", "Feeds", "Names", "Target", "agreed", "in_c", "in_python", "placed"]
 
 Names = Mapping[str, tuple[str, ...]]
 
@@ -85,45 +71,6 @@ def in_python(signatures: Mapping[str, PythonSignature]) -> dict[str, Target]:
         for key, signature in signatures.items()
         if all(isinstance(fact, TensorFact) for fact in signature.inputs.values())
     }
-
-
-Filling = Literal["zeros", "ones", "random"]
-
-
-@dataclass(frozen=True, slots=True)
-class Feeding:
-    """What the signatures are fed.
-
-    Attributes:
-        filling: How values are made up.
-        seed: Of random values.
-        batches: Sizes of the first dimension, where it is unknown; one run for each.
-        file: A ``.npz`` file with values instead: arrays named like inputs, or ``KEY/INPUT``.
-    """
-
-    filling: Filling = "zeros"
-    seed: int = 0
-    batches: tuple[int, ...] = (1,)
-    file: str | os.PathLike[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SameAs:
-    """A model that another one is to be the same as: same names, same numbers.
-
-    Attributes:
-        model: The SavedModel directory.
-        feeding: What the signatures of both are fed.
-        relative: By how much numbers with a fraction may differ, as a share of the absolute
-            value that they have in ``model``.
-        absolute: What is added to that; with both 0, all bits must be the same. Whole
-            numbers, truth values and strings may never differ.
-    """
-
-    model: str | os.PathLike[str]
-    feeding: Feeding = Feeding("random")
-    relative: float = 0.0
-    absolute: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

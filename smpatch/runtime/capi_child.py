@@ -1,6 +1,6 @@
 """TensorFlow's C API behind the door: the loader of TF Serving, Go, Java and Rust.
 
-Standard library only; ``door.py`` loads this file in a child process. The two
+Standard library only; ``child_main.py`` loads this file in a child process. The two
 libraries are loaded at once, so that this goes on while the parent works.
 
 It answers with what TensorFlow says and adds no judgement. A malformed model may

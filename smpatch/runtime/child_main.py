@@ -1,6 +1,6 @@
 """The program that every child process of this module enters by.
 
-It is started as ``python -I [-S] door.py PROGRAM PARENT_PID`` with pipes on
+It is started as ``python -I [-S] child_main.py PROGRAM PARENT_PID`` with pipes on
 file descriptors 0 and 1, puts those pipes out of TensorFlow's reach, ties its
 own life to its parent's, and then serves one JSON object per line: the first
 request starts PROGRAM (``capi_child`` or ``python_child``, a file beside this

@@ -56,7 +56,7 @@ SET_VARIABLES = {
 
 
 class Program(enum.Enum):
-    """What can run behind the door."""
+    """The programs that a child process runs."""
 
     CAPI = "capi_child"
     PYTHON = "python_child"
@@ -349,8 +349,8 @@ def _command(program: Program) -> list[str]:
     options = ["-I", "-S"] if program is Program.CAPI else ["-I"]
     if sys.dont_write_bytecode:
         options.append("-B")
-    door = Path(__file__).with_name("door.py")
-    return [sys.executable, *options, str(door), program.value, str(os.getpid())]
+    main = Path(__file__).with_name("child_main.py")
+    return [sys.executable, *options, str(main), program.value, str(os.getpid())]
 
 
 def _environment(program: Program) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """TensorFlow's Python loader behind the door: the validator for object graphs.
 
-Standard library and TensorFlow only; ``door.py`` loads this file in a child
+Standard library and TensorFlow only; ``child_main.py`` loads this file in a child
 process, with the parent's import path. ``describe`` and ``infer`` give the facts
 that the C API's give, for machines where the C libraries cannot be found;
 ``load`` is ``tf.saved_model.load``, and ``call`` calls a signature of what it loaded.

@@ -28,9 +28,9 @@ from smpatch.edits import (
     TensorRef,
 )
 from smpatch.loader import MetaGraph
-from smpatch.runs.feeds import Feeding, Feeds, agreed
+from smpatch.runs.feeds import Feeds, agreed
 from smpatch.runs.pairs import Values
-from smpatch.runs.values import UnmakeableError, features
+from smpatch.runs.values import Feeding, UnmakeableError, features
 from smpatch.signature import Spec
 
 __all__ = ["Kept", "Names", "SameValues", "kept"]

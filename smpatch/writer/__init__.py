@@ -10,7 +10,8 @@ These modules validate nothing: between ``stage`` and ``commit`` somebody else p
 what was staged works.
 """
 
-from smpatch.writer.commit import Committed, commit, commit_new, recover
+from smpatch.writer.commit import Committed, commit, commit_new
+from smpatch.writer.finish import recover
 from smpatch.writer.lock import Lock, hold
 from smpatch.writer.plan import Plan, merge
 from smpatch.writer.stage import (

@@ -26,8 +26,8 @@ from smpatch import wire
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import SavedModel
 from smpatch.savedmodel.directory import CHUNKED_NAME, open_regular
-from smpatch.writer.commit import link, spare
 from smpatch.writer.copying import copy_tree_entry, sync_directory, take_after, write_pieces
+from smpatch.writer.finish import link, spare
 from smpatch.writer.plan import Plan
 from smpatch.writer.staging_directory import (
     BACKUPS,

@@ -11,7 +11,7 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, Feeding, Report, UsageError
-from smpatch.runs.feeds import Filling
+from smpatch.runs.values import Filling
 from tests.checker.faults import FIXTURES
 from tests.oracle.client import Oracle
 

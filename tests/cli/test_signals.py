@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from smpatch.cli.guard import Interrupted, watching
+from smpatch.cli.interruption import Interrupted, watching
 from tests.cli.conftest import QUICK, XY, content
 
 Copy = Callable[[str], Path]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch.runs.feeds import Feeding, Feeds, in_c
+from smpatch.runs.feeds import Feeds, in_c
 from smpatch.runs.sessions import CRuntime, Place
-from smpatch.runs.values import Feature, example, features
+from smpatch.runs.values import Feature, Feeding, example, features
 from smpatch.runtime.questions import Array
 from smpatch.validator import Validator
 

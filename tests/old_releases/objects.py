@@ -1,4 +1,4 @@
-"""Models of objects and functions, as in TensorFlow 2: ``python -m tests.old_releases.objects DIR``.
+"""Models of objects and functions, TensorFlow 2: ``python -m tests.old_releases.objects DIR``.
 
 An old TensorFlow runs this, and leaves ``objects.json``, which says what ``sessions.json``
 says. TensorFlow 1.15 could write such models too, where it was told to behave like 2.

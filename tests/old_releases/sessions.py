@@ -1,4 +1,4 @@
-"""Models of graphs and sessions, as TensorFlow 1 has them: ``python -m tests.old_releases.sessions DIR``.
+"""Models of graphs and sessions: ``python -m tests.old_releases.sessions DIR``.
 
 An old TensorFlow runs this. Beside the models it leaves ``sessions.json``: of each its tags,
 what to feed, what the graph gave for that before it was saved, and the signatures that it was

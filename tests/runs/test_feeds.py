@@ -13,8 +13,8 @@ import pytest
 
 from smpatch import TensorSpec, UsageError, dtypes
 from smpatch.runs.arrays import read_npz
-from smpatch.runs.feeds import Filling, placed
-from smpatch.runs.values import UnmakeableError, has_batch, made_up
+from smpatch.runs.feeds import placed
+from smpatch.runs.values import Filling, UnmakeableError, has_batch, made_up
 from smpatch.runtime.questions import Array
 from smpatch.signature import SparseTensorSpec, Spec, ragged
 

@@ -59,7 +59,7 @@ def test_without_the_extension_there_is_no_version_from_git(tmp_path: Path) -> N
 
 def test_finding_imports_neither_tensorflow_nor_numpy() -> None:
     program = (
-        "import sys\nfrom smpatch.runtime import answers, process, wheel\n"
+        "import sys\nfrom smpatch.runtime import installation, process, questions\n"
         "assert installation.find() is not None\n"
         "print(sorted({'tensorflow', 'numpy'} & sys.modules.keys()))"
     )

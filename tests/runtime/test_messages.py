@@ -70,7 +70,7 @@ def test_frames_of_the_process_that_asked_do_not_hide_what_failed() -> None:
     said = (
         "Graph execution error:\n\n"
         "Detected at node save/RestoreV2 defined at (most recent call last):\n"
-        '  File "/somewhere/door.py", line 168, in <module>\n\n'
+        '  File "/somewhere/child_main.py", line 168, in <module>\n\n'
         "<stack traces unavailable>\n"
         "Failed to find any matching files [[{{node save/RestoreV2}}]]"
     )

@@ -305,8 +305,8 @@ def test_the_child_sees_a_small_environment(
 
 PARENT = """
 import os, sys, time
-from smpatch.runtime import answers, process, wheel
-child = process.Child.start(process.Program[sys.argv[1]], wheel.find())
+from smpatch.runtime import installation, process, questions
+child = process.Child.start(process.Program[sys.argv[1]], installation.find())
 if sys.argv[2] == "loaded":
     questions.version(child, 120)
 print(child.pid, flush=True)

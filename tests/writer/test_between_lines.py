@@ -27,7 +27,7 @@ FILE = "saved_model.pb"
 MOST_LINES = 400
 
 _MODULES = {
-    str(Path(smpatch.writer.__file__).with_name(name)) for name in ("commit.py", "settle.py")
+    str(Path(smpatch.writer.__file__).with_name(name)) for name in ("commit.py", "finish.py")
 }
 
 
