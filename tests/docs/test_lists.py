@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import shlex
+from collections.abc import Iterator
 
 import pytest
 import typer
 from packaging.requirements import Requirement
 
+import smpatch
+from smpatch.checker import CONSUMERS
 from smpatch.cli.main import EXIT_CODES, application
 from smpatch.errors import SmpatchError
+from smpatch.patchfile.document import _CHANGES, _VERBS
 from tests.docs.pages import PAGES, README, ROOT, Page, page
 
 COMMANDS = page("docs/commands.md")
@@ -101,3 +107,75 @@ def test_the_installation_beside_tensorflow_cpu_names_what_the_package_needs() -
     assert {Requirement(text) for text in lines[2][2:]} == {
         requirement for requirement in ours if requirement.name != "tensorflow"
     }
+
+
+def test_the_codes_of_findings_are_those_of_the_checks() -> None:
+    check = page("docs/check.md")
+    cells = re.findall(r"^\| (`[^|]*) \| (?:fault|note)", check.text, re.MULTILINE)
+    listed = [code for cell in cells for code in re.findall(r"`([a-z-]+)`", cell)]
+    assert len(listed) == len(set(listed))
+    named, texts = set(), set()
+    for tree in _sources("checker", "rules.py"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _name(node.func) in {"fault", "note", "_fault"}:
+                first = node.args[0]
+                named |= {first.value} if isinstance(first, ast.Constant) else set()
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+    assert named <= set(listed)
+    made = {f"required-{part}" for part in ("input", "output")}
+    assert set(listed) <= named | texts | made
+
+
+def _sources(*rooms: str) -> Iterator[ast.Module]:
+    for room in rooms:
+        place = ROOT / "smpatch" / room
+        for file in (place, *place.rglob("*.py")):
+            if file.is_file():
+                yield ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _name(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+
+
+def test_the_readers_are_those_of_the_checks() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", page("docs/check.md").section("Readers"), re.MULTILINE)
+    assert tuple(rows) == CONSUMERS
+
+
+def test_the_verbs_of_a_patch_file_are_those_of_the_program() -> None:
+    format_ = page("docs/patch-files.md").section("Format")
+    rows = re.findall(r"^\| `([a-z-]+)` \|[^|]*\|(.*)\|$", format_, re.MULTILINE)
+    keys = {verb: cell.strip() for verb, cell in rows}
+    assert keys.keys() == _VERBS.keys()
+    assert keys["edit"] == ", ".join(f"`{change}`" for change in _CHANGES)
+
+
+def test_the_schemas_are_those_that_are_installed() -> None:
+    rows = re.findall(
+        r"\| `(\w+)` \| `([\w-]+)\.json` \|$", page("docs/json.md").text, re.MULTILINE
+    )
+    schemas = {file.stem for file in (ROOT / "smpatch/cli/schemas").glob("*.json")}
+    assert {schema for _, schema in rows} == schemas
+    assert all(key == schema.replace("-", "_") for key, schema in rows)
+
+
+def test_the_functions_are_those_of_the_library() -> None:
+    cells = re.findall(r"^\| (`.*?) \|", page("docs/library.md").section("Functions"), re.MULTILINE)
+    listed = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    functions = {name for name in smpatch.__all__ if inspect.isroutine(getattr(smpatch, name))}
+    assert listed == functions
+
+
+def test_the_errors_are_those_of_the_library() -> None:
+    rows = page("docs/library.md").section("Errors")
+    listed = re.findall(r"^\| (&nbsp; )?`(\w+)` \| (\d) \|", rows, re.MULTILINE)
+    parent = SmpatchError
+    for indented, name, code in listed:
+        kind = getattr(smpatch, name)
+        assert kind.__bases__ == (parent if indented else SmpatchError,)
+        assert kind.exit_code == int(code)
+        parent = parent if indented else kind
+    errors = {name for name in smpatch.__all__ if name.endswith("Error")}
+    assert {name for _, name, _ in listed} == errors - {"SmpatchError"}
