@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROOFS := tests/exporters tests/planes tests/contract/test_life.py tests/contract/test_life_values.py tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py
+PROOFS := tests/exporters tests/object_graph tests/contract/test_life.py tests/contract/test_life_values.py tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py
 RUN := $(VENV)/bin/python
 
 # An environment is good for one Python and one place: its scripts hold absolute paths.
@@ -36,7 +36,7 @@ test: $(READY) ## Run the whole test suite; SMPATCH_CORPUS names a directory of 
 
 # tf2onnx and OpenVINO judge as well where the dependency group `consumers` is installed.
 # The table comes also when a proof fails, for a proof that failed has counted nothing.
-prove: $(READY) ## Run the long proofs: both planes, crashes at every step, many writers at once
+prove: $(READY) ## Run the long proofs: both halves, crashes at every step, many writers at once
 	@rm -rf build/prove
 	@export SMPATCH_PROVE=1 SMPATCH_PROVE_LEDGER=$(CURDIR)/build/prove; \
 	$(RUN) -m pytest -n 2 $(PROOFS); code=$$?; \
@@ -52,7 +52,7 @@ fuzz: $(READY) ## Try hostile bytes and random edits; SMPATCH_FUZZ says how many
 	$(RUN) -m tests.fuzz.guided || code=1; \
 	$(RUN) -m tests.prove.table build/fuzz && exit $$code
 
-# The environment is for the elders, old releases whose models the smpatch in it edits.
+# The environment is for the old_releases, old releases whose models the smpatch in it edits.
 matrix: $(READY) ## Run the tests on Python 3.10 to 3.13, the oldest and the newest TensorFlow
 	@$(PYTHON) -m tests.matrix $(ARGS)
 

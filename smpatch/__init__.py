@@ -11,8 +11,8 @@ The way through the package:
     loader.load -> SavedModel          opened lazily, read-only, without TensorFlow
     builder.build -> Built             names resolved, rules checked, reachability proved
     writer.merge -> Plan               byte splices and facts; no disk touched
-    writer.stage -> Staged             written aside, payloads linked
-    validator.Judge -> Validation      reloaded by TensorFlow in a child process
+    writer.stage -> Staged             written staging, payloads linked
+    validator.Validator -> Validation      reloaded by TensorFlow in a child process
     writer.commit -> Committed         one rename; before it the model is untouched
 
 ``job`` walks it from start to end, ``patcher`` brings each kind of edit to it; ``wire`` and
@@ -30,6 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from smpatch.batch import Outcome, apply
     from smpatch.checker import CheckOptions, Compared, Feeding, Finding, Report, SameAs, check
     from smpatch.differ import Difference, diff
     from smpatch.edits import EditSignature, RaggedRef, SparseRef
@@ -51,8 +52,9 @@ if TYPE_CHECKING:
         ValidationError,
         WriteError,
     )
-    from smpatch.fleet import Outcome, apply
+    from smpatch.frozen_graph import wrap_graph
     from smpatch.loader import MetaGraph, SavedModel, load
+    from smpatch.other_export import copy_signatures
     from smpatch.patcher import (
         Change,
         Options,
@@ -70,7 +72,6 @@ if TYPE_CHECKING:
         retag,
     )
     from smpatch.patchfile import Patch, load_patch
-    from smpatch.restorer import Restored, Undone, undo
     from smpatch.rules import Note
     from smpatch.signature import (
         CompositeTensorSpec,
@@ -81,8 +82,7 @@ if TYPE_CHECKING:
         predict_signature_def,
         regression_signature_def,
     )
-    from smpatch.transfer import copy_signatures
-    from smpatch.wrapping import wrap_graph
+    from smpatch.undoing import Restored, Undone, undo
 
 __version__ = "0.1.0"
 
@@ -151,7 +151,7 @@ __all__ = [
     "wrap_graph",
 ]
 
-_ROOMS = {
+_MODULES = {
     "AliasError": "errors",
     "Change": "patcher",
     "CheckOptions": "checker",
@@ -167,7 +167,7 @@ _ROOMS = {
     "ModelUnreadableError": "errors",
     "Note": "rules",
     "Options": "patcher",
-    "Outcome": "fleet",
+    "Outcome": "batch",
     "Patch": "patchfile",
     "PatchFileError": "errors",
     "ProofError": "errors",
@@ -195,7 +195,7 @@ _ROOMS = {
     "add_classify": "patcher",
     "add_predict": "patcher",
     "add_regress": "patcher",
-    "apply": "fleet",
+    "apply": "batch",
     "check": "checker",
     "classification_signature_def": "signature",
     "copy_signature": "patcher",
@@ -218,10 +218,10 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _ROOMS:
+    if name not in _MODULES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    value: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -31,10 +31,10 @@ from smpatch.edits import (
     Retag,
 )
 from smpatch.errors import SmpatchError, TagSetError
+from smpatch.functions.compare import disagreements
+from smpatch.functions.function_signature import promoted_key
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import MetaGraph, SavedModel
-from smpatch.planes.compare import disagreements
-from smpatch.planes.promote import promoted_key
 from smpatch.proof.sameness import python_computation, signature_computation
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
@@ -61,7 +61,7 @@ def remaining(
     edits: Sequence[Edit],
     *,
     tag_set: Sequence[str] | None = None,
-    both_planes: bool = True,
+    with_object_graph: bool = True,
     op_defs: OpDefs | None = None,
 ) -> Remaining:
     """Return what of a list of edits is left to do.
@@ -71,13 +71,15 @@ def remaining(
         edits: The edits, in their order.
         tag_set: The tags of the MetaGraph to edit, before or after the edits; None for the
             only one.
-        both_planes: Whether the edits change the object graph, where there is one.
+        with_object_graph: Whether the edits change the object graph, where there is one.
         op_defs: Gives the operations that TensorFlow defines, for a model that lacks one.
     """
     chosen = None if tag_set is None else tuple(tag_set)
     for count in range(len(edits), 0, -1):
         done = edits[:count]
-        if is_applied(model, done, tag_set=tag_set, both_planes=both_planes, op_defs=op_defs):
+        if is_applied(
+            model, done, tag_set=tag_set, with_object_graph=with_object_graph, op_defs=op_defs
+        ):
             retags = [each for each in done if isinstance(each, Retag)]
             if retags and (chosen is not None or len(model.meta_graphs) > 1):
                 chosen = _chosen_or(model, done, tag_set, retags[-1].target)
@@ -90,7 +92,7 @@ def is_applied(
     edits: Sequence[Edit],
     *,
     tag_set: Sequence[str] | None = None,
-    both_planes: bool = True,
+    with_object_graph: bool = True,
     op_defs: OpDefs | None = None,
 ) -> bool:
     """Return whether a model already is what a whole list of edits makes of it.
@@ -99,7 +101,7 @@ def is_applied(
         model: The model.
         edits: The edits, in their order.
         tag_set: As for ``remaining``.
-        both_planes: As for ``remaining``.
+        with_object_graph: As for ``remaining``.
         op_defs: As for ``remaining``.
     """
     others = [each for each in edits if not isinstance(each, Retag)]
@@ -107,7 +109,11 @@ def is_applied(
         return False
     try:
         return not others or _is_repeated(
-            model, _chosen(model, edits, tag_set), others, both_planes=both_planes, op_defs=op_defs
+            model,
+            _chosen(model, edits, tag_set),
+            others,
+            with_object_graph=with_object_graph,
+            op_defs=op_defs,
         )
     except SmpatchError:
         return False  # the edit itself meets it again, and reports it
@@ -118,11 +124,11 @@ def _is_repeated(
     meta_graph: MetaGraph,
     edits: Sequence[Edit],
     *,
-    both_planes: bool,
+    with_object_graph: bool,
     op_defs: OpDefs | None,
 ) -> bool:
     # With several MetaGraphs Python takes its signatures from signature_def (load.py).
-    halves = both_planes and meta_graph.has_object_graph and len(model.meta_graphs) == 1
+    halves = with_object_graph and meta_graph.has_object_graph and len(model.meta_graphs) == 1
     if not _may_be_applied(meta_graph, edits):
         return False
     try:
@@ -151,7 +157,7 @@ class _Repetition:
         self._edits = edits
         self._both_halves = both_halves
         self._context = Context(
-            both_planes=both_halves, known=Knowledge(present.op_defs), proof="omitted"
+            with_object_graph=both_halves, known=Knowledge(present.op_defs), proof="omitted"
         )
         self._meta_graph = present
         self._fresh: set[str] = set()

@@ -3,7 +3,7 @@
 Names are resolved in the graph, dtype and shape are taken from there, and what comes of it
 must keep all the ``rules``.
 
-This room touches no file and starts no TensorFlow. What the file alone cannot tell it
+This module touches no file and starts no TensorFlow. What the file alone cannot tell it
 takes from ``Knowledge``, when somebody has asked TensorFlow.
 
 Source: ``tensorflow/python/saved_model/signature_def_utils_impl.py``.
@@ -28,7 +28,6 @@ from smpatch.errors import RefusedError
 from smpatch.graph.index import GraphIndex
 from smpatch.graph.resolve import MAX_RANK, Resolver, constant_shape
 from smpatch.loader import MetaGraph
-from smpatch.methods import check_method
 from smpatch.rules import (
     IN_DOUBT,
     Note,
@@ -37,6 +36,7 @@ from smpatch.rules import (
     check_free,
     check_graph,
     check_key,
+    check_method,
     check_servable,
     remarks,
 )

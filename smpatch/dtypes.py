@@ -4,7 +4,7 @@ A name is what ``tf.DType.name`` gives (``float32``, ``string``, ``float32_ref``
 that this schema does not know keeps a name that can be turned back (``DT_77``), for a
 newer writer's type must survive being read.
 
-This room knows nothing of sizes or values.
+This module knows nothing of sizes or values.
 
 Source: ``tensorflow/core/framework/types.proto``, ``tensorflow/python/framework/dtypes.py``.
 """

@@ -1,6 +1,6 @@
 """Requests as frozen values: what is wanted of a model, before anything is known of it.
 
-This room checks nothing against a model, and nothing here is done by it.
+This module checks nothing against a model, and nothing here is done by it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Everything is lazy and read-only: loading walks the top level of the file, and what lies
 deeper is decoded when it is asked for. No TensorFlow is involved.
 
-This room does not edit, and it does not judge: a model with a signature that cannot work
+This module does not edit, and it does not validator: a model with a signature that cannot work
 loads like any other.
 
 Source: ``tensorflow/core/protobuf/saved_model.proto``.
@@ -21,7 +21,10 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
-from smpatch.directory import (
+from smpatch.errors import ModelUnreadableError, TagSetError
+from smpatch.savedmodel import binary
+from smpatch.savedmodel.changes import Entry
+from smpatch.savedmodel.directory import (
     BINARY_NAME,
     TEXT_NAME,
     FileIdentity,
@@ -30,10 +33,7 @@ from smpatch.directory import (
     open_file,
     which_file,
 )
-from smpatch.errors import ModelUnreadableError, TagSetError
-from smpatch.forms import binary
-from smpatch.forms.changes import Entry
-from smpatch.forms.parts import SAVER_DEF, MetaGraphParts
+from smpatch.savedmodel.parts import SAVER_DEF, MetaGraphParts
 from smpatch.signature import SignatureDef, TensorSpec
 
 if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` asks for none
@@ -320,6 +320,6 @@ def load_file(root: Path, file: Path, form: Form) -> SavedModel:
 def _parts(form: Form, data: wire.Buffer) -> Sequence[MetaGraphParts]:
     if form == "binary":
         return binary.read(data)
-    from smpatch.forms import textual
+    from smpatch.savedmodel import text
 
-    return textual.read(bytes(data))
+    return text.read(bytes(data))

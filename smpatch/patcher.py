@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from smpatch.already_applied import remaining
-from smpatch.directory import naming, writing
 from smpatch.editing.step import Change
 from smpatch.edits import (
     AddClassify,
@@ -31,10 +30,11 @@ from smpatch.edits import (
     TensorRef,
 )
 from smpatch.errors import UsageError
-from smpatch.job import Job, Options, Receipt
 from smpatch.loader import load
+from smpatch.savedmodel.directory import naming, writing
 from smpatch.signature import DEFAULT_KEY
-from smpatch.validator import Judge, Mode
+from smpatch.transaction import Options, Receipt, Transaction
+from smpatch.validator import Mode, Validator
 from smpatch.writer import hold, recover
 
 __all__ = [
@@ -69,7 +69,7 @@ def patch(
     edits: Sequence[Edit],
     *,
     options: Options | None = None,
-    judge: Judge | None = None,
+    validator: Validator | None = None,
     once: bool = False,
 ) -> Receipt:
     """Do a list of edits to a SavedModel on disk, one after the other, in one commit.
@@ -78,7 +78,7 @@ def patch(
         model: The model directory.
         edits: What is asked for; each sees what those before it made.
         options: How the edits are done.
-        judge: Who asks TensorFlow; None for one that lives as long as the call. Its mode
+        validator: Who asks TensorFlow; None for one that lives as long as the call. Its mode
             counts, not that of the options.
         once: Leave out what the model is already, so that to do a list twice is the same as
             to do it once.
@@ -101,8 +101,8 @@ def patch(
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
     directory = Path(model)
     with writing(directory, "edited"), ExitStack() as held:
-        if judge is None:
-            judge = held.enter_context(Judge(chosen.validate, libraries, chosen.time_limit))
+        if validator is None:
+            validator = held.enter_context(Validator(chosen.validate, libraries, chosen.time_limit))
         if directory.is_dir() and not chosen.dry_run:
             # With --save-to the model is only read, beside other readers.
             shared = chosen.save_to is not None
@@ -118,11 +118,11 @@ def patch(
                     opened,
                     todo,
                     tag_set=chosen.tag_set,
-                    both_planes=planes,
-                    op_defs=None if judge.mode == "none" else judge.op_defs,
+                    with_object_graph=planes,
+                    op_defs=None if validator.mode == "none" else validator.op_defs,
                 )
                 todo, chosen = left.edits, replace(chosen, tag_set=left.tag_set)
-            job = Job(opened, todo, judge, chosen)
+            job = Transaction(opened, todo, validator, chosen)
             return job.rehearse() if chosen.dry_run else job.do()
 
 

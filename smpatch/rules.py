@@ -3,7 +3,7 @@
 TensorFlow does not enforce them when it should: one SignatureDef that breaks them makes a
 model unloadable in Python, or fails at the first request.
 
-This room resolves no names and changes nothing; it is given specs and looks at the graph.
+This module resolves no names and changes nothing; it is given specs and looks at the graph.
 What TF Serving asks by the method is in ``methods``.
 
 Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``wrap_function.py`` (what
@@ -18,6 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from smpatch import dtypes
 from smpatch.errors import (
@@ -29,19 +30,95 @@ from smpatch.errors import (
 )
 from smpatch.graph.reach import conditional, in_frame, reach
 from smpatch.loader import MetaGraph
-from smpatch.signature import Spec, parameter
+from smpatch.signature import (
+    CLASSES,
+    CLASSIFY,
+    EXAMPLES,
+    PREDICT,
+    PREDICTIONS,
+    REGRESS,
+    SCORES,
+    SignatureDef,
+    Spec,
+    TensorSpec,
+    parameter,
+)
 
 __all__ = [
     "IN_DOUBT",
+    "METHODS",
+    "Breach",
     "Note",
+    "breaches",
     "check_aliases",
     "check_distinct",
     "check_free",
     "check_graph",
     "check_key",
+    "check_method",
     "check_servable",
     "remarks",
 ]
+
+METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
+"""The methods that Serving knows, by their short names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A rule of its method that a signature breaks.
+
+    Attributes:
+        about: The half of the signature that breaks it.
+        found: What that half is, and what it would have to be.
+        hint: What would work.
+    """
+
+    about: Literal["inputs", "outputs"]
+    found: str
+    hint: str
+
+
+def breaches(signature: SignatureDef) -> Iterator[Breach]:
+    """Yield the rules of its method that a signature breaks, that of its inputs first."""
+    method = signature.method_name
+    if method not in {CLASSIFY, REGRESS}:
+        return
+    inputs, outputs = _dtypes(signature.inputs), _dtypes(signature.outputs)
+    if inputs != {EXAMPLES: "string"}:
+        found = f"its inputs are {_listed(inputs)}, and {method} takes one, {EXAMPLES}: string"
+        yield Breach("inputs", found, "serialized tf.train.Example messages, under that name")
+    if method == REGRESS:
+        kept, yields = outputs == {PREDICTIONS: "float32"}, f"{PREDICTIONS}: float32"
+    else:
+        allowed = {CLASSES: "string", SCORES: "float32"}
+        kept = bool(outputs) and outputs.items() <= allowed.items()
+        yields = f"{CLASSES}: string, {SCORES}: float32, or both"
+    if not kept:
+        found = f"its outputs are {_listed(outputs)}, and {method} yields {yields}"
+        yield Breach("outputs", found, "rename, drop or add outputs")
+
+
+def check_method(signature: SignatureDef) -> None:
+    """Refuse what TF Serving would not serve by the signature's method.
+
+    Raises:
+        RefusedError: A rule of the method is broken.
+    """
+    for breach in breaches(signature):
+        raise RefusedError(breach.found, hint=breach.hint)
+
+
+def _dtypes(specs: Mapping[str, Spec]) -> dict[str, str]:
+    return {
+        alias: spec.dtype if isinstance(spec, TensorSpec) else "a sparse or composite tensor"
+        for alias, spec in specs.items()
+    }
+
+
+def _listed(dtypes_of: Mapping[str, str]) -> str:
+    return ", ".join(f"{alias}: {dtype}" for alias, dtype in dtypes_of.items()) or "none"
+
 
 _RESAVABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 """Input aliases with which a TF2 export can be loaded in Python and saved again."""

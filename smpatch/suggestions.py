@@ -4,7 +4,7 @@ Three kinds: an output of the main graph that nothing else consumes, with the pl
 it needs; a traced function; and, for a signature that is there, the tensors inside the
 functions that it calls.
 
-This room proposes and checks nothing that an edit would not check again. It guesses no
+This module proposes and checks nothing that an edit would not check again. It guesses no
 names: an alias in a proposal is what the command line would make of the tensor.
 
 Source: what people ask for when they have an export and no code ("how do I find the
@@ -24,15 +24,15 @@ from google.protobuf.message import DecodeError
 from smpatch import dtypes, schema
 from smpatch.edits import PromoteFunction
 from smpatch.errors import ModelUnreadableError, RefusedError, TensorNotFoundError
-from smpatch.forms.changes import Changes
-from smpatch.forms.parts import SAVER_DEF
+from smpatch.functions.function_signature import Promotable, promotable, promote
+from smpatch.functions.inner_tensors import Inner, inferred, inner_tensors
+from smpatch.functions.shape_inference import Infer
 from smpatch.graph.index import op_of
 from smpatch.graph.reach import reach
 from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
 from smpatch.loader import MetaGraph
-from smpatch.planes.inline import Infer
-from smpatch.planes.inner import Inner, inferred, inner_tensors
-from smpatch.planes.promote import Promotable, promotable, promote
+from smpatch.savedmodel.changes import Changes
+from smpatch.savedmodel.parts import SAVER_DEF
 from smpatch.signature import TensorSpec
 
 __all__ = ["Function", "Output", "Suggestions", "suggest", "undefined"]

@@ -1,6 +1,6 @@
 """Values of a ``TensorProto``, as far as people look at them or write them down.
 
-This room makes no arrays and needs no NumPy: it takes the first few elements, and puts
+This module makes no arrays and needs no NumPy: it takes the first few elements, and puts
 numbers and strings into the form that TensorFlow gives them.
 
 Sources: ``tensorflow/core/framework/tensor.proto`` (the typed lists, ``tensor_content`` in

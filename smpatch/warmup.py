@@ -4,7 +4,7 @@ They lie in ``assets.extra/tf_serving_warmup_requests`` and name signatures, inp
 outputs. A server does not load a version whose warm-up fails, so an edit that takes one of
 those names away, or an export that never had it, keeps the model from being served.
 
-This room reads: it compares nothing with the model, decodes no value, and answers no
+This module reads: it compares nothing with the model, decodes no value, and answers no
 request. The responses that may be recorded beside the requests are passed over.
 
 Sources: ``tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc`` and
@@ -25,8 +25,8 @@ from typing import Any, BinaryIO, Literal
 from google.protobuf.message import DecodeError
 
 from smpatch import schema
-from smpatch.directory import open_regular
 from smpatch.errors import ModelUnreadableError
+from smpatch.savedmodel.directory import open_regular
 from smpatch.signature import DEFAULT_KEY
 
 __all__ = ["PLACE", "Kind", "WarmUp", "requests"]

@@ -5,7 +5,7 @@ splices; the bytes outside the splices are copied from the old file to the new o
 kernel where it can. That is what makes "nothing else changed" true, and what keeps the
 cost independent of the weights that lie between.
 
-This room knows no message type and opens no file. Text form is in ``text``.
+This module knows no message type and opens no file. Text form is in ``text``.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
@@ -58,7 +58,7 @@ _CHUNK = 1 << 20
 class Field(NamedTuple):
     """One field of a message as it lies in a buffer.
 
-    A named tuple, as all values of this room: a walk makes one for each field it meets.
+    A named tuple, as all values of this module: a walk makes one for each field it meets.
 
     Attributes:
         number: The field number.

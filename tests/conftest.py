@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 from tests.prove import ledger
 
 # A busy machine is no defect of what is tested; and a count of a test is meant to go on from
@@ -24,9 +24,9 @@ settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
-def judge() -> Iterator[Judge]:
+def oracle() -> Iterator[Oracle]:
     """TensorFlow, in one process for all tests of a worker."""
-    with Judge() as opened:
+    with Oracle() as opened:
         yield opened
 
 

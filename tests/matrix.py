@@ -4,8 +4,8 @@ Each cell gets an environment of its own below ``build/matrix``, which is kept f
 run. An interpreter that is not on this machine is skipped by name. A cell runs the whole suite,
 which takes ten minutes; ``--quick`` runs the tests that look at the package from all sides once.
 
-The elders are releases of TensorFlow that smpatch does not run with. They write models, the
-smpatch of ``.venv`` edits copies, and they read these; ``tests/elders`` has it all.
+The old_releases are releases of TensorFlow that smpatch does not run with. They write models, the
+smpatch of ``.venv`` edits copies, and they read these; ``tests/old_releases`` has it all.
 
 This program needs nothing but Python, for it comes before the cells' environments.
 """
@@ -27,7 +27,7 @@ PLACE = ROOT / "build" / "matrix"
 
 QUICK = (
     *("tests/test_wire.py", "tests/test_wire_properties.py", "tests/test_text.py"),
-    *("tests/test_schema.py", "tests/test_signature.py", "tests/test_notation.py"),
+    *("tests/test_schema.py", "tests/test_signature.py", "tests/test_tensor_syntax.py"),
     *("tests/test_loader.py", "tests/test_builder.py", "tests/test_patcher.py"),
     *("tests/test_validator.py", "tests/test_bad_input.py", "tests/graph", "tests/runtime"),
     *("tests/cli", "tests/prove", "tests/fuzz", "tests/differential"),
@@ -64,22 +64,22 @@ CELLS = (
 )
 
 SMPATCH = ROOT / ".venv" / "bin" / "python"
-"""What edits the models of the elders."""
+"""What edits the models of the old_releases."""
 
 _OLD = ("protobuf<3.21", "numpy<1.24")
 _OLDEST = ("protobuf<3.21", "numpy<1.19")
 
 
 @dataclass(frozen=True)
-class Elder:
+class OldRelease:
     """An old release of TensorFlow.
 
     Attributes:
         name: What it is called here and below ``build/matrix``.
         python: The newest Python that it has wheels for, or an older one.
         requirements: What to install.
-        also: Other elders that read its models.
-        write: Which programs of ``tests/elders`` write them.
+        also: Other old_releases that read its models.
+        write: Which programs of ``tests/old_releases`` write them.
     """
 
     name: str
@@ -89,15 +89,15 @@ class Elder:
     write: tuple[str, ...] = ("sessions", "objects")
 
 
-ELDERS = (
+OLD_RELEASES = (
     # It cannot save objects yet.
-    Elder("elder-1.13", "3.7", ("tensorflow==1.13.*", *_OLDEST), ("elder-2.15",), ("sessions",)),
-    Elder("elder-1.15", "3.7", ("tensorflow==1.15.*", *_OLDEST), ("elder-1.13", "elder-2.4")),
-    Elder("elder-2.1", "3.7", ("tensorflow==2.1.*", *_OLDEST), ("elder-1.15",)),
-    Elder("elder-2.4", "3.8", ("tensorflow==2.4.*", *_OLD), ("elder-2.1",)),
-    Elder("elder-2.8", "3.9", ("tensorflow==2.8.*", *_OLD), ("elder-2.4",)),
-    Elder("elder-2.11", "3.9", ("tensorflow==2.11.*", *_OLD), ("elder-2.8",)),
-    Elder("elder-2.15", "3.11", ("tensorflow==2.15.*", "numpy<2"), ("elder-2.11",)),
+    OldRelease("old-1.13", "3.7", ("tensorflow==1.13.*", *_OLDEST), ("old-2.15",), ("sessions",)),
+    OldRelease("old-1.15", "3.7", ("tensorflow==1.15.*", *_OLDEST), ("old-1.13", "old-2.4")),
+    OldRelease("old-2.1", "3.7", ("tensorflow==2.1.*", *_OLDEST), ("old-1.15",)),
+    OldRelease("old-2.4", "3.8", ("tensorflow==2.4.*", *_OLD), ("old-2.1",)),
+    OldRelease("old-2.8", "3.9", ("tensorflow==2.8.*", *_OLD), ("old-2.4",)),
+    OldRelease("old-2.11", "3.9", ("tensorflow==2.11.*", *_OLD), ("old-2.8",)),
+    OldRelease("old-2.15", "3.11", ("tensorflow==2.15.*", "numpy<2"), ("old-2.11",)),
 )
 
 
@@ -115,7 +115,7 @@ def interpreter(python: str) -> Path | None:
     return None
 
 
-def environment(cell: Cell | Elder, python: Path) -> Path:
+def environment(cell: Cell | OldRelease, python: Path) -> Path:
     """Return the Python of the cell's environment, which is made where there is none."""
     place = PLACE / cell.name
     ready = place / "ready"
@@ -130,7 +130,7 @@ def environment(cell: Cell | Elder, python: Path) -> Path:
             "--quiet",
             "--disable-pip-version-check",
         ]
-        if isinstance(cell, Elder):
+        if isinstance(cell, OldRelease):
             subprocess.run([*install, *cell.requirements], check=True)
         elif cell.requirements:
             subprocess.run([*install, *_TOOLS, *cell.requirements], check=True)
@@ -173,13 +173,13 @@ def run(cell: Cell, tests: Sequence[str]) -> str:
     return f"{'passed' if done.returncode == 0 else 'failed'}: {told}"
 
 
-def try_elder(elder: Elder) -> str:
-    """Have an elder write and read models; return the outcome in a few words."""
+def try_elder(old: OldRelease) -> str:
+    """Have an old write and read models; return the outcome in a few words."""
     if not SMPATCH.exists():
         return "failed: there is no .venv, whose smpatch edits the models; make demo makes it"
     readers: list[Path] = []
     missing: list[str] = []
-    for each in (elder, *(other for other in ELDERS if other.name in elder.also)):
+    for each in (old, *(other for other in OLD_RELEASES if other.name in old.also)):
         python = interpreter(each.python)
         try:
             if python is not None:
@@ -188,14 +188,14 @@ def try_elder(elder: Elder) -> str:
             told = f"there is no python{each.python} here"
         except subprocess.CalledProcessError:
             told = "its environment could not be made"
-        if each is elder:
+        if each is old:
             return f"{'failed' if python else 'skipped'}: {told}"
         missing.append(f"; not read by {each.name}: {told}")
-    print(f"== {elder.name}", flush=True)  # noqa: T201 - a program
-    place = PLACE / f"{elder.name}-models"
-    command: list[str | Path] = [SMPATCH, "-m", "tests.elders", place, *readers]
+    print(f"== {old.name}", flush=True)  # noqa: T201 - a program
+    place = PLACE / f"{old.name}-models"
+    command: list[str | Path] = [SMPATCH, "-m", "tests.old_releases", place, *readers]
     done = subprocess.run(
-        [*command, "--write", *elder.write],
+        [*command, "--write", *old.write],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -206,8 +206,8 @@ def try_elder(elder: Elder) -> str:
     return f"{'failed' if done.returncode else 'passed'}: {''.join([*last, *missing])}"
 
 
-def _chosen(names: Sequence[str]) -> Iterator[Cell | Elder]:
-    every: tuple[Cell | Elder, ...] = (*CELLS, *ELDERS)
+def _chosen(names: Sequence[str]) -> Iterator[Cell | OldRelease]:
+    every: tuple[Cell | OldRelease, ...] = (*CELLS, *OLD_RELEASES)
     unknown = set(names) - {cell.name for cell in every}
     if unknown:
         message = f"no such cell: {', '.join(sorted(unknown))}"
@@ -220,12 +220,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="run a choice of the tests")
     parser.add_argument("--tests", nargs="+", help="run these tests")
-    names = ", ".join([*(cell.name for cell in CELLS), *(elder.name for elder in ELDERS)])
+    names = ", ".join([*(cell.name for cell in CELLS), *(old.name for old in OLD_RELEASES)])
     parser.add_argument("cells", nargs="*", help=names)
     asked = parser.parse_args()
     tests = asked.tests or (QUICK if asked.quick else ["tests"])
     outcomes = {
-        cell.name: try_elder(cell) if isinstance(cell, Elder) else run(cell, tests)
+        cell.name: try_elder(cell) if isinstance(cell, OldRelease) else run(cell, tests)
         for cell in _chosen(asked.cells)
     }
     for name, outcome in outcomes.items():

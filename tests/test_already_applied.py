@@ -112,17 +112,17 @@ CASES: dict[str, tuple[str, str]] = {
         inputs = "x:0"
         outputs = "y:0"
         """),
-    "rename both planes": ("module", """
+    "rename both halves": ("module", """
         [[edit]]
         rename = "serving_default"
         to = "predict"
         """),
-    "copy both planes": ("module", """
+    "copy both halves": ("module", """
         [[edit]]
         copy = "serving_default"
         to = "predict"
         """),
-    "rename aliases on both planes": ("module", """
+    "rename aliases on both halves": ("module", """
         [[edit]]
         edit = "serving_default"
         rename-input = { x = "zebra" }
@@ -171,7 +171,7 @@ CASES: dict[str, tuple[str, str]] = {
 def _filled(name: str, text: str) -> str:
     """Put names of a fixture's in the place of marks."""
     if "%inner%" in text:
-        from smpatch.planes.inner import inner_tensors  # noqa: PLC0415 - one case needs it
+        from smpatch.functions.inner_tensors import inner_tensors  # noqa: PLC0415 - one case needs it
 
         meta_graph = load(MODELS / name).meta_graph()
         found = inner_tensors(meta_graph, meta_graph.signatures["serving_default"])
@@ -194,12 +194,12 @@ def test_twice_is_once(case: str, tmp_path: Path) -> None:
     both = name != "ragged_sparse_inputs"  # whose object graph cannot say it
     options = Options(validate="none", signature_def_only=not both)
     before = _content(model)
-    assert not is_applied(load(model), edits, both_planes=both)
+    assert not is_applied(load(model), edits, with_object_graph=both)
     receipt = patch(model, edits, options=options, once=True)
     once = _content(model)
     assert receipt.changes
     assert once != before
-    assert is_applied(load(model), edits, both_planes=both)
+    assert is_applied(load(model), edits, with_object_graph=both)
     receipt = patch(model, edits, options=options, once=True)
     assert receipt.changes == ()
     assert _content(model) == once
@@ -285,9 +285,9 @@ def test_a_default_that_is_set_twice_is_set_once(tmp_path: Path) -> None:
 
 def test_a_plane_that_lacks_it_is_not_done(tmp_path: Path) -> None:
     model = _copy("module", tmp_path)
-    edits = _edits(CASES["copy both planes"][1])
+    edits = _edits(CASES["copy both halves"][1])
     patch(model, edits, options=Options(validate="none", signature_def_only=True))
-    assert is_applied(load(model), edits, both_planes=False)
+    assert is_applied(load(model), edits, with_object_graph=False)
     assert not is_applied(load(model), edits)
 
 

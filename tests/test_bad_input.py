@@ -29,8 +29,8 @@ from smpatch import ModelUnreadableError, Options, RefusedError
 from smpatch.cli import guard
 from smpatch.cli.main import application
 from smpatch.edits import TensorRef
-from smpatch.notation import parse_tensors
-from tests.judge.client import Judge
+from smpatch.tensor_syntax import parse_tensors
+from tests.oracle.client import Oracle
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "fixtures" / "models"
@@ -190,7 +190,7 @@ def test_name_that_would_break_the_line_is_escaped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["control_input", "text_form", "module"])
-def test_model_cut_at_every_offset(model: str, tmp_path: Path, judge: Judge) -> None:
+def test_model_cut_at_every_offset(model: str, tmp_path: Path, oracle: Oracle) -> None:
     """What smpatch still takes for a model, TensorFlow takes for one too."""
     place = tmp_path / model
     shutil.copytree(MODELS / model, place)
@@ -213,7 +213,7 @@ def test_model_cut_at_every_offset(model: str, tmp_path: Path, judge: Judge) -> 
         else:
             assert _content(tmp_path) == before
     files = [base64.b64encode(each).decode() for each in accepted]
-    assert all(judge.ask("parse_all", files=files, form=form)["good"])
+    assert all(oracle.ask("parse_all", files=files, form=form)["good"])
 
 
 @st.composite

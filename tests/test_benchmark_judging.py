@@ -34,7 +34,7 @@ SIZES = Sizes(
     long_rounds=1,
     curve_rounds=3,
     job_rounds=3,
-    fleet=20,
+    batch=20,
     judged=True,
 )
 ADD = "`add-predict --validate none`"
@@ -221,7 +221,7 @@ class TestTheCurveOfNodes:
 class TestJobs:
     @pytest.fixture
     def found(self, monkeypatch: pytest.MonkeyPatch, shop: Workshop) -> dict[bool, list[Result]]:
-        """Return what is told of a fleet whose second job helps with the reload alone."""
+        """Return what is told of a batch whose second job helps with the reload alone."""
 
         def apply(argv: list[str]) -> Measured:
             count = int(argv[argv.index("--jobs") + 1])
@@ -229,7 +229,7 @@ class TestJobs:
             return Measured(10.0 * count if alone else 10.0 / count, 1)
 
         monkeypatch.setattr(jobs, "run", apply)
-        monkeypatch.setattr(Workshop, "fleet", lambda _, count, __: ["model"] * count)
+        monkeypatch.setattr(Workshop, "batch", lambda _, count, __: ["model"] * count)
         told: dict[bool, list[Result]] = {}
         for several in (True, False):
             monkeypatch.setattr(jobs, "_processors", lambda several=several: 1 + several)

@@ -14,8 +14,8 @@ from smpatch.builder import Knowledge, build
 from smpatch.edits import AddPredict, RaggedRef
 from smpatch.errors import RefusedError, UnreachableOutputError
 from smpatch.graph.resolve import OpDefMissingError
-from smpatch.notation import parse_tensors
 from smpatch.signature import PREDICT, CompositeTensorSpec, SparseTensorSpec, TensorSpec
+from smpatch.tensor_syntax import parse_tensors
 from tests.test_builder import MODELS, SPARSE, built
 
 ENTRIES: list[dict[str, Any]] = json.loads((MODELS / "MANIFEST.json").read_text())

@@ -15,7 +15,7 @@ import pytest
 import smpatch
 from fixtures.make import raw
 from smpatch.differ import Difference, Part
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
 NAMES = sorted(path.name for path in MODELS.iterdir() if path.is_dir())
@@ -37,13 +37,13 @@ def copy(tmp_path: Path) -> Copy:
 
 
 @pytest.fixture
-def pair(copy: Copy, judge: Judge) -> Callable[..., Difference]:
+def pair(copy: Copy, oracle: Oracle) -> Callable[..., Difference]:
     """Compare a model as TensorFlow writes it with the same one after a change."""
 
     def compare(model: str, what: str, spelling: str = "deterministic") -> Difference:
         before, after = copy(model, "before"), copy(model, "after")
-        judge.ask("change", directory=before)
-        judge.ask("change", directory=after, what=what, spelling=spelling)
+        oracle.ask("change", directory=before)
+        oracle.ask("change", directory=after, what=what, spelling=spelling)
         return smpatch.diff(before, after)
 
     return compare
@@ -267,11 +267,11 @@ class TestEdits:
         assert (parts(found), found.meta_graphs[0].has_object_graph) == ([], True)
 
     def test_a_model_that_python_saved_again_has_another_graph(
-        self, copy: Copy, judge: Judge, tmp_path: Path
+        self, copy: Copy, oracle: Oracle, tmp_path: Path
     ) -> None:
         before, after = copy("module", "before"), tmp_path / "after"
         asked = {"directory": before, "tags": ["serve"], "to": after}
-        assert not judge.ask("save_again", **asked).get("error")
+        assert not oracle.ask("save_again", **asked).get("error")
         found = smpatch.diff(before, after)
         assert not found.same
         changed = {part.name for part in found.meta_graphs[0].parts if part.counts}

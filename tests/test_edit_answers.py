@@ -17,7 +17,7 @@ from smpatch import (
     UsageError,
     schema,
 )
-from smpatch.cli.receipt import report
+from smpatch.cli.editing import report
 from smpatch.edits import EditSignature, Retag
 from smpatch.signature import CLASSIFY
 from tests.contract.models import FIXTURES

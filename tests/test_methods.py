@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from smpatch.errors import RefusedError
-from smpatch.methods import METHODS, breaches, check_method
+from smpatch.rules import METHODS, breaches, check_method
 from smpatch.signature import PREDICT, SignatureDef, SparseTensorSpec, TensorSpec
 from tests.tensorflow_says import ask
 

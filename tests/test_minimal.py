@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpatch import schema, wire
-from smpatch.forms.changes import Slot
-from smpatch.forms.revision import revised_entry
 from smpatch.minimal import patched
+from smpatch.savedmodel.changes import Slot
+from smpatch.savedmodel.revision import revised_entry
 from tests.tensorflow_says import ask
 
 UNKNOWN = bytes.fromhex("9a06017a")

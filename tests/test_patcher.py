@@ -12,7 +12,7 @@ import pytest
 
 import smpatch
 from smpatch.edits import Rename, Retag
-from smpatch.runtime import wheel
+from smpatch.runtime import installation
 from tests.writer import models
 
 FILE = "saved_model.pb"
@@ -202,7 +202,7 @@ class TestSurroundings:
         monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
         receipt = _add(Path("../model"))
         assert receipt.loaders == ("C runtime",)
-        assert wheel.find() is not None
+        assert installation.find() is not None
 
     def test_nothing_is_said(self, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
         _add(model)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch.runtime import answers, process
-from smpatch.runtime.answers import PythonSignature, TensorFact
+from smpatch.runtime import process, questions
 from smpatch.runtime.process import ChildDied
+from smpatch.runtime.questions import PythonSignature, TensorFact
 from tests.validating import add, copied, fails
 from tests.writer import models
 
@@ -28,17 +28,17 @@ Change = Callable[[str, PythonSignature], PythonSignature | None]
 
 
 @pytest.fixture(scope="module")
-def listed(tmp_path_factory: pytest.TempPathFactory) -> answers.PythonSignatures:
+def listed(tmp_path_factory: pytest.TempPathFactory) -> questions.PythonSignatures:
     """What Python truly lists of the model that is edited; to load it takes seconds."""
-    said: list[answers.PythonSignatures] = []
-    asked = answers.python_signatures
+    said: list[questions.PythonSignatures] = []
+    asked = questions.python_signatures
 
-    def keep(*arguments: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+    def keep(*arguments: Any) -> questions.PythonSignatures:  # noqa: ANN401 - as the true one
         said.append(asked(*arguments))
         return said[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answers, "python_signatures", keep)
+        patch.setattr(questions, "python_signatures", keep)
         add(models.linear(tmp_path_factory.mktemp("listed") / "model"), validate="full")
     assert said[0].signatures.keys() >= {"added", "scale"}
     return said[0]
@@ -46,12 +46,12 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> answers.PythonSignatures
 
 @pytest.fixture
 def lists(
-    model: Path, listed: answers.PythonSignatures, monkeypatch: pytest.MonkeyPatch
+    model: Path, listed: questions.PythonSignatures, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., None]:
     """Alter what Python lists; None takes a signature out."""
 
     def install(change: Change, *, before: bool = True) -> None:
-        def altered(_: process.Child, directory: Path, *_rest: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+        def altered(_: process.Child, directory: Path, *_rest: Any) -> questions.PythonSignatures:  # noqa: ANN401 - as the true one
             true = {k: each for k, each in listed.signatures.items() if k != "added"}
             if directory != model:
                 true = dict(listed.signatures)
@@ -61,7 +61,7 @@ def lists(
             kept = {key: each for key, each in changed.items() if each is not None}
             return dataclasses.replace(listed, signatures=kept)
 
-        monkeypatch.setattr(answers, "python_signatures", altered)
+        monkeypatch.setattr(questions, "python_signatures", altered)
 
     return install
 
@@ -95,19 +95,19 @@ class TestFull:
     def test_process_that_dies_in_python(
         self,
         model: Path,
-        listed: answers.PythonSignatures,
+        listed: questions.PythonSignatures,
         monkeypatch: pytest.MonkeyPatch,
         *,
         before: bool,
     ) -> None:
         """A note where the model did it before, too; else the edit is to blame."""
 
-        def die(_: process.Child, directory: Path, *_rest: Any) -> answers.PythonSignatures:  # noqa: ANN401 - as the true one
+        def die(_: process.Child, directory: Path, *_rest: Any) -> questions.PythonSignatures:  # noqa: ANN401 - as the true one
             if directory != model or before:
                 raise ChildDied("killed by SIGSEGV", "")
             return listed
 
-        monkeypatch.setattr(answers, "python_signatures", die)
+        monkeypatch.setattr(questions, "python_signatures", die)
         if before:
             receipt = add(model, validate="full")
             assert [note.code for note in receipt.notes] == ["python-loader-failed-before"]

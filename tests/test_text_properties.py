@@ -10,14 +10,14 @@ from google.protobuf import any_pb2, descriptor_pb2, struct_pb2, text_format, ty
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from smpatch import text
 from smpatch.errors import ModelUnreadableError
+from smpatch.savedmodel import text_fields
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 # What the printer writes, taken apart: enough of the syntax to lay the same tokens
-# out anew, and written without a look at the walk that it judges.
+# out anew, and written without a look at the walk that it oracles.
 TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[[\w.]+/[\w.]+\]|[-+.\w]+|[^\s\w]')
 WORD = re.compile(r"[-+.\w]+")
 
@@ -120,15 +120,17 @@ def layouts(draw: st.DrawFn) -> tuple[Message, bytes]:
     return message, "".join([*pieces, draw(gaps)]).encode()
 
 
-def walk(data: bytes, start: int = 0, end: int | None = None) -> list[tuple[text.TextField, Any]]:
+def walk(
+    data: bytes, start: int = 0, end: int | None = None
+) -> list[tuple[text_fields.TextField, Any]]:
     """Return every field with the fields inside it."""
     return [
         (field, walk(data, field.value_start, field.value_end) if field.is_message else [])
-        for field in text.fields(data, start, end)
+        for field in text_fields.fields(data, start, end)
     ]
 
 
-def plain(data: bytes, tree: list[tuple[text.TextField, Any]]) -> bytes:
+def plain(data: bytes, tree: list[tuple[text_fields.TextField, Any]]) -> bytes:
     """Return the text that a tree of spans stands for, without lists, comments and layout."""
     return b" ".join(
         b"%s { %s }" % (field.name.encode(), plain(data, inner))
@@ -143,7 +145,7 @@ def parsed(data: bytes, like: Message) -> Message:
     return text_format.Parse(data, type(like)())
 
 
-def shape(tree: list[tuple[text.TextField, Any]]) -> list[Any]:
+def shape(tree: list[tuple[text_fields.TextField, Any]]) -> list[Any]:
     """Return the names in a tree, without any offset."""
     return [(field.name, field.is_message, shape(inner)) for field, inner in tree]
 
@@ -158,7 +160,7 @@ def test_the_spans_hold_the_whole_message(layout: tuple[Message, bytes]) -> None
 def test_the_bytes_of_each_field_are_that_field(layout: tuple[Message, bytes]) -> None:
     message, data = layout
     merged = type(message)()
-    for field in text.fields(data):
+    for field in text_fields.fields(data):
         alone = data[field.start : field.end]
         if field.in_list:
             alone = field.name.encode() + b": " + alone
@@ -172,7 +174,7 @@ def test_spans_are_in_order_disjoint_and_inside_their_parent(
 ) -> None:
     _, data = layout
 
-    def check(tree: list[tuple[text.TextField, Any]], floor: int, ceiling: int) -> None:
+    def check(tree: list[tuple[text_fields.TextField, Any]], floor: int, ceiling: int) -> None:
         for field, inner in tree:
             assert floor <= field.start <= field.value_start <= field.value_end <= field.end
             assert field.end <= ceiling
@@ -203,13 +205,13 @@ def test_an_insertion_adds_one_field_where_it_was_asked_for(
         if not inner or choice.draw(st.booleans()):
             break
         level = inner
-    at = text.insertion_after(data, field)
+    at = text_fields.insertion_after(data, field)
     edited = b"".join((data[: at.offset], at.lead, b"new: 5", at.tail, data[at.offset :]))
     # A list is one neighbour as a whole: the place is behind its last element.
     while field.in_list and place + 1 < len(level) and level[place + 1][0].name == field.name:
         place += 1
     level.insert(
-        place + 1, (text.TextField("new", 0, 0, 0, 0, is_message=False, in_list=False), [])
+        place + 1, (text_fields.TextField("new", 0, 0, 0, 0, is_message=False, in_list=False), [])
     )
     assert shape(walk(edited)) == shape(tree)
 
@@ -254,7 +256,11 @@ def test_string_value_is_what_protobuf_reads(
     literals = [quote + "".join(map(written, half)) + quote for half in halves]
     data = f"string_value: {literals[0]} # two\n {literals[1]}".encode()
     read = text_format.Parse(data, descriptor_pb2.UninterpretedOption())
-    assert text.string_value(data, next(text.fields(data))) == read.string_value == content
+    assert (
+        text_fields.string_value(data, next(text_fields.fields(data)))
+        == read.string_value
+        == content
+    )
 
 
 @given(st.text(st.sampled_from("\\\\\\\\x0417aénu'\"8\u0416 "), max_size=12))
@@ -264,7 +270,7 @@ def test_an_escape_is_read_as_protobuf_does_or_refused(content: str) -> None:
     # next escape yields, which neither its C++ parser nor the specification does.
     assume(not re.search(r"\\[0-7]{1,2}\\[uU]", content))
     try:
-        walked = [text.string_value(data, field) for field in text.fields(data)]
+        walked = [text_fields.string_value(data, field) for field in text_fields.fields(data)]
     except ModelUnreadableError:
         return
     read = text_format.Parse(data, descriptor_pb2.UninterpretedOption())

@@ -15,8 +15,8 @@ import pytest
 
 import smpatch
 from smpatch.edits import Retag
-from smpatch.runtime import answers, process, wheel
-from smpatch.runtime.answers import Description, TensorFact
+from smpatch.runtime import installation, process, questions
+from smpatch.runtime.questions import Description, TensorFact
 from tests.validating import add, copied, fails
 from tests.writer import models
 
@@ -42,27 +42,27 @@ def model(tmp_path: Path) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The directories that TensorFlow was asked to load, in order."""
     directories: list[Path] = []
-    describe = answers.describe
+    describe = questions.describe
 
     def count(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
         directories.append(directory)
         return describe(child, directory, *rest)
 
-    monkeypatch.setattr(answers, "describe", count)
+    monkeypatch.setattr(questions, "describe", count)
     return directories
 
 
 @pytest.fixture
 def before_the_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], None]], None]:
     """Do something to the staged model between its writing and TensorFlow's reading."""
-    describe = answers.describe
+    describe = questions.describe
 
     def install(change: Callable[[Path], None]) -> None:
         def changed(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
             change(directory / FILE)
             return describe(child, directory, *rest)
 
-        monkeypatch.setattr(answers, "describe", changed)
+        monkeypatch.setattr(questions, "describe", changed)
 
     return install
 
@@ -72,10 +72,10 @@ def answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Callable[[Description], Description]], None]:
     """Alter what TensorFlow answers."""
-    describe = answers.describe
+    describe = questions.describe
 
     def install(change: Callable[[Description], Description]) -> None:
-        monkeypatch.setattr(answers, "describe", lambda *asked: change(describe(*asked)))
+        monkeypatch.setattr(questions, "describe", lambda *asked: change(describe(*asked)))
 
     return install
 
@@ -183,13 +183,13 @@ class TestEverythingElse:
         """One edit is proved by the MetaGraph that it changed; a list may change several."""
         model = copied("several_tag_sets", tmp_path)
         asked: list[set[str]] = []
-        describe = answers.describe
+        describe = questions.describe
 
         def keep(child: process.Child, directory: Path, tags: Any, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
             asked.append(set(tags))
             return describe(child, directory, tags, *rest)
 
-        monkeypatch.setattr(answers, "describe", keep)
+        monkeypatch.setattr(questions, "describe", keep)
         edits = [Retag(("train",), ("training",)), Retag(("serve", "gpu"), ("serve", "tpu"))]
         smpatch.patch(model, edits, options=smpatch.Options(validate="runtime"))
         assert {"training"} in asked
@@ -263,7 +263,7 @@ class TestChildren:
         (tmp_path / "libtensorflow_cc.so.2").write_bytes(b"no library")
         found = _found()
         broken = dataclasses.replace(found, cc_library=tmp_path / "libtensorflow_cc.so.2")
-        monkeypatch.setattr(wheel, "find", lambda: broken)
+        monkeypatch.setattr(installation, "find", lambda: broken)
         error = fails(model)
         assert "TensorFlow cannot be loaded" in error.found
         assert "--validate none" in error.hint
@@ -271,13 +271,13 @@ class TestChildren:
 
 class TestWithoutTensorFlow:
     def test_it_is_asked_for(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(wheel, "find", lambda: None)
+        monkeypatch.setattr(installation, "find", lambda: None)
         error = fails(model)
         assert error.found == "TensorFlow is not installed"
         assert "pip install tensorflow" in error.hint
 
     def test_it_can_be_done_without(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(wheel, "find", lambda: None)
+        monkeypatch.setattr(installation, "find", lambda: None)
         model = models.linear(tmp_path / "model", fingerprint=True)
         receipt = add(model, validate="none")
         assert receipt.loaders == ()
@@ -294,14 +294,14 @@ class TestWithoutTensorFlow:
     ) -> None:
         nothing: dict[str, Any] = dict.fromkeys(missing)
         without = dataclasses.replace(_found(), **nothing)
-        monkeypatch.setattr(wheel, "find", lambda: without)
+        monkeypatch.setattr(installation, "find", lambda: without)
         receipt = add(model)
         assert receipt.loaders == ("Python loader (v1)",)
         assert [note.code for note in receipt.notes] == ["no-c-runtime"]
 
 
-def _found() -> wheel.Wheel:
-    found = wheel.find()
+def _found() -> installation.Wheel:
+    found = installation.find()
     assert found is not None
     return found
 

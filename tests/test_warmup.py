@@ -15,7 +15,7 @@ import pytest
 from smpatch import warmup
 from smpatch.errors import ModelUnreadableError
 from smpatch.warmup import WarmUp
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
 
@@ -67,9 +67,9 @@ def model(tmp_path: Path) -> Path:
     ],
 )  # fmt: skip
 def test_each_kind_of_request_tells_whom_it_calls(
-    model: Path, judge: Judge, log: bytes, calls: list[WarmUp]
+    model: Path, oracle: Oracle, log: bytes, calls: list[WarmUp]
 ) -> None:
-    judge.ask("write_records", file=model / warmup.PLACE, records=[log.hex(), log.hex()])
+    oracle.ask("write_records", file=model / warmup.PLACE, records=[log.hex(), log.hex()])
     assert list(warmup.requests(model)) == calls * 2
 
 
@@ -105,8 +105,8 @@ def test_a_length_that_no_memory_holds_is_not_believed(model: Path) -> None:
         warmup.requests(model)
 
 
-def test_a_record_of_something_else_is_no_request(model: Path, judge: Judge) -> None:
-    judge.ask("write_records", file=model / warmup.PLACE, records=["ff"])
+def test_a_record_of_something_else_is_no_request(model: Path, oracle: Oracle) -> None:
+    oracle.ask("write_records", file=model / warmup.PLACE, records=["ff"])
     with pytest.raises(ModelUnreadableError, match="record 1 is no PredictionLog"):
         warmup.requests(model)
 

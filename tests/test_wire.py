@@ -91,7 +91,7 @@ class TestFields:
 
     @pytest.mark.parametrize("messages", [1, 2, 3])
     def test_messages_around_groups_count_as_nesting(self, messages: int) -> None:
-        """As in protobuf, whose own classes judge: TensorFlow did not load what this let in."""
+        """As in protobuf, whose own classes oracle: TensorFlow did not load what this let in."""
         for groups in (100 - messages, 101 - messages):
             inner = raw.tag(1, raw.GROUP) * groups + raw.tag(1, raw.END_GROUP) * groups
             data = descriptor_pb2.FileDescriptorProto(package="x").SerializeToString()

@@ -6,14 +6,14 @@
 ``reload`` asks TensorFlow's loaders, ``running`` feeds the signatures, ``requirement`` holds
 them against a contract, and ``consumers`` knows what single readers reject.
 
-This room changes nothing and prints nothing: it returns findings.
+This module changes nothing and prints nothing: it returns findings.
 """
 
-from smpatch.checker.consumers import CONSUMERS, Consumer
 from smpatch.checker.findings import Compared, Finding, Report, Severity
 from smpatch.checker.inspection import CheckOptions, check
+from smpatch.checker.model import CONSUMERS, Consumer
 from smpatch.checker.requirement import Requirement, parse_requirement
-from smpatch.runs.feeding import Feeding, SameAs
+from smpatch.runs.values import Feeding, SameAs
 
 __all__ = [
     "CONSUMERS",

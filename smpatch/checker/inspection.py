@@ -4,7 +4,7 @@ First what the files say of themselves, with what TensorFlow's C runtime knows o
 where the files say too little; then the loaders, the runs and the contracts that were asked
 for. Nothing is written.
 
-This room puts the others together and knows no rule of its own.
+This module puts the others together and knows no rule of its own.
 """
 
 from __future__ import annotations
@@ -16,25 +16,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from smpatch.checker.beside import FINGERPRINT, check_fingerprint, check_warmup
-from smpatch.checker.computations import check_computations
-from smpatch.checker.consumers import CONSUMERS, Consumer, check_consumer, sharpened
-from smpatch.checker.document import check_entries, check_tags
-from smpatch.checker.findings import Compared, Finding, Report, fault, note
-from smpatch.checker.methods import check_method
-from smpatch.checker.planes import check_planes
-from smpatch.checker.python_calls import check_python_calls
+from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup
+from smpatch.checker.findings import Compared, Finding, Report, Subject, Tensors, fault, note
+from smpatch.checker.model import (
+    CONSUMERS,
+    Consumer,
+    check_consumer,
+    check_entries,
+    check_python_calls,
+    check_tags,
+    sharpened,
+)
+from smpatch.checker.object_graph import check_computations, check_object_graph
 from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in_python
 from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
-from smpatch.checker.signatures import check_signature
-from smpatch.checker.subject import Subject, Tensors
-from smpatch.directory import naming
+from smpatch.checker.signatures import check_method, check_signature
 from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
-from smpatch.runs.feeding import Feeding, SameAs
-from smpatch.runtime import answers
+from smpatch.runs.values import Feeding, SameAs
+from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
-from smpatch.validator import Judge
+from smpatch.savedmodel.directory import naming
+from smpatch.validator import Validator
 
 __all__ = ["Asked", "CheckOptions", "check"]
 
@@ -90,12 +93,12 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
     required = _understood(chosen)
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
     mode: Literal["full", "runtime", "none"] = chosen.validate
-    with Judge(mode, libraries, chosen.time_limit) as judge:
+    with Validator(mode, libraries, chosen.time_limit) as validator:
         opened = load(Path(model))
         if mode == "full":
-            judge.expect_python()
+            validator.expect_python()
         with naming(opened.file):
-            return _Check(opened, judge, chosen, required).report()
+            return _Check(opened, validator, chosen, required).report()
 
 
 def _understood(options: CheckOptions) -> list[Requirement]:
@@ -142,12 +145,12 @@ class _Check:
     def __init__(
         self,
         model: SavedModel,
-        judge: Judge,
+        validator: Validator,
         options: CheckOptions,
         required: Sequence[Requirement],
     ) -> None:
         self._model = model
-        self._judge = judge
+        self._validator = validator
         self._options = options
         self._required = required
         self._loaders: list[str] = []
@@ -174,7 +177,7 @@ class _Check:
 
     def _meta_graph(self, meta_graph: MetaGraph) -> list[Finding]:
         asked = self._options.validate != "none"
-        loaded = load_in_c(self._judge, self._model, meta_graph) if asked else Loaded()
+        loaded = load_in_c(self._validator, self._model, meta_graph) if asked else Loaded()
         subject = Subject(self._model, meta_graph, loaded.facts, loaded.op_defs)
         found: list[Finding] = []
         broken: list[str] = []
@@ -200,13 +203,13 @@ class _Check:
         full = self._options.validate == "full"
         run, same_as = self._options.run, self._options.same_as
         if run is not None and full and not subject.python_reads_signature_def:
-            from smpatch.checker.halves import check_halves
+            from smpatch.checker.object_graph import check_halves
 
-            yield from check_halves(self._judge, subject, run, broken)
+            yield from check_halves(self._validator, subject, run, broken)
         if same_as is not None:
             from smpatch.checker.same_as import Comparing
 
-            comparing = Comparing(self._judge, subject, load(Path(same_as.model)), same_as)
+            comparing = Comparing(self._validator, subject, load(Path(same_as.model)), same_as)
             yield from comparing.findings(python=full)
             self._compared += comparing.compared
 
@@ -220,7 +223,7 @@ class _Check:
                 broken.append(key)
             yield from found
         yield from check_python_calls(subject)
-        yield from check_planes(subject)
+        yield from check_object_graph(subject)
         yield from check_computations(subject)
         for wanted in self._required:
             yield from check_requirement(subject, wanted)
@@ -234,14 +237,14 @@ class _Check:
         from smpatch.checker.running import Runs
         from smpatch.runs.sessions import scratch
 
-        runs = Runs(self._judge, subject, self._options.run)
-        with scratch(self._judge, Program.CAPI):
+        runs = Runs(self._validator, subject, self._options.run)
+        with scratch(self._validator, Program.CAPI):
             found = [*runs.findings(broken)]
         self._ran += runs.ran
         return found
 
     def _python(self, subject: Subject, found: Sequence[Finding]) -> Iterable[Finding]:
-        refused = [*load_in_python(self._judge, subject)]
+        refused = [*load_in_python(self._validator, subject)]
         # Only what it leaves out is told of a model that it has loaded.
         if all(each.code == "python-signature" for each in refused):
             self._loaders.append(PYTHON)
@@ -256,11 +259,11 @@ class _Check:
         directory = self._model.directory
         data: bytes | str
         try:
-            said = self._judge.ask(
-                Program.CAPI, lambda child, limit: answers.fingerprint(child, directory, limit)
+            said = self._validator.ask(
+                Program.CAPI, lambda child, limit: questions.fingerprint(child, directory, limit)
             )
             data = said.data if said.ok else said.message
-            version = self._judge.ask(Program.CAPI, answers.version)
+            version = self._validator.ask(Program.CAPI, questions.version)
         except ChildError as error:
             data, version = str(error), ""
         return [*check_fingerprint(self._model, data, version)]

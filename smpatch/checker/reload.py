@@ -3,7 +3,7 @@
 An operation that this TensorFlow does not have is a note: the model's own servers may have
 it, and nobody here can tell. All else that a loader refuses is a fault.
 
-This room runs no signature, see ``running``.
+This module runs no signature, see ``running``.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smpatch import schema
-from smpatch.checker.findings import Finding, fault, note
-from smpatch.checker.subject import Subject
+from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph, SavedModel
-from smpatch.runtime import answers
-from smpatch.runtime.answers import Answer, TensorFact
+from smpatch.runtime import questions
 from smpatch.runtime.process import ChildDied, ChildError, ChildHung, ChildUnfit, Program
-from smpatch.validator import Judge
+from smpatch.runtime.questions import Answer, TensorFact
+from smpatch.validator import Validator
 
 __all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "perished"]
 
@@ -47,7 +46,7 @@ class Loaded:
     findings: tuple[Finding, ...] = ()
 
 
-def load_in_c(judge: Judge, model: SavedModel, meta_graph: MetaGraph) -> Loaded:
+def load_in_c(validator: Validator, model: SavedModel, meta_graph: MetaGraph) -> Loaded:
     """Load with the C runtime or, where there is none, with Python's v1 loader.
 
     Raises:
@@ -58,19 +57,19 @@ def load_in_c(judge: Judge, model: SavedModel, meta_graph: MetaGraph) -> Loaded:
     wanted = sorted({name for name in names if name} | {f"{n}:0" for n in names if ":" not in n})
     subject = Subject(model, meta_graph)
 
-    def question(child: Any, limit: float) -> answers.Description:  # noqa: ANN401 - a Child
-        return answers.describe(child, model.directory, meta_graph.tags, wanted, limit, keep=True)
+    def question(child: Any, limit: float) -> questions.Description:  # noqa: ANN401 - a Child
+        return questions.describe(child, model.directory, meta_graph.tags, wanted, limit, keep=True)
 
     loader, program = C_RUNTIME, Program.CAPI
     try:
         try:
-            said = judge.ask(program, question)
+            said = validator.ask(program, question)
         except ChildUnfit:
             loader, program = PYTHON_V1, Program.PYTHON
-            said = judge.ask(program, question)
+            said = validator.ask(program, question)
         op_defs: Mapping[str, Any] = {}
         if not meta_graph.op_defs and program is Program.CAPI:
-            op_defs = _op_defs(judge)
+            op_defs = _op_defs(validator)
     except ChildError as error:
         return Loaded(findings=(perished(subject, loader, error),))
     if not said.ok:
@@ -78,7 +77,7 @@ def load_in_c(judge: Judge, model: SavedModel, meta_graph: MetaGraph) -> Loaded:
     return Loaded(loader, said.tensors, op_defs)
 
 
-def load_in_python(judge: Judge, subject: Subject) -> Iterator[Finding]:
+def load_in_python(validator: Validator, subject: Subject) -> Iterator[Finding]:
     """Load with ``tf.saved_model.load``, and yield what it refuses or does not list.
 
     Raises:
@@ -87,9 +86,9 @@ def load_in_python(judge: Judge, subject: Subject) -> Iterator[Finding]:
     tags: Sequence[str] = subject.meta_graph.tags
     directory = subject.model.directory
     try:
-        said = judge.ask(
+        said = validator.ask(
             Program.PYTHON,
-            lambda child, limit: answers.python_signatures(child, directory, tags, limit),
+            lambda child, limit: questions.python_signatures(child, directory, tags, limit),
         )
     except ChildError as error:
         yield perished(subject, PYTHON, error)
@@ -134,6 +133,6 @@ def _refused(subject: Subject, loader: str, said: Answer) -> Finding:
     return fault(code, subject.where(), text)
 
 
-def _op_defs(judge: Judge) -> Mapping[str, Any]:
-    payload = judge.ask(Program.CAPI, answers.op_list)
+def _op_defs(validator: Validator) -> Mapping[str, Any]:
+    payload = validator.ask(Program.CAPI, questions.op_list)
     return {each.name: each for each in schema.OpList.FromString(payload.data).op}

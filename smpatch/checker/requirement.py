@@ -11,7 +11,7 @@ names is taken in that type, and in every shape that the contract allows; no oth
 needed; each output that it names is there in that type, and in a shape that the contract
 allows. More outputs do no harm.
 
-This room looks at what signatures say, and not into any graph.
+This module looks at what signatures say, and not into any graph.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from smpatch import dtypes
-from smpatch.checker.findings import Finding, fault
-from smpatch.checker.shapes import shown
-from smpatch.checker.subject import Subject
+from smpatch.checker.findings import Finding, Subject, fault
+from smpatch.checker.signatures import shown
 from smpatch.errors import UsageError
 from smpatch.signature import CompositeTensorSpec, Shape, SignatureDef, Spec
 

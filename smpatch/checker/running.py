@@ -12,19 +12,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from smpatch import dtypes
-from smpatch.checker.findings import Finding, fault, note
+from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
-from smpatch.checker.shapes import shown
-from smpatch.checker.subject import Subject
-from smpatch.runs.examples import features
-from smpatch.runs.feeding import Feeding
+from smpatch.checker.signatures import shown
 from smpatch.runs.feeds import Feeds, placed
-from smpatch.runs.values import UnmakeableError
-from smpatch.runtime import answers
-from smpatch.runtime.answers import Array, RunResult
+from smpatch.runs.values import Feeding, UnmakeableError, features
+from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
+from smpatch.runtime.questions import Array, RunResult
 from smpatch.signature import SignatureDef, Spec, TensorSpec, compatible
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 
 __all__ = ["Runs"]
 
@@ -51,14 +48,14 @@ _NO_KERNEL = "No OpKernel"
 class Runs:
     """The runs of the signatures of one MetaGraph, whose session the C runtime has kept."""
 
-    def __init__(self, judge: Judge, subject: Subject, feeding: Feeding) -> None:
+    def __init__(self, validator: Validator, subject: Subject, feeding: Feeding) -> None:
         """Read the file of values, if there is one.
 
         Raises:
             UsageError: The file cannot be read, or names no input at all.
         """
         self.ran: list[tuple[str, tuple[int, ...]]] = []
-        self._judge = judge
+        self._validator = validator
         self._subject = subject
         self._feeding = feeding
         meta_graph = subject.meta_graph
@@ -101,8 +98,8 @@ class Runs:
         fetched = {tensor.name for each in signature.outputs.values() for tensor in each.tensors()}
         # The parts of a sparse tensor may pass through, and no session fetches what it is fed.
         names = sorted(fetched - set(feed))
-        return self._judge.ask(
-            Program.CAPI, lambda child, limit: answers.run(child, feed, names, limit)
+        return self._validator.ask(
+            Program.CAPI, lambda child, limit: questions.run(child, feed, names, limit)
         )
 
     def _failure(self, where: str, signature: SignatureDef, said: RunResult, batch: int) -> Finding:

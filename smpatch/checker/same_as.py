@@ -11,17 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from smpatch import dtypes
-from smpatch.checker.findings import Compared, Finding, fault, note
-from smpatch.checker.subject import Subject
+from smpatch.checker.findings import Compared, Finding, Subject, fault, note
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.runs.comparing import Tolerance
-from smpatch.runs.examples import features
-from smpatch.runs.feeding import SameAs
-from smpatch.runs.feeds import Feeds, agreed
+from smpatch.runs.feeds import Feeds, Target, agreed, in_c, in_python
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonLoader
-from smpatch.runs.targets import Target, in_c, in_python
-from smpatch.runs.values import UnmakeableError
+from smpatch.runs.values import SameAs, UnmakeableError, features
 from smpatch.signature import SignatureDef, TensorSpec
 
 __all__ = ["Comparing"]

@@ -14,23 +14,126 @@ from __future__ import annotations
 import keyword
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from smpatch import dtypes, rules, schema
-from smpatch.checker.findings import Finding, fault, note
-from smpatch.checker.partly_fed import reads_besides
-from smpatch.checker.shapes import shown
-from smpatch.checker.subject import Subject, Tensors
+from smpatch.checker.findings import Finding, Subject, Tensors, fault, note
 from smpatch.errors import (
     ModelUnreadableError,
     RefusedError,
     TensorNotFoundError,
     UnreachableOutputError,
 )
-from smpatch.signature import CompositeTensorSpec, SignatureDef, Spec, TensorSpec, compatible
+from smpatch.graph.index import GraphIndex
+from smpatch.rules import breaches
+from smpatch.signature import (
+    CLASSIFY,
+    PREDICT,
+    REGRESS,
+    CompositeTensorSpec,
+    Shape,
+    SignatureDef,
+    Spec,
+    TensorSpec,
+    compatible,
+)
+from smpatch.values import preview
 
-__all__ = ["check_signature"]
+__all__ = ["check_method", "check_signature", "reads_besides", "shown"]
+
+
+def shown(shape: Shape) -> str:
+    """Return a shape as the command line writes it: ``[?,3]``, ``[]`` for a scalar."""
+    if shape is None:
+        return "unknown rank"
+    return f"[{','.join('?' if size is None else str(size) for size in shape)}]"
+
+
+_RULES = {CLASSIFY: ("classify-rules", "Classify"), REGRESS: ("regress-rules", "Regress")}
+"""The code of a breach of the method's rules, and the request that fails by it."""
+
+
+def check_method(subject: Subject, key: str) -> Iterator[Finding]:
+    """Yield what a signature's method and defaults make of its inputs and outputs.
+
+    Args:
+        subject: The MetaGraph that has it.
+        key: The signature key.
+    """
+    signature, where = subject.meta_graph.signatures[key], subject.where(f"signature {key!r}")
+    method = signature.method_name
+    for breach in breaches(signature):
+        code, request = _RULES[method]
+        yield fault(code, where, breach.found, f"TF Serving's {request} refuses it")
+    if method not in {PREDICT, *_RULES}:
+        said = f"its method name is {method!r}" if method else "it has no method name"
+        yield note("unknown-method", where, f"{said}, which TF Serving does not know")
+    yield from _defaults(subject, key, signature)
+
+
+def _defaults(subject: Subject, key: str, signature: SignatureDef) -> Iterator[Finding]:
+    for alias, value in signature.defaults.items():
+        where = subject.where(f"signature {key!r}", f"default {alias!r}")
+        spec = signature.inputs.get(alias)
+        if spec is None:
+            names = ", ".join(map(repr, signature.inputs)) or "there are none"
+            yield fault("default-without-input", where, "there is no such input", names)
+            continue
+        if not isinstance(spec, TensorSpec):
+            yield fault("default-type", where, "only a dense input can have a default")
+            continue
+        try:
+            dtype, shape, _ = preview(value)
+        except ModelUnreadableError as error:
+            yield fault("default-type", where, error.found)
+            continue
+        if dtype != spec.dtype:
+            yield fault("default-type", where, f"it is {dtype}, and the input is {spec.dtype}")
+        if not compatible(shape, spec.shape):
+            text = f"it has the shape {shown(shape)}, and the input {shown(spec.shape)}"
+            yield fault("default-shape", where, text)
+
+
+def reads_besides(
+    graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]
+) -> tuple[str, ...]:
+    """Return the tensors that are needed of operations of which others are fed.
+
+    Args:
+        graph: A graph in which ``reach`` has met no damage.
+        outputs: Full names (``op:index``) of the tensors that are fetched.
+        fed: Full names of the tensors that are fed.
+
+    Returns:
+        Full names, sorted; only what waits for such an operation needs nothing of it.
+    """
+    fed_nodes = {name.rpartition(":")[0] for name in fed}
+    if all(graph.marked.get(name) == "Placeholder" for name in fed_nodes):
+        return ()  # the common case: a placeholder has one tensor
+    besides: set[str] = set()
+    seen: set[str] = set()
+    waiting = list(outputs)
+    while waiting:
+        tensor = waiting.pop()
+        name = tensor.rpartition(":")[0]
+        if tensor in fed:
+            continue
+        if name in fed_nodes:
+            besides.add(tensor)
+            continue
+        if name in seen or name not in graph:
+            continue
+        seen.add(name)
+        given = graph.sources(name)
+        for source in (given,) if isinstance(given, str) else given:
+            if source.startswith("^"):
+                if source[1:] not in fed_nodes:
+                    waiting.append(f"{source[1:]}:0")
+            else:
+                waiting.append(source if ":" in source else f"{source}:0")
+    return tuple(sorted(besides))
+
 
 _TOLD_ELSEWHERE = frozenset({"reference-tensor", "no-inputs", "partly-fed"})
 """Notes of the rules that are findings of their own here."""

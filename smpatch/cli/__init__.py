@@ -37,9 +37,9 @@ def main() -> int:
     # A tenth of a short command's time is the collector's, over modules that all stay.
     gc.disable()
     atexit.register(gc.freeze)
-    from smpatch.cli import interruption, streams
+    from smpatch.cli import interruption, terminal
 
-    streams.prepare()
+    terminal.prepare()
     try:
         # From here on Ctrl-C leaves no traceback, also while the commands are imported.
         interruption.listen()
@@ -53,7 +53,7 @@ def main() -> int:
 
         return guard.run(application(*sys.argv[1:2]))
     except interruption.Interrupted as stop:
-        streams.talk(f"smpatch: {stop}")
+        terminal.talk(f"smpatch: {stop}")
         return stop.exit_code
 
 

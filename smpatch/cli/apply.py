@@ -24,11 +24,10 @@ from smpatch.cli.arguments import (
     Validate,
 )
 from smpatch.cli.interruption import watching_all
-from smpatch.cli.streams import OutputError, data, talk
-from smpatch.cli.terminal import printable
+from smpatch.cli.terminal import OutputError, data, printable, talk
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.fleet import Outcome
+    from smpatch.batch import Outcome
 
 __all__ = ["apply"]
 
@@ -86,11 +85,11 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     smpatch apply patch.toml export/1
     smpatch apply patch.toml models/*/1 --jobs 4 --backup
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import fleet, notation, patcher, patchfile
+    from smpatch import batch, patcher, patchfile, tensor_syntax
 
     asked = patchfile.load_patch(patch)
     options = patcher.Options(
-        tag_set=asked.tag_set if tag_set is None else notation.parse_tags(tag_set),
+        tag_set=asked.tag_set if tag_set is None else tensor_syntax.parse_tags(tag_set),
         signature_def_only=signature_def_only or asked.signature_def_only,
         save_to=save_to,
         dry_run=dry_run,
@@ -103,12 +102,12 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     )
     places = [
         place or model
-        for model, place in zip(models, fleet.destinations(models, options), strict=True)
+        for model, place in zip(models, batch.destinations(models, options), strict=True)
     ]
     order = {model: number for number, model in enumerate(models)}
     with watching_all(places):
         # Closed here and not by chance: workers end before anything is said of the models.
-        with closing(fleet.apply(models, asked.edits, options=options, jobs=jobs)) as finished:
+        with closing(batch.apply(models, asked.edits, options=options, jobs=jobs)) as finished:
             outcomes = _collected(finished, len(models), quiet=quiet)
         outcomes.sort(key=lambda each: order[each.model])
         try:
@@ -182,7 +181,7 @@ def _report(
             },
         )
     elif not quiet:
-        from smpatch.cli.receipt import headlines
+        from smpatch.cli.editing import headlines
 
         rehearsed = [each.receipt for each in outcomes if each.receipt and dry_run]
         lines = [line for receipt in rehearsed for line in headlines(receipt)]

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from smpatch.cli.arguments import Json, Model, OpLibraries, Quiet, TagSet, TimeLimit, text
-from smpatch.cli.streams import data, talk
-from smpatch.cli.terminal import printable, tag_set
+from smpatch.cli.terminal import data, printable, tag_set, talk
 from smpatch.errors import UsageError
 
 if TYPE_CHECKING:  # `smpatch show` does without what checks
@@ -97,7 +96,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 ) -> None:
     """Check everything that TensorFlow lets through until it fails. Exit code 0 or 1.
 
-    Each signature against its graph, both planes of a TensorFlow 2 export against each other,
+    Each signature against its graph, both halves of a TensorFlow 2 export against each other,
     the rules of TF Serving, the warm-up requests and the fingerprint; then the reload. What
     fails is a fault and makes the exit code 1; what is only worth knowing is a note.
     --run runs both halves of a TensorFlow 2 export, too, and compares their numbers.
@@ -108,7 +107,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     smpatch check converted/1 --same-as export/1 --rtol 1e-5
     smpatch check export/1 --require 'serving_default: x:float32[?] -> y:float32[?]' --for serving
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import checker, notation
+    from smpatch import checker, tensor_syntax
 
     given = (filling, seed, batch, feed)
     other = None
@@ -123,7 +122,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     wanted = run or (same_as is None and any(each is not None for each in given))
     feeding = _feeding(*given) if wanted else None
     options = checker.CheckOptions(
-        tag_set=None if tag_set is None else notation.parse_tags(tag_set),
+        tag_set=None if tag_set is None else tensor_syntax.parse_tags(tag_set),
         validate=validate,
         run=feeding,
         same_as=other,

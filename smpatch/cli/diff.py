@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpatch.cli.arguments import Json, Quiet
-from smpatch.cli.streams import data, talk
-from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
+from smpatch.cli.terminal import columns, data, default_rows, printable, size, spec_rows, talk
 from smpatch.cli.terminal import tag_set as shown_tags
 
 if TYPE_CHECKING:  # `--help` does without what compares
@@ -135,7 +134,7 @@ def _signature(found: SignatureDifference) -> str:
 
 
 def _detail_lines(planes: list[SignatureDifference]) -> list[str]:
-    """Say how a signature changed; what both planes say of an alias, once."""
+    """Say how a signature changed; what both halves say of an alias, once."""
     rows: list[tuple[str, ...]] = []
     said = set()
     for each in planes:

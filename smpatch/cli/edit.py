@@ -92,20 +92,20 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     smpatch edit --signature predict --default temperature=1.0
     smpatch edit --signature serving_default --add-output embedding=enc_1/Relu:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import notation, patcher
+    from smpatch import patcher, tensor_syntax
     from smpatch.edits import EditSignature
 
     request = EditSignature(
         signature,
-        rename_inputs=notation.parse_pairs(rename_input or (), option="--rename-input"),
-        rename_outputs=notation.parse_pairs(rename_output or (), option="--rename-output"),
-        drop_inputs=notation.parse_list(drop_input or (), option="--drop-input"),
-        drop_outputs=notation.parse_list(drop_output or (), option="--drop-output"),
-        add_inputs=notation.parse_tensors(add_input or (), option="--add-input"),
-        add_outputs=notation.parse_tensors(add_output or (), option="--add-output"),
-        shapes=notation.parse_shapes(shape or (), option="--shape"),
+        rename_inputs=tensor_syntax.parse_pairs(rename_input or (), option="--rename-input"),
+        rename_outputs=tensor_syntax.parse_pairs(rename_output or (), option="--rename-output"),
+        drop_inputs=tensor_syntax.parse_list(drop_input or (), option="--drop-input"),
+        drop_outputs=tensor_syntax.parse_list(drop_output or (), option="--drop-output"),
+        add_inputs=tensor_syntax.parse_tensors(add_input or (), option="--add-input"),
+        add_outputs=tensor_syntax.parse_tensors(add_output or (), option="--add-output"),
+        shapes=tensor_syntax.parse_shapes(shape or (), option="--shape"),
         method_name=method,
-        defaults=notation.parse_defaults(default or (), option="--default"),
+        defaults=tensor_syntax.parse_defaults(default or (), option="--default"),
     )
     if method == "":
         # A variable of a script that was not set; TF Serving serves no such signature.

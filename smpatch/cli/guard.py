@@ -13,8 +13,7 @@ from typing import Any
 import typer
 
 from smpatch.cli.interruption import Interrupted
-from smpatch.cli.streams import OutputError, talk
-from smpatch.cli.terminal import printable
+from smpatch.cli.terminal import OutputError, printable, talk
 from smpatch.errors import PatchFileError, SmpatchError, UsageError, WriteError
 
 __all__ = ["run"]

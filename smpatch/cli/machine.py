@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from smpatch.cli.streams import OutputError, stream
+from smpatch.cli.terminal import OutputError, stream
 from smpatch.errors import Fault, SmpatchError
 from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpec, Spec
 from smpatch.values import preview
@@ -188,7 +188,7 @@ def _fault(fault: Fault) -> dict[str, Any]:
 
 
 def _kind(error: SmpatchError) -> str:
-    """Name the class that the error tree shows; a room may have finer ones of its own."""
+    """Name the class that the error tree shows; a module may have finer ones of its own."""
     shown = (SmpatchError.__module__, OutputError.__module__)
     return next(each.__name__ for each in type(error).__mro__ if each.__module__ in shown)
 
@@ -266,7 +266,7 @@ def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
 def _disagreements(meta_graph: MetaGraph) -> list[dict[str, str]]:
     if not meta_graph.has_object_graph:
         return []
-    from smpatch.planes.compare import disagreements
+    from smpatch.functions.compare import disagreements
 
     return [{"key": each.key, "found": each.found} for each in disagreements(meta_graph)]
 

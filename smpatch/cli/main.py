@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import smpatch
-from smpatch.cli import guard, streams
+from smpatch.cli import guard, terminal
 
 __all__ = ["EXIT_CODES", "application", "guard"]
 
@@ -65,7 +65,7 @@ def application(command: str = "") -> typer.Typer:
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
     if value:
-        streams.data(f"smpatch {smpatch.__version__}")
+        terminal.data(f"smpatch {smpatch.__version__}")
         raise typer.Exit
 
 
@@ -86,5 +86,5 @@ def _smpatch(
     smpatch add-predict export/1 --inputs x:0 --outputs y:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
     if context.invoked_subcommand is None:
-        streams.talk(context.get_help())
+        terminal.talk(context.get_help())
         raise typer.Exit(2)

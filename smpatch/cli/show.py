@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from smpatch.cli.arguments import Json, Model, TagSet
-from smpatch.cli.streams import data, talk
-from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
+from smpatch.cli.terminal import columns, data, default_rows, printable, size, spec_rows, talk
 from smpatch.cli.terminal import tag_set as shown_tags
-from smpatch.directory import TEXT_NAME
 from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.savedmodel.directory import TEXT_NAME
 from smpatch.signature import SignatureDef
 
 __all__ = ["show"]
@@ -29,9 +28,9 @@ def show(
     opened = load(model)
     chosen = opened.meta_graphs
     if tag_set is not None:
-        from smpatch import notation
+        from smpatch import tensor_syntax
 
-        chosen = (opened.meta_graph(notation.parse_tags(tag_set)),)
+        chosen = (opened.meta_graph(tensor_syntax.parse_tags(tag_set)),)
     if as_json:
         from smpatch.cli import machine
 
@@ -60,7 +59,7 @@ def _meta_graph_lines(meta_graph: MetaGraph) -> list[str]:
         lines.append(f"  {printable(key)}  {method}")
         lines += _signature_lines(signature, indent="    ")
     if meta_graph.has_object_graph:
-        from smpatch.planes.compare import disagreements
+        from smpatch.functions.compare import disagreements
 
         for each in disagreements(meta_graph):
             lines.append(

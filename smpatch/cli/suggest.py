@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smpatch.cli.arguments import Json, Model, TagSet, text
-from smpatch.cli.streams import data, talk
-from smpatch.cli.terminal import columns, printable
-from smpatch.directory import naming
+from smpatch.cli.terminal import columns, data, printable, talk
 from smpatch.errors import ValidationError
 from smpatch.loader import load
+from smpatch.savedmodel.directory import naming
 from smpatch.signature import DEFAULT_KEY, Shape, TensorSpec, shape_text
 
 if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
+    from smpatch.functions.inner_tensors import Inner
     from smpatch.loader import MetaGraph
-    from smpatch.planes.inner import Inner
     from smpatch.suggestions import Function, Output, Suggestions
-    from smpatch.validator import Judge
+    from smpatch.validator import Validator
 
 __all__ = ["output_lines", "suggest"]
 
@@ -49,12 +48,12 @@ def suggest(
     calls. TensorFlow is asked only for what the model does not say: shapes of inner tensors,
     operations of early exports. NEW stands where a key has to be chosen.
     """
-    from smpatch import notation
+    from smpatch import tensor_syntax
     from smpatch.cli import machine
     from smpatch.suggestions import suggest as look
 
     opened = load(model)
-    meta_graph = opened.meta_graph(None if tag_set is None else notation.parse_tags(tag_set))
+    meta_graph = opened.meta_graph(None if tag_set is None else tensor_syntax.parse_tags(tag_set))
     with naming(opened.file), _TensorFlow() as asked:
         meta_graph = asked.defined(meta_graph)
         found = look(meta_graph, signature, asked.infer)
@@ -89,7 +88,7 @@ class _TensorFlow:
     def __init__(self) -> None:
         self.remark = ""
         self._open = ExitStack()
-        self._judge: Judge | None = None
+        self._validator: Validator | None = None
 
     def __enter__(self) -> _TensorFlow:
         return self
@@ -119,12 +118,12 @@ class _TensorFlow:
             return self._asked().infer(graph, tensors)
         return {}
 
-    def _asked(self) -> Judge:
-        from smpatch.validator import Judge
+    def _asked(self) -> Validator:
+        from smpatch.validator import Validator
 
-        if self._judge is None:
-            self._judge = self._open.enter_context(Judge("runtime", (), _PATIENCE))
-        return self._judge
+        if self._validator is None:
+            self._validator = self._open.enter_context(Validator("runtime", (), _PATIENCE))
+        return self._validator
 
 
 _PATIENCE = 60.0

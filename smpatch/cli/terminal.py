@@ -1,13 +1,17 @@
 """Text for people: names made harmless, shapes and sizes as one reads them, columns.
 
-This room knows nothing of models beyond their specs, and prints nothing itself.
+This module knows nothing of models beyond their specs, and prints nothing itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from smpatch import schema
+from smpatch.errors import WriteError
 from smpatch.signature import (
     CompositeTensorSpec,
     Shape,
@@ -18,7 +22,118 @@ from smpatch.signature import (
 )
 from smpatch.values import preview
 
-__all__ = ["columns", "default_rows", "printable", "size", "spec_rows", "tag_set"]
+__all__ = [
+    "OutputError",
+    "columns",
+    "data",
+    "default_rows",
+    "prepare",
+    "printable",
+    "size",
+    "spec_rows",
+    "stream",
+    "tag_set",
+    "talk",
+]
+
+_BLOCK = 1 << 16
+"""Characters that are written at a time."""
+
+
+class OutputError(WriteError):
+    """What was to be printed could not be written to stdout."""
+
+
+def prepare() -> None:
+    """Make stdout and stderr fit for use; call it before anything opens a file."""
+    # Were one of them closed, the next file to be opened, a model, would be taken for it. What
+    # stands in is not writable, so that what is printed there is missed.
+    spare = os.open(os.devnull, os.O_RDONLY)
+    while spare <= 2:  # noqa: PLR2004 - stderr
+        spare = os.open(os.devnull, os.O_RDONLY)
+    os.close(spare)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False, encoding="utf-8")  # noqa: SIM115 - a descriptor, for good
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names in a model may hold what the caller's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout = cast("Any", _Stdout(sys.stdout))
+
+
+def data(text: str) -> None:
+    """Write text to stdout, with a line break after it.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    # At once, so that talk comes after it, also where both go into one pipe.
+    print(text, flush=True)
+
+
+def stream(pieces: Iterable[str]) -> None:
+    """Write text that comes in pieces to stdout, with a line break after the last.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    text, waiting = [], 0
+    for each in pieces:
+        text.append(each)
+        waiting += len(each)
+        if waiting >= _BLOCK:
+            print("".join(text), end="")
+            text, waiting = [], 0
+    data("".join(text))
+
+
+def talk(line: str) -> None:
+    """Write a line to stderr; where that is not possible there is nobody to tell."""
+    if sys.stderr is None:
+        return
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _silence(2)
+
+
+class _Stdout:
+    """Stdout as everybody here sees it, typer's help texts too."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - any text stream
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        # Typer writes nothing, to learn whether it can, and takes an error for an answer.
+        if text == "":
+            return 0
+        try:
+            return int(self._stream.write(text))
+        except OSError as error:
+            self._failed(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._failed(error)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
+
+    def _failed(self, error: OSError) -> None:
+        # What is still in the buffer would fail again when Python ends.
+        _silence(1)
+        if not isinstance(error, BrokenPipeError):
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"cannot be written to: {reason}", where="stdout") from error
+
+
+def _silence(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
 
 Row = Sequence[str]
 

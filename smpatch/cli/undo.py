@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from smpatch.cli.arguments import DryRun, Json, LockTimeout, Model, Quiet, TimeLimit
 from smpatch.cli.interruption import watching
-from smpatch.cli.streams import OutputError, data, talk
-from smpatch.cli.terminal import columns, printable, size, tag_set
+from smpatch.cli.terminal import OutputError, columns, data, printable, size, tag_set, talk
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.restorer import Undone
+    from smpatch.undoing import Undone
 
 __all__ = ["undo"]
 
@@ -40,10 +39,10 @@ def undo(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     smpatch add-predict export/1 --inputs x:0 --outputs y:0 --backup
     smpatch undo export/1
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import restorer
+    from smpatch import undoing
 
     with watching(model, None):
-        undone = restorer.undo(
+        undone = undoing.undo(
             model, dry_run=dry_run, lock_timeout=lock_timeout, time_limit=time_limit
         )
         _report(undone, as_json=as_json, quiet=quiet)

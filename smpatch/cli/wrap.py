@@ -81,8 +81,8 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     smpatch wrap frozen.pb
     smpatch wrap frozen.pb --save-to export/1 --inputs x:0 --outputs scores=head/Softmax:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import notation, wrapping
-    from smpatch.cli.receipt import report
+    from smpatch import frozen_graph, tensor_syntax
+    from smpatch.cli.editing import report
     from smpatch.patcher import Options
 
     options = Options(
@@ -92,7 +92,7 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         op_libraries=op_library or (),
         time_limit=time_limit,
     )
-    tags = notation.parse_tags(tag_set)
+    tags = tensor_syntax.parse_tags(tag_set)
     if inputs is None or outputs is None:
         missing = "--inputs" if inputs is None else "--outputs"
         end = [
@@ -107,11 +107,11 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         hint = f"name the directory to make: --save-to {_PLACE}"
         raise UsageError("missing option '--save-to'", hint=hint)
     with watching(graph, save_to):
-        receipt = wrapping.wrap_graph(
+        receipt = frozen_graph.wrap_graph(
             graph,
             save_to,
-            inputs=notation.parse_tensors(inputs, option="--inputs"),
-            outputs=notation.parse_tensors(outputs, option="--outputs"),
+            inputs=tensor_syntax.parse_tensors(inputs, option="--inputs"),
+            outputs=tensor_syntax.parse_tensors(outputs, option="--outputs"),
             signature=signature,
             tags=tags,
             options=options,
@@ -125,10 +125,9 @@ def _suggest(
     """Show what could be served, and return what to hint at."""
     import shlex
 
-    from smpatch import wrapping
-    from smpatch.cli.streams import data
+    from smpatch import frozen_graph
     from smpatch.cli.suggest import output_lines
-    from smpatch.cli.terminal import printable
+    from smpatch.cli.terminal import data, printable
 
     def command(each: Output) -> str:
         fed = ",".join(spec.name for spec in each.inputs)
@@ -136,7 +135,7 @@ def _suggest(
         line = [*start, "--inputs", fed, "--outputs", each.spec.name, *end]
         return printable(shlex.join(line))
 
-    meta_graph, found = wrapping.suggest_for_graph(graph, options=options)
+    meta_graph, found = frozen_graph.suggest_for_graph(graph, options=options)
     if not found.outputs:
         return "nothing in this graph depends on a placeholder; see smpatch wrap --help"
     if not show:

@@ -1,11 +1,11 @@
 """Two models to what differs between them, without TensorFlow.
 
-Signatures are compared by meaning, on both planes. Everything else is compared by its bytes
+Signatures are compared by meaning, on both halves. Everything else is compared by its bytes
 where it lies: what is equal is never decoded, and of what differs only as much as tells its
 elements apart. So a model of gigabytes costs one reading of its file, and an edit of smpatch's
 shows as what it appended.
 
-This room judges neither model, and it does not say which tensors would come out otherwise:
+This module validators neither model, and it does not say which tensors would come out otherwise:
 two graphs that compute the same in other nodes are different here.
 """
 

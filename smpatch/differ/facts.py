@@ -1,6 +1,6 @@
 """What a comparison of two models finds, as values.
 
-This room compares nothing; it says what counts, in one place for the library, the command
+This module compares nothing; it says what counts, in one place for the library, the command
 line and its help.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from smpatch.directory import Form
+from smpatch.savedmodel.directory import Form
 from smpatch.signature import Spec
 
 __all__ = [
@@ -184,7 +184,7 @@ class MetaGraphDifference:
         tags_after: The tag-set in the second model, likewise.
         signatures: The signatures that differ, those of ``signature_def`` first, by key.
         parts: The other parts that differ. Of a MetaGraph that only one model has, none.
-        has_object_graph: Whether one of them has an object graph, and so two planes.
+        has_object_graph: Whether one of them has an object graph, and so two halves.
     """
 
     tags_before: tuple[str, ...] | None
@@ -252,7 +252,7 @@ class Difference:
     def same(self) -> bool:
         """Whether the content of both models is the same.
 
-        Content are the tag-sets, the signatures of both planes, the graph, the functions, the
+        Content are the tag-sets, the signatures of both halves, the graph, the functions, the
         object graph, the saver, the collections and the table of assets, the variables by
         their index and the assets. How the file is encoded, the meta info, the fingerprint
         and other files are told, and do not count.

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from smpatch import schema, text, wire
+from smpatch import schema, wire
 from smpatch.differ.facts import Part, Tally
 from smpatch.differ.spans import Kind, Span, alike, all_equal, by_number, inside, tally, walk
-from smpatch.forms.parts import (
+from smpatch.loader import MetaGraph, SavedModel
+from smpatch.savedmodel import text_fields
+from smpatch.savedmodel.parts import (
     ASSET_FILE_DEF,
     GRAPH_DEF,
     GRAPH_LIBRARY,
@@ -29,7 +31,6 @@ from smpatch.forms.parts import (
     SAVER_DEF,
     SIGNATURE_DEF,
 )
-from smpatch.loader import MetaGraph, SavedModel
 
 __all__ = ["Sections", "differing", "same_around", "same_objects", "sections"]
 
@@ -101,7 +102,9 @@ def sections(model: SavedModel) -> tuple[Sections, ...]:
             if each.number == META_GRAPHS and each.wire_type == wire.BYTES
         )
     data = bytes(model.data)
-    found = [each for each in text.fields(data) if each.name == "meta_graphs" and each.is_message]
+    found = [
+        each for each in text_fields.fields(data) if each.name == "meta_graphs" and each.is_message
+    ]
     return tuple(
         _textual(data, field, meta_graph)
         for field, meta_graph in zip(found, model.meta_graphs, strict=True)
@@ -118,9 +121,9 @@ def _binary(span: Span) -> Sections:
     return Sections(parts)
 
 
-def _textual(data: bytes, field: text.TextField, meta_graph: MetaGraph) -> Sections:
+def _textual(data: bytes, field: text_fields.TextField, meta_graph: MetaGraph) -> Sections:
     verbatim: dict[int, list[Span]] = {}
-    for each in text.fields(data, field.value_start, field.value_end):
+    for each in text_fields.fields(data, field.value_start, field.value_end):
         number = _TEXT_NAMES.get(each.name, _OTHER)
         verbatim.setdefault(number, []).append(Span(data, each.start, each.end))
     graph, pieces = meta_graph.parts.graph
@@ -157,7 +160,7 @@ def _around(model: SavedModel) -> list[Span]:
             if each.number != META_GRAPHS
         ]
     data = bytes(model.data)
-    found = [each for each in text.fields(data) if each.name != "meta_graphs"]
+    found = [each for each in text_fields.fields(data) if each.name != "meta_graphs"]
     return [Span(data, each.start, each.end) for each in found]
 
 

@@ -1,10 +1,10 @@
-"""The signatures of two MetaGraphs against each other, on both planes.
+"""The signatures of two MetaGraphs against each other, on both halves.
 
 A signature is what its readers parse: the order of map entries and the way in which they are
 encoded make no difference. A key that went and a key that came with an equal signature are
 one that was renamed.
 
-This room does not say whether the planes of one model agree; that is ``planes.compare``.
+This module does not say whether the halves of one model agree; that is ``planes.compare``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from smpatch.signature import SignatureDef
 
 __all__ = ["differing"]
 
-_Plane = Literal["signature_def", "object_graph"]
+_Half = Literal["signature_def", "object_graph"]
 _Name = tuple[
     Literal["method", "input", "output", "default", "keywords", "positional", "function", "other"],
     str,
@@ -35,7 +35,7 @@ _STRUCTURED = 2
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A signature as one plane has it.
+    """A signature as one half has it.
 
     Attributes:
         says: What it says, by kind and alias, in the order in which one would read it.
@@ -60,13 +60,13 @@ def differing(
             text, of which they are not decoded.
         objects: Whether the object graphs are looked at; needless where they are equal.
     """
-    yield from _plane("signature_def", _served(before, known_only), _served(after, known_only))
+    yield from _half("signature_def", _served(before, known_only), _served(after, known_only))
     if objects:
-        yield from _plane("object_graph", _python(before, known_only), _python(after, known_only))
+        yield from _half("object_graph", _python(before, known_only), _python(after, known_only))
 
 
-def _plane(
-    plane: _Plane, before: Mapping[str, _View], after: Mapping[str, _View]
+def _half(
+    plane: _Half, before: Mapping[str, _View], after: Mapping[str, _View]
 ) -> Iterator[SignatureDifference]:
     gone = [key for key in sorted(before) if key not in after]
     come = [key for key in sorted(after) if key not in before]

@@ -5,7 +5,7 @@ reading and hardly any memory. What is equal is never decoded. Of what differs t
 are paired by name; two of one name are decoded by protobuf, to tell another encoding (maps
 come in any order) from another meaning.
 
-This room knows no SavedModel: which message lies where is the business of ``sections``.
+This module knows no SavedModel: which message lies where is the business of ``sections``.
 
 Source: https://protobuf.dev/programming-guides/encoding/ (order of fields and of maps).
 """

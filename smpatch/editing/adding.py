@@ -3,7 +3,7 @@
 A promoted function and an inner tensor are first brought into the main graph; from there
 on all are the same.
 
-This room does not say what a signature must keep; that is the business of ``builder``.
+This module does not say what a signature must keep; that is the business of ``builder``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from smpatch.builder import Adding, Built, build
 from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import FromSignature, PromoteFunction
 from smpatch.errors import UnreachableOutputError
-from smpatch.forms.draft import Draft
+from smpatch.functions import signature_map
+from smpatch.functions.function_signature import promote, promoted_key
+from smpatch.functions.inner_outputs import expose
 from smpatch.loader import MetaGraph
-from smpatch.planes import signature_map
-from smpatch.planes.expose import expose
-from smpatch.planes.promote import promote, promoted_key
+from smpatch.savedmodel.draft import Draft
 
 __all__ = ["add", "derive", "placed", "promoted"]
 
@@ -62,16 +62,16 @@ def derive(meta_graph: MetaGraph, edit: FromSignature, context: Context) -> Step
 
 
 def placed(meta_graph: MetaGraph, built: Built, context: Context) -> Step:
-    """Put a signature that was built in its place, on both planes where both are edited."""
+    """Put a signature that was built in its place, on both halves where both are edited."""
     key, signature = built.key, built.signature
     old, new = meta_graph.entries.get(key), signature.to_bytes()
-    in_python = not context.both_planes or key in meta_graph.objects.signatures
+    in_python = not context.with_object_graph or key in meta_graph.objects.signatures
     if old is not None and in_python and _canonical(old.value) == new:
         unchanged = Change(key, "unchanged", signature)
         return Step(meta_graph, (unchanged,), {key: built}, built.notes)
     before = meta_graph.signatures.get(key)
     meta_graph = meta_graph.with_parts(Draft.of(meta_graph.parts).put(key, new))
-    if context.both_planes:
+    if context.with_object_graph:
         meta_graph = signature_map.put(meta_graph, key, signature, before)
     change = Change(key, "added" if old is None else "replaced", signature)
     return Step(meta_graph, (change,), {key: built}, built.notes)
@@ -83,7 +83,7 @@ def _cleared(meta_graph: MetaGraph, key: str, context: Context) -> MetaGraph:
     What is made in its place so gets the names that it had, and an equal one is known.
     """
     old = meta_graph.signatures.get(key)
-    if old is None or not context.both_planes:
+    if old is None or not context.with_object_graph:
         return meta_graph
     return signature_map.removed(meta_graph, key, old)
 

@@ -1,9 +1,9 @@
 """Signatures get other keys, a second one, or go.
 
-What they say stays as it is, byte for byte; on a TensorFlow 2 export both planes follow.
-Where a key is on one plane only, it is changed there, and that is said.
+What they say stays as it is, byte for byte; on a TensorFlow 2 export both halves follow.
+Where a key is on one half only, it is changed there, and that is said.
 
-This room does not ask whether a signature works: one that does not can be renamed, too.
+This module does not ask whether a signature works: one that does not can be renamed, too.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import Copy, Remove, Rename
 from smpatch.errors import RefusedError, TensorNotFoundError
-from smpatch.forms.draft import Draft
+from smpatch.functions import signature_map
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
-from smpatch.planes import signature_map
 from smpatch.rules import Note, check_free, check_key
+from smpatch.savedmodel.draft import Draft
 
 __all__ = ["copy", "keys", "matches", "remove", "rename", "source_of"]
 
@@ -52,7 +52,7 @@ def _moved(meta_graph: MetaGraph, edit: Rename | Copy, context: Context) -> Step
         return Step(meta_graph, (Change(source, "unchanged", signature),))
     check_key(target, "--to")
     check_free(meta_graph, target, overwrite=edit.overwrite, option="--to")
-    notes = tuple(_one_plane(meta_graph, source, context))
+    notes = tuple(_one_half(meta_graph, source, context))
     changes: list[Change] = []
     if target in keys(meta_graph):
         step = remove(meta_graph, Remove((target,)), context)
@@ -64,7 +64,7 @@ def _moved(meta_graph: MetaGraph, edit: Rename | Copy, context: Context) -> Step
         draft = Draft.of(meta_graph.parts)
         moved = draft.renamed(source, target) if renames else draft.put(target, entry.value)
         meta_graph = meta_graph.with_parts(moved)
-    if context.both_planes:
+    if context.with_object_graph:
         put = signature_map.renamed if renames else signature_map.copied
         meta_graph = put(meta_graph, source, target)
     changes.append(Change(target, "renamed" if renames else "copied", signature, source))
@@ -79,11 +79,11 @@ def remove(meta_graph: MetaGraph, edit: Remove, context: Context) -> Step:
     """
     going = _matching(meta_graph, edit.keys)
     notes: list[Note] = []
-    if not context.both_planes:
+    if not context.with_object_graph:
         meta_graph = _without(meta_graph, going)
-    for key in going if context.both_planes else ():
+    for key in going if context.with_object_graph else ():
         # One by one: what goes with each depends on those that stay.
-        notes += _one_plane(meta_graph, key, context)
+        notes += _one_half(meta_graph, key, context)
         old = meta_graph.signatures.get(key)
         meta_graph = signature_map.removed(_without(meta_graph, [key]), key, old)
     return Step(meta_graph, tuple(Change(key, "removed") for key in going), notes=tuple(notes))
@@ -141,9 +141,9 @@ def _matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
     return list(found)
 
 
-def _one_plane(meta_graph: MetaGraph, key: str, context: Context) -> Iterator[Note]:
-    """Tell when a key is on one plane only, and so is changed there alone."""
-    if not context.both_planes:
+def _one_half(meta_graph: MetaGraph, key: str, context: Context) -> Iterator[Note]:
+    """Tell when a key is on one half only, and so is changed there alone."""
+    if not context.with_object_graph:
         return
     if key not in meta_graph.objects.signatures:
         text = f"signature {key!r} was only in signature_def; the object graph never had it"

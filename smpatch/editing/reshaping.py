@@ -17,10 +17,10 @@ from typing import Any
 from smpatch import schema
 from smpatch.builder import Tensors, Wider
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
-from smpatch.forms.draft import Draft
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
+from smpatch.savedmodel.draft import Draft
 from smpatch.signature import (
     Shape,
     SignatureDef,

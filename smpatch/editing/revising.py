@@ -3,7 +3,7 @@
 All of one request is done at once. What the edit makes worse is refused; what was wrong
 before, and stays so, is told.
 
-This room does not decide what a signature must keep (``rules``, ``methods``), nor which
+This module does not decide what a signature must keep (``rules``, ``methods``), nor which
 bytes change.
 
 Source: ``tensorflow/core/protobuf/meta_graph.proto``.
@@ -28,21 +28,22 @@ from smpatch.errors import (
     TensorNotFoundError,
     UnreachableOutputError,
 )
-from smpatch.forms.draft import Draft
+from smpatch.functions import signature_map
+from smpatch.functions.inner_outputs import expose
+from smpatch.functions.inner_tensors import is_inner
 from smpatch.graph.resolve import nearest, parse
 from smpatch.loader import MetaGraph
-from smpatch.methods import METHODS, breaches
-from smpatch.planes import signature_map
-from smpatch.planes.expose import expose
-from smpatch.planes.inner import is_inner
 from smpatch.rules import (
+    METHODS,
     Note,
+    breaches,
     check_aliases,
     check_distinct,
     check_graph,
     check_servable,
     remarks,
 )
+from smpatch.savedmodel.draft import Draft
 from smpatch.signature import (
     SignatureDef,
     Spec,
@@ -114,7 +115,10 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
         return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, built.notes)
     draft = Draft.of(meta_graph.parts).revised(key, value, inputs_were, outputs_were)
     meta_graph = widened(meta_graph.with_parts(draft), signature, wider)
-    if context.both_planes and (signature.inputs, signature.outputs) != (old.inputs, old.outputs):
+    if context.with_object_graph and (signature.inputs, signature.outputs) != (
+        old.inputs,
+        old.outputs,
+    ):
         if key in meta_graph.objects.signatures:
             meta_graph = signature_map.put(meta_graph, key, signature, old)
         else:

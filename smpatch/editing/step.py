@@ -1,6 +1,6 @@
 """What an edit is told, and what it tells, beside the MetaGraph that it makes.
 
-This room holds values and does nothing.
+This module holds values and does nothing.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from smpatch.builder import Built, Knowledge
+from smpatch.functions.shape_inference import Infer
 from smpatch.loader import MetaGraph
-from smpatch.planes.inline import Infer
 from smpatch.rules import Note
 from smpatch.signature import SignatureDef
 
@@ -50,13 +50,13 @@ class Context:
     """What all edits of a MetaGraph are told.
 
     Attributes:
-        both_planes: Whether the object graph is to be edited as well.
+        with_object_graph: Whether the object graph is to be edited as well.
         known: What TensorFlow said of the model beforehand.
         infer: Asks TensorFlow for the shapes of inner tensors; None where it is not to be asked.
         proof: Whether an edit needs the structural proof.
     """
 
-    both_planes: bool
+    with_object_graph: bool
     known: Knowledge
     infer: Infer | None = None
     proof: Proof = "required"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from smpatch.editing.step import Change, Step
 from smpatch.edits import Retag
 from smpatch.errors import TagSetError, UsageError
-from smpatch.forms.draft import Draft
 from smpatch.loader import MetaGraph
+from smpatch.savedmodel.draft import Draft
 
 __all__ = ["place", "retag"]
 

@@ -12,7 +12,7 @@ stand beside each other:
 
 What stays ambiguous is left out, for a guess would serve one variable's values as another's.
 
-This room reads alone.
+This module reads alone.
 
 Sources: ``tensorflow/python/saved_model/save.py`` (``_map_captures_to_created_tensors``),
 ``load.py`` (``_setup_functions_captures``), ``tensorflow/python/checkpoint/

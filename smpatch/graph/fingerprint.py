@@ -29,10 +29,10 @@ from smpatch.graph.bodies import (
     MainBody,
     Parts,
     Source,
+    components,
     digest,
     main_source,
 )
-from smpatch.graph.components import components
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 

@@ -1,11 +1,11 @@
 """The function library: what a TensorFlow 2 export computes inside its calls.
 
 Inside a function a tensor is called ``node:arg:index`` (the output argument's name comes
-from the operation's definition), an argument simply by its name. This room translates
+from the operation's definition), an argument simply by its name. This module translates
 between that and ``node:index``, which is how people and tools see inner tensors, and says
 which functions a node calls.
 
-This room changes nothing: copies of functions are made by ``planes``.
+This module changes nothing: copies of functions are made by ``planes``.
 
 Source: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/framework/
 function.cc`` (``FunctionDefHelper``, name resolution in ``FunctionInstantiationHelper``).

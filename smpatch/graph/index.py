@@ -4,7 +4,7 @@ The index is one pass over the top level of a ``GraphDef``: it reads each node's
 skips the rest, so that gigabytes of constants cost nothing. A node's wiring (operation and
 inputs) and single attributes are decoded on demand.
 
-This room interprets nothing: what an attribute means is the business of ``resolve``, what
+This module interprets nothing: what an attribute means is the business of ``resolve``, what
 an input leads to that of ``reach``.
 
 Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.

@@ -5,7 +5,7 @@ The dtype of an output comes from the operation's definition, which the exporter
 from the node's attributes. The shape comes from ``_output_shapes``, which exporters write
 on every node, or from the few operations that carry it as an attribute.
 
-This room infers no shapes: what the file does not say stays unknown, and the caller is
+This module infers no shapes: what the file does not say stays unknown, and the caller is
 told so, for only TensorFlow's shape functions can know. It does not look at other nodes.
 
 Sources: ``OpDef.ArgDef`` in ``tensorflow/core/framework/op_def.proto``;

@@ -4,7 +4,7 @@ Each reading method returns a value of the right type whatever stands in the tab
 wrong is kept as a fault, with its path, so that the rest of the document can be read too.
 Whoever asks for edits looks at the faults first.
 
-This room knows no verbs; which keys a table may have is what it is asked for.
+This module knows no verbs; which keys a table may have is what it is asked for.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from smpatch import notation
+from smpatch import tensor_syntax
 from smpatch.edits import TensorRef
 from smpatch.errors import UsageError
 from smpatch.graph.resolve import nearest
-from smpatch.methods import METHODS
 from smpatch.patchfile.toml import Path
+from smpatch.rules import METHODS
 from smpatch.signature import Shape
 
 __all__ = ["Table", "dotted"]
@@ -130,7 +130,7 @@ class Table:
         if not isinstance(self._content.get(key), str):
             found = self.names(key, needed=needed)
             return found or None
-        tags = notation.parse_tags(self.take(key))
+        tags = tensor_syntax.parse_tags(self.take(key))
         if not tags:
             self.fault("it names no tag", at=(key,))
         return tags
@@ -160,7 +160,7 @@ class Table:
             }
         texts = self.names(key, needed=needed)
         try:
-            return notation.parse_tensors(texts, option=key)
+            return tensor_syntax.parse_tensors(texts, option=key)
         except UsageError as error:
             self.fault(error.found, at=(key,), hint=error.hint)
             return {}
@@ -171,7 +171,7 @@ class Table:
         if not isinstance(given, dict):
             texts = self.names(key, needed=needed)
             try:
-                return notation.parse_names(texts, option=key)
+                return tensor_syntax.parse_names(texts, option=key)
             except UsageError as error:
                 self.fault(error.found, at=(key,), hint=error.hint)
                 return {}
@@ -204,7 +204,7 @@ class Table:
 
     def _tensor(self, text: str, at: Path) -> TensorRef:
         try:
-            return notation.parse_tensor(text, option="") if text else text
+            return tensor_syntax.parse_tensor(text, option="") if text else text
         except UsageError as error:
             self.fault(error.found, at=at, hint=error.hint)
             return text

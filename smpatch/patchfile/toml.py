@@ -5,7 +5,7 @@ value stands that turns out wrong later, it does not tell. Here the headers and 
 document that it has read are looked up again: what stands in an inline table or an array
 has the line of the statement that it is in.
 
-This room knows nothing of what a document is about.
+This module knows nothing of what a document is about.
 
 Source: https://toml.io/en/v1.0.0
 """

@@ -26,10 +26,10 @@ from smpatch.edits import (
     SparseRef,
     TensorRef,
 )
+from smpatch.functions.function_signature import Promotable, find_function
+from smpatch.functions.inner_tensors import Inner, find_inner
 from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
-from smpatch.planes.inner import Inner, find_inner
-from smpatch.planes.promote import Promotable, find_function
 from smpatch.signature import CLASSES, EXAMPLES, PREDICTIONS, SCORES, SignatureDef
 
 __all__ = ["FunctionRequest", "Request", "requests"]

@@ -17,13 +17,13 @@ from typing import Any
 
 from smpatch.edits import Edit
 from smpatch.errors import ProofError, ValidationError
+from smpatch.functions.inner_tensors import Inner
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.fingerprint import Computation, Fingerprints
 from smpatch.graph.functions import called
 from smpatch.graph.index import op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
-from smpatch.planes.inner import Inner
 from smpatch.proof.requests import FunctionRequest, Names, Request, requests
 from smpatch.signature import TensorSpec, same_parameters
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from smpatch import dtypes
 from smpatch.runs.arrays import to_numpy
-from smpatch.runtime.answers import Array
+from smpatch.runtime.questions import Array
 
 __all__ = ["EXACT", "Comparison", "Tolerance", "compare", "worst"]
 

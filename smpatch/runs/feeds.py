@@ -2,18 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from smpatch.errors import UsageError
-from smpatch.runs.examples import Feature
-from smpatch.runs.feeding import Feeding
-from smpatch.runs.npz import read_npz
-from smpatch.runs.values import UnmakeableError, has_batch, made_up
-from smpatch.runtime.answers import Array
+from smpatch.runs.arrays import read_npz
+from smpatch.runs.sessions import Call
+from smpatch.runs.values import Feature, Feeding, UnmakeableError, has_batch, made_up
+from smpatch.runtime.questions import Array, PythonSignature, TensorFact
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
 
-__all__ = ["Feed", "Feeds", "agreed", "placed"]
+__all__ = ["Feed", "Feeds", "Names", "Target", "agreed", "in_c", "in_python", "placed"]
+
+Names = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A signature in one of the two loaders.
+
+    Attributes:
+        key: Its key.
+        inputs: Alias to the names of what is fed: the tensors of which it consists, or the
+            argument.
+        outputs: Alias to the names of what is fetched, likewise.
+        function: A traced function that is called in its place, in Python; empty for none.
+    """
+
+    key: str
+    inputs: Names
+    outputs: Names
+    function: str = ""
+
+    def call(self, values: Mapping[str, tuple[Array, ...]]) -> Call:
+        """Return the call with these values, each the tensors of which an input consists."""
+        feeds = {
+            name: array
+            for alias, names in self.inputs.items()
+            for name, array in zip(names, values[alias], strict=True)
+        }
+        return Call(self.key, feeds, self.outputs, self.function)
+
+    def yielding(self, aliases: Iterable[str]) -> Target:
+        """Return it with these of its outputs only."""
+        return replace(self, outputs={alias: self.outputs[alias] for alias in aliases})
+
+
+def in_c(signatures: Mapping[str, SignatureDef]) -> dict[str, Target]:
+    """Return signatures as the C runtime calls them."""
+    return {
+        key: Target(
+            key,
+            {a: tuple(each.name for each in s.tensors()) for a, s in signature.inputs.items()},
+            {a: tuple(each.name for each in s.tensors()) for a, s in signature.outputs.items()},
+        )
+        for key, signature in signatures.items()
+    }
+
+
+def in_python(signatures: Mapping[str, PythonSignature]) -> dict[str, Target]:
+    """Return signatures as Python calls them, those of which all arguments are dense."""
+    return {
+        key: Target(
+            key,
+            {alias: (alias,) for alias in signature.inputs},
+            {a: (a,) for a, fact in signature.outputs.items() if isinstance(fact, TensorFact)},
+        )
+        for key, signature in signatures.items()
+        if all(isinstance(fact, TensorFact) for fact in signature.inputs.values())
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from smpatch.runs.comparing import EXACT, Comparison, Tolerance, compare, worst
+from smpatch.runs.feeds import Target
 from smpatch.runs.sessions import Call, Ran, Session
-from smpatch.runs.targets import Target
-from smpatch.runtime.answers import Array
+from smpatch.runtime.questions import Array
 
 __all__ = ["Outcome", "Pair", "Values", "compare_pairs", "pair_up"]
 

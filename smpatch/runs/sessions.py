@@ -19,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from smpatch.runtime import answers
-from smpatch.runtime.answers import Answer, Array, PythonSignature, RunResult, TensorFact
+from smpatch.runtime import questions
 from smpatch.runtime.calls import call as call_in_python
 from smpatch.runtime.calls import call_function, stand_in
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.runtime.questions import Answer, Array, PythonSignature, RunResult, TensorFact
 
 __all__ = [
     "Asks",
@@ -212,7 +212,7 @@ class CRuntime(Session):
         self.tensors: Mapping[str, TensorFact | None] = {}
 
     def _load(self, child: Child, limit: float) -> Answer:
-        said = answers.describe(
+        said = questions.describe(
             *(child, self._place.directory, self._place.tags, self._names, limit),
             keep=True,
             plain=True,
@@ -223,7 +223,7 @@ class CRuntime(Session):
     def _run(self, call: Call, child: Child, limit: float) -> RunResult:
         # What is fed passes through, and no session fetches it.
         wanted = {name for names in call.fetches.values() for name in names} - call.feeds.keys()
-        return answers.run(child, call.feeds, sorted(wanted), limit)
+        return questions.run(child, call.feeds, sorted(wanted), limit)
 
 
 class PythonLoader(Session):
@@ -248,7 +248,7 @@ class PythonLoader(Session):
 
     def _load(self, child: Child, limit: float) -> Answer:
         where = (self._place.directory, self._place.tags, limit)
-        said = answers.python_signatures(child, *where, keep=True)
+        said = questions.python_signatures(child, *where, keep=True)
         self.signatures = said.signatures
         return said
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from smpatch.runtime.answers import Array, RunResult, read_array, refusal, wire_array
 from smpatch.runtime.process import Child, path_text
+from smpatch.runtime.questions import Array, RunResult, read_array, refusal, wire_array
 
 __all__ = ["call", "call_function", "stand_in"]
 

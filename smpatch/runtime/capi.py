@@ -1,4 +1,4 @@
-"""The functions of TensorFlow's C API that this room uses, declared for ctypes.
+"""The functions of TensorFlow's C API that this module uses, declared for ctypes.
 
 Standard library only: this file runs in the child process. It declares and
 wraps, and knows nothing of requests.

@@ -1,7 +1,7 @@
 """One SavedModel in a session of TensorFlow's C API, and runs of it.
 
 Standard library only: this file runs in the child process. It reports what
-TensorFlow says of a name and judges nothing.
+TensorFlow says of a name and validators nothing.
 
 Sources: ``tensorflow/c/c_api.h``, ``tf_tstring.h`` and ``tf_datatype.h`` in the
 wheel's ``include`` directory; ``meta_graph.proto`` for field 5;

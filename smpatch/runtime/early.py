@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 
-from smpatch.runtime import wheel
+from smpatch.runtime import installation
 from smpatch.runtime.process import Child, ChildError, Program
 
 __all__ = ["start", "take"]
@@ -19,7 +19,7 @@ _waiting: list[Child] = []
 
 def start() -> None:
     """Start a child for the C runtime, if there is one; what fails now fails again later."""
-    installed = wheel.find()
+    installed = installation.find()
     if installed is not None and installed.cc_library is not None:
         with contextlib.suppress(ChildError, OSError):
             _waiting.append(Child.start(Program.CAPI, installed))

@@ -23,12 +23,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpatch.runtime.wheel import import_path
+from smpatch.runtime.installation import import_path
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from smpatch.runtime.wheel import Wheel
+    from smpatch.runtime.installation import Wheel
 
 __all__ = ["Child", "ChildDied", "ChildError", "ChildHung", "ChildUnfit", "Program", "path_text"]
 
@@ -297,7 +297,7 @@ class Child:
             self._process.wait(DYING_SECONDS)
         except subprocess.TimeoutExpired:
             self._end()
-        from smpatch.runtime.words import last_words  # noqa: PLC0415 - deaths are rare
+        from smpatch.runtime.messages import last_words  # noqa: PLC0415 - deaths are rare
 
         size = os.fstat(self._errors).st_size
         start = max(0, size - LAST_WORDS_BYTES)
@@ -387,6 +387,6 @@ def _how(status: int) -> str:
 
 def _one_line(text: str) -> str:
     """Return a message as one clean line."""
-    from smpatch.runtime.words import one_line  # noqa: PLC0415 - failures are rare
+    from smpatch.runtime.messages import one_line  # noqa: PLC0415 - failures are rare
 
     return one_line(text)

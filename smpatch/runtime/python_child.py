@@ -1,4 +1,4 @@
-"""TensorFlow's Python loader behind the door: the judge for object graphs.
+"""TensorFlow's Python loader behind the door: the validator for object graphs.
 
 Standard library and TensorFlow only; ``door.py`` loads this file in a child
 process, with the parent's import path. ``describe`` and ``infer`` give the facts

@@ -5,7 +5,7 @@ They come from smpatch's own ``saved_model.proto``, compiled beforehand into
 own: TensorFlow's names in protobuf's default pool would make a later ``import
 tensorflow`` in the same process die of a duplicate file name.
 
-This room does not import TensorFlow, and no message that it decodes is ever written back
+This module does not import TensorFlow, and no message that it decodes is ever written back
 in place of bytes that were read: what is written is built from nothing or spliced.
 
 Sources: https://protobuf.dev/reference/python/api-docs/ (``descriptor_pool``,

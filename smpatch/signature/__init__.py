@@ -2,7 +2,7 @@
 
 ``specs`` has the values: a spec of a tensor, a ``SignatureDef``, to and from bytes;
 ``makers`` puts signatures together from tensors; ``shapes`` compares shapes and writes them.
-This room looks into no graph: a spec says what it was told. It never imports TensorFlow.
+This module looks into no graph: a spec says what it was told. It never imports TensorFlow.
 """
 
 from smpatch.signature.makers import (
@@ -18,7 +18,6 @@ from smpatch.signature.makers import (
     predict_signature_def,
     regression_signature_def,
 )
-from smpatch.signature.shapes import compatible, parameter, same_parameters, shape_text
 from smpatch.signature.specs import (
     CompositeTensorSpec,
     Shape,
@@ -26,9 +25,13 @@ from smpatch.signature.specs import (
     SparseTensorSpec,
     Spec,
     TensorSpec,
+    compatible,
+    parameter,
     ragged,
+    same_parameters,
     shape_from_proto,
     shape_proto,
+    shape_text,
 )
 
 __all__ = [

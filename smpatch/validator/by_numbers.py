@@ -19,13 +19,12 @@ from smpatch.edits import Edit
 from smpatch.errors import ValidationError
 from smpatch.loader import SavedModel, load
 from smpatch.rules import Note
+from smpatch.runs.feeds import Names, Target, in_c, in_python
 from smpatch.runs.pairs import Outcome, Pair, compare_pairs, pair_up
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
-from smpatch.runs.targets import Names, Target, in_c, in_python
 from smpatch.runtime.process import ChildUnfit
-from smpatch.validator.judge import Edited, Judge
-from smpatch.validator.kept import Kept, kept
-from smpatch.validator.same_values import SameValues
+from smpatch.validator.kept import Kept, SameValues, kept
+from smpatch.validator.reload import Edited, Validator
 
 __all__ = ["Numbers", "same_numbers"]
 
@@ -50,7 +49,7 @@ class Numbers:
 
 
 def same_numbers(
-    judge: Judge,
+    validator: Validator,
     edited: Edited,
     model: SavedModel,
     edits: Sequence[Edit],
@@ -59,7 +58,7 @@ def same_numbers(
     """Run a model as it was and as it is, and compare.
 
     Args:
-        judge: Who asks TensorFlow.
+        validator: Who asks TensorFlow.
         edited: The edited model, which loads.
         model: The model before the edit.
         edits: What was asked for.
@@ -69,12 +68,12 @@ def same_numbers(
         UsageError: The file cannot be read, or names no input.
         ValidationError: A number is another, or a signature does not run any more.
     """
-    proof = _Proof(judge, edited, model, feed)
+    proof = _Proof(validator, edited, model, feed)
     try:
         proof.in_c(edits)
         proof.functions()
         if edited.before.has_object_graph and len(model.meta_graphs) == 1:
-            proof.in_python(edits if edited.both_planes else ())
+            proof.in_python(edits if edited.with_object_graph else ())
     except ChildUnfit as error:
         found = f"the signatures cannot be run: {error}"
         raise ValidationError(found, hint="validate without a run: --validate full") from error
@@ -86,12 +85,12 @@ def same_numbers(
 class _Proof:
     def __init__(
         self,
-        judge: Judge,
+        validator: Validator,
         edited: Edited,
         model: SavedModel,
         feed: str | os.PathLike[str] | None,
     ) -> None:
-        self._judge = judge
+        self._validator = validator
         self._before = edited.before
         # As it is on disk, not as it was meant to be written.
         self._after = load(edited.directory).meta_graph(edited.after.tags)
@@ -211,7 +210,7 @@ class _Proof:
 
     def _listed(self, place: Place) -> _Targets:
         """Return the signatures that Python lists; none of a model that it does not load."""
-        loader = PythonLoader(self._judge, place)
+        loader = PythonLoader(self._validator, place)
         with loader, contextlib.suppress(NotLoadedError):
             loader.load()
         return in_python(loader.signatures)
@@ -256,7 +255,7 @@ class _Proof:
     def _opening(
         self, loader: type[CRuntime | PythonLoader], place: Place
     ) -> Callable[[], Session]:
-        return lambda: loader(self._judge, place)
+        return lambda: loader(self._validator, place)
 
     def _left_out(self, key: str, why: str) -> None:
         if key not in self._skipped:  # Python's loader fails as the C runtime does

@@ -1,6 +1,6 @@
 """What was written against what TensorFlow has loaded.
 
-This room compares and asks nobody.
+This module compares and asks nobody.
 
 Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 """
@@ -14,7 +14,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
-from smpatch.runtime.answers import CompositeFact, Description, PythonSignature, TensorFact
+from smpatch.runtime.questions import CompositeFact, Description, PythonSignature, TensorFact
 from smpatch.signature import SignatureDef, SparseTensorSpec, Spec, TensorSpec, compatible
 
 __all__ = [

@@ -6,7 +6,8 @@ that a mistake there does not find its like here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -26,8 +27,83 @@ from smpatch.edits import (
     SparseRef,
     TensorRef,
 )
+from smpatch.loader import MetaGraph
+from smpatch.runs.feeds import Feeds, agreed
+from smpatch.runs.pairs import Values
+from smpatch.runs.values import Feeding, UnmakeableError, features
+from smpatch.signature import Spec
 
-__all__ = ["Kept", "Names", "kept"]
+__all__ = ["Kept", "Names", "SameValues", "kept"]
+
+_MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
+
+
+class SameValues:
+    """Values for the signatures of an edited MetaGraph, by the aliases that they have now.
+
+    Attributes:
+        unmakeable: Key to why nothing could be made up.
+    """
+
+    def __init__(
+        self, before: MetaGraph, after: MetaGraph, file: str | os.PathLike[str] | None
+    ) -> None:
+        """Read the user's file, if there is one.
+
+        Raises:
+            UsageError: It cannot be read, or names no input.
+        """
+        self.unmakeable: dict[str, str] = {}
+        self._before = before.signatures
+        self._after = after.signatures
+        self._wanted = features(before)
+        self._made: dict[str, list[Values]] = {}
+        self._given: Feeds | None = None
+        if file is not None:
+            self._given = Feeds(Feeding(file=file), {**self._after, **self._before})
+
+    def make(self, key: str, there: Kept) -> None:
+        """Make the values of a signature.
+
+        Args:
+            key: The key that it has now.
+            there: What it was.
+        """
+        old = self._before[there.was].inputs if there.was in self._before else {}
+        was = there.inputs.was
+        inputs = {
+            alias: agreed(spec, old.get(was.get(alias, "")))
+            for alias, spec in self._after[key].inputs.items()
+        }
+        made = self._made[key] = [*self._own(key, there, inputs)]
+        try:
+            made += [
+                feed.values
+                for rule in _MADE_UP
+                for feed in Feeds(rule, {}, self._wanted).of(key, inputs)
+            ]
+        except UnmakeableError as error:
+            if not made:
+                self.unmakeable[key] = str(error)
+
+    def of(self, key: str) -> Sequence[Values]:
+        """Return the values of a signature by its key; none where none were made."""
+        return self._made.get(key, ())
+
+    def _own(self, key: str, there: Kept, inputs: Mapping[str, Spec]) -> Iterator[Values]:
+        """Yield the user's values, found by the names of now or of before."""
+        if self._given is None:
+            return
+        was = {alias: there.inputs.was.get(alias, alias) for alias in inputs}
+        had = {was[alias]: spec for alias, spec in inputs.items()}
+        for name, wanted in ((key, inputs), (there.was, had)):
+            try:
+                feeds = [*self._given.of(name, wanted)]
+            except UnmakeableError:
+                continue
+            for feed in feeds:
+                yield {a: feed.values[a if wanted is inputs else was[a]] for a in inputs}
+            return
 
 
 @dataclass(frozen=True, slots=True)

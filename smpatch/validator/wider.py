@@ -20,18 +20,18 @@ import numpy as np
 from smpatch import dtypes
 from smpatch.builder import Built, Wider
 from smpatch.errors import ValidationError
-from smpatch.graph.fixed_sizes import fixed_sizes
+from smpatch.graph.operations import fixed_sizes
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
 from smpatch.runs.arrays import from_numpy, to_numpy
 from smpatch.runs.comparing import Tolerance, compare
+from smpatch.runs.feeds import in_c
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, Ran
-from smpatch.runs.targets import in_c
 from smpatch.runs.values import UnmakeableError, made_up
-from smpatch.runtime.answers import Array
 from smpatch.runtime.process import ChildUnfit
+from smpatch.runtime.questions import Array
 from smpatch.signature import SignatureDef, TensorSpec, compatible, shape_text
-from smpatch.validator.judge import Judge
+from smpatch.validator.reload import Validator
 
 __all__ = ["prove_wider"]
 
@@ -44,11 +44,11 @@ _MOST_NAMED = 3
 _Values = Mapping[str, tuple[Array, ...]]
 
 
-def prove_wider(judge: Judge, place: Place, meta_graph: MetaGraph, built: Built) -> Note:
+def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built: Built) -> Note:
     """Prove that a signature takes what it says beyond what its graph said.
 
     Args:
-        judge: Who asks TensorFlow.
+        validator: Who asks TensorFlow.
         place: The edited model.
         meta_graph: The MetaGraph as it will be.
         built: The signature, some inputs of which are wider.
@@ -64,7 +64,7 @@ def prove_wider(judge: Judge, place: Place, meta_graph: MetaGraph, built: Built)
         f"{shape_text(each.graph)}"
         for alias, each in built.wider.items()
     )
-    session = CRuntime(judge, place)
+    session = CRuntime(validator, place)
     with session:
         try:
             sizes = _Proof(session, meta_graph, built).sizes()

@@ -1,22 +1,22 @@
 """From a signature to a changed model on disk: merge, stage, commit.
 
-``merge`` makes a plan and touches no disk; ``stage`` writes the edited model aside, with
+``merge`` makes a plan and touches no disk; ``stage`` writes the edited model staging, with
 the payloads linked or copied; ``commit`` puts it in place by one rename. Before that
 rename the model on disk is what it was; after it, it is the new one, whole. ``stage_backup``
-puts aside what an earlier edit has kept, so that the same commit takes the edit back.
-``stage_new`` makes a directory aside that others fill, ``commit_new`` puts it in place.
+puts staging what an earlier edit has kept, so that the same commit takes the edit back.
+``stage_new`` makes a directory staging that others fill, ``commit_new`` puts it in place.
 
-These rooms validate nothing: between ``stage`` and ``commit`` somebody else proves that
+These modules validate nothing: between ``stage`` and ``commit`` somebody else proves that
 what was staged works.
 """
 
 from smpatch.writer.commit import Committed, commit, commit_new
+from smpatch.writer.finish import recover
 from smpatch.writer.lock import Lock, hold
 from smpatch.writer.plan import Plan, merge
-from smpatch.writer.settle import recover
 from smpatch.writer.stage import (
-    Aside,
     Staged,
+    StagingDirectory,
     find_backup,
     rehearse,
     stage,
@@ -25,11 +25,11 @@ from smpatch.writer.stage import (
 )
 
 __all__ = [
-    "Aside",
     "Committed",
     "Lock",
     "Plan",
     "Staged",
+    "StagingDirectory",
     "commit",
     "commit_new",
     "find_backup",

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch.errors import ConflictError, RefusedError, WriteError
-from smpatch.writer.aside import to_the_end
 from smpatch.writer.copying import sync_directory, take_after
-from smpatch.writer.names import FINGERPRINT_NAME, backup_shown
-from smpatch.writer.settle import announce, keep, settle_backups, settle_fingerprint
-from smpatch.writer.stage import Aside
+from smpatch.writer.finish import announce, finish_backups, finish_fingerprint, keep
+from smpatch.writer.stage import StagingDirectory
+from smpatch.writer.staging_directory import FINGERPRINT_NAME, backup_shown, to_the_end
 
 __all__ = ["Committed", "commit", "commit_new"]
 
@@ -47,7 +46,7 @@ class Committed:
     warnings: tuple[str, ...]
 
 
-def commit(staged: Aside, *, backup: bool = False) -> Committed:
+def commit(staged: StagingDirectory, *, backup: bool = False) -> Committed:
     """Put the staged model in place.
 
     Args:
@@ -69,7 +68,7 @@ def commit(staged: Aside, *, backup: bool = False) -> Committed:
 
 
 def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
-    """Put a directory that was made aside in place, where none was or an empty one.
+    """Put a directory that was made staging in place, where none was or an empty one.
 
     Args:
         directory: The directory, on the file system of the destination.
@@ -92,7 +91,7 @@ def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _replace_file(staged: Aside, target: Path, *, backup: bool) -> Committed:
+def _replace_file(staged: StagingDirectory, target: Path, *, backup: bool) -> Committed:
     model = staged.model
     warnings: list[str] = []
     try:
@@ -120,21 +119,21 @@ def _replace_file(staged: Aside, target: Path, *, backup: bool) -> Committed:
             f"it stays in {staged.directory}, and the next edit tries again"
         )
         settled = _whatever_comes(
-            lambda: settle_backups(staged.directory, target, place), words, warnings
+            lambda: finish_backups(staged.directory, target, place), words, warnings
         )
         staged.own.keep = not settled
         kept = kept if settled else None
     if refreshed:
         words = f"the model has changed, but {FINGERPRINT_NAME} could not be refreshed"
         refreshed = _whatever_comes(
-            lambda: settle_fingerprint(staged.directory, place), words, warnings
+            lambda: finish_fingerprint(staged.directory, place), words, warnings
         )
         changed.add(place.parent)
     _sync(changed, warnings)
     return Committed(model.directory, kept, refreshed, tuple(warnings))
 
 
-def _check_unchanged(staged: Aside, target: Path, warnings: list[str]) -> None:
+def _check_unchanged(staged: StagingDirectory, target: Path, warnings: list[str]) -> None:
     model = staged.model
     status = os.stat(model.file)
     if not model.identity.is_of(status) or Path(os.path.realpath(model.file)) != target:
@@ -144,7 +143,7 @@ def _check_unchanged(staged: Aside, target: Path, warnings: list[str]) -> None:
         warnings.append(f"{target} had other hard links; they keep the previous model")
 
 
-def _make_directory(staged: Aside) -> Committed:
+def _make_directory(staged: StagingDirectory) -> Committed:
     model, destination = staged.model, staged.destination
     if destination is None:
         message = "a staged model has a target or a destination"

@@ -3,7 +3,7 @@
 The lock is ``flock`` on a descriptor of the model directory: no lock file that could stay
 behind, and a killed process releases it by dying.
 
-This room does not detect changes made by programs that do not lock; ``commit`` does.
+This module does not detect changes made by programs that do not lock; ``commit`` does.
 
 Source: flock(2).
 """

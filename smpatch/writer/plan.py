@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from smpatch import wire
 from smpatch.errors import RefusedError
-from smpatch.forms.draft import Draft
 from smpatch.loader import MetaGraph, SavedModel
+from smpatch.savedmodel.draft import Draft
 from smpatch.wire import Splice
 
 __all__ = ["SIZE_LIMIT", "Plan", "merge"]

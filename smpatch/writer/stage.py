@@ -1,4 +1,4 @@
-"""Write the edited model aside, as a directory that TensorFlow can load.
+"""Write the edited model staging, as a directory that TensorFlow can load.
 
 In place, the staging directory lies beside the file that will be replaced (so that one
 rename can do it) and holds the new file and links to everything else. For ``--save-to`` it
@@ -10,7 +10,7 @@ For an undo it holds the backup in the place of a new file, and is committed lik
 Backups are not staged: they are the history of one directory, which a new model does not
 have, and nothing that a loader needs.
 
-This room does not decide whether what it wrote is good.
+This module does not decide whether what it wrote is good.
 """
 
 from __future__ import annotations
@@ -23,19 +23,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch import wire
-from smpatch.directory import CHUNKED_NAME, open_regular
 from smpatch.errors import ConflictError, RefusedError, WriteError
 from smpatch.loader import SavedModel
-from smpatch.writer.aside import OwnDirectory, own_directory, sweep, to_the_end
+from smpatch.savedmodel.directory import CHUNKED_NAME, open_regular
 from smpatch.writer.copying import copy_tree_entry, sync_directory, take_after, write_pieces
-from smpatch.writer.names import BACKUPS, FINGERPRINT_NAME, PREFIX, backup_of, backup_shown
+from smpatch.writer.finish import link, spare
 from smpatch.writer.plan import Plan
-from smpatch.writer.settle import link, spare
+from smpatch.writer.staging_directory import (
+    BACKUPS,
+    FINGERPRINT_NAME,
+    PREFIX,
+    OwnDirectory,
+    backup_of,
+    backup_shown,
+    own_directory,
+    sweep,
+    to_the_end,
+)
 
 __all__ = [
     "PREFIX",
-    "Aside",
     "Staged",
+    "StagingDirectory",
     "find_backup",
     "rehearse",
     "stage",
@@ -45,8 +54,8 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
-    """A model aside, ready to be put in place.
+class StagingDirectory:
+    """A model staging, ready to be put in place.
 
     Attributes:
         model: The model on disk, as it was looked at.
@@ -97,8 +106,8 @@ class Aside:
 
 
 @dataclass(frozen=True, slots=True)
-class Staged(Aside):
-    """An edited model aside.
+class Staged(StagingDirectory):
+    """An edited model staging.
 
     Attributes:
         plan: What was staged.
@@ -109,7 +118,7 @@ class Staged(Aside):
 
 @contextlib.contextmanager
 def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
-    """Write the edited model aside for as long as the context lasts.
+    """Write the edited model staging for as long as the context lasts.
 
     Args:
         plan: What to write.
@@ -127,7 +136,7 @@ def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
     with contextlib.ExitStack() as cleaning:
         cleaning.callback(_remove_empty, made)
         try:
-            staged = _write_aside(plan, save_to, made, cleaning)
+            staged = _write_staging(plan, save_to, made, cleaning)
         except OSError as error:
             raise _failed("stage", plan.model.directory, error) from error
         yield staged
@@ -163,8 +172,8 @@ def stage_new(destination: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def stage_backup(model: SavedModel) -> Iterator[Aside]:
-    """Put the backup of a model aside, as an edited model would be, to be committed like one.
+def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
+    """Put the backup of a model staging, as an edited model would be, to be committed like one.
 
     Args:
         model: The model; only which file it is, and the identity of that, are looked at.
@@ -192,7 +201,7 @@ def stage_backup(model: SavedModel) -> Iterator[Aside]:
                     link(kept, directory / FINGERPRINT_NAME)
         except OSError as error:
             raise _failed("stage", model.directory, error, "the backup") from error
-        yield Aside(model, own, target, None, binary)
+        yield StagingDirectory(model, own, target, None, binary)
 
 
 def find_backup(model: SavedModel) -> Path:
@@ -238,7 +247,7 @@ def rehearse(model: SavedModel, save_to: Path | None = None) -> None:
         raise _failed("stage", model.directory, error) from error
 
 
-def _write_aside(
+def _write_staging(
     plan: Plan, save_to: Path | None, made: list[Path], cleaning: contextlib.ExitStack
 ) -> Staged:
     """Write the whole staging directory; ``cleaning`` removes it in the end."""

@@ -150,7 +150,7 @@ def promote_keras(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     yield memory_row(contest, "the limit", (mine, limits), 1.0, judged=True)
 
 
-def apply_fleet(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
+def apply_batch(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     """``apply`` on many small models, one at a time: models in a second, start included."""
     patch = shop.root / "patch.toml"
     patch.write_text(ADD_X_TO_Y)
@@ -158,17 +158,17 @@ def apply_fleet(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
         def ours(mode: str = mode) -> Measured:
             options = ("--jobs", "1", "--validate", mode)
-            return run([*SMPATCH, "apply", str(patch), *shop.fleet(sizes.fleet), *options])
+            return run([*SMPATCH, "apply", str(patch), *shop.batch(sizes.batch), *options])
 
         (mine,) = rounds((ours,), sizes.short_rounds)
-        contest = f"`apply --validate {mode} --jobs 1`, {sizes.fleet} small models"
+        contest = f"`apply --validate {mode} --jobs 1`, {sizes.batch} small models"
         # As above, no rival shares the machine's mood with a limit: the best run counts. What
         # a processor was busy for tells more than that where others are busy too.
         for limit, seconds in (
             ("the least (best run)", min(each.seconds for each in mine)),
             ("the least, of processor time", min(each.processor_seconds for each in mine)),
         ):
-            rates = [(least, sizes.fleet / seconds)]
+            rates = [(least, sizes.batch / seconds)]
             row = compared((contest, limit, "/s"), rates, 1.0, judged=sizes.judged)
             yield replace(row, ours=row.theirs, theirs=row.ours)
 
@@ -177,13 +177,13 @@ def apply_one_by_one(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     """``apply`` on many small models, against a command for each of them."""
     patch = shop.root / "patch.toml"
     patch.write_text(ADD_X_TO_Y)
-    several = max(2, sizes.fleet // 20)
+    several = max(2, sizes.batch // 20)
 
     def ours() -> Measured:
-        return run([*SMPATCH, "apply", str(patch), *shop.fleet(several), "--jobs", "1"])
+        return run([*SMPATCH, "apply", str(patch), *shop.batch(several), "--jobs", "1"])
 
     def one_by_one() -> Measured:
-        models = shop.fleet(several)
+        models = shop.batch(several)
         loop = 'for model; do "$0" -m smpatch add-predict "$model" --inputs x:0 --outputs y:0; done'
         return run(["sh", "-c", loop, sys.executable, *models])
 
@@ -223,7 +223,7 @@ CONTESTS: dict[str, Callable[[Workshop, Sizes], Iterator[Row]]] = {
     "chain": add_predict_chain,
     "keras": promote_keras,
     "proof": proofs,
-    "apply": apply_fleet,
+    "apply": apply_batch,
     "apply-each": apply_one_by_one,
 }
 

@@ -1,9 +1,9 @@
 """``apply`` on many small models, against ``--jobs``.
 
 Two kinds of models, for they cost differently: one in the style of TensorFlow 1, proved by
-TensorFlow's C runtime, and one of TensorFlow 2 with both planes, which ``--validate auto``
+TensorFlow's C runtime, and one of TensorFlow 2 with both halves, which ``--validate auto``
 loads in Python as well. Each job starts a TensorFlow of its own, so that what is judged
-contains what a job costs: the fleet must be big enough to be worth it.
+contains what a job costs: the batch must be big enough to be worth it.
 
 Judged: with the reload, two jobs take at most 0.77 of the time of one (1.3 times as fast).
 Without it jobs are threads of one interpreter, with nothing beside it but the disk: where
@@ -55,17 +55,17 @@ _STYLES = (
 
 
 def throughput(shop: Workshop, sizes: Sizes) -> Iterator[Rate | Row]:
-    """Edit fleets with one job, two and four."""
+    """Edit batches with one job, two and four."""
     patch = shop.root / "jobs.toml"
     for style in _STYLES:
         patch.write_text(style.patch)
-        models = f"{sizes.fleet} small models, {style.name}"
+        models = f"{sizes.batch} small models, {style.name}"
         for mode, bar in _TWO_JOBS.items():
 
             def edited(jobs: int, style: _Style = style, mode: str = mode) -> Measured:
-                fleet = shop.fleet(sizes.fleet, style.model)
+                batch = shop.batch(sizes.batch, style.model)
                 options = ("--jobs", str(jobs), "--validate", mode)
-                return run([*SMPATCH, "apply", str(patch), *fleet, *options])
+                return run([*SMPATCH, "apply", str(patch), *batch, *options])
 
             columns = rounds([partial(edited, jobs) for jobs in JOBS], sizes.job_rounds)
             times = dict(
@@ -76,7 +76,7 @@ def throughput(shop: Workshop, sizes: Sizes) -> Iterator[Rate | Row]:
                     models=models,
                     validate=mode,
                     jobs=jobs,
-                    per_second=sizes.fleet / statistics.median(times[jobs]),
+                    per_second=sizes.batch / statistics.median(times[jobs]),
                     speed_up=statistics.median(
                         alone / together
                         for alone, together in zip(times[1], times[jobs], strict=True)

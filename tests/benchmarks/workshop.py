@@ -31,7 +31,7 @@ class Sizes:
         long_rounds: Counted rounds on the big models.
         curve_rounds: Counted rounds of a curve, each at all its sizes.
         job_rounds: Counted rounds of many models, each with all numbers of jobs.
-        fleet: So many small models are edited by one command.
+        batch: So many small models are edited by one command.
         judged: Whether the bars on the big models mean anything at these sizes.
     """
 
@@ -42,7 +42,7 @@ class Sizes:
     long_rounds: int
     curve_rounds: int
     job_rounds: int
-    fleet: int
+    batch: int
     judged: bool
 
 
@@ -54,7 +54,7 @@ FULL = Sizes(
     long_rounds=7,
     curve_rounds=5,
     job_rounds=5,
-    fleet=200,
+    batch=200,
     judged=True,
 )
 QUICK = Sizes(
@@ -65,7 +65,7 @@ QUICK = Sizes(
     long_rounds=2,
     curve_rounds=2,
     job_rounds=1,
-    fleet=20,
+    batch=20,
     judged=False,
 )
 
@@ -93,9 +93,9 @@ class Workshop:
             directory.chmod(0o755)
         return copy
 
-    def fleet(self, count: int, model: Path | None = None) -> list[str]:
+    def batch(self, count: int, model: Path | None = None) -> list[str]:
         """Return fresh copies of a model; None for the small one."""
-        home = self.root / "fleet"
+        home = self.root / "batch"
         shutil.rmtree(home, ignore_errors=True)
         first = self._copied(model or self._small_model)
         copies = [home / f"{number:04}" for number in range(count)]

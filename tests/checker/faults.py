@@ -1,6 +1,6 @@
 """The faults that are planted, with the code that a check must name, and into which models.
 
-Those of messages are planted by TensorFlow's own classes (``tests/judge/planting.py``), those
+Those of messages are planted by TensorFlow's own classes (``tests/oracle/planting.py``), those
 of files are written here.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch import warmup
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 __all__ = ["EITHER", "FAULTS", "FIXTURES", "Case", "Fault", "cases", "planted"]
 
@@ -90,7 +90,7 @@ FAULTS = (
     Fault("init_op_missing", "an init op that the graph does not have", "reserved-operation"),
     Fault("tags_missing", "no tags", "no-tags"),
     Fault("tags_spelt", "the tags `s,e,r,v,e`", "spelt-tags"),
-    Fault("key_of_one_plane", "a key that only servers see", "planes-disagree", TF2),
+    Fault("key_of_one_half", "a key that only servers see", "planes-disagree", TF2),
     Fault("object_keyword", "an input that Python calls otherwise", "planes-disagree", TF2),
     Fault("object_function", "a function that Python does not find", "planes-disagree", TF2),
     Fault("object_dtype", "an output of another type in Python", "planes-disagree", TF2),
@@ -118,14 +118,14 @@ def cases() -> list[Case]:
     return [Case(fault, model) for fault in FAULTS for model in fault.models]
 
 
-def planted(case: Case, place: Path, judge: Judge) -> Path:
+def planted(case: Case, place: Path, oracle: Oracle) -> Path:
     """Copy the model to a place, and plant the fault."""
     directory = Path(shutil.copytree(FIXTURES / case.model, place))
     by_file = _FILES.get(case.fault.name)
     if by_file is None:
-        judge.ask("plant", directory=directory, fault=case.fault.name)
+        oracle.ask("plant", directory=directory, fault=case.fault.name)
     else:
-        by_file(directory, judge)
+        by_file(directory, oracle)
     return directory
 
 
@@ -139,31 +139,31 @@ def _request(signature: str, alias: str) -> str:
     return field(6, field(1, request)).hex()
 
 
-def _warmup_signature(directory: Path, judge: Judge) -> None:
-    judge.ask(
+def _warmup_signature(directory: Path, oracle: Oracle) -> None:
+    oracle.ask(
         "write_records", file=directory / warmup.PLACE, records=[_request("planted_key", "x")]
     )
 
 
-def _warmup_input(directory: Path, judge: Judge) -> None:
-    key = judge.ask("parse", directory=directory)["meta_graphs"][0]["signatures"]
+def _warmup_input(directory: Path, oracle: Oracle) -> None:
+    key = oracle.ask("parse", directory=directory)["meta_graphs"][0]["signatures"]
     first = next(each for each in key if not each.startswith("__"))
     records = [_request(first, "planted_input")]
-    judge.ask("write_records", file=directory / warmup.PLACE, records=records)
+    oracle.ask("write_records", file=directory / warmup.PLACE, records=records)
 
 
-def _warmup_damaged(directory: Path, judge: Judge) -> None:
-    _warmup_signature(directory, judge)
+def _warmup_damaged(directory: Path, oracle: Oracle) -> None:
+    _warmup_signature(directory, oracle)
     file = directory / warmup.PLACE
     file.write_bytes(file.read_bytes()[:-1])
 
 
-def _stale_fingerprint(directory: Path, judge: Judge) -> None:
+def _stale_fingerprint(directory: Path, oracle: Oracle) -> None:
     """Change a method name and nothing else, as TensorFlow's ``MethodNameUpdater`` does."""
-    judge.ask("plant", directory=directory, fault="unknown_method")
+    oracle.ask("plant", directory=directory, fault="unknown_method")
 
 
-_FILES: dict[str, Callable[[Path, Judge], None]] = {
+_FILES: dict[str, Callable[[Path, Oracle], None]] = {
     "stale_fingerprint": _stale_fingerprint,
     "warmup_damaged": _warmup_damaged,
     "warmup_input": _warmup_input,

@@ -20,7 +20,7 @@ import smpatch
 from smpatch import CheckOptions
 from tests.checker.faults import EITHER, FAULTS, FIXTURES, Case, Fault, planted
 from tests.evidence import EVIDENCE, between
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 BEGIN = "<!-- planted faults: python -m tests.checker.table write -->"
 END = "<!-- end of the planted faults -->"
@@ -41,15 +41,15 @@ class Found:
     show: bool
 
 
-def measured(case: Case, judge: Judge) -> Found:
+def measured(case: Case, oracle: Oracle) -> Found:
     """Plant a fault into a copy of a model, and ask everybody."""
     place = Path(tempfile.mkdtemp())
     try:
-        directory = planted(case, place / "model", judge)
+        directory = planted(case, place / "model", oracle)
         report = smpatch.check(directory, options=CheckOptions(validate="runtime"))
         tags = list(smpatch.load(directory).meta_graphs[0].tags)
-        told = judge.ask("load", directory=directory, tags=tags, loaders=["v2"])
-        shown = judge.ask("show", directory=directory)
+        told = oracle.ask("load", directory=directory, tags=tags, loaders=["v2"])
+        shown = oracle.ask("show", directory=directory)
         return Found(
             check=any(each.code == case.fault.code for each in report.findings),
             c_loader="C runtime" not in report.loaders,
@@ -77,11 +77,11 @@ def table() -> Iterator[str]:
     yield from HEAD
     total = [0, 0, 0, 0]
     models = 0
-    with Judge() as judge:
+    with Oracle() as oracle:
         for model in EITHER:  # who cannot show a sound model has found nothing in a faulty one
-            assert judge.ask("show", directory=FIXTURES / model)["lines"]
+            assert oracle.ask("show", directory=FIXTURES / model)["lines"]
         for fault in FAULTS:
-            found = [measured(Case(fault, model), judge) for model in fault.models]
+            found = [measured(Case(fault, model), oracle) for model in fault.models]
             models += len(found)
             for one in found:
                 marks = (one.check, one.c_loader, one.python, one.show)

@@ -14,9 +14,9 @@ import pytest
 import smpatch
 from smpatch import CheckOptions, schema, warmup
 from smpatch.checker import CONSUMERS
-from smpatch.checker.beside import check_fingerprint
+from smpatch.checker.files import check_fingerprint
 from tests.checker.faults import FIXTURES
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 PARTS = (
     "graph_def_program_hash",
@@ -91,10 +91,10 @@ def spec(key: str) -> bytes:
     return field(1, field(3, key))
 
 
-def _requests(place: Path, judge: Judge, name: str, logs: Sequence[bytes]) -> list[str]:
+def _requests(place: Path, oracle: Oracle, name: str, logs: Sequence[bytes]) -> list[str]:
     directory = Path(shutil.copytree(FIXTURES / name, place / "model"))
     records = [log.hex() for log in logs]
-    judge.ask("write_records", file=directory / warmup.PLACE, records=records)
+    oracle.ask("write_records", file=directory / warmup.PLACE, records=records)
     report = smpatch.check(directory, options=CheckOptions(validate="none"))
     return sorted(each.code for each in report.faults)
 
@@ -117,19 +117,19 @@ def _requests(place: Path, judge: Judge, name: str, logs: Sequence[bytes]) -> li
     ],
 )
 def test_requests_that_no_server_can_answer(
-    tmp_path: Path, judge: Judge, log: bytes, codes: list[str]
+    tmp_path: Path, oracle: Oracle, log: bytes, codes: list[str]
 ) -> None:
     # Twice the same is told once.
-    assert _requests(tmp_path, judge, "assets_extra_warmup", [log, log]) == codes
+    assert _requests(tmp_path, oracle, "assets_extra_warmup", [log, log]) == codes
 
 
-def test_requests_by_method(tmp_path: Path, judge: Judge) -> None:
+def test_requests_by_method(tmp_path: Path, oracle: Oracle) -> None:
     logs = [
         field(2, field(1, spec("classify"))),
         field(3, field(1, spec("regress"))),
         field(4, field(1, field(1, spec("classify")) + field(1, spec("regress")))),
     ]
-    assert _requests(tmp_path, judge, "classify_regress", logs) == []
+    assert _requests(tmp_path, oracle, "classify_regress", logs) == []
 
 
 def _mutated(data: bytes, number: int) -> bytes:

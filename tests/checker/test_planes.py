@@ -1,6 +1,6 @@
 """What servers and Python pair differently is found, and only that.
 
-Values are the measure: the two planes give different results where the check says so.
+Values are the measure: the two halves give different results where the check says so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 import smpatch
 from smpatch import CheckOptions
 from tests.checker.faults import FIXTURES
-from tests.judge.client import Judge, decoded, encoded
+from tests.oracle.client import Oracle, decoded, encoded
 
 QUICK = CheckOptions(validate="none")
 FEED = {
@@ -24,10 +24,10 @@ FEED = {
 }
 
 
-def _answers(directory: Path, judge: Judge) -> tuple[dict[str, Any], dict[str, Any]]:
+def _answers(directory: Path, oracle: Oracle) -> tuple[dict[str, Any], dict[str, Any]]:
     feeds = {"serve": {alias: encoded(array) for alias, array in FEED.items()}}
     loaders = ["python", "session"]
-    said = judge.ask("tour", directory=directory, tags=["serve"], feeds=feeds, loaders=loaders)
+    said = oracle.ask("tour", directory=directory, tags=["serve"], feeds=feeds, loaders=loaders)
     in_python, in_session = (
         {alias: decoded(array) for alias, array in said[each]["serve"]["arrays"].items()}
         for each in loaders
@@ -43,11 +43,11 @@ def _answers(directory: Path, judge: Judge) -> tuple[dict[str, Any], dict[str, A
     ],
 )
 def test_names_that_servers_pair_with_other_places_are_found(
-    exchanged: str, words: str, tmp_path: Path, judge: Judge
+    exchanged: str, words: str, tmp_path: Path, oracle: Oracle
 ) -> None:
     directory = Path(shutil.copytree(FIXTURES / "keras_functional", tmp_path / "model"))
-    judge.ask("plant", directory=directory, fault=f"exchanged_{exchanged}")
-    in_python, in_session = _answers(directory, judge)
+    oracle.ask("plant", directory=directory, fault=f"exchanged_{exchanged}")
+    in_python, in_session = _answers(directory, oracle)
     assert any(not np.array_equal(in_python[each], in_session[each]) for each in in_python)
     faults = smpatch.check(directory, options=QUICK).faults
     assert (words, "signature 'serve'") in {(each.text, each.where) for each in faults}

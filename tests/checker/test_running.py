@@ -11,9 +11,9 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, Feeding, Report, UsageError
-from smpatch.runs.feeding import Filling
+from smpatch.runs.values import Filling
 from tests.checker.faults import FIXTURES
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 
 def _run(directory: Path, feeding: Feeding) -> Report:
@@ -54,10 +54,10 @@ def test_examples_are_made_up_as_the_model_parses_them(filling: Filling) -> None
 
 @pytest.mark.parametrize("name", ["lookup_table", "string_lookup_asset"])
 def test_a_table_that_nothing_initializes_is_not_excused_by_what_was_made_up(
-    name: str, tmp_path: Path, judge: Judge
+    name: str, tmp_path: Path, oracle: Oracle
 ) -> None:
     directory = Path(shutil.copytree(FIXTURES / name, tmp_path / "model"))
-    judge.ask("plant", directory=directory, fault="uninitialized")
+    oracle.ask("plant", directory=directory, fault="uninitialized")
     report = _run(directory, Feeding())
     (fault,) = (each for each in report.faults if each.code != "stale-fingerprint")
     assert fault.code == "run-fails"
@@ -98,10 +98,10 @@ def test_a_file_that_lacks_an_input_leaves_the_signature_out(tmp_path: Path) -> 
     assert report.ran == ()
 
 
-def test_a_shape_that_the_run_belies_is_found(tmp_path: Path, judge: Judge) -> None:
+def test_a_shape_that_the_run_belies_is_found(tmp_path: Path, oracle: Oracle) -> None:
     # The graph says nothing of the shape of what a function yields, and the signature lies.
     directory = Path(shutil.copytree(FIXTURES / "unknown_rank", tmp_path / "model"))
-    judge.ask("plant", directory=directory, fault="contradicting_shape_output")
+    oracle.ask("plant", directory=directory, fault="contradicting_shape_output")
     report = _run(directory, Feeding())
     assert {each.code for each in report.faults} == {"run-shape"}
 

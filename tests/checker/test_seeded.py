@@ -15,11 +15,11 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, Report
-from smpatch.runtime import wheel
+from smpatch.runtime import installation
 from tests.checker.faults import FIXTURES, Case, cases, planted
 from tests.contract.models import Case as Model
 from tests.contract.models import found_in
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 CORPUS = os.environ.get("SMPATCH_CORPUS")
 
@@ -44,7 +44,7 @@ FAULTY = {
 
 def _installed() -> tuple[int, ...]:
     """Return the version of the TensorFlow that is asked, without its patch level."""
-    found = wheel.find()
+    found = installation.find()
     assert found is not None
     return tuple(map(int, (found.version or "0.0").split(".")[:2]))
 
@@ -53,7 +53,7 @@ def _codes(report: Report) -> set[str]:
     return {each.code for each in report.findings}
 
 
-def _agrees(report: Report, directory: Path, judge: Judge) -> None:
+def _agrees(report: Report, directory: Path, oracle: Oracle) -> None:
     """Compare what is said to stop Python with what stops it."""
     model = smpatch.load(directory)
     if not report.loaders and {"c-runtime", "unregistered-operation"} & _codes(report):
@@ -68,7 +68,7 @@ def _agrees(report: Report, directory: Path, judge: Judge) -> None:
             if each.stops_python and each.where.startswith(where)
         ]
         tags = list(meta_graph.tags)
-        refused = judge.ask("load", directory=directory, tags=tags, loaders=["v2"])["v2"]
+        refused = oracle.ask("load", directory=directory, tags=tags, loaders=["v2"])["v2"]
         older = _installed() < NEWEST or sys.version_info < (3, 11)
         if set(said) == {"alias"} and not refused and older:
             continue  # TensorFlow 2.16 and Python 3.10 take an input called class
@@ -77,15 +77,15 @@ def _agrees(report: Report, directory: Path, judge: Judge) -> None:
 
 def _wrote(model: str) -> bool:
     """Tell whether the TensorFlow that is installed wrote a fixture."""
-    installed = wheel.find()
+    installed = installation.find()
     writer = smpatch.load(FIXTURES / model).meta_graphs[0].tensorflow_version
     return installed is not None and installed.version == writer
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)
-def test_a_planted_fault_is_found_and_named(case: Case, tmp_path: Path, judge: Judge) -> None:
+def test_a_planted_fault_is_found_and_named(case: Case, tmp_path: Path, oracle: Oracle) -> None:
     before = smpatch.check(FIXTURES / case.model, options=WITHOUT_PYTHON)
-    directory = planted(case, tmp_path / "model", judge)
+    directory = planted(case, tmp_path / "model", oracle)
     report = smpatch.check(directory, options=WITHOUT_PYTHON)
     new = {(each.code, each.severity) for each in {*report.findings} - {*before.findings}}
     expected = (case.fault.code, case.fault.severity)
@@ -94,15 +94,15 @@ def test_a_planted_fault_is_found_and_named(case: Case, tmp_path: Path, judge: J
         expected = ("other-fingerprint", "note")
     assert expected in new
     assert before.ok
-    _agrees(report, directory, judge)
+    _agrees(report, directory, oracle)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
-def test_what_is_healthy_has_no_fault(model: Model, judge: Judge) -> None:
+def test_what_is_healthy_has_no_fault(model: Model, oracle: Oracle) -> None:
     report = smpatch.check(model.directory, options=WITHOUT_PYTHON)
     if model.directory.is_relative_to(FIXTURES):  # what foreign models have, nobody has listed
         assert {each.code for each in report.faults} == FAULTY.get(model.name, set())
-    _agrees(report, model.directory, judge)
+    _agrees(report, model.directory, oracle)
 
 
 @pytest.mark.parametrize("name", ["assets_extra_warmup", "module", "wrong_dtype"])

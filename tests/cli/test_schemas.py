@@ -14,7 +14,7 @@ import pytest
 
 import smpatch
 from smpatch.cli.machine import VERSION
-from smpatch.cli.streams import OutputError
+from smpatch.cli.terminal import OutputError
 from tests.cli.conftest import BROKEN, FIXTURES, MODELS, QUICK, XY, Run
 
 NAMES = ("show", "add-predict", "apply", "diff", "edit", "error", "undo", "wrap")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from smpatch.cli import streams
+from smpatch.cli import terminal
 from tests.cli.conftest import FIXTURES, QUICK, XY, Run, content
 
 LINEAR = FIXTURES / "models" / "linear"
@@ -213,5 +213,5 @@ def test_what_comes_in_many_pieces_comes_whole(
 ) -> None:
     """JSON of a large model is written in blocks, which none of the small ones fills."""
     pieces = [chr(ord("a") + place) * length for place in range(9)]
-    streams.stream(iter(pieces))
+    terminal.stream(iter(pieces))
     assert capsys.readouterr().out == "".join(pieces) + "\n"

@@ -16,11 +16,11 @@ import pytest
 
 from smpatch import Options, RefusedError
 from smpatch.graph.resolve import OpDefMissingError
-from smpatch.runtime import wheel
+from smpatch.runtime import installation
 from smpatch.runtime.process import Child, Program
 from tests.contract.editing import Edit, add, copy, snapshot
 from tests.contract.models import KEY, Candidate, Case, cases
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def candidate(case: Case) -> Candidate:
 
 
 @pytest.fixture(scope="session")
-def told(case: Case, candidate: Candidate, judge: Judge) -> Told:
+def told(case: Case, candidate: Candidate, oracle: Oracle) -> Told:
     """What TensorFlow makes of the model as it was found."""
-    answer = judge.ask(
+    answer = oracle.ask(
         "measure",
         directory=case.directory,
         tags=candidate.tags,
@@ -96,9 +96,9 @@ def edit(
     directory = tmp_path_factory.mktemp("edit") / "model"
     copy(case.directory, directory)
     before = snapshot(directory)
-    # Never by ``full``, which starts Python's TensorFlow for each edit: the judge loads it.
+    # Never by ``full``, which starts Python's TensorFlow for each edit: the oracle loads it.
     options = Options(
-        signature_def_only=case.has_object_graph and not case.both_planes,
+        signature_def_only=case.has_object_graph and not case.with_object_graph,
         validate="runtime" if told.loads else "none",
     )
     try:
@@ -108,7 +108,7 @@ def edit(
             raise
         pytest.skip(f"TensorFlow does not load it, and the file alone says too little: {error}")
     except RefusedError as error:
-        offered = case.both_planes and "--signature-def-only" in error.hint
+        offered = case.with_object_graph and "--signature-def-only" in error.hint
         if not offered or snapshot(directory) != before:
             raise
         pytest.skip(f"its object graph cannot say the same: {error.found}")
@@ -117,9 +117,9 @@ def edit(
 
 
 @pytest.fixture(scope="session")
-def called(candidate: Candidate, edit: Edit, judge: Judge) -> Mapping[str, Any]:
+def called(candidate: Candidate, edit: Edit, oracle: Oracle) -> Mapping[str, Any]:
     """What comes of it when Python's loader is asked for the new signature."""
-    return judge.ask(
+    return oracle.ask(
         "call",
         directory=edit.directory,
         tags=candidate.tags,
@@ -132,7 +132,7 @@ def called(candidate: Candidate, edit: Edit, judge: Judge) -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def c_runtime() -> Iterator[Child]:
     """TensorFlow's C API, which smpatch reaches through a child of its own."""
-    found = wheel.find()
+    found = installation.find()
     assert found is not None
     with Child.start(Program.CAPI, found) as child:
         yield child

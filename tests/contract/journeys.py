@@ -22,7 +22,7 @@ from smpatch.edits import (
     Retag,
     TensorRef,
 )
-from smpatch.planes.inner import inner_tensors
+from smpatch.functions.inner_tensors import inner_tensors
 
 __all__ = ["KEY", "Journey", "journeys"]
 
@@ -30,7 +30,7 @@ KEY = "contract_key"
 """A signature key that no model has."""
 
 _INNER = 2
-"""So many inner tensors of a signature are fetched; of each that is the planes' own proof."""
+"""So many inner tensors of a signature are fetched; of each that is the halves' own proof."""
 
 _VALUES: Mapping[str, object] = {"string": "a", "bool": True}
 """What is taken for a default; of numbers 1."""

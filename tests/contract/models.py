@@ -1,6 +1,6 @@
 """The models under contract, each with what its manifest says of it.
 
-Tensors are described to the judge as ``tests/judge/loading.py`` wants them, and to smpatch
+Tensors are described to the oracle as ``tests/oracle/loading.py`` wants them, and to smpatch
 as its users write them.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from smpatch import RaggedRef, SparseRef, load
 from smpatch.edits import TensorRef
-from tests.judge.client import Value, encoded
+from tests.oracle.client import Value, encoded
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 CORPUS = os.environ.get("SMPATCH_CORPUS")
@@ -43,7 +43,7 @@ class Candidate:
 
     @cached_property
     def inputs(self) -> dict[str, list[str]]:
-        """Alias to tensor, for the judge."""
+        """Alias to tensor, for the oracle."""
         composite = _COMPOSITE.fullmatch(self.entry.get("notation") or "")
         if composite is None:
             names = self.entry["inputs"]
@@ -53,7 +53,7 @@ class Candidate:
 
     @property
     def outputs(self) -> dict[str, list[str]]:
-        """Alias to tensor, for the judge."""
+        """Alias to tensor, for the oracle."""
         names = self.entry["outputs"]
         return {f"out_{index}": ["dense", name] for index, name in enumerate(names)}
 
@@ -80,17 +80,17 @@ class Case:
         name: Its path below the directory in which it was found.
         directory: Where it is.
         entry: What the manifest says; empty without one.
-        both_planes: Whether an edit changes its object graph too, as smpatch does by default.
+        with_object_graph: Whether an edit changes its object graph too, as smpatch does by default.
     """
 
     name: str
     directory: Path
     entry: Mapping[str, Any]
-    both_planes: bool = False
+    with_object_graph: bool = False
 
     @cached_property
     def has_object_graph(self) -> bool:
-        """Whether the signatures live in two planes."""
+        """Whether the signatures live in two halves."""
         if "has_object_graph" in self.entry:
             return bool(self.entry["has_object_graph"])
         return any(each.has_object_graph for each in load(self.directory).meta_graphs)
@@ -103,10 +103,10 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Return the fixtures' models and those of the corpus, twice where there are two planes."""
+    """Return the fixtures' models and those of the corpus, twice where there are two halves."""
     found = [*found_in(FIXTURES), *(found_in(Path(CORPUS)) if CORPUS else ())]
     twice = [
-        replace(case, name=f"{case.name}-both", both_planes=True)
+        replace(case, name=f"{case.name}-both", with_object_graph=True)
         for case in found
         if case.candidate and case.has_object_graph
     ]
@@ -124,7 +124,7 @@ def found_in(root: Path) -> list[Case]:
 
 
 def refs(described: Mapping[str, Sequence[str]]) -> dict[str, TensorRef]:
-    """Turn descriptions for the judge into what smpatch takes."""
+    """Turn descriptions for the oracle into what smpatch takes."""
     return {alias: _ref(each) for alias, each in described.items()}
 
 

@@ -14,18 +14,18 @@ from pathlib import Path
 
 from smpatch import SmpatchError, load
 from tests.contract.models import Case, cases, found_in
-from tests.judge.client import Judge, JudgeDiedError
+from tests.oracle.client import Oracle, OracleDiedError
 
 
 def main(arguments: list[str]) -> None:
     """Print one line for each model and loader that refuses it."""
     models = [each for name in arguments for each in found_in(Path(name))] or [
-        each for each in cases() if not each.both_planes
+        each for each in cases() if not each.with_object_graph
     ]
     refused = 0
-    with Judge() as judge:
+    with Oracle() as oracle:
         for case in models:
-            lines = _refusals(case, judge)
+            lines = _refusals(case, oracle)
             refused += bool(lines)
             for line in lines:
                 sys.stdout.write(f"{case.name}{line}\n")
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
     sys.stdout.write(f"{len(models)} models, {refused} of them not loaded by all loaders\n")
 
 
-def _refusals(case: Case, judge: Judge) -> list[str]:
+def _refusals(case: Case, oracle: Oracle) -> list[str]:
     lines = []
     try:
         tag_sets = [each.tags for each in load(case.directory).meta_graphs]
@@ -41,8 +41,8 @@ def _refusals(case: Case, judge: Judge) -> list[str]:
         return [f" is not read by smpatch: {error}"]
     for tags in tag_sets:
         try:
-            told = judge.ask("load", directory=case.directory, tags=tags)
-        except JudgeDiedError as error:
+            told = oracle.ask("load", directory=case.directory, tags=tags)
+        except OracleDiedError as error:
             told = {"v1": str(error), "v2": str(error)}
         for loader, name in (("v1", "v1 loader"), ("v2", "tf.saved_model.load")):
             words = told[loader].replace(f"{case.directory}{os.sep}", "")

@@ -55,7 +55,7 @@ WAYS: list[Callable[[str, MetaGraph], tuple[list[Edit], list[Edit]]]] = [
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__.strip("_"))
 @pytest.mark.parametrize(
-    "case", [each for each in cases() if not each.both_planes], ids=lambda case: case.name
+    "case", [each for each in cases() if not each.with_object_graph], ids=lambda case: case.name
 )
 def test_twice_is_once_and_there_and_back_is_nowhere(
     case: Case,

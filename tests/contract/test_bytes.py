@@ -12,12 +12,12 @@ import smpatch
 from smpatch import SignatureExistsError, validator, wire
 from smpatch.builder import Knowledge, build
 from smpatch.edits import AddPredict
-from smpatch.forms.draft import Draft
+from smpatch.savedmodel.draft import Draft
 from smpatch.writer import merge
 from tests.contract.editing import Edit, add, snapshot
 from tests.contract.models import FIXTURES, KEY, Candidate, Case
 from tests.contract.wire_form import grown_from, without_signature
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 LIMIT = 120.0
 
@@ -36,8 +36,8 @@ def test_reading_touches_nothing(case: Case) -> None:
     assert snapshot(case.directory) == before
 
 
-def test_tensorflow_reads_the_same_meta_graphs(case: Case, judge: Judge) -> None:
-    parsed = judge.ask("parse", directory=case.directory)["meta_graphs"]
+def test_tensorflow_reads_the_same_meta_graphs(case: Case, oracle: Oracle) -> None:
+    parsed = oracle.ask("parse", directory=case.directory)["meta_graphs"]
     found = [
         {
             "tags": list(each.tags),
@@ -52,14 +52,14 @@ def test_tensorflow_reads_the_same_meta_graphs(case: Case, judge: Judge) -> None
 
 
 def test_tensorflow_sees_exactly_that_signature_added(
-    case: Case, candidate: Candidate, edit: Edit, judge: Judge
+    case: Case, candidate: Candidate, edit: Edit, oracle: Oracle
 ) -> None:
-    difference = judge.ask("compare", before=case.directory, after=edit.directory)
+    difference = oracle.ask("compare", before=case.directory, after=edit.directory)
     written = base64.b64encode(edit.receipt.signature.to_bytes()).decode()
     assert difference["signatures"] == [[_index(case, candidate), KEY, written]]
     assert difference["functions"] == difference["concrete_functions"]
-    assert len(difference["functions"]) == case.both_planes
-    assert difference["children"] == [KEY] * case.both_planes
+    assert len(difference["functions"]) == case.with_object_graph
+    assert difference["children"] == [KEY] * case.with_object_graph
     assert difference["else_equal"]
 
 
@@ -69,7 +69,7 @@ def test_bytes_outside_the_splices_are_identical(
     name = smpatch.load(case.directory).file.name
     old, new = edit.before[name].content, edit.after[name].content
     assert len(new) == edit.receipt.size_after > len(old) == edit.receipt.size_before
-    if case.both_planes:
+    if case.with_object_graph:
         # MetaGraph, object graph, nodes, object; or MetaGraph, graph, library.
         assert grown_from(old, new, levels=3)
     elif name.endswith(".pb"):
@@ -96,12 +96,12 @@ def test_form_stays_and_text_keeps_its_lines(case: Case, edit: Edit) -> None:
         assert all(line in lines for line in edit.before[name].content.splitlines())
 
 
-def test_fingerprint_is_what_tensorflow_computes(edit: Edit, judge: Judge) -> None:
+def test_fingerprint_is_what_tensorflow_computes(edit: Edit, oracle: Oracle) -> None:
     if "fingerprint.pb" not in edit.before:
         assert edit.receipt.fingerprint == "absent"
         assert "fingerprint.pb" not in edit.after
         return
-    told = judge.ask("fingerprint", directory=edit.directory)
+    told = oracle.ask("fingerprint", directory=edit.directory)
     assert edit.receipt.fingerprint == "refreshed"
     assert told["stored"] == told["computed"]
     assert edit.after["fingerprint.pb"] != edit.before["fingerprint.pb"]
@@ -124,7 +124,7 @@ def test_equal_overwrite_leaves_the_file_untouched(candidate: Candidate, edit: E
 def test_text_keeps_fields_that_no_schema_has() -> None:
     """TensorFlow refuses such a file, so the edit is done without the reload."""
     model = smpatch.load(FIXTURES / "text_newer_writer")
-    with validator.Judge("runtime", (), LIMIT) as asked:
+    with validator.Validator("runtime", (), LIMIT) as asked:
         known = Knowledge(op_defs=asked.op_defs())
     built = build(model.meta_graph(), AddPredict({"x": "x:0"}, {"y": "y:0"}, KEY), known)
     draft = Draft.of(model.meta_graph().parts).put(KEY, built.signature.to_bytes())

@@ -1,7 +1,7 @@
 """The whole life of a signature: each edit does what it says, and its inverse undoes it.
 
 What an edit must make of a model is told by TensorFlow's own message classes
-(``tests.judge.living``), never by smpatch. By default one edit of each kind is done to every
+(``tests.oracle.living``), never by smpatch. By default one edit of each kind is done to every
 fixture; ``SMPATCH_PROVE=1`` does all of them, with a reload by TensorFlow after each.
 """
 
@@ -21,7 +21,7 @@ from smpatch.edits import AddPredict, Edit
 from tests.contract.editing import Snapshot, copy, snapshot
 from tests.contract.journeys import KEY, Journey, journeys
 from tests.contract.models import FIXTURES, Case, cases, refs
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 from tests.prove.ledger import Count
 
 PROVE = bool(os.environ.get("SMPATCH_PROVE"))
@@ -39,7 +39,7 @@ NOT_THE_SAME_BYTES = {
 STAYS_ON_A_COPY = {"add-output"}
 """After an inner tensor is an output and is dropped, the signature stays on the copied call."""
 
-MODELS = [each for each in cases() if not each.both_planes]
+MODELS = [each for each in cases() if not each.with_object_graph]
 
 
 @dataclass(frozen=True)
@@ -51,33 +51,33 @@ class Trial:
     file: Path
     before: Snapshot
     journeys: Sequence[Journey]
-    asked: validator.Judge
+    asked: validator.Validator
 
     def do(self, edits: Sequence[Edit], tags: Sequence[str]) -> smpatch.Receipt:
         """Do a list of edits to the MetaGraph with these tags."""
         several = len(load(self.directory).meta_graphs) > 1
         options = Options(tag_set=tags if several else None)
-        return smpatch.patch(self.directory, edits, options=options, judge=self.asked)
+        return smpatch.patch(self.directory, edits, options=options, validator=self.asked)
 
 
 @pytest.fixture(scope="session")
-def asking() -> Iterator[validator.Judge]:
-    with validator.Judge("runtime", (), LIMIT) as opened:
+def asking() -> Iterator[validator.Validator]:
+    with validator.Validator("runtime", (), LIMIT) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-def believing() -> Iterator[validator.Judge]:
-    with validator.Judge("none", (), LIMIT) as opened:
+def believing() -> Iterator[validator.Validator]:
+    with validator.Validator("none", (), LIMIT) as opened:
         yield opened
 
 
 @pytest.fixture(params=MODELS, ids=lambda case: case.name)
 def trial(
     request: pytest.FixtureRequest,
-    asking: validator.Judge,
-    believing: validator.Judge,
-    judge: Judge,
+    asking: validator.Validator,
+    believing: validator.Validator,
+    oracle: Oracle,
     tmp_path: Path,
 ) -> Trial:
     case: Case = request.param
@@ -89,7 +89,7 @@ def trial(
         found = list({each.kind: each for each in reversed(found)}.values())
     asked = asking if case.name in ASKING else believing
     if PROVE and not any(
-        judge.ask("load", directory=directory, tags=each.tags, loaders=["v1"])["v1"]
+        oracle.ask("load", directory=directory, tags=each.tags, loaders=["v1"])["v1"]
         for each in model.meta_graphs
     ):
         asked = asking
@@ -106,7 +106,7 @@ def _candidates(case: Case, model: smpatch.SavedModel) -> Iterator[tuple[int, Ad
 
 @pytest.mark.proof("edits and their inverses")
 def test_edits_do_what_they_say_and_their_inverses_undo_them(
-    trial: Trial, judge: Judge, count: Count
+    trial: Trial, oracle: Oracle, count: Count
 ) -> None:
     count.add(models=1)
     done = 0
@@ -120,9 +120,9 @@ def test_edits_do_what_they_say_and_their_inverses_undo_them(
             continue
         done += 1
         count.add(edits=2)
-        words = [*_unlike_asked(trial, journey, judge)]
+        words = [*_unlike_asked(trial, journey, oracle)]
         trial.do(journey.back, journey.middle)
-        words += _unlike_before(trial, journey, judge)
+        words += _unlike_before(trial, journey, oracle)
         with count.case(journey.name):
             assert words == []
         if words:
@@ -131,11 +131,11 @@ def test_edits_do_what_they_say_and_their_inverses_undo_them(
     assert done
 
 
-def _unlike_asked(trial: Trial, journey: Journey, judge: Judge) -> Iterator[object]:
+def _unlike_asked(trial: Trial, journey: Journey, oracle: Oracle) -> Iterator[object]:
     """Yield where TensorFlow, and then ``diff``, see something else than what was asked."""
     meta_graphs = load(trial.case.directory).meta_graphs
     both = meta_graphs[journey.place].has_object_graph and len(meta_graphs) == 1
-    told = judge.ask(
+    told = oracle.ask(
         "live",
         before=trial.case.directory,
         after=trial.directory,
@@ -164,8 +164,8 @@ def _unlike_asked(trial: Trial, journey: Journey, judge: Judge) -> Iterator[obje
 
 def _differing(found: Sequence[Any], plane: str) -> list[str]:
     """Return the keys that one of the models has otherwise."""
-    of_plane = [each for each in found if each.plane == plane]
-    return sorted({key for each in of_plane for key in (each.key, each.was) if key is not None})
+    of_half = [each for each in found if each.plane == plane]
+    return sorted({key for each in of_half for key in (each.key, each.was) if key is not None})
 
 
 def _touched(parts: Sequence[Any], *, both: bool) -> Iterator[str]:
@@ -182,7 +182,7 @@ def _touched(parts: Sequence[Any], *, both: bool) -> Iterator[str]:
                 yield f"diff: {tally}"
 
 
-def _unlike_before(trial: Trial, journey: Journey, judge: Judge) -> Iterator[object]:
+def _unlike_before(trial: Trial, journey: Journey, oracle: Oracle) -> Iterator[object]:
     now, name = snapshot(trial.directory), trial.file.name
     changed = {key for key in trial.before if now.get(key) != trial.before[key]}
     if now.keys() != trial.before.keys() or not changed <= {name, "fingerprint.pb"}:
@@ -202,7 +202,7 @@ def _unlike_before(trial: Trial, journey: Journey, judge: Judge) -> Iterator[obj
         yield f"{trial.file.stat().st_size} bytes instead of {len(was)}"
     elif trial.case.name == "padded_lengths":
         place = {"before": trial.case.directory, "after": trial.directory, "place": 0}
-        yield from judge.ask("live", **place, asks=[], planes=1)["wrong"]
+        yield from oracle.ask("live", **place, asks=[], planes=1)["wrong"]
     trial.file.write_bytes(was)
 
 
@@ -223,10 +223,10 @@ def test_tensorflow_proves_each_kind_of_edit(name: str, tmp_path: Path) -> None:
     copy(FIXTURES / name, model)
     before = (model / "saved_model.pb").read_bytes()
     found = {each.kind: each for each in reversed(list(journeys(load(model), {})))}
-    with validator.Judge("full", (), LIMIT) as proving:
+    with validator.Validator("full", (), LIMIT) as proving:
         for journey in found.values():
             for edits in (journey.there, journey.back):
-                receipt = smpatch.patch(model, edits, judge=proving)
+                receipt = smpatch.patch(model, edits, validator=proving)
                 assert receipt.loaders == ("C runtime", "tf.saved_model.load"), journey.name
             after = (model / "saved_model.pb").read_bytes()
             assert (after == before) == (journey.kind not in STAYS_ON_A_COPY), journey.name

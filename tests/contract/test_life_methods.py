@@ -15,7 +15,7 @@ from smpatch.edits import AddClassify, AddRegress, EditSignature
 from smpatch.values import tensor_proto
 from tests.contract.editing import copy
 from tests.contract.models import FIXTURES
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 UNPROVED = Options(validate="none")
 KEY = "k"
@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ADDED)
-def test_what_is_added_is_tensorflows_own(name: str, model: Path, judge: Judge) -> None:
+def test_what_is_added_is_tensorflows_own(name: str, model: Path, oracle: Oracle) -> None:
     edit = ADDED[name]
     kind = "regress" if isinstance(edit, AddRegress) else "classify"
     tensors: list[str | None] = ["examples:0", "y:0"]
@@ -45,7 +45,7 @@ def test_what_is_added_is_tensorflows_own(name: str, model: Path, judge: Judge) 
             "classes:0" if edit.classes else None,
             "y:0" if edit.scores else None,
         ]
-    told = judge.ask("served", directory=model, tags=["serve"], kind=kind, tensors=tensors)
+    told = oracle.ask("served", directory=model, tags=["serve"], kind=kind, tensors=tensors)
     receipt = smpatch.patch(model, [edit], options=UNPROVED)
     assert receipt.signature.to_bytes() == base64.b64decode(told["bytes"])
     assert load(model).meta_graph().entries[KEY].value == base64.b64decode(told["bytes"])
@@ -53,7 +53,7 @@ def test_what_is_added_is_tensorflows_own(name: str, model: Path, judge: Judge) 
 
 @pytest.mark.parametrize("wanted", ["classify", "regress"])
 def test_a_signature_that_is_edited_to_a_method_is_tensorflows_own(
-    wanted: str, model: Path, judge: Judge
+    wanted: str, model: Path, oracle: Oracle
 ) -> None:
     """From a predict signature, by names and method alone."""
     output = "scores" if wanted == "classify" else "outputs"
@@ -65,7 +65,7 @@ def test_a_signature_that_is_edited_to_a_method_is_tensorflows_own(
     )
     smpatch.edit_signature(model, edit, options=UNPROVED)
     tensors = ["examples:0", None, "y:0"] if wanted == "classify" else ["examples:0", "y:0"]
-    told = judge.ask("served", directory=model, tags=["serve"], kind=wanted, tensors=tensors)
+    told = oracle.ask("served", directory=model, tags=["serve"], kind=wanted, tensors=tensors)
     assert load(model).meta_graph().entries[KEY].value == base64.b64decode(told["bytes"])
 
 
@@ -89,9 +89,9 @@ def test_what_tensorflow_refuses_is_refused(
     kind: str,
     tensors: list[str | None],
     model: Path,
-    judge: Judge,
+    oracle: Oracle,
 ) -> None:
-    told = judge.ask("served", directory=model, tags=["serve"], kind=kind, tensors=tensors)
+    told = oracle.ask("served", directory=model, tags=["serve"], kind=kind, tensors=tensors)
     assert told["refused"].startswith("ValueError")
     with pytest.raises(RefusedError, match=f"tensorflow/serving/{kind}"):
         smpatch.patch(model, [edit], options=UNPROVED)
@@ -121,9 +121,9 @@ def _shaped(elements: list[object], dtype: str) -> Iterator[tuple[object, str]]:
     yield [], dtype
 
 
-def test_defaults_are_what_make_tensor_proto_makes(judge: Judge) -> None:
+def test_defaults_are_what_make_tensor_proto_makes(oracle: Oracle) -> None:
     values = list(_values())
-    told = judge.ask("protos", values=values)["protos"]
+    told = oracle.ask("protos", values=values)["protos"]
     different = {
         f"{value!r:.60} as {dtype}": (tensor_proto(value, dtype)[1].hex(), theirs)
         for (value, dtype), theirs in zip(values, told, strict=True)

@@ -16,7 +16,7 @@ import smpatch
 from smpatch import Options
 from smpatch.edits import Copy, Edit, EditSignature, Remove, Rename, Retag
 from tests.contract.models import FIXTURES
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 UNPROVED = Options(validate="none")
 
@@ -106,7 +106,7 @@ WAYS: dict[str, Way] = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", TEXTS)
 def test_nothing_moves_but_what_was_asked(
-    name: str, way: str, tmp_path: Path, judge: Judge
+    name: str, way: str, tmp_path: Path, oracle: Oracle
 ) -> None:
     there, back, replaced = WAYS[way]
     before, model = tmp_path / "before", tmp_path / "model"
@@ -122,7 +122,7 @@ def test_nothing_moves_but_what_was_asked(
         rest = TEXTS[name][place:].replace(old, new, 1)
         assert now == TEXTS[name][:place] + rest
     asks = [{"kind": type(edit).__name__, **asdict(edit)} for edit in there]
-    told = judge.ask("live", before=before, after=model, place=0, asks=asks, planes=1)
+    told = oracle.ask("live", before=before, after=model, place=0, asks=asks, planes=1)
     assert told["wrong"] == []
     assert now.count("\r\n") == (now.count("\n") if "crlf" in name else 0)
     assert [mark for mark in _comments(TEXTS[name]) if mark not in now] == []
@@ -149,7 +149,9 @@ def test_a_size_is_replaced_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gone", ["a", "b", "c", "ab", "ac", "bc", "abc"])
 @pytest.mark.parametrize("comma", [", ", " ,", " , # one, two, {\n", " # one, }\n,"])
-def test_what_is_left_of_a_list_is_one(gone: str, comma: str, tmp_path: Path, judge: Judge) -> None:
+def test_what_is_left_of_a_list_is_one(
+    gone: str, comma: str, tmp_path: Path, oracle: Oracle
+) -> None:
     """A comment beside a comma, or two that go side by side, left a comma behind the last."""
     entries = [f'{{ key: "{key}" value {{ {_VALUE} }} }}' for key in "abc"]
     before, model = tmp_path / "before", tmp_path / "model"
@@ -159,7 +161,7 @@ def test_what_is_left_of_a_list_is_one(gone: str, comma: str, tmp_path: Path, ju
         (each / "saved_model.pbtxt").write_text(text)
     smpatch.remove_signatures(model, *gone, options=UNPROVED)
     asks = [{"kind": "Remove", "keys": list(gone)}]
-    told = judge.ask("live", before=before, after=model, place=0, asks=asks, planes=1)
+    told = oracle.ask("live", before=before, after=model, place=0, asks=asks, planes=1)
     assert told["wrong"] == []
     assert (model / "saved_model.pbtxt").read_text().count("# one") == text.count("# one")
 

@@ -9,13 +9,13 @@ import pytest
 
 import smpatch
 from smpatch import Options, RefusedError, load
-from smpatch.transfer import copy_signatures
+from smpatch.other_export import copy_signatures
 from tests.contract.editing import copy
 from tests.contract.models import FIXTURES, Case, cases
 
 UNPROVED = Options(validate="none")
 
-MODELS = [each for each in cases() if not each.both_planes]
+MODELS = [each for each in cases() if not each.with_object_graph]
 
 SAY_TOO_LITTLE = {"no_op_list", "text_form", "text_newer_writer"}
 """Models that do not say what their operations yield, so that TensorFlow would be asked."""

@@ -19,13 +19,13 @@ import pytest
 import smpatch
 from smpatch import Options, RefusedError, load
 from smpatch.edits import Copy, Edit, EditSignature, Remove, Rename
-from smpatch.runtime import answers, wheel
+from smpatch.runtime import installation, questions
 from smpatch.runtime.process import Child, Program
 from tests.contract.editing import copy
 from tests.contract.models import Case, cases
 from tests.contract.test_runs import _array, _numpy
-from tests.judge.client import Judge, Value, encoded
-from tests.planes.subjects import Subject, differences, feed
+from tests.object_graph.subjects import Subject, differences, feed
+from tests.oracle.client import Oracle, Value, encoded
 
 PROVE = bool(os.environ.get("SMPATCH_PROVE"))
 CHOSEN = {
@@ -94,11 +94,13 @@ class Lived:
 
 @pytest.fixture(
     scope="module",
-    params=[each for each in cases() if not each.both_planes and (PROVE or each.name in CHOSEN)],
+    params=[
+        each for each in cases() if not each.with_object_graph and (PROVE or each.name in CHOSEN)
+    ],
     ids=lambda case: case.name,
 )
 def lived(
-    request: pytest.FixtureRequest, judge: Judge, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, oracle: Oracle, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lived]:
     case: Case = request.param
     directory = tmp_path_factory.mktemp("lived") / "model"
@@ -107,7 +109,7 @@ def lived(
     if len(model.meta_graphs) != 1:
         pytest.skip("Python's loader takes one MetaGraph of several by its V1 way")
     subject, tags = Subject(case.name, case), list(model.meta_graphs[0].tags)
-    loads = judge.ask("load", directory=directory, tags=tags)
+    loads = oracle.ask("load", directory=directory, tags=tags)
     if any(loads.values()):
         pytest.skip(f"TensorFlow does not load it: {loads}")
     listed = model.meta_graphs[0].objects.signatures
@@ -119,8 +121,8 @@ def lived(
     if not feeds:
         pytest.skip("it has no signature")
     tour = {"directory": directory, "tags": tags, "loaders": BOTH}
-    before = judge.ask("tour", feeds=feeds, **tour)
-    if before != judge.ask("tour", feeds=feeds, times=2, **tour):
+    before = oracle.ask("tour", feeds=feeds, **tour)
+    if before != oracle.ask("tour", feeds=feeds, times=2, **tour):
         pytest.skip("it counts how often it is run")
     found = Lived(case, directory, tags, feeds, before, {}, {})
     for key in feeds:
@@ -148,14 +150,14 @@ def _turn(lived: Lived, key: str) -> None:
 
 @pytest.fixture(scope="module")
 def c_runtime() -> Iterator[Child]:
-    found = wheel.find()
+    found = installation.find()
     assert found is not None
     with Child.start(Program.CAPI, found) as child:
         yield child
 
 
-def test_loaders_give_the_same_numbers(lived: Lived, judge: Judge) -> None:
-    told = judge.ask(
+def test_loaders_give_the_same_numbers(lived: Lived, oracle: Oracle) -> None:
+    told = oracle.ask(
         "tour", directory=lived.directory, tags=lived.tags, feeds=lived.all_feeds, loaders=BOTH
     )
     assert {name: lived.unlike(told[name], name) for name in BOTH} == {name: {} for name in BOTH}
@@ -167,7 +169,7 @@ def test_loaders_give_the_same_numbers(lived: Lived, judge: Judge) -> None:
 def test_the_c_runtime_gives_the_same_numbers(lived: Lived, c_runtime: Child) -> None:
     signatures = load(lived.directory).signatures
     names = [each.name for key in lived.names for each in signatures[key].tensors()]
-    loaded = answers.describe(c_runtime, lived.directory, lived.tags, names, LIMIT, keep=True)
+    loaded = questions.describe(c_runtime, lived.directory, lived.tags, names, LIMIT, keep=True)
     assert loaded.ok, loaded.message
     found: dict[str, Any] = {}
     for key in lived.names:
@@ -176,7 +178,7 @@ def test_the_c_runtime_gives_the_same_numbers(lived: Lived, c_runtime: Child) ->
             signatures[key].inputs[alias].tensors()[0].name: _array(value)
             for alias, value in lived.all_feeds[key].items()
         }
-        done = answers.run(c_runtime, feeds, list(dense.values()), LIMIT)
+        done = questions.run(c_runtime, feeds, list(dense.values()), LIMIT)
         found[key] = {"refused": done.message}
         if done.ok:
             arrays = {alias: encoded(_numpy(done.arrays[name])) for alias, name in dense.items()}
@@ -184,43 +186,43 @@ def test_the_c_runtime_gives_the_same_numbers(lived: Lived, c_runtime: Child) ->
     assert lived.unlike(found, "session") == {}
 
 
-def test_tensorflow_saves_it_again(lived: Lived, judge: Judge) -> None:
+def test_tensorflow_saves_it_again(lived: Lived, oracle: Oracle) -> None:
     again = lived.directory.with_name("again")
     shutil.rmtree(again, ignore_errors=True)
-    as_it_was = judge.ask("save_again", directory=lived.case.directory, tags=lived.tags, to=again)
+    as_it_was = oracle.ask("save_again", directory=lived.case.directory, tags=lived.tags, to=again)
     about: dict[str, Any] = {"directory": again, "tags": ["serve"], "loaders": BOTH}
-    expected = lived.before if as_it_was else judge.ask("tour", feeds=lived.feeds, **about)
+    expected = lived.before if as_it_was else oracle.ask("tour", feeds=lived.feeds, **about)
     shutil.rmtree(again, ignore_errors=True)
-    saved = judge.ask("save_again", directory=lived.directory, tags=lived.tags, to=again)
+    saved = oracle.ask("save_again", directory=lived.directory, tags=lived.tags, to=again)
     assert saved == as_it_was
     if saved:
         pytest.skip(f"TensorFlow does not save the model as it was either: {saved['refused']}")
-    told = judge.ask("tour", feeds=lived.all_feeds, **about)
+    told = oracle.ask("tour", feeds=lived.all_feeds, **about)
     for name in BOTH:  # what TensorFlow itself breaks in saving is no matter
         broken = {key for key, each in expected[name].items() if "refused" in each}
         wrong = lived.unlike(told[name], "python")
         assert {key for key in wrong if lived.source(key) not in broken} == set()
 
 
-def test_tflite_converts_what_it_converted(lived: Lived, judge: Judge) -> None:
+def test_tflite_converts_what_it_converted(lived: Lived, oracle: Oracle) -> None:
     if not PROVE and lived.case.name not in {"module", "unsorted_keys"}:
         pytest.skip("SMPATCH_PROVE=1 converts this model too")
     wrong = {}
     for key, (source, _, outputs) in lived.names.items():
         asked: dict[str, Any] = {"tags": lived.tags, "directory": lived.case.directory}
-        was = judge.ask("tflite", key=source, feed=lived.feeds[source], **asked)
+        was = oracle.ask("tflite", key=source, feed=lived.feeds[source], **asked)
         if "refused" in was:
             continue
         asked["directory"] = lived.directory
         for each in (source, key):
-            told = judge.ask("tflite", key=each, feed=lived.all_feeds[each], **asked)
+            told = oracle.ask("tflite", key=each, feed=lived.all_feeds[each], **asked)
             names = outputs if each == key else {}
             arrays = {names.get(alias, alias): array for alias, array in was["arrays"].items()}
             wrong[each] = differences(told, arrays)
     assert {key: words for key, words in wrong.items() if words} == {}
 
 
-def test_a_renamed_key_is_there_and_a_removed_one_is_gone(lived: Lived, judge: Judge) -> None:
+def test_a_renamed_key_is_there_and_a_removed_one_is_gone(lived: Lived, oracle: Oracle) -> None:
     directory = lived.directory.with_name("gone")
     shutil.rmtree(directory, ignore_errors=True)
     copy(lived.case.directory, directory)
@@ -231,7 +233,7 @@ def test_a_renamed_key_is_there_and_a_removed_one_is_gone(lived: Lived, judge: J
     smpatch.patch(directory, edits, options=UNPROVED)
     feeds = {"elsewhere" if key == first else key: each for key, each in lived.feeds.items()}
     feeds[first] = lived.feeds[first]
-    told = judge.ask("tour", directory=directory, tags=lived.tags, feeds=feeds, loaders=BOTH)
+    told = oracle.ask("tour", directory=directory, tags=lived.tags, feeds=feeds, loaders=BOTH)
     gone = {first, *others[:1]}
     listed = {"elsewhere" if key == first else key for key in lived.before["listed"]}
     assert told["listed"].keys() == listed - gone

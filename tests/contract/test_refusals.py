@@ -16,7 +16,7 @@ import smpatch
 from smpatch import Options, RefusedError, UsageError
 from tests.contract.editing import add, copy, snapshot
 from tests.contract.models import CORPUS, FIXTURES, KEY, Candidate, Case, cases, feed_of, found_in
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 Request = Mapping[str, Any]
 
@@ -75,18 +75,18 @@ class TestImpossible:
         assert [each.name for each in tmp_path.iterdir()] == ["model"]
 
     def test_tensorflow_cannot_do_it_either(
-        self, case: Case, request_: Request, tmp_path: Path, judge: Judge
+        self, case: Case, request_: Request, tmp_path: Path, oracle: Oracle
     ) -> None:
         directory = tmp_path / "model"
         copy(case.directory, directory)
         inputs = _aliases(request_["inputs"], "in")
         outputs = _aliases(request_["outputs"], "out")
         tags, feed = request_["tags"], feed_of(request_["feed"])
-        judge.ask("put", directory=directory, tags=tags, key=KEY, inputs=inputs, outputs=outputs)
-        served = judge.ask("run_signature", directory=directory, tags=tags, key=KEY, feed=feed)
+        oracle.ask("put", directory=directory, tags=tags, key=KEY, inputs=inputs, outputs=outputs)
+        served = oracle.ask("run_signature", directory=directory, tags=tags, key=KEY, feed=feed)
         assert served["refused"] == request_["tensorflow_says"]
         described = {alias: ["dense", name] for alias, name in inputs.items()}
-        called = judge.ask(
+        called = oracle.ask(
             "call", directory=directory, tags=tags, key=KEY, inputs=described, feed=feed
         )
         assert "refused" in called

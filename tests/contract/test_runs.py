@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from smpatch import dtypes
-from smpatch.runtime import answers
-from smpatch.runtime.answers import Array
+from smpatch.runtime import questions
 from smpatch.runtime.process import Child
+from smpatch.runtime.questions import Array
 from tests.contract.conftest import Told
 from tests.contract.editing import Edit
 from tests.contract.models import KEY, Candidate, Case, feed_of
-from tests.judge.client import Judge, Value, decoded
+from tests.oracle.client import Oracle, Value, decoded
 
 LIMIT = 120.0
 
@@ -33,31 +33,31 @@ def test_signature_is_tensorflows_own(told: Told, edit: Edit) -> None:
 def test_c_runtime_runs_it(candidate: Candidate, told: Told, edit: Edit, c_runtime: Child) -> None:
     expected = told.results()
     tensors = {alias: each[1] for alias, each in candidate.outputs.items()}
-    loaded = answers.describe(
+    loaded = questions.describe(
         c_runtime, edit.directory, candidate.tags, [*tensors.values()], LIMIT, keep=True
     )
     assert loaded.ok, loaded.message
     feeds = {name: _array(value) for name, value in candidate.feed.items()}
-    done = answers.run(c_runtime, feeds, [*tensors.values()], LIMIT)
+    done = questions.run(c_runtime, feeds, [*tensors.values()], LIMIT)
     assert done.ok, done.message
     found = {alias: _numpy(done.arrays[name]) for alias, name in tensors.items()}
     assert_equal(found, expected)
 
 
 def test_python_loader_loads_what_it_loaded(
-    case: Case, candidate: Candidate, called: Answer, judge: Judge
+    case: Case, candidate: Candidate, called: Answer, oracle: Oracle
 ) -> None:
-    assert called["stage"] == "call" or _refused_before(case, candidate, judge)
+    assert called["stage"] == "call" or _refused_before(case, candidate, oracle)
 
 
 def test_python_loader_runs_it(
-    case: Case, candidate: Candidate, told: Told, called: Answer, judge: Judge
+    case: Case, candidate: Candidate, told: Told, called: Answer, oracle: Oracle
 ) -> None:
     expected = told.results()
     if called["stage"] == "load":
-        before = _refused_before(case, candidate, judge)
+        before = _refused_before(case, candidate, oracle)
         pytest.skip(f"the Python loader refuses the model without the edit too: {before}")
-    if case.has_object_graph and not case.both_planes:
+    if case.has_object_graph and not case.with_object_graph:
         assert called == {"stage": "call", "refused": f"KeyError: '{KEY}'"}
         return
     assert "refused" not in called
@@ -65,8 +65,8 @@ def test_python_loader_runs_it(
     assert_equal(found, expected)
 
 
-def _refused_before(case: Case, candidate: Candidate, judge: Judge) -> str:
-    told = judge.ask("load", directory=case.directory, tags=candidate.tags, loaders=["v2"])
+def _refused_before(case: Case, candidate: Candidate, oracle: Oracle) -> str:
+    told = oracle.ask("load", directory=case.directory, tags=candidate.tags, loaders=["v2"])
     return str(told["v2"])
 
 

@@ -21,7 +21,7 @@ from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename,
 from smpatch.patcher import patch
 from tests.differential.models import ALIASES, INIT_OP, KEYS, TAGS, Known, Model, models
 from tests.fuzz.ledger import EXAMPLES
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 from tests.prove.ledger import Count
 
 _META_GRAPHS, _META_INFO, _SIGNATURES = 2, 1, 5
@@ -156,7 +156,7 @@ def _key(entry: bytes) -> str:
 )
 @given(model=models(), data=st.data())
 def test_edits_come_to_what_tensorflows_classes_make_of_them(
-    model: Model, data: st.DataObject, judge: Judge, count: Count
+    model: Model, data: st.DataObject, oracle: Oracle, count: Count
 ) -> None:
     count.add(executions=1)
     place = data.draw(st.integers(0, len(model.tags) - 1))
@@ -175,7 +175,7 @@ def test_edits_come_to_what_tensorflows_classes_make_of_them(
             refusal = str(error)
         after = file.read_bytes()
         assert [each.name for each in Path(directory).iterdir()] == [file.name]
-    said = judge.ask(
+    said = oracle.ask(
         "edit_like",
         before=base64.b64encode(model.data).decode(),
         after=base64.b64encode(after).decode(),

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from smpatch import validator
-from smpatch.runtime import wheel
+from smpatch.runtime import installation
 from smpatch.runtime.process import Child, Program
 from tests.contract.models import Case
 from tests.exporters.doing import Copy
 from tests.exporters.numbers import Runner
 from tests.exporters.subjects import Subject, measured, subjects
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 from tests.prove.ledger import LONG
 
 LIMIT = 300.0
@@ -40,12 +40,12 @@ collect_ignore = ["test_sample.py"] if LONG else ["test_edits.py", "test_orders.
 
 
 @pytest.fixture(scope="session")
-def runner(judge: Judge) -> Iterator[Runner]:
+def runner(oracle: Oracle) -> Iterator[Runner]:
     """TensorFlow's Python and its C runtime."""
-    found = wheel.find()
+    found = installation.find()
     assert found is not None
     with Child.start(Program.CAPI, found) as child:
-        yield Runner(judge, child)
+        yield Runner(oracle, child)
 
 
 @pytest.fixture(scope="session", params=CASES, ids=lambda case: case.name)
@@ -59,26 +59,26 @@ def subject(request: pytest.FixtureRequest, runner: Runner) -> Subject:
 
 
 @pytest.fixture(scope="session")
-def unproved() -> Iterator[validator.Judge]:
+def unproved() -> Iterator[validator.Validator]:
     """Asks TensorFlow nothing: what comes out is asked afterwards."""
-    with validator.Judge("none", (), LIMIT) as opened:
+    with validator.Validator("none", (), LIMIT) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-def proved() -> Iterator[validator.Judge]:
+def proved() -> Iterator[validator.Validator]:
     """Asks TensorFlow as a user's edit does."""
-    with validator.Judge("auto", (), LIMIT) as opened:
+    with validator.Validator("auto", (), LIMIT) as opened:
         yield opened
 
 
 @pytest.fixture
-def copied(subject: Subject, unproved: validator.Judge, tmp_path: Path) -> Copy:
+def copied(subject: Subject, unproved: validator.Validator, tmp_path: Path) -> Copy:
     """A copy of the model to edit, without proof."""
     return Copy(subject, tmp_path / "model", unproved)
 
 
 @pytest.fixture
-def proved_copy(subject: Subject, proved: validator.Judge, tmp_path: Path) -> Copy:
+def proved_copy(subject: Subject, proved: validator.Validator, tmp_path: Path) -> Copy:
     """A copy of the model to edit as a user does."""
     return Copy(subject, tmp_path / "model", proved)

@@ -26,14 +26,14 @@ class Copy:
         subject: Whose.
         directory: Where the copy is.
         model: What it must be.
-        judge: Who validates the edits.
+        validator: Who validates the edits.
         done: The verbs of the edits that were done.
         refused: What was said, verb by verb, where smpatch refused.
     """
 
     subject: Subject
     directory: Path
-    judge: validator.Judge
+    validator: validator.Validator
     model: Model = field(init=False)
     done: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Copy:
             return False
         before = snapshot(self.directory)
         try:
-            step.do(self.subject, self.directory, self.model.tags, self.judge)
+            step.do(self.subject, self.directory, self.model.tags, self.validator)
         except (RefusedError, ValidationError) as error:
             several = step.commits is not None and len(step.commits) > 1
             assert several or snapshot(self.directory) == before, f"{verb} refused and changed it"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.exporters.numbers import Runner, unlike
 from tests.exporters.subjects import Function, Subject
-from tests.judge.client import Value
+from tests.oracle.client import Value
 
 __all__ = ["Expected", "Model", "wrong"]
 

@@ -1,7 +1,7 @@
 """Run all signatures of a model in three loaders, and compare what they give.
 
 ``python`` is ``tf.saved_model.load``, ``session`` the v1 loader, ``runtime`` the C API, which
-TF Serving and the other languages load by. The first two are asked of the judge.
+TF Serving and the other languages load by. The first two are asked of the oracle.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from smpatch import schema
 from smpatch.runs.arrays import from_numpy, to_numpy
-from smpatch.runtime import answers
+from smpatch.runtime import questions
 from smpatch.runtime.process import Child
-from tests.judge.client import Judge, Value, decoded, encoded
+from tests.oracle.client import Oracle, Value, decoded, encoded
 
 __all__ = ["LOADERS", "Numbers", "Runner", "unlike"]
 
@@ -47,7 +47,7 @@ class Numbers:
 class Runner:
     """TensorFlow: its Python, and its C runtime in another process."""
 
-    judge: Judge
+    oracle: Oracle
     runtime: Child
 
     def run(
@@ -72,7 +72,7 @@ class Runner:
         told: dict[str, Any] = {"listed": ()}
         if in_python:
             about = {"directory": directory, "tags": tags, "alone": alone}
-            told = self.judge.ask("numbers", feeds=feeds, loaders=in_python, **about)
+            told = self.oracle.ask("numbers", feeds=feeds, loaders=in_python, **about)
         found = {name: told[name] for name in in_python}
         if "runtime" in loaders:
             found["runtime"] = dict(self._in_c(directory, tags, feeds, alone=alone))
@@ -90,7 +90,7 @@ class Runner:
         names: Mapping[str, Sequence[Mapping[str, str]]] = {}
         for key, feed in feeds.items():
             if not names or alone:
-                done = answers.describe(
+                done = questions.describe(
                     self.runtime, directory, tags, [], _LIMIT, keep=True, plain=True
                 )
                 if not done.ok:
@@ -105,7 +105,7 @@ class Runner:
                 inputs[alias]: from_numpy(decoded(value), value["dtype"])
                 for alias, value in feed.items()
             }
-            ran = answers.run(self.runtime, fed, sorted(set(outputs.values())), _LIMIT)
+            ran = questions.run(self.runtime, fed, sorted(set(outputs.values())), _LIMIT)
             yield (
                 key,
                 {

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import MetaGraph, TensorSpec, dtypes, load
-from smpatch.planes.inner import inner_tensors
+from smpatch.functions.inner_tensors import inner_tensors
 from tests.contract.models import Case, cases, found_in
 from tests.exporters.numbers import LOADERS, Numbers, Runner, unlike
-from tests.judge.client import Value
-from tests.planes.subjects import Subject as Fed
-from tests.planes.subjects import feed
+from tests.object_graph.subjects import Subject as Fed
+from tests.object_graph.subjects import feed
+from tests.oracle.client import Value
 
 __all__ = ["EXPORTED", "Function", "Measured", "Subject", "measured", "subjects"]
 
@@ -107,7 +107,7 @@ class Subject:
 def subjects() -> list[Case]:
     """Return the fixtures' models and those of the corpus."""
     exported = found_in(EXPORTED) if EXPORTED.exists() else []
-    return [*exported, *(each for each in cases() if not each.both_planes)]
+    return [*exported, *(each for each in cases() if not each.with_object_graph)]
 
 
 def measured(case: Case, runner: Runner) -> Subject | str:
@@ -117,7 +117,7 @@ def measured(case: Case, runner: Runner) -> Subject | str:
     if meta_graph is None:
         return "it has no signature"
     tags = meta_graph.tags
-    loads = runner.judge.ask("load", directory=case.directory, tags=tags)
+    loads = runner.oracle.ask("load", directory=case.directory, tags=tags)
     if loads["v1"]:
         return f"TensorFlow does not load it: {loads['v1']}"
     feeds = _feeds(case, meta_graph)
@@ -180,7 +180,7 @@ def _changes(
     first: Numbers,
 ) -> bool:
     """Tell whether a second run, or a run before the others, gives something else."""
-    twice = runner.judge.ask(
+    twice = runner.oracle.ask(
         "tour", directory=case.directory, tags=tags, feeds=feeds, times=2, loaders=["session"]
     )
     if _unlike(first, Numbers(twice, frozenset())):
@@ -194,7 +194,7 @@ def _inner(
     case: Case, meta_graph: MetaGraph, key: str, fed: Mapping[str, Value], runner: Runner
 ) -> tuple[Mapping[str, Value], frozenset[str]]:
     about: dict[str, Any] = {"directory": case.directory, "tags": meta_graph.tags}
-    told = runner.judge.ask("main_graph", key=key, feed=fed, most=_INNER, **about)
+    told = runner.oracle.ask("main_graph", key=key, feed=fed, most=_INNER, **about)
     found: dict[str, Value] = {}
     if not meta_graph.has_object_graph:  # there what lies between is the calls
         found.update(told.get("arrays", {}))
@@ -208,12 +208,12 @@ def _inner(
     names = {alias: each.name for alias, each in signature.inputs.items()}  # type: ignore[union-attr]
     about["feed"] = {names[alias]: value for alias, value in fed.items()}
     tensors = [[each.calls, each.spec.name] for each in chosen]
-    answer = runner.judge.ask("inner_values", tensors=tensors, **about)
+    answer = runner.oracle.ask("inner_values", tensors=tensors, **about)
     if "arrays" in answer:
         found.update(zip((each.path for each in chosen), answer["arrays"], strict=True))
         return found, frozenset(told.get("whole", ()))
     for each, tensor in zip(chosen, tensors, strict=True):
-        answer = runner.judge.ask("inner_values", tensors=[tensor], **about)
+        answer = runner.oracle.ask("inner_values", tensors=[tensor], **about)
         if "arrays" in answer:
             found[each.path] = answer["arrays"][0]
     return found, frozenset(told.get("whole", ()))
@@ -223,7 +223,7 @@ def _functions(case: Case, meta_graph: MetaGraph, runner: Runner) -> Iterator[Fu
     traces = meta_graph.objects.traces[:_FUNCTIONS]
     paths = [each.path for each in meta_graph.objects.traces]
     places = [(each.path, paths[:number].count(each.path)) for number, each in enumerate(traces)]
-    told = runner.judge.ask(
+    told = runner.oracle.ask(
         "functions",
         directory=case.directory,
         traces=places,

@@ -53,7 +53,7 @@ def test_tensorflow_saves_it_again(taken: Copy, runner: Runner, tmp_path: Path) 
     subject = taken.subject
     again = tmp_path / "again"
     about: dict[str, Any] = {"tags": subject.tags, "to": again}
-    refused = runner.judge.ask("save_again", directory=subject.directory, **about)
+    refused = runner.oracle.ask("save_again", directory=subject.directory, **about)
     if refused:
         pytest.skip(f"TensorFlow does not save it as it was either: {refused['refused']}")
     before = Model.before(subject)
@@ -67,7 +67,7 @@ def test_tensorflow_saves_it_again(taken: Copy, runner: Runner, tmp_path: Path) 
         and not unlike(told, before.signatures[key].results[name], random=key in subject.random)
     }
     shutil.rmtree(again)
-    assert runner.judge.ask("save_again", directory=taken.directory, **about) == {}
+    assert runner.oracle.ask("save_again", directory=taken.directory, **about) == {}
     feeds = {key: each.feed for key, each in taken.model.signatures.items()}
     told = runner.run(again, ["serve"], feeds, alone=subject.alone)
     wrong = [
@@ -88,7 +88,7 @@ def test_tflite_converts_what_it_converted(taken: Copy, runner: Runner) -> None:
     converted = 0
     for source, was in Model.before(subject).signatures.items():
         about: dict[str, Any] = {"tags": subject.tags, "feed": was.feed}
-        told = runner.judge.ask("tflite", directory=subject.directory, key=source, **about)
+        told = runner.oracle.ask("tflite", directory=subject.directory, key=source, **about)
         expected = {} if "refused" in told else told["arrays"]
         if not expected or unlike(told, next(iter(was.results.values()))):
             continue
@@ -98,7 +98,7 @@ def test_tflite_converts_what_it_converted(taken: Copy, runner: Runner) -> None:
             within = not subject.python and {"inner", "extra"} & {*now.outputs}
             if now.source == source and not within:
                 about = {"tags": taken.model.tags, "feed": now.feed}
-                told = runner.judge.ask("tflite", directory=taken.directory, key=key, **about)
+                told = runner.oracle.ask("tflite", directory=taken.directory, key=key, **about)
                 wrong[key] = unlike(told, next(iter(now.results.values())))
     if not converted:
         pytest.skip("the converter takes none of its signatures as it was")
@@ -113,7 +113,7 @@ def test_a_frozen_signature_gives_the_same_when_it_is_wrapped(
     for place, (key, measured) in enumerate(subject.signatures.items()):
         graph, model = tmp_path / f"{place}.pb", tmp_path / f"model_{place}"
         about: dict[str, Any] = {"directory": subject.directory, "tags": subject.tags}
-        told = runner.judge.ask("freeze_signature", key=key, feed=measured.feed, to=graph, **about)
+        told = runner.oracle.ask("freeze_signature", key=key, feed=measured.feed, to=graph, **about)
         if "refused" in told or not told["inputs"]:
             refused = told.get("refused", "it takes nothing")
             continue
@@ -124,7 +124,7 @@ def test_a_frozen_signature_gives_the_same_when_it_is_wrapped(
             refused = str(error)
             continue
         like = tmp_path / f"like_{place}"
-        runner.judge.ask("build_like", graph=graph, export=like, **names, key=key, tags=["serve"])
+        runner.oracle.ask("build_like", graph=graph, export=like, **names, key=key, tags=["serve"])
         count.add(edits=1)
         expected, found = (
             runner.run(each, ["serve"], {key: measured.feed}).by_loader for each in (like, model)

@@ -24,10 +24,10 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from tests.exporters.expected import Model, promoted
 from tests.exporters.subjects import Subject
-from tests.judge.client import decoded
+from tests.oracle.client import decoded
 
 __all__ = ["VERBS", "Choose", "Step", "Verb", "first"]
 
@@ -52,23 +52,23 @@ class Step:
     commits: tuple[tuple[Edit, ...], ...] | None
     after: Model
 
-    def do(self, subject: Subject, directory: Path, tags: Sequence[str], judge: Judge) -> None:
+    def do(self, subject: Subject, directory: Path, tags: Sequence[str], oracle: Validator) -> None:
         """Do it.
 
         Args:
             subject: Whose model it is.
             directory: The copy of it that is edited.
             tags: The tags that its MetaGraph has.
-            judge: Who validates.
+            oracle: Who validates.
         """
         several = len(load(directory).meta_graphs) > 1
         options = Options(tag_set=tags if several else None)
         if self.commits is None:
-            options = replace(options, overwrite=True, validate=judge.mode)
+            options = replace(options, overwrite=True, validate=oracle.mode)
             smpatch.copy_signatures(directory, subject.directory, options=options)
             return
         for edits in self.commits:
-            smpatch.patch(directory, edits, options=options, judge=judge)
+            smpatch.patch(directory, edits, options=options, validator=oracle)
 
 
 def first(found: Sequence[T]) -> T:

@@ -20,7 +20,15 @@ from pathlib import Path
 from google.protobuf import empty_pb2
 from google.protobuf.message import DecodeError
 
-from smpatch import ModelUnreadableError, Options, SmpatchError, notation, patcher, patchfile, wire
+from smpatch import (
+    ModelUnreadableError,
+    Options,
+    SmpatchError,
+    patcher,
+    patchfile,
+    tensor_syntax,
+    wire,
+)
 from smpatch.checker.requirement import parse_requirement
 from smpatch.errors import UsageError
 from tests.fuzz import mutations, targets
@@ -39,14 +47,14 @@ _LINEAR = next(each.directory for each in BINARY if each.directory.name == "line
 
 _OPTION = "--inputs"
 _NOTATIONS: tuple[Callable[[list[str]], object], ...] = (
-    lambda texts: notation.parse_tensors(texts, option=_OPTION),
-    lambda texts: notation.parse_names(texts, option=_OPTION),
-    lambda texts: notation.parse_pairs(texts, option=_OPTION),
-    lambda texts: notation.parse_list(texts, option=_OPTION),
-    lambda texts: notation.parse_shapes(texts, option=_OPTION),
-    lambda texts: notation.parse_defaults(texts, option=_OPTION),
-    lambda texts: [notation.parse_tensor(text, option=_OPTION) for text in texts],
-    lambda texts: [notation.parse_tags(text) for text in texts],
+    lambda texts: tensor_syntax.parse_tensors(texts, option=_OPTION),
+    lambda texts: tensor_syntax.parse_names(texts, option=_OPTION),
+    lambda texts: tensor_syntax.parse_pairs(texts, option=_OPTION),
+    lambda texts: tensor_syntax.parse_list(texts, option=_OPTION),
+    lambda texts: tensor_syntax.parse_shapes(texts, option=_OPTION),
+    lambda texts: tensor_syntax.parse_defaults(texts, option=_OPTION),
+    lambda texts: [tensor_syntax.parse_tensor(text, option=_OPTION) for text in texts],
+    lambda texts: [tensor_syntax.parse_tags(text) for text in texts],
     lambda texts: [parse_requirement(text) for text in texts],
 )
 _WRITTEN = (

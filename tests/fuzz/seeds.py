@@ -11,7 +11,7 @@ from typing import Any
 import smpatch
 from smpatch import Options
 from smpatch.edits import TensorRef
-from smpatch.notation import parse_tensors
+from smpatch.tensor_syntax import parse_tensors
 
 __all__ = ["BINARY", "KEY", "PATCHES", "TEXT", "Asked", "Seed"]
 

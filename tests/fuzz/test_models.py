@@ -1,6 +1,6 @@
 """Mutated models in both forms: read by every command that reads, edited, and judged.
 
-TensorFlow's own classes are the judge of the wire form: what they parse smpatch shows, and an
+TensorFlow's own classes are the oracle of the wire form: what they parse smpatch shows, and an
 edit of it changes one signature and nothing else; what they refuse stays refused.
 """
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.fuzz import mutations, targets
 from tests.fuzz.ledger import EXAMPLES
 from tests.fuzz.seeds import BINARY, KEY, TEXT, Seed
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 from tests.prove.ledger import Count
 
 SOME = settings(
@@ -35,7 +35,7 @@ TIMES = st.integers(1, 4)
 @SOME
 @given(seed=st.sampled_from(BINARY), decisions=DECISIONS, times=TIMES)
 def test_mutated_model_is_shown_and_edited_as_tensorflow_parses_it_or_refused(
-    seed: Seed, decisions: bytes, times: int, judge: Judge, count: Count
+    seed: Seed, decisions: bytes, times: int, oracle: Oracle, count: Count
 ) -> None:
     count.add(executions=1)
     choices = mutations.Choices.of(decisions)
@@ -47,12 +47,12 @@ def test_mutated_model_is_shown_and_edited_as_tensorflow_parses_it_or_refused(
             each.mkdir()
             (each / seed.file).write_bytes(data)
         readable = targets.shown(place, seed.directory, [reader])
-        parsed = judge.ask("parse_all", files=[base64.b64encode(data).decode()], form="binary")
+        parsed = oracle.ask("parse_all", files=[base64.b64encode(data).decode()], form="binary")
         if parsed["good"][0] and not readable:
             assert targets.only_too_long(targets.run("show", str(place)).complaint)
         asked = seed.edits[which]
         if targets.edited(place, asked.do, seed.tags) and parsed["good"][0]:
-            said = judge.ask("compare", before=original, after=place)
+            said = oracle.ask("compare", before=original, after=place)
             assert said["else_equal"] or asked.adds_nodes
             assert {key for _, key, _ in said["signatures"]} == {KEY}
 

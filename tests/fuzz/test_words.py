@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smpatch import UsageError, notation, patchfile
+from smpatch import UsageError, patchfile, tensor_syntax
 from smpatch.errors import PatchFileError
 from tests.fuzz import mutations
 from tests.fuzz.ledger import EXAMPLES
@@ -24,7 +24,7 @@ _TENSORS = st.lists(st.lists(_WORDS | st.text(max_size=4), max_size=12).map("".j
 @given(_TENSORS)
 def test_tensors_are_understood_or_refused_in_one_line(count: Count, texts: list[str]) -> None:
     count.add(executions=1)
-    for parse in (notation.parse_tensors, notation.parse_names):
+    for parse in (tensor_syntax.parse_tensors, tensor_syntax.parse_names):
         refusal = ""
         try:
             parse(texts, option="--inputs")

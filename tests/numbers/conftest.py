@@ -8,27 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from tests.cli.conftest import call
-from tests.judge import client
+from tests.oracle import client
 
 __all__ = ["call"]
 
 
 @pytest.fixture(scope="session")
-def exported(judge: client.Judge, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the models of ``tests.judge.numbers``."""
+def exported(oracle: client.Oracle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the models of ``tests.oracle.numbers``."""
     directory = tmp_path_factory.mktemp("numbers")
     for kind in ("twins", "fickle", "parser"):
-        judge.ask("build_numbers", directory=directory / kind, kind=kind)
-    judge.ask("build_numbers", directory=directory / "other", kind="twins", first=3.0)
+        oracle.ask("build_numbers", directory=directory / kind, kind=kind)
+    oracle.ask("build_numbers", directory=directory / "other", kind="twins", first=3.0)
     return directory
 
 
 @pytest.fixture(scope="session")
-def validator() -> Iterator[Judge]:
+def validator() -> Iterator[Validator]:
     """TensorFlow in children that all tests here share."""
-    with Judge("run", (), 120.0) as opened:
+    with Validator("run", (), 120.0) as opened:
         yield opened
 
 

@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch.runs.examples import Feature, example, features
-from smpatch.runs.feeding import Feeding
-from smpatch.runs.feeds import Feeds
+from smpatch.runs.feeds import Feeds, in_c
 from smpatch.runs.sessions import CRuntime, Place
-from smpatch.runs.targets import in_c
-from smpatch.runtime.answers import Array
-from smpatch.validator import Judge
+from smpatch.runs.values import Feature, Feeding, example, features
+from smpatch.runtime.questions import Array
+from smpatch.validator import Validator
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "models"
 
@@ -47,7 +45,7 @@ def test_a_model_that_parses_nothing_wants_nothing(name: str) -> None:
     assert features(meta_graph) == {}
 
 
-def test_tensorflow_parses_them(exported: Path, validator: Judge) -> None:
+def test_tensorflow_parses_them(exported: Path, validator: Validator) -> None:
     (meta_graph,) = smpatch.load(exported / "parser").meta_graphs
     targets = in_c(meta_graph.signatures)
     feeds = Feeds(Feeding("random", 3, (1, 2)), meta_graph.signatures, features(meta_graph))

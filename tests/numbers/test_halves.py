@@ -8,7 +8,7 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, Feeding, Report
-from tests.judge import client
+from tests.oracle import client
 
 
 def _run(model: Path, feeding: Feeding | None = None) -> Report:
@@ -18,9 +18,9 @@ def _run(model: Path, feeding: Feeding | None = None) -> Report:
 @pytest.mark.parametrize("fault", ["exchange_bound_inputs", "exchange_captures"])
 @pytest.mark.parametrize("batch", [(1,), (1, 3)])
 def test_two_variables_that_one_half_has_exchanged(
-    twins: Path, judge: client.Judge, fault: str, batch: tuple[int, ...]
+    twins: Path, oracle: client.Oracle, fault: str, batch: tuple[int, ...]
 ) -> None:
-    judge.ask("mutate", directory=twins, fault=fault, key="one")
+    oracle.ask("mutate", directory=twins, fault=fault, key="one")
     faults = [each for each in _run(twins, Feeding(batches=batch)).faults if "numbers" in each.code]
     assert {each.where for each in faults} == {
         "signature 'one', output 'a'",
@@ -32,8 +32,8 @@ def test_two_variables_that_one_half_has_exchanged(
 
 
 @pytest.mark.parametrize("fault", ["call_another_in_python", "call_another"])
-def test_another_function_in_one_half(twins: Path, judge: client.Judge, fault: str) -> None:
-    judge.ask("mutate", directory=twins, fault=fault, key="two")
+def test_another_function_in_one_half(twins: Path, oracle: client.Oracle, fault: str) -> None:
+    oracle.ask("mutate", directory=twins, fault=fault, key="two")
     told = {each.where for each in _run(twins).faults if each.code == "numbers-disagree"}
     assert told == {"signature 'two', output 'a'", "signature 'two', output 'b'"}
 

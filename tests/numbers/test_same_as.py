@@ -13,7 +13,7 @@ import smpatch
 from smpatch import CheckOptions, Feeding, Report, SameAs, UsageError
 from smpatch.edits import Copy, Edit, EditSignature, Remove, Rename
 from tests.cli.conftest import Run
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 from tests.writer import models
 
 BOTH = ("C runtime", "tf.saved_model.load")
@@ -39,9 +39,9 @@ def test_a_model_is_the_same_as_itself_in_both_loaders(exported: Path) -> None:
 
 
 def test_a_model_that_tensorflow_has_saved_again_is_the_same(
-    exported: Path, judge: Judge, tmp_path: Path
+    exported: Path, oracle: Oracle, tmp_path: Path
 ) -> None:
-    answer = judge.ask(
+    answer = oracle.ask(
         "save_again", directory=exported / "twins", tags=["serve"], to=tmp_path / "again"
     )
     assert not answer.get("refused"), answer

@@ -13,10 +13,10 @@ import pytest
 
 import smpatch
 from smpatch import Feeding, MetaGraph, Options, RefusedError, ValidationError, patcher
-from smpatch.checker.halves import check_halves
-from smpatch.checker.subject import Subject
+from smpatch.checker.findings import Subject
+from smpatch.checker.object_graph import check_halves
 from smpatch.edits import AddSignature, Copy, Edit, EditSignature, FromSignature, Rename
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from tests.contract.editing import copy
 from tests.contract.models import Case, cases, found_in
 from tests.exporters.subjects import EXPORTED
@@ -37,7 +37,7 @@ LYING = "wrong_dtype"
 CASES = [
     case
     for case in (*cases(), *found_in(EXPORTED))
-    if not case.both_planes and case.name != LYING and (PROVE or case.name in FEW)
+    if not case.with_object_graph and case.name != LYING and (PROVE or case.name in FEW)
 ]
 IDS = [case.name for case in CASES]
 
@@ -55,7 +55,9 @@ def _edits(key: str, signature: smpatch.SignatureDef) -> Iterator[list[Edit]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-def test_no_number_is_another_after_an_edit(case: Case, validator: Judge, tmp_path: Path) -> None:
+def test_no_number_is_another_after_an_edit(
+    case: Case, validator: Validator, tmp_path: Path
+) -> None:
     model = smpatch.load(case.directory)
     ran = 0
     for meta_graph in model.meta_graphs[:1]:
@@ -67,11 +69,11 @@ def test_no_number_is_another_after_an_edit(case: Case, validator: Judge, tmp_pa
     assert ran or PROVE
 
 
-def _proved(directory: Path, meta_graph: MetaGraph, edits: list[Edit], validator: Judge) -> int:
+def _proved(directory: Path, meta_graph: MetaGraph, edits: list[Edit], validator: Validator) -> int:
     """Do edits, and return how many outputs gave the same; a refusal of the edit is none."""
     options = Options(validate="run", tag_set=meta_graph.tags)
     try:
-        receipt = patcher.patch(directory, edits, options=options, judge=validator)
+        receipt = patcher.patch(directory, edits, options=options, validator=validator)
     except RefusedError:
         return 0
     except ValidationError as error:
@@ -82,7 +84,7 @@ def _proved(directory: Path, meta_graph: MetaGraph, edits: list[Edit], validator
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-def test_the_two_halves_compute_the_same(validator: Judge, case: Case) -> None:
+def test_the_two_halves_compute_the_same(validator: Validator, case: Case) -> None:
     model = smpatch.load(case.directory)
     subjects = [Subject(model, each) for each in model.meta_graphs]
     for subject in subjects:

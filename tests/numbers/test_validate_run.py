@@ -24,10 +24,10 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
-from smpatch.runtime import wheel
-from smpatch.validator import Judge, by_numbers
+from smpatch.runtime import installation
+from smpatch.validator import Validator, by_numbers
 from tests.cli.conftest import Run
-from tests.judge import client
+from tests.oracle import client
 from tests.writer import models
 
 Mutate = Callable[[str, str], None]
@@ -37,24 +37,24 @@ Edited = Callable[..., Receipt]
 
 
 @pytest.fixture
-def edited(validator: Judge) -> Edited:
+def edited(validator: Validator) -> Edited:
     """What does edits, and has them proved by numbers."""
 
     def edit(model: Path, *edits: Edit, **options: Any) -> Receipt:  # noqa: ANN401 - the fields of Options
         chosen = Options(validate="run", **options)
-        return patcher.patch(model, edits, options=chosen, judge=validator)
+        return patcher.patch(model, edits, options=chosen, validator=validator)
 
     return edit
 
 
 @pytest.fixture
-def mutate(monkeypatch: pytest.MonkeyPatch, judge: client.Judge) -> Mutate:
+def mutate(monkeypatch: pytest.MonkeyPatch, oracle: client.Oracle) -> Mutate:
     """Get a staged model wrong after all loaders have accepted it."""
     right = by_numbers.same_numbers
 
     def install(fault: str, key: str) -> None:
         def wrong(asked: Any, edited: Any, *rest: Any) -> by_numbers.Numbers:  # noqa: ANN401 - as the true one
-            judge.ask("mutate", directory=edited.directory, fault=fault, key=key)
+            oracle.ask("mutate", directory=edited.directory, fault=fault, key=key)
             return right(asked, edited, *rest)
 
         monkeypatch.setattr(by_numbers, "same_numbers", wrong)
@@ -257,10 +257,10 @@ def test_arguments_that_are_exchanged_refuse_the_edit(
 
 
 def test_halves_that_differ_refuse_what_would_make_one_of_them_of_the_other(
-    twins: Path, edited: Edited, judge: client.Judge
+    twins: Path, edited: Edited, oracle: client.Oracle
 ) -> None:
     """A signature made from another one has one wiring, whichever half it was taken from."""
-    judge.ask("mutate", directory=twins, fault="exchange_bound_inputs", key="one")
+    oracle.ask("mutate", directory=twins, fault="exchange_bound_inputs", key="one")
     before = models.tree(twins)
     with pytest.raises(ValidationError, match=r"output 'b': .* \(tf.saved_model.load\)"):
         edited(twins, FromSignature("one", {"inner": "mul:0", "b": "b"}, "new"))
@@ -411,10 +411,10 @@ def test_every_metagraph_that_got_other_tags_is_run(tmp_path: Path, edited: Edit
 def test_without_the_c_runtime_there_is_no_proof(
     twins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = wheel.find()
+    found = installation.find()
     assert found is not None
     without = dataclasses.replace(found, cc_library=None)
-    monkeypatch.setattr(wheel, "find", lambda: without)
+    monkeypatch.setattr(installation, "find", lambda: without)
     before = models.tree(twins)
     with pytest.raises(ValidationError, match="cannot be run: no C libraries") as caught:
         smpatch.rename_signature(twins, "one", "new", options=Options(validate="run"))

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpatch import load, schema
-from smpatch.graph.bodies import FingerprintError
-from smpatch.graph.components import components
+from smpatch.graph.bodies import FingerprintError, components
 from smpatch.graph.fingerprint import Fingerprints
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex

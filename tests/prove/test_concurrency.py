@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from tests.judge.client import Judge as TensorFlow
+from tests.oracle.client import Oracle as TensorFlow
 from tests.prove import ledger
 from tests.prove.ledger import Count
 from tests.prove.writer import ADD, COPY, EDIT, EDITS, READ, STOP, edit
@@ -72,9 +72,9 @@ def _said(process: Process) -> str:
 @pytest.mark.parametrize("turn", range(3 if ledger.LONG else 1))
 @pytest.mark.parametrize("name", ADDING)
 def test_sixteen_writers_and_readers(
-    tmp_path: Path, judge: TensorFlow, count: Count, name: str, turn: int
+    tmp_path: Path, oracle: TensorFlow, count: Count, name: str, turn: int
 ) -> None:
-    """Each adds a signature, in one plane or in both; a model with two has a fingerprint."""
+    """Each adds a signature, in one half or in both; a model with two has a fingerprint."""
     model = tmp_path / "model"
     shutil.copytree(models.FIXTURES / name, model)
     first, names = models.keys(model), {each.name for each in model.iterdir()}
@@ -86,10 +86,10 @@ def test_sixteen_writers_and_readers(
             _go(process)
         count.add(writers=WRITERS)
         while any(process.poll() is None for process in writers):
-            (told,) = judge.ask("parse", directory=model)["meta_graphs"]
+            (told,) = oracle.ask("parse", directory=model)["meta_graphs"]
             keys = {each for each in told["signatures"] if not each.startswith("__")}
             assert first <= keys <= first.union(wanted)
-            assert judge.ask("load", directory=model, tags=["serve"]) == {"v1": "", "v2": ""}
+            assert oracle.ask("load", directory=model, tags=["serve"]) == {"v1": "", "v2": ""}
             count.add(reads=3)
         assert [_said(process) for process in writers] == [""] * WRITERS
         assert {process.returncode for process in writers} == {0}

@@ -30,7 +30,7 @@ SMALL = ("keras_functional", "module", "several_traces", "linear", "no_op_list",
 MODELS = [
     each
     for each in cases()
-    if not each.both_planes
+    if not each.with_object_graph
     and each.name not in _BROKEN
     and (LONG or (each.directory.parent == FIXTURES and each.name in SMALL))
 ]

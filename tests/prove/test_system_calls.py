@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.judge.client import Judge as TensorFlow
+from tests.oracle.client import Oracle as TensorFlow
 from tests.prove import ledger, tracing
 from tests.prove.ledger import Count
 from tests.prove.tracing import CannotTraceError, Request, Server, Survey, Tracer
@@ -43,7 +43,7 @@ SIGNATURES: Mapping[str, object] = {
     "in place, backup": (_OLDER, [({"serve"}, {"scale", "older", KEY})]),
     "undo": (_OLDER, _BEFORE),
     "through a link": (_BEFORE, _AFTER),
-    "both planes": (
+    "both halves": (
         [({"serve"}, {"serving_default", _INIT})],
         [({"serve"}, {"first", "encode", _INIT})],
     ),
@@ -213,13 +213,13 @@ def test_old_or_new_at_every_system_call(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_tensorflow_takes_old_and_new_for_what_they_are(
-    proof: Proof, tmp_path: Path, judge: TensorFlow, way: str
+    proof: Proof, tmp_path: Path, oracle: TensorFlow, way: str
 ) -> None:
     found = []
     for name, data in zip(("old", "new"), proof.files(way), strict=True):
         (tmp_path / name).mkdir()
         (tmp_path / name / WAYS[way].file).write_bytes(data or b"")
-        told = judge.ask("parse", directory=tmp_path / name)["meta_graphs"]
+        told = oracle.ask("parse", directory=tmp_path / name)["meta_graphs"]
         found.append([(set(each["tags"]), set(each["signatures"])) for each in told])
     assert tuple(found) == SIGNATURES[way]
 

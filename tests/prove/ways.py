@@ -16,8 +16,8 @@ from unittest import mock
 
 import smpatch
 from smpatch.edits import Copy, Edit, EditSignature, PromoteFunction, Remove, Rename, Retag
-from smpatch.runtime import wheel
-from smpatch.validator import Judge
+from smpatch.runtime import installation
+from smpatch.validator import Validator
 from tests.writer import models
 
 __all__ = ["KEY", "WAYS", "Way", "no_edit", "without_tensorflow"]
@@ -111,7 +111,7 @@ WAYS: Mapping[str, Way] = {
     "in place, backup": Way(_edited, _add(backup=True), keeps=True),
     "undo": Way(_edited, lambda work, _: models.undo(work / "model"), keeps=True),
     "through a link": Way(_linked, _add()),
-    "both planes": Way(
+    "both halves": Way(
         _fixture("module"),
         _patch(
             PromoteFunction("encode", key="encode"),
@@ -146,9 +146,9 @@ def without_tensorflow() -> Iterator[None]:
         for name, op_def in meta_graph.op_defs.items()
     }
     with (
-        mock.patch.object(Judge, "fingerprint", models.fake_fingerprint),
-        mock.patch.object(Judge, "op_defs", return_value=op_defs),
-        mock.patch.object(Judge, "ask", return_value="2.0.0"),
-        mock.patch.object(wheel, "find", return_value=None),
+        mock.patch.object(Validator, "fingerprint", models.fake_fingerprint),
+        mock.patch.object(Validator, "op_defs", return_value=op_defs),
+        mock.patch.object(Validator, "ask", return_value="2.0.0"),
+        mock.patch.object(installation, "find", return_value=None),
     ):
         yield

@@ -9,7 +9,7 @@ import pytest
 
 from smpatch.runs.arrays import from_numpy, numpy_type
 from smpatch.runs.comparing import EXACT, Comparison, Tolerance, compare, worst
-from smpatch.runtime.answers import Array
+from smpatch.runtime.questions import Array
 
 NAN, INF = float("nan"), float("inf")
 

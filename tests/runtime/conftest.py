@@ -1,4 +1,4 @@
-"""Models and children that the tests of this room share."""
+"""Models and children that the tests of this module share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpatch.runtime import wheel
+from smpatch.runtime import installation
 from smpatch.runtime.process import Child, Program
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ Facts = dict[str, tuple[int, tuple[int | None, ...] | None]]
 
 
 @pytest.fixture(scope="session")
-def installed() -> wheel.Wheel:
+def installed() -> installation.Wheel:
     """TensorFlow, which the tests need."""
-    found = wheel.find()
+    found = installation.find()
     assert found is not None
     return found
 
@@ -47,27 +47,27 @@ def facts(models: Path) -> Facts:
 
 
 @pytest.fixture(scope="module")
-def capi(installed: wheel.Wheel) -> Iterator[Child]:
+def capi(installed: installation.Wheel) -> Iterator[Child]:
     """A child with the C API, for tests that do not harm it."""
     with Child.start(Program.CAPI, installed) as child:
         yield child
 
 
 @pytest.fixture(scope="module")
-def python(installed: wheel.Wheel) -> Iterator[Child]:
+def python(installed: installation.Wheel) -> Iterator[Child]:
     """A child with the Python loader, for tests that do not harm it."""
     with Child.start(Program.PYTHON, installed) as child:
         yield child
 
 
 @pytest.fixture
-def pretend(tmp_path: Path) -> Callable[[str], wheel.Wheel]:
+def pretend(tmp_path: Path) -> Callable[[str], installation.Wheel]:
     """A TensorFlow of a few lines, to misbehave in ways that the real one seldom does."""
 
-    def write(source: str) -> wheel.Wheel:
+    def write(source: str) -> installation.Wheel:
         root = tmp_path / "tensorflow"
         root.mkdir()
         (root / "__init__.py").write_text(source)
-        return wheel.Wheel(root, None, None, None)
+        return installation.Wheel(root, None, None, None)
 
     return write

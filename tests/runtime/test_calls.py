@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from smpatch.runs.arrays import from_numpy, numpy_type, to_numpy
-from smpatch.runtime import answers
-from smpatch.runtime.answers import Array
+from smpatch.runtime import questions
 from smpatch.runtime.calls import call
 from smpatch.runtime.process import Child
+from smpatch.runtime.questions import Array
 
 LIMIT = 120.0
 INT64 = 9
@@ -22,7 +22,7 @@ INT64 = 9
 @pytest.fixture(scope="module")
 def kept(python: Child, models: Path) -> Child:
     """A child that has kept the model of many types."""
-    found = answers.python_signatures(python, models / "types", None, LIMIT, keep=True)
+    found = questions.python_signatures(python, models / "types", None, LIMIT, keep=True)
     assert found.ok, found.message
     return python
 
@@ -72,10 +72,10 @@ def test_a_plain_session_runs_the_graph_as_it_is_written(
     models: Path,
     plain: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    said = answers.describe(capi, models / "types", ["serve"], [], LIMIT, keep=True, plain=plain)
+    said = questions.describe(capi, models / "types", ["serve"], [], LIMIT, keep=True, plain=plain)
     assert said.ok, said.message
     x, expected = _in_steps()
-    done = answers.run(capi, {"steps_x:0": x}, ["PartitionedCall_1:0"], LIMIT)
+    done = questions.run(capi, {"steps_x:0": x}, ["PartitionedCall_1:0"], LIMIT)
     assert done.ok, done.message
     assert (done.arrays["PartitionedCall_1:0"].data == expected) == plain
 
@@ -97,5 +97,5 @@ def test_what_cannot_be_called_is_refused_in_words(
 
 
 def test_nothing_is_left_to_call_once_another_model_was_loaded(python: Child, models: Path) -> None:
-    assert answers.python_signatures(python, models / "module", None, LIMIT).ok
+    assert questions.python_signatures(python, models / "module", None, LIMIT).ok
     assert not call(python, "steps", {"x": _in_steps()[0]}, LIMIT).ok

@@ -18,7 +18,7 @@ import pytest
 
 import smpatch
 from smpatch import Options, ValidationError
-from smpatch.runtime import answers, process
+from smpatch.runtime import process, questions
 from smpatch.runtime.process import Child
 from smpatch.validator import Mode
 from tests.prove.ledger import Count
@@ -84,13 +84,13 @@ def test_crash_that_the_original_does_not_cause_is_told_apart(
     place = _copied(models, "kinds", tmp_path)
     before = _content(tmp_path)
     name = {"runtime": "describe", "full": "python_signatures"}[validate]
-    load = getattr(answers, name)
+    load = getattr(questions, name)
 
     def misled(child: Child, directory: Path, *others: object) -> object:
         wanted = place if directory == place else models / "abort"
         return load(child, wanted, *others)
 
-    monkeypatch.setattr(answers, name, misled)
+    monkeypatch.setattr(questions, name, misled)
     with pytest.raises(ValidationError, match="killed by SIGABRT") as caught:
         smpatch.add_predict(
             place,
@@ -107,12 +107,12 @@ def test_python_loader_that_crashed_before_too_is_a_note(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = _copied(models, "kinds", tmp_path)
-    load = answers.python_signatures
+    load = questions.python_signatures
 
     def misled(child: Child, _: Path, tags: tuple[str, ...], limit: float) -> object:
         return load(child, models / "abort", tags, limit)
 
-    monkeypatch.setattr(answers, "python_signatures", misled)
+    monkeypatch.setattr(questions, "python_signatures", misled)
     receipt = smpatch.add_predict(
         place,
         inputs={"rows": "partly:0"},

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from smpatch.runtime import answers, process
+from smpatch.runtime import process, questions
+from smpatch.runtime.installation import Wheel
 from smpatch.runtime.process import Child, ChildDied, ChildHung, ChildUnfit, Program
-from smpatch.runtime.wheel import Wheel
 
 LIMIT = 120.0
 Pretend = Callable[[str], Wheel]
@@ -49,11 +49,11 @@ def test_start_returns_before_tensorflow_is_loaded(installed: Wheel) -> None:
 
 def test_leaving_leaves_nothing(installed: Wheel) -> None:
     with Child.start(Program.CAPI, installed) as child:
-        assert answers.version(child, LIMIT)
+        assert questions.version(child, LIMIT)
     assert is_reaped(child)
     child.close()
     with pytest.raises(ValueError, match="closed"):
-        answers.version(child, LIMIT)
+        questions.version(child, LIMIT)
 
 
 def test_no_descriptor_is_left_open(installed: Wheel, models: Path) -> None:
@@ -62,9 +62,9 @@ def test_no_descriptor_is_left_open(installed: Wheel, models: Path) -> None:
 
     before = descriptors()
     with Child.start(Program.CAPI, installed) as child:
-        assert answers.describe(child, models / "kinds", ["serve"], [], LIMIT).ok
+        assert questions.describe(child, models / "kinds", ["serve"], [], LIMIT).ok
     with Child.start(Program.CAPI, installed) as child, pytest.raises(ChildHung):
-        answers.version(child, 0.001)
+        questions.version(child, 0.001)
     assert descriptors() == before
 
 
@@ -74,7 +74,7 @@ def test_a_crash_tells_the_signal(installed: Wheel, tmp_path: Path) -> None:
         Child.start(Program.CAPI, installed) as child,
         pytest.raises(ChildDied, match=r"^killed by SIG(SEGV|ABRT)") as caught,
     ):
-        answers.fingerprint(child, tmp_path, LIMIT)
+        questions.fingerprint(child, tmp_path, LIMIT)
     assert "cuInit" not in str(caught.value)
     assert is_reaped(child)
     assert list(tmp_path.iterdir()) == [tmp_path / "saved_model.pb"]
@@ -89,7 +89,7 @@ def test_a_crash_leaves_no_core_file(installed: Wheel) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     try:
         with Child.start(Program.CAPI, installed) as child:
-            assert answers.version(child, LIMIT)
+            assert questions.version(child, LIMIT)
             limits = Path(f"/proc/{child.pid}/limits").read_text()
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
@@ -131,10 +131,10 @@ def _until(true: Callable[[], bool]) -> None:
 )
 def test_a_killed_child(installed: Wheel, number: int, how: str) -> None:
     with Child.start(Program.CAPI, installed) as child:
-        assert answers.version(child, LIMIT)
+        assert questions.version(child, LIMIT)
         os.kill(child.pid, number)
         with pytest.raises(ChildDied) as caught:
-            answers.version(child, LIMIT)
+            questions.version(child, LIMIT)
         assert caught.value.how == how
         assert is_reaped(child)
 
@@ -148,7 +148,7 @@ def test_a_child_that_dies_at_its_start_tells_its_last_words(pretend: Pretend) -
         "os.abort()\n"
     )
     with Child.start(Program.PYTHON, wheel) as child, pytest.raises(ChildDied) as caught:
-        answers.version(child, LIMIT)
+        questions.version(child, LIMIT)
     assert caught.value.how == "killed by SIGABRT"
     assert caught.value.last_words.startswith("Check failed : xxx")
     assert str(caught.value).isprintable()
@@ -160,7 +160,7 @@ def test_a_child_that_exits_tells_its_status(pretend: Pretend) -> None:
         Child.start(Program.PYTHON, pretend("import os\nos._exit(7)\n")) as child,
         pytest.raises(ChildDied, match=r"^exited with status 7$"),
     ):
-        answers.version(child, LIMIT)
+        questions.version(child, LIMIT)
 
 
 def test_a_tensorflow_that_cannot_be_imported_is_no_fault_of_a_model(pretend: Pretend) -> None:
@@ -168,7 +168,7 @@ def test_a_tensorflow_that_cannot_be_imported_is_no_fault_of_a_model(pretend: Pr
         Child.start(Program.PYTHON, pretend("raise RuntimeError('two\\nlines')\n")) as child,
         pytest.raises(ChildUnfit, match=r"^RuntimeError: two lines$"),
     ):
-        answers.version(child, LIMIT)
+        questions.version(child, LIMIT)
     assert is_reaped(child)
 
 
@@ -180,7 +180,7 @@ def test_libraries_that_are_none(tmp_path: Path) -> None:
         Child.start(Program.CAPI, wheel) as child,
         pytest.raises(ChildUnfit, match=r"libtensorflow_cc.so.2"),
     ):
-        answers.version(child, LIMIT)
+        questions.version(child, LIMIT)
 
 
 def test_libraries_that_are_not_there(tmp_path: Path) -> None:
@@ -209,29 +209,29 @@ def test_noise_reaches_neither_the_replies_nor_the_parents_streams(
     )
     with Child.start(Program.PYTHON, wheel) as child:
         for _ in range(2):
-            found = answers.python_signatures(child, "/model", None, LIMIT)
+            found = questions.python_signatures(child, "/model", None, LIMIT)
             assert found.message == "reached the end"
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_hang_ends_at_the_limit(installed: Wheel) -> None:
     with Child.start(Program.CAPI, installed) as child:
-        assert answers.version(child, LIMIT)
+        assert questions.version(child, LIMIT)
         os.kill(child.pid, signal.SIGSTOP)
         begin = time.monotonic()
         with pytest.raises(ChildHung, match=r"within 0.2 s"):
-            answers.version(child, 0.2)
+            questions.version(child, 0.2)
         assert 0.2 <= time.monotonic() - begin < 5
         assert is_reaped(child)
 
 
 def test_a_child_that_does_not_read_hangs_no_writer(installed: Wheel) -> None:
     with Child.start(Program.CAPI, installed) as child:
-        assert answers.version(child, LIMIT)
+        assert questions.version(child, LIMIT)
         os.kill(child.pid, signal.SIGSTOP)
-        large = answers.Array(1, (1 << 20,), bytes(4 << 20))
+        large = questions.Array(1, (1 << 20,), bytes(4 << 20))
         with pytest.raises(ChildHung):
-            answers.run(child, {"x:0": large}, [], 0.3)
+            questions.run(child, {"x:0": large}, [], 0.3)
 
 
 @pytest.mark.skipif(
@@ -239,7 +239,7 @@ def test_a_child_that_does_not_read_hangs_no_writer(installed: Wheel) -> None:
 )
 def test_an_interrupt_ends_the_child(installed: Wheel) -> None:
     with Child.start(Program.CAPI, installed) as child:
-        assert answers.version(child, LIMIT)
+        assert questions.version(child, LIMIT)
         os.kill(child.pid, signal.SIGSTOP)
 
         def interrupt(*_: object) -> None:
@@ -249,7 +249,7 @@ def test_an_interrupt_ends_the_child(installed: Wheel) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         try:
             with pytest.raises(KeyboardInterrupt):
-                answers.version(child, LIMIT)
+                questions.version(child, LIMIT)
         finally:
             signal.signal(signal.SIGALRM, old)
         assert is_reaped(child)
@@ -257,7 +257,7 @@ def test_an_interrupt_ends_the_child(installed: Wheel) -> None:
 
 def test_the_terminal_reaches_the_parent_alone(installed: Wheel) -> None:
     with Child.start(Program.CAPI, installed) as child:
-        assert answers.version(child, LIMIT)
+        assert questions.version(child, LIMIT)
         assert os.getsid(child.pid) == child.pid
         assert os.getpgid(child.pid) == child.pid
 
@@ -281,7 +281,7 @@ def test_neither_environment_nor_directory_of_the_parent_matter(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").symlink_to(models / "kinds")
     with Child.start(program, installed) as child:
-        found = answers.describe(child, Path("model"), ["serve"], ["partly:0"], LIMIT)
+        found = questions.describe(child, Path("model"), ["serve"], ["partly:0"], LIMIT)
     assert found.tensors["partly:0"] is not None
 
 
@@ -292,7 +292,7 @@ def test_the_child_sees_a_small_environment(
     monkeypatch.setenv("SECRET_TOKEN", "abc")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with Child.start(Program.CAPI, installed) as child:
-        assert answers.version(child, LIMIT)
+        assert questions.version(child, LIMIT)
         told = Path(f"/proc/{child.pid}/environ").read_bytes().decode().split("\0")
         assert str(Path(f"/proc/{child.pid}/cwd").readlink()) == "/"
     variables = dict(line.split("=", 1) for line in told if line)
@@ -308,7 +308,7 @@ import os, sys, time
 from smpatch.runtime import answers, process, wheel
 child = process.Child.start(process.Program[sys.argv[1]], wheel.find())
 if sys.argv[2] == "loaded":
-    answers.version(child, 120)
+    questions.version(child, 120)
 print(child.pid, flush=True)
 time.sleep(600)
 """

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.judge.client import Judge
+from tests.oracle.client import Oracle
 
 
 @pytest.fixture(scope="session")
-def sized(judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the models of ``tests.judge.sizes``."""
+def sized(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the models of ``tests.oracle.sizes``."""
     directory = tmp_path_factory.mktemp("sizes")
     for kind in ("dense", "session", "text", "python", "lossy"):
-        judge.ask("build_sizes", directory=directory / kind, kind=kind)
+        oracle.ask("build_sizes", directory=directory / kind, kind=kind)
     return directory
 
 

@@ -13,7 +13,7 @@ from smpatch import EditSignature, Options, Receipt, ValidationError
 from smpatch.edits import Edit
 from smpatch.signature import Shape
 from smpatch.validator import Mode
-from tests.judge.client import Judge, decoded, encoded
+from tests.oracle.client import Oracle, decoded, encoded
 
 WEIGHTS = np.array([[1.0, -2.0], [3.0, 0.5], [-1.0, 4.0], [2.0, 1.0]], np.float32)
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -38,13 +38,13 @@ def _codes(receipt: Receipt) -> set[str]:
 
 @pytest.mark.parametrize("kind", ["dense", "session"])
 def test_a_batch_of_three_runs_in_every_loader_once_the_shape_is_open(
-    kind: str, model: Model, judge: Judge
+    kind: str, model: Model, oracle: Oracle
 ) -> None:
     directory = model(kind)
     receipt = _edit(directory, "free", OPEN)
     assert "proved-shape" in _codes(receipt)
     feeds = {"free": {"x": encoded(ROWS)}}
-    toured = judge.ask(
+    toured = oracle.ask(
         "tour", directory=directory, tags=["serve"], feeds=feeds, loaders=["python", "session"]
     )
     for loader in ("python", "session"):
@@ -52,9 +52,9 @@ def test_a_batch_of_three_runs_in_every_loader_once_the_shape_is_open(
         np.testing.assert_allclose(found, ROWS @ WEIGHTS, rtol=1e-6)
 
 
-def test_before_the_edit_a_session_refuses_the_batch(model: Model, judge: Judge) -> None:
+def test_before_the_edit_a_session_refuses_the_batch(model: Model, oracle: Oracle) -> None:
     feeds = {"free": {"x": encoded(ROWS)}}
-    toured = judge.ask(
+    toured = oracle.ask(
         "tour", directory=model("session"), tags=["serve"], feeds=feeds, loaders=["session"]
     )
     assert "(1, 4)" in toured["session"]["free"]["refused"]
@@ -92,13 +92,13 @@ def test_a_size_that_the_graph_fixes_is_refused_by_name(
     assert (directory / "saved_model.pb").read_bytes() == old
 
 
-def test_a_graph_for_two_rows_takes_one_and_six(model: Model, judge: Judge) -> None:
+def test_a_graph_for_two_rows_takes_one_and_six(model: Model, oracle: Oracle) -> None:
     directory = model("dense")
     receipt = _edit(directory, "pairs", OPEN)
     (note,) = [note for note in receipt.notes if note.code == "proved-shape"]
     assert "sizes 1, 2, 4, 6" in note.text
     feeds = {"pairs": {"x": encoded(ROWS)}}
-    toured = judge.ask("tour", directory=directory, tags=["serve"], feeds=feeds)
+    toured = oracle.ask("tour", directory=directory, tags=["serve"], feeds=feeds)
     found = decoded(toured["python"]["pairs"]["arrays"]["y"])
     np.testing.assert_allclose(found, ROWS @ WEIGHTS, rtol=1e-6)
 
@@ -127,13 +127,13 @@ def test_an_input_that_takes_less_does_not_promise_less(model: Model) -> None:
     assert note.text == "'x': the graph has [?, 3]; the signature asks clients for [8, 3]"
 
 
-def test_the_text_form_says_that_its_placeholder_stays_closed(model: Model, judge: Judge) -> None:
+def test_the_text_form_says_that_its_placeholder_stays_closed(model: Model, oracle: Oracle) -> None:
     """It said "proved", and Python's session refused the batch."""
     directory = model("text")
     receipt = _edit(directory, "free", OPEN)
     assert {"proved-shape", "placeholder-unchanged"} <= _codes(receipt)
     feeds = {"free": {"x": encoded(ROWS)}}
-    toured = judge.ask(
+    toured = oracle.ask(
         "tour", directory=directory, tags=["serve"], feeds=feeds, loaders=["session"]
     )
     assert "(1, 4)" in toured["session"]["free"]["refused"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from tests.writer import models
 
 
@@ -20,7 +20,7 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model with a fingerprint, which an edit refreshes by a stand-in for TensorFlow."""
-    monkeypatch.setattr(Judge, "fingerprint", models.fake_fingerprint)
+    monkeypatch.setattr(Validator, "fingerprint", models.fake_fingerprint)
     return models.linear(tmp_path / "model", fingerprint=True)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import smpatch
 from smpatch import writer
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from smpatch.writer.stage import PREFIX
 from tests.writer import faults, models
 
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("way", choices=["cut", "in-place", "backup", "undo", "save-to"])
     parser.add_argument("place", type=Path)
     given = parser.parse_args()
-    setattr(Judge, "fingerprint", models.fake_fingerprint)  # noqa: B010 - a stand-in of another type
+    setattr(Validator, "fingerprint", models.fake_fingerprint)  # noqa: B010 - a stand-in of another type
     if given.way == "cut":
         status = forked(given.place, 0, {"replace": 2}, {})
         assert status == -signal.SIGKILL, status

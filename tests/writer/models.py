@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import smpatch
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 OLD_FINGERPRINT = b"the fingerprint that the exporter wrote"
@@ -62,6 +62,6 @@ def fingerprint_of(model: Path) -> bytes:
     return b"fingerprint of " + hashlib.sha256((model / "saved_model.pb").read_bytes()).digest()
 
 
-def fake_fingerprint(_judge: Judge, directory: Path, /) -> bytes:
-    """Stand in for ``Judge.fingerprint``."""
+def fake_fingerprint(_validator: Validator, directory: Path, /) -> bytes:
+    """Stand in for ``Validator.fingerprint``."""
     return fingerprint_of(directory)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import smpatch.writer
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from tests.prove.ledger import Count
 from tests.writer import models
 
@@ -26,7 +26,9 @@ FILE = "saved_model.pb"
 # A run that never ends is a failure.
 MOST_LINES = 400
 
-_ROOMS = {str(Path(smpatch.writer.__file__).with_name(name)) for name in ("commit.py", "settle.py")}
+_MODULES = {
+    str(Path(smpatch.writer.__file__).with_name(name)) for name in ("commit.py", "settle.py")
+}
 
 
 class Interruption:
@@ -42,7 +44,7 @@ class Interruption:
         self._left = count
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:  # noqa: ANN401 - as sys.settrace has it
-        if frame.f_code.co_filename not in _ROOMS:
+        if frame.f_code.co_filename not in _MODULES:
             return None
         if event == "line":
             self._left -= 1
@@ -76,7 +78,7 @@ def test_the_previous_file_is_never_without_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, count: Count
 ) -> None:
     """Whatever line of the commit it comes before: the backup, or what will become it, is there."""
-    monkeypatch.setattr(Judge, "fingerprint", models.fake_fingerprint)
+    monkeypatch.setattr(Validator, "fingerprint", models.fake_fingerprint)
     models.add(models.linear(tmp_path / "original", fingerprint=True), "older", backup=True)
     old = (tmp_path / "original" / FILE).read_bytes()
     lines: dict[bool, list[str]] = {True: [], False: []}

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from tests.prove import ledger
 from tests.prove.ledger import Count
 from tests.writer import faults, models
@@ -127,13 +127,13 @@ def _outcomes(work: Path, way: Way, fault: faults.Fault) -> Iterator[Outcome]:
 
 @pytest.fixture(autouse=True)
 def _fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
-    def computed(_judge: Judge, directory: Path) -> bytes | str:
+    def computed(_validator: Validator, directory: Path) -> bytes | str:
         try:
             return models.fingerprint_of(directory)
         except OSError as error:  # as the child process, whose troubles are its own
             return str(error)
 
-    monkeypatch.setattr(Judge, "fingerprint", computed)
+    monkeypatch.setattr(Validator, "fingerprint", computed)
 
 
 @pytest.mark.proof("calls of Python")
@@ -194,7 +194,7 @@ def _check_new(outcome: Outcome, way: Way, whole: Outcome) -> None:
     if receipt.backup is None and whole.receipt.backup is not None:
         # Said, and the previous file is where the next edit finds it.
         assert "after-commit" in codes
-        _check_kept_aside(outcome)
+        _check_kept_backup(outcome)
         for tree in (after, expected):
             for name in [each for each in tree if ".smpatch-" in each or each in OLDER]:
                 del tree[name]
@@ -213,7 +213,7 @@ def _other_fingerprint(way: Way, receipt: smpatch.Receipt | smpatch.Undone) -> s
     return "stale" if way.result == "model" else "absent"
 
 
-def _check_kept_aside(outcome: Outcome) -> None:
+def _check_kept_backup(outcome: Outcome) -> None:
     (kept,) = [data for name, data in outcome.after.items() if name.endswith("-previous")]
     assert kept == outcome.before["model/saved_model.pb"]
     if OLDER.keys() & outcome.before.keys():

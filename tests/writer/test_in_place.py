@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from tests.writer import another_user, models
 
 FILE = "saved_model.pb"
@@ -98,11 +98,11 @@ class TestAttributes:
         (printed / "saved_model.cpb").write_bytes(b"chunks")
         seen: set[str] = set()
 
-        def fingerprint(_judge: Judge, directory: Path) -> bytes:
+        def fingerprint(_validator: Validator, directory: Path) -> bytes:
             seen.update(each.name for each in directory.iterdir())
             return models.fingerprint_of(directory)
 
-        monkeypatch.setattr(Judge, "fingerprint", fingerprint)
+        monkeypatch.setattr(Validator, "fingerprint", fingerprint)
         models.add(printed)
         assert seen == {FILE, "variables"}
         assert (printed / "saved_model.cpb").read_bytes() == b"chunks"

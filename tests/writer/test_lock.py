@@ -18,7 +18,7 @@ import pytest
 
 import smpatch
 from smpatch import writer
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from tests.writer import models
 
 FILE = "saved_model.pb"
@@ -259,22 +259,22 @@ class TestSomebodyDoesNotLock:
             monkeypatch.setattr(tempfile, "mkdtemp", make)
         else:
 
-            def fingerprint(_judge: Judge, directory: Path) -> bytes:
+            def fingerprint(_validator: Validator, directory: Path) -> bytes:
                 meanwhile()
                 return models.fingerprint_of(directory)
 
-            monkeypatch.setattr(Judge, "fingerprint", fingerprint)
+            monkeypatch.setattr(Validator, "fingerprint", fingerprint)
         with pytest.raises(smpatch.ConflictError, match="somebody changed") as caught:
             models.add(printed)
         assert caught.value.exit_code == 5
         assert models.tree(printed) == theirs[0]
 
     def test_model_that_vanishes(self, printed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def fingerprint(_judge: Judge, directory: Path) -> bytes:
+        def fingerprint(_validator: Validator, directory: Path) -> bytes:
             (printed / FILE).unlink()
             return models.fingerprint_of(directory)
 
-        monkeypatch.setattr(Judge, "fingerprint", fingerprint)
+        monkeypatch.setattr(Validator, "fingerprint", fingerprint)
         with pytest.raises(smpatch.WriteError):
             models.add(printed)
         assert {each.name for each in printed.iterdir()} == {"variables", "fingerprint.pb"}
@@ -285,13 +285,13 @@ class TestSomebodyDoesNotLock:
         """Theirs has the same bytes, and is another model all the same."""
         before = models.tree(printed)
 
-        def fingerprint(_judge: Judge, directory: Path) -> bytes:
+        def fingerprint(_validator: Validator, directory: Path) -> bytes:
             taken = models.fingerprint_of(directory)
             printed.rename(tmp_path / "previous")
             models.linear(printed, fingerprint=True)
             return taken
 
-        monkeypatch.setattr(Judge, "fingerprint", fingerprint)
+        monkeypatch.setattr(Validator, "fingerprint", fingerprint)
         with pytest.raises(smpatch.WriteError) as caught:
             models.add(printed)
         assert caught.value.exit_code == 5

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch.forms.draft import Draft
 from smpatch.loader import SavedModel, load
+from smpatch.savedmodel.draft import Draft
 from smpatch.wire import apply
 from smpatch.writer import merge
 from tests.writer import models

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch.validator import Judge
+from smpatch.validator import Validator
 from tests.writer import another_user, faults, models
 from tests.writer.models import Tree
 
@@ -316,7 +316,7 @@ class TestCopy:
     def test_fingerprint_that_cannot_be_taken_is_left_out(
         self, printed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Judge, "fingerprint", lambda *_: "no")
+        monkeypatch.setattr(Validator, "fingerprint", lambda *_: "no")
         receipt = models.add(printed, save_to=tmp_path / "out")
         assert receipt.fingerprint == "absent"
         assert [note.text for note in receipt.notes] == ["the new model has no fingerprint.pb: no"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch.validator import Judge
-from tests.judge.client import Judge as TensorFlow
+from smpatch.validator import Validator
+from tests.oracle.client import Oracle as TensorFlow
 from tests.writer import another_user, faults, models
 
 FILE = "saved_model.pb"
@@ -42,7 +42,7 @@ class TestThereAndBack:
     def test_twice_is_redo(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fingerprint: bool
     ) -> None:
-        monkeypatch.setattr(Judge, "fingerprint", models.fake_fingerprint)
+        monkeypatch.setattr(Validator, "fingerprint", models.fake_fingerprint)
         model = models.linear(tmp_path / "model", fingerprint=fingerprint)
         old = models.tree(model)
         models.add(model, backup=True)
@@ -116,10 +116,10 @@ class TestThereAndBack:
         assert models.tree(store).items() >= old.items()
         assert len(models.tree(store)) == 4
 
-    def test_tensorflow_does_not_see_the_backups(self, model: Path, judge: TensorFlow) -> None:
+    def test_tensorflow_does_not_see_the_backups(self, model: Path, oracle: TensorFlow) -> None:
         models.add(model, backup=True, validate="runtime")
         (model / "fingerprint.pb.backup").write_bytes(b"no fingerprint")
-        told = judge.ask("parse", directory=model)
+        told = oracle.ask("parse", directory=model)
         assert told["meta_graphs"][0]["signatures"] == ["added", "scale"]
         # The same check that proves an edit: both of TensorFlow's loaders, on the directory.
         assert models.add(model, overwrite=True, validate="full").loaders
@@ -152,7 +152,7 @@ class TestFingerprint:
     ) -> None:
         models.add(printed, backup=True)
         (printed / f"{PRINT}.backup").unlink()
-        monkeypatch.setattr(Judge, "fingerprint", lambda *_: "no TensorFlow")
+        monkeypatch.setattr(Validator, "fingerprint", lambda *_: "no TensorFlow")
         undone = models.undo(printed)
         assert undone.fingerprint == "stale"
         assert [note.code for note in undone.notes] == ["stale-fingerprint"]
@@ -358,21 +358,21 @@ class TestIdentity:
 
         with pytest.MonkeyPatch.context() as patch:
 
-            def fingerprint(_judge: Judge, directory: Path) -> bytes:
+            def fingerprint(_validator: Validator, directory: Path) -> bytes:
                 rewrite()
                 return models.fingerprint_of(directory)
 
-            patch.setattr(Judge, "fingerprint", fingerprint)
+            patch.setattr(Validator, "fingerprint", fingerprint)
             with pytest.raises(smpatch.ConflictError, match="their change stays"):
                 models.add(printed)
 
     def test_a_name_more_is_no_change(
         self, printed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fingerprint(_judge: Judge, directory: Path) -> bytes:
+        def fingerprint(_validator: Validator, directory: Path) -> bytes:
             (tmp_path / "somebody's backup").hardlink_to(printed / FILE)
             return models.fingerprint_of(directory)
 
-        monkeypatch.setattr(Judge, "fingerprint", fingerprint)
+        monkeypatch.setattr(Validator, "fingerprint", fingerprint)
         models.add(printed)
         assert "added" in models.keys(printed)

@@ -1,0 +1,227 @@
+"""What is wrong with the model around its signatures: tags, keys, reserved entries.
+
+Source: ``tensorflow/cc/saved_model/loader.cc`` (tags, the init op), the protobuf encoding
+(of equal keys of a map the last one counts).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Literal, get_args
+
+from smpatch import dtypes, wire
+from smpatch.checker.findings import Finding, Subject, fault, note
+from smpatch.graph.reach import behind
+from smpatch.loader import MetaGraph, SavedModel
+from smpatch.rules import remarks
+from smpatch.signature import DEFAULT_KEY, TensorSpec
+
+__all__ = [
+    "CONSUMERS",
+    "Consumer",
+    "check_consumer",
+    "check_entries",
+    "check_python_calls",
+    "check_tags",
+    "sharpened",
+]
+
+_OPERATIONS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+_MARK = b"PyFunc"
+"""A part of each of their names."""
+
+
+def check_python_calls(subject: Subject) -> Iterator[Finding]:
+    """Yield signatures that need a Python function."""
+    meta_graph = subject.meta_graph
+    data, pieces = meta_graph.parts.graph
+    # One search through the bytes, for a graph of a million nodes would be walked in vain.
+    if all(data.find(_MARK, start, end) < 0 for start, end in pieces):
+        return
+    for key, signature in meta_graph.signatures.items():
+        names = [each.name for spec in signature.outputs.values() for each in spec.tensors()]
+        for each in behind(meta_graph.graph, meta_graph.functions, names):
+            if each.node.op in _OPERATIONS:
+                text = f"it calls back into Python at {each}: no server can run that"
+                hint = "export it without tf.py_function and tf.numpy_function"
+                yield fault("python-function", subject.where(f"signature {key!r}"), text, hint)
+                break
+
+
+Consumer = Literal["serving", "triton", "tflite", "python"]
+
+CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
+
+_SERVE = "serve"
+
+_TRITON = frozenset(
+    {"bool", "string", "float16", "float32", "float64"}
+    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
+"""The types that Triton has (``TRITONTF_DataType``)."""
+
+_SHARPENED: Mapping[Consumer, frozenset[str]] = {
+    "serving": frozenset({"no-inputs", "unknown-method", "no-serve-tag"}),
+    "triton": frozenset({"no-serving-default", "no-serve-tag", "no-signatures"}),
+    "tflite": frozenset({"no-signatures", "positional-arguments"}),
+    "python": frozenset({"positional-arguments"}),
+}
+"""Notes that are faults for a reader."""
+
+
+def sharpened(finding: Finding, consumers: tuple[Consumer, ...]) -> Finding:
+    """Return a note as a fault where one of the readers rejects what it tells."""
+    for consumer in consumers:
+        if finding.severity == "note" and finding.code in _SHARPENED[consumer]:
+            text = f"{finding.text} (for {consumer})"
+            return replace(finding, severity="fault", text=text)
+    return finding
+
+
+def check_consumer(subject: Subject, consumer: Consumer) -> Iterator[Finding]:
+    """Yield what of a MetaGraph a reader rejects."""
+    yield from _CHECKS[consumer](subject)
+
+
+def _serving(subject: Subject) -> Iterator[Finding]:
+    for key, signature in subject.meta_graph.signatures.items():
+        for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
+            for alias, spec in specs.items():
+                if not isinstance(spec, TensorSpec):
+                    where = subject.where(f"signature {key!r}", f"{kind} {alias!r}")
+                    text = "TF Serving looks at names of dense tensors only"
+                    yield fault("not-dense", where, text, "name its components one by one")
+        for alias, spec in signature.outputs.items():
+            if alias.endswith("_bytes") and isinstance(spec, TensorSpec) and spec.dtype != "string":
+                where = subject.where(f"signature {key!r}", f"output {alias!r}")
+                text = f"TF Serving's REST API takes it for bytes, and it is {spec.dtype}"
+                yield note("bytes-alias", where, text)
+
+
+def _triton(subject: Subject) -> Iterator[Finding]:
+    signature = subject.meta_graph.signatures.get(DEFAULT_KEY)
+    if signature is None:
+        return
+    for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
+        for alias, spec in specs.items():
+            where = subject.where(f"signature {DEFAULT_KEY!r}", f"{kind} {alias!r}")
+            if not isinstance(spec, TensorSpec):
+                yield fault("not-dense", where, "Triton knows dense tensors only")
+            elif dtypes.base(spec.dtype) not in _TRITON:
+                yield fault("consumer-type", where, f"Triton has no type {spec.dtype}")
+
+
+def _tflite(subject: Subject) -> Iterator[Finding]:
+    keys = list(subject.meta_graph.signatures)
+    if _SERVE in keys and len(keys) > 1 and subject.meta_graph.has_object_graph:
+        text = f"beside {_SERVE!r} TFLite's converter takes {DEFAULT_KEY!r} alone"
+        hint = f"to convert several, remove --signature {_SERVE}"
+        yield note("keras-serve-key", subject.where(f"signature {_SERVE!r}"), text, hint)
+
+
+def _python(subject: Subject) -> Iterator[Finding]:
+    if len(subject.model.meta_graphs) > 1:
+        tags = ",".join(subject.meta_graph.tags)
+        text = "with several MetaGraphs Python must name the tags, and has no functions but these"
+        yield note("needs-tags", subject.where(), text, f"tf.saved_model.load(..., tags={tags!r})")
+    for key, signature in subject.meta_graph.signatures.items():
+        for each in remarks(subject.meta_graph, signature.inputs, {}):
+            if each.code == "alias-not-resavable":
+                where = subject.where(f"signature {key!r}")
+                yield fault(each.code, where, each.text, "--rename-input gives it another name")
+
+
+_CHECKS: Mapping[Consumer, Callable[[Subject], Iterator[Finding]]] = {
+    "serving": _serving,
+    "triton": _triton,
+    "tflite": _tflite,
+    "python": _python,
+}
+
+
+"""The tag that servers look for (``tag_constants.py``)."""
+
+_MAPS = {1: "input", 2: "output", 4: "default"}
+"""The fields of ``SignatureDef`` that are maps."""
+
+_SPELT = 2
+"""So many tags of one character each are a word that was taken for a list."""
+
+
+def check_tags(model: SavedModel) -> Iterator[Finding]:
+    """Yield what is wrong with the tag-sets of a model."""
+    seen: set[frozenset[str]] = set()
+    for number, meta_graph in enumerate(model.meta_graphs):
+        tags, where = meta_graph.tags, f"MetaGraph {number}"
+        retag = f"smpatch retag --from {number} --to {_SERVE}"
+        if not tags:
+            text = "it has no tags; servers look for one"
+            yield fault("no-tags", where, text, retag)
+        elif len(tags) >= _SPELT and all(len(tag) == 1 for tag in tags):
+            text = f"its tags are {','.join(tags)!r}: a word that was taken for a list of letters"
+            yield fault("spelt-tags", where, text, retag)
+        if frozenset(tags) in seen:
+            text = f"an earlier MetaGraph has the tag-set {','.join(tags)!r} too, and hides it"
+            yield fault("same-tags", where, text, retag)
+        seen.add(frozenset(tags))
+    if all(meta_graph.tags for meta_graph in model.meta_graphs) and not any(
+        _SERVE in meta_graph.tags for meta_graph in model.meta_graphs
+    ):
+        text = f"no MetaGraph has the tag {_SERVE!r}, which servers look for"
+        yield note("no-serve-tag", "", text)
+
+
+def check_entries(subject: Subject) -> Iterator[Finding]:
+    """Yield what is wrong with the ``signature_def`` map of a MetaGraph as such."""
+    meta_graph = subject.meta_graph
+    counted = Counter(entry.key for entry in meta_graph.parts.entries)
+    for key, times in counted.items():
+        if times > 1:
+            text = f"the map holds the key {times} times; only the last one counts"
+            where = subject.where(f"signature {key!r}")
+            yield fault("duplicate-key", where, text, "copy it under another key, or remove it")
+    for key in meta_graph.signatures:
+        for kind, alias in _doubles(meta_graph, key):
+            where = subject.where(f"signature {key!r}", f"{kind} {alias!r}")
+            text = f"the signature holds the {kind} twice; only the last one counts"
+            yield fault("duplicate-key", where, text)
+    yield from _reserved(subject)
+    if len(subject.model.meta_graphs) > 1 and _SERVE not in meta_graph.tags:
+        return  # it is not there to be served
+    if not meta_graph.signatures:
+        hint = "smpatch suggest proposes some"
+        yield note("no-signatures", subject.where(), "there is no signature to call", hint)
+    elif DEFAULT_KEY not in meta_graph.signatures:
+        text = f"there is no {DEFAULT_KEY!r}, which servers call when no signature is named"
+        keys = ", ".join(meta_graph.signatures)
+        yield note("no-serving-default", subject.where(), text, f"there is {keys}")
+
+
+def _doubles(meta_graph: MetaGraph, key: str) -> Iterator[tuple[str, str]]:
+    data = meta_graph.entries[key].value
+    counted: Counter[tuple[str, bytes]] = Counter()
+    for field in wire.fields(data):
+        if field.number in _MAPS and field.wire_type == wire.BYTES:
+            names = [
+                part.bytes(data)
+                for part in wire.fields(data, field.value, field.end)
+                if part.number == 1 and part.wire_type == wire.BYTES
+            ]
+            counted[_MAPS[field.number], names[-1] if names else b""] += 1
+    for (kind, name), times in counted.items():
+        if times > 1:
+            yield kind, name.decode("utf-8", "replace")
+
+
+def _reserved(subject: Subject) -> Iterator[Finding]:
+    graph = subject.meta_graph.graph
+    for key, signature in subject.meta_graph.reserved.items():
+        for tensor in signature.tensors():
+            name = tensor.name
+            if name in graph or name.rpartition(":")[0] in graph:
+                continue
+            text = f"it names the operation {name!r}, which the graph does not have"
+            stops = subject.python_reads_signature_def
+            yield fault("reserved-operation", subject.where(key), text, stops_python=stops)

@@ -1,0 +1,167 @@
+"""``smpatch copy-signatures``: take the signatures over from another export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smpatch.cli.arguments import Model, text
+from smpatch.cli.editing import editing
+
+__all__ = ["copy", "copy_signatures", "remove", "rename", "retag"]
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.patcher import Options, Receipt
+
+
+_From = Annotated[
+    str, typer.Option("--from", metavar="KEY", parser=text, help="The key that the signature has.")
+]
+_To = Annotated[str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets.")]
+
+
+@editing("rename", overwrite="Replace the signature that has that key.")
+def rename(
+    source: _From,
+    target: _To,
+    options: Options,
+    model: Model = Path(),
+) -> Receipt:
+    """Give a signature another key; what it says stays as it is.
+
+    \b
+    smpatch rename export/1 --from image_quality --to serving_default
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import patcher
+
+    return patcher.rename_signature(model, source, target, options=options)
+
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.patcher import Options, Receipt
+
+
+_Source = Annotated[
+    str, typer.Option("--from", metavar="KEY", parser=text, help="The key that the signature has.")
+]
+_Target = Annotated[
+    str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets as well.")
+]
+
+
+@editing("copy", overwrite="Replace the signature that has that key.")
+def copy(
+    source: _Source,
+    target: _Target,
+    options: Options,
+    model: Model = Path(),
+) -> Receipt:
+    """Serve a signature under a second key as well; both share the functions behind it.
+
+    \b
+    smpatch copy export/1 --from predict --to serving_default
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import patcher
+
+    return patcher.copy_signature(model, source, target, options=options)
+
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.patcher import Options, Receipt
+
+
+@editing("remove")
+def remove(
+    signature: Annotated[
+        list[str],
+        typer.Option(
+            metavar="KEY",
+            parser=text,
+            help="The key of a signature, or a pattern such as 'debug_*'. May be repeated.",
+        ),
+    ],
+    options: Options,
+    model: Model = Path(),
+) -> Receipt:
+    """Take signatures away, with what smpatch had appended for them alone.
+
+    What an exporter wrote for them (functions, nodes) stays, so that they can be added again.
+
+    \b
+    smpatch remove export/1 --signature debug --signature 'tmp_*'
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import patcher
+
+    return patcher.remove_signatures(model, *signature, options=options)
+
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.patcher import Options, Receipt
+
+
+@editing("retag", without=("tag_set", "signature_def_only"))
+def retag(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="TAG,...|INDEX",
+            parser=text,
+            help="The tags that the MetaGraph has, or its place among the MetaGraphs, from 0.",
+        ),
+    ],
+    target: Annotated[
+        str, typer.Option("--to", metavar="TAG,...", parser=text, help="The tags that it gets.")
+    ],
+    options: Options,
+    model: Model = Path(),
+) -> Receipt:
+    """Give a MetaGraph other tags. Loaders take the MetaGraph that has exactly those asked for.
+
+    Tags that were saved as letters (s, e, r, v, e) are best named by place: --from 0.
+
+    \b
+    smpatch retag export/1 --from transform --to serve
+    smpatch retag export/1 --from 0 --to serve,gpu
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import patcher, tensor_syntax
+
+    tags = tensor_syntax.parse_tags(source)
+    named = int(source) if source.isascii() and source.isdecimal() else tags
+    return patcher.retag(model, named, tensor_syntax.parse_tags(target), options=options)
+
+
+if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+    from smpatch.patcher import Options, Receipt
+
+
+@editing("copy-signatures", overwrite="Replace signatures that have their keys.")
+def copy_signatures(
+    from_model: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="The SavedModel directory that has the signatures."),
+    ],
+    options: Options,
+    model: Model = Path(),
+    signature: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            parser=text,
+            help="Which signature. May be repeated. Default: all that can be taken over.",
+            show_default=False,
+        ),
+    ] = None,
+) -> Receipt:
+    """Take signatures over from another export of the same graph, such as before a conversion.
+
+    Those whose tensors are not in the model, or are others there, are left out and told.
+
+    \b
+    smpatch copy-signatures --from-model original/1 converted/1
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import other_export
+
+    return other_export.copy_signatures(model, from_model, keys=signature, options=options)

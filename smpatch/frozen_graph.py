@@ -1,0 +1,416 @@
+"""A frozen graph becomes a SavedModel: the graph's bytes with a head before them.
+
+The SavedModel is first written staging without any signature, with what TensorFlow's builder
+records of itself. A copy with its signature is made beside that, the way of every edit with
+``save_to``: built, staged, proved by reloading. The copy is put in place by one rename. The
+graph is copied by the kernel and never parsed and written back; only a graph in text form is,
+for a SavedModel holds it in binary.
+
+This module freezes nothing: a graph whose variables have lost their values is refused.
+
+Sources: ``tensorflow/python/saved_model/builder_impl.py``, ``tensorflow/python/framework/
+meta_graph.py`` (``create_meta_graph_def``, ``ops_used_by_graph_def``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from smpatch import schema, wire
+from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
+from smpatch.errors import (
+    ConflictError,
+    ModelUnreadableError,
+    RefusedError,
+    SmpatchError,
+    UsageError,
+    ValidationError,
+    WriteError,
+)
+from smpatch.graph.index import GraphIndex
+from smpatch.graph.operations import needed, operations
+from smpatch.loader import MetaGraph
+from smpatch.patcher import Options, Receipt, check_options, patch
+from smpatch.rules import Note
+from smpatch.runtime import installation, questions
+from smpatch.runtime.process import ChildError, Program
+from smpatch.savedmodel import graph_def
+from smpatch.savedmodel.directory import (
+    BINARY_NAME,
+    FileIdentity,
+    naming,
+    open_file,
+    open_regular,
+    writing,
+)
+from smpatch.savedmodel.graph_def import FrozenGraph
+from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
+from smpatch.signature import DEFAULT_KEY
+from smpatch.suggestions import Suggestions, suggest
+from smpatch.validator import Validator
+from smpatch.wire import Kept
+from smpatch.writer import commit_new, stage_new
+from smpatch.writer.copying import write_pieces
+from smpatch.writer.plan import SIZE_LIMIT
+
+__all__ = ["Graph", "load_graph", "suggest_for_graph", "wrap_graph"]
+
+_SCHEMA_VERSION = 1
+"""Of ``SavedModel`` (``tensorflow/python/saved_model/constants.py``)."""
+
+_VERSION_FIELD = 1
+_OP_LIST, _TAGS, _TENSORFLOW, _GIT = 2, 4, 5, 6
+"""Fields of ``MetaInfoDef``."""
+
+_VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "_VarHandlesOp"})
+_TABLES = frozenset({"HashTable", "HashTableV2"})
+
+_UNWRITTEN = "nothing was written"
+_OF_A_MODEL = ("the model is unchanged", "it did not load before either")
+"""What errors say of a model that is edited; here there was none before."""
+
+_MANY = 5
+"""So many nodes are named in one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A graph in a file of its own.
+
+    Attributes:
+        file: Where it is.
+        parts: Its bytes.
+        identity: The file as it was read.
+    """
+
+    file: Path
+    parts: FrozenGraph
+    identity: FileIdentity
+
+    def meta_graph(self, op_defs: Mapping[str, Any]) -> MetaGraph:
+        """Return it as a MetaGraph without signatures.
+
+        Args:
+            op_defs: Definitions (``OpDef``) of operations by name; a graph brings none.
+        """
+        return MetaGraph(self.parts, self.file, op_defs)
+
+
+def load_graph(file: str | os.PathLike[str]) -> Graph:
+    """Read a ``GraphDef`` from a file, in binary or text form.
+
+    Raises:
+        ModelUnreadableError: There is no such file, or it holds something else.
+    """
+    path = Path(file)
+    if os.path.isdir(path):  # noqa: PTH112 - Path's raises of a name that is too long
+        raise _directory(path)
+    if not os.path.lexists(path):
+        raise ModelUnreadableError("no such file", where=str(path))
+    with naming(path):
+        data, identity = open_file(path)
+        return Graph(path, graph_def.read(data), identity)
+
+
+def suggest_for_graph(
+    graph: str | os.PathLike[str], *, options: Options | None = None
+) -> tuple[MetaGraph, Suggestions]:
+    """Look for what of a graph could become a signature.
+
+    Args:
+        graph: The file.
+        options: How TensorFlow is asked what the graph's operations yield.
+
+    Returns:
+        The graph as a MetaGraph, and what was found; outputs that need variables are left out.
+
+    Raises:
+        RefusedError: All outputs need variables.
+    """
+    chosen = options or Options()
+    opened = load_graph(graph)
+    with _validator(chosen) as validator, naming(opened.file):
+        meta_graph = opened.meta_graph(validator.op_defs())
+        found = suggest(meta_graph)
+        used, in_functions = operations(meta_graph.graph, meta_graph.functions)
+        index = meta_graph.graph
+        lost = set()
+        if used & _VARIABLES:
+            lost = {name for name in index if index.wiring(name).op in _VARIABLES}
+        outputs = tuple(
+            each for each in found.outputs if lost.isdisjoint(needed(index, [each.spec.name]))
+        )
+        if not outputs or in_functions & _VARIABLES:
+            _state_notes(index, used, in_functions, [each.spec.name for each in found.outputs])
+        return meta_graph, replace(found, outputs=outputs)
+
+
+def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signature, and how it is done
+    graph: str | os.PathLike[str],
+    save_to: str | os.PathLike[str],
+    *,
+    inputs: Mapping[str, TensorRef],
+    outputs: Mapping[str, TensorRef],
+    signature: str = DEFAULT_KEY,
+    tags: Sequence[str] = ("serve",),
+    options: Options | None = None,
+) -> Receipt:
+    """Make a SavedModel of a frozen graph, with one predict signature.
+
+    Args:
+        graph: The file that holds the ``GraphDef``, binary or text.
+        save_to: The directory to make, absent or empty before.
+        inputs: Alias to the tensor that is fed, as for ``add_predict``.
+        outputs: Alias to the tensor that is fetched, likewise.
+        signature: The signature key.
+        tags: The tags of the MetaGraph.
+        options: How it is done; those that choose a place or a MetaGraph do not apply.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UsageError: Nothing is fed or fetched, or an option does not apply.
+        ModelUnreadableError: The file holds no graph.
+        RefusedError: The graph is not frozen, the signature cannot work, or the destination
+            is in use.
+        WriteError: The file system refused; nothing was written.
+        ValidationError: TensorFlow does not accept the result; nothing was written.
+    """
+    for name, given in (("inputs", inputs), ("outputs", outputs)):
+        if not given:
+            raise UsageError(f"no {name} are given", hint="name at least one tensor")
+    chosen = options or Options()
+    _check(chosen, tags)
+    opened, destination = load_graph(graph), Path(save_to)
+    edit = AddPredict(inputs, outputs, signature)
+    with writing(destination, "made", hint=_UNWRITTEN), _validator(chosen) as validator:
+        with naming(opened.file):
+            head, notes = _prepare(opened, outputs.values(), tags, validator)
+        with _workshop(destination, dry_run=chosen.dry_run) as workshop:
+            bare = _bare(opened, head, workshop)
+            made = destination if chosen.dry_run else workshop / "model"
+            with _renamed({bare: opened.file, made: destination}):
+                receipt = patch(
+                    bare, [edit], options=replace(chosen, save_to=made), validator=validator
+                )
+            late = () if chosen.dry_run else commit_new(made, destination)
+    return replace(
+        receipt,
+        directory=destination,
+        size_before=opened.identity.size,
+        notes=(*notes, *receipt.notes, *(Note("after-commit", each) for each in late)),
+    )
+
+
+@contextlib.contextmanager
+def _workshop(destination: Path, *, dry_run: bool) -> Iterator[Path]:
+    """Make a directory to work in: beside the destination, unless nothing is to be written there.
+
+    Elsewhere it has a name that no edit sweeps away.
+    """
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="smpatch-") as directory:
+            yield Path(directory)
+    else:
+        with stage_new(destination) as workshop:
+            yield workshop
+
+
+def _prepare(
+    opened: Graph, outputs: Iterable[TensorRef], tags: Sequence[str], validator: Validator
+) -> tuple[bytes, tuple[Note, ...]]:
+    """Return what is to stand before the graph, and what is worth knowing of the graph.
+
+    Raises:
+        RefusedError: The graph is not frozen, or too large.
+    """
+    op_defs = validator.op_defs()
+    meta_graph = opened.meta_graph(op_defs)
+    used, in_functions = operations(meta_graph.graph, meta_graph.functions)
+    notes = _state_notes(meta_graph.graph, used, in_functions, outputs)
+    try:
+        version = validator.ask(Program.CAPI, questions.version)
+    except ChildError as error:
+        raise ValidationError(f"TensorFlow cannot be asked: {error}", hint=_UNWRITTEN) from error
+    ops = [op_defs[op] for op in sorted(used | in_functions) if op in op_defs]
+    return _head(opened.parts, _meta_info(ops, tags, version), opened.file), notes
+
+
+def _check(options: Options, tags: Sequence[str]) -> None:
+    check_options(options)
+    for name, given in (
+        ("save_to", options.save_to is not None),
+        ("backup", options.backup),
+        ("tag_set", options.tag_set is not None),
+    ):
+        if given:
+            raise UsageError(f"the option {name} does not apply to a graph that is wrapped")
+    if isinstance(tags, str) or not tags:
+        raise UsageError("no tags are given", hint="servers look for the tag 'serve'")
+    for tag in tags:
+        if not tag or "," in tag or not tag.isprintable():
+            raise UsageError(f"{tag!r} is no usable tag", hint="use letters and _")
+    if len(set(tags)) < len(tags):
+        raise UsageError(f"a tag is given twice: {','.join(tags)}")
+
+
+def _validator(options: Options) -> Validator:
+    libraries = [Path(each).resolve() for each in options.op_libraries]
+    return Validator(options.validate, libraries, options.time_limit)
+
+
+def _directory(path: Path) -> ModelUnreadableError:
+    """Return the error for a directory in a graph's place."""
+    found = "it is a directory, no file with a graph"
+    names = {each.name for each in path.iterdir()} if os.access(path, os.R_OK | os.X_OK) else set()
+    if {"saved_model.pb", "saved_model.pbtxt"} & names:
+        hint = "it is a SavedModel already: smpatch add-predict gives it signatures"
+    elif "checkpoint" in names or any(name.endswith(".index") for name in names):
+        hint = "it holds a checkpoint, which has values and no graph"
+    else:
+        hint = "name the file, such as graph_def.pb"
+    return ModelUnreadableError(found, where=str(path), hint=hint)
+
+
+def _state_notes(
+    graph: GraphIndex, used: set[str], in_functions: set[str], outputs: Iterable[TensorRef]
+) -> tuple[Note, ...]:
+    """Look for what a graph alone cannot hold: values of variables, contents of tables.
+
+    Raises:
+        RefusedError: An output needs variables.
+    """
+    hint = (
+        "freeze it where its checkpoint is: tf.compat.v1.graph_util.convert_variables_to_constants"
+    )
+    if in_functions & _VARIABLES:
+        found = "the graph is not frozen: its functions have variables, whose values are not in it"
+        raise RefusedError(found, hint=hint)
+    if not used & (_VARIABLES | _TABLES):
+        return ()
+    wanted = needed(graph, [name for ref in outputs for name in _names(ref)])
+    state: dict[str, list[str]] = {"needed": [], "spare": [], "tables": []}
+    for name in graph:
+        op = graph.wiring(name).op
+        if op in _VARIABLES:
+            state["needed" if name in wanted else "spare"].append(name)
+        elif op in _TABLES and name in wanted:
+            state["tables"].append(name)
+    if state["needed"]:
+        found = (
+            "the graph is not frozen: the outputs need the variables "
+            f"{_listed(state['needed'])}, whose values are not in it"
+        )
+        raise RefusedError(found, hint=hint)
+    notes = []
+    if state["spare"]:
+        text = f"no output needs the variables {_listed(state['spare'])}, which have no values"
+        notes.append(Note("lost-variables", text))
+    if state["tables"]:
+        text = (
+            f"nothing fills the lookup tables {_listed(state['tables'])} when the model is loaded, "
+            "so that requests that need one fail: a graph does not say which operation is to do it"
+        )
+        notes.append(Note("empty-tables", text))
+    return tuple(notes)
+
+
+def _names(ref: TensorRef) -> Iterator[str]:
+    if isinstance(ref, str):
+        yield ref
+    elif isinstance(ref, SparseRef):
+        yield from (ref.values, ref.indices, ref.dense_shape)
+    elif isinstance(ref, RaggedRef):
+        yield from (ref.values, *ref.row_splits)
+    else:
+        yield from (tensor.name for tensor in ref.tensors())
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    return ", ".join(repr(name) for name in names[:_MANY]) + more
+
+
+def _meta_info(ops: Sequence[Any], tags: Sequence[str], version: str) -> bytes:
+    """Return the ``MetaInfoDef`` that TensorFlow's builder writes for these operations."""
+    op_list = schema.OpList(op=ops).SerializeToString(deterministic=True)
+    installed = installation.find()
+    git = None if installed is None else installed.git_version
+    pieces = [
+        wire.delimited(_OP_LIST, bytes(op_list)),
+        *(wire.delimited(_TAGS, tag.encode()) for tag in tags),
+        wire.delimited(_TENSORFLOW, version.encode()),
+        b"" if git is None else wire.delimited(_GIT, git.encode()),
+    ]
+    return b"".join(pieces)
+
+
+def _head(parts: FrozenGraph, meta_info: bytes, file: Path) -> bytes:
+    """Return what stands before the graph in a SavedModel that holds nothing else.
+
+    Raises:
+        RefusedError: It would be more than protobuf reads.
+    """
+    length = len(parts.data)
+    graph = wire.varint(GRAPH_DEF << 3 | wire.BYTES) + wire.varint(length)
+    inside = wire.delimited(META_INFO_DEF, meta_info) + graph
+    head = wire.varint(_VERSION_FIELD << 3) + wire.varint(_SCHEMA_VERSION)
+    head += wire.varint(META_GRAPHS << 3 | wire.BYTES) + wire.varint(len(inside) + length) + inside
+    if len(head) + length >= SIZE_LIMIT:
+        found = f"the SavedModel would have {len(head) + length} bytes"
+        hint = "protobuf reads less than 2^31 bytes; keep the weights in variables"
+        raise RefusedError(found, where=str(file), hint=hint)
+    return head
+
+
+def _bare(graph: Graph, head: bytes, workshop: Path) -> Path:
+    """Write the SavedModel without signatures; return its directory."""
+    directory = workshop / "bare"
+    try:
+        directory.mkdir()
+        _write(graph, head, directory / BINARY_NAME)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        found = f"could not write a SavedModel staging: {reason}"
+        where = str(error.filename or directory)
+        raise WriteError(found, where=where, hint=_UNWRITTEN) from error
+    return directory
+
+
+@contextlib.contextmanager
+def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
+    """Say of a file that people know what is said of one that nobody has seen.
+
+    Args:
+        names: Directories staging, and what they are to be called.
+    """
+    try:
+        yield
+    except SmpatchError as error:
+        for part in ("where", "found", "hint"):
+            words = str(getattr(error, part))
+            for staging, known in names.items():
+                words = words.replace(str(staging / BINARY_NAME), str(known))
+                words = words.replace(str(staging), str(known))
+            for said in _OF_A_MODEL:
+                words = words.replace(said, _UNWRITTEN)
+            setattr(error, part, words)
+        raise
+
+
+def _write(graph: Graph, head: bytes, file: Path) -> None:
+    with open_regular(graph.file) as source, file.open("xb") as target:
+        body: Kept | bytes = Kept(0, graph.identity.size)
+        if graph.parts.form == "text":
+            body = bytes(graph.parts.data)
+        write_pieces(source.fileno(), target.fileno(), [head, body])
+        if not graph.identity.is_of(os.fstat(source.fileno())):
+            found = "somebody changed the file while it was being read"
+            raise ConflictError(found, where=str(graph.file), hint="wrap it again")

@@ -1,0 +1,172 @@
+"""A copy of a function that yields more.
+
+The copy keeps everything: its own results first, then those that were asked for. Only the
+name, the results and the calls on the way to an inner function are written anew; all other
+bytes of the function are spliced over as they are, unknown fields included.
+
+This module does not choose what is yielded.
+
+Source: ``tensorflow/core/framework/function.proto``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smpatch import dtypes, schema, wire
+from smpatch.graph.index import GraphIndex
+from smpatch.signature import Shape, TensorSpec, shape_proto
+from smpatch.wire import Field, Splice
+
+__all__ = ["Result", "call", "clone", "fresh_name", "placeholder", "redirected"]
+
+
+def placeholder(name: str, spec: TensorSpec) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+    """Return a ``Placeholder`` node of this type and shape."""
+    node = schema.NodeDef(name=name, op="Placeholder")
+    node.attr["dtype"].type = dtypes.number(spec.dtype)
+    node.attr["shape"].shape.CopyFrom(shape_proto(spec.shape))
+    node.attr["_output_shapes"].list.shape.append(shape_proto(spec.shape))
+    return node
+
+
+def call(
+    name: str,
+    function: Any,  # noqa: ANN401 - as above
+    inputs: Sequence[str],
+    shapes: Iterable[Shape],
+) -> Any:  # noqa: ANN401 - as above
+    """Return a node that calls a function.
+
+    Args:
+        name: The node's name.
+        function: The function, a ``FunctionDef``.
+        inputs: What it is given, captured tensors last.
+        shapes: The shapes of its results, in their order.
+    """
+    signature = function.signature
+    node = schema.NodeDef(name=name, op="StatefulPartitionedCall", input=inputs)
+    node.attr["f"].func.name = signature.name
+    node.attr["Tin"].list.type.extend(arg.type for arg in signature.input_arg)
+    node.attr["Tout"].list.type.extend(arg.type for arg in signature.output_arg)
+    node.attr["config"].s = b""
+    node.attr["config_proto"].s = b""
+    node.attr["executor_type"].s = b""
+    described = node.attr["_output_shapes"].list
+    described.SetInParent()
+    described.shape.extend(shape_proto(shape) for shape in shapes)
+    return node
+
+
+def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
+    """Return a node name that neither the graph nor a function has, counting up as TensorFlow does.
+
+    A name that was that of a node inside a function would from then on mean the new node.
+
+    Args:
+        wanted: The name without a number.
+        graph: The graph.
+        taken: Names that are promised already; the one returned is added.
+    """
+    name, count = wanted, 0
+    while name in graph or name in taken or _spelled(name, graph):
+        count += 1
+        name = f"{wanted}_{count}"
+    taken.add(name)
+    return name
+
+
+def _spelled(name: str, graph: GraphIndex) -> bool:
+    """Tell whether a function has a string that is the name, as it stands in any message."""
+    data = name.encode()
+    field = wire.varint(len(data)) + data
+    return any(field in body for body in graph.function_bodies.values())
+
+
+_SIGNATURE, _NODE_DEF, _RET, _ATTR = 1, 3, 4, 5
+_OP_NAME, _OP_OUTPUT_ARG = 1, 3
+_STANDS_FOR = ("api_", "_implements")
+"""Attributes by which grappler and TFLite put something else in a function's place, something of
+the same interface; a copy has another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One more result of a function.
+
+    Attributes:
+        name: The name of the output argument.
+        tensor: What it is inside the function, ``node:arg:index``.
+        dtype: Its type.
+    """
+
+    name: str
+    tensor: str
+    dtype: str
+
+
+def clone(body: bytes, name: str, results: Sequence[Result], nodes: Mapping[str, Any]) -> bytes:
+    """Return a copy of a function under another name, with more results.
+
+    Args:
+        body: The function, a serialized ``FunctionDef``.
+        name: The copy's name.
+        results: What it yields besides.
+        nodes: Nodes of the body, by name, that are written anew (``NodeDef`` messages).
+    """
+    edits: list[tuple[Splice, tuple[Field, ...]]] = []
+    signature: Field | None = None
+    for field in wire.fields(body):
+        if field.wire_type != wire.BYTES:
+            continue
+        if field.number == _SIGNATURE:
+            signature = field
+        elif field.number == _NODE_DEF:
+            wiring = schema.NodeWiring.FromString(field.bytes(body))
+            if wiring.name in nodes:
+                new = nodes[wiring.name].SerializeToString(deterministic=True)
+                edits.append((Splice(field.value, field.end, new), (field,)))
+        elif field.number == _ATTR and _key(field.bytes(body)).startswith(_STANDS_FOR):
+            edits.append((Splice(field.start, field.end, b""), ()))
+    if signature is not None:
+        edits += _renamed(body, signature, name)
+        more = b"".join(wire.delimited(_OP_OUTPUT_ARG, _argument(result)) for result in results)
+        edits.append((Splice(signature.end, signature.end, more), (signature,)))
+    rets = b"".join(
+        wire.delimited(
+            _RET, wire.delimited(1, each.name.encode()) + wire.delimited(2, each.tensor.encode())
+        )
+        for each in results
+    )
+    edits.append((Splice(len(body), len(body), rets), ()))
+    return wire.apply(body, wire.enclose(body, edits))
+
+
+def redirected(node: Any, function: str, results: Sequence[Result]) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+    """Return a call node that calls a copy which yields more."""
+    call = schema.NodeDef()
+    call.CopyFrom(node)
+    call.attr["f"].func.name = function
+    call.attr["Tout"].list.type.extend(dtypes.number(result.dtype) for result in results)
+    # They describe the results that the call had before.
+    call.attr.pop("_output_shapes", None)
+    return call
+
+
+def _renamed(body: bytes, signature: Field, name: str) -> list[tuple[Splice, tuple[Field, ...]]]:
+    for part in wire.fields(body, signature.value, signature.end):
+        if part.number == _OP_NAME and part.wire_type == wire.BYTES:
+            return [(Splice(part.value, part.end, name.encode()), (signature, part))]
+    field = wire.delimited(_OP_NAME, name.encode())
+    return [(Splice(signature.value, signature.value, field), (signature,))]
+
+
+def _argument(result: Result) -> bytes:
+    arg = schema.OpDef.ArgDef(name=result.name, type=dtypes.number(result.dtype))
+    return bytes(arg.SerializeToString())
+
+
+def _key(entry: bytes) -> str:
+    return str(schema.AttrEntry.FromString(entry).key)

@@ -1,0 +1,313 @@
+"""A traced function becomes a signature.
+
+The function is called from the main graph, on new placeholders and on the tensors that
+stand for what it captures; the signature names those placeholders and the call's outputs.
+The rest is the business of ``main_graph``, as for any signature on tensors of the main
+graph.
+
+A composite argument (sparse, ragged) becomes the dense tensors that it consists of, as in
+TensorFlow's own export of such a function.
+
+This module refuses what it cannot tell for certain: several traces of one function, an
+object for which no tensor of the main graph stands; and composite results.
+
+Sources: ``tensorflow/python/saved_model/signature_serialization.py``
+(``_normalize_outputs``), ``tensorflow/core/protobuf/saved_object_graph.proto``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from smpatch import dtypes
+from smpatch.edits import AddPredict, PromoteFunction
+from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
+from smpatch.functions.calls import call, fresh_name, placeholder
+from smpatch.graph.objects import Leaf, ObjectGraph, constants, parts
+from smpatch.graph.resolve import nearest
+from smpatch.loader import MetaGraph
+from smpatch.savedmodel.draft import Draft
+from smpatch.savedmodel.parts import Addition
+from smpatch.signature import TensorSpec, shape_from_proto, shape_text
+
+__all__ = ["Promotable", "find_function", "promotable", "promote", "promoted_key"]
+
+_INSTEAD = "where a signature calls it, --from-signature exposes dense tensors inside it"
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Promotable:
+    """A traced function as a signature would show it.
+
+    Attributes:
+        path: How Python reaches it; empty for one that only has a name.
+        function: The name of the concrete function.
+        inputs: Argument name to spec, in the order of the function.
+        outputs: TensorFlow's name of the output to spec, in the order of the function.
+        bound: The objects that it captures, by number.
+        constants: Arguments that are no tensors and were bound when it was traced.
+        refusal: Why it cannot become a signature, as far as it alone tells; empty when it can.
+    """
+
+    path: str
+    function: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    bound: tuple[int, ...]
+    constants: tuple[str, ...]
+    refusal: str = ""
+
+    @property
+    def key(self) -> str:
+        """The signature key that it gets where none is given."""
+        return (self.path or self.function).rpartition(".")[2]
+
+
+def promotable(meta_graph: MetaGraph) -> tuple[Promotable, ...]:
+    """Return the traced functions, in the order of their paths."""
+    found = []
+    for trace in meta_graph.objects.traces:
+        with contextlib.suppress(RefusedError):
+            found.append(_described(meta_graph, trace.path, trace.function))
+    return tuple(found)
+
+
+def promoted_key(meta_graph: MetaGraph, edit: PromoteFunction) -> str:
+    """Return the key that the signature of a function gets.
+
+    Raises:
+        RefusedError: The function is not there, or has several traces.
+    """
+    return edit.key or find_function(meta_graph, edit.function).key
+
+
+def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, AddPredict]:
+    """Put a call of a function into the main graph.
+
+    Args:
+        meta_graph: The MetaGraph.
+        edit: The request.
+
+    Returns:
+        The MetaGraph with the call, and the request that names its tensors.
+
+    Raises:
+        RefusedError: The function is not there, has several traces, or captures something
+            for which no tensor of the main graph stands.
+    """
+    found = find_function(meta_graph, edit.function)
+    key = edit.key or found.key
+    if found.refusal:
+        raise RefusedError(found.refusal, where=f"function {edit.function!r}", hint=_INSTEAD)
+    if not found.outputs:
+        words = "it yields no tensor, so there is nothing to fetch"
+        raise RefusedError(words, where=f"function {edit.function!r}")
+    inputs = _renamed(edit.inputs, found.inputs, "argument", edit.function, keep_others=True)
+    outputs = _renamed(edit.outputs, found.outputs, "output", edit.function, keep_others=False)
+    graph = meta_graph.graph
+    taken: set[str] = set()
+    names = {
+        # TensorFlow takes no node whose name begins with an underscore, as `__call__` does.
+        argument: fresh_name(f"{_stem(key)}_{_stem(argument)}".lstrip("_"), graph, taken)
+        for argument in found.inputs
+    }
+    nodes = [placeholder(names[argument], spec) for argument, spec in found.inputs.items()]
+    function = meta_graph.functions[found.function]
+    caller = fresh_name("StatefulPartitionedCall", graph, taken)
+    given = [*names.values(), *(_captured(meta_graph, each, found) for each in found.bound)]
+    nodes.append(call(caller, function, given, [spec.shape for spec in found.outputs.values()]))
+    places = {name: place for place, name in enumerate(found.outputs)}
+    request = AddPredict(
+        inputs={alias: f"{names[argument]}:0" for alias, argument in inputs.items()},
+        outputs={alias: f"{caller}:{places[name]}" for alias, name in outputs.items()},
+        key=key,
+        overwrite=edit.overwrite,
+        without_inputs=not inputs,
+    )
+    serialized = [node.SerializeToString(deterministic=True) for node in nodes]
+    extended = Draft.of(meta_graph.parts).appended(Addition(nodes=tuple(serialized)))
+    return meta_graph.with_parts(extended), request
+
+
+def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
+    """Return the traced function of a path, or of a name.
+
+    Raises:
+        RefusedError: The function is not there, or has several traces.
+    """
+    objects = meta_graph.objects
+    traces = objects.traces_at(name)
+    if len(traces) > 1:
+        choices = "; ".join(
+            _sketch(_described(meta_graph, trace.path, trace.function)) for trace in traces
+        )
+        found = f"it has {len(traces)} traces"
+        hint = f"name one of them: {choices}"
+        raise RefusedError(found, where=f"function {name!r}", hint=hint)
+    if traces:
+        return _described(meta_graph, name, traces[0].function)
+    if name in objects.concrete_functions:
+        path = next((trace.path for trace in objects.traces if trace.function == name), "")
+        return _described(meta_graph, path, name)
+    paths = [trace.path for trace in objects.traces if not _internal(trace.path)]
+    hint = nearest(name, paths) or (
+        f"functions here: {', '.join(dict.fromkeys(paths))}" if paths else "the model has none"
+    )
+    raise TensorNotFoundError("no such function", where=f"function {name!r}", hint=hint)
+
+
+def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
+    """Return a concrete function with its arguments and results by name.
+
+    Composite arguments are the dense tensors that they consist of, as TensorFlow exports them.
+
+    Raises:
+        RefusedError: The graph does not have it.
+    """
+    where = f"function {path or name!r}"
+    concrete = meta_graph.objects.concrete_functions.get(name)
+    if concrete is None or name not in meta_graph.functions:
+        raise RefusedError(f"the graph has no function {name!r}", where=where)
+    function = meta_graph.functions[name]
+    arguments = parts(concrete.canonicalized_input_signature)
+    results = parts(concrete.output_signature)
+    bound = tuple(concrete.bound_inputs)
+    bare = Promotable(path, name, {}, {}, bound, ())
+    if len(arguments) + len(bound) != len(function.signature.input_arg):
+        return replace(bare, refusal="its definition has not the arguments that its traces tell of")
+    inputs = _inputs(function, arguments, meta_graph.objects)
+    bound_values = tuple(constants(concrete.canonicalized_input_signature))
+    found = replace(bare, inputs=inputs, constants=bound_values)
+    handles = [alias for alias, spec in inputs.items() if spec.dtype in dtypes.UNSERVABLE]
+    if handles:
+        words = f"its argument {handles[0]!r} is a {inputs[handles[0]].dtype} handle"
+        return replace(found, refusal=f"{words}, which no request can carry")
+    if None in results:
+        words = "it yields a composite tensor (sparse, ragged or other)"
+        return replace(found, refusal=f"{words}, and only dense results can be promoted")
+    if len(results) != len(function.signature.output_arg):
+        return replace(found, refusal="its definition has not the results that its traces tell of")
+    dense = [leaf for leaf in results if leaf is not None]
+    return replace(found, outputs=_output_names(concrete.output_signature, dense))
+
+
+def _inputs(
+    function: Any,  # noqa: ANN401 - a FunctionDef
+    arguments: list[Leaf | None],
+    objects: ObjectGraph,
+) -> dict[str, TensorSpec]:
+    """Return the arguments by name; parts of composite ones as the definition names them."""
+    known = objects.argument_keywords(function.signature.name)
+    dense = [leaf for leaf in arguments if leaf is not None]
+    if len(known) != len(dense):
+        known = tuple(leaf.spec.name for leaf in dense)
+    names = iter(known)
+    found: list[tuple[str, Leaf]] = []
+    for place, leaf in enumerate(arguments):
+        if leaf is None:
+            part = _part(function, place)
+            found.append((part.name, Leaf(("", part.name), part)))
+        else:
+            found.append((next(names), leaf))
+    return _argument_names(found)
+
+
+def _part(function: Any, place: int) -> TensorSpec:  # noqa: ANN401 - as above
+    """Return an argument as the function's definition has it."""
+    arg = function.signature.input_arg[place]
+    written = function.arg_attr[place].attr if place in function.arg_attr else {}
+    shapes = written["_output_shapes"].list.shape if "_output_shapes" in written else ()
+    shape = shape_from_proto(shapes[0]) if shapes else None
+    return TensorSpec(arg.name, dtypes.name(arg.type), shape)
+
+
+def _argument_names(arguments: list[tuple[str, Leaf]]) -> dict[str, TensorSpec]:
+    """Name the arguments: as they were traced, or by their place where that is not unique."""
+    names = [_plain(keyword) for keyword, _ in arguments]
+    if len(set(names)) != len(names):
+        names = _unique(_plain("_".join(leaf.path[1:])) for _, leaf in arguments)
+    return {name: leaf.spec for name, (_, leaf) in zip(names, arguments, strict=True)}
+
+
+def _output_names(structure: Any, results: list[Leaf]) -> dict[str, TensorSpec]:  # noqa: ANN401 - a StructuredValue
+    """Name the results as TensorFlow does: by their keys, or ``output_n`` by their place."""
+    keyed = structure.WhichOneof("kind") in {"dict_value", "named_tuple_value"}
+    names = _unique(
+        "_".join(leaf.path if keyed else [f"output_{(leaf.path or '0')[0]}", *leaf.path[1:]])
+        for leaf in results
+    )
+    return {name: leaf.spec for name, leaf in zip(names, results, strict=True)}
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Number names that occur twice, so that none takes the place of another."""
+    found: dict[str, None] = {}
+    for name in names:
+        fresh, count = name, 0
+        while fresh in found:
+            count += 1
+            fresh = f"{name}_{count}"
+        found[fresh] = None
+    return list(found)
+
+
+def _renamed(
+    wanted: Mapping[str, str] | None,
+    present: Mapping[str, TensorSpec],
+    what: str,
+    function: str,
+    *,
+    keep_others: bool,
+) -> dict[str, str]:
+    """Return alias to name: those asked for and, of inputs, all others under their own."""
+    if wanted is None:
+        return {name: name for name in present}
+    for name in wanted.values():
+        if name not in present:
+            hint = nearest(name, present) or f"it has {', '.join(present) or 'none'}"
+            found = f"no {what} is called {name!r}"
+            raise TensorNotFoundError(found, where=f"function {function!r}", hint=hint)
+    named = set(wanted.values())
+    others = {name: name for name in present if name not in named} if keep_others else {}
+    for alias in wanted.keys() & others.keys():
+        found = f"{alias!r} is the name of another {what}"
+        hint = f"give that one an alias too: other={alias}"
+        raise AliasError(found, where=f"function {function!r}", hint=hint)
+    return {**wanted, **others}
+
+
+def _captured(meta_graph: MetaGraph, number: int, found: Promotable) -> str:
+    tensor = meta_graph.captures.tensor(number)
+    if tensor is None:
+        kind = meta_graph.objects.node(number).WhichOneof("kind")
+        words = f"it uses object {number} ({kind}), and no tensor of the main graph is surely it"
+        raise RefusedError(words, where=f"function {found.path or found.function!r}")
+    return tensor.removesuffix(":0")
+
+
+def _sketch(found: Promotable) -> str:
+    arguments = [
+        f"{name}: {spec.dtype} {shape_text(spec.shape)}" for name, spec in found.inputs.items()
+    ]
+    return f"{found.function}({', '.join([*arguments, *found.constants])})"
+
+
+def _internal(path: str) -> bool:
+    return any(part.startswith("_") and not part.startswith("__") for part in path.split("."))
+
+
+def _plain(name: str) -> str:
+    """Return a name that a signature can carry."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return plain if _PLAIN.fullmatch(plain) else f"arg{plain}"
+
+
+def _stem(name: str) -> str:
+    """Return a name as a part of a node's name."""
+    return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)

@@ -1,0 +1,221 @@
+"""An inner tensor of a signature becomes an output of a new one.
+
+What people want to fetch lies inside the functions that a signature calls, where
+``signature_def`` cannot point. The functions on the way are copied so that they yield it
+(``clone``), a new node of the main graph calls the copy with what the old node is given,
+and the new signature names that node's outputs. The rest is the business of
+``main_graph``, as for any signature on tensors of the main graph.
+
+The module ``inner`` finds which tensor a name means.
+
+Source: ``tensorflow/core/ops/functional_ops.cc``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from smpatch.edits import AddPredict, FromSignature, TensorRef
+from smpatch.errors import TensorNotFoundError
+from smpatch.functions.calls import Result, clone, fresh_name, redirected
+from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
+from smpatch.functions.shape_inference import Infer, Place, shapes
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.resolve import nearest
+from smpatch.loader import MetaGraph
+from smpatch.savedmodel.draft import Draft
+from smpatch.savedmodel.parts import Addition
+from smpatch.signature import TensorSpec, shape_proto
+
+__all__ = ["expose"]
+
+_NUMBER = re.compile(r"_\d+$")
+
+
+@dataclass(slots=True)
+class _Site:
+    """One function on the way, as it is called from one place."""
+
+    function: str
+    results: list[Result] = field(default_factory=list)
+    calls: dict[str, _Site] = field(default_factory=dict)
+
+
+def expose(
+    meta_graph: MetaGraph, edit: FromSignature, infer: Infer | None = None
+) -> tuple[MetaGraph, AddPredict]:
+    """Make the outputs that are asked for tensors of the main graph.
+
+    Args:
+        meta_graph: The MetaGraph.
+        edit: The request.
+        infer: Asks TensorFlow for the shapes of inner tensors; None leaves those unknown
+            that the file does not tell.
+
+    Returns:
+        The MetaGraph, with copies of functions and a call of them where inner tensors were
+        asked for, and the request that names tensors of its main graph.
+
+    Raises:
+        RefusedError: There is no such signature, output or tensor, or it is ambiguous.
+    """
+    source = meta_graph.signatures.get(edit.source)
+    if source is None:
+        hint = nearest(edit.source, meta_graph.signatures) or (
+            f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
+        )
+        raise TensorNotFoundError(
+            "no such signature", where=f"signature {edit.source!r}", hint=hint
+        )
+    found: dict[str, TensorRef] = {}
+    inner: dict[str, Inner] = {}
+    for alias, wanted in edit.outputs.items():
+        if wanted in source.outputs:
+            found[alias] = source.outputs[wanted]
+        elif not is_inner(meta_graph, wanted):
+            found[alias] = wanted
+        else:
+            inner[alias] = find_inner(meta_graph, edit.source, wanted, asked=infer is not None)
+            found[alias] = ""
+    inputs: dict[str, TensorRef] = dict(source.inputs)
+    if inner:
+        if infer is not None:
+            inner = dict(zip(inner, inferred(meta_graph, inner.values(), infer), strict=True))
+        meta_graph, exposed, callers = _yielding(meta_graph, inner, infer)
+        # The copy yields the old results too, so that what is asked for beside an inner
+        # tensor is not computed by a second call.
+        found = {alias: _from_copy(ref, callers) for alias, ref in found.items()} | exposed
+    request = AddPredict(inputs, found, edit.key, edit.overwrite, without_inputs=not inputs)
+    return meta_graph, request
+
+
+def _yielding(
+    meta_graph: MetaGraph, inner: Mapping[str, Inner], infer: Infer | None
+) -> tuple[MetaGraph, dict[str, TensorRef], dict[str, str]]:
+    """Copy the functions on the way to inner tensors, and call the copies.
+
+    Returns:
+        The MetaGraph with the calls, alias to tensor, and old call node to new.
+    """
+    roots: dict[str, _Site] = {}
+    exposed: dict[str, TensorRef] = {}
+    specs: dict[str, list[TensorSpec]] = {}
+    graph, library = meta_graph.graph, meta_graph.functions
+    taken: set[str] = set()
+    callers: dict[str, str] = {}
+    for alias, each in inner.items():
+        main_call = each.calls[0]
+        root = roots.setdefault(main_call, _Site(_function(graph.node(main_call).message())))
+        known = len(root.results)
+        result = _reach_out(library, root, each)
+        if len(root.results) > known:
+            specs.setdefault(main_call, []).append(each.spec)
+        if main_call not in callers:
+            callers[main_call] = fresh_name("StatefulPartitionedCall", graph, taken)
+        before = len(library[root.function].signature.output_arg)
+        exposed[alias] = f"{callers[main_call]}:{before + root.results.index(result)}"
+    writer = _Cloning(library)
+    nodes = []
+    for main_call, root in roots.items():
+        name = writer.write(root)
+        node = redirected(graph.node(main_call).message(), name, root.results)
+        node.name = callers[main_call]
+        told = _told(meta_graph, main_call, infer)
+        if told is not None:
+            described = node.attr["_output_shapes"].list
+            described.shape.extend(told)
+            described.shape.extend(shape_proto(spec.shape) for spec in specs[main_call])
+        nodes.append(node.SerializeToString(deterministic=True))
+    addition = Addition(nodes=tuple(nodes), functions=tuple(writer.functions))
+    extended = Draft.of(meta_graph.parts).appended(addition)
+    return meta_graph.with_parts(extended), exposed, callers
+
+
+def _from_copy(ref: TensorRef, callers: Mapping[str, str]) -> TensorRef:
+    """Return the result of a copied call in the place of the same one of the old call."""
+    name = ref.name if isinstance(ref, TensorSpec) else ref
+    if not isinstance(name, str):
+        return ref
+    op, _, index = name.rpartition(":")
+    return f"{callers[op]}:{index}" if op in callers else ref
+
+
+def _reach_out(library: FunctionLibrary, root: _Site, inner: Inner) -> Result:
+    """Make every function on the way yield the tensor; return the outermost one's result."""
+    way = [root]
+    for step in inner.calls[1:]:
+        node = _node(library, way[-1].function, step)
+        way.append(way[-1].calls.setdefault(step, _Site(_function(node))))
+    op = inner.spec.name.rpartition(":")[0]
+    result = _yield_also(library, way[-1], f"{op}:{inner.arg}", inner.spec.dtype)
+    for depth in range(len(way) - 1, 0, -1):
+        site = way[depth]
+        place = len(library[site.function].signature.output_arg) + site.results.index(result)
+        tensor = f"{inner.calls[depth]}:output:{place}"
+        result = _yield_also(library, way[depth - 1], tensor, inner.spec.dtype)
+    return result
+
+
+def _yield_also(library: FunctionLibrary, site: _Site, tensor: str, dtype: str) -> Result:
+    """Add a result to a function, or return the one that yields the tensor already."""
+    for known in site.results:
+        if known.tensor == tensor:
+            return known
+    site.results.append(Result(_result_name(library, site), tensor, dtype))
+    return site.results[-1]
+
+
+class _Cloning:
+    """Writes copies of functions, innermost first, under numbers of their own."""
+
+    def __init__(self, library: FunctionLibrary) -> None:
+        self.functions: list[bytes] = []
+        self._library = library
+        # The next number belongs to the wrapper that the object graph may get.
+        self._number = library.last_number + 1
+
+    def write(self, site: _Site) -> str:
+        """Copy a function with all that it calls on the way; return the copy's name."""
+        nodes = {}
+        for step, inner in site.calls.items():
+            name = self.write(inner)
+            node = _node(self._library, site.function, step)
+            nodes[step] = redirected(node, name, inner.results)
+        self._number += 1
+        name = f"{_NUMBER.sub('', site.function)}_{self._number}"
+        body = self._library.body(site.function)
+        self.functions.append(clone(body, name, site.results, nodes))
+        return name
+
+
+def _told(meta_graph: MetaGraph, call: str, infer: Infer | None) -> list[Any] | None:
+    """Return the shapes of what a call yields, as the file says or as TensorFlow infers."""
+    node = meta_graph.graph.node(call)
+    written = node.attr("_output_shapes")
+    if written is not None:
+        return list(written.list.shape)
+    if infer is None:
+        return None
+    count = len(meta_graph.functions[_function(node.message())].signature.output_arg)
+    places = [Place((), call, index) for index in range(count)]
+    return [shape_proto(shape) for shape in shapes(meta_graph, places, infer)]
+
+
+def _result_name(library: FunctionLibrary, site: _Site) -> str:
+    taken = {arg.name for arg in library[site.function].signature.output_arg}
+    taken |= {result.name for result in site.results}
+    count = len(taken)
+    while f"identity_{count}" in taken:
+        count += 1
+    return f"identity_{count}"
+
+
+def _node(library: FunctionLibrary, function: str, name: str) -> Any:  # noqa: ANN401 - a NodeDef
+    return next(node for node in library[function].node_def if node.name == name)
+
+
+def _function(node: Any) -> str:  # noqa: ANN401 - a NodeDef
+    return str(node.attr["f"].func.name)

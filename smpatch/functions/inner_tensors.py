@@ -1,0 +1,290 @@
+"""The tensors inside the functions that a signature calls, and which of them a name means.
+
+A tensor is named ``node:index``; where several calls have one of that name, the call nodes
+that lead to it are written behind it: ``node:index@call+call``. Such a name holds for the
+copy of a call, too.
+
+This module refuses tensors in the bodies of loops and branches, which have no single value.
+
+Source: ``tensorflow/core/ops/functional_ops.cc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from smpatch import dtypes
+from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
+from smpatch.functions.shape_inference import Infer, Place, shapes
+from smpatch.graph.bodies import FingerprintError
+from smpatch.graph.functions import CALLS, FunctionLibrary, called
+from smpatch.graph.resolve import OpDefMissingError, TensorName, nearest, parse
+from smpatch.loader import MetaGraph
+from smpatch.signature import Shape, SignatureDef, TensorSpec, shape_from_proto
+
+__all__ = ["Inner", "find_inner", "inferred", "inner_tensors", "is_inner"]
+
+_MOST_INSIDE, _DEEPEST = 250_000, 100
+"""More tensors and nodes, and calls within calls, no model has; each path of calls counts."""
+
+_PATH = "@"
+_STEP = "+"
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A tensor inside a function that a signature calls.
+
+    Attributes:
+        calls: The call nodes that lead to it, the main graph's first.
+        function: The function in whose body it is.
+        op: The operation that yields it.
+        spec: Its name there (``node:index``), dtype and shape.
+        arg: The name of its output argument and its place in it, as functions write them.
+    """
+
+    calls: tuple[str, ...]
+    function: str
+    op: str
+    spec: TensorSpec
+    arg: str
+
+    @property
+    def path(self) -> str:
+        """How it is named where the name alone is ambiguous."""
+        return f"{self.spec.name}{_PATH}{_STEP.join(self.calls)}"
+
+
+def is_inner(meta_graph: MetaGraph, name: str) -> bool:
+    """Tell whether a name means a tensor inside functions, and none of the main graph."""
+    return _PATH in name or parse(name).op not in meta_graph.graph
+
+
+def inferred(meta_graph: MetaGraph, inner: Iterable[Inner], infer: Infer) -> tuple[Inner, ...]:
+    """Return inner tensors with the shapes that TensorFlow infers, as far as it can tell."""
+    known = tuple(inner)
+    names = [each.spec.name.rpartition(":") for each in known]
+    places = [
+        Place(each.calls, op, int(index)) for each, (op, _, index) in zip(known, names, strict=True)
+    ]
+    found = shapes(meta_graph, places, infer)
+    return tuple(
+        each if shape is None else replace(each, spec=replace(each.spec, shape=shape))
+        for each, shape in zip(known, found, strict=True)
+    )
+
+
+def inner_tensors(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[Inner]:
+    """Yield the tensors inside the functions that a signature calls, call by call."""
+    library = meta_graph.functions
+    for name in _called_by(meta_graph, source):
+        function = meta_graph.graph.node(name).attr("f")
+        if function is not None:
+            yield from _inside(library, (name,), function.func.name)
+
+
+def _inside(library: FunctionLibrary, calls: tuple[str, ...], function: str) -> Iterator[Inner]:
+    """Yield the tensors of a function and, behind each of its calls, those of what is called.
+
+    Raises:
+        RefusedError: There are more than any model has: a few functions that call each other
+            twice over, and so on, make more calls than memory holds.
+    """
+    waiting = [_body(library, calls, function, ())]
+    count = 0
+    while waiting:
+        try:
+            found = next(waiting[-1])
+        except StopIteration:
+            waiting.pop()
+            continue
+        count += 1
+        if count > _MOST_INSIDE or len(waiting) > _DEEPEST:
+            words = f"call node {calls[0]!r} leads to functions within functions without end"
+            hint = f"up to {_MOST_INSIDE:,} tensors and nodes are looked at, {_DEEPEST} deep"
+            raise RefusedError(words, hint=hint)
+        if isinstance(found, Inner):
+            yield found
+        elif found is not None:
+            waiting.append(_body(library, *found))
+
+
+_Call = tuple[tuple[str, ...], str, tuple[str, ...]]
+"""The call nodes that lead to a function, its name, and the functions on the way."""
+
+
+def _body(
+    library: FunctionLibrary, calls: tuple[str, ...], function: str, above: tuple[str, ...]
+) -> Iterator[Inner | _Call | None]:
+    """Yield for each node of one function its tensors, then its call, or None where it has none.
+
+    A function that calls itself is not entered again.
+    """
+    if function not in library or function in above:
+        return
+    for node in library[function].node_def:
+        yielded = library.outputs(node) or []
+        shapes = node.attr["_output_shapes"].list.shape if "_output_shapes" in node.attr else []
+        for index, output in enumerate(yielded):
+            shape: Shape = shape_from_proto(shapes[index]) if index < len(shapes) else None
+            spec = TensorSpec(f"{node.name}:{index}", output.dtype, shape)
+            yield Inner(calls, function, node.op, spec, f"{output.arg}:{output.index}")
+        if node.op in CALLS:
+            yield (*calls, node.name), node.attr["f"].func.name, (*above, function)
+        else:
+            yield None
+
+
+def _called_by(meta_graph: MetaGraph, source: SignatureDef) -> list[str]:
+    """Return the call nodes of the main graph between a signature's inputs and outputs."""
+    fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
+    wanted = [tensor.name for spec in source.outputs.values() for tensor in spec.tensors()]
+    graph = meta_graph.graph
+    seen: set[str] = set()
+    while wanted:
+        tensor = wanted.pop()
+        op = tensor.rpartition(":")[0] if ":" in tensor else tensor
+        if tensor in fed or op in seen or op not in graph:
+            continue
+        seen.add(op)
+        for each in graph.wiring(op).inputs:
+            name = each.removeprefix("^")
+            wanted.append(name if ":" in name else f"{name}:0")
+    return [name for name in graph if name in seen and graph.wiring(name).op in CALLS]
+
+
+def _reached(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[str]:
+    """Yield the functions that a signature calls, loops and branches left out."""
+    library = meta_graph.functions
+    nodes = [meta_graph.graph.node(name).message() for name in _called_by(meta_graph, source)]
+    seen: set[str] = set()
+    while nodes:
+        name = str(nodes.pop().attr["f"].func.name)
+        if name in library and name not in seen:
+            seen.add(name)
+            yield name
+            nodes += [node for node in library[name].node_def if node.op in CALLS]
+
+
+def find_inner(meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True) -> Inner:
+    """Return the tensor inside the functions of a signature that a name means.
+
+    Args:
+        meta_graph: The MetaGraph.
+        key: The signature key.
+        name: ``node:index``, with ``@call+call`` behind it where that is ambiguous.
+        asked: Whether TensorFlow was asked for operations that the model does not define.
+
+    Raises:
+        RefusedError: There is none, or more than one.
+    """
+    source, wanted = meta_graph.signatures[key], name
+    name, _, path = wanted.partition(_PATH)
+    tensor = parse(name)
+    everything = list(inner_tensors(meta_graph, source))
+    matches = [each for each in everything if _matches(each, tensor)]
+    named = matches
+    if path:
+        matches = [each for each in named if _STEP.join(each.calls) == path]
+        matches = matches or _in_copies(meta_graph, source, named, path)
+    if len(matches) == 1:
+        _check_servable(matches[0])
+        return matches[0]
+    where = f"output {wanted!r}"
+    if matches:
+        if len({each.spec.name for each in matches}) > 1:
+            names = " or ".join(each.spec.name for each in matches[:4])
+            found = f"the node has {len(matches)} outputs"
+            raise TensorNotFoundError(found, where=where, hint=f"use {names}")
+        choices = " or ".join(each.path for each in matches[:4])
+        found = f"{len(matches)} calls have a tensor of that name"
+        raise TensorNotFoundError(found, where=where, hint=f"say which: {choices}")
+    if named:
+        found = f"signature {key!r} computes no such tensor"
+        hint = " or ".join(each.path for each in named[:4])
+        raise TensorNotFoundError(found, where=where, hint=f"say which: {hint}")
+    holder = _in_control_flow(meta_graph, source, tensor.op)
+    if holder:
+        found = f"it lies in the body of {holder}, which may run never or many times"
+        raise TensorUnservableError(found, where=where, hint="name a tensor outside")
+    for undefined in _undefined(meta_graph, source, tensor.op):
+        if not asked:
+            raise OpDefMissingError(undefined, where=where)
+        found = f"TensorFlow has no operation {undefined!r}, which yields it"
+        raise TensorNotFoundError(
+            found, where=where, hint="load its library with --op-library FILE"
+        )
+    known = {each.spec.name.rpartition(":")[0] for each in everything}
+    hint = nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
+    hint = hint or f"smpatch suggest --signature {key} lists what there is"
+    raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
+
+
+def _in_copies(
+    meta_graph: MetaGraph, source: SignatureDef, named: Iterable[Inner], path: str
+) -> list[Inner]:
+    """Return the tensors of a path whose first call the signature makes no more, but a copy of it.
+
+    A copy has the same operation and inputs, calls of the same names inside, and the tensor
+    in it has the structural fingerprint of the one that the path names.
+    """
+    first, *rest = path.split(_STEP)
+    graph = meta_graph.graph
+    if first not in graph or graph.wiring(first).op not in CALLS:
+        return []
+    feeds = {
+        tensor.name: f"{alias} {place}"
+        for alias, spec in source.inputs.items()
+        for place, tensor in enumerate(spec.tensors())
+    }
+    inside = meta_graph.fingerprints.inside
+    try:
+        return [
+            each
+            for each in named
+            if list(each.calls[1:]) == rest
+            and graph.wiring(each.calls[0])[1:] == graph.wiring(first)[1:]
+            and inside(feeds, each.calls, each.spec.name)
+            == inside(feeds, (first, *rest), each.spec.name)
+        ]
+    except FingerprintError:
+        return []
+
+
+def _undefined(meta_graph: MetaGraph, source: SignatureDef, name: str) -> Iterator[str]:
+    """Yield the operations of nodes of that name that nothing defines."""
+    library = meta_graph.functions
+    for function in _reached(meta_graph, source):
+        for node in library[function].node_def:
+            if node.name == name and library.op_def(node.op) is None:
+                yield node.op
+
+
+def _matches(each: Inner, tensor: TensorName) -> bool:
+    op, _, index = each.spec.name.rpartition(":")
+    return op == tensor.op and (tensor.index is None or int(index) == tensor.index)
+
+
+def _check_servable(inner: Inner) -> None:
+    if dtypes.base(inner.spec.dtype) in dtypes.UNSERVABLE:
+        found = f"{inner.spec.name} is a {inner.spec.dtype} handle, which cannot be fetched"
+        raise TensorUnservableError(found)
+
+
+def _in_control_flow(meta_graph: MetaGraph, source: SignatureDef, op: str) -> str:
+    """Return the loop or branch in whose body a node lies, or nothing."""
+    library = meta_graph.functions
+    waiting = [(name, "") for name in _reached(meta_graph, source)]
+    seen: set[str] = set()
+    while waiting:
+        name, holder = waiting.pop()
+        if name in seen or name not in library:
+            continue
+        seen.add(name)
+        for node in library[name].node_def:
+            if node.name == op and holder:
+                return holder
+            inside = holder if node.op in CALLS else f"{node.op} {node.name!r}"
+            waiting += [(each, inside) for each in called(node) if each in library]
+    return ""

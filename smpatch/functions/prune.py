@@ -1,0 +1,201 @@
+"""The removal of what only a signature that is gone needed, so that to remove undoes to add.
+
+Candidates are the last objects of the object graph (objects are known by their number, so
+that no other can go without giving those behind it other numbers) with their concrete
+functions, the functions that only those call, and the nodes that were appended for the
+signature. They go where it is proved that nothing refers to them:
+
+* no object and no concrete function of the object graph does, by number or by name, and
+  the object graph has no field that this version does not know;
+* no name of theirs is spelled in what stays: graph, function library with its gradients,
+  object graph, saver, collections, assets.
+
+Where that cannot be proved, all of it stays: a few bytes too many are no fault.
+
+Sources: ``tensorflow/core/protobuf/saved_object_graph.proto``,
+``tensorflow/core/framework/function.proto`` (``GradientDef``, ``RegisteredGradient``,
+attributes that name functions). An exporter writes nodes before the function library
+(``GraphDef`` in field order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from smpatch import wire
+from smpatch.graph.functions import CALLS, called
+from smpatch.graph.index import op_of
+from smpatch.loader import MetaGraph
+from smpatch.savedmodel.draft import Draft
+from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF
+from smpatch.signature import SignatureDef
+
+__all__ = ["pruned"]
+
+_REMOVABLE = CALLS | {"Placeholder"}
+"""The operations of nodes that are appended for a signature. Neither has a state that another
+node could share by a name."""
+
+
+def pruned(
+    meta_graph: MetaGraph, old: SignatureDef | None, staying: Mapping[str, SignatureDef]
+) -> MetaGraph:
+    """Return a MetaGraph without what a signature that is gone alone needed.
+
+    Args:
+        meta_graph: The MetaGraph, whose object graph no longer refers to that signature.
+        old: What it was; None where ``signature_def`` never had it.
+        staying: The signatures that stay, by key.
+    """
+    if not meta_graph.has_object_graph:
+        return meta_graph
+    objects = meta_graph.objects
+    wrappers = list(_last_objects(meta_graph))
+    nodes = [] if old is None else _last_nodes(meta_graph, old, staying)
+    if not (wrappers or nodes) or objects.has_unknown_fields:
+        return meta_graph
+    named = objects.named_functions(range(len(objects) - len(wrappers)))
+    concrete = set(wrappers) - named
+    functions = _uncalled(meta_graph, concrete, set(nodes))
+    draft = Draft.of(meta_graph.parts).without(
+        nodes=nodes, functions=functions, concrete_functions=concrete, objects=len(wrappers)
+    )
+    if any(_spelled(draft, concrete | functions, nodes)):
+        return meta_graph
+    return meta_graph.with_parts(draft)
+
+
+def _last_objects(meta_graph: MetaGraph) -> Iterator[str]:
+    """Yield the functions of the last objects, the last first, as far as nothing needs them.
+
+    A function that the main graph calls was exported for a signature; its object stays, so
+    that the signature can be added again.
+    """
+    objects = meta_graph.objects
+    by_main: set[str] | None = None
+    for number in reversed(range(len(objects))):
+        node = objects.node(number)
+        if number in objects.referred or node.WhichOneof("kind") != "bare_concrete_function":
+            return
+        if by_main is None:
+            by_main = set(_called_by_main(meta_graph, ()))
+        if node.bare_concrete_function.concrete_function_name in by_main:
+            return
+        yield str(node.bare_concrete_function.concrete_function_name)
+
+
+def _last_nodes(
+    meta_graph: MetaGraph, old: SignatureDef, staying: Mapping[str, SignatureDef]
+) -> list[str]:
+    """Return the appended nodes behind a signature that no node and no signature uses."""
+    graph = meta_graph.graph
+    appended = [
+        name
+        for name in meta_graph.parts.appended_nodes
+        if name in graph and graph.wiring(name).op in _REMOVABLE
+    ]
+    if not appended:
+        return []
+    reached = {tensor.name.rpartition(":")[0] for tensor in old.tensors()}
+    waiting = [name for name in reached if name in appended]
+    while waiting:
+        for source in graph.wiring(waiting.pop()).inputs:
+            name = op_of(source)
+            if name in appended and name not in reached:
+                reached.add(name)
+                waiting.append(name)
+    named = {
+        op_of(tensor.name)
+        for signature in (*staying.values(), *meta_graph.reserved.values())
+        for tensor in signature.tensors()
+    }
+    gone: list[str] = []
+    changed = True
+    while changed:
+        consumed = {
+            op_of(source)
+            for name in graph
+            if name not in gone
+            for source in graph.wiring(name).inputs
+        }
+        fresh = [
+            name
+            for name in appended
+            if name in reached and name not in gone and name not in named and name not in consumed
+        ]
+        gone += fresh
+        changed = bool(fresh)
+    return gone
+
+
+def _uncalled(meta_graph: MetaGraph, concrete: set[str], nodes: set[str]) -> set[str]:
+    """Return the functions that nothing calls when these concrete functions and nodes go."""
+    library = meta_graph.functions
+    traced = set(meta_graph.objects.concrete_functions) - concrete
+    callers: dict[str, set[str]] = {name: set() for name in library}
+    callees: dict[str, set[str]] = {}
+    for name in library:
+        callees[name] = {each for node in library[name].node_def for each in called(node)}
+        for each in callees[name] & callers.keys():
+            callers[each].add(name)
+    by_main = set(_called_by_main(meta_graph, nodes))
+    waiting = set(concrete)
+    for name in nodes:
+        waiting.update(called(meta_graph.graph.node(name).message()))
+    gone: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if (
+            name in callers
+            and name not in gone
+            and name not in traced
+            and name not in by_main
+            and callers[name] <= gone
+        ):
+            gone.add(name)
+            waiting |= callees[name]
+    return gone
+
+
+def _called_by_main(meta_graph: MetaGraph, without: Iterable[str]) -> Iterator[str]:
+    """Yield the functions that calls in the main graph name; other references are spelled."""
+    graph, skipped = meta_graph.graph, set(without)
+    for name in graph:
+        if name not in skipped and graph.wiring(name).op in CALLS:
+            function = graph.node(name).attr("f")
+            if function is not None:
+                yield str(function.func.name)
+
+
+def _spelled(draft: Draft, functions: Iterable[str], nodes: Iterable[str]) -> Iterator[str]:
+    """Yield the names of what goes that stand in what stays.
+
+    A name in a message is a field with its length before it, whatever the message: an
+    attribute, a gradient, a key of a map. Names of nodes are local to the main graph and to
+    each function; what is the same elsewhere is another node.
+    """
+    data, spans = draft.graph
+    numbers = (SAVER_DEF, COLLECTION_DEF, ASSET_FILE_DEF)
+    around = [draft.meta_info, draft.object_graph]
+    around += [piece for number in numbers for piece in draft.pieces(number)]
+    for name in functions:
+        wanted = _field(name)
+        if any(data.find(wanted, *span) >= 0 for span in spans) or _within(around, wanted):
+            yield name
+    for name in nodes:
+        colocated = _field(f"loc:@{name}")
+        if any(data.find(colocated, *span) >= 0 for span in spans) or any(
+            _within(around[1:], wanted)
+            for wanted in (_field(name), _field(f"^{name}"), f"{name}:".encode())
+        ):
+            yield name
+
+
+def _within(parts: Iterable[bytes], wanted: bytes) -> bool:
+    return any(wanted in part for part in parts)
+
+
+def _field(text: str) -> bytes:
+    """Return a string as it stands in any message, behind the tag of its field."""
+    data = text.encode()
+    return wire.varint(len(data)) + data

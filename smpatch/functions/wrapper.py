@@ -1,0 +1,382 @@
+"""A wrapper for a signature on tensors of the main graph.
+
+The nodes between inputs and outputs are copied into the wrapper (in TensorFlow 2 exports
+mostly a single call); variables, tables and assets that they use become captured inputs.
+No node is added to the main graph.
+
+This module refuses what a function cannot hold: resources whose object nothing tells, and
+TensorFlow 1's control flow.
+
+Source: ``tensorflow/core/framework/function.cc`` (how nodes of a function name their inputs).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from smpatch import dtypes, schema
+from smpatch.errors import RefusedError
+from smpatch.graph.captures import Captures
+from smpatch.graph.functions import FunctionLibrary, attributes
+from smpatch.graph.index import GraphIndex
+from smpatch.graph.objects import ObjectGraph
+from smpatch.graph.resolve import Output, outputs
+from smpatch.savedmodel.parts import Addition
+from smpatch.signature import SignatureDef, Spec, TensorSpec, parameter, shape_proto
+
+__all__ = [
+    "ALONE",
+    "Captured",
+    "MainGraph",
+    "Wrapper",
+    "argument_names",
+    "assemble",
+    "dense",
+    "wrap",
+]
+
+ALONE = "--signature-def-only edits what TF Serving reads and leaves Python's view as it is"
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A captured input of a wrapper.
+
+    Attributes:
+        number: The object that it is.
+        arg: How the function declares it, an ``OpDef.ArgDef``.
+    """
+
+    number: int
+    arg: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """What a wrapper function is to be.
+
+    Attributes:
+        key: The signature key.
+        inputs: Alias to what is fed, sorted by Python's parameter.
+        arguments: Alias to the name of the function's argument.
+        outputs: Alias to what is fetched, sorted by alias.
+        results: Alias to the tensor of the body (``node:arg:index`` or an argument).
+        captured: What follows the inputs, in this order.
+        nodes: The body, ``NodeDef`` messages.
+    """
+
+    key: str
+    inputs: Mapping[str, TensorSpec]
+    arguments: Mapping[str, str]
+    outputs: Mapping[str, TensorSpec]
+    results: Mapping[str, str]
+    captured: Sequence[Captured]
+    nodes: Sequence[Any]
+
+
+def dense(specs: Mapping[str, Spec], kind: Literal["input", "output"]) -> dict[str, TensorSpec]:
+    """Return specs in the order in which TensorFlow pairs them, when all are dense tensors.
+
+    Raises:
+        RefusedError: One is sparse or composite, which wrapper functions do not take.
+    """
+    found = {}
+    for alias in sorted(specs, key=parameter if kind == "input" else None):
+        spec = specs[alias]
+        if not isinstance(spec, TensorSpec):
+            found_words = "a sparse or composite tensor cannot be given to a wrapper function"
+            raise RefusedError(found_words, where=f"{kind} {alias!r}", hint=ALONE)
+        found[alias] = spec
+    return found
+
+
+def argument_names(aliases: Sequence[str], taken: set[str]) -> dict[str, str]:
+    """Return a name for the argument of each alias, as TensorFlow writes them.
+
+    Args:
+        aliases: The aliases.
+        taken: Names that are in use; those returned are added.
+    """
+    return {alias: _free(_identifier(alias), taken) for alias in aliases}
+
+
+def captured_name(taken: set[str]) -> str:
+    """Return a name for the next captured input, as TensorFlow writes them."""
+    return _free("unknown", taken)
+
+
+def assemble(wrapper: Wrapper, library: FunctionLibrary, name: str = "") -> Addition:
+    """Make a wrapper's function and everything that the object graph needs of it.
+
+    Args:
+        wrapper: The wrapper.
+        library: The functions that are there.
+        name: What the function is called; by default as TensorFlow's exporter would.
+
+    Returns:
+        One function, one concrete function, and one object.
+    """
+    if not name:
+        number = library.last_number + 1
+        name = f"__inference_signature_wrapper_{_identifier(wrapper.key)}_{number}"
+    concrete = schema.ConcreteFunctionEntry(key=name)
+    concrete.value.bound_inputs.extend(each.number for each in wrapper.captured)
+    arguments = concrete.value.canonicalized_input_signature.tuple_value.values
+    arguments.add().tuple_value.SetInParent()
+    _dictionary(arguments.add(), wrapper.inputs)
+    _dictionary(concrete.value.output_signature, wrapper.outputs)
+    return Addition(
+        functions=(_bytes(_function(wrapper, name, library)),),
+        objects=(_bytes(_bare_concrete_function(wrapper, name)),),
+        concrete_functions=(_bytes(concrete),),
+    )
+
+
+def _function(wrapper: Wrapper, name: str, library: FunctionLibrary) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+    function = schema.FunctionDef()
+    signature = function.signature
+    signature.name = name
+    for place, (alias, spec) in enumerate(wrapper.inputs.items()):
+        argument = wrapper.arguments[alias]
+        signature.input_arg.add(name=argument, type=dtypes.number(spec.dtype))
+        attributes = function.arg_attr[place].attr
+        attributes["_user_specified_name"].s = alias.encode()
+        attributes["_output_shapes"].list.shape.append(shape_proto(spec.shape))
+    signature.input_arg.extend(each.arg for each in wrapper.captured)
+    for place, (alias, spec) in enumerate(wrapper.outputs.items()):
+        result = f"identity_{place}" if place else "identity"
+        signature.output_arg.add(name=result, type=dtypes.number(spec.dtype))
+        function.ret[result] = wrapper.results[alias]
+    function.node_def.extend(wrapper.nodes)
+    # What has effects runs although no result may need it, as in TensorFlow's own wrappers.
+    for node in wrapper.nodes:
+        op_def = library.op_def(node.op)
+        if op_def is not None and op_def.is_stateful:
+            signature.is_stateful = True
+            signature.control_output.append(node.name)
+            function.control_ret[node.name] = node.name
+    return function
+
+
+def _bare_concrete_function(wrapper: Wrapper, function: str) -> Any:  # noqa: ANN401 - as above
+    """Return the object that Python lists under ``signatures``."""
+    saved = schema.SavedObject()
+    bare = saved.bare_concrete_function
+    bare.concrete_function_name = function
+    bare.argument_keywords.extend(wrapper.inputs)
+    # TensorFlow asserts it when it saves again: one input may be passed by position.
+    bare.allowed_positional_arguments = 1 if len(wrapper.inputs) == 1 else 0
+    spec = bare.function_spec.fullargspec.named_tuple_value
+    spec.name = "FullArgSpec"
+    spec.values.add(key="args").value.list_value.SetInParent()
+    for key in ("varargs", "varkw", "defaults"):
+        spec.values.add(key=key).value.none_value.SetInParent()
+    keywords = spec.values.add(key="kwonlyargs").value.list_value
+    keywords.SetInParent()
+    for alias in wrapper.inputs:
+        keywords.values.add(string_value=alias)
+    spec.values.add(key="kwonlydefaults").value.none_value.SetInParent()
+    spec.values.add(key="annotations").value.dict_value.SetInParent()
+    bare.function_spec.input_signature.none_value.SetInParent()
+    return saved
+
+
+def _dictionary(structure: Any, specs: Mapping[str, TensorSpec]) -> None:  # noqa: ANN401 - a StructuredValue
+    """Write specs as a dictionary of ``TensorSpec``, each under its alias."""
+    structure.dict_value.SetInParent()
+    for alias, spec in specs.items():
+        described = structure.dict_value.fields[alias].tensor_spec_value
+        described.name = alias
+        described.shape.CopyFrom(shape_proto(spec.shape))
+        described.dtype = dtypes.number(spec.dtype)
+
+
+def _bytes(message: Any) -> bytes:  # noqa: ANN401 - as above
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def _identifier(alias: str) -> str:
+    """Return a name that ``FunctionDef`` arguments may have: lower case, digits, underscores."""
+    name = re.sub(r"[^a-z0-9_]", "_", alias.lower())
+    return name if name[:1].isalpha() else f"arg_{name}"
+
+
+def _free(name: str, taken: set[str]) -> str:
+    fresh, count = name, 0
+    while fresh in taken:
+        fresh, count = f"{name}_{count}", count + 1
+    taken.add(fresh)
+    return fresh
+
+
+_V1_CONTROL_FLOW = frozenset(
+    {"Switch", "RefSwitch", "Merge", "RefMerge", "Enter", "RefEnter", "Exit", "RefExit"}
+)
+
+
+class MainGraph:
+    """A MetaGraph's main graph with all that ties it to its objects."""
+
+    def __init__(
+        self,
+        graph: GraphIndex,
+        library: FunctionLibrary,
+        objects: ObjectGraph,
+        captures: Captures,
+    ) -> None:
+        """Hold the four views together."""
+        self.graph = graph
+        self.library = library
+        self.objects = objects
+        self.captures = captures
+
+
+def wrap(main: MainGraph, key: str, signature: SignatureDef, name: str = "") -> Addition:
+    """Make what a signature on tensors of the main graph needs in the object graph.
+
+    Args:
+        main: The main graph.
+        key: The signature key.
+        signature: The signature.
+        name: What the function is called; by default as TensorFlow's exporter would.
+
+    Returns:
+        A function, its entry among the concrete functions, and an object; nothing for the
+        main graph.
+
+    Raises:
+        RefusedError: The object graph cannot say the same.
+    """
+    inputs, fetched = dense(signature.inputs, "input"), dense(signature.outputs, "output")
+    copied, captured_tensors = _between(
+        main, {spec.name for spec in inputs.values()}, [spec.name for spec in fetched.values()]
+    )
+    taken = set(copied)
+    arguments = argument_names(list(inputs), taken)
+    captured = {
+        tensor: Captured(number, _declared(main, tensor, captured_name(taken)))
+        for tensor, number in captured_tensors.items()
+    }
+    inside = {spec.name: arguments[alias] for alias, spec in inputs.items()}
+    inside |= {tensor: each.arg.name for tensor, each in captured.items()}
+    nodes = {name: _message(main.graph, name) for name in copied}
+    for node in nodes.values():
+        _rewire(main, node, inside, nodes)
+    results = {
+        alias: _inner_name(main, spec.name, inside, nodes) for alias, spec in fetched.items()
+    }
+    wrapper = Wrapper(
+        key, inputs, arguments, fetched, results, list(captured.values()), list(nodes.values())
+    )
+    return assemble(wrapper, main.library, name)
+
+
+def _between(
+    main: MainGraph, fed: set[str], fetched: list[str]
+) -> tuple[list[str], dict[str, int]]:
+    """Return the nodes from the outputs back to the inputs, and what they capture on the way.
+
+    Returns:
+        The nodes in the order of the main graph; tensor to object number, in the order met.
+    """
+    wanted = list(fetched)
+    nodes: set[str] = set()
+    captured: dict[str, int] = {}
+    fed_nodes = {name.rpartition(":")[0] for name in fed}
+    while wanted:
+        tensor = wanted.pop()
+        if tensor in fed or tensor in captured:
+            continue
+        if tensor.startswith("^"):
+            # What is fed or captured is there before anything runs.
+            op = tensor[1:]
+            if op in fed_nodes or main.captures.number(f"{op}:0") is not None:
+                continue
+        op = tensor.removeprefix("^").rpartition(":")[0] or tensor.removeprefix("^")
+        number = main.captures.number(tensor)
+        if number is not None:
+            captured[tensor] = number
+        elif op not in nodes:
+            _check_copyable(main, op)
+            nodes.add(op)
+            wanted += [_full(source) for source in main.graph.wiring(op).inputs]
+    # Sorted by object, so that the order does not hang on the way the walk took.
+    ordered = dict(sorted(captured.items(), key=lambda each: (each[1], each[0])))
+    return [name for name in main.graph if name in nodes], ordered
+
+
+def _check_copyable(main: MainGraph, name: str) -> None:
+    wiring = main.graph.wiring(name)
+    if wiring.op in _V1_CONTROL_FLOW:
+        found = f"{name!r} is control flow of TensorFlow 1 ({wiring.op})"
+        raise RefusedError(found, hint=ALONE)
+    if wiring.op in {"Placeholder", "PlaceholderV2"}:
+        raise RefusedError(f"the placeholder {name!r} is not fed", hint=ALONE)
+    op_def = main.library.op_def(wiring.op)
+    if op_def is None:
+        found = f"the model does not define the operation {wiring.op!r} of {name!r}"
+        raise RefusedError(found, hint=ALONE)
+    if not wiring.inputs and any(
+        output.dtype == "resource" for output in outputs(op_def, main.graph.node(name).attr)
+    ):
+        found = f"nothing tells for certain which object the resource {name!r} is"
+        raise RefusedError(found, hint=ALONE)
+
+
+def _declared(main: MainGraph, tensor: str, name: str) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+    """Return how the wrapper declares a captured tensor: type and, of a variable, what it holds."""
+    op, _, index = tensor.rpartition(":")
+    node = main.graph.node(op)
+    op_def = main.library.op_def(node.wiring.op)
+    if op_def is None:
+        found = f"the model does not define the operation {node.wiring.op!r} of {op!r}"
+        raise RefusedError(found, hint=ALONE)
+    arg = schema.OpDef.ArgDef(name=name)
+    arg.type = dtypes.number(outputs(op_def, node.attr)[int(index)].dtype)
+    dtype, shape = node.attr("dtype"), node.attr("shape")
+    if node.wiring.op == "VarHandleOp" and dtype is not None and shape is not None:
+        arg.handle_data.add(dtype=dtype.type, shape=shape.shape)
+    return arg
+
+
+def _message(graph: GraphIndex, name: str) -> Any:  # noqa: ANN401 - as above
+    message = graph.node(name).message()
+    # It names nodes of the main graph, and the loader places the function's nodes anew.
+    message.attr.pop("_class", None)
+    return message
+
+
+def _rewire(
+    main: MainGraph,
+    node: Any,  # noqa: ANN401 - as above
+    inside: Mapping[str, str],
+    nodes: Mapping[str, Any],
+) -> None:
+    """Give a copied node the inputs that it has inside the function."""
+    sources = list(node.input)
+    del node.input[:]
+    for source in sources:
+        if not source.startswith("^"):
+            node.input.append(_inner_name(main, _full(source), inside, nodes))
+        elif source[1:] in nodes:  # what is fed or captured is there before anything runs
+            node.input.append(source)
+
+
+def _inner_name(
+    main: MainGraph, tensor: str, inside: Mapping[str, str], nodes: Mapping[str, Any]
+) -> str:
+    """Return what a tensor of the main graph is called inside the function."""
+    if tensor in inside:
+        return inside[tensor]
+    op, _, index = tensor.rpartition(":")
+    op_def = main.library.op_def(nodes[op].op)
+    found: list[Output] = outputs(op_def, attributes(nodes[op]))
+    output = found[int(index)]
+    return f"{op}:{output.arg}:{output.index}"
+
+
+def _full(source: str) -> str:
+    return source if ":" in source or source.startswith("^") else f"{source}:0"

@@ -1,0 +1,194 @@
+"""Signatures of one export carried over to another export of the same graph.
+
+Conversions lose them: the nodes keep their names, the signatures are gone. What carries over
+is what resolves in the other graph with the same types and shapes, means the same there, and
+keeps the rules.
+
+This module chooses; the edit itself is the business of ``patcher``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from smpatch.builder import build
+from smpatch.edits import AddSignature, Edit
+from smpatch.errors import RefusedError, SignatureExistsError
+from smpatch.graph.functions import CALLS, FunctionLibrary, called
+from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.resolve import OpDefMissingError
+from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.patcher import patch
+from smpatch.rules import Note
+from smpatch.savedmodel.directory import writing
+from smpatch.signature import SignatureDef
+from smpatch.transaction import Options, Receipt
+
+__all__ = ["copy_signatures", "unlike"]
+
+_NUMBER = re.compile(r"_\d+$")
+
+
+def unlike(
+    one: tuple[GraphIndex, FunctionLibrary],
+    other: tuple[GraphIndex, FunctionLibrary],
+    fetched: Iterable[str],
+    fed: Iterable[str],
+) -> str:
+    """Return why a node that is fetched means something else in another graph.
+
+    Args:
+        one: A main graph and its functions.
+        other: The other.
+        fetched: Names of nodes that both have.
+        fed: Names of nodes that both have and that are fed.
+
+    Returns:
+        The reason in words; empty where nothing speaks against it.
+    """
+    inputs = set(fed)
+    for name in fetched:
+        first, second = one[0].wiring(name), other[0].wiring(name)
+        if first.op != second.op:
+            return f"{name!r} is {second.op} here and {first.op} there"
+        if first.op not in CALLS:
+            continue
+        places = [
+            [(place, source) for place, source in enumerate(each.inputs) if op_of(source) in inputs]
+            for each in (first, second)
+        ]
+        functions = (_function(one[0], name), _function(other[0], name))
+        prints = _print(one[1], functions[0], {}), _print(other[1], functions[1], {})
+        if places[0] != places[1] or prints[0] != prints[1]:
+            return f"{name!r} calls another function here, so its outputs may be others"
+    return ""
+
+
+def _print(library: FunctionLibrary, function: str, known: dict[str, str]) -> str:
+    """Return a fingerprint of what a function does, without numbers and values.
+
+    Args:
+        library: The functions.
+        function: Its name.
+        known: Fingerprints that were taken; those on the way are added.
+    """
+    stem = _NUMBER.sub("", function)
+    if function not in library:
+        return stem
+    if function not in known:
+        known[function] = stem  # for one that calls itself
+        definition = library[function]
+        nodes = [
+            (
+                node.name,
+                _NUMBER.sub("", node.op),
+                list(node.input),
+                [_print(library, each, known) for each in called(node)[1:]],
+            )
+            for node in definition.node_def
+        ]
+        arguments = [arg.name for arg in definition.signature.input_arg]
+        results = [(arg.name, definition.ret[arg.name]) for arg in definition.signature.output_arg]
+        text = repr((arguments, nodes, results))
+        known[function] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return known[function]
+
+
+def _function(graph: GraphIndex, name: str) -> str:
+    value = graph.node(name).attr("f")
+    return "" if value is None else str(value.func.name)
+
+
+def copy_signatures(
+    model: str | os.PathLike[str],
+    source: str | os.PathLike[str],
+    *,
+    keys: Sequence[str] | None = None,
+    options: Options | None = None,
+) -> Receipt:
+    """Give a model the signatures of another export of the same graph.
+
+    Those whose tensors the model does not have, or that break a rule there, are left out and
+    told in a note of the receipt, unless they were asked for by key.
+
+    Args:
+        model: The model directory that lacks them.
+        source: The model directory that has them.
+        keys: Which; None for all that the model lacks, with ``overwrite`` for all.
+        options: How the edit is done; its tag-set chooses in both.
+
+    Raises:
+        RefusedError: None can be copied, or not one that was asked for.
+        SmpatchError: As ``patch``.
+    """
+    chosen = options or Options()
+    with writing(Path(model), "edited"):
+        edits, left_out = _chosen(load(source), load(model), keys, chosen)
+        receipt = patch(model, edits, options=options)
+    return replace(receipt, notes=(*receipt.notes, *left_out))
+
+
+def _chosen(
+    giver: SavedModel,
+    taker: SavedModel,
+    keys: Sequence[str] | None,
+    chosen: Options,
+) -> tuple[list[Edit], list[Note]]:
+    """Return what carries over, and why the rest does not.
+
+    Raises:
+        RefusedError: Nothing does, or not one that was asked for.
+    """
+    source = str(giver.directory)
+    tags = chosen.tag_set
+    origin = giver.meta_graph(tags if len(giver.meta_graphs) > 1 else None)
+    offered = origin.signatures
+    meta_graph = taker.meta_graph(tags if len(taker.meta_graphs) > 1 else None)
+    wanted = list(offered) if keys is None else list(keys)
+    edits: list[Edit] = []
+    left_out: list[Note] = []
+    for key in wanted:
+        if key not in offered:
+            hint = f"it has {', '.join(offered) or 'none'}"
+            raise RefusedError(f"no signature {key!r}", where=source, hint=hint)
+        edit = AddSignature(offered[key], key, chosen.overwrite)
+        try:
+            _check_alike(origin, meta_graph, offered[key])
+            build(meta_graph, edit)
+        except (OpDefMissingError, RefusedError) as error:
+            if keys is not None and not isinstance(error, OpDefMissingError):
+                raise
+            if not isinstance(error, OpDefMissingError):
+                left_out.append(Note("left-out", _why(key, error)))
+                continue
+        edits.append(edit)
+    if not edits:
+        reasons = "; ".join(note.text for note in left_out) or "there are none"
+        raise RefusedError("no signature can be copied", where=source, hint=reasons)
+    return edits, left_out
+
+
+def _check_alike(origin: MetaGraph, meta_graph: MetaGraph, signature: SignatureDef) -> None:
+    """Refuse tensors that are called alike in both graphs and are not the same."""
+    fetched, fed = (
+        [tensor.name.rpartition(":")[0] for spec in specs for tensor in spec.tensors()]
+        for specs in (signature.outputs.values(), signature.inputs.values())
+    )
+    both = [name for name in fetched if name in origin.graph and name in meta_graph.graph]
+    reason = unlike(
+        (origin.graph, origin.functions), (meta_graph.graph, meta_graph.functions), both, fed
+    )
+    if reason:
+        raise RefusedError(reason, hint="are the two exports of one graph?")
+
+
+def _why(key: str, error: RefusedError) -> str:
+    if isinstance(error, SignatureExistsError):
+        # Its own hint offers another key, which nobody can choose here.
+        return f"signature {key!r} was left out: the key is taken; replace it with --overwrite"
+    return f"signature {key!r} was left out: {error}"

@@ -1,0 +1,219 @@
+"""The files of a model directory: which one loaders read, and its bytes.
+
+This module knows what a file is called and how it is opened; of its content it knows nothing.
+
+Sources: ``tensorflow/cc/saved_model/reader.cc`` and ``tensorflow/python/saved_model/
+loader_impl.py`` (which file is read: ``.pb`` before ``.pbtxt``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from smpatch import wire
+from smpatch.errors import ModelUnreadableError, WriteError
+
+__all__ = [
+    "BINARY_NAME",
+    "CHUNKED_NAME",
+    "TEXT_NAME",
+    "FileIdentity",
+    "Form",
+    "naming",
+    "open_file",
+    "open_regular",
+    "which_file",
+    "writing",
+]
+
+BINARY_NAME, TEXT_NAME, CHUNKED_NAME = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
+
+_MAPPED_FROM = 1 << 24
+"""Files of 16 MiB and more are mapped, smaller ones read.
+
+A mapped file that somebody truncates kills the process that looks at it (SIGBUS); for the
+many small ones that risk buys nothing.
+"""
+
+Form = Literal["binary", "text"]
+
+
+class FileIdentity(NamedTuple):
+    """What tells that a file is still the one that was read.
+
+    Attributes:
+        device: The file system.
+        inode: The file on it.
+        size: Length in bytes.
+        modified: Time of the last change of its content, in nanoseconds.
+        changed: Time of the last change of its status, likewise; nobody can set it back.
+        links: How many names it has.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+    links: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileIdentity:
+        """Take the identity from a file's status."""
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return cls(status.st_dev, status.st_ino, status.st_size, *times, status.st_nlink)
+
+    def is_of(self, status: os.stat_result) -> bool:
+        """Tell whether a file is still this one, by its status now.
+
+        A name more or less changes the time of its status, and nothing of the file: backups
+        are made so, by us and by others.
+        """
+        now = FileIdentity.of(status)
+        return self[:4] == now[:4] and (self.changed == now.changed or self.links != now.links)
+
+
+def which_file(root: Path) -> tuple[Path, Form]:
+    """Tell which file of a model directory the loaders read, and its form.
+
+    Raises:
+        ModelUnreadableError: There is none.
+    """
+    try:
+        return _which_file(root)
+    except OSError as error:
+        found = f"cannot be looked into: {(error.strerror or str(error)).lower()}"
+        raise ModelUnreadableError(found, where=str(root)) from error
+
+
+def _which_file(root: Path) -> tuple[Path, Form]:
+    if not root.exists():
+        raise ModelUnreadableError("no such directory", where=str(root))
+    if not root.is_dir():
+        hint = f"name the directory, {root.parent}" if root.name.startswith("saved_model.") else ""
+        raise ModelUnreadableError("not a directory", where=str(root), hint=hint)
+    binary_file, text_file = root / BINARY_NAME, root / TEXT_NAME
+    if binary_file.exists() or binary_file.is_symlink():
+        return binary_file, "binary"
+    if text_file.exists() or text_file.is_symlink():
+        return text_file, "text"
+    if (root / CHUNKED_NAME).exists():
+        found = f"it holds only the chunked form, {CHUNKED_NAME}"
+        hint = "no open-source TensorFlow reads it; export again without chunking"
+        raise ModelUnreadableError(found, where=str(root), hint=hint)
+    raise ModelUnreadableError(
+        f"no {BINARY_NAME} and no {TEXT_NAME} here", where=str(root), hint=_nearby(root)
+    )
+
+
+def _nearby(root: Path) -> str:
+    """Offer a version directory below, the usual slip: ``export`` for ``export/1``.
+
+    Of several the one with the highest number, which servers take.
+    """
+    try:
+        inside = [
+            file.parent for name in (BINARY_NAME, TEXT_NAME) for file in root.glob(f"*/{name}")
+        ]
+    except OSError:
+        inside = []
+    if not inside:
+        return "is this a SavedModel directory?"
+    newest = max(inside, key=lambda each: (_version(each.name), each.name))
+    return f"did you mean {newest}?"
+
+
+def _version(name: str) -> int:
+    return int(name) if name.isascii() and name.isdecimal() else -1
+
+
+def open_regular(file: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading; what else has its name is refused, and not waited for.
+
+    A FIFO in the place of a file would wait for a writer for ever, with the model locked.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    return open(file, "rb", opener=_at_once)
+
+
+def _at_once(file: str, flags: int) -> int:
+    descriptor = os.open(file, flags | os.O_NONBLOCK)
+    with contextlib.ExitStack() as held:
+        held.callback(os.close, descriptor)
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a directory open itself tells
+            raise OSError(errno.EINVAL, "not a regular file", file)
+        held.pop_all()
+    return descriptor
+
+
+def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
+    """Read a file or, where it is large, map it.
+
+    Raises:
+        ModelUnreadableError: It cannot be opened, is empty, or is no regular file.
+    """
+    try:
+        # Not blocking, for a FIFO in the file's place would wait for a writer for ever.
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ModelUnreadableError(f"cannot be opened: {error.strerror}") from error
+    try:
+        with contextlib.ExitStack() as held:
+            held.callback(os.close, descriptor)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ModelUnreadableError("not a regular file")
+            if status.st_size == 0:
+                hint = "its export or its copy did not finish"
+                raise ModelUnreadableError("the file is empty", hint=hint)
+            identity = FileIdentity.of(status)
+            if status.st_size < _MAPPED_FROM or file.name == TEXT_NAME:
+                with os.fdopen(os.dup(descriptor), "rb") as opened:
+                    return opened.read(), identity
+            return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), identity
+    except OSError as error:  # of closing it too, as network file systems may answer
+        raise ModelUnreadableError(f"cannot be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Put the file's name in front of what is said of its content."""
+    try:
+        yield
+    except DecodeError as error:
+        # Whoever looks at a part says which one it is; this is for what nobody foresaw.
+        found = f"a part of it cannot be decoded: {error}"
+        raise ModelUnreadableError(found, where=str(file)) from error
+    except ModelUnreadableError as error:
+        if error.where.startswith(str(file)):
+            raise
+        where = f"{file}: {error.where}" if error.where else str(file)
+        raise ModelUnreadableError(error.found, where=where, hint=error.hint) from error
+
+
+@contextlib.contextmanager
+def writing(place: Path, verb: str, *, hint: str = "the model is unchanged") -> Iterator[None]:
+    """Say what the file system refused where no module on the way has; a commit raises nothing.
+
+    Args:
+        place: What is written, where the system names nothing else.
+        verb: What cannot be done to it, such as ``edited``.
+        hint: What has become of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        found = f"cannot be {verb}: {(error.strerror or str(error)).lower()}"
+        raise WriteError(found, where=str(error.filename or place), hint=hint) from error

@@ -1,0 +1,286 @@
+"""A MetaGraph as it will be: the parts in the file with changes that are not written yet.
+
+Rooms that read a model can so look at one that is still being edited, and edit upon edit
+comes to one set of splices in the end. Every method returns a new draft.
+
+This module decides nothing: what may be changed, and what goes with what, is told to it.
+
+Source: protobuf merges the pieces of a message field on parsing, which is what appending
+to a serialized ``GraphDef`` amounts to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from smpatch import schema, wire
+from smpatch.savedmodel.changes import Changes, Entry, Reference, Slot
+from smpatch.savedmodel.parts import OBJECT_GRAPH_DEF, Addition, MetaGraphParts
+from smpatch.wire import Splice
+
+__all__ = ["Draft"]
+
+_TAGS = 4
+_NOWHERE = -1
+"""The offset of an entry that is not in the file."""
+
+
+class Draft:
+    """The parts of a MetaGraph with changes to them."""
+
+    def __init__(self, parts: MetaGraphParts, changes: Changes = Changes()) -> None:  # noqa: B008 - it cannot change
+        """Look at ``parts``, which lie in a file, as if ``changes`` had been made."""
+        self._parts = parts
+        self.changes = changes
+
+    @classmethod
+    def of(cls, parts: MetaGraphParts) -> Draft:
+        """Return parts as a draft, which they may be already."""
+        return parts if isinstance(parts, Draft) else cls(parts)
+
+    # What a reader asks for.
+
+    @property
+    def can_change_graph(self) -> bool:
+        """Whether the form takes changes of the graph and of the object graph."""
+        return self._parts.can_change_graph
+
+    @cached_property
+    def meta_info(self) -> bytes:
+        """The ``MetaInfoDef``, serialized."""
+        info, tags = self._parts.meta_info, self.changes.tags
+        if tags is None:
+            return info
+        kept = (info[each.start : each.end] for each in wire.fields(info) if each.number != _TAGS)
+        return b"".join([*kept, *(wire.delimited(_TAGS, tag.encode()) for tag in tags)])
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The ``signature_def`` map as it will be, duplicate keys included."""
+        return tuple(
+            slot.origin._replace(key=slot.key, value=slot.value)
+            if slot.origin is not None
+            else Entry(slot.key, slot.value, _NOWHERE, _NOWHERE)
+            for slot in self._slots
+        )
+
+    @cached_property
+    def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
+        """A buffer and where in it the pieces of the ``GraphDef`` lie, in binary form."""
+        if not self.changes.touch_graph:
+            return self._parts.graph
+        changed = self._parts.changed_graph(self.changes)
+        return changed, ((0, len(changed)),)
+
+    @property
+    def has_object_graph(self) -> bool:
+        """Whether there is an ``object_graph_def``."""
+        return self._parts.has_object_graph
+
+    @cached_property
+    def object_graph(self) -> bytes:
+        """The ``SavedObjectGraph``, serialized; empty where there is none."""
+        if not self.changes.touch_objects:
+            return self._parts.object_graph
+        return self._parts.changed_objects(self.changes)
+
+    @cached_property
+    def appended_nodes(self) -> tuple[str, ...]:
+        """The nodes that lie behind the function library, where TensorFlow writes none."""
+        old = (
+            each for each in self._parts.appended_nodes if each not in self.changes.without_nodes
+        )
+        return (*old, *(_node_name(node) for node in self.changes.nodes))
+
+    def pieces(self, number: int) -> tuple[bytes, ...]:
+        """Return the fields of a number that are messages, serialized, in their order."""
+        return (self.object_graph,) if number == OBJECT_GRAPH_DEF else self._parts.pieces(number)
+
+    def splices(self, changes: Changes | None = None) -> tuple[Splice, ...]:
+        """Return what makes the file what the draft is."""
+        return self._parts.splices(self.changes if changes is None else changes)
+
+    def changed_graph(self, changes: Changes) -> bytes:
+        """Return the ``GraphDef`` with other changes than the draft's own."""
+        return self._parts.changed_graph(changes)
+
+    def changed_objects(self, changes: Changes) -> bytes:
+        """Return the ``SavedObjectGraph`` with other changes than the draft's own."""
+        return self._parts.changed_objects(changes)
+
+    # What an editor does.
+
+    def put(self, key: str, value: bytes) -> Draft:
+        """Return a draft with a signature, in the place of the one that has the key.
+
+        Args:
+            key: The signature key.
+            value: The ``SignatureDef``, in the bytes in which it is to be written.
+        """
+        slots = list(self._slots)
+        place = self._place(key)
+        if place is None:
+            return self._with_slots([*slots, Slot(key, value, exact=True)])
+        slots[place] = Slot(key, value, slots[place].origin, exact=True)
+        return self._with_slots(slots)
+
+    def revised(
+        self, key: str, value: bytes, inputs: Mapping[str, str], outputs: Mapping[str, str]
+    ) -> Draft:
+        """Return a draft in which a signature is another, with as much of its bytes as stays.
+
+        Args:
+            key: The signature key.
+            value: The ``SignatureDef`` that it becomes, serialized.
+            inputs: New alias to old alias, of the inputs that were renamed.
+            outputs: New alias to old alias, of the outputs that were renamed.
+        """
+        place = self._place(key)
+        if place is None:
+            return self.put(key, value)
+        slots = list(self._slots)
+        old = slots[place]
+        slots[place] = old._replace(
+            value=value,
+            inputs=_through(inputs, old.inputs),
+            outputs=_through(outputs, old.outputs),
+        )
+        return self._with_slots(slots)
+
+    def renamed(self, source: str, target: str) -> Draft:
+        """Return a draft in which a signature has another key, duplicates of it as well."""
+        return self._with_slots(
+            slot._replace(key=target) if slot.key == source else slot
+            for slot in self._slots
+            if slot.key != target
+        )
+
+    def removed(self, *keys: str) -> Draft:
+        """Return a draft without the signatures of these keys."""
+        gone = frozenset(keys)
+        return self._with_slots(slot for slot in self._slots if slot.key not in gone)
+
+    def tagged(self, tags: tuple[str, ...]) -> Draft:
+        """Return a draft with these tags."""
+        return self._changed(self.changes._replace(tags=tags))
+
+    def appended(self, addition: Addition) -> Draft:
+        """Return a draft with more nodes, functions, objects and concrete functions."""
+        old = self.changes
+        return self._changed(
+            old._replace(
+                nodes=(*old.nodes, *addition.nodes),
+                functions=(*old.functions, *addition.functions),
+                objects=(*old.objects, *addition.objects),
+                concrete_functions=(*old.concrete_functions, *addition.concrete_functions),
+            )
+        )
+
+    def rewritten(self, nodes: Mapping[str, bytes]) -> Draft:
+        """Return a draft in which nodes of the main graph are others, each in its place.
+
+        Args:
+            nodes: Name of a node that is there to the serialized ``NodeDef`` that it becomes.
+        """
+        old = self.changes
+        fresh = {_node_name(each) for each in old.nodes}
+        of_the_file = {name: node for name, node in nodes.items() if name not in fresh}
+        return self._changed(
+            old._replace(
+                nodes=tuple(nodes.get(_node_name(each), each) for each in old.nodes),
+                rewritten_nodes={**old.rewritten_nodes, **of_the_file},
+            )
+        )
+
+    def referring(self, holder: int, references: Iterable[Reference]) -> Draft:
+        """Return a draft in which an object, the map of signatures, refers to these."""
+        return self._changed(self.changes._replace(holder=holder, references=tuple(references)))
+
+    @property
+    def references(self) -> tuple[Reference, ...] | None:
+        """What the map of signatures will refer to, where that was changed."""
+        return self.changes.references
+
+    def names_in_file(self, holder: int) -> tuple[str, ...]:
+        """Return the names under which an object of the file refers to others, in their order."""
+        nodes = schema.SavedObjectGraph.FromString(self._parts.object_graph).nodes
+        return tuple(each.local_name for each in nodes[holder].children)
+
+    def without(
+        self,
+        *,
+        nodes: Iterable[str] = (),
+        functions: Iterable[str] = (),
+        concrete_functions: Iterable[str] = (),
+        objects: int = 0,
+    ) -> Draft:
+        """Return a draft without these.
+
+        Args:
+            nodes: Names of nodes of the main graph.
+            functions: Names of functions of the library.
+            concrete_functions: Keys of that map.
+            objects: How many of the last objects go.
+        """
+        old = self.changes
+        gone = frozenset(nodes), frozenset(functions), frozenset(concrete_functions)
+        new = old._replace(
+            nodes=tuple(each for each in old.nodes if _node_name(each) not in gone[0]),
+            functions=tuple(each for each in old.functions if _function_name(each) not in gone[1]),
+            concrete_functions=tuple(
+                each for each in old.concrete_functions if _key(each) not in gone[2]
+            ),
+            without_nodes=old.without_nodes | gone[0],
+            rewritten_nodes={n: b for n, b in old.rewritten_nodes.items() if n not in gone[0]},
+            without_functions=old.without_functions | gone[1],
+            without_concrete_functions=old.without_concrete_functions | gone[2],
+        )
+        if objects:
+            fresh = max(len(old.objects) - objects, 0)
+            of_the_file = objects - (len(old.objects) - fresh)
+            kept = old.objects_kept
+            if of_the_file:
+                kept = (self._objects_in_file if kept is None else kept) - of_the_file
+            new = new._replace(objects=old.objects[:fresh], objects_kept=kept)
+        return self._changed(new)
+
+    def _place(self, key: str) -> int | None:
+        """Return which slot counts for a key: of several the last."""
+        places = [place for place, slot in enumerate(self._slots) if slot.key == key]
+        return places[-1] if places else None
+
+    @cached_property
+    def _objects_in_file(self) -> int:
+        return len(schema.SavedObjectGraph.FromString(self._parts.object_graph).nodes)
+
+    @cached_property
+    def _slots(self) -> tuple[Slot, ...]:
+        if self.changes.slots is not None:
+            return self.changes.slots
+        return tuple(Slot(entry.key, entry.value, entry) for entry in self._parts.entries)
+
+    def _with_slots(self, slots: Iterable[Slot]) -> Draft:
+        return self._changed(self.changes._replace(slots=tuple(slots)))
+
+    def _changed(self, changes: Changes) -> Draft:
+        return Draft(self._parts, changes)
+
+
+def _through(new: Mapping[str, str], old: Mapping[str, str]) -> dict[str, str]:
+    """Return new alias to the alias in the file, given new to old and old to that."""
+    through = {alias: old.get(before, before) for alias, before in new.items()}
+    kept = {alias: was for alias, was in old.items() if alias not in new.values()}
+    return {alias: was for alias, was in {**kept, **through}.items() if alias != was}
+
+
+def _node_name(node: bytes) -> str:
+    return str(schema.NodeWiring.FromString(node).name)
+
+
+def _function_name(function: bytes) -> str:
+    return str(schema.FunctionDef.FromString(function).signature.name)
+
+
+def _key(entry: bytes) -> str:
+    return str(schema.ConcreteFunctionEntry.FromString(entry).key)

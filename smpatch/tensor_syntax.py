@@ -1,0 +1,286 @@
+"""How tensors are written on a command line.
+
+    x:0                                                  alias x
+    scores=head/Softmax:0                                alias scores
+    ids=sparse(values=v:0,indices=i:0,dense_shape=s:0)
+    ids=ragged(values=v:0,row_splits=r:0)                row_splits repeats for nested ones
+    emb=dense/Relu:0@Call+Call_1                         inside functions: the calls that lead there
+
+Commas separate items outside parentheses. Without an alias the alias is the operation's
+name (its last path component when that is unique among the aliases, else the whole name)
+with ``_n`` appended for ``op:n``, n > 0.
+
+This module looks at no model: whether a tensor exists is the builder's business.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from smpatch.edits import RaggedRef, SparseRef, TensorRef
+from smpatch.errors import UsageError
+from smpatch.signature import Shape
+
+__all__ = [
+    "parse_defaults",
+    "parse_list",
+    "parse_names",
+    "parse_pairs",
+    "parse_shapes",
+    "parse_tags",
+    "parse_tensor",
+    "parse_tensors",
+]
+
+_SIZE = re.compile(r"-1|[?]|[0-9]{1,18}")
+
+_COMPOSITE = re.compile(r"(sparse|ragged)\((.*)\)", re.DOTALL)
+_PARTS = {
+    "sparse": ("values", "indices", "dense_shape"),
+    "ragged": ("values", "row_splits"),
+}
+_EXAMPLES = {
+    "sparse": "ids=sparse(values=v:0,indices=i:0,dense_shape=s:0)",
+    "ragged": "ids=ragged(values=v:0,row_splits=r:0)",
+}
+
+
+def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
+    """Parse the values of ``--inputs`` or ``--outputs``.
+
+    Args:
+        texts: One text for each time the option was given.
+        option: The option's name, for errors.
+
+    Returns:
+        Alias to tensor, in the order given.
+
+    Raises:
+        UsageError: The text cannot be understood, or two tensors have one alias.
+    """
+    items = [
+        (*_alias_and_tensor(item, option), item) for text in texts for item in _split(text, option)
+    ]
+    named = {alias for alias, _, _ in items if alias is not None}
+    last_parts = Counter(
+        _short(tensor) for alias, tensor, _ in items if alias is None and isinstance(tensor, str)
+    )
+    found: dict[str, TensorRef] = {}
+    for alias, tensor, item in items:
+        if alias is not None:
+            name = alias
+        elif isinstance(tensor, str):
+            short = _short(tensor)
+            name = short if last_parts[short] == 1 and short not in named else _long(tensor)
+        else:
+            raise _unclear(option, item, "it has no alias", "write alias=" + item)
+        if name in found:
+            raise _unclear(
+                option, item, f"the alias {name!r} is taken twice", "write another alias before ="
+            )
+        found[name] = tensor
+    return found
+
+
+def parse_tensor(text: str, *, option: str) -> TensorRef:
+    """Parse one tensor that needs no alias, or has been given one already.
+
+    Args:
+        text: The tensor, as it stands behind ``alias=``.
+        option: What it is a value of, for errors.
+
+    Raises:
+        UsageError: The text cannot be understood, or holds more than one tensor.
+    """
+    items = list(_split(text, option))
+    if len(items) > 1:
+        raise _unclear(option, text, "one tensor can stand here, not several")
+    alias, tensor = _alias_and_tensor(items[0], option)
+    if alias is not None:
+        raise _unclear(
+            option, text, "no alias can stand here", f"write {items[0].partition('=')[2]}"
+        )
+    return tensor
+
+
+def parse_names(texts: Iterable[str], *, option: str) -> dict[str, str]:
+    """Parse values that name arguments, results or inner tensors: no sparse or ragged ones.
+
+    Args:
+        texts: One text for each time the option was given.
+        option: The option's name, for errors.
+
+    Returns:
+        Alias to name, in the order given.
+
+    Raises:
+        UsageError: The text cannot be understood, or two names have one alias.
+    """
+    found: dict[str, str] = {}
+    for alias, name in parse_tensors(texts, option=option).items():
+        if not isinstance(name, str):
+            raise _unclear(option, alias, "a sparse or ragged tensor cannot stand here")
+        found[alias] = name
+    return found
+
+
+def parse_tags(text: str) -> tuple[str, ...]:
+    """Parse the value of ``--tag-set``: tags between commas."""
+    return tuple(tag for tag in (part.strip() for part in text.split(",")) if tag)
+
+
+def parse_pairs(texts: Iterable[str], *, option: str) -> dict[str, str]:
+    """Parse values of the form ``old=new``, several between commas.
+
+    Raises:
+        UsageError: One has another form, or a name on the left occurs twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        for item in _split(text, option, "write old=new[,...]"):
+            left, equals, right = item.partition("=")
+            if not (left and equals and right):
+                raise _unclear(option, item, "it is no pair of names", "write old=new")
+            if left in found:
+                raise _unclear(option, item, f"{left!r} stands on the left twice")
+            found[left] = right
+    return found
+
+
+def parse_list(texts: Iterable[str], *, option: str) -> tuple[str, ...]:
+    """Parse names, several between commas.
+
+    Raises:
+        UsageError: One is empty.
+    """
+    return tuple(item for text in texts for item in _split(text, option, "write alias[,...]"))
+
+
+def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
+    """Parse shapes such as ``x=-1,224,224,3``, one for each time the option was given.
+
+    ``-1`` or ``?`` leaves a dimension open, ``x=`` is a scalar, ``x=?`` has one dimension, and
+    ``x=unknown`` leaves the rank open.
+
+    Raises:
+        UsageError: One has another form, or a name occurs twice.
+    """
+    found: dict[str, Shape] = {}
+    for text in texts:
+        name, equals, sizes = text.partition("=")
+        if not name or not equals:
+            hint = "write alias=-1,224,224,3"
+            raise _unclear(option, text, "it is no shape of an input or output", hint)
+        if name in found:
+            raise _unclear(option, text, f"{name!r} is given two shapes")
+        inside = sizes.strip().removeprefix("[").removesuffix("]").strip()
+        if inside == "unknown":
+            found[name] = None
+            continue
+        parts = [part.strip() for part in inside.split(",")] if inside else []
+        if not all(_SIZE.fullmatch(part) for part in parts):
+            hint = "numbers between commas; -1 or ? leaves a dimension open"
+            raise _unclear(option, text, "it is no shape", hint)
+        found[name] = tuple(None if part in {"-1", "?"} else int(part) for part in parts)
+    return found
+
+
+def parse_defaults(texts: Iterable[str], *, option: str) -> dict[str, object]:
+    """Parse defaults such as ``x=1.0``, one for each time the option was given.
+
+    The value is JSON: a number, ``true``, ``"text"``, lists of these; ``null`` takes a default
+    away. What is no JSON is a string as it stands.
+
+    Raises:
+        UsageError: One has another form, or a name occurs twice.
+    """
+    found: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise _unclear(option, text, "it is no default of an input", "write alias=value")
+        if name in found:
+            raise _unclear(option, text, f"{name!r} is given two defaults")
+        try:
+            found[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name] = value
+    return found
+
+
+def _split(text: str, option: str, hint: str = "write [alias=]op:index[,...]") -> Iterator[str]:
+    """Yield the items of a text: split at the commas outside parentheses."""
+    depth = start = 0
+    for at, character in enumerate(text):
+        if character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+            if depth < 0:
+                raise _unclear(option, text, "a closing parenthesis too many")
+        elif character == "," and depth == 0:
+            yield _item(text[start:at], text, option, hint)
+            start = at + 1
+    if depth:
+        raise _unclear(option, text, "a parenthesis is not closed")
+    yield _item(text[start:], text, option, hint)
+
+
+def _item(item: str, text: str, option: str, hint: str) -> str:
+    item = item.strip()
+    if not item:
+        raise _unclear(option, text, "an item is empty", hint)
+    return item
+
+
+def _alias_and_tensor(item: str, option: str) -> tuple[str | None, TensorRef]:
+    alias: str | None
+    alias, equals, rest = item.partition("=")
+    if not equals or "(" in alias:
+        alias, rest = None, item
+    rest = rest.strip()
+    composite = _COMPOSITE.fullmatch(rest)
+    if composite is None:
+        if not rest or rest.startswith(":") or any(character in rest for character in "()= \t"):
+            hint = "write [alias=]op:index; a shell needs quotes around parentheses"
+            raise _unclear(option, item, f"{rest!r} is no tensor name", hint)
+        return (None if alias is None else alias.strip()), rest
+    kind, inside = composite.groups()
+    return (None if alias is None else alias.strip()), _composite(kind, inside, item, option)
+
+
+def _composite(kind: str, inside: str, item: str, option: str) -> TensorRef:
+    hint = f"such as {_EXAMPLES[kind]}"
+    parts: dict[str, list[str]] = {name: [] for name in _PARTS[kind]}
+    for part in inside.split(","):
+        name, equals, tensor = (piece.strip() for piece in part.partition("="))
+        if not equals or not tensor or name not in parts:
+            raise _unclear(option, item, f"{part.strip()!r} is no part of a {kind} tensor", hint)
+        parts[name].append(tensor)
+    for name, given in parts.items():
+        several = name == "row_splits"
+        if not given or (len(given) > 1 and not several):
+            found = f"{name} is missing" if not given else f"{name} is given twice"
+            raise _unclear(option, item, found, hint)
+    if kind == "sparse":
+        return SparseRef(parts["values"][0], parts["indices"][0], parts["dense_shape"][0])
+    return RaggedRef(parts["values"][0], tuple(parts["row_splits"]))
+
+
+def _long(tensor: str) -> str:
+    tensor = tensor.partition("@")[0]  # the way to an inner tensor is no part of its name
+    op, colon, index = tensor.rpartition(":")
+    if not colon:
+        return tensor
+    return op if index == "0" else f"{op}_{index}"
+
+
+def _short(tensor: str) -> str:
+    return _long(tensor).rpartition("/")[2]
+
+
+def _unclear(option: str, text: str, found: str, hint: str = "") -> UsageError:
+    return UsageError(found, where=f"{option} {text!r}", hint=hint)

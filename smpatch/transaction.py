@@ -1,0 +1,427 @@
+"""A list of edits of one model: perform, merge, stage, prove, commit.
+
+Here is the way that every edit goes, with what an edit is told beforehand (``Options``) and
+tells afterwards (``Receipt``). What the kinds of edit do is the business of ``editing``,
+locks and loading that of ``patcher``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from smpatch.builder import Knowledge
+from smpatch.editing.sequence import Done, perform
+from smpatch.editing.step import Change, Context, Outcome, Proof
+from smpatch.editing.warm_up import warm_up_notes
+from smpatch.edits import Edit, EditSignature, FromSignature, PromoteFunction, Retag
+from smpatch.errors import RefusedError
+from smpatch.functions.compare import disagreements
+from smpatch.graph.resolve import OpDefMissingError
+from smpatch.loader import SavedModel
+from smpatch.rules import Note
+from smpatch.savedmodel.directory import Form
+from smpatch.signature import SignatureDef
+from smpatch.validator import Edited, Mode, Validation, Validator
+from smpatch.writer import Plan, Staged, commit, merge, rehearse, stage
+
+__all__ = ["Options", "Receipt", "Transaction"]
+
+Fingerprint = Literal["absent", "kept", "refreshed", "stale"]
+
+
+_PROOF: Mapping[Mode, Proof] = {
+    "auto": "required",
+    "runtime": "required",
+    "full": "attempted",
+    "run": "attempted",
+    "none": "omitted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an edit is done, whatever is edited.
+
+    Attributes:
+        tag_set: The tags of the MetaGraph to edit; None for the only one.
+        overwrite: Whether a signature that has the key already may be replaced.
+        signature_def_only: Edit what TF Serving reads and leave the object graph, from which
+            Python's loader takes its signatures, as it is.
+        save_to: Write a new model directory, absent or empty before; None edits in place.
+        dry_run: Do everything but write.
+        validate: How much TensorFlow is asked: ``runtime`` reloads with its C runtime,
+            ``full`` with ``tf.saved_model.load`` as well, ``run`` runs the signatures before
+            and after the edit too and compares the results, ``none`` reloads nothing; ``auto``
+            takes what the edit needs.
+        feed: With ``run``: a ``.npz`` file of values to feed, beside those that are made up;
+            arrays named like inputs, or ``KEY/INPUT``.
+        backup: Keep the previous file beside the new one.
+        op_libraries: Libraries of custom operations that the model needs.
+        lock_timeout: Longest wait for another edit of the same model, in seconds.
+        time_limit: Longest wait for one answer of TensorFlow's, in seconds.
+    """
+
+    tag_set: Sequence[str] | None = None
+    overwrite: bool = False
+    signature_def_only: bool = False
+    save_to: str | os.PathLike[str] | None = None
+    dry_run: bool = False
+    validate: Mode = "auto"
+    feed: str | os.PathLike[str] | None = None
+    backup: bool = False
+    op_libraries: Sequence[str | os.PathLike[str]] = ()
+    lock_timeout: float = 60.0
+    time_limit: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an edit did.
+
+    Attributes:
+        directory: The model that has it now (with ``dry_run``: would have).
+        form: Whether its file is binary or text.
+        tag_set: The MetaGraph that was edited, by the tags that it has now.
+        changes: What became of the signatures that were asked for, in their order.
+        dry_run: Whether nothing was written.
+        size_before: Length of the model file in bytes.
+        size_after: The same, after the edit.
+        loaders: Which of TensorFlow's loaders accepted the result; empty when none was asked.
+        fingerprint: What became of ``fingerprint.pb``.
+        backup: The previous file, when it was kept.
+        notes: What is worth knowing.
+        numbers: Key to the outputs that were run before and after, and gave the same, bit for
+            bit; None where nothing was run.
+    """
+
+    directory: Path
+    form: Form
+    tag_set: tuple[str, ...]
+    changes: tuple[Change, ...]
+    dry_run: bool
+    size_before: int
+    size_after: int
+    loaders: tuple[str, ...]
+    fingerprint: Fingerprint
+    backup: Path | None
+    notes: tuple[Note, ...]
+    numbers: Mapping[str, tuple[str, ...]] | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the last change."""
+        return self.changes[-1].key
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of the last change."""
+        return self.changes[-1].outcome
+
+    @property
+    def signature(self) -> SignatureDef:
+        """The signature of the last change.
+
+        Raises:
+            ValueError: It left none.
+        """
+        signature = self.changes[-1].signature
+        if signature is None:
+            message = f"{self.key!r} was {self.outcome}, which leaves no signature"
+            raise ValueError(message)
+        return signature
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A list of edits of one model, with everything that the steps share."""
+
+    model: SavedModel
+    edits: tuple[Edit, ...]
+    validator: Validator
+    options: Options
+
+    def rehearse(self) -> Receipt:
+        """Do everything but write."""
+        known = self._known()
+        done, known = self._perform(known)
+        if self.validator.mode != "none":
+            # What is not in the graph yet, TensorFlow cannot be asked about without writing it.
+            before = self.model.meta_graphs[done.place]
+            wanted = {
+                name: spec
+                for each in done.step.built.values()
+                for name, spec in each.tensors.items()
+                if name.rpartition(":")[0] in before.graph
+            }
+            said = self.validator.look_up(self.model, before, wanted)
+            done, known = self._perform(Knowledge(known.op_defs, said.tensors or {}))
+        plan = merge(self.model, done.meta_graphs)
+        save_to = None if self.options.save_to is None else Path(self.options.save_to)
+        if plan.splices or save_to is not None:
+            rehearse(self.model, save_to)
+        receipt = replace(self._receipt(plan, done, Validation()), dry_run=True)
+        return receipt if save_to is None else replace(receipt, directory=save_to)
+
+    def do(self) -> Receipt:
+        """Stage, prove and commit; twice where TensorFlow knows more of a shape than the file."""
+        if self._with_object_graph:
+            self.validator.expect_python()
+        done, known = self._perform(self._known())
+        save_to = None if self.options.save_to is None else Path(self.options.save_to)
+        for _ in range(2):
+            plan = merge(self.model, done.meta_graphs)
+            if not plan.splices and save_to is None:
+                said = self._prove(self.model.directory, done)
+                if not _knows_more(said, done):
+                    return self._receipt(plan, done, said)
+            else:
+                with stage(plan, save_to) as staged:
+                    said = self._prove(staged.directory, done)
+                    if not _knows_more(said, done):
+                        said = self._run(staged.directory, done, said)
+                        return self._commit(staged, done, said)
+            # Graphs without recorded shapes cost a second load; all others only one.
+            done, known = self._perform(Knowledge(known.op_defs, said.tensors or {}))
+        found = "TensorFlow infers other shapes each time it loads the model"
+        raise RefusedError(found, where=str(self.model.directory))
+
+    def _known(self) -> Knowledge:
+        """Return what has to be asked before anything is built: nothing, mostly."""
+        chosen = self._chosen()
+        if chosen is None or self.validator.mode == "none" or not any(map(_calls, self.edits)):
+            return Knowledge()
+        meta_graph = self.model.meta_graphs[chosen]
+        if meta_graph.op_defs and meta_graph.functions.complete:
+            return Knowledge()
+        # Early exports do not define the operations of functions, and what these yield hangs on it.
+        return Knowledge(op_defs=self.validator.op_defs())
+
+    def _perform(self, known: Knowledge) -> tuple[Done, Knowledge]:
+        """Perform with the file alone or, for operations it does not define, TensorFlow's."""
+        try:
+            return self._performed(known), known
+        except OpDefMissingError:
+            if self.validator.mode == "none" or known.op_defs:
+                raise
+        known = Knowledge(self.validator.op_defs(), known.tensors)
+        return self._performed(known), known
+
+    def _performed(self, known: Knowledge) -> Done:
+        infer = None if self.validator.mode == "none" else self.validator.infer
+        meta_graphs = self.model.meta_graphs
+        if known.op_defs:
+            meta_graphs = tuple(each.with_op_defs(known.op_defs) for each in meta_graphs)
+        context = Context(self._with_object_graph, known, infer, _PROOF[self.validator.mode])
+        return perform(meta_graphs, self._chosen(), self.edits, context)
+
+    def _chosen(self) -> int | None:
+        """Return which MetaGraph is edited; None where only tags change.
+
+        Where tags change first, it may be named by those that it gets.
+        """
+        retags = [each for each in self.edits if isinstance(each, Retag)]
+        if retags and len(retags) == len(self.edits):
+            return None
+        tag_set = self.options.tag_set
+        for each in retags:
+            if tag_set is not None and set(tag_set) == set(each.target):
+                tag_set = each.source if isinstance(each.source, tuple) else tag_set
+        meta_graph = self.model.meta_graph(tag_set)
+        return self.model.meta_graphs.index(meta_graph)
+
+    @property
+    def _with_object_graph(self) -> bool:
+        """Whether Python's loader takes its signatures from the object graph.
+
+        With several MetaGraphs it does not: it falls back to its V1 way (``load.py``).
+        """
+        chosen = self._chosen()
+        return (
+            chosen is not None
+            and self.model.meta_graphs[chosen].has_object_graph
+            and len(self.model.meta_graphs) == 1
+            and not self.options.signature_def_only
+        )
+
+    def _prove(self, directory: Path, done: Done) -> Validation:
+        if self.validator.mode == "none":
+            return Validation()
+        said, *_ = [self.validator.validate(e, self.model) for e in self._edited(directory, done)]
+        wider = tuple(self._wider(directory, done))
+        return replace(said, notes=(*said.notes, *wider)) if wider else said
+
+    def _wider(self, directory: Path, done: Done) -> Iterator[Note]:
+        """Prove each signature that is to take more than its graph says."""
+        after = done.step.meta_graph
+        for built in done.step.built.values():
+            if built.wider and after.signatures.get(built.key) == built.signature:
+                from smpatch.runs.sessions import Place
+                from smpatch.validator.wider import prove_wider
+
+                yield prove_wider(self.validator, Place(directory, after.tags), after, built)
+
+    def _run(self, directory: Path, done: Done, said: Validation) -> Validation:
+        """Run the model before and after, where that is asked for."""
+        if self.validator.mode != "run":
+            return said
+        from smpatch.validator.by_numbers import same_numbers
+
+        feed, edits = self.options.feed, self.edits
+        for each in self._edited(directory, done):
+            found = same_numbers(self.validator, each, self.model, edits, feed)
+            said = replace(
+                said,
+                notes=(*said.notes, *found.notes),
+                numbers={**(said.numbers or {}), **found.outputs},
+            )
+            edits = ()  # of the other MetaGraphs only tags have changed
+        return said
+
+    def _edited(self, directory: Path, done: Done) -> Iterator[Edited]:
+        """Yield the MetaGraph that was edited, and the others that got other tags."""
+        touched = (each.key for each in done.step.changes if each.signature is not None)
+        after = done.step.meta_graph
+        yield Edited(
+            directory,
+            self._with_object_graph,
+            self.model.meta_graphs[done.place],
+            after,
+            done.step.built,
+            frozenset(touched) & after.signatures.keys(),
+        )
+        for place, (before, now) in enumerate(
+            zip(self.model.meta_graphs, done.meta_graphs, strict=True)
+        ):
+            if place != done.place and now.tags != before.tags:
+                yield Edited(
+                    directory,
+                    with_object_graph=False,
+                    before=before,
+                    after=now,
+                    built={},
+                    touched=frozenset(),
+                )
+
+    def _commit(self, staged: Staged, done: Done, said: Validation) -> Receipt:
+        receipt = self._receipt(staged.plan, done, said)
+        fingerprint = receipt.fingerprint
+        notes: list[Note] = []
+        if staged.wants_fingerprint:
+            computed = self.validator.fingerprint(staged.directory)
+            if isinstance(computed, bytes):
+                staged.put_fingerprint(computed)
+                fingerprint = "refreshed"
+            elif staged.destination is None:
+                fingerprint = "stale"
+                text = f"fingerprint.pb still describes the previous model: {computed}"
+                notes.append(Note("stale-fingerprint", text))
+            else:
+                fingerprint = "absent"
+                text = f"the new model has no fingerprint.pb: {computed}"
+                notes.append(Note("no-fingerprint", text))
+        committed = commit(staged, backup=self.options.backup)
+        if fingerprint == "refreshed" and not committed.fingerprint_refreshed:
+            fingerprint = "stale"
+        notes += [Note("after-commit", warning) for warning in committed.warnings]
+        return replace(
+            receipt,
+            directory=committed.directory,
+            fingerprint=fingerprint,
+            backup=committed.backup,
+            notes=(*receipt.notes, *notes),
+        )
+
+    def _receipt(self, plan: Plan, done: Done, said: Validation) -> Receipt:
+        """Put the facts together, for an edit that leaves the files that are there as they are."""
+        changes = done.step.changes
+        if not plan.splices:  # what was made anew is what was there
+            changes = tuple(_unchanged(each) for each in changes)
+        unknown: tuple[Note, ...] = ()
+        names = ", ".join(n for each in done.step.built.values() for n in each.unknown_shapes)
+        if not said.loaders and names:
+            text = f"the file does not say the shape of {names}, and TensorFlow was not asked"
+            unknown = (Note("unknown-shape", text),)
+        wider = [a for b in done.step.built.values() if not said.loaders for a in b.wider]
+        if wider:
+            named = ", ".join(map(repr, wider))
+            text = f"that the graph takes the wider shape of {named} is not proved: nothing was run"
+            unknown = (*unknown, Note("unproved-shape", text))
+        kept = (self.model.directory / "fingerprint.pb").exists()
+        return Receipt(
+            directory=self.model.directory,
+            form=self.model.form,
+            tag_set=done.step.meta_graph.tags,
+            changes=changes,
+            dry_run=False,
+            size_before=self.model.identity.size,
+            size_after=plan.size,
+            loaders=said.loaders,
+            fingerprint="kept" if kept else "absent",
+            backup=None,
+            notes=(
+                *done.step.notes,
+                *self._text_notes(done),
+                *self._object_graph_notes(done),
+                *warm_up_notes(
+                    self.model.directory,
+                    self.model.meta_graphs[done.place].signatures,
+                    done.step.meta_graph.signatures,
+                ),
+                *unknown,
+                *said.notes,
+            ),
+            numbers=said.numbers,
+        )
+
+    def _text_notes(self, done: Done) -> Iterator[Note]:
+        """Tell of a field that older releases refuse; in the binary form they pass over it."""
+        if self.model.form != "text":
+            return
+        before = (each for graph in self.model.meta_graphs for each in graph.signatures.values())
+        after = (each.signature for each in done.step.changes if each.signature is not None)
+        if any(each.defaults for each in after) and not any(each.defaults for each in before):
+            yield Note(
+                "text-defaults",
+                "TensorFlow 2.11 and older cannot read a saved_model.pbtxt that has defaults",
+            )
+
+    def _object_graph_notes(self, done: Done) -> Iterator[Note]:
+        before = self.model.meta_graphs[done.place]
+        if not before.has_object_graph:
+            return
+        touched = {
+            name
+            for each in done.step.changes
+            for name in (each.key, each.was)
+            if each.signature is not None or each.outcome not in {"retagged", "unchanged"}
+        }
+        if touched and not self._with_object_graph:
+            keys = ", ".join(repr(key) for key in sorted(touched - {""}))
+            text = (
+                "the object graph is not changed: TF Serving, Triton and the C, Java, Go and Rust "
+                f"loaders see what was done to {keys}; tf.saved_model.load(...).signatures, Keras "
+                "and the TFLite converter do not"
+            )
+            yield Note("object-graph-unchanged", text)
+        for each in disagreements(before):
+            if each.key not in touched:
+                text = f"signature {each.key!r} is {each.found} (it was so before)"
+                yield Note("planes-disagree", text)
+
+
+def _calls(edit: Edit) -> bool:
+    """Tell whether an edit looks into functions."""
+    return isinstance(edit, (PromoteFunction, FromSignature, EditSignature))
+
+
+def _unchanged(change: Change) -> Change:
+    return change if change.signature is None else replace(change, outcome="unchanged")
+
+
+def _knows_more(said: Validation, done: Done) -> bool:
+    ours = {n: spec for each in done.step.built.values() for n, spec in each.tensors.items()}
+    return said.tensors is not None and said.tensors != ours

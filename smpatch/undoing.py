@@ -1,0 +1,225 @@
+"""Take the last edit back: the file that ``--backup`` kept goes back in place.
+
+What was there becomes the backup, so that an undo of an undo does the edit again. The
+backup is staged like an edited model and committed by the same rename; its fingerprint goes
+with it, or is computed where none was kept.
+
+Nothing is reloaded: the file is one that was there before. What is there now need not even
+be readable, for that is a reason to undo.
+
+There is one backup, not a history: it is of the last edit that was told to keep one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from smpatch.errors import ModelUnreadableError, RefusedError, UsageError
+from smpatch.loader import SavedModel, load_file
+from smpatch.rules import Note
+from smpatch.savedmodel.directory import FileIdentity, Form, which_file, writing
+from smpatch.validator import Validator
+from smpatch.writer import (
+    StagingDirectory,
+    commit,
+    find_backup,
+    hold,
+    recover,
+    rehearse,
+    stage_backup,
+)
+
+__all__ = ["Restored", "Undone", "undo"]
+
+_LONGEST = 1_000_000.0
+"""Seconds; the system calls that wait take no more than twice as much."""
+
+_Signatures = dict[tuple[tuple[str, ...], str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What an undo does to one signature.
+
+    Attributes:
+        tag_set: Its MetaGraph.
+        key: The signature key.
+        outcome: Whether it is there again, gone, or another one under the same key.
+    """
+
+    tag_set: tuple[str, ...]
+    key: str
+    outcome: Literal["added", "removed", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What an undo did.
+
+    Attributes:
+        directory: The model.
+        form: Whether its file is binary or text.
+        dry_run: Whether nothing was written.
+        size_before: Length of the model file in bytes.
+        size_after: The same, after the undo.
+        changes: The signatures that differ; empty also where the file that was there cannot
+            be read.
+        fingerprint: What became of ``fingerprint.pb``: the one kept with the backup was put
+            back, or a new one computed, or it describes the model that was there.
+        backup: Where the model that was there is now; None when that could not be done.
+        notes: What is worth knowing.
+    """
+
+    directory: Path
+    form: Form
+    dry_run: bool
+    size_before: int
+    size_after: int
+    changes: tuple[Restored, ...]
+    fingerprint: Literal["absent", "kept", "restored", "refreshed", "stale"]
+    backup: Path | None
+    notes: tuple[Note, ...]
+
+
+def undo(
+    model: str | os.PathLike[str],
+    *,
+    dry_run: bool = False,
+    lock_timeout: float = 60.0,
+    time_limit: float = 600.0,
+) -> Undone:
+    """Put the file that an edit kept as its backup back in place, and keep what was there.
+
+    Args:
+        model: The model directory.
+        dry_run: Do everything but write.
+        lock_timeout: Longest wait for an edit of the same model, in seconds.
+        time_limit: Longest wait for TensorFlow to compute a fingerprint, in seconds.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UsageError: A time is no number of seconds.
+        ModelUnreadableError: There is no such directory, or no model file in it.
+        RefusedError: There is no backup, or it is no SavedModel.
+        ConflictError: Somebody else edits the model.
+        WriteError: The file system refused; the model is unchanged.
+    """
+    for name, seconds in (("lock_timeout", lock_timeout), ("time_limit", time_limit)):
+        if not 0 <= seconds <= _LONGEST:  # also true for what is not a number
+            raise UsageError(f"{name} is {seconds}, no number of seconds from 0 to {_LONGEST:,.0f}")
+    directory = Path(model)
+    with writing(directory, "undone"), ExitStack() as held:
+        validator = held.enter_context(Validator("none", (), time_limit))
+        if directory.is_dir() and not dry_run:
+            held.enter_context(hold(directory, timeout=lock_timeout))
+        there = _look(directory)
+        if dry_run:
+            backup = _read_backup(there, find_backup(there))
+            rehearse(there)
+            return _compare(there, backup, dry_run=True)
+        recover(there)
+        with stage_backup(there) as staged:
+            return _commit(staged, validator)
+
+
+def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
+    there = staged.model
+    undone = _compare(there, _read_backup(there, staged.file), dry_run=False)
+    fingerprint = undone.fingerprint
+    notes = list(undone.notes)
+    if staged.has_fingerprint:
+        fingerprint = "restored"
+    elif staged.wants_fingerprint:
+        computed = validator.fingerprint(staged.directory)
+        if isinstance(computed, bytes):
+            staged.put_fingerprint(computed)
+            fingerprint = "refreshed"
+        else:
+            fingerprint = "stale"
+            text = f"fingerprint.pb still describes the model that was there: {computed}"
+            notes.append(Note("stale-fingerprint", text))
+    done = commit(staged, backup=True)
+    if fingerprint in {"restored", "refreshed"} and not done.fingerprint_refreshed:
+        fingerprint = "stale"
+    notes += [Note("after-commit", warning) for warning in done.warnings]
+    return replace(undone, fingerprint=fingerprint, backup=done.backup, notes=tuple(notes))
+
+
+def _look(directory: Path) -> SavedModel:
+    """Tell which file is to be replaced, without looking into it."""
+    file, form = which_file(directory)
+    try:
+        status = file.stat()
+    except OSError as error:
+        found = f"cannot be opened: {error.strerror}"
+        raise ModelUnreadableError(found, where=str(file)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelUnreadableError("not a regular file", where=str(file))
+    return SavedModel(directory, form, (), b"", FileIdentity.of(status))
+
+
+def _read_backup(there: SavedModel, file: Path) -> SavedModel:
+    try:
+        backup = load_file(there.directory, file, there.form)
+        _signatures(backup)
+    except ModelUnreadableError as error:
+        where = str(find_backup(there))
+        inner = error.__cause__ or error  # the loader puts the file's name around it
+        if isinstance(inner.__cause__, OSError):
+            raise ModelUnreadableError(f"the backup {error.found}", where=where) from error
+        found = f"the backup is no SavedModel: {error.found}"
+        raise RefusedError(found, where=where, hint="the model is unchanged") from error
+    return backup
+
+
+def _compare(there: SavedModel, backup: SavedModel, *, dry_run: bool) -> Undone:
+    """Put the facts together, for a fingerprint that stays as it is."""
+    notes: tuple[Note, ...] = ()
+    changes: tuple[Restored, ...] = ()
+    try:
+        before = _signatures(load_file(there.directory, there.file, there.form))
+    except ModelUnreadableError as error:
+        notes = (Note("unreadable", f"what was there is no SavedModel: {error.found}"),)
+    else:
+        changes = tuple(_differences(before, _signatures(backup)))
+        if not changes:
+            text = "both have the same signatures"
+            notes = (Note("same-signatures", text),)
+    has_fingerprint = (there.directory / "fingerprint.pb").exists()
+    return Undone(
+        directory=there.directory,
+        form=there.form,
+        dry_run=dry_run,
+        size_before=there.identity.size,
+        size_after=backup.identity.size,
+        changes=changes,
+        fingerprint="kept" if has_fingerprint else "absent",
+        backup=None,
+        notes=notes,
+    )
+
+
+def _signatures(model: SavedModel) -> _Signatures:
+    return {
+        (meta_graph.tags, key): bytes(entry.value)
+        for meta_graph in model.meta_graphs
+        for key, entry in meta_graph.entries.items()
+    }
+
+
+def _differences(before: _Signatures, after: _Signatures) -> Iterator[Restored]:
+    for tag_set, key in sorted({*before, *after}):
+        one, other = before.get((tag_set, key)), after.get((tag_set, key))
+        if one != other:
+            outcome: Literal["added", "removed", "changed"] = "changed"
+            if one is None or other is None:
+                outcome = "added" if one is None else "removed"
+            yield Restored(tag_set, key, outcome)

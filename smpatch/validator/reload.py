@@ -1,0 +1,382 @@
+"""What must hold before a commit, as TensorFlow sees it.
+
+The edited model is loaded by TensorFlow's C runtime, the loader of TF Serving, Triton and
+the C, Java, Go and Rust bindings, in a child process. The new signature must hold: it is
+in the map that TensorFlow parsed, byte for byte, and each of its tensors is in the loaded
+graph with that dtype and shape. Everything else must hold as it held before the edit: what
+was wrong already is reported and not counted.
+
+This module writes nothing and runs no signature. It never imports TensorFlow.
+
+Sources: ``tensorflow/c/c_api.h``, ``tensorflow/python/saved_model/load.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from smpatch import schema
+from smpatch.builder import Built
+from smpatch.errors import ValidationError
+from smpatch.loader import MetaGraph, SavedModel
+from smpatch.rules import Note
+from smpatch.runtime import early, installation, questions
+from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.runtime.questions import Description, PythonSignatures
+from smpatch.signature import Shape, TensorSpec
+from smpatch.validator.comparing import (
+    WITHOUT,
+    already_wrong,
+    check_entries,
+    check_python_view,
+    shortened,
+    specs,
+    unloadable,
+)
+
+__all__ = ["Edited", "Mode", "Validation", "Validator"]
+
+Mode = Literal["auto", "runtime", "full", "run", "none"]
+
+_Answer = TypeVar("_Answer")
+
+_C_RUNTIME, _PYTHON_V1, _PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What TensorFlow said of an edited model.
+
+    Attributes:
+        loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.
+        tensors: The new signature's tensors as the loaded graph has them.
+        notes: What was wrong before the edit already, and what could not be looked at.
+        numbers: Key to the outputs that give what they gave; None where nothing was run.
+    """
+
+    loaders: tuple[str, ...] = ()
+    tensors: Mapping[str, TensorSpec] | None = None
+    notes: tuple[Note, ...] = ()
+    numbers: Mapping[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """An edited model staging.
+
+    Attributes:
+        directory: Where it is.
+        with_object_graph: Whether the object graph was edited too, so that Python must list what
+            was edited.
+        before: The MetaGraph that was edited, as it was.
+        after: The same as it is now.
+        built: The signatures that must hold, by key.
+        touched: The keys that the edit gave to signatures, built or not.
+    """
+
+    directory: Path
+    with_object_graph: bool
+    before: MetaGraph
+    after: MetaGraph
+    built: Mapping[str, Built]
+    touched: frozenset[str]
+
+    @property
+    def tensors(self) -> dict[str, TensorSpec]:
+        """The tensors of the signatures that must hold, by full name."""
+        return {name: spec for each in self.built.values() for name, spec in each.tensors.items()}
+
+
+class Validator:
+    """Asks TensorFlow, in child processes that end with it.
+
+    A context manager. The first child starts at once, so that TensorFlow's libraries load
+    while the caller still reads the model.
+    """
+
+    def __init__(self, mode: Mode, op_libraries: Sequence[Path], time_limit: float) -> None:
+        """Prepare, and start the first child unless the mode is ``none``.
+
+        Args:
+            mode: How much to validate; ``auto`` is ``runtime`` where only signatures change.
+            op_libraries: Libraries of custom operations to load first.
+            time_limit: Longest wait for one answer, in seconds.
+        """
+        self.mode: Mode = mode
+        self._libraries = tuple(op_libraries)
+        self._limit = time_limit
+        self._children = contextlib.ExitStack()
+        self._running: dict[Program, Child] = {}
+        self._unloaded: dict[Program, list[Path]] = {}
+        self._wheel = installation.find() if mode != "none" else None
+        if self._wheel is not None:
+            # Where it lacks a library, whoever asks is told, or asks Python's TensorFlow.
+            with contextlib.suppress(ChildUnfit):
+                self._start(Program.CAPI)
+
+    def __enter__(self) -> Validator:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all children."""
+        self._children.close()
+
+    def abort(self) -> None:
+        """Kill all children, from whatever thread; who waits for an answer fails at once."""
+        for child in [*self._running.values()]:
+            child.kill()
+
+    def expect_python(self) -> None:
+        """Start Python's TensorFlow now, for it takes seconds and will be asked."""
+        wanted = self.mode in {"auto", "full", "run"} and Program.PYTHON not in self._running
+        if wanted and self._wheel is not None:
+            with contextlib.suppress(ChildUnfit):  # whoever asks is told
+                self._start(Program.PYTHON)
+
+    def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
+        """Ask anything; a child that dies of it is replaced when the next question comes.
+
+        Args:
+            program: Who is asked.
+            question: Given the child and the longest wait in seconds.
+
+        Raises:
+            ValidationError: There is no TensorFlow, or an op library cannot be loaded.
+            ChildError: The child died, hung or is unfit.
+        """
+        child = self._child(program)
+        try:
+            return question(child, self._limit)
+        except ChildError:
+            self._running.pop(program, None)
+            raise
+
+    def op_defs(self) -> Mapping[str, Any]:
+        """Return the operations that TensorFlow registers, by name.
+
+        Raises:
+            ValidationError: TensorFlow cannot be asked.
+        """
+        with self._blamed():
+            payload = questions.op_list(self._child(Program.CAPI), self._limit)
+        ops = schema.OpList.FromString(payload.data)
+        return {op_def.name: op_def for op_def in ops.op}
+
+    def infer(self, graph: bytes, tensors: Sequence[str]) -> Mapping[str, Shape]:
+        """Return the shapes that TensorFlow infers in a ``GraphDef``, of those that it can tell.
+
+        Raises:
+            ValidationError: There is no TensorFlow, or an op library cannot be loaded.
+        """
+        for program in (Program.CAPI, Program.PYTHON):
+            # What is wrong with the graph is told when the model itself is judged.
+            with contextlib.suppress(ChildError):
+                found = self.ask(program, partial(questions.infer, graph=graph, tensors=tensors))
+                return {name: fact.shape for name, fact in found.tensors.items() if fact}
+        return {}
+
+    def look_up(
+        self, model: SavedModel, meta_graph: MetaGraph, wanted: Mapping[str, TensorSpec]
+    ) -> Validation:
+        """Load the model as it is, and tell what its graph knows of some tensors.
+
+        Raises:
+            ValidationError: TensorFlow does not load it.
+        """
+        loader, description = self._describe(model.directory, meta_graph, sorted(wanted))
+        if not description.ok:
+            raise unloadable(description, already=True)
+        return Validation((loader,), specs(description, wanted))
+
+    def validate(self, edited: Edited, model: SavedModel) -> Validation:
+        """Load an edited model and compare.
+
+        Args:
+            edited: The edited model.
+            model: The model before the edit.
+
+        Returns:
+            What TensorFlow said. ``tensors`` may tell other shapes than those with which the
+            signatures were built: then they are to be built again with them.
+
+        Raises:
+            ValidationError: The edited model does not load, or a signature is not in it as
+                it was written.
+        """
+        others = {k: each for k, each in edited.after.signatures.items() if k not in edited.built}
+        names = {tensor.name for each in others.values() for tensor in each.tensors()}
+        ours = edited.tensors
+        wanted = sorted({*ours, *(name for name in names if name)})
+        try:
+            loader, description = self._describe(edited.directory, edited.after, wanted)
+        except _CrashError as crash:
+            words = self._crash_of(lambda: self._describe(model.directory, edited.before, ()))
+            raise crash.beside(words) from crash
+        if not description.ok:
+            _, before = self._describe(model.directory, edited.before, ())
+            raise unloadable(description, already=not before.ok)
+        check_entries(description, edited.after)
+        tensors = specs(description, ours)
+        notes = shortened(list(already_wrong(others, description)))
+        if loader != _C_RUNTIME:
+            text = "TensorFlow's C libraries were not found; its Python loader was asked instead"
+            notes.append(Note("no-c-runtime", text))
+        loaders = [loader]
+        doubtful = edited.with_object_graph or any(
+            each.python_in_doubt for each in edited.built.values()
+        )
+        if self.mode in {"full", "run"} or (self.mode == "auto" and doubtful):
+            note = self._check_python(edited, model)
+            if note is None:
+                loaders.append(_PYTHON)
+            else:
+                notes.append(note)
+        return Validation(tuple(loaders), tensors, tuple(notes))
+
+    def fingerprint(self, directory: Path) -> bytes | str:
+        """Compute the fingerprint of an edited model.
+
+        Returns:
+            The serialized ``FingerprintDef``, or in words why there is none.
+        """
+        try:
+            payload = questions.fingerprint(self._child(Program.CAPI), directory, self._limit)
+        except (ChildError, ValidationError) as error:
+            return str(error)
+        return payload.data if payload.ok else payload.message
+
+    def _check_python(self, edited: Edited, model: SavedModel) -> Note | None:
+        try:
+            loaded = self._load_in_python(edited.directory, edited.after)
+        except _CrashError as crash:
+            how = self._crash_of(lambda: self._load_in_python(model.directory, edited.before))
+            if not how:
+                raise crash.beside("") from crash
+            text = f"tf.saved_model.load was {how} on the model before the edit, too"
+            return Note("python-loader-failed-before", text)
+        if not loaded.ok:
+            before = self._load_in_python(model.directory, edited.before)
+            if before.ok:
+                found = f"tf.saved_model.load refuses the edited model: {loaded.message}"
+                raise ValidationError(found, hint="the model is unchanged; please report this")
+            text = f"tf.saved_model.load did not load the model before either: {before.message}"
+            return Note("python-loader-failed-before", text)
+        expected = set(edited.after.objects.signatures or edited.after.signatures)
+        missing = expected - set(loaded.signatures)
+        if missing - edited.touched:
+            before = self._load_in_python(model.directory, edited.before)
+            lost = sorted((missing - edited.touched) & set(before.signatures))
+            if lost:
+                found = f"tf.saved_model.load no longer lists the signatures {lost}"
+                raise ValidationError(found, hint="the model is unchanged")
+        if edited.before.has_object_graph and not edited.with_object_graph:
+            return None  # its signatures come from the object graph, which is not edited
+        for key in sorted(missing & edited.touched):
+            found = f"tf.saved_model.load does not list {key!r} in .signatures"
+            raise ValidationError(found, hint="the model is unchanged")
+        for key in edited.built.keys() & expected:
+            check_python_view(edited.built[key].signature, loaded.signatures[key])
+        return None
+
+    def _load_in_python(self, directory: Path, meta_graph: MetaGraph) -> PythonSignatures:
+        with self._blamed():
+            child = self._child(Program.PYTHON)
+            return questions.python_signatures(child, directory, meta_graph.tags, self._limit)
+
+    def _describe(
+        self, directory: Path, meta_graph: MetaGraph, names: Sequence[str]
+    ) -> tuple[str, Description]:
+        """Load with the C runtime or, where there is none, with Python's v1 loader."""
+        with self._blamed():
+            try:
+                child, loader = self._child(Program.CAPI), _C_RUNTIME
+            except ChildUnfit:
+                child, loader = self._child(Program.PYTHON), _PYTHON_V1
+            tags = meta_graph.tags
+            return loader, questions.describe(child, directory, tags, names, self._limit)
+
+    def _child(self, program: Program) -> Child:
+        """Return the child for a program, started and with the op libraries loaded."""
+        if self._wheel is None:
+            self._wheel = installation.find()
+        if self._wheel is None:
+            hint = f"pip install tensorflow, {WITHOUT}"
+            raise ValidationError("TensorFlow is not installed", hint=hint)
+        child = self._running.get(program)
+        if child is None or child.closed:  # one that died on a model is no use for the next
+            child = self._start(program)
+        while self._unloaded.get(program):
+            library = self._unloaded[program].pop()
+            answer = questions.load_library(child, library, self._limit)
+            if not answer.ok:
+                hint = "was it built for this TensorFlow?"
+                raise ValidationError(answer.message, where=str(library), hint=hint)
+        return child
+
+    def _start(self, program: Program) -> Child:
+        if self._wheel is None:
+            message = "a child needs to know where TensorFlow is"
+            raise ValueError(message)
+        waiting = early.take() if program is Program.CAPI else None
+        try:
+            child = self._children.enter_context(waiting or Child.start(program, self._wheel))
+        except OSError as error:
+            message = f"no process can be started: {(error.strerror or str(error)).lower()}"
+            raise ChildUnfit(message) from error
+        self._running[program] = child
+        self._unloaded[program] = list(reversed(self._libraries))
+        return child
+
+    def _crash_of(self, load: Callable[[], object]) -> str:
+        """Return how TensorFlow's process ends when it loads something; nothing if it lives."""
+        try:
+            load()
+        except _CrashError as crash:
+            return crash.how
+        return ""
+
+    @contextlib.contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Turn the death of a child into a failed validation with its own words."""
+        try:
+            yield
+        except ChildHung as error:
+            found = f"TensorFlow gave no answer within {error.limit:g} s"
+            hint = "the model is unchanged; wait longer with --time-limit"
+            raise ValidationError(found, hint=hint) from error
+        except ChildDied as error:
+            words = f": {error.last_words}" if error.last_words else ""
+            found = f"TensorFlow's process was {error.how} when it loaded the model{words}"
+            raise _CrashError(found, error.how) from error
+        except ChildUnfit as error:
+            found = f"TensorFlow cannot be loaded: {error}"
+            raise ValidationError(found, hint=f"repair its installation, {WITHOUT}") from error
+
+
+class _CrashError(ValidationError):
+    """TensorFlow's process ended on a model."""
+
+    def __init__(self, found: str, how: str) -> None:
+        super().__init__(found, hint="the model is unchanged")
+        self.how = how
+
+    def beside(self, before: str) -> ValidationError:
+        """Return what to say when it is known how the model as it was ended the process, if so."""
+        hint = (
+            f"it was {before} on the model before the edit, too, which is unchanged"
+            if before
+            else "it was not on the model before the edit, which is unchanged"
+        )
+        return ValidationError(self.found, hint=hint)

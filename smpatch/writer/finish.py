@@ -1,0 +1,189 @@
+"""What belongs to a commit and comes around its rename: the backups and the fingerprint.
+
+Before the rename the previous files get second names in the staging directory; after it they
+take the places of older backups, and the new fingerprint takes its place. So a commit that
+fails has touched no backup, and one that was killed in the middle is finished by the next
+edit, from the same directory.
+
+This module does not rename the model file.
+
+Source: link(2), rename(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from smpatch.errors import RefusedError
+from smpatch.loader import SavedModel
+from smpatch.writer.copying import copy_tree_entry
+from smpatch.writer.staging_directory import (
+    COMMITTING,
+    FINGERPRINT_NAME,
+    NO_FINGERPRINT,
+    PREVIOUS,
+    PREVIOUS_FINGERPRINT,
+    backup_of,
+    sweep,
+)
+
+__all__ = ["announce", "finish_backups", "finish_fingerprint", "keep", "link", "recover", "spare"]
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""Answers of FAT, of some network file systems, and about files of other users."""
+
+
+def announce(staging: Path, new: Path, target: Path) -> None:
+    """Record which model file is about to be put where, before the commit.
+
+    It is on the disk when this returns: after a power cut an empty record would tell nothing,
+    and the previous file, which has no other name by then, would be removed with it.
+
+    Args:
+        staging: The staging directory.
+        new: The staged model file.
+        target: The file to replace, links resolved.
+    """
+    with (staging / COMMITTING).open("xb") as record:
+        record.write(_record(new) + os.fsencode(target.name))
+        record.flush()
+        os.fsync(record.fileno())
+
+
+def keep(staging: Path, target: Path, fingerprint: Path | None) -> None:
+    """Give the previous files second names in a staging directory.
+
+    Args:
+        staging: The staging directory.
+        target: The model file, links resolved.
+        fingerprint: Where its fingerprint lies if it has one, links resolved; None where the
+            model is of a form without.
+
+    Raises:
+        RefusedError: Something else has the name of the backup.
+        OSError: The file system refused.
+    """
+    for kept in (target, *(() if fingerprint is None else (fingerprint,))):
+        if os.path.isdir(backup_of(kept)):
+            hint = "move it away, or edit without --backup"
+            raise RefusedError(
+                "it is a directory, and no backup", where=str(backup_of(kept)), hint=hint
+            )
+    link(target, staging / PREVIOUS)
+    if fingerprint is None:
+        return
+    # Elsewhere it cannot be renamed to; without it an undo computes it anew.
+    if fingerprint.is_file() and fingerprint.stat().st_dev == staging.stat().st_dev:
+        link(fingerprint, staging / PREVIOUS_FINGERPRINT)
+    else:
+        (staging / NO_FINGERPRINT).touch()
+
+
+def link(file: Path, name: Path) -> None:
+    """Give a file a second name, or a copy where the file system has no hard links."""
+    try:
+        os.link(file, name)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        copy_tree_entry(file, name)
+
+
+def finish_backups(staging: Path, target: Path, fingerprint: Path) -> None:
+    """Let the previous files take the places of older backups; nothing is done twice.
+
+    Args:
+        staging: The staging directory.
+        target: The model file, links resolved.
+        fingerprint: Where its fingerprint lies or would lie, links resolved.
+
+    Raises:
+        OSError: The file system refused; what is left can be put in place later.
+    """
+    # The model file comes last: as long as it is here, the rest is known to be due.
+    if _is_there(staging / PREVIOUS):
+        if _is_there(staging / NO_FINGERPRINT):
+            backup_of(fingerprint).unlink(missing_ok=True)
+        if _is_there(staging / PREVIOUS_FINGERPRINT):
+            _move(staging / PREVIOUS_FINGERPRINT, backup_of(fingerprint))
+        _move(staging / PREVIOUS, backup_of(target))
+
+
+def finish_fingerprint(staging: Path, fingerprint: Path) -> None:
+    """Replace ``fingerprint.pb`` by the staged one, if that is still there.
+
+    Raises:
+        OSError: The file system refused.
+    """
+    staged = staging / FINGERPRINT_NAME
+    # A link is one of the payloads, which a text form has it among.
+    if _is_there(staged) and not staged.is_symlink():
+        _move(staged, fingerprint)
+
+
+def _is_there(path: Path) -> bool:
+    """As ``os.path.lexists``, which takes every error for an answer."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _move(file: Path, place: Path) -> None:
+    os.replace(file, place)
+    with contextlib.suppress(OSError):
+        os.unlink(file)  # still there where both are names of one file: rename(2) does nothing then
+
+
+def recover(model: SavedModel) -> None:
+    """Remove what killed edits in place left behind, and finish the one that was committed.
+
+    A commit that was cut after its rename left the fingerprint of the previous model, and may
+    have left the previous model itself, which is to be the backup. To be called under the lock
+    of the model; what cannot be removed stays.
+    """
+    target = Path(os.path.realpath(model.file))
+    fingerprint = Path(os.path.realpath(model.directory / FINGERPRINT_NAME))
+
+    def finish(left_behind: Path) -> bool:
+        name = _committed(left_behind)
+        if name is None:
+            return True
+        if name != target.name:
+            return False  # the business of whoever edits that one
+        # An error leaves it for another time.
+        finish_backups(left_behind, target, fingerprint)
+        finish_fingerprint(left_behind, fingerprint)
+        return True
+
+    sweep(target.parent, finish)
+
+
+def spare(left_behind: Path) -> bool:
+    """Tell whether a directory left behind holds nothing that a model still needs."""
+    return _committed(left_behind) is None
+
+
+def _committed(left_behind: Path) -> str | None:
+    """Return the name of the file that a commit put beside it, if nobody has changed it since."""
+    try:
+        record = (left_behind / COMMITTING).read_bytes()
+    except OSError:
+        return None
+    identity, newline, name = record.partition(b"\n")
+    target = left_behind.parent / os.fsdecode(name)
+    try:
+        is_there = bool(name) and _record(target) == identity + newline
+    except OSError:
+        is_there = False
+    return target.name if is_there else None
+
+
+def _record(file: Path) -> bytes:
+    # Not the time of the status change, which a rename changes on most file systems.
+    status = file.stat()
+    return b"%d %d %d %d\n" % (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

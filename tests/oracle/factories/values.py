@@ -1,0 +1,114 @@
+"""Arguments and results of every structure and type."""
+
+# mypy: disable-error-code="misc, untyped-decorator"
+# TensorFlow ships no types for what is subclassed and decorated here.
+
+from __future__ import annotations
+
+import collections
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tests.oracle.factories.exhibit import Exhibit, Tensor
+
+
+def structures(_: Path) -> Exhibit:
+    """Arguments and results in every structure, in an order that is not that of their names."""
+    pair = collections.namedtuple("pair", ["second", "first"])  # noqa: PYI024 - what users have
+    scalar = tf.TensorSpec([], tf.float32)
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[scalar])
+        def serve(self, x: Tensor) -> Tensor:
+            return {"z": x + 1, "a": x + 2}
+
+        @tf.function
+        def keywords(self, *, z: Tensor, a: Tensor, m: Tensor) -> Tensor:
+            return {"z": z - 1, "a": a - 2, "m": m - 3}
+
+        @tf.function
+        def ordered(self, z: Tensor, a: Tensor, m: Tensor = 5.0) -> Tensor:
+            return pair(z * 2, a * 3), [m, (z + a, z - a)]
+
+        @tf.function
+        def mixed(self, z: Tensor, *, y: Tensor, b: Tensor) -> Tensor:
+            return {"y": {"q": z * 100 + y * 10 + b, "c": b}, "a": [z, y]}, None, z
+
+        @tf.function
+        def many(self, x0: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
+            return tuple(x0 + x1 * 10 + x2 * 100 + place for place in range(12))
+
+        @tf.function
+        def same(self, x: Tensor, y: Tensor) -> Tensor:
+            return {"y": x, "x": y, "x_again": x, "twice": [y, y]}
+
+        @tf.function
+        def alike(self, x: Tensor, y: Tensor) -> Tensor:
+            return {"a": {"b": x}, "a_b": y, "0": x * 100.0, "output_0": y * 100.0, "Z": x - y}
+
+    module = Module()
+    values = [1.0, 20.0, 300.0]
+    asks = {
+        "serve": {"x": 3.0},
+        "keywords": dict(zip("zam", values, strict=True)),
+        "ordered": dict(zip("zam", values, strict=True)),
+        "mixed": dict(zip("zyb", values, strict=True)),
+        "many": {f"x{place}": value for place, value in enumerate(values)},
+        "same": {"x": 1.0, "y": 2.0},
+        "alike": {"x": 3.0, "y": 5.0},
+    }
+    for path, arguments in asks.items():
+        getattr(module, path).get_concrete_function(**dict.fromkeys(arguments, scalar))
+    return Exhibit(module, module.serve, asks)
+
+
+def types(_: Path) -> Exhibit:
+    """Every type of element that a signature can have, and shapes of which nothing is known."""
+    values = {
+        "b": np.array([True, False]),
+        "c": np.array([1 + 2j, 3 - 4j], np.complex64),
+        "d": np.array([0.5, 0.25], np.float64),
+        "h": np.array([0.5, 2.0], np.float16),
+        "i": np.array([1, -2], np.int8),
+        "n": np.array([1 << 40, -3], np.int64),
+        "s": np.array([b"one", b"\xff\x00"], object),
+        "u": np.array([1, 200], np.uint8),
+    }
+    specs = {
+        name: tf.TensorSpec(None, tf.string if name == "s" else value.dtype, name)
+        for name, value in values.items()
+    }
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([], tf.float32, "x")])
+        def serve(self, x: Tensor) -> Tensor:
+            return x
+
+        @tf.function
+        def swap(  # noqa: PLR0913, PLR0917 - one of each type
+            self,
+            u: Tensor,
+            s: Tensor,
+            n: Tensor,
+            i: Tensor,
+            h: Tensor,
+            d: Tensor,
+            c: Tensor,
+            b: Tensor,
+        ) -> Tensor:
+            return {
+                "z": tf.logical_not(b),
+                "y": c * 2,
+                "x": d * 2,
+                "w": h * 2,
+                "v": i * 2,
+                "u": n * 2,
+                "t": tf.strings.join([s, s]),
+                "s": u + 1,
+            }
+
+    module = Module()
+    module.swap.get_concrete_function(**specs)
+    return Exhibit(module, module.serve, {"swap": values})

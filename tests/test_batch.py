@@ -1,0 +1,334 @@
+"""Many models at a time: one outcome each, every model whole, TensorFlow started seldom."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smpatch import batch, patcher
+from smpatch.edits import AddPredict, Edit
+from smpatch.errors import (
+    ConflictError,
+    ModelUnreadableError,
+    SignatureExistsError,
+    TensorNotFoundError,
+    UsageError,
+    ValidationError,
+)
+from smpatch.loader import load
+from smpatch.runtime.process import Child
+from smpatch.transaction import Options, Receipt
+from smpatch.validator import Validator
+
+MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
+EDITS = (AddPredict({"x": "x:0"}, {"y": "y:0"}, "added"),)
+UNPROVED = Options(validate="none")
+
+Make = Callable[[int], list[Path]]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Make copies of a small model."""
+
+    def copies(count: int) -> list[Path]:
+        places = [tmp_path / f"model-{number}" for number in range(count)]
+        return [Path(shutil.copytree(MODELS / "linear", place)) for place in places]
+
+    return copies
+
+
+def _apply(
+    models: list[Path], options: Options = UNPROVED, *, jobs: int = 2, edits: Sequence[Edit] = EDITS
+) -> dict[str, batch.Outcome]:
+    found = list(batch.apply(models, edits, options=options, jobs=jobs))
+    assert len(found) == len(models)
+    return {each.model.name: each for each in found}
+
+
+def _edited(model: Path) -> bool:
+    return "added" in load(model).signatures
+
+
+def test_every_model_has_one_outcome_and_a_failure_stops_none(make: Make) -> None:
+    models = make(6)
+    (models[1] / "saved_model.pb").write_bytes(b"")
+    shutil.rmtree(models[3])
+    shutil.rmtree(models[4])
+    shutil.copytree(MODELS / "keras_functional", models[4])
+    found = _apply(models)
+    errors = {name: type(each.error) for name, each in found.items() if each.error is not None}
+    assert errors == {
+        "model-1": ModelUnreadableError,
+        "model-3": ModelUnreadableError,
+        "model-4": TensorNotFoundError,
+    }
+    assert {name: each.exit_code for name, each in found.items() if each.exit_code} == {
+        "model-1": 3,
+        "model-3": 3,
+        "model-4": 4,
+    }
+    for number in (0, 2, 5):
+        receipt = found[f"model-{number}"].receipt
+        assert receipt is not None
+        assert receipt.directory == models[number]
+        assert _edited(models[number])
+
+
+def test_twice_is_once_for_each(make: Make) -> None:
+    models = make(3)
+    _apply(models[:2])
+    assert [each.receipt.changes == () for each in _ordered(_apply(models))] == [True, True, False]
+    assert [each.receipt.changes == () for each in _ordered(_apply(models))] == [True, True, True]
+    taken = (AddPredict({"x": "x:0"}, {"z": "y:0"}, "added"),)
+    errors = [type(each.error) for each in _apply(models, edits=taken).values()]
+    assert errors == [SignatureExistsError] * 3
+
+
+def _ordered(found: dict[str, batch.Outcome]) -> list[Any]:
+    return [found[name] for name in sorted(found)]
+
+
+def test_outcomes_come_as_models_are_finished(make: Make) -> None:
+    models = make(3)
+    descriptor = os.open(models[0], os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with closing(batch.apply(models, EDITS, options=UNPROVED, jobs=2)) as finished:
+            assert [next(finished).model, next(finished).model] == models[1:]
+            assert not _edited(models[0])
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            assert next(finished).model == models[0]
+    finally:
+        os.close(descriptor)
+    assert _edited(models[0])
+
+
+def test_a_model_that_another_edits_is_an_outcome_of_its_own(make: Make) -> None:
+    models = make(2)
+    descriptor = os.open(models[0], os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        found = _apply(models, Options(validate="none", lock_timeout=0.1))
+    finally:
+        os.close(descriptor)
+    assert isinstance(found["model-0"].error, ConflictError)
+    assert found["model-1"].error is None
+
+
+@pytest.mark.parametrize("way", ["same", "dots", "link to it", "link to its file", "link above"])
+def test_the_same_model_twice_is_told_and_nothing_done(
+    way: str, make: Make, tmp_path: Path
+) -> None:
+    models = make(2)
+    again = tmp_path / "again"
+    if way == "same":
+        again = models[0]
+    elif way == "dots":
+        again = models[1] / ".." / models[0].name
+    elif way == "link to it":
+        again.symlink_to(models[0])
+    elif way == "link to its file":
+        again.mkdir()
+        (again / "saved_model.pb").symlink_to(models[0] / "saved_model.pb")
+    else:
+        again.symlink_to(tmp_path)
+        again /= models[0].name
+    with pytest.raises(UsageError) as caught:
+        batch.apply([*models, again], EDITS, options=UNPROVED)
+    assert caught.value.where == str(again)
+    assert not any(map(_edited, models))
+
+
+def test_models_that_only_share_bytes_are_two(make: Make) -> None:
+    models = make(2)
+    (models[1] / "saved_model.pb").unlink()
+    os.link(models[0] / "saved_model.pb", models[1] / "saved_model.pb")
+    assert [each.error for each in _apply(models).values()] == [None, None]
+    assert all(map(_edited, models))
+
+
+def test_new_directories_have_their_models_names(make: Make, tmp_path: Path) -> None:
+    models = make(2)
+    found = _apply(models, Options(validate="none", save_to=tmp_path / "new"))
+    assert {each.receipt.directory for each in _ordered(found)} == {
+        tmp_path / "new" / "model-0",
+        tmp_path / "new" / "model-1",
+    }
+    assert not any(map(_edited, models))
+    assert _edited(tmp_path / "new" / "model-0")
+
+
+def test_two_models_of_one_name_are_not_saved_into_one_directory(tmp_path: Path) -> None:
+    models = [tmp_path / name / "1" for name in ("a", "b")]
+    for model in models:
+        shutil.copytree(MODELS / "linear", model)
+    with pytest.raises(UsageError, match="would both be saved as"):
+        batch.apply(models, EDITS, options=Options(save_to=tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "jobs"), [(UNPROVED, 0), (Options(time_limit=-1), 1), (Options(backup=True), 1)]
+)
+def test_what_makes_no_sense_is_told_before_anything_is_done(
+    options: Options, jobs: int, make: Make, tmp_path: Path
+) -> None:
+    models = make(1)
+    if options.backup:
+        options = Options(backup=True, save_to=tmp_path / "new")
+    with pytest.raises(UsageError):
+        batch.apply(models, EDITS, options=options, jobs=jobs)
+    assert not _edited(models[0])
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
+    """Collect the children that are started."""
+    children: list[Child] = []
+    start = Child.start
+
+    def spy(*arguments: Any) -> Child:  # noqa: ANN401 - whatever it takes
+        children.append(start(*arguments))
+        return children[-1]
+
+    monkeypatch.setattr(Child, "start", spy)
+    return children
+
+
+def _gone(child: Child) -> bool:
+    try:
+        os.kill(child.pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_tensorflow_starts_once_for_each_worker(make: Make, started: list[Child]) -> None:
+    models = make(8)
+    found = _apply(models, Options(validate="runtime"))
+    assert [each.receipt.loaders for each in _ordered(found)] == [("C runtime",)] * 8
+    assert len(started) == 2
+    assert all(map(_gone, started))
+
+
+def test_a_child_that_died_on_one_model_is_replaced_for_the_next(
+    make: Make, started: list[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = make(3)
+
+    def deadly(model: Path, *arguments: Any, validator: Validator, **more: Any) -> Receipt:  # noqa: ANN401
+        if model == models[1]:
+            validator.abort()
+        return patcher.patch(model, *arguments, validator=validator, **more)
+
+    monkeypatch.setattr(batch, "patch", deadly)
+    found = _apply(models, Options(validate="runtime"), jobs=1)
+    error = found["model-1"].error
+    assert isinstance(error, ValidationError)
+    assert "killed by SIGKILL" in str(error)
+    assert [_edited(model) for model in models] == [True, False, True]
+    assert len(started) == 2
+
+
+def test_a_fault_of_smpatchs_own_is_not_taken_for_an_outcome(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: Any, **__: Any) -> Receipt:  # noqa: ANN401 - whatever it is given
+        message = "a fault"
+        raise ZeroDivisionError(message)
+
+    monkeypatch.setattr(batch, "patch", faulty)
+    with pytest.raises(ZeroDivisionError):
+        _apply(make(3))
+    assert _workers() == []
+
+
+def _workers() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each is not threading.main_thread()]
+
+
+# An exception between two lines may come while a file object is made: the interpreter closes
+# that file when it collects it, and says so.
+breaks_off = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <_io:pytest.PytestUnraisableExceptionWarning",
+    "ignore:unclosed file:ResourceWarning",
+)
+
+
+@breaks_off
+def test_whoever_stops_asking_leaves_every_model_whole(make: Make, started: list[Child]) -> None:
+    models = make(30)
+    whole = {(MODELS / "linear" / "saved_model.pb").read_bytes()}
+    options = Options(validate="runtime")
+    with closing(batch.apply(models, EDITS, options=options, jobs=2)) as finished:
+        for _ in range(3):
+            assert next(finished).error is None
+    edited = [model for model in models if _edited(model)]
+    assert 3 <= len(edited) < len(models)
+    whole.add((edited[0] / "saved_model.pb").read_bytes())
+    assert {(model / "saved_model.pb").read_bytes() for model in models} == whole
+    # What breaks off between two lines may leave its directory to the next edit of the model.
+    left = [each.parent for each in models[0].parent.glob("*/.smpatch-*")]
+    assert len(left) <= 2
+    for model in left:
+        patcher.copy_signature(model, "scale", "copied", options=UNPROVED)
+    assert [*models[0].parent.glob("*/.smpatch-*")] == []
+    assert all(map(_gone, started))
+    assert _workers() == []
+
+
+@breaks_off
+@pytest.mark.parametrize("validate", ["none", "full"])
+def test_stopping_does_not_wait_for_what_takes_long(
+    validate: Any,  # noqa: ANN401 - a mode
+    make: Make,
+) -> None:
+    """A lock of somebody else's, or seconds of TensorFlow's."""
+    models = make(2)
+    descriptor = os.open(models[1], os.O_RDONLY)
+    try:
+        if validate == "none":
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        finished = batch.apply(models[1:], EDITS, options=Options(validate=validate), jobs=1)
+        begin = time.monotonic()
+        with pytest.raises(_Stopped), closing(finished):
+            _wait(finished)
+        assert time.monotonic() - begin < 20
+    finally:
+        os.close(descriptor)
+    assert not _edited(models[1])
+    assert _workers() == []
+
+
+class _Stopped(BaseException):
+    """Stands for what a signal raises on the command line."""
+
+
+def _stop(*_: object) -> None:
+    raise _Stopped
+
+
+def _wait(finished: Generator[batch.Outcome, None, None]) -> None:
+    """Take outcomes until a signal comes, in a second."""
+    before = signal.signal(signal.SIGALRM, _stop)
+    signal.alarm(1)
+    try:
+        list(finished)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_edits_may_be_any_of_the_library(make: Make) -> None:
+    edits: list[Edit] = [*EDITS]
+    assert [each.error for each in batch.apply(make(1), edits, options=UNPROVED)] == [None]
