@@ -23,7 +23,7 @@ from tests.benchmarks.measure import Measured
 from tests.benchmarks.results import Point, Rate, Report, Result, Row, Skipped
 from tests.benchmarks.rounds import compared, rounds
 from tests.benchmarks.workshop import QUICK, Sizes, Workshop
-from tests.readme import README, between
+from tests.evidence import EVIDENCE, between
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = Sizes(
@@ -307,7 +307,7 @@ class TestTheTable:
         report.job_bars.append(compared(("jobs", "1", "s"), [(1.0, 1.0)], 0.77, judged=False))
         report.skipped.append(Skipped("instructions", "no tool"))
         assert table.markdown(report) == [
-            "Measured by `make bench ARGS=--readme` on a machine; Python 3.11.7, protobuf 7.",
+            "Measured by `make bench ARGS=--write` on a machine; Python 3.11.7, protobuf 7.",
             "",
             "| contest | against | smpatch | rival | ratio | limit |",
             "|---|---|---|---|---|---|",
@@ -334,8 +334,8 @@ class TestTheTable:
             "Not measured: instructions (no tool).",
         ]
 
-    def test_has_its_place_in_the_readme_and_replaces_what_is_there(self) -> None:
-        text = README.read_text(encoding="utf-8")
+    def test_has_its_place_on_the_page_and_replaces_what_is_there(self) -> None:
+        text = EVIDENCE.read_text(encoding="utf-8")
         once = between(table.BEGIN, table.END, text, ["one"])
         assert f"\n{table.BEGIN}\n\none\n\n{table.END}\n" in once
         assert between(table.BEGIN, table.END, once, ["two"]) == once.replace(
@@ -390,10 +390,10 @@ def test_a_benchmark_runs_from_end_to_end_and_is_told_as_json(tmp_path: Path) ->
     assert (told["contests"], told["jobs"], told["job_bars"]) == ([], [], [])
 
 
-@pytest.mark.parametrize("options", [("--readme", "--quick"), ("--readme", "--only", "show")])
-def test_the_readme_gets_nothing_but_a_full_run(options: tuple[str, ...]) -> None:
-    before = README.read_bytes()
+@pytest.mark.parametrize("options", [("--write", "--quick"), ("--write", "--only", "show")])
+def test_the_page_gets_nothing_but_a_full_run(options: tuple[str, ...]) -> None:
+    before = EVIDENCE.read_bytes()
     done = _python("-m", "tests.benchmarks", *options)
     assert done.returncode == 2
-    assert "--readme is for" in done.stderr
-    assert README.read_bytes() == before
+    assert "--write is for" in done.stderr
+    assert EVIDENCE.read_bytes() == before

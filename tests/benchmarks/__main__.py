@@ -25,7 +25,7 @@ from tests.benchmarks.jobs import throughput
 from tests.benchmarks.measure import ProgramError
 from tests.benchmarks.results import Point, Rate, Report, Result, Row, Skipped
 from tests.benchmarks.workshop import FULL, QUICK, Sizes, Workshop
-from tests.readme import README, between
+from tests.evidence import EVIDENCE, between
 
 _FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "linear"
 # The model, the copy that the writer stages and the rival's copy at one time.
@@ -42,8 +42,8 @@ def main() -> int:
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else FULL
     wanted = arguments.only or names
-    if arguments.readme and (arguments.quick or arguments.only):
-        parser.error("--readme is for a full run, so neither with --quick nor with --only")
+    if arguments.write and (arguments.quick or arguments.only):
+        parser.error("--write is for a full run, so neither with --quick nor with --only")
     if not (arguments.small_model / "saved_model.pb").is_file():
         parser.error(f"{arguments.small_model} holds no saved_model.pb")
 
@@ -72,10 +72,10 @@ def main() -> int:
         except ProgramError as error:
             sys.stderr.write(f"benchmark failed: {error}\n")
             return 2
-    if arguments.readme:
-        text = README.read_text(encoding="utf-8")
+    if arguments.write:
+        text = EVIDENCE.read_text(encoding="utf-8")
         lines = table.markdown(talk.report)
-        README.write_text(between(table.BEGIN, table.END, text, lines), encoding="utf-8")
+        EVIDENCE.write_text(between(table.BEGIN, table.END, text, lines), encoding="utf-8")
     return talk.close()
 
 
@@ -93,7 +93,7 @@ def _parser(names: list[str]) -> argparse.ArgumentParser:
         "--only", action="append", choices=names, help="run this only; may be repeated"
     )
     parser.add_argument(
-        "--readme", action="store_true", help="write the table into README.md as well"
+        "--write", action="store_true", help="write the table into docs/evidence.md as well"
     )
     parser.add_argument(
         "--small-model",

@@ -1,7 +1,7 @@
 """What the benchmarks find out: the kinds of line that a report is made of.
 
 Facts alone: nothing is measured here, and nothing printed. What the words are in says
-Markdown, for the table in the README is made of the same lines as that on the screen.
+Markdown, for the table in docs/evidence.md is made of the same lines as that on the screen.
 """
 
 from __future__ import annotations

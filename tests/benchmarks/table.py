@@ -11,13 +11,13 @@ from tests.benchmarks.results import Point, Rate, Report, Row
 
 __all__ = ["BEGIN", "COMMAND", "END", "markdown", "number"]
 
-COMMAND = "make bench ARGS=--readme"
+COMMAND = "make bench ARGS=--write"
 BEGIN = f"<!-- benchmarks: {COMMAND} -->"
 END = "<!-- end of the benchmarks -->"
 
 
 def markdown(report: Report) -> list[str]:
-    """Return the lines of the README that tell a report."""
+    """Return the lines of docs/evidence.md that show a report."""
     versions = dict(report.environment)
     machine = versions.pop("machine")
     told = ", ".join(f"{name} {version}" for name, version in versions.items())

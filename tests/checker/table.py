@@ -1,7 +1,7 @@
-"""Measure who finds the planted faults, and write the table into the README.
+"""Measure who finds the planted faults, and write the table into docs/evidence.md.
 
     python -m tests.checker.table          print it
-    python -m tests.checker.table write    put it between its marks in README.md
+    python -m tests.checker.table write    put it between its marks in docs/evidence.md
 
 A cell tells in how many of the models the fault is found: for smpatch, named by its code; for
 the others, that they end in an error instead of loading or showing the model.
@@ -19,8 +19,13 @@ from pathlib import Path
 import smpatch
 from smpatch import CheckOptions
 from tests.checker.faults import EITHER, FAULTS, FIXTURES, Case, Fault, planted
+<<<<<<< HEAD
 from tests.oracle.client import Oracle
 from tests.readme import README, between
+=======
+from tests.evidence import EVIDENCE, between
+from tests.oracle.client import Oracle
+>>>>>>> docs
 
 BEGIN = "<!-- planted faults: python -m tests.checker.table write -->"
 END = "<!-- end of the planted faults -->"
@@ -90,16 +95,16 @@ def table() -> Iterator[str]:
     yield f"| **all {models}** | | {' | '.join(map(str, total))} |"
 
 
-def written(readme: str, lines: Sequence[str]) -> str:
-    """Return the README with other lines between the marks."""
-    return between(BEGIN, END, readme, lines)
+def written(page: str, lines: Sequence[str]) -> str:
+    """Return the page with other lines between the marks."""
+    return between(BEGIN, END, page, lines)
 
 
 def main() -> None:
     """Measure, and print or write."""
     lines = list(table())
     if sys.argv[1:] == ["write"]:
-        README.write_text(written(README.read_text(encoding="utf-8"), lines), encoding="utf-8")
+        EVIDENCE.write_text(written(EVIDENCE.read_text(encoding="utf-8"), lines), encoding="utf-8")
     else:
         sys.stdout.write("\n".join((*lines, "")))
 

@@ -1,4 +1,4 @@
-"""The table in the README is about the faults that are planted today.
+"""The table in docs/evidence.md is about the faults that are planted today.
 
 Measuring it takes minutes (``python -m tests.checker.table``); what it says of ``check`` and of
 the loaders is held by ``test_seeded`` each time.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from tests.checker.faults import FAULTS
 from tests.checker.table import BEGIN, END, HEAD, Found, row, written
-from tests.readme import README
+from tests.evidence import EVIDENCE
 
 
 def _rows() -> list[str]:
-    text = README.read_text(encoding="utf-8")
+    text = EVIDENCE.read_text(encoding="utf-8")
     inside = text.partition(BEGIN)[2].partition(END)[0]
     return [line for line in inside.splitlines() if line]
 
@@ -29,5 +29,5 @@ def test_every_planted_fault_has_its_row_and_is_found_in_all_its_models() -> Non
 
 
 def test_writing_it_again_changes_nothing_else() -> None:
-    text = README.read_text(encoding="utf-8")
+    text = EVIDENCE.read_text(encoding="utf-8")
     assert written(text, _rows()) == text

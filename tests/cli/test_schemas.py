@@ -28,7 +28,7 @@ BEYOND = {
 
 
 def _schema(name: str) -> dict[str, Any]:
-    """Read a schema where the README says that it is."""
+    """Read a schema where docs/json.md says that it is."""
     file = importlib.resources.files("smpatch.cli") / "schemas" / f"{name}.json"
     schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return schema

@@ -1,7 +1,7 @@
 """Print what the proofs have counted: ``python -m tests.prove.table DIRECTORY``.
 
 A row for each proof, with what it lost in the last column. Below it stands what could not be
-proved here, and why. With ``--readme`` the table goes into the README as well.
+proved here, and why. With ``--write`` the table goes into docs/evidence.md as well.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.readme import README, between
+from tests.evidence import EVIDENCE, between
 
 __all__ = ["BEGIN", "COLUMNS", "END", "Proof", "render", "summary"]
 
-BEGIN = "<!-- proofs: make prove ARGS=--readme -->"
+BEGIN = "<!-- proofs: make prove ARGS=--write -->"
 END = "<!-- end of the proofs -->"
 
 COLUMNS = (
@@ -103,7 +103,7 @@ def main() -> int:
     """Print the table; fail where nothing was counted or something was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--readme", action="store_true", help="write it into the README as well")
+    parser.add_argument("--write", action="store_true", help="into docs/evidence.md as well")
     given = parser.parse_args()
     ledgers = sorted(given.directory.glob("*.jsonl"))
     proofs = summary(line for file in ledgers for line in file.read_text().splitlines())
@@ -112,9 +112,9 @@ def main() -> int:
         return 1
     table = render(proofs)
     print(table)  # noqa: T201 - a program
-    if given.readme:
-        text = README.read_text(encoding="utf-8")
-        README.write_text(between(BEGIN, END, text, table.splitlines()), encoding="utf-8")
+    if given.write:
+        text = EVIDENCE.read_text(encoding="utf-8")
+        EVIDENCE.write_text(between(BEGIN, END, text, table.splitlines()), encoding="utf-8")
     return 1 if any(proof.numbers["losses"] for proof in proofs.values()) else 0
 
 

@@ -1,13 +1,13 @@
-"""Tables of measurements in the README, which programs write and nobody types."""
+"""The page of measurements, whose tables are written by programs and never by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["README", "between"]
+__all__ = ["EVIDENCE", "between"]
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+EVIDENCE = Path(__file__).resolve().parents[1] / "docs" / "evidence.md"
 
 
 def between(begin: str, end: str, text: str, lines: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""The documentation: README.md and every page in ``docs``."""

@@ -1,0 +1,123 @@
+"""Every session on every page is run, and prints what the page shows, byte for byte.
+
+Each page is run by itself, from its first block to its last, in a fresh directory that holds
+nothing but ``fixtures``. Commands that need a network (``pip install``) or build an
+environment (``make``) are not run; ``test_lists`` compares them with the project.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from tests.docs.pages import PAGES, ROOT, Page
+from tests.tensorflow_says import OLDEST
+
+KINDS = {"console", "python", "text", "sh", "toml"}
+START = "in a clone of this repository"
+
+
+class Reader:
+    """A reader of one page, who types what the page shows.
+
+    Attributes:
+        place: The directory in which the reader works.
+    """
+
+    def __init__(self, place: Path) -> None:
+        """Put the fixtures where a clone has them."""
+        self.place = place
+        (place / "fixtures").symlink_to(ROOT / "fixtures")
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        self._env = {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+    def run(self, *arguments: str, errors: bool = True) -> str:
+        """Run a program, and return what it prints, with its errors or without."""
+        done = subprocess.run(
+            arguments,
+            cwd=self.place,
+            env=self._env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else subprocess.PIPE,
+            check=False,
+            timeout=300,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr or done.stdout
+        return done.stdout
+
+    def shell(self, line: str) -> str:
+        """Run a line of a session."""
+        return self.run("/bin/sh", "-c", line)
+
+    def console(self, text: str) -> str:
+        """Run the commands of a session, and return the session that they make."""
+        commands = [line for line in text.splitlines(keepends=True) if line.startswith("$ ")]
+        return "".join(line + self.shell(line.removeprefix("$ ")) for line in commands)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_session_prints_what_the_page_shows(page: Page, tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    shown = [block.text for block in page.blocks]
+    for number, block in enumerate(page.blocks):
+        if block.kind == "console":
+            assert _told(reader.console(block.text)) == _told(block.text)
+        elif block.kind == "python":
+            # TensorFlow writes to stderr while it is imported.
+            printed = reader.run(sys.executable, "-c", block.text, errors=False)
+            assert [printed] == shown[number + 1 : number + 2], "its output belongs below it"
+        elif block.kind == "toml":
+            (reader.place / "patch.toml").write_text(block.text, encoding="utf-8")
+            smpatch.load_patch(reader.place / "patch.toml")
+        elif block.kind == "sh":
+            for line in block.text.splitlines():
+                if shlex.split(line)[0] == "python":
+                    (printed,) = reader.shell(line).splitlines()
+                    assert Path(printed).is_dir()
+
+
+def _told(text: str) -> str:
+    """Leave out what differs with another TensorFlow: a new model names the one that made it."""
+    return re.sub(r"(?<=-> )\d+(?= bytes)", "N", text) if OLDEST else text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_is_of_a_kind_that_is_tested(page: Page) -> None:
+    assert {block.kind for block in page.blocks} <= KINDS
+    # Neither a fence without a word, nor one in a list, nor code that is only indented.
+    assert "```" not in page.prose
+    assert not re.search(r"^(?: {4}|\t)", page.prose, re.MULTILINE)
+    kinds = [block.kind for block in page.blocks]
+    for number, kind in enumerate(kinds):
+        assert kind != "text" or kinds[number - 1 : number] == ["python"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_with_sessions_says_where_they_start(page: Page) -> None:
+    if any(block.kind == "console" for block in page.blocks):
+        assert START in " ".join(page.prose.split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_line_that_is_not_run_is_compared_elsewhere(page: Page) -> None:
+    lines = [
+        line for block in page.blocks if block.kind == "sh" for line in block.text.splitlines()
+    ]
+    assert {shlex.split(line)[0] for line in lines} <= {"pip", "make", "python"}
+
+
+def test_an_embedding_is_shown_from_start_to_end() -> None:
+    (page,) = (each for each in PAGES if 'signatures["embedding"]' in each.text)
+    (program,) = (block.text for block in page.blocks if 'signatures["embedding"]' in block.text)
+    assert 'tf.saved_model.load("keras")' in program
+    before = page.text.partition(program)[0]
+    typed = re.findall(r"^\$ smpatch ([\w-]+) keras\b", before, re.MULTILINE)
+    assert typed == ["suggest", "add-predict", "show"]
