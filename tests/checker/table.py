@@ -19,13 +19,8 @@ from pathlib import Path
 import smpatch
 from smpatch import CheckOptions
 from tests.checker.faults import EITHER, FAULTS, FIXTURES, Case, Fault, planted
-<<<<<<< HEAD
-from tests.oracle.client import Oracle
-from tests.readme import README, between
-=======
 from tests.evidence import EVIDENCE, between
 from tests.oracle.client import Oracle
->>>>>>> docs
 
 BEGIN = "<!-- planted faults: python -m tests.checker.table write -->"
 END = "<!-- end of the planted faults -->"
