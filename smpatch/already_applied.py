@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from smpatch.builder import Knowledge
 from smpatch.editing import naming
@@ -25,6 +25,7 @@ from smpatch.edits import (
     Edit,
     EditSignature,
     FromSignature,
+    Making,
     PromoteFunction,
     Remove,
     Rename,
@@ -213,8 +214,9 @@ class _Repetition:
             edit = self._from_later_names(place, edit)
         if isinstance(edit, PromoteFunction):
             edit = replace(edit, key=promoted_key(self._meta_graph, edit))
-        self._make(str(edit.key))
-        return replace(edit, overwrite=True)
+        self._make(str(getattr(edit, "key", "")))
+        made: Any = edit  # each of these kinds has the field
+        return cast("Edit", replace(made, overwrite=True))
 
     def _from_later_names(self, place: int, edit: FromSignature) -> FromSignature:
         """Return the same with the names that its source and the outputs of that have by now."""
@@ -396,7 +398,7 @@ def _may_be_applied(meta_graph: MetaGraph, edits: Sequence[Edit]) -> bool:
                 made.discard(edit.source)
         elif isinstance(edit, Remove):
             made = {key for key in made if not naming.matches(key, edit.keys)}
-        elif not isinstance(edit, EditSignature | Retag) and edit.key is not None:
+        elif isinstance(edit, Making) and edit.key is not None:
             made.add(edit.key)
     return made <= set(naming.keys(meta_graph))
 

@@ -20,9 +20,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from smpatch import arguments
 from smpatch.edits import Edit
 from smpatch.errors import SmpatchError, UsageError
-from smpatch.patcher import Options, Receipt, check_options, patch
+from smpatch.patcher import Options, Receipt, check_options, edit_list, patch
 from smpatch.validator import Validator
 
 __all__ = ["Outcome", "apply", "destinations"]
@@ -49,8 +50,8 @@ class Outcome:
 
 
 def apply(
-    models: Sequence[str | os.PathLike[str]],
-    edits: Sequence[Edit],
+    models: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    edits: Sequence[Edit] | Edit,
     *,
     options: Options | None = None,
     jobs: int | None = None,
@@ -61,8 +62,8 @@ def apply(
     done.
 
     Args:
-        models: The model directories.
-        edits: The edits, in their order; each model gets them in one commit.
+        models: The model directories, or one of them.
+        edits: The edits, in their order, or one of them; each model gets them in one commit.
         options: How they are done. ``save_to`` is a directory that gets a new one for each
             model, under the model's name.
         jobs: So many models at a time; None for as many as there are processors.
@@ -75,18 +76,19 @@ def apply(
         UsageError: The options contradict each other, or a model is there twice; no model
             was touched.
     """
-    chosen = options or Options()
+    chosen = Options() if options is None else options
     check_options(chosen)
     if jobs is not None and jobs < 1:
         raise UsageError(f"{jobs} is no number of jobs", hint="1 or more")
-    paths = [Path(each) for each in models]
+    several = (models,) if isinstance(models, str | os.PathLike) else models
+    paths = [arguments.path(each, "models") for each in several]
     _check_distinct(paths)
     places = destinations(paths, chosen)
     work = [
         (path, replace(chosen, save_to=place)) for path, place in zip(paths, places, strict=True)
     ]
     count = min(len(work), jobs or _processors())
-    return _Batch(work, tuple(edits), chosen).run(count)
+    return _Batch(work, edit_list(edits), chosen).run(count)
 
 
 def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:

@@ -15,7 +15,7 @@ import re
 
 from smpatch import schema
 
-__all__ = ["INVALID", "UNSERVABLE", "base", "is_ref", "name", "number", "ref"]
+__all__ = ["INVALID", "KNOWN", "UNSERVABLE", "base", "is_ref", "name", "number", "ref"]
 
 INVALID = "invalid"
 
@@ -40,6 +40,8 @@ _NAMES = {value: _public_name(key) for key, value in schema.DataType.items()}
 # Of all types this one alone has no reference in the schema, and damaged models have one.
 _NAMES[_REF] = f"{INVALID}_ref"
 _NUMBERS = {value: key for key, value in _NAMES.items()}
+KNOWN = frozenset(_NUMBERS)
+"""The names of all types that the schema knows."""
 
 
 def name(number: int) -> str:

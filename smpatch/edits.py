@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from smpatch.signature import DEFAULT_KEY, Shape, SignatureDef, Spec
+from smpatch import arguments
+from smpatch.errors import UsageError
+from smpatch.signature import (
+    DEFAULT_KEY,
+    CompositeTensorSpec,
+    Shape,
+    SignatureDef,
+    SparseTensorSpec,
+    Spec,
+    TensorSpec,
+)
 
 __all__ = [
     "AddClassify",
@@ -19,6 +29,7 @@ __all__ = [
     "Edit",
     "EditSignature",
     "FromSignature",
+    "Making",
     "PromoteFunction",
     "RaggedRef",
     "Remove",
@@ -26,6 +37,7 @@ __all__ = [
     "Retag",
     "SparseRef",
     "TensorRef",
+    "tensor_ref",
 ]
 
 
@@ -63,7 +75,79 @@ whose dtype and shape then must agree with the graph."""
 
 
 @dataclass(frozen=True, slots=True)
-class AddPredict:
+class Edit:
+    """Base of all edits: anything that can be asked of a model.
+
+    A list of edits is done in one commit.
+    """
+
+
+class Making(Edit):
+    """Base of the edits that make a signature.
+
+    Attributes:
+        key: The signature key; None where the model gives it.
+        overwrite: Whether a signature that has the key already may be replaced.
+    """
+
+    __slots__ = ()
+    key: str | None
+    overwrite: bool
+
+
+def tensor_ref(value: object, where: str) -> TensorRef:
+    """Return how a request names a tensor.
+
+    Args:
+        value: A name, a ``SparseRef``, a ``RaggedRef``, a spec, or anything with a name, a type
+            and a shape, such as a ``tf.TensorSpec`` or a tensor of a ``tf.Graph``.
+        where: What the tensor is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else, or a spec without a name.
+    """
+    if isinstance(
+        value, str | SparseRef | RaggedRef | TensorSpec | SparseTensorSpec | CompositeTensorSpec
+    ):
+        return value
+    name = getattr(value, "name", None)
+    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+        found = f"{value!r} ({type(value).__name__}) is given"
+        raise UsageError(found, where=where, hint="give the name of a tensor, such as 'x:0'")
+    if not isinstance(name, str) or not name:
+        hint = "give name='x:0', the tensor of the graph"
+        raise UsageError("the spec has no name", where=where, hint=hint)
+    return TensorSpec(name, value.dtype, value.shape)
+
+
+def _tensors(value: object, where: str) -> dict[str, TensorRef]:
+    given = arguments.mapping(value, where)
+    return {alias: tensor_ref(each, f"{where} {alias!r}") for alias, each in given.items()}
+
+
+def _names(value: object, where: str) -> dict[str, str]:
+    given = arguments.mapping(value, where)
+    for alias, each in given.items():
+        if not isinstance(each, str):
+            found = f"{each!r} ({type(each).__name__}) is given"
+            raise UsageError(found, where=f"{where} {alias!r}", hint="give a name")
+    return given
+
+
+def _text(value: object, where: str) -> None:
+    if not isinstance(value, str):
+        found = f"{value!r} ({type(value).__name__}) is given"
+        raise UsageError(found, where=where, hint="give a text")
+
+
+def _take(edit: object, **fields: object) -> None:
+    """Set fields of a frozen edit."""
+    for name, value in fields.items():
+        object.__setattr__(edit, name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class AddPredict(Making):
     """Add a predict signature.
 
     Attributes:
@@ -81,9 +165,14 @@ class AddPredict:
     overwrite: bool = False
     without_inputs: bool = False
 
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _text(self.key, "the signature key")
+        _take(self, inputs=_tensors(self.inputs, "input"), outputs=_tensors(self.outputs, "output"))
+
 
 @dataclass(frozen=True, slots=True)
-class PromoteFunction:
+class PromoteFunction(Making):
     """Make a signature of a function that was traced but not exported.
 
     Attributes:
@@ -102,9 +191,17 @@ class PromoteFunction:
     key: str | None = None
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _text(self.function, "the function")
+        for name in ("inputs", "outputs"):
+            given = getattr(self, name)
+            if given is not None:
+                _take(self, **{name: _names(given, name.removesuffix("s"))})
+
 
 @dataclass(frozen=True, slots=True)
-class FromSignature:
+class FromSignature(Making):
     """Make a signature from another one, with other outputs.
 
     Attributes:
@@ -121,9 +218,15 @@ class FromSignature:
     key: str
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _text(self.source, "the signature key")
+        _text(self.key, "the signature key")
+        _take(self, outputs=_names(self.outputs, "output"))
+
 
 @dataclass(frozen=True, slots=True)
-class AddClassify:
+class AddClassify(Making):
     """Add a classify signature, as TF Serving's Classify takes it.
 
     Attributes:
@@ -140,9 +243,17 @@ class AddClassify:
     key: str = DEFAULT_KEY
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _text(self.key, "the signature key")
+        for name in ("examples", "classes", "scores"):
+            given = getattr(self, name)
+            if given is not None or name == "examples":
+                _take(self, **{name: tensor_ref(given, name)})
+
 
 @dataclass(frozen=True, slots=True)
-class AddRegress:
+class AddRegress(Making):
     """Add a regress signature, as TF Serving's Regress takes it.
 
     Attributes:
@@ -157,9 +268,15 @@ class AddRegress:
     key: str = DEFAULT_KEY
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _text(self.key, "the signature key")
+        for name in ("examples", "predictions"):
+            _take(self, **{name: tensor_ref(getattr(self, name), name)})
+
 
 @dataclass(frozen=True, slots=True)
-class AddSignature:
+class AddSignature(Making):
     """Add a signature that is known as a whole, such as that of another export.
 
     Attributes:
@@ -174,7 +291,7 @@ class AddSignature:
 
 
 @dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(Edit):
     """Give a signature another key.
 
     Attributes:
@@ -187,9 +304,14 @@ class Rename:
     target: str
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _text(self.source, "the key that it has")
+        _text(self.target, "the key that it gets")
+
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(Edit):
     """Serve a signature under a second key.
 
     Attributes:
@@ -202,9 +324,14 @@ class Copy:
     target: str
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _text(self.source, "the key that it has")
+        _text(self.target, "the key that it gets")
+
 
 @dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Edit):
     """Take signatures away, with what was appended for them alone.
 
     Attributes:
@@ -213,9 +340,13 @@ class Remove:
 
     keys: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _take(self, keys=arguments.texts(self.keys, "keys"))
+
 
 @dataclass(frozen=True, slots=True)
-class EditSignature:
+class EditSignature(Edit):
     """Change a signature that is there, all at once.
 
     Names on the left and in the tuples are aliases as they are before the edit; those in
@@ -248,9 +379,31 @@ class EditSignature:
     method_name: str | None = None
     defaults: Mapping[str, object] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _text(self.key, "the signature key")
+        for name in ("rename_inputs", "rename_outputs"):
+            _take(self, **{name: _names(getattr(self, name), name)})
+        for name in ("drop_inputs", "drop_outputs"):
+            _take(self, **{name: arguments.texts(getattr(self, name), name)})
+        for name in ("add_inputs", "add_outputs"):
+            _take(self, **{name: _tensors(getattr(self, name), name)})
+        shapes = arguments.mapping(self.shapes, "shapes")
+        defaults = arguments.mapping(self.defaults, "defaults")
+        if self.method_name is not None:
+            _text(self.method_name, "method_name")
+        _take(
+            self,
+            shapes={
+                alias: arguments.shape(each, f"shape of {alias!r}")
+                for alias, each in shapes.items()
+            },
+            defaults={alias: arguments.plain_value(each) for alias, each in defaults.items()},
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class Retag:
+class Retag(Edit):
     """Give a MetaGraph other tags.
 
     Attributes:
@@ -261,18 +414,8 @@ class Retag:
     source: tuple[str, ...] | int
     target: tuple[str, ...]
 
-
-Edit = (
-    AddPredict
-    | AddClassify
-    | AddRegress
-    | AddSignature
-    | PromoteFunction
-    | FromSignature
-    | Rename
-    | Copy
-    | Remove
-    | EditSignature
-    | Retag
-)
-"""Anything that can be asked of a model; a list of them is done in one commit."""
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        if not isinstance(self.source, int):
+            _take(self, source=arguments.texts(self.source, "the tags that it has"))
+        _take(self, target=arguments.texts(self.target, "the tags that it gets"))

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from smpatch import schema, wire
+from smpatch import arguments, schema, wire
 from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
 from smpatch.errors import (
     ConflictError,
@@ -108,7 +108,7 @@ def load_graph(file: str | os.PathLike[str]) -> Graph:
     Raises:
         ModelUnreadableError: There is no such file, or it holds something else.
     """
-    path = Path(file)
+    path = arguments.path(file, "graph")
     if os.path.isdir(path):  # noqa: PTH112 - Path's raises of a name that is too long
         raise _directory(path)
     if not os.path.lexists(path):
@@ -133,7 +133,7 @@ def suggest_for_graph(
     Raises:
         RefusedError: All outputs need variables.
     """
-    chosen = options or Options()
+    chosen = Options() if options is None else options
     opened = load_graph(graph)
     with _validator(chosen) as validator, naming(opened.file):
         meta_graph = opened.meta_graph(validator.op_defs())
@@ -158,7 +158,7 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     inputs: Mapping[str, TensorRef],
     outputs: Mapping[str, TensorRef],
     signature: str = DEFAULT_KEY,
-    tags: Sequence[str] = ("serve",),
+    tags: Sequence[str] | str = ("serve",),
     options: Options | None = None,
 ) -> Receipt:
     """Make a SavedModel of a frozen graph, with one predict signature.
@@ -186,7 +186,8 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     for name, given in (("inputs", inputs), ("outputs", outputs)):
         if not given:
             raise UsageError(f"no {name} are given", hint="name at least one tensor")
-    chosen = options or Options()
+    chosen = Options() if options is None else options
+    tags = arguments.texts(tags, "tags")
     _check(chosen, tags)
     opened, destination = load_graph(graph), Path(save_to)
     edit = AddPredict(inputs, outputs, signature)
@@ -252,7 +253,7 @@ def _check(options: Options, tags: Sequence[str]) -> None:
     ):
         if given:
             raise UsageError(f"the option {name} does not apply to a graph that is wrapped")
-    if isinstance(tags, str) or not tags:
+    if not tags:
         raise UsageError("no tags are given", hint="servers look for the tag 'serve'")
     for tag in tags:
         if not tag or "," in tag or not tag.isprintable():

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from smpatch import schema, wire
+from smpatch import arguments, schema, wire
 from smpatch.errors import ModelUnreadableError, TagSetError
 from smpatch.savedmodel import binary
 from smpatch.savedmodel.changes import Entry
@@ -234,11 +234,12 @@ class SavedModel:
         """
         return self.meta_graph().signatures
 
-    def meta_graph(self, tag_set: Sequence[str] | None = None) -> MetaGraph:
+    def meta_graph(self, tag_set: Sequence[str] | str | None = None) -> MetaGraph:
         """Return the MetaGraph with exactly these tags.
 
         Args:
-            tag_set: The tags, in any order; None for the only MetaGraph.
+            tag_set: The tags, in any order (one text: with commas between them); None for the
+                only MetaGraph.
 
         Raises:
             TagSetError: No MetaGraph has them, or there are several and none was chosen.
@@ -248,11 +249,12 @@ class SavedModel:
                 return self.meta_graphs[0]
             found = f"there are {len(self.meta_graphs)} MetaGraphs"
             raise TagSetError(found, where=str(self.directory), hint=self._choices())
-        wanted = set(tag_set)
+        tags = arguments.texts(tag_set, "tag_set")
+        wanted = set(tags)
         for each in self.meta_graphs:
             if set(each.tags) == wanted:  # the first wins, as in every loader
                 return each
-        found = f"no MetaGraph has the tag-set {','.join(tag_set)!r}"
+        found = f"no MetaGraph has the tag-set {','.join(tags)!r}"
         raise TagSetError(found, where=str(self.directory), hint=self._choices())
 
     def tensor(self, name: str) -> TensorSpec:
@@ -290,7 +292,7 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
         ModelUnreadableError: There is no such directory or no SavedModel in it, or its
             file is empty, truncated or something else.
     """
-    root = Path(directory)
+    root = arguments.path(directory, "directory")
     return load_file(root, *which_file(root))
 
 

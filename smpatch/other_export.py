@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from smpatch import arguments
 from smpatch.builder import build
 from smpatch.edits import AddSignature, Edit
 from smpatch.errors import RefusedError, SignatureExistsError
@@ -108,7 +109,7 @@ def copy_signatures(
     model: str | os.PathLike[str],
     source: str | os.PathLike[str],
     *,
-    keys: Sequence[str] | None = None,
+    keys: Sequence[str] | str | None = None,
     options: Options | None = None,
 ) -> Receipt:
     """Give a model the signatures of another export of the same graph.
@@ -126,7 +127,8 @@ def copy_signatures(
         RefusedError: None can be copied, or not one that was asked for.
         SmpatchError: As ``patch``.
     """
-    chosen = options or Options()
+    chosen = Options() if options is None else options
+    keys = None if keys is None else arguments.texts(keys, "keys")
     with writing(Path(model), "edited"):
         edits, left_out = _chosen(load(source), load(model), keys, chosen)
         receipt = patch(model, edits, options=options)

@@ -8,11 +8,12 @@ the model as it is on disk. Nothing is printed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from smpatch import arguments
 from smpatch.already_applied import remaining
 from smpatch.editing.step import Change
 from smpatch.edits import (
@@ -66,7 +67,7 @@ _Model = str | os.PathLike[str]
 
 def patch(
     model: _Model,
-    edits: Sequence[Edit],
+    edits: Sequence[Edit] | Edit,
     *,
     options: Options | None = None,
     validator: Validator | None = None,
@@ -76,7 +77,7 @@ def patch(
 
     Args:
         model: The model directory.
-        edits: What is asked for; each sees what those before it made.
+        edits: The edits, or one of them; each sees what those before it made.
         options: How the edits are done.
         validator: Who asks TensorFlow; None for one that lives as long as the call. Its mode
             counts, not that of the options.
@@ -94,12 +95,13 @@ def patch(
         WriteError: The file system refused; the model is unchanged.
         ValidationError: TensorFlow does not accept the result; the model is unchanged.
     """
-    chosen = options or Options()
+    chosen = Options() if options is None else options
     check_options(chosen)
-    if not edits:
+    several = edit_list(edits)
+    if not several:
         raise UsageError("no edits are given")
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
-    directory = Path(model)
+    directory = arguments.path(model, "model")
     with writing(directory, "edited"), ExitStack() as held:
         if validator is None:
             validator = held.enter_context(Validator(chosen.validate, libraries, chosen.time_limit))
@@ -111,7 +113,7 @@ def patch(
         if not chosen.dry_run and chosen.save_to is None:
             recover(opened)
         with naming(opened.file):
-            todo = tuple(edits)
+            todo = several
             if once:
                 planes = not chosen.signature_def_only
                 left = remaining(
@@ -124,6 +126,21 @@ def patch(
                 todo, chosen = left.edits, replace(chosen, tag_set=left.tag_set)
             job = Transaction(opened, todo, validator, chosen)
             return job.rehearse() if chosen.dry_run else job.do()
+
+
+def edit_list(edits: object) -> tuple[Edit, ...]:
+    """Return one or several edits as a tuple.
+
+    Raises:
+        UsageError: Something else is among them.
+    """
+    given = tuple(edits) if isinstance(edits, Iterable) and not isinstance(edits, str) else (edits,)
+    several = tuple(each for each in given if isinstance(each, Edit))
+    for each in given:
+        if not isinstance(each, Edit):
+            found = f"{each!r} ({type(each).__name__}) is given"
+            raise UsageError(found, where="edits", hint="such as smpatch.edits.Rename('a', 'b')")
+    return several
 
 
 def add_predict(
@@ -309,7 +326,9 @@ def copy_signature(
     return patch(model, [Copy(source, target, _overwrite(options))], options=options)
 
 
-def remove_signatures(model: _Model, *keys: str, options: Options | None = None) -> Receipt:
+def remove_signatures(
+    model: _Model, *keys: str | Sequence[str], options: Options | None = None
+) -> Receipt:
     """Take signatures away, with what was appended for them alone.
 
     Args:
@@ -320,7 +339,8 @@ def remove_signatures(model: _Model, *keys: str, options: Options | None = None)
     Raises:
         SmpatchError: As ``patch``.
     """
-    return patch(model, [Remove(keys)], options=options)
+    several = [key for each in keys for key in ([each] if isinstance(each, str) else each)]
+    return patch(model, [Remove(tuple(several))], options=options)
 
 
 def edit_signature(
@@ -341,8 +361,8 @@ def edit_signature(
 
 def retag(
     model: _Model,
-    source: Sequence[str] | int,
-    target: Sequence[str],
+    source: Sequence[str] | str | int,
+    target: Sequence[str] | str,
     *,
     options: Options | None = None,
 ) -> Receipt:
@@ -357,12 +377,12 @@ def retag(
     Raises:
         SmpatchError: As ``patch``.
     """
-    named = source if isinstance(source, int) else tuple(source)
-    return patch(model, [Retag(named, tuple(target))], options=options)
+    named = source if isinstance(source, int) else arguments.texts(source, "source")
+    return patch(model, [Retag(named, arguments.texts(target, "target"))], options=options)
 
 
 def _overwrite(options: Options | None) -> bool:
-    return options is not None and options.overwrite
+    return isinstance(options, Options) and options.overwrite
 
 
 def check_options(options: Options) -> None:
@@ -371,6 +391,9 @@ def check_options(options: Options) -> None:
     Raises:
         UsageError: They do.
     """
+    if not isinstance(options, Options):
+        found = f"{options!r} is given"
+        raise UsageError(found, where="options", hint="give smpatch.Options(...)")
     if options.validate not in MODES:
         found = f"{options.validate!r} is no way to validate"
         raise UsageError(found, hint=f"one of {', '.join(MODES)}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from smpatch import arguments
 from smpatch.builder import Knowledge
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Change, Context, Outcome, Proof
@@ -76,6 +77,19 @@ class Options:
     op_libraries: Sequence[str | os.PathLike[str]] = ()
     lock_timeout: float = 60.0
     time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        if self.tag_set is not None:
+            object.__setattr__(self, "tag_set", arguments.texts(self.tag_set, "tag_set"))
+        for name in ("save_to", "feed"):
+            if getattr(self, name) is not None:
+                arguments.path(getattr(self, name), name)
+        libraries = self.op_libraries
+        several = (libraries,) if isinstance(libraries, str | os.PathLike) else tuple(libraries)
+        for each in several:
+            arguments.path(each, "op_libraries")
+        object.__setattr__(self, "op_libraries", several)
 
 
 @dataclass(frozen=True, slots=True)

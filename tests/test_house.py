@@ -30,7 +30,7 @@ MODEL = ROOT / "fixtures" / "models" / "linear"
 LAYERS = (
     {"errors", "schema", "runtime"},
     {"dtypes", "wire"},
-    {"minimal"},
+    {"minimal", "arguments"},
     {"signature", "savedmodel"},
     {"graph", "values", "edits"},
     {"loader", "tensor_syntax", "warmup"},

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from smpatch import arguments
 from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup
 from smpatch.checker.findings import Compared, Finding, Report, Subject, Tensors, fault, note
 from smpatch.checker.model import (
@@ -71,6 +72,18 @@ class CheckOptions:
     consumers: Sequence[Consumer] = ()
     op_libraries: Sequence[str | os.PathLike[str]] = ()
     time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Take one text where several may be given."""
+        if self.tag_set is not None:
+            object.__setattr__(self, "tag_set", arguments.texts(self.tag_set, "tag_set"))
+        if isinstance(self.require, str):  # commas stand inside a contract
+            object.__setattr__(self, "require", (self.require,))
+        consumers = arguments.texts(self.consumers, "consumers")
+        object.__setattr__(self, "consumers", consumers)
+        libraries = self.op_libraries
+        several = (libraries,) if isinstance(libraries, str | os.PathLike) else tuple(libraries)
+        object.__setattr__(self, "op_libraries", several)
 
 
 def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None) -> Report:

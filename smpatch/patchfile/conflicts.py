@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from smpatch.edits import Copy, Edit, EditSignature, FromSignature, Remove, Rename, Retag
+from smpatch.edits import Copy, Edit, EditSignature, FromSignature, Making, Remove, Rename, Retag
 
 __all__ = ["Conflict", "conflicts"]
 
@@ -87,7 +87,7 @@ class _Reader:
             self._change(edit)
         elif isinstance(edit, Retag):
             self._retag(edit)
-        else:
+        elif isinstance(edit, Making):
             if isinstance(edit, FromSignature):
                 self._take(edit.source)
                 if edit.source != edit.key and edit.source not in self._made:

@@ -66,10 +66,12 @@ no ``copy-signatures``: what that does depends on the model that it is done to.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from smpatch import arguments
 from smpatch.edits import (
     AddClassify,
     AddPredict,
@@ -83,7 +85,7 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
-from smpatch.errors import Fault, PatchFileError
+from smpatch.errors import Fault, PatchFileError, UsageError
 from smpatch.patchfile import toml
 from smpatch.patchfile.conflicts import conflicts
 from smpatch.patchfile.fields import Table, dotted
@@ -113,15 +115,16 @@ class Patch:
     op_libraries: tuple[Path, ...] = ()
 
 
-def load_patch(file: Path) -> Patch:
+def load_patch(file: str | os.PathLike[str]) -> Patch:
     """Read a patch file.
 
     Raises:
         PatchFileError: It cannot be read, or something in it cannot be meant.
     """
-    where = str(file)
+    path = arguments.path(file, "file")
+    where = str(path)
     try:
-        with file.open("rb") as opened:
+        with path.open("rb") as opened:
             data = opened.read(_LARGEST + 1)
         if len(data) > _LARGEST:
             raise PatchFileError([Fault("", None, "too big for a patch file")], where=where)
@@ -133,7 +136,7 @@ def load_patch(file: Path) -> Patch:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise PatchFileError([Fault("", line, "it is not UTF-8")], where=where) from error
-    return parse_patch(text, where=where, directory=file.absolute().parent)
+    return parse_patch(text, where=where, directory=path.absolute().parent)
 
 
 def parse_patch(text: str, *, where: str = "", directory: Path | None = None) -> Patch:
@@ -198,7 +201,12 @@ def _edit(table: Table) -> Edit | None:
         return None
     (verb,) = verbs
     before = len(table.faults)
-    edit = _VERBS[verb](table)
+    edit: Edit | None = None
+    try:
+        edit = _VERBS[verb](table)
+    except UsageError as error:
+        if len(table.faults) == before:
+            table.fault(str(error))
     table.finish(verb)
     return edit if len(table.faults) == before else None
 

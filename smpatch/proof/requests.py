@@ -94,7 +94,7 @@ def requests(before: MetaGraph, edit: Edit) -> dict[str, Request | FunctionReque
         found[edit.key or function.key] = _of_function(edit, function)
     elif isinstance(edit, FromSignature):
         found[edit.key] = _derived(before, edit)
-    else:
+    elif isinstance(edit, AddPredict | AddClassify | AddRegress | AddSignature):
         found[edit.key] = _added(edit)
     return found
 

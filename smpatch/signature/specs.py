@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from smpatch import dtypes, schema
+from smpatch import arguments, dtypes, schema
 from smpatch.errors import ModelUnreadableError
 
 __all__ = [
@@ -81,6 +81,10 @@ class TensorSpec:
     dtype: str
     shape: Shape
 
+    def __post_init__(self) -> None:
+        """Take types and shapes of TensorFlow and NumPy as well."""
+        _take(self)
+
     def tensors(self) -> tuple[TensorSpec, ...]:
         """Return the dense tensors of which this consists: itself."""
         return (self,)
@@ -104,6 +108,10 @@ class SparseTensorSpec:
     dtype: str
     shape: Shape
 
+    def __post_init__(self) -> None:
+        """Take types and shapes of TensorFlow and NumPy as well."""
+        _take(self)
+
     def tensors(self) -> tuple[TensorSpec, ...]:
         """Return the dense tensors of which this consists, as far as they are known."""
         rank = None if self.shape is None else len(self.shape)
@@ -112,6 +120,17 @@ class SparseTensorSpec:
             TensorSpec(self.indices, "int64", (None, rank)),
             TensorSpec(self.dense_shape, "int64", (rank,)),
         )
+
+
+def _take(spec: TensorSpec | SparseTensorSpec) -> None:
+    """Replace a type or a shape that is not in the form of this library."""
+    if spec.dtype not in dtypes.KNOWN:
+        object.__setattr__(spec, "dtype", arguments.dtype(spec.dtype, "dtype"))
+    if spec.shape is not None and (
+        type(spec.shape) is not tuple
+        or any(size is not None and (type(size) is not int or size < 0) for size in spec.shape)
+    ):
+        object.__setattr__(spec, "shape", arguments.shape(spec.shape, "shape"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,212 @@
+"""Values as users of TensorFlow have them in hand, turned into those of this library.
+
+One text stands for one name, or for several with commas between them, as on the command line.
+Types, shapes, specs and arrays may be TensorFlow's or NumPy's: they are recognised by their
+attributes (``dtype``, ``shape``, ``as_list``, ``numpy``, ``tolist``), and neither library is
+imported.
+
+This module does not look at any model.
+
+Source: ``tensorflow/python/framework/tensor_spec.py``, ``dtypes.py``, ``tensor_shape.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from smpatch import dtypes
+from smpatch.errors import UsageError
+
+__all__ = ["dtype", "mapping", "path", "plain_value", "shape", "texts"]
+
+_LONGEST = 60
+"""Characters of a value that an error shows."""
+
+_TYPES = {"float": "float32", "double": "float64", "half": "float16", "int": "int64"}
+
+
+def texts(value: object, where: str) -> tuple[str, ...]:
+    """Return one or several texts as a tuple.
+
+    Args:
+        value: A text, with commas between several; or texts, each taken as it is.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> texts("serve,gpu", "tag_set")
+        ('serve', 'gpu')
+    """
+    if isinstance(value, str):
+        return tuple(filter(None, (each.strip() for each in value.split(","))))
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        _refuse(value, where, "a text, or a list of texts")
+    several = tuple(value)
+    for each in several:
+        if not isinstance(each, str):
+            _refuse(each, where, "a list of texts")
+    return several
+
+
+def mapping(value: object, where: str) -> dict[str, Any]:
+    """Return a dictionary whose keys are texts.
+
+    Args:
+        value: A mapping, or pairs.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else, or two pairs have one key.
+
+    Example:
+        >>> mapping([("product", "p")], "rename_outputs")
+        {'product': 'p'}
+    """
+    wanted = "a dictionary, such as {'x': 'x:0'}"
+    if isinstance(value, Mapping):
+        pairs = list(value.items())
+    elif isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        _refuse(value, where, wanted)
+    else:
+        pairs = []
+        for each in value:
+            if not isinstance(each, tuple | list) or len(each) != 2:  # noqa: PLR2004 - a pair
+                _refuse(value, where, wanted)
+            pairs.append((each[0], each[1]))
+    for key, _ in pairs:
+        if not isinstance(key, str):
+            _refuse(key, where, "a text as each key")
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise UsageError("a name is given twice", where=where)
+    return found
+
+
+def dtype(value: object, where: str) -> str:
+    """Return TensorFlow's name of an element type.
+
+    Args:
+        value: A name (``float32``, ``float``, ``DT_FLOAT``), a ``tf.DType``, a ``np.dtype``
+            or a type of NumPy's.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: TensorFlow has no such type.
+
+    Example:
+        >>> dtype("DT_FLOAT", "dtype")
+        'float32'
+    """
+    name = value if isinstance(value, str) else getattr(value, "name", None)
+    if not isinstance(name, str):
+        name = getattr(value, "__name__", None)
+    if not isinstance(name, str):
+        _refuse(value, where, "an element type, such as float32")
+    with contextlib.suppress(ValueError):
+        dtypes.number(name)
+        return name
+    plain = name.removeprefix("DT_").lower() if name.startswith("DT_") else name
+    plain = _TYPES.get(plain, plain)
+    # NumPy's texts and objects are strings to TensorFlow.
+    if plain.rstrip("0123456789") in {"str", "bytes", "object", "str_", "bytes_", "object_"}:
+        plain = "string"
+    try:
+        dtypes.number(plain)
+    except ValueError as error:
+        raise UsageError(str(error), where=where) from error
+    return plain
+
+
+def shape(value: object, where: str) -> tuple[int | None, ...] | None:
+    """Return dimensions, None where one is unknown; None for an unknown rank.
+
+    Args:
+        value: Sizes in a list or tuple, a ``tf.TensorShape``, one size for one dimension, a
+            text (``[?, 3]``, ``?,3``, ``unknown``), or None. ``None``, ``-1`` and ``?`` are an
+            unknown size.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> shape([-1, 3], "shape")
+        (None, 3)
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        inner = value.strip().removeprefix("[").removesuffix("]")
+        if inner == "unknown":
+            return None
+        return tuple(_size(each, where) for each in inner.split(",")) if inner.strip() else ()
+    if hasattr(value, "as_list"):
+        known = getattr(value, "rank", None) is not None
+        value = value.as_list() if known else None
+        return shape(value, where)
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        return (_size(value, where),)
+    return tuple(_size(each, where) for each in value)
+
+
+def _size(value: object, where: str) -> int | None:
+    value = getattr(value, "value", value)  # of a tf.compat.v1.Dimension
+    if value is None or (isinstance(value, str) and value.strip() in {"?", "None"}):
+        return None
+    try:
+        size = int(value) if isinstance(value, str) else operator.index(value)  # type: ignore[arg-type] # it raises
+    except (TypeError, ValueError):
+        _refuse(value, where, "a shape, such as [None, 3]")
+    if size < -1:
+        _refuse(value, where, "sizes from 0, or -1 for an unknown one")
+    return None if size == -1 else size
+
+
+def plain_value(value: object) -> object:
+    """Return arrays and scalars of TensorFlow and NumPy, also in lists, as values of Python.
+
+    Example:
+        >>> plain_value((1, [2]))
+        [1, [2]]
+    """
+    if isinstance(value, list | tuple):
+        return [plain_value(each) for each in value]
+    numpy = getattr(value, "numpy", None)
+    if callable(numpy):
+        value = numpy()
+    plain = getattr(value, "tolist", None)
+    return plain() if callable(plain) else value
+
+
+def path(value: object, where: str) -> Path:
+    """Return a path.
+
+    Args:
+        value: A text or a path.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> path("export/1", "model").name
+        '1'
+    """
+    if not isinstance(value, str | os.PathLike):
+        _refuse(value, where, "a path")
+    found = os.fspath(value)
+    return Path(found if isinstance(found, str) else os.fsdecode(found))
+
+
+def _refuse(value: object, where: str, wanted: str) -> NoReturn:
+    shown = repr(value)
+    shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+    found = f"{shown} ({type(value).__name__}) is given"
+    raise UsageError(found, where=where, hint=f"give {wanted}")

@@ -1,0 +1,197 @@
+"""What TensorFlow's users have in hand is taken where this library has values of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smpatch
+from smpatch import arguments
+from smpatch.edits import AddPredict, Edit, Remove, Rename, Retag
+from smpatch.errors import SmpatchError, UsageError
+
+MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
+UNPROVED = smpatch.Options(validate="none")
+
+
+class Named:
+    """A stand-in for a type or a spec of TensorFlow's."""
+
+    def __init__(self, **attributes: object) -> None:
+        """Have these attributes."""
+        self.__dict__.update(attributes)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(MODELS / "linear", tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("float32", "float32"),
+        ("float", "float32"),
+        ("DT_FLOAT", "float32"),
+        ("DT_INT64", "int64"),
+        (np.float32, "float32"),
+        (np.dtype("i8"), "int64"),
+        (np.dtype("S3"), "string"),
+        (np.dtype(object), "string"),
+        (float, "float32"),
+        (str, "string"),
+        (Named(name="bfloat16"), "bfloat16"),
+        ("DT_77", "DT_77"),
+    ],
+)
+def test_types(given: object, name: str) -> None:
+    assert arguments.dtype(given, "dtype") == name
+
+
+@pytest.mark.parametrize(
+    ("given", "shape"),
+    [
+        (None, None),
+        ([], ()),
+        ([-1, 3], (None, 3)),
+        ((None, 3), (None, 3)),
+        (np.array([2, 3]), (2, 3)),
+        (3, (3,)),
+        ("[?, 3]", (None, 3)),
+        ("?,3", (None, 3)),
+        ("[]", ()),
+        ("unknown", None),
+        (Named(as_list=lambda: [None, 2], rank=2), (None, 2)),
+        (Named(as_list=lambda: None, rank=None), None),
+        ([Named(value=None), Named(value=4)], (None, 4)),
+    ],
+)
+def test_shapes(given: object, shape: object) -> None:
+    assert arguments.shape(given, "shape") == shape
+
+
+@pytest.mark.parametrize("given", [[-2], ["a"], [1.5], {"x": 1}, b"3", object()])
+def test_shapes_that_are_none(given: object) -> None:
+    with pytest.raises(UsageError, match="shape of x"):
+        arguments.shape(given, "shape of x")
+
+
+@pytest.mark.parametrize("given", ["float33", object(), 3, np.dtype("datetime64[s]")])
+def test_types_that_tensorflow_does_not_have(given: object) -> None:
+    with pytest.raises(UsageError, match="the type"):
+        arguments.dtype(given, "the type")
+
+
+def test_one_text_is_one_name_and_commas_part_several(model: Path) -> None:
+    assert smpatch.retag(model, ["serve"], "serving", options=UNPROVED).tag_set == ("serving",)
+    assert smpatch.load(model).meta_graphs[0].tags == ("serving",)
+    assert smpatch.load(model).meta_graph("serving").tags == ("serving",)
+    smpatch.retag(model, "serving", "serve,gpu", options=UNPROVED)
+    assert smpatch.load(model).meta_graphs[0].tags == ("serve", "gpu")
+    options = smpatch.Options(validate="none", tag_set="gpu, serve")
+    smpatch.rename_signature(model, "scale", "a", options=options)
+    assert list(smpatch.load(model).signatures) == ["a"]
+
+
+def test_edits_take_one_text_where_several_are_possible() -> None:
+    edit = smpatch.EditSignature("scale", drop_outputs="product", shapes={"x": [-1]})  # type: ignore[arg-type, dict-item] # taken all the same
+    assert (edit.drop_outputs, edit.shapes) == (("product",), {"x": (None,)})
+    assert Remove("a,b").keys == ("a", "b")  # type: ignore[arg-type] # as above
+    assert Retag("serve", "serve,gpu") == Retag(("serve",), ("serve", "gpu"))  # type: ignore[arg-type] # as above
+    contract = "scale: x:float32[?] -> product:float32[?]"
+    assert smpatch.CheckOptions(require=contract).require == (contract,)
+
+
+def test_arrays_are_defaults(model: Path) -> None:
+    for given in (np.ones(2, "f4"), [np.float32(1), 1.0], Named(numpy=lambda: np.ones(2, "f4"))):
+        edit = smpatch.EditSignature("scale", defaults={"x": given})
+        smpatch.edit_signature(model, edit, options=UNPROVED)
+        default = smpatch.load(model).signatures["scale"].defaults["x"]
+        expected = smpatch.EditSignature("scale", defaults={"x": [1.0, 1.0]})
+        assert smpatch.edit_signature(model, expected, options=UNPROVED).outcome == "unchanged"
+        assert default
+
+
+def test_a_spec_of_tensorflow_names_a_tensor() -> None:
+    spec = Named(name="x:0", dtype=np.dtype("f4"), shape=[-1])
+    edit = AddPredict({"x": spec}, {"y": "y:0"})  # type: ignore[dict-item] # taken all the same
+    assert edit.inputs == {"x": smpatch.TensorSpec("x:0", "float32", (None,))}
+    with pytest.raises(UsageError, match="input 'x': the spec has no name"):
+        AddPredict({"x": Named(name=None, dtype="float32", shape=())}, {"y": "y:0"})  # type: ignore[dict-item] # refused
+
+
+CALLS: dict[str, Callable[[Path], object]] = {
+    "inputs: a list": lambda m: smpatch.add_predict(m, inputs=["x:0"], outputs={"y": "y:0"}),  # type: ignore[arg-type] # refused
+    "inputs: a text": lambda m: smpatch.add_predict(m, inputs="x:0", outputs={"y": "y:0"}),  # type: ignore[arg-type] # refused
+    "inputs: None": lambda m: smpatch.add_predict(m, inputs={"x": None}, outputs={"y": "y:0"}),  # type: ignore[dict-item] # refused
+    "inputs: bytes": lambda m: smpatch.add_predict(m, inputs={"x": b"x"}, outputs={"y": "y:0"}),  # type: ignore[dict-item] # refused
+    "options: a dict": lambda m: smpatch.rename_signature(m, "scale", "a", options={}),  # type: ignore[arg-type] # refused
+    "a text as an edit": lambda m: smpatch.patch(m, ["rename"]),  # type: ignore[list-item] # refused
+    "a number as edits": lambda m: smpatch.patch(m, 3),  # type: ignore[arg-type] # refused
+    "a model as a directory": lambda m: smpatch.load(smpatch.load(m)),  # type: ignore[arg-type] # refused
+    "None as a model": lambda _: smpatch.patch(None, [Rename("scale", "a")]),  # type: ignore[arg-type] # refused
+    "a number as a key": lambda m: smpatch.rename_signature(m, 1, "a"),  # type: ignore[arg-type] # refused
+    "a number as tags": lambda m: smpatch.retag(m, "serve", 3),  # type: ignore[arg-type] # refused
+    "a number as a patch file": lambda _: smpatch.load_patch(3),  # type: ignore[arg-type] # refused
+    "a number as models": lambda _: [*smpatch.apply([3], [Rename("scale", "a")])],  # type: ignore[list-item] # refused
+    "names twice": lambda _: smpatch.EditSignature("k", rename_inputs=[("a", "b"), ("a", "c")]),  # type: ignore[arg-type] # refused
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_does_not_fit_is_refused_and_named(call: str, model: Path) -> None:
+    before = (model / "saved_model.pb").read_bytes()
+    with pytest.raises(SmpatchError) as caught:
+        CALLS[call](model)
+    assert caught.value.exit_code in {2, 3}
+    assert "given" in str(caught.value)
+    assert (model / "saved_model.pb").read_bytes() == before
+
+
+def test_one_edit_one_model_and_lists_of_keys(model: Path) -> None:
+    edits: list[Edit] = [Rename("scale", "a")]
+    assert smpatch.patch(model, edits[0], options=UNPROVED).key == "a"
+    (outcome,) = smpatch.apply(str(model), Rename("a", "b"), options=UNPROVED)
+    assert outcome.receipt is not None
+    assert smpatch.remove_signatures(model, ["b"], options=UNPROVED).key == "b"
+
+
+PROGRAM = """
+import sys
+import tensorflow as tf
+from tensorflow.python.saved_model import loader_impl
+import smpatch
+done = smpatch.add_predict(
+    sys.argv[1],
+    inputs={"x": tf.TensorSpec([None], tf.float32, name="x:0")},
+    outputs={"y": smpatch.TensorSpec("y:0", tf.float32, tf.TensorShape([None]))},
+    options=smpatch.Options(validate="none"),
+)
+edit = smpatch.EditSignature("serving_default", defaults={"x": tf.ones(2)}, shapes={"y": [-1]})
+smpatch.edit_signature(sys.argv[1], edit, options=smpatch.Options(validate="none"))
+loaded = loader_impl.parse_saved_model(sys.argv[1])
+signature = loaded.meta_graphs[0].signature_def["serving_default"]
+print(signature.inputs["x"].name, tf.make_ndarray(signature.defaults["x"]).tolist())
+"""
+
+
+def test_values_of_tensorflow_itself(model: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(model)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "x:0 [1.0, 1.0]\n"
+
+
+def test_examples_of_the_docstrings() -> None:
+    import doctest  # noqa: PLC0415 - only here
+
+    found: Any = doctest.testmod(arguments)
+    assert found.attempted >= 5
+    assert found.failed == 0
