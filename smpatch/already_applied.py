@@ -12,11 +12,11 @@ or refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
-from smpatch.builder import Knowledge
+from smpatch.builder import Inferred
 from smpatch.editing import naming
 from smpatch.editing.sequence import perform
 from smpatch.editing.step import Context
@@ -34,15 +34,11 @@ from smpatch.edits import (
 from smpatch.errors import SmpatchError, TagSetError
 from smpatch.functions.compare import disagreements
 from smpatch.functions.function_signature import promoted_key
-from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.proof.sameness import python_computation, signature_computation
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
 __all__ = ["Remaining", "is_applied", "remaining"]
-
-OpDefs = Callable[[], Mapping[str, Any]]
-"""Asks TensorFlow for the operations that it defines, by name."""
 
 
 class Remaining(NamedTuple):
@@ -63,7 +59,6 @@ def remaining(
     *,
     tag_set: Sequence[str] | None = None,
     with_object_graph: bool = True,
-    op_defs: OpDefs | None = None,
 ) -> Remaining:
     """Return what of a list of edits is left to do.
 
@@ -73,14 +68,11 @@ def remaining(
         tag_set: The tags of the MetaGraph to edit, before or after the edits; None for the
             only one.
         with_object_graph: Whether the edits change the object graph, where there is one.
-        op_defs: Gives the operations that TensorFlow defines, for a model that lacks one.
     """
     chosen = None if tag_set is None else tuple(tag_set)
     for count in range(len(edits), 0, -1):
         done = edits[:count]
-        if is_applied(
-            model, done, tag_set=tag_set, with_object_graph=with_object_graph, op_defs=op_defs
-        ):
+        if is_applied(model, done, tag_set=tag_set, with_object_graph=with_object_graph):
             retags = [each for each in done if isinstance(each, Retag)]
             if retags and (chosen is not None or len(model.meta_graphs) > 1):
                 chosen = _chosen_or(model, done, tag_set, retags[-1].target)
@@ -94,7 +86,6 @@ def is_applied(
     *,
     tag_set: Sequence[str] | None = None,
     with_object_graph: bool = True,
-    op_defs: OpDefs | None = None,
 ) -> bool:
     """Return whether a model already is what a whole list of edits makes of it.
 
@@ -103,7 +94,6 @@ def is_applied(
         edits: The edits, in their order.
         tag_set: As for ``remaining``.
         with_object_graph: As for ``remaining``.
-        op_defs: As for ``remaining``.
     """
     others = [each for each in edits if not isinstance(each, Retag)]
     if not _is_tagged(model, [each for each in edits if isinstance(each, Retag)]):
@@ -114,7 +104,6 @@ def is_applied(
             _chosen(model, edits, tag_set),
             others,
             with_object_graph=with_object_graph,
-            op_defs=op_defs,
         )
     except SmpatchError:
         return False  # the edit itself meets it again, and reports it
@@ -126,19 +115,12 @@ def _is_repeated(
     edits: Sequence[Edit],
     *,
     with_object_graph: bool,
-    op_defs: OpDefs | None,
 ) -> bool:
     # With several MetaGraphs Python takes its signatures from signature_def (load.py).
     halves = with_object_graph and meta_graph.has_object_graph and len(model.meta_graphs) == 1
     if not _may_be_applied(meta_graph, edits):
         return False
-    try:
-        return _Repetition(meta_graph, edits, both_halves=halves).changes_nothing()
-    except OpDefMissingError:
-        if op_defs is None:
-            raise
-    defined = meta_graph.with_op_defs(op_defs())
-    return _Repetition(defined, edits, both_halves=halves).changes_nothing()
+    return _Repetition(meta_graph, edits, both_halves=halves).changes_nothing()
 
 
 class _NotAppliedError(SmpatchError):
@@ -157,9 +139,7 @@ class _Repetition:
         self._present = present
         self._edits = edits
         self._both_halves = both_halves
-        self._context = Context(
-            with_object_graph=both_halves, known=Knowledge(present.op_defs), proof="omitted"
-        )
+        self._context = Context(with_object_graph=both_halves, inferred=Inferred(), proof="omitted")
         self._meta_graph = present
         self._fresh: set[str] = set()
         self._touched: set[str] = set()

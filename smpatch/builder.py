@@ -4,7 +4,7 @@ Names are resolved in the graph, dtype and shape are taken from there, and what 
 must keep all the ``rules``.
 
 This module touches no file and starts no TensorFlow. What the file alone cannot tell it
-takes from ``Knowledge``, when somebody has asked TensorFlow.
+takes from ``Inferred``, when somebody has asked TensorFlow.
 
 Source: ``tensorflow/python/saved_model/signature_def_utils_impl.py``.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from smpatch.edits import (
     AddClassify,
@@ -60,19 +59,17 @@ from smpatch.signature import (
     regression_signature_def,
 )
 
-__all__ = ["Adding", "Built", "Knowledge", "Tensors", "Wider", "build", "check"]
+__all__ = ["Adding", "Built", "Inferred", "Tensors", "Wider", "build", "check"]
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What TensorFlow said of a model, beyond what the file says.
+class Inferred:
+    """What TensorFlow infers of a model, beyond what the file says.
 
     Attributes:
-        op_defs: Definitions (``OpDef``) of operations by name.
         tensors: Tensors by full name, with dtype and shape from TensorFlow's inference.
     """
 
-    op_defs: Mapping[str, Any] = field(default_factory=dict)
     tensors: Mapping[str, TensorSpec] = field(default_factory=dict)
 
 
@@ -120,7 +117,7 @@ Adding = AddPredict | AddClassify | AddRegress | AddSignature
 """The edits that name the tensors of a whole signature."""
 
 
-def build(meta_graph: MetaGraph, edit: Adding, known: Knowledge | None = None) -> Built:
+def build(meta_graph: MetaGraph, edit: Adding, known: Inferred | None = None) -> Built:
     """Build the signature that ``edit`` asks for.
 
     Args:
@@ -138,7 +135,7 @@ def build(meta_graph: MetaGraph, edit: Adding, known: Knowledge | None = None) -
     check_free(meta_graph, edit.key, overwrite=edit.overwrite)
     asked_inputs, asked_outputs = _asked(edit)
     check_aliases(asked_inputs, asked_outputs)
-    tensors = Tensors(meta_graph, known or Knowledge())
+    tensors = Tensors(meta_graph, known or Inferred())
     inputs = {alias: tensors.spec(ref, f"input {alias}") for alias, ref in asked_inputs.items()}
     outputs = {alias: tensors.spec(ref, f"output {alias}") for alias, ref in asked_outputs.items()}
     try:
@@ -207,17 +204,15 @@ class Tensors:
     Attributes:
         found: The dense tensors by full name, as the graph has them.
         unknown_shapes: Those of which nothing says the shape.
-        op_defs: Definitions of operations that the model does not define.
     """
 
-    def __init__(self, meta_graph: MetaGraph, known: Knowledge) -> None:
+    def __init__(self, meta_graph: MetaGraph, known: Inferred) -> None:
         """Look in ``meta_graph``, and first in what TensorFlow said."""
         self.found: dict[str, TensorSpec] = {}
         self.unknown_shapes: set[str] = set()
-        self.op_defs = known.op_defs
         self._known = known
         self._graph: GraphIndex = meta_graph.graph
-        self._resolver: Resolver = meta_graph.resolver(known.op_defs)
+        self._resolver: Resolver = meta_graph.resolver()
 
     def spec(self, ref: TensorRef, where: str) -> Spec:
         """Return what a reference names.

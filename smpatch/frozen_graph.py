@@ -99,7 +99,7 @@ class Graph:
         Args:
             op_defs: Definitions (``OpDef``) of operations by name; a graph brings none.
         """
-        return MetaGraph(self.parts, self.file, op_defs)
+        return MetaGraph(self.parts, self.file, lambda: op_defs)
 
 
 def load_graph(file: str | os.PathLike[str]) -> Graph:

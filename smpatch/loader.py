@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` a
     from smpatch.graph.functions import FunctionLibrary
     from smpatch.graph.index import GraphIndex
     from smpatch.graph.objects import ObjectGraph
+    from smpatch.graph.op_defs import MoreOpDefs, OpDefs
     from smpatch.graph.resolve import Resolved, Resolver
 
 __all__ = ["MetaGraph", "SavedModel", "load", "load_file"]
@@ -57,7 +58,7 @@ class MetaGraph:
         self,
         parts: MetaGraphParts,
         file: Path,
-        more_op_defs: Mapping[str, Any] | None = None,
+        more_op_defs: MoreOpDefs | None = None,
         before: MetaGraph | None = None,
     ) -> None:
         """Read lazily from ``parts``; errors name the ``file``.
@@ -65,12 +66,13 @@ class MetaGraph:
         Args:
             parts: Where everything is.
             file: The model file.
-            more_op_defs: Definitions for operations that the model does not define.
+            more_op_defs: Returns definitions (name to ``OpDef``) of operations that the model
+                may lack; called when one is missing for the first time.
             before: The MetaGraph of which this is an edited one; what is the same is shared.
         """
         self.parts = parts
         self._file = file
-        self._more_op_defs = more_op_defs or {}
+        self._more_op_defs = more_op_defs
         self._before = before
 
     @cached_property
@@ -115,14 +117,16 @@ class MetaGraph:
         return GraphIndex(data, pieces)
 
     @cached_property
-    def op_defs(self) -> Mapping[str, Any]:
-        """The definitions (``OpDef``) of the operations used, where the exporter left them."""
+    def op_defs(self) -> OpDefs:
+        """The definitions (``OpDef``) of the operations, by name."""
+        from smpatch.graph.op_defs import OpDefs
+
         try:
             ops = schema.MetaInfoOps.FromString(self.parts.meta_info).stripped_op_list
         except DecodeError as error:
             found = f"the list of operations cannot be decoded: {error}"
             raise ModelUnreadableError(found, where=str(self._file)) from error
-        return {**self._more_op_defs, **{op_def.name: op_def for op_def in ops.op}}
+        return OpDefs({op_def.name: op_def for op_def in ops.op}, self._more_op_defs)
 
     def with_parts(self, parts: MetaGraphParts) -> MetaGraph:
         """Return a MetaGraph of the same file with other parts, such as a draft of them."""
@@ -135,7 +139,7 @@ class MetaGraph:
 
     def with_op_defs(self, more: Mapping[str, Any]) -> MetaGraph:
         """Return it with definitions (name to ``OpDef``) for operations that it does not define."""
-        return MetaGraph(self.parts, self._file, more)
+        return MetaGraph(self.parts, self._file, lambda: more)
 
     @cached_property
     def functions(self) -> FunctionLibrary:
@@ -183,9 +187,12 @@ class MetaGraph:
         Args:
             more_op_defs: Definitions for operations that the model does not define.
         """
+        from smpatch.graph.op_defs import OpDefs
         from smpatch.graph.resolve import Resolver
 
-        return Resolver(self.graph, {**(more_op_defs or {}), **self.op_defs})
+        if more_op_defs is None:
+            return Resolver(self.graph, self.op_defs)
+        return Resolver(self.graph, OpDefs(self.op_defs.own, lambda: more_op_defs))
 
     @cached_property
     def _info(self) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
@@ -296,13 +303,16 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
     return load_file(root, *which_file(root))
 
 
-def load_file(root: Path, file: Path, form: Form) -> SavedModel:
+def load_file(
+    root: Path, file: Path, form: Form, *, more_op_defs: MoreOpDefs | None = None
+) -> SavedModel:
     """Open a SavedModel by a file that may be another than the one that loaders read.
 
     Args:
         root: The model directory.
         file: The file to read, such as a backup.
         form: Whether it is binary or text.
+        more_op_defs: As for ``MetaGraph``.
 
     Raises:
         ModelUnreadableError: It is empty, truncated or something else.
@@ -310,7 +320,7 @@ def load_file(root: Path, file: Path, form: Form) -> SavedModel:
     with naming(file):
         data, identity = open_file(file)
         parts = _parts(form, data)
-    meta_graphs = [MetaGraph(each, file) for each in parts]
+    meta_graphs = [MetaGraph(each, file, more_op_defs) for each in parts]
     for each in meta_graphs:
         _ = each.tags  # a file that is something else is told from a model here
     if not meta_graphs:

@@ -31,8 +31,8 @@ from smpatch.edits import (
     TensorRef,
 )
 from smpatch.errors import UsageError
-from smpatch.loader import load
-from smpatch.savedmodel.directory import naming, writing
+from smpatch.loader import load_file
+from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import DEFAULT_KEY
 from smpatch.transaction import Options, Receipt, Transaction
 from smpatch.validator import Mode, Validator
@@ -109,7 +109,8 @@ def patch(
             # With --save-to the model is only read, beside other readers.
             shared = chosen.save_to is not None
             held.enter_context(hold(directory, timeout=chosen.lock_timeout, shared=shared))
-        opened = load(directory)
+        asked = None if validator.mode == "none" else validator.op_defs
+        opened = load_file(directory, *which_file(directory), more_op_defs=asked)
         if not chosen.dry_run and chosen.save_to is None:
             recover(opened)
         with naming(opened.file):
@@ -121,11 +122,9 @@ def patch(
                     todo,
                     tag_set=chosen.tag_set,
                     with_object_graph=planes,
-                    op_defs=None if validator.mode == "none" else validator.op_defs,
                 )
                 todo, chosen = left.edits, replace(chosen, tag_set=left.tag_set)
-            job = Transaction(opened, todo, validator, chosen)
-            return job.rehearse() if chosen.dry_run else job.do()
+            return Transaction(opened, todo, validator, chosen).run()
 
 
 def edit_list(edits: object) -> tuple[Edit, ...]:

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 from smpatch import arguments
-from smpatch.builder import Knowledge
+from smpatch.builder import Inferred
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Change, Context, Outcome, Proof
 from smpatch.editing.warm_up import warm_up_notes
-from smpatch.edits import Edit, EditSignature, FromSignature, PromoteFunction, Retag
+from smpatch.edits import Edit, Retag
 from smpatch.errors import RefusedError
 from smpatch.functions.compare import disagreements
-from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import SavedModel
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import Form
@@ -158,12 +157,27 @@ class Transaction:
     validator: Validator
     options: Options
 
-    def rehearse(self) -> Receipt:
-        """Do everything but write."""
-        known = self._known()
-        done, known = self._perform(known)
+    def run(self) -> Receipt:
+        """Carry the edits out: apply, stage, validate, commit; a dry run applies them only."""
+        save_to = None if self.options.save_to is None else Path(self.options.save_to)
+        if self.options.dry_run:
+            return self._dry_run(save_to)
+        if self._with_object_graph:
+            self.validator.expect_python()
+        done = self._apply(Inferred())
+        receipt = self._write(done, save_to)
+        if isinstance(receipt, Inferred):
+            # The graph records no shapes: TensorFlow inferred them when it loaded the result.
+            receipt = self._write(self._apply(receipt), save_to)
+        if isinstance(receipt, Inferred):
+            found = "TensorFlow infers other shapes each time it loads the model"
+            raise RefusedError(found, where=str(self.model.directory))
+        return receipt
+
+    def _dry_run(self, save_to: Path | None) -> Receipt:
+        done = self._apply(Inferred())
         if self.validator.mode != "none":
-            # What is not in the graph yet, TensorFlow cannot be asked about without writing it.
+            # Nothing is staged: TensorFlow infers the shapes of tensors that are there already.
             before = self.model.meta_graphs[done.place]
             wanted = {
                 name: spec
@@ -172,65 +186,32 @@ class Transaction:
                 if name.rpartition(":")[0] in before.graph
             }
             said = self.validator.look_up(self.model, before, wanted)
-            done, known = self._perform(Knowledge(known.op_defs, said.tensors or {}))
+            done = self._apply(Inferred(said.tensors or {}))
         plan = merge(self.model, done.meta_graphs)
-        save_to = None if self.options.save_to is None else Path(self.options.save_to)
         if plan.splices or save_to is not None:
             rehearse(self.model, save_to)
         receipt = replace(self._receipt(plan, done, Validation()), dry_run=True)
         return receipt if save_to is None else replace(receipt, directory=save_to)
 
-    def do(self) -> Receipt:
-        """Stage, prove and commit; twice where TensorFlow knows more of a shape than the file."""
-        if self._with_object_graph:
-            self.validator.expect_python()
-        done, known = self._perform(self._known())
-        save_to = None if self.options.save_to is None else Path(self.options.save_to)
-        for _ in range(2):
-            plan = merge(self.model, done.meta_graphs)
-            if not plan.splices and save_to is None:
-                said = self._prove(self.model.directory, done)
-                if not _knows_more(said, done):
-                    return self._receipt(plan, done, said)
-            else:
-                with stage(plan, save_to) as staged:
-                    said = self._prove(staged.directory, done)
-                    if not _knows_more(said, done):
-                        said = self._run(staged.directory, done, said)
-                        return self._commit(staged, done, said)
-            # Graphs without recorded shapes cost a second load; all others only one.
-            done, known = self._perform(Knowledge(known.op_defs, said.tensors or {}))
-        found = "TensorFlow infers other shapes each time it loads the model"
-        raise RefusedError(found, where=str(self.model.directory))
+    def _write(self, done: Done, save_to: Path | None) -> Receipt | Inferred:
+        """Stage, validate and commit; return the shapes that TensorFlow infers if they differ."""
+        plan = merge(self.model, done.meta_graphs)
+        if not plan.splices and save_to is None:
+            said = self._prove(self.model.directory, done)
+            return _inferred(said, done) or self._receipt(plan, done, said)
+        with stage(plan, save_to) as staged:
+            said = self._prove(staged.directory, done)
+            inferred = _inferred(said, done)
+            if inferred is not None:
+                return inferred
+            return self._commit(staged, done, self._run(staged.directory, done, said))
 
-    def _known(self) -> Knowledge:
-        """Return what has to be asked before anything is built: nothing, mostly."""
-        chosen = self._chosen()
-        if chosen is None or self.validator.mode == "none" or not any(map(_calls, self.edits)):
-            return Knowledge()
-        meta_graph = self.model.meta_graphs[chosen]
-        if meta_graph.op_defs and meta_graph.functions.complete:
-            return Knowledge()
-        # Early exports do not define the operations of functions, and what these yield hangs on it.
-        return Knowledge(op_defs=self.validator.op_defs())
-
-    def _perform(self, known: Knowledge) -> tuple[Done, Knowledge]:
-        """Perform with the file alone or, for operations it does not define, TensorFlow's."""
-        try:
-            return self._performed(known), known
-        except OpDefMissingError:
-            if self.validator.mode == "none" or known.op_defs:
-                raise
-        known = Knowledge(self.validator.op_defs(), known.tensors)
-        return self._performed(known), known
-
-    def _performed(self, known: Knowledge) -> Done:
+    def _apply(self, inferred: Inferred) -> Done:
+        """Apply the edits in memory."""
         infer = None if self.validator.mode == "none" else self.validator.infer
-        meta_graphs = self.model.meta_graphs
-        if known.op_defs:
-            meta_graphs = tuple(each.with_op_defs(known.op_defs) for each in meta_graphs)
-        context = Context(self._with_object_graph, known, infer, _PROOF[self.validator.mode])
-        return perform(meta_graphs, self._chosen(), self.edits, context)
+        proof = _PROOF[self.validator.mode]
+        context = Context(self._with_object_graph, inferred, infer, proof)
+        return perform(self.model.meta_graphs, self._chosen(), self.edits, context)
 
     def _chosen(self) -> int | None:
         """Return which MetaGraph is edited; None where only tags change.
@@ -427,15 +408,11 @@ class Transaction:
                 yield Note("planes-disagree", text)
 
 
-def _calls(edit: Edit) -> bool:
-    """Tell whether an edit looks into functions."""
-    return isinstance(edit, (PromoteFunction, FromSignature, EditSignature))
-
-
 def _unchanged(change: Change) -> Change:
     return change if change.signature is None else replace(change, outcome="unchanged")
 
 
-def _knows_more(said: Validation, done: Done) -> bool:
+def _inferred(said: Validation, done: Done) -> Inferred | None:
+    """Return what TensorFlow infers; None where the signatures were built with the same."""
     ours = {n: spec for each in done.step.built.values() for n, spec in each.tensors.items()}
-    return said.tensors is not None and said.tensors != ours
+    return None if said.tensors is None or said.tensors == ours else Inferred(said.tensors)

@@ -31,11 +31,12 @@ SPARSE = SparseRef("ids/values:0", "ids/indices:0", "ids/shape:0")
 
 def built(model: str, inputs: Any, outputs: Any, **options: Any) -> Built:  # noqa: ANN401 - aliases or tensors
     """Build a signature; a set of names takes each as its own alias."""
-    known = options.pop("known", None)
+    inferred, op_defs = options.pop("inferred", None), options.pop("op_defs", {})
     given = {name: name for name in inputs} if isinstance(inputs, (set, list)) else inputs
     wanted = {name: name for name in outputs} if isinstance(outputs, (set, list)) else outputs
     edit = AddPredict(given, wanted, **{"key": "new", **options})
-    return build(loader.load(MODELS / model).meta_graph(), edit, known)
+    meta_graph = loader.load(MODELS / model).meta_graph()
+    return build(meta_graph.with_op_defs(op_defs), edit, inferred)
 
 
 def codes(made: Built) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.make import raw
 from smpatch import loader, schema
-from smpatch.builder import Knowledge, build
+from smpatch.builder import Inferred, build
 from smpatch.edits import AddPredict, RaggedRef
 from smpatch.errors import RefusedError, UnreachableOutputError
 from smpatch.graph.resolve import OpDefMissingError
@@ -75,11 +75,12 @@ class TestBuilt:
             name: schema.OpDef(name=name, output_arg=[schema.OpDef.ArgDef(type=1)])
             for name in ("AddV2", "Mul", "Const")
         }
-        made = built("no_op_list", ["x:0"], ["y:0"], known=Knowledge(op_defs))
+        made = built("no_op_list", ["x:0"], ["y:0"], op_defs=op_defs)
         assert made.unknown_shapes == ("y:0",)
         assert made.signature.outputs["y:0"] == TensorSpec("y:0", "float32", None)
         inferred = TensorSpec("y:0", "float32", (None,))
-        made = built("no_op_list", ["x:0"], ["y:0"], known=Knowledge(op_defs, {"y:0": inferred}))
+        said = Inferred({"y:0": inferred})
+        made = built("no_op_list", ["x:0"], ["y:0"], op_defs=op_defs, inferred=said)
         assert made.unknown_shapes == ()
         assert made.signature.outputs["y:0"] == inferred
 
@@ -87,9 +88,9 @@ class TestBuilt:
         given = TensorSpec("x:0", "float32", (3,))
         made = built("old_producer", {"x": given}, ["y:0"])
         assert made.unknown_shapes == ("x:0", "y:0")
-        known = Knowledge(tensors={"x:0": TensorSpec("x:0", "float32", (None,))})
+        inferred = Inferred({"x:0": TensorSpec("x:0", "float32", (None,))})
         with pytest.raises(RefusedError, match="narrower"):
-            built("old_producer", {"x": given}, ["y:0"], known=known)
+            built("old_producer", {"x": given}, ["y:0"], inferred=inferred)
 
     def test_the_placeholders_that_are_missing_are_named_up_to_ten(self, tmp_path: Path) -> None:
         dtype = {"dtype": schema.AttrValue(type=1), "shape": schema.AttrValue(shape={})}

@@ -245,7 +245,6 @@ class TestRefused:
             ({"inputs": {}}, "no inputs"),
             ({"outputs": {}}, "no outputs"),
             ({"tags": ()}, "no tags"),
-            ({"tags": "serve"}, "no tags"),
             ({"tags": ("a,b",)}, "no usable tag"),
             ({"tags": ("",)}, "no usable tag"),
             ({"tags": ("a", "a")}, "twice"),

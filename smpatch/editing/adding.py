@@ -28,7 +28,7 @@ def add(meta_graph: MetaGraph, edit: Adding, context: Context) -> Step:
     Raises:
         RefusedError: It cannot work, or its key is taken.
     """
-    built = build(meta_graph, edit, context.known)
+    built = build(meta_graph, edit, context.inferred)
     return placed(meta_graph, built, context)
 
 

@@ -72,7 +72,7 @@ def reshape(
         is_placeholder = there is inputs and _is_placeholder(meta_graph, info.name)
         if is_placeholder:
             # The file's word, for TensorFlow may have seen the placeholder open already.
-            resolved = meta_graph.resolver(tensors.op_defs).resolve(info.name)
+            resolved = meta_graph.resolver().resolve(info.name)
             known, graph = resolved.shape_known, resolved.spec.shape
         if graph is not None and shape is not None and not compatible(shape, graph):
             found = f"the graph has {shape_text(graph)}, which {shape_text(shape)} contradicts"

@@ -76,7 +76,7 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
     message = schema.SignatureDef.FromString(entry.value)
     _check_asked(edit, old)
     meta_graph, added = _brought_out(meta_graph, edit, message, context)
-    tensors = Tensors(meta_graph, context.known)
+    tensors = Tensors(meta_graph, context.inferred)
     inputs, inputs_were = _mapped("inputs", message.inputs, edit.rename_inputs, edit.drop_inputs)
     outputs, outputs_were = _mapped(
         "outputs", message.outputs, edit.rename_outputs, edit.drop_outputs

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from smpatch.builder import Built, Knowledge
+from smpatch.builder import Built, Inferred
 from smpatch.functions.shape_inference import Infer
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
@@ -51,13 +51,13 @@ class Context:
 
     Attributes:
         with_object_graph: Whether the object graph is to be edited as well.
-        known: What TensorFlow said of the model beforehand.
+        inferred: What TensorFlow infers of the model, where it was asked.
         infer: Asks TensorFlow for the shapes of inner tensors; None where it is not to be asked.
         proof: Whether an edit needs the structural proof.
     """
 
     with_object_graph: bool
-    known: Knowledge
+    inferred: Inferred
     infer: Infer | None = None
     proof: Proof = "required"
 

@@ -23,6 +23,7 @@ from google.protobuf.message import DecodeError
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.graph.index import GraphIndex
+from smpatch.graph.op_defs import find_op_def
 from smpatch.graph.resolve import Attributes, Output, outputs
 
 __all__ = ["CALLS", "FunctionLibrary", "attributes", "called"]
@@ -72,7 +73,7 @@ class FunctionLibrary:
 
     def op_def(self, op: str) -> Any | None:  # noqa: ANN401 - as above
         """Return what defines an operation: the op list, or a function of that name."""
-        return self._op_defs.get(op) or self._graph.function_signatures.get(op)
+        return find_op_def(op, self._op_defs, self._graph)
 
     def outputs(self, node: Any) -> list[Output] | None:  # noqa: ANN401 - a NodeDef
         """Return what a node of a function yields; None when its operation is not defined."""

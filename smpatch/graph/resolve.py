@@ -28,6 +28,7 @@ from typing import Any
 from smpatch import dtypes
 from smpatch.errors import ModelUnreadableError, TensorNotFoundError
 from smpatch.graph.index import GraphIndex, Node
+from smpatch.graph.op_defs import find_op_def
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
 
 __all__ = [
@@ -171,7 +172,7 @@ class Resolver:
 
     def _output_types(self, node: Node, *, where: str) -> list[str]:
         op = node.wiring.op
-        op_def = self._op_defs.get(op) or self._graph.function_signatures.get(op)
+        op_def = find_op_def(op, self._op_defs, self._graph)
         if op_def is None:
             if op in _PLACEHOLDERS and (dtype := node.attr("dtype")) is not None:
                 return [dtypes.name(dtype.type)]

@@ -10,7 +10,7 @@ import pytest
 
 import smpatch
 from smpatch import SignatureExistsError, validator, wire
-from smpatch.builder import Knowledge, build
+from smpatch.builder import build
 from smpatch.edits import AddPredict
 from smpatch.savedmodel.draft import Draft
 from smpatch.writer import merge
@@ -125,8 +125,8 @@ def test_text_keeps_fields_that_no_schema_has() -> None:
     """TensorFlow refuses such a file, so the edit is done without the reload."""
     model = smpatch.load(FIXTURES / "text_newer_writer")
     with validator.Validator("runtime", (), LIMIT) as asked:
-        known = Knowledge(op_defs=asked.op_defs())
-    built = build(model.meta_graph(), AddPredict({"x": "x:0"}, {"y": "y:0"}, KEY), known)
+        defined = model.meta_graph().with_op_defs(asked.op_defs())
+    built = build(defined, AddPredict({"x": "x:0"}, {"y": "y:0"}, KEY))
     draft = Draft.of(model.meta_graph().parts).put(KEY, built.signature.to_bytes())
     plan = merge(model, [model.meta_graph().with_parts(draft)])
     (splice,) = plan.splices

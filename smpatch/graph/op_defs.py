@@ -1,0 +1,65 @@
+"""Definitions of operations: those that a model has, and those that it lacks.
+
+An exporter leaves the definitions of the operations of the main graph in
+``MetaInfoDef.stripped_op_list``; exporters before TensorFlow 2.4 leave out those of functions.
+TensorFlow defines the others, and is asked when one is missing for the first time.
+
+This module starts no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from smpatch.graph.index import GraphIndex
+
+__all__ = ["MoreOpDefs", "OpDefs", "find_op_def"]
+
+MoreOpDefs = Callable[[], Mapping[str, Any]]
+"""Returns the operations that TensorFlow registers, by name."""
+
+
+class OpDefs(Mapping[str, Any]):
+    """The definitions (``OpDef``) of operations, by name.
+
+    A lookup finds those of the model and of TensorFlow; iteration goes over the model's alone.
+
+    Attributes:
+        own: The definitions that the model has.
+    """
+
+    def __init__(self, own: Mapping[str, Any], more: MoreOpDefs | None = None) -> None:
+        """Hold the model's definitions, and where the others come from."""
+        self.own = own
+        self._ask = more
+
+    def __getitem__(self, op: str) -> Any:  # noqa: ANN401 - an OpDef; protobuf makes the class at run time
+        """Return a definition."""
+        found = self.own.get(op)
+        return self._more[op] if found is None else found
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the model's definitions."""
+        return iter(self.own)
+
+    def __len__(self) -> int:
+        """Return how many definitions the model has."""
+        return len(self.own)
+
+    @cached_property
+    def _more(self) -> Mapping[str, Any]:
+        return {} if self._ask is None else self._ask()
+
+
+def find_op_def(op: str, op_defs: Mapping[str, Any], graph: GraphIndex) -> Any | None:  # noqa: ANN401 - as above
+    """Return what defines an operation: the model, a function of that name, or TensorFlow.
+
+    Args:
+        op: The operation.
+        op_defs: The definitions.
+        graph: The graph whose functions are operations as well.
+    """
+    own = op_defs.own if isinstance(op_defs, OpDefs) else op_defs
+    return own.get(op) or graph.function_signatures.get(op) or op_defs.get(op)
