@@ -60,9 +60,9 @@ def test_a_file_that_was_written_anew_is_no_other_model() -> None:
 def test_a_pipe_in_the_place_of_a_fingerprint_is_not_waited_for(tmp_path: Path) -> None:
     model = smpatch.load(Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model")))
     os.mkfifo(model.directory / "fingerprint.pb")
-    program = "import sys; from smpatch import load; from smpatch.checker import beside; "
+    program = "import sys; from smpatch import load; from smpatch.checker import files; "
     program += (
-        "print(*[each.code for each in beside.check_fingerprint(load(sys.argv[1]), b'', '')])"
+        "print(*[each.code for each in files.check_fingerprint(load(sys.argv[1]), b'', '')])"
     )
     command = [sys.executable, "-c", program, str(model.directory)]
     said = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60).stdout
