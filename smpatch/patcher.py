@@ -8,7 +8,7 @@ the model as it is on disk. Nothing is printed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from smpatch.edits import (
     Edit,
     EditSignature,
     FromSignature,
+    Making,
     PromoteFunction,
     Remove,
     Rename,
@@ -114,17 +115,41 @@ def patch(
         if not chosen.dry_run and chosen.save_to is None:
             recover(opened)
         with naming(opened.file):
-            todo = several
-            if once:
-                planes = not chosen.signature_def_only
-                left = remaining(
-                    opened,
-                    todo,
-                    tag_set=chosen.tag_set,
-                    with_object_graph=planes,
-                )
-                todo, chosen = left.edits, replace(chosen, tag_set=left.tag_set)
-            return Transaction(opened, todo, validator, chosen).run()
+            if not once:
+                return Transaction(opened, several, validator, chosen).run()
+            left = remaining(
+                opened,
+                several,
+                tag_set=chosen.tag_set,
+                with_object_graph=not chosen.signature_def_only,
+            )
+            chosen = replace(chosen, tag_set=left.tag_set)
+            receipt = Transaction(opened, left.edits, validator, chosen).run()
+            present = {
+                key: each
+                for meta_graph in opened.meta_graphs
+                if meta_graph.tags == receipt.tag_set
+                for key, each in meta_graph.signatures.items()
+            }
+            done = several[: len(several) - len(left.edits)]
+            applied = tuple(Change(key, "unchanged", present.get(key)) for key in _keys(done))
+            return replace(receipt, applied=applied)
+
+
+def _keys(edits: Iterable[Edit]) -> Iterator[str]:
+    """Yield the key that each edit is about; of a MetaGraph its tags."""
+    for edit in edits:
+        match edit:
+            case Remove(keys):
+                yield from keys
+            case Rename(_, target) | Copy(_, target):
+                yield target
+            case Retag(_, tags):
+                yield ",".join(tags)
+            case PromoteFunction(function=function, key=None):
+                yield function.rpartition(".")[2]
+            case Making(key=key) | EditSignature(key=key) if key is not None:
+                yield key
 
 
 def edit_list(edits: object) -> tuple[Edit, ...]:

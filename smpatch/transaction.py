@@ -109,6 +109,8 @@ class Receipt:
         notes: What is worth knowing.
         numbers: Key to the outputs that were run before and after, and gave the same, bit for
             bit; None where nothing was run.
+        applied: The signatures of the edits that the model shows already, in their order; they
+            are not among the changes.
     """
 
     directory: Path
@@ -123,16 +125,21 @@ class Receipt:
     backup: Path | None
     notes: tuple[Note, ...]
     numbers: Mapping[str, tuple[str, ...]] | None = None
+    applied: tuple[Change, ...] = ()
 
     @property
     def key(self) -> str:
-        """The key of the last change."""
-        return self.changes[-1].key
+        """The key of the last change; where nothing was to do, of the last edit."""
+        return self._last.key
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome of the last change."""
-        return self.changes[-1].outcome
+        """The outcome of the last change; ``unchanged`` where nothing was to do."""
+        return self._last.outcome
+
+    @property
+    def _last(self) -> Change:
+        return (*self.applied, *self.changes)[-1]
 
     @property
     def signature(self) -> SignatureDef:
@@ -141,7 +148,7 @@ class Receipt:
         Raises:
             ValueError: It left none.
         """
-        signature = self.changes[-1].signature
+        signature = self._last.signature
         if signature is None:
             message = f"{self.key!r} was {self.outcome}, which leaves no signature"
             raise ValueError(message)

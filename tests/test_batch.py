@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+import smpatch
 from smpatch import batch, patcher
-from smpatch.edits import AddPredict, Edit
+from smpatch.edits import AddPredict, Copy, Edit, Rename
 from smpatch.errors import (
     ConflictError,
     ModelUnreadableError,
@@ -332,3 +333,18 @@ def _wait(finished: Generator[batch.Outcome, None, None]) -> None:
 def test_edits_may_be_any_of_the_library(make: Make) -> None:
     edits: list[Edit] = [*EDITS]
     assert [each.error for each in batch.apply(make(1), edits, options=UNPROVED)] == [None]
+
+
+def test_where_nothing_is_to_do_the_receipt_has_the_signature_that_is_there(make: Make) -> None:
+    (model,) = make(1)
+    edits = [Rename("scale", "double"), Copy("double", "twice")]
+    for outcome in ("copied", "unchanged"):
+        (finished,) = _receipts(model, edits)
+        assert (finished.outcome, finished.key) == (outcome, "twice")
+        assert finished.signature == smpatch.load(model).signatures["twice"]
+    assert finished.changes == ()
+
+
+def _receipts(model: Path, edits: list[Edit]) -> list[Receipt]:
+    found = [each.receipt for each in batch.apply([model], edits, options=UNPROVED)]
+    return [each for each in found if each is not None]

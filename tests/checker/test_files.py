@@ -61,9 +61,7 @@ def test_a_pipe_in_the_place_of_a_fingerprint_is_not_waited_for(tmp_path: Path) 
     model = smpatch.load(Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model")))
     os.mkfifo(model.directory / "fingerprint.pb")
     program = "import sys; from smpatch import load; from smpatch.checker import files; "
-    program += (
-        "print(*[each.code for each in files.check_fingerprint(load(sys.argv[1]), b'', '')])"
-    )
+    program += "print(*[each.code for each in files.check_fingerprint(load(sys.argv[1]), b'', '')])"
     command = [sys.executable, "-c", program, str(model.directory)]
     said = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60).stdout
     assert said == b"fingerprint-unreadable\n"
