@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -122,12 +122,23 @@ def _proof(receipt: Receipt) -> list[str]:
     what = "the model loads"
     if there:
         what = "the signatures hold" if len(there) > 1 else "the signature holds"
+        if any(_concerns(note, there) for note in receipt.notes):
+            what = "the signature is as it was written, but wrong as before: see smpatch check"
     lines = [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}: {what}"]
     if receipt.numbers is not None:
         count = sum(map(len, receipt.numbers.values()))
         given = "1 output gives" if count == 1 else f"{count:,} outputs give"
         lines.append(f"run before and after the edit: {given} the same, bit for bit")
     return lines
+
+
+def _concerns(note: Note, changes: Sequence[Change]) -> bool:
+    """Return whether a note names a fault of an edited signature that was there before."""
+    if note.code != "already-wrong":
+        return False
+    # A note on a signature that was not edited begins with its key.
+    keys = tuple(f"signature {each.key!r}," for each in changes)
+    return note.text.startswith(keys) or not note.text.startswith("signature ")
 
 
 def _change(receipt: Receipt) -> list[str]:
@@ -147,6 +158,7 @@ def _name(receipt: Receipt) -> str:
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.patcher import Receipt
+    from smpatch.rules import Note
 
 
 _Shared = tuple[str, object, object]

@@ -15,7 +15,14 @@ from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
 from smpatch.runtime.questions import CompositeFact, Description, PythonSignature, TensorFact
-from smpatch.signature import SignatureDef, SparseTensorSpec, Spec, TensorSpec, compatible
+from smpatch.signature import (
+    SignatureDef,
+    SparseTensorSpec,
+    Spec,
+    TensorSpec,
+    compatible,
+    shape_text,
+)
 
 __all__ = [
     "WITHOUT",
@@ -25,6 +32,7 @@ __all__ = [
     "shortened",
     "specs",
     "unloadable",
+    "wrong_shapes",
 ]
 
 WITHOUT = "or skip the reload with --validate none"
@@ -140,6 +148,26 @@ def already_wrong(
                     yield Note("already-wrong", text)
 
 
+def wrong_shapes(
+    signatures: Mapping[str, SignatureDef], description: Description
+) -> Iterator[Note]:
+    """Yield a note for each shape of an edited signature that its graph contradicts.
+
+    An edit refuses a new contradiction; types are compared when the signature is built.
+    """
+    for key, signature in signatures.items():
+        for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
+            for alias, spec in specs.items():
+                fact = description.tensors.get(spec.name) if isinstance(spec, TensorSpec) else None
+                if isinstance(spec, TensorSpec) and fact is not None:
+                    if compatible(spec.shape, fact.shape):
+                        continue
+                    graph, own = shape_text(fact.shape), shape_text(spec.shape)
+                    text = f"{spec.name} has the shape {graph}, the signature says {own}"
+                    where = f"signature {key!r}, {kind} {alias!r}"
+                    yield Note("already-wrong", f"{where}: {text} (it was so before)")
+
+
 def shortened(notes: list[Note]) -> list[Note]:
     """Return the first few notes and how many more there are; a model can have thousands."""
     if len(notes) <= _MANY:
@@ -165,7 +193,8 @@ def _differences(tensor: TensorSpec, fact: TensorFact) -> Iterator[str]:
     if dtypes.base(dtype) != dtypes.base(tensor.dtype):
         yield f"{tensor.name} is {dtype}, the signature says {tensor.dtype}"
     if not compatible(tensor.shape, fact.shape):
-        yield f"{tensor.name} has the shape {fact.shape}, the signature says {tensor.shape}"
+        graph, own = shape_text(fact.shape), shape_text(tensor.shape)
+        yield f"{tensor.name} has the shape {graph}, the signature says {own}"
 
 
 def unloadable(description: Description, *, already: bool) -> ValidationError:

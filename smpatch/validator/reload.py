@@ -38,6 +38,7 @@ from smpatch.validator.comparing import (
     shortened,
     specs,
     unloadable,
+    wrong_shapes,
 )
 
 __all__ = ["Edited", "Mode", "Validation", "Validator"]
@@ -229,7 +230,9 @@ class Validator:
             raise unloadable(description, already=not before.ok)
         check_entries(description, edited.after)
         tensors = specs(description, ours)
+        edited_ones = {key: each.signature for key, each in edited.built.items()}
         notes = shortened(list(already_wrong(others, description)))
+        notes += [each for each in wrong_shapes(edited_ones, description) if each not in notes]
         if loader != _C_RUNTIME:
             text = "TensorFlow's C libraries were not found; its Python loader was asked instead"
             notes.append(Note("no-c-runtime", text))
