@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -227,7 +227,8 @@ class Validator:
             raise crash.beside(words) from crash
         if not description.ok:
             _, before = self._describe(model.directory, edited.before, ())
-            raise unloadable(description, already=not before.ok)
+            words = _of_the_user(description.message, edited, model)
+            raise unloadable(replace(description, message=words), already=not before.ok)
         check_entries(description, edited.after)
         tensors = specs(description, ours)
         edited_ones = {key: each.signature for key, each in edited.built.items()}
@@ -272,7 +273,8 @@ class Validator:
         if not loaded.ok:
             before = self._load_in_python(model.directory, edited.before)
             if before.ok:
-                found = f"tf.saved_model.load refuses the edited model: {loaded.message}"
+                words = _of_the_user(loaded.message, edited, model)
+                found = f"tf.saved_model.load refuses the edited model: {words}"
                 raise ValidationError(found, hint="the model is unchanged; please report this")
             text = f"tf.saved_model.load did not load the model before either: {before.message}"
             return Note("python-loader-failed-before", text)
@@ -366,6 +368,11 @@ class Validator:
         except ChildUnfit as error:
             found = f"TensorFlow cannot be loaded: {error}"
             raise ValidationError(found, hint=f"repair its installation, {WITHOUT}") from error
+
+
+def _of_the_user(message: str, edited: Edited, model: SavedModel) -> str:
+    """Return a message of TensorFlow's with the user's path in the place of the staged one."""
+    return message.replace(str(edited.directory), str(model.directory))
 
 
 class _CrashError(ValidationError):
