@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROOFS := tests/exporters tests/object_graph tests/contract/test_life.py tests/contract/test_life_values.py tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py
+PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py
 RUN := $(VENV)/bin/python
 
 # An environment is good for one Python and one place: its scripts hold absolute paths.
@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove fuzz matrix check bench fixtures schema lock clean
+.PHONY: help demo test quick prove fuzz matrix check bench fixtures schema lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,11 @@ demo: $(READY) ## Give a model that lacks one a serving signature, and show it
 
 test: $(READY) ## Run the whole test suite; SMPATCH_CORPUS names a directory of further models
 	@$(RUN) -m pytest -n 2
+
+# For every save. A test that starts a process with TensorFlow is skipped when it does so;
+# hypothesis tries 20 examples.
+quick: $(READY) ## Run the unit tests that need no TensorFlow, in less than a minute
+	@$(RUN) -m pytest -n 2 -q --quick --dist worksteal -r fE $(filter-out tests/test_benchmark% tests/test_bad_input.py,$(wildcard tests/test_*.py)) tests/graph tests/proof tests/runs
 
 # tf2onnx and OpenVINO judge as well where the dependency group `consumers` is installed.
 # The table comes also when a proof fails, for a proof that failed has counted nothing.

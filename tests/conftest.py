@@ -1,13 +1,16 @@
-"""What tests of several rooms share."""
+"""Fixtures and hooks that all tests share."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Generator, Iterator
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from smpatch.runtime.process import Child
 from tests.oracle.client import Oracle
 from tests.prove import ledger
 
@@ -21,6 +24,35 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("patient")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of ``make quick``."""
+    parser.addoption(
+        "--quick", action="store_true", help="skip each test that starts a TensorFlow process"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With ``--quick``, skip a test as soon as it starts a process that loads TensorFlow."""
+    if config.getoption("--quick"):
+
+        def skip(*_: object, **__: object) -> NoReturn:
+            pytest.skip("it starts TensorFlow: make test runs it")
+
+        class Popen(subprocess.Popen[bytes]):
+            def __init__(self, args: Any, *more: Any, **named: Any) -> None:  # noqa: ANN401 - as its base
+                command = [args] if isinstance(args, str | os.PathLike) else args
+                if any("tensorflow" in os.fsdecode(each) for each in command):
+                    skip()
+                super().__init__(args, *more, **named)
+
+        patched = pytest.MonkeyPatch()
+        patched.setattr(Child, "start", skip)
+        patched.setattr(Oracle, "__init__", skip)
+        patched.setattr(subprocess, "Popen", Popen)
+        settings.register_profile("quick", settings.get_profile("patient"), max_examples=20)
+        settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ the other way round.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -18,12 +17,10 @@ from smpatch import CheckOptions, Report
 from smpatch.runtime import installation
 from tests.checker.faults import FIXTURES, Case, cases, planted
 from tests.contract.models import Case as Model
-from tests.contract.models import found_in
+from tests.contract.models import corpus, found_in
 from tests.oracle.client import Oracle
 
-CORPUS = os.environ.get("SMPATCH_CORPUS")
-
-MODELS = [*found_in(FIXTURES), *(found_in(Path(CORPUS)) if CORPUS else ())]
+MODELS = [*found_in(FIXTURES), *corpus()]
 
 # Without asking Python; what it says is compared below.
 WITHOUT_PYTHON = CheckOptions(validate="runtime")

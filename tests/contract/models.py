@@ -23,6 +23,7 @@ from tests.oracle.client import Value, encoded
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 CORPUS = os.environ.get("SMPATCH_CORPUS")
+PROVE = bool(os.environ.get("SMPATCH_PROVE"))
 
 KEY = "contract_key"
 """A signature key that no model has."""
@@ -104,13 +105,35 @@ class Case:
 
 def cases() -> list[Case]:
     """Return the fixtures' models and those of the corpus, twice where there are two halves."""
-    found = [*found_in(FIXTURES), *(found_in(Path(CORPUS)) if CORPUS else ())]
+    found = [*found_in(FIXTURES), *corpus()]
     twice = [
         replace(case, name=f"{case.name}-both", with_object_graph=True)
         for case in found
         if case.candidate and case.has_object_graph
     ]
     return [*found, *twice]
+
+
+def corpus() -> list[Case]:
+    """Return the models of the corpus; without ``SMPATCH_PROVE=1`` a part that has every trait.
+
+    The part is taken from the smallest model to the largest: a model is in it if its manifest
+    names a trait, a repository or a release of TensorFlow that no smaller one has.
+    """
+    found = found_in(Path(CORPUS)) if CORPUS else []
+    if PROVE or not any("traits" in each.entry for each in found):
+        return found
+    part: list[Case] = []
+    seen: set[str] = set()
+    for each in sorted(found, key=lambda case: (case.entry.get("saved_model_size", 0), case.name)):
+        entry = each.entry
+        release = ".".join(str(entry.get("tf_version")).split(".")[:2])
+        loads = f"loads {entry.get('loads_v1')} {entry.get('loads_v2')}"
+        traits = {*map(str, entry.get("traits", ())), str(entry.get("source_repo")), release, loads}
+        if traits - seen:
+            part.append(each)
+            seen |= traits
+    return [each for each in found if each in part]
 
 
 def found_in(root: Path) -> list[Case]:
