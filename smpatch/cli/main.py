@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 import smpatch
-from smpatch.cli import guard, terminal
+from smpatch.cli import guard, terminal, verbosity
 
 __all__ = ["EXIT_CODES", "application", "guard"]
 
@@ -71,8 +72,23 @@ def application(command: str = "") -> typer.Typer:
         if command not in _COMMANDS or name == command:
             stem = name.replace("-", "_")
             function = getattr(import_module(f"smpatch.cli.{_MODULES.get(name, stem)}"), stem)
-            app.command(name, short_help=words, epilog=EXIT_CODES)(function)
+            app.command(name, cls=_Command, short_help=words, epilog=EXIT_CODES)(function)
     return app
+
+
+class _Command(TyperCommand):
+    """A command with ``--verbose``, which was obeyed before the command line was parsed."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - as typer calls it
+        super().__init__(*given, **named)
+        self.params.append(
+            TyperOption(
+                param_decls=["--verbose"],
+                is_flag=True,
+                expose_value=False,
+                help=verbosity.VERBOSE_HELP,
+            )
+        )
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
