@@ -12,9 +12,7 @@ import time
 
 from smpatch.cli.terminal import printable, talk
 
-__all__ = ["VERBOSE_HELP", "given", "start", "verbose"]
-
-VERBOSE_HELP = "Print each step on stderr: files, processes, questions, seconds."
+__all__ = ["given", "start", "verbose"]
 
 _LIBRARY = logging.getLogger("smpatch")
 
