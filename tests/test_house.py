@@ -19,8 +19,10 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 import smpatch
+from tests.matrix import CELLS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "smpatch"
@@ -127,6 +129,9 @@ LONGEST_FILE = 450
 
 # Each of these alone costs more than all that `show` does.
 HEAVY = {"tensorflow", "keras", "numpy", "pydantic"}
+
+# Typer imports it to parse any argument, from this version on.
+PYDANTIC_SINCE = Version("0.29")
 
 
 def _modules(package: Path) -> dict[str, Path]:
@@ -335,7 +340,8 @@ def test_what_needs_no_tensorflow_does_not_import_it(arguments: list[str], exit_
     done, modules = _run("-m", "smpatch", *arguments)
     assert done.returncode == exit_code, done.stderr
     assert "smpatch.cli" in modules
-    assert _heavy(modules) == set()
+    typers = Version(importlib.metadata.version("typer")) >= PYDANTIC_SINCE
+    assert _heavy(modules) - ({"pydantic"} if typers else set()) == set()
 
 
 LOCK_LINES = {
@@ -379,6 +385,15 @@ def test_the_lock_satisfies_what_the_package_asks_for() -> None:
         assert locked[requirement.name]
         for version in locked[requirement.name]:
             assert requirement.specifier.contains(version), f"{requirement}: {version} is locked"
+
+
+def test_the_matrix_has_the_oldest_typer_that_is_allowed_and_the_newest_there_is() -> None:
+    cells = {cell.name.partition("-")[0]: cell.requirements for cell in CELLS}
+    (oldest,) = [each for each in cells["oldest"] if each.startswith("typer")]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (allowed,) = re.findall(r'^    "(typer.*)",$', project, re.MULTILINE)
+    assert oldest == f"{allowed.replace('>=', '==')}.0"
+    assert "typer" in cells["newest"]
 
 
 def test_the_compiled_schema_is_that_of_the_proto(tmp_path: Path) -> None:
