@@ -61,10 +61,11 @@ fuzz: $(READY) ## Try hostile bytes and random edits; SMPATCH_FUZZ says how many
 matrix: $(READY) ## Run the tests on Python 3.10 to 3.13, the oldest and the newest TensorFlow
 	@$(PYTHON) -m tests.matrix $(ARGS)
 
-check: $(READY) ## Check format, lint and types
+check: $(READY) ## Check format, lint, types and the order of imports
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports --no-cache --no-logo
 
 bench: $(READY) ## Measure smpatch against its rivals
 	@$(RUN) -m tests.benchmarks $(ARGS)

@@ -22,10 +22,14 @@ Python's view of a TensorFlow 2 export needs, ``runtime`` alone loads TensorFlow
 
 A name is imported when it is first asked for (PEP 562), so that looking at a model does
 not pay for what changes one.
+
+The library logs under ``smpatch`` by the standard ``logging``: files, child processes, questions,
+staging directories and commits. Nothing is printed unless the program adds a handler.
 """
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -85,6 +89,8 @@ if TYPE_CHECKING:
     from smpatch.undoing import Restored, Undone, undo
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "AliasError",

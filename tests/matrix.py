@@ -58,9 +58,9 @@ class Cell:
 
 CELLS = (
     *(Cell(f"locked-{python}", python) for python in ("3.10", "3.11", "3.12", "3.13")),
-    Cell("oldest-3.10", "3.10", ("tensorflow==2.16.*", "protobuf==4.25.*", "typer==0.27.*")),
-    Cell("oldest-3.12", "3.12", ("tensorflow==2.16.*", "protobuf==4.25.*", "typer==0.27.*")),
-    Cell("newest-3.13", "3.13", ("tensorflow", "protobuf<8", "typer<0.29")),
+    Cell("oldest-3.10", "3.10", ("tensorflow==2.16.*", "protobuf==4.25.*", "typer==0.27.0")),
+    Cell("oldest-3.12", "3.12", ("tensorflow==2.16.*", "protobuf==4.25.*", "typer==0.27.0")),
+    Cell("newest-3.13", "3.13", ("tensorflow", "protobuf<8", "typer")),
 )
 
 SMPATCH = ROOT / ".venv" / "bin" / "python"

@@ -7,7 +7,6 @@ of all files at once, or a process to look into.
 from __future__ import annotations
 
 import ast
-import graphlib
 import importlib.metadata
 import inspect
 import re
@@ -19,43 +18,14 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 import smpatch
+from tests.matrix import CELLS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "smpatch"
 MODEL = ROOT / "fixtures" / "models" / "linear"
-
-# A package imports from the lines above its own, and from no other.
-LAYERS = (
-    {"errors", "schema", "runtime"},
-    {"dtypes", "wire"},
-    {"minimal", "arguments"},
-    {"signature", "savedmodel"},
-    {"graph", "values", "edits"},
-    {"loader", "tensor_syntax", "warmup"},
-    {"rules", "functions"},
-    {"builder", "proof"},
-    {"suggestions", "differ", "patchfile"},
-    {"writer", "runs"},
-    {"validator"},
-    {"editing"},
-    {"already_applied", "transaction", "checker"},
-    {"patcher", "undoing"},
-    {"frozen_graph", "other_export", "batch"},
-    {"__init__"},
-    {"cli"},
-    {"__main__"},
-)
-HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
-
-# These may be imported by fewer packages than the order allows.
-ONLY_FOR = {
-    # cli starts a child before anything else is imported, and leaves it to the validator.
-    "runtime": {"validator", "patcher", "checker", "frozen_graph", "cli", "runs"},
-    "__init__": {"cli", "__main__"},
-    "cli": {"__main__"},
-}
 
 FACE = [
     "AliasError",
@@ -128,113 +98,8 @@ LONGEST_FILE = 450
 # Each of these alone costs more than all that `show` does.
 HEAVY = {"tensorflow", "keras", "numpy", "pydantic"}
 
-
-def _modules(package: Path) -> dict[str, Path]:
-    """Map the dotted names of a package's modules to their files."""
-    modules = {}
-    for file in sorted(package.rglob("*.py")):
-        parts = file.relative_to(package.parent).with_suffix("").parts
-        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
-    return modules
-
-
-def _package(module: str) -> str:
-    """Name the package of a module; the names of the whole package stand in ``__init__``."""
-    _, _, rest = module.partition(".")
-    return rest.partition(".")[0] or "__init__"
-
-
-def _named(node: ast.AST, package: str) -> Iterator[tuple[str, ...]]:
-    """Yield what one statement or call imports: the longest name first, then what it may be in.
-
-    Args:
-        node: Any node of the syntax tree.
-        package: The package that relative imports start from.
-    """
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            yield (alias.name,)
-    elif isinstance(node, ast.ImportFrom):
-        start = package.split(".")[: len(package.split(".")) + 1 - node.level]
-        parts = [*(start if node.level else ()), *([node.module] if node.module else ())]
-        base = ".".join(parts)
-        for alias in node.names:
-            yield (f"{base}.{alias.name}", base)
-    elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-        # importlib.import_module and __import__ hide an import from a reader, not from here.
-        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if name in {"import_module", "__import__"} and isinstance(node.args[0].value, str):
-            yield (node.args[0].value,)
-
-
-def _imports(package: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield every import within a package, wherever it stands: from, to, file and line."""
-    modules = _modules(package)
-    for module, file in modules.items():
-        home = module if file.name == "__init__.py" else module.rpartition(".")[0]
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            for names in _named(node, home):
-                target = next((name for name in names if name in modules), None)
-                if target is not None and target != module:
-                    place = f"{file.relative_to(package.parent)}:{getattr(node, 'lineno', 0)}"
-                    yield module, target, place
-
-
-def broken_rules(package: Path) -> list[str]:
-    """Return each import that breaks a rule, and which rule that is."""
-    unknown = sorted({_package(module) for module in _modules(package)} - HEIGHT.keys())
-    if unknown:
-        return [f"{name} has no place in the order of the layers" for name in unknown]
-    broken = []
-    graph: dict[str, set[str]] = {}
-    for module, target, place in _imports(package):
-        graph.setdefault(module, set()).add(target)
-        importer, imported = _package(module), _package(target)
-        if importer == imported:
-            continue
-        if HEIGHT[imported] >= HEIGHT[importer]:
-            broken.append(f"{place}: {importer} imports {imported}, which does not stand below it")
-        elif importer not in ONLY_FOR.get(imported, {importer}):
-            allowed = " and ".join(sorted(ONLY_FOR[imported]))
-            broken.append(f"{place}: {importer} imports {imported}, which is for {allowed} only")
-    try:
-        graphlib.TopologicalSorter(graph).prepare()
-    except graphlib.CycleError as error:
-        broken.append("circle: " + " -> ".join(reversed(error.args[1])))
-    return broken
-
-
-def test_packages_import_downwards_and_never_in_a_circle() -> None:
-    assert broken_rules(PACKAGE) == []
-
-
-def test_the_order_names_no_package_that_is_gone() -> None:
-    assert HEIGHT.keys() - {_package(module) for module in _modules(PACKAGE)} == set()
-
-
-@pytest.mark.parametrize(
-    ("files", "rule"),
-    [
-        ({"wire.py": "from smpatch import loader", "loader.py": ""}, "wire imports loader, which"),
-        ({"wire.py": "import smpatch.values", "values.py": ""}, "wire imports values, which does"),
-        ({"wire.py": "def f():\n from .cli import main", "cli/__init__.py": ""}, "wire.py:2: wire"),
-        ({"runtime/a.py": "from ..errors import X", "errors.py": ""}, "runtime imports errors"),
-        ({"loader.py": "from smpatch import runtime", "runtime/__init__.py": ""}, "which is for "),
-        ({"loader.py": "from smpatch import load"}, "loader imports __init__, which does not"),
-        ({"loader.py": "import importlib\nimportlib.import_module('smpatch.cli')", "cli.py": ""},
-         "loader.py:2: loader imports cli"),
-        ({"graph/a.py": "from . import b", "graph/b.py": "def f():\n from .a import c"},
-         "circle: smpatch.graph."),
-        ({"util.py": ""}, "util has no place"),
-    ],
-)  # fmt: skip
-def test_a_broken_rule_is_found_and_named(tmp_path: Path, files: dict[str, str], rule: str) -> None:
-    for name, source in {"__init__.py": "", **files}.items():
-        file = tmp_path / "smpatch" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(source)
-    (found,) = broken_rules(tmp_path / "smpatch")
-    assert rule in found
+# Typer imports it to parse any argument, from this version on.
+PYDANTIC_SINCE = Version("0.29")
 
 
 def _sources() -> list[Path]:
@@ -335,7 +200,8 @@ def test_what_needs_no_tensorflow_does_not_import_it(arguments: list[str], exit_
     done, modules = _run("-m", "smpatch", *arguments)
     assert done.returncode == exit_code, done.stderr
     assert "smpatch.cli" in modules
-    assert _heavy(modules) == set()
+    typers = Version(importlib.metadata.version("typer")) >= PYDANTIC_SINCE
+    assert _heavy(modules) - ({"pydantic"} if typers else set()) == set()
 
 
 LOCK_LINES = {
@@ -379,6 +245,15 @@ def test_the_lock_satisfies_what_the_package_asks_for() -> None:
         assert locked[requirement.name]
         for version in locked[requirement.name]:
             assert requirement.specifier.contains(version), f"{requirement}: {version} is locked"
+
+
+def test_the_matrix_has_the_oldest_typer_that_is_allowed_and_the_newest_there_is() -> None:
+    cells = {cell.name.partition("-")[0]: cell.requirements for cell in CELLS}
+    (oldest,) = [each for each in cells["oldest"] if each.startswith("typer")]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (allowed,) = re.findall(r'^    "(typer.*)",$', project, re.MULTILINE)
+    assert oldest == f"{allowed.replace('>=', '==')}.0"
+    assert "typer" in cells["newest"]
 
 
 def test_the_compiled_schema_is_that_of_the_proto(tmp_path: Path) -> None:

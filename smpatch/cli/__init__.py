@@ -1,10 +1,9 @@
 """The command line: call the library, render what it returns, exit.
 
 One file for each command, shared options in ``arguments``, errors in ``guard``, signals in
-``interruption``, stdout and stderr in ``streams``, text for people in ``terminal`` and
-``receipt``, for programs in ``machine`` and, described, in ``schemas/``. Data goes to
-stdout, talk to stderr. Nothing is decided here that a caller of the library would have to
-decide again.
+``interruption``, the log in ``verbosity``, text for people in ``terminal``, for programs in
+``machine`` and, described, in ``schemas/``. Data goes to stdout, talk to stderr. Nothing is
+decided here that a caller of the library would have to decide again.
 """
 
 from __future__ import annotations
@@ -37,12 +36,14 @@ def main() -> int:
     # A tenth of a short command's time is the collector's, over modules that all stay.
     gc.disable()
     atexit.register(gc.freeze)
-    from smpatch.cli import interruption, terminal
+    from smpatch.cli import interruption, terminal, verbosity
 
     terminal.prepare()
     try:
         # From here on Ctrl-C leaves no traceback, also while the commands are imported.
         interruption.listen()
+        if verbosity.given("--verbose"):
+            verbosity.start()
         if _will_reload(sys.argv[1:]):
             # Before typer and protobuf are imported, which takes a third of what TensorFlow
             # does.

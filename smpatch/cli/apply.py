@@ -29,6 +29,8 @@ from smpatch.cli.terminal import OutputError, data, printable, talk
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.batch import Outcome
 
+from smpatch.cli.verbosity import verbose
+
 __all__ = ["apply"]
 
 
@@ -139,7 +141,7 @@ def _collected(finished: Iterator[Outcome], count: int, *, quiet: bool) -> list[
 @contextmanager
 def _bar(count: int, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
     """Show a bar on a terminal, where there is more than one model to wait for."""
-    if quiet or count == 1 or sys.stderr is None or not sys.stderr.isatty():
+    if quiet or verbose() or count == 1 or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     with typer.progressbar(length=count, label="models", show_pos=True, file=sys.stderr) as bar:

@@ -22,6 +22,7 @@ __all__ = [
     "TagSet",
     "TimeLimit",
     "Validate",
+    "Verbose",
     "text",
 ]
 
@@ -140,4 +141,10 @@ TimeLimit = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and --json).")
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", help="Print each step on stderr: files, processes, questions, seconds."
+    ),
 ]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from typing import Any
 
 import typer
 
 from smpatch.cli.interruption import Interrupted
 from smpatch.cli.terminal import OutputError, printable, talk
+from smpatch.cli.verbosity import given
 from smpatch.errors import PatchFileError, SmpatchError, UsageError, WriteError
 
 __all__ = ["run"]
@@ -40,7 +40,7 @@ def run(app: typer.Typer) -> int:
 
 
 def _report(error: SmpatchError) -> int:
-    if _json_wanted():
+    if given("--json"):
         from smpatch.cli import machine
 
         with contextlib.suppress(OutputError):  # which may be what is reported
@@ -58,19 +58,13 @@ def _lines(error: SmpatchError) -> list[str]:
 
 
 def _interrupted(stop: Interrupted) -> int:
-    if _json_wanted():
+    if given("--json"):
         from smpatch.cli import machine
 
         with contextlib.suppress(OutputError):
             machine.write_interruption(stop)
     talk(f"smpatch: {stop}")
     return stop.exit_code
-
-
-def _json_wanted() -> bool:
-    """Tell whether JSON was asked for, of a command line that may not have been understood."""
-    arguments = sys.argv[1:]
-    return "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
 
 
 def _refused(error: OSError) -> SmpatchError:

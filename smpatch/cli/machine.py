@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from smpatch.cli.terminal import OutputError, stream
@@ -42,6 +43,9 @@ __all__ = [
 ]
 
 VERSION = 1
+
+_ESCAPED = re.compile(r"[^\x00-\x7e]")
+"""Characters that stand as escapes in a string; the encoder has escaped those below the space."""
 
 
 def write_show(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> None:
@@ -195,58 +199,29 @@ def _kind(error: SmpatchError) -> str:
 
 def write(what: str, body: Mapping[str, Any]) -> None:
     """Write one object: ``version``, and the body under the name of the command."""
-    stream(_pieces({"version": VERSION, what.replace("-", "_"): body}, "\n"))
+    # Not json.dumps, which keeps all pieces before it writes the first: for a model with very many
+    # signatures they take a hundred times as much memory as its file.
+    encoder = json.JSONEncoder(indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    pieces = encoder.iterencode({"version": VERSION, what.replace("-", "_"): body})
+    stream(map(_printable, pieces))
 
 
-def _pieces(value: Any, margin: str) -> Iterator[str]:  # noqa: ANN401 - whatever JSON can hold
-    """Yield JSON as ``json.dumps`` writes it with an indent of 2, piece by piece.
-
-    That one keeps all pieces before it writes the first, which of a model with very many
-    signatures take a hundred times as much memory as its file.
-
-    Args:
-        value: What to write; objects may be mappings of any kind.
-        margin: A line break, and the indent of the line that the value ends on.
-    """
-    if isinstance(value, str):
-        yield _quoted(value)
-    elif isinstance(value, (Mapping, list)):
-        opening, closing = "{}" if isinstance(value, Mapping) else "[]"
-        inner = margin + "  "
-        before = opening
-        for each in value.items() if isinstance(value, Mapping) else value:
-            if isinstance(value, Mapping):
-                key, content = each
-                yield f"{before}{inner}{_quoted(key)}: "
-            else:
-                content = each
-                yield before + inner
-            yield from _pieces(content, inner)
-            before = ","
-        yield margin + closing if value else opening + closing
-    else:
-        yield json.dumps(value, allow_nan=False)
+def _plain(value: object) -> dict[str, Any]:
+    """Return what the encoder does not take as a dict, when its turn comes."""
+    if isinstance(value, SignatureDef):
+        return signature_body(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    message = f"{type(value).__name__} has no form in JSON"
+    raise TypeError(message)
 
 
-def _quoted(text: str) -> str:
-    """Return a string in quotes, without what strict readers refuse: bytes that are no UTF-8."""
-    return json.dumps(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-
-
-class _Bodies(Mapping[str, Any]):
-    """The signatures of a MetaGraph as JSON has them, each made when it is written."""
-
-    def __init__(self, signatures: Mapping[str, SignatureDef]) -> None:
-        self._signatures = signatures
-
-    def __getitem__(self, key: str) -> dict[str, Any]:
-        return signature_body(self._signatures[key])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._signatures)
-
-    def __len__(self) -> int:
-        return len(self._signatures)
+def _printable(piece: str) -> str:
+    """Return JSON in ASCII, without what strict readers refuse: bytes that are no UTF-8."""
+    if _ESCAPED.search(piece) is None:
+        return piece
+    text = piece.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return _ESCAPED.sub(lambda each: json.dumps(each[0])[1:-1], text)
 
 
 def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
@@ -254,7 +229,7 @@ def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
         "tags": list(meta_graph.tags),
         "tensorflow_version": meta_graph.tensorflow_version or None,
         "has_object_graph": meta_graph.has_object_graph,
-        "signatures": _Bodies(meta_graph.signatures),
+        "signatures": meta_graph.signatures,
         "disagreements": _disagreements(meta_graph),
         "reserved": {
             key: [tensor.name for tensor in each.tensors()]

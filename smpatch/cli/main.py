@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated
 
@@ -9,6 +12,7 @@ import typer
 
 import smpatch
 from smpatch.cli import guard, terminal
+from smpatch.cli.arguments import Verbose
 
 __all__ = ["EXIT_CODES", "application", "guard"]
 
@@ -71,8 +75,26 @@ def application(command: str = "") -> typer.Typer:
         if command not in _COMMANDS or name == command:
             stem = name.replace("-", "_")
             function = getattr(import_module(f"smpatch.cli.{_MODULES.get(name, stem)}"), stem)
-            app.command(name, short_help=words, epilog=EXIT_CODES)(function)
+            app.command(name, short_help=words, epilog=EXIT_CODES)(_with_verbose(function))
     return app
+
+
+def _with_verbose(function: Callable[..., object]) -> Callable[..., object]:
+    """Add ``--verbose``, which takes effect before the command line is parsed."""
+
+    @functools.wraps(function)
+    def run(**given: object) -> object:
+        del given["verbose"]
+        return function(**given)
+
+    own = inspect.signature(function, eval_str=True).parameters.values()
+    verbose = inspect.Parameter(
+        "verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Verbose
+    )
+    parameters = [*(each.replace(kind=each.KEYWORD_ONLY) for each in own), verbose]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # PEP 362
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

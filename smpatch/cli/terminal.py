@@ -91,7 +91,8 @@ def talk(line: str) -> None:
     if sys.stderr is None:
         return
     try:
-        print(line, file=sys.stderr, flush=True)
+        # One call, so that lines of several threads stay lines.
+        print(f"{line}\n", end="", file=sys.stderr, flush=True)
     except OSError:
         _silence(2)
 

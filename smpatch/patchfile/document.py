@@ -66,6 +66,7 @@ no ``copy-signatures``: what that does depends on the model that it is done to.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -115,6 +116,9 @@ class Patch:
     op_libraries: tuple[Path, ...] = ()
 
 
+_LOG = logging.getLogger(__name__)
+
+
 def load_patch(file: str | os.PathLike[str]) -> Patch:
     """Read a patch file.
 
@@ -126,6 +130,7 @@ def load_patch(file: str | os.PathLike[str]) -> Patch:
     try:
         with path.open("rb") as opened:
             data = opened.read(_LARGEST + 1)
+        _LOG.info("loaded %s, %d bytes", file, len(data))
         if len(data) > _LARGEST:
             raise PatchFileError([Fault("", None, "too big for a patch file")], where=where)
         text = data.decode("utf-8")

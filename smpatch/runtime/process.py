@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import json
+import logging
 import os
 import selectors
 import signal
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from smpatch.runtime.installation import Wheel
 
 __all__ = ["Child", "ChildDied", "ChildError", "ChildHung", "ChildUnfit", "Program", "path_text"]
+
+_LOG = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 LAST_WORDS_BYTES = 1 << 16
@@ -129,6 +132,9 @@ class Child:
         self._inbox = bytearray()
         self._greeted = False
         self._closed = False
+        self._started = time.monotonic()
+        self._logged = 0
+        _LOG.info("%s started, pid %d", program.value, process.pid)
 
     @classmethod
     def start(cls, program: Program, wheel: Wheel) -> Child:
@@ -219,16 +225,25 @@ class Child:
         if self._closed:
             msg = "the child is closed"
             raise ValueError(msg)
-        deadline = time.monotonic() + limit_seconds
+        asked = time.monotonic()
+        deadline = asked + limit_seconds
+        question = request.get("do")
+        _LOG.debug("%s, pid %d: %s asked", self.program.value, self.pid, question)
         try:
             self._post(request)
             if not self._greeted:
                 self._greet(deadline, limit_seconds)
-            return self._receive(deadline, limit_seconds)
+            reply = self._receive(deadline, limit_seconds)
+            self._log_errors()
+            answer = "answered" if reply["ok"] else "refused"
+            seconds = time.monotonic() - asked
+            where = self.program.value, self.pid
+            _LOG.info("%s, pid %d: %s %s after %.3f s", *where, question, answer, seconds)
         except BaseException:
             # An answer that nobody has waited for would be taken for the next one.
             self.close()
             raise
+        return reply
 
     def close(self) -> None:
         """End the process and reap it; closing twice is fine."""
@@ -236,9 +251,14 @@ class Child:
             return
         self._closed = True
         self._end()
-        self._requests.close()
-        self._replies.close()
-        os.close(self._errors)
+        try:
+            self._log_errors()
+            seconds = time.monotonic() - self._started
+            _LOG.info("%s ended, pid %d, after %.3f s", self.program.value, self.pid, seconds)
+        finally:
+            self._requests.close()
+            self._replies.close()
+            os.close(self._errors)
 
     def _greet(self, deadline: float, limit: float) -> None:
         """Wait for the child's word that it has loaded TensorFlow."""
@@ -290,6 +310,17 @@ class Child:
         reply: dict[str, Any] = json.loads(self._inbox[:end])
         del self._inbox[: end + 1]
         return reply
+
+    def _log_errors(self) -> None:
+        """Log what the child has written to stderr since the last time."""
+        if not _LOG.isEnabledFor(logging.DEBUG):
+            return
+        size = os.fstat(self._errors).st_size
+        start = max(self._logged, size - LAST_WORDS_BYTES)
+        self._logged = size
+        for line in os.pread(self._errors, size - start, start).splitlines():
+            text = _one_line(line.decode("utf-8", "replace"))
+            _LOG.debug("%s, pid %d, stderr: %s", self.program.value, self.pid, text)
 
     def _death(self) -> ChildDied:
         """Return how the process ended, now that its output has."""

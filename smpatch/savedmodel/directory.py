@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import mmap
 import os
 import stat
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 BINARY_NAME, TEXT_NAME, CHUNKED_NAME = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
+
+_LOG = logging.getLogger(__name__)
 
 _MAPPED_FROM = 1 << 24
 """Files of 16 MiB and more are mapped, smaller ones read.
@@ -144,6 +147,7 @@ def open_regular(file: str | os.PathLike[str]) -> BinaryIO:
     Raises:
         OSError: It cannot be opened, or is no regular file.
     """
+    _LOG.debug("opens %s", os.fspath(file))
     return open(file, "rb", opener=_at_once)
 
 
@@ -181,8 +185,11 @@ def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
             identity = FileIdentity.of(status)
             if status.st_size < _MAPPED_FROM or file.name == TEXT_NAME:
                 with os.fdopen(os.dup(descriptor), "rb") as opened:
-                    return opened.read(), identity
-            return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), identity
+                    data: wire.Buffer = opened.read()
+            else:
+                data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            _LOG.info("loaded %s, %d bytes", file, status.st_size)
+            return data, identity
     except OSError as error:  # of closing it too, as network file systems may answer
         raise ModelUnreadableError(f"cannot be read: {error.strerror}") from error
 

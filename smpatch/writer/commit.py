@@ -10,6 +10,7 @@ Source: rename(2), fsync(2).
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from smpatch.writer.stage import StagingDirectory
 from smpatch.writer.staging_directory import FINGERPRINT_NAME, backup_shown, to_the_end
 
 __all__ = ["Committed", "commit", "commit_new"]
+
+_LOG = logging.getLogger(__name__)
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 """What rename(2) answers where a directory is to be made and something is."""
@@ -64,7 +67,11 @@ def commit(staged: StagingDirectory, *, backup: bool = False) -> Committed:
     """
     if staged.target is None:
         return _make_directory(staged)
-    return _replace_file(staged, staged.target, backup=backup)
+    done = _replace_file(staged, staged.target, backup=backup)
+    _LOG.info(
+        "commit of %s done, %s", staged.target, "with a backup" if done.backup else "no backup"
+    )
+    return done
 
 
 def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
@@ -88,6 +95,7 @@ def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
     except OSError as error:
         raise _not_made(destination, error) from error
     _sync({destination.parent}, warnings)
+    _LOG.info("commit of %s done", destination)
     return tuple(warnings)
 
 
@@ -169,6 +177,7 @@ def _rename(
     rename: Callable[[Path, Path], None], staged: Path, place: Path, warnings: list[str]
 ) -> None:
     """Commit; an interruption counts only when it came before."""
+    _LOG.info("commit: %s is renamed to %s", staged, place)
     try:
         rename(staged, place)
     except BaseException as stop:

@@ -10,6 +10,7 @@ This module does not know what is in them.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -37,6 +38,8 @@ __all__ = [
     "sweep",
     "to_the_end",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 PREFIX = ".smpatch-"
 """Of a staging directory, and in it of everything that is no part of the staged model."""
@@ -100,6 +103,7 @@ def own_directory(home: Path) -> Iterator[OwnDirectory]:
             break
     own = OwnDirectory(directory)
     try:
+        _LOG.info("staging directory %s made", directory)
         yield own
     finally:
         if not own.keep:

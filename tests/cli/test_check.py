@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 from pathlib import Path
 
 import jsonschema
@@ -11,12 +9,11 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import FIXTURES, QUICK, Run
+from tests.cli.schemas import read, validator
 
 MODELS = FIXTURES / "models"
 
-SCHEMA = json.loads(
-    (importlib.resources.files("smpatch.cli") / "schemas" / "check.json").read_text("utf-8")
-)
+SCHEMA = read("check")
 
 
 def test_a_healthy_model_is_one_line(call: Run) -> None:
@@ -41,7 +38,7 @@ def test_faults_are_named_one_by_one_and_the_exit_code_is_1(call: Run) -> None:
 @pytest.mark.parametrize("name", ["wrong_tensor_info", "several_tag_sets", "linear"])
 def test_json_is_what_the_schema_promises(call: Run, name: str) -> None:
     said = call("check", MODELS / name, "--json", "--run", "--validate", "runtime")
-    jsonschema.Draft202012Validator(SCHEMA).validate(said.document)
+    validator("check").validate(said.document)
     body = said.document["check"]
     assert said.code == (0 if body["ok"] else 1)
     assert body["ran"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.resources
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +15,7 @@ import smpatch
 from smpatch.cli.machine import VERSION
 from smpatch.cli.terminal import OutputError
 from tests.cli.conftest import BROKEN, FIXTURES, MODELS, QUICK, XY, Run
-
-NAMES = ("show", "add-predict", "apply", "diff", "edit", "error", "undo", "wrap")
-
+from tests.cli.schemas import NAMES, read, validator
 
 # Candidates that cannot be served without asking TensorFlow, or at all.
 BEYOND = {
@@ -27,14 +24,7 @@ BEYOND = {
 }
 
 
-def _schema(name: str) -> dict[str, Any]:
-    """Read a schema where docs/json.md says that it is."""
-    file = importlib.resources.files("smpatch.cli") / "schemas" / f"{name}.json"
-    schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return schema
-
-
-VALIDATORS = {name: jsonschema.Draft202012Validator(_schema(name)) for name in NAMES}
+VALIDATORS = {name: validator(name) for name in NAMES}
 
 
 def _candidate(entry: dict[str, Any]) -> list[str]:
@@ -57,29 +47,48 @@ def _inner(schema: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any part 
             yield from _inner(each)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "common"])
 def test_schemas_are_schemas_and_leave_no_object_open(name: str) -> None:
-    schema = _schema(name)
+    schema = read(name)
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["properties"]["version"] == {"const": VERSION}
+    assert schema["$id"] == f"{name}.json"
+    if name != "common":
+        assert schema["properties"]["version"] == {"const": VERSION}
     for part in _inner(schema):
         if "properties" in part and isinstance(part["properties"], dict):
             assert part["additionalProperties"] is False
             assert part["required"] == list(part["properties"])
 
 
-def test_schemas_agree_on_what_a_signature_is() -> None:
-    show = _schema("show")["$defs"]
-    for name in ("add-predict", "edit"):
-        added = _schema(name)["$defs"]
-        assert {key: show[key] for key in added} == added
+def test_what_two_schemas_describe_stands_in_one_of_them() -> None:
+    seen: dict[str, str] = {}
+    for name in (*NAMES, "common"):
+        here = {json.dumps(each, sort_keys=True) for each in _inner(read(name))}
+        for text in here:
+            if '"properties"' in text and '"$schema"' not in text:
+                assert seen.setdefault(text, name) == name, text
+
+
+def test_every_reference_leads_to_a_definition_and_every_definition_is_used() -> None:
+    used = set()
+    for name in (*NAMES, "common"):
+        for part in _inner(read(name)):
+            if "$ref" in part:
+                file, _, pointer = part["$ref"].partition("#")
+                used.add((file.removesuffix(".json") or name, pointer))
+    defined = {
+        (name, f"/$defs/{key}")
+        for name in (*NAMES, "common")
+        for key in read(name).get("$defs", {})
+    }
+    assert used == defined
 
 
 def test_schemas_agree_on_what_a_receipt_is() -> None:
     """``apply`` has one for each model, which may have nothing to tell."""
-    edited = _schema("edit")["properties"]["edit"]["properties"]
-    applied = _schema("apply")["$defs"]["receipt"]["properties"]
+    edited = read("edit")["properties"]["edit"]["properties"]
+    applied = read("apply")["$defs"]["receipt"]["properties"]
     assert {**applied, "command": edited["command"], "changes": edited["changes"]} == edited
     assert applied["changes"]["items"] == edited["changes"]["items"]
 
@@ -94,7 +103,7 @@ def test_the_kinds_of_error_are_the_classes_of_the_library() -> None:
     # A room may have finer classes; what a program sees is the one in the error tree.
     public = {each.__name__ for each in below(smpatch.SmpatchError)}
     public &= {*smpatch.__all__, OutputError.__name__}
-    kinds = _schema("error")["properties"]["error"]["properties"]["kind"]["enum"]
+    kinds = read("common")["$defs"]["error"]["properties"]["kind"]["enum"]
     assert sorted(kinds) == sorted({*public, "Interrupted"})
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from tests.cli.conftest import FIXTURES, MODELS, QUICK, Run, content, tensorflow
+from tests.cli.schemas import validator
 
 Copy = Callable[[str], Path]
 
-SCHEMA = importlib.resources.files("smpatch.cli") / "schemas" / "suggest.json"
-VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+VALIDATOR = validator("suggest")
 
 TO_TEXT = """
 import pathlib, sys

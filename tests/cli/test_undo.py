@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 from collections.abc import Callable
 from pathlib import Path
 
-import jsonschema
-
 from tests.cli.conftest import QUICK, XY, Run, content
+from tests.cli.schemas import validator
 
 BACKUP = "saved_model.pb.backup"
 
@@ -64,20 +61,18 @@ def test_no_backup_is_refused(call: Run, model: Callable[[str], Path]) -> None:
 
 
 def test_json(call: Run, model: Callable[[str], Path]) -> None:
-    file = importlib.resources.files("smpatch.cli") / "schemas" / "undo.json"
-    validator = jsonschema.Draft202012Validator(json.loads(file.read_text(encoding="utf-8")))
     place = _edited(call, model)
     for dry_run in (True, False):
         said = call("undo", place, "--json", *(["--dry-run"] if dry_run else []))
         assert said.code == 0
-        validator.validate(said.document)
+        validator("undo").validate(said.document)
         undone = said.document["undo"]
         assert undone["dry_run"] is dry_run
         assert undone["changes"] == [
             {"tag_set": ["serve"], "key": "serving_default", "outcome": "removed"}
         ]
         assert undone["backup"] == (None if dry_run else str(place / BACKUP))
-        assert not validator.is_valid({**said.document, "undo": {**undone, "surplus": 1}})
+        assert not validator("undo").is_valid({**said.document, "undo": {**undone, "surplus": 1}})
 
 
 def test_an_empty_name_is_not_the_current_directory(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from smpatch import schema
 from tests.cli.conftest import QUICK, XY, Run
+from tests.cli.schemas import read, validator
 
 
 @pytest.fixture
@@ -32,12 +30,6 @@ def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_bytes(made.SerializeToString(deterministic=True))
     monkeypatch.chdir(tmp_path)
     return file
-
-
-def _schema(name: str) -> dict[str, Any]:
-    text = (resources.files("smpatch.cli") / "schemas" / f"{name}.json").read_text("utf-8")
-    read: dict[str, Any] = json.loads(text)
-    return read
 
 
 def test_makes_a_model_and_says_so(graph: Path, call: Run) -> None:
@@ -63,7 +55,7 @@ def test_key_tags_and_aliases_are_what_was_asked_for(graph: Path, call: Run) -> 
     chosen = ("--signature", "both", "--tag-set", "serve,gpu")
     said = call("wrap", graph.name, "--save-to", "out", *named, *chosen, "--json", *QUICK)
     assert said.code == 0
-    jsonschema.Draft202012Validator(_schema("wrap")).validate(said.document)
+    validator("wrap").validate(said.document)
     receipt = said.document["wrap"]
     assert (receipt["key"], receipt["tag_set"]) == ("both", ["serve", "gpu"])
     assert (receipt["directory"], receipt["form"]) == ("out", "binary")
@@ -74,7 +66,7 @@ def test_key_tags_and_aliases_are_what_was_asked_for(graph: Path, call: Run) -> 
 
 def test_a_rehearsal_makes_nothing(graph: Path, call: Run) -> None:
     said = call("wrap", graph.name, "--save-to", "out", *XY, "--dry-run", "--json")
-    jsonschema.Draft202012Validator(_schema("wrap")).validate(said.document)
+    validator("wrap").validate(said.document)
     receipt = said.document["wrap"]
     assert (receipt["directory"], receipt["dry_run"]) == ("out", True)
     assert receipt["signature"]["outputs"]["y"]["shape"] == [None]
@@ -118,7 +110,7 @@ class TestWithoutOutputs:
         assert said.code == 2
         assert said.line.startswith("smpatch: missing option '--outputs' (such as: smpatch wrap ")
         if option == "--json":
-            jsonschema.Draft202012Validator(_schema("error")).validate(said.document)
+            validator("error").validate(said.document)
             assert said.document["error"]["kind"] == "UsageError"
         else:
             assert said.out == ""
@@ -157,8 +149,8 @@ def test_refusals(
 
 def test_what_json_says_of_it_is_what_it_says_of_an_edit() -> None:
     def described(name: str, body: str) -> Any:  # noqa: ANN401 - JSON
-        whole = _schema(name)
+        whole = read(name)
         fields = whole["properties"][body]["properties"]
-        return whole["$defs"], {key: {**each, "description": ""} for key, each in fields.items()}
+        return {key: {**each, "description": ""} for key, each in fields.items()}
 
     assert described("wrap", "wrap") == described("add-predict", "add_predict")

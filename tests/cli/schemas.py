@@ -1,0 +1,31 @@
+"""The JSON Schemas that ship, read and resolved as docs/json.md describes it."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from typing import Any
+
+import jsonschema
+import referencing
+
+__all__ = ["NAMES", "read", "validator"]
+
+NAMES = (
+    *("show", "suggest", "check", "diff", "add-predict", "edit", "wrap", "apply", "undo", "error"),
+)
+"""Those of an output; ``common`` holds the parts that they share."""
+
+
+def read(name: str) -> dict[str, Any]:
+    """Read a schema where docs/json.md says that it is."""
+    file = importlib.resources.files("smpatch.cli") / "schemas" / f"{name}.json"
+    schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return schema
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    """Return the validator of an output."""
+    common = referencing.Resource.from_contents(read("common"))
+    registry = referencing.Registry().with_resource("common.json", common)
+    return jsonschema.Draft202012Validator(read(name), registry=registry)
