@@ -31,6 +31,7 @@ from smpatch.checker.object_graph import check_computations, check_object_graph
 from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in_python
 from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
 from smpatch.checker.signatures import check_method, check_signature
+from smpatch.checker.state import check_state
 from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.runs.values import Feeding, SameAs
@@ -222,6 +223,9 @@ class _Check:
             if any(each.severity == "fault" for each in found):
                 broken.append(key)
             yield from found
+        for broken_key, each in check_state(subject):
+            broken.append(broken_key)
+            yield each
         yield from check_python_calls(subject)
         yield from check_object_graph(subject)
         yield from check_computations(subject)

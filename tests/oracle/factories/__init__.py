@@ -68,6 +68,7 @@ _MAKERS: dict[str, Callable[[Path], Exhibit]] = {
         functions.counter,
         functions.policies,
         functions.refused,
+        layers.keras_in_module,
         layers.keras_layers,
         values.structures,
         values.types,
