@@ -70,6 +70,8 @@ _MAKERS: dict[str, Callable[[Path], Exhibit]] = {
         functions.refused,
         layers.keras_in_module,
         layers.keras_layers,
+        values.distribution,
+        values.numbered_input,
         values.structures,
         values.types,
         variables.crossed_names,
