@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from smpatch.checker.choosing import check_codes, check_keys, ignoring, listed
 from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup
 from smpatch.checker.findings import Compared, Finding, Report, Subject, Tensors, fault, note
 from smpatch.checker.model import (
@@ -60,6 +61,9 @@ class CheckOptions:
         same_as: Another model, whose names and numbers this one must have; None for none.
         require: Contracts that the model must keep, as ``requirement`` writes them.
         consumers: Readers of the model whose known objections count as well.
+        signatures: The keys of the signatures to check, beside the model as a whole; empty for
+            all. A contract counts whatever its key is.
+        ignore: Codes of findings that are listed and do not count.
         op_libraries: Libraries of custom operations that the model needs.
         time_limit: Longest wait for one answer of TensorFlow's, in seconds.
     """
@@ -70,6 +74,8 @@ class CheckOptions:
     same_as: SameAs | None = None
     require: Sequence[str] = ()
     consumers: Sequence[Consumer] = ()
+    signatures: Sequence[str] = ()
+    ignore: Sequence[str] = ()
     op_libraries: Sequence[str | os.PathLike[str]] = ()
     time_limit: float = 600.0
 
@@ -85,7 +91,7 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
         What was found; ``ok`` tells whether there is no fault.
 
     Raises:
-        UsageError: The options make no sense.
+        UsageError: The options make no sense, or the model has no signature of a key.
         ModelUnreadableError: There is no model that can be read.
         TagSetError: No MetaGraph has the tags.
         ValidationError: TensorFlow is to be asked, and cannot be.
@@ -116,6 +122,7 @@ def _understood(options: CheckOptions) -> list[Requirement]:
         )
         raise UsageError(found)
     _check_numbers(options)
+    check_codes(listed(options.ignore))
     for library in options.op_libraries:
         if not os.path.isfile(library):  # noqa: PTH113 - Path's raises of a name that is too long
             raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
@@ -154,6 +161,7 @@ class _Check:
         self._validator = validator
         self._options = options
         self._required = required
+        self._keys = listed(options.signatures)
         self._loaders: list[str] = []
         self._ran: list[tuple[str, tuple[int, ...]]] = []
         self._compared: list[Compared] = []
@@ -161,16 +169,19 @@ class _Check:
     def report(self) -> Report:
         tag_set, model = self._options.tag_set, self._model
         chosen = model.meta_graphs if tag_set is None else (model.meta_graph(tag_set),)
+        check_keys(self._keys, chosen)
         found = [*check_tags(model)]
         for meta_graph in chosen:
             found += self._meta_graph(meta_graph)
         found += check_warmup(model)
         found += self._fingerprint()
         consumers = tuple(self._options.consumers)
+        ignored = listed(self._options.ignore)
+        counted = [ignoring(sharpened(each, consumers), ignored) for each in found]
         return Report(
             directory=model.directory,
             tag_sets=tuple(each.tags for each in chosen),
-            findings=tuple(dict.fromkeys(sharpened(each, consumers) for each in found)),
+            findings=tuple(dict.fromkeys(counted)),
             loaders=tuple(dict.fromkeys(self._loaders)),
             ran=tuple(self._ran),
             compared=tuple(self._compared),
@@ -179,7 +190,7 @@ class _Check:
     def _meta_graph(self, meta_graph: MetaGraph) -> list[Finding]:
         asked = self._options.validate != "none"
         loaded = load_in_c(self._validator, self._model, meta_graph) if asked else Loaded()
-        subject = Subject(self._model, meta_graph, loaded.facts, loaded.op_defs)
+        subject = Subject(self._model, meta_graph, loaded.facts, loaded.op_defs, self._keys)
         found: list[Finding] = []
         broken: list[str] = []
         try:
@@ -218,7 +229,7 @@ class _Check:
         """Yield what the files say; note the keys of signatures that have a fault."""
         yield from check_entries(subject)
         tensors = Tensors(subject)
-        for key in subject.meta_graph.signatures:
+        for key in subject.signatures:
             found = [*check_signature(subject, tensors, key), *check_method(subject, key)]
             if any(each.severity == "fault" for each in found):
                 broken.append(key)

@@ -40,7 +40,7 @@ def check_python_calls(subject: Subject) -> Iterator[Finding]:
     # One search through the bytes, for a graph of a million nodes would be walked in vain.
     if all(data.find(_MARK, start, end) < 0 for start, end in pieces):
         return
-    for key, signature in meta_graph.signatures.items():
+    for key, signature in subject.signatures.items():
         names = [each.name for spec in signature.outputs.values() for each in spec.tensors()]
         for each in behind(meta_graph.graph, meta_graph.functions, names):
             if each.node.op in _OPERATIONS:
@@ -86,7 +86,7 @@ def check_consumer(subject: Subject, consumer: Consumer) -> Iterator[Finding]:
 
 
 def _serving(subject: Subject) -> Iterator[Finding]:
-    for key, signature in subject.meta_graph.signatures.items():
+    for key, signature in subject.signatures.items():
         for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
             for alias, spec in specs.items():
                 if not isinstance(spec, TensorSpec):
@@ -101,7 +101,7 @@ def _serving(subject: Subject) -> Iterator[Finding]:
 
 
 def _triton(subject: Subject) -> Iterator[Finding]:
-    signature = subject.meta_graph.signatures.get(DEFAULT_KEY)
+    signature = subject.signatures.get(DEFAULT_KEY)
     if signature is None:
         return
     for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
@@ -126,7 +126,7 @@ def _python(subject: Subject) -> Iterator[Finding]:
         tags = ",".join(subject.meta_graph.tags)
         text = "with several MetaGraphs Python must name the tags, and has no functions but these"
         yield note("needs-tags", subject.where(), text, f"tf.saved_model.load(..., tags={tags!r})")
-    for key, signature in subject.meta_graph.signatures.items():
+    for key, signature in subject.signatures.items():
         for each in remarks(subject.meta_graph, signature.inputs, {}):
             if each.code == "alias-not-resavable":
                 where = subject.where(f"signature {key!r}")
@@ -178,11 +178,11 @@ def check_entries(subject: Subject) -> Iterator[Finding]:
     meta_graph = subject.meta_graph
     counted = Counter(entry.key for entry in meta_graph.parts.entries)
     for key, times in counted.items():
-        if times > 1:
+        if times > 1 and subject.concerns(key):
             text = f"the map holds the key {times} times; only the last one counts"
             where = subject.where(f"signature {key!r}")
             yield fault("duplicate-key", where, text, "copy it under another key, or remove it")
-    for key in meta_graph.signatures:
+    for key in subject.signatures:
         for kind, alias in _doubles(meta_graph, key):
             where = subject.where(f"signature {key!r}", f"{kind} {alias!r}")
             text = f"the signature holds the {kind} twice; only the last one counts"

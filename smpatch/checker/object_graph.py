@@ -39,7 +39,7 @@ def check_computations(subject: Subject) -> Iterator[Finding]:
     objects = meta_graph.objects
     crossed = {each.number: each for each in meta_graph.captures.crossed()}
     other_names = {each.key for each in disagreements(meta_graph)}
-    for key in meta_graph.signatures.keys() & objects.signatures.keys() - other_names:
+    for key in subject.signatures.keys() & objects.signatures.keys() - other_names:
         where = subject.where(f"signature {key!r}")
         concrete = objects.concrete_functions[objects.signatures[key].concrete_function_name]
         wrong = [crossed[number] for number in concrete.bound_inputs if number in crossed]
@@ -85,7 +85,7 @@ def check_halves(
         broken: Keys of signatures that are known to have a fault; they are left out.
     """
     place = Place(subject.model.directory, subject.meta_graph.tags)
-    signatures = subject.meta_graph.signatures
+    signatures = subject.signatures
     rules = [feeding]
     if feeding.file is None and feeding.filling != "random":
         rules.append(Feeding("random", feeding.seed, feeding.batches))
@@ -139,10 +139,12 @@ def check_object_graph(subject: Subject) -> Iterator[Finding]:
         return
     different = {each.key: each.found for each in disagreements(meta_graph)}
     for key, found in different.items():
+        if not subject.concerns(key):
+            continue
         where = subject.where(f"signature {key!r}")
         yield fault("planes-disagree", where, f"it is {found}")
     for key, bare in meta_graph.objects.signatures.items():
-        if key in meta_graph.signatures and key not in different:
+        if key in subject.signatures and key not in different:
             yield from _Pair(subject, key, bare).findings()
 
 

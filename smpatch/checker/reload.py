@@ -101,7 +101,7 @@ def load_in_python(validator: Validator, subject: Subject) -> Iterator[Finding]:
         return
     objects = subject.meta_graph.objects.signatures if subject.meta_graph.has_object_graph else {}
     for key in sorted(set(objects) - set(said.signatures)):
-        if not subject.python_reads_signature_def:
+        if subject.concerns(key) and not subject.python_reads_signature_def:
             text = f"{PYTHON} does not list it in .signatures"
             yield fault("python-signature", subject.where(f"signature {key!r}"), text)
 

@@ -59,7 +59,7 @@ class Runs:
         self._subject = subject
         self._feeding = feeding
         meta_graph = subject.meta_graph
-        self._feeds = Feeds(feeding, meta_graph.signatures, features(meta_graph))
+        self._feeds = Feeds(feeding, subject.signatures, features(meta_graph))
 
     def findings(self, broken: Collection[str]) -> Iterator[Finding]:
         """Run the signatures, and yield what fails.
@@ -67,7 +67,7 @@ class Runs:
         Args:
             broken: Keys of those that are known to have a fault; they are left out.
         """
-        for key, signature in self._subject.meta_graph.signatures.items():
+        for key, signature in self._subject.signatures.items():
             if key in broken:
                 continue
             where = self._subject.where(f"signature {key!r}")

@@ -81,7 +81,7 @@ def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
     if subject.model.form == "text" and _INIT_OP not in meta_graph.reserved:
         return
     filled = _filled(subject)
-    for key, signature in meta_graph.signatures.items():
+    for key, signature in subject.signatures.items():
         empty = _Empty(meta_graph, signature, filled)
         where = subject.where(f"signature {key!r}")
         variables, tables = empty.names(_VARIABLES), empty.names(_TABLES)

@@ -80,6 +80,23 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             "python. May be repeated.",
         ),
     ] = None,
+    signature: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY,...",
+            parser=text,
+            help="Check these signatures and the model as a whole, and no other signature. May be "
+            "repeated.",
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE,...",
+            parser=text,
+            help="List findings of these codes, and do not count them. May be repeated.",
+        ),
+    ] = None,
     tag_set: TagSet = None,
     validate: Annotated[
         Literal["full", "runtime", "none"],
@@ -128,6 +145,8 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         same_as=other,
         require=tuple(require or ()),
         consumers=_consumers(consumers or ()),
+        signatures=tuple(signature or ()),
+        ignore=tuple(ignore or ()),
         op_libraries=tuple(op_library or ()),
         time_limit=time_limit,
     )
@@ -203,13 +222,17 @@ def _line(finding: Finding) -> str:
     where = f"{printable(finding.where)}: " if finding.where else ""
     hint = f" ({printable(finding.hint)})" if finding.hint else ""
     stops = "; tf.saved_model.load refuses the whole model for it" if finding.stops_python else ""
-    return f"{finding.severity} {finding.code}: {where}{printable(finding.text)}{stops}{hint}"
+    ignored = "ignored " if finding.ignored else ""
+    return (
+        f"{ignored}{finding.severity} {finding.code}: {where}{printable(finding.text)}{stops}{hint}"
+    )
 
 
 def _summary(report: Report) -> str:
-    faults, notes = len(report.faults), len(report.notes)
+    faults, notes, ignored = map(len, (report.faults, report.notes, report.ignored))
     told = f"{faults} fault{'' if faults == 1 else 's'}" if faults else "no faults"
-    return f"{told}, {notes} note{'' if notes == 1 else 's'}" if notes else told
+    told += f", {notes} note{'' if notes == 1 else 's'}" if notes else ""
+    return f"{told}, {ignored} ignored" if ignored else told
 
 
 def _body(report: Report, options: CheckOptions) -> dict[str, object]:
@@ -227,6 +250,7 @@ def _body(report: Report, options: CheckOptions) -> dict[str, object]:
                 "text": each.text,
                 "hint": each.hint or None,
                 "stops_python": each.stops_python,
+                "ignored": each.ignored,
             }
             for each in report.findings
         ],
