@@ -16,7 +16,6 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.checker.findings import Finding, Subject, fault, note
-from smpatch.checker.signatures import shown
 from smpatch.functions.compare import disagreements
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.functions import CALLS
@@ -26,7 +25,7 @@ from smpatch.runs.feeds import Feeds, in_c, in_python
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonLoader
 from smpatch.runs.values import Feeding, UnmakeableError, features
-from smpatch.signature import Spec, TensorSpec, compatible, same_parameters
+from smpatch.signature import Spec, TensorSpec, compatible, same_parameters, shape_text
 
 __all__ = ["check_computations", "check_halves", "check_object_graph"]
 
@@ -243,7 +242,7 @@ class _Pair:
                 text = f"it is {spec.dtype} in signature_def, {leaf.spec.dtype} in Python"
                 yield fault("planes-disagree", where, text)
             elif not compatible(leaf.spec.shape, spec.shape):
-                ours, others = shown(spec.shape), shown(leaf.spec.shape)
+                ours, others = shape_text(spec.shape), shape_text(leaf.spec.shape)
                 text = f"its shape is {ours} in signature_def, {others} in Python"
                 yield fault("planes-disagree", where, text)
 

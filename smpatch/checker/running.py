@@ -14,13 +14,12 @@ from collections.abc import Collection, Iterator, Mapping
 from smpatch import dtypes
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
-from smpatch.checker.signatures import shown
 from smpatch.runs.feeds import Feeds, placed
 from smpatch.runs.values import Feeding, UnmakeableError, features
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
 from smpatch.runtime.questions import Array, RunResult
-from smpatch.signature import SignatureDef, Spec, TensorSpec, compatible
+from smpatch.signature import SignatureDef, Spec, TensorSpec, compatible, shape_text
 from smpatch.validator import Validator
 
 __all__ = ["Runs"]
@@ -144,8 +143,8 @@ def _differences(where: str, signature: SignatureDef, said: RunResult) -> Iterat
             text = f"it came out as {dtype}, and the signature says {spec.dtype}"
             yield fault("run-dtype", f"{where}, output {alias!r}", text)
         if not compatible(array.shape, spec.shape):
-            text = f"it came out as {shown(array.shape)}, and the signature says "
-            yield fault("run-shape", f"{where}, output {alias!r}", text + shown(spec.shape))
+            text = f"it came out as {shape_text(array.shape)}, and the signature says "
+            yield fault("run-shape", f"{where}, output {alias!r}", text + shape_text(spec.shape))
 
 
 def _lost_rows(

@@ -15,7 +15,14 @@ from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
 from smpatch.runtime.questions import CompositeFact, Description, PythonSignature, TensorFact
-from smpatch.signature import SignatureDef, SparseTensorSpec, Spec, TensorSpec, compatible
+from smpatch.signature import (
+    SignatureDef,
+    SparseTensorSpec,
+    Spec,
+    TensorSpec,
+    compatible,
+    shape_text,
+)
 
 __all__ = [
     "WITHOUT",
@@ -49,9 +56,10 @@ def _python_differences(
         if isinstance(spec, TensorSpec) and isinstance(fact, TensorFact):
             dtype = dtypes.name(fact.dtype)
             if dtype != dtypes.base(spec.dtype) or not compatible(spec.shape, fact.shape):
+                found, wanted = shape_text(fact.shape), shape_text(spec.shape)
                 yield (
-                    f"tf.saved_model.load sees {alias!r} of the {kind} as {dtype} {fact.shape}, "
-                    f"not {spec.dtype} {spec.shape}"
+                    f"tf.saved_model.load sees {alias!r} of the {kind} as {dtype} {found}, "
+                    f"not {spec.dtype} {wanted}"
                 )
 
 
@@ -165,7 +173,8 @@ def _differences(tensor: TensorSpec, fact: TensorFact) -> Iterator[str]:
     if dtypes.base(dtype) != dtypes.base(tensor.dtype):
         yield f"{tensor.name} is {dtype}, the signature says {tensor.dtype}"
     if not compatible(tensor.shape, fact.shape):
-        yield f"{tensor.name} has the shape {fact.shape}, the signature says {tensor.shape}"
+        found, wanted = shape_text(fact.shape), shape_text(tensor.shape)
+        yield f"{tensor.name} has the shape {found}, the signature says {wanted}"
 
 
 def unloadable(description: Description, *, already: bool) -> ValidationError:
