@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
-from smpatch import dtypes, wire
+from smpatch import wire
 from smpatch.checker.findings import Finding, Subject, fault, note
+from smpatch.checker.triton import check_triton
 from smpatch.graph.reach import behind
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import remarks
@@ -56,12 +57,6 @@ CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
 
 _SERVE = "serve"
 
-_TRITON = frozenset(
-    {"bool", "string", "float16", "float32", "float64"}
-    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-)
-"""The types that Triton has (``TRITONTF_DataType``)."""
-
 _SHARPENED: Mapping[Consumer, frozenset[str]] = {
     "serving": frozenset({"no-inputs", "unknown-method", "no-serve-tag"}),
     "triton": frozenset({"no-serving-default", "no-serve-tag", "no-signatures"}),
@@ -100,19 +95,6 @@ def _serving(subject: Subject) -> Iterator[Finding]:
                 yield note("bytes-alias", where, text)
 
 
-def _triton(subject: Subject) -> Iterator[Finding]:
-    signature = subject.signatures.get(DEFAULT_KEY)
-    if signature is None:
-        return
-    for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
-        for alias, spec in specs.items():
-            where = subject.where(f"signature {DEFAULT_KEY!r}", f"{kind} {alias!r}")
-            if not isinstance(spec, TensorSpec):
-                yield fault("not-dense", where, "Triton knows dense tensors only")
-            elif dtypes.base(spec.dtype) not in _TRITON:
-                yield fault("consumer-type", where, f"Triton has no type {spec.dtype}")
-
-
 def _tflite(subject: Subject) -> Iterator[Finding]:
     keys = list(subject.meta_graph.signatures)
     if _SERVE in keys and len(keys) > 1 and subject.meta_graph.has_object_graph:
@@ -135,7 +117,7 @@ def _python(subject: Subject) -> Iterator[Finding]:
 
 _CHECKS: Mapping[Consumer, Callable[[Subject], Iterator[Finding]]] = {
     "serving": _serving,
-    "triton": _triton,
+    "triton": check_triton,
     "tflite": _tflite,
     "python": _python,
 }
