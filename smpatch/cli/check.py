@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from smpatch.cli.arguments import Json, Model, OpLibraries, Quiet, TagSet, TimeLimit, text
+from smpatch.cli.arguments import (
+    Json,
+    Model,
+    OpLibraries,
+    Quiet,
+    TagSet,
+    TimeLimit,
+    model_directory,
+    text,
+)
 from smpatch.cli.terminal import data, printable, tag_set, talk
 from smpatch.errors import UsageError
 
@@ -46,6 +55,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         Path | None,
         typer.Option(
             metavar="OTHER",
+            parser=model_directory,
             help="A model that this one must be the same as: the same keys and aliases, and the "
             "same numbers. Both are fed the same; random values, unless --with or --feed.",
         ),
