@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from smpatch.checker.choosing import check_codes, check_keys, ignoring, listed
-from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup
+from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup, served
 from smpatch.checker.findings import Compared, Finding, Report, Subject, Tensors, fault, note
 from smpatch.checker.model import (
     CONSUMERS,
@@ -250,11 +250,14 @@ class _Check:
             why = "the C runtime has not loaded the model"
             return [note("not-run", subject.where(), why)] if not loaded.findings else []
         from smpatch.checker.running import Runs
+        from smpatch.checker.warm_up_runs import run_warm_up
         from smpatch.runs.sessions import scratch
 
         runs = Runs(self._validator, subject, self._options.run)
         with scratch(self._validator, Program.CAPI):
             found = [*runs.findings(broken)]
+            if subject.meta_graph is served(self._model):
+                found += run_warm_up(self._validator, subject)
         self._ran += runs.ran
         return found
 
