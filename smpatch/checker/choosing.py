@@ -66,6 +66,7 @@ CODES: tuple[str, ...] = (
     "unregistered-type",
     "run-fails",
     "not-run",
+    "feed-cut",
     "run-dtype",
     "run-shape",
     "run-batch",

@@ -66,6 +66,11 @@ class Runs:
         Args:
             broken: Keys of those that are known to have a fault; they are left out.
         """
+        for name in self._feeds.cut:
+            where = f"{self._feeding.file}: {name}"
+            text = "it holds bytes of NumPy's type S, which cuts zeros from the end of each element"
+            hint = "save it with dtype=object, or write JSON with b64"
+            yield note("feed-cut", where, text, hint)
         for key, signature in self._subject.signatures.items():
             if key in broken:
                 continue

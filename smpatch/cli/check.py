@@ -48,7 +48,9 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     feed: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.npz", help="Feed these arrays, called like inputs or KEY/INPUT, instead."
+            metavar="FILE.npz",
+            help="Feed these arrays, called like inputs or KEY/INPUT, instead. A FILE.json holds "
+            'them as TF Serving\'s REST API does, bytes as {"b64": "..."}.',
         ),
     ] = None,
     same_as: Annotated[
