@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from smpatch import dtypes
+from smpatch.checker.defaults import forms, left_out
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
-from smpatch.runs.feeds import Feeds, placed
+from smpatch.runs.feeds import Feed, Feeds, placed
+from smpatch.runs.protos import array_of
 from smpatch.runs.values import Feeding, UnmakeableError, features
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
@@ -95,8 +97,48 @@ class Runs:
                 # It takes values of that kind, so that only the size can be wrong.
                 failed = [fault("run-fails", where, each.text) for each in failed]
                 yield from _lost_rows(where, signature, runs)
+                try:
+                    yield from self._with_defaults(where, key, signature, runs)
+                except ChildError as error:
+                    yield perished(self._subject, C_RUNTIME, error)
+                    return
                 self.ran.append((key, tuple(runs)))
             yield from failed
+
+    def _with_defaults(
+        self, where: str, key: str, signature: SignatureDef, runs: Mapping[int, RunResult]
+    ) -> Iterator[Finding]:
+        """Run it as requests that leave out what has a default; yield what fails then."""
+        try:
+            defaults = {
+                alias: array_of(value)
+                for alias, value in signature.defaults.items()
+                if isinstance(signature.inputs.get(alias), TensorSpec)
+            }
+        except UnmakeableError as error:
+            yield note("not-run", where, f"its defaults cannot be fed: {error}")
+            return
+        ran: dict[int, RunResult] = {}
+        for feed in self._feeds.of(key, signature.inputs) if defaults else ():
+            if feed.batch not in runs:
+                continue  # it fails with all inputs fed, too
+            said = self._run(signature, placed(signature.inputs, left_out(feed.values, defaults)))
+            if said.ok:
+                ran[feed.batch] = said
+                continue
+            text = f"with its defaults it fails, batch {feed.batch}: {said.message}"
+            yield fault("default-fails", where, text, self._better(signature, feed, defaults))
+        yield from _lost_rows(f"{where}, with its defaults", signature, ran)
+
+    def _better(self, signature: SignatureDef, feed: Feed, defaults: Mapping[str, Array]) -> str:
+        """Return another form of a default with which a failed run succeeds, in words."""
+        for alias, array in defaults.items():
+            for form in forms(array, signature.inputs[alias]):
+                values = left_out(feed.values, {**defaults, alias: form})
+                if self._run(signature, placed(signature.inputs, values)).ok:
+                    shape = "a scalar" if not form.shape else shape_text(form.shape)
+                    return f"the same default of {alias!r} as {shape} works"
+        return "give a default that the graph broadcasts, or let each request feed the input"
 
     def _run(self, signature: SignatureDef, feed: Mapping[str, Array]) -> RunResult:
         fetched = {tensor.name for each in signature.outputs.values() for tensor in each.tensors()}

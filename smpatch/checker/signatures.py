@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from smpatch import dtypes, rules, schema
+from smpatch.checker.defaults import check_rows
 from smpatch.checker.findings import Finding, Subject, Tensors, fault, note
 from smpatch.errors import (
     ModelUnreadableError,
@@ -86,6 +87,8 @@ def _defaults(subject: Subject, key: str, signature: SignatureDef) -> Iterator[F
         if not compatible(shape, spec.shape):
             text = f"it has the shape {shape_text(shape)}, and the input {shape_text(spec.shape)}"
             yield fault("default-shape", where, text)
+        else:
+            yield from check_rows(where, alias, signature)
 
 
 def reads_besides(

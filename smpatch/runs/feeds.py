@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from smpatch import dtypes
 from smpatch.errors import UsageError
 from smpatch.runs.arrays import read_npz
+from smpatch.runs.protos import array_of
 from smpatch.runs.sessions import Call
 from smpatch.runs.values import Feature, Feeding, UnmakeableError, has_batch, made_up
 from smpatch.runs.written import array_from, read_json
@@ -111,6 +112,7 @@ class Feeds:
         """
         self._feeding = feeding
         self._wanted = wanted
+        self._defaults = {key: each.defaults for key, each in signatures.items()}
         self._cut: list[str] = []
         self._given: Mapping[str, object] | None = None
         if feeding.file is not None:
@@ -157,6 +159,9 @@ class Feeds:
         if array is not None and isinstance(spec, TensorSpec) and not isinstance(array, Array):
             where = f"{self._feeding.file}: {name}"
             array = array_from(array, dtypes.base(spec.dtype), where)
+        default = self._defaults.get(key, {}).get(alias)
+        if array is None and default is not None:
+            array = array_of(default)
         if not isinstance(array, Array) or not isinstance(spec, TensorSpec):
             message = f"the file has no values for the input {alias!r}"
             raise UnmakeableError(message)

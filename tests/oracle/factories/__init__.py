@@ -73,6 +73,7 @@ _MAKERS: dict[str, Callable[[Path], Exhibit]] = {
         values.distribution,
         values.numbered_input,
         values.structures,
+        values.two_inputs,
         values.types,
         variables.crossed_names,
         variables.resources,

@@ -182,3 +182,25 @@ def numbered_input(_: Path) -> Exhibit:
     module = Module()
     given = tf.TensorSpec([None, 2], tf.float32, "input.1")
     return Exhibit(module, module.serve.get_concrete_function({"a": given}))
+
+
+def two_inputs(_: Path) -> Exhibit:
+    """Signatures that broadcast their second input, and one that does not."""
+    rows, column = tf.TensorSpec([None, 2], tf.float32), tf.TensorSpec([None, 1], tf.float32)
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[rows, column])
+        def joined(self, x: Tensor, k: Tensor) -> Tensor:
+            return {"y": tf.concat([x, k], 1)}
+
+        @tf.function(input_signature=[rows, column])
+        def scaled(self, x: Tensor, k: Tensor) -> Tensor:
+            return {"y": x * k}
+
+        @tf.function(input_signature=[rows, tf.TensorSpec(None, tf.float32)])
+        def any_rank(self, x: Tensor, k: Tensor) -> Tensor:
+            return {"y": x * tf.reshape(k, [-1, 1])}
+
+    module = Module()
+    keys = ("joined", "scaled", "any_rank")
+    return Exhibit(module, {key: getattr(module, key) for key in keys})
