@@ -57,6 +57,7 @@ from smpatch.signature import (
     predict_signature_def,
     ragged,
     regression_signature_def,
+    shape_text,
 )
 
 __all__ = ["Adding", "Built", "Inferred", "Tensors", "Wider", "build", "check"]
@@ -309,5 +310,13 @@ def _check_agreement(
     if narrower or any(
         size is not None and size != own for size, own in zip(shape, own_shape or (), strict=False)
     ):
-        found = f"the spec's shape {shape} is narrower than the graph's {own_shape}"
+        ours, theirs = shape_text(shape), shape_text(own_shape)
+        if own_shape is not None and len(shape) != len(own_shape):
+            found = (
+                f"the spec's shape {ours} has rank {len(shape)}, and the graph's {theirs} has rank "
+                f"{len(own_shape)}"
+            )
+            hint = "the rank is the graph's; a signature may leave it out"
+            raise RefusedError(found, where=where, hint=hint)
+        found = f"the spec's shape {ours} is narrower than the graph's {theirs}"
         raise RefusedError(found, where=where, hint="a signature may relax a shape, not narrow it")

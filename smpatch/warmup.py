@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -60,12 +60,17 @@ class WarmUp:
         kind: The method that is called.
         outputs: The outputs that are asked for, where not all are; where no signature is
             called names of tensors and operations.
+        values: What is fed to the inputs, in their order, each a serialized ``TensorProto``;
+            none but for ``predict`` and ``predict_streamed``.
+        record: The number of the record that makes the call, from 1.
     """
 
     signature: str
     inputs: tuple[str, ...]
     kind: Kind
     outputs: tuple[str, ...] = ()
+    values: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
+    record: int = field(default=0, compare=False)
 
 
 def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
@@ -84,7 +89,11 @@ def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
     file = Path(directory) / PLACE
     try:
         with open_regular(file) as opened:
-            return tuple(call for log in _logs(opened) for call in _calls(log))
+            return tuple(
+                replace(call, record=number)
+                for number, log in enumerate(_logs(opened), start=1)
+                for call in _calls(log)
+            )
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
@@ -155,8 +164,9 @@ def _calls(log: Any) -> Iterator[WarmUp]:  # noqa: ANN401 - as above
 
 
 def _predict(request: Any, kind: Kind) -> WarmUp:  # noqa: ANN401 - as above
-    outputs = tuple(request.output_filter)
-    return WarmUp(_key(request), tuple(sorted(request.inputs)), kind, outputs)
+    fed, outputs = tuple(sorted(request.inputs)), tuple(request.output_filter)
+    values = tuple(request.inputs[alias].SerializeToString() for alias in fed)
+    return WarmUp(_key(request), fed, kind, outputs, values)
 
 
 def _key(request: Any) -> str:  # noqa: ANN401 - as above

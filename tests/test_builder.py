@@ -221,26 +221,26 @@ REFUSED = {
     ),
     "spec of a narrower shape": Refused(
         RefusedError,
-        "input x: the spec's shape (3,) is narrower than the graph's (None,) "
+        "input x: the spec's shape [3] is narrower than the graph's [?] "
         "(a signature may relax a shape, not narrow it)",
         inputs={"x": TensorSpec("x:0", "float32", (3,))},
     ),
     "spec of another rank": Refused(
         RefusedError,
-        "input x: the spec's shape (None, None) is narrower than the graph's (None,) "
-        "(a signature may relax a shape, not narrow it)",
+        "input x: the spec's shape [?, ?] has rank 2, and the graph's [?] has rank 1 "
+        "(the rank is the graph's; a signature may leave it out)",
         inputs={"x": TensorSpec("x:0", "float32", (None, None))},
     ),
     "spec where the rank is unknown": Refused(
         RefusedError,
-        "input x: the spec's shape () is narrower than the graph's None "
+        "input x: the spec's shape [] is narrower than the graph's <unknown rank> "
         "(a signature may relax a shape, not narrow it)",
         inputs={"x": TensorSpec("x:0", "float32", ())},
         model="unknown_rank",
     ),
     "sparse spec of a narrower shape": Refused(
         RefusedError,
-        "input ids: the spec's shape (2, 2) is narrower than the graph's (None, None) "
+        "input ids: the spec's shape [2, 2] is narrower than the graph's [?, ?] "
         "(a signature may relax a shape, not narrow it)",
         inputs={
             "ids": SparseTensorSpec(

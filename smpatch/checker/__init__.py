@@ -4,7 +4,8 @@
 ``signatures`` at each signature against its graph, ``methods`` at Serving's rules,
 ``planes`` at what Python sees of the same, ``beside`` at the files next to the model file;
 ``reload`` asks TensorFlow's loaders, ``running`` feeds the signatures, ``requirement`` holds
-them against a contract, and ``consumers`` knows what single readers reject.
+them against a contract, ``model`` and ``triton`` hold what single readers reject, ``state``
+looks for what nothing fills, and ``choosing`` limits a check.
 
 This module changes nothing and prints nothing: it returns findings.
 """

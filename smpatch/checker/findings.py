@@ -6,7 +6,7 @@ runtime inferred when it loaded the model. This module validators nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from smpatch.errors import TensorNotFoundError
 from smpatch.graph.resolve import OpDefMissingError, Resolver
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.runtime.questions import TensorFact
-from smpatch.signature import TensorSpec
+from smpatch.signature import SignatureDef, TensorSpec
 
 __all__ = [
     "Compared",
@@ -48,6 +48,7 @@ class Finding:
             its other signatures; told only of models whose signatures it takes from
             ``signature_def``, as those of TensorFlow 1. TensorFlow 2.21 and Python 3.11 are
             meant; older ones may take an input of an odd name.
+        ignored: Whether it is taken out of the verdict, as ``CheckOptions.ignore`` asks.
     """
 
     code: str
@@ -56,6 +57,7 @@ class Finding:
     text: str
     hint: str = ""
     stops_python: bool = False
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,19 @@ class Report:
     @property
     def faults(self) -> tuple[Finding, ...]:
         """The findings that are faults."""
-        return tuple(each for each in self.findings if each.severity == "fault")
+        return tuple(
+            each for each in self.findings if each.severity == "fault" and not each.ignored
+        )
 
     @property
     def notes(self) -> tuple[Finding, ...]:
         """The findings that are only worth knowing."""
-        return tuple(each for each in self.findings if each.severity == "note")
+        return tuple(each for each in self.findings if each.severity == "note" and not each.ignored)
+
+    @property
+    def ignored(self) -> tuple[Finding, ...]:
+        """The findings that ``CheckOptions.ignore`` takes out of the verdict."""
+        return tuple(each for each in self.findings if each.ignored)
 
     @property
     def ok(self) -> bool:
@@ -149,12 +158,24 @@ class Subject:
         meta_graph: One of its MetaGraphs.
         facts: What the C runtime knows of tensors, by name; empty where it was not asked.
         op_defs: Definitions (``OpDef``) of operations that the model does not define.
+        chosen: The keys of the signatures that are checked; empty for all.
     """
 
     model: SavedModel
     meta_graph: MetaGraph
     facts: Mapping[str, TensorFact | None] = field(default_factory=dict)
     op_defs: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Sequence[str] = ()
+
+    @property
+    def signatures(self) -> Mapping[str, SignatureDef]:
+        """The signatures that are checked, by key."""
+        found = self.meta_graph.signatures
+        return {key: each for key, each in found.items() if self.concerns(key)}
+
+    def concerns(self, key: str) -> bool:
+        """Tell whether the signature of a key is checked."""
+        return not self.chosen or key in self.chosen
 
     @property
     def python_reads_signature_def(self) -> bool:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from smpatch import arguments
-from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup
+from smpatch.checker.choosing import check_codes, check_keys, ignoring, listed
+from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup, served
 from smpatch.checker.findings import Compared, Finding, Report, Subject, Tensors, fault, note
 from smpatch.checker.model import (
     CONSUMERS,
@@ -32,6 +33,7 @@ from smpatch.checker.object_graph import check_computations, check_object_graph
 from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in_python
 from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
 from smpatch.checker.signatures import check_method, check_signature
+from smpatch.checker.state import check_state
 from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.runs.values import Feeding, SameAs
@@ -60,6 +62,9 @@ class CheckOptions:
         same_as: Another model, whose names and numbers this one must have; None for none.
         require: Contracts that the model must keep, as ``requirement`` writes them.
         consumers: Readers of the model whose known objections count as well.
+        signatures: The keys of the signatures to check, beside the model as a whole; empty for
+            all. A contract counts whatever its key is.
+        ignore: Codes of findings that are listed and do not count.
         op_libraries: Libraries of custom operations that the model needs.
         time_limit: Longest wait for one answer of TensorFlow's, in seconds.
     """
@@ -70,6 +75,8 @@ class CheckOptions:
     same_as: SameAs | None = None
     require: Sequence[str] = ()
     consumers: Sequence[Consumer] = ()
+    signatures: Sequence[str] = ()
+    ignore: Sequence[str] = ()
     op_libraries: Sequence[str | os.PathLike[str]] = ()
     time_limit: float = 600.0
 
@@ -79,8 +86,8 @@ class CheckOptions:
             object.__setattr__(self, "tag_set", arguments.texts(self.tag_set, "tag_set"))
         if isinstance(self.require, str):  # commas stand inside a contract
             object.__setattr__(self, "require", (self.require,))
-        consumers = arguments.texts(self.consumers, "consumers")
-        object.__setattr__(self, "consumers", consumers)
+        for name in ("consumers", "signatures", "ignore"):
+            object.__setattr__(self, name, arguments.texts(getattr(self, name), name))
         libraries = self.op_libraries
         several = (libraries,) if isinstance(libraries, str | os.PathLike) else tuple(libraries)
         object.__setattr__(self, "op_libraries", several)
@@ -97,17 +104,17 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
         What was found; ``ok`` tells whether there is no fault.
 
     Raises:
-        UsageError: The options make no sense.
+        UsageError: The options make no sense, or the model has no signature of a key.
         ModelUnreadableError: There is no model that can be read.
         TagSetError: No MetaGraph has the tags.
         ValidationError: TensorFlow is to be asked, and cannot be.
     """
-    chosen = options or CheckOptions()
+    chosen = CheckOptions() if options is None else options
     required = _understood(chosen)
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
     mode: Literal["full", "runtime", "none"] = chosen.validate
     with Validator(mode, libraries, chosen.time_limit) as validator:
-        opened = load(Path(model))
+        opened = load(model)
         if mode == "full":
             validator.expect_python()
         with naming(opened.file):
@@ -128,6 +135,7 @@ def _understood(options: CheckOptions) -> list[Requirement]:
         )
         raise UsageError(found)
     _check_numbers(options)
+    check_codes(listed(options.ignore))
     for library in options.op_libraries:
         if not os.path.isfile(library):  # noqa: PTH113 - Path's raises of a name that is too long
             raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
@@ -166,6 +174,7 @@ class _Check:
         self._validator = validator
         self._options = options
         self._required = required
+        self._keys = listed(options.signatures)
         self._loaders: list[str] = []
         self._ran: list[tuple[str, tuple[int, ...]]] = []
         self._compared: list[Compared] = []
@@ -173,16 +182,19 @@ class _Check:
     def report(self) -> Report:
         tag_set, model = self._options.tag_set, self._model
         chosen = model.meta_graphs if tag_set is None else (model.meta_graph(tag_set),)
+        check_keys(self._keys, chosen)
         found = [*check_tags(model)]
         for meta_graph in chosen:
             found += self._meta_graph(meta_graph)
         found += check_warmup(model)
         found += self._fingerprint()
         consumers = tuple(self._options.consumers)
+        ignored = listed(self._options.ignore)
+        counted = [ignoring(sharpened(each, consumers), ignored) for each in found]
         return Report(
             directory=model.directory,
             tag_sets=tuple(each.tags for each in chosen),
-            findings=tuple(dict.fromkeys(sharpened(each, consumers) for each in found)),
+            findings=tuple(dict.fromkeys(counted)),
             loaders=tuple(dict.fromkeys(self._loaders)),
             ran=tuple(self._ran),
             compared=tuple(self._compared),
@@ -191,7 +203,7 @@ class _Check:
     def _meta_graph(self, meta_graph: MetaGraph) -> list[Finding]:
         asked = self._options.validate != "none"
         loaded = load_in_c(self._validator, self._model, meta_graph) if asked else Loaded()
-        subject = Subject(self._model, meta_graph, loaded.facts, loaded.op_defs)
+        subject = Subject(self._model, meta_graph, loaded.facts, loaded.op_defs, self._keys)
         found: list[Finding] = []
         broken: list[str] = []
         try:
@@ -230,11 +242,14 @@ class _Check:
         """Yield what the files say; note the keys of signatures that have a fault."""
         yield from check_entries(subject)
         tensors = Tensors(subject)
-        for key in subject.meta_graph.signatures:
+        for key in subject.signatures:
             found = [*check_signature(subject, tensors, key), *check_method(subject, key)]
             if any(each.severity == "fault" for each in found):
                 broken.append(key)
             yield from found
+        for broken_key, each in check_state(subject):
+            broken.append(broken_key)
+            yield each
         yield from check_python_calls(subject)
         yield from check_object_graph(subject)
         yield from check_computations(subject)
@@ -248,11 +263,14 @@ class _Check:
             why = "the C runtime has not loaded the model"
             return [note("not-run", subject.where(), why)] if not loaded.findings else []
         from smpatch.checker.running import Runs
+        from smpatch.checker.warm_up_runs import run_warm_up
         from smpatch.runs.sessions import scratch
 
         runs = Runs(self._validator, subject, self._options.run)
         with scratch(self._validator, Program.CAPI):
             found = [*runs.findings(broken)]
+            if subject.meta_graph is served(self._model):
+                found += run_warm_up(self._validator, subject)
         self._ran += runs.ran
         return found
 

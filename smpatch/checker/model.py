@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
-from smpatch import dtypes, wire
+from smpatch import wire
 from smpatch.checker.findings import Finding, Subject, fault, note
+from smpatch.checker.triton import check_triton
 from smpatch.graph.reach import behind
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import remarks
@@ -40,7 +41,7 @@ def check_python_calls(subject: Subject) -> Iterator[Finding]:
     # One search through the bytes, for a graph of a million nodes would be walked in vain.
     if all(data.find(_MARK, start, end) < 0 for start, end in pieces):
         return
-    for key, signature in meta_graph.signatures.items():
+    for key, signature in subject.signatures.items():
         names = [each.name for spec in signature.outputs.values() for each in spec.tensors()]
         for each in behind(meta_graph.graph, meta_graph.functions, names):
             if each.node.op in _OPERATIONS:
@@ -55,12 +56,6 @@ Consumer = Literal["serving", "triton", "tflite", "python"]
 CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
 
 _SERVE = "serve"
-
-_TRITON = frozenset(
-    {"bool", "string", "float16", "float32", "float64"}
-    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-)
-"""The types that Triton has (``TRITONTF_DataType``)."""
 
 _SHARPENED: Mapping[Consumer, frozenset[str]] = {
     "serving": frozenset({"no-inputs", "unknown-method", "no-serve-tag"}),
@@ -86,7 +81,7 @@ def check_consumer(subject: Subject, consumer: Consumer) -> Iterator[Finding]:
 
 
 def _serving(subject: Subject) -> Iterator[Finding]:
-    for key, signature in subject.meta_graph.signatures.items():
+    for key, signature in subject.signatures.items():
         for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
             for alias, spec in specs.items():
                 if not isinstance(spec, TensorSpec):
@@ -98,19 +93,6 @@ def _serving(subject: Subject) -> Iterator[Finding]:
                 where = subject.where(f"signature {key!r}", f"output {alias!r}")
                 text = f"TF Serving's REST API takes it for bytes, and it is {spec.dtype}"
                 yield note("bytes-alias", where, text)
-
-
-def _triton(subject: Subject) -> Iterator[Finding]:
-    signature = subject.meta_graph.signatures.get(DEFAULT_KEY)
-    if signature is None:
-        return
-    for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
-        for alias, spec in specs.items():
-            where = subject.where(f"signature {DEFAULT_KEY!r}", f"{kind} {alias!r}")
-            if not isinstance(spec, TensorSpec):
-                yield fault("not-dense", where, "Triton knows dense tensors only")
-            elif dtypes.base(spec.dtype) not in _TRITON:
-                yield fault("consumer-type", where, f"Triton has no type {spec.dtype}")
 
 
 def _tflite(subject: Subject) -> Iterator[Finding]:
@@ -126,7 +108,7 @@ def _python(subject: Subject) -> Iterator[Finding]:
         tags = ",".join(subject.meta_graph.tags)
         text = "with several MetaGraphs Python must name the tags, and has no functions but these"
         yield note("needs-tags", subject.where(), text, f"tf.saved_model.load(..., tags={tags!r})")
-    for key, signature in subject.meta_graph.signatures.items():
+    for key, signature in subject.signatures.items():
         for each in remarks(subject.meta_graph, signature.inputs, {}):
             if each.code == "alias-not-resavable":
                 where = subject.where(f"signature {key!r}")
@@ -135,7 +117,7 @@ def _python(subject: Subject) -> Iterator[Finding]:
 
 _CHECKS: Mapping[Consumer, Callable[[Subject], Iterator[Finding]]] = {
     "serving": _serving,
-    "triton": _triton,
+    "triton": check_triton,
     "tflite": _tflite,
     "python": _python,
 }
@@ -178,11 +160,11 @@ def check_entries(subject: Subject) -> Iterator[Finding]:
     meta_graph = subject.meta_graph
     counted = Counter(entry.key for entry in meta_graph.parts.entries)
     for key, times in counted.items():
-        if times > 1:
+        if times > 1 and subject.concerns(key):
             text = f"the map holds the key {times} times; only the last one counts"
             where = subject.where(f"signature {key!r}")
             yield fault("duplicate-key", where, text, "copy it under another key, or remove it")
-    for key in meta_graph.signatures:
+    for key in subject.signatures:
         for kind, alias in _doubles(meta_graph, key):
             where = subject.where(f"signature {key!r}", f"{kind} {alias!r}")
             text = f"the signature holds the {kind} twice; only the last one counts"

@@ -16,7 +16,6 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.checker.findings import Finding, Subject, fault, note
-from smpatch.checker.signatures import shown
 from smpatch.functions.compare import disagreements
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.functions import CALLS
@@ -26,7 +25,7 @@ from smpatch.runs.feeds import Feeds, in_c, in_python
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonLoader
 from smpatch.runs.values import Feeding, UnmakeableError, features
-from smpatch.signature import Spec, TensorSpec, compatible, same_parameters
+from smpatch.signature import Spec, TensorSpec, compatible, same_parameters, shape_text
 
 __all__ = ["check_computations", "check_halves", "check_object_graph"]
 
@@ -39,7 +38,7 @@ def check_computations(subject: Subject) -> Iterator[Finding]:
     objects = meta_graph.objects
     crossed = {each.number: each for each in meta_graph.captures.crossed()}
     other_names = {each.key for each in disagreements(meta_graph)}
-    for key in meta_graph.signatures.keys() & objects.signatures.keys() - other_names:
+    for key in subject.signatures.keys() & objects.signatures.keys() - other_names:
         where = subject.where(f"signature {key!r}")
         concrete = objects.concrete_functions[objects.signatures[key].concrete_function_name]
         wrong = [crossed[number] for number in concrete.bound_inputs if number in crossed]
@@ -85,7 +84,7 @@ def check_halves(
         broken: Keys of signatures that are known to have a fault; they are left out.
     """
     place = Place(subject.model.directory, subject.meta_graph.tags)
-    signatures = subject.meta_graph.signatures
+    signatures = subject.signatures
     rules = [feeding]
     if feeding.file is None and feeding.filling != "random":
         rules.append(Feeding("random", feeding.seed, feeding.batches))
@@ -139,10 +138,12 @@ def check_object_graph(subject: Subject) -> Iterator[Finding]:
         return
     different = {each.key: each.found for each in disagreements(meta_graph)}
     for key, found in different.items():
+        if not subject.concerns(key):
+            continue
         where = subject.where(f"signature {key!r}")
         yield fault("planes-disagree", where, f"it is {found}")
     for key, bare in meta_graph.objects.signatures.items():
-        if key in meta_graph.signatures and key not in different:
+        if key in subject.signatures and key not in different:
             yield from _Pair(subject, key, bare).findings()
 
 
@@ -241,7 +242,7 @@ class _Pair:
                 text = f"it is {spec.dtype} in signature_def, {leaf.spec.dtype} in Python"
                 yield fault("planes-disagree", where, text)
             elif not compatible(leaf.spec.shape, spec.shape):
-                ours, others = shown(spec.shape), shown(leaf.spec.shape)
+                ours, others = shape_text(spec.shape), shape_text(leaf.spec.shape)
                 text = f"its shape is {ours} in signature_def, {others} in Python"
                 yield fault("planes-disagree", where, text)
 

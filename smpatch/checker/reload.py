@@ -1,7 +1,8 @@
 """TensorFlow's loaders as witnesses: what they refuse, and what they know of tensors.
 
 An operation that this TensorFlow does not have is a note: the model's own servers may have
-it, and nobody here can tell. All else that a loader refuses is a fault.
+it, and nobody here can tell. So is a type of a Python package that is not imported here: no
+server needs it. All else that a loader refuses is a fault.
 
 This module runs no signature, see ``running``.
 """
@@ -27,6 +28,8 @@ __all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "peri
 C_RUNTIME, PYTHON_V1, PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
 
 _UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
+_UNKNOWN_TYPE = re.compile(r"The type '([^']+)' has not been registered")
+"""``type_spec_registry.py``: a package registers its types when it is imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def load_in_python(validator: Validator, subject: Subject) -> Iterator[Finding]:
         return
     objects = subject.meta_graph.objects.signatures if subject.meta_graph.has_object_graph else {}
     for key in sorted(set(objects) - set(said.signatures)):
-        if not subject.python_reads_signature_def:
+        if subject.concerns(key) and not subject.python_reads_signature_def:
             text = f"{PYTHON} does not list it in .signatures"
             yield fault("python-signature", subject.where(f"signature {key!r}"), text)
 
@@ -127,6 +130,12 @@ def _refused(subject: Subject, loader: str, said: Answer) -> Finding:
         text = f"this TensorFlow has no operation {unregistered[1]!r}, so that nothing was loaded"
         hint = "load its library with --op-library FILE"
         return note("unregistered-operation", subject.where(), text, hint)
+    unknown = _UNKNOWN_TYPE.search(said.message)
+    if loader == PYTHON and unknown is not None:
+        package = unknown[1].partition(".")[0]
+        text = f"{PYTHON} needs the Python type {unknown[1]!r}, which is not imported here"
+        hint = f"servers do not need it; in Python, import {package} before the model is loaded"
+        return note("unregistered-type", subject.where(), text, hint)
     code = "python-loader" if loader == PYTHON else "c-runtime"
     kind = f"{said.kind}: " if said.kind else ""
     text = f"{loader} does not load the model: {kind}{said.message}"

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 
 from smpatch import dtypes
 from smpatch.checker.findings import Finding, Subject, fault
-from smpatch.checker.signatures import shown
 from smpatch.errors import UsageError
-from smpatch.signature import CompositeTensorSpec, Shape, SignatureDef, Spec
+from smpatch.signature import CompositeTensorSpec, Shape, SignatureDef, Spec, shape_text
 
 __all__ = ["Requirement", "Wanted", "check_requirement", "parse_requirement"]
 
@@ -207,7 +206,7 @@ def _broken(wanted: Requirement, signature: SignatureDef) -> Iterator[tuple[str,
 def _input(wanted: Wanted, spec: Spec) -> str:
     own = _shape(spec)
     if wanted.shape is not None and not _takes(own, wanted.shape):
-        shapes = f"it takes {shown(own)}, and {shown(wanted.shape)} is required"
+        shapes = f"it takes {shape_text(own)}, and {shape_text(wanted.shape)} is required"
         return _untyped(wanted, spec) or shapes
     return _untyped(wanted, spec)
 
@@ -215,7 +214,7 @@ def _input(wanted: Wanted, spec: Spec) -> str:
 def _output(wanted: Wanted, spec: Spec) -> str:
     own = _shape(spec)
     if not _takes(wanted.shape, own):
-        shapes = f"it yields {shown(own)}, and {shown(wanted.shape)} is required"
+        shapes = f"it yields {shape_text(own)}, and {shape_text(wanted.shape)} is required"
         return _untyped(wanted, spec) or shapes
     return _untyped(wanted, spec)
 

@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from smpatch import dtypes
+from smpatch.checker.defaults import forms, left_out
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
-from smpatch.checker.signatures import shown
-from smpatch.runs.feeds import Feeds, placed
+from smpatch.runs.feeds import Feed, Feeds, placed
+from smpatch.runs.protos import array_of
 from smpatch.runs.values import Feeding, UnmakeableError, features
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
 from smpatch.runtime.questions import Array, RunResult
-from smpatch.signature import SignatureDef, Spec, TensorSpec, compatible
+from smpatch.signature import SignatureDef, Spec, TensorSpec, compatible, shape_text
 from smpatch.validator import Validator
 
 __all__ = ["Runs"]
@@ -59,7 +60,7 @@ class Runs:
         self._subject = subject
         self._feeding = feeding
         meta_graph = subject.meta_graph
-        self._feeds = Feeds(feeding, meta_graph.signatures, features(meta_graph))
+        self._feeds = Feeds(feeding, subject.signatures, features(meta_graph))
 
     def findings(self, broken: Collection[str]) -> Iterator[Finding]:
         """Run the signatures, and yield what fails.
@@ -67,7 +68,12 @@ class Runs:
         Args:
             broken: Keys of those that are known to have a fault; they are left out.
         """
-        for key, signature in self._subject.meta_graph.signatures.items():
+        for name in self._feeds.cut:
+            where = f"{self._feeding.file}: {name}"
+            text = "it holds bytes of NumPy's type S, which cuts zeros from the end of each element"
+            hint = "save it with dtype=object, or write JSON with b64"
+            yield note("feed-cut", where, text, hint)
+        for key, signature in self._subject.signatures.items():
             if key in broken:
                 continue
             where = self._subject.where(f"signature {key!r}")
@@ -91,8 +97,48 @@ class Runs:
                 # It takes values of that kind, so that only the size can be wrong.
                 failed = [fault("run-fails", where, each.text) for each in failed]
                 yield from _lost_rows(where, signature, runs)
+                try:
+                    yield from self._with_defaults(where, key, signature, runs)
+                except ChildError as error:
+                    yield perished(self._subject, C_RUNTIME, error)
+                    return
                 self.ran.append((key, tuple(runs)))
             yield from failed
+
+    def _with_defaults(
+        self, where: str, key: str, signature: SignatureDef, runs: Mapping[int, RunResult]
+    ) -> Iterator[Finding]:
+        """Run it as requests that leave out what has a default; yield what fails then."""
+        try:
+            defaults = {
+                alias: array_of(value)
+                for alias, value in signature.defaults.items()
+                if isinstance(signature.inputs.get(alias), TensorSpec)
+            }
+        except UnmakeableError as error:
+            yield note("not-run", where, f"its defaults cannot be fed: {error}")
+            return
+        ran: dict[int, RunResult] = {}
+        for feed in self._feeds.of(key, signature.inputs) if defaults else ():
+            if feed.batch not in runs:
+                continue  # it fails with all inputs fed, too
+            said = self._run(signature, placed(signature.inputs, left_out(feed.values, defaults)))
+            if said.ok:
+                ran[feed.batch] = said
+                continue
+            text = f"with its defaults it fails, batch {feed.batch}: {said.message}"
+            yield fault("default-fails", where, text, self._better(signature, feed, defaults))
+        yield from _lost_rows(f"{where}, with its defaults", signature, ran)
+
+    def _better(self, signature: SignatureDef, feed: Feed, defaults: Mapping[str, Array]) -> str:
+        """Return another form of a default with which a failed run succeeds, in words."""
+        for alias, array in defaults.items():
+            for form in forms(array, signature.inputs[alias]):
+                values = left_out(feed.values, {**defaults, alias: form})
+                if self._run(signature, placed(signature.inputs, values)).ok:
+                    shape = "a scalar" if not form.shape else shape_text(form.shape)
+                    return f"the same default of {alias!r} as {shape} works"
+        return "give a default that the graph broadcasts, or let each request feed the input"
 
     def _run(self, signature: SignatureDef, feed: Mapping[str, Array]) -> RunResult:
         fetched = {tensor.name for each in signature.outputs.values() for tensor in each.tensors()}
@@ -144,8 +190,8 @@ def _differences(where: str, signature: SignatureDef, said: RunResult) -> Iterat
             text = f"it came out as {dtype}, and the signature says {spec.dtype}"
             yield fault("run-dtype", f"{where}, output {alias!r}", text)
         if not compatible(array.shape, spec.shape):
-            text = f"it came out as {shown(array.shape)}, and the signature says "
-            yield fault("run-shape", f"{where}, output {alias!r}", text + shown(spec.shape))
+            text = f"it came out as {shape_text(array.shape)}, and the signature says "
+            yield fault("run-shape", f"{where}, output {alias!r}", text + shape_text(spec.shape))
 
 
 def _lost_rows(

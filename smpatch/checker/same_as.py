@@ -49,7 +49,7 @@ class Comparing:
         self._ours = Place(subject.model.directory, subject.meta_graph.tags)
         self._theirs = Place(other.directory, self._other.tags)
         meta_graph = subject.meta_graph
-        self._feeds = Feeds(asked.feeding, meta_graph.signatures, features(meta_graph))
+        self._feeds = Feeds(asked.feeding, subject.signatures, features(meta_graph))
 
     def findings(self, *, python: bool) -> Iterator[Finding]:
         """Run both, and yield what is not the same.
@@ -58,7 +58,7 @@ class Comparing:
             python: Whether ``tf.saved_model.load`` is asked as well.
         """
         ours, theirs = self._subject.meta_graph, self._other
-        keys = [key for key in ours.signatures if key in theirs.signatures]
+        keys = [key for key in self._subject.signatures if key in theirs.signatures]
         yield from self._keys()
         for key in keys:
             yield from self._names(key, ours.signatures[key], theirs.signatures[key])
@@ -82,9 +82,9 @@ class Comparing:
 
     def _keys(self) -> Iterator[Finding]:
         ours, theirs = self._subject.meta_graph.signatures, self._other.signatures
-        for key in sorted(theirs.keys() - ours.keys()):
+        for key in filter(self._subject.concerns, sorted(theirs.keys() - ours.keys())):
             yield self._different(key, f"it is in {self._name}, and not here")
-        for key in sorted(ours.keys() - theirs.keys()):
+        for key in filter(self._subject.concerns, sorted(ours.keys() - theirs.keys())):
             yield self._different(key, f"it is here, and not in {self._name}")
 
     def _names(self, key: str, ours: SignatureDef, theirs: SignatureDef) -> Iterator[Finding]:

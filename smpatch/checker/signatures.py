@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from smpatch import dtypes, rules, schema
+from smpatch.checker.defaults import check_rows
 from smpatch.checker.findings import Finding, Subject, Tensors, fault, note
 from smpatch.errors import (
     ModelUnreadableError,
@@ -32,22 +33,15 @@ from smpatch.signature import (
     PREDICT,
     REGRESS,
     CompositeTensorSpec,
-    Shape,
     SignatureDef,
     Spec,
     TensorSpec,
     compatible,
+    shape_text,
 )
 from smpatch.values import preview
 
-__all__ = ["check_method", "check_signature", "reads_besides", "shown"]
-
-
-def shown(shape: Shape) -> str:
-    """Return a shape as the command line writes it: ``[?,3]``, ``[]`` for a scalar."""
-    if shape is None:
-        return "unknown rank"
-    return f"[{','.join('?' if size is None else str(size) for size in shape)}]"
+__all__ = ["check_method", "check_signature", "reads_besides"]
 
 
 _RULES = {CLASSIFY: ("classify-rules", "Classify"), REGRESS: ("regress-rules", "Regress")}
@@ -91,8 +85,10 @@ def _defaults(subject: Subject, key: str, signature: SignatureDef) -> Iterator[F
         if dtype != spec.dtype:
             yield fault("default-type", where, f"it is {dtype}, and the input is {spec.dtype}")
         if not compatible(shape, spec.shape):
-            text = f"it has the shape {shown(shape)}, and the input {shown(spec.shape)}"
+            text = f"it has the shape {shape_text(shape)}, and the input {shape_text(spec.shape)}"
             yield fault("default-shape", where, text)
+        else:
+            yield from check_rows(where, alias, signature)
 
 
 def reads_besides(
@@ -279,11 +275,11 @@ class _Check:
         # Python sets the shapes of outputs, and leaves those of inputs alone.
         stops = kind == "output"
         if written:
-            text = f"{spec.name} has the shape {shown(own.shape)}, and the signature says "
-            self._fault("shape", part, text + shown(spec.shape), stops=stops)
+            text = f"{spec.name} has the shape {shape_text(own.shape)}, and the signature says "
+            self._fault("shape", part, text + shape_text(spec.shape), stops=stops)
         else:
             text = f"its shape is left out, which says that it is a scalar; {spec.name} has "
-            self._fault("shape-left-out", part, text + shown(own.shape), stops=stops)
+            self._fault("shape-left-out", part, text + shape_text(own.shape), stops=stops)
 
     def _parts(self, part: str, spec: Spec) -> bool:
         """Compare the tensors of a sparse or other composite one; tell whether all are there."""
@@ -305,8 +301,10 @@ class _Check:
                 text = f"{tensor.name} is {own.dtype}, and the signature says {tensor.dtype}"
                 self._fault("dtype", part, text)
             if not compatible(own.shape, tensor.shape):
-                text = f"{tensor.name} has the shape {shown(own.shape)}, and the signature says "
-                self._fault("shape", part, text + shown(tensor.shape))
+                text = (
+                    f"{tensor.name} has the shape {shape_text(own.shape)}, and the signature says "
+                )
+                self._fault("shape", part, text + shape_text(tensor.shape))
         return there
 
     def _servable(self, kind: str, alias: str, spec: Spec) -> None:

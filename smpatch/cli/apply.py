@@ -22,6 +22,7 @@ from smpatch.cli.arguments import (
     TagSet,
     TimeLimit,
     Validate,
+    model_directory,
 )
 from smpatch.cli.interruption import watching_all
 from smpatch.cli.terminal import OutputError, data, printable, talk
@@ -39,7 +40,10 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         Path, typer.Argument(metavar="PATCH.toml", help="The file that holds the edits.")
     ],
     models: Annotated[
-        list[Path], typer.Argument(metavar="MODEL...", help="The SavedModel directories.")
+        list[Path],
+        typer.Argument(
+            metavar="MODEL...", parser=model_directory, help="The SavedModel directories."
+        ),
     ],
     jobs: Annotated[
         int | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,8 +24,12 @@ __all__ = [
     "TimeLimit",
     "Validate",
     "Verbose",
+    "model_directory",
     "text",
 ]
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_MODEL_FILES = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 
 _LONGEST = 1_000_000.0
 """Seconds; the system calls that wait take no more than twice as much."""
@@ -44,7 +49,18 @@ def _directory(given: str | Path) -> Path:
     if not os.fspath(given):
         # A variable of a script that was not set; it must not come to mean this directory.
         raise typer.BadParameter("it is empty, and names no directory")
+    if _URL.match(os.fspath(given)):
+        raise typer.BadParameter(
+            f"{os.fspath(given)!r} is a URL, and smpatch reads and writes local directories; copy "
+            "the model here first"
+        )
     return Path(given)
+
+
+def model_directory(given: str | Path) -> Path:
+    """Return the directory of a model, which may be given by its file, as by pre-commit."""
+    path = _directory(given)
+    return path.parent if path.name in _MODEL_FILES and path.is_file() else path
 
 
 def _seconds(given: str | float) -> float:
@@ -61,8 +77,8 @@ Model = Annotated[
     Path,
     typer.Argument(
         metavar="[MODEL]",
-        parser=_directory,
-        help="The SavedModel directory. Default: the current directory.",
+        parser=model_directory,
+        help="The SavedModel directory, or its saved_model.pb. Default: the current directory.",
         show_default=False,
     ),
 ]

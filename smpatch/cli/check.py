@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from smpatch.cli.arguments import Json, Model, OpLibraries, Quiet, TagSet, TimeLimit, text
+from smpatch.cli.arguments import (
+    Json,
+    Model,
+    OpLibraries,
+    Quiet,
+    TagSet,
+    TimeLimit,
+    model_directory,
+    text,
+)
 from smpatch.cli.terminal import data, printable, tag_set, talk
 from smpatch.errors import UsageError
 
@@ -39,13 +48,16 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     feed: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.npz", help="Feed these arrays, called like inputs or KEY/INPUT, instead."
+            metavar="FILE.npz",
+            help="Feed these arrays, called like inputs or KEY/INPUT, instead. A FILE.json holds "
+            'them as TF Serving\'s REST API does, bytes as {"b64": "..."}.',
         ),
     ] = None,
     same_as: Annotated[
         Path | None,
         typer.Option(
             metavar="OTHER",
+            parser=model_directory,
             help="A model that this one must be the same as: the same keys and aliases, and the "
             "same numbers. Both are fed the same; random values, unless --with or --feed.",
         ),
@@ -78,6 +90,23 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             metavar="READER",
             help="Count what a reader is known to reject, too: serving, triton, tflite or "
             "python. May be repeated.",
+        ),
+    ] = None,
+    signature: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY,...",
+            parser=text,
+            help="Check these signatures and the model as a whole, and no other signature. May be "
+            "repeated.",
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE,...",
+            parser=text,
+            help="List findings of these codes, and do not count them. May be repeated.",
         ),
     ] = None,
     tag_set: TagSet = None,
@@ -128,6 +157,8 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         same_as=other,
         require=tuple(require or ()),
         consumers=_consumers(consumers or ()),
+        signatures=tuple(signature or ()),
+        ignore=tuple(ignore or ()),
         op_libraries=tuple(op_library or ()),
         time_limit=time_limit,
     )
@@ -203,13 +234,17 @@ def _line(finding: Finding) -> str:
     where = f"{printable(finding.where)}: " if finding.where else ""
     hint = f" ({printable(finding.hint)})" if finding.hint else ""
     stops = "; tf.saved_model.load refuses the whole model for it" if finding.stops_python else ""
-    return f"{finding.severity} {finding.code}: {where}{printable(finding.text)}{stops}{hint}"
+    ignored = "ignored " if finding.ignored else ""
+    return (
+        f"{ignored}{finding.severity} {finding.code}: {where}{printable(finding.text)}{stops}{hint}"
+    )
 
 
 def _summary(report: Report) -> str:
-    faults, notes = len(report.faults), len(report.notes)
+    faults, notes, ignored = map(len, (report.faults, report.notes, report.ignored))
     told = f"{faults} fault{'' if faults == 1 else 's'}" if faults else "no faults"
-    return f"{told}, {notes} note{'' if notes == 1 else 's'}" if notes else told
+    told += f", {notes} note{'' if notes == 1 else 's'}" if notes else ""
+    return f"{told}, {ignored} ignored" if ignored else told
 
 
 def _body(report: Report, options: CheckOptions) -> dict[str, object]:
@@ -227,6 +262,7 @@ def _body(report: Report, options: CheckOptions) -> dict[str, object]:
                 "text": each.text,
                 "hint": each.hint or None,
                 "stops_python": each.stops_python,
+                "ignored": each.ignored,
             }
             for each in report.findings
         ],

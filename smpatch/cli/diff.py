@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpatch.cli.arguments import Json, Quiet
+from smpatch.cli.arguments import Json, Quiet, model_directory
 from smpatch.cli.terminal import columns, data, default_rows, printable, size, spec_rows, talk
 from smpatch.cli.terminal import tag_set as shown_tags
 
@@ -45,10 +45,19 @@ _PLANES = {
 
 def diff(
     a: Annotated[
-        Path, typer.Argument(metavar="A", help="A SavedModel directory.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="A", parser=model_directory, help="A SavedModel directory.", show_default=False
+        ),
     ],
     b: Annotated[
-        Path, typer.Argument(metavar="B", help="Another one, to compare.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="B",
+            parser=model_directory,
+            help="Another one, to compare.",
+            show_default=False,
+        ),
     ],
     as_json: Json = False,
     quiet: Quiet = False,

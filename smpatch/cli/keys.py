@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Model, text
+from smpatch.cli.arguments import (
+    Model,
+    model_directory,
+    text,
+)
 from smpatch.cli.editing import editing
 
 __all__ = ["copy", "copy_signatures", "remove", "rename", "retag"]
@@ -141,7 +145,11 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 def copy_signatures(
     from_model: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="The SavedModel directory that has the signatures."),
+        typer.Option(
+            metavar="DIR",
+            parser=model_directory,
+            help="The SavedModel directory that has the signatures.",
+        ),
     ],
     options: Options,
     model: Model = Path(),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from smpatch import dtypes
 from smpatch.errors import UsageError
 from smpatch.runs.arrays import read_npz
+from smpatch.runs.protos import array_of
 from smpatch.runs.sessions import Call
 from smpatch.runs.values import Feature, Feeding, UnmakeableError, has_batch, made_up
+from smpatch.runs.written import array_from, read_json
 from smpatch.runtime.questions import Array, PythonSignature, TensorFact
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
 
@@ -108,7 +112,13 @@ class Feeds:
         """
         self._feeding = feeding
         self._wanted = wanted
-        self._given = None if feeding.file is None else read_npz(feeding.file)
+        self._defaults = {key: each.defaults for key, each in signatures.items()}
+        self._cut: list[str] = []
+        self._given: Mapping[str, object] | None = None
+        if feeding.file is not None:
+            is_json = os.fspath(feeding.file).endswith(".json")
+            file = feeding.file
+            self._given = read_json(file) if is_json else read_npz(file, self._cut)
         if self._given is not None and not self._names_some(signatures):
             names = ", ".join(sorted(self._given)) or "nothing"
             found = f"it names no input of any signature: {names}"
@@ -119,6 +129,11 @@ class Feeds:
     def given(self) -> bool:
         """Whether the values are the user's own."""
         return self._given is not None
+
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """The arrays of bytes from whose elements NumPy may have cut zeros at the end."""
+        return tuple(self._cut)
 
     def of(self, key: str, inputs: Mapping[str, Spec]) -> Iterator[Feed]:
         """Yield what a signature is fed, one value for each run.
@@ -139,8 +154,15 @@ class Feeds:
 
     def _given_to(self, key: str, alias: str, spec: Spec) -> Array:
         given = self._given or {}
-        array = given.get(f"{key}/{alias}", given.get(alias))
-        if array is None or not isinstance(spec, TensorSpec):
+        name = f"{key}/{alias}" if f"{key}/{alias}" in given else alias
+        array = given.get(name)
+        if array is not None and isinstance(spec, TensorSpec) and not isinstance(array, Array):
+            where = f"{self._feeding.file}: {name}"
+            array = array_from(array, dtypes.base(spec.dtype), where)
+        default = self._defaults.get(key, {}).get(alias)
+        if array is None and default is not None:
+            array = array_of(default)
+        if not isinstance(array, Array) or not isinstance(spec, TensorSpec):
             message = f"the file has no values for the input {alias!r}"
             raise UnmakeableError(message)
         return array

@@ -21,7 +21,7 @@ from smpatch.graph.index import op_of
 from smpatch.loader import MetaGraph
 from smpatch.runs.arrays import from_numpy, numpy_type
 from smpatch.runtime.questions import Array
-from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec
+from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec, shape_text
 
 __all__ = [
     "Feature",
@@ -289,7 +289,7 @@ class _Rule:
         # Of an unknown rank a row of numbers is as good as anything.
         sizes = self._sizes((None,) if spec.shape is None else spec.shape)
         if math.prod(sizes) > _MOST:
-            message = f"{spec.name} of shape {list(sizes)} is too large to be made up"
+            message = f"{spec.name} of shape {shape_text(sizes)} is too large to be made up"
             raise UnmakeableError(message)
         if self.wanted and dtypes.base(spec.dtype) == "string":
             return self._examples(sizes)

@@ -13,6 +13,7 @@ import errno
 import logging
 import mmap
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,9 @@ many small ones that risk buys nothing.
 """
 
 Form = Literal["binary", "text"]
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+"""How a URL begins; a path has one slash where a URL has two."""
 
 
 class FileIdentity(NamedTuple):
@@ -99,6 +103,10 @@ def which_file(root: Path) -> tuple[Path, Form]:
 
 
 def _which_file(root: Path) -> tuple[Path, Form]:
+    scheme = _URL.match(str(root))
+    if scheme is not None and not root.exists():
+        found = f"this is a URL ({scheme[1]}), and smpatch reads local directories"
+        raise ModelUnreadableError(found, where=str(root), hint="copy the model here first")
     if not root.exists():
         raise ModelUnreadableError("no such directory", where=str(root))
     if not root.is_dir():

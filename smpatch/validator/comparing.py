@@ -57,9 +57,10 @@ def _python_differences(
         if isinstance(spec, TensorSpec) and isinstance(fact, TensorFact):
             dtype = dtypes.name(fact.dtype)
             if dtype != dtypes.base(spec.dtype) or not compatible(spec.shape, fact.shape):
+                found, wanted = shape_text(fact.shape), shape_text(spec.shape)
                 yield (
-                    f"tf.saved_model.load sees {alias!r} of the {kind} as {dtype} {fact.shape}, "
-                    f"not {spec.dtype} {spec.shape}"
+                    f"tf.saved_model.load sees {alias!r} of the {kind} as {dtype} {found}, "
+                    f"not {spec.dtype} {wanted}"
                 )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch import CheckOptions, schema, warmup
+from smpatch import CheckOptions, Feeding, schema, warmup
 from smpatch.checker import CONSUMERS
 from smpatch.checker.files import check_fingerprint
 from tests.checker.faults import FIXTURES
@@ -89,6 +89,25 @@ def spec(key: str) -> bytes:
     return field(1, field(3, key))
 
 
+FLOATS, INTS, STRINGS = 1, 3, 7
+"""Types (``types.proto``)."""
+
+
+def tensor(dtype: int, *sizes: int, value: bytes = b"") -> bytes:
+    """Spell a tensor; the value is a field, or nothing, which means zeros."""
+    shape = b"".join(field(2, bytes((8, size))) for size in sizes)
+    return bytes((8, dtype)) + field(2, shape) + value
+
+
+def fed(alias: str, value: bytes) -> bytes:
+    """Spell an input of a request."""
+    return field(2, field(1, alias) + field(2, value))
+
+
+ROW = fed("x", tensor(FLOATS, 2))
+"""What the signature ``scale`` takes: ``x: float32 [?]``."""
+
+
 def _requests(place: Path, oracle: Oracle, name: str, logs: Sequence[bytes]) -> list[str]:
     directory = Path(shutil.copytree(FIXTURES / name, place / "model"))
     records = [log.hex() for log in logs]
@@ -100,14 +119,19 @@ def _requests(place: Path, oracle: Oracle, name: str, logs: Sequence[bytes]) -> 
 @pytest.mark.parametrize(
     ("log", "codes"),
     [
-        (field(6, field(1, spec("scale") + field(2, field(1, "x")))), []),
+        (field(6, field(1, spec("scale") + ROW)), []),
         (field(6, field(1, spec("scale"))), ["warm-up-input"]),  # left out
         (field(7, field(1, spec("scale"))), []),  # of a stream, what is left out may come later
         (
-            field(6, field(1, spec("scale") + field(2, field(1, "x")) + field(3, "z"))),
+            field(6, field(1, spec("scale") + ROW + field(3, "z"))),
             ["warm-up-output"],
         ),
-        (field(6, field(1, field(2, field(1, "x")))), ["warm-up-signature"]),  # serving_default
+        (field(6, field(1, ROW)), ["warm-up-signature"]),  # serving_default
+        # Without a type, of another type, of another rank.
+        (field(6, field(1, spec("scale") + field(2, field(1, "x")))), ["warm-up-type"]),
+        (field(6, field(1, spec("scale") + fed("x", tensor(INTS, 2)))), ["warm-up-type"]),
+        (field(6, field(1, spec("scale") + fed("x", tensor(FLOATS, 2, 2)))), ["warm-up-shape"]),
+        (field(7, field(1, spec("scale") + fed("x", tensor(INTS, 2)))), ["warm-up-type"]),
         (field(2, field(1, spec("scale"))), ["warm-up-input", "warm-up-method"]),
         (field(4, field(1, field(1, spec("scale")))), ["warm-up-input", "warm-up-method"]),
         (field(5, field(1, field(2, field(1, "x:0")) + field(3, "y:0"))), []),
@@ -128,6 +152,46 @@ def test_requests_by_method(tmp_path: Path, oracle: Oracle) -> None:
         field(4, field(1, field(1, spec("classify")) + field(1, spec("regress")))),
     ]
     assert _requests(tmp_path, oracle, "classify_regress", logs) == []
+
+
+@pytest.mark.parametrize(("records", "codes"), [(1000, []), (1001, ["warm-up-records"])])
+def test_more_than_a_thousand_records_are_too_many_for_a_server(
+    records: int, codes: list[str], tmp_path: Path, oracle: Oracle
+) -> None:
+    log = field(6, field(1, spec("scale") + ROW))
+    assert _requests(tmp_path, oracle, "assets_extra_warmup", [log] * records) == codes
+
+
+def test_requests_run_with_their_own_values_and_with_defaults(
+    tmp_path: Path, oracle: Oracle
+) -> None:
+    directory = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
+    # Three columns fit the signature once it is relaxed, and not the graph.
+    edit = smpatch.EditSignature("serving_default", shapes={"x": (None, None)})
+    smpatch.patch(directory, [edit], options=smpatch.Options(validate="none"))
+    logs = [
+        field(6, field(1, spec("serving_default") + fed("x", tensor(FLOATS, 2, columns))))
+        for columns in (2, 3, 3)
+    ]
+    records = [log.hex() for log in logs]
+    oracle.ask("write_records", file=directory / warmup.PLACE, records=records)
+    quick = CheckOptions(validate="runtime")
+    assert smpatch.check(directory, options=quick).ok
+    options = CheckOptions(validate="runtime", run=Feeding(batches=(2,)), ignore=["run-fails"])
+    found = smpatch.check(directory, options=options).faults
+    (fault,) = found
+    assert fault.code == "warm-up-fails"
+    assert fault.text.startswith("record 2, a request to 'serving_default', fails: ")
+
+
+def test_a_request_that_leaves_an_input_with_a_default_out_runs(
+    tmp_path: Path, oracle: Oracle
+) -> None:
+    log = field(6, field(1, spec("serving_default") + fed("x", tensor(FLOATS, 2))))
+    directory = Path(shutil.copytree(FIXTURES / "defaults", tmp_path / "model"))
+    oracle.ask("write_records", file=directory / warmup.PLACE, records=[log.hex()])
+    options = CheckOptions(validate="runtime", run=Feeding())
+    assert smpatch.check(directory, options=options).findings == ()
 
 
 def _mutated(data: bytes, number: int) -> bytes:

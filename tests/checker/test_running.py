@@ -52,19 +52,6 @@ def test_examples_are_made_up_as_the_model_parses_them(filling: Filling) -> None
     assert report.ran == tuple((key, (1, 3)) for key in signatures)
 
 
-@pytest.mark.parametrize("name", ["lookup_table", "string_lookup_asset"])
-def test_a_table_that_nothing_initializes_is_not_excused_by_what_was_made_up(
-    name: str, tmp_path: Path, oracle: Oracle
-) -> None:
-    directory = Path(shutil.copytree(FIXTURES / name, tmp_path / "model"))
-    oracle.ask("plant", directory=directory, fault="uninitialized")
-    report = _run(directory, Feeding())
-    (fault,) = (each for each in report.faults if each.code != "stale-fingerprint")
-    assert fault.code == "run-fails"
-    assert "Table not initialized" in fault.text
-    assert report.ran == ()
-
-
 def test_a_loader_that_gave_no_answer_has_not_loaded() -> None:
     report = smpatch.check(FIXTURES / "linear", options=CheckOptions(time_limit=0.01))
     assert {each.code for each in report.faults} == {"loader-hangs"}

@@ -149,7 +149,9 @@ def test_compressed_files_and_names_with_a_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (np.array([{}], dtype=object), "allow_pickle"),
+        (np.array([{}], dtype=object), "only bytes and str are read"),
+        (np.array([1.5, b"a"], dtype=object), "it holds a float"),
+        (np.array([Path("a")], dtype=object), "it holds a pathlib"),
         (np.zeros(2, dtype="datetime64[s]"), "are not read"),
         (np.zeros(2, dtype=[("a", "i4")]), "are not read"),
     ],

@@ -1,12 +1,15 @@
 """Layers of Keras whose functions hold more than arithmetic."""
 
+# mypy: disable-error-code="misc, untyped-decorator"
+# TensorFlow ships no types for what is subclassed and decorated here.
+
 from __future__ import annotations
 
 from pathlib import Path
 
 import tensorflow as tf
 
-from tests.oracle.factories.exhibit import Exhibit
+from tests.oracle.factories.exhibit import Exhibit, Tensor
 
 
 def keras_layers(_: Path) -> Exhibit:
@@ -27,3 +30,21 @@ def keras_layers(_: Path) -> Exhibit:
     )
     pooled = layers.GlobalAveragePooling1D(name="pooled")(recurrent)
     return Exhibit(tf.keras.Model([words, values], {"z": scores, "a": pooled}))
+
+
+def keras_in_module(_: Path) -> Exhibit:
+    """A model of Keras 3 in a module: the checkpoint has other variables than the calls take."""
+    given = tf.keras.Input([4], name="x")
+    network = tf.keras.Model(given, tf.keras.layers.Dense(2, name="d")(given))
+
+    class Module(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, "x")])
+        def serve(self, x: Tensor) -> Tensor:
+            return {"y": self.network(x)}
+
+    module = Module()
+    return Exhibit(module, module.serve)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import composite_tensor, type_spec_registry
 
 from tests.oracle.factories.exhibit import Exhibit, Tensor
 
@@ -112,3 +113,94 @@ def types(_: Path) -> Exhibit:
     module = Module()
     module.swap.get_concrete_function(**specs)
     return Exhibit(module, module.serve, {"swap": values})
+
+
+class _Distribution(composite_tensor.CompositeTensor):
+    def __init__(self, location: Tensor) -> None:
+        self.location = location
+
+    @property
+    def _type_spec(self) -> Tensor:
+        return _DistributionSpec(tf.TensorSpec(self.location.shape, self.location.dtype))
+
+
+@type_spec_registry.register("some_package.DistributionSpec")
+class _DistributionSpec(tf.TypeSpec):
+    """As TensorFlow Probability has them, in a package that nobody else imports."""
+
+    def __init__(self, spec: Tensor) -> None:
+        self._spec = spec
+
+    @property
+    def value_type(self) -> type:
+        return _Distribution
+
+    @property
+    def _component_specs(self) -> Tensor:
+        return self._spec
+
+    def _to_components(self, value: Tensor) -> Tensor:
+        return value.location
+
+    def _from_components(self, components: Tensor) -> Tensor:
+        return _Distribution(components)
+
+    def _serialize(self) -> Tensor:
+        return (self._spec,)
+
+
+def distribution(_: Path) -> Exhibit:
+    """A policy as TF-Agents saves it: a function beside its signature has a type of a package."""
+    observation = tf.TensorSpec([None], tf.float32, "0/observation")
+
+    class Module(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = tf.Variable(2.0)
+
+        @tf.function
+        def action(self, x: Tensor) -> Tensor:
+            return {"action": x["observation"] * self.w}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+        def distribution(self, x: Tensor) -> Tensor:
+            return _Distribution(x * self.w)
+
+    module = Module()
+    module.distribution.get_concrete_function()
+    return Exhibit(module, module.action.get_concrete_function({"observation": observation}))
+
+
+def numbered_input(_: Path) -> Exhibit:
+    """An input as PyTorch calls it, in a model that came by way of ONNX."""
+
+    class Module(tf.Module):
+        @tf.function
+        def serve(self, x: Tensor) -> Tensor:
+            return {"y": x["a"] * 2.0}
+
+    module = Module()
+    given = tf.TensorSpec([None, 2], tf.float32, "input.1")
+    return Exhibit(module, module.serve.get_concrete_function({"a": given}))
+
+
+def two_inputs(_: Path) -> Exhibit:
+    """Signatures that broadcast their second input, and one that does not."""
+    rows, column = tf.TensorSpec([None, 2], tf.float32), tf.TensorSpec([None, 1], tf.float32)
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[rows, column])
+        def joined(self, x: Tensor, k: Tensor) -> Tensor:
+            return {"y": tf.concat([x, k], 1)}
+
+        @tf.function(input_signature=[rows, column])
+        def scaled(self, x: Tensor, k: Tensor) -> Tensor:
+            return {"y": x * k}
+
+        @tf.function(input_signature=[rows, tf.TensorSpec(None, tf.float32)])
+        def any_rank(self, x: Tensor, k: Tensor) -> Tensor:
+            return {"y": x * tf.reshape(k, [-1, 1])}
+
+    module = Module()
+    keys = ("joined", "scaled", "any_rank")
+    return Exhibit(module, {key: getattr(module, key) for key in keys})

@@ -1,0 +1,280 @@
+"""Variables and tables that nothing fills when a server loads the model.
+
+A session runs the restore operation of the saver, and then the init op, and nothing else. A
+variable or table that neither of them reaches has no value, and every request that reads it
+fails. ``tf.saved_model.load`` hides this: it restores the objects of the object graph by
+itself, and it runs the initializers that the collections of TensorFlow 1 name.
+
+All that lies behind the two operations counts as filled, and a variable that a signature may
+assign itself is left out: what is reported here fails for certain. A model in text form is
+passed over where only its collections can name the init op: they are not decoded there.
+
+Sources: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``, ``RunInitOp``),
+``tensorflow/cc/saved_model/loader_util.cc`` (``GetInitOp``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from smpatch import schema, wire
+from smpatch.checker.findings import Finding, Subject, fault
+from smpatch.errors import ModelUnreadableError
+from smpatch.graph.functions import CALLS, called
+from smpatch.graph.index import op_of
+from smpatch.graph.reach import behind
+from smpatch.loader import MetaGraph
+from smpatch.savedmodel.parts import COLLECTION_DEF, SAVER_DEF
+from smpatch.signature import SignatureDef
+
+__all__ = ["check_state"]
+
+_VARIABLES = frozenset({"VarHandleOp", "Variable", "VariableV2"})
+_TABLES = frozenset({"HashTable", "HashTableV2"})
+_REFERENCES = frozenset({"Variable", "VariableV2"})
+_MARKS = (b"VarHandleOp", b"Variable", b"HashTable")
+"""A part of each of their names."""
+
+_READS = frozenset(
+    {"ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
+    | {"AssignAddVariableOp", "AssignSubVariableOp"}
+    | {"LookupTableFind", "LookupTableFindV2", "LookupTableExport", "LookupTableExportV2"}
+)
+"""The operations that fail without a value."""
+
+_FILLS = ("Assign", "InitializeTable", "LookupTableImport")
+"""How the names of the operations begin that give a value."""
+
+_ONLY_ASKS = ("IsVariableInitialized",)
+"""The operations that take a reference and need no value."""
+
+_LOOPS = frozenset({"While", "StatelessWhile"})
+_BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
+
+_PASSES = frozenset({"Identity", "Enter", "RefEnter"})
+"""The operations whose output is their input."""
+
+_INIT_OP = "__saved_model_init_op"
+_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+
+_MANY = 5
+"""So many names are listed."""
+
+
+class _Use(NamedTuple):
+    """What is done with a variable or table."""
+
+    reads: bool
+    may_fill: bool
+
+
+def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
+    """Yield signatures, by key, that read what no operation fills when a server loads the model."""
+    meta_graph = subject.meta_graph
+    data, pieces = meta_graph.parts.graph
+    # One search through the bytes, for a frozen graph of a million nodes would be walked in vain.
+    if all(data.find(mark, start, end) < 0 for mark in _MARKS for start, end in pieces):
+        return
+    if subject.model.form == "text" and _INIT_OP not in meta_graph.reserved:
+        return
+    filled = _filled(subject)
+    for key, signature in subject.signatures.items():
+        empty = _Empty(meta_graph, signature, filled)
+        where = subject.where(f"signature {key!r}")
+        variables, tables = empty.names(_VARIABLES), empty.names(_TABLES)
+        if variables:
+            text = (
+                f"nothing restores {_listed('variable', variables)} when a server loads the model"
+            )
+            hint = "requests fail; export it again so that the checkpoint has them"
+            yield key, fault("variable-not-restored", where, text, hint)
+        if tables:
+            text = f"nothing fills {_listed('table', tables)} when a server loads the model"
+            yield key, fault("table-not-filled", where, text, _remedy(meta_graph, tables))
+
+
+def _listed(noun: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    plural = "s" if len(names) > 1 else ""
+    return f"the {noun}{plural} {', '.join(map(repr, names[:_MANY]))}{more}"
+
+
+def _remedy(meta_graph: MetaGraph, tables: Collection[str]) -> str:
+    """Return which node fills the tables, as far as the graph has one."""
+    graph = meta_graph.graph
+    wirings = [graph.wiring(name) for name in graph]
+    taking = [each for each in wirings if {*tables} & {*map(op_of, each.inputs)}]
+    filling = {f"^{each.name}" for each in taking if _fills(meta_graph, each.name)}
+    groups = [each.name for each in wirings if each.op == "NoOp" and filling <= {*each.inputs}]
+    if not filling:
+        return "requests fail; no operation of the graph fills them"
+    found = groups[0] if groups else min(filling)[1:]
+    return f"requests fail; the operation {found!r} fills them, and it is not the init op"
+
+
+def _fills(meta_graph: MetaGraph, name: str) -> bool:
+    """Return whether a node, or a function that it calls, gives something a value."""
+    library = meta_graph.functions
+    node = meta_graph.graph.node(name).message()
+    inside = [library[each].node_def for each in called(node) if each in library]
+    return any(each.op.startswith(_FILLS) for nodes in ([node], *inside) for each in nodes)
+
+
+def _filled(subject: Subject) -> frozenset[object]:
+    """Return what the restore operation and the init op reach, each by what identifies it."""
+    meta_graph = subject.meta_graph
+    names = [*_init_ops(meta_graph)]
+    if (subject.model.directory / "variables" / "variables.index").exists():
+        names.append(_restore_op(meta_graph))
+    whole = [name for name in names if name]
+    return frozenset(
+        _identity(each.node, each.node.name)
+        for each in behind(meta_graph.graph, meta_graph.functions, whole)
+        if each.node.op in _VARIABLES | _TABLES
+    )
+
+
+def _identity(node: Any, name: str) -> object:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+    """Return what two nodes have in common that are one variable or table."""
+    shared, container = (
+        node.attr[key].s if key in node.attr else b"" for key in ("shared_name", "container")
+    )
+    return node.op in _TABLES, container, shared or name.encode()
+
+
+def _restore_op(meta_graph: MetaGraph) -> str:
+    try:
+        saver = schema.SaverDef.FromString(b"".join(meta_graph.parts.pieces(SAVER_DEF)))
+    except DecodeError as error:
+        found = f"the saver cannot be decoded: {error}"
+        raise ModelUnreadableError(found) from error
+    return str(saver.restore_op_name)
+
+
+def _init_ops(meta_graph: MetaGraph) -> Iterator[str]:
+    """Yield the init op as servers look for it: in the signatures, then in the collections."""
+    reserved = meta_graph.reserved.get(_INIT_OP)
+    if reserved is not None:
+        yield from (each.name for each in reserved.tensors())
+        return
+    found = _collections(meta_graph)
+    for name in _COLLECTIONS:
+        if name in found:
+            yield from found[name]
+            return
+
+
+def _collections(meta_graph: MetaGraph) -> Mapping[str, Sequence[str]]:
+    """Return the collections that name nodes: ``CollectionDef.node_list.value`` by key."""
+    found: dict[str, Sequence[str]] = {}
+    for entry in meta_graph.parts.pieces(COLLECTION_DEF):
+        key, value = (b"".join(_parts(entry, number)) for number in (1, 2))
+        nodes = [each for listed in _parts(value, 1) for each in _parts(listed, 1)]
+        found[key.decode("utf-8", "replace")] = [each.decode("utf-8", "replace") for each in nodes]
+    return found
+
+
+def _parts(data: bytes, number: int) -> list[bytes]:
+    return [
+        field.bytes(data)
+        for field in wire.fields(data)
+        if field.number == number and field.wire_type == wire.BYTES
+    ]
+
+
+class _Empty:
+    """What a signature reads and nothing fills."""
+
+    def __init__(
+        self, meta_graph: MetaGraph, signature: SignatureDef, filled: Collection[object]
+    ) -> None:
+        self._graph = meta_graph.graph
+        self._library = meta_graph.functions
+        self._fed = {each.name for spec in signature.inputs.values() for each in spec.tensors()}
+        self._readers: dict[str, list[tuple[str, int]]] = {}
+        outputs = [each.name for spec in signature.outputs.values() for each in spec.tensors()]
+        needed = self._walk(outputs)
+        self._found: list[tuple[str, str]] = []
+        for name in needed:
+            op = self._graph.wiring(name).op
+            if op not in _VARIABLES | _TABLES:
+                continue
+            if _identity(self._graph.node(name).message(), name) in filled:
+                continue
+            uses = list(self._uses(name))
+            if any(use.reads for use in uses) and not any(use.may_fill for use in uses):
+                self._found.append((op, name))
+
+    def names(self, ops: Collection[str]) -> tuple[str, ...]:
+        """Return the nodes with one of these operations, sorted."""
+        return tuple(sorted(name for op, name in self._found if op in ops))
+
+    def _walk(self, outputs: Sequence[str]) -> list[str]:
+        """Return the nodes that outputs need, and note who reads which."""
+        waiting = [name for name in outputs if name not in self._fed]
+        seen: set[str] = set()
+        while waiting:
+            name = op_of(waiting.pop())
+            if name in seen or name not in self._graph:
+                continue
+            seen.add(name)
+            given = self._graph.sources(name)
+            for place, source in enumerate((given,) if isinstance(given, str) else given):
+                full = source if ":" in source or source.startswith("^") else f"{source}:0"
+                if full not in self._fed:
+                    waiting.append(source)
+                    self._readers.setdefault(op_of(source), []).append((name, place))
+        return list(seen)
+
+    def _uses(self, name: str) -> Iterator[_Use]:
+        reference = self._graph.wiring(name).op in _REFERENCES
+        seen = {name}
+        waiting = [name]
+        while waiting:
+            for reader, place in self._readers.get(waiting.pop(), ()):
+                node = self._graph.node(reader).message()
+                if node.input[place].startswith("^"):
+                    continue
+                if node.op in _PASSES and not reference:
+                    waiting += {reader} - seen
+                    seen.add(reader)
+                elif reference and not node.op.startswith((*_FILLS, *_ONLY_ASKS)):
+                    yield _Use(reads=True, may_fill=False)
+                else:
+                    yield from self._use(node, place, set())
+
+    def _use(self, node: Any, place: int, met: set[tuple[str, int]]) -> Iterator[_Use]:  # noqa: ANN401 - a NodeDef
+        """Yield what a node does with one of its inputs, in the functions that it calls too."""
+        functions = [each for each in called(node) if each in self._library]
+        if node.op in _READS:
+            yield _Use(reads=True, may_fill=False)
+        elif node.op.startswith(_FILLS):
+            yield _Use(reads=False, may_fill=True)
+        elif node.op in CALLS or node.op in _LOOPS or node.op in self._library:
+            for each in functions:
+                yield from self._in_function(each, place, met)
+        elif node.op in _BRANCHES:
+            # One branch alone runs: nothing is certain of what it reads.
+            for each in functions:
+                uses = self._in_function(each, place - 1, met)
+                yield from (use for use in uses if use.may_fill)
+        elif functions:
+            yield _Use(reads=False, may_fill=True)
+
+    def _in_function(self, name: str, place: int, met: set[tuple[str, int]]) -> Iterator[_Use]:
+        function = self._library[name]
+        if (name, place) in met or not 0 <= place < len(function.signature.input_arg):
+            return
+        met.add((name, place))
+        handles = {function.signature.input_arg[place].name}
+        for node in function.node_def:
+            for at, source in enumerate(node.input):
+                if source.startswith("^") or source.partition(":")[0] not in handles:
+                    continue
+                if node.op in _PASSES:
+                    handles.add(node.name)
+                else:
+                    yield from self._use(node, at, met)

@@ -1,0 +1,91 @@
+"""A ``TensorProto`` as the array that a run is fed: defaults, and tensors of warm-up requests.
+
+Source: ``tensorflow/core/framework/tensor.cc`` (``Tensor::FromProto``: the typed lists, of
+which the last value stands for all that follow, and ``tensor_content`` in little endian).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from smpatch import dtypes, schema
+from smpatch.runs.arrays import from_numpy, numpy_type
+from smpatch.runs.values import UnmakeableError
+from smpatch.runtime.questions import Array
+from smpatch.signature import shape_from_proto
+
+__all__ = ["array_of"]
+
+_MOST = 1 << 28
+"""More elements are not made of a few: a damaged shape may say anything."""
+
+_HALVES = frozenset({"float16", "bfloat16"})
+
+_LISTS = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "int64": "int64_val",
+    "uint64": "uint64_val",
+    "uint32": "uint32_val",
+    "bool": "bool_val",
+    "complex64": "scomplex_val",
+    "complex128": "dcomplex_val",
+}
+"""Type name to the list that holds its values; ``int_val`` holds the other whole numbers."""
+
+
+def array_of(tensor: bytes) -> Array:
+    """Return the array that a serialized ``TensorProto`` holds.
+
+    Raises:
+        UnmakeableError: It is none, or of a type that has no numbers.
+    """
+    try:
+        message = schema.TensorProto.FromString(tensor)
+    except DecodeError as error:
+        found = f"a tensor cannot be decoded: {error}"
+        raise UnmakeableError(found) from error
+    name = dtypes.name(message.dtype)
+    shape = shape_from_proto(message.tensor_shape)
+    if shape is None or any(size is None for size in shape):
+        found = "a tensor has no complete shape"
+        raise UnmakeableError(found)
+    sizes = tuple(size or 0 for size in shape)
+    count = math.prod(sizes)
+    if count > _MOST:
+        found = f"a tensor has {count} elements, which are too many"
+        raise UnmakeableError(found)
+    if name == "string":
+        strings = _filled([*message.string_val], count, b"")
+        return Array(message.dtype, sizes, strings=tuple(strings))
+    kind = numpy_type(name)
+    if kind is None:
+        found = f"a tensor has the type {name}, which is not fed"
+        raise UnmakeableError(found)
+    if message.tensor_content:
+        if len(message.tensor_content) != count * kind.itemsize:
+            found = f"a tensor has {len(message.tensor_content)} bytes, and its shape needs others"
+            raise UnmakeableError(found)
+        return Array(message.dtype, sizes, data=bytes(message.tensor_content))
+    return from_numpy(_numbers(message, name, kind, count).reshape(sizes), name)
+
+
+def _numbers(message: Any, name: str, kind: Any, count: int) -> Any:  # noqa: ANN401 - a TensorProto, a dtype, an array
+    if name in _HALVES:
+        halves = np.array(_filled([*message.half_val], count, 0), np.uint16)
+        return halves.view(kind)
+    values = [*getattr(message, _LISTS.get(name, "int_val"))]
+    if name.startswith("complex"):
+        pairs = zip(values[::2], values[1::2], strict=False)
+        values = [complex(real, imaginary) for real, imaginary in pairs]
+    return np.array(_filled(values, count, 0)).astype(kind)
+
+
+def _filled(values: list[Any], count: int, zero: Any) -> list[Any]:  # noqa: ANN401 - elements
+    """Return so many values; the last one stands for those that are missing."""
+    last = values[-1] if values else zero
+    return values[:count] + [last] * (count - len(values))

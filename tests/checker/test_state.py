@@ -1,0 +1,78 @@
+"""Variables and tables without a value: a session of TensorFlow is the measure."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import smpatch
+from smpatch import CheckOptions, Finding
+from tests.checker.faults import FIXTURES
+from tests.oracle.client import Oracle, encoded
+
+QUICK = CheckOptions(validate="none")
+
+
+def _faults(directory: Path) -> list[Finding]:
+    faults = smpatch.check(directory, options=QUICK).faults
+    return [each for each in faults if each.code != "stale-fingerprint"]
+
+
+def test_variables_that_the_checkpoint_does_not_fill_are_found_without_a_run(
+    tmp_path: Path, oracle: Oracle
+) -> None:
+    directory = tmp_path / "model"
+    oracle.ask("build", name="keras_in_module", directory=directory)
+    signature = smpatch.load(directory).signatures["serving_default"]
+    tensor = next(iter(signature.inputs["x"].tensors())).name
+    said = oracle.ask(
+        "run_signature",
+        directory=directory,
+        tags=["serve"],
+        key="serving_default",
+        feed={tensor: encoded(np.ones((1, 4), "float32"))},
+    )
+    (fault,) = _faults(directory)
+    assert fault.code == "variable-not-restored"
+    assert fault.where == "signature 'serving_default'"
+    # The session names the variable at which it stops.
+    assert "Could not find variable d/" in said["refused"]
+    assert "'d/bias', 'd/kernel'" in fault.text
+
+
+def test_a_model_without_its_checkpoint_has_no_values(tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(FIXTURES / "resource_variables", tmp_path / "model"))
+    assert _faults(directory) == []
+    shutil.rmtree(directory / "variables")
+    found = smpatch.check(directory, options=CheckOptions(validate="runtime"))
+    assert {each.code for each in found.faults} == {"variable-not-restored"}
+    # TensorFlow loads it all the same.
+    assert found.loaders == ("C runtime",)
+
+
+@pytest.mark.parametrize(
+    ("name", "filling"),
+    [("lookup_table", "init_all_tables"), ("string_lookup_asset", "NoOp")],
+)
+def test_a_table_that_no_init_op_fills_is_found_without_a_run(
+    name: str, filling: str, tmp_path: Path, oracle: Oracle
+) -> None:
+    directory = Path(shutil.copytree(FIXTURES / name, tmp_path / "model"))
+    assert _faults(directory) == []
+    oracle.ask("plant", directory=directory, fault="uninitialized")
+    (fault,) = _faults(directory)
+    assert fault.code == "table-not-filled"
+    assert f"the operation {filling!r} fills them" in fault.hint
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["shared_variables", "resources", "counter", "control_flow", "calls", "keras_layers"],
+)
+def test_what_an_export_fills_is_no_fault(name: str, tmp_path: Path, oracle: Oracle) -> None:
+    directory = tmp_path / "model"
+    oracle.ask("build", name=name, directory=directory)
+    assert _faults(directory) == []

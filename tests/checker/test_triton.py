@@ -1,0 +1,55 @@
+"""Triton serves ``serving_default`` alone: what it refuses there, and what it does otherwise."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import smpatch
+from smpatch import CheckOptions, Finding
+from tests.checker.faults import FIXTURES
+
+OPTIONS = CheckOptions(validate="none", consumers=["triton"])
+
+
+def _found(directory: Path, options: CheckOptions = OPTIONS) -> dict[str, Finding]:
+    found = smpatch.check(directory, options=options).findings
+    return {each.where: each for each in found if each.code != "stale-fingerprint"}
+
+
+def test_a_scalar_is_refused_where_triton_looks_and_nowhere_else(tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(FIXTURES / "scalar", tmp_path / "model"))
+    assert "rank-zero" not in {each.code for each in _found(directory).values()}
+    smpatch.copy_signature(directory, "double", "serving_default")
+    found = _found(directory)
+    assert {each.code for each in found.values()} == {"rank-zero"}
+    assert {each.severity for each in found.values()} == {"fault"}
+    signature = smpatch.load(directory).signatures["serving_default"]
+    scalars = [
+        *(f"input {alias!r}" for alias in signature.inputs),
+        *(f"output {alias!r}" for alias in signature.outputs),
+    ]
+    assert [where.partition(", ")[2] for where in found] == scalars
+    others = CheckOptions(validate="none", consumers=["serving", "tflite", "python"])
+    assert "rank-zero" not in {each.code for each in _found(directory, others).values()}
+
+
+def test_a_first_dimension_that_is_not_open_keeps_triton_from_batching(tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
+    assert _found(directory) == {}
+    edit = smpatch.EditSignature("serving_default", shapes={"x": (1, 2)})
+    smpatch.patch(directory, [edit], options=smpatch.Options(validate="runtime"))
+    found = _found(directory)
+    note = found["signature 'serving_default', input 'x'"]
+    assert (note.code, note.severity) == ("no-batching", "note")
+    assert "[1, 2]" in note.text
+
+
+def test_a_default_is_not_read_by_triton() -> None:
+    signature = smpatch.load(FIXTURES / "defaults").signatures["serving_default"]
+    found = _found(FIXTURES / "defaults")
+    unread = [where for where, each in found.items() if each.code == "default-not-read"]
+    assert unread == [
+        f"signature 'serving_default', default {alias!r}" for alias in signature.defaults
+    ]
+    assert unread
