@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from smpatch.cli.command_line import ordered
 from smpatch.cli.interruption import Interrupted
 from smpatch.cli.terminal import OutputError, printable, talk
 from smpatch.errors import PatchFileError, SmpatchError, UsageError, WriteError
@@ -27,7 +28,7 @@ _CLICK_ERROR: type[Exception] = next(
 def run(app: typer.Typer) -> int:
     """Run the application; return the exit code, and leave no traceback for a user's mistake."""
     try:
-        result: Any = app(prog_name="smpatch", standalone_mode=False)
+        result: Any = app(ordered(sys.argv[1:]), prog_name="smpatch", standalone_mode=False)
     except SmpatchError as error:
         return _report(error)
     except _CLICK_ERROR as error:

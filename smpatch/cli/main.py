@@ -9,6 +9,7 @@ import typer
 
 import smpatch
 from smpatch.cli import guard, terminal
+from smpatch.cli.command_line import Command
 
 __all__ = ["EXIT_CODES", "application", "guard"]
 
@@ -71,8 +72,18 @@ def application(command: str = "") -> typer.Typer:
         if command not in _COMMANDS or name == command:
             stem = name.replace("-", "_")
             function = getattr(import_module(f"smpatch.cli.{_MODULES.get(name, stem)}"), stem)
-            app.command(name, short_help=words, epilog=EXIT_CODES)(function)
+            app.command(
+                name,
+                cls=Command,
+                short_help=words,
+                epilog=EXIT_CODES,
+                context_settings={"token_normalize_func": _hyphens},
+            )(function)
     return app
+
+
+def _hyphens(option: str) -> str:
+    return option.replace("_", "-")
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
