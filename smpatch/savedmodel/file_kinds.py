@@ -187,7 +187,7 @@ def recognise(data: wire.Buffer) -> Kind | None:
     r"""Return the kind of a file by its content; None for one that is not known here.
 
     Example:
-        >>> recognise(b"PK\\x03\\x04" + bytes(40)).found
+        >>> recognise(b"PK\x03\x04" + bytes(40)).found
         'a ZIP archive'
     """
     rules: tuple[Callable[[wire.Buffer], Kind | None], ...] = (
