@@ -242,7 +242,7 @@ def layer_outputs(name: str, inside: Iterable[Inner]) -> list[str]:
     for each in inside:
         if each.op in _PARAMETERS or dtypes.base(each.spec.dtype) in dtypes.UNSERVABLE:
             continue
-        scopes = each.spec.name.rpartition(":")[0].split("/")
+        scopes = each.spec.name.rpartition(":")[0].split("/")[:-1]
         for pattern in (numbered, plain):
             if any(map(pattern.fullmatch, scopes)):
                 found[pattern] = each.spec.name
