@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -115,7 +116,7 @@ def load_graph(file: str | os.PathLike[str]) -> Graph:
         raise ModelUnreadableError("no such file", where=str(path))
     with naming(path):
         data, identity = open_file(path)
-        return Graph(path, graph_def.read(data), identity)
+        return Graph(path, graph_def.read(data, path), identity)
 
 
 def suggest_for_graph(
@@ -271,13 +272,25 @@ def _directory(path: Path) -> ModelUnreadableError:
     """Return the error for a directory in a graph's place."""
     found = "it is a directory, no file with a graph"
     names = {each.name for each in path.iterdir()} if os.access(path, os.R_OK | os.X_OK) else set()
-    if {"saved_model.pb", "saved_model.pbtxt"} & names:
+    held = {"saved_model.pb", "saved_model.pbtxt"} & names
+    if held and (hidden := _hidden_graph(path / min(held))):
+        hint = f"its {hidden.name} is a frozen graph: smpatch wrap {shlex.quote(str(hidden))}"
+    elif held:
         hint = "it is a SavedModel already: smpatch add-predict gives it signatures"
     elif "checkpoint" in names or any(name.endswith(".index") for name in names):
         hint = "it holds a checkpoint, which has values and no graph"
     else:
         hint = "name the file, such as graph_def.pb"
     return ModelUnreadableError(found, where=str(path), hint=hint)
+
+
+def _hidden_graph(file: Path) -> Path | None:
+    """Return a file that has the name of a SavedModel and holds a graph, if it does."""
+    try:
+        load_graph(file)
+    except ModelUnreadableError:
+        return None
+    return file
 
 
 def _state_notes(

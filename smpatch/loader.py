@@ -33,6 +33,7 @@ from smpatch.savedmodel.directory import (
     open_file,
     which_file,
 )
+from smpatch.savedmodel.file_kinds import explaining
 from smpatch.savedmodel.parts import SAVER_DEF, MetaGraphParts
 from smpatch.signature import SignatureDef, TensorSpec
 
@@ -319,13 +320,12 @@ def load_file(
     """
     with naming(file):
         data, identity = open_file(file)
-        parts = _parts(form, data)
-    meta_graphs = [MetaGraph(each, file, more_op_defs) for each in parts]
-    for each in meta_graphs:
-        _ = each.tags  # a file that is something else is told from a model here
-    if not meta_graphs:
-        found = "it holds no MetaGraph"
-        raise ModelUnreadableError(found, where=str(file), hint="is this a SavedModel?")
+        with explaining(data, file, form):
+            meta_graphs = [MetaGraph(each, file, more_op_defs) for each in _parts(form, data)]
+            for each in meta_graphs:
+                _ = each.tags  # a file that is something else is told from a model here
+            if not meta_graphs:
+                raise ModelUnreadableError("it holds no MetaGraph", hint="is this a SavedModel?")
     return SavedModel(root, form, meta_graphs, data, identity)
 
 

@@ -74,10 +74,15 @@ def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
             name = alias
         elif isinstance(tensor, str):
             short = _short(tensor)
+            if not short:
+                hint = f"did you mean {tensor.rstrip('/')}?" if tensor.strip("/") else ""
+                raise _unclear(option, item, f"{tensor!r} ends with /", hint)
             name = short if last_parts[short] == 1 and short not in named else _long(tensor)
         else:
             raise _unclear(option, item, "it has no alias", "write alias=" + item)
         if name in found:
+            if _whole(found[name]) == _whole(tensor):
+                raise _unclear(option, item, f"{tensor} is given twice", "write it once")
             raise _unclear(
                 option, item, f"the alias {name!r} is taken twice", "write another alias before ="
             )
@@ -244,12 +249,20 @@ def _alias_and_tensor(item: str, option: str) -> tuple[str | None, TensorRef]:
     rest = rest.strip()
     composite = _COMPOSITE.fullmatch(rest)
     if composite is None:
-        if not rest or rest.startswith(":") or any(character in rest for character in "()= \t"):
-            hint = "write [alias=]op:index; a shell needs quotes around parentheses"
-            raise _unclear(option, item, f"{rest!r} is no tensor name", hint)
+        if not rest or rest.startswith(":") or any(mark in rest for mark in "()= \t"):
+            raise _unclear(option, item, f"{rest!r} is no tensor name", _repair(rest))
         return (None if alias is None else alias.strip()), rest
     kind, inside = composite.groups()
     return (None if alias is None else alias.strip()), _composite(kind, inside, item, option)
+
+
+def _repair(text: str) -> str:
+    """Return what to write in place of a text that is no tensor name."""
+    if "(" in text or ")" in text:
+        return "write [alias=]op:index; a shell needs quotes around parentheses"
+    if any(mark in text for mark in " \t;"):
+        return "separate tensors by commas"
+    return "write [alias=]op:index"
 
 
 def _composite(kind: str, inside: str, item: str, option: str) -> TensorRef:
@@ -268,6 +281,12 @@ def _composite(kind: str, inside: str, item: str, option: str) -> TensorRef:
     if kind == "sparse":
         return SparseRef(parts["values"][0], parts["indices"][0], parts["dense_shape"][0])
     return RaggedRef(parts["values"][0], tuple(parts["row_splits"]))
+
+
+def _whole(tensor: TensorRef) -> TensorRef:
+    """Return a tensor under its full name: the first output of a node has two."""
+    plain = isinstance(tensor, str) and "@" not in tensor and ":" not in tensor
+    return f"{tensor}:0" if plain else tensor
 
 
 def _long(tensor: str) -> str:

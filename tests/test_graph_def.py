@@ -97,10 +97,13 @@ def test_a_node_of_any_length_is_no_json(length: int) -> None:
 
 
 WRONG: dict[str, tuple[bytes, str]] = {
-    "a saved model": ((FIXTURES / "linear" / "saved_model.pb").read_bytes(), "SavedModel already"),
+    "a saved model": (
+        (FIXTURES / "linear" / "saved_model.pb").read_bytes(),
+        "SavedModel in binary form",
+    ),
     "its text": (
         (FIXTURES / "text_form" / "saved_model.pbtxt").read_bytes(),
-        "SavedModel already",
+        "SavedModel in text form",
     ),
     "a meta graph": (_meta_graph(saver=True), "MetaGraphDef"),
     "a meta graph without a saver": (_meta_graph(saver=False), "MetaGraphDef"),
@@ -113,7 +116,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "onnx": (_onnx(), "ONNX"),
     "tflite": (b"\x1c\x00\x00\x00TFL3" + bytes(40), "TFLite"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "HDF5.*Keras"),
-    "zip": (b"PK\x03\x04" + bytes(40), "ZIP.*Keras"),
+    "zip": (b"PK\x03\x04" + bytes(40), "ZIP.*unpack"),
     "gzip": (b"\x1f\x8b\x08" + bytes(40), "unpack it"),
     "json": (b'\n{"format": "graph-model"}', "JSON"),
     "labels": (b"item {\n  id: 1\n}\n", "text, but no GraphDef: it has the field 'item'"),

@@ -50,9 +50,10 @@ def main() -> int:
             from smpatch.runtime import early
 
             early.start()
+        from smpatch.cli.command_line import ordered
         from smpatch.cli.main import application, guard
 
-        return guard.run(application(*sys.argv[1:2]))
+        return guard.run(application(*ordered(sys.argv[1:])[:1]))
     except interruption.Interrupted as stop:
         terminal.talk(f"smpatch: {stop}")
         return stop.exit_code

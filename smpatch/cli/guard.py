@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from typing import Any
 
 import typer
 
+from smpatch.cli.command_line import ordered
 from smpatch.cli.interruption import Interrupted
 from smpatch.cli.terminal import OutputError, printable, talk
 from smpatch.cli.verbosity import given
@@ -27,7 +29,7 @@ _CLICK_ERROR: type[Exception] = next(
 def run(app: typer.Typer) -> int:
     """Run the application; return the exit code, and leave no traceback for a user's mistake."""
     try:
-        result: Any = app(prog_name="smpatch", standalone_mode=False)
+        result: Any = app(ordered(sys.argv[1:]), prog_name="smpatch", standalone_mode=False)
     except SmpatchError as error:
         return _report(error)
     except _CLICK_ERROR as error:

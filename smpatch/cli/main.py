@@ -13,6 +13,7 @@ import typer
 import smpatch
 from smpatch.cli import guard, terminal
 from smpatch.cli.arguments import Verbose
+from smpatch.cli.command_line import Command
 
 __all__ = ["EXIT_CODES", "application", "guard"]
 
@@ -75,8 +76,18 @@ def application(command: str = "") -> typer.Typer:
         if command not in _COMMANDS or name == command:
             stem = name.replace("-", "_")
             function = getattr(import_module(f"smpatch.cli.{_MODULES.get(name, stem)}"), stem)
-            app.command(name, short_help=words, epilog=EXIT_CODES)(_with_verbose(function))
+            app.command(
+                name,
+                cls=Command,
+                short_help=words,
+                epilog=EXIT_CODES,
+                context_settings={"token_normalize_func": _hyphens},
+            )(_with_verbose(function))
     return app
+
+
+def _hyphens(option: str) -> str:
+    return option.replace("_", "-")
 
 
 def _with_verbose(function: Callable[..., object]) -> Callable[..., object]:

@@ -29,6 +29,7 @@ from smpatch.edits import (
     Retag,
 )
 from smpatch.errors import ProofError, SmpatchError
+from smpatch.functions.name_hints import leading
 from smpatch.loader import MetaGraph
 from smpatch.proof.sameness import prove
 from smpatch.rules import Note
@@ -106,7 +107,8 @@ def perform(
                 last, done = tagging.retag(meta_graphs, edit)
             else:
                 last = 0 if place is None else place
-                done = _WAYS[type(edit)](meta_graphs[last], edit, context)
+                with leading(meta_graphs[last], edit):
+                    done = _WAYS[type(edit)](meta_graphs[last], edit, context)
                 done = _proved(meta_graphs[last], done, edit, context)
         except SmpatchError as error:
             if len(edits) > 1:  # of one edit it is known which it is

@@ -11,6 +11,7 @@ Source: ``tensorflow/core/ops/functional_ops.cc``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -23,10 +24,13 @@ from smpatch.graph.resolve import OpDefMissingError, TensorName, nearest, parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import Shape, SignatureDef, TensorSpec, shape_from_proto
 
-__all__ = ["Inner", "find_inner", "inferred", "inner_tensors", "is_inner"]
+__all__ = ["Inner", "find_inner", "inferred", "inner_tensors", "is_inner", "layer_outputs"]
 
 _MOST_INSIDE, _DEEPEST = 250_000, 100
 """More tensors and nodes, and calls within calls, no model has; each path of calls counts."""
+
+_PARAMETERS = frozenset({"Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp"})
+"""Operations in a layer that yield no result of it."""
 
 _PATH = "@"
 _STEP = "+"
@@ -215,10 +219,34 @@ def find_inner(meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True
         raise TensorNotFoundError(
             found, where=where, hint="load its library with --op-library FILE"
         )
+    layer = layer_outputs(name, everything)
     known = {each.spec.name.rpartition(":")[0] for each in everything}
-    hint = nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
+    hint = f"the layer's last tensor is {' or '.join(layer)}" if layer else ""
+    hint = hint or nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
     hint = hint or f"smpatch suggest --signature {key} lists what there is"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
+
+
+def layer_outputs(name: str, inside: Iterable[Inner]) -> list[str]:
+    """Return the last tensor of a layer of that name; two where a name can be of two layers.
+
+    Keras 3 puts a number behind the name of a layer: the scope of ``enc_1`` is ``enc_1_1``.
+
+    Args:
+        name: A layer, with scopes before it or without.
+        inside: Tensors inside functions, in the order in which they are computed.
+    """
+    layer = re.escape(name.rpartition(":")[0] or name).rpartition("/")[2]
+    numbered, plain = re.compile(rf"{layer}_\d+"), re.compile(layer)
+    found: dict[re.Pattern[str], str] = {}
+    for each in inside:
+        if each.op in _PARAMETERS or dtypes.base(each.spec.dtype) in dtypes.UNSERVABLE:
+            continue
+        scopes = each.spec.name.rpartition(":")[0].split("/")[:-1]
+        for pattern in (numbered, plain):
+            if any(map(pattern.fullmatch, scopes)):
+                found[pattern] = each.spec.name
+    return list(dict.fromkeys(found[each] for each in (numbered, plain) if each in found))
 
 
 def _in_copies(

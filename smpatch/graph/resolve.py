@@ -34,6 +34,7 @@ from smpatch.signature import Shape, TensorSpec, shape_from_proto
 __all__ = [
     "MAX_RANK",
     "Attributes",
+    "NodeNotFoundError",
     "OpDefMissingError",
     "Output",
     "Resolved",
@@ -79,6 +80,15 @@ class OpDefMissingError(TensorNotFoundError):
         found = f"the model does not say what an operation {op!r} yields"
         super().__init__(found, where=where, hint="validate with TensorFlow, which may know it")
         self.op = op
+
+
+class NodeNotFoundError(TensorNotFoundError):
+    """The main graph has no node of that name."""
+
+    def __init__(self, name: str, *, where: str, hint: str) -> None:
+        """Keep the name, for a caller that can look for it elsewhere."""
+        super().__init__("no such node in the graph", where=where, hint=hint)
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +152,7 @@ class Resolver:
         wanted = parse(name)
         if wanted.op not in self._graph:
             hint = nearest(wanted.op, self._graph)
-            raise TensorNotFoundError("no such node in the graph", where=name, hint=hint)
+            raise NodeNotFoundError(wanted.op, where=name, hint=hint)
         node = self._graph.node(wanted.op)
         types = self._output_types(node, where=name)
         index = wanted.index

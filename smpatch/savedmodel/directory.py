@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
 import logging
 import mmap
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +54,27 @@ Form = Literal["binary", "text"]
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 """How a URL begins; a path has one slash where a URL has two."""
+
+_CHECKPOINT_HINT = (
+    "restore it in TensorFlow with the code of the model, and save that as a SavedModel"
+)
+_KERAS_HINT = "load it in Keras and export it: keras.models.load_model(FILE).export(DIR)"
+
+_HELD = (
+    ("checkpoint", f"it holds a checkpoint: {_CHECKPOINT_HINT}"),
+    ("*.ckpt*.index", f"it holds a checkpoint: {_CHECKPOINT_HINT}"),
+    ("*.keras", f"it holds {{name}}: {_KERAS_HINT}"),
+    ("model.weights.h5", "it is an unpacked .keras archive: zip its files, and load that in Keras"),
+    ("*.h5", f"it holds {{name}}: {_KERAS_HINT}"),
+    ("*.tflite", "it holds {name}, from which no graph can be had back"),
+    ("*.onnx", "it holds {name}: onnx2tf makes a SavedModel of it"),
+    ("model.json", "it holds a TensorFlow.js model: use the model that it was converted from"),
+    ("*.zip", "it holds {name}: unpack it: unzip {file}"),
+    ("*.tar.gz", "it holds {name}: unpack it: tar -xf {file}"),
+    ("*.tgz", "it holds {name}: unpack it: tar -xf {file}"),
+    ("*.pb", "it holds {name}; a frozen graph is given as a file: smpatch wrap {file}"),
+)
+"""Names in a directory that is no SavedModel, and the step that leads on; the first counts."""
 
 
 class FileIdentity(NamedTuple):
@@ -108,10 +131,9 @@ def _which_file(root: Path) -> tuple[Path, Form]:
         found = f"this is a URL ({scheme[1]}), and smpatch reads local directories"
         raise ModelUnreadableError(found, where=str(root), hint="copy the model here first")
     if not root.exists():
-        raise ModelUnreadableError("no such directory", where=str(root))
+        raise _absent(root)
     if not root.is_dir():
-        hint = f"name the directory, {root.parent}" if root.name.startswith("saved_model.") else ""
-        raise ModelUnreadableError("not a directory", where=str(root), hint=hint)
+        raise _file(root)
     binary_file, text_file = root / BINARY_NAME, root / TEXT_NAME
     if binary_file.exists() or binary_file.is_symlink():
         return binary_file, "binary"
@@ -126,6 +148,40 @@ def _which_file(root: Path) -> tuple[Path, Form]:
     )
 
 
+def _absent(root: Path) -> ModelUnreadableError:
+    """Return the error for a path where nothing is."""
+    found, hint = "no such directory", ""
+    if root.with_name(root.name + ".index").exists():
+        found = "it is the prefix of a checkpoint, which has values and no graph"
+        hint = _CHECKPOINT_HINT
+    return ModelUnreadableError(found, where=str(root), hint=hint)
+
+
+def _file(root: Path) -> ModelUnreadableError:
+    """Return the error for a file in a directory's place."""
+    from smpatch.savedmodel.file_kinds import recognise  # noqa: PLC0415 - for errors alone
+
+    kind = None
+    with contextlib.suppress(ModelUnreadableError):
+        kind = recognise(open_file(root)[0])
+    named = root.name in {BINARY_NAME, TEXT_NAME}
+    if kind is None or (named and kind.found.startswith("a SavedModel")):
+        hint = f"name the directory, {root.parent}" if named else ""
+        return ModelUnreadableError("not a directory", where=str(root), hint=hint)
+    found = f"not a directory, but {kind.found}"
+    return ModelUnreadableError(found, where=str(root), hint=kind.error(root).hint)
+
+
+def _held(root: Path) -> str:
+    """Return a hint for a directory that holds another kind of model."""
+    names = sorted(each.name for each in root.iterdir())
+    for pattern, hint in _HELD:
+        for name in names:
+            if fnmatch.fnmatchcase(name, pattern):
+                return hint.format(name=name, file=shlex.quote(str(root / name)))
+    return ""
+
+
 def _nearby(root: Path) -> str:
     """Offer a version directory below, the usual slip: ``export`` for ``export/1``.
 
@@ -138,7 +194,7 @@ def _nearby(root: Path) -> str:
     except OSError:
         inside = []
     if not inside:
-        return "is this a SavedModel directory?"
+        return _held(root) or "is this a SavedModel directory?"
     newest = max(inside, key=lambda each: (_version(each.name), each.name))
     return f"did you mean {newest}?"
 

@@ -27,7 +27,7 @@ ENCODE = ("--function", "encode")
         ((*INNER[:2], "--outputs", "score"), "missing option '--signature'"),
         (INNER, "missing option '--outputs'"),
         ((), "missing option '--inputs'"),
-        ((*ENCODE, "--outputs", "a=output_0,a=output_0"), "'a' is taken twice"),
+        ((*ENCODE, "--outputs", "a=output_0,a=output_0"), "output_0 is given twice"),
         ((*ENCODE, "--inputs", "x="), "is no tensor name"),
         (
             (*INNER, "--outputs", "y=sparse(values=v,indices=i,dense_shape=s)"),

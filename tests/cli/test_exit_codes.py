@@ -44,7 +44,7 @@ def test_0_also_when_nothing_was_to_do(call: Run, model: Copy) -> None:
         (("add-predict",), "missing option '--inputs'"),
         (("add-predict", "--inputs", "x:0"), "missing option '--outputs'"),
         (("add-predict", *XY, "--frobnicate"), "no such option: --frobnicate"),
-        (("add-predict", *XY, "--tag_set", "serve"), "did you mean --tag-set?"),
+        (("add-predict", *XY, "--tagset", "serve"), "did you mean --tag-set?"),
         (("frobnicate",), "no such command 'frobnicate'"),
         (("add_predict",), "did you mean 'add-predict'?"),
         (("show", ".", "more"), "unexpected extra argument"),

@@ -1,0 +1,82 @@
+"""Hints for names that a graph does not have: aliases, layers, tensors inside functions.
+
+People type what they see first: the alias that ``show`` prints, the name of a Keras layer,
+a tensor that ``suggest`` lists. None of these is a node of the main graph, and the nodes
+with the most similar names are variables. Each leads to a tensor here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from smpatch.errors import SmpatchError
+from smpatch.functions.inner_tensors import Inner, inner_tensors, layer_outputs
+from smpatch.graph.resolve import NodeNotFoundError
+from smpatch.loader import MetaGraph
+from smpatch.signature import DEFAULT_KEY, TensorSpec
+
+__all__ = ["leading", "name_hint"]
+
+
+@contextmanager
+def leading(meta_graph: MetaGraph, edit: object) -> Iterator[None]:
+    """Give the error about a node that is not there a hint from signatures and functions.
+
+    Args:
+        meta_graph: The MetaGraph.
+        edit: What is done inside, such as an ``AddPredict``.
+    """
+    try:
+        yield
+    except NodeNotFoundError as error:
+        with suppress(SmpatchError):  # of a damaged function, which is not the question here
+            hint = _reversed(meta_graph, edit, error.where) or name_hint(meta_graph, error.name)
+            error.hint = hint or error.hint
+        raise
+
+
+def _reversed(meta_graph: MetaGraph, edit: object, name: str) -> str:
+    """Return a hint where a tensor stands before ``=``, in the place of its alias."""
+    for field in ("inputs", "outputs", "add_inputs", "add_outputs"):
+        given = getattr(edit, field, None) or {}
+        for alias, tensor in given.items():
+            if tensor == name and alias.partition(":")[0] in meta_graph.graph:
+                return f"the alias stands before =: {name}={alias}"
+    return ""
+
+
+def name_hint(meta_graph: MetaGraph, name: str) -> str:
+    """Return a hint for a name that the main graph does not have; empty where nothing fits.
+
+    Args:
+        meta_graph: The MetaGraph.
+        name: A node, as it was typed, without the index of an output.
+    """
+    # The default key first: it is the one that people look at.
+    signatures = sorted(meta_graph.signatures.items(), key=lambda each: each[0] != DEFAULT_KEY)
+    aliases = [
+        f"{name!r} is how {key} calls {spec.name}: write {name}={spec.name}"
+        for key, signature in signatures
+        for specs in (signature.inputs, signature.outputs)
+        if isinstance(spec := specs.get(name), TensorSpec)
+    ]
+    if aliases:
+        return aliases[0]
+    for key, signature in signatures:
+        inside = list(inner_tensors(meta_graph, signature))
+        same = [each for each in inside if _node(each) == name]
+        if same:
+            return (
+                f"it lies inside the functions that {key} calls, where no request can feed it; "
+                f"as an output: --from-signature {key} --outputs {same[0].spec.name}"
+            )
+        layer = layer_outputs(name, inside)
+        if layer:
+            choices = " or ".join(f"--outputs {each}" for each in layer)
+            return f"inside {key} there is such a layer: --from-signature {key} {choices}"
+    return ""
+
+
+def _node(inner: Inner) -> str:
+    return inner.spec.name.rpartition(":")[0]
