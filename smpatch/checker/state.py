@@ -16,6 +16,7 @@ Sources: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``, ``RunInitOp``)
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -60,6 +61,9 @@ _PASSES = frozenset({"Identity", "Enter", "RefEnter"})
 _INIT_OP = "__saved_model_init_op"
 _COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 
+_CHECKPOINT = "variables/variables.index"
+"""Without this file a server restores nothing."""
+
 _MANY = 5
 """So many names are listed."""
 
@@ -89,7 +93,9 @@ def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
             text = (
                 f"nothing restores {_listed('variable', variables)} when a server loads the model"
             )
-            hint = "requests fail; export it again so that the checkpoint has them"
+            lost = not _checkpoint(subject).exists()
+            remedy = f"{_CHECKPOINT} is missing" if lost else "the checkpoint has no value for them"
+            hint = f"requests fail; {remedy}"
             yield key, fault("variable-not-restored", where, text, hint)
         if tables:
             text = f"nothing fills {_listed('table', tables)} when a server loads the model"
@@ -127,7 +133,7 @@ def _filled(subject: Subject) -> frozenset[object]:
     """Return what the restore operation and the init op reach, each by what identifies it."""
     meta_graph = subject.meta_graph
     names = [*_init_ops(meta_graph)]
-    if (subject.model.directory / "variables" / "variables.index").exists():
+    if _checkpoint(subject).exists():
         names.append(_restore_op(meta_graph))
     whole = [name for name in names if name]
     return frozenset(
@@ -135,6 +141,10 @@ def _filled(subject: Subject) -> frozenset[object]:
         for each in behind(meta_graph.graph, meta_graph.functions, whole)
         if each.node.op in _VARIABLES | _TABLES
     )
+
+
+def _checkpoint(subject: Subject) -> Path:
+    return subject.model.directory / _CHECKPOINT
 
 
 def _identity(node: Any, name: str) -> object:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time

@@ -24,9 +24,14 @@ class _Lines(logging.Handler):
         super().__init__(logging.DEBUG)
         self._started = time.monotonic()
 
+    # Without a lock, as logging.NullHandler: ``apply`` stops a thread by an exception, which can
+    # come while the thread holds the lock. ``talk`` writes a line by one call.
     def createLock(self) -> None:  # noqa: N802 - the name of logging
-        # ``apply`` stops a thread by an exception, which can come while the thread holds a lock.
         self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         seconds = time.monotonic() - self._started

@@ -49,6 +49,7 @@ def test_a_model_without_its_checkpoint_has_no_values(tmp_path: Path) -> None:
     shutil.rmtree(directory / "variables")
     found = smpatch.check(directory, options=CheckOptions(validate="runtime"))
     assert {each.code for each in found.faults} == {"variable-not-restored"}
+    assert all("variables/variables.index is missing" in each.hint for each in found.faults)
     # TensorFlow loads it all the same.
     assert found.loaders == ("C runtime",)
 

@@ -79,6 +79,17 @@ def test_a_check_logs_both_programs_from_their_start_to_their_end(shell: Run) ->
         assert asked == answers != []
 
 
+def test_threads_of_apply_log_whole_lines(model: Callable[[str], Path], shell: Run) -> None:
+    places = [model(name) for name in ("linear", "module", "sparse", "ragged")]
+    patch = places[0].parent / "patch.toml"
+    patch.write_text('version = 1\n[[edit]]\nretag = "serve"\nto = "other"\n')
+    said = shell("apply", patch, *places, "--verbose", "--jobs", "4", *QUICK)
+    assert said.code == 0, said.err
+    log = _log(said.err)
+    for place in places:
+        assert f"commit of {place / 'saved_model.pb'} done, no backup" in log
+
+
 def test_an_error_is_one_line_after_the_log(shell: Run) -> None:
     said = shell("add-predict", LINEAR, "--inputs", "x:0", "--outputs", "Y:0", "--verbose", *QUICK)
     *log, error = said.err.splitlines()
