@@ -16,7 +16,7 @@ The way through the package:
     writer.commit -> Committed         one rename; before it the model is untouched
 
 ``job`` walks it from start to end, ``patcher`` brings each kind of edit to it; ``wire`` and
-``text`` know the two forms of a file, ``graph`` what a graph says of itself, ``planes`` what
+``text`` know the two forms of a file, ``graph`` what a graph says of itself, ``functions`` what
 Python's view of a TensorFlow 2 export needs, ``runtime`` alone loads TensorFlow, and
 ``errors`` holds everything that can be raised.
 

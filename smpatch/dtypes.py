@@ -69,7 +69,7 @@ def number(name: str) -> int:
 
 
 def is_ref(name: str) -> bool:
-    """Tell whether the type is a reference to a TF1 variable's buffer."""
+    """Return whether the type is a reference to a TF1 variable's buffer."""
     return name.endswith("_ref")
 
 

@@ -1,7 +1,7 @@
 """A frozen graph becomes a SavedModel: the graph's bytes with a head before them.
 
-The SavedModel is first written staging without any signature, with what TensorFlow's builder
-records of itself. A copy with its signature is made beside that, the way of every edit with
+The SavedModel is first written to a staging directory, without any signature, with the facts
+that TensorFlow's builder records. A copy with its signature is made beside that, the way of every edit with
 ``save_to``: built, staged, proved by reloading. The copy is put in place by one rename. The
 graph is copied by the kernel and never parsed and written back; only a graph in text form is,
 for a SavedModel holds it in binary.
@@ -400,7 +400,7 @@ def _bare(graph: Graph, head: bytes, workshop: Path) -> Path:
 
 @contextlib.contextmanager
 def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
-    """Say of a file that people know what is said of one that nobody has seen.
+    """Name the user's file in errors that name a temporary one.
 
     Args:
         names: Directories staging, and what they are to be called.

@@ -3,7 +3,7 @@
 Everything is lazy and read-only: loading walks the top level of the file, and what lies
 deeper is decoded when it is asked for. No TensorFlow is involved.
 
-This module does not edit, and it does not validator: a model with a signature that cannot work
+This module does not edit, and it does not validate: a model with a signature that cannot work
 loads like any other.
 
 Source: ``tensorflow/core/protobuf/saved_model.proto``.

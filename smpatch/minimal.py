@@ -245,7 +245,7 @@ def _by_number(message: Any) -> dict[int, list[bytes]]:  # noqa: ANN401 - as abo
 
 
 def _holds(field: Any, found: Field) -> bool:  # noqa: ANN401 - as above
-    """Tell whether a parser takes a field of the wire form for this field."""
+    """Return whether a parser takes a field of the wire form for this field."""
     if found.number != field.number:
         return False
     if field.type in _BYTES_TYPES:
@@ -260,7 +260,7 @@ def _holds(field: Any, found: Field) -> bool:  # noqa: ANN401 - as above
 
 
 def _is_repeated(field: Any) -> bool:  # noqa: ANN401 - as above
-    """Tell whether a field is a list or a map; protobuf 4.25 has ``label`` alone."""
+    """Return whether a field is a list or a map; protobuf 4.25 has ``label`` alone."""
     if hasattr(field, "is_repeated"):
         return bool(field.is_repeated)
     return bool(field.label == _REPEATED_LABEL)

@@ -191,6 +191,6 @@ def _check_alike(origin: MetaGraph, meta_graph: MetaGraph, signature: SignatureD
 
 def _why(key: str, error: RefusedError) -> str:
     if isinstance(error, SignatureExistsError):
-        # Its own hint offers another key, which nobody can choose here.
+        # Its own hint offers another key, which cannot be chosen here.
         return f"signature {key!r} was left out: the key is taken; replace it with --overwrite"
     return f"signature {key!r} was left out: {error}"

@@ -51,7 +51,7 @@ _BOOKKEEPING = frozenset(
         "SaveV2",
     }
 )
-"""Operations that nobody wants to serve, though nothing consumes them."""
+"""Operations that are not served, though nothing consumes them."""
 
 _UNINTERESTING = frozenset({"Const", "NoOp", "ReadVariableOp", "Placeholder", "VarHandleOp"})
 """Operations inside functions whose results are parameters, not what is computed."""

@@ -68,7 +68,7 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
 
 
 def holds(tensor: bytes, value: object) -> bool:
-    """Tell whether a serialized ``TensorProto`` is a value of Python.
+    """Return whether a serialized ``TensorProto`` is a value of Python.
 
     Args:
         tensor: The ``TensorProto``; of a type that ``tensor_proto`` does not write, the

@@ -231,7 +231,7 @@ def _read_tag(data: Buffer, at: int, stop: int) -> tuple[int, int, int]:
 
 
 def same(data: Buffer, splices: Sequence[Splice]) -> bool:
-    """Tell whether a file stays what it is, as when what goes and what comes are equal.
+    """Return whether a file stays what it is, as when what goes and what comes are equal.
 
     What lies between splices that shift nothing is not looked at.
     """

@@ -2,7 +2,7 @@
 
 ``inspection`` goes through a model: ``document`` looks at tags, keys and reserved entries,
 ``signatures`` at each signature against its graph, ``methods`` at Serving's rules,
-``planes`` at what Python sees of the same, ``beside`` at the files next to the model file;
+``object_graph`` at what Python sees of the same, ``files`` at the files next to the model file;
 ``reload`` asks TensorFlow's loaders, ``running`` feeds the signatures, ``requirement`` holds
 them against a contract, ``model`` and ``triton`` hold what single readers reject, ``state``
 looks for what nothing fills, and ``choosing`` limits a check.

@@ -56,7 +56,7 @@ def check_fingerprint(model: SavedModel, computed: bytes | str, version: str) ->
     """Yield in what ``fingerprint.pb`` is not about this model.
 
     The same TensorFlow computes the same numbers: then another one means that the model was
-    changed. Another TensorFlow may compute others of a model that nobody touched.
+    changed. Another TensorFlow may compute others of a model that was not changed.
 
     Args:
         model: The model; without such a file there is nothing to say.

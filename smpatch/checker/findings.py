@@ -174,7 +174,7 @@ class Subject:
         return {key: each for key, each in found.items() if self.concerns(key)}
 
     def concerns(self, key: str) -> bool:
-        """Tell whether the signature of a key is checked."""
+        """Return whether the signature of a key is checked."""
         return not self.chosen or key in self.chosen
 
     @property
@@ -203,11 +203,11 @@ class Tensors:
         self._resolver: Resolver = subject.meta_graph.resolver(subject.op_defs)
 
     def names_operation(self, name: str) -> bool:
-        """Tell whether a name is that of a node, without the index of an output."""
+        """Return whether a name is that of a node, without the index of an output."""
         return name in self._graph
 
     def find(self, name: str) -> TensorSpec | None:
-        """Return a tensor as the graph has it; None where nobody can tell what it is.
+        """Return a tensor as the graph has it; None where it cannot be known.
 
         Args:
             name: Its full name.

@@ -1,6 +1,6 @@
 """The two halves of a TensorFlow 2 export against each other, and each against itself.
 
-``planes.compare`` tells which keys and names differ; here is what lies deeper: the names of
+``functions.compare`` finds keys and names that differ; here is what lies deeper: the names of
 arguments that Python keeps in three places, types, shapes, whether the functions exist, and
 whether the main graph gives a function what Python gives it: Python pairs sorted names with
 places, and no loader notices when servers pair them otherwise.
@@ -223,7 +223,7 @@ class _Pair:
                     yield fault("planes-disagree", where, text)
 
     def _calls(self, op: str) -> bool:
-        """Tell whether a node of the main graph calls the function that Python calls."""
+        """Return whether a node of the main graph calls the function that Python calls."""
         graph = self._subject.meta_graph.graph
         if op not in graph or graph.wiring(op).op not in CALLS:
             return False

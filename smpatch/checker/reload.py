@@ -1,7 +1,7 @@
-"""TensorFlow's loaders as witnesses: what they refuse, and what they know of tensors.
+"""Findings of TensorFlow's loaders: refusals, and the types and shapes of tensors.
 
 An operation that this TensorFlow does not have is a note: the model's own servers may have
-it, and nobody here can tell. So is a type of a Python package that is not imported here: no
+it, which cannot be known here. So is a type of a Python package that is not imported here: no
 server needs it. All else that a loader refuses is a fault.
 
 This module runs no signature, see ``running``.

@@ -236,7 +236,7 @@ def _shape(spec: Spec) -> Shape:
 
 
 def _takes(wide: Shape, narrow: Shape) -> bool:
-    """Tell whether all that has the one shape has the other, wider one."""
+    """Return whether all that has the one shape has the other, wider one."""
     if wide is None:
         return True
     if narrow is None or len(wide) != len(narrow):

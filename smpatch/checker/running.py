@@ -161,11 +161,11 @@ class Runs:
 
 
 def _guessed(signature: SignatureDef) -> bool:
-    """Tell whether a signature says too little for a value that it must take.
+    """Return whether a signature says too little for a value that it must take.
 
     Strings may be examples or images, a tensor of unknown rank anything. TensorFlow 2
     calls the parts of a sparse or ragged argument ``x``, ``x_1``, ...: what holds between
-    them nobody can make up.
+    they cannot be made up.
     """
     inputs = signature.inputs
     for alias, spec in inputs.items():

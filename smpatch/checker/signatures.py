@@ -203,7 +203,7 @@ class _Check:
             if error is None:
                 usable[alias] = None
                 continue
-            # The parts of other tensors are arguments of names that nobody chose.
+            # The parts of other tensors are arguments with generated names.
             stops = isinstance(spec, TensorSpec) and (not alias or keyword.iskeyword(alias))
             hint = f"rename it: --rename-input {alias}=NEW"
             self._fault("alias", f"input {alias!r}", error.found, hint, stops=stops)

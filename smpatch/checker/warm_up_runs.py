@@ -66,7 +66,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
 
 
 def _complete(call: WarmUp, signature: SignatureDef) -> bool:
-    """Tell whether a request feeds all that the signature needs, and feeds dense tensors."""
+    """Return whether a request feeds all that the signature needs, and feeds dense tensors."""
     given = {*call.inputs, *signature.defaults}
     return all(
         alias in given and isinstance(spec, TensorSpec) for alias, spec in signature.inputs.items()

@@ -70,7 +70,7 @@ def _interrupted(stop: Interrupted) -> int:
 
 
 def _refused(error: OSError) -> SmpatchError:
-    """Put into words what the system refused where nobody expected it: no edit had begun."""
+    """Describe an unexpected refusal of the system: no edit had begun."""
     where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     return WriteError((error.strerror or str(error)).lower(), where=where)
 

@@ -82,7 +82,7 @@ class _TensorFlow:
     Where it cannot be asked, what the model does not say stays unknown.
 
     Attributes:
-        remark: What nobody could say; empty when all is known.
+        remark: What stays unknown; empty when all is known.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class _TensorFlow:
         self._open.close()
 
     def defined(self, meta_graph: MetaGraph) -> MetaGraph:
-        """Return a MetaGraph that defines its operations, as far as anybody does."""
+        """Return a MetaGraph that defines its operations, as far as they are known."""
         from smpatch.suggestions import undefined
 
         if meta_graph.op_defs and meta_graph.functions.complete:
@@ -127,7 +127,7 @@ class _TensorFlow:
 
 
 _PATIENCE = 60.0
-"""Seconds; nobody waits longer for a shape."""
+"""Seconds; the longest wait for a shape."""
 
 _FEW = 5
 """So many operations are named in a remark."""
@@ -196,7 +196,7 @@ class _Commands:
         }
 
     def _means_another(self, name: str) -> bool:
-        """Tell whether a name is looked up outside the functions, and found there."""
+        """Return whether a name is looked up outside the functions, and found there."""
         return name in self._outputs or name.rpartition(":")[0] in self._graph
 
     def _key(self, default: str) -> tuple[str, ...]:
@@ -295,7 +295,7 @@ _AUTOMATIC = re.compile(r"(Identity|(Stateful)?PartitionedCall)(_\d+)?")
 
 
 def _passed_on(inner: Inner) -> bool:
-    """Tell whether a node, nameless but for its operation, only hands on what others compute."""
+    """Return whether a node, nameless but for its operation, only hands on what others compute."""
     node = inner.spec.name.rpartition(":")[0].rpartition("/")[2]
     return _AUTOMATIC.fullmatch(node) is not None
 

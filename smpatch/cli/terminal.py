@@ -87,7 +87,7 @@ def stream(pieces: Iterable[str]) -> None:
 
 
 def talk(line: str) -> None:
-    """Write a line to stderr; where that is not possible there is nobody to tell."""
+    """Write a line to stderr; without an error where that is not possible."""
     if sys.stderr is None:
         return
     try:

@@ -141,7 +141,7 @@ def _textual(data: bytes, field: text_fields.TextField, meta_graph: MetaGraph) -
 
 
 def same_around(before: SavedModel, after: SavedModel) -> bool:
-    """Tell whether what stands beside the MetaGraphs is the same, the version of the format.
+    """Return whether what stands beside the MetaGraphs is the same, the version of the format.
 
     Of models in different forms it is not compared.
     """
@@ -165,7 +165,7 @@ def _around(model: SavedModel) -> list[Span]:
 
 
 def same_objects(before: Sections, after: Sections) -> bool:
-    """Tell whether the object graphs, and so Python's signatures, are equal in every byte."""
+    """Return whether the object graphs, and so Python's signatures, are equal in every byte."""
     return _verbatim_equal(before, after, OBJECT_GRAPH_DEF)
 
 

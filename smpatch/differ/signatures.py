@@ -4,7 +4,7 @@ A signature is what its readers parse: the order of map entries and the way in w
 encoded make no difference. A key that went and a key that came with an equal signature are
 one that was renamed.
 
-This module does not say whether the halves of one model agree; that is ``planes.compare``.
+This module does not say whether the halves of one model agree; that is ``functions.compare``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _View:
 def differing(
     before: MetaGraph | None, after: MetaGraph | None, *, known_only: bool, objects: bool
 ) -> Iterator[SignatureDifference]:
-    """Yield the signatures that differ, plane by plane, each by key.
+    """Yield the signatures that differ, in one half and then in the other, by key.
 
     Args:
         before: The MetaGraph of the first model; None where there is none.

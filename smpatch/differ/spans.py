@@ -65,7 +65,7 @@ class Kind:
     Attributes:
         name: In the plural.
         name_path: The fields that lead to an element's name; empty where the place counts.
-        message: The class that decodes one; None where nobody knows it.
+        message: The class that decodes one; None where the schema has none.
         maps: The fields of the message that are maps.
     """
 
@@ -121,7 +121,7 @@ def inside(span: Span, number: int, others: list[Span] | None = None) -> Iterato
 
 
 def equal(one: Span, other: Span) -> bool:
-    """Tell whether two spans hold the same bytes."""
+    """Return whether two spans hold the same bytes."""
     size = one.end - one.start
     if size != other.end - other.start:
         return False
@@ -141,7 +141,7 @@ def equal(one: Span, other: Span) -> bool:
 
 
 def all_equal(ones: Sequence[Span], others: Sequence[Span]) -> bool:
-    """Tell whether two parts lie in equal pieces."""
+    """Return whether two parts lie in equal pieces."""
     return len(ones) == len(others) and all(map(equal, ones, others))
 
 
@@ -153,14 +153,14 @@ def by_number(whole_fields: Iterable[Span]) -> list[Span]:
 
 
 def _forget(span: Span, at: int) -> None:
-    """Let the system take back the pages before an offset, which nobody will read again."""
+    """Let the system take back the pages before an offset, which are not read again."""
     if isinstance(span.data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         start = max(span.start + at - _FORGOTTEN, 0) // mmap.PAGESIZE * mmap.PAGESIZE
         span.data.madvise(mmap.MADV_DONTNEED, start, span.start + at - start)
 
 
 def alike(kind: Kind, one: Span, other: Span, *, known_only: bool = False) -> bool:
-    """Tell whether two messages mean the same.
+    """Return whether two messages mean the same.
 
     Args:
         kind: How to decode them.

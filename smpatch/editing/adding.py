@@ -56,7 +56,7 @@ def derive(meta_graph: MetaGraph, edit: FromSignature, context: Context) -> Step
     try:
         return add(extended, request, context)
     except UnreachableOutputError as error:
-        # What is fed is the source's business; here nobody can add to it.
+        # What is fed is the source's business; nothing can be added to it here.
         hint = f"signature {edit.source!r} does not feed that; name something that it computes"
         raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
 

@@ -97,7 +97,7 @@ def _without(meta_graph: MetaGraph, going: Sequence[str]) -> MetaGraph:
 
 
 def keys(meta_graph: MetaGraph) -> list[str]:
-    """Return the keys of all signatures of either plane, sorted."""
+    """Return the keys of all signatures of both halves, sorted."""
     return sorted({*meta_graph.signatures, *meta_graph.objects.signatures})
 
 

@@ -1,4 +1,4 @@
-"""The second plane: what makes a signature appear in ``tf.saved_model.load(...).signatures``.
+"""Functions and objects that make a signature appear in ``tf.saved_model.load(...).signatures``.
 
 A signature of a TensorFlow 2 export lives twice. signature_def, ``signature_def``, names tensors
 of the main graph. The object graph, the object graph, names a wrapper function with the same inputs

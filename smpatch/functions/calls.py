@@ -79,7 +79,7 @@ def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
 
 
 def _spelled(name: str, graph: GraphIndex) -> bool:
-    """Tell whether a function has a string that is the name, as it stands in any message."""
+    """Return whether a function has a string that is the name, as it stands in any message."""
     data = name.encode()
     field = wire.varint(len(data)) + data
     return any(field in body for body in graph.function_bodies.values())

@@ -1,7 +1,7 @@
 """Where the two halves of a TensorFlow 2 export disagree.
 
 This module tells facts and mends nothing: an edit leaves a disagreement that it finds as it
-is, for nobody can know which plane was meant.
+is, because it cannot be known which half was meant.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Inner:
 
 
 def is_inner(meta_graph: MetaGraph, name: str) -> bool:
-    """Tell whether a name means a tensor inside functions, and none of the main graph."""
+    """Return whether a name means a tensor inside functions, and none of the main graph."""
     return _PATH in name or parse(name).op not in meta_graph.graph
 
 

@@ -1,7 +1,7 @@
 """The map of signatures in the object graph, from which Python takes its ``.signatures``.
 
 A signature that is put in gets an object of its own, unless one is there that says the same:
-the one that it has, or one that an exporter wrote, which an edit laid staging or another key
+the one that it has, or one that an exporter wrote, which an edit left unused or another key
 has. Names change in the map alone, and two names may share an object.
 
 This module does not touch ``signature_def``.
@@ -157,7 +157,7 @@ def _functions(meta_graph: MetaGraph) -> list[int]:
 
 
 def _made(meta_graph: MetaGraph, number: int, key: str, signature: SignatureDef) -> bool:
-    """Tell whether an object is what would be made for a signature now."""
+    """Return whether an object is what would be made for a signature now."""
     objects, library = meta_graph.objects, meta_graph.functions
     name = objects.node(number).bare_concrete_function.concrete_function_name
     if name not in library or name not in objects.concrete_functions:
@@ -172,7 +172,7 @@ def _made(meta_graph: MetaGraph, number: int, key: str, signature: SignatureDef)
 
 
 def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bool:
-    """Tell whether an object is the exporter's own for a signature.
+    """Return whether an object is the exporter's own for a signature.
 
     Then one node of the main graph calls its function on the signature's inputs, sorted, and on
     tensors that stand for the objects of its ``bound_inputs``, and yields the signature's
@@ -221,7 +221,7 @@ def _called(meta_graph: MetaGraph, caller: str) -> str:
 
 
 def _captured(meta_graph: MetaGraph, caller: str, given: list[str], bound: list[int]) -> bool:
-    """Tell whether the last inputs of a call are the objects that its function captures.
+    """Return whether the last inputs of a call are the objects that its function captures.
 
     No other call of the function may be given other tensors for them, for the object graph
     has one list of objects alone.
@@ -249,7 +249,7 @@ def _keywords(concrete: Any) -> Any:  # noqa: ANN401 - a SavedConcreteFunction, 
 
 
 def _described(structure: Any, specs: Mapping[str, TensorSpec]) -> bool:  # noqa: ANN401 - a StructuredValue
-    """Tell whether a dictionary of the object graph says of each alias what a signature does."""
+    """Return whether a dictionary of the object graph says of each alias what a signature does."""
     found = structure.dict_value.fields
     return set(found) == set(specs) and all(
         found[alias].WhichOneof("kind") == "tensor_spec_value"

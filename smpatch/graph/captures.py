@@ -83,7 +83,7 @@ class Captures:
         calls = [*self._from_constants(), *self._from_calls()]
         restored = list(self._from_restore(restore_op))
         self._calls, self._restored = list(self._from_calls()), _one_to_one(restored)
-        # A call is the surer witness: Keras exports a variable as two objects, and its calls
+        # A call is more reliable: Keras exports a variable as two objects, and its calls
         # pass the node of one for the other. Only what no call tells is asked of the restore.
         self._tensors = {**self._unambiguous(restored), **self._unambiguous(calls)}
         self._numbers = {

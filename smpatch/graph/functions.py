@@ -5,7 +5,7 @@ from the operation's definition), an argument simply by its name. This module tr
 between that and ``node:index``, which is how people and tools see inner tensors, and says
 which functions a node calls.
 
-This module changes nothing: copies of functions are made by ``planes``.
+This module changes nothing: copies of functions are made by ``functions``.
 
 Source: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/framework/
 function.cc`` (``FunctionDefHelper``, name resolution in ``FunctionInstantiationHelper``).
@@ -45,7 +45,7 @@ class FunctionLibrary:
         self._decoded: dict[str, Any] = {}
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether there is a function of that name."""
+        """Return whether there is a function of that name."""
         return name in self._graph.function_bodies
 
     def __iter__(self) -> Iterator[str]:

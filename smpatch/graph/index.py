@@ -138,7 +138,7 @@ class GraphIndex:
         return len(self._nodes.numbers)
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether there is a node of that name."""
+        """Return whether there is a node of that name."""
         return name in self._nodes.numbers
 
     def __iter__(self) -> Iterator[str]:

@@ -4,7 +4,7 @@
 under the root lies ``signatures``, a map whose children are bare concrete functions, each
 of which names an entry of ``concrete_functions`` and so a function of the library.
 
-This module reads. What an edit appends is made by ``planes``.
+This module reads only; ``functions`` makes what an edit appends.
 
 Source: ``tensorflow/core/protobuf/saved_object_graph.proto``,
 ``tensorflow/python/saved_model/load.py``, ``signature_serialization.py``.

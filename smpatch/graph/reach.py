@@ -193,7 +193,7 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
 
 
 def in_frame(graph: GraphIndex, tensor: str) -> str | None:
-    """Tell whether a tensor lies inside a while loop's frame.
+    """Return whether a tensor lies inside a while loop's frame.
 
     An ``Exit`` on the way back leads into a loop that is already over, an ``Enter`` out of
     one; an ``Enter`` that no ``Exit`` answers is the door of the loop we are in.
@@ -230,7 +230,7 @@ def in_frame(graph: GraphIndex, tensor: str) -> str | None:
 
 
 def conditional(graph: GraphIndex, tensor: str) -> str | None:
-    """Tell whether a tensor is yielded only when a conditional takes one branch.
+    """Return whether a tensor is yielded only when a conditional takes one branch.
 
     Args:
         graph: The graph.

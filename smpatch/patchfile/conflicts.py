@@ -1,7 +1,7 @@
 """Edits of one list that cannot stand beside each other, found before any model is opened.
 
 Two kinds: an edit needs what an earlier one took away, or the other way round; and an edit
-that leaves no trace, or that changes what an earlier edit reads, so that nobody could find out
+that leaves no trace, or that changes what an earlier edit reads, so that it could not be found out
 from the model whether the list was applied already. An exchange of names (a becomes b and b
 becomes a) is of the second kind: to do it again undoes it.
 """
@@ -116,7 +116,7 @@ class _Reader:
         self.found.append(Conflict(self._place, found, hint))
 
     def _changes_what_was_read(self, key: str, *, copied: bool = True) -> None:
-        """Note a change of what an earlier edit starts from; then nobody knows what that was."""
+        """Note a change of what an earlier edit starts from; then it is not known what that was."""
         for readers in (self._copied, self._derived) if copied else (self._derived,):
             if key in readers:
                 found = f"edit[{readers[key]}] starts from {key!r}, which this edit changes"

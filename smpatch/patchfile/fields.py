@@ -70,7 +70,7 @@ class Table:
         return next(filter(None, (nearest(key, known) for key in self.keys)), "")
 
     def finish(self, what: str) -> None:
-        """Keep the keys that nobody asked for."""
+        """Keep the keys that were not read."""
         for key in self.keys:
             if key not in self._known:
                 known = ", ".join(sorted(self._known))

@@ -201,7 +201,7 @@ def _values(feature: Feature, numbers: Sequence[float]) -> bytes:
 
 
 _MOST = 1 << 28
-"""More elements are not made up: a shape that says so is no request that anybody sends."""
+"""More elements are not made up: no request has such a shape."""
 
 
 class UnmakeableError(Exception):
@@ -240,7 +240,7 @@ def made_up(
 
 
 def has_batch(inputs: Mapping[str, Spec]) -> bool:
-    """Tell whether some input has a first dimension of unknown size."""
+    """Return whether some input has a first dimension of unknown size."""
     return any(
         not isinstance(spec, TensorSpec) or spec.shape is None or spec.shape[:1] == (None,)
         for spec in inputs.values()

@@ -1,9 +1,9 @@
-"""TensorFlow's C API behind the door: the loader of TF Serving, Go, Java and Rust.
+"""TensorFlow's C API in a child process: the loader of TF Serving, Go, Java and Rust.
 
 Standard library only; ``child_main.py`` loads this file in a child process. The two
 libraries are loaded at once, so that this goes on while the parent works.
 
-It answers with what TensorFlow says and adds no judgement. A malformed model may
+It answers with what TensorFlow says and adds nothing. A malformed model may
 abort the process: that, too, is an answer, which the parent reads off the
 signal.
 

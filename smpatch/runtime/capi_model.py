@@ -87,7 +87,7 @@ class Model:
     def delete(self) -> None:
         """Free everything; the object is of no use afterwards."""
         if self._session is not None:
-            # What closing may complain of concerns nobody any more.
+            # An error of closing has no effect any more.
             with Status(self._tf) as status:
                 self._tf.TF_CloseSession(self._session, status.pointer)
                 self._tf.TF_DeleteSession(self._session, status.pointer)

@@ -62,7 +62,7 @@ def die_with_parent(parent: int) -> None:
     """Make sure that this process does not outlive its parent.
 
     End of file on the request pipe covers the time between two requests; a
-    load of a large model takes minutes, and nobody reads the pipe meanwhile.
+    load of a large model takes minutes, and the pipe is not read meanwhile.
 
     Args:
         parent: Process number of the parent that started this program.

@@ -1,7 +1,7 @@
-"""The first child, started before anybody knows what to ask it.
+"""The first child process, started before the first question is known.
 
 TensorFlow's libraries take 0.2 s to load and the rest of smpatch 0.1 s: here the two
-overlap. Whoever needs a child takes this one; nobody else has to know.
+overlap. The first caller that needs a child takes this one.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A status message may be pages long and quote bytes of the model; the error output
 of a crashed process starts with the usual chatter. This file only cuts and
-cleans: what a message means is nobody's business here.
+cleans: the meaning of a message does not matter here.
 
 Sources: the log prefixes of TensorFlow (``tsl/platform/default/logging.cc``) and
 of Abseil (https://abseil.io/docs/cpp/guides/logging); ECMA-48 for escapes.

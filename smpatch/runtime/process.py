@@ -240,7 +240,7 @@ class Child:
             where = self.program.value, self.pid
             _LOG.info("%s, pid %d: %s %s after %.3f s", *where, question, answer, seconds)
         except BaseException:
-            # An answer that nobody has waited for would be taken for the next one.
+            # An answer that was not read would be taken for the next one.
             self.close()
             raise
         return reply

@@ -1,4 +1,4 @@
-"""TensorFlow's Python loader behind the door: the validator for object graphs.
+"""TensorFlow's Python loader in a child process: it reads the object graph.
 
 Standard library and TensorFlow only; ``child_main.py`` loads this file in a child
 process, with the parent's import path. ``describe`` and ``infer`` give the facts

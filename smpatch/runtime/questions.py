@@ -1,6 +1,6 @@
 """The questions that other modules may ask a child, and the answers as frozen values.
 
-This is the face of the module: nobody else sees the lines on the pipe. When
+Other packages use this module; the lines on the pipe stay inside the package. When
 TensorFlow says no, the answer has ``ok`` False and its words; that is a result,
 not an exception, for the same refusal before and after an edit means that the
 edit is not to blame. Exceptions are ``ChildDied``, ``ChildHung``, ``ChildUnfit``.

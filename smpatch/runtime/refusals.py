@@ -1,4 +1,4 @@
-"""The two ways in which a program behind the door says no.
+"""The two errors with which a child's program refuses a request.
 
 Standard library only: this file runs in the child processes.
 """

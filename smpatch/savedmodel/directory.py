@@ -85,7 +85,7 @@ class FileIdentity(NamedTuple):
         inode: The file on it.
         size: Length in bytes.
         modified: Time of the last change of its content, in nanoseconds.
-        changed: Time of the last change of its status, likewise; nobody can set it back.
+        changed: Time of the last change of its status, likewise; it cannot be set back.
         links: How many names it has.
     """
 
@@ -103,7 +103,7 @@ class FileIdentity(NamedTuple):
         return cls(status.st_dev, status.st_ino, status.st_size, *times, status.st_nlink)
 
     def is_of(self, status: os.stat_result) -> bool:
-        """Tell whether a file is still this one, by its status now.
+        """Return whether a file is still this one, by its status now.
 
         A name more or less changes the time of its status, and nothing of the file: backups
         are made so, by us and by others.
@@ -264,7 +264,7 @@ def naming(file: Path) -> Iterator[None]:
     try:
         yield
     except DecodeError as error:
-        # Whoever looks at a part says which one it is; this is for what nobody foresaw.
+        # Whoever looks at a part says which one it is; this is for unforeseen ones.
         found = f"a part of it cannot be decoded: {error}"
         raise ModelUnreadableError(found, where=str(file)) from error
     except ModelUnreadableError as error:

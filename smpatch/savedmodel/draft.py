@@ -1,6 +1,6 @@
 """A MetaGraph as it will be: the parts in the file with changes that are not written yet.
 
-Rooms that read a model can so look at one that is still being edited, and edit upon edit
+Packages that read a model can so read one that is still being edited, and edit upon edit
 comes to one set of splices in the end. Every method returns a new draft.
 
 This module decides nothing: what may be changed, and what goes with what, is told to it.

@@ -316,7 +316,7 @@ def _looks_like_node(data: wire.Buffer, node: Field) -> bool:
 
 
 def _holds_graph(data: wire.Buffer, part: Field) -> bool:
-    """Tell whether a part of a ``MetaGraphDef`` is its graph."""
+    """Return whether a part of a ``MetaGraphDef`` is its graph."""
     try:
         inside = list(islice(wire.fields(data, part.value, part.end), _LOOKED_AT))
     except ModelUnreadableError:

@@ -67,7 +67,7 @@ def _with_key(entry: bytes, key: str) -> bytes:
 
 
 def same_but_name_and_shape(before: Any, after: Any) -> bool:  # noqa: ANN401 - as above
-    """Tell whether two values are descriptions of tensors that differ in no more than these."""
+    """Return whether two values are descriptions of tensors that differ in no more than these."""
     if not isinstance(before, schema.TensorInfo) or not before.HasField("tensor_shape"):
         return False
     if before.WhichOneof("encoding") != after.WhichOneof("encoding"):
@@ -81,7 +81,7 @@ def same_but_name_and_shape(before: Any, after: Any) -> bool:  # noqa: ANN401 - 
 
 
 def same_rank(before: Any, after: Any) -> bool:  # noqa: ANN401 - as above
-    """Tell whether two shapes differ in no more than the sizes of their dimensions."""
+    """Return whether two shapes differ in no more than the sizes of their dimensions."""
     other = schema.TensorShapeProto()
     other.CopyFrom(before)
     if len(before.dim) != len(after.dim):

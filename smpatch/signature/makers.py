@@ -195,7 +195,7 @@ def regression_signature_def(
 
 
 def _is_tensor(value: Any) -> bool:  # noqa: ANN401 - anything may be handed in
-    """Tell whether TensorFlow would call it a ``Tensor``: dense, and no variable."""
+    """Return whether TensorFlow would call it a ``Tensor``: dense, and no variable."""
     # By name as in ``_as_spec``; of the classes called so, variables derive from another.
     place = ("tensorflow.python.framework.tensor", "Tensor")
     classes = ((each.__module__, each.__name__) for each in type(value).__mro__)

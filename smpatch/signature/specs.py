@@ -33,7 +33,7 @@ __all__ = [
 
 
 def compatible(one: Shape, other: Shape) -> bool:
-    """Tell whether a tensor can have both shapes, as TensorFlow's ``is_compatible_with``."""
+    """Return whether a tensor can have both shapes, as TensorFlow's ``is_compatible_with``."""
     if one is None or other is None:
         return True
     return len(one) == len(other) and all(

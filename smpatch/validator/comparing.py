@@ -1,6 +1,6 @@
 """What was written against what TensorFlow has loaded.
 
-This module compares and asks nobody.
+This module compares; it starts no process.
 
 Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 """

@@ -69,7 +69,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """An edited model staging.
+    """An edited model in its staging directory.
 
     Attributes:
         directory: Where it is.
@@ -182,7 +182,7 @@ class Validator:
             ValidationError: There is no TensorFlow, or an op library cannot be loaded.
         """
         for program in (Program.CAPI, Program.PYTHON):
-            # What is wrong with the graph is told when the model itself is judged.
+            # What is wrong with the graph is reported when the model itself is loaded.
             with contextlib.suppress(ChildError):
                 found = self.ask(program, partial(questions.infer, graph=graph, tensors=tensors))
                 return {name: fact.shape for name, fact in found.tensors.items() if fact}

@@ -3,8 +3,8 @@
 ``merge`` makes a plan and touches no disk; ``stage`` writes the edited model staging, with
 the payloads linked or copied; ``commit`` puts it in place by one rename. Before that
 rename the model on disk is what it was; after it, it is the new one, whole. ``stage_backup``
-puts staging what an earlier edit has kept, so that the same commit takes the edit back.
-``stage_new`` makes a directory staging that others fill, ``commit_new`` puts it in place.
+stages what an earlier edit has kept, so that the same commit takes the edit back.
+``stage_new`` makes a staging directory that others fill, ``commit_new`` puts it in place.
 
 These modules validate nothing: between ``stage`` and ``commit`` somebody else proves that
 what was staged works.

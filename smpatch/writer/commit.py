@@ -75,7 +75,7 @@ def commit(staged: StagingDirectory, *, backup: bool = False) -> Committed:
 
 
 def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
-    """Put a directory that was made staging in place, where none was or an empty one.
+    """Put a staged directory in place, where none was or an empty one.
 
     Args:
         directory: The directory, on the file system of the destination.

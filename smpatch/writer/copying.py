@@ -172,7 +172,7 @@ def _copy_span(source: int, target: int, start: int, end: int) -> None:
 def _start_writing(target: int, count: int) -> None:
     """Let the disk begin with the last ``count`` bytes while the next ones are copied.
 
-    Dirty pages that nobody will need are written at once (and stay in memory, for they are
+    Dirty pages that are not needed again are written at once (and stay in memory, for they are
     being written when they could be dropped). The sync at the end then finds nothing to do.
     """
     if hasattr(os, "posix_fadvise"):

@@ -164,12 +164,12 @@ def recover(model: SavedModel) -> None:
 
 
 def spare(left_behind: Path) -> bool:
-    """Tell whether a directory left behind holds nothing that a model still needs."""
+    """Return whether a directory left behind holds nothing that a model still needs."""
     return _committed(left_behind) is None
 
 
 def _committed(left_behind: Path) -> str | None:
-    """Return the name of the file that a commit put beside it, if nobody has changed it since."""
+    """Return the name of the file that a commit put beside it, if it has not changed since."""
     try:
         record = (left_behind / COMMITTING).read_bytes()
     except OSError:

@@ -118,7 +118,7 @@ class Staged(StagingDirectory):
 
 @contextlib.contextmanager
 def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
-    """Write the edited model staging for as long as the context lasts.
+    """Write the edited model to a staging directory for as long as the context lasts.
 
     Args:
         plan: What to write.
