@@ -1,9 +1,9 @@
 """A frozen graph becomes a SavedModel: the graph's bytes with a head before them.
 
 The SavedModel is first written to a staging directory, without any signature, with the facts
-that TensorFlow's builder records. A copy with its signature is made beside that, the way of every edit with
-``save_to``: built, staged, proved by reloading. The copy is put in place by one rename. The
-graph is copied by the kernel and never parsed and written back; only a graph in text form is,
+that TensorFlow's builder records. A copy with its signature is made beside that, as by every
+edit with ``save_to``: built, staged, proved by reloading. The copy is put in place by one rename.
+The graph is copied by the kernel and never parsed and written back; only a graph in text form is,
 for a SavedModel holds it in binary.
 
 This module freezes nothing: a graph whose variables have lost their values is refused.

@@ -228,6 +228,32 @@ class SavedModel:
         self.data = data
         self.identity = identity
 
+    def __repr__(self) -> str:
+        """Return the signatures as ``smpatch show`` prints them."""
+        from smpatch.display import columns, printable, signature_rows, size, tag_set
+
+        lines = [f"{printable(str(self.file))}  ({size(self.identity.size)})"]
+        for each in self.meta_graphs:
+            lines += ["", f"MetaGraph {tag_set(each.tags)}"]
+            for key, signature in each.signatures.items():
+                method = printable(signature.method_name) or "(no method name)"
+                lines.append(f"  {printable(key)}  {method}")
+                lines += columns(signature_rows(signature), indent="    ")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return the same as a table, for notebooks."""
+        from smpatch.display import html_table, signature_rows, tag_set
+
+        head = ("MetaGraph", "signature", "", "alias", "type", "shape", "tensor")
+        rows = [
+            (tag_set(each.tags), key, *row)
+            for each in self.meta_graphs
+            for key, signature in each.signatures.items()
+            for row in signature_rows(signature)
+        ]
+        return html_table(head, rows)
+
     @property
     def file(self) -> Path:
         """The file that loaders read."""

@@ -15,6 +15,7 @@ from typing import Literal
 
 from smpatch import arguments
 from smpatch.builder import Inferred
+from smpatch.display import columns, html_table, printable, signature_rows
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Change, Context, Outcome, Proof
 from smpatch.editing.warm_up import warm_up_notes
@@ -91,7 +92,7 @@ class Options:
         object.__setattr__(self, "op_libraries", several)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Receipt:
     """What an edit did.
 
@@ -126,6 +127,27 @@ class Receipt:
     notes: tuple[Note, ...]
     numbers: Mapping[str, tuple[str, ...]] | None = None
     applied: tuple[Change, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the changes with their signatures, the loaders and the notes."""
+        lines = [printable(str(self.directory)) + (" (dry run)" if self.dry_run else "")]
+        for each in (*self.applied, *self.changes):
+            was = f" (was {printable(each.was)})" if each.was else ""
+            lines.append(f"  {printable(each.key)}: {each.outcome}{was}")
+            if each.signature is not None:
+                lines += columns(signature_rows(each.signature), indent="    ")
+        lines.append(f"  loaded by: {', '.join(self.loaders) or 'no loader was asked'}")
+        lines += [f"  note {note.code}: {printable(note.text)}" for note in self.notes]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return the signatures as a table, for notebooks."""
+        rows = [
+            (each.key, each.outcome, *row)
+            for each in (*self.applied, *self.changes)
+            for row in (signature_rows(each.signature) if each.signature else [("",) * 5])
+        ]
+        return html_table(("signature", "outcome", "", "alias", "type", "shape", "tensor"), rows)
 
     @property
     def key(self) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from smpatch import dtypes
+from smpatch.display import html_table, printable
 from smpatch.errors import TensorNotFoundError
 from smpatch.graph.resolve import OpDefMissingError, Resolver
 from smpatch.loader import MetaGraph, SavedModel
@@ -89,7 +90,7 @@ class Compared:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """What a check found of one model.
 
@@ -108,6 +109,23 @@ class Report:
     loaders: tuple[str, ...] = ()
     ran: tuple[tuple[str, tuple[int, ...]], ...] = ()
     compared: tuple[Compared, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return a line for each finding, and the verdict."""
+        lines = [
+            f"{each.severity} {each.code}: {printable(place((each.where, each.text)))}"
+            + (f" ({printable(each.hint)})" if each.hint else "")
+            for each in self.findings
+        ]
+        faults = f"{len(self.faults)} faults" if self.faults else "no faults"
+        return "\n".join([*lines, f"{printable(str(self.directory))}: {faults}"])
+
+    def _repr_html_(self) -> str:
+        """Return the findings as a table, for notebooks."""
+        rows = [
+            (each.severity, each.code, each.where, each.text, each.hint) for each in self.findings
+        ]
+        return html_table(("severity", "code", "where", "found", "hint"), rows)
 
     @property
     def faults(self) -> tuple[Finding, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from smpatch.cli.arguments import Json, Model, TagSet
-from smpatch.cli.terminal import columns, data, default_rows, printable, size, spec_rows, talk
+from smpatch.cli.terminal import columns, data, printable, size, talk
 from smpatch.cli.terminal import tag_set as shown_tags
+from smpatch.display import signature_rows
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.savedmodel.directory import TEXT_NAME
 from smpatch.signature import SignatureDef
@@ -73,9 +74,4 @@ def _meta_graph_lines(meta_graph: MetaGraph) -> list[str]:
 
 
 def _signature_lines(signature: SignatureDef, indent: str) -> list[str]:
-    rows = [
-        *spec_rows("input", signature.inputs),
-        *spec_rows("output", signature.outputs),
-        *default_rows(signature.defaults),
-    ]
-    return columns(rows, indent)
+    return columns(signature_rows(signature), indent)

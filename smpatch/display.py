@@ -1,0 +1,138 @@
+"""Specs, signatures and sizes as text for people: names made harmless, aligned columns.
+
+This module prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from smpatch import schema
+from smpatch.signature import (
+    CompositeTensorSpec,
+    Shape,
+    SignatureDef,
+    SparseTensorSpec,
+    Spec,
+    shape_from_proto,
+    shape_text,
+)
+from smpatch.values import preview
+
+__all__ = [
+    "columns",
+    "default_rows",
+    "html_table",
+    "printable",
+    "signature_rows",
+    "size",
+    "spec_rows",
+    "tag_set",
+]
+
+Row = Sequence[str]
+
+_RAGGED = "RaggedTensorSpec"
+
+
+def printable(text: str) -> str:
+    """Return text with whatever a terminal would act on written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    if 0xDC80 <= ord(character) <= 0xDCFF:  # noqa: PLR2004 - Python's sign for a byte that is no text
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+def size(count: int) -> str:
+    """Return a number of bytes with its thousands set apart."""
+    return f"{count:,} bytes" if count != 1 else "1 byte"
+
+
+def tag_set(tags: Sequence[str]) -> str:
+    """Return tags as ``--tag-set`` takes them."""
+    return printable(",".join(tags)) or "(no tags)"
+
+
+def columns(rows: Sequence[Row], indent: str = "") -> list[str]:
+    """Return lines in which the cells of each column are aligned."""
+    width: dict[int, int] = {}
+    for row in rows:
+        for column, cell in enumerate(row[:-1]):
+            width[column] = max(width.get(column, 0), len(cell))
+    return [
+        indent
+        + "  ".join(
+            cell.ljust(width[column]) if column < len(row) - 1 else cell
+            for column, cell in enumerate(row)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def spec_rows(kind: str, specs: Mapping[str, Spec]) -> list[Row]:
+    """Return a row for each alias: kind, alias, dtype, shape, tensors."""
+    return [(kind, printable(alias), *_cells(spec)) for alias, spec in specs.items()]
+
+
+def default_rows(defaults: Mapping[str, bytes]) -> list[Row]:
+    """Return a row for each default: kind, alias, dtype, shape, value."""
+    rows: list[Row] = []
+    for alias, value in defaults.items():
+        dtype, dimensions, text = preview(value)
+        rows.append(("default", printable(alias), dtype, shape_text(dimensions), printable(text)))
+    return rows
+
+
+def signature_rows(signature: SignatureDef) -> list[Row]:
+    """Return the rows of a signature: inputs, outputs, defaults."""
+    return [
+        *spec_rows("input", signature.inputs),
+        *spec_rows("output", signature.outputs),
+        *default_rows(signature.defaults),
+    ]
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a plain table, as notebooks show it.
+
+    Example:
+        >>> html_table(["key"], [["<a>"]])
+        '<table><tr><th>key</th></tr><tr><td>&lt;a&gt;</td></tr></table>'
+    """
+    titles = "".join(f"<th>{escape(each)}</th>" for each in head)
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    return f"<table><tr>{titles}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _cells(spec: Spec) -> Row:
+    """Return type, shape and tensors of a spec, these as ``--inputs`` takes them."""
+    if isinstance(spec, CompositeTensorSpec):
+        names = [tensor.name for tensor in spec.tensors()]
+        dtype = spec.tensors()[0].dtype if names else ""
+        if spec.type_name == _RAGGED and len(names) > 1:
+            splits = ",".join(f"row_splits={name}" for name in names[1:])
+            return (
+                dtype,
+                shape_text(_ragged_shape(spec)),
+                printable(f"ragged(values={names[0]},{splits})"),
+            )
+        kind = printable(spec.type_name.removesuffix("Spec")) or "composite"
+        return (dtype, kind, printable(", ".join(names)))
+    if isinstance(spec, SparseTensorSpec):
+        parts = (
+            f"sparse(values={spec.values},indices={spec.indices},dense_shape={spec.dense_shape})"
+        )
+        return (spec.dtype, shape_text(spec.shape), printable(parts))
+    return (spec.dtype, shape_text(spec.shape), printable(spec.name))
+
+
+def _ragged_shape(spec: CompositeTensorSpec) -> Shape:
+    """Return the shape that a ragged type records: its state is shape, dtype, rank, ..."""
+    state = schema.TypeSpecProto.FromString(spec.type_spec).type_state.tuple_value.values
+    return shape_from_proto(state[0].tensor_shape_value) if state else None
