@@ -77,9 +77,9 @@ def remove(
     signature: Annotated[
         list[str],
         typer.Option(
-            metavar="KEY",
+            metavar="KEY,...",
             parser=text,
-            help="The key of a signature, or a pattern such as 'debug_*'. May be repeated.",
+            help="Keys of signatures, or patterns such as 'debug_*'. May be repeated.",
         ),
     ],
     options: Options,
@@ -90,11 +90,12 @@ def remove(
     What an exporter wrote for them (functions, nodes) stays, so that they can be added again.
 
     \b
-    smpatch remove export/1 --signature debug --signature 'tmp_*'
+    smpatch remove export/1 --signature 'debug,tmp_*'
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher
+    from smpatch import patcher, tensor_syntax
 
-    return patcher.remove_signatures(model, *signature, options=options)
+    keys = tensor_syntax.parse_list(signature, option="--signature")
+    return patcher.remove_signatures(model, *keys, options=options)
 
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
@@ -148,9 +149,9 @@ def copy_signatures(
     signature: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY",
+            metavar="KEY,...",
             parser=text,
-            help="Which signature. May be repeated. Default: all that can be taken over.",
+            help="Which signatures. May be repeated. Default: all that can be taken over.",
             show_default=False,
         ),
     ] = None,
@@ -162,6 +163,9 @@ def copy_signatures(
     \b
     smpatch copy-signatures --from-model original/1 converted/1
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import other_export
+    from smpatch import other_export, tensor_syntax
 
-    return other_export.copy_signatures(model, from_model, keys=signature, options=options)
+    keys = None
+    if signature is not None:
+        keys = list(tensor_syntax.parse_list(signature, option="--signature"))
+    return other_export.copy_signatures(model, from_model, keys=keys, options=options)

@@ -161,7 +161,7 @@ REFUSED: list[tuple[int, str, Line, str]] = [
     (4, "several_tag_sets", ("rename", "--from", "a", "--to", "b"), "choose one with --tag-set"),
     (4, "module", ("remove", "--signature", "nope"), "--signature 'nope': no such signature"),
     (4, "module", ("remove", "--signature", "x*"), "no signature matches"),
-    (4, "module", ("remove", "--signature", ""), "--signature '': no such signature"),
+    (2, "module", ("remove", "--signature", ""), "--signature '': an item is empty"),
     (4, "module", ("remove", "--signature", RESERVED), "the key is reserved"),
     (4, "module", ("remove", "--signature", KEY, "--signature", "nope"), "no such signature"),
     (2, "module", ("remove",), "missing option '--signature'"),
