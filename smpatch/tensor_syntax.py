@@ -161,9 +161,7 @@ def parse_list(texts: Iterable[str], *, option: str) -> tuple[str, ...]:
     Raises:
         UsageError: One is empty.
     """
-    return tuple(
-        item for text in texts for item in _split(text, option, "write alias[,...]")
-    )
+    return tuple(item for text in texts for item in _split(text, option, "write alias[,...]"))
 
 
 def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
