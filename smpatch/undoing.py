@@ -1,8 +1,9 @@
 """Take the last edit back: the file that ``--backup`` kept goes back in place.
 
 What was there becomes the backup, so that a redo does the edit again. A second undo is
-refused: the backup is then newer than the model. The backup is staged like an edited model and committed by the same rename; its fingerprint goes
-with it, or is computed where none was kept.
+refused: the backup is then newer than the model. The backup is staged like an edited model
+and committed by the same rename; its fingerprint goes with it, or is computed where none was
+kept.
 
 Nothing is reloaded: the file is one that was there before. What is there now need not even
 be readable, for that is a reason to undo.
