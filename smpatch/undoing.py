@@ -35,8 +35,9 @@ from smpatch.writer import (
     rehearse,
     stage_backup,
 )
+from smpatch.writer.places import place_notes
 
-__all__ = ["Restored", "Undone", "undo"]
+__all__ = ["Restored", "Undone", "backup_and_model", "undo"]
 
 _LONGEST = 1_000_000.0
 """Seconds; the system calls that wait take no more than twice as much."""
@@ -137,6 +138,18 @@ def undo(
             return _commit(staged, validator)
 
 
+def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedModel]:
+    """Return the backup that an edit kept of a model, and the model.
+
+    Raises:
+        ModelUnreadableError: One of them cannot be read.
+        RefusedError: There is no backup, or it is no SavedModel.
+    """
+    there = _look(Path(model))
+    backup = _read_backup(there, find_backup(there))
+    return backup, load_file(there.directory, there.file, there.form)
+
+
 def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
     """Refuse to undo twice: that would do the edit again.
 
@@ -156,7 +169,7 @@ def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
     there = staged.model
     undone = _compare(there, _read_backup(there, staged.file), dry_run=False)
     fingerprint = undone.fingerprint
-    notes = list(undone.notes)
+    notes = [*undone.notes, *place_notes(there, backup=False)]
     if staged.has_fingerprint:
         fingerprint = "restored"
     elif staged.wants_fingerprint:

@@ -97,3 +97,29 @@ def test_an_empty_name_is_not_the_current_directory(
         said = call(*arguments)
         assert said.code == 2
         assert "it is empty, and names no directory" in said.line
+
+
+def test_diff_with_the_backup(call: Run, model: Callable[[str], Path]) -> None:
+    place = model("linear")
+    assert call("diff", place, "--backup").code == 4
+    call("add-predict", place, *XY, *QUICK, "--backup", "--quiet")
+    said = call("diff", place, "--backup")
+    assert said.code == 1
+    assert "+ serving_default" in said.out
+    call("undo", place)
+    assert "- serving_default" in call("diff", place, "--backup").out
+    assert call("diff", place).code == 2
+    assert call("diff", place, place, "--backup").code == 2
+
+
+def test_a_link_and_a_replaced_backup_are_noted(
+    call: Run, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    place = model("linear")
+    link = tmp_path / "link"
+    link.symlink_to(place, target_is_directory=True)
+    said = call("add-predict", link, *XY, *QUICK, "--backup")
+    assert said.err == f"smpatch: note: {link} is a symbolic link; {place} is edited\n"
+    said = call("add-predict", place, *XY, "--signature", "b", *QUICK, "--backup")
+    assert said.err == f"smpatch: note: {place / BACKUP} of an earlier edit is replaced\n"
+    assert f"{link} is a symbolic link" in call("undo", link).err
