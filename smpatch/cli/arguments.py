@@ -46,6 +46,13 @@ def _directory(given: str | Path) -> Path:
     return Path(given)
 
 
+def _limit(given: str | float) -> float:
+    seconds = _seconds(given)
+    if seconds == 0:
+        raise typer.BadParameter("0 leaves no time for an answer")
+    return seconds
+
+
 def _seconds(given: str | float) -> float:
     try:
         seconds = float(given)
@@ -134,7 +141,7 @@ LockTimeout = Annotated[
 TimeLimit = Annotated[
     float,
     typer.Option(
-        metavar="SECONDS", parser=_seconds, help="How long to wait for an answer of TensorFlow's."
+        metavar="SECONDS", parser=_limit, help="How long to wait for an answer of TensorFlow's."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]

@@ -36,7 +36,7 @@ _COMMANDS = {
     "copy-signatures": "Take signatures over from another export.",
     "wrap": "Make a SavedModel of a frozen graph.",
     "apply": "Do the edits of a patch file, on many models.",
-    "undo": "Take the last edit back that kept a backup.",
+    "undo": "Undo the last edit made with --backup.",
 }
 """Short help of each command; its function has its name."""
 

@@ -52,6 +52,8 @@ _TRAINING = re.compile(r"(is_)?train(ing)?(_mode)?=(True|1)")
 _WRITES = re.compile(r"Assign(Add|Sub)?VariableOp|Resource(Apply|Scatter|SparseApply)")
 """Operations that write variables: whoever serves them changes the model with each request."""
 
+_UNLIKE = "the function definition and its recorded trace have different numbers of {}"
+
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 
 
@@ -218,7 +220,10 @@ def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
     bound = tuple(concrete.bound_inputs)
     bare = Promotable(path, name, {}, {}, bound, ())
     if len(arguments) + len(bound) != len(function.signature.input_arg):
-        return replace(bare, refusal="its definition has not the arguments that its traces tell of")
+        return replace(
+            bare,
+            refusal=_UNLIKE.format("arguments"),
+        )
     inputs = _inputs(function, arguments, meta_graph.objects)
     found = replace(bare, inputs=inputs, constants=meta_graph.objects.bound_constants(name))
     handles = [alias for alias, spec in inputs.items() if spec.dtype in dtypes.UNSERVABLE]
@@ -229,7 +234,10 @@ def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
         words = "it yields a composite tensor (sparse, ragged or other)"
         return replace(found, refusal=f"{words}, and only dense results can be promoted")
     if len(results) != len(function.signature.output_arg):
-        return replace(found, refusal="its definition has not the results that its traces tell of")
+        return replace(
+            found,
+            refusal=_UNLIKE.format("results"),
+        )
     dense = [leaf for leaf in results if leaf is not None]
     return replace(found, outputs=_output_names(concrete.output_signature, dense))
 
@@ -323,7 +331,8 @@ def _captured(meta_graph: MetaGraph, number: int, found: Promotable) -> str:
     tensor = meta_graph.captures.tensor(number)
     if tensor is None:
         kind = meta_graph.objects.node(number).WhichOneof("kind")
-        words = f"it uses object {number} ({kind}), and no tensor of the main graph is surely it"
+        which = "no tensor of the main graph could be identified with it"
+        words = f"it captures object {number} ({kind}), and {which}"
         raise RefusedError(words, where=f"function {found.path or found.function!r}")
     return tensor.removesuffix(":0")
 

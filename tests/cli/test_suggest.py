@@ -228,8 +228,8 @@ def test_a_function_that_cannot_be_had_is_listed_with_the_reason(
     monkeypatch.setattr("smpatch.graph.captures.Captures.tensor", lambda *_: None)
     place = model("module")
     said = call("suggest", place)
-    reason = "no tensor of the main graph is surely it"
-    assert said.out.count("    not possible: it uses object ") == 2
+    reason = "no tensor of the main graph could be identified with it"
+    assert said.out.count("    not possible: it captures object ") == 2
     functions = call("suggest", place, "--json").document["suggest"]["functions"]
     assert [each["command"] for each in functions] == [None, None]
     assert all(each["refusal"].endswith(reason) for each in functions)
