@@ -22,6 +22,7 @@ __all__ = [
     "TagSet",
     "TimeLimit",
     "Validate",
+    "present_keys",
     "text",
 ]
 
@@ -37,6 +38,24 @@ def text(given: str) -> str:
         return os.fsencode(given).decode("utf-8")
     except UnicodeError:
         return given  # whoever takes it will say what is wrong with it
+
+
+def present_keys(incomplete: str) -> list[str]:
+    """Return the keys that a shell offers behind an option: those of the model, if it loads."""
+    import shlex
+
+    from smpatch.errors import SmpatchError
+    from smpatch.loader import load
+
+    # An option that has no value yet ends the parsing, so that typer has no model here.
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    try:
+        model = next((each for each in shlex.split(line)[2:] if os.path.isdir(each)), ".")  # noqa: PTH112 - Path's raises of a name that is too long
+        meta_graphs = load(model).meta_graphs
+        keys = dict.fromkeys(key for each in meta_graphs for key in each.signatures)
+    except (SmpatchError, ValueError):  # a quote may be open
+        return []
+    return [key for key in keys if key.startswith(incomplete)]
 
 
 def _directory(given: str | Path) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Model, text
+from smpatch.cli.arguments import Model, present_keys, text
 from smpatch.cli.editing import editing
 from smpatch.errors import UsageError
 
@@ -26,7 +26,13 @@ _Many = list[str] | None
 @editing("edit")
 def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     signature: Annotated[
-        str, typer.Option(metavar="KEY", parser=text, help="The signature to change.")
+        str,
+        typer.Option(
+            metavar="KEY",
+            parser=text,
+            autocompletion=present_keys,
+            help="The signature to change.",
+        ),
     ],
     options: Options,
     model: Model = Path(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Model, text
+from smpatch.cli.arguments import Model, present_keys, text
 from smpatch.cli.editing import editing
 
 __all__ = ["copy", "copy_signatures", "remove", "rename", "retag"]
@@ -17,7 +17,14 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 
 
 _From = Annotated[
-    str, typer.Option("--from", metavar="KEY", parser=text, help="The key that the signature has.")
+    str,
+    typer.Option(
+        "--from",
+        metavar="KEY",
+        parser=text,
+        autocompletion=present_keys,
+        help="The key that the signature has.",
+    ),
 ]
 _To = Annotated[str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets.")]
 
@@ -44,7 +51,14 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 
 
 _Source = Annotated[
-    str, typer.Option("--from", metavar="KEY", parser=text, help="The key that the signature has.")
+    str,
+    typer.Option(
+        "--from",
+        metavar="KEY",
+        parser=text,
+        autocompletion=present_keys,
+        help="The key that the signature has.",
+    ),
 ]
 _Target = Annotated[
     str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets as well.")
@@ -79,6 +93,7 @@ def remove(
         typer.Option(
             metavar="KEY,...",
             parser=text,
+            autocompletion=present_keys,
             help="Keys of signatures, or patterns such as 'debug_*'. May be repeated.",
         ),
     ],

@@ -61,7 +61,6 @@ def application(command: str = "") -> typer.Typer:
             to import and describe them all takes longer than to show a model.
     """
     app = typer.Typer(
-        add_completion=False,
         pretty_exceptions_enable=False,
         # Plain help: it can be piped, searched and read at any width.
         rich_markup_mode=None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Json, Model, TagSet, text
+from smpatch.cli.arguments import Json, Model, TagSet, present_keys, text
 from smpatch.cli.terminal import columns, data, printable, talk
 from smpatch.errors import ValidationError
 from smpatch.loader import load
@@ -35,6 +35,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         typer.Option(
             metavar="KEY",
             parser=text,
+            autocompletion=present_keys,
             help="List the tensors between the inputs and outputs of this signature, in the main "
             "graph and inside the functions that it calls.",
         ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,3 +123,25 @@ def test_signatures_are_removed_by_a_list(call: Run, model: Copy) -> None:
     place = model("keras_functional")
     assert call("remove", place, "--signature", "serve,serving_*", *QUICK).code == 0
     assert "no signatures" in call("show", place).out
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("smpatch re", {"rename", "remove", "retag"}),
+        ("smpatch edit {model} --rename-", {"--rename-input", "--rename-output"}),
+        ("smpatch edit {model} --signature serv", {"serve", "serving_default"}),
+        ("smpatch rename {model} --from serving", {"serving_default"}),
+        ("smpatch edit gone --signature s", set()),
+    ],
+)
+def test_a_shell_completes_commands_options_and_keys(
+    line: str, offered: set[str], shell: Run
+) -> None:
+    words = line.format(model=FUNCTIONAL)
+    env = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    said = shell(
+        env={**os.environ, **env, "_SMPATCH_COMPLETE": "complete_bash"},
+        program=(sys.executable, "-m", "smpatch"),
+    )
+    assert (set(said.out.split()), said.err) == (offered, "")
