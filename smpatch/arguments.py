@@ -27,8 +27,6 @@ __all__ = ["dtype", "mapping", "path", "plain_value", "shape", "texts"]
 _LONGEST = 60
 """Characters of a value that an error shows."""
 
-_TYPES = {"float": "float32", "double": "float64", "half": "float16", "int": "int64"}
-
 
 def texts(value: object, where: str) -> tuple[str, ...]:
     """Return one or several texts as a tuple.
@@ -112,16 +110,13 @@ def dtype(value: object, where: str) -> str:
     with contextlib.suppress(ValueError):
         dtypes.number(name)
         return name
-    plain = name.removeprefix("DT_").lower() if name.startswith("DT_") else name
-    plain = _TYPES.get(plain, plain)
     # NumPy's texts and objects are strings to TensorFlow.
-    if plain.rstrip("0123456789") in {"str", "bytes", "object", "str_", "bytes_", "object_"}:
-        plain = "string"
+    if name.rstrip("0123456789") in {"str", "bytes", "object", "str_", "bytes_", "object_"}:
+        return "string"
     try:
-        dtypes.number(plain)
+        return dtypes.spelled("int64" if name == "int" else name)
     except ValueError as error:
         raise UsageError(str(error), where=where) from error
-    return plain
 
 
 def shape(value: object, where: str) -> tuple[int | None, ...] | None:

@@ -11,11 +11,12 @@ Source: ``tensorflow/core/framework/types.proto``, ``tensorflow/python/framework
 
 from __future__ import annotations
 
+import difflib
 import re
 
 from smpatch import schema
 
-__all__ = ["INVALID", "KNOWN", "UNSERVABLE", "base", "is_ref", "name", "number", "ref"]
+__all__ = ["INVALID", "KNOWN", "UNSERVABLE", "base", "is_ref", "name", "number", "ref", "spelled"]
 
 INVALID = "invalid"
 
@@ -26,6 +27,9 @@ _REF = 100
 """By so much the number of a reference type is higher than that of its value."""
 
 _UNKNOWN = re.compile(r"DT_(?P<number>-?[0-9]+)(?P<ref>_ref)?")
+
+_OTHERS = {"int": "int32", "str": "string", "bytes": "string", "boolean": "bool", "long": "int64"}
+"""Names of other languages, for hints: TensorFlow has types of several sizes."""
 
 _RENAMED = {"float": "float32", "double": "float64", "half": "float16"}
 
@@ -65,6 +69,26 @@ def number(name: str) -> int:
     if unknown is not None:
         return int(unknown["number"]) + (_REF if unknown["ref"] else 0)
     message = f"no TensorFlow type is called {name!r}"
+    raise ValueError(message)
+
+
+def spelled(text: str) -> str:
+    """Return the name of a type that is written in another way: ``float``, ``DT_FLOAT``.
+
+    Raises:
+        ValueError: It is none of TensorFlow's; the message offers the nearest.
+
+    Example:
+        >>> spelled("DT_FLOAT"), spelled("double"), spelled("tf.int64")
+        ('float32', 'float64', 'int64')
+    """
+    plain = text.removeprefix("tf.").removeprefix("np.")
+    for each in (plain, _public_name(plain.upper()), _RENAMED.get(plain.lower(), "")):
+        if each in _NUMBERS and each != INVALID:
+            return each
+    near = difflib.get_close_matches(plain.lower(), [*_NUMBERS, *_OTHERS], n=1, cutoff=0.5)
+    hint = f"; did you mean {_OTHERS.get(near[0], near[0])}?" if near else ""
+    message = f"no TensorFlow type is called {text!r}{hint}"
     raise ValueError(message)
 
 

@@ -14,8 +14,10 @@ outputs?"); ``tensorflow/python/tools/optimize_for_inference.py`` and
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,40 +26,48 @@ from google.protobuf.message import DecodeError
 from smpatch import dtypes, schema
 from smpatch.edits import PromoteFunction
 from smpatch.errors import ModelUnreadableError, RefusedError, TensorNotFoundError
-from smpatch.functions.function_signature import Promotable, promotable, promote
+from smpatch.functions.function_signature import Promotable, promotable, promote, training_remark
 from smpatch.functions.inner_tensors import Inner, inferred, inner_tensors
 from smpatch.functions.shape_inference import Infer
-from smpatch.graph.index import op_of
+from smpatch.graph.functions import CALLS
+from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.operations import needed
 from smpatch.graph.reach import reach
 from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.changes import Changes
 from smpatch.savedmodel.parts import SAVER_DEF
-from smpatch.signature import TensorSpec
+from smpatch.signature import SignatureDef, TensorSpec
 
 __all__ = ["Function", "Output", "Suggestions", "suggest", "undefined"]
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
-_BOOKKEEPING = frozenset(
-    {
-        "Assign",
-        "AssignVariableOp",
-        "Const",
-        "MergeV2Checkpoints",
-        "NoOp",
-        "ReadVariableOp",
-        "RestoreV2",
-        "SaveV2",
-    }
+_BOOKKEEPING = frozenset({"Const", "NoOp"})
+"""Operations that nobody serves, though nothing consumes them; ``--all`` shows none either."""
+
+_AUXILIARY = re.compile(
+    r".*Summary(V2)?|(Ref)?(Switch|Merge|Enter|Exit|NextIteration)|LoopCond|Assert|Print(V2)?"
+    r"|Shape(N)?|Size|Rank|CheckNumerics|BroadcastGradientArgs|(Ref)?Identity.*Grad|.*Grad(V2)?"
+    r"|Save(V2|Slices)?|Restore(V2|Slice)?|MergeV2Checkpoints|ShardedFilename"
+    r"|Assign.*|.*Apply[A-Z].*|(Resource)?Scatter(Add|Sub|Update)|ReadVariableOp"
+    r"|IsVariableInitialized|VarIsInitializedOp"
 )
-"""Operations that are not served, though nothing consumes them."""
+"""Operations of training, saving, watching and control flow."""
+
+_AUXILIARY_SCOPE = re.compile(
+    r"(gradients?|gradient_tape|save|assert_[a-z_]+|report_uninitialized.*|Adam|summaries)(_\d+)?"
+)
+"""Scopes of the same."""
+
+_WATCHING = re.compile(r".*Summary(V2)?|.*Grad(V2)?")
+"""Operations that look at what a model yields; such a tensor may be its output."""
 
 _UNINTERESTING = frozenset({"Const", "NoOp", "ReadVariableOp", "Placeholder", "VarHandleOp"})
 """Operations inside functions whose results are parameters, not what is computed."""
 
-_GRADIENT = "gradients"
-"""What ``tf.gradients`` calls the nodes of a training step."""
+_HANDED_ON = _UNINTERESTING | CALLS | {"Identity"}
+"""Operations of the main graph that hand on what others yield."""
 
 _MOST = 50
 """So many outputs of the main graph are followed back; each costs a walk."""
@@ -84,11 +94,13 @@ class Function:
         traced: What its signature would show.
         name: What ``--function`` takes for it: the path, or the trace where there are several.
         refusal: Why it cannot become a signature; empty when it can.
+        remark: By what it is a trace for training, such as ``training=True``; else empty.
     """
 
     traced: Promotable
     name: str
     refusal: str
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +109,11 @@ class Suggestions:
 
     Attributes:
         placeholders: What the main graph can be fed.
-        outputs: What it computes from that, the last of the graph first, gradients after all
-            others.
+        outputs: What it computes from that, the last of the graph first.
         more_outputs: How many further outputs were not looked at.
         functions: The traced functions that yield something, TensorFlow's own left out.
-        inner: The tensors inside a signature's functions, when one was named; handles and
+        inner: The tensors between a signature's inputs and outputs, when one was named: those
+            of the main graph, without calls, and those inside its functions; handles and
             parameters are left out.
         deep: The keys of the signatures that have such tensors.
         ambiguous: The names that several tensors inside the signature's functions have, those
@@ -118,14 +130,25 @@ class Suggestions:
 
 
 def suggest(
-    meta_graph: MetaGraph, signature: str | None = None, infer: Infer | None = None
+    meta_graph: MetaGraph,
+    signature: str | None = None,
+    infer: Infer | None = None,
+    *,
+    match: str = "",
+    everything: bool = False,
 ) -> Suggestions:
     """Look for what could become a signature.
 
     Args:
         meta_graph: The MetaGraph.
-        signature: The key of a signature into whose functions to look.
+        signature: The key of a signature between whose inputs and outputs to look.
         infer: Asks TensorFlow for shapes; called only where the file leaves one unknown.
+        match: A pattern such as ``*Relu*`` for names of tensors and functions; of the main
+            graph, tensors that are consumed count then, too.
+        everything: Whether to list what serves training, saving and watching, too.
+
+    Example:
+        >>> suggest(smpatch.load("export/1").meta_graph(), match="*Softmax*").outputs
 
     Raises:
         TensorNotFoundError: There is no such signature.
@@ -143,20 +166,79 @@ def suggest(
             raise TensorNotFoundError(
                 "no such signature", where=f"signature {signature!r}", hint=hint
             )
-        everything = tuple(inner_tensors(meta_graph, source))
-        counted = Counter(each.spec.name for each in everything)
+        inside = tuple(inner_tensors(meta_graph, source))
+        counted = Counter(each.spec.name for each in inside)
         ambiguous = frozenset(name for name, count in counted.items() if count > 1)
+        wanted = _matching(match)
         inner = tuple(
-            each for each in everything if each.op not in _UNINTERESTING and _servable(each.spec)
+            each
+            for each in inside
+            if each.op not in _UNINTERESTING
+            and _servable(each.spec)
+            and (everything or not _auxiliary(each.op, op_of(each.spec.name)))
+            and wanted(each.spec.name)
         )
         if inner and form is not None:
             raise form
         if infer is not None and any(each.spec.shape is None for each in inner):
             inner = inferred(meta_graph, inner, infer)
-    placeholders, outputs, more = _main_graph(meta_graph)
-    functions = tuple(_functions(meta_graph, form))
+        between = _between(meta_graph, source, everything=everything)
+        inner = (*(each for each in between if wanted(each.spec.name)), *inner)
+    placeholders, outputs, more = _main_graph(meta_graph, match, everything=everything)
+    wanted = _matching(match)
+    functions = tuple(
+        each for each in _functions(meta_graph, form) if wanted(each.traced.path or each.name)
+    )
     deep = () if form is not None else tuple(_deep(meta_graph))
     return Suggestions(placeholders, outputs, more, functions, inner, deep, ambiguous)
+
+
+def _matching(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether a tensor or a function is of a pattern, with or without ``:0``."""
+    if not pattern:
+        return lambda _: True
+    return lambda name: (
+        fnmatch.fnmatchcase(name, pattern)
+        or (name.endswith(":0") and fnmatch.fnmatchcase(name[:-2], pattern))
+    )
+
+
+def _auxiliary(op: str, name: str) -> bool:
+    """Tell whether a node serves training, saving, watching or control flow."""
+    scopes = name.split("/")
+    return bool(_AUXILIARY.fullmatch(op)) or any(map(_AUXILIARY_SCOPE.fullmatch, scopes[:-1]))
+
+
+def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -> Iterator[Inner]:
+    """Yield the tensors of the main graph that depend on a signature's inputs, its outputs do."""
+    graph, resolver = meta_graph.graph, meta_graph.resolver()
+    own = {tensor.name for spec in source.outputs.values() for tensor in spec.tensors()}
+    reached = _reached(graph, source, needed(graph, own))
+    for name in graph:
+        op = graph.wiring(name).op
+        if name in reached and op not in _HANDED_ON and (everything or not _auxiliary(op, name)):
+            for spec in _fetchable(resolver, name):
+                if spec.name not in own:
+                    yield Inner((), "", op, spec, "")
+
+
+def _reached(graph: GraphIndex, source: SignatureDef, among: set[str]) -> set[str]:
+    """Return the nodes that depend on what a signature is fed, of some."""
+    fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
+    consumers: dict[str, list[str]] = {}
+    waiting: list[str] = []
+    for name in among:
+        for each in graph.wiring(name).inputs:
+            consumers.setdefault(op_of(each), []).append(name)
+            if (each if ":" in each else f"{each}:0") in fed:
+                waiting.append(name)
+    reached: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += consumers.get(name, ())
+    return reached
 
 
 def undefined(meta_graph: MetaGraph) -> tuple[str, ...]:
@@ -182,20 +264,27 @@ def _deep(meta_graph: MetaGraph) -> Iterator[str]:
             yield key
 
 
-def _functions(meta_graph: MetaGraph, form: RefusedError | None) -> Iterator[Function]:
+def _functions(meta_graph: MetaGraph, form: RefusedError | None) -> list[Function]:
+    """Return the traced functions; of the traces of one path, those for training come last."""
+    found: list[Function] = []
     traces = Counter(trace.path for trace in meta_graph.objects.traces)
     for traced in promotable(meta_graph):
         # What begins with an underscore is TensorFlow's own (initializers) or Keras's.
         if (traced.outputs or traced.refusal) and not _internal(traced.path):
             name = traced.path if traces[traced.path] == 1 else traced.function
+            remark = training_remark(meta_graph, traced)
             try:
                 promote(meta_graph, PromoteFunction(name))
                 if form is not None:
                     raise form
             except RefusedError as error:
-                yield Function(traced, name, error.found)
+                found.append(Function(traced, name, error.found, remark))
             else:
-                yield Function(traced, name, "")
+                found.append(Function(traced, name, "", remark))
+
+    paths = list(dict.fromkeys(each.traced.path for each in found))
+    order = {path: place for place, path in enumerate(paths)}
+    return sorted(found, key=lambda each: (order[each.traced.path], bool(each.remark)))
 
 
 def _internal(path: str) -> bool:
@@ -203,33 +292,46 @@ def _internal(path: str) -> bool:
 
 
 def _main_graph(
-    meta_graph: MetaGraph,
+    meta_graph: MetaGraph, match: str, *, everything: bool
 ) -> tuple[tuple[TensorSpec, ...], tuple[Output, ...], int]:
     graph = meta_graph.graph
     consumed: set[str] = set()
+    watched: set[str] = set()
     placeholders: list[str] = []
     candidates: list[str] = []
     own = _saver_nodes(meta_graph)
     for name in graph:
         wiring = graph.wiring(name)
-        consumed.update(op_of(source) for source in wiring.inputs)
+        chosen = everything or not _auxiliary(wiring.op, name)
+        watches = not everything and _WATCHING.fullmatch(wiring.op)
+        (watched if watches else consumed).update(op_of(source) for source in wiring.inputs)
         if wiring.op in _PLACEHOLDERS and name not in own:
             placeholders.append(name)
-        elif wiring.inputs and wiring.op not in _BOOKKEEPING and name not in own:
+        elif wiring.inputs and wiring.op not in _BOOKKEEPING and name not in own and chosen:
             candidates.append(name)
-    sinks = [name for name in reversed(candidates) if name not in consumed]
+    wanted = _matching(match)
+    sinks = [
+        name
+        for name in reversed(candidates)
+        if (wanted(f"{name}:0") if match else name not in consumed)
+    ]
+    most = len(sinks) if everything else _MOST
     resolver = meta_graph.resolver()
     outputs = []
-    for name in sinks[:_MOST]:
-        fetchable = _fetchable(resolver, name)
+    for name in sinks[:most]:
+        fetchable = [
+            spec
+            for spec in _fetchable(resolver, name)
+            # A scalar that only a summary takes is a statistic of training.
+            if match or spec.shape != () or name not in watched
+        ]
         walk = reach(graph, [f"{name}:0"], ()) if fetchable else None
-        needed = {path[-1] for path in walk.unfed} if walk is not None else set()
-        if needed and not needed & own:
-            inputs = tuple(resolver.resolve(f"{each}:0").spec for each in sorted(needed))
+        needed_by = {path[-1] for path in walk.unfed} if walk is not None else set()
+        if needed_by and not needed_by & own:
+            inputs = tuple(resolver.resolve(f"{each}:0").spec for each in sorted(needed_by))
             outputs += [Output(spec, inputs) for spec in fetchable]
-    outputs.sort(key=lambda each: _GRADIENT in each.spec.name)
     specs = tuple(resolver.resolve(f"{name}:0").spec for name in placeholders)
-    return specs, tuple(outputs), max(len(sinks) - _MOST, 0)
+    return specs, tuple(outputs), max(len(sinks) - most, 0)
 
 
 def _fetchable(resolver: Resolver, name: str) -> list[TensorSpec]:

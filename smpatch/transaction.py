@@ -28,6 +28,7 @@ from smpatch.savedmodel.directory import Form
 from smpatch.signature import SignatureDef
 from smpatch.validator import Edited, Mode, Validation, Validator
 from smpatch.writer import Plan, Staged, commit, merge, rehearse, stage
+from smpatch.writer.places import place_notes
 
 __all__ = ["Options", "Receipt", "Transaction"]
 
@@ -334,6 +335,8 @@ class Transaction:
         receipt = self._receipt(staged.plan, done, said)
         fingerprint = receipt.fingerprint
         notes: list[Note] = []
+        if staged.destination is None:
+            notes += place_notes(self.model, backup=self.options.backup)
         if staged.wants_fingerprint:
             computed = self.validator.fingerprint(staged.directory)
             if isinstance(computed, bytes):

@@ -1,8 +1,9 @@
 """Take the last edit back: the file that ``--backup`` kept goes back in place.
 
-What was there becomes the backup, so that an undo of an undo does the edit again. The
-backup is staged like an edited model and committed by the same rename; its fingerprint goes
-with it, or is computed where none was kept.
+What was there becomes the backup, so that a redo does the edit again. A second undo is
+refused: the backup is then newer than the model. The backup is staged like an edited model
+and committed by the same rename; its fingerprint goes with it, or is computed where none was
+kept.
 
 Nothing is reloaded: the file is one that was there before. What is there now need not even
 be readable, for that is a reason to undo.
@@ -34,8 +35,9 @@ from smpatch.writer import (
     rehearse,
     stage_backup,
 )
+from smpatch.writer.places import place_notes
 
-__all__ = ["Restored", "Undone", "undo"]
+__all__ = ["Restored", "Undone", "backup_and_model", "undo"]
 
 _LONGEST = 1_000_000.0
 """Seconds; the system calls that wait take no more than twice as much."""
@@ -90,6 +92,7 @@ class Undone:
 def undo(
     model: str | os.PathLike[str],
     *,
+    redo: bool = False,
     dry_run: bool = False,
     lock_timeout: float = 60.0,
     time_limit: float = 600.0,
@@ -98,6 +101,7 @@ def undo(
 
     Args:
         model: The model directory.
+        redo: Do an edit again that was undone.
         dry_run: Do everything but write.
         lock_timeout: Longest wait for an edit of the same model, in seconds.
         time_limit: Longest wait for TensorFlow to compute a fingerprint, in seconds.
@@ -108,7 +112,8 @@ def undo(
     Raises:
         UsageError: A time is no number of seconds.
         ModelUnreadableError: There is no such directory, or no model file in it.
-        RefusedError: There is no backup, or it is no SavedModel.
+        RefusedError: There is no backup, or it is no SavedModel; the edit is undone already,
+            or to be redone and not undone.
         ConflictError: Somebody else edits the model.
         WriteError: The file system refused; the model is unchanged.
     """
@@ -116,25 +121,55 @@ def undo(
         if not 0 <= seconds <= _LONGEST:  # also true for what is not a number
             raise UsageError(f"{name} is {seconds}, no number of seconds from 0 to {_LONGEST:,.0f}")
     directory = Path(model)
-    with writing(directory, "undone"), ExitStack() as held:
+    verb = "redone" if redo else "undone"
+    with writing(directory, verb), ExitStack() as held:
         validator = held.enter_context(Validator("none", (), time_limit))
         if directory.is_dir() and not dry_run:
             held.enter_context(hold(directory, timeout=lock_timeout))
         there = _look(directory)
         if dry_run:
             backup = _read_backup(there, find_backup(there))
+            _check_direction(there, find_backup(there), redo=redo)
             rehearse(there)
             return _compare(there, backup, dry_run=True)
         recover(there)
+        _check_direction(there, find_backup(there), redo=redo)
         with stage_backup(there) as staged:
             return _commit(staged, validator)
+
+
+def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedModel]:
+    """Return the backup that an edit kept of a model, and the model.
+
+    Raises:
+        ModelUnreadableError: One of them cannot be read.
+        RefusedError: There is no backup, or it is no SavedModel.
+    """
+    there = _look(Path(model))
+    backup = _read_backup(there, find_backup(there))
+    return backup, load_file(there.directory, there.file, there.form)
+
+
+def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
+    """Refuse to undo twice: that would do the edit again.
+
+    An undo leaves the times of both files as they are, so that its backup is the newer one.
+    """
+    undone = backup.stat().st_mtime_ns > there.identity.modified
+    if undone and not redo:
+        found = "the backup is newer than the model: the last edit is undone already"
+        hint = "smpatch undo --redo does the edit again"
+        raise RefusedError(found, where=str(there.file), hint=hint)
+    if redo and not undone:
+        found = "the backup is older than the model: no edit is undone"
+        raise RefusedError(found, where=str(there.file), hint="undo without --redo")
 
 
 def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
     there = staged.model
     undone = _compare(there, _read_backup(there, staged.file), dry_run=False)
     fingerprint = undone.fingerprint
-    notes = list(undone.notes)
+    notes = [*undone.notes, *place_notes(there, backup=False)]
     if staged.has_fingerprint:
         fingerprint = "restored"
     elif staged.wants_fingerprint:

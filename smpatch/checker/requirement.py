@@ -30,7 +30,7 @@ __all__ = ["Requirement", "Wanted", "check_requirement", "parse_requirement"]
 _NAME = re.compile(r"[^\s\"',:\[\]]+")
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _SPACE = re.compile(r"\s*")
-_DIMENSION = re.compile(r"\?|[0-9]{1,18}")
+_DIMENSION = re.compile(r"\?|-1|None|[0-9]{1,18}")
 _EXAMPLE = "'serving_default: image:float32[?,224,224,3] -> scores:float32[?,1000]'"
 
 
@@ -139,10 +139,12 @@ class _Reader:
         start = self._at
         name = self.name("a type, such as float32")
         try:
-            dtypes.number(name)
-        except ValueError:
-            raise self.error("a type, such as float32,", start) from None
-        return name
+            return dtypes.spelled(name)
+        except ValueError as error:
+            _, _, hint = str(error).partition("; ")
+            wanted = self.error("a type, such as float32,", start)
+            wanted.hint = hint or wanted.hint
+            raise wanted from None
 
     def _shape(self) -> Shape:
         if not self._next_is("["):
@@ -158,7 +160,7 @@ class _Reader:
             if size is None:
                 raise self.error("a size or ?")
             self._at = size.end()
-            sizes.append(None if size[0] == "?" else int(size[0]))
+            sizes.append(None if size[0] in {"?", "-1", "None"} else int(size[0]))
         self._at += 1
         return tuple(sizes)
 

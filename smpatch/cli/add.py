@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from smpatch.cli.arguments import Model, text
+from smpatch.cli.arguments import Model, present_keys, text
 from smpatch.cli.editing import editing
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY
@@ -68,6 +68,7 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
         typer.Option(
             metavar="KEY",
             parser=text,
+            autocompletion=present_keys,
             help="Make the signature from another one: its inputs, with other --outputs.",
         ),
     ] = None,

@@ -50,8 +50,8 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         typer.Option(
             min=1,
             metavar="N",
-            help="So many models at a time, each with a TensorFlow of its own. Default: as many "
-            "as there are processors.",
+            help="Number of models to process in parallel (one TensorFlow process each). Default: "
+            "the number of processors.",
             show_default=False,
         ),
     ] = None,

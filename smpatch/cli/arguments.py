@@ -25,6 +25,7 @@ __all__ = [
     "Validate",
     "Verbose",
     "model_directory",
+    "present_keys",
     "text",
 ]
 
@@ -45,6 +46,24 @@ def text(given: str) -> str:
         return given  # whoever takes it will say what is wrong with it
 
 
+def present_keys(incomplete: str) -> list[str]:
+    """Return the keys that a shell offers behind an option: those of the model, if it loads."""
+    import shlex
+
+    from smpatch.errors import SmpatchError
+    from smpatch.loader import load
+
+    # An option that has no value yet ends the parsing, so that typer has no model here.
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    try:
+        model = next((each for each in shlex.split(line)[2:] if os.path.isdir(each)), ".")  # noqa: PTH112 - Path's raises of a name that is too long
+        meta_graphs = load(model).meta_graphs
+        keys = dict.fromkeys(key for each in meta_graphs for key in each.signatures)
+    except (SmpatchError, ValueError):  # a quote may be open
+        return []
+    return [key for key in keys if key.startswith(incomplete)]
+
+
 def _directory(given: str | Path) -> Path:
     if not os.fspath(given):
         # A variable of a script that was not set; it must not come to mean this directory.
@@ -61,6 +80,13 @@ def model_directory(given: str | Path) -> Path:
     """Return the directory of a model, which may be given by its file, as by pre-commit."""
     path = _directory(given)
     return path.parent if path.name in _MODEL_FILES and path.is_file() else path
+
+
+def _limit(given: str | float) -> float:
+    seconds = _seconds(given)
+    if seconds == 0:
+        raise typer.BadParameter("0 leaves no time for an answer")
+    return seconds
 
 
 def _seconds(given: str | float) -> float:
@@ -151,7 +177,7 @@ LockTimeout = Annotated[
 TimeLimit = Annotated[
     float,
     typer.Option(
-        metavar="SECONDS", parser=_seconds, help="How long to wait for an answer of TensorFlow's."
+        metavar="SECONDS", parser=_limit, help="How long to wait for an answer of TensorFlow's."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]

@@ -11,6 +11,7 @@ import typer
 from smpatch.cli.arguments import Json, Quiet, model_directory
 from smpatch.cli.terminal import columns, data, default_rows, printable, size, spec_rows, talk
 from smpatch.cli.terminal import tag_set as shown_tags
+from smpatch.errors import UsageError
 
 if TYPE_CHECKING:  # `--help` does without what compares
     from smpatch.differ import (
@@ -51,14 +52,18 @@ def diff(
         ),
     ],
     b: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="B",
+            metavar="[B]",
             parser=model_directory,
             help="Another one, to compare.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    backup: Annotated[
+        bool,
+        typer.Option("--backup", help="Compare A with the backup that its last edit kept."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -70,10 +75,24 @@ def diff(
 
     What is told and does not count: other bytes of the same meaning, meta info, fingerprint.pb,
     other files. Signs: + added, - removed, ~ changed, > renamed. Needs no TensorFlow.
-    """
-    from smpatch.differ import diff as compare
 
-    found = compare(a, b)
+    \b
+    smpatch diff export/1 export/2
+    smpatch diff export/1 --backup
+    """  # noqa: D301 - \b keeps click from wrapping the examples
+    from smpatch import differ
+
+    if backup:
+        from smpatch import undoing
+
+        if b is not None:
+            raise UsageError("B and --backup do not go together", hint="name one model")
+        found = differ.compared(*undoing.backup_and_model(a))
+    elif b is None:
+        hint = "name another model, or compare with the backup: --backup"
+        raise UsageError("missing argument 'B'", hint=hint)
+    else:
+        found = differ.diff(a, b)
     if as_json:
         from smpatch.cli import machine
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Model, text
+from smpatch.cli.arguments import Model, present_keys, text
 from smpatch.cli.editing import editing
 from smpatch.errors import UsageError
 
@@ -26,7 +26,13 @@ _Many = list[str] | None
 @editing("edit")
 def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     signature: Annotated[
-        str, typer.Option(metavar="KEY", parser=text, help="The signature to change.")
+        str,
+        typer.Option(
+            metavar="KEY",
+            parser=text,
+            autocompletion=present_keys,
+            help="The signature to change.",
+        ),
     ],
     options: Options,
     model: Model = Path(),
@@ -39,11 +45,13 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     drop_input: Annotated[
         _Many,
         typer.Option(
-            metavar=_Names, parser=text, help="Feed these no longer; no output may need them."
+            metavar=_Names,
+            parser=text,
+            help="Remove these inputs (refused if an output depends on one).",
         ),
     ] = None,
     drop_output: Annotated[
-        _Many, typer.Option(metavar=_Names, parser=text, help="Fetch these no longer.")
+        _Many, typer.Option(metavar=_Names, parser=text, help="Remove these outputs.")
     ] = None,
     add_input: Annotated[
         _Many, typer.Option(metavar=_Tensors, parser=text, help="Feed these tensors as well.")
@@ -70,7 +78,7 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             "--method",  # typer 0.27 makes it --METHOD of a metavar that is the parameter's name
             metavar="METHOD",
             parser=text,
-            help="predict, classify, regress, or a name as it is.",
+            help="predict, classify, regress, or a full method name.",
         ),
     ] = None,
     default: Annotated[
@@ -78,13 +86,13 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         typer.Option(
             metavar="ALIAS=VALUE",
             parser=text,
-            help="What an input is where a request leaves it out, as JSON; null takes it away.",
+            help="Default value (JSON) if a request omits the input; null removes it.",
         ),
     ] = None,
 ) -> Receipt:
     """Change a signature: names, tensors, shapes, method, defaults; all in one commit.
 
-    Each option may be repeated. What comes out has the names that --shape and --default use.
+    Each option may be repeated. --shape and --default refer to the new names.
 
     \b
     smpatch edit export/1 --signature serving_default --rename-output output_0=scores

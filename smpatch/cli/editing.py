@@ -48,12 +48,15 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 _OUTCOME = {
     "added": ("{key} added to {where}", "{key} would be added to {where}"),
     "replaced": ("{key} replaced in {where}", "{key} would be replaced in {where}"),
-    "unchanged": ("{key} is in {where} already, equal",) * 2,
+    "unchanged": ("nothing to do: {key} in {where} is so already",) * 2,
     "renamed": ("{was} renamed to {key} in {where}", "{was} would be renamed to {key} in {where}"),
     "copied": ("{was} copied to {key} in {where}", "{was} would be copied to {key} in {where}"),
     "removed": ("{key} removed from {where}", "{key} would be removed from {where}"),
     "edited": ("{key} edited in {where}", "{key} would be edited in {where}"),
-    "retagged": ("tags {was} now {key} in {where}", "tags {was} would be {key} in {where}"),
+    "retagged": (
+        "MetaGraph {was} has the tags {key} now ({where})",
+        "MetaGraph {was} would have the tags {key} ({where})",
+    ),
 }
 """What is said of each outcome, done and rehearsed."""
 
@@ -96,6 +99,8 @@ def headlines(receipt: Receipt) -> list[str]:
 
 def _change_lines(receipt: Receipt, change: Change) -> list[str]:
     where = printable(str(receipt.directory / _name(receipt)))
+    if change.outcome == "unchanged" and change.signature is None:
+        return [f"nothing to do: the tags are {printable(change.key) or '(none)'} already"]
     words = _OUTCOME[change.outcome][receipt.dry_run].format(
         key=printable(change.key), was=printable(change.was) or "(none)", where=where
     )

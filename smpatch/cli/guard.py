@@ -15,8 +15,9 @@ import typer
 from smpatch.cli.command_line import ordered
 from smpatch.cli.interruption import Interrupted
 from smpatch.cli.terminal import OutputError, printable, talk
+from smpatch.cli.usage import usage_error
 from smpatch.cli.verbosity import given
-from smpatch.errors import PatchFileError, SmpatchError, UsageError, WriteError
+from smpatch.errors import PatchFileError, SmpatchError, WriteError
 
 __all__ = ["run"]
 
@@ -33,7 +34,7 @@ def run(app: typer.Typer) -> int:
     except SmpatchError as error:
         return _report(error)
     except _CLICK_ERROR as error:
-        return _report(_usage(error))
+        return _report(usage_error(error))
     except OSError as error:
         return _report(_refused(error))
     except Interrupted as stop:
@@ -73,16 +74,3 @@ def _refused(error: OSError) -> SmpatchError:
     """Describe an unexpected refusal of the system: no edit had begun."""
     where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     return WriteError((error.strerror or str(error)).lower(), where=where)
-
-
-def _usage(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class, found at run time
-    # Only the sentence: what click appends in parentheses is the hint here.
-    message = str(getattr(error, "message", "") or error.format_message())
-    if not getattr(error, "possibilities", None):
-        message = str(error.format_message())
-    message = message.strip().rstrip(".")
-    context = getattr(error, "ctx", None)
-    hint = f"see {context.command_path if context is not None else 'smpatch'} --help"
-    if getattr(error, "possibilities", None):
-        hint = f"did you mean {' or '.join(sorted(error.possibilities))}? {hint}"
-    return UsageError(message[:1].lower() + message[1:], hint=hint)

@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import (
-    Model,
-    model_directory,
-    text,
-)
+from smpatch.cli.arguments import Model, model_directory, present_keys, text
 from smpatch.cli.editing import editing
 
 __all__ = ["copy", "copy_signatures", "remove", "rename", "retag"]
@@ -21,7 +17,14 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 
 
 _From = Annotated[
-    str, typer.Option("--from", metavar="KEY", parser=text, help="The key that the signature has.")
+    str,
+    typer.Option(
+        "--from",
+        metavar="KEY",
+        parser=text,
+        autocompletion=present_keys,
+        help="The key that the signature has.",
+    ),
 ]
 _To = Annotated[str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets.")]
 
@@ -48,7 +51,14 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 
 
 _Source = Annotated[
-    str, typer.Option("--from", metavar="KEY", parser=text, help="The key that the signature has.")
+    str,
+    typer.Option(
+        "--from",
+        metavar="KEY",
+        parser=text,
+        autocompletion=present_keys,
+        help="The key that the signature has.",
+    ),
 ]
 _Target = Annotated[
     str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets as well.")
@@ -81,9 +91,10 @@ def remove(
     signature: Annotated[
         list[str],
         typer.Option(
-            metavar="KEY",
+            metavar="KEY,...",
             parser=text,
-            help="The key of a signature, or a pattern such as 'debug_*'. May be repeated.",
+            autocompletion=present_keys,
+            help="Keys of signatures, or patterns such as 'debug_*'. May be repeated.",
         ),
     ],
     options: Options,
@@ -94,11 +105,12 @@ def remove(
     What an exporter wrote for them (functions, nodes) stays, so that they can be added again.
 
     \b
-    smpatch remove export/1 --signature debug --signature 'tmp_*'
+    smpatch remove export/1 --signature 'debug,tmp_*'
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher
+    from smpatch import patcher, tensor_syntax
 
-    return patcher.remove_signatures(model, *signature, options=options)
+    keys = tensor_syntax.parse_list(signature, option="--signature")
+    return patcher.remove_signatures(model, *keys, options=options)
 
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
@@ -156,9 +168,9 @@ def copy_signatures(
     signature: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY",
+            metavar="KEY,...",
             parser=text,
-            help="Which signature. May be repeated. Default: all that can be taken over.",
+            help="Which signatures. May be repeated. Default: all that can be taken over.",
             show_default=False,
         ),
     ] = None,
@@ -170,6 +182,9 @@ def copy_signatures(
     \b
     smpatch copy-signatures --from-model original/1 converted/1
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import other_export
+    from smpatch import other_export, tensor_syntax
 
-    return other_export.copy_signatures(model, from_model, keys=signature, options=options)
+    keys = None
+    if signature is not None:
+        keys = list(tensor_syntax.parse_list(signature, option="--signature"))
+    return other_export.copy_signatures(model, from_model, keys=keys, options=options)

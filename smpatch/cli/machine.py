@@ -91,13 +91,14 @@ def write_suggestions(
                     "constants": list(each.traced.constants),
                     "command": None if each.refusal else commands[each.traced.function],
                     "refusal": each.refusal or None,
+                    "training": each.remark or None,
                 }
                 for each in found.functions
             ],
             "inner": [
                 {
                     "calls": list(each.calls),
-                    "function": each.function,
+                    "function": each.function or None,
                     "op": each.op,
                     "tensor": spec_body(each.spec),
                     "command": commands[each],

@@ -40,7 +40,7 @@ _COMMANDS = {
     "copy-signatures": "Take signatures over from another export.",
     "wrap": "Make a SavedModel of a frozen graph.",
     "apply": "Do the edits of a patch file, on many models.",
-    "undo": "Take the last edit back that kept a backup.",
+    "undo": "Undo the last edit made with --backup.",
 }
 """Short help of each command; its function has its name."""
 
@@ -65,7 +65,6 @@ def application(command: str = "") -> typer.Typer:
             to import and describe them all takes longer than to show a model.
     """
     app = typer.Typer(
-        add_completion=False,
         pretty_exceptions_enable=False,
         # Plain help: it can be piped, searched and read at any width.
         rich_markup_mode=None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Json, Model, TagSet, text
+from smpatch.cli.arguments import Json, Model, TagSet, present_keys, text
 from smpatch.cli.terminal import columns, data, printable, talk
 from smpatch.errors import ValidationError
 from smpatch.loader import load
@@ -28,26 +28,51 @@ if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
 __all__ = ["output_lines", "suggest"]
 
 
-def suggest(
+def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     model: Model = Path(),
     signature: Annotated[
         str | None,
         typer.Option(
             metavar="KEY",
             parser=text,
-            help="Look into the functions that this signature calls, for inner tensors.",
+            autocompletion=present_keys,
+            help="List the tensors between the inputs and outputs of this signature, in the main "
+            "graph and inside the functions that it calls.",
         ),
     ] = None,
+    match: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            parser=text,
+            help="List only tensors and functions of this pattern, such as '*Relu*'; in the main "
+            "graph also tensors that other nodes consume.",
+            show_default=False,
+        ),
+    ] = "",
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="List also what serves training, saving and watching: summaries, gradients, "
+            "savers, assertions, shapes, switches.",
+        ),
+    ] = False,
     tag_set: TagSet = None,
     as_json: Json = False,
 ) -> None:
     """Suggest what could become a signature, with the command to type for each.
 
     Outputs of the main graph that nothing consumes, with the placeholders that they need;
-    functions that were traced; with --signature the tensors inside the functions that it
-    calls. TensorFlow is asked only for what the model does not say: shapes of inner tensors,
-    operations of early exports. NEW stands where a key has to be chosen.
-    """
+    functions that were traced, those for training last; with --signature the tensors between
+    its inputs and outputs, also inside the functions that it calls. TensorFlow is asked only
+    for what the model does not say: shapes of inner tensors, operations of early exports. NEW
+    stands where a key has to be chosen.
+
+    \b
+    smpatch suggest export/1
+    smpatch suggest export/1 --signature serving_default --match '*Relu*'
+    """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import tensor_syntax
     from smpatch.cli import machine
     from smpatch.suggestions import suggest as look
@@ -56,7 +81,7 @@ def suggest(
     meta_graph = opened.meta_graph(None if tag_set is None else tensor_syntax.parse_tags(tag_set))
     with naming(opened.file), _TensorFlow() as asked:
         meta_graph = asked.defined(meta_graph)
-        found = look(meta_graph, signature, asked.infer)
+        found = look(meta_graph, signature, asked.infer, match=match, everything=everything)
     commands = _Commands(model, tag_set, signature, meta_graph)
     if opened.form == "text" and meta_graph.has_object_graph and len(opened.meta_graphs) == 1:
         commands.leave_objects_alone()
@@ -69,7 +94,7 @@ def suggest(
         lines = _inner_lines(found, signature, commands)
     else:
         lines = [
-            *output_lines(found, meta_graph, commands.output),
+            *output_lines(found, meta_graph, commands.output, match=match),
             *_function_lines(found.functions, commands),
             *_further_lines(found.deep, commands),
         ]
@@ -190,7 +215,8 @@ class _Commands:
         """Return how each inner tensor is written: with its calls where the name is not enough."""
         return {
             each: each.path
-            if each.spec.name in found.ambiguous or self._means_another(each.spec.name)
+            if each.calls
+            and (each.spec.name in found.ambiguous or self._means_another(each.spec.name))
             else each.spec.name
             for each in found.inner
         }
@@ -219,7 +245,11 @@ def _passable(name: str) -> str:
 
 
 def output_lines(
-    found: Suggestions, meta_graph: MetaGraph, command: Callable[[Output], str]
+    found: Suggestions,
+    meta_graph: MetaGraph,
+    command: Callable[[Output], str],
+    *,
+    match: str = "",
 ) -> list[str]:
     """Return the outputs of the main graph, each with what to type for it."""
     if not found.outputs:
@@ -230,7 +260,8 @@ def output_lines(
         for alias, spec in signature.outputs.items()
         for tensor in spec.tensors()
     }
-    lines = ["Outputs of the main graph that nothing consumes"]
+    title = f"Tensors of the main graph that match {printable(match)}"
+    lines = [title if match else "Outputs of the main graph that nothing consumes"]
     for each in found.outputs:
         if each.spec.name in served:
             lines.append(f"  {_sketch(each.spec)}  (already {printable(served[each.spec.name])})")
@@ -249,7 +280,8 @@ def _function_lines(functions: Sequence[Function], commands: _Commands) -> list[
         yielded = ", ".join(_argument(name, spec) for name, spec in traced.outputs.items())
         call = f"{traced.path or traced.function}({', '.join([*given, *traced.constants])})"
         # What cannot be served for its results has none to show.
-        lines.append(f"  {printable(call)}" + (f" -> {yielded}" if yielded else ""))
+        remark = f"  (for training: {each.remark})" if each.remark else ""
+        lines.append(f"  {printable(call)}" + (f" -> {yielded}" if yielded else "") + remark)
         what = f"not possible: {each.refusal}" if each.refusal else commands.function(each)
         lines.append(f"    {printable(what)}")
     return lines
@@ -267,12 +299,20 @@ def _inner_lines(found: Suggestions, signature: str, commands: _Commands) -> lis
     inner = found.inner
     shown = [each for each in inner if not _passed_on(each)]
     if not shown:
-        return [f"{printable(signature)} calls no functions whose tensors could be exposed"]
-    lines = [f"Inside the functions that {printable(signature)} calls"]
+        return [
+            f"no tensor between the inputs and outputs of {printable(signature)} can be exposed"
+        ]
     names = commands.spelled(found)
+    lines: list[str] = []
+    between = [each for each in shown if not each.calls]
+    if between:
+        lines.append(f"Between the inputs and outputs of {printable(signature)}")
+        lines += columns([_row(each) for each in between], indent="  ")
+    if len(shown) > len(between):
+        lines.append(f"Inside the functions that {printable(signature)} calls")
     bodies = {each.calls: each.function for each in inner}
     told: set[tuple[str, ...]] = set()
-    for calls, tensors in groupby(shown, key=lambda each: each.calls):
+    for calls, tensors in groupby(shown[len(between) :], key=lambda each: each.calls):
         for depth in range(1, len(calls) + 1):
             way = calls[:depth]
             if way not in told:
@@ -284,11 +324,15 @@ def _inner_lines(found: Suggestions, signature: str, commands: _Commands) -> lis
             name = names[each]
             # Where the name is not enough, what is to be written instead.
             longer = f"write {printable(name)}" if name != each.spec.name else ""
-            spec = (each.spec.dtype, shape_text(each.spec.shape))
-            rows.append((printable(each.spec.name), printable(each.op), *spec, longer))
+            rows.append((*_row(each), longer))
         lines += columns(rows, indent="  " * (len(calls) + 1))
     lines.append("To get the last of them as a signature:")
     return [*lines, f"  {commands.inner(names[shown[-1]])}"]
+
+
+def _row(each: Inner) -> tuple[str, ...]:
+    spec = each.spec
+    return (printable(spec.name), printable(each.op), spec.dtype, shape_text(spec.shape))
 
 
 _AUTOMATIC = re.compile(r"(Identity|(Stateful)?PartitionedCall)(_\d+)?")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from smpatch.cli.arguments import DryRun, Json, LockTimeout, Model, Quiet, TimeLimit
 from smpatch.cli.interruption import watching
@@ -23,17 +25,20 @@ _WORDS = {
 
 def undo(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     model: Model = Path(),
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Do the edit again that was undone.")
+    ] = False,
     dry_run: DryRun = False,
     time_limit: TimeLimit = 600.0,
     lock_timeout: LockTimeout = 60.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Take the last edit back that was told to keep a --backup.
+    """Undo the last edit made with --backup.
 
     saved_model.pb.backup becomes saved_model.pb by one rename, and what was there becomes the
-    backup: undo again to do the edit again. There is one backup and not a history. Edits
-    since then that kept no backup are taken back too.
+    backup: --redo does the edit again. There is one backup and not a history. Edits since then
+    that kept no backup are undone too.
 
     \b
     smpatch add-predict export/1 --inputs x:0 --outputs y:0 --backup
@@ -43,17 +48,17 @@ def undo(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 
     with watching(model, None):
         undone = undoing.undo(
-            model, dry_run=dry_run, lock_timeout=lock_timeout, time_limit=time_limit
+            model, redo=redo, dry_run=dry_run, lock_timeout=lock_timeout, time_limit=time_limit
         )
-        _report(undone, as_json=as_json, quiet=quiet)
+        _report(undone, redo=redo, as_json=as_json, quiet=quiet)
 
 
-def _report(undone: Undone, *, as_json: bool, quiet: bool) -> None:
+def _report(undone: Undone, *, redo: bool, as_json: bool, quiet: bool) -> None:
     try:
         if as_json:
             _write(undone)
         elif not quiet:
-            data("\n".join(_lines(undone)))
+            data("\n".join(_lines(undone, redo=redo)))
     except OutputError as error:
         if undone.dry_run:
             raise
@@ -92,7 +97,7 @@ def _near(undone: Undone) -> str:
     return str(near if near is not None and near.exists() else undone.backup)
 
 
-def _lines(undone: Undone) -> list[str]:
+def _lines(undone: Undone, *, redo: bool) -> list[str]:
     name = "saved_model.pb" if undone.form == "binary" else "saved_model.pbtxt"
     where = printable(str(undone.directory / name))
     rows = [
@@ -115,7 +120,6 @@ def _lines(undone: Undone) -> list[str]:
     if undone.dry_run:
         lines.append("dry run: nothing was written")
     elif undone.backup is not None:
-        lines.append(
-            f"what was there is kept as {printable(_near(undone))}; undo again brings it back"
-        )
+        back = "undo" if redo else "undo --redo"
+        lines.append(f"what was there is kept as {printable(_near(undone))}; {back} brings it back")
     return lines

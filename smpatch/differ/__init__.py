@@ -45,6 +45,7 @@ __all__ = [
     "SignatureDifference",
     "Tally",
     "Value",
+    "compared",
     "diff",
 ]
 
@@ -66,7 +67,15 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
     Raises:
         ModelUnreadableError: One of the directories holds no SavedModel that can be read.
     """
-    before, after = load(a), load(b)
+    return compared(load(a), load(b))
+
+
+def compared(before: SavedModel, after: SavedModel) -> Difference:
+    """Tell how a model differs from another, both loaded, such as from its backup.
+
+    Raises:
+        ModelUnreadableError: One of them cannot be read whole.
+    """
     whole = [Span(each.data, 0, len(each.data)) for each in (before, after)]
     identical = before.form == after.form and equal(*whole)
     if identical:

@@ -8,15 +8,23 @@ This module does not say what a signature must keep; that is the business of ``b
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from smpatch import schema
 from smpatch.builder import Adding, Built, build
 from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import FromSignature, PromoteFunction
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions import signature_map
-from smpatch.functions.function_signature import promote, promoted_key
+from smpatch.functions.function_signature import (
+    find_function,
+    promote,
+    promoted_key,
+    training_remark,
+)
 from smpatch.functions.inner_outputs import expose
 from smpatch.loader import MetaGraph
+from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 
 __all__ = ["add", "derive", "placed", "promoted"]
@@ -41,7 +49,13 @@ def promoted(meta_graph: MetaGraph, edit: PromoteFunction, context: Context) -> 
     key = promoted_key(meta_graph, edit)
     bare = _cleared(meta_graph, key, context) if edit.overwrite else meta_graph
     extended, request = promote(bare, edit)
-    return add(extended, request, context)
+    step = add(extended, request, context)
+    remark = training_remark(meta_graph, find_function(meta_graph, edit.function))
+    if not remark:
+        return step
+    text = f"function {edit.function!r} is a trace for training ({remark})"
+    others = "; smpatch suggest lists the others first"
+    return replace(step, notes=(*step.notes, Note("training-trace", text + others)))
 
 
 def derive(meta_graph: MetaGraph, edit: FromSignature, context: Context) -> Step:

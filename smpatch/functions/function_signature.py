@@ -27,16 +27,32 @@ from smpatch import dtypes
 from smpatch.edits import AddPredict, PromoteFunction
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.functions.calls import call, fresh_name, placeholder
-from smpatch.graph.objects import Leaf, ObjectGraph, constants, parts
+from smpatch.graph.functions import called
+from smpatch.graph.objects import Leaf, ObjectGraph, parts
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import TensorSpec, shape_from_proto, shape_text
 
-__all__ = ["Promotable", "find_function", "promotable", "promote", "promoted_key"]
+__all__ = [
+    "Promotable",
+    "find_function",
+    "promotable",
+    "promote",
+    "promoted_key",
+    "training_remark",
+]
 
 _INSTEAD = "where a signature calls it, --from-signature exposes dense tensors inside it"
+
+_TRAINING = re.compile(r"(is_)?train(ing)?(_mode)?=(True|1)")
+"""How a trace for training was called."""
+
+_WRITES = re.compile(r"Assign(Add|Sub)?VariableOp|Resource(Apply|Scatter|SparseApply)")
+"""Operations that write variables: whoever serves them changes the model with each request."""
+
+_UNLIKE = "the function definition and its recorded trace have different numbers of {}"
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 
@@ -135,6 +151,27 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
     return meta_graph.with_parts(extended), request
 
 
+def training_remark(meta_graph: MetaGraph, found: Promotable) -> str:
+    """Return by what a trace is one for training: its arguments, or what it writes.
+
+    Returns:
+        Words such as ``training=True, writes variables``; empty for a trace for inference.
+    """
+    words = [each for each in found.constants if _TRAINING.fullmatch(each)]
+    library = meta_graph.functions
+    waiting, seen = [found.function], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in library:
+            continue
+        seen.add(name)
+        for node in library[name].node_def:
+            if _WRITES.match(node.op):
+                return ", ".join([*words, "writes variables"])
+            waiting += called(node)
+    return ", ".join(words)
+
+
 def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
     """Return the traced function of a path, or of a name.
 
@@ -144,8 +181,11 @@ def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
     objects = meta_graph.objects
     traces = objects.traces_at(name)
     if len(traces) > 1:
+        described = [_described(meta_graph, trace.path, trace.function) for trace in traces]
+        marked = [(training_remark(meta_graph, each), each) for each in described]
+        marked.sort(key=lambda each: bool(each[0]))
         choices = "; ".join(
-            _sketch(_described(meta_graph, trace.path, trace.function)) for trace in traces
+            _sketch(each) + (f", {remark}" if remark else "") for remark, each in marked
         )
         found = f"it has {len(traces)} traces"
         hint = f"name one of them: {choices}"
@@ -180,10 +220,12 @@ def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
     bound = tuple(concrete.bound_inputs)
     bare = Promotable(path, name, {}, {}, bound, ())
     if len(arguments) + len(bound) != len(function.signature.input_arg):
-        return replace(bare, refusal="its definition has not the arguments that its traces tell of")
+        return replace(
+            bare,
+            refusal=_UNLIKE.format("arguments"),
+        )
     inputs = _inputs(function, arguments, meta_graph.objects)
-    bound_values = tuple(constants(concrete.canonicalized_input_signature))
-    found = replace(bare, inputs=inputs, constants=bound_values)
+    found = replace(bare, inputs=inputs, constants=meta_graph.objects.bound_constants(name))
     handles = [alias for alias, spec in inputs.items() if spec.dtype in dtypes.UNSERVABLE]
     if handles:
         words = f"its argument {handles[0]!r} is a {inputs[handles[0]].dtype} handle"
@@ -192,7 +234,10 @@ def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
         words = "it yields a composite tensor (sparse, ragged or other)"
         return replace(found, refusal=f"{words}, and only dense results can be promoted")
     if len(results) != len(function.signature.output_arg):
-        return replace(found, refusal="its definition has not the results that its traces tell of")
+        return replace(
+            found,
+            refusal=_UNLIKE.format("results"),
+        )
     dense = [leaf for leaf in results if leaf is not None]
     return replace(found, outputs=_output_names(concrete.output_signature, dense))
 
@@ -286,7 +331,8 @@ def _captured(meta_graph: MetaGraph, number: int, found: Promotable) -> str:
     tensor = meta_graph.captures.tensor(number)
     if tensor is None:
         kind = meta_graph.objects.node(number).WhichOneof("kind")
-        words = f"it uses object {number} ({kind}), and no tensor of the main graph is surely it"
+        which = "no tensor of the main graph could be identified with it"
+        words = f"it captures object {number} ({kind}), and {which}"
         raise RefusedError(words, where=f"function {found.path or found.function!r}")
     return tensor.removesuffix(":0")
 

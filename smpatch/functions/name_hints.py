@@ -41,7 +41,8 @@ def _reversed(meta_graph: MetaGraph, edit: object, name: str) -> str:
     for field in ("inputs", "outputs", "add_inputs", "add_outputs"):
         given = getattr(edit, field, None) or {}
         for alias, tensor in given.items():
-            if tensor == name and ":" in alias and alias.partition(":")[0] in meta_graph.graph:
+            op, index, _ = alias.partition(":")
+            if tensor == name and index and op in meta_graph.graph:
                 return f"the alias stands before =: {name}={alias}"
     return ""
 

@@ -174,6 +174,25 @@ class ObjectGraph:
         """Return the names of a concrete function's arguments, where an object tells them."""
         return self._keywords.get(function, ())
 
+    def bound_constants(self, function: str) -> tuple[str, ...]:
+        """Return the Python constants that a trace was made with, as ``training=True``."""
+        top = self.concrete_functions[function].canonicalized_input_signature.tuple_value.values
+        names = self._positional.get(function, [])
+        found: list[str] = []
+        for place, value in enumerate(top[0].tuple_value.values if len(top) else ()):
+            named = place < len(names) and value.WhichOneof("kind") in _CONSTANTS
+            found += [f"{names[place]}={each}" if named else each for each in constants(value)]
+        return (*found, *(each for value in top[1:] for each in constants(value)))
+
+    @cached_property
+    def _positional(self) -> dict[str, list[str]]:
+        """The positional parameters of the Python function of each trace."""
+        return {
+            name: _parameters(node.function.function_spec)
+            for node in self._message.nodes
+            for name in node.function.concrete_functions
+        }
+
     @cached_property
     def _keywords(self) -> dict[str, tuple[str, ...]]:
         written: dict[str, tuple[str, ...]] = {}

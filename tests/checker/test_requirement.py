@@ -40,7 +40,7 @@ def test_nothing_needs_to_be_fed_and_names_may_be_quoted() -> None:
         ("k: x:flaot32 -> y:float32", 6, "a type, such as float32, is expected, not 'flaot32"),
         ("k: x:float32[", 14, "a size or ? is expected"),
         ("k: x:float32[?", 15, "',' or ']' is expected"),
-        ("k: x:float32[-1]", 14, "a size or ? is expected, not '-1]'"),
+        ("k: x:float32[-2] -> y:int32", 14, "a size or ? is expected, not '-2]"),
         ("k: x:float32[1,] -> y:int32", 16, "a size or ? is expected"),
         ("k: x:float32 y:int32", 14, "',' or '->' is expected, not 'y:int32'"),
         ("k: x:float32", 13, "'->' is expected, not the end"),
@@ -100,3 +100,32 @@ def test_a_whole_tensor_is_no_composite_one() -> None:
 
 def _report(directory: Path, contract: str) -> smpatch.Report:
     return smpatch.check(directory, options=CheckOptions(validate="none", require=(contract,)))
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("float", "float32"),
+        ("DT_FLOAT", "float32"),
+        ("double", "float64"),
+        ("DT_DOUBLE", "float64"),
+        ("half", "float16"),
+        ("tf.int64", "int64"),
+        ("DT_INT64", "int64"),
+        ("STRING", "string"),
+        ("bfloat16", "bfloat16"),
+    ],
+)
+def test_types_are_taken_as_other_tools_write_them(written: str, name: str) -> None:
+    found = parse_requirement(f"k: x:{written}[-1, None,?,3] -> y:{written}")
+    assert found.inputs["x"].dtype == found.outputs["y"].dtype == name
+    assert found.inputs["x"].shape == (None, None, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("written", "near"), [("int", "int32"), ("flaot32", "float32"), ("str", "string")]
+)
+def test_an_unknown_type_offers_the_nearest(written: str, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_requirement(f"k: x:{written} -> y:float32")
+    assert f"did you mean {near}?" in caught.value.hint

@@ -56,7 +56,11 @@ def test_2_wrong_usage(arguments: tuple[str, ...], words: str, call: Run, model:
         ("module", (*ENCODE, "--signature", "serving_default"), "the key is taken"),
         ("keras_functional", ("--function", "serve"), "signature 'serve': the key is taken"),
         ("several_traces", ("--function", "scale"), "it has 4 traces (name one of them: "),
-        ("several_traces", ("--function", "scale"), "_84(x: float32 [?], 3, negate=False); "),
+        (
+            "several_traces",
+            ("--function", "scale"),
+            "_84(x: float32 [?], factor=3, negate=False); ",
+        ),
         (
             "keras_functional",
             ("--from-signature", "serving_defalt", *INNER[2:], "--outputs", "both"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -80,3 +82,66 @@ def test_json_may_stand_before_the_command(before: tuple[str, ...], call: Run) -
     said = call(*before, "check", LINEAR, "--validate", "none")
     assert (said.code, said.err) == (0, "")
     assert said.document == call("check", LINEAR, "--validate", "none", *before).document
+
+
+FUNCTIONAL = FIXTURES / "models" / "keras_functional"
+
+
+@pytest.mark.parametrize(
+    ("words", "leads"),
+    [
+        (("show", "--dir", "m"), "smpatch show DIR"),
+        (("add-predict", "--signature_def", "k"), "did you mean --signature?"),
+        (("add-predict", "--output_dir", "d"), "did you mean --save-to?"),
+        (("add-predict", "--force"), "did you mean --overwrite?"),
+        (("edit", "--force"), "--dry-run shows"),
+        (("edit", "--inplace"), "edited in place"),
+        (("show", "--all"), "smpatch show lists all"),
+        (("run", "m"), "smpatch check MODEL --run"),
+        (("scan", "m"), "smpatch check MODEL"),
+        (("restore", "m"), "smpatch undo MODEL"),
+        (("apply", "p.toml", "m", "--jobs", "x"), "'x' is no number"),
+    ],
+)
+def test_words_of_other_tools_lead_to_ours(words: tuple[str, ...], leads: str, call: Run) -> None:
+    said = call(*words)
+    assert (said.code, said.out) == (2, "")
+    assert leads in said.line
+
+
+@pytest.mark.parametrize(
+    "words", [("edit", "--rename-input", "a=b"), ("remove",), ("rename", "--to", "k")]
+)
+def test_a_missing_key_comes_with_those_that_there_are(words: tuple[str, ...], call: Run) -> None:
+    said = call(words[0], FUNCTIONAL, *words[1:])
+    assert (said.code, said.out) == (2, "")
+    assert "signatures here: serve, serving_default" in said.line
+    assert "signatures here" not in call(words[0], "gone", *words[1:]).line
+
+
+def test_signatures_are_removed_by_a_list(call: Run, model: Copy) -> None:
+    place = model("keras_functional")
+    assert call("remove", place, "--signature", "serve,serving_*", *QUICK).code == 0
+    assert "no signatures" in call("show", place).out
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("smpatch re", {"rename", "remove", "retag"}),
+        ("smpatch edit {model} --rename-", {"--rename-input", "--rename-output"}),
+        ("smpatch edit {model} --signature serv", {"serve", "serving_default"}),
+        ("smpatch rename {model} --from serving", {"serving_default"}),
+        ("smpatch edit gone --signature s", set()),
+    ],
+)
+def test_a_shell_completes_commands_options_and_keys(
+    line: str, offered: set[str], shell: Run
+) -> None:
+    words = line.format(model=FUNCTIONAL)
+    env = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    said = shell(
+        env={**os.environ, **env, "_SMPATCH_COMPLETE": "complete_bash"},
+        program=(sys.executable, "-m", "smpatch"),
+    )
+    assert (set(said.out.split()), said.err) == (offered, "")

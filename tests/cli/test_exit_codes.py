@@ -32,8 +32,8 @@ def test_0_also_when_nothing_was_to_do(call: Run, model: Copy) -> None:
     said = call("add-predict", place, *XY, *QUICK, "--overwrite")
     assert said.code == 0
     assert (
-        f"serving_default is in {place}/saved_model.pb already, equal (MetaGraph serve)\n"
-        in said.out
+        f"nothing to do: serving_default in {place}/saved_model.pb is so already "
+        "(MetaGraph serve)\n" in said.out
     )
     assert content(place) == before
 
@@ -50,6 +50,7 @@ def test_0_also_when_nothing_was_to_do(call: Run, model: Copy) -> None:
         (("show", ".", "more"), "unexpected extra argument"),
         (("show", "--json=yes"), "'--json' does not take a value"),
         (("add-predict", *XY, "--validate", "some"), "'auto', 'runtime', 'full', 'run', 'none'"),
+        (("add-predict", *XY, "--time-limit", "0"), "0 leaves no time for an answer"),
         (("add-predict", *XY, "--time-limit", "inf"), "no number of seconds"),
         (("add-predict", *XY, "--time-limit", "nan"), "no number of seconds"),
         (("add-predict", *XY, "--lock-timeout", "-1"), "no number of seconds"),
@@ -140,9 +141,9 @@ def test_5_somebody_else_edits(call: Run, model: Copy) -> None:
 def test_5_tensorflow_does_not_answer_in_time(call: Run, model: Copy) -> None:
     place = model("linear")
     before = content(place)
-    said = call("add-predict", place, *XY, "--time-limit", "0")
+    said = call("add-predict", place, *XY, "--time-limit", "0.001")
     assert (said.code, said.out) == (5, "")
-    assert "TensorFlow gave no answer within 0 s (the model is unchanged;" in said.line
+    assert "TensorFlow gave no answer within 0.001 s (the model is unchanged;" in said.line
     assert content(place) == before
 
 

@@ -80,7 +80,7 @@ Outputs of the main graph that nothing consumes
 """,
     ("keras_functional", "--signature", "serving_default"): KERAS,
     ("linear", "--signature", "scale"): (
-        "scale calls no functions whose tensors could be exposed\n"
+        "no tensor between the inputs and outputs of scale can be exposed\n"
     ),
 }
 """What is printed in the directory of each model, with these options."""
@@ -100,11 +100,111 @@ def test_traces_are_told_apart_by_the_constants_that_were_bound(call: Run) -> No
     said = call("suggest", FIXTURES / "models" / "several_traces")
     calls = [line.strip() for line in said.out.splitlines() if line.startswith("  scale(")]
     assert calls == [
-        "scale(x: float32 [?], 2, negate=False) -> scaled: float32 [?]",
-        "scale(x: float32 [?], 3, negate=False) -> scaled: float32 [?]",
-        "scale(x: float32 [?], 2, negate=True) -> scaled: float32 [?]",
-        "scale(x: int32 [?, 2], 2, negate=False) -> scaled: int32 [?, 2]",
+        "scale(x: float32 [?], factor=2, negate=False) -> scaled: float32 [?]",
+        "scale(x: float32 [?], factor=3, negate=False) -> scaled: float32 [?]",
+        "scale(x: float32 [?], factor=2, negate=True) -> scaled: float32 [?]",
+        "scale(x: int32 [?, 2], factor=2, negate=False) -> scaled: int32 [?, 2]",
     ]
+
+
+TF1 = """
+import sys
+import tensorflow.compat.v1 as tf
+with tf.Graph().as_default(), tf.Session() as session:
+    x = tf.placeholder(tf.float32, [None, 3], name="x")
+    labels = tf.placeholder(tf.float32, [None, 4], name="labels")
+    with tf.control_dependencies([tf.debugging.assert_positive(x)]):
+        hidden = tf.nn.relu(tf.matmul(x, tf.get_variable("w", [3, 4])), name="dnn/hidden")
+    scores = tf.nn.softmax(hidden, name="scores")
+    tf.summary.histogram("watched", tf.tanh(hidden, name="aux"))
+    tf.summary.scalar("zeros", tf.nn.zero_fraction(hidden))
+    loss = tf.reduce_mean(tf.square(scores - labels), name="loss")
+    tf.train.AdamOptimizer().minimize(loss)
+    tf.cond(tf.shape(x)[0] > 1, lambda: x + 1, lambda: x - 1)
+    tf.summary.merge_all()
+    session.run(tf.global_variables_initializer())
+    tf.saved_model.simple_save(session, sys.argv[1], {"x": x}, {"scores": scores})
+"""
+
+
+def test_of_a_training_graph_only_what_can_be_served_is_listed(call: Run, tmp_path: Path) -> None:
+    place = tmp_path / "m"
+    tensorflow(TF1, place)
+    found = call("suggest", place, "--json").document["suggest"]
+    listed = {each["tensor"]["name"] for each in found["outputs"]}
+    assert {"aux:0", "loss:0"} <= listed
+    odd = ("ummary", "gradients", "save", "assert", "Switch", "Shape", "zero_fraction", "Adam")
+    assert [name for name in listed if any(each in name for each in odd)] == []
+    all_ = call("suggest", place, "--all", "--json").document["suggest"]
+    every = {each["tensor"]["name"] for each in all_["outputs"]}
+    assert any("ummary" in name for name in every)
+    assert len(every) > len(listed)
+
+
+def test_the_main_graph_between_inputs_and_outputs(call: Run, tmp_path: Path) -> None:
+    place = tmp_path / "m"
+    tensorflow(TF1, place)
+    said = call("suggest", place, "--signature", "serving_default")
+    assert said.out.startswith("Between the inputs and outputs of serving_default\n  MatMul:0 ")
+    found = call("suggest", place, "--signature", "serving_default", "--json").document["suggest"]
+    tensors = [each["tensor"]["name"] for each in found["inner"]]
+    assert tensors == ["MatMul:0", "dnn/hidden:0"]
+    for each in found["inner"]:
+        assert (each["calls"], each["function"]) == ([], None)
+        typed = shlex.split(each["command"])[1:]
+        assert call(*typed, "--dry-run", *QUICK).code == 0
+    only = call("suggest", place, "--signature", "serving_default", "--match", "*hidden")
+    assert "MatMul" not in only.out
+    assert "dnn/hidden:0" in only.out
+
+
+def test_a_pattern_finds_tensors_that_are_consumed(call: Run) -> None:
+    place = FIXTURES / "models" / "linear"
+    (found,) = call("suggest", place, "--match", "prod*", "--json").document["suggest"]["outputs"]
+    assert found["tensor"]["name"] == "product:0"
+    assert call("suggest", place, "--match", "nothing*").out.startswith("nothing")
+
+
+HUB = """
+import sys
+import tensorflow as tf
+class Hub(tf.Module):
+    def __init__(self):
+        self.mean = tf.Variable(0.0)
+    @tf.function
+    def __call__(self, inputs, training=False, momentum=0.5):
+        if training:
+            self.mean.assign(self.mean * momentum)
+        return inputs - self.mean
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    def count(self, by):
+        return self.mean.assign_add(by)
+hub = Hub()
+for training in (True, False):
+    hub.__call__.get_concrete_function(tf.TensorSpec([None]), training=training)
+tf.saved_model.save(hub, sys.argv[1])
+"""
+
+
+def test_a_trace_for_training_comes_last_and_is_marked(call: Run, tmp_path: Path) -> None:
+    place = tmp_path / "m"
+    tensorflow(HUB, place)
+    functions = call("suggest", place, "--json").document["suggest"]["functions"]
+    called = [each for each in functions if each["path"] == "__call__"]
+    assert [each["constants"] for each in called] == [
+        ["training=False", "momentum=0.5"],
+        ["training=True", "momentum=0.5"],
+    ]
+    assert [each["training"] for each in called] == [None, "training=True, writes variables"]
+    (count,) = [each for each in functions if each["path"] == "count"]
+    assert count["training"] == "writes variables"
+    for each, noted in ((called[0], False), (called[1], True), (count, True)):
+        typed = shlex.split(each["command"])[1:]
+        said = call(*typed, "--signature", "new", "--dry-run", *QUICK)
+        assert said.code == 0
+        assert ("is a trace for training" in said.err) is noted
+    refused = call("add-predict", place, "--function", "__call__").line
+    assert refused.index("training=False") < refused.index("training=True")
 
 
 def test_a_tensor_whose_name_is_not_enough_is_listed_with_what_is(call: Run) -> None:
@@ -125,8 +225,8 @@ def test_a_function_that_cannot_be_had_is_listed_with_the_reason(
     monkeypatch.setattr("smpatch.graph.captures.Captures.tensor", lambda *_: None)
     place = model("module")
     said = call("suggest", place)
-    reason = "no tensor of the main graph is surely it"
-    assert said.out.count("    not possible: it uses object ") == 2
+    reason = "no tensor of the main graph could be identified with it"
+    assert said.out.count("    not possible: it captures object ") == 2
     functions = call("suggest", place, "--json").document["suggest"]["functions"]
     assert [each["command"] for each in functions] == [None, None]
     assert all(each["refusal"].endswith(reason) for each in functions)

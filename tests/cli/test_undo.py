@@ -27,11 +27,20 @@ def test_there_and_back_and_there_again(call: Run, model: Callable[[str], Path])
         f"the backup of {place}/saved_model.pb put back",
         "  serving_default  is gone (MetaGraph serve)",
         "saved_model.pb: 7,301 -> 7,194 bytes",
-        f"what was there is kept as {place / BACKUP}; undo again brings it back",
+        f"what was there is kept as {place / BACKUP}; undo --redo brings it back",
     ]
-    again = call("undo", place)
+    undone = content(place)
+    refused = call("undo", place)
+    assert refused.code == 4
+    assert "undone already (smpatch undo --redo does the edit again)" in refused.line
+    assert content(place) == undone
+    again = call("undo", place, "--redo")
+    assert again.out.splitlines()[-1].endswith("; undo brings it back")
     assert "serving_default  is there again" in again.out
     assert content(place) == edited
+    refused = call("undo", place, "--redo")
+    assert refused.code == 4
+    assert "no edit is undone (undo without --redo)" in refused.line
 
 
 def test_rehearsal(call: Run, model: Callable[[str], Path]) -> None:
@@ -83,3 +92,29 @@ def test_an_empty_name_is_not_the_current_directory(
         said = call(*arguments)
         assert said.code == 2
         assert "it is empty, and names no directory" in said.line
+
+
+def test_diff_with_the_backup(call: Run, model: Callable[[str], Path]) -> None:
+    place = model("linear")
+    assert call("diff", place, "--backup").code == 4
+    call("add-predict", place, *XY, *QUICK, "--backup", "--quiet")
+    said = call("diff", place, "--backup")
+    assert said.code == 1
+    assert "+ serving_default" in said.out
+    call("undo", place)
+    assert "- serving_default" in call("diff", place, "--backup").out
+    assert call("diff", place).code == 2
+    assert call("diff", place, place, "--backup").code == 2
+
+
+def test_a_link_and_a_replaced_backup_are_noted(
+    call: Run, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    place = model("linear")
+    link = tmp_path / "link"
+    link.symlink_to(place, target_is_directory=True)
+    said = call("add-predict", link, *XY, *QUICK, "--backup")
+    assert said.err == f"smpatch: note: {link} is a symbolic link; {place} is edited\n"
+    said = call("add-predict", place, *XY, "--signature", "b", *QUICK, "--backup")
+    assert said.err == f"smpatch: note: {place / BACKUP} of an earlier edit is replaced\n"
+    assert f"{link} is a symbolic link" in call("undo", link).err

@@ -40,8 +40,13 @@ def add(model: Path, key: str = "added", **options: Any) -> smpatch.Receipt:  # 
 
 
 def undo(model: Path, **options: Any) -> smpatch.Undone:  # noqa: ANN401 - the arguments of undo
-    """Take the last edit back."""
-    return smpatch.undo(model, **options)
+    """Exchange the model and its backup: undo the last edit, or redo it where it is undone."""
+    try:
+        return smpatch.undo(model, **options)
+    except smpatch.RefusedError as error:
+        if "undone already" not in error.found:
+            raise
+        return smpatch.undo(model, redo=True, **options)
 
 
 def keys(model: Path) -> set[str]:

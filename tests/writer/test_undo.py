@@ -57,6 +57,23 @@ class TestThereAndBack:
         assert models.tree(model) == edited
         assert [each.outcome for each in undone.changes] == ["added"]
 
+    def test_a_second_undo_is_no_silent_redo(self, model: Path) -> None:
+        models.add(model, backup=True)
+        edited = models.tree(model)
+        with pytest.raises(smpatch.RefusedError, match="no edit is undone"):
+            smpatch.undo(model, redo=True)
+        smpatch.undo(model)
+        undone = models.tree(model)
+        for dry_run in (False, True):
+            with pytest.raises(smpatch.RefusedError, match=r"undone already .*--redo"):
+                smpatch.undo(model, dry_run=dry_run)
+        assert models.tree(model) == undone
+        smpatch.undo(model, redo=True)
+        assert models.tree(model) == edited
+        smpatch.undo(model)
+        models.add(model, "another", backup=True)
+        assert smpatch.undo(model).changes[0].key == "another"
+
     def test_text_form(self, tmp_path: Path) -> None:
         model = tmp_path / "model"
         shutil.copytree(models.FIXTURES / "text_form", model)

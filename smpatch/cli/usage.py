@@ -1,0 +1,126 @@
+"""A command line that was not understood, in words that lead on.
+
+Options and commands of other tools lead to those of smpatch; a missing signature key comes
+with the keys that the model has.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from smpatch.errors import SmpatchError, UsageError
+
+__all__ = ["usage_error"]
+
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "--signature-def": ("--signature",),
+    "--signature-def-key": ("--signature",),
+    "--key": ("--signature",),
+    "--output-dir": ("--save-to",),
+    "--output": ("--outputs", "--save-to"),
+    "--out": ("--save-to",),
+    "--input": ("--inputs",),
+    "--force": ("--overwrite",),
+    "--tags": ("--tag-set",),
+    "--tag": ("--tag-set",),
+    "--strict": ("--require",),
+}
+"""What options of other tools are called here; a command has some of them."""
+
+_WITHOUT = {
+    "--dir": "the model is named without an option: {command} DIR",
+    "--model": "the model is named without an option: {command} DIR",
+    "--model-dir": "the model is named without an option: {command} DIR",
+    "--saved-model-dir": "the model is named without an option: {command} DIR",
+    "--inplace": "models are edited in place unless --save-to names a directory",
+    "--in-place": "models are edited in place unless --save-to names a directory",
+    "--all": "smpatch show lists all MetaGraphs and signatures",
+    "--force": "none is needed; --dry-run shows what would be done",
+    "--yes": "smpatch asks nothing; --dry-run shows what would be done",
+    "--redo": "undo has this option",
+}
+"""What to do where there is no option for it."""
+
+_COMMANDS = {
+    "run": "smpatch check MODEL --run",
+    "scan": "smpatch check MODEL",
+    "validate": "smpatch check MODEL",
+    "restore": "smpatch undo MODEL",
+    "redo": "smpatch undo MODEL --redo",
+    "list": "smpatch show MODEL",
+    "ls": "smpatch show MODEL",
+    "inspect": "smpatch show MODEL",
+    "add": "smpatch add-predict MODEL",
+    "delete": "smpatch remove MODEL",
+    "rm": "smpatch remove MODEL",
+    "freeze": "smpatch wrap GRAPH makes a SavedModel of a frozen graph",
+    "compare": "smpatch diff A B",
+    "convert": "smpatch wrap GRAPH makes a SavedModel of a frozen graph",
+}
+"""What commands of other tools are called here."""
+
+
+def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class, found at run time
+    """Return the error for a command line that click did not understand."""
+    possibilities = sorted(getattr(error, "possibilities", None) or ())
+    # Only the sentence: what click appends in parentheses is the hint here.
+    message = str(getattr(error, "message", "") or error.format_message())
+    if not possibilities:
+        message = str(error.format_message())
+    message = message.strip().rstrip(".")
+    if message.endswith("is not a valid int range"):
+        message = message.replace("is not a valid int range", "is no number")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "smpatch"
+    meant = _command(message)
+    if meant:
+        message = message.partition(". ")[0]  # behind it stands a command of similar letters
+    told = _option(error, command) or meant or _keys(error)
+    if not told and possibilities:
+        told = f"did you mean {' or '.join(possibilities)}?"
+    hint = f"see {command} --help"
+    if told:
+        hint = f"{told} {hint}" if told.endswith("?") else f"{told}; {hint}"
+    return UsageError(message[:1].lower() + message[1:], hint=hint)
+
+
+def _option(error: Any, command: str) -> str:  # noqa: ANN401 - as above
+    """Return what to write in place of an option that another tool has."""
+    name = getattr(error, "option_name", "")
+    if not name or getattr(error, "ctx", None) is None:
+        return ""
+    present = {each for param in error.ctx.command.params for each in param.opts}
+    known = [each for each in _OPTIONS.get(name, ()) if each in present]
+    if name not in present and known:
+        return f"did you mean {known[0]}?"
+    return _WITHOUT.get(name, "").format(command=command) if name not in present else ""
+
+
+def _command(message: str) -> str:
+    """Return what to type in place of a command that another tool has."""
+    words = message.split("'")
+    typed = words[1] if message.lower().startswith("no such command") and len(words) > 1 else ""
+    return _COMMANDS.get(typed, "")
+
+
+def _keys(error: Any) -> str:  # noqa: ANN401 - as above
+    """Return the keys of the model, where the key of a signature is missing."""
+    param, context = getattr(error, "param", None), getattr(error, "ctx", None)
+    missing = type(error).__name__ == "MissingParameter"
+    names = getattr(param, "opts", [""])
+    # For --to a key is wanted that the model does not have yet.
+    if not missing or context is None or names[0] == "--to":
+        return ""
+    if getattr(param, "metavar", "") not in {"KEY", "KEY,..."}:
+        return ""
+    from smpatch.loader import load
+
+    model = context.params.get("model") or Path()
+    with suppress(SmpatchError, OSError):
+        graphs = load(os.fspath(model)).meta_graphs
+        keys = dict.fromkeys(key for each in graphs for key in each.signatures)
+        return f"signatures here: {', '.join(keys)}" if keys else "the model has no signatures"
+    return ""
