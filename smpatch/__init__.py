@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from smpatch.batch import Outcome, apply
     from smpatch.checker import CheckOptions, Compared, Feeding, Finding, Report, SameAs, check
     from smpatch.differ import Difference, diff
-    from smpatch.edits import EditSignature, RaggedRef, SparseRef
+    from smpatch.edits import Edit, EditSignature, RaggedRef, SparseRef
     from smpatch.errors import (
         AliasError,
         ConflictError,
@@ -86,6 +86,7 @@ if TYPE_CHECKING:
         predict_signature_def,
         regression_signature_def,
     )
+    from smpatch.suggestions import Suggestions, suggest
     from smpatch.undoing import Restored, Undone, undo
 
 __version__ = "0.1.0"
@@ -100,6 +101,7 @@ __all__ = [
     "CompositeTensorSpec",
     "ConflictError",
     "Difference",
+    "Edit",
     "EditSignature",
     "Fault",
     "Feeding",
@@ -124,6 +126,7 @@ __all__ = [
     "SmpatchError",
     "SparseRef",
     "SparseTensorSpec",
+    "Suggestions",
     "TagSetError",
     "TensorNotFoundError",
     "TensorSpec",
@@ -153,6 +156,7 @@ __all__ = [
     "remove_signatures",
     "rename_signature",
     "retag",
+    "suggest",
     "undo",
     "wrap_graph",
 ]
@@ -165,6 +169,7 @@ _MODULES = {
     "CompositeTensorSpec": "signature",
     "ConflictError": "errors",
     "Difference": "differ",
+    "Edit": "edits",
     "EditSignature": "edits",
     "Fault": "errors",
     "Feeding": "checker",
@@ -189,6 +194,7 @@ _MODULES = {
     "SmpatchError": "errors",
     "SparseRef": "edits",
     "SparseTensorSpec": "signature",
+    "Suggestions": "suggestions",
     "TagSetError": "errors",
     "TensorNotFoundError": "errors",
     "TensorSpec": "signature",
@@ -218,6 +224,7 @@ _MODULES = {
     "remove_signatures": "patcher",
     "rename_signature": "patcher",
     "retag": "patcher",
+    "suggest": "suggestions",
     "undo": "undoing",
     "wrap_graph": "frozen_graph",
 }

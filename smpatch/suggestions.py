@@ -15,9 +15,10 @@ outputs?"); ``tensorflow/python/tools/optimize_for_inference.py`` and
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ from smpatch.graph.index import GraphIndex, op_of
 from smpatch.graph.operations import needed
 from smpatch.graph.reach import reach
 from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
-from smpatch.loader import MetaGraph
+from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.savedmodel.changes import Changes
 from smpatch.savedmodel.parts import SAVER_DEF
 from smpatch.signature import SignatureDef, TensorSpec
@@ -129,31 +130,36 @@ class Suggestions:
     ambiguous: frozenset[str] = frozenset()
 
 
-def suggest(
-    meta_graph: MetaGraph,
+def suggest(  # noqa: PLR0913 - the model and what to list of it, each with a default
+    model: str | os.PathLike[str] | SavedModel | MetaGraph,
     signature: str | None = None,
     infer: Infer | None = None,
     *,
     match: str = "",
     everything: bool = False,
+    tag_set: Sequence[str] | str | None = None,
 ) -> Suggestions:
-    """Look for what could become a signature.
+    """Return tensors and functions of a model that could become a signature.
 
     Args:
-        meta_graph: The MetaGraph.
+        model: The model directory, a loaded model, or one of its MetaGraphs.
         signature: The key of a signature between whose inputs and outputs to look.
         infer: Asks TensorFlow for shapes; called only where the file leaves one unknown.
         match: A pattern such as ``*Relu*`` for names of tensors and functions; of the main
             graph, tensors that are consumed count then, too.
         everything: Whether to list what serves training, saving and watching, too.
+        tag_set: The tags of the MetaGraph; None for the only one.
 
     Example:
-        >>> suggest(smpatch.load("export/1").meta_graph(), match="*Softmax*").outputs
+        >>> smpatch.suggest("export/1", match="*Softmax*").outputs
 
     Raises:
+        ModelUnreadableError: There is no readable SavedModel.
+        TagSetError: No MetaGraph has the tags.
         TensorNotFoundError: There is no such signature.
         RefusedError: It has tensors inside, but the model's form takes no edit that they need.
     """
+    meta_graph = _meta_graph(model, tag_set)
     form = _form_refusal(meta_graph)
     inner: tuple[Inner, ...] = ()
     ambiguous: frozenset[str] = frozenset()
@@ -239,6 +245,14 @@ def _reached(graph: GraphIndex, source: SignatureDef, among: set[str]) -> set[st
             reached.add(name)
             waiting += consumers.get(name, ())
     return reached
+
+
+def _meta_graph(
+    model: str | os.PathLike[str] | SavedModel | MetaGraph, tag_set: Sequence[str] | str | None
+) -> MetaGraph:
+    if isinstance(model, MetaGraph):
+        return model
+    return (model if isinstance(model, SavedModel) else load(model)).meta_graph(tag_set)
 
 
 def undefined(meta_graph: MetaGraph) -> tuple[str, ...]:

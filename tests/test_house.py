@@ -35,6 +35,7 @@ FACE = [
     "CompositeTensorSpec",
     "ConflictError",
     "Difference",
+    "Edit",
     "EditSignature",
     "Fault",
     "Feeding",
@@ -59,6 +60,7 @@ FACE = [
     "SmpatchError",
     "SparseRef",
     "SparseTensorSpec",
+    "Suggestions",
     "TagSetError",
     "TensorNotFoundError",
     "TensorSpec",
@@ -88,6 +90,7 @@ FACE = [
     "remove_signatures",
     "rename_signature",
     "retag",
+    "suggest",
     "undo",
     "wrap_graph",
 ]

@@ -77,3 +77,11 @@ def test_a_report_shows_its_findings_and_the_verdict() -> None:
     assert findings[0].startswith(f"{report.findings[0].severity} {report.findings[0].code}: ")
     assert verdict.endswith(f": {len(report.faults)} faults")
     assert len(cells(report._repr_html_())) == len(report.findings) + 1
+
+
+def test_the_library_suggests_what_the_command_suggests(call: Run) -> None:
+    found = smpatch.suggest(MODELS / "linear")
+    assert found == smpatch.suggest(smpatch.load(MODELS / "linear"), tag_set="serve")
+    outputs = {each.spec.name for each in found.outputs}
+    printed = call("suggest", str(MODELS / "linear"), "--json").document["suggest"]
+    assert outputs == {each["tensor"]["name"] for each in printed["outputs"]}
