@@ -4,7 +4,7 @@ Conversions lose them: the nodes keep their names, the signatures are gone. What
 is what resolves in the other graph with the same types and shapes, means the same there, and
 keeps the rules.
 
-This module chooses; the edit itself is the business of ``patcher``.
+This module chooses the signatures; ``patcher`` makes the edit.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ TensorFlow does not enforce them when it should: one SignatureDef that breaks th
 model unloadable in Python, or fails at the first request.
 
 This module resolves no names and changes nothing; it is given specs and looks at the graph.
-What TF Serving asks by the method is in ``methods``.
+The rules of TF Serving for each method are here as well.
 
 Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``wrap_function.py`` (what
 the Python loader does to a signature), ``tensorflow/core/common_runtime/

@@ -1,7 +1,7 @@
-"""One MetaGraph under check, and what TensorFlow said of its tensors, if it was asked.
+"""Findings, reports, and the MetaGraph under check with the facts of its tensors.
 
-A tensor is what the file says of it; where the file says too little, what TensorFlow's C
-runtime inferred when it loaded the model. This module validators nothing.
+A tensor is as the file records it; where the file records too little, as TensorFlow's C runtime
+infers it. This module checks nothing.
 """
 
 from __future__ import annotations

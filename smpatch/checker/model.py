@@ -1,4 +1,7 @@
-"""What is wrong with the model around its signatures: tags, keys, reserved entries.
+"""Findings about a model around its signatures, and about operations that a consumer refuses.
+
+Tags, keys, reserved entries; operations that call back into Python; objections of particular
+consumers (``check --for``).
 
 Source: ``tensorflow/cc/saved_model/loader.cc`` (tags, the init op), the protobuf encoding
 (of equal keys of a map the last one counts).

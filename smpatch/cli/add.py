@@ -1,4 +1,4 @@
-"""``smpatch add-regress``: give a model the signature of TF Serving's Regress."""
+"""``smpatch add-predict``, ``add-classify``, ``add-regress``: new signatures."""
 
 from __future__ import annotations
 
@@ -139,10 +139,6 @@ def _names(texts: list[str] | None, option: str) -> dict[str, str] | None:
     return None if texts is None else tensor_syntax.parse_names(texts, option=option)
 
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.patcher import Options, Receipt
-
-
 _Signature = Annotated[str, typer.Option(metavar="KEY", parser=text, help="The signature key.")]
 _Tensor = "TENSOR"
 
@@ -187,10 +183,6 @@ def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command l
         signature=signature,
         options=options,
     )
-
-
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.patcher import Options, Receipt
 
 
 @editing("add-regress", overwrite="Replace the signature that has the key.")

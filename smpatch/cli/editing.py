@@ -1,7 +1,7 @@
-"""What the commands that edit a model have in common: their options, and how they end.
+"""Shared parts of the commands that edit a model: options, and the output of a receipt.
 
-A command says what it wants of the model, given the model and how it is to be done, and gets
-its receipt printed. The options that all share stand here once and are added to each.
+A command returns the receipt of its edit, given the model and the options; ``editing`` adds the
+options that all of them have and prints the receipt.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``smpatch copy-signatures``: take the signatures over from another export."""
+"""``smpatch rename``, ``copy``, ``remove``, ``retag``, ``copy-signatures``: keys and tags."""
 
 from __future__ import annotations
 
@@ -46,10 +46,6 @@ def rename(
     return patcher.rename_signature(model, source, target, options=options)
 
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.patcher import Options, Receipt
-
-
 _Source = Annotated[
     str,
     typer.Option(
@@ -82,10 +78,6 @@ def copy(
     return patcher.copy_signature(model, source, target, options=options)
 
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.patcher import Options, Receipt
-
-
 @editing("remove")
 def remove(
     signature: Annotated[
@@ -111,10 +103,6 @@ def remove(
 
     keys = tensor_syntax.parse_list(signature, option="--signature")
     return patcher.remove_signatures(model, *keys, options=options)
-
-
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.patcher import Options, Receipt
 
 
 @editing("retag", without=("tag_set", "signature_def_only"))
@@ -147,10 +135,6 @@ def retag(
     tags = tensor_syntax.parse_tags(source)
     named = int(source) if source.isascii() and source.isdecimal() else tags
     return patcher.retag(model, named, tensor_syntax.parse_tags(target), options=options)
-
-
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.patcher import Options, Receipt
 
 
 @editing("copy-signatures", overwrite="Replace signatures that have their keys.")

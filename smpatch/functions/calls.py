@@ -1,12 +1,14 @@
-"""A copy of a function that yields more.
+"""Copies of functions that yield more, and nodes of the main graph that call functions.
 
-The copy keeps everything: its own results first, then those that were asked for. Only the
-name, the results and the calls on the way to an inner function are written anew; all other
-bytes of the function are spliced over as they are, unknown fields included.
+A copy keeps its own results first, then has those that were asked for. Only the name, the
+results and the calls on the way to an inner function are written anew; all other bytes of the
+function are spliced over, unknown fields included.
 
-This module does not choose what is yielded.
+This module does not choose the results.
 
-Source: ``tensorflow/core/framework/function.proto``.
+Sources: ``tensorflow/core/framework/function.proto``,
+``tensorflow/core/ops/functional_ops.cc`` (``StatefulPartitionedCall``),
+``tensorflow/core/ops/array_ops.cc`` (``Placeholder``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which operations a graph is made of, and which of its nodes something needs.
+"""The operations of a graph, its nodes that are needed, and operations that fix a size.
 
-This module knows no operation but the two that call a function.
+This module gives a meaning to few operations: calls of functions, and those that take a size.
 
 Source: ``ops_used_by_graph_def`` in ``tensorflow/python/framework/meta_graph.py``.
 """

@@ -1,7 +1,7 @@
-"""The runtime's arrays as NumPy's, and back.
+"""Arrays of the C runtime and of ``.npz`` files as NumPy arrays, and back.
 
 The small types of TensorFlow that NumPy lacks (``bfloat16``, ``float8_e5m2``, ``int4``) are
-those of ml_dtypes, which comes with TensorFlow.
+those of ml_dtypes, which TensorFlow installs.
 """
 
 from __future__ import annotations

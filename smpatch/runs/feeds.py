@@ -1,4 +1,7 @@
-"""What each signature is fed: made up, or out of a file."""
+"""The values that each signature is fed, made by a rule or read from a file, and its targets.
+
+A target is how a signature is called: by tensors in the C runtime, by arguments in Python.
+"""
 
 from __future__ import annotations
 

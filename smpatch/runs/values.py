@@ -1,7 +1,8 @@
-"""Values to feed: made up by a rule, in the type and shape that a signature says.
+"""Values to feed: made by a rule, in the type and shape that a signature has.
 
-A dimension of unknown size is the batch when it is the first one, and 1 otherwise. Sparse
-and ragged tensors are fed without any value: whatever they could hold is not known here.
+A dimension of unknown size is the batch if it is the first one, and 1 otherwise. Sparse
+and ragged tensors are fed without any value, because their possible values are not known here.
+Serialized ``tf.train.Example`` messages are made as the model parses them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which output of an edited model must give what which output, or tensor, gave before.
+"""The output or tensor of the model before the edit that each output must equal, and its feeds.
 
-This follows from the edits alone: they are read here once more, apart from what does them, so
-that a mistake there does not find its like here.
+This follows from the edits alone. They are read here a second time, independent of the code that
+applies them, so that one mistake is not in both.
 """
 
 from __future__ import annotations

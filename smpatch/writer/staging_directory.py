@@ -1,10 +1,10 @@
-"""Directories of one's own to write in, and the removal of those that killed processes left.
+"""Staging directories: their names, their locks, and the removal of those that are left over.
 
 The name of such a directory begins with ``.smpatch-``, which no loader and no server takes
-for a version. It is locked while its owner lives; one that is not locked was left behind by
-a killed process.
+for a version. It is locked while its owner lives; one that is not locked was left by a killed
+process.
 
-This module does not know what is in them.
+This module does not use the content.
 """
 
 from __future__ import annotations
