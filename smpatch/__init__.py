@@ -6,19 +6,19 @@
     model.signatures["serving_default"]
     smpatch.add_predict("export/1", inputs={"x": "x:0"}, outputs={"y": "y:0"})
 
-The way through the package:
+The way of an edit through the package:
 
     loader.load -> SavedModel          opened lazily, read-only, without TensorFlow
     builder.build -> Built             names resolved, rules checked, reachability proved
     writer.merge -> Plan               byte splices and facts; no disk touched
-    writer.stage -> Staged             written staging, payloads linked
-    validator.Validator -> Validation      reloaded by TensorFlow in a child process
+    writer.stage -> Staged             written to a staging directory, payloads linked
+    validator.Validator -> Validation  reloaded by TensorFlow in a child process
     writer.commit -> Committed         one rename; before it the model is untouched
 
-``job`` walks it from start to end, ``patcher`` brings each kind of edit to it; ``wire`` and
-``text`` know the two forms of a file, ``graph`` what a graph says of itself, ``functions`` what
-Python's view of a TensorFlow 2 export needs, ``runtime`` alone loads TensorFlow, and
-``errors`` holds everything that can be raised.
+``transaction`` carries these steps out and ``patcher`` makes each kind of edit; ``savedmodel``
+reads and writes both forms of a file, ``graph`` reads graphs, ``functions`` makes the functions
+of Python's half of an export, ``runtime`` alone loads TensorFlow, and ``errors`` holds
+everything that can be raised. CONTRIBUTING.md has the layers.
 
 A name is imported when it is first asked for (PEP 562), so that looking at a model does
 not pay for what changes one.

@@ -1,11 +1,10 @@
-"""Is this model fit to be served: everything that TensorFlow lets through until it fails.
+"""Checks of a model: faults that TensorFlow accepts until a request fails.
 
-``inspection`` goes through a model: ``document`` looks at tags, keys and reserved entries,
-``signatures`` at each signature against its graph, ``methods`` at Serving's rules,
-``object_graph`` at what Python sees of the same, ``files`` at the files next to the model file;
-``reload`` asks TensorFlow's loaders, ``running`` feeds the signatures, ``requirement`` holds
-them against a contract, ``model`` and ``triton`` hold what single readers reject, ``state``
-looks for what nothing fills, and ``choosing`` limits a check.
+``inspection`` checks a model in this order: ``model`` checks tags, keys, reserved entries and
+objections of single consumers, ``triton`` those of Triton, ``signatures`` each signature against
+its graph, ``object_graph`` both halves of an export, ``state`` variables and tables that nothing
+fills, ``files`` the files beside the model file. ``reload`` asks TensorFlow's loaders, ``running``
+runs the signatures, ``requirement`` compares them with a contract, ``choosing`` limits a check.
 
 This module changes nothing and prints nothing: it returns findings.
 """
