@@ -23,6 +23,7 @@ from smpatch.edits import Edit, Retag
 from smpatch.errors import RefusedError
 from smpatch.functions.compare import disagreements
 from smpatch.loader import SavedModel
+from smpatch.op_libraries import op_libraries
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import Form
 from smpatch.signature import SignatureDef
@@ -62,7 +63,8 @@ class Options:
         feed: With ``run``: a ``.npz`` file of values to feed, beside those that are made up;
             arrays named like inputs, or ``KEY/INPUT``.
         backup: Keep the previous file beside the new one.
-        op_libraries: Libraries of custom operations that the model needs.
+        op_libraries: Libraries of custom operations that the model needs: files, directories,
+            or names of installed packages such as ``tensorflow_text``.
         lock_timeout: Longest wait for another edit of the same model, in seconds.
         time_limit: Longest wait for one answer of TensorFlow's, in seconds.
     """
@@ -86,11 +88,7 @@ class Options:
         for name in ("save_to", "feed"):
             if getattr(self, name) is not None:
                 arguments.path(getattr(self, name), name)
-        libraries = self.op_libraries
-        several = (libraries,) if isinstance(libraries, str | os.PathLike) else tuple(libraries)
-        for each in several:
-            arguments.path(each, "op_libraries")
-        object.__setattr__(self, "op_libraries", several)
+        object.__setattr__(self, "op_libraries", op_libraries(self.op_libraries))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -36,6 +36,7 @@ from smpatch.checker.signatures import check_method, check_signature
 from smpatch.checker.state import check_state
 from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.op_libraries import op_libraries
 from smpatch.runs.values import Feeding, SameAs
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
@@ -88,9 +89,7 @@ class CheckOptions:
             object.__setattr__(self, "require", (self.require,))
         for name in ("consumers", "signatures", "ignore"):
             object.__setattr__(self, name, arguments.texts(getattr(self, name), name))
-        libraries = self.op_libraries
-        several = (libraries,) if isinstance(libraries, str | os.PathLike) else tuple(libraries)
-        object.__setattr__(self, "op_libraries", several)
+        object.__setattr__(self, "op_libraries", op_libraries(self.op_libraries))
 
 
 def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None) -> Report:

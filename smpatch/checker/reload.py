@@ -18,6 +18,7 @@ from smpatch import schema
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph, SavedModel
+from smpatch.op_libraries import package_of
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import Answer, TensorFact
@@ -128,7 +129,7 @@ def _refused(subject: Subject, loader: str, said: Answer) -> Finding:
     unregistered = _UNREGISTERED.search(said.message)
     if unregistered is not None:
         text = f"this TensorFlow has no operation {unregistered[1]!r}, so that nothing was loaded"
-        hint = "load its library with --op-library FILE"
+        hint = f"load its library with --op-library {package_of(unregistered[1]) or 'FILE'}"
         return note("unregistered-operation", subject.where(), text, hint)
     unknown = _UNKNOWN_TYPE.search(said.message)
     if loader == PYTHON and unknown is not None:

@@ -162,8 +162,9 @@ OpLibraries = Annotated[
     list[Path] | None,
     typer.Option(
         "--op-library",
-        metavar="FILE",
-        help="A library of custom operations that the model needs. May be repeated.",
+        metavar="FILE|PACKAGE",
+        help="A library of custom operations that the model needs, or the installed package that "
+        "has it, such as tensorflow_text. May be repeated.",
     ),
 ]
 LockTimeout = Annotated[

@@ -8,11 +8,12 @@ Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from smpatch import dtypes, schema
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph
+from smpatch.op_libraries import package_of
 from smpatch.rules import Note
 from smpatch.runtime.questions import CompositeFact, Description, PythonSignature, TensorFact
 from smpatch.signature import (
@@ -198,18 +199,25 @@ def _differences(tensor: TensorSpec, fact: TensorFact) -> Iterator[str]:
         yield f"{tensor.name} has the shape {graph}, the signature says {own}"
 
 
-def unloadable(description: Description, *, already: bool) -> ValidationError:
+def unloadable(
+    description: Description, *, already: bool, missing: Sequence[str] = ()
+) -> ValidationError:
     """Return the error for a model that does not load.
 
     Args:
         description: What TensorFlow said.
         already: Whether it did not load before the edit either.
+        missing: All operations of the model that TensorFlow does not register, where known.
     """
     when = "it did not load before either" if already else "the model is unchanged"
     unregistered = _UNREGISTERED.search(description.message)
     if unregistered:
-        found = f"TensorFlow has no operation {unregistered[1]!r}, which the model needs"
-        hint = f"{when}; load its library with --op-library FILE, {WITHOUT}"
+        names = missing or (unregistered[1],)
+        listed = ", ".join(map(repr, names[:_MANY])) + (", ..." if len(names) > _MANY else "")
+        found = f"TensorFlow has no operation {listed}, which the model needs"
+        packages = sorted({package_of(each) for each in names} - {""})
+        library = f"--op-library {packages[0]}" if packages else "--op-library FILE"
+        hint = f"{when}; load its library with {library}, {WITHOUT}"
         return ValidationError(found, hint=hint)
     found = f"TensorFlow does not load the model: {description.message}"
     return ValidationError(found, hint=when)

@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeVar
 
 from smpatch import schema
 from smpatch.builder import Built
-from smpatch.errors import ValidationError
+from smpatch.errors import ModelUnreadableError, ValidationError
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
 from smpatch.runtime import early, installation, questions
@@ -228,7 +228,11 @@ class Validator:
         if not description.ok:
             _, before = self._describe(model.directory, edited.before, ())
             words = _of_the_user(description.message, edited, model)
-            raise unloadable(replace(description, message=words), already=not before.ok)
+            raise unloadable(
+                replace(description, message=words),
+                already=not before.ok,
+                missing=self._unregistered(edited.before),
+            )
         check_entries(description, edited.after)
         tensors = specs(description, ours)
         edited_ones = {key: each.signature for key, each in edited.built.items()}
@@ -248,6 +252,16 @@ class Validator:
             else:
                 notes.append(note)
         return Validation(tuple(loaders), tensors, tuple(notes))
+
+    def _unregistered(self, meta_graph: MetaGraph) -> list[str]:
+        """Return the operations of a model that TensorFlow does not register, sorted."""
+        with contextlib.suppress(ValidationError, ModelUnreadableError):
+            registered, graph = self.op_defs(), meta_graph.graph
+            used = {graph.wiring(name).op for name in graph}
+            for name in meta_graph.functions:
+                used.update(node.op for node in meta_graph.functions[name].node_def)
+            return sorted(used - registered.keys() - set(meta_graph.functions))
+        return []
 
     def fingerprint(self, directory: Path) -> bytes | str:
         """Compute the fingerprint of an edited model.

@@ -1,0 +1,99 @@
+"""Libraries of custom operations, by file, directory or the name of an installed package.
+
+A library is a ``.so`` file that registers operations and that Python does not import: it has
+the symbol of ``OpDefBuilder`` and no ``PyInit_``. Packages are found and not imported.
+
+This module loads no library.
+
+Source: ``tensorflow/core/framework/op_def_builder.h``; the operations of ``tensorflow_text``,
+``tensorflow_decision_forests`` and ``tensorflow_addons`` by the names that they register.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import mmap
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from smpatch import arguments
+
+__all__ = ["op_libraries", "package_of"]
+
+_PACKAGES = (
+    ("tensorflow_decision_forests", re.compile(r"SimpleML.+")),
+    ("tensorflow_addons", re.compile(r"Addons>.+")),
+    (
+        "tensorflow_text",
+        re.compile(
+            r"(CaseFold|Normalize)UTF8.*|FindSourceOffsets|(Fast)?(Bert|Wordpiece|Sentencepiece).*"
+            r"|(Whitespace|UnicodeScript|SplitMerge|Phrase|ByteSplit).*|RegexSplitWithOffsets"
+            r"|Constrained(Sequence|Viterbi).*|SentenceFragment.*|NgramsStringJoin|TokenizerFromLogits"
+        ),
+    ),
+)
+"""Package to the operations that it registers."""
+
+_PACKAGE = re.compile(r"[A-Za-z_]\w*")
+
+
+def op_libraries(value: object, where: str = "op_libraries") -> tuple[Path, ...]:
+    """Return the library files that are meant.
+
+    Args:
+        value: One or several of: a file, a directory, the name of an installed package.
+        where: What the value is for; errors begin with it.
+
+    Returns:
+        The files. A name that is neither a directory nor a package with libraries stays as it is.
+
+    Raises:
+        UsageError: Something else is among them.
+
+    Example:
+        >>> op_libraries("ops/echo.so")
+        (PosixPath('ops/echo.so'),)
+    """
+    one = isinstance(value, str | os.PathLike) or not isinstance(value, Iterable)
+    several = [value] if one else value
+    found: list[Path] = []
+    for each in several:  # type: ignore[attr-defined] # an iterable, as was asked
+        path = arguments.path(each, where)
+        directories = [path] if path.is_dir() else _directories(path)
+        libraries = [file for top in directories for file in sorted(top.rglob("*.so"))]
+        found += [file for file in libraries if _registers(file)] or [path]
+    return tuple(found)
+
+
+def package_of(operation: str) -> str:
+    """Return the package that registers an operation; empty where it is not known.
+
+    Example:
+        >>> package_of("SimpleMLCreateModelResource")
+        'tensorflow_decision_forests'
+    """
+    return next((name for name, known in _PACKAGES if known.fullmatch(operation)), "")
+
+
+def _directories(path: Path) -> list[Path]:
+    """Return the directories of an installed package; none for a file or another name."""
+    if path.exists() or not _PACKAGE.fullmatch(str(path)):
+        return []
+    try:
+        spec = importlib.util.find_spec(str(path))
+    except (ImportError, ValueError):
+        return []
+    return [Path(each) for each in (spec.submodule_search_locations or ())] if spec else []
+
+
+def _registers(file: Path) -> bool:
+    try:
+        with (
+            file.open("rb") as opened,
+            mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as it,
+        ):
+            return it.find(b"OpDefBuilder") >= 0 and it.find(b"PyInit_") < 0
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,81 @@
+"""``--op-library`` takes the package that has the libraries; errors name it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from smpatch.errors import UsageError, ValidationError
+from smpatch.op_libraries import op_libraries, package_of
+
+MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
+
+REGISTERS = b"\x7fELF ... _ZN10tensorflow12OpDefBuilder4AttrE ..."
+EXTENSION = REGISTERS + b" PyInit__text"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed package with two libraries, an extension of Python and another file."""
+    top = tmp_path / "site" / "echo_ops"
+    (top / "python" / "ops").mkdir(parents=True)
+    (top / "__init__.py").write_text("raise RuntimeError('it is not to be imported')\n")
+    (top / "python" / "ops" / "_a.so").write_bytes(REGISTERS)
+    (top / "python" / "ops" / "_b.so").write_bytes(REGISTERS)
+    (top / "python" / "binding.so").write_bytes(EXTENSION)
+    (top / "python" / "other.so").write_bytes(b"\x7fELF")
+    (top / "python" / "empty.so").write_bytes(b"")
+    monkeypatch.syspath_prepend(str(top.parent))
+    return top
+
+
+def test_a_package_is_its_libraries_that_register_operations(package: Path) -> None:
+    found = (package / "python" / "ops" / "_a.so", package / "python" / "ops" / "_b.so")
+    assert op_libraries("echo_ops") == found
+    assert op_libraries([package, "x.so"]) == (*found, Path("x.so"))
+    assert smpatch.Options(op_libraries="echo_ops").op_libraries == found
+    assert smpatch.CheckOptions(op_libraries=["echo_ops"]).op_libraries == found
+
+
+@pytest.mark.parametrize("name", ["no_such_package", "json", "a/b.so", "echo-ops"])
+def test_other_names_stay_and_are_refused_as_files(name: str) -> None:
+    assert op_libraries([name]) == (Path(name),)
+    options = smpatch.CheckOptions(op_libraries=[name])
+    with pytest.raises(UsageError, match="no such file"):
+        smpatch.check(MODELS / "linear", options=options)
+
+
+@pytest.mark.parametrize(
+    ("operation", "package"),
+    [
+        ("CaseFoldUTF8", "tensorflow_text"),
+        ("WhitespaceTokenizeWithOffsetsV2", "tensorflow_text"),
+        ("SentencepieceTokenizeOp", "tensorflow_text"),
+        ("SimpleMLInferenceOpWithHandle", "tensorflow_decision_forests"),
+        ("Addons>EuclideanDistanceTransform", "tensorflow_addons"),
+        ("MatMul", ""),
+        ("SmpatchEcho", ""),
+    ],
+)
+def test_known_operations_name_their_package(operation: str, package: str) -> None:
+    assert package_of(operation) == package
+
+
+def test_all_missing_operations_are_named_at_once_with_their_package(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(MODELS / "linear", tmp_path / "model"))
+    file = model / "saved_model.pb"
+    data = file.read_bytes()
+    # Two operations of the graph, in names of the same length.
+    changed = data.replace(b"\x12\x03Mul", b"\x12\x03Zul").replace(
+        b"\x12\x05AddV2", b"\x12\x05AddZ2"
+    )
+    assert changed != data
+    file.write_bytes(changed)
+    with pytest.raises(ValidationError) as caught:
+        smpatch.rename_signature(model, "scale", "other")
+    assert "'AddZ2', 'Zul'" in caught.value.found
+    assert "--op-library FILE" in caught.value.hint
+    assert file.read_bytes() == changed
