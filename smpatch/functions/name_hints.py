@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from smpatch.errors import SmpatchError
+from smpatch.errors import SmpatchError, TensorNotFoundError
 from smpatch.functions.inner_tensors import Inner, inner_tensors, layer_outputs
 from smpatch.graph.resolve import NodeNotFoundError
 from smpatch.loader import MetaGraph
@@ -30,10 +30,13 @@ def leading(meta_graph: MetaGraph, edit: object) -> Iterator[None]:
     try:
         yield
     except NodeNotFoundError as error:
+        hint = ""
         with suppress(SmpatchError):  # of a damaged function, which is not the question here
             hint = _reversed(meta_graph, edit, error.where) or name_hint(meta_graph, error.name)
-            error.hint = hint or error.hint
-        raise
+        # Outside, the class is the one of the error tree.
+        raise TensorNotFoundError(
+            error.found, where=error.where, hint=hint or error.hint
+        ) from error
 
 
 def _reversed(meta_graph: MetaGraph, edit: object, name: str) -> str:
