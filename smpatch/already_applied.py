@@ -1,4 +1,4 @@
-"""Which edits of a list a model already shows.
+"""The edits of a list that a model already shows.
 
 A list is carried out once more in memory, on the model as it is now: what a rename, a removal
 or a change of aliases already did is left out, what makes a signature makes it again. Where
@@ -42,7 +42,7 @@ __all__ = ["Remaining", "is_applied", "remaining"]
 
 
 class Remaining(NamedTuple):
-    """What is left to do to a model.
+    """The edits that are left for a model.
 
     Attributes:
         edits: The edits after the longest beginning that is already applied.

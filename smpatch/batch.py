@@ -31,7 +31,7 @@ __all__ = ["Outcome", "apply", "destinations"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one model.
+    """The outcome for one model.
 
     Attributes:
         model: The model, as it was named.
@@ -45,7 +45,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """What a command line for this model alone would exit with."""
+        """The exit code of a command line for this model alone."""
         return 0 if self.error is None else self.error.exit_code
 
 

@@ -65,7 +65,7 @@ __all__ = ["Adding", "Built", "Inferred", "Tensors", "Wider", "build", "check"]
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """What TensorFlow infers of a model, beyond what the file says.
+    """The facts that TensorFlow infers of a model, beyond those of the file.
 
     Attributes:
         tensors: Tensors by full name, with dtype and shape from TensorFlow's inference.

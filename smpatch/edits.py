@@ -70,7 +70,7 @@ class RaggedRef:
 
 
 TensorRef = str | SparseRef | RaggedRef | Spec
-"""How a request names a tensor: by name, by the names of its parts, or by a whole spec,
+"""The name of a tensor in a request: by name, by the names of its parts, or by a whole spec,
 whose dtype and shape then must agree with the graph."""
 
 

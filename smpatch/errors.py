@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What breaks a line or drives a terminal; tags, keys and node names may hold any of it."""
+"""Characters that break a line or drive a terminal; tags, keys and node names may hold them."""
 
 
 class SmpatchError(Exception):

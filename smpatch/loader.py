@@ -172,7 +172,7 @@ class MetaGraph:
 
     @cached_property
     def captures(self) -> Captures:
-        """Which tensor of the main graph is which object."""
+        """Tensors of the main graph paired with objects."""
         from smpatch.graph.captures import Captures
 
         try:

@@ -1,4 +1,4 @@
-"""What of a model could become a signature.
+"""Suggestions: tensors and functions of a model that could become a signature.
 
 Three kinds: an output of the main graph that nothing else consumes, with the placeholders
 it needs; a traced function; and, for a signature that is there, the tensors inside the
@@ -106,7 +106,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """What could become a signature.
+    """The tensors and functions that could become a signature.
 
     Attributes:
         placeholders: What the main graph can be fed.

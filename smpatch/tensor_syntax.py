@@ -1,4 +1,4 @@
-"""How tensors are written on a command line.
+"""The syntax of tensors on the command line.
 
     x:0                                                  alias x
     scores=head/Softmax:0                                alias scores

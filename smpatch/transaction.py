@@ -47,7 +47,7 @@ _PROOF: Mapping[Mode, Proof] = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an edit is done, whatever is edited.
+    """The options of all edits.
 
     Attributes:
         tag_set: The tags of the MetaGraph to edit; None for the only one.
@@ -93,7 +93,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Receipt:
-    """What an edit did.
+    """The result of an edit.
 
     Attributes:
         directory: The model that has it now (with ``dry_run``: would have).

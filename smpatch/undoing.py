@@ -47,7 +47,7 @@ _Signatures = dict[tuple[tuple[str, ...], str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What an undo does to one signature.
+    """The outcome of an undo for one signature.
 
     Attributes:
         tag_set: Its MetaGraph.
@@ -62,7 +62,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What an undo did.
+    """The result of an undo.
 
     Attributes:
         directory: The model.

@@ -32,7 +32,7 @@ from smpatch.signature import DEFAULT_KEY
 __all__ = ["PLACE", "Kind", "WarmUp", "requests"]
 
 PLACE = Path("assets.extra", "tf_serving_warmup_requests")
-"""Where the file is, below the model's directory (``saved_model_warmup_util.h``)."""
+"""The place of the file below the model's directory (``saved_model_warmup_util.h``)."""
 
 Kind = Literal[
     "predict", "predict_streamed", "classify", "regress", "multi_inference", "session_run"
@@ -105,7 +105,7 @@ def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
 
 
 class _RecordError(Exception):
-    """What is wrong with a record."""
+    """A fault of a record."""
 
 
 def _logs(file: BinaryIO) -> Iterator[Any]:

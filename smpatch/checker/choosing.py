@@ -1,4 +1,4 @@
-"""What a check is limited to: some of the signatures, and what does not count.
+"""The limits of a check: some of the signatures, and findings that do not count.
 
 ``CODES`` lists the codes of all findings; a test compares it with the documentation.
 """

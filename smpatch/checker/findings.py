@@ -92,7 +92,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """What a check found of one model.
+    """The result of the check of one model.
 
     Attributes:
         directory: The model.
@@ -169,7 +169,7 @@ def place(parts: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is checked.
+    """The subject of a check.
 
     Attributes:
         model: The model.

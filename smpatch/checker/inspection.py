@@ -53,7 +53,7 @@ _LONGEST = 1_000_000.0
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What a check is to look at.
+    """The options of a check.
 
     Attributes:
         tag_set: The tags of the one MetaGraph to check; None for all.

@@ -35,7 +35,7 @@ _UNKNOWN_TYPE = re.compile(r"The type '([^']+)' has not been registered")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of loading a MetaGraph into a session.
+    """The result of loading a MetaGraph into a session.
 
     Attributes:
         loader: Which loader loaded it; empty when none did.

@@ -69,7 +69,7 @@ _MANY = 5
 
 
 class _Use(NamedTuple):
-    """What is done with a variable or table."""
+    """The uses of a variable or table."""
 
     reads: bool
     may_fill: bool
@@ -196,7 +196,7 @@ def _parts(data: bytes, number: int) -> list[bytes]:
 
 
 class _Empty:
-    """What a signature reads and nothing fills."""
+    """The variables and tables that a signature reads and nothing fills."""
 
     def __init__(
         self, meta_graph: MetaGraph, signature: SignatureDef, filled: Collection[object]

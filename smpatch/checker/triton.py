@@ -1,4 +1,4 @@
-"""What Triton rejects of a model: it serves ``serving_default`` alone, and dense tensors.
+"""Properties of a model that Triton rejects: it serves ``serving_default``, and dense tensors.
 
 Triton derives a model's configuration from the signature. It refuses a tensor of rank 0, and
 it makes batches only where the first dimension of every input and output is open. It does not

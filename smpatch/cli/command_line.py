@@ -1,4 +1,4 @@
-"""How a command line is read, beyond what typer reads: one rule for all commands and options.
+"""The reading of a command line, beyond typer: one rule for all commands and options.
 
 An option of one value that is given twice is refused, for the first value would be lost.
 ``_`` stands for ``-`` in the names of options. ``--json`` may stand before the command.

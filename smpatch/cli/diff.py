@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # `--help` does without what compares
 __all__ = ["diff"]
 
 _Row = tuple[str, str]
-"""What differs, and how."""
+"""Outcome to its words."""
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "renamed": ">"}
 _ASIDE = "  (does not count)"

@@ -58,7 +58,7 @@ _OUTCOME = {
         "MetaGraph {was} would have the tags {key} ({where})",
     ),
 }
-"""What is said of each outcome, done and rehearsed."""
+"""Outcome to its words, for an edit and for a dry run."""
 
 _SHOWN = frozenset({"added", "replaced", "unchanged", "edited"})
 """Outcomes of which the signature is shown."""

@@ -162,7 +162,7 @@ _PLACE = "NEW"
 
 
 class _Commands:
-    """What to type for each suggestion."""
+    """The command for each suggestion."""
 
     def __init__(
         self, model: Path, tag_set: str | None, signature: str | None, meta_graph: MetaGraph

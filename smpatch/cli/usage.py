@@ -28,7 +28,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "--tag": ("--tag-set",),
     "--strict": ("--require",),
 }
-"""What options of other tools are called here; a command has some of them."""
+"""Options of other tools to the options here; a command has some of them."""
 
 _WITHOUT = {
     "--dir": "the model is named without an option: {command} DIR",
@@ -60,7 +60,7 @@ _COMMANDS = {
     "compare": "smpatch diff A B",
     "convert": "smpatch wrap GRAPH makes a SavedModel of a frozen graph",
 }
-"""What commands of other tools are called here."""
+"""Commands of other tools to the commands here."""
 
 
 def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class, found at run time

@@ -1,4 +1,4 @@
-"""What a comparison of two models finds, as values.
+"""The result of a comparison of two models, as values.
 
 This module compares nothing; it says what counts, in one place for the library, the command
 line and its help.
@@ -117,7 +117,7 @@ class SignatureDifference:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How the elements of a part differ.
+    """The difference between the elements of a part.
 
     Attributes:
         kind: What they are: ``nodes``, ``functions``, ``objects``, ``concrete_functions``,
@@ -229,7 +229,7 @@ class FileDifference:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a second model differs from a first one.
+    """The difference between a second model and a first one.
 
     Attributes:
         before: The first model.

@@ -23,7 +23,7 @@ _PIECE = 1 << 20
 """So many bytes are compared at once."""
 
 _ASIDE = ".smpatch-"
-"""What an edit in progress is called, or one that was killed."""
+"""Names of the directories of an edit in progress, or of one that was killed."""
 
 Kind = Literal["variables_index", "variables_data", "assets", "fingerprint", "other"]
 

@@ -81,7 +81,7 @@ _TEXT_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """Where the parts of one MetaGraph lie.
+    """The places of the parts of one MetaGraph.
 
     Attributes:
         parts: Field number of ``MetaGraphDef`` to the values in binary form; under 0 whole
@@ -245,7 +245,7 @@ def _library(pieces: Sequence[Span]) -> _Split:
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """How parts are compared that are not equal in every byte.
+    """The comparison of parts that are not equal in every byte.
 
     Attributes:
         known_only: Only fields of the schema count, and other bytes mean nothing, for one of

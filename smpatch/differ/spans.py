@@ -60,7 +60,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the elements of a part are.
+    """The elements of a part.
 
     Attributes:
         name: In the plural.

@@ -64,7 +64,7 @@ _WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
     Remove: naming.remove,
     Rename: naming.rename,
 }
-"""What does each kind of edit; tags are changed where all MetaGraphs are seen."""
+"""Kind of edit to the function that applies it; tags are changed on the list of all MetaGraphs."""
 
 
 _VERBS: Mapping[type, str] = {

@@ -1,4 +1,4 @@
-"""What an edit is told, and what it tells, beside the MetaGraph that it makes.
+"""The context and the result of an edit, beside the MetaGraph that it makes.
 
 This module holds values and does nothing.
 """
@@ -29,7 +29,7 @@ Proof = Literal["required", "attempted", "omitted"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of one signature or, of a ``retagged`` MetaGraph, of its tags.
+    """The outcome for one signature or, for a ``retagged`` MetaGraph, for its tags.
 
     Attributes:
         key: The signature key; of a MetaGraph its tags, with commas between them.
@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all edits of a MetaGraph are told.
+    """The context that all edits of a MetaGraph share.
 
     Attributes:
         with_object_graph: Whether the object graph is to be edited as well.

@@ -1,4 +1,4 @@
-"""Where the two halves of a TensorFlow 2 export disagree.
+"""Differences between the two halves of a TensorFlow 2 export.
 
 This module tells facts and mends nothing: an edit leaves a disagreement that it finds as it
 is, because it cannot be known which half was meant.

@@ -56,7 +56,7 @@ class Inner:
 
     @property
     def path(self) -> str:
-        """How it is named where the name alone is ambiguous."""
+        """Its name with the path of calls, for a name that is ambiguous."""
         return f"{self.spec.name}{_PATH}{_STEP.join(self.calls)}"
 
 

@@ -1,4 +1,4 @@
-"""What a signature computes as one plain graph, for TensorFlow to infer shapes in.
+"""The computation of a signature as one plain graph, in which TensorFlow infers shapes.
 
 TensorFlow infers shapes from node to node and not into the functions that nodes call. Here
 the bodies of functions take the places of their calls, from the tensors that are asked for

@@ -56,7 +56,7 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class Wrapper:
-    """What a wrapper function is to be.
+    """The description of a wrapper function.
 
     Attributes:
         key: The signature key.

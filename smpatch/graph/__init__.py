@@ -1,1 +1,1 @@
-"""What can be told of a graph without running TensorFlow."""
+"""Facts about a graph that need no TensorFlow."""

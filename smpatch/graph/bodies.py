@@ -101,7 +101,7 @@ class FingerprintError(SmpatchError):
 
 
 class Source(NamedTuple):
-    """Where an input of a node comes from: a node and one of its outputs, or a leaf."""
+    """The source of an input of a node: a node and one of its outputs, or a leaf."""
 
     node: str
     port: int | str

@@ -1,4 +1,4 @@
-"""Which tensor of the main graph is which object of the object graph.
+"""Tensors of the main graph paired with objects of the object graph.
 
 A function that captures a variable, a table or a constant names an object in
 ``bound_inputs``; a call of it in the main graph passes a tensor. Names tell nothing (two

@@ -46,7 +46,7 @@ _DEEPEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """What a set of tensors computes.
+    """The computation of a set of tensors.
 
     Attributes:
         outputs: Label of a tensor to its fingerprint.
@@ -58,7 +58,7 @@ class Computation:
 
 
 class _Value(NamedTuple):
-    """What a node yields.
+    """The outputs of a node.
 
     Attributes:
         digest: The fingerprint of the node; its outputs differ by their number.

@@ -32,7 +32,7 @@ _NODE_NAME, _NODE_OP, _NODE_INPUT, _NODE_ATTR = 1, 2, 3, 5
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 _DEPTH = 2
-"""How many messages enclose a ``GraphDef``."""
+"""The number of messages that enclose a ``GraphDef``."""
 
 _NAME_TAG = _NODE_NAME << 3 | wire.BYTES
 _NODE_TAG = _GRAPH_NODE << 3 | wire.BYTES
@@ -59,7 +59,7 @@ _SMALL_NODE = 1 << 16
 
 
 class Wiring(NamedTuple):
-    """What a node does and where its inputs come from.
+    """The operation of a node and the sources of its inputs.
 
     A named tuple, not a dataclass: a walk makes one for each node of the graph.
 
@@ -250,7 +250,7 @@ class GraphIndex:
 
 
 class _Nodes:
-    """What feeds each node, and which number it has; of two of one name the last counts."""
+    """The inputs and the number of each node; of two nodes of one name the last counts."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}

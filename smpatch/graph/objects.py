@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _KEYWORD_ARGUMENTS = "1"
-"""Where the keyword arguments are in ``canonicalized_input_signature``."""
+"""The place of the keyword arguments in ``canonicalized_input_signature``."""
 
 _ROOT = 0
 _SIGNATURES = "signatures"

@@ -1,4 +1,4 @@
-"""What the outputs need: a walk backwards through the graph, as a session would prune it.
+"""The nodes that outputs need: a walk backwards through the graph, as a session would prune it.
 
 The walk starts at the outputs and stops at the tensors that are fed. A placeholder that it
 reaches would be unfed at request time. Control inputs count; cycles (while loops of
@@ -93,7 +93,7 @@ _MERGE = frozenset({"Merge", "RefMerge"})
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a walk from the outputs met.
+    """The result of a walk from the outputs.
 
     Attributes:
         unfed: Placeholders that would be unfed, with the nodes that lead from the output

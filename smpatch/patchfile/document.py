@@ -101,7 +101,7 @@ _LARGEST = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What a patch file asks for.
+    """The content of a patch file.
 
     Attributes:
         edits: The edits, in their order.

@@ -1,4 +1,4 @@
-"""What each signature is to compute after an edit, in terms of the graph before the edit.
+"""The computation that each signature must have after an edit, in terms of the graph before.
 
 This module reads the edit and the model before it; it does not look at what the editors make.
 A tensor inside a function is found by the same search that the edit uses.
@@ -40,7 +40,7 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a signature is to compute.
+    """The computation that a signature must have.
 
     Attributes:
         inputs: Alias to the tensors that are fed.

@@ -82,7 +82,7 @@ def in_python(signatures: Mapping[str, PythonSignature]) -> dict[str, Target]:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What one run of a signature is fed.
+    """The values for one run of a signature.
 
     Attributes:
         batch: Size of the first dimension.

@@ -42,7 +42,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of all pairs of one key.
+    """The result of all pairs of one key.
 
     Attributes:
         outputs: Alias to how its values compare in all runs; not those in ``unstable``.

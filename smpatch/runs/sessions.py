@@ -41,7 +41,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Asks(Protocol):
-    """Whoever has child processes to ask."""
+    """An owner of child processes."""
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
         """Ask one of them; it is replaced when it dies."""
@@ -94,7 +94,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a call.
+    """The result of a call.
 
     Attributes:
         outputs: Alias to the tensors of which the output consists.

@@ -41,7 +41,7 @@ Filling = Literal["zeros", "ones", "random"]
 
 @dataclass(frozen=True, slots=True)
 class Feeding:
-    """What the signatures are fed.
+    """The values that signatures are fed.
 
     Attributes:
         filling: How values are made up.
@@ -86,7 +86,7 @@ Attributes = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """What a model wants of a feature.
+    """The requirements of a model for a feature.
 
     Attributes:
         dtype: float32, int64 or string.

@@ -29,7 +29,7 @@ SIGKILL = 9
 
 
 class Program(Protocol):
-    """What ``capi_child.start`` and ``python_child.start`` return."""
+    """The interface of what ``capi_child.start`` and ``python_child.start`` return."""
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the reply to one request."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Wheel", "find", "import_path"]
 
 _FROM_GIT = re.compile(rb"\0(v\d[\w.+-]*-g[0-9a-f]{6,40}(?:-dirty)?)\0")
-"""What ``git describe --long`` says, as C keeps a string."""
+"""The output of ``git describe --long``, as a string of C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Wheel:
 
     @property
     def git_version(self) -> str | None:
-        """What ``tf.version.GIT_VERSION`` is, None if unknown.
+        """The value of ``tf.version.GIT_VERSION``; None if unknown.
 
         No function of the C API tells it, and the extension module whose function does
         cannot be loaded by itself in every release; the string lies in it as it is.

@@ -51,7 +51,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class TensorFact:
-    """What TensorFlow knows of a tensor.
+    """The facts of a tensor in TensorFlow.
 
     Attributes:
         dtype: Number of the data type.
@@ -173,7 +173,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult(Answer):
-    """What a run has returned.
+    """The result of a run.
 
     Attributes:
         arrays: By the name that was fetched.

@@ -1,4 +1,4 @@
-"""What is to be different in a MetaGraph, as values that either form can be spliced with.
+"""The changes of a MetaGraph, as values that both forms turn into splices.
 
 This module describes, and what is there already as far as it takes that; where the bytes go is
 the business of the forms.
@@ -63,7 +63,7 @@ class Reference(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """How a MetaGraph is to differ from the one in the file.
+    """The changes between the MetaGraph in the file and the edited one.
 
     Attributes:
         slots: The whole ``signature_def`` map as it will be; None leaves it as it is.

@@ -78,7 +78,7 @@ _HELD = (
 
 
 class FileIdentity(NamedTuple):
-    """What tells that a file is still the one that was read.
+    """The identity of a file as it was read.
 
     Attributes:
         device: The file system.

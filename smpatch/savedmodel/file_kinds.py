@@ -1,4 +1,4 @@
-"""What a file is: one recogniser for every place where a user names one.
+"""Kinds of files: one recogniser for every place where a user names one.
 
 People give many files to a command that are no SavedModel and no graph: archives, Keras
 models, checkpoints, pointers of Git LFS, error pages. Each is recognised by its first or

@@ -1,4 +1,4 @@
-"""What both forms tell of a MetaGraph.
+"""The parts of a MetaGraph that both forms of a file have.
 
 Source: field numbers of ``SavedModel``, ``MetaGraphDef`` in ``tensorflow/core/protobuf``.
 """
@@ -44,7 +44,7 @@ LIBRARY_FUNCTION = 1
 
 
 class Addition(NamedTuple):
-    """What a signature of a TensorFlow 2 export needs beside its entry; all of it appended.
+    """The additions that a signature of a TensorFlow 2 export needs beside its entry.
 
     Attributes:
         nodes: New nodes of the main graph, each a serialized ``NodeDef``.
@@ -60,7 +60,7 @@ class Addition(NamedTuple):
 
 
 class MetaGraphParts(Protocol):
-    """Where the parts of one MetaGraph are, in either form."""
+    """The parts of one MetaGraph, in either form."""
 
     @property
     def can_change_graph(self) -> bool:

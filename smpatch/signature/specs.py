@@ -160,7 +160,7 @@ Spec = TensorSpec | SparseTensorSpec | CompositeTensorSpec
 
 @dataclass(frozen=True, slots=True)
 class SignatureDef:
-    """What a server calls: named inputs, named outputs, a method name.
+    """A signature: named inputs, named outputs, a method name.
 
     Attributes:
         inputs: Alias to spec.

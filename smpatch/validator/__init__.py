@@ -1,4 +1,4 @@
-"""What must hold before a commit, as TensorFlow sees it.
+"""Validation of an edited model by TensorFlow, before the commit.
 
 ``validator`` asks TensorFlow, in child processes; ``comparing`` holds what it says against what
 was written.

@@ -36,7 +36,7 @@ _Targets = Mapping[str, Target]
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What was run before an edit and after it, and gave the same.
+    """The outputs that were run before and after an edit and are equal.
 
     Attributes:
         outputs: Key of a signature to those of its outputs that gave, bit for bit, what they

@@ -1,4 +1,4 @@
-"""What was written against what TensorFlow has loaded.
+"""Comparison of the written signatures with those that TensorFlow loads.
 
 This module compares; it starts no process.
 

@@ -1,4 +1,4 @@
-"""What must hold before a commit, as TensorFlow sees it.
+"""Validation of an edited model: TensorFlow loads it before the commit.
 
 The edited model is loaded by TensorFlow's C runtime, the loader of TF Serving, Triton and
 the C, Java, Go and Rust bindings, in a child process. The new signature must hold: it is
@@ -52,7 +52,7 @@ _C_RUNTIME, _PYTHON_V1, _PYTHON = "C runtime", "Python loader (v1)", "tf.saved_m
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What TensorFlow said of an edited model.
+    """The result of the validation of an edited model.
 
     Attributes:
         loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.

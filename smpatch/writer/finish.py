@@ -1,4 +1,4 @@
-"""What belongs to a commit and comes around its rename: the backups and the fingerprint.
+"""The steps of a commit around its rename: the backups and the fingerprint.
 
 Before the rename the previous files get second names in the staging directory; after it they
 take the places of older backups, and the new fingerprint takes its place. So a commit that

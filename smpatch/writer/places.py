@@ -1,4 +1,4 @@
-"""What is worth knowing of the place of a model before it is edited there."""
+"""Notes on the place of a model before it is edited there."""
 
 from __future__ import annotations
 

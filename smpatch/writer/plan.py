@@ -22,7 +22,7 @@ SIZE_LIMIT = 1 << 31
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an edit does to the file.
+    """The changes of an edit to the file.
 
     Attributes:
         model: The model as it was loaded.

@@ -49,7 +49,7 @@ FINGERPRINT_NAME = "fingerprint.pb"
 BACKUP_SUFFIX = ".backup"
 
 BACKUPS = frozenset(f"{name}{BACKUP_SUFFIX}" for name in (BINARY_NAME, TEXT_NAME, FINGERPRINT_NAME))
-"""What belongs to the history of one directory, and not to its model."""
+"""Names that belong to the history of one directory, and not to its model."""
 
 COMMITTING = f"{PREFIX}committing"
 """The identity of the new model file, from when a commit starts."""
