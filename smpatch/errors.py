@@ -94,7 +94,7 @@ class Fault:
 
     Attributes:
         path: Where, such as ``edit[2].inputs.x``; empty for the document as a whole.
-        line: The line, from 1; None where it cannot be told.
+        line: The line, from 1; None where it cannot be known.
         found: What was found there.
         hint: What would work; empty when nothing would.
     """

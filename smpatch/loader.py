@@ -349,7 +349,7 @@ def load_file(
         with explaining(data, file, form):
             meta_graphs = [MetaGraph(each, file, more_op_defs) for each in _parts(form, data)]
             for each in meta_graphs:
-                _ = each.tags  # a file that is something else is told from a model here
+                _ = each.tags  # a file that is something else is reported from a model here
             if not meta_graphs:
                 raise ModelUnreadableError("it holds no MetaGraph", hint="is this a SavedModel?")
     return SavedModel(root, form, meta_graphs, data, identity)

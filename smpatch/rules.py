@@ -313,7 +313,7 @@ def _unfed(paths: tuple[tuple[str, ...], ...], outputs: Mapping[str, Spec]) -> R
 def remarks(
     meta_graph: MetaGraph, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
 ) -> Iterator[Note]:
-    """Tell what is allowed and not liked everywhere."""
+    """Report what is allowed and not liked everywhere."""
     yield from _reference_notes(outputs)
     if not inputs:
         text = "the signature has no inputs; TF Serving's Predict does not accept that"

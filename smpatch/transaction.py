@@ -1,6 +1,6 @@
 """A list of edits of one model: perform, merge, stage, prove, commit.
 
-Here is the way that every edit goes, with what an edit is told beforehand (``Options``) and
+Here is the way that every edit goes, with what an edit is reported beforehand (``Options``) and
 tells afterwards (``Receipt``). What the kinds of edit do is the business of ``editing``,
 locks and loading that of ``patcher``.
 """
@@ -403,7 +403,7 @@ class Transaction:
         )
 
     def _text_notes(self, done: Done) -> Iterator[Note]:
-        """Tell of a field that older releases refuse; in the binary form they pass over it."""
+        """Report a field that older releases refuse; in the binary form they pass over it."""
         if self.model.form != "text":
             return
         before = (each for graph in self.model.meta_graphs for each in graph.signatures.values())

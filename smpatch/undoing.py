@@ -189,7 +189,7 @@ def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
 
 
 def _look(directory: Path) -> SavedModel:
-    """Tell which file is to be replaced, without looking into it."""
+    """Report which file is to be replaced, without looking into it."""
     file, form = which_file(directory)
     try:
         status = file.stat()

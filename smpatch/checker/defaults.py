@@ -46,7 +46,7 @@ def check_rows(where: str, alias: str, signature: SignatureDef) -> Iterator[Find
     try:
         _, shape, _ = preview(signature.defaults[alias])
     except ModelUnreadableError:
-        return  # told already
+        return  # reported already
     if not shape:
         return  # a scalar has no rows
     text = (

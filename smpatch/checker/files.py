@@ -106,7 +106,7 @@ def check_warmup(model: SavedModel) -> Iterator[Finding]:
         text = f"it has {records:,} records, and TF Serving accepts no more than {_MOST:,}"
         yield fault("warm-up-records", where, text, "a server does not load the model")
     meta_graph = served(model)
-    # What is the same but for its values is told once.
+    # What is the same but for its values is reported once.
     calls = {(call, *map(_described, call.values)): call for call in requests}
     for call in calls.values():
         if not call.signature:

@@ -275,10 +275,10 @@ class _Check:
 
     def _python(self, subject: Subject, found: Sequence[Finding]) -> Iterable[Finding]:
         refused = [*load_in_python(self._validator, subject)]
-        # Only what it leaves out is told of a model that it has loaded.
+        # Only what it leaves out is reported of a model that it has loaded.
         if all(each.code == "python-signature" for each in refused):
             self._loaders.append(PYTHON)
-        # What stops Python is told already, in words that say what to do.
+        # What stops Python is reported already, in words that say what to do.
         known = any(each.stops_python for each in found)
         return [each for each in refused if not (known and each.code == "python-loader")]
 

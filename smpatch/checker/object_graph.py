@@ -201,7 +201,7 @@ class _Pair:
             and all(each.WhichOneof("kind") == "tensor_spec_value" for each in results.values())
             and all(isinstance(each, TensorSpec) for each in signature.inputs.values())
         ):
-            return  # told already, or tensors that have several places
+            return  # reported already, or tensors that have several places
         fed = {tensor.name: alias for alias, tensor in _dense(signature.inputs)}
         for op in sorted(
             {tensor.name.rpartition(":")[0] for _, tensor in _dense(signature.outputs)}

@@ -1,7 +1,7 @@
 """One signature against the graph, by what TensorFlow does not enforce when it should.
 
 The rules are those that ``rules`` keeps for new signatures; here each is asked of the parts
-one by one, so that all that is wrong is told and not only the first.
+one by one, so that all that is wrong is reported and not only the first.
 
 Nothing is run here, and TensorFlow is not asked.
 
@@ -356,7 +356,7 @@ class _Check:
     def _guilty(
         self, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], fed: Mapping[str, str]
     ) -> None:
-        """Tell which inputs and outputs break the rules of the graph; each costs a walk."""
+        """Report which inputs and outputs break the rules of the graph; each costs a walk."""
         parts: list[tuple[Mapping[str, Spec], Mapping[str, Spec]]] = []
         parts += [({alias: spec}, {}) for alias, spec in inputs.items()]
         parts += [({}, {alias: spec}) for alias, spec in outputs.items()]

@@ -54,7 +54,7 @@ _Pair = tuple[int | None, int | None]
 
 
 def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
-    """Tell how a second model differs from a first one.
+    """Return how a second model differs from a first one.
 
     Args:
         a: The directory of the first SavedModel, in binary or text form.
@@ -71,7 +71,7 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
 
 
 def compared(before: SavedModel, after: SavedModel) -> Difference:
-    """Tell how a model differs from another, both loaded, such as from its backup.
+    """Return how a model differs from another, both loaded, such as from its backup.
 
     Raises:
         ModelUnreadableError: One of them cannot be read whole.

@@ -255,7 +255,7 @@ class Difference:
         Content are the tag-sets, the signatures of both halves, the graph, the functions, the
         object graph, the saver, the collections and the table of assets, the variables by
         their index and the assets. How the file is encoded, the meta info, the fingerprint
-        and other files are told, and do not count.
+        and other files are reported, and do not count.
         """
         counted = [each.counts for each in self.meta_graphs]
         counted += [each.counts for each in self.files]

@@ -142,7 +142,7 @@ def _matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
 
 
 def _one_half(meta_graph: MetaGraph, key: str, context: Context) -> Iterator[Note]:
-    """Tell when a key is on one half only, and so is changed there alone."""
+    """Note when a key is on one half only, and so is changed there alone."""
     if not context.with_object_graph:
         return
     if key not in meta_graph.objects.signatures:

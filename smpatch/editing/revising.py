@@ -1,7 +1,7 @@
 """A signature that is there becomes another: names, tensors, shapes, method, defaults.
 
 All of one request is done at once. What the edit makes worse is refused; what was wrong
-before, and stays so, is told.
+before, and stays so, is reported.
 
 This module does not decide what a signature must keep (``rules``, ``methods``), nor which
 bytes change.
@@ -266,7 +266,7 @@ def _alone(alias: str, info: Any) -> bytes:  # noqa: ANN401 - as above
 def _checked(
     meta_graph: MetaGraph, signature: SignatureDef, old: SignatureDef, renamed: SignatureDef
 ) -> Iterator[Note]:
-    """Check the rules one by one; one that was broken in the same way before is told.
+    """Check the rules one by one; one that was broken in the same way before is reported.
 
     Args:
         meta_graph: The MetaGraph.
@@ -301,7 +301,7 @@ def _checked(
 
 
 def _so_before(broken: RefusedError, before: RefusedError | None) -> Note:
-    """Tell of a broken rule that it was so before.
+    """Report a broken rule that it was so before.
 
     Raises:
         RefusedError: It was not.

@@ -94,7 +94,7 @@ def perform(
         meta_graphs: All MetaGraphs of the model.
         place: The one that is edited; None where only tags change, which say themselves.
         edits: What is asked for.
-        context: What all edits are told.
+        context: What all edits are reported.
 
     Raises:
         RefusedError: One of them cannot be done.

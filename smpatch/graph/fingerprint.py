@@ -256,7 +256,7 @@ class Fingerprints:
         return frozenset(waits)
 
     def _loop(self, scope: _Scope, component: Sequence[str]) -> None:
-        """Compute the values of nodes in a cycle: refine until no more nodes can be told apart.
+        """Compute the values of nodes in a cycle: refine until no more nodes can be distinguished.
 
         Each round gives a node a digest of itself and of what its inputs had in the round
         before; equal digests at the end mean equal unfoldings of the loop.

@@ -360,7 +360,7 @@ _CONSTANTS = ("bool_value", "float64_value", "int64_value", "string_value")
 def constants(structure: Any) -> list[str]:  # noqa: ANN401 - a StructuredValue
     """Return the Python constants of a structure as one would write them in a call.
 
-    They were bound when the function was traced, and tell traces apart whose tensors are
+    They were bound when the function was traced, and report traces apart whose tensors are
     the same: ``3``, ``negate=True``.
     """
     kind = structure.WhichOneof("kind")

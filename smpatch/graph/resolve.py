@@ -73,7 +73,7 @@ _CANDIDATES = 20_000
 
 
 class OpDefMissingError(TensorNotFoundError):
-    """The file does not define the node's operation, so its outputs cannot be told."""
+    """The file does not define the node's operation, so its outputs cannot be known."""
 
     def __init__(self, op: str, *, where: str) -> None:
         """Keep the operation's name, for a caller that can ask TensorFlow for it."""

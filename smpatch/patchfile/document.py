@@ -58,7 +58,7 @@ directory) and ``signature-def-only = true`` stand at the top, as ``tag-set`` do
 changes a signature stands before those that start from it, or a second application could not
 find out that the first was made.
 
-Everything that is wrong with a document is told at once, each fault with its path
+Everything that is wrong with a document is reported at once, each fault with its path
 (``edit[2].inputs.x``, counted from 0) and its line. This module looks at no model, and so has
 no ``copy-signatures``: what that does depends on the model that it is done to.
 """

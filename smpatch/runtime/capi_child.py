@@ -70,7 +70,7 @@ class CApi:
             self._done.pop().delete()
 
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Load a model and tell what TensorFlow knows of the named tensors."""
+        """Load a model and report what TensorFlow knows of the named tensors."""
         self._do_unload(request)
         tags = [tag.encode() for tag in request["tags"]]
         plain = request.get("plain", False)
@@ -85,7 +85,7 @@ class CApi:
         }
 
     def _do_infer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Put a graph together, without a session, and tell the named tensors."""
+        """Put a graph together, without a session, and report the named tensors."""
         graph = Graph(self._tf)
         try:
             graph.add(binascii.a2b_base64(request["graph"]))

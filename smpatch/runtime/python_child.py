@@ -67,7 +67,7 @@ class PythonLoader:
         self._tf.compat.v1.reset_default_graph()
 
     def _do_load(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Load a model and tell its signatures' inputs and outputs."""
+        """Load a model and report its signatures' inputs and outputs."""
         self._model = None
         model = self._tf.saved_model.load(request["dir"], tags=request["tags"])
         if request.get("keep"):
@@ -99,7 +99,7 @@ class PythonLoader:
         return {"arrays": {name: array(value) for name, value in answer.items()}}
 
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Load a model into a session, as TF1 did, and tell the named tensors."""
+        """Load a model into a session, as TF1 did, and report the named tensors."""
         v1 = self._tf.compat.v1
         # Without soft placement, models with operations pinned to a GPU do not load.
         config = v1.ConfigProto(allow_soft_placement=True)
@@ -114,7 +114,7 @@ class PythonLoader:
         }
 
     def _do_infer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Put a graph together, without a session, and tell the named tensors."""
+        """Put a graph together, without a session, and report the named tensors."""
         v1 = self._tf.compat.v1
         message = v1.GraphDef.FromString(binascii.a2b_base64(request["graph"]))
         with v1.Graph().as_default() as graph:

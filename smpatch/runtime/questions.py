@@ -192,7 +192,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
     keep: bool = False,
     plain: bool = False,
 ) -> Description:
-    """Load a model as TF Serving does, and tell what its graph knows of some names.
+    """Load a model as TF Serving does, and report what its graph knows of some names.
 
     Args:
         child: Of either program.
@@ -234,7 +234,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
 
 
 def infer(child: Child, limit_seconds: float, graph: bytes, tensors: Sequence[str]) -> Inference:
-    """Put a graph together, and tell what TensorFlow infers of some of its tensors.
+    """Put a graph together, and report what TensorFlow infers of some of its tensors.
 
     Args:
         child: Of either program.
@@ -352,7 +352,7 @@ def python_signatures(
     *,
     keep: bool = False,
 ) -> PythonSignatures:
-    """Load a model by ``tf.saved_model.load`` and tell its signatures.
+    """Load a model by ``tf.saved_model.load`` and report its signatures.
 
     Args:
         child: Of the Python program.

@@ -113,7 +113,7 @@ class FileIdentity(NamedTuple):
 
 
 def which_file(root: Path) -> tuple[Path, Form]:
-    """Tell which file of a model directory the loaders read, and its form.
+    """Report which file of a model directory the loaders read, and its form.
 
     Raises:
         ModelUnreadableError: There is none.

@@ -3,7 +3,7 @@
 Packages that read a model can so read one that is still being edited, and edit upon edit
 comes to one set of splices in the end. Every method returns a new draft.
 
-This module decides nothing: what may be changed, and what goes with what, is told to it.
+This module decides nothing: what may be changed, and what goes with what, is reported to it.
 
 Source: protobuf merges the pieces of a message field on parsing, which is what appending
 to a serialized ``GraphDef`` amounts to.

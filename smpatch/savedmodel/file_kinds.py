@@ -144,7 +144,7 @@ _MARKS: tuple[tuple[int, bytes, Kind], ...] = (
         Kind("a Git LFS pointer, in place of the file", "git lfs pull fetches the file"),
     ),
 )
-"""Where bytes stand by which a kind is told."""
+"""Where bytes stand by which a kind is reported."""
 
 _PAGE = "download the file again; the address or the credentials were wrong"
 _WORDS: tuple[tuple[re.Pattern[bytes], Kind], ...] = (

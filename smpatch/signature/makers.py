@@ -210,7 +210,7 @@ def _dtype(spec: Spec) -> str:
 def _as_spec(alias: str, tensor: Any) -> Spec:  # noqa: ANN401 - TensorFlow's classes are not imported here
     if isinstance(tensor, (TensorSpec, SparseTensorSpec, CompositeTensorSpec)):
         return tensor
-    # The classes are told by name, for TensorFlow cannot be imported to ask isinstance.
+    # The classes are reported by name, for TensorFlow cannot be imported to ask isinstance.
     classes = {each.__name__ for each in type(tensor).__mro__}
     if "CompositeTensor" in classes and not classes & {"SparseTensor", "ResourceVariable"}:
         return _composite(tensor)

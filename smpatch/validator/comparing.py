@@ -40,7 +40,7 @@ WITHOUT = "or skip the reload with --validate none"
 """A hint for where TensorFlow, or an operation, is not there; never for where a proof failed."""
 
 _MANY = 20
-"""So many findings in other signatures are told one by one."""
+"""So many findings in other signatures are reported one by one."""
 
 _UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
 
@@ -48,7 +48,7 @@ _UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
 def _python_differences(
     kind: str, ours: Mapping[str, Spec], theirs: Mapping[str, TensorFact | CompositeFact]
 ) -> Iterator[str]:
-    """Tell how the signature that Python lists differs from the one that was written."""
+    """Return how the signature that Python lists differs from the one that was written."""
     expected = {name for alias, spec in ours.items() for name in _listed(kind, alias, spec)}
     if expected != set(theirs):
         yield f"tf.saved_model.load sees the {kind} {sorted(theirs)}, not {sorted(expected)}"
@@ -141,7 +141,7 @@ def specs(description: Description, wanted: Mapping[str, TensorSpec]) -> dict[st
 def already_wrong(
     signatures: Mapping[str, SignatureDef], description: Description
 ) -> Iterator[Note]:
-    """Tell what is wrong with the signatures that the edit did not touch."""
+    """Report what is wrong with the signatures that the edit did not touch."""
     for key, signature in signatures.items():
         for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
             for alias, spec in specs.items():

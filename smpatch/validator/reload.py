@@ -117,7 +117,7 @@ class Validator:
         self._unloaded: dict[Program, list[Path]] = {}
         self._wheel = installation.find() if mode != "none" else None
         if self._wheel is not None:
-            # Where it lacks a library, whoever asks is told, or asks Python's TensorFlow.
+            # Where it lacks a library, whoever asks is reported, or asks Python's TensorFlow.
             with contextlib.suppress(ChildUnfit):
                 self._start(Program.CAPI)
 
@@ -143,7 +143,7 @@ class Validator:
         """Start Python's TensorFlow now, for it takes seconds and will be asked."""
         wanted = self.mode in {"auto", "full", "run"} and Program.PYTHON not in self._running
         if wanted and self._wheel is not None:
-            with contextlib.suppress(ChildUnfit):  # whoever asks is told
+            with contextlib.suppress(ChildUnfit):  # whoever asks is reported
                 self._start(Program.PYTHON)
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
@@ -191,7 +191,7 @@ class Validator:
     def look_up(
         self, model: SavedModel, meta_graph: MetaGraph, wanted: Mapping[str, TensorSpec]
     ) -> Validation:
-        """Load the model as it is, and tell what its graph knows of some tensors.
+        """Load the model as it is, and report what its graph knows of some tensors.
 
         Raises:
             ValidationError: TensorFlow does not load it.
