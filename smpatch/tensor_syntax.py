@@ -35,6 +35,7 @@ __all__ = [
     "parse_tensors",
 ]
 
+_OPEN = frozenset({"-1", "?", "None"})
 _SIZE = re.compile(r"-1|[?]|[0-9]{1,18}")
 
 _COMPOSITE = re.compile(r"(sparse|ragged)\((.*)\)", re.DOTALL)
@@ -167,8 +168,8 @@ def parse_list(texts: Iterable[str], *, option: str) -> tuple[str, ...]:
 def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
     """Parse shapes such as ``x=-1,224,224,3``, one for each time the option was given.
 
-    ``-1`` or ``?`` leaves a dimension open, ``x=`` is a scalar, ``x=?`` has one dimension, and
-    ``x=unknown`` leaves the rank open.
+    ``-1``, ``?`` or ``None`` leaves a dimension open, ``x=[]`` or ``x=`` is a scalar, ``x=?`` has
+    one dimension, and ``x=unknown`` leaves the rank open.
 
     Raises:
         UsageError: One has another form, or a name occurs twice.
@@ -186,10 +187,10 @@ def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
             found[name] = None
             continue
         parts = [part.strip() for part in inside.split(",")] if inside else []
-        if not all(_SIZE.fullmatch(part) for part in parts):
-            hint = "numbers between commas; -1 or ? leaves a dimension open"
+        if not all(part == "None" or _SIZE.fullmatch(part) for part in parts):
+            hint = "numbers between commas; -1, ? or None leaves a dimension open"
             raise _unclear(option, text, "it is no shape", hint)
-        found[name] = tuple(None if part in {"-1", "?"} else int(part) for part in parts)
+        found[name] = tuple(None if part in _OPEN else int(part) for part in parts)
     return found
 
 

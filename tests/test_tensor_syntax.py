@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from smpatch.edits import RaggedRef, SparseRef, TensorRef
 from smpatch.errors import UsageError
-from smpatch.tensor_syntax import parse_tags, parse_tensors
+from smpatch.tensor_syntax import parse_shapes, parse_tags, parse_tensors
 
 
 def parse(*texts: str) -> dict[str, TensorRef]:
@@ -230,3 +230,19 @@ def test_any_text_is_understood_or_a_usage_error(text: str) -> None:
         assert error.found  # noqa: PT017 - either is right, and an error says something
         return
     assert found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape"),
+    [
+        ("None,3", (None, 3)),
+        ("[?, -1, 2]", (None, None, 2)),
+        ("[]", ()),
+        ("", ()),
+        ("None", (None,)),
+    ],
+)
+def test_none_is_an_open_dimension_and_empty_brackets_are_a_scalar(
+    sizes: str, shape: tuple[int | None, ...]
+) -> None:
+    assert parse_shapes([f"x={sizes}"], option="--shape") == {"x": shape}

@@ -69,7 +69,8 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         typer.Option(
             metavar="ALIAS=SIZES",
             parser=text,
-            help="The shape that the signature promises, such as x=-1,224,224,3; -1 is open.",
+            help="The shape that the signature promises, such as x=-1,224,224,3; -1, ? or None is "
+            "open, x=[] is a scalar.",
         ),
     ] = None,
     method: Annotated[
