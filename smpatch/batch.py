@@ -65,7 +65,8 @@ def apply(
         models: The model directories, or one of them.
         edits: The edits, in their order, or one of them; each model gets them in one commit.
         options: How they are done. ``save_to`` is a directory that gets a new one for each
-            model, under the model's name.
+            model: under the model's name or, where two models have one name, under its path
+            below the directory that all have in common.
         jobs: So many models at a time; None for as many as there are processors.
 
     Returns:
@@ -92,21 +93,19 @@ def apply(
 
 
 def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
-    """Return where each model's new directory is made; None where it is edited in place.
+    """Return the place of each model's new directory; None where it is edited in place.
 
-    Raises:
-        UsageError: Two models would get the same.
+    A new directory has the name of its model. Where two models have one name, as versions have
+    (``a/1``, ``b/1``), all keep their paths below the directory that they have in common.
     """
     if options.save_to is None:
         return [None] * len(models)
-    known: dict[Path, Path] = {}
-    for model in models:
-        place = Path(options.save_to) / Path(_real(model)).name
-        if place in known:
-            found = f"{known[place]} and {model} would both be saved as {place}"
-            raise UsageError(found, hint="save them to different directories")
-        known[place] = model
-    return [*known]
+    real = [Path(_real(model)) for model in models]
+    names = [path.name for path in real]
+    if len(set(names)) < len(names):
+        common = os.path.commonpath(real)
+        names = [os.path.relpath(path, common) for path in real]
+    return [Path(options.save_to) / name for name in names]
 
 
 def _check_distinct(models: Sequence[Path]) -> None:

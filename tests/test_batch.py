@@ -170,13 +170,15 @@ def test_new_directories_have_their_models_names(make: Make, tmp_path: Path) -> 
     assert _edited(tmp_path / "new" / "model-0")
 
 
-def test_two_models_of_one_name_are_not_saved_into_one_directory(tmp_path: Path) -> None:
-    models = [tmp_path / name / "1" for name in ("a", "b")]
+def test_two_models_of_one_name_keep_their_paths_below_the_common_directory(tmp_path: Path) -> None:
+    models = [tmp_path / "models" / name / "1" for name in ("a", "b")]
     for model in models:
         shutil.copytree(MODELS / "linear", model)
-    with pytest.raises(UsageError, match="would both be saved as"):
-        batch.apply(models, EDITS, options=Options(save_to=tmp_path / "new"))
-    assert not (tmp_path / "new").exists()
+    options = Options(save_to=tmp_path / "new", validate="none")
+    assert {each.error for each in batch.apply(models, EDITS, options=options)} == {None}
+    made = [tmp_path / "new" / name / "1" for name in ("a", "b")]
+    assert [_edited(model) for model in (*made, *models)] == [True, True, False, False]
+    assert sorted(each.name for each in (tmp_path / "new").iterdir()) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
