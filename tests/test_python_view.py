@@ -143,8 +143,8 @@ class TestFull:
             ("outputs", {}, "sees the outputs [], not ['y']"),
             ("inputs", {"x": TensorFact(INT32, (None, 3))}, "sees 'x' of the inputs as int32"),
             ("outputs", {"y": TensorFact(INT32, None)}, "sees 'y' of the outputs as int32"),
-            ("inputs", {"x": TensorFact(FLOAT, (7, 7, 7))}, "as float32 (7, 7, 7), not float32"),
-            ("outputs", {"y": TensorFact(FLOAT, (7, 7, 7))}, "as float32 (7, 7, 7), not float32"),
+            ("inputs", {"x": TensorFact(FLOAT, (7, 7, 7))}, "as float32 [7, 7, 7], not float32"),
+            ("outputs", {"y": TensorFact(FLOAT, (7, 7, 7))}, "as float32 [7, 7, 7], not float32"),
         ],
     )
     def test_signature_that_python_lists_otherwise(
