@@ -61,7 +61,8 @@ def op_libraries(value: object, where: str = "op_libraries") -> tuple[Path, ...]
     found: list[Path] = []
     for each in several:  # type: ignore[attr-defined] # an iterable, as was asked
         path = arguments.path(each, where)
-        directories = [path] if path.is_dir() else _directories(path)
+        # Those of pathlib raise of a name that is too long.
+        directories = [path] if os.path.isdir(path) else _directories(path)  # noqa: PTH112 - see above
         libraries = [file for top in directories for file in sorted(top.rglob("*.so"))]
         found += [file for file in libraries if _registers(file)] or [path]
     return tuple(found)
@@ -79,7 +80,7 @@ def package_of(operation: str) -> str:
 
 def _directories(path: Path) -> list[Path]:
     """Return the directories of an installed package; none for a file or another name."""
-    if path.exists() or not _PACKAGE.fullmatch(str(path)):
+    if not _PACKAGE.fullmatch(str(path)) or os.path.exists(path):  # noqa: PTH110 - as above
         return []
     try:
         spec = importlib.util.find_spec(str(path))
