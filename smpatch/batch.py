@@ -73,6 +73,13 @@ def apply(
         The outcomes, in the order in which models are finished. Closing the generator ends
         the workers.
 
+    Example:
+        >>> patch = smpatch.load_patch("patch.toml")
+        >>> for outcome in smpatch.apply(["export/1", "export/2"], patch.edits):
+        ...     print(outcome.model, outcome.error)
+        export/1 None
+        export/2 None
+
     Raises:
         UsageError: The options contradict each other, or a model is there twice; no model
             was touched.

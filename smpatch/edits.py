@@ -49,6 +49,10 @@ class SparseRef:
         values: Name of the values.
         indices: Name of the indices.
         dense_shape: Name of the dense shape.
+
+    Example:
+        >>> smpatch.SparseRef(values="v:0", indices="i:0", dense_shape="s:0").values
+        'v:0'
     """
 
     values: str
@@ -63,6 +67,10 @@ class RaggedRef:
     Attributes:
         values: Name of the flat values.
         row_splits: Names of the row splits, the outermost dimension's first.
+
+    Example:
+        >>> smpatch.RaggedRef(values="v:0", row_splits=("r:0",)).row_splits
+        ('r:0',)
     """
 
     values: str
@@ -366,6 +374,11 @@ class EditSignature(Edit):
         method_name: The method, ``tensorflow/serving/predict`` or another; None keeps it.
         defaults: Alias of an input to what it is where a request leaves it out: a number, a
             string, a truth value, or nested lists of these; None takes a default away.
+
+    Example:
+        >>> edit = smpatch.EditSignature("serving_default", shapes={"x": [-1, 224, 224, 3]})
+        >>> edit.shapes["x"]
+        (None, 224, 224, 3)
     """
 
     key: str

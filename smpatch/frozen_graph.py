@@ -176,6 +176,11 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     Returns:
         What was done.
 
+    Example:
+        >>> inputs, outputs = {"x": "features:0"}, {"y": "head/scores:0"}
+        >>> smpatch.wrap_graph("frozen.pb", "export/3", inputs=inputs, outputs=outputs).directory
+        PosixPath('export/3')
+
     Raises:
         UsageError: Nothing is fed or fetched, or an option does not apply.
         ModelUnreadableError: The file holds no graph.

@@ -322,6 +322,10 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
     Returns:
         The model, read as far as its MetaGraphs.
 
+    Example:
+        >>> list(smpatch.load("export/1").signatures)
+        ['serving_default']
+
     Raises:
         ModelUnreadableError: There is no such directory or no SavedModel in it, or its
             file is empty, truncated or something else.

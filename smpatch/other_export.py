@@ -123,6 +123,10 @@ def copy_signatures(
         keys: Which; None for all that the model lacks, with ``overwrite`` for all.
         options: How the edit is done; its tag-set chooses in both.
 
+    Example:
+        >>> smpatch.copy_signatures("export/1", "export/2", keys="serving_default").outcome
+        'added'
+
     Raises:
         RefusedError: None can be copied, or not one that was asked for.
         SmpatchError: As ``patch``.

@@ -88,6 +88,12 @@ def patch(
     Returns:
         What was done.
 
+    Example:
+        >>> from smpatch.edits import Copy, Rename
+        >>> edits = [Rename("serving_default", "predict"), Copy("predict", "serving_default")]
+        >>> [change.outcome for change in smpatch.patch("export/1", edits).changes]
+        ['renamed', 'copied']
+
     Raises:
         UsageError: The options contradict each other, or nothing is asked for.
         ModelUnreadableError: There is no readable SavedModel.
@@ -188,6 +194,10 @@ def add_predict(
     Returns:
         What was done.
 
+    Example:
+        >>> smpatch.add_predict("export/1", inputs={"x": "x:0"}, outputs={"y": "y:0"}).key
+        'serving_default'
+
     Raises:
         UsageError: The options contradict each other, or nothing is fed or fetched.
         ModelUnreadableError: There is no readable SavedModel.
@@ -226,6 +236,10 @@ def promote_function(  # noqa: PLR0913 - the parts of the request, each with a d
     Returns:
         What was done.
 
+    Example:
+        >>> smpatch.promote_function("export/1", "encode").key
+        'encode'
+
     Raises:
         RefusedError: There is no such function, it has several traces, or it captures
             something for which no tensor of the main graph surely stands.
@@ -256,6 +270,13 @@ def derive_signature(
     Returns:
         What was done.
 
+    Example:
+        >>> outputs = {"features": "two_by_two_1/enc_2_1/Relu:0"}
+        >>> smpatch.derive_signature(
+        ...     "export/1", "serving_default", outputs=outputs, signature="features"
+        ... ).outcome
+        'added'
+
     Raises:
         RefusedError: There is no such signature or tensor, or it is ambiguous.
         SmpatchError: As ``add_predict``.
@@ -285,6 +306,12 @@ def add_classify(  # noqa: PLR0913 - the parts of the request, and how it is don
         signature: The signature key.
         options: How the edit is done.
 
+    Example:
+        >>> smpatch.add_classify(
+        ...     "export/1", examples="examples:0", scores="y:0", signature="scores"
+        ... ).outcome
+        'added'
+
     Raises:
         SmpatchError: As ``patch``.
     """
@@ -309,6 +336,12 @@ def add_regress(
         signature: The signature key.
         options: How the edit is done.
 
+    Example:
+        >>> smpatch.add_regress(
+        ...     "export/1", examples="examples:0", predictions="y:0", signature="price"
+        ... ).outcome
+        'added'
+
     Raises:
         SmpatchError: As ``patch``.
     """
@@ -327,6 +360,10 @@ def rename_signature(
         target: The key that it gets.
         options: How the edit is done.
 
+    Example:
+        >>> smpatch.rename_signature("export/1", "serving_default", "predict").outcome
+        'renamed'
+
     Raises:
         SmpatchError: As ``patch``.
     """
@@ -344,6 +381,10 @@ def copy_signature(
         target: The key that it gets as well.
         options: How the edit is done.
 
+    Example:
+        >>> smpatch.copy_signature("export/1", "serving_default", "predict").outcome
+        'copied'
+
     Raises:
         SmpatchError: As ``patch``.
     """
@@ -359,6 +400,10 @@ def remove_signatures(
         model: The model directory.
         keys: Keys, or patterns of them as file names have them.
         options: How the edit is done.
+
+    Example:
+        >>> smpatch.remove_signatures("export/1", "scores_*").key
+        'scores_only'
 
     Raises:
         SmpatchError: As ``patch``.
@@ -376,6 +421,11 @@ def edit_signature(
         model: The model directory.
         edit: What is to change, all at once.
         options: How the edit is done.
+
+    Example:
+        >>> edit = smpatch.EditSignature("serving_default", rename_inputs={"x": "image"})
+        >>> smpatch.edit_signature("export/1", edit).outcome
+        'edited'
 
     Raises:
         SmpatchError: As ``patch``.
@@ -397,6 +447,10 @@ def retag(
         source: The tags that it has, or its place among the MetaGraphs, from 0.
         target: The tags that it gets.
         options: How the edit is done.
+
+    Example:
+        >>> smpatch.retag("export/1", "train", "train,gpu").changes[0].outcome
+        'retagged'
 
     Raises:
         SmpatchError: As ``patch``.

@@ -151,7 +151,8 @@ def suggest(  # noqa: PLR0913 - the model and what to list of it, each with a de
         tag_set: The tags of the MetaGraph; None for the only one.
 
     Example:
-        >>> smpatch.suggest("export/1", match="*Softmax*").outputs
+        >>> [output.spec.name for output in smpatch.suggest("export/1", match="prod*").outputs]
+        ['product:0']
 
     Raises:
         ModelUnreadableError: There is no readable SavedModel.

@@ -67,6 +67,10 @@ class Options:
             or names of installed packages such as ``tensorflow_text``.
         lock_timeout: Longest wait for another edit of the same model, in seconds.
         time_limit: Longest wait for one answer of TensorFlow's, in seconds.
+
+    Example:
+        >>> smpatch.Options(dry_run=True, validate="none").dry_run
+        True
     """
 
     tag_set: Sequence[str] | None = None

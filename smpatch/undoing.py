@@ -109,6 +109,13 @@ def undo(
     Returns:
         What was done.
 
+    Example:
+        >>> options = smpatch.Options(backup=True)
+        >>> smpatch.rename_signature("export/1", "serving_default", "predict", options=options).key
+        'predict'
+        >>> [(change.key, change.outcome) for change in smpatch.undo("export/1").changes]
+        [('predict', 'removed'), ('serving_default', 'added')]
+
     Raises:
         UsageError: A time is no number of seconds.
         ModelUnreadableError: There is no such directory, or no model file in it.

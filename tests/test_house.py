@@ -284,3 +284,10 @@ def test_the_wheel_holds_the_whole_package(tmp_path: Path) -> None:
     kinds = {".py", ".typed", ".proto", ".binpb", ".json"}
     files = {file for file in PACKAGE.rglob("*") if file.suffix in kinds}
     assert packed == {file.relative_to(ROOT).as_posix() for file in files}
+
+
+def test_the_client_program_uses_every_public_function() -> None:
+    program = ast.parse((ROOT / "tests" / "client_program.py").read_text(encoding="utf-8"))
+    used = {node.attr for node in ast.walk(program) if isinstance(node, ast.Attribute)}
+    functions = {name for name in smpatch.__all__ if inspect.isfunction(getattr(smpatch, name))}
+    assert functions <= used

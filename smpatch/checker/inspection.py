@@ -68,6 +68,10 @@ class CheckOptions:
         ignore: Codes of findings that are listed and do not count.
         op_libraries: Libraries of custom operations that the model needs.
         time_limit: Longest wait for one answer of TensorFlow's, in seconds.
+
+    Example:
+        >>> smpatch.CheckOptions(require="serving_default: x:float32[?] -> y:float32[?]").require
+        ('serving_default: x:float32[?] -> y:float32[?]',)
     """
 
     tag_set: Sequence[str] | None = None
@@ -101,6 +105,11 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
 
     Returns:
         What was found; ``ok`` tells whether there is no fault.
+
+    Example:
+        >>> options = smpatch.CheckOptions(require="serving_default: x:float32[?] -> y:float32[?]")
+        >>> smpatch.check("export/1", options=options).ok
+        True
 
     Raises:
         UsageError: The options make no sense, or the model has no signature of a key.

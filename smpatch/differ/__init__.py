@@ -64,6 +64,10 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
         What differs: signatures, parts of the MetaGraphs, files. ``same`` tells whether
         anything of it counts.
 
+    Example:
+        >>> smpatch.diff("export/1", "export/2").same
+        True
+
     Raises:
         ModelUnreadableError: One of the directories holds no SavedModel that can be read.
     """

@@ -122,6 +122,10 @@ _LOG = logging.getLogger(__name__)
 def load_patch(file: str | os.PathLike[str]) -> Patch:
     """Read a patch file.
 
+    Example:
+        >>> smpatch.load_patch("patch.toml").edits
+        (Rename(source='serving_default', target='predict', overwrite=False),)
+
     Raises:
         PatchFileError: It cannot be read, or something in it cannot be meant.
     """

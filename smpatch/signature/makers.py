@@ -72,6 +72,11 @@ def predict_signature_def(
     Returns:
         The signature; its ``to_bytes()`` equals TensorFlow's for the same tensors.
 
+    Example:
+        >>> x = smpatch.TensorSpec("x:0", "float32", (None,))
+        >>> smpatch.predict_signature_def({"x": x}, {"y": x}).method_name
+        'tensorflow/serving/predict'
+
     Raises:
         ValueError: One of the arguments is ``None`` or empty.
         TypeError: A value is no tensor of a graph.
@@ -104,6 +109,12 @@ def classification_signature_def(
 
     Returns:
         The signature; its ``to_bytes()`` equals TensorFlow's for the same tensors.
+
+    Example:
+        >>> examples = smpatch.TensorSpec("examples:0", "string", (None,))
+        >>> scores = smpatch.TensorSpec("y:0", "float32", (None, 2))
+        >>> list(smpatch.classification_signature_def(examples, None, scores).outputs)
+        ['scores']
 
     Raises:
         ValueError: ``examples`` or both others are ``None``, or one has the wrong type.
@@ -159,6 +170,12 @@ def regression_signature_def(
 
     Returns:
         The signature; its ``to_bytes()`` equals TensorFlow's for the same tensors.
+
+    Example:
+        >>> examples = smpatch.TensorSpec("examples:0", "string", (None,))
+        >>> price = smpatch.TensorSpec("y:0", "float32", (None, 1))
+        >>> list(smpatch.regression_signature_def(examples, price).outputs)
+        ['outputs']
 
     Raises:
         ValueError: An argument is ``None`` or has the wrong type.
