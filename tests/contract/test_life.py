@@ -190,8 +190,12 @@ def _unlike_before(trial: Trial, journey: Journey, oracle: Oracle) -> Iterator[o
     was = trial.before[name].content
     if trial.file.read_bytes() == was:
         return
-    if journey.kind in STAYS_ON_A_COPY:
-        old, new = (load(each).meta_graphs for each in (trial.case.directory, trial.directory))
+    old, new = (load(each).meta_graphs for each in (trial.case.directory, trial.directory))
+    if journey.kind in STAYS_ON_A_COPY or any(
+        # Of an object graph with such a field no part is known to be unused, so all of it stays.
+        each.has_object_graph and each.objects.has_unknown_fields
+        for each in old
+    ):
         yield from (
             f"{key}: {_without_ops(now.signatures[key])} instead of {_without_ops(before)}"
             for meta_graph, now in zip(old, new, strict=True)
