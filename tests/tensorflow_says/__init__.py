@@ -8,7 +8,6 @@ answers as one line of JSON.
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import json
 import os
 import subprocess
@@ -16,12 +15,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smpatch.runtime import installation
+
 if TYPE_CHECKING:
     import pytest
 
 __all__ = ["OLDEST", "ask"]
 
-OLDEST = importlib.metadata.version("tensorflow").startswith("2.16.")
+_WHEEL = installation.find()
+
+OLDEST = _WHEEL is not None and (_WHEEL.version or "").startswith("2.16.")
 """Whether it is the oldest TensorFlow that smpatch runs with; expectations are of the newest."""
 
 _ROOT = Path(__file__).resolve().parents[2]
