@@ -58,10 +58,10 @@ if TYPE_CHECKING:
     )
     from smpatch.frozen_graph import wrap_graph
     from smpatch.loader import MetaGraph, SavedModel, load
+    from smpatch.options import Options
     from smpatch.other_export import copy_signatures
     from smpatch.patcher import (
         Change,
-        Options,
         Receipt,
         add_classify,
         add_predict,
@@ -177,7 +177,7 @@ _MODULES = {
     "MetaGraph": "loader",
     "ModelUnreadableError": "errors",
     "Note": "rules",
-    "Options": "patcher",
+    "Options": "options",
     "Outcome": "batch",
     "Patch": "patchfile",
     "PatchFileError": "errors",

@@ -22,10 +22,13 @@ from typing import Any, NoReturn
 from smpatch import dtypes
 from smpatch.errors import UsageError
 
-__all__ = ["dtype", "mapping", "path", "plain_value", "shape", "texts"]
+__all__ = ["dtype", "mapping", "path", "plain_value", "seconds", "shape", "texts"]
 
 _LONGEST = 60
 """Characters of a value that an error shows."""
+
+_MOST_SECONDS = 1_000_000.0
+"""The system calls that wait take no more than twice as much."""
 
 
 def texts(value: object, where: str) -> tuple[str, ...]:
@@ -198,6 +201,30 @@ def path(value: object, where: str) -> Path:
         _refuse(value, where, "a path")
     found = os.fspath(value)
     return Path(found if isinstance(found, str) else os.fsdecode(found))
+
+
+def seconds(value: object, where: str) -> float:
+    """Return a number of seconds to wait.
+
+    Args:
+        value: A number from 0 to 1,000,000, or its text.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> seconds("1.5", "lock_timeout")
+        1.5
+    """
+    try:
+        found = float(value)  # type: ignore[arg-type] # what is no number raises
+    except (TypeError, ValueError):
+        found = -1.0
+    if not 0 <= found <= _MOST_SECONDS:  # also true for what is not a number
+        hint = f"give a number from 0 to {_MOST_SECONDS:,.0f}"
+        raise UsageError(f"{value!r} is no number of seconds", where=where, hint=hint)
+    return found
 
 
 def _refuse(value: object, where: str, wanted: str) -> NoReturn:

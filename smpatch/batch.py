@@ -23,7 +23,8 @@ from pathlib import Path
 from smpatch import arguments
 from smpatch.edits import Edit
 from smpatch.errors import SmpatchError, UsageError
-from smpatch.patcher import Options, Receipt, check_options, edit_list, patch
+from smpatch.options import Options, check_options
+from smpatch.patcher import Receipt, edit_list, patch
 from smpatch.validator import Validator
 
 __all__ = ["Outcome", "apply", "destinations"]

@@ -37,7 +37,8 @@ from smpatch.errors import (
 from smpatch.graph.index import GraphIndex
 from smpatch.graph.operations import needed, operations
 from smpatch.loader import MetaGraph
-from smpatch.patcher import Options, Receipt, check_options, patch
+from smpatch.options import Options, check_options
+from smpatch.patcher import Receipt, patch
 from smpatch.rules import Note
 from smpatch.runtime import installation, questions
 from smpatch.runtime.process import ChildError, Program

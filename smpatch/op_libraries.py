@@ -19,8 +19,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from smpatch import arguments
+from smpatch.errors import UsageError
 
-__all__ = ["op_libraries", "package_of"]
+__all__ = ["check_files", "op_libraries", "package_of"]
 
 _PACKAGES = (
     ("tensorflow_decision_forests", re.compile(r"SimpleML.+")),
@@ -66,6 +67,17 @@ def op_libraries(value: object, where: str = "op_libraries") -> tuple[Path, ...]
         libraries = [file for top in directories for file in sorted(top.rglob("*.so"))]
         found += [file for file in libraries if _registers(file)] or [path]
     return tuple(found)
+
+
+def check_files(libraries: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse libraries that are not files.
+
+    Raises:
+        UsageError: One of them is not.
+    """
+    for library in libraries:
+        if not os.path.isfile(library):  # noqa: PTH113 - Path's raises of a name that is too long
+            raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
 
 
 def package_of(operation: str) -> str:

@@ -24,11 +24,12 @@ from smpatch.graph.functions import CALLS, FunctionLibrary, called
 from smpatch.graph.index import GraphIndex, op_of
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.options import Options
 from smpatch.patcher import patch
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import writing
 from smpatch.signature import SignatureDef
-from smpatch.transaction import Options, Receipt
+from smpatch.transaction import Receipt
 
 __all__ = ["copy_signatures", "unlike"]
 

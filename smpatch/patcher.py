@@ -1,20 +1,20 @@
-"""The edits of the library: each verb makes a request of its arguments and has it done.
+"""The edits of the library: each function makes an edit of its arguments and carries it out.
 
-``patch`` does a list of requests in one commit; all other verbs are short for a list of one.
-``job`` knows the way that all of them go; here is what has to hold around it: locks, options,
-the model as it is on disk. Nothing is printed.
+``patch`` carries out a list of edits in one commit; the other functions call it with one edit.
+This module takes the lock and loads the model; ``transaction`` does the rest.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from smpatch import arguments
 from smpatch.already_applied import remaining
+from smpatch.editing.sequence import keys_of
 from smpatch.editing.step import Change
 from smpatch.edits import (
     AddClassify,
@@ -24,7 +24,6 @@ from smpatch.edits import (
     Edit,
     EditSignature,
     FromSignature,
-    Making,
     PromoteFunction,
     Remove,
     Rename,
@@ -33,21 +32,20 @@ from smpatch.edits import (
 )
 from smpatch.errors import UsageError
 from smpatch.loader import load_file
+from smpatch.options import Options, check_options
 from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import DEFAULT_KEY
-from smpatch.transaction import Options, Receipt, Transaction
-from smpatch.validator import Mode, Validator
+from smpatch.transaction import Receipt, Transaction
+from smpatch.validator import Validator
 from smpatch.writer import hold, recover
 
 __all__ = [
-    "MODES",
     "Change",
     "Options",
     "Receipt",
     "add_classify",
     "add_predict",
     "add_regress",
-    "check_options",
     "copy_signature",
     "derive_signature",
     "edit_signature",
@@ -57,11 +55,6 @@ __all__ = [
     "rename_signature",
     "retag",
 ]
-
-MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "run", "none")
-
-_LONGEST = 1_000_000.0
-"""Seconds; the system calls that wait take no more than twice as much."""
 
 _Model = str | os.PathLike[str]
 
@@ -138,24 +131,8 @@ def patch(
                 for key, each in meta_graph.signatures.items()
             }
             done = several[: len(several) - len(left.edits)]
-            applied = tuple(Change(key, "unchanged", present.get(key)) for key in _keys(done))
+            applied = tuple(Change(key, "unchanged", present.get(key)) for key in keys_of(done))
             return replace(receipt, applied=applied)
-
-
-def _keys(edits: Iterable[Edit]) -> Iterator[str]:
-    """Yield the key that each edit is about; of a MetaGraph its tags."""
-    for edit in edits:
-        match edit:
-            case Remove(keys):
-                yield from keys
-            case Rename(_, target) | Copy(_, target):
-                yield target
-            case Retag(_, tags):
-                yield ",".join(tags)
-            case PromoteFunction(function=function, key=None):
-                yield function.rpartition(".")[2]
-            case Making(key=key) | EditSignature(key=key) if key is not None:
-                yield key
 
 
 def edit_list(edits: object) -> tuple[Edit, ...]:
@@ -461,35 +438,3 @@ def retag(
 
 def _overwrite(options: Options | None) -> bool:
     return isinstance(options, Options) and options.overwrite
-
-
-def check_options(options: Options) -> None:
-    """Refuse options that contradict each other, or that make no sense.
-
-    Raises:
-        UsageError: They do.
-    """
-    if not isinstance(options, Options):
-        found = f"{options!r} is given"
-        raise UsageError(found, where="options", hint="give smpatch.Options(...)")
-    if options.validate not in MODES:
-        found = f"{options.validate!r} is no way to validate"
-        raise UsageError(found, hint=f"one of {', '.join(MODES)}")
-    if options.feed is not None and options.validate != "run":
-        hint = "validate by a run: --validate run"
-        raise UsageError("values are given, and nothing is run", where="--feed", hint=hint)
-    if options.save_to is not None and not os.fspath(options.save_to):
-        raise UsageError("the directory to save to has no name", hint="give --save-to a path")
-    if options.backup and options.save_to is not None:
-        found = "a backup and a new directory do not go together"
-        raise UsageError(found, hint="with --save-to the original stays as it is")
-    for name, seconds in (
-        ("lock_timeout", options.lock_timeout),
-        ("time_limit", options.time_limit),
-    ):
-        if not 0 <= seconds <= _LONGEST:  # also true for what is not a number
-            found = f"{name} is {seconds}, no number of seconds from 0 to {_LONGEST:,.0f}"
-            raise UsageError(found)
-    for library in options.op_libraries:
-        if not os.path.isfile(library):  # noqa: PTH113 - Path's raises of a name that is too long
-            raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")

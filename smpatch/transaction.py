@@ -1,19 +1,16 @@
 """A list of edits of one model: perform, merge, stage, prove, commit.
 
-Here is the way that every edit goes, with what an edit is reported beforehand (``Options``) and
-tells afterwards (``Receipt``). What the kinds of edit do is the business of ``editing``,
-locks and loading that of ``patcher``.
+Every edit goes this way; its result is a ``Receipt``. This module does not apply the kinds of
+edit (``editing``), and takes no locks and loads no model (``patcher``).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from smpatch import arguments
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
 from smpatch.editing.sequence import Done, perform
@@ -23,7 +20,7 @@ from smpatch.edits import Edit, Retag
 from smpatch.errors import RefusedError
 from smpatch.functions.compare import disagreements
 from smpatch.loader import SavedModel
-from smpatch.op_libraries import op_libraries
+from smpatch.options import Options
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import Form
 from smpatch.signature import SignatureDef
@@ -31,7 +28,7 @@ from smpatch.validator import Edited, Mode, Validation, Validator
 from smpatch.writer import Plan, Staged, commit, merge, rehearse, stage
 from smpatch.writer.places import place_notes
 
-__all__ = ["Options", "Receipt", "Transaction"]
+__all__ = ["Receipt", "Transaction"]
 
 Fingerprint = Literal["absent", "kept", "refreshed", "stale"]
 
@@ -43,56 +40,6 @@ _PROOF: Mapping[Mode, Proof] = {
     "run": "attempted",
     "none": "omitted",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of all edits.
-
-    Attributes:
-        tag_set: The tags of the MetaGraph to edit; None for the only one.
-        overwrite: Whether a signature that has the key already may be replaced.
-        signature_def_only: Edit what TF Serving reads and leave the object graph, from which
-            Python's loader takes its signatures, as it is.
-        save_to: Write a new model directory, absent or empty before; None edits in place.
-        dry_run: Do everything but write.
-        validate: How much TensorFlow is asked: ``runtime`` reloads with its C runtime,
-            ``full`` with ``tf.saved_model.load`` as well, ``run`` runs the signatures before
-            and after the edit too and compares the results, ``none`` reloads nothing; ``auto``
-            takes what the edit needs.
-        feed: With ``run``: a ``.npz`` file of values to feed, beside those that are made up;
-            arrays named like inputs, or ``KEY/INPUT``.
-        backup: Keep the previous file beside the new one.
-        op_libraries: Libraries of custom operations that the model needs: files, directories,
-            or names of installed packages such as ``tensorflow_text``.
-        lock_timeout: Longest wait for another edit of the same model, in seconds.
-        time_limit: Longest wait for one answer of TensorFlow's, in seconds.
-
-    Example:
-        >>> smpatch.Options(dry_run=True, validate="none").dry_run
-        True
-    """
-
-    tag_set: Sequence[str] | None = None
-    overwrite: bool = False
-    signature_def_only: bool = False
-    save_to: str | os.PathLike[str] | None = None
-    dry_run: bool = False
-    validate: Mode = "auto"
-    feed: str | os.PathLike[str] | None = None
-    backup: bool = False
-    op_libraries: Sequence[str | os.PathLike[str]] = ()
-    lock_timeout: float = 60.0
-    time_limit: float = 600.0
-
-    def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
-        if self.tag_set is not None:
-            object.__setattr__(self, "tag_set", arguments.texts(self.tag_set, "tag_set"))
-        for name in ("save_to", "feed"):
-            if getattr(self, name) is not None:
-                arguments.path(getattr(self, name), name)
-        object.__setattr__(self, "op_libraries", op_libraries(self.op_libraries))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

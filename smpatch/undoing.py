@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from smpatch.errors import ModelUnreadableError, RefusedError, UsageError
+from smpatch import arguments
+from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.loader import SavedModel, load_file
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import FileIdentity, Form, which_file, writing
@@ -38,9 +39,6 @@ from smpatch.writer import (
 from smpatch.writer.places import place_notes
 
 __all__ = ["Restored", "Undone", "backup_and_model", "undo"]
-
-_LONGEST = 1_000_000.0
-"""Seconds; the system calls that wait take no more than twice as much."""
 
 _Signatures = dict[tuple[tuple[str, ...], str], bytes]
 
@@ -124,9 +122,8 @@ def undo(
         ConflictError: Somebody else edits the model.
         WriteError: The file system refused; the model is unchanged.
     """
-    for name, seconds in (("lock_timeout", lock_timeout), ("time_limit", time_limit)):
-        if not 0 <= seconds <= _LONGEST:  # also true for what is not a number
-            raise UsageError(f"{name} is {seconds}, no number of seconds from 0 to {_LONGEST:,.0f}")
+    arguments.seconds(lock_timeout, "lock_timeout")
+    arguments.seconds(time_limit, "time_limit")
     directory = Path(model)
     verb = "redone" if redo else "undone"
     with writing(directory, verb), ExitStack() as held:

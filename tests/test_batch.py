@@ -27,8 +27,9 @@ from smpatch.errors import (
     ValidationError,
 )
 from smpatch.loader import load
+from smpatch.options import Options
 from smpatch.runtime.process import Child
-from smpatch.transaction import Options, Receipt
+from smpatch.transaction import Receipt
 from smpatch.validator import Validator
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"

@@ -36,7 +36,7 @@ from smpatch.checker.signatures import check_method, check_signature
 from smpatch.checker.state import check_state
 from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
-from smpatch.op_libraries import op_libraries
+from smpatch.op_libraries import check_files, op_libraries
 from smpatch.runs.values import Feeding, SameAs
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
@@ -46,9 +46,6 @@ from smpatch.validator import Validator
 __all__ = ["Asked", "CheckOptions", "check"]
 
 Asked = Literal["full", "runtime", "none"]
-
-_LONGEST = 1_000_000.0
-"""Seconds; the system calls that wait take no more than twice as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +134,10 @@ def _understood(options: CheckOptions) -> list[Requirement]:
     ):
         if given not in known:
             raise UsageError(f"{given!r} is no {what}", hint=f"one of {', '.join(known)}")
-    if not 0 <= options.time_limit <= _LONGEST:  # also true for what is not a number
-        found = (
-            f"time_limit is {options.time_limit}, no number of seconds from 0 to {_LONGEST:,.0f}"
-        )
-        raise UsageError(found)
+    arguments.seconds(options.time_limit, "time_limit")
     _check_numbers(options)
     check_codes(listed(options.ignore))
-    for library in options.op_libraries:
-        if not os.path.isfile(library):  # noqa: PTH113 - Path's raises of a name that is too long
-            raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
+    check_files(options.op_libraries)
     return [parse_requirement(each) for each in options.require]
 
 

@@ -32,9 +32,6 @@ __all__ = [
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _MODEL_FILES = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 
-_LONGEST = 1_000_000.0
-"""Seconds; the system calls that wait take no more than twice as much."""
-
 
 def text(given: str) -> str:
     """Read an argument that names something in a model, which speaks UTF-8 in every locale."""
@@ -90,13 +87,13 @@ def _limit(given: str | float) -> float:
 
 
 def _seconds(given: str | float) -> float:
+    from smpatch import arguments
+    from smpatch.errors import UsageError
+
     try:
-        seconds = float(given)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST:  # also true for what is not a number
-        raise typer.BadParameter(f"{given!r} is no number of seconds from 0 to {_LONGEST:,.0f}")
-    return seconds
+        return arguments.seconds(given, "")
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 Model = Annotated[

@@ -8,7 +8,7 @@ This module knows no model on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from smpatch.edits import (
     Edit,
     EditSignature,
     FromSignature,
+    Making,
     PromoteFunction,
     Remove,
     Rename,
@@ -34,7 +35,7 @@ from smpatch.loader import MetaGraph
 from smpatch.proof.sameness import prove
 from smpatch.rules import Note
 
-__all__ = ["Done", "perform"]
+__all__ = ["Done", "keys_of", "perform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,22 @@ def _described(edit: Edit) -> str:
     if isinstance(edit, Retag) and not isinstance(edit.source, int):
         subject = ",".join(edit.source)
     return f"{verb} {subject}"
+
+
+def keys_of(edits: Iterable[Edit]) -> Iterator[str]:
+    """Yield the key of the signature of each edit; of a ``Retag`` the new tags."""
+    for edit in edits:
+        match edit:
+            case Remove(keys):
+                yield from keys
+            case Rename(_, target) | Copy(_, target):
+                yield target
+            case Retag(_, tags):
+                yield ",".join(tags)
+            case PromoteFunction(function=function, key=None):
+                yield function.rpartition(".")[2]
+            case Making(key=key) | EditSignature(key=key) if key is not None:
+                yield key
 
 
 def _after(before: Step, now: Step) -> Step:

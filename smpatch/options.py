@@ -1,0 +1,94 @@
+"""The options of all edits, and the rules for them.
+
+This module does not carry out an edit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smpatch import arguments
+from smpatch.errors import UsageError
+from smpatch.op_libraries import check_files, op_libraries
+from smpatch.validator import Mode
+
+__all__ = ["MODES", "Options", "check_options"]
+
+MODES: tuple[Mode, ...] = ("auto", "runtime", "full", "run", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of all edits.
+
+    Attributes:
+        tag_set: The tags of the MetaGraph to edit; None for the only one.
+        overwrite: Whether a signature that has the key already may be replaced.
+        signature_def_only: Edit what TF Serving reads and leave the object graph, from which
+            Python's loader takes its signatures, as it is.
+        save_to: Write a new model directory, absent or empty before; None edits in place.
+        dry_run: Do everything but write.
+        validate: How much TensorFlow is asked: ``runtime`` reloads with its C runtime,
+            ``full`` with ``tf.saved_model.load`` as well, ``run`` runs the signatures before
+            and after the edit too and compares the results, ``none`` reloads nothing; ``auto``
+            takes what the edit needs.
+        feed: With ``run``: a ``.npz`` file of values to feed, beside those that are made up;
+            arrays named like inputs, or ``KEY/INPUT``.
+        backup: Keep the previous file beside the new one.
+        op_libraries: Libraries of custom operations that the model needs: files, directories,
+            or names of installed packages such as ``tensorflow_text``.
+        lock_timeout: Longest wait for another edit of the same model, in seconds.
+        time_limit: Longest wait for one answer of TensorFlow's, in seconds.
+
+    Example:
+        >>> smpatch.Options(dry_run=True, validate="none").dry_run
+        True
+    """
+
+    tag_set: Sequence[str] | None = None
+    overwrite: bool = False
+    signature_def_only: bool = False
+    save_to: str | os.PathLike[str] | None = None
+    dry_run: bool = False
+    validate: Mode = "auto"
+    feed: str | os.PathLike[str] | None = None
+    backup: bool = False
+    op_libraries: Sequence[str | os.PathLike[str]] = ()
+    lock_timeout: float = 60.0
+    time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        if self.tag_set is not None:
+            object.__setattr__(self, "tag_set", arguments.texts(self.tag_set, "tag_set"))
+        for name in ("save_to", "feed"):
+            if getattr(self, name) is not None:
+                arguments.path(getattr(self, name), name)
+        object.__setattr__(self, "op_libraries", op_libraries(self.op_libraries))
+
+
+def check_options(options: Options) -> None:
+    """Refuse options that contradict each other, or that make no sense.
+
+    Raises:
+        UsageError: They do.
+    """
+    if not isinstance(options, Options):
+        found = f"{options!r} is given"
+        raise UsageError(found, where="options", hint="give smpatch.Options(...)")
+    if options.validate not in MODES:
+        found = f"{options.validate!r} is no way to validate"
+        raise UsageError(found, hint=f"one of {', '.join(MODES)}")
+    if options.feed is not None and options.validate != "run":
+        hint = "validate by a run: --validate run"
+        raise UsageError("values are given, and nothing is run", where="--feed", hint=hint)
+    if options.save_to is not None and not os.fspath(options.save_to):
+        raise UsageError("the directory to save to has no name", hint="give --save-to a path")
+    if options.backup and options.save_to is not None:
+        found = "a backup and a new directory do not go together"
+        raise UsageError(found, hint="with --save-to the original stays as it is")
+    arguments.seconds(options.lock_timeout, "lock_timeout")
+    arguments.seconds(options.time_limit, "time_limit")
+    check_files(options.op_libraries)
