@@ -195,3 +195,17 @@ def test_examples_of_the_docstrings() -> None:
     found: Any = doctest.testmod(arguments)
     assert found.attempted >= 5
     assert found.failed == 0
+
+
+@pytest.mark.parametrize("given", ["soon", None, [1], float("nan"), -1, 1e7])
+def test_a_time_to_wait_that_is_no_number_of_seconds_is_refused(given: Any, model: Path) -> None:  # noqa: ANN401 - as a user writes it
+    for options in (
+        smpatch.Options(lock_timeout=given, dry_run=True),
+        smpatch.Options(time_limit=given, dry_run=True),
+    ):
+        with pytest.raises(UsageError, match="is no number of seconds"):
+            smpatch.rename_signature(model, "scale", "predict", options=options)
+    with pytest.raises(UsageError, match="is no number of seconds"):
+        smpatch.undo(model, lock_timeout=given)
+    with pytest.raises(UsageError, match="is no number of seconds"):
+        smpatch.check(model, options=smpatch.CheckOptions(time_limit=given))
