@@ -35,7 +35,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from smpatch.batch import Outcome, apply
-    from smpatch.checker import CheckOptions, Compared, Feeding, Finding, Report, SameAs, check
+    from smpatch.checker import (
+        Checked,
+        CheckOptions,
+        Compared,
+        Feeding,
+        Finding,
+        Report,
+        SameAs,
+        check,
+        check_all,
+    )
     from smpatch.differ import Difference, diff
     from smpatch.edits import Edit, EditSignature, RaggedRef, SparseRef
     from smpatch.errors import (
@@ -97,6 +107,7 @@ __all__ = [
     "AliasError",
     "Change",
     "CheckOptions",
+    "Checked",
     "Compared",
     "CompositeTensorSpec",
     "ConflictError",
@@ -141,6 +152,7 @@ __all__ = [
     "add_regress",
     "apply",
     "check",
+    "check_all",
     "classification_signature_def",
     "copy_signature",
     "copy_signatures",
@@ -165,6 +177,7 @@ _MODULES = {
     "AliasError": "errors",
     "Change": "patcher",
     "CheckOptions": "checker",
+    "Checked": "checker",
     "Compared": "checker",
     "CompositeTensorSpec": "signature",
     "ConflictError": "errors",
@@ -209,6 +222,7 @@ _MODULES = {
     "add_regress": "patcher",
     "apply": "batch",
     "check": "checker",
+    "check_all": "checker",
     "classification_signature_def": "signature",
     "copy_signature": "patcher",
     "copy_signatures": "other_export",

@@ -1,21 +1,14 @@
 """The same edits on many models, several at a time.
 
-Each worker is a thread with a validator of its own, so that TensorFlow starts once for each and
-not for each model; what takes time is in those child processes and on the disk, where
-threads do not stand in each other's way. A model that fails stops none of the others.
+A model that fails stops none of the others. If the batch ends in the middle, each model is the
+old one or the new one, as after a signal (``workers``, ``writer``).
 
-Whoever stops in the middle (Ctrl-C, or no longer asking for outcomes) leaves every model
-whole: what a worker is about is broken off as a signal would, which ``writer`` is made for.
-
-This module knows no file of edits, and prints nothing.
+This module reads no patch file.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import queue
-import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +19,7 @@ from smpatch.errors import SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.patcher import Receipt, edit_list, patch
 from smpatch.validator import Validator
+from smpatch.workers import Workers, job_count
 
 __all__ = ["Outcome", "apply", "destinations"]
 
@@ -68,7 +62,7 @@ def apply(
         options: How they are done. ``save_to`` is a directory that gets a new one for each
             model: under the model's name or, where two models have one name, under its path
             below the directory that all have in common.
-        jobs: So many models at a time; None for as many as there are processors.
+        jobs: Number of models to process in parallel; None for the number of processors.
 
     Returns:
         The outcomes, in the order in which models are finished. Closing the generator ends
@@ -87,8 +81,7 @@ def apply(
     """
     chosen = Options() if options is None else options
     check_options(chosen)
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"{jobs} is no number of jobs", hint="1 or more")
+    count = job_count(jobs)
     several = (models,) if isinstance(models, str | os.PathLike) else models
     paths = [arguments.path(each, "models") for each in several]
     _check_distinct(paths)
@@ -96,8 +89,21 @@ def apply(
     work = [
         (path, replace(chosen, save_to=place)) for path, place in zip(paths, places, strict=True)
     ]
-    count = min(len(work), jobs or _processors())
-    return _Batch(work, edit_list(edits), chosen).run(count)
+    asked = edit_list(edits)
+    libraries = [Path(each).resolve() for each in chosen.op_libraries]
+
+    def one(work: tuple[Path, Options], validator: Validator) -> Outcome:
+        model, options = work
+        try:
+            receipt = patch(model, asked, options=options, validator=validator, once=True)
+        except SmpatchError as error:
+            return Outcome(model, None, error)
+        return Outcome(model, receipt, None)
+
+    def validator() -> Validator:
+        return Validator(chosen.validate, libraries, chosen.time_limit)
+
+    return Workers(work, one, validator).run(count)
 
 
 def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
@@ -148,89 +154,3 @@ def _real(path: Path) -> str:
         return os.path.realpath(path)
     except OSError:
         return os.fspath(path)
-
-
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
-
-
-class _Stop(BaseException):
-    """Raised in a worker that is to break off."""
-
-
-class _Batch:
-    """The workers, and what they share."""
-
-    def __init__(
-        self, work: Sequence[tuple[Path, Options]], edits: tuple[Edit, ...], options: Options
-    ) -> None:
-        self._work = work
-        self._waiting: queue.SimpleQueue[tuple[Path, Options] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
-        self._edits = edits
-        self._options = options
-        self._validators: list[Validator] = []
-        self._stopping = False
-
-    def run(self, count: int) -> Generator[Outcome, None, None]:
-        """Start workers and yield what they finish; end them in any case."""
-        for each in (*self._work, *[None] * count):
-            self._waiting.put(each)
-        threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
-        try:
-            for thread in threads:
-                thread.start()
-            for _ in self._work:
-                yield self._next()
-        except BaseException:
-            self._stop(threads)
-            raise
-        finally:
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
-
-    def _next(self) -> Outcome:
-        """Wait for a model to be finished."""
-        outcome = self._done.get()
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    def _serve(self) -> None:
-        """Do one model after the other, with one validator for all."""
-        try:
-            libraries = [Path(each).resolve() for each in self._options.op_libraries]
-            with Validator(
-                self._options.validate, libraries, self._options.time_limit
-            ) as validator:
-                self._validators.append(validator)
-                # What is raised in the middle of a commit is swallowed there: hence the flag.
-                while not self._stopping and (work := self._waiting.get()) is not None:
-                    self._done.put(self._one(*work, validator))
-        except _Stop:
-            pass
-        except BaseException as error:  # noqa: BLE001 - it is raised where the outcomes are taken
-            self._done.put(error)
-
-    def _one(self, model: Path, options: Options, validator: Validator) -> Outcome:
-        try:
-            receipt = patch(model, self._edits, options=options, validator=validator, once=True)
-        except SmpatchError as error:
-            return Outcome(model, None, error)
-        return Outcome(model, receipt, None)
-
-    def _stop(self, threads: Sequence[threading.Thread]) -> None:
-        """Let all workers break off, wherever they are."""
-        self._stopping = True
-        for thread in threads:
-            if thread.ident is not None and thread.is_alive():
-                identity = ctypes.c_ulong(thread.ident)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(_Stop))
-        # A thread that waits for a child hears nothing until the child has ended.
-        for validator in [*self._validators]:
-            validator.abort()

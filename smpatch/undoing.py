@@ -87,13 +87,14 @@ class Undone:
     notes: tuple[Note, ...]
 
 
-def undo(
+def undo(  # noqa: PLR0913 - how it is done, each with a default
     model: str | os.PathLike[str],
     *,
     redo: bool = False,
     dry_run: bool = False,
     lock_timeout: float = 60.0,
     time_limit: float = 600.0,
+    validator: Validator | None = None,
 ) -> Undone:
     """Put the file that an edit kept as its backup back in place, and keep what was there.
 
@@ -103,6 +104,7 @@ def undo(
         dry_run: Do everything but write.
         lock_timeout: Longest wait for an edit of the same model, in seconds.
         time_limit: Longest wait for TensorFlow to compute a fingerprint, in seconds.
+        validator: Asks TensorFlow; None for one that lives as long as the call.
 
     Returns:
         What was done.
@@ -124,10 +126,11 @@ def undo(
     """
     arguments.seconds(lock_timeout, "lock_timeout")
     arguments.seconds(time_limit, "time_limit")
-    directory = Path(model)
+    directory = arguments.path(model, "model")
     verb = "redone" if redo else "undone"
     with writing(directory, verb), ExitStack() as held:
-        validator = held.enter_context(Validator("none", (), time_limit))
+        if validator is None:
+            validator = held.enter_context(Validator("none", (), time_limit))
         if directory.is_dir() and not dry_run:
             held.enter_context(hold(directory, timeout=lock_timeout))
         there = _look(directory)

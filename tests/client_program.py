@@ -21,7 +21,10 @@ def look(model: str | Path) -> list[str]:
     report: smpatch.Report = smpatch.check(
         model, options=smpatch.CheckOptions(require="serving_default: x:float32 -> y:float32")
     )
-    lines = [f"{finding.code} {finding.text}" for finding in report.findings]
+    several = smpatch.check_all([model, "other"], jobs=2)
+    codes: dict[str, int] = {str(checked.model): checked.exit_code for checked in several}
+    lines = [f"{name} {code}" for name, code in codes.items()]
+    lines += [f"{finding.code} {finding.text}" for finding in report.findings]
     lines += [output.spec.name for output in found.outputs]
     lines += [f"{key} {each.method_name}" for key, each in opened.signatures.items()]
     if not smpatch.diff(model, "other").same:

@@ -10,7 +10,7 @@ This module changes nothing and prints nothing: it returns findings.
 """
 
 from smpatch.checker.findings import Compared, Finding, Report, Severity
-from smpatch.checker.inspection import CheckOptions, check
+from smpatch.checker.inspection import Checked, CheckOptions, check, check_all
 from smpatch.checker.model import CONSUMERS, Consumer
 from smpatch.checker.requirement import Requirement, parse_requirement
 from smpatch.runs.values import Feeding, SameAs
@@ -18,6 +18,7 @@ from smpatch.runs.values import Feeding, SameAs
 __all__ = [
     "CONSUMERS",
     "CheckOptions",
+    "Checked",
     "Compared",
     "Consumer",
     "Feeding",
@@ -27,5 +28,6 @@ __all__ = [
     "SameAs",
     "Severity",
     "check",
+    "check_all",
     "parse_requirement",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -34,7 +34,7 @@ from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in
 from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
 from smpatch.checker.signatures import check_method, check_signature
 from smpatch.checker.state import check_state
-from smpatch.errors import ModelUnreadableError, UsageError
+from smpatch.errors import ModelUnreadableError, SmpatchError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.op_libraries import check_files, op_libraries
 from smpatch.runs.values import Feeding, SameAs
@@ -42,8 +42,9 @@ from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
 from smpatch.savedmodel.directory import naming
 from smpatch.validator import Validator
+from smpatch.workers import Workers, job_count
 
-__all__ = ["Asked", "CheckOptions", "check"]
+__all__ = ["Asked", "CheckOptions", "Checked", "check", "check_all"]
 
 Asked = Literal["full", "runtime", "none"]
 
@@ -116,14 +117,85 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
     """
     chosen = CheckOptions() if options is None else options
     required = _understood(chosen)
-    libraries = [Path(each).resolve() for each in chosen.op_libraries]
-    mode: Literal["full", "runtime", "none"] = chosen.validate
-    with Validator(mode, libraries, chosen.time_limit) as validator:
-        opened = load(model)
-        if mode == "full":
-            validator.expect_python()
-        with naming(opened.file):
-            return _Check(opened, validator, chosen, required).report()
+    with _validator(chosen) as validator:
+        return _checked(arguments.path(model, "model"), chosen, required, validator)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The outcome of a check of several models, for one of them.
+
+    Attributes:
+        model: The model, as it was named.
+        report: The findings; None where the model could not be checked.
+        error: Why it could not be checked; None where it was.
+    """
+
+    model: Path
+    report: Report | None
+    error: SmpatchError | None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command line for this model alone."""
+        if self.error is not None:
+            return self.error.exit_code
+        return 0 if self.report is not None and self.report.ok else 1
+
+
+def check_all(
+    models: Sequence[str | os.PathLike[str]],
+    *,
+    options: CheckOptions | None = None,
+    jobs: int | None = None,
+) -> Generator[Checked, None, None]:
+    """Check several models; a model that cannot be checked stops none of the others.
+
+    Args:
+        models: The SavedModel directories.
+        options: What to look at, the same for all.
+        jobs: Number of models to process in parallel (one TensorFlow process each); None for
+            the number of processors.
+
+    Returns:
+        The outcomes, in the order in which models are finished. Closing the generator ends
+        the workers.
+
+    Example:
+        >>> checked = smpatch.check_all(["export/1", "export/2"])
+        >>> sorted((str(each.model), each.exit_code) for each in checked)
+        [('export/1', 0), ('export/2', 0)]
+
+    Raises:
+        UsageError: The options make no sense.
+    """
+    chosen = CheckOptions() if options is None else options
+    required = _understood(chosen)
+    count = job_count(jobs)
+
+    def one(model: Path, validator: Validator) -> Checked:
+        try:
+            return Checked(model, _checked(model, chosen, required, validator), None)
+        except SmpatchError as error:
+            return Checked(model, None, error)
+
+    paths = [arguments.path(each, "models") for each in models]
+    return Workers(paths, one, lambda: _validator(chosen)).run(count)
+
+
+def _validator(options: CheckOptions) -> Validator:
+    libraries = [Path(each).resolve() for each in options.op_libraries]
+    return Validator(options.validate, libraries, options.time_limit)
+
+
+def _checked(
+    model: Path, options: CheckOptions, required: Sequence[Requirement], validator: Validator
+) -> Report:
+    opened = load(model)
+    if options.validate == "full":
+        validator.expect_python()
+    with naming(opened.file):
+        return _Check(opened, validator, options, required).report()
 
 
 def _understood(options: CheckOptions) -> list[Requirement]:

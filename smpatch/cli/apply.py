@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ import typer
 from smpatch.cli.arguments import (
     Backup,
     DryRun,
+    Jobs,
     Json,
     LockTimeout,
     OpLibraries,
@@ -25,12 +25,11 @@ from smpatch.cli.arguments import (
     model_directory,
 )
 from smpatch.cli.interruption import watching_all
+from smpatch.cli.several import collected, failure, shows_bar
 from smpatch.cli.terminal import OutputError, data, printable, talk
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.batch import Outcome
-
-from smpatch.cli.verbosity import verbose
 
 __all__ = ["apply"]
 
@@ -45,16 +44,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             metavar="MODEL...", parser=model_directory, help="The SavedModel directories."
         ),
     ],
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Number of models to process in parallel (one TensorFlow process each). Default: "
-            "the number of processors.",
-            show_default=False,
-        ),
-    ] = None,
+    jobs: Jobs = None,
     dry_run: DryRun = False,
     save_to: Annotated[
         Path | None,
@@ -127,37 +117,21 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 
 
 def _collected(finished: Iterator[Outcome], count: int, *, quiet: bool) -> list[Outcome]:
-    """Take the outcomes as they come, and tell of failures: at once, or under a bar."""
+    """Take the outcomes as they come, and print failures: at once, or under a bar."""
+    later = shows_bar(count, quiet=quiet)
     outcomes: list[Outcome] = []
-    with _bar(count, quiet=quiet) as advance:
-        for outcome in finished:
-            outcomes.append(outcome)
-            if advance is None:
-                _tell_failure(outcome)
-            else:
-                advance(1)
-    if advance is not None:
-        for outcome in outcomes:
-            _tell_failure(outcome)
+    for outcome in collected(finished, count, quiet=quiet):
+        outcomes.append(outcome)
+        if not later:
+            _print_failure(outcome)
+    for outcome in outcomes if later else ():
+        _print_failure(outcome)
     return outcomes
 
 
-@contextmanager
-def _bar(count: int, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
-    """Show a bar on a terminal, where there is more than one model to wait for."""
-    if quiet or verbose() or count == 1 or sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    with typer.progressbar(length=count, label="models", show_pos=True, file=sys.stderr) as bar:
-        yield bar.update
-
-
-def _tell_failure(outcome: Outcome) -> None:
-    if outcome.error is None:
-        return
-    line, where = str(outcome.error), str(outcome.model)
-    # Most errors name a tensor, a key or a file in the model; with many models, which?
-    talk(printable(f"smpatch: {line}" if line.startswith(where) else f"smpatch: {where}: {line}"))
+def _print_failure(outcome: Outcome) -> None:
+    if outcome.error is not None:
+        talk(failure(outcome.model, outcome.error))
 
 
 def _report(

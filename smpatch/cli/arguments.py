@@ -12,9 +12,11 @@ import typer
 __all__ = [
     "Backup",
     "DryRun",
+    "Jobs",
     "Json",
     "LockTimeout",
     "Model",
+    "Models",
     "OpLibraries",
     "ProofFeed",
     "Quiet",
@@ -105,6 +107,15 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Models = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[MODEL]...",
+        parser=model_directory,
+        help="The SavedModel directories, or their saved_model.pb. Default: the current directory.",
+        show_default=False,
+    ),
+]
 TagSet = Annotated[
     str | None,
     typer.Option(
@@ -176,6 +187,16 @@ TimeLimit = Annotated[
     float,
     typer.Option(
         metavar="SECONDS", parser=_limit, help="How long to wait for an answer of TensorFlow's."
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Number of models to process in parallel (one TensorFlow process each). Default: "
+        "the number of processors.",
+        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from smpatch.cli.arguments import (
+    Jobs,
     Json,
-    Model,
+    Models,
     OpLibraries,
     Quiet,
     TagSet,
@@ -20,17 +22,18 @@ from smpatch.cli.arguments import (
     model_directory,
     text,
 )
-from smpatch.cli.terminal import data, printable, tag_set, talk
-from smpatch.errors import UsageError
+from smpatch.cli.several import Answer, collected, print_answers
+from smpatch.cli.terminal import printable, tag_set
+from smpatch.errors import SmpatchError, UsageError
 
 if TYPE_CHECKING:  # `smpatch show` does without what checks
-    from smpatch.checker import CheckOptions, Consumer, Feeding, Finding, Report, SameAs
+    from smpatch.checker import Checked, CheckOptions, Consumer, Feeding, Finding, Report, SameAs
 
 __all__ = ["check"]
 
 
 def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    model: Model = Path(),
+    models: Models = None,
     run: Annotated[
         bool, typer.Option("--run", help="Feed every signature, and report what fails.")
     ] = False,
@@ -120,6 +123,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = "full",
     op_library: OpLibraries = None,
     time_limit: TimeLimit = 600.0,
+    jobs: Jobs = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -132,6 +136,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 
     \b
     smpatch check export/1
+    smpatch check models/*/1 --jobs 4
     smpatch check export/1 --run --with random --batch 1,3
     smpatch check converted/1 --same-as export/1 --rtol 1e-5
     smpatch check export/1 --require 'serving_default: x:float32[?] -> y:float32[?]' --for serving
@@ -162,17 +167,42 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         op_libraries=tuple(op_library or ()),
         time_limit=time_limit,
     )
-    report = checker.check(model, options=options)
-    if as_json:
-        from smpatch.cli import machine
+    several = models or [Path()]
+    code = print_answers(
+        "check",
+        _answers(several, options, jobs, quiet=quiet),
+        several=len(several) > 1,
+        as_json=as_json,
+        quiet=quiet,
+    )
+    if code:
+        raise typer.Exit(code)
 
-        machine.write("check", _body(report, options))
-    elif not quiet:
-        data("\n".join(_lines(report, options)))
-    if not report.ok:
-        if quiet or as_json:
-            talk(f"smpatch: {_summary(report)}")
-        raise typer.Exit(1)
+
+def _answers(
+    models: Sequence[Path], options: CheckOptions, jobs: int | None, *, quiet: bool
+) -> list[tuple[Path, Answer | SmpatchError]]:
+    """Check the models, and return the answers in the order in which they were named."""
+    from smpatch import checker
+
+    if len(models) == 1:
+        return [(models[0], _answer(checker.check(models[0], options=options), options))]
+    distinct = list(dict.fromkeys(models))
+    with closing(checker.check_all(distinct, options=options, jobs=jobs)) as finished:
+        done = {each.model: each for each in collected(finished, len(distinct), quiet=quiet)}
+    return [(model, _outcome(done[model], options)) for model in models]
+
+
+def _outcome(checked: Checked, options: CheckOptions) -> Answer | SmpatchError:
+    if checked.report is not None:
+        return _answer(checked.report, options)
+    return checked.error or SmpatchError("not checked")
+
+
+def _answer(report: Report, options: CheckOptions) -> Answer:
+    summary = "" if report.ok else f"{printable(str(report.directory))}: {_summary(report)}"
+    code = 0 if report.ok else 1
+    return Answer(_lines(report, options), _body(report, options), code, summary)
 
 
 def _feeding(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpatch.cli.arguments import Json, Quiet, model_directory
-from smpatch.cli.terminal import columns, data, default_rows, printable, size, spec_rows, talk
+from smpatch.cli.several import Answer, answers, print_answers
+from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
 from smpatch.cli.terminal import tag_set as shown_tags
 from smpatch.errors import UsageError
 
@@ -45,24 +46,20 @@ _PLANES = {
 
 
 def diff(
-    a: Annotated[
-        Path,
+    models: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="A", parser=model_directory, help="A SavedModel directory.", show_default=False
-        ),
-    ],
-    b: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[B]",
+            metavar="A [B]",
             parser=model_directory,
-            help="Another one, to compare.",
+            help="Two SavedModel directories; with --backup one or more.",
             show_default=False,
         ),
-    ] = None,
+    ],
     backup: Annotated[
         bool,
-        typer.Option("--backup", help="Compare A with the backup that its last edit kept."),
+        typer.Option(
+            "--backup", help="Compare each model with the backup that its last edit kept."
+        ),
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -82,30 +79,34 @@ def diff(
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import differ
 
+    several = len(models) > 1 and backup
     if backup:
         from smpatch import undoing
 
-        if b is not None:
-            raise UsageError("B and --backup do not go together", hint="name one model")
-        found = differ.compared(*undoing.backup_and_model(a))
-    elif b is None:
-        hint = "name another model, or compare with the backup: --backup"
-        raise UsageError("missing argument 'B'", hint=hint)
-    else:
-        found = differ.diff(a, b)
-    if as_json:
-        from smpatch.cli import machine
-
-        machine.write("diff", _body(found))
-    elif not quiet:
-        data("\n".join(_lines(found)))
-    if not quiet and found.before.form != found.after.form:
-        talk(
-            "smpatch: note: one model is in text form: only fields that smpatch knows are "
-            "compared, and collections are not"
+        found = answers(
+            models, lambda model: _answer(differ.compared(*undoing.backup_and_model(model)))
         )
-    if not found.same:
-        raise typer.Exit(1)
+    elif len(models) != 2:  # noqa: PLR2004 - A and B
+        if len(models) == 1:
+            hint = "name another model, or compare with the backup: --backup"
+            raise UsageError("missing argument 'B'", hint=hint)
+        hint = "name two, or compare each with its backup: --backup"
+        raise UsageError(f"{len(models)} models are given", hint=hint)
+    else:
+        found = iter([(models[0], _answer(differ.diff(*models)))])
+    code = print_answers("diff", found, several=several, as_json=as_json, quiet=quiet)
+    if code:
+        raise typer.Exit(code)
+
+
+def _answer(found: Difference) -> Answer:
+    notes = []
+    if found.before.form != found.after.form:
+        notes.append(
+            "one model is in text form: only fields that smpatch knows are compared, and "
+            "collections are not"
+        )
+    return Answer(_lines(found), _body(found), 0 if found.same else 1, notes=notes)
 
 
 def _lines(found: Difference) -> list[str]:

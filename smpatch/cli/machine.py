@@ -32,13 +32,13 @@ __all__ = [
     "default_body",
     "error_body",
     "receipt_body",
+    "show_body",
     "signature_body",
     "spec_body",
     "write",
     "write_error",
     "write_interruption",
     "write_receipt",
-    "write_show",
     "write_suggestions",
 ]
 
@@ -48,18 +48,15 @@ _ESCAPED = re.compile(r"[^\x00-\x7e]")
 """Characters that stand as escapes in a string; the encoder has escaped those below the space."""
 
 
-def write_show(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> None:
-    """Write what ``show`` shows."""
-    write(
-        "show",
-        {
-            "directory": str(model.directory),
-            "file": model.file.name,
-            "form": model.form,
-            "size": model.identity.size,
-            "meta_graphs": [_meta_graph(each) for each in meta_graphs],
-        },
-    )
+def show_body(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> dict[str, Any]:
+    """Return what ``show`` shows as JSON has it."""
+    return {
+        "directory": str(model.directory),
+        "file": model.file.name,
+        "form": model.form,
+        "size": model.identity.size,
+        "meta_graphs": [_meta_graph(each) for each in meta_graphs],
+    }
 
 
 def write_suggestions(
@@ -198,7 +195,7 @@ def _kind(error: SmpatchError) -> str:
     return next(each.__name__ for each in type(error).__mro__ if each.__module__ in shown)
 
 
-def write(what: str, body: Mapping[str, Any]) -> None:
+def write(what: str, body: object) -> None:
     """Write one object: ``version``, and the body under the name of the command."""
     # Not json.dumps, which keeps all pieces before it writes the first: for a model with very many
     # signatures they take a hundred times as much memory as its file.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smpatch.cli.arguments import Json, Model, TagSet
-from smpatch.cli.terminal import columns, data, printable, size, talk
+import typer
+
+from smpatch.cli.arguments import Json, Models, TagSet
+from smpatch.cli.several import Answer, answers, print_answers
+from smpatch.cli.terminal import columns, printable, size
 from smpatch.cli.terminal import tag_set as shown_tags
 from smpatch.display import signature_rows
 from smpatch.loader import MetaGraph, SavedModel, load
@@ -18,7 +21,7 @@ _INIT_OP = "__saved_model_init_op"
 
 
 def show(
-    model: Model = Path(),
+    models: Models = None,
     tag_set: TagSet = None,
     as_json: Json = False,
 ) -> None:
@@ -26,20 +29,28 @@ def show(
 
     Unknown dimensions are shown as ?; tensors as --inputs and --outputs take them.
     """
+    several = models or [Path()]
+    found = answers(several, lambda model: _answer(model, tag_set, as_json=as_json))
+    code = print_answers("show", found, several=len(several) > 1, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
+
+
+def _answer(model: Path, tag_set: str | None, *, as_json: bool) -> Answer:
     opened = load(model)
     chosen = opened.meta_graphs
     if tag_set is not None:
         from smpatch import tensor_syntax
 
         chosen = (opened.meta_graph(tensor_syntax.parse_tags(tag_set)),)
-    if as_json:
-        from smpatch.cli import machine
-
-        machine.write_show(opened, chosen)
-    else:
-        data("\n".join(_lines(opened, chosen)))
+    notes = []
     if opened.form == "binary" and (opened.directory / TEXT_NAME).exists():
-        talk(f"smpatch: note: {TEXT_NAME} is here too; TensorFlow reads {opened.file.name}")
+        notes.append(f"{TEXT_NAME} is here too; TensorFlow reads {opened.file.name}")
+    if not as_json:
+        return Answer(_lines(opened, chosen), {}, notes=notes)
+    from smpatch.cli import machine
+
+    return Answer((), machine.show_body(opened, chosen), notes=notes)
 
 
 def _lines(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> list[str]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import DryRun, Json, LockTimeout, Model, Quiet, TimeLimit
-from smpatch.cli.interruption import watching
-from smpatch.cli.terminal import OutputError, columns, data, printable, size, tag_set, talk
+from smpatch.cli.arguments import DryRun, Json, LockTimeout, Models, Quiet, TimeLimit
+from smpatch.cli.interruption import watching, watching_all
+from smpatch.cli.several import Answer, answers, print_answers
+from smpatch.cli.terminal import OutputError, columns, printable, size, tag_set, talk
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.undoing import Undone
@@ -24,7 +25,7 @@ _WORDS = {
 
 
 def undo(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    model: Model = Path(),
+    models: Models = None,
     redo: Annotated[
         bool, typer.Option("--redo", help="Do the edit again that was undone.")
     ] = False,
@@ -45,50 +46,53 @@ def undo(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     smpatch undo export/1
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import undoing
+    from smpatch.validator import Validator
 
-    with watching(model, None):
+    several = models or [Path()]
+    one = len(several) == 1
+
+    def work(model: Path) -> Answer:
         undone = undoing.undo(
-            model, redo=redo, dry_run=dry_run, lock_timeout=lock_timeout, time_limit=time_limit
+            model,
+            redo=redo,
+            dry_run=dry_run,
+            lock_timeout=lock_timeout,
+            time_limit=time_limit,
+            validator=validator,
         )
-        _report(undone, redo=redo, as_json=as_json, quiet=quiet)
+        notes = [printable(note.text) for note in undone.notes]
+        return Answer(_lines(undone, redo=redo), _body(undone), notes=notes)
+
+    watched = watching(several[0], None) if one else watching_all(several)
+    with Validator("none", (), time_limit) as validator, watched:
+        found = list(answers(several, work))
+        try:
+            code = print_answers("undo", found, several=not one, as_json=as_json, quiet=quiet)
+        except OutputError as error:
+            if dry_run:
+                raise
+            # Failing now would say that the model is unchanged.
+            talk(printable(f"smpatch: warning: the undo is done, but {error}"))
+            code = max(0 if isinstance(each, Answer) else each.exit_code for _, each in found)
+    if code:
+        raise typer.Exit(code)
 
 
-def _report(undone: Undone, *, redo: bool, as_json: bool, quiet: bool) -> None:
-    try:
-        if as_json:
-            _write(undone)
-        elif not quiet:
-            data("\n".join(_lines(undone, redo=redo)))
-    except OutputError as error:
-        if undone.dry_run:
-            raise
-        # Failing now would say that the model is unchanged.
-        talk(printable(f"smpatch: warning: the undo is done, but {error}"))
-    if not quiet:
-        for note in undone.notes:
-            talk(printable(f"smpatch: note: {note.text}"))
-
-
-def _write(undone: Undone) -> None:
-    from smpatch.cli import machine
-
-    machine.write(
-        "undo",
-        {
-            "directory": str(undone.directory),
-            "form": undone.form,
-            "dry_run": undone.dry_run,
-            "size_before": undone.size_before,
-            "size_after": undone.size_after,
-            "changes": [
-                {"tag_set": list(each.tag_set), "key": each.key, "outcome": each.outcome}
-                for each in undone.changes
-            ],
-            "fingerprint": undone.fingerprint,
-            "backup": None if undone.backup is None else str(undone.backup),
-            "notes": [{"code": note.code, "text": note.text} for note in undone.notes],
-        },
-    )
+def _body(undone: Undone) -> dict[str, object]:
+    return {
+        "directory": str(undone.directory),
+        "form": undone.form,
+        "dry_run": undone.dry_run,
+        "size_before": undone.size_before,
+        "size_after": undone.size_after,
+        "changes": [
+            {"tag_set": list(each.tag_set), "key": each.key, "outcome": each.outcome}
+            for each in undone.changes
+        ],
+        "fingerprint": undone.fingerprint,
+        "backup": None if undone.backup is None else str(undone.backup),
+        "notes": [{"code": note.code, "text": note.text} for note in undone.notes],
+    }
 
 
 def _near(undone: Undone) -> str:

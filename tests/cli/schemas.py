@@ -12,7 +12,19 @@ import referencing
 __all__ = ["NAMES", "read", "validator"]
 
 NAMES = (
-    *("show", "suggest", "check", "diff", "add-predict", "edit", "wrap", "apply", "undo", "error"),
+    *(
+        "show",
+        "suggest",
+        "check",
+        "diff",
+        "add-predict",
+        "edit",
+        "wrap",
+        "apply",
+        "undo",
+        "models",
+        "error",
+    ),
 )
 """Those of an output; ``common`` holds the parts that they share."""
 
@@ -26,6 +38,8 @@ def read(name: str) -> dict[str, Any]:
 
 def validator(name: str) -> jsonschema.Draft202012Validator:
     """Return the validator of an output."""
-    common = referencing.Resource.from_contents(read("common"))
-    registry = referencing.Registry().with_resource("common.json", common)
+    registry = referencing.Registry().with_resources(
+        (f"{each}.json", referencing.Resource.from_contents(read(each)))
+        for each in ("common", *NAMES)
+    )
     return jsonschema.Draft202012Validator(read(name), registry=registry)

@@ -56,7 +56,7 @@ def test_the_schema_is_strict() -> None:
 def test_quiet_leaves_the_exit_code_and_a_line(call: Run) -> None:
     said = call("check", MODELS / "wrong_dtype", *QUICK, "--quiet")
     assert (said.code, said.out) == (1, "")
-    assert said.line == "smpatch: 1 fault"
+    assert said.line == f"smpatch: {MODELS / 'wrong_dtype'}: 1 fault"
     assert call("check", MODELS / "module", *QUICK, "--quiet").out == ""
 
 

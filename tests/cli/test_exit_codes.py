@@ -47,7 +47,7 @@ def test_0_also_when_nothing_was_to_do(call: Run, model: Copy) -> None:
         (("add-predict", *XY, "--tagset", "serve"), "did you mean --tag-set?"),
         (("frobnicate",), "no such command 'frobnicate'"),
         (("add_predict",), "did you mean 'add-predict'?"),
-        (("show", ".", "more"), "unexpected extra argument"),
+        (("suggest", ".", "more"), "unexpected extra argument"),
         (("show", "--json=yes"), "'--json' does not take a value"),
         (("add-predict", *XY, "--validate", "some"), "'auto', 'runtime', 'full', 'run', 'none'"),
         (("add-predict", *XY, "--time-limit", "0"), "0 leaves no time for an answer"),

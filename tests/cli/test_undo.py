@@ -104,7 +104,7 @@ def test_diff_with_the_backup(call: Run, model: Callable[[str], Path]) -> None:
     call("undo", place)
     assert "- serving_default" in call("diff", place, "--backup").out
     assert call("diff", place).code == 2
-    assert call("diff", place, place, "--backup").code == 2
+    assert call("diff", place, place, place).code == 2
 
 
 def test_a_link_and_a_replaced_backup_are_noted(
