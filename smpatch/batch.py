@@ -8,18 +8,21 @@ This module reads no patch file.
 
 from __future__ import annotations
 
+import filecmp
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import arguments
 from smpatch.edits import Edit
-from smpatch.errors import SmpatchError, UsageError
+from smpatch.errors import RefusedError, SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.patcher import Receipt, edit_list, patch
+from smpatch.savedmodel.directory import writing
 from smpatch.validator import Validator
 from smpatch.workers import Workers, job_count
+from smpatch.writer import workplace
 
 __all__ = ["Outcome", "apply", "destinations"]
 
@@ -61,7 +64,8 @@ def apply(
         edits: The edits, in their order, or one of them; each model gets them in one commit.
         options: How they are done. ``save_to`` is a directory that gets a new one for each
             model: under the model's name or, where two models have one name, under its path
-            below the directory that all have in common.
+            below the directory that all have in common. A new model that is there already
+            and has the same bytes is left as it is; another one is refused.
         jobs: Number of models to process in parallel; None for the number of processors.
 
     Returns:
@@ -94,16 +98,67 @@ def apply(
 
     def one(work: tuple[Path, Options], validator: Validator) -> Outcome:
         model, options = work
+        there = options.save_to is not None and _is_model(Path(options.save_to))
+        do = _compared if there else _patched
         try:
-            receipt = patch(model, asked, options=options, validator=validator, once=True)
+            return Outcome(model, do(model, asked, options, validator), None)
         except SmpatchError as error:
             return Outcome(model, None, error)
-        return Outcome(model, receipt, None)
 
     def validator() -> Validator:
         return Validator(chosen.validate, libraries, chosen.time_limit)
 
     return Workers(work, one, validator).run(count)
+
+
+def _patched(
+    model: Path, edits: tuple[Edit, ...], options: Options, validator: Validator
+) -> Receipt:
+    return patch(model, edits, options=options, validator=validator, once=True)
+
+
+def _compared(
+    model: Path, edits: tuple[Edit, ...], options: Options, validator: Validator
+) -> Receipt:
+    """Make a new model once more, and compare it with the one that has its place.
+
+    Raises:
+        RefusedError: They differ.
+        SmpatchError: As ``patch``.
+    """
+    place = Path(options.save_to or "")
+    where = str(place)
+    with workplace(place) as directory, writing(place, "compared"):
+        made = directory / place.name
+        again = replace(options, save_to=made, dry_run=False)
+        receipt = _patched(model, edits, again, validator)
+        different = next(_different_files(made, place), "")
+    if different:
+        found = f"it is there already, and its {different} is not the one that the edits make"
+        hint = "name a directory that is absent or empty"
+        raise RefusedError(found, where=where, hint=hint)
+    same = tuple(replace(each, outcome="unchanged") for each in receipt.changes)
+    return replace(receipt, directory=place, changes=same, dry_run=options.dry_run)
+
+
+def _is_model(directory: Path) -> bool:
+    return any((directory / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt"))
+
+
+def _different_files(one: Path, other: Path) -> Iterator[str]:
+    """Yield the files that two directories do not have in common, byte for byte."""
+    files = {
+        directory: {
+            os.path.relpath(Path(above) / name, directory)
+            for above, _, names in os.walk(directory)
+            for name in names
+        }
+        for directory in (one, other)
+    }
+    for name in sorted(files[one] | files[other]):
+        both = name in files[one] and name in files[other]
+        if not both or not filecmp.cmp(one / name, other / name, shallow=False):
+            yield name
 
 
 def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from smpatch.edits import AddPredict, Copy, Edit, Rename
 from smpatch.errors import (
     ConflictError,
     ModelUnreadableError,
+    RefusedError,
     SignatureExistsError,
     TensorNotFoundError,
     UsageError,
@@ -351,3 +353,43 @@ def test_where_nothing_is_to_do_the_receipt_has_the_signature_that_is_there(make
 def _receipts(model: Path, edits: list[Edit]) -> list[Receipt]:
     found = [each.receipt for each in batch.apply([model], edits, options=UNPROVED)]
     return [each for each in found if each is not None]
+
+
+def test_saving_again_leaves_a_new_model_of_the_same_bytes_and_refuses_another(
+    make: Make, tmp_path: Path
+) -> None:
+    models = make(2)
+    for model in models:
+        (model / "variables").mkdir(exist_ok=True)
+        (model / "variables" / "more").write_bytes(b"data")
+    new = tmp_path / "new"
+    options = Options(validate="none", save_to=new)
+    assert {each.error for each in batch.apply(models, EDITS, options=options)} == {None}
+    first = {path: path.stat() for path in sorted(new.rglob("*"))}
+    (new / "model-1" / "variables" / "more").write_bytes(b"date")
+    for dry_run in (True, False):
+        again = replace(options, dry_run=dry_run)
+        one, other = sorted(batch.apply(models, EDITS, options=again), key=lambda each: each.model)
+        assert one.receipt is not None
+        assert one.receipt.directory == new / "model-0"
+        assert {change.outcome for change in one.receipt.changes} == {"unchanged"}
+        assert isinstance(other.error, RefusedError)
+        assert "its variables/more is not the one that the edits make" in str(other.error)
+    for path, status in first.items():
+        now = path.stat()
+        assert (now.st_ino, now.st_size) == (status.st_ino, status.st_size)
+        if path.is_file() and "model-0" in path.parts:
+            assert now.st_mtime_ns == status.st_mtime_ns
+    assert sorted(each.name for each in new.iterdir()) == ["model-0", "model-1"]
+    assert (new / "model-1" / "variables" / "more").read_bytes() == b"date"
+
+
+def test_a_file_that_is_not_a_model_is_never_taken_for_one(make: Make, tmp_path: Path) -> None:
+    models = make(1)
+    (tmp_path / "new" / "model-0").mkdir(parents=True)
+    (tmp_path / "new" / "model-0" / "notes").write_text("mine")
+    (found,) = batch.apply(
+        models, EDITS, options=Options(validate="none", save_to=tmp_path / "new")
+    )
+    assert isinstance(found.error, RefusedError)
+    assert "the directory is not empty" in str(found.error)

@@ -22,6 +22,7 @@ from smpatch.writer.stage import (
     stage,
     stage_backup,
     stage_new,
+    workplace,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "stage",
     "stage_backup",
     "stage_new",
+    "workplace",
 ]

@@ -50,6 +50,7 @@ __all__ = [
     "stage",
     "stage_backup",
     "stage_new",
+    "workplace",
 ]
 
 
@@ -168,6 +169,28 @@ def stage_new(destination: Path) -> Iterator[Path]:
             raise _failed(
                 "stage", destination, error, "the model", "nothing was written"
             ) from error
+        yield own.path
+
+
+@contextlib.contextmanager
+def workplace(beside: Path) -> Iterator[Path]:
+    """Make an empty directory beside another one, for as long as the context lasts.
+
+    Args:
+        beside: The directory whose neighbour it is.
+
+    Yields:
+        The directory. A killed process leaves it to the next edit, which removes it.
+
+    Raises:
+        WriteError: The file system refused.
+    """
+    with contextlib.ExitStack() as cleaning:
+        try:
+            sweep(beside.parent, spare)
+            own = cleaning.enter_context(own_directory(beside.parent))
+        except OSError as error:
+            raise _failed("stage", beside, error, "the model", "nothing was written") from error
         yield own.path
 
 
