@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from smpatch.batch import Outcome, apply
     from smpatch.checker import CheckOptions, Compared, Feeding, Finding, Report, SameAs, check
+    from smpatch.describer import describe
     from smpatch.differ import Difference, diff
     from smpatch.edits import Edit, EditSignature, RaggedRef, SparseRef
     from smpatch.errors import (
@@ -145,6 +146,7 @@ __all__ = [
     "copy_signature",
     "copy_signatures",
     "derive_signature",
+    "describe",
     "diff",
     "edit_signature",
     "load",
@@ -213,6 +215,7 @@ _MODULES = {
     "copy_signature": "patcher",
     "copy_signatures": "other_export",
     "derive_signature": "patcher",
+    "describe": "describer",
     "diff": "differ",
     "edit_signature": "patcher",
     "load": "loader",

@@ -79,6 +79,7 @@ FACE = [
     "copy_signature",
     "copy_signatures",
     "derive_signature",
+    "describe",
     "diff",
     "edit_signature",
     "load",
