@@ -192,6 +192,8 @@ def test_the_library_imports_light() -> None:
         (["apply", "gone.toml", str(MODEL)], 3),
         (["show", str(MODEL)], 0),
         (["show", str(MODEL), "--json"], 0),
+        *((["describe", str(MODEL), "--as", each], 0) for each in ("triton", "rest", "grpc")),
+        (["describe", str(MODEL), "--as", "markdown", "--json"], 0),
         (["show", str(MODEL / "variables")], 3),
         (["add-predict", str(MODEL)], 2),
         (["add-predict", str(MODEL / "gone"), "--inputs", "x:0", "--outputs", "y:0"], 3),
