@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         check,
         check_all,
     )
+    from smpatch.describer import describe
     from smpatch.differ import Difference, diff
     from smpatch.edits import Edit, EditSignature, RaggedRef, SparseRef
     from smpatch.errors import (
@@ -157,6 +158,7 @@ __all__ = [
     "copy_signature",
     "copy_signatures",
     "derive_signature",
+    "describe",
     "diff",
     "edit_signature",
     "load",
@@ -227,6 +229,7 @@ _MODULES = {
     "copy_signature": "patcher",
     "copy_signatures": "other_export",
     "derive_signature": "patcher",
+    "describe": "describer",
     "diff": "differ",
     "edit_signature": "patcher",
     "load": "loader",

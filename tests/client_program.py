@@ -27,6 +27,7 @@ def look(model: str | Path) -> list[str]:
     lines += [f"{finding.code} {finding.text}" for finding in report.findings]
     lines += [output.spec.name for output in found.outputs]
     lines += [f"{key} {each.method_name}" for key, each in opened.signatures.items()]
+    lines += smpatch.describe(model, "markdown").splitlines()
     if not smpatch.diff(model, "other").same:
         lines.append("differs")
     return lines

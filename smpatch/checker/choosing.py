@@ -47,6 +47,8 @@ CODES: tuple[str, ...] = (
     "variable-not-restored",
     "table-not-filled",
     "python-function",
+    "file-access",
+    "network-access",
     "classify-rules",
     "regress-rules",
     "unknown-method",

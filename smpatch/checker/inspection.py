@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from smpatch import arguments
+from smpatch.checker.access import check_access, denied
 from smpatch.checker.choosing import check_codes, check_keys, ignoring, listed
 from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup, served
 from smpatch.checker.findings import Compared, Finding, Report, Subject, Tensors, fault, note
@@ -64,6 +65,7 @@ class CheckOptions:
         signatures: The keys of the signatures to check, beside the model as a whole; empty for
             all. A contract counts whatever its key is.
         ignore: Codes of findings that are listed and do not count.
+        deny_file_access: Whether operations that use files or the network are faults.
         op_libraries: Libraries of custom operations that the model needs.
         time_limit: Longest wait for one answer of TensorFlow's, in seconds.
 
@@ -80,6 +82,7 @@ class CheckOptions:
     consumers: Sequence[Consumer] = ()
     signatures: Sequence[str] = ()
     ignore: Sequence[str] = ()
+    deny_file_access: bool = False
     op_libraries: Sequence[str | os.PathLike[str]] = ()
     time_limit: float = 600.0
 
@@ -261,6 +264,8 @@ class _Check:
         found += self._fingerprint()
         consumers = tuple(self._options.consumers)
         ignored = listed(self._options.ignore)
+        if self._options.deny_file_access:
+            found = [denied(each) for each in found]
         counted = [ignoring(sharpened(each, consumers), ignored) for each in found]
         return Report(
             directory=model.directory,
@@ -322,6 +327,7 @@ class _Check:
             broken.append(broken_key)
             yield each
         yield from check_python_calls(subject)
+        yield from check_access(subject)
         yield from check_object_graph(subject)
         yield from check_computations(subject)
         for wanted in self._required:

@@ -28,10 +28,10 @@ from smpatch.graph.functions import CALLS, called
 from smpatch.graph.index import op_of
 from smpatch.graph.reach import behind
 from smpatch.loader import MetaGraph
-from smpatch.savedmodel.parts import COLLECTION_DEF, SAVER_DEF
+from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF
 from smpatch.signature import SignatureDef
 
-__all__ = ["check_state"]
+__all__ = ["asset_files", "check_state", "init_ops"]
 
 _VARIABLES = frozenset({"VarHandleOp", "Variable", "VariableV2"})
 _TABLES = frozenset({"HashTable", "HashTableV2"})
@@ -60,6 +60,7 @@ _PASSES = frozenset({"Identity", "Enter", "RefEnter"})
 
 _INIT_OP = "__saved_model_init_op"
 _COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+_ASSETS = "saved_model_assets"
 
 _CHECKPOINT = "variables/variables.index"
 """Without this file a server restores nothing."""
@@ -132,7 +133,7 @@ def _fills(meta_graph: MetaGraph, name: str) -> bool:
 def _filled(subject: Subject) -> frozenset[object]:
     """Return what the restore operation and the init op reach, each by what identifies it."""
     meta_graph = subject.meta_graph
-    names = [*_init_ops(meta_graph)]
+    names = [*init_ops(meta_graph)]
     if _checkpoint(subject).exists():
         names.append(_restore_op(meta_graph))
     whole = [name for name in names if name]
@@ -164,7 +165,7 @@ def _restore_op(meta_graph: MetaGraph) -> str:
     return str(saver.restore_op_name)
 
 
-def _init_ops(meta_graph: MetaGraph) -> Iterator[str]:
+def init_ops(meta_graph: MetaGraph) -> Iterator[str]:
     """Yield the init op as servers look for it: in the signatures, then in the collections."""
     reserved = meta_graph.reserved.get(_INIT_OP)
     if reserved is not None:
@@ -180,11 +181,31 @@ def _init_ops(meta_graph: MetaGraph) -> Iterator[str]:
 def _collections(meta_graph: MetaGraph) -> Mapping[str, Sequence[str]]:
     """Return the collections that name nodes: ``CollectionDef.node_list.value`` by key."""
     found: dict[str, Sequence[str]] = {}
+    for key, value in _each_collection(meta_graph):
+        nodes = [each for listed in _parts(value, 1) for each in _parts(listed, 1)]
+        found[key] = [each.decode("utf-8", "replace") for each in nodes]
+    return found
+
+
+def _each_collection(meta_graph: MetaGraph) -> Iterator[tuple[str, bytes]]:
+    """Yield the key and the ``CollectionDef`` of each collection; none of a model in text form."""
     for entry in meta_graph.parts.pieces(COLLECTION_DEF):
         key, value = (b"".join(_parts(entry, number)) for number in (1, 2))
-        nodes = [each for listed in _parts(value, 1) for each in _parts(listed, 1)]
-        found[key.decode("utf-8", "replace")] = [each.decode("utf-8", "replace") for each in nodes]
-    return found
+        yield key.decode("utf-8", "replace"), value
+
+
+def asset_files(meta_graph: MetaGraph) -> Iterator[bytes]:
+    """Yield each serialized ``AssetFileDef``, as servers look for it.
+
+    Source: ``GetAssetFileDefs`` in ``tensorflow/cc/saved_model/loader_util.cc``: the field of
+    the MetaGraph, or else ``any_list`` of a collection.
+    """
+    own = meta_graph.parts.pieces(ASSET_FILE_DEF)
+    yield from own
+    for key, value in () if own else _each_collection(meta_graph):
+        if key == _ASSETS:
+            for packed in (each for listed in _parts(value, 5) for each in _parts(listed, 1)):
+                yield from _parts(packed, 2)
 
 
 def _parts(data: bytes, number: int) -> list[bytes]:

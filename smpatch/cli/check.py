@@ -112,6 +112,13 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             help="List findings of these codes, and do not count them. May be repeated.",
         ),
     ] = None,
+    deny_file_access: Annotated[
+        bool,
+        typer.Option(
+            "--deny-file-access",
+            help="Count operations that use files or the network when the model is served.",
+        ),
+    ] = False,
     tag_set: TagSet = None,
     validate: Annotated[
         Literal["full", "runtime", "none"],
@@ -164,6 +171,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         consumers=_consumers(consumers or ()),
         signatures=tuple(signature or ()),
         ignore=tuple(ignore or ()),
+        deny_file_access=deny_file_access,
         op_libraries=tuple(op_library or ()),
         time_limit=time_limit,
     )

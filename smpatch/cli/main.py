@@ -29,6 +29,7 @@ _COMMANDS = {
     "suggest": "Suggest what could become a signature.",
     "check": "Check that every signature of a model can be served.",
     "diff": "Tell how one model differs from another.",
+    "describe": "Write a configuration, a request or tables for a signature.",
     "add-predict": "Add a predict signature.",
     "add-classify": "Add a signature for TF Serving's Classify.",
     "add-regress": "Add a signature for TF Serving's Regress.",

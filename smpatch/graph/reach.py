@@ -45,20 +45,26 @@ class Behind(NamedTuple):
         return f"{name} in the function {self.function!r}" if self.function else name
 
 
-def behind(graph: GraphIndex, library: FunctionLibrary, tensors: Iterable[str]) -> Iterator[Behind]:
+def behind(
+    graph: GraphIndex,
+    library: FunctionLibrary,
+    tensors: Iterable[str],
+    fed: Collection[str] = (),
+) -> Iterator[Behind]:
     """Yield the nodes behind tensors of the main graph, each once.
 
     Args:
         graph: The main graph.
         library: Its functions.
         tensors: Full names, ``op:index``.
+        fed: Full names of tensors behind which the walk does not go.
     """
 
     def in_graph(source: str) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
         name = op_of(source)
         return graph.node(name).message() if name in graph else None
 
-    waiting = [op_of(name) for name in tensors]
+    waiting = [op_of(name) for name in tensors if name not in fed]
     seen: set[str] = set()
     functions: list[str] = []
     while waiting:
@@ -67,7 +73,11 @@ def behind(graph: GraphIndex, library: FunctionLibrary, tensors: Iterable[str]) 
             seen.add(name)
             node = graph.node(name).message()
             yield Behind(node, "", in_graph)
-            waiting += map(op_of, node.input)
+            waiting += [
+                op_of(each)
+                for each in node.input
+                if not fed or (each if ":" in each else f"{each}:0") not in fed
+            ]
             functions += called(node)
     met: set[str] = set()
     while functions:

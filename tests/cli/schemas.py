@@ -12,19 +12,8 @@ import referencing
 __all__ = ["NAMES", "read", "validator"]
 
 NAMES = (
-    *(
-        "show",
-        "suggest",
-        "check",
-        "diff",
-        "add-predict",
-        "edit",
-        "wrap",
-        "apply",
-        "undo",
-        "models",
-        "error",
-    ),
+    *("show", "suggest", "check", "diff", "describe", "add-predict", "edit", "wrap", "apply"),
+    *("undo", "models", "error"),
 )
 """Those of an output; ``common`` holds the parts that they share."""
 

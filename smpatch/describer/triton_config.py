@@ -1,0 +1,149 @@
+"""A ``config.pbtxt`` that Triton's TensorFlow backend takes for a signature.
+
+The text is ASCII, whatever the names are: protobuf's text format has escapes for all bytes.
+
+Sources: ``model_config.proto`` of ``github.com/triton-inference-server/common`` (the fields),
+``README.md`` of the TensorFlow backend (``TF_SIGNATURE_DEF``, ``TF_GRAPH_TAG``),
+``mirror/tensorflow_backend_tf.cc`` (both are C strings; the tag is the whole tag-set),
+``src/tensorflow.cc`` (a tensor without a dimension beside the batch has ``dims: [ 1 ]`` and an
+empty ``reshape``), Triton's ``core``: ``src/model_config_utils.cc`` (no dimension is 0),
+``src/backend_model.cc`` (``default-max-batch-size``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from google.protobuf.text_encoding import CEscape
+
+from smpatch import dtypes
+from smpatch.describer.subject import Subject, command, refuse, refuse_composites
+from smpatch.errors import UsageError
+from smpatch.signature import DEFAULT_KEY, Shape, Spec, TensorSpec
+from smpatch.triton import TYPES, batches, objection
+
+__all__ = ["triton_config"]
+
+_BATCH = 4
+"""Triton's own ``max_batch_size`` for a model that has none."""
+
+_LARGEST = 2**31 - 1
+"""``max_batch_size`` is an int32."""
+
+_TAG = "serve"
+"""The tag that the backend takes by default."""
+
+
+def triton_config(subject: Subject) -> str:
+    """Return the configuration.
+
+    Raises:
+        RefusedError: Triton cannot serve the signature.
+        UsageError: The batch is larger than Triton's largest.
+    """
+    _check(subject)
+    batching = batches(subject.signature)
+    largest = _BATCH if subject.batch is None else subject.batch
+    if largest > _LARGEST:
+        hint = f"Triton's max_batch_size is at most {_LARGEST}"
+        raise UsageError(f"{largest} is too large", where="--batch", hint=hint)
+    lines = [
+        *_remarks(subject),
+        f"name: {_quoted(subject.model)}",
+        'platform: "tensorflow_savedmodel"',
+        f"max_batch_size: {largest if batching else 0}",
+    ]
+    for field, specs in (
+        ("input", subject.signature.inputs),
+        ("output", subject.signature.outputs),
+    ):
+        lines += _tensors(field, specs, batching=batching)
+    if subject.key != DEFAULT_KEY:
+        lines += _parameter("TF_SIGNATURE_DEF", subject.key)
+    if tuple(subject.tags) != (_TAG,):
+        lines += _parameter("TF_GRAPH_TAG", subject.tags[0])
+    return "\n".join(lines) + "\n"
+
+
+def _check(subject: Subject) -> None:
+    """Refuse a signature that Triton does not load, or loads as another one."""
+    if not _c_string(subject.key):
+        line = command("rename", subject.directory, "--from", subject.key, "--to", "NEW")
+        found = "Triton takes no key that is empty or has a zero byte"
+        refuse(subject, "", found, f"{line} gives it another")
+    tags = subject.tags
+    if len(tags) != 1 or not _c_string(tags[0]):
+        old = ",".join(tags) or "0"
+        line = command("retag", subject.directory, "--from", old, "--to", _TAG)
+        found = f"the MetaGraph has the tags {','.join(tags)!r}, and Triton takes one tag"
+        refuse(subject, "", found, line)
+    refuse_composites(subject, "Triton")
+    for kind, alias, spec in subject.tensors():
+        where = f"{kind} {alias!r}"
+        refused = objection(kind, spec)
+        if refused is not None:
+            refuse(subject, where, refused.text, refused.hint)
+        if isinstance(spec, TensorSpec) and spec.shape is not None and 0 in spec.shape:
+            refuse(subject, where, "a dimension has size 0, which Triton refuses")
+        if not _c_string(alias):
+            line = command("edit", subject.directory, "--signature", subject.key)
+            found = "Triton takes no name that is empty or has a zero byte"
+            refuse(subject, where, found, f"{line} --rename-{kind} gives it another")
+
+
+def _c_string(text: str) -> bool:
+    return bool(text) and "\0" not in text
+
+
+def _remarks(subject: Subject) -> Iterator[str]:
+    signature, model = subject.signature, subject.model
+    yield f"# The signature {subject.key!a} of {model!a}, for the TensorFlow backend of Triton."
+    yield "# Triton has no TensorFlow backend since release 25.03; release 25.02 is the last one."
+    yield f"# Triton reads this file at {model + '/config.pbtxt'!a},"
+    yield f"# and the model at {model + '/1/model.savedmodel/saved_model.pb'!a}."
+    unknown = [alias for _, alias, spec in subject.tensors() if _unknown(spec)]
+    if unknown:
+        names = ", ".join(map(ascii, unknown))
+        yield f"# Of unknown rank: {names}. Write the dims that your requests have."
+    if signature.defaults:
+        names = ", ".join(map(ascii, signature.defaults))
+        yield f"# Triton does not read defaults: each request has to feed {names}."
+
+
+def _unknown(spec: Spec) -> bool:
+    return isinstance(spec, TensorSpec) and spec.shape is None
+
+
+def _tensors(field: str, specs: Mapping[str, Spec], *, batching: bool) -> Iterator[str]:
+    if not specs:
+        return
+    yield f"{field} ["
+    for place, (alias, spec) in enumerate(specs.items(), start=1):
+        if isinstance(spec, TensorSpec):
+            yield "  {"
+            yield f"    name: {_quoted(alias)}"
+            yield f"    data_type: {TYPES[dtypes.base(spec.dtype)]}"
+            yield from _dims(spec.shape, batching=batching)
+            yield "  }," if place < len(specs) else "  }"
+    yield "]"
+
+
+def _dims(shape: Shape, *, batching: bool) -> Iterator[str]:
+    known = (None,) if shape is None else shape
+    sizes = [-1 if size is None else size for size in known][1 if batching else 0 :]
+    yield f"    dims: [ {', '.join(map(str, sizes or [1]))} ]"
+    if not sizes:
+        yield "    reshape: { shape: [ ] }"
+
+
+def _parameter(key: str, value: str) -> list[str]:
+    return [
+        "parameters {",
+        f'  key: "{key}"',
+        f"  value {{ string_value: {_quoted(value)} }}",
+        "}",
+    ]
+
+
+def _quoted(text: str) -> str:
+    return f'"{CEscape(text.encode(), as_utf8=False)}"'

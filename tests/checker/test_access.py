@@ -1,0 +1,166 @@
+"""Operations that use files or the network: all of TensorFlow's, in models that it exports."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from smpatch import CheckOptions, Finding
+from smpatch.checker.access import _MARKS, FILES, NETWORK
+from tests.checker.faults import FIXTURES
+
+QUICK = CheckOptions(validate="none")
+
+SUSPICIOUS = re.compile(
+    r"file|path|pattern|prefix|dir|addr|url|uri|host|service|endpoint|target|server|vocab|ckpt"
+    r"|checkpoint|data_source"
+)
+"""Names of inputs and attributes that may name something outside."""
+
+OF_ITS_NAME = re.compile(r"File|Reader|Record|Rpc|Snapshot|PyFunc|Debug")
+"""Names of operations that may use something outside."""
+
+NEITHER = {
+    "a shape, a number or another thing inside": r".*CSR.*|Cudnn.*|.*RNN.*|CTC.*|InTopK.*|NegTrain"
+    r"|ApproxTopK|RiscSort|Collective.*|.*SparseCore.*|GetMinibatch.*|_.*|TensorSliceDataset"
+    r"|TPUReplicateMetadata|.*SetStatsAggregatorDataset|XlaCustomCall.*|ConfigureAndInitialize.*"
+    r"|BoostedTrees.*|DebugNumericSummaryV2|DebugGradient.*|Snapshot",
+    "a regular expression": r".*Regex.*",
+    "a name of a file, and not the file": r"Sharded.*",
+    "readers that other operations make": r"Reader.*|IdentityReader.*",
+    "a client or server that other operations make": r"Rpc(ServerStart|ServerRegister|CheckStatus"
+    r"|GetValue)|DeleteRpcFutureResource",
+    "settings of a file system": r"FileSystemSetConfiguration",
+    "a device of the server": r"RemoteCall",
+    "reported as python-function": r"(Eager)?PyFunc(Stateless)?",
+}
+"""Operations that look as if, and are not in the table."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The models, and TensorFlow's operations with the names of their inputs and attributes."""
+
+    room: Path
+    operations: Mapping[str, Sequence[str]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    room = tmp_path_factory.mktemp("access")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.checker.exporting_access", str(room)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        cwd=FIXTURES.parents[1],
+        check=False,
+        capture_output=True,
+        timeout=300,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return Exported(room, json.loads(done.stdout.splitlines()[-1]))
+
+
+def _found(directory: Path, options: CheckOptions = QUICK) -> list[Finding]:
+    found = smpatch.check(directory, options=options).findings
+    return [each for each in found if each.code in {"file-access", "network-access"}]
+
+
+def test_the_table_has_every_operation_of_tensorflow_that_names_something_outside(
+    exported: Exported,
+) -> None:
+    known = FILES | NETWORK
+    assert known - exported.operations.keys() == set()
+    suspects = {
+        name
+        for name, parts in exported.operations.items()
+        if OF_ITS_NAME.search(name) or any(map(SUSPICIOUS.search, parts))
+    }
+    harmless = {
+        name
+        for name in exported.operations
+        if any(re.fullmatch(pattern, name) for pattern in NEITHER.values())
+    }
+    assert sorted(suspects - known - harmless) == []
+    assert known & harmless == set()
+
+
+def test_every_operation_of_the_table_is_looked_for_in_the_bytes() -> None:
+    assert [
+        name for name in FILES | NETWORK if not any(mark in name.encode() for mark in _MARKS)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "op"),
+    [
+        ("reading", "file-access", "ReadFile"),
+        ("writing", "file-access", "WriteFile"),
+        ("branching", "file-access", "ReadFile"),
+        ("records", "file-access", "TFRecordDataset"),
+        ("mapped", "file-access", "ReadFile"),
+        ("cached_in_file", "file-access", "CacheDatasetV2"),
+        ("printing", "file-access", "PrintV2"),
+        ("restoring", "file-access", "RestoreV2"),
+        ("serving", "network-access", "RpcServer"),
+    ],
+)
+def test_an_operation_in_a_function_is_a_note_and_a_fault_where_it_is_denied(
+    model: str, code: str, op: str, exported: Exported
+) -> None:
+    (found,) = _found(exported.room / model)
+    assert (found.code, found.severity) == (code, "note")
+    assert found.where == "signature 'serving_default'"
+    assert f"({op}) in the function " in found.text
+    denying = CheckOptions(validate="none", deny_file_access=True)
+    report = smpatch.check(exported.room / model, options=denying)
+    assert [each.code for each in report.faults] == [code]
+    ignoring = CheckOptions(validate="none", deny_file_access=True, ignore=[code])
+    assert smpatch.check(exported.room / model, options=ignoring).ok
+
+
+@pytest.mark.parametrize("model", ["plain", "cached", "printing_to_stderr", "table_of_asset"])
+def test_saver_memory_terminal_and_assets_do_not_count(model: str, exported: Exported) -> None:
+    assert _found(exported.room / model) == []
+
+
+@pytest.mark.parametrize("model", ["lookup_table", "string_lookup_asset"])
+def test_the_assets_of_both_kinds_of_export_do_not_count(model: str) -> None:
+    assert _found(FIXTURES / model) == []
+
+
+def test_a_table_that_is_filled_from_another_file_counts(exported: Exported) -> None:
+    (found,) = _found(exported.room / "table_of_file")
+    assert found.where == "__saved_model_init_op"
+    assert "InitializeTableFromTextFileV2" in found.text
+
+
+def test_an_asset_that_leads_out_of_the_model_counts(exported: Exported, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(exported.room / "table_of_asset", tmp_path / "model"))
+    file = model / "saved_model.pb"
+    data = file.read_bytes()
+    # Both places that have the name: the collection and the field.
+    assert data.count(b"\x12\x09words.txt") == 1
+    file.write_bytes(data.replace(b"\x12\x09words.txt", b"\x12\x09../../w.x"))
+    (found,) = _found(model)
+    assert found.where == "__saved_model_init_op"
+
+
+def test_what_a_request_feeds_is_not_read(exported: Exported) -> None:
+    (found,) = _found(exported.room / "fed")
+    assert found.where == "signature 'name'"
+
+
+def test_a_signature_that_is_not_checked_is_not_reported(exported: Exported) -> None:
+    options = CheckOptions(validate="none", signatures=["content"])
+    assert _found(exported.room / "fed", options) == []

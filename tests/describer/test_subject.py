@@ -1,0 +1,131 @@
+"""The choice of the signature, the name of the model, and errors with the command that works."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import smpatch
+from smpatch.cli import guard
+from smpatch.cli.main import application
+from smpatch.describer import FORMATS, Format
+from smpatch.describer.subject import model_name
+from tests.describer.models import FIXTURES, made, row
+
+MODELS = FIXTURES / "models"
+ONE_SIGNATURE = FORMATS[:3]
+
+
+def _copied(name: str, room: Path) -> Path:
+    return Path(shutil.copytree(MODELS / name, room / name))
+
+
+def _do(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    words = shlex.split(line)
+    monkeypatch.setattr("sys.argv", words)
+    return guard.run(application())
+
+
+@pytest.mark.parametrize("as_", ONE_SIGNATURE)
+def test_serving_default_or_the_only_signature_is_described(as_: Format, tmp_path: Path) -> None:
+    assert "'scale'" in smpatch.describe(MODELS / "linear", as_)
+    assert "'serving_default'" in smpatch.describe(MODELS / "classify_regress", as_)
+    several = MODELS / "ragged_sparse_inputs"
+    with pytest.raises(smpatch.UsageError, match="2 signatures") as raised:
+        smpatch.describe(several, as_)
+    assert raised.value.hint == "choose one with --signature: plain, ragged"
+    assert "'plain'" in smpatch.describe(several, as_, "plain")
+    assert tmp_path.is_dir()
+
+
+@pytest.mark.parametrize("as_", FORMATS)
+def test_a_model_without_signatures_has_the_command_that_finds_some(
+    as_: Format, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(smpatch.RefusedError, match="no signatures") as raised:
+        smpatch.describe(MODELS / "no_signatures", as_)
+    line = raised.value.hint.partition(" lists ")[0]
+    assert _do(line, monkeypatch) == 0
+    assert "smpatch add-predict" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("as_", FORMATS)
+def test_a_key_that_is_missing_comes_with_those_that_there_are(as_: Format) -> None:
+    with pytest.raises(smpatch.TensorNotFoundError, match="no such signature") as raised:
+        smpatch.describe(MODELS / "linear", as_, "gone")
+    assert raised.value.hint == "signatures here: scale"
+
+
+@pytest.mark.parametrize("as_", FORMATS)
+def test_one_of_several_meta_graphs_is_chosen_by_its_tags(as_: Format) -> None:
+    with pytest.raises(smpatch.TagSetError):
+        smpatch.describe(MODELS / "several_tag_sets", as_)
+    assert smpatch.describe(MODELS / "several_tag_sets", as_, tag_set="serve")
+
+
+@pytest.mark.parametrize("as_", ["triton", "rest", "grpc"])
+@pytest.mark.parametrize(("model", "key"), [("sparse", "twice"), ("ragged", "rows")])
+def test_the_command_in_the_error_about_sparse_and_ragged_tensors_works(
+    as_: Format, model: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = _copied(model, tmp_path)
+    with pytest.raises(smpatch.RefusedError, match="takes dense tensors only") as raised:
+        smpatch.describe(place, as_, key)
+    line = raised.value.hint.partition(" serves ")[0]
+    assert _do(f"{line} --validate none", monkeypatch) == 0
+    signatures = smpatch.load(place).signatures
+    dense = [each.name for each in signatures[f"{key}_dense"].tensors()]
+    assert set(dense) == {each.name for each in signatures[key].tensors()}
+    assert smpatch.describe(place, as_, f"{key}_dense")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("models/linear", "linear"),
+        ("models/linear/1", "linear"),
+        ("models/linear/0042/", "linear"),
+        ("linear/1/model.savedmodel", "linear"),
+        ("linear/.", "linear"),
+        ("v1", "v1"),
+        ("/", "model"),
+        ("/1", "model"),
+    ],
+)
+def test_the_name_of_a_model_is_that_of_its_directory_without_the_version(
+    path: str, name: str
+) -> None:
+    assert model_name(Path(path)) == name
+
+
+def test_a_path_that_is_no_utf_8_gives_a_name_that_is(tmp_path: Path) -> None:
+    place = made(
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff")), {"x": row("x")}, {"y": row("y")}
+    )
+    for as_ in FORMATS:
+        assert smpatch.describe(place, as_).encode()
+    assert 'name: "m?"' in smpatch.describe(place)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"as_": "onnx"}, "'onnx' is no format"),
+        ({"name": ""}, "not empty"),
+        ({"batch": 0}, "0 is no batch"),
+        ({"batch": True}, "True is no batch"),
+        ({"batch": 2**31}, "too large"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], found: str) -> None:
+    with pytest.raises(smpatch.UsageError, match=found):
+        smpatch.describe(MODELS / "linear", **options)
+
+
+def test_triton_is_the_format_of_a_call_without_one() -> None:
+    assert smpatch.describe(MODELS / "linear") == smpatch.describe(MODELS / "linear", "triton")
