@@ -95,7 +95,12 @@ class TextualMetaGraph:
         return any(field.name == "object_graph_def" for field in self._fields)
 
     def pieces(self, number: int) -> tuple[bytes, ...]:
-        """Return the fields of a number that the schema knows, serialized, in their order."""
+        """Return the fields of a number that the schema knows, serialized, in their order.
+
+        Collections are not decoded from text.
+        """
+        if number not in _MESSAGES:
+            return ()
         name, kind = _MESSAGES[number]
         found = []
         for field in self._fields:

@@ -18,6 +18,7 @@ import smpatch
 from smpatch import CheckOptions, Finding
 from smpatch.checker.access import _MARKS, FILES, NETWORK
 from tests.checker.faults import FIXTURES
+from tests.oracle.client import Oracle
 
 QUICK = CheckOptions(validate="none")
 
@@ -164,3 +165,13 @@ def test_what_a_request_feeds_is_not_read(exported: Exported) -> None:
 def test_a_signature_that_is_not_checked_is_not_reported(exported: Exported) -> None:
     options = CheckOptions(validate="none", signatures=["content"])
     assert _found(exported.room / "fed", options) == []
+
+
+def test_a_model_in_text_form_is_looked_at_too(
+    exported: Exported, oracle: Oracle, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(exported.room / "reading", tmp_path / "model"))
+    before = [(each.code, each.where) for each in _found(model)]
+    oracle.ask("change", directory=model, what="nothing", spelling="text")
+    assert not (model / "saved_model.pb").exists()
+    assert [(each.code, each.where) for each in _found(model)] == before != []
