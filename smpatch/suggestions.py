@@ -61,6 +61,9 @@ _AUXILIARY_SCOPE = re.compile(
 )
 """Scopes of the same."""
 
+_CONDITION = re.compile(r"(switch_[tf]|pred_id)(_\d+)?")
+"""Names of the operations Identity that ``tf.cond`` puts around its condition."""
+
 _WATCHING = re.compile(r".*Summary(V2)?|.*Grad(V2)?")
 """Operations that look at what a model yields; such a tensor may be its output."""
 
@@ -211,9 +214,12 @@ def _matching(pattern: str) -> Callable[[str], bool]:
 
 
 def _auxiliary(op: str, name: str) -> bool:
-    """Tell whether a node serves training, saving, watching or control flow."""
-    scopes = name.split("/")
-    return bool(_AUXILIARY.fullmatch(op)) or any(map(_AUXILIARY_SCOPE.fullmatch, scopes[:-1]))
+    """Return whether a node serves training, saving, watching or control flow."""
+    *scopes, last = name.split("/")
+    condition = op == "Identity" and _CONDITION.fullmatch(last)
+    return bool(_AUXILIARY.fullmatch(op) or condition) or any(
+        map(_AUXILIARY_SCOPE.fullmatch, scopes)
+    )
 
 
 def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -> Iterator[Inner]:
