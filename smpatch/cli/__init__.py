@@ -36,7 +36,7 @@ def main() -> int:
     # A tenth of a short command's time is the collector's, over modules that all stay.
     gc.disable()
     atexit.register(gc.freeze)
-    from smpatch.cli import interruption, terminal, verbosity
+    from smpatch.cli import interruption, progress, terminal, verbosity
 
     terminal.prepare()
     try:
@@ -53,7 +53,8 @@ def main() -> int:
         from smpatch.cli.command_line import ordered
         from smpatch.cli.main import application, guard
 
-        return guard.run(application(*ordered(sys.argv[1:])[:1]))
+        with progress.shown():
+            return guard.run(application(*ordered(sys.argv[1:])[:1]))
     except interruption.Interrupted as stop:
         terminal.talk(f"smpatch: {stop}")
         return stop.exit_code

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import typer
 
+from smpatch.cli import progress
 from smpatch.cli.terminal import data, printable, talk
 from smpatch.cli.verbosity import verbose
 from smpatch.errors import SmpatchError
@@ -126,6 +127,7 @@ def _bar(count: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     if not shows_bar(count, quiet=quiet):
         yield lambda _: None
         return
+    progress.stop()
     with typer.progressbar(length=count, label="models", show_pos=True, file=sys.stderr) as bar:
         yield bar.update
 

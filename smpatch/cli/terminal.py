@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from smpatch.display import columns, default_rows, printable, size, spec_rows, tag_set
@@ -22,10 +22,15 @@ __all__ = [
     "stream",
     "tag_set",
     "talk",
+    "watch",
 ]
 
 _BLOCK = 1 << 16
 """Characters that are written at a time."""
+
+
+_clear: list[Callable[[], None]] = []
+"""Takes a line of progress away; called before anything is printed."""
 
 
 class OutputError(WriteError):
@@ -48,12 +53,19 @@ def prepare() -> None:
     sys.stdout = cast("Any", _Stdout(sys.stdout))
 
 
+def watch(clear: Callable[[], None] | None) -> None:
+    """Call a function before each output from now on; None for none."""
+    _clear[:] = [] if clear is None else [clear]
+
+
 def data(text: str) -> None:
     """Write text to stdout, with a line break after it.
 
     Raises:
         OutputError: It cannot be written.
     """
+    for clear in _clear:
+        clear()
     # At once, so that talk comes after it, also where both go into one pipe.
     print(text, flush=True)
 
@@ -64,6 +76,8 @@ def stream(pieces: Iterable[str]) -> None:
     Raises:
         OutputError: It cannot be written.
     """
+    for clear in _clear:
+        clear()
     text, waiting = [], 0
     for each in pieces:
         text.append(each)
@@ -78,6 +92,8 @@ def talk(line: str) -> None:
     """Write a line to stderr; without an error where that is not possible."""
     if sys.stderr is None:
         return
+    for clear in _clear:
+        clear()
     try:
         # One call, so that lines of several threads stay lines.
         print(f"{line}\n", end="", file=sys.stderr, flush=True)

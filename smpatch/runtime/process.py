@@ -228,7 +228,8 @@ class Child:
         asked = time.monotonic()
         deadline = asked + limit_seconds
         question = request.get("do")
-        _LOG.debug("%s, pid %d: %s asked", self.program.value, self.pid, question)
+        where = self.program.value, self.pid
+        _LOG.info("%s, pid %d: %s asked", *where, question, extra={"step": question})
         try:
             self._post(request)
             if not self._greeted:
@@ -237,8 +238,8 @@ class Child:
             self._log_errors()
             answer = "answered" if reply["ok"] else "refused"
             seconds = time.monotonic() - asked
-            where = self.program.value, self.pid
-            _LOG.info("%s, pid %d: %s %s after %.3f s", *where, question, answer, seconds)
+            told = (*where, question, answer, seconds)
+            _LOG.info("%s, pid %d: %s %s after %.3f s", *told, extra={"step": ""})
         except BaseException:
             # An answer that was not read would be taken for the next one.
             self.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import time
 from pathlib import Path
@@ -21,6 +22,8 @@ from types import TracebackType
 from smpatch.errors import ConflictError, ModelUnreadableError, WriteError
 
 __all__ = ["Lock", "hold", "try_lock"]
+
+_LOG = logging.getLogger(__name__)
 
 _PAUSE = 0.02
 """Seconds between two attempts."""
@@ -73,6 +76,7 @@ def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
         WriteError: The file system has locks and something is wrong with them.
     """
     deadline = time.monotonic() + timeout
+    waiting = False
     while True:
         try:
             descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
@@ -84,6 +88,8 @@ def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
             # The directory may have been exchanged while we waited for the old one.
             if locked is None or (locked and _is_same(directory, descriptor)):
                 lock, descriptor = Lock(descriptor, supported=bool(locked)), -1
+                if waiting:
+                    _LOG.info("the lock of %s is free", directory, extra={"step": ""})
                 return lock
         except OSError as error:
             found = f"cannot be locked: {(error.strerror or str(error)).lower()}"
@@ -95,6 +101,9 @@ def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
             found = f"another process has been editing this model for {timeout:g} s"
             hint = "try again, or wait longer with --lock-timeout"
             raise ConflictError(found, where=str(directory), hint=hint)
+        if not waiting:
+            _LOG.info("waits for the lock of %s", directory, extra={"step": "lock"})
+            waiting = True
         time.sleep(_PAUSE)
 
 

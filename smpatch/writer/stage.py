@@ -16,6 +16,7 @@ This module does not decide whether what it wrote is good.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat as modes
 from collections.abc import Iterator
@@ -52,6 +53,9 @@ __all__ = [
     "stage_new",
     "workplace",
 ]
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +291,13 @@ def _write_staging(
     # A fingerprint is about the binary form; none is taken of text.
     ages = model.form == "binary" and bool(plan.splices)
     staged = Staged(model, own, target, save_to, ages, plan)
+    _LOG.info("writes %s, %d bytes", own.path, plan.size, extra={"step": "write"})
     if target is not None:
         _link_payloads(model, own.path, ages_fingerprint=ages)
     else:
         _copy_payloads(model, own.path, ages_fingerprint=ages)
     _write_model(staged)
+    _LOG.info("wrote %s", own.path, extra={"step": ""})
     return staged
 
 

@@ -56,6 +56,8 @@ def test_an_edit_logs_its_steps_in_their_order(model: Callable[[str], Path], she
         rf"""capi_child started, pid (\d+)
 loaded {file}, \d+ bytes
 staging directory {staging} made
+writes {staging}, \d+ bytes
+wrote {staging}
 capi_child, pid \1: describe asked
 (?:capi_child, pid \1, stderr: .*\n)*capi_child, pid \1: describe answered after \d+\.\d+ s
 commit: {staging}/saved_model\.pb is renamed to {file}
@@ -120,7 +122,8 @@ def test_the_library_logs_below_its_own_name(
     records = [each for each in caplog.records if each.name.startswith("smpatch.")]
     assert {each.levelno for each in records} == {logging.INFO}
     assert [each.getMessage().split()[0] for each in records] == [
-        *("capi_child", "loaded", "staging", "capi_child,", "commit:", "commit", "capi_child"),
+        *("capi_child", "loaded", "staging", "writes", "wrote"),
+        *("capi_child,", "capi_child,", "commit:", "commit", "capi_child"),
     ]
 
 
