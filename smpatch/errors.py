@@ -58,6 +58,7 @@ class SmpatchError(Exception):
         where: The file, option or tensor concerned; empty when ``found`` says it.
         found: What was found there.
         hint: What would work; empty when nothing would.
+        edit: Of a list of edits, the place of the one that fails, from 0; else None.
     """
 
     exit_code = 5
@@ -68,6 +69,7 @@ class SmpatchError(Exception):
         self.where = where
         self.found = found
         self.hint = hint
+        self.edit: int | None = None
 
     def __str__(self) -> str:
         """Return the error as one line, whatever the names in it hold."""

@@ -30,7 +30,7 @@ from smpatch.edits import (
     Retag,
     TensorRef,
 )
-from smpatch.errors import UsageError
+from smpatch.errors import SmpatchError, UsageError
 from smpatch.loader import load_file
 from smpatch.options import Options, check_options
 from smpatch.savedmodel.directory import naming, which_file, writing
@@ -123,7 +123,12 @@ def patch(
                 with_object_graph=not chosen.signature_def_only,
             )
             chosen = replace(chosen, tag_set=left.tag_set)
-            receipt = Transaction(opened, left.edits, validator, chosen).run()
+            try:
+                receipt = Transaction(opened, left.edits, validator, chosen).run()
+            except SmpatchError as error:
+                if error.edit is not None:
+                    error.edit += len(several) - len(left.edits)
+                raise
             present = {
                 key: each
                 for meta_graph in opened.meta_graphs

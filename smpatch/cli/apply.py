@@ -27,11 +27,22 @@ from smpatch.cli.arguments import (
 from smpatch.cli.interruption import watching_all
 from smpatch.cli.several import collected, failure, shows_bar
 from smpatch.cli.terminal import OutputError, data, printable, talk
+from smpatch.cli.verbosity import verbose
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.batch import Outcome
+    from smpatch.patchfile import Patch
 
 __all__ = ["apply"]
+
+_OPTIONS = frozenset(
+    {
+        *("--backup", "--dry-run", "--feed", "--jobs", "--json", "--lock-timeout", "--op-library"),
+        *("--quiet", "--save-to", "--signature-def-only", "--tag-set", "--time-limit"),
+        *("--validate", "--verbose"),
+    }
+)
+"""The options of this command, which errors may name."""
 
 
 def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
@@ -104,7 +115,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     with watching_all(places):
         # Closed here and not by chance: workers end before anything is said of the models.
         with closing(batch.apply(models, asked.edits, options=options, jobs=jobs)) as finished:
-            outcomes = _collected(finished, len(models), quiet=quiet)
+            outcomes = _collected(_in_words(finished, patch, asked), len(models), quiet=quiet)
         outcomes.sort(key=lambda each: order[each.model])
         try:
             _report(patch, outcomes, dry_run=dry_run, as_json=as_json, quiet=quiet)
@@ -127,6 +138,16 @@ def _collected(finished: Iterator[Outcome], count: int, *, quiet: bool) -> list[
     for outcome in outcomes if later else ():
         _print_failure(outcome)
     return outcomes
+
+
+def _in_words(finished: Iterator[Outcome], file: Path, patch: Patch) -> Iterator[Outcome]:
+    """Yield the outcomes, with errors that name lines and keys of the patch file."""
+    from smpatch.cli.patch_words import in_words_of_the_file
+
+    for outcome in finished:
+        if outcome.error is not None:
+            in_words_of_the_file(outcome.error, file, patch.edits, patch.lines, _OPTIONS)
+        yield outcome
 
 
 def _print_failure(outcome: Outcome) -> None:
@@ -166,6 +187,9 @@ def _report(
         rehearsed = [each.receipt for each in outcomes if each.receipt and dry_run]
         lines = [line for receipt in rehearsed for line in headlines(receipt)]
         data("\n".join([*lines, _summary(outcomes, dry_run=dry_run)]))
+    if verbose():
+        for each in outcomes:
+            talk(printable(f"smpatch: {each.model}: {_WORDS[_outcome(each), dry_run]}"))
     if not quiet:
         for line in _notes(outcomes):
             talk(printable(line))

@@ -35,7 +35,7 @@ from smpatch.loader import MetaGraph
 from smpatch.proof.sameness import prove
 from smpatch.rules import Note
 
-__all__ = ["Done", "keys_of", "perform"]
+__all__ = ["Done", "described", "keys_of", "perform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def perform(
     """
     whole: Step | None = None
     last = 0
-    for edit in edits:
+    for number, edit in enumerate(edits):
         try:
             if isinstance(edit, Retag):
                 last, done = tagging.retag(meta_graphs, edit)
@@ -112,8 +112,9 @@ def perform(
                     done = _WAYS[type(edit)](meta_graphs[last], edit, context)
                 done = _proved(meta_graphs[last], done, edit, context)
         except SmpatchError as error:
+            error.edit = number
             if len(edits) > 1:  # of one edit it is known which it is
-                error.where = ": ".join(filter(None, (_described(edit), error.where)))
+                error.where = ": ".join(filter(None, (described(edit), error.where)))
             raise
         now = list(meta_graphs)
         now[last] = done.meta_graph
@@ -143,7 +144,7 @@ def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step
     return done
 
 
-def _described(edit: Edit) -> str:
+def described(edit: Edit) -> str:
     """Return an edit as a patch file begins it: its verb and its subject."""
     verb = _VERBS[type(edit)]
     subject: object = getattr(edit, "key", None) or getattr(edit, "source", "")

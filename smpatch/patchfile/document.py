@@ -69,7 +69,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import arguments
@@ -108,12 +108,14 @@ class Patch:
         tag_set: The tags of the MetaGraph to edit; None for the only one.
         signature_def_only: Whether the object graph is left as it is.
         op_libraries: Libraries of custom operations that the models need.
+        lines: The line of each edit in the file, from 1.
     """
 
     edits: tuple[Edit, ...]
     tag_set: tuple[str, ...] | None = None
     signature_def_only: bool = False
     op_libraries: tuple[Path, ...] = ()
+    lines: tuple[int, ...] = ()
 
 
 _LOG = logging.getLogger(__name__)
@@ -173,6 +175,8 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
         signature_def_only=top.flag("signature-def-only"),
         op_libraries=tuple((directory or Path()) / each for each in top.names("op-library")),
     )
+    lines = tuple(document.line(("edit", place)) or 1 for place in range(len(patch.edits)))
+    patch = replace(patch, lines=lines)
     top.finish("smpatch apply")
     if not top.faults:
         for each in conflicts(patch.edits):

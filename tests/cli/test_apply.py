@@ -15,7 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
+from smpatch.cli.apply import _OPTIONS
+from smpatch.cli.main import application
 from smpatch.loader import load
 from tests.cli.conftest import FIXTURES, QUICK, Run, content
 from tests.cli.test_schemas import VALIDATORS
@@ -107,7 +110,7 @@ def test_each_failure_has_its_line_and_the_worst_gives_the_exit_code(
     assert said.code == 4
     assert said.err.splitlines() == [
         f"smpatch: {models[1]}/saved_model.pb: the file is empty {HINT}",
-        f"smpatch: {models[2]}: add-predict added: x:0: no such node in the graph",
+        f"smpatch: {models[2]}: {patch}, line 3 (add-predict added): x:0: no such node in the graph",
     ]
     assert said.out == "4 models: 2 edited, 2 failed; not reloaded (--validate none)\n"
 
@@ -271,3 +274,55 @@ def test_a_signal_leaves_every_model_whole_and_says_how_many_were_edited(
     files = {(model / "saved_model.pb").read_bytes() for model in models}
     assert len(files) == 2
     assert [*models[0].parent.glob("*/.smpatch-*")] == []
+
+
+FAILING = {
+    'rename = "scale"\nto = "other"\n[[edit]]\nadd-predict = "serving_default"\n'
+    'inputs = "x:0"\noutputs = "Y:0"': (6, "Y:0: no such node in the graph (did you mean y?)"),
+    'rename = "gone"\nto = "predict"': (3, "rename 'gone': no such signature"),
+    'copy = "gone"\nto = "predict"': (3, "copy 'gone': no such signature"),
+    'rename = "scale"\nto = "taken"': (3, "choose another to, or replace it with overwrite = true"),
+    'edit = "gone"\nmethod = "predict"': (3, "edit 'gone': no such signature"),
+    'add-predict = "taken"\ninputs = "x:0"\noutputs = "y:0"': (
+        *(3, "choose another add-predict, or replace it with overwrite = true"),
+    ),
+    'add-predict = "other"\ninputs = "n=unfed:0"\noutputs = "y:0"': (3, "no such node"),
+    'retag = "gone"\nto = "gpu"': (3, "no MetaGraph has the tag-set 'gone'"),
+    'edit = "scale"\ndrop-input = "x"\nadd-input = { y = "y:0" }': (3, "(edit scale): "),
+}
+"""What is below ``[[edit]]``, to the line of the edit that fails and the words of the error."""
+
+
+@pytest.mark.parametrize("edit", FAILING)
+def test_an_error_names_the_line_and_the_keys_of_the_file_and_no_option_that_apply_lacks(
+    edit: str, call: Run, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    place = model("linear")
+    assert call("copy", place, "--from", "scale", "--to", "taken", *QUICK, "--quiet").code == 0
+    file = tmp_path / "patch.toml"
+    file.write_text(f"version = 1\n\n[[edit]]\n{edit}\n")
+    line, words = FAILING[edit]
+    said = call("apply", file, place, *QUICK, "--json")
+    assert said.line.startswith(f"smpatch: {place}: {file}, line {line} (")
+    assert words in said.line
+    outside = re.sub(r"smpatch [a-z-]+ [^;)]*", "", said.line.removeprefix("smpatch: "))
+    assert re.findall(r"--[a-z-]+", outside) == []
+    (outcome,) = said.document["apply"]["models"]
+    assert f"smpatch: {place}: {outcome['error']['message']}" == said.line
+
+
+def test_the_options_that_errors_may_name_are_those_of_apply() -> None:
+    command = getattr(typer.main.get_command(application("apply")), "commands")["apply"]  # noqa: B009 - typer's classes are not public
+    own = {name for each in command.params for name in each.opts if name.startswith("--")}
+    assert own - {"--help"} == _OPTIONS
+
+
+def test_verbose_prints_a_line_for_each_model(
+    call: Run, shell: Run, patch: Path, make: Make
+) -> None:
+    one, other = make(2)
+    assert call("apply", patch, one, *QUICK, "--quiet").code == 0
+    said = shell("apply", patch, one, other, *QUICK, "--verbose")
+    lines = said.err.splitlines()
+    assert f"smpatch: {one}: as asked for already" in lines
+    assert f"smpatch: {other}: edited" in lines
