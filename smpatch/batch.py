@@ -74,10 +74,9 @@ def apply(
 
     Example:
         >>> patch = smpatch.load_patch("patch.toml")
-        >>> for outcome in smpatch.apply(["export/1", "export/2"], patch.edits):
-        ...     print(outcome.model, outcome.error)
-        export/1 None
-        export/2 None
+        >>> outcomes = smpatch.apply(["export/1", "export/2"], patch.edits)
+        >>> sorted((str(each.model), each.exit_code) for each in outcomes)
+        [('export/1', 0), ('export/2', 0)]
 
     Raises:
         UsageError: The options contradict each other, or a model is there twice; no model
