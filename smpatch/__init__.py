@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     )
     from smpatch.frozen_graph import wrap_graph
     from smpatch.loader import MetaGraph, SavedModel, load
+    from smpatch.meta_graphs import remove_meta_graph
     from smpatch.other_export import copy_signatures
     from smpatch.patcher import (
         Change,
@@ -153,6 +154,7 @@ __all__ = [
     "predict_signature_def",
     "promote_function",
     "regression_signature_def",
+    "remove_meta_graph",
     "remove_signatures",
     "rename_signature",
     "retag",
@@ -221,6 +223,7 @@ _MODULES = {
     "predict_signature_def": "signature",
     "promote_function": "patcher",
     "regression_signature_def": "signature",
+    "remove_meta_graph": "meta_graphs",
     "remove_signatures": "patcher",
     "rename_signature": "patcher",
     "retag": "patcher",

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from smpatch.builder import Inferred
-from smpatch.editing import naming
+from smpatch.editing import naming, tagging
 from smpatch.editing.sequence import perform
 from smpatch.editing.step import Context
 from smpatch.edits import (
@@ -28,6 +28,7 @@ from smpatch.edits import (
     Making,
     PromoteFunction,
     Remove,
+    RemoveMetaGraph,
     Rename,
     Retag,
 )
@@ -73,6 +74,8 @@ def remaining(
     for count in range(len(edits), 0, -1):
         done = edits[:count]
         if is_applied(model, done, tag_set=tag_set, with_object_graph=with_object_graph):
+            if isinstance(done[-1], RemoveMetaGraph):  # one that stays stands for all of them
+                return Remaining(tuple(edits[count:]), model.meta_graphs[0].tags)
             retags = [each for each in done if isinstance(each, Retag)]
             if retags and (chosen is not None or len(model.meta_graphs) > 1):
                 chosen = _chosen_or(model, done, tag_set, retags[-1].target)
@@ -95,6 +98,8 @@ def is_applied(
         tag_set: As for ``remaining``.
         with_object_graph: As for ``remaining``.
     """
+    if any(isinstance(each, RemoveMetaGraph) for each in edits):
+        return tagging.are_gone(model.meta_graphs, edits)
     others = [each for each in edits if not isinstance(each, Retag)]
     if not _is_tagged(model, [each for each in edits if isinstance(each, Retag)]):
         return False

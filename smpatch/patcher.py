@@ -16,6 +16,7 @@ from pathlib import Path
 from smpatch import arguments
 from smpatch.already_applied import remaining
 from smpatch.editing.step import Change
+from smpatch.editing.tagging import check_alone
 from smpatch.edits import (
     AddClassify,
     AddPredict,
@@ -27,6 +28,7 @@ from smpatch.edits import (
     Making,
     PromoteFunction,
     Remove,
+    RemoveMetaGraph,
     Rename,
     Retag,
     TensorRef,
@@ -144,7 +146,7 @@ def _keys(edits: Iterable[Edit]) -> Iterator[str]:
                 yield from keys
             case Rename(_, target) | Copy(_, target):
                 yield target
-            case Retag(_, tags):
+            case Retag(_, tags) | RemoveMetaGraph(tags):
                 yield ",".join(tags)
             case PromoteFunction(function=function, key=None):
                 yield function.rpartition(".")[2]
@@ -156,7 +158,7 @@ def edit_list(edits: object) -> tuple[Edit, ...]:
     """Return one or several edits as a tuple.
 
     Raises:
-        UsageError: Something else is among them.
+        UsageError: Something else is among them, or they cannot stand in one list.
     """
     given = tuple(edits) if isinstance(edits, Iterable) and not isinstance(edits, str) else (edits,)
     several = tuple(each for each in given if isinstance(each, Edit))
@@ -164,6 +166,7 @@ def edit_list(edits: object) -> tuple[Edit, ...]:
         if not isinstance(each, Edit):
             found = f"{each!r} ({type(each).__name__}) is given"
             raise UsageError(found, where="edits", hint="such as smpatch.edits.Rename('a', 'b')")
+    check_alone(several)
     return several
 
 

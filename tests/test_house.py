@@ -87,6 +87,7 @@ FACE = [
     "predict_signature_def",
     "promote_function",
     "regression_signature_def",
+    "remove_meta_graph",
     "remove_signatures",
     "rename_signature",
     "retag",

@@ -28,7 +28,9 @@ from smpatch.errors import PatchFileError
 from smpatch.patchfile import document
 
 VALUES = "(write a number, text, true or false, or an array of them)"
-VERBS = "add-predict, add-classify, add-regress, rename, copy, remove, edit, retag"
+VERBS = (
+    "add-predict, add-classify, add-regress, rename, copy, remove, remove-meta-graph, edit, retag"
+)
 CHANGES = (
     "rename-input, rename-output, drop-input, drop-output, add-input, add-output, "
     "shape, method, default, drop-default"

@@ -21,6 +21,7 @@ from smpatch.edits import (
     PromoteFunction,
     RaggedRef,
     Remove,
+    RemoveMetaGraph,
     Rename,
     Retag,
     SparseRef,
@@ -55,6 +56,7 @@ EDIT: st.SearchStrategy[Edit] = st.one_of(
     st.builds(Rename, NAME, NAME, st.booleans()),
     st.builds(Copy, NAME, NAME, st.booleans()),
     st.builds(Remove, NAMES),
+    st.builds(RemoveMetaGraph, NAMES),
     st.builds(Retag, NAMES | st.integers(0, 9), NAMES),
     st.builds(
         EditSignature,
@@ -122,6 +124,11 @@ def _(edit: Copy) -> dict[str, object]:
 @_written.register
 def _(edit: Remove) -> dict[str, object]:
     return {"remove": list(edit.keys)}
+
+
+@_written.register
+def _(edit: RemoveMetaGraph) -> dict[str, object]:
+    return {"remove-meta-graph": list(edit.tag_set)}
 
 
 @_written.register

@@ -57,6 +57,10 @@ _OUTCOME = {
         "MetaGraph {was} has the tags {key} now ({where})",
         "MetaGraph {was} would have the tags {key} ({where})",
     ),
+    "meta-graph-removed": (
+        "MetaGraph {key} removed from {where}",
+        "MetaGraph {key} would be removed from {where}",
+    ),
 }
 """Outcome to its words, for an edit and for a dry run."""
 
@@ -104,8 +108,9 @@ def _change_lines(receipt: Receipt, change: Change) -> list[str]:
     words = _OUTCOME[change.outcome][receipt.dry_run].format(
         key=printable(change.key), was=printable(change.was) or "(none)", where=where
     )
-    # Of a MetaGraph that got other tags, these say which it is.
-    suffix = "" if change.outcome == "retagged" else f" (MetaGraph {tag_set(receipt.tag_set)})"
+    # Of a MetaGraph that got other tags or is gone, these say which it is.
+    whole = change.outcome in {"retagged", "meta-graph-removed"}
+    suffix = "" if whole else f" (MetaGraph {tag_set(receipt.tag_set)})"
     lines = [words + suffix]
     if change.signature is not None and change.outcome in _SHOWN:
         rows = [

@@ -35,7 +35,7 @@ _COMMANDS = {
     "edit": "Change names, tensors, shapes, method, defaults of a signature.",
     "rename": "Give a signature another key.",
     "copy": "Serve a signature under a second key.",
-    "remove": "Take signatures away.",
+    "remove": "Take signatures away, or a MetaGraph.",
     "retag": "Give a MetaGraph other tags.",
     "copy-signatures": "Take signatures over from another export.",
     "wrap": "Make a SavedModel of a frozen graph.",

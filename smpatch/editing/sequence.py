@@ -25,6 +25,7 @@ from smpatch.edits import (
     FromSignature,
     PromoteFunction,
     Remove,
+    RemoveMetaGraph,
     Rename,
     Retag,
 )
@@ -43,13 +44,18 @@ class Done:
 
     Attributes:
         place: The one that was edited.
-        step: All that was done; of the others only tags can have changed.
+        step: All that was done; of the others only tags can have changed, or they are removed.
         meta_graphs: All of them, in their order.
     """
 
     place: int
     step: Step
     meta_graphs: tuple[MetaGraph, ...]
+
+    @property
+    def removes(self) -> bool:
+        """Whether a MetaGraph is taken away as a whole."""
+        return any(each.is_removed for each in self.meta_graphs)
 
 
 _WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
@@ -77,6 +83,7 @@ _VERBS: Mapping[type, str] = {
     FromSignature: "add-predict",
     PromoteFunction: "add-predict",
     Remove: "remove",
+    RemoveMetaGraph: "remove-meta-graph",
     Rename: "rename",
     Retag: "retag",
 }
@@ -92,7 +99,7 @@ def perform(
 
     Args:
         meta_graphs: All MetaGraphs of the model.
-        place: The one that is edited; None where only tags change, which say themselves.
+        place: The one that is edited; None where the edits themselves say which, by its tags.
         edits: What is asked for.
         context: What all edits are reported.
 
@@ -105,6 +112,8 @@ def perform(
         try:
             if isinstance(edit, Retag):
                 last, done = tagging.retag(meta_graphs, edit)
+            elif isinstance(edit, RemoveMetaGraph):
+                last, done = tagging.remove(meta_graphs, edit)
             else:
                 last = 0 if place is None else place
                 with leading(meta_graphs[last], edit):
@@ -152,6 +161,8 @@ def _described(edit: Edit) -> str:
         subject = ", ".join(edit.keys)
     if isinstance(edit, Retag) and not isinstance(edit.source, int):
         subject = ",".join(edit.source)
+    if isinstance(edit, RemoveMetaGraph):
+        subject = ",".join(edit.tag_set)
     return f"{verb} {subject}"
 
 

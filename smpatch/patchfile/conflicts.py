@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from smpatch.edits import Copy, Edit, EditSignature, FromSignature, Making, Remove, Rename, Retag
+from smpatch.edits import (
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    Making,
+    Remove,
+    RemoveMetaGraph,
+    Rename,
+    Retag,
+)
 
 __all__ = ["Conflict", "conflicts"]
 
@@ -54,11 +64,27 @@ class _Signature:
 
 def conflicts(edits: Sequence[Edit]) -> tuple[Conflict, ...]:
     """Return the conflicts in a list of edits, in its order."""
+    if any(isinstance(each, RemoveMetaGraph) for each in edits):
+        return tuple(_beside_removals(edits))
     reader = _Reader()
     for place, edit in enumerate(edits):
         reader.read(place, edit)
     found = reader.found or [*reader.exchanges()] or reader.unproved
     return tuple(sorted(found, key=lambda each: each.edit))
+
+
+def _beside_removals(edits: Sequence[Edit]) -> Iterator[Conflict]:
+    """Yield the edits that cannot stand beside the removal of a MetaGraph."""
+    first = next(place for place, each in enumerate(edits) if isinstance(each, RemoveMetaGraph))
+    gone: dict[frozenset[str], int] = {}
+    for place, edit in enumerate(edits):
+        if not isinstance(edit, RemoveMetaGraph):
+            found = f"edit[{first}] removes a MetaGraph, and this edit changes one"
+            yield Conflict(place, found, "put it into a patch file of its own")
+            continue
+        by = gone.setdefault(frozenset(edit.tag_set), place)
+        if by != place:
+            yield Conflict(place, f"edit[{by}] removes this MetaGraph")
 
 
 class _Reader:

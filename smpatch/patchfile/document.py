@@ -56,7 +56,8 @@ a command; its other keys are that command's options without their dashes. Lists
 array, or one text where one is enough. ``op-library`` (paths, from the file's own
 directory) and ``signature-def-only = true`` stand at the top, as ``tag-set`` does. An edit that
 changes a signature stands before those that start from it, or a second application could not
-find out that the first was made.
+find out that the first was made. ``remove-meta-graph = "train"`` (tags) stands in a file that
+has no edits of another kind.
 
 Everything that is wrong with a document is reported at once, each fault with its path
 (``edit[2].inputs.x``, counted from 0) and its line. This module looks at no model, and so has
@@ -83,6 +84,7 @@ from smpatch.edits import (
     FromSignature,
     PromoteFunction,
     Remove,
+    RemoveMetaGraph,
     Rename,
     Retag,
 )
@@ -271,6 +273,10 @@ def _remove(table: Table) -> Edit:
     return Remove(table.names("remove", needed=True))
 
 
+def _remove_meta_graph(table: Table) -> Edit:
+    return RemoveMetaGraph(table.tags("remove-meta-graph", needed=True) or ())
+
+
 def _edit_signature(table: Table) -> Edit:
     if len(table.keys) == 1:
         table.fault("it changes nothing", hint=f"add {', '.join(_CHANGES)}")
@@ -312,6 +318,7 @@ _VERBS: Mapping[str, Callable[[Table], Edit]] = {
     "rename": _rename,
     "copy": _copy,
     "remove": _remove,
+    "remove-meta-graph": _remove_meta_graph,
     "edit": _edit_signature,
     "retag": _retag,
 }

@@ -53,10 +53,11 @@ class TextualMetaGraph:
 
     can_change_graph = False
 
-    def __init__(self, data: bytes, span: TextField) -> None:
-        """Walk the top level of the MetaGraph that lies at ``span``."""
+    def __init__(self, data: bytes, span: TextField, all_spans: Sequence[TextField]) -> None:
+        """Walk the top level of the MetaGraph that lies at ``span``, one of ``all_spans``."""
         self._data = data
         self._span = span
+        self._all_spans = all_spans
         self._fields = list(text_fields.fields(data, span.value_start, span.value_end))
         self._entry_fields = {
             field.start: field
@@ -121,6 +122,8 @@ class TextualMetaGraph:
         Raises:
             RefusedError: The graph or its objects are to change.
         """
+        if changes.removed:
+            return tuple(self._without_it())
         self._check(changes)
         splices = [] if changes.slots is None else list(self._to_signatures(changes.slots))
         if changes.tags is not None:
@@ -144,6 +147,17 @@ class TextualMetaGraph:
         """
         self._check(changes)
         return self.object_graph
+
+    def _without_it(self) -> Iterator[Splice]:
+        """Remove the MetaGraph.
+
+        Raises:
+            RefusedError: Another one of its list may go too, with the same comma.
+        """
+        if self._span.in_list and len(self._all_spans) > 2:  # noqa: PLR2004 - of two, one stays
+            found = "the MetaGraphs stand in a list, from which none is removed"
+            raise RefusedError(found, hint="write each as meta_graphs { } of its own")
+        yield from removals(self._data, [self._span], self._all_spans)
 
     def _check(self, changes: Changes) -> None:
         if changes.nodes:
@@ -271,8 +285,9 @@ def read(data: bytes) -> tuple[TextualMetaGraph, ...]:
     Raises:
         ModelUnreadableError: The bytes are no SavedModel in text form.
     """
-    return tuple(
-        TextualMetaGraph(data, field)
+    spans = [
+        field
         for field in text_fields.fields(data)
         if field.name == "meta_graphs" and field.is_message
-    )
+    ]
+    return tuple(TextualMetaGraph(data, span, spans) for span in spans)
