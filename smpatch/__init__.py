@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     )
     from smpatch.frozen_graph import wrap_graph
     from smpatch.loader import MetaGraph, SavedModel, load
-    from smpatch.meta_graphs import remove_meta_graph
+    from smpatch.meta_graphs import remove_meta_graph, set_init_op
     from smpatch.other_export import copy_signatures
     from smpatch.patcher import (
         Change,
@@ -158,6 +158,7 @@ __all__ = [
     "remove_signatures",
     "rename_signature",
     "retag",
+    "set_init_op",
     "suggest",
     "undo",
     "wrap_graph",
@@ -227,6 +228,7 @@ _MODULES = {
     "remove_signatures": "patcher",
     "rename_signature": "patcher",
     "retag": "patcher",
+    "set_init_op": "meta_graphs",
     "suggest": "suggestions",
     "undo": "undoing",
     "wrap_graph": "frozen_graph",

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from smpatch.builder import Inferred
-from smpatch.editing import naming, tagging
+from smpatch.editing import init_op, naming, tagging
 from smpatch.editing.sequence import perform
 from smpatch.editing.step import Context
 from smpatch.edits import (
@@ -31,6 +31,7 @@ from smpatch.edits import (
     RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
 )
 from smpatch.errors import SmpatchError, TagSetError
 from smpatch.functions.compare import disagreements
@@ -123,7 +124,7 @@ def _is_repeated(
 ) -> bool:
     # With several MetaGraphs Python takes its signatures from signature_def (load.py).
     halves = with_object_graph and meta_graph.has_object_graph and len(model.meta_graphs) == 1
-    if not _may_be_applied(meta_graph, edits):
+    if not _may_be_applied(meta_graph, edits) or not init_op.are_set(meta_graph, edits):
         return False
     return _Repetition(meta_graph, edits, both_halves=halves).changes_nothing()
 
@@ -193,7 +194,7 @@ class _Repetition:
             return self._removed(edit)
         if isinstance(edit, EditSignature):
             return self._changed(place, edit)
-        if isinstance(edit, Retag):
+        if isinstance(edit, Retag | SetInitOp):
             return None
         if isinstance(edit, FromSignature):
             edit = self._from_later_names(place, edit)

@@ -29,6 +29,7 @@ __all__ = [
     "RemoveMetaGraph",
     "Rename",
     "Retag",
+    "SetInitOp",
     "SparseRef",
     "TensorRef",
     "tensor_ref",
@@ -371,3 +372,19 @@ class Retag(Edit):
         if not isinstance(self.source, int):
             _take(self, source=arguments.texts(self.source, "the tags that it has"))
         _take(self, target=arguments.texts(self.target, "the tags that it gets"))
+
+
+@dataclass(frozen=True, slots=True)
+class SetInitOp(Edit):
+    """Set the init op: what servers run when they load the model, such as to fill tables.
+
+    Attributes:
+        operations: Names of operations of the main graph; of several all are run. None of them
+            takes the init op away.
+    """
+
+    operations: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _take(self, operations=arguments.texts(self.operations, "the init op"))

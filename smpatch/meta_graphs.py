@@ -9,10 +9,11 @@ import os
 from collections.abc import Sequence
 
 from smpatch import arguments
-from smpatch.edits import RemoveMetaGraph
+from smpatch.edits import RemoveMetaGraph, SetInitOp
+from smpatch.errors import UsageError
 from smpatch.patcher import Options, Receipt, patch
 
-__all__ = ["remove_meta_graph"]
+__all__ = ["remove_meta_graph", "set_init_op"]
 
 _Model = str | os.PathLike[str]
 
@@ -38,3 +39,33 @@ def remove_meta_graph(
         'meta-graph-removed'
     """
     return patch(model, [RemoveMetaGraph(arguments.texts(tag_set, "tag_set"))], options=options)
+
+
+def set_init_op(
+    model: _Model, operations: Sequence[str] | str | None, *, options: Options | None = None
+) -> Receipt:
+    """Set the init op: what servers run when they load the model, such as to fill tables.
+
+    Args:
+        model: The model directory.
+        operations: Names of operations of the main graph, which need no input; of several all
+            are run. None takes the init op away.
+        options: How the edit is done.
+
+    Raises:
+        UsageError: No operation is named.
+        RefusedError: There is no such operation, it cannot run when a model is loaded, it may
+            assign variables that the checkpoint restores, or tables that signatures need would
+            not be filled.
+        SmpatchError: As ``patch``.
+
+    Example:
+        >>> smpatch.set_init_op("export/1", "init_all_tables").outcome  # doctest: +SKIP
+        'init-op-set'
+    """
+    names = () if operations is None else arguments.texts(operations, "operations")
+    if operations is not None and not names:
+        raise UsageError(
+            "no operation is named", where="operations", hint="None removes the init op"
+        )
+    return patch(model, [SetInitOp(names)], options=options)

@@ -31,6 +31,7 @@ from smpatch.edits import (
     RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
     TensorRef,
 )
 from smpatch.errors import UsageError
@@ -148,6 +149,8 @@ def _keys(edits: Iterable[Edit]) -> Iterator[str]:
                 yield target
             case Retag(_, tags) | RemoveMetaGraph(tags):
                 yield ",".join(tags)
+            case SetInitOp(names):
+                yield ",".join(names)
             case PromoteFunction(function=function, key=None):
                 yield function.rpartition(".")[2]
             case Making(key=key) | EditSignature(key=key) if key is not None:

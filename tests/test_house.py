@@ -91,6 +91,7 @@ FACE = [
     "remove_signatures",
     "rename_signature",
     "retag",
+    "set_init_op",
     "suggest",
     "undo",
     "wrap_graph",

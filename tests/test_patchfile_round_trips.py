@@ -24,6 +24,7 @@ from smpatch.edits import (
     RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
     SparseRef,
     TensorRef,
 )
@@ -57,6 +58,7 @@ EDIT: st.SearchStrategy[Edit] = st.one_of(
     st.builds(Copy, NAME, NAME, st.booleans()),
     st.builds(Remove, NAMES),
     st.builds(RemoveMetaGraph, NAMES),
+    st.builds(SetInitOp, NAMES | st.just(())),
     st.builds(Retag, NAMES | st.integers(0, 9), NAMES),
     st.builds(
         EditSignature,
@@ -129,6 +131,11 @@ def _(edit: Remove) -> dict[str, object]:
 @_written.register
 def _(edit: RemoveMetaGraph) -> dict[str, object]:
     return {"remove-meta-graph": list(edit.tag_set)}
+
+
+@_written.register
+def _(edit: SetInitOp) -> dict[str, object]:
+    return {"init-op": list(edit.operations)} if edit.operations else {"no-init-op": True}
 
 
 @_written.register

@@ -32,7 +32,7 @@ _COMMANDS = {
     "add-predict": "Add a predict signature.",
     "add-classify": "Add a signature for TF Serving's Classify.",
     "add-regress": "Add a signature for TF Serving's Regress.",
-    "edit": "Change names, tensors, shapes, method, defaults of a signature.",
+    "edit": "Change names, tensors, shapes, method, defaults of a signature, or the init op.",
     "rename": "Give a signature another key.",
     "copy": "Serve a signature under a second key.",
     "remove": "Take signatures away, or a MetaGraph.",

@@ -19,6 +19,10 @@ from smpatch.signature import SignatureDef
 __all__ = ["notes_on"]
 
 
+_NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op-removed"})
+"""Outcomes that leave the object graph as it is meant to be."""
+
+
 def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
     """Yield notes on the form, the object graph and the warm-up requests.
 
@@ -57,7 +61,7 @@ def _on_object_graph(model: SavedModel, done: Done, *, with_object_graph: bool) 
         name
         for each in done.step.changes
         for name in (each.key, each.was)
-        if each.signature is not None or each.outcome not in {"retagged", "unchanged"}
+        if each.signature is not None or each.outcome not in _NOT_OF_SIGNATURES
     }
     if touched and not with_object_graph:
         keys = ", ".join(repr(key) for key in sorted(touched - {""}))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smpatch.editing import adding, naming, revising, tagging
+from smpatch.editing import adding, init_op, naming, revising, tagging
 from smpatch.editing.step import Context, Step
 from smpatch.edits import (
     AddClassify,
@@ -28,6 +28,7 @@ from smpatch.edits import (
     RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
 )
 from smpatch.errors import ProofError, SmpatchError
 from smpatch.functions.name_hints import leading
@@ -69,6 +70,7 @@ _WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
     PromoteFunction: adding.promoted,
     Remove: naming.remove,
     Rename: naming.rename,
+    SetInitOp: init_op.set_init_op,
 }
 """Kind of edit to the function that applies it; tags are changed on the list of all MetaGraphs."""
 
@@ -86,6 +88,7 @@ _VERBS: Mapping[type, str] = {
     RemoveMetaGraph: "remove-meta-graph",
     Rename: "rename",
     Retag: "retag",
+    SetInitOp: "init-op",
 }
 
 
@@ -161,6 +164,8 @@ def _described(edit: Edit) -> str:
         subject = ", ".join(edit.keys)
     if isinstance(edit, Retag) and not isinstance(edit.source, int):
         subject = ",".join(edit.source)
+    if isinstance(edit, SetInitOp):
+        subject = ",".join(edit.operations) or "(none)"
     if isinstance(edit, RemoveMetaGraph):
         subject = ",".join(edit.tag_set)
     return f"{verb} {subject}"

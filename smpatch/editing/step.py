@@ -27,6 +27,8 @@ Outcome = Literal[
     "edited",
     "retagged",
     "meta-graph-removed",
+    "init-op-set",
+    "init-op-removed",
 ]
 
 
@@ -41,7 +43,7 @@ class Change:
 
     Attributes:
         key: The signature key; of a MetaGraph that is ``retagged`` or removed its tags, with
-            commas between them.
+            commas between them; of an init op the name of the operation.
         outcome: What became of it.
         signature: The signature; None where there is none any more.
         was: The key, or the tags, that it had before, or of which it is a copy; empty where

@@ -23,6 +23,7 @@ from smpatch.edits import (
     RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
 )
 
 __all__ = ["Conflict", "conflicts"]
@@ -101,6 +102,7 @@ class _Reader:
         self._copied: dict[str, int] = {}
         self._derived: dict[str, int] = {}
         self._tags: dict[frozenset[str], int] = {}
+        self._init_op: int | None = None
 
     def read(self, place: int, edit: Edit) -> None:
         """Read one edit."""
@@ -113,6 +115,11 @@ class _Reader:
             self._change(edit)
         elif isinstance(edit, Retag):
             self._retag(edit)
+        elif isinstance(edit, SetInitOp):
+            if self._init_op is not None:
+                found = f"edit[{self._init_op}] says what the init op is"
+                self._conflict(found, "name all operations in one edit")
+            self._init_op = place
         elif isinstance(edit, Making):
             if isinstance(edit, FromSignature):
                 self._take(edit.source)

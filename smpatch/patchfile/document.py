@@ -48,6 +48,9 @@
     remove = ["train_*", "debug"]
 
     [[edit]]
+    init-op = "init_all_tables"              # one or several; no-init-op = true removes it
+
+    [[edit]]
     retag = "transform"                      # tags, or a place among the MetaGraphs, from 0
     to = "serve"
 
@@ -87,6 +90,7 @@ from smpatch.edits import (
     RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
 )
 from smpatch.errors import Fault, PatchFileError, UsageError
 from smpatch.patchfile import toml
@@ -311,6 +315,16 @@ def _retag(table: Table) -> Edit:
     return Retag(source, table.tags("to", needed=True) or ())
 
 
+def _init_op(table: Table) -> Edit:
+    return SetInitOp(table.names("init-op", needed=True))
+
+
+def _no_init_op(table: Table) -> Edit:
+    if not table.flag("no-init-op"):
+        table.fault("it asks for nothing", at=("no-init-op",), hint="write no-init-op = true")
+    return SetInitOp(())
+
+
 _VERBS: Mapping[str, Callable[[Table], Edit]] = {
     "add-predict": _add_predict,
     "add-classify": _add_classify,
@@ -320,6 +334,8 @@ _VERBS: Mapping[str, Callable[[Table], Edit]] = {
     "remove": _remove,
     "remove-meta-graph": _remove_meta_graph,
     "edit": _edit_signature,
+    "init-op": _init_op,
+    "no-init-op": _no_init_op,
     "retag": _retag,
 }
 

@@ -18,11 +18,16 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from smpatch import schema
+from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.savedmodel import text_fields
 from smpatch.savedmodel.changes import Changes, Entry, Slot
-from smpatch.savedmodel.parts import ASSET_FILE_DEF, OBJECT_GRAPH_DEF, SAVER_DEF
+from smpatch.savedmodel.parts import (
+    ASSET_FILE_DEF,
+    COLLECTION_DEF,
+    OBJECT_GRAPH_DEF,
+    SAVER_DEF,
+)
 from smpatch.savedmodel.text_fields import TextField
 from smpatch.savedmodel.text_rewriting import INDENT, block, quoted, removals, revisions
 from smpatch.wire import Splice
@@ -97,6 +102,8 @@ class TextualMetaGraph:
 
     def pieces(self, number: int) -> tuple[bytes, ...]:
         """Return the fields of a number that the schema knows, serialized, in their order."""
+        if number == COLLECTION_DEF:
+            return tuple(self._collections())
         name, kind = _MESSAGES[number]
         found = []
         for field in self._fields:
@@ -105,6 +112,28 @@ class TextualMetaGraph:
                 self._parse(field, message)
                 found.append(bytes(message.SerializeToString()))
         return tuple(found)
+
+    def _collections(self) -> Iterator[bytes]:
+        """Yield the collections as far as they list nodes, serialized."""
+
+        def inside(field: TextField, name: str) -> Iterator[TextField]:
+            found = text_fields.fields(self._data, field.value_start, field.value_end)
+            return (each for each in found if each.name == name)
+
+        def text(field: TextField) -> bytes:
+            return text_fields.string_value(self._data, field)
+
+        for field in self._fields:
+            if field.name != "collection_def" or not field.is_message:
+                continue
+            key = b"".join(wire.delimited(1, text(each)) for each in inside(field, "key"))
+            lists = [
+                b"".join(wire.delimited(1, text(each)) for each in inside(listed, "value"))
+                for value in inside(field, "value")
+                for listed in inside(value, "node_list")
+            ]
+            value = b"".join(wire.delimited(1, each) for each in lists)
+            yield key + wire.delimited(2, value)
 
     @cached_property
     def object_graph(self) -> bytes:
