@@ -30,8 +30,8 @@ from smpatch.patchfile import document
 
 VALUES = "(write a number, text, true or false, or an array of them)"
 VERBS = (
-    "add-predict, add-classify, add-regress, rename, copy, remove, remove-meta-graph, edit, init-op, "
-    "no-init-op, retag"
+    "add-predict, add-classify, add-regress, rename, copy, remove, remove-meta-graph, edit, "
+    "init-op, no-init-op, retag"
 )
 CHANGES = (
     "rename-input, rename-output, drop-input, drop-output, add-input, add-output, "

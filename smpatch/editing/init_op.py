@@ -5,7 +5,8 @@ that runs them all, for an entry names one. It is refused that
 
 * the init op needs a placeholder, for nothing is fed then but the names of assets;
 * it may assign a variable that the checkpoint restores, for it runs after that;
-* what the former init op fills, and a signature needs, is no longer filled.
+* what the former init op gives a value, and a signature needs, would not get that value;
+* two operations fill one table, of which the first counts, whichever that is.
 
 Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py`` (``op_signature_def``),
 ``tensorflow/python/saved_model/utils_impl.py`` (``build_tensor_info_from_op``),
@@ -14,14 +15,14 @@ Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py`` (``op_sig
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from smpatch import schema
 from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import Edit, SetInitOp
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions import load_time
-from smpatch.functions.load_time import INIT_OP
+from smpatch.functions.load_time import INIT_OP, InitOp, State, Writer
 from smpatch.graph.index import op_of
 from smpatch.graph.reach import conditional, in_frame, reach
 from smpatch.graph.resolve import nearest
@@ -52,8 +53,7 @@ def set_init_op(meta_graph: MetaGraph, edit: SetInitOp, context: Context) -> Ste
         return Step(meta_graph, (Change(was, "unchanged", None, was),))
     for name in edit.operations:
         _check(meta_graph, name)
-    _check_variables(meta_graph, edit.operations)
-    _check_kept(meta_graph, old, edit.operations)
+    _check_values(meta_graph, old, edit.operations)
     draft = Draft.of(meta_graph.parts)
     draft = draft.without(nodes=_own(meta_graph, edit.operations))
     if not edit.operations:
@@ -131,42 +131,49 @@ def _asset_tensors(meta_graph: MetaGraph) -> list[str]:
     return [each.tensor_info.name for each in infos if each.tensor_info.name]
 
 
-def _check_variables(meta_graph: MetaGraph, names: Sequence[str]) -> None:
-    lost = load_time.overwritten(meta_graph, names)
-    if lost:
+def _check_values(meta_graph: MetaGraph, old: InitOp | None, names: Sequence[str]) -> None:
+    """Refuse that signatures get other values, or none, from what the model has at load time."""
+    did = load_time.writers(meta_graph, old.names if old is not None else ())
+    does = load_time.writers(meta_graph, names)
+    where = f"--init-op {','.join(names)}" if names else "--no-init-op"
+    fresh = load_time.overwriting(meta_graph, names) - did
+    if fresh:
         found = (
-            f"it may assign {_listed(lost)} anew, and the checkpoint has the values: the init op "
+            f"it may assign {_listed(fresh)} anew, and the checkpoint has the values: the init op "
             "runs after these are restored"
         )
         hint = "name the operation that fills the tables, such as init_all_tables"
-        raise RefusedError(found, where=f"--init-op {','.join(names)}", hint=hint)
+        raise RefusedError(found, where=where, hint=hint)
+    if old is not None and did - does:
+        needed = _needed(meta_graph)
+        lost = {each for each in did - does if each.state in needed}
+        if lost:
+            was = ",".join(old.names)
+            hint = f"--init-op {','.join((*names, was))} runs both"
+            found = f"the init op {was!r} gives {_listed(lost)} its value, and signatures need that"
+            if not names:
+                hint = "without a value, or with another, requests get other answers"
+            raise RefusedError(found, where=where, hint=hint)
+    filled: dict[State, list[Writer]] = {}
+    for each in sorted(does):
+        if each.state.is_table:
+            filled.setdefault(each.state, []).append(each)
+    for several in filled.values():
+        if len(several) > 1 and not did.issuperset(several):
+            nodes = " and ".join(repr(each.node) for each in several[:2])
+            found = f"{nodes} both fill {several[0].name!r}, and the first that runs counts"
+            raise RefusedError(found, where=where, hint="name an operation that runs one of them")
 
 
-def _check_kept(meta_graph: MetaGraph, old: load_time.InitOp | None, names: Sequence[str]) -> None:
-    """Refuse that a variable or table loses what the former init op gives it."""
-    if old is None:
-        return
-    filled = load_time.state_behind(meta_graph, old.names)
-    others = [*names, load_time.restore_op(meta_graph)]
-    lost = filled.keys() - load_time.state_behind(meta_graph, others).keys()
+def _needed(meta_graph: MetaGraph) -> Collection[State]:
+    """Return the variables and tables that signatures reach."""
     outputs = [
         tensor.name
         for signature in meta_graph.signatures.values()
         for spec in signature.outputs.values()
         for tensor in spec.tensors()
     ]
-    needed = lost & load_time.state_behind(meta_graph, outputs).keys() if lost else set()
-    if needed:
-        was = ",".join(old.names)
-        found = (
-            f"the init op {was!r} fills {_listed(sorted(filled[each] for each in needed))}, which "
-            "signatures need"
-        )
-        if not names:
-            raise RefusedError(found, where="--no-init-op", hint="requests that read it would fail")
-        both = ",".join((*names, was))
-        where, hint = f"--init-op {','.join(names)}", f"--init-op {both} runs both"
-        raise RefusedError(found, where=where, hint=hint)
+    return load_time.state_behind(meta_graph, outputs).keys()
 
 
 def _check_collections(meta_graph: MetaGraph) -> None:
@@ -212,6 +219,7 @@ def _entry(name: str) -> bytes:
     return bytes(signature.SerializeToString(deterministic=True))
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(writers: Iterable[Writer]) -> str:
+    names = sorted({each.name for each in writers})
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004 - as many as fit into a line
     return ", ".join(map(repr, names[:3])) + more

@@ -30,13 +30,15 @@ __all__ = [
     "VARIABLES",
     "InitOp",
     "State",
+    "Writer",
     "filling",
     "init_op",
     "init_op_of_collections",
-    "overwritten",
+    "overwriting",
     "restore_op",
     "state_behind",
     "state_of",
+    "writers",
 ]
 
 INIT_OP = "__saved_model_init_op"
@@ -55,11 +57,18 @@ _STATE = VARIABLES | {
 }
 """The operations whose value lasts from one run of a session to the next."""
 
+_REFERENCES = frozenset({"Variable", "VariableV2"})
+
 _ONLY_READ = frozenset(
     {"ReadVariableOp", "VarIsInitializedOp", "IsVariableInitialized", "VariableShape", "NoOp"}
     | {"ResourceGather", "ResourceGatherNd", "Identity", "Gather", "GatherV2"}
+    | {
+        f"LookupTable{what}{version}"
+        for what in ("Find", "Size", "Export")
+        for version in ("", "V2")
+    }
 )
-"""The operations that leave the variables that they are given as they are."""
+"""The operations that leave the variables and tables that they are given as they are."""
 
 _PASSES = frozenset({"Identity", "Enter", "RefEnter"})
 """The operations whose output is their input."""
@@ -91,6 +100,22 @@ class State(NamedTuple):
     is_table: bool
     container: bytes
     shared_name: bytes
+
+
+class Writer(NamedTuple):
+    """A node that may give a variable or table a value.
+
+    Attributes:
+        function: The function in whose body it lies; empty for the main graph.
+        node: Its name.
+        state: What it gives a value.
+        name: The node of that.
+    """
+
+    function: str
+    node: str
+    state: State
+    name: str
 
 
 def init_op(meta_graph: MetaGraph) -> InitOp | None:
@@ -138,37 +163,43 @@ def state_of(node: Any, name: str) -> State:  # noqa: ANN401 - a NodeDef; protob
     return State(node.op not in VARIABLES, container, shared or name.encode())
 
 
-def overwritten(meta_graph: MetaGraph, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the variables that the saver restores and that operations may assign anew, sorted.
+def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
+    """Return the nodes that may give variables and tables a value when operations run.
 
-    An operation that is given such a variable and is not known to read it may assign it.
+    A node that is given a variable or table and is not known to read it may give it a value.
 
     Args:
         meta_graph: The MetaGraph.
-        names: The operations, which run after the restore operation.
+        names: The operations.
     """
-    restored = state_behind(meta_graph, [restore_op(meta_graph)])
-    found: set[str] = set()
+    found: set[Writer] = set()
     for each in behind(meta_graph.graph, meta_graph.functions, names):
         if each.node.op in _ONLY_READ:
             continue
         for source in each.node.input:
             node = None if source.startswith("^") else _handle(each, source)
-            if node is not None and state_of(node, node.name) in restored:
-                found.add(node.name)
-    return tuple(sorted(found))
+            if node is not None:
+                state = state_of(node, node.name)
+                found.add(Writer(each.function, each.node.name, state, node.name))
+    return frozenset(found)
+
+
+def overwriting(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
+    """Return those of the writers that may assign what the saver restores."""
+    restored = state_behind(meta_graph, [restore_op(meta_graph)])
+    return frozenset(each for each in writers(meta_graph, names) if each.state in restored)
 
 
 def _handle(behind_it: Behind, source: str) -> Any:  # noqa: ANN401 - a NodeDef or None
-    """Return the variable that an input of a node is, and not only its value."""
+    """Return the variable or table that an input of a node is, and not only its value."""
     node = behind_it.find(source)
     passed = False
     while node is not None and node.op in _PASSES and node.input:
         node = behind_it.find(node.input[0])
         passed = True
-    there = node is not None and node.op in VARIABLES
+    there = node is not None and node.op in _STATE
     # What is passed on of a variable of TensorFlow 1 is its value.
-    return node if there and (node.op == "VarHandleOp" or not passed) else None
+    return node if there and not (passed and node.op in _REFERENCES) else None
 
 
 def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
@@ -185,7 +216,7 @@ def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
     wanted = {f"^{name}" for name in found}
     groups = [each.name for each in wirings if each.op == "NoOp" and wanted <= {*each.inputs}]
     for name in groups if found else ():
-        if not overwritten(meta_graph, [name]):
+        if not overwriting(meta_graph, [name]):
             return (name,)
     return tuple(found)
 
