@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     )
     from smpatch.frozen_graph import wrap_graph
     from smpatch.loader import MetaGraph, SavedModel, load
+    from smpatch.meta_graphs import remove_meta_graph, set_init_op
     from smpatch.options import Options
     from smpatch.other_export import copy_signatures
     from smpatch.patcher import (
@@ -167,9 +168,11 @@ __all__ = [
     "predict_signature_def",
     "promote_function",
     "regression_signature_def",
+    "remove_meta_graph",
     "remove_signatures",
     "rename_signature",
     "retag",
+    "set_init_op",
     "suggest",
     "undo",
     "wrap_graph",
@@ -238,9 +241,11 @@ _MODULES = {
     "predict_signature_def": "signature",
     "promote_function": "patcher",
     "regression_signature_def": "signature",
+    "remove_meta_graph": "meta_graphs",
     "remove_signatures": "patcher",
     "rename_signature": "patcher",
     "retag": "patcher",
+    "set_init_op": "meta_graphs",
     "suggest": "suggestions",
     "undo": "undoing",
     "wrap_graph": "frozen_graph",

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from smpatch.builder import Inferred
-from smpatch.editing import naming
+from smpatch.editing import init_op, naming, tagging
 from smpatch.editing.sequence import perform
 from smpatch.editing.step import Context
 from smpatch.edits import (
@@ -28,8 +28,10 @@ from smpatch.edits import (
     Making,
     PromoteFunction,
     Remove,
+    RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
 )
 from smpatch.errors import SmpatchError, TagSetError
 from smpatch.functions.compare import disagreements
@@ -73,6 +75,8 @@ def remaining(
     for count in range(len(edits), 0, -1):
         done = edits[:count]
         if is_applied(model, done, tag_set=tag_set, with_object_graph=with_object_graph):
+            if isinstance(done[-1], RemoveMetaGraph):  # one that stays stands for all of them
+                return Remaining(tuple(edits[count:]), model.meta_graphs[0].tags)
             retags = [each for each in done if isinstance(each, Retag)]
             if retags and (chosen is not None or len(model.meta_graphs) > 1):
                 chosen = _chosen_or(model, done, tag_set, retags[-1].target)
@@ -95,6 +99,8 @@ def is_applied(
         tag_set: As for ``remaining``.
         with_object_graph: As for ``remaining``.
     """
+    if any(isinstance(each, RemoveMetaGraph) for each in edits):
+        return tagging.are_gone(model.meta_graphs, edits)
     others = [each for each in edits if not isinstance(each, Retag)]
     if not _is_tagged(model, [each for each in edits if isinstance(each, Retag)]):
         return False
@@ -118,7 +124,7 @@ def _is_repeated(
 ) -> bool:
     # With several MetaGraphs Python takes its signatures from signature_def (load.py).
     halves = with_object_graph and meta_graph.has_object_graph and len(model.meta_graphs) == 1
-    if not _may_be_applied(meta_graph, edits):
+    if not _may_be_applied(meta_graph, edits) or not init_op.are_set(meta_graph, edits):
         return False
     return _Repetition(meta_graph, edits, both_halves=halves).changes_nothing()
 
@@ -188,7 +194,7 @@ class _Repetition:
             return self._removed(edit)
         if isinstance(edit, EditSignature):
             return self._changed(place, edit)
-        if isinstance(edit, Retag):
+        if isinstance(edit, Retag | SetInitOp):
             return None
         if isinstance(edit, FromSignature):
             edit = self._from_later_names(place, edit)

@@ -10,15 +10,8 @@ from dataclasses import dataclass, field
 
 from smpatch import arguments
 from smpatch.errors import UsageError
-from smpatch.signature import (
-    DEFAULT_KEY,
-    CompositeTensorSpec,
-    Shape,
-    SignatureDef,
-    SparseTensorSpec,
-    Spec,
-    TensorSpec,
-)
+from smpatch.signature import DEFAULT_KEY, Shape, SignatureDef
+from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef, tensor_ref, tensor_refs
 
 __all__ = [
     "AddClassify",
@@ -33,53 +26,14 @@ __all__ = [
     "PromoteFunction",
     "RaggedRef",
     "Remove",
+    "RemoveMetaGraph",
     "Rename",
     "Retag",
+    "SetInitOp",
     "SparseRef",
     "TensorRef",
     "tensor_ref",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class SparseRef:
-    """A sparse tensor by the names of its three dense ones.
-
-    Attributes:
-        values: Name of the values.
-        indices: Name of the indices.
-        dense_shape: Name of the dense shape.
-
-    Example:
-        >>> smpatch.SparseRef(values="v:0", indices="i:0", dense_shape="s:0").values
-        'v:0'
-    """
-
-    values: str
-    indices: str
-    dense_shape: str
-
-
-@dataclass(frozen=True, slots=True)
-class RaggedRef:
-    """A ragged tensor by the names of its dense ones.
-
-    Attributes:
-        values: Name of the flat values.
-        row_splits: Names of the row splits, the outermost dimension's first.
-
-    Example:
-        >>> smpatch.RaggedRef(values="v:0", row_splits=("r:0",)).row_splits
-        ('r:0',)
-    """
-
-    values: str
-    row_splits: tuple[str, ...]
-
-
-TensorRef = str | SparseRef | RaggedRef | Spec
-"""The name of a tensor in a request: by name, by the names of its parts, or by a whole spec,
-whose dtype and shape then must agree with the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +55,6 @@ class Making(Edit):
     __slots__ = ()
     key: str | None
     overwrite: bool
-
-
-def tensor_ref(value: object, where: str) -> TensorRef:
-    """Return how a request names a tensor.
-
-    Args:
-        value: A name, a ``SparseRef``, a ``RaggedRef``, a spec, or anything with a name, a type
-            and a shape, such as a ``tf.TensorSpec`` or a tensor of a ``tf.Graph``.
-        where: What the tensor is for; errors begin with it.
-
-    Raises:
-        UsageError: It is something else, or a spec without a name.
-    """
-    if isinstance(
-        value, str | SparseRef | RaggedRef | TensorSpec | SparseTensorSpec | CompositeTensorSpec
-    ):
-        return value
-    name = getattr(value, "name", None)
-    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
-        found = f"{value!r} ({type(value).__name__}) is given"
-        raise UsageError(found, where=where, hint="give the name of a tensor, such as 'x:0'")
-    if not isinstance(name, str) or not name:
-        hint = "give name='x:0', the tensor of the graph"
-        raise UsageError("the spec has no name", where=where, hint=hint)
-    return TensorSpec(name, value.dtype, value.shape)
-
-
-def _tensors(value: object, where: str) -> dict[str, TensorRef]:
-    given = arguments.mapping(value, where)
-    return {alias: tensor_ref(each, f"{where} {alias!r}") for alias, each in given.items()}
 
 
 def _names(value: object, where: str) -> dict[str, str]:
@@ -176,7 +100,11 @@ class AddPredict(Making):
     def __post_init__(self) -> None:
         """Take values of other forms, as ``arguments`` describes them."""
         _text(self.key, "the signature key")
-        _take(self, inputs=_tensors(self.inputs, "input"), outputs=_tensors(self.outputs, "output"))
+        _take(
+            self,
+            inputs=tensor_refs(self.inputs, "input"),
+            outputs=tensor_refs(self.outputs, "output"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +282,23 @@ class Remove(Edit):
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveMetaGraph(Edit):
+    """Take a whole MetaGraph away; the others of the model stay as they are.
+
+    No edit of another kind stands in the same list.
+
+    Attributes:
+        tag_set: The tags that it has.
+    """
+
+    tag_set: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _take(self, tag_set=arguments.texts(self.tag_set, "tag_set"))
+
+
+@dataclass(frozen=True, slots=True)
 class EditSignature(Edit):
     """Change a signature that is there, all at once.
 
@@ -400,7 +345,7 @@ class EditSignature(Edit):
         for name in ("drop_inputs", "drop_outputs"):
             _take(self, **{name: arguments.texts(getattr(self, name), name)})
         for name in ("add_inputs", "add_outputs"):
-            _take(self, **{name: _tensors(getattr(self, name), name)})
+            _take(self, **{name: tensor_refs(getattr(self, name), name)})
         shapes = arguments.mapping(self.shapes, "shapes")
         defaults = arguments.mapping(self.defaults, "defaults")
         if self.method_name is not None:
@@ -432,3 +377,19 @@ class Retag(Edit):
         if not isinstance(self.source, int):
             _take(self, source=arguments.texts(self.source, "the tags that it has"))
         _take(self, target=arguments.texts(self.target, "the tags that it gets"))
+
+
+@dataclass(frozen=True, slots=True)
+class SetInitOp(Edit):
+    """Set the init op: what servers run when they load the model, such as to fill tables.
+
+    Attributes:
+        operations: Names of operations of the main graph; of several all are run. None of them
+            takes the init op away.
+    """
+
+    operations: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _take(self, operations=arguments.texts(self.operations, "the init op"))

@@ -3,8 +3,7 @@
 The SavedModel is first written to a staging directory, without any signature, with the facts
 that TensorFlow's builder records. A copy with its signature is made beside that, as by every
 edit with ``save_to``: built, staged, proved by reloading. The copy is put in place by one rename.
-The graph is copied by the kernel and never parsed and written back; only a graph in text form is,
-for a SavedModel holds it in binary.
+The kernel copies the graph; only a graph in text form is parsed and written in binary form.
 
 This module freezes nothing: a graph whose variables have lost their values is refused.
 
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from smpatch import arguments, schema, wire
-from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
+from smpatch.edits import AddPredict, Edit, RaggedRef, SetInitOp, SparseRef, TensorRef
 from smpatch.errors import (
     ConflictError,
     ModelUnreadableError,
@@ -34,7 +33,7 @@ from smpatch.errors import (
     ValidationError,
     WriteError,
 )
-from smpatch.graph.index import GraphIndex
+from smpatch.functions.load_time import filling, state_behind, state_of
 from smpatch.graph.operations import needed, operations
 from smpatch.loader import MetaGraph
 from smpatch.options import Options, check_options
@@ -149,7 +148,7 @@ def suggest_for_graph(
             each for each in found.outputs if lost.isdisjoint(needed(index, [each.spec.name]))
         )
         if not outputs or in_functions & _VARIABLES:
-            _state_notes(index, used, in_functions, [each.spec.name for each in found.outputs])
+            _state_notes(meta_graph, used, in_functions, [each.spec.name for each in found.outputs])
         return meta_graph, replace(found, outputs=outputs)
 
 
@@ -161,6 +160,7 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     outputs: Mapping[str, TensorRef],
     signature: str = DEFAULT_KEY,
     tags: Sequence[str] | str = ("serve",),
+    init_op: Sequence[str] | str = (),
     options: Options | None = None,
 ) -> Receipt:
     """Make a SavedModel of a frozen graph, with one predict signature.
@@ -172,10 +172,8 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
         outputs: Alias to the tensor that is fetched, likewise.
         signature: The signature key.
         tags: The tags of the MetaGraph.
+        init_op: Operations that servers run when they load the model, as for ``set_init_op``.
         options: How it is done; those that choose a place or a MetaGraph do not apply.
-
-    Returns:
-        What was done.
 
     Example:
         >>> inputs, outputs = {"x": "features:0"}, {"y": "head/scores:0"}
@@ -185,10 +183,8 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     Raises:
         UsageError: Nothing is fed or fetched, or an option does not apply.
         ModelUnreadableError: The file holds no graph.
-        RefusedError: The graph is not frozen, the signature cannot work, or the destination
-            is in use.
-        WriteError: The file system refused; nothing was written.
-        ValidationError: TensorFlow does not accept the result; nothing was written.
+        RefusedError: The graph is not frozen, the signature cannot work, or ``save_to`` is in use.
+        SmpatchError: As ``add_predict``; nothing was written.
     """
     for name, given in (("inputs", inputs), ("outputs", outputs)):
         if not given:
@@ -197,16 +193,18 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     tags = arguments.texts(tags, "tags")
     _check(chosen, tags)
     opened, destination = load_graph(graph), Path(save_to)
-    edit = AddPredict(inputs, outputs, signature)
+    init_op = arguments.texts(init_op, "init_op")
+    edits: list[Edit] = [SetInitOp(init_op)] if init_op else []
+    edits.append(AddPredict(inputs, outputs, signature))
     with writing(destination, "made", hint=_UNWRITTEN), _validator(chosen) as validator:
         with naming(opened.file):
-            head, notes = _prepare(opened, outputs.values(), tags, validator)
+            head, notes = _prepare(opened, outputs.values(), tags, init_op, validator)
         with _workshop(destination, dry_run=chosen.dry_run) as workshop:
             bare = _bare(opened, head, workshop)
             made = destination if chosen.dry_run else workshop / "model"
             with _renamed({bare: opened.file, made: destination}):
                 receipt = patch(
-                    bare, [edit], options=replace(chosen, save_to=made), validator=validator
+                    bare, edits, options=replace(chosen, save_to=made), validator=validator
                 )
             late = () if chosen.dry_run else commit_new(made, destination)
     return replace(
@@ -232,7 +230,11 @@ def _workshop(destination: Path, *, dry_run: bool) -> Iterator[Path]:
 
 
 def _prepare(
-    opened: Graph, outputs: Iterable[TensorRef], tags: Sequence[str], validator: Validator
+    opened: Graph,
+    outputs: Iterable[TensorRef],
+    tags: Sequence[str],
+    init_op: Sequence[str],
+    validator: Validator,
 ) -> tuple[bytes, tuple[Note, ...]]:
     """Return what is to stand before the graph, and what is worth knowing of the graph.
 
@@ -242,7 +244,7 @@ def _prepare(
     op_defs = validator.op_defs()
     meta_graph = opened.meta_graph(op_defs)
     used, in_functions = operations(meta_graph.graph, meta_graph.functions)
-    notes = _state_notes(meta_graph.graph, used, in_functions, outputs)
+    notes = _state_notes(meta_graph, used, in_functions, outputs, init_op)
     try:
         version = validator.ask(Program.CAPI, questions.version)
     except ChildError as error:
@@ -300,7 +302,11 @@ def _hidden_graph(file: Path) -> Path | None:
 
 
 def _state_notes(
-    graph: GraphIndex, used: set[str], in_functions: set[str], outputs: Iterable[TensorRef]
+    meta_graph: MetaGraph,
+    used: set[str],
+    in_functions: set[str],
+    outputs: Iterable[TensorRef],
+    init_op: Sequence[str] = (),
 ) -> tuple[Note, ...]:
     """Look for what a graph alone cannot hold: values of variables, contents of tables.
 
@@ -315,13 +321,19 @@ def _state_notes(
         raise RefusedError(found, hint=hint)
     if not used & (_VARIABLES | _TABLES):
         return ()
+    graph = meta_graph.graph
+    filled = state_behind(meta_graph, init_op).keys()
     wanted = needed(graph, [name for ref in outputs for name in _names(ref)])
     state: dict[str, list[str]] = {"needed": [], "spare": [], "tables": []}
     for name in graph:
         op = graph.wiring(name).op
         if op in _VARIABLES:
             state["needed" if name in wanted else "spare"].append(name)
-        elif op in _TABLES and name in wanted:
+        elif (
+            op in _TABLES
+            and name in wanted
+            and state_of(graph.node(name).message(), name) not in filled
+        ):
             state["tables"].append(name)
     if state["needed"]:
         found = (
@@ -334,9 +346,11 @@ def _state_notes(
         text = f"no output needs the variables {_listed(state['spare'])}, which have no values"
         notes.append(Note("lost-variables", text))
     if state["tables"]:
+        names = filling(meta_graph, state["tables"])
         text = (
             f"nothing fills the lookup tables {_listed(state['tables'])} when the model is loaded, "
             "so that requests that need one fail: a graph does not say which operation is to do it"
+            + (f"; --init-op {','.join(names)} does" if names else ", and this one has none")
         )
         notes.append(Note("empty-tables", text))
     return tuple(notes)

@@ -129,6 +129,12 @@ class MetaGraph:
             raise ModelUnreadableError(found, where=str(self._file)) from error
         return OpDefs({op_def.name: op_def for op_def in ops.op}, self._more_op_defs)
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether an edit takes it away as a whole."""
+        changes = getattr(self.parts, "changes", None)
+        return changes is not None and changes.removed
+
     def with_parts(self, parts: MetaGraphParts) -> MetaGraph:
         """Return a MetaGraph of the same file with other parts, such as a draft of them."""
         return MetaGraph(parts, self._file, self._more_op_defs, self)

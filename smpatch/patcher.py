@@ -16,6 +16,7 @@ from smpatch import arguments
 from smpatch.already_applied import remaining
 from smpatch.editing.sequence import keys_of
 from smpatch.editing.step import Change
+from smpatch.editing.tagging import check_alone
 from smpatch.edits import (
     AddClassify,
     AddPredict,
@@ -144,7 +145,7 @@ def edit_list(edits: object) -> tuple[Edit, ...]:
     """Return one or several edits as a tuple.
 
     Raises:
-        UsageError: Something else is among them.
+        UsageError: Something else is among them, or they cannot stand in one list.
     """
     given = tuple(edits) if isinstance(edits, Iterable) and not isinstance(edits, str) else (edits,)
     several = tuple(each for each in given if isinstance(each, Edit))
@@ -152,6 +153,7 @@ def edit_list(edits: object) -> tuple[Edit, ...]:
         if not isinstance(each, Edit):
             found = f"{each!r} ({type(each).__name__}) is given"
             raise UsageError(found, where="edits", hint="such as smpatch.edits.Rename('a', 'b')")
+    check_alone(several)
     return several
 
 

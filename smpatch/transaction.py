@@ -13,12 +13,11 @@ from typing import Literal
 
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
+from smpatch.editing.notes import notes_on
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Change, Context, Outcome, Proof
-from smpatch.editing.warm_up import warm_up_notes
-from smpatch.edits import Edit, Retag
+from smpatch.edits import Edit, RemoveMetaGraph, Retag
 from smpatch.errors import RefusedError
-from smpatch.functions.compare import disagreements
 from smpatch.loader import SavedModel
 from smpatch.options import Options
 from smpatch.rules import Note
@@ -193,13 +192,13 @@ class Transaction:
         return perform(self.model.meta_graphs, self._chosen(), self.edits, context)
 
     def _chosen(self) -> int | None:
-        """Return which MetaGraph is edited; None where only tags change.
+        """Return which MetaGraph is edited; None where the edits themselves say which.
 
         Where tags change first, it may be named by those that it gets.
         """
-        retags = [each for each in self.edits if isinstance(each, Retag)]
-        if retags and len(retags) == len(self.edits):
+        if self.edits and all(isinstance(each, Retag | RemoveMetaGraph) for each in self.edits):
             return None
+        retags = [each for each in self.edits if isinstance(each, Retag)]
         tag_set = self.options.tag_set
         for each in retags:
             if tag_set is not None and set(tag_set) == set(each.target):
@@ -245,6 +244,8 @@ class Transaction:
         from smpatch.validator.by_numbers import same_numbers
 
         feed, edits = self.options.feed, self.edits
+        if done.removes:
+            edits = ()  # those that stay are to give what they gave
         for each in self._edited(directory, done):
             found = same_numbers(self.validator, each, self.model, edits, feed)
             said = replace(
@@ -256,7 +257,18 @@ class Transaction:
         return said
 
     def _edited(self, directory: Path, done: Done) -> Iterator[Edited]:
-        """Yield the MetaGraph that was edited, and the others that got other tags."""
+        """Yield the MetaGraph that was edited, and the others that got other tags.
+
+        Where one was removed, yield all that stay.
+        """
+        if done.removes:
+            staying = [each for each in done.meta_graphs if not each.is_removed]
+            # Of the only MetaGraph Python reads the object graph, which it did not before.
+            only = len(staying) == 1
+            for each in staying:
+                in_python = only and each.has_object_graph
+                yield Edited(directory, in_python, each, each, {}, frozenset())
+            return
         touched = (each.key for each in done.step.changes if each.signature is not None)
         after = done.step.meta_graph
         yield Edited(
@@ -340,53 +352,12 @@ class Transaction:
             backup=None,
             notes=(
                 *done.step.notes,
-                *self._text_notes(done),
-                *self._object_graph_notes(done),
-                *warm_up_notes(
-                    self.model.directory,
-                    self.model.meta_graphs[done.place].signatures,
-                    done.step.meta_graph.signatures,
-                ),
+                *notes_on(self.model, done, with_object_graph=self._with_object_graph),
                 *unknown,
                 *said.notes,
             ),
             numbers=said.numbers,
         )
-
-    def _text_notes(self, done: Done) -> Iterator[Note]:
-        """Report a field that older releases refuse; in the binary form they pass over it."""
-        if self.model.form != "text":
-            return
-        before = (each for graph in self.model.meta_graphs for each in graph.signatures.values())
-        after = (each.signature for each in done.step.changes if each.signature is not None)
-        if any(each.defaults for each in after) and not any(each.defaults for each in before):
-            yield Note(
-                "text-defaults",
-                "TensorFlow 2.11 and older cannot read a saved_model.pbtxt that has defaults",
-            )
-
-    def _object_graph_notes(self, done: Done) -> Iterator[Note]:
-        before = self.model.meta_graphs[done.place]
-        if not before.has_object_graph:
-            return
-        touched = {
-            name
-            for each in done.step.changes
-            for name in (each.key, each.was)
-            if each.signature is not None or each.outcome not in {"retagged", "unchanged"}
-        }
-        if touched and not self._with_object_graph:
-            keys = ", ".join(repr(key) for key in sorted(touched - {""}))
-            text = (
-                "the object graph is not changed: TF Serving, Triton and the C, Java, Go and Rust "
-                f"loaders see what was done to {keys}; tf.saved_model.load(...).signatures, Keras "
-                "and the TFLite converter do not"
-            )
-            yield Note("object-graph-unchanged", text)
-        for each in disagreements(before):
-            if each.key not in touched:
-                text = f"signature {each.key!r} is {each.found} (it was so before)"
-                yield Note("planes-disagree", text)
 
 
 def _unchanged(change: Change) -> Change:

@@ -45,6 +45,8 @@ def edit(model: Path) -> smpatch.Receipt:
     smpatch.rename_signature(model, "a", "b")
     smpatch.copy_signature(model, "a", "b")
     smpatch.remove_signatures(model, "a", "b")
+    smpatch.set_init_op(model, "init_all_tables")
+    smpatch.remove_meta_graph(model, ["train"])
     smpatch.retag(model, "serve", ["serve", "gpu"])
     smpatch.copy_signatures(model, "other", keys=["a"])
     smpatch.wrap_graph("frozen.pb", "made", inputs={"x": "x:0"}, outputs={"y": "y:0"})

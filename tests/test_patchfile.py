@@ -22,13 +22,17 @@ from smpatch.edits import (
     Remove,
     Rename,
     Retag,
+    SetInitOp,
     SparseRef,
 )
 from smpatch.errors import PatchFileError
 from smpatch.patchfile import document
 
 VALUES = "(write a number, text, true or false, or an array of them)"
-VERBS = "add-predict, add-classify, add-regress, rename, copy, remove, edit, retag"
+VERBS = (
+    "add-predict, add-classify, add-regress, rename, copy, remove, remove-meta-graph, edit, "
+    "init-op, no-init-op, retag"
+)
 CHANGES = (
     "rename-input, rename-output, drop-input, drop-output, add-input, add-output, "
     "shape, method, default, drop-default"
@@ -92,6 +96,7 @@ def test_the_example_says_what_it_seems_to_say() -> None:
         FromSignature("serving_default", {"embedding": "dense/Relu:0"}, "embedding"),
         Copy("serving_default", "predict"),
         Remove(("train_*", "debug")),
+        SetInitOp(("init_all_tables",)),
         Retag(("transform",), ("serve",)),
     )
 

@@ -21,8 +21,10 @@ from smpatch.edits import (
     PromoteFunction,
     RaggedRef,
     Remove,
+    RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
     SparseRef,
     TensorRef,
 )
@@ -55,6 +57,8 @@ EDIT: st.SearchStrategy[Edit] = st.one_of(
     st.builds(Rename, NAME, NAME, st.booleans()),
     st.builds(Copy, NAME, NAME, st.booleans()),
     st.builds(Remove, NAMES),
+    st.builds(RemoveMetaGraph, NAMES),
+    st.builds(SetInitOp, NAMES | st.just(())),
     st.builds(Retag, NAMES | st.integers(0, 9), NAMES),
     st.builds(
         EditSignature,
@@ -122,6 +126,16 @@ def _(edit: Copy) -> dict[str, object]:
 @_written.register
 def _(edit: Remove) -> dict[str, object]:
     return {"remove": list(edit.keys)}
+
+
+@_written.register
+def _(edit: RemoveMetaGraph) -> dict[str, object]:
+    return {"remove-meta-graph": list(edit.tag_set)}
+
+
+@_written.register
+def _(edit: SetInitOp) -> dict[str, object]:
+    return {"init-op": list(edit.operations)} if edit.operations else {"no-init-op": True}
 
 
 @_written.register

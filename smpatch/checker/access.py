@@ -20,8 +20,8 @@ from google.protobuf.message import DecodeError
 
 from smpatch import dtypes, schema
 from smpatch.checker.findings import Finding, Subject, note
-from smpatch.checker.state import asset_files, init_ops
 from smpatch.errors import ModelUnreadableError
+from smpatch.functions.load_time import asset_files, init_op
 from smpatch.graph.functions import CALLS, called
 from smpatch.graph.index import op_of
 from smpatch.graph.reach import Behind, behind
@@ -97,7 +97,8 @@ def check_access(subject: Subject) -> Iterator[Finding]:
         fed = {each.name for spec in signature.inputs.values() for each in spec.tensors()}
         met = [*behind(meta_graph.graph, meta_graph.functions, outputs, fed)]
         yield from _findings(subject, f"signature {key!r}", _Used(meta_graph, met, assets))
-    met = [*behind(meta_graph.graph, meta_graph.functions, init_ops(meta_graph))]
+    init = init_op(meta_graph)
+    met = [*behind(meta_graph.graph, meta_graph.functions, init.names if init else ())]
     yield from _findings(subject, _INIT_OP, _Used(meta_graph, met, assets))
 
 

@@ -6,35 +6,36 @@ fails. ``tf.saved_model.load`` hides this: it restores the objects of the object
 itself, and it runs the initializers that the collections of TensorFlow 1 name.
 
 All that lies behind the two operations counts as filled, and a variable that a signature may
-assign itself is left out: what is reported here fails for certain. A model in text form is
-passed over where only its collections can name the init op: they are not decoded there.
+assign itself is left out: what is reported here fails for certain.
 
-Sources: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``, ``RunInitOp``),
-``tensorflow/cc/saved_model/loader_util.cc`` (``GetInitOp``).
+Source: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``, ``RunInitOp``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from google.protobuf.message import DecodeError
-
-from smpatch import schema, wire
 from smpatch.checker.findings import Finding, Subject, fault
-from smpatch.errors import ModelUnreadableError
+from smpatch.functions.load_time import (
+    FILLS,
+    TABLES,
+    VARIABLES,
+    filling,
+    init_op,
+    restore_op,
+    state_behind,
+    state_of,
+)
 from smpatch.graph.functions import CALLS, called
 from smpatch.graph.index import op_of
-from smpatch.graph.reach import behind
 from smpatch.loader import MetaGraph
-from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF
 from smpatch.signature import SignatureDef
 
-__all__ = ["asset_files", "check_state", "init_ops"]
+__all__ = ["check_state"]
 
-_VARIABLES = frozenset({"VarHandleOp", "Variable", "VariableV2"})
-_TABLES = frozenset({"HashTable", "HashTableV2"})
 _REFERENCES = frozenset({"Variable", "VariableV2"})
 _MARKS = (b"VarHandleOp", b"Variable", b"HashTable")
 """A part of each of their names."""
@@ -46,9 +47,6 @@ _READS = frozenset(
 )
 """The operations that fail without a value."""
 
-_FILLS = ("Assign", "InitializeTable", "LookupTableImport")
-"""How the names of the operations begin that give a value."""
-
 _ONLY_ASKS = ("IsVariableInitialized",)
 """The operations that take a reference and need no value."""
 
@@ -57,10 +55,6 @@ _BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
 
 _PASSES = frozenset({"Identity", "Enter", "RefEnter"})
 """The operations whose output is their input."""
-
-_INIT_OP = "__saved_model_init_op"
-_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
-_ASSETS = "saved_model_assets"
 
 _CHECKPOINT = "variables/variables.index"
 """Without this file a server restores nothing."""
@@ -83,13 +77,11 @@ def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
     # One search through the bytes, for a frozen graph of a million nodes would be walked in vain.
     if all(data.find(mark, start, end) < 0 for mark in _MARKS for start, end in pieces):
         return
-    if subject.model.form == "text" and _INIT_OP not in meta_graph.reserved:
-        return
     filled = _filled(subject)
     for key, signature in subject.signatures.items():
         empty = _Empty(meta_graph, signature, filled)
         where = subject.where(f"signature {key!r}")
-        variables, tables = empty.names(_VARIABLES), empty.names(_TABLES)
+        variables, tables = empty.names(VARIABLES), empty.names(TABLES)
         if variables:
             text = (
                 f"nothing restores {_listed('variable', variables)} when a server loads the model"
@@ -111,109 +103,27 @@ def _listed(noun: str, names: Sequence[str]) -> str:
 
 def _remedy(meta_graph: MetaGraph, tables: Collection[str]) -> str:
     """Return which node fills the tables, as far as the graph has one."""
-    graph = meta_graph.graph
-    wirings = [graph.wiring(name) for name in graph]
-    taking = [each for each in wirings if {*tables} & {*map(op_of, each.inputs)}]
-    filling = {f"^{each.name}" for each in taking if _fills(meta_graph, each.name)}
-    groups = [each.name for each in wirings if each.op == "NoOp" and filling <= {*each.inputs}]
-    if not filling:
+    names = filling(meta_graph, tables)
+    if not names:
         return "requests fail; no operation of the graph fills them"
-    found = groups[0] if groups else min(filling)[1:]
-    return f"requests fail; the operation {found!r} fills them, and it is not the init op"
-
-
-def _fills(meta_graph: MetaGraph, name: str) -> bool:
-    """Return whether a node, or a function that it calls, gives something a value."""
-    library = meta_graph.functions
-    node = meta_graph.graph.node(name).message()
-    inside = [library[each].node_def for each in called(node) if each in library]
-    return any(each.op.startswith(_FILLS) for nodes in ([node], *inside) for each in nodes)
+    listed = " and ".join(map(repr, names))
+    fill = "fills" if len(names) == 1 else "fill"
+    command = f"smpatch edit --init-op {shlex.quote(','.join(names))}"
+    return f"requests fail; {listed} {fill} them, and no init op runs that: {command}"
 
 
 def _filled(subject: Subject) -> frozenset[object]:
     """Return what the restore operation and the init op reach, each by what identifies it."""
     meta_graph = subject.meta_graph
-    names = [*init_ops(meta_graph)]
+    found = init_op(meta_graph)
+    names = [] if found is None else [*found.names]
     if _checkpoint(subject).exists():
-        names.append(_restore_op(meta_graph))
-    whole = [name for name in names if name]
-    return frozenset(
-        _identity(each.node, each.node.name)
-        for each in behind(meta_graph.graph, meta_graph.functions, whole)
-        if each.node.op in _VARIABLES | _TABLES
-    )
+        names.append(restore_op(meta_graph))
+    return frozenset(state_behind(meta_graph, names))
 
 
 def _checkpoint(subject: Subject) -> Path:
     return subject.model.directory / _CHECKPOINT
-
-
-def _identity(node: Any, name: str) -> object:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
-    """Return what two nodes have in common that are one variable or table."""
-    shared, container = (
-        node.attr[key].s if key in node.attr else b"" for key in ("shared_name", "container")
-    )
-    return node.op in _TABLES, container, shared or name.encode()
-
-
-def _restore_op(meta_graph: MetaGraph) -> str:
-    try:
-        saver = schema.SaverDef.FromString(b"".join(meta_graph.parts.pieces(SAVER_DEF)))
-    except DecodeError as error:
-        found = f"the saver cannot be decoded: {error}"
-        raise ModelUnreadableError(found) from error
-    return str(saver.restore_op_name)
-
-
-def init_ops(meta_graph: MetaGraph) -> Iterator[str]:
-    """Yield the init op as servers look for it: in the signatures, then in the collections."""
-    reserved = meta_graph.reserved.get(_INIT_OP)
-    if reserved is not None:
-        yield from (each.name for each in reserved.tensors())
-        return
-    found = _collections(meta_graph)
-    for name in _COLLECTIONS:
-        if name in found:
-            yield from found[name]
-            return
-
-
-def _collections(meta_graph: MetaGraph) -> Mapping[str, Sequence[str]]:
-    """Return the collections that name nodes: ``CollectionDef.node_list.value`` by key."""
-    found: dict[str, Sequence[str]] = {}
-    for key, value in _each_collection(meta_graph):
-        nodes = [each for listed in _parts(value, 1) for each in _parts(listed, 1)]
-        found[key] = [each.decode("utf-8", "replace") for each in nodes]
-    return found
-
-
-def _each_collection(meta_graph: MetaGraph) -> Iterator[tuple[str, bytes]]:
-    """Yield the key and the ``CollectionDef`` of each collection; none of a model in text form."""
-    for entry in meta_graph.parts.pieces(COLLECTION_DEF):
-        key, value = (b"".join(_parts(entry, number)) for number in (1, 2))
-        yield key.decode("utf-8", "replace"), value
-
-
-def asset_files(meta_graph: MetaGraph) -> Iterator[bytes]:
-    """Yield each serialized ``AssetFileDef``, as servers look for it.
-
-    Source: ``GetAssetFileDefs`` in ``tensorflow/cc/saved_model/loader_util.cc``: the field of
-    the MetaGraph, or else ``any_list`` of a collection.
-    """
-    own = meta_graph.parts.pieces(ASSET_FILE_DEF)
-    yield from own
-    for key, value in () if own else _each_collection(meta_graph):
-        if key == _ASSETS:
-            for packed in (each for listed in _parts(value, 5) for each in _parts(listed, 1)):
-                yield from _parts(packed, 2)
-
-
-def _parts(data: bytes, number: int) -> list[bytes]:
-    return [
-        field.bytes(data)
-        for field in wire.fields(data)
-        if field.number == number and field.wire_type == wire.BYTES
-    ]
 
 
 class _Empty:
@@ -231,9 +141,9 @@ class _Empty:
         self._found: list[tuple[str, str]] = []
         for name in needed:
             op = self._graph.wiring(name).op
-            if op not in _VARIABLES | _TABLES:
+            if op not in VARIABLES | TABLES:
                 continue
-            if _identity(self._graph.node(name).message(), name) in filled:
+            if state_of(self._graph.node(name).message(), name) in filled:
                 continue
             uses = list(self._uses(name))
             if any(use.reads for use in uses) and not any(use.may_fill for use in uses):
@@ -272,7 +182,7 @@ class _Empty:
                 if node.op in _PASSES and not reference:
                     waiting += {reader} - seen
                     seen.add(reader)
-                elif reference and not node.op.startswith((*_FILLS, *_ONLY_ASKS)):
+                elif reference and not node.op.startswith((*FILLS, *_ONLY_ASKS)):
                     yield _Use(reads=True, may_fill=False)
                 else:
                     yield from self._use(node, place, set())
@@ -282,7 +192,7 @@ class _Empty:
         functions = [each for each in called(node) if each in self._library]
         if node.op in _READS:
             yield _Use(reads=True, may_fill=False)
-        elif node.op.startswith(_FILLS):
+        elif node.op.startswith(FILLS):
             yield _Use(reads=False, may_fill=True)
         elif node.op in CALLS or node.op in _LOOPS or node.op in self._library:
             for each in functions:

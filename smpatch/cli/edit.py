@@ -9,6 +9,7 @@ import typer
 
 from smpatch.cli.arguments import Model, present_keys, text
 from smpatch.cli.editing import editing
+from smpatch.cli.usage import missing_key
 from smpatch.errors import UsageError
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
@@ -25,17 +26,17 @@ _Many = list[str] | None
 
 @editing("edit")
 def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    options: Options,
+    model: Model = Path(),
     signature: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="KEY",
             parser=text,
             autocompletion=present_keys,
             help="The signature to change.",
         ),
-    ],
-    options: Options,
-    model: Model = Path(),
+    ] = None,
     rename_input: Annotated[
         _Many, typer.Option(metavar=_Pairs, parser=text, help="Give inputs other names.")
     ] = None,
@@ -90,22 +91,42 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             help="Default value (JSON) if a request omits the input; null removes it.",
         ),
     ] = None,
+    init_op: Annotated[
+        _Many,
+        typer.Option(
+            metavar="NAME,...",
+            parser=text,
+            help="The operation that servers run when they load the model, such as one that fills "
+            "tables; of several all run. Needs no --signature.",
+        ),
+    ] = None,
+    no_init_op: Annotated[
+        bool,
+        typer.Option("--no-init-op", help="Run no operation then. Needs no --signature."),
+    ] = False,
 ) -> Receipt:
-    """Change a signature: names, tensors, shapes, method, defaults; all in one commit.
+    """Change a signature: names, tensors, shapes, method, defaults; or the init op of the model.
 
-    Each option may be repeated. --shape and --default refer to the new names.
+    All changes come in one commit. Each option may be repeated. --shape and --default refer to
+    the new names.
 
     \b
     smpatch edit export/1 --signature serving_default --rename-output output_0=scores
     smpatch edit --signature serving_default --drop-output debug --shape image=-1,224,224,3
     smpatch edit --signature predict --default temperature=1.0
     smpatch edit --signature serving_default --add-output embedding=enc_1/Relu:0
+    smpatch edit --init-op init_all_tables
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import patcher, tensor_syntax
-    from smpatch.edits import EditSignature
+    from smpatch.edits import Edit, EditSignature, SetInitOp
 
+    edits: list[Edit] = []
+    if init_op is not None or no_init_op:
+        if init_op is not None and no_init_op:
+            raise UsageError("--init-op and --no-init-op contradict each other", hint="give one")
+        edits.append(SetInitOp(tensor_syntax.parse_list(init_op or (), option="--init-op")))
     request = EditSignature(
-        signature,
+        signature or "",
         rename_inputs=tensor_syntax.parse_pairs(rename_input or (), option="--rename-input"),
         rename_outputs=tensor_syntax.parse_pairs(rename_output or (), option="--rename-output"),
         drop_inputs=tensor_syntax.parse_list(drop_input or (), option="--drop-input"),
@@ -119,7 +140,12 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     if method == "":
         # A variable of a script that was not set; TF Serving serves no such signature.
         raise UsageError("it is empty", where="--method", hint="such as --method predict")
-    if request == EditSignature(signature):
+    changes = request != EditSignature(request.key)
+    if signature is None and (changes or not edits):
+        raise missing_key(model, "edit", "--init-op NAME needs none")
+    if not changes and (signature is not None or not edits):
         hint = "see smpatch edit --help"
         raise UsageError("nothing is to be changed", hint=hint)
-    return patcher.edit_signature(model, request, options=options)
+    if changes:
+        edits.insert(0, request)
+    return patcher.patch(model, edits, options=options)

@@ -57,6 +57,18 @@ _OUTCOME = {
         "MetaGraph {was} has the tags {key} now ({where})",
         "MetaGraph {was} would have the tags {key} ({where})",
     ),
+    "meta-graph-removed": (
+        "MetaGraph {key} removed from {where}",
+        "MetaGraph {key} would be removed from {where}",
+    ),
+    "init-op-set": (
+        "{key} runs when {where} is loaded",
+        "{key} would run when {where} is loaded",
+    ),
+    "init-op-removed": (
+        "{key} no longer runs when {where} is loaded",
+        "{key} would no longer run when {where} is loaded",
+    ),
 }
 """Outcome to its words, for an edit and for a dry run."""
 
@@ -99,13 +111,18 @@ def headlines(receipt: Receipt) -> list[str]:
 
 def _change_lines(receipt: Receipt, change: Change) -> list[str]:
     where = printable(str(receipt.directory / _name(receipt)))
+    if change.outcome == "unchanged" and change.was:
+        return [f"nothing to do: {printable(change.was)} runs when {where} is loaded already"]
     if change.outcome == "unchanged" and change.signature is None:
         return [f"nothing to do: the tags are {printable(change.key) or '(none)'} already"]
     words = _OUTCOME[change.outcome][receipt.dry_run].format(
         key=printable(change.key), was=printable(change.was) or "(none)", where=where
     )
-    # Of a MetaGraph that got other tags, these say which it is.
-    suffix = "" if change.outcome == "retagged" else f" (MetaGraph {tag_set(receipt.tag_set)})"
+    # Of a MetaGraph that got other tags or is gone, these say which it is.
+    whole = change.outcome in {"retagged", "meta-graph-removed"}
+    suffix = "" if whole else f" (MetaGraph {tag_set(receipt.tag_set)})"
+    if change.outcome == "init-op-set" and change.was:
+        suffix += f", and no longer {printable(change.was)}"
     lines = [words + suffix]
     if change.signature is not None and change.outcome in _SHOWN:
         rows = [

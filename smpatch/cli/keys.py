@@ -9,6 +9,8 @@ import typer
 
 from smpatch.cli.arguments import Model, model_directory, present_keys, text
 from smpatch.cli.editing import editing
+from smpatch.cli.usage import missing_key
+from smpatch.errors import UsageError
 
 __all__ = ["copy", "copy_signatures", "remove", "rename", "retag"]
 
@@ -80,27 +82,42 @@ def copy(
 
 @editing("remove")
 def remove(
+    options: Options,
+    model: Model = Path(),
     signature: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="KEY,...",
             parser=text,
             autocompletion=present_keys,
-            help="Keys of signatures, or patterns such as 'debug_*'. May be repeated.",
+            help="Keys of signatures, or patterns such as 'debug_*'. May be repeated. Without it: "
+            "the whole MetaGraph that has the tags of --tag-set.",
+            show_default=False,
         ),
-    ],
-    options: Options,
-    model: Model = Path(),
+    ] = None,
 ) -> Receipt:
-    """Take signatures away, with what smpatch had appended for them alone.
+    """Take signatures away, with what smpatch had appended for them alone, or a MetaGraph.
 
     What an exporter wrote for them (functions, nodes) stays, so that they can be added again.
+    With --tag-set and without --signature, the whole MetaGraph that has these tags goes.
 
     \b
     smpatch remove export/1 --signature 'debug,tmp_*'
+    smpatch remove export/1 --tag-set train
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher, tensor_syntax
+    from dataclasses import replace
 
+    from smpatch import meta_graphs, patcher, tensor_syntax
+
+    if signature is None:
+        if options.tag_set is None:
+            raise missing_key(model, "remove", "--tag-set TAG,... removes a whole MetaGraph")
+        if options.signature_def_only:
+            hint = "remove signatures with --signature KEY,..., or the MetaGraph without it"
+            found = "a whole MetaGraph has both halves of its signatures"
+            raise UsageError(found, where="--signature-def-only", hint=hint)
+        tags, others = options.tag_set, replace(options, tag_set=None)
+        return meta_graphs.remove_meta_graph(model, tags, options=others)
     keys = tensor_syntax.parse_list(signature, option="--signature")
     return patcher.remove_signatures(model, *keys, options=options)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from smpatch.errors import SmpatchError, UsageError
 
-__all__ = ["usage_error"]
+__all__ = ["missing_key", "usage_error"]
 
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "--signature-def": ("--signature",),
@@ -116,9 +116,25 @@ def _keys(error: Any) -> str:  # noqa: ANN401 - as above
         return ""
     if getattr(param, "metavar", "") not in {"KEY", "KEY,..."}:
         return ""
+    return _present(context.params.get("model") or Path())
+
+
+def missing_key(model: str | os.PathLike[str], command: str, otherwise: str) -> UsageError:
+    """Return the error for a command without the key of a signature that it needs.
+
+    Args:
+        model: The model directory.
+        command: The command.
+        otherwise: The option that makes the key unneeded, and its effect.
+    """
+    told = "; ".join(filter(None, (_present(model), otherwise, f"see smpatch {command} --help")))
+    return UsageError("missing option '--signature'", hint=told)
+
+
+def _present(model: str | os.PathLike[str]) -> str:
+    """Return the keys of a model in words; nothing if it does not load."""
     from smpatch.loader import load
 
-    model = context.params.get("model") or Path()
     with suppress(SmpatchError, OSError):
         graphs = load(os.fspath(model)).meta_graphs
         keys = dict.fromkeys(key for each in graphs for key in each.signatures)

@@ -62,6 +62,15 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     tag_set: Annotated[
         str, typer.Option(metavar="TAG,...", parser=text, help="The tags of the MetaGraph.")
     ] = _TAG,
+    init_op: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,...",
+            parser=text,
+            help="The operation that servers run when they load the model, such as one that fills "
+            "tables; of several all run.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Do everything but make the directory.")
     ] = False,
@@ -98,6 +107,7 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         end = [
             *([] if signature == DEFAULT_KEY else ["--signature", signature]),
             *([] if tag_set == _TAG else ["--tag-set", tag_set]),
+            *(word for name in init_op or () for word in ("--init-op", name)),
             *(word for library in op_library or () for word in ("--op-library", str(library))),
         ]
         start = ["smpatch", "wrap", str(graph), "--save-to", str(save_to or _PLACE)]
@@ -114,6 +124,7 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             outputs=tensor_syntax.parse_tensors(outputs, option="--outputs"),
             signature=signature,
             tags=tags,
+            init_op=tensor_syntax.parse_list(init_op or (), option="--init-op"),
             options=options,
         )
         report("wrap", receipt, as_json=as_json, quiet=quiet)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smpatch.editing import adding, naming, revising, tagging
+from smpatch.editing import adding, init_op, naming, revising, tagging
 from smpatch.editing.step import Context, Step
 from smpatch.edits import (
     AddClassify,
@@ -26,8 +26,10 @@ from smpatch.edits import (
     Making,
     PromoteFunction,
     Remove,
+    RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
 )
 from smpatch.errors import ProofError, SmpatchError
 from smpatch.functions.name_hints import leading
@@ -44,13 +46,18 @@ class Done:
 
     Attributes:
         place: The one that was edited.
-        step: All that was done; of the others only tags can have changed.
+        step: All that was done; of the others only tags can have changed, or they are removed.
         meta_graphs: All of them, in their order.
     """
 
     place: int
     step: Step
     meta_graphs: tuple[MetaGraph, ...]
+
+    @property
+    def removes(self) -> bool:
+        """Whether a MetaGraph is taken away as a whole."""
+        return any(each.is_removed for each in self.meta_graphs)
 
 
 _WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
@@ -64,6 +71,7 @@ _WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
     PromoteFunction: adding.promoted,
     Remove: naming.remove,
     Rename: naming.rename,
+    SetInitOp: init_op.set_init_op,
 }
 """Kind of edit to the function that applies it; tags are changed on the list of all MetaGraphs."""
 
@@ -78,8 +86,10 @@ _VERBS: Mapping[type, str] = {
     FromSignature: "add-predict",
     PromoteFunction: "add-predict",
     Remove: "remove",
+    RemoveMetaGraph: "remove-meta-graph",
     Rename: "rename",
     Retag: "retag",
+    SetInitOp: "init-op",
 }
 
 
@@ -93,7 +103,7 @@ def perform(
 
     Args:
         meta_graphs: All MetaGraphs of the model.
-        place: The one that is edited; None where only tags change, which say themselves.
+        place: The one that is edited; None where the edits themselves say which, by its tags.
         edits: What is asked for.
         context: What all edits are reported.
 
@@ -106,6 +116,8 @@ def perform(
         try:
             if isinstance(edit, Retag):
                 last, done = tagging.retag(meta_graphs, edit)
+            elif isinstance(edit, RemoveMetaGraph):
+                last, done = tagging.remove(meta_graphs, edit)
             else:
                 last = 0 if place is None else place
                 with leading(meta_graphs[last], edit):
@@ -154,6 +166,10 @@ def described(edit: Edit) -> str:
         subject = ", ".join(edit.keys)
     if isinstance(edit, Retag) and not isinstance(edit.source, int):
         subject = ",".join(edit.source)
+    if isinstance(edit, SetInitOp):
+        subject = ",".join(edit.operations) or "(none)"
+    if isinstance(edit, RemoveMetaGraph):
+        subject = ",".join(edit.tag_set)
     return f"{verb} {subject}"
 
 
@@ -165,8 +181,10 @@ def keys_of(edits: Iterable[Edit]) -> Iterator[str]:
                 yield from keys
             case Rename(_, target) | Copy(_, target):
                 yield target
-            case Retag(_, tags):
+            case Retag(_, tags) | RemoveMetaGraph(tags):
                 yield ",".join(tags)
+            case SetInitOp(names):
+                yield ",".join(names)
             case PromoteFunction(function=function, key=None):
                 yield function.rpartition(".")[2]
             case Making(key=key) | EditSignature(key=key) if key is not None:

@@ -18,7 +18,17 @@ from smpatch.signature import SignatureDef
 __all__ = ["Change", "Context", "Outcome", "Proof", "Step"]
 
 Outcome = Literal[
-    "added", "replaced", "unchanged", "renamed", "copied", "removed", "edited", "retagged"
+    "added",
+    "replaced",
+    "unchanged",
+    "renamed",
+    "copied",
+    "removed",
+    "edited",
+    "retagged",
+    "meta-graph-removed",
+    "init-op-set",
+    "init-op-removed",
 ]
 
 
@@ -29,10 +39,11 @@ Proof = Literal["required", "attempted", "omitted"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The outcome for one signature or, for a ``retagged`` MetaGraph, for its tags.
+    """The outcome for one signature or, where it is about a MetaGraph, for that.
 
     Attributes:
-        key: The signature key; of a MetaGraph its tags, with commas between them.
+        key: The signature key; of a MetaGraph that is ``retagged`` or removed its tags, with
+            commas between them; of an init op the name of the operation.
         outcome: What became of it.
         signature: The signature; None where there is none any more.
         was: The key, or the tags, that it had before, or of which it is a copy; empty where

@@ -128,9 +128,11 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
     outputs = _renamed(edit.outputs, found.outputs, "output", edit.function, keep_others=False)
     graph = meta_graph.graph
     taken: set[str] = set()
+    alias = {argument: each for each, argument in inputs.items()}
     names = {
-        # TensorFlow takes no node whose name begins with an underscore, as `__call__` does.
-        argument: fresh_name(f"{_stem(key)}_{_stem(argument)}".lstrip("_"), graph, taken)
+        # As in TensorFlow's own export, whose names TFLite shows. It takes no node whose name
+        # begins with an underscore, as `__call__` does.
+        argument: fresh_name(f"{_stem(key)}_{_stem(alias[argument])}".lstrip("_"), graph, taken)
         for argument in found.inputs
     }
     nodes = [placeholder(names[argument], spec) for argument, spec in found.inputs.items()]

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from smpatch.edits import Copy, Edit, EditSignature, FromSignature, Making, Remove, Rename, Retag
+from smpatch.edits import (
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    Making,
+    Remove,
+    RemoveMetaGraph,
+    Rename,
+    Retag,
+    SetInitOp,
+)
 
 __all__ = ["Conflict", "conflicts"]
 
@@ -54,11 +65,27 @@ class _Signature:
 
 def conflicts(edits: Sequence[Edit]) -> tuple[Conflict, ...]:
     """Return the conflicts in a list of edits, in its order."""
+    if any(isinstance(each, RemoveMetaGraph) for each in edits):
+        return tuple(_beside_removals(edits))
     reader = _Reader()
     for place, edit in enumerate(edits):
         reader.read(place, edit)
     found = reader.found or [*reader.exchanges()] or reader.unproved
     return tuple(sorted(found, key=lambda each: each.edit))
+
+
+def _beside_removals(edits: Sequence[Edit]) -> Iterator[Conflict]:
+    """Yield the edits that cannot stand beside the removal of a MetaGraph."""
+    first = next(place for place, each in enumerate(edits) if isinstance(each, RemoveMetaGraph))
+    gone: dict[frozenset[str], int] = {}
+    for place, edit in enumerate(edits):
+        if not isinstance(edit, RemoveMetaGraph):
+            found = f"edit[{first}] removes a MetaGraph, and this edit changes one"
+            yield Conflict(place, found, "put it into a patch file of its own")
+            continue
+        by = gone.setdefault(frozenset(edit.tag_set), place)
+        if by != place:
+            yield Conflict(place, f"edit[{by}] removes this MetaGraph")
 
 
 class _Reader:
@@ -75,6 +102,7 @@ class _Reader:
         self._copied: dict[str, int] = {}
         self._derived: dict[str, int] = {}
         self._tags: dict[frozenset[str], int] = {}
+        self._init_op: int | None = None
 
     def read(self, place: int, edit: Edit) -> None:
         """Read one edit."""
@@ -87,6 +115,11 @@ class _Reader:
             self._change(edit)
         elif isinstance(edit, Retag):
             self._retag(edit)
+        elif isinstance(edit, SetInitOp):
+            if self._init_op is not None:
+                found = f"edit[{self._init_op}] says what the init op is"
+                self._conflict(found, "name all operations in one edit")
+            self._init_op = place
         elif isinstance(edit, Making):
             if isinstance(edit, FromSignature):
                 self._take(edit.source)

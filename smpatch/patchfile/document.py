@@ -48,6 +48,9 @@
     remove = ["train_*", "debug"]
 
     [[edit]]
+    init-op = "init_all_tables"              # one or several; no-init-op = true removes it
+
+    [[edit]]
     retag = "transform"                      # tags, or a place among the MetaGraphs, from 0
     to = "serve"
 
@@ -56,7 +59,8 @@ a command; its other keys are that command's options without their dashes. Lists
 array, or one text where one is enough. ``op-library`` (paths, from the file's own
 directory) and ``signature-def-only = true`` stand at the top, as ``tag-set`` does. An edit that
 changes a signature stands before those that start from it, or a second application could not
-find out that the first was made.
+find out that the first was made. ``remove-meta-graph = "train"`` (tags) stands in a file that
+has no edits of another kind.
 
 Everything that is wrong with a document is reported at once, each fault with its path
 (``edit[2].inputs.x``, counted from 0) and its line. This module looks at no model, and so has
@@ -83,8 +87,10 @@ from smpatch.edits import (
     FromSignature,
     PromoteFunction,
     Remove,
+    RemoveMetaGraph,
     Rename,
     Retag,
+    SetInitOp,
 )
 from smpatch.errors import Fault, PatchFileError, UsageError
 from smpatch.patchfile import toml
@@ -279,6 +285,10 @@ def _remove(table: Table) -> Edit:
     return Remove(table.names("remove", needed=True))
 
 
+def _remove_meta_graph(table: Table) -> Edit:
+    return RemoveMetaGraph(table.tags("remove-meta-graph", needed=True) or ())
+
+
 def _edit_signature(table: Table) -> Edit:
     if len(table.keys) == 1:
         table.fault("it changes nothing", hint=f"add {', '.join(_CHANGES)}")
@@ -313,6 +323,16 @@ def _retag(table: Table) -> Edit:
     return Retag(source, table.tags("to", needed=True) or ())
 
 
+def _init_op(table: Table) -> Edit:
+    return SetInitOp(table.names("init-op", needed=True))
+
+
+def _no_init_op(table: Table) -> Edit:
+    if not table.flag("no-init-op"):
+        table.fault("it asks for nothing", at=("no-init-op",), hint="write no-init-op = true")
+    return SetInitOp(())
+
+
 _VERBS: Mapping[str, Callable[[Table], Edit]] = {
     "add-predict": _add_predict,
     "add-classify": _add_classify,
@@ -320,7 +340,10 @@ _VERBS: Mapping[str, Callable[[Table], Edit]] = {
     "rename": _rename,
     "copy": _copy,
     "remove": _remove,
+    "remove-meta-graph": _remove_meta_graph,
     "edit": _edit_signature,
+    "init-op": _init_op,
+    "no-init-op": _no_init_op,
     "retag": _retag,
 }
 

@@ -23,6 +23,7 @@ from smpatch.edits import (
     Remove,
     Rename,
     Retag,
+    SetInitOp,
     SparseRef,
     TensorRef,
 )
@@ -82,8 +83,8 @@ def requests(before: MetaGraph, edit: Edit) -> dict[str, Request | FunctionReque
     found: dict[str, Request | FunctionRequest] = {
         key: _kept(key, each) for key, each in before.signatures.items()
     }
-    if isinstance(edit, Retag | Remove):
-        return found  # a signature that is gone computes nothing
+    if isinstance(edit, Retag | Remove | SetInitOp):
+        return found  # a signature that is gone computes nothing; an init op belongs to none
     if isinstance(edit, Rename | Copy):
         if edit.source in before.signatures:
             found[edit.target] = _kept(edit.source, before.signatures[edit.source])

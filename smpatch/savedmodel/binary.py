@@ -104,6 +104,8 @@ class BinaryMetaGraph:
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:
         """Return what makes the file what ``changes`` say."""
+        if changes.removed:
+            return (Splice(self._span.start, self._span.end, b""),)
         edits = [] if changes.slots is None else list(self._to_signatures(changes.slots))
         if changes.tags is not None:
             edits += self._to_meta_info(changes.tags)

@@ -80,6 +80,7 @@ class Changes(NamedTuple):
         without_functions: Functions of the file, by name, that go.
         without_concrete_functions: Entries of the map in the file, by key, that go.
         objects_kept: How many objects of the file stay, from the first; None for all.
+        removed: Whether the MetaGraph as a whole goes; nothing else of the changes counts then.
     """
 
     slots: tuple[Slot, ...] | None = None
@@ -95,6 +96,7 @@ class Changes(NamedTuple):
     without_functions: frozenset[str] = frozenset()
     without_concrete_functions: frozenset[str] = frozenset()
     objects_kept: int | None = None
+    removed: bool = False
 
     @property
     def touch_graph(self) -> bool:

@@ -165,6 +165,10 @@ class Draft:
         """Return a draft with these tags."""
         return self._changed(self.changes._replace(tags=tags))
 
+    def removed_as_a_whole(self) -> Draft:
+        """Return a draft of a MetaGraph that goes, and the others of the file stay."""
+        return self._changed(self.changes._replace(removed=True))
+
     def appended(self, addition: Addition) -> Draft:
         """Return a draft with more nodes, functions, objects and concrete functions."""
         old = self.changes

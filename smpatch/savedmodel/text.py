@@ -18,11 +18,16 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from smpatch import schema
+from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.savedmodel import text_fields
 from smpatch.savedmodel.changes import Changes, Entry, Slot
-from smpatch.savedmodel.parts import ASSET_FILE_DEF, OBJECT_GRAPH_DEF, SAVER_DEF
+from smpatch.savedmodel.parts import (
+    ASSET_FILE_DEF,
+    COLLECTION_DEF,
+    OBJECT_GRAPH_DEF,
+    SAVER_DEF,
+)
 from smpatch.savedmodel.text_fields import TextField
 from smpatch.savedmodel.text_rewriting import INDENT, block, quoted, removals, revisions
 from smpatch.wire import Splice
@@ -53,10 +58,11 @@ class TextualMetaGraph:
 
     can_change_graph = False
 
-    def __init__(self, data: bytes, span: TextField) -> None:
-        """Walk the top level of the MetaGraph that lies at ``span``."""
+    def __init__(self, data: bytes, span: TextField, all_spans: Sequence[TextField]) -> None:
+        """Walk the top level of the MetaGraph that lies at ``span``, one of ``all_spans``."""
         self._data = data
         self._span = span
+        self._all_spans = all_spans
         self._fields = list(text_fields.fields(data, span.value_start, span.value_end))
         self._entry_fields = {
             field.start: field
@@ -95,12 +101,9 @@ class TextualMetaGraph:
         return any(field.name == "object_graph_def" for field in self._fields)
 
     def pieces(self, number: int) -> tuple[bytes, ...]:
-        """Return the fields of a number that the schema knows, serialized, in their order.
-
-        Collections are not decoded from text.
-        """
-        if number not in _MESSAGES:
-            return ()
+        """Return the fields of a number that the schema knows, serialized, in their order."""
+        if number == COLLECTION_DEF:
+            return tuple(self._collections())
         name, kind = _MESSAGES[number]
         found = []
         for field in self._fields:
@@ -109,6 +112,28 @@ class TextualMetaGraph:
                 self._parse(field, message)
                 found.append(bytes(message.SerializeToString()))
         return tuple(found)
+
+    def _collections(self) -> Iterator[bytes]:
+        """Yield the collections as far as they list nodes, serialized."""
+
+        def inside(field: TextField, name: str) -> Iterator[TextField]:
+            found = text_fields.fields(self._data, field.value_start, field.value_end)
+            return (each for each in found if each.name == name)
+
+        def text(field: TextField) -> bytes:
+            return text_fields.string_value(self._data, field)
+
+        for field in self._fields:
+            if field.name != "collection_def" or not field.is_message:
+                continue
+            key = b"".join(wire.delimited(1, text(each)) for each in inside(field, "key"))
+            lists = [
+                b"".join(wire.delimited(1, text(each)) for each in inside(listed, "value"))
+                for value in inside(field, "value")
+                for listed in inside(value, "node_list")
+            ]
+            value = b"".join(wire.delimited(1, each) for each in lists)
+            yield key + wire.delimited(2, value)
 
     @cached_property
     def object_graph(self) -> bytes:
@@ -126,6 +151,8 @@ class TextualMetaGraph:
         Raises:
             RefusedError: The graph or its objects are to change.
         """
+        if changes.removed:
+            return tuple(self._without_it())
         self._check(changes)
         splices = [] if changes.slots is None else list(self._to_signatures(changes.slots))
         if changes.tags is not None:
@@ -149,6 +176,17 @@ class TextualMetaGraph:
         """
         self._check(changes)
         return self.object_graph
+
+    def _without_it(self) -> Iterator[Splice]:
+        """Remove the MetaGraph.
+
+        Raises:
+            RefusedError: Another one of its list may go too, with the same comma.
+        """
+        if self._span.in_list and len(self._all_spans) > 2:  # noqa: PLR2004 - of two, one stays
+            found = "the MetaGraphs stand in a list, from which none is removed"
+            raise RefusedError(found, hint="write each as meta_graphs { } of its own")
+        yield from removals(self._data, [self._span], self._all_spans)
 
     def _check(self, changes: Changes) -> None:
         if changes.nodes:
@@ -276,8 +314,9 @@ def read(data: bytes) -> tuple[TextualMetaGraph, ...]:
     Raises:
         ModelUnreadableError: The bytes are no SavedModel in text form.
     """
-    return tuple(
-        TextualMetaGraph(data, field)
+    spans = [
+        field
         for field in text_fields.fields(data)
         if field.name == "meta_graphs" and field.is_message
-    )
+    ]
+    return tuple(TextualMetaGraph(data, span, spans) for span in spans)

@@ -66,7 +66,7 @@ def test_a_table_that_no_init_op_fills_is_found_without_a_run(
     oracle.ask("plant", directory=directory, fault="uninitialized")
     (fault,) = _faults(directory)
     assert fault.code == "table-not-filled"
-    assert f"the operation {filling!r} fills them" in fault.hint
+    assert f"{filling!r} fills them" in fault.hint
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ rename = "scale"
 to = "renamed"
 """
 
+MISSING = "x:0: no such node in the graph"
 HINT = "(its export or its copy did not finish)"
 
 Make = Callable[[int], list[Path]]
@@ -110,7 +111,7 @@ def test_each_failure_has_its_line_and_the_worst_gives_the_exit_code(
     assert said.code == 4
     assert said.err.splitlines() == [
         f"smpatch: {models[1]}/saved_model.pb: the file is empty {HINT}",
-        f"smpatch: {models[2]}: {patch}, line 3 (add-predict added): x:0: no such node in the graph",
+        f"smpatch: {models[2]}: {patch}, line 3 (add-predict added): {MISSING}",
     ]
     assert said.out == "4 models: 2 edited, 2 failed; not reloaded (--validate none)\n"
 

@@ -25,8 +25,10 @@ OTHERS = {
     "add_regress": "classify_regress",
     "derive_signature": "keras_functional",
     "promote_function": "module",
+    "remove_meta_graph": "several_tag_sets",
     "remove_signatures": "classify_regress",
     "retag": "several_tag_sets",
+    "set_init_op": "strings",
 }
 """The model of an example for which the linear model with a default signature does not do."""
 

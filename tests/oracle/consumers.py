@@ -25,8 +25,8 @@ def tflite(directory: str, key: str, feed: Mapping[str, Value], tags: Sequence[s
     """Convert a signature and run it by the interpreter.
 
     Returns:
-        ``arrays`` by alias, and whether it took operations of TensorFlow's (``select``); or a
-        refusal.
+        ``arrays`` by alias, the names of the tensors that are fed and fetched, and whether it
+        took operations of TensorFlow's (``select``); or a refusal.
     """
 
     def convert(*, select: bool) -> Answer:
@@ -41,7 +41,11 @@ def tflite(directory: str, key: str, feed: Mapping[str, Value], tags: Sequence[s
         interpreter = tf.lite.Interpreter(model_content=converter.convert())
         runner = interpreter.get_signature_runner(key)
         results = runner(**{alias: decoded(value) for alias, value in feed.items()})
-        return {"arrays": {alias: encoded(each) for alias, each in results.items()}}
+        details = (*interpreter.get_input_details(), *interpreter.get_output_details())
+        return {
+            "arrays": {alias: encoded(each) for alias, each in results.items()},
+            "tensors": [each["name"] for each in details],
+        }
 
     plain = refusal(lambda: convert(select=False))
     if "refused" not in plain:

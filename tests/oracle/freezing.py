@@ -118,6 +118,17 @@ def _with_table() -> Made:
     return graph.as_graph_def(), {"words": "words:0"}, {"ids": "ids:0"}, {}
 
 
+def _with_tables() -> Made:
+    with tf.Graph().as_default() as graph:
+        words = v1.placeholder(tf.string, [None], "words")
+        found = []
+        for values in ([7, 8], [10, 20]):
+            filling = tf.lookup.KeyValueTensorInitializer(["a", "b"], values)
+            found.append(tf.lookup.StaticHashTable(filling, -1).lookup(words))
+        tf.add(*found, name="ids")
+    return graph.as_graph_def(), {"words": "words:0"}, {"ids": "ids:0"}, {}
+
+
 _KINDS: dict[str, Callable[[], Made]] = {
     "session": _by_session,
     "function": _by_function,
@@ -126,6 +137,7 @@ _KINDS: dict[str, Callable[[], Made]] = {
     "strings": _of_strings,
     "variables": _with_variables,
     "table": _with_table,
+    "tables": _with_tables,
 }
 
 

@@ -1,0 +1,225 @@
+"""The init op of a MetaGraph is set or taken away: what a session runs when it loads the model.
+
+The entry of ``signature_def`` is that of TensorFlow's exporter. Several operations get one node
+that runs them all, for an entry names one. It is refused that
+
+* the init op needs a placeholder, for nothing is fed then but the names of assets;
+* it may assign a variable that the checkpoint restores, for it runs after that;
+* what the former init op gives a value, and a signature needs, would not get that value;
+* two operations fill one table, of which the first counts, whichever that is.
+
+Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py`` (``op_signature_def``),
+``tensorflow/python/saved_model/utils_impl.py`` (``build_tensor_info_from_op``),
+``tensorflow/cc/saved_model/loader_util.cc`` (``GetInitOp``: the entry counts, then a collection).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from smpatch import schema
+from smpatch.editing.step import Change, Context, Step
+from smpatch.edits import Edit, SetInitOp
+from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
+from smpatch.functions import load_time
+from smpatch.functions.load_time import INIT_OP, InitOp, State, Writer
+from smpatch.graph.index import op_of
+from smpatch.graph.reach import conditional, in_frame, reach
+from smpatch.graph.resolve import nearest
+from smpatch.loader import MetaGraph
+from smpatch.rules import Note
+from smpatch.savedmodel.draft import Draft
+from smpatch.savedmodel.parts import ASSET_FILE_DEF, Addition
+
+__all__ = ["are_set", "set_init_op"]
+
+_GROUP = "init_op"
+"""The name of a node that runs several operations, with a number behind it where it is taken."""
+
+
+def set_init_op(meta_graph: MetaGraph, edit: SetInitOp, context: Context) -> Step:
+    """Set the init op, or take it away.
+
+    Raises:
+        RefusedError: There is no such operation, it cannot run when a model is loaded, or the
+            model would not have the values that it has.
+    """
+    old = load_time.init_op(meta_graph)
+    was = ",".join(old.names) if old is not None else ""
+    if is_set(meta_graph, edit):
+        if not edit.operations:
+            found = "there is no init op to remove"
+            raise RefusedError(found, where="--no-init-op", hint="smpatch show names it")
+        return Step(meta_graph, (Change(was, "unchanged", None, was),))
+    for name in edit.operations:
+        _check(meta_graph, name)
+    _check_values(meta_graph, old, edit.operations)
+    draft = Draft.of(meta_graph.parts)
+    draft = draft.without(nodes=_own(meta_graph, edit.operations))
+    if not edit.operations:
+        _check_collections(meta_graph)
+        changed = meta_graph.with_parts(draft.removed(INIT_OP))
+        return Step(changed, (Change(was, "init-op-removed"),))
+    name = edit.operations[0]
+    if len(edit.operations) > 1:
+        if not meta_graph.parts.can_change_graph:
+            found = "a model in text form cannot be given the node that runs several operations"
+            raise RefusedError(found, where="--init-op", hint="name one operation")
+        name = _free(meta_graph)
+        node = schema.NodeDef(name=name, op="NoOp", input=[f"^{each}" for each in edit.operations])
+        draft = draft.appended(Addition(nodes=(node.SerializeToString(deterministic=True),)))
+    changed = meta_graph.with_parts(draft.put(INIT_OP, _entry(name)))
+    notes: tuple[Note, ...] = ()
+    if context.with_object_graph:
+        text = (
+            "tf.saved_model.load does not run the init op: it fills what the object graph has by "
+            "itself; TF Serving, Triton and the C, Java, Go and Rust loaders run it"
+        )
+        notes = (Note("init-op-for-servers", text),)
+    return Step(changed, (Change(name, "init-op-set", None, was),), notes=notes)
+
+
+def are_set(meta_graph: MetaGraph, edits: Iterable[Edit]) -> bool:
+    """Return whether the init op is the one that a list of edits leaves."""
+    last = [each for each in edits if isinstance(each, SetInitOp)][-1:]
+    return all(is_set(meta_graph, each) for each in last)
+
+
+def is_set(meta_graph: MetaGraph, edit: SetInitOp) -> bool:
+    """Return whether the init op is the one that an edit asks for."""
+    present = load_time.init_op(meta_graph)
+    if present is None or not edit.operations:
+        return present is None and not edit.operations
+    if present.names == edit.operations:
+        return True
+    if len(edit.operations) == 1 or len(present.names) != 1:
+        return False
+    graph, (name,) = meta_graph.graph, present.names
+    if name not in graph or graph.wiring(name).op != "NoOp":
+        return False
+    return {*graph.wiring(name).inputs} == {f"^{each}" for each in edit.operations}
+
+
+def _check(meta_graph: MetaGraph, name: str) -> None:
+    """Refuse an operation that cannot run when a model is loaded."""
+    graph, where = meta_graph.graph, f"--init-op {name!r}"
+    if name not in graph:
+        if op_of(name) in graph:
+            hint = f"name the operation: {op_of(name)}"
+            raise TensorNotFoundError("it names no operation", where=where, hint=hint)
+        hint = nearest(name, graph) or "smpatch check names the operation that fills a table"
+        raise TensorNotFoundError("no such node in the graph", where=where, hint=hint)
+    tensor = f"{name}:0"
+    walk = reach(graph, [tensor], _asset_tensors(meta_graph))
+    if walk.unfed:
+        found = f"it needs the placeholder {walk.unfed[0][-1]!r}, which nothing feeds at load time"
+        hint = "name an operation that needs no input"
+        raise TensorUnservableError(found, where=where, hint=hint)
+    enter = in_frame(graph, tensor) if walk.loops else None
+    switch = conditional(graph, tensor) if walk.branches else None
+    if enter or switch:
+        found = f"it runs only inside a loop or branch (behind {enter or switch!r})"
+        hint = "name an operation outside of it"
+        raise TensorUnservableError(found, where=where, hint=hint)
+
+
+def _asset_tensors(meta_graph: MetaGraph) -> list[str]:
+    """Return the tensors that a session feeds with the names of assets when it loads a model."""
+    infos = [
+        schema.AssetFileDef.FromString(each) for each in meta_graph.parts.pieces(ASSET_FILE_DEF)
+    ]
+    return [each.tensor_info.name for each in infos if each.tensor_info.name]
+
+
+def _check_values(meta_graph: MetaGraph, old: InitOp | None, names: Sequence[str]) -> None:
+    """Refuse that signatures get other values, or none, from what the model has at load time."""
+    did = load_time.writers(meta_graph, old.names if old is not None else ())
+    does = load_time.writers(meta_graph, names)
+    where = f"--init-op {','.join(names)}" if names else "--no-init-op"
+    fresh = load_time.overwriting(meta_graph, names) - did
+    if fresh:
+        found = (
+            f"it may assign {_listed(fresh)} anew, and the checkpoint has the values: the init op "
+            "runs after these are restored"
+        )
+        hint = "name the operation that fills the tables, such as init_all_tables"
+        raise RefusedError(found, where=where, hint=hint)
+    if old is not None and did - does:
+        needed = _needed(meta_graph)
+        lost = {each for each in did - does if each.state in needed}
+        if lost:
+            was = ",".join(old.names)
+            hint = f"--init-op {','.join((*names, was))} runs both"
+            found = f"the init op {was!r} gives {_listed(lost)} its value, and signatures need that"
+            if not names:
+                hint = "without a value, or with another, requests get other answers"
+            raise RefusedError(found, where=where, hint=hint)
+    filled: dict[State, list[Writer]] = {}
+    for each in sorted(does):
+        if each.state.is_table:
+            filled.setdefault(each.state, []).append(each)
+    for several in filled.values():
+        if len(several) > 1 and not did.issuperset(several):
+            nodes = " and ".join(repr(each.node) for each in several[:2])
+            found = f"{nodes} both fill {several[0].name!r}, and the first that runs counts"
+            raise RefusedError(found, where=where, hint="name an operation that runs one of them")
+
+
+def _needed(meta_graph: MetaGraph) -> Collection[State]:
+    """Return the variables and tables that signatures reach."""
+    outputs = [
+        tensor.name
+        for signature in meta_graph.signatures.values()
+        for spec in signature.outputs.values()
+        for tensor in spec.tensors()
+    ]
+    return load_time.state_behind(meta_graph, outputs).keys()
+
+
+def _check_collections(meta_graph: MetaGraph) -> None:
+    """Refuse to remove an init op that a collection names."""
+    named = load_time.init_op_of_collections(meta_graph)
+    if named is not None:
+        found = (
+            f"the collection {named.collection!r} names {','.join(named.names)!r} as the init op"
+        )
+        hint = "smpatch does not change collections; --init-op NAME takes precedence over them"
+        raise RefusedError(found, where="--no-init-op", hint=hint)
+
+
+def _own(meta_graph: MetaGraph, names: Sequence[str]) -> list[str]:
+    """Return the node that ran several operations, where smpatch appended it and it can go."""
+    reserved = meta_graph.reserved.get(INIT_OP)
+    old = {each.name for each in reserved.tensors()} if reserved is not None else set()
+    found = [each for each in meta_graph.parts.appended_nodes if each in old - {*names}]
+    graph = meta_graph.graph
+    candidates = [each for each in found if each in graph and graph.wiring(each).op == "NoOp"]
+    if not candidates:
+        return []
+    used = {op_of(source) for name in graph for source in graph.wiring(name).inputs}
+    collections = load_time.init_op_of_collections(meta_graph)
+    used.update(collections.names if collections is not None else ())
+    return [each for each in candidates if each not in used]
+
+
+def _free(meta_graph: MetaGraph) -> str:
+    graph, number, name = meta_graph.graph, 0, _GROUP
+    while name in graph:
+        number += 1
+        name = f"{_GROUP}_{number}"
+    return name
+
+
+def _entry(name: str) -> bytes:
+    """Return the ``SignatureDef`` that TensorFlow's exporter writes for an init op."""
+    signature = schema.SignatureDef()
+    info = signature.outputs[INIT_OP]
+    info.name = name
+    info.tensor_shape.unknown_rank = True
+    return bytes(signature.SerializeToString(deterministic=True))
+
+
+def _listed(writers: Iterable[Writer]) -> str:
+    names = sorted({each.name for each in writers})
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004 - as many as fit into a line
+    return ", ".join(map(repr, names[:3])) + more

@@ -1,0 +1,99 @@
+"""Notes on the result of a list of edits: facts that no single edit knows.
+
+This module decides nothing: what is noted here is done all the same.
+
+Source: ``tensorflow/python/saved_model/load.py`` (which half ``tf.saved_model.load`` reads).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from smpatch.editing.sequence import Done
+from smpatch.editing.warm_up import warm_up_notes
+from smpatch.functions.compare import disagreements
+from smpatch.loader import SavedModel
+from smpatch.rules import Note
+from smpatch.signature import SignatureDef
+
+__all__ = ["notes_on"]
+
+
+_NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op-removed"})
+"""Outcomes that leave the object graph as it is meant to be."""
+
+
+def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
+    """Yield notes on the form, the object graph and the warm-up requests.
+
+    Args:
+        model: The model before the edits.
+        done: The edits.
+        with_object_graph: Whether the edits changed the object graph as well.
+    """
+    yield from _on_text(model, done)
+    if done.removes:
+        yield from _on_the_only_one(done)
+    else:
+        yield from _on_object_graph(model, done, with_object_graph=with_object_graph)
+    before = model.meta_graphs[done.place].signatures
+    yield from warm_up_notes(model.directory, before, _left(done))
+
+
+def _on_text(model: SavedModel, done: Done) -> Iterator[Note]:
+    """Report a field that older releases refuse; in the binary form they pass over it."""
+    if model.form != "text":
+        return
+    before = (each for graph in model.meta_graphs for each in graph.signatures.values())
+    after = (each.signature for each in done.step.changes if each.signature is not None)
+    if any(each.defaults for each in after) and not any(each.defaults for each in before):
+        yield Note(
+            "text-defaults",
+            "TensorFlow 2.11 and older cannot read a saved_model.pbtxt that has defaults",
+        )
+
+
+def _on_object_graph(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
+    before = model.meta_graphs[done.place]
+    if not before.has_object_graph:
+        return
+    touched = {
+        name
+        for each in done.step.changes
+        for name in (each.key, each.was)
+        if each.signature is not None or each.outcome not in _NOT_OF_SIGNATURES
+    }
+    if touched and not with_object_graph:
+        keys = ", ".join(repr(key) for key in sorted(touched - {""}))
+        text = (
+            "the object graph is not changed: TF Serving, Triton and the C, Java, Go and Rust "
+            f"loaders see what was done to {keys}; tf.saved_model.load(...).signatures, Keras "
+            "and the TFLite converter do not"
+        )
+        yield Note("object-graph-unchanged", text)
+    for each in disagreements(before):
+        if each.key not in touched:
+            text = f"signature {each.key!r} is {each.found} (it was so before)"
+            yield Note("planes-disagree", text)
+
+
+def _on_the_only_one(done: Done) -> Iterator[Note]:
+    """Report that Python reads the object graph of the only MetaGraph that stays."""
+    staying = [each for each in done.meta_graphs if not each.is_removed]
+    if len(staying) > 1 or not staying[0].has_object_graph:
+        return
+    text = (
+        "one MetaGraph stays: tf.saved_model.load takes .signatures from its object graph now; "
+        "with several it took them from signature_def"
+    )
+    yield Note("object-graph-read", text)
+    for each in disagreements(staying[0]):
+        yield Note("planes-disagree", f"signature {each.key!r} is {each.found}")
+
+
+def _left(done: Done) -> Mapping[str, SignatureDef]:
+    """Return the signatures that requests to the edited MetaGraph find after the edits."""
+    if not done.removes:
+        return done.step.meta_graph.signatures
+    staying = (each for each in done.meta_graphs if not each.is_removed)
+    return {key: each for meta_graph in staying for key, each in meta_graph.signatures.items()}

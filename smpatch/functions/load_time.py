@@ -1,0 +1,271 @@
+"""The operations that a session runs when it loads a model, and what has a value after them.
+
+A session runs the restore operation of the saver and then the init op, and nothing else. The init
+op is named by an entry of ``signature_def``; where there is none, by a collection of TensorFlow 1.
+
+Sources: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``, ``RunInitOp``),
+``tensorflow/cc/saved_model/loader_util.cc`` (``GetInitOp``),
+``tensorflow/python/saved_model/loader_impl.py`` (``get_init_op``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from smpatch import schema, wire
+from smpatch.errors import ModelUnreadableError
+from smpatch.graph.functions import called
+from smpatch.graph.index import op_of
+from smpatch.graph.reach import Behind, behind
+from smpatch.loader import MetaGraph
+from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF
+
+__all__ = [
+    "FILLS",
+    "INIT_OP",
+    "TABLES",
+    "VARIABLES",
+    "InitOp",
+    "State",
+    "Writer",
+    "asset_files",
+    "filling",
+    "init_op",
+    "init_op_of_collections",
+    "overwriting",
+    "restore_op",
+    "state_behind",
+    "state_of",
+    "writers",
+]
+
+INIT_OP = "__saved_model_init_op"
+"""The key in ``signature_def`` of the entry that names the init op, and of its only output."""
+
+VARIABLES = frozenset({"VarHandleOp", "Variable", "VariableV2"})
+TABLES = frozenset({"HashTable", "HashTableV2"})
+
+FILLS = ("Assign", "InitializeTable", "LookupTableImport")
+"""How the names of the operations begin that give a value."""
+
+_STATE = VARIABLES | {
+    f"{kind}{version}"
+    for kind in ("HashTable", "MutableHashTable", "MutableHashTableOfTensors")
+    for version in ("", "V2")
+}
+"""The operations whose value lasts from one run of a session to the next."""
+
+_REFERENCES = frozenset({"Variable", "VariableV2"})
+
+_ONLY_READ = frozenset(
+    {"ReadVariableOp", "VarIsInitializedOp", "IsVariableInitialized", "VariableShape", "NoOp"}
+    | {"ResourceGather", "ResourceGatherNd", "Identity", "Gather", "GatherV2"}
+    | {
+        f"LookupTable{what}{version}"
+        for what in ("Find", "Size", "Export")
+        for version in ("", "V2")
+    }
+)
+"""The operations that leave the variables and tables that they are given as they are."""
+
+_PASSES = frozenset({"Identity", "Enter", "RefEnter"})
+"""The operations whose output is their input."""
+
+_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+_ASSETS = "saved_model_assets"
+
+
+class InitOp(NamedTuple):
+    """The init op of a MetaGraph.
+
+    Attributes:
+        names: The nodes; one, or a session does not load the model.
+        collection: The collection that names it; empty where ``signature_def`` does.
+    """
+
+    names: tuple[str, ...]
+    collection: str = ""
+
+
+class State(NamedTuple):
+    """The identity of a variable or table: two nodes that have the same are one.
+
+    Attributes:
+        is_table: Whether it is a table.
+        container: The container.
+        shared_name: The name in the container.
+    """
+
+    is_table: bool
+    container: bytes
+    shared_name: bytes
+
+
+class Writer(NamedTuple):
+    """A node that may give a variable or table a value.
+
+    Attributes:
+        function: The function in whose body it lies; empty for the main graph.
+        node: Its name.
+        state: What it gives a value.
+        name: The node of that.
+    """
+
+    function: str
+    node: str
+    state: State
+    name: str
+
+
+def init_op(meta_graph: MetaGraph) -> InitOp | None:
+    """Return the init op as servers look for it; None where there is none."""
+    reserved = meta_graph.reserved.get(INIT_OP)
+    if reserved is not None:
+        return InitOp(tuple(each.name for each in reserved.tensors()))
+    return init_op_of_collections(meta_graph)
+
+
+def init_op_of_collections(meta_graph: MetaGraph) -> InitOp | None:
+    """Return the init op that the collections name; None where they name none."""
+    found = _collections(meta_graph)
+    for name in _COLLECTIONS:
+        if name in found:
+            return InitOp(tuple(found[name]), name)
+    return None
+
+
+def restore_op(meta_graph: MetaGraph) -> str:
+    """Return the operation that restores the variables; empty where there is none."""
+    try:
+        saver = schema.SaverDef.FromString(b"".join(meta_graph.parts.pieces(SAVER_DEF)))
+    except DecodeError as error:
+        found = f"the saver cannot be decoded: {error}"
+        raise ModelUnreadableError(found) from error
+    return str(saver.restore_op_name)
+
+
+def asset_files(meta_graph: MetaGraph) -> Iterator[bytes]:
+    """Yield each serialized ``AssetFileDef``, as servers look for it.
+
+    Of a model in text form those that only a collection names are not found.
+
+    Source: ``GetAssetFileDefs`` in ``tensorflow/cc/saved_model/loader_util.cc``: the field of
+    the MetaGraph, or else ``any_list`` of a collection.
+    """
+    own = meta_graph.parts.pieces(ASSET_FILE_DEF)
+    yield from own
+    for key, value in () if own else _each_collection(meta_graph):
+        if key == _ASSETS:
+            for packed in (each for listed in _parts(value, 5) for each in _parts(listed, 1)):
+                yield from _parts(packed, 2)
+
+
+def state_behind(meta_graph: MetaGraph, names: Iterable[str]) -> dict[State, str]:
+    """Return the variables and tables that operations reach: what identifies each, to its node."""
+    whole = [name for name in names if name]
+    return {
+        state_of(each.node, each.node.name): each.node.name
+        for each in behind(meta_graph.graph, meta_graph.functions, whole)
+        if each.node.op in _STATE
+    }
+
+
+def state_of(node: Any, name: str) -> State:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+    """Return what two nodes have in common that are one variable or table."""
+    shared, container = (
+        node.attr[key].s if key in node.attr else b"" for key in ("shared_name", "container")
+    )
+    return State(node.op not in VARIABLES, container, shared or name.encode())
+
+
+def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
+    """Return the nodes that may give variables and tables a value when operations run.
+
+    A node that is given a variable or table and is not known to read it may give it a value.
+
+    Args:
+        meta_graph: The MetaGraph.
+        names: The operations.
+    """
+    found: set[Writer] = set()
+    for each in behind(meta_graph.graph, meta_graph.functions, names):
+        if each.node.op in _ONLY_READ:
+            continue
+        for source in each.node.input:
+            node = None if source.startswith("^") else _handle(each, source)
+            if node is not None:
+                state = state_of(node, node.name)
+                found.add(Writer(each.function, each.node.name, state, node.name))
+    return frozenset(found)
+
+
+def overwriting(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
+    """Return those of the writers that may assign what the saver restores."""
+    restored = state_behind(meta_graph, [restore_op(meta_graph)])
+    return frozenset(each for each in writers(meta_graph, names) if each.state in restored)
+
+
+def _handle(behind_it: Behind, source: str) -> Any:  # noqa: ANN401 - a NodeDef or None
+    """Return the variable or table that an input of a node is, and not only its value."""
+    node = behind_it.find(source)
+    passed = False
+    while node is not None and node.op in _PASSES and node.input:
+        node = behind_it.find(node.input[0])
+        passed = True
+    there = node is not None and node.op in _STATE
+    # What is passed on of a variable of TensorFlow 1 is its value.
+    return node if there and not (passed and node.op in _REFERENCES) else None
+
+
+def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
+    """Return the operations that fill tables, or the one that groups them and no more.
+
+    Args:
+        meta_graph: The MetaGraph.
+        tables: Names of nodes.
+    """
+    graph = meta_graph.graph
+    wirings = [graph.wiring(name) for name in graph]
+    taking = [each for each in wirings if {*tables} & {*map(op_of, each.inputs)}]
+    found = sorted(each.name for each in taking if _fills(meta_graph, each.name))
+    wanted = {f"^{name}" for name in found}
+    groups = [each.name for each in wirings if each.op == "NoOp" and wanted <= {*each.inputs}]
+    for name in groups if found else ():
+        if not overwriting(meta_graph, [name]):
+            return (name,)
+    return tuple(found)
+
+
+def _fills(meta_graph: MetaGraph, name: str) -> bool:
+    """Return whether a node, or a function that it calls, gives something a value."""
+    library = meta_graph.functions
+    node = meta_graph.graph.node(name).message()
+    inside = [library[each].node_def for each in called(node) if each in library]
+    return any(each.op.startswith(FILLS) for nodes in ([node], *inside) for each in nodes)
+
+
+def _collections(meta_graph: MetaGraph) -> Mapping[str, Sequence[str]]:
+    """Return the collections that name nodes: ``CollectionDef.node_list.value`` by key."""
+    found: dict[str, Sequence[str]] = {}
+    for key, value in _each_collection(meta_graph):
+        nodes = [each for listed in _parts(value, 1) for each in _parts(listed, 1)]
+        found[key] = [each.decode("utf-8", "replace") for each in nodes]
+    return found
+
+
+def _each_collection(meta_graph: MetaGraph) -> Iterator[tuple[str, bytes]]:
+    """Yield the key and the ``CollectionDef`` of each collection."""
+    for entry in meta_graph.parts.pieces(COLLECTION_DEF):
+        key, value = (b"".join(_parts(entry, number)) for number in (1, 2))
+        yield key.decode("utf-8", "replace"), value
+
+
+def _parts(data: bytes, number: int) -> list[bytes]:
+    return [
+        field.bytes(data)
+        for field in wire.fields(data)
+        if field.number == number and field.wire_type == wire.BYTES
+    ]

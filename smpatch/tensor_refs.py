@@ -1,0 +1,90 @@
+"""Tensors as a request names them: by name, by the names of their parts, or by a whole spec.
+
+This module knows no graph: whether there is such a tensor is not asked here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smpatch import arguments
+from smpatch.errors import UsageError
+from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec
+
+__all__ = ["RaggedRef", "SparseRef", "TensorRef", "tensor_ref", "tensor_refs"]
+
+
+@dataclass(frozen=True, slots=True)
+class SparseRef:
+    """A sparse tensor by the names of its three dense ones.
+
+    Attributes:
+        values: Name of the values.
+        indices: Name of the indices.
+        dense_shape: Name of the dense shape.
+
+    Example:
+        >>> smpatch.SparseRef(values="v:0", indices="i:0", dense_shape="s:0").values
+        'v:0'
+    """
+
+    values: str
+    indices: str
+    dense_shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class RaggedRef:
+    """A ragged tensor by the names of its dense ones.
+
+    Attributes:
+        values: Name of the flat values.
+        row_splits: Names of the row splits, the outermost dimension's first.
+
+    Example:
+        >>> smpatch.RaggedRef(values="v:0", row_splits=("r:0",)).row_splits
+        ('r:0',)
+    """
+
+    values: str
+    row_splits: tuple[str, ...]
+
+
+TensorRef = str | SparseRef | RaggedRef | Spec
+"""The name of a tensor in a request: by name, by the names of its parts, or by a whole spec,
+whose dtype and shape then must agree with the graph."""
+
+
+def tensor_ref(value: object, where: str) -> TensorRef:
+    """Return how a request names a tensor.
+
+    Args:
+        value: A name, a ``SparseRef``, a ``RaggedRef``, a spec, or anything with a name, a type
+            and a shape, such as a ``tf.TensorSpec`` or a tensor of a ``tf.Graph``.
+        where: What the tensor is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else, or a spec without a name.
+    """
+    if isinstance(
+        value, str | SparseRef | RaggedRef | TensorSpec | SparseTensorSpec | CompositeTensorSpec
+    ):
+        return value
+    name = getattr(value, "name", None)
+    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+        found = f"{value!r} ({type(value).__name__}) is given"
+        raise UsageError(found, where=where, hint="give the name of a tensor, such as 'x:0'")
+    if not isinstance(name, str) or not name:
+        hint = "give name='x:0', the tensor of the graph"
+        raise UsageError("the spec has no name", where=where, hint=hint)
+    return TensorSpec(name, value.dtype, value.shape)
+
+
+def tensor_refs(value: object, where: str) -> dict[str, TensorRef]:
+    """Return how a request names several tensors, by alias.
+
+    Raises:
+        UsageError: It is no mapping, or one of them is no tensor.
+    """
+    given = arguments.mapping(value, where)
+    return {alias: tensor_ref(each, f"{where} {alias!r}") for alias, each in given.items()}

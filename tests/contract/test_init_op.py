@@ -1,0 +1,253 @@
+"""An init op is set, and TensorFlow's session then has values where it had none.
+
+No edit of it may change a value that a signature gives.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smpatch
+from smpatch import CheckOptions, Feeding, Options, PatchFileError, UsageError, schema, wire
+from smpatch.edits import Edit, Remove, SetInitOp
+from smpatch.functions.load_time import INIT_OP, init_op
+from smpatch.patchfile import parse_patch
+from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS
+from tests.contract.models import FIXTURES
+from tests.oracle.client import Oracle, decoded, encoded
+
+UNPROVED = Options(validate="none")
+FILLER = "text_file_init/InitializeTableFromTextFileV2"
+GROUP = "init_all_tables"
+
+
+def _copy(name: str, to: Path) -> Path:
+    return Path(shutil.copytree(FIXTURES / name, to))
+
+
+@pytest.fixture
+def empty(tmp_path: Path, oracle: Oracle) -> Path:
+    """A model whose table no init op fills."""
+    directory = _copy("lookup_table", tmp_path / "model")
+    oracle.ask("plant", directory=directory, fault="uninitialized")
+    return directory
+
+
+def _file(directory: Path) -> bytes:
+    return (directory / "saved_model.pb").read_bytes()
+
+
+def _shifted(directory: Path, oracle: Oracle) -> Any:  # noqa: ANN401 - numbers, or a refusal
+    feed = {"word:0": encoded(np.array([b"blue", b"mauve"], object))}
+    said = oracle.ask("run_signature", directory=directory, tags=["serve"], key="shift", feed=feed)
+    return said.get("refused") or decoded(said["arrays"]["shifted"]).tolist()
+
+
+@pytest.mark.parametrize("names", [(GROUP,), (FILLER,), (FILLER, GROUP)])
+def test_a_table_without_values_has_them_after_the_edit(
+    names: tuple[str, ...], empty: Path, oracle: Oracle
+) -> None:
+    assert "Table not initialized" in _shifted(empty, oracle)
+    receipt = smpatch.set_init_op(empty, names, options=Options(backup=True))
+    assert (receipt.outcome, receipt.loaders) == ("init-op-set", ("C runtime",))
+    assert _shifted(empty, oracle) == _shifted(FIXTURES / "lookup_table", oracle) == [102, 99]
+    report = smpatch.check(empty, options=CheckOptions(run=Feeding()))
+    assert report.faults == ()
+    assert [key for key, _ in report.ran] == ["shift"]
+    once = _file(empty)
+    assert smpatch.set_init_op(empty, names).outcome == "unchanged"
+    assert _file(empty) == once
+    smpatch.undo(empty)
+    assert "Table not initialized" in _shifted(empty, oracle)
+
+
+def test_an_init_op_takes_precedence_over_a_collection(tmp_path: Path, oracle: Oracle) -> None:
+    directory = _copy("lookup_table", tmp_path / "model")
+    before = init_op(smpatch.load(directory).meta_graph())
+    assert before is not None
+    assert (before.names, before.collection) == ((GROUP,), "saved_model_main_op")
+    receipt = smpatch.set_init_op(directory, FILLER)
+    assert [(each.key, each.was) for each in receipt.changes] == [(FILLER, GROUP)]
+    assert _shifted(directory, oracle) == [102, 99]
+
+
+def test_the_node_that_runs_several_goes_with_them(empty: Path, oracle: Oracle) -> None:
+    smpatch.set_init_op(empty, (FILLER, "init"), options=UNPROVED)
+    graph = smpatch.load(empty).meta_graph().graph
+    assert list(graph.wiring("init_op").inputs) == [f"^{FILLER}", "^init"]
+    again = smpatch.set_init_op(empty, ("init", FILLER), options=UNPROVED)
+    assert again.outcome == "unchanged"
+    assert _shifted(empty, oracle) == [102, 99]
+
+
+def test_an_export_of_tensorflow_2_gets_its_own_init_op_back(
+    tmp_path: Path, oracle: Oracle
+) -> None:
+    directory = _copy("string_lookup_asset", tmp_path / "model")
+    feed = {"serving_default_word:0": encoded(np.array([b"red", b"mauve"], object))}
+    about = {"tags": ["serve"], "key": "serving_default", "feed": feed}
+    served = oracle.ask("run_signature", directory=directory, **about)
+    theirs = smpatch.load(directory).meta_graph().entries[INIT_OP].value
+    oracle.ask("plant", directory=directory, fault="uninitialized")
+    assert "not initialized" in oracle.ask("run_signature", directory=directory, **about)["refused"]
+    receipt = smpatch.set_init_op(directory, "NoOp")
+    assert receipt.loaders == ("C runtime", "tf.saved_model.load")
+    assert [each.code for each in receipt.notes] == ["init-op-for-servers"]
+    assert smpatch.load(directory).meta_graph().entries[INIT_OP].value == theirs
+    assert oracle.ask("run_signature", directory=directory, **about) == served
+    several = smpatch.set_init_op(directory, ("NoOp", "StatefulPartitionedCall_1"))
+    assert [each.was for each in several.changes] == ["NoOp"]
+    there = smpatch.load(directory).meta_graph()
+    assert there.parts.appended_nodes == ("init_op",)
+    assert oracle.ask("run_signature", directory=directory, **about) == served
+    before = smpatch.set_init_op(directory, "NoOp", options=UNPROVED).size_after
+    assert smpatch.load(directory).meta_graph().parts.appended_nodes == ()
+    assert before == receipt.size_after
+
+
+def test_numbers_before_and_after_are_compared_where_there_were_some(
+    tmp_path: Path, empty: Path
+) -> None:
+    run = Options(validate="run")
+    full = _copy("lookup_table", tmp_path / "full")
+    assert smpatch.set_init_op(full, FILLER, options=run).numbers == {"shift": ("shifted",)}
+    assert smpatch.set_init_op(empty, FILLER, options=run).numbers == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "operations", "words"),
+    [
+        ("lookup_table", ("nope",), "no such node in the graph"),
+        ("lookup_table", ("init_all_table",), "did you mean init_all_tables?"),
+        ("lookup_table", ("init:0",), "name the operation: init"),
+        ("lookup_table", ("^init",), "name the operation: init"),
+        ("lookup_table", ("word",), "needs the placeholder 'word'"),
+        ("lookup_table", ("shifted",), "needs the placeholder 'word'"),
+        ("lookup_table", ("init",), "--init-op init,init_all_tables runs both"),
+        ("lookup_table", (), "gives 'vocabulary' its value, and signatures need that"),
+        ("ref_variables", ("init",), "may assign 'layer_1/b', 'layer_1/w', 'layer_2/w' anew"),
+        ("resource_variables", ("layer_1/w/Assign",), "may assign 'layer_1/w' anew"),
+        ("init_op_signature", ("init",), "may assign 'a' anew"),
+        ("init_op_signature", (), "gives 'a' its value"),
+        ("linear", (), "there is no init op to remove"),
+        ("while_loop", ("loop/next_step",), "runs only inside a loop or branch"),
+    ],
+)
+def test_what_is_refused(
+    name: str, operations: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    directory = _copy(name, tmp_path / "model")
+    before = _file(directory)
+    with pytest.raises(smpatch.RefusedError, match=words.replace("?", r"\?")):
+        smpatch.patch(directory, SetInitOp(operations), options=UNPROVED)
+    assert _file(directory) == before
+
+
+def test_what_no_signature_needs_may_go(tmp_path: Path, oracle: Oracle) -> None:
+    directory = _copy("init_op_signature", tmp_path / "model")
+    edits: Sequence[Edit] = [Remove(("scale",)), SetInitOp(())]
+    receipt = smpatch.patch(directory, edits)
+    assert receipt.outcome == "init-op-removed"
+    said = oracle.ask("parse", directory=directory)
+    assert said["meta_graphs"][0]["signatures"] == []
+    assert smpatch.patch(directory, edits, once=True).changes == ()
+
+
+def test_an_init_op_that_a_collection_names_stays(tmp_path: Path) -> None:
+    directory = _copy("lookup_table", tmp_path / "model")
+    smpatch.remove_signatures(directory, "shift", options=UNPROVED)
+    with pytest.raises(smpatch.RefusedError, match="the collection 'saved_model_main_op' names"):
+        smpatch.set_init_op(directory, None, options=UNPROVED)
+
+
+def test_no_name_is_no_removal(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no operation is named"):
+        smpatch.set_init_op(tmp_path, "")
+
+
+def test_a_model_in_text_form(tmp_path: Path, empty: Path, oracle: Oracle) -> None:
+    collected = _copy("lookup_table", tmp_path / "collected")
+    for each in (empty, collected):
+        oracle.ask("to_text", directory=each)
+    found = init_op(smpatch.load(collected).meta_graph())
+    assert found is not None
+    assert (found.names, found.collection) == ((GROUP,), "saved_model_main_op")
+    (fault,) = smpatch.check(empty, options=CheckOptions(validate="none")).faults
+    assert fault.code == "table-not-filled"
+    assert smpatch.check(collected, options=CheckOptions(validate="none")).faults == ()
+    with pytest.raises(smpatch.RefusedError, match="cannot be given the node"):
+        smpatch.set_init_op(empty, (FILLER, "init"))
+    smpatch.set_init_op(empty, GROUP)
+    assert _shifted(empty, oracle) == [102, 99]
+
+
+def test_a_patch_file_names_the_init_op_once(empty: Path) -> None:
+    text = 'version = 1\n[[edit]]\ninit-op = "init_all_tables"\n'
+    edits = parse_patch(text).edits
+    assert smpatch.patch(empty, edits, once=True).outcome == "init-op-set"
+    second = smpatch.patch(empty, edits, once=True)
+    assert (second.changes, [each.key for each in second.applied]) == ((), [GROUP])
+    with pytest.raises(PatchFileError, match=r"edit\[0\] says what the init op is"):
+        parse_patch(f"{text}[[edit]]\nno-init-op = true\n")
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("table", [7, 8, -1]), ("tables", [17, 28, -2])])
+def test_tables_of_a_frozen_graph_are_filled(
+    kind: str, expected: list[int], tmp_path: Path, oracle: Oracle
+) -> None:
+    frozen = oracle.ask("freeze", kind=kind, place=tmp_path)
+    about = {"inputs": frozen["inputs"], "outputs": frozen["outputs"]}
+    place = tmp_path / "without"
+    without = smpatch.wrap_graph(tmp_path / "graph.pb", place, **about)
+    (note,) = (each for each in without.notes if each.code == "empty-tables")
+    names = note.text.partition("--init-op ")[2].removesuffix(" does").split(",")
+    assert len(names) == len(expected) - 2 + (kind == "tables")
+    (fault,) = smpatch.check(place, options=CheckOptions(validate="none")).faults
+    assert fault.hint.endswith(f"smpatch edit --init-op {','.join(names)}")
+    feed = {"words:0": encoded(np.array([b"a", b"b", b"c"], object))}
+    run = {"tags": ["serve"], "key": "serving_default", "feed": feed}
+    refused = oracle.ask("run_signature", directory=place, **run)["refused"]
+    assert "Table not initialized" in refused
+    options = Options(dry_run=True)
+    there = smpatch.wrap_graph(
+        tmp_path / "graph.pb", tmp_path / "x", init_op=names, options=options, **about
+    )
+    assert there.notes == ()
+    smpatch.wrap_graph(tmp_path / "graph.pb", tmp_path / "with", init_op=names, **about)
+    smpatch.set_init_op(place, names)
+    for each in (tmp_path / "with", place):
+        said = oracle.ask("run_signature", directory=each, **run)
+        assert decoded(said["arrays"]["ids"]).tolist() == expected
+    if kind == "tables":
+        with pytest.raises(smpatch.RefusedError, match=f"--init-op {names[0]},init_op runs both"):
+            smpatch.set_init_op(place, names[0])
+
+
+def test_two_operations_that_fill_one_table_are_refused(tmp_path: Path) -> None:
+    """The first that runs counts where the sizes are equal, and no error shows which it was."""
+    directory = _copy("lookup_table", tmp_path / "model")
+    smpatch.load(directory)
+    graph = smpatch.load(directory).meta_graph().graph
+    node = schema.NodeDef()
+    node.CopyFrom(graph.node(FILLER).message())
+    node.name = "other"
+    _append(directory, bytes(node.SerializeToString()))
+    with pytest.raises(smpatch.RefusedError, match="both fill 'vocabulary', and the first"):
+        smpatch.set_init_op(directory, (FILLER, "other"), options=UNPROVED)
+    with pytest.raises(smpatch.RefusedError, match="gives 'vocabulary' its value"):
+        smpatch.set_init_op(directory, "other", options=UNPROVED)
+
+
+def _append(directory: Path, node: bytes) -> None:
+    """Append a node to the graph of the only MetaGraph."""
+    data = _file(directory)
+    (whole,) = (each for each in wire.fields(data) if each.number == META_GRAPHS)
+    more = wire.delimited(GRAPH_DEF, wire.delimited(1, node))  # pieces of a message are merged
+    body = wire.delimited(META_GRAPHS, whole.bytes(data) + more)
+    (directory / "saved_model.pb").write_bytes(data[: whole.start] + body + data[whole.end :])
