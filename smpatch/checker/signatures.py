@@ -14,7 +14,7 @@ from __future__ import annotations
 import keyword
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from smpatch import dtypes, rules, schema
@@ -26,7 +26,7 @@ from smpatch.errors import (
     TensorNotFoundError,
     UnreachableOutputError,
 )
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.reach import reads_besides
 from smpatch.rules import breaches
 from smpatch.signature import (
     CLASSIFY,
@@ -41,7 +41,7 @@ from smpatch.signature import (
 )
 from smpatch.values import preview
 
-__all__ = ["check_method", "check_signature", "reads_besides"]
+__all__ = ["check_method", "check_signature"]
 
 
 _RULES = {CLASSIFY: ("classify-rules", "Classify"), REGRESS: ("regress-rules", "Regress")}
@@ -89,46 +89,6 @@ def _defaults(subject: Subject, key: str, signature: SignatureDef) -> Iterator[F
             yield fault("default-shape", where, text)
         else:
             yield from check_rows(where, alias, signature)
-
-
-def reads_besides(
-    graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]
-) -> tuple[str, ...]:
-    """Return the tensors that are needed of operations of which others are fed.
-
-    Args:
-        graph: A graph in which ``reach`` has met no damage.
-        outputs: Full names (``op:index``) of the tensors that are fetched.
-        fed: Full names of the tensors that are fed.
-
-    Returns:
-        Full names, sorted; only what waits for such an operation needs nothing of it.
-    """
-    fed_nodes = {name.rpartition(":")[0] for name in fed}
-    if all(graph.marked.get(name) == "Placeholder" for name in fed_nodes):
-        return ()  # the common case: a placeholder has one tensor
-    besides: set[str] = set()
-    seen: set[str] = set()
-    waiting = list(outputs)
-    while waiting:
-        tensor = waiting.pop()
-        name = tensor.rpartition(":")[0]
-        if tensor in fed:
-            continue
-        if name in fed_nodes:
-            besides.add(tensor)
-            continue
-        if name in seen or name not in graph:
-            continue
-        seen.add(name)
-        given = graph.sources(name)
-        for source in (given,) if isinstance(given, str) else given:
-            if source.startswith("^"):
-                if source[1:] not in fed_nodes:
-                    waiting.append(f"{source[1:]}:0")
-            else:
-                waiting.append(source if ":" in source else f"{source}:0")
-    return tuple(sorted(besides))
 
 
 _TOLD_ELSEWHERE = frozenset({"reference-tensor", "no-inputs", "partly-fed"})

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
+from smpatch.editing.dropping import missed, refusal
 from smpatch.editing.naming import source_of
 from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.step import Change, Context, Step
@@ -109,7 +110,7 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
     try:
         notes += _checked(meta_graph, signature, old, renamed)
     except UnreachableOutputError as error:
-        raise _as_an_edit(error, edit, old) from error
+        raise _as_an_edit(meta_graph, error, edit, old, signature) from error
     built = replace(_built(key, signature, tensors, notes), wider=wider)
     if value == message.SerializeToString(deterministic=True):
         return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, built.notes)
@@ -149,17 +150,16 @@ def _check_asked(edit: EditSignature, old: SignatureDef) -> None:
 
 
 def _as_an_edit(
-    error: UnreachableOutputError, edit: EditSignature, old: SignatureDef
+    meta_graph: MetaGraph,
+    error: UnreachableOutputError,
+    edit: EditSignature,
+    old: SignatureDef,
+    signature: SignatureDef,
 ) -> UnreachableOutputError:
-    """Return an error with a hint for an edit, whose options are others than an addition's."""
-    gone = [
-        alias
-        for alias in edit.drop_inputs
-        if any(f"{parse(each.name).op!r}" in error.found for each in old.inputs[alias].tensors())
-    ]
+    """Return an error for an edit, whose options are others than an addition's."""
+    for alias in missed(meta_graph, edit, old, signature):
+        return refusal(meta_graph, alias, old, signature)
     hint = error.hint.replace("add --inputs", "add --add-input")
-    if gone:
-        hint = f"do not drop {', '.join(map(repr, gone))}"
     return UnreachableOutputError(error.found, where=error.where, hint=hint)
 
 

@@ -25,7 +25,7 @@ from smpatch import schema
 from smpatch.builder import Built
 from smpatch.errors import ModelUnreadableError, ValidationError
 from smpatch.loader import MetaGraph, SavedModel
-from smpatch.rules import Note
+from smpatch.rules import IN_DOUBT, Note
 from smpatch.runtime import early, installation, questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import Description, PythonSignatures
@@ -289,7 +289,7 @@ class Validator:
             if before.ok:
                 words = _of_the_user(loaded.message, edited, model)
                 found = f"tf.saved_model.load refuses the edited model: {words}"
-                raise ValidationError(found, hint="the model is unchanged; please report this")
+                raise ValidationError(found, hint=_why_in_doubt(edited))
             text = f"tf.saved_model.load did not load the model before either: {before.message}"
             return Note("python-loader-failed-before", text)
         expected = set(edited.after.objects.signatures or edited.after.signatures)
@@ -382,6 +382,15 @@ class Validator:
         except ChildUnfit as error:
             found = f"TensorFlow cannot be loaded: {error}"
             raise ValidationError(found, hint=f"repair its installation, {WITHOUT}") from error
+
+
+def _why_in_doubt(edited: Edited) -> str:
+    """Return a hint where Python's loader refuses a model: what is known to cause that, if any."""
+    texts = [n.text for built in edited.built.values() for n in built.notes if n.code in IN_DOUBT]
+    if not texts:
+        return "the model is unchanged; please report this"
+    alone = "--validate runtime writes the signature for sessions alone"
+    return "; ".join(("the model is unchanged", *texts, alone))
 
 
 def _of_the_user(message: str, edited: Edited, model: SavedModel) -> str:

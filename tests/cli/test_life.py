@@ -204,7 +204,7 @@ REFUSED: list[tuple[int, str, Line, str]] = [
     (4, "module", ("edit", "--signature", KEY, "--default", "x=1"), "its shape is []"),
     (4, "module", ("edit", "--signature", KEY, "--default", "x=null"), "it has none"),
     (2, "module", ("edit", "--signature", KEY, "--default", "=1"), "write alias=value"),
-    (4, "module", ("edit", "--signature", KEY, "--drop-input", "x"), "which no input feeds"),
+    (4, "module", ("edit", "--signature", KEY, "--drop-input", "x"), "the output 'score' needs it"),
     (4, "module", ("edit", "--signature", KEY, "--drop-output", "y"), "no output is called 'y'"),
     (4, "module", ("edit", "--signature", KEY, "--drop-output", "score"), "no outputs are left"),
     (4, "module", ("edit", "--signature", KEY, "--add-output", "n=nope:0"), "no such tensor"),
