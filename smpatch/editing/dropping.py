@@ -1,8 +1,12 @@
-"""Inputs that an edit drops although the graph feeds them: which outputs depend on them.
+"""Inputs that an edit drops although a node of the main graph takes them.
 
-This module changes nothing.
+In a TensorFlow 2 export the main graph calls a function with all inputs of the signature. Where
+none of its results depends on an input, a new call of the function is given zeros instead; the
+old call stays. Else the edit is refused with the outputs that need the input.
 
-Source: ``tensorflow/core/graph/subgraph.cc`` (a node runs with all of its inputs).
+Sources: ``tensorflow/core/graph/subgraph.cc`` (a node runs with all of its inputs),
+``tensorflow/core/common_runtime/function_utils.cc`` (``PruneFunctionGraph``: what no result and
+no effect needs does not run).
 """
 
 from __future__ import annotations
@@ -13,13 +17,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from smpatch import dtypes
 from smpatch.edits import EditSignature
 from smpatch.errors import UnreachableOutputError
+from smpatch.functions.calls import fresh_name, zeros
 from smpatch.graph.bodies import FingerprintError
+from smpatch.graph.functions import CALLS
 from smpatch.graph.index import op_of
 from smpatch.graph.reach import reach
 from smpatch.loader import MetaGraph
+from smpatch.savedmodel.draft import Draft
+from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
-__all__ = ["missed", "refusal"]
+__all__ = ["missed", "refusal", "without"]
 
 _MOST_ELEMENTS = 4
 """Elements of a default that a hint writes out."""
@@ -45,6 +53,50 @@ def missed(
     )
 
 
+def without(
+    meta_graph: MetaGraph, aliases: Sequence[str], old: SignatureDef, signature: SignatureDef
+) -> tuple[MetaGraph, Mapping[str, str]]:
+    """Call functions anew, with zeros in the place of inputs on which no result depends.
+
+    Args:
+        meta_graph: The MetaGraph.
+        aliases: The inputs that are dropped.
+        old: The signature before the edit.
+        signature: The signature after it.
+
+    Returns:
+        The MetaGraph with the calls, and the tensors of the old calls to those of the new ones;
+        no tensors where that cannot be done.
+    """
+    graph, resolver = meta_graph.graph, meta_graph.resolver()
+    specs = [resolver.resolve(name).spec for name in _names(old.inputs[a] for a in aliases)]
+    taken: set[str] = set()
+    constants = {spec.name: fresh_name(f"{op_of(spec.name)}_zeros", graph, taken) for spec in specs}
+    nodes = [zeros(constants[spec.name], spec) for spec in specs]
+    moved: dict[str, str] = {}
+    for caller in dict.fromkeys(map(op_of, _names(signature.outputs.values()))):
+        given = graph.wiring(caller).inputs
+        if graph.wiring(caller).op not in CALLS or constants.keys().isdisjoint(map(_full, given)):
+            continue
+        node = graph.node(caller).message()
+        count = len(node.attr["Tout"].list.type)
+        results = {str(place): [f"{caller}:{place}"] for place in range(count)}
+        try:
+            if _dependent(meta_graph, specs, _fed(old) | _fed(signature), results):
+                return meta_graph, {}
+        except FingerprintError:
+            return meta_graph, {}
+        node.name = fresh_name(node.op, graph, taken)
+        node.input[:] = [constants.get(_full(source), source) for source in given]
+        nodes.append(node)
+        moved |= {f"{caller}:{place}": f"{node.name}:{place}" for place in range(count)}
+    if not moved:
+        return meta_graph, {}
+    serialized = tuple(node.SerializeToString(deterministic=True) for node in nodes)
+    extended = Draft.of(meta_graph.parts).appended(Addition(nodes=serialized))
+    return meta_graph.with_parts(extended), moved
+
+
 def refusal(
     meta_graph: MetaGraph, alias: str, old: SignatureDef, signature: SignatureDef
 ) -> UnreachableOutputError:
@@ -59,7 +111,7 @@ def refusal(
     spec = old.inputs[alias]
     outputs = {key: _names([each]) for key, each in signature.outputs.items()}
     try:
-        needing = _dependent(meta_graph, spec, _fed(old) | _fed(signature), outputs)
+        needing = _dependent(meta_graph, [spec], _fed(old) | _fed(signature), outputs)
     except FingerprintError:
         needing = _needing(list(outputs))
     hint = "keep it"
@@ -76,16 +128,19 @@ def refusal(
 
 
 def _dependent(
-    meta_graph: MetaGraph, spec: Spec, fed: Iterable[str], outputs: Mapping[str, Sequence[str]]
+    meta_graph: MetaGraph,
+    inputs: Sequence[Spec],
+    fed: Iterable[str],
+    outputs: Mapping[str, Sequence[str]],
 ) -> str:
-    """Return what depends on an input, in words such as ``the output 'y' needs``.
+    """Return what depends on some inputs, in words such as ``the output 'y' needs``.
 
     Raises:
         FingerprintError: The graph refers to what it does not have.
     """
     feeds = {name: f"kept {name}" for name in fed}
     once, again = (
-        meta_graph.fingerprints.main({**feeds, **dict.fromkeys(_names([spec]), label)}, outputs)
+        meta_graph.fingerprints.main({**feeds, **dict.fromkeys(_names(inputs), label)}, outputs)
         for label in ("dropped", "dropped as well")
     )
     names = [alias for alias in outputs if once.outputs[alias] != again.outputs[alias]]
@@ -112,6 +167,10 @@ def _zero(spec: TensorSpec) -> str:
             return "VALUE"
         value = [value] * (size or 1)
     return json.dumps(value, separators=(",", ":"))
+
+
+def _full(source: str) -> str:
+    return source if ":" in source or source.startswith("^") else f"{source}:0"
 
 
 def _names(specs: Iterable[Spec]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
-from smpatch.editing.dropping import missed, refusal
+from smpatch.editing.dropping import missed, refusal, without
 from smpatch.editing.naming import source_of
 from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.step import Change, Context, Step
@@ -90,8 +90,11 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
         if (was := inputs_were.get(alias, alias)) in message.defaults
         and alias not in edit.add_inputs
     }
+    meta_graph, notes = _without_dropped(meta_graph, edit, old, inputs, outputs)
+    if notes:
+        tensors = Tensors(meta_graph, context.inferred)
     wider, shape_notes = reshape(meta_graph, edit.shapes, inputs, outputs, tensors)
-    notes = list(shape_notes)
+    notes += shape_notes
     _set_defaults(edit.defaults, inputs, defaults)
     method = message.method_name
     if edit.method_name is not None:
@@ -161,6 +164,46 @@ def _as_an_edit(
         return refusal(meta_graph, alias, old, signature)
     hint = error.hint.replace("add --inputs", "add --add-input")
     return UnreachableOutputError(error.found, where=error.where, hint=hint)
+
+
+def _without_dropped(
+    meta_graph: MetaGraph,
+    edit: EditSignature,
+    old: SignatureDef,
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+) -> tuple[MetaGraph, list[Note]]:
+    """Take the outputs from calls without inputs that are dropped and on which none depends.
+
+    Args:
+        meta_graph: The MetaGraph.
+        edit: The edit.
+        old: The signature before the edit.
+        inputs: Alias to what is fed, a ``TensorInfo``.
+        outputs: The same of what is fetched; they get the names of the new tensors.
+    """
+    if not edit.drop_inputs:
+        return meta_graph, []
+    new = schema.SignatureDef()
+    for fields, wanted in ((new.inputs, inputs), (new.outputs, outputs)):
+        for alias, info in wanted.items():
+            fields[alias].CopyFrom(info)
+    signature = SignatureDef.from_bytes(bytes(new.SerializeToString()))
+    if any(parse(each.name).op not in meta_graph.graph for each in signature.tensors()):
+        return meta_graph, []  # refused when the rules are checked
+    dropped = missed(meta_graph, edit, old, signature)
+    if not dropped:
+        return meta_graph, []
+    meta_graph, moved = without(meta_graph, dropped, old, signature)
+    if not moved:
+        return meta_graph, []
+    for info in outputs.values():
+        info.name = moved.get(info.name, info.name)
+    text = (
+        f"the function behind the outputs still takes {', '.join(map(repr, dropped))}: it is given "
+        "zeros, on which none of its results depends"
+    )
+    return meta_graph, [Note("zeros-instead", text)]
 
 
 def _brought_out(
