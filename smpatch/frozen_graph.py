@@ -58,6 +58,7 @@ from smpatch.validator import Validator
 from smpatch.wire import Kept
 from smpatch.writer import commit_new, stage_new
 from smpatch.writer.copying import write_pieces
+from smpatch.writer.places import shown
 from smpatch.writer.plan import SIZE_LIMIT
 
 __all__ = ["Graph", "load_graph", "suggest_for_graph", "wrap_graph"]
@@ -207,7 +208,11 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
         receipt,
         directory=destination,
         size_before=opened.identity.size,
-        notes=(*notes, *receipt.notes, *(Note("after-commit", each) for each in late)),
+        notes=(
+            *notes,
+            *shown(receipt.notes, bare, opened.file),
+            *(Note("after-commit", each) for each in late),
+        ),
     )
 
 
@@ -408,14 +413,11 @@ def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
     try:
         yield
     except SmpatchError as error:
-        for part in ("where", "found", "hint"):
-            words = str(getattr(error, part))
-            for staging, known in names.items():
-                words = words.replace(str(staging / BINARY_NAME), str(known))
-                words = words.replace(str(staging), str(known))
-            for said in _OF_A_MODEL:
-                words = words.replace(said, _UNWRITTEN)
-            setattr(error, part, words)
+        for staging, known in names.items():
+            error.rename(str(staging / BINARY_NAME), str(known))
+            error.rename(str(staging), str(known))
+        for said in _OF_A_MODEL:
+            error.rename(said, _UNWRITTEN)
         raise
 
 

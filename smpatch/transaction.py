@@ -29,7 +29,7 @@ from smpatch.savedmodel.directory import Form
 from smpatch.signature import SignatureDef
 from smpatch.validator import Edited, Mode, Validation, Validator
 from smpatch.writer import Plan, Staged, commit, merge, rehearse, stage
-from smpatch.writer.places import place_notes
+from smpatch.writer.places import place_notes, shown
 
 __all__ = ["Options", "Receipt", "Transaction"]
 
@@ -357,7 +357,7 @@ class Transaction:
             directory=committed.directory,
             fingerprint=fingerprint,
             backup=committed.backup,
-            notes=(*receipt.notes, *notes),
+            notes=shown((*receipt.notes, *notes), staged.directory, self.model.directory),
         )
 
     def _receipt(self, plan: Plan, done: Done, said: Validation) -> Receipt:

@@ -35,7 +35,7 @@ from smpatch.writer import (
     rehearse,
     stage_backup,
 )
-from smpatch.writer.places import place_notes
+from smpatch.writer.places import place_notes, shown
 
 __all__ = ["Restored", "Undone", "backup_and_model", "undo"]
 
@@ -185,7 +185,8 @@ def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
     if fingerprint in {"restored", "refreshed"} and not done.fingerprint_refreshed:
         fingerprint = "stale"
     notes += [Note("after-commit", warning) for warning in done.warnings]
-    return replace(undone, fingerprint=fingerprint, backup=done.backup, notes=tuple(notes))
+    told = shown(notes, staged.directory, there.directory)
+    return replace(undone, fingerprint=fingerprint, backup=done.backup, notes=told)
 
 
 def _look(directory: Path) -> SavedModel:

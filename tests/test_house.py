@@ -284,3 +284,19 @@ def test_the_wheel_holds_the_whole_package(tmp_path: Path) -> None:
     kinds = {".py", ".typed", ".proto", ".binpb", ".json"}
     files = {file for file in PACKAGE.rglob("*") if file.suffix in kinds}
     assert packed == {file.relative_to(ROOT).as_posix() for file in files}
+
+
+def test_no_hint_begins_in_the_middle_of_a_choice() -> None:
+    """A hint that began with "or" stood alone where the first choice was left out."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign):
+                value: ast.AST = node.value
+            elif isinstance(node, ast.keyword) and node.arg == "hint":
+                value = node.value
+            else:
+                continue
+            if isinstance(value, ast.JoinedStr) and value.values:
+                value = value.values[0]
+            text = value.value if isinstance(value, ast.Constant) else ""
+            assert not str(text).startswith("or "), f"{path}:{getattr(node, 'lineno', '')}"

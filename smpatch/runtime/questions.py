@@ -389,10 +389,12 @@ def python_signatures(
 
 def refusal(reply: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of an answer that says no."""
-    kind, message = reply.get("kind", ""), one_line(without_frames(reply["message"]))
-    if kind == "KeyError" or not message:  # the words are the key alone, or there are none
-        message = f"{kind}: {message}" if message else kind
-    return {"ok": False, "code": reply["code"], "kind": kind, "message": message}
+    return {
+        "ok": False,
+        "code": reply["code"],
+        "kind": reply.get("kind", ""),
+        "message": one_line(without_frames(reply["message"])),
+    }
 
 
 def _payload(reply: dict[str, Any]) -> Payload:

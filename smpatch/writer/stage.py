@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch import wire
-from smpatch.errors import ConflictError, RefusedError, WriteError
+from smpatch.errors import ConflictError, RefusedError, SmpatchError, WriteError
 from smpatch.loader import SavedModel
 from smpatch.savedmodel.directory import CHUNKED_NAME, open_regular
 from smpatch.writer.copying import copy_tree_entry, sync_directory, take_after, write_pieces
@@ -138,8 +138,16 @@ def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
         try:
             staged = _write_staging(plan, save_to, made, cleaning)
         except OSError as error:
-            raise _failed("stage", plan.model.directory, error) from error
-        yield staged
+            where = plan.model.directory if save_to is None else save_to
+            raise _failed("stage", where, error) from error
+        try:
+            yield staged
+        except WriteError:
+            raise
+        except SmpatchError as error:
+            # TensorFlow's words name the staging directory, which is gone when they are read.
+            error.rename(str(staged.directory), str(plan.model.directory))
+            raise
 
 
 @contextlib.contextmanager
@@ -415,4 +423,7 @@ def _failed(
 ) -> WriteError:
     reason = (error.strerror or str(error)).lower()
     found = f"could not {verb} {what}: {reason}"
-    return WriteError(found, where=str(error.filename or where), hint=hint)
+    named = os.fsdecode(error.filename or where)
+    if any(part.startswith(PREFIX) for part in Path(named).parts):  # it is gone by now
+        named = str(where)
+    return WriteError(found, where=named, hint=hint)
