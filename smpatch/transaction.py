@@ -216,9 +216,11 @@ class Transaction:
             said = self.validator.look_up(self.model, before, wanted)
             done = self._apply(Inferred(said.tensors or {}))
         plan = merge(self.model, done.meta_graphs)
+        notes: tuple[Note, ...] = ()
         if plan.splices or save_to is not None:
-            rehearse(self.model, save_to)
-        receipt = replace(self._receipt(plan, done, Validation()), dry_run=True)
+            notes = rehearse(self.model, save_to, backup=self.options.backup)
+        receipt = self._receipt(plan, done, Validation())
+        receipt = replace(receipt, dry_run=True, notes=(*receipt.notes, *notes))
         return receipt if save_to is None else replace(receipt, directory=save_to)
 
     def _write(self, done: Done, save_to: Path | None) -> Receipt | Inferred:

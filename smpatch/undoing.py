@@ -130,8 +130,8 @@ def undo(
         if dry_run:
             backup = _read_backup(there, find_backup(there))
             _check_direction(there, find_backup(there), redo=redo)
-            rehearse(there)
-            return _compare(there, backup, dry_run=True)
+            undone = _compare(there, backup, dry_run=True)
+            return replace(undone, notes=(*undone.notes, *rehearse(there)))
         recover(there)
         _check_direction(there, find_backup(there), redo=redo)
         with stage_backup(there) as staged:
