@@ -67,7 +67,7 @@ def apply(
         options: How they are done. ``save_to`` is a directory that gets a new one for each
             model: under the model's name or, where two models have one name, under its path
             below the directory that all have in common.
-        jobs: So many models at a time; None for as many as there are processors.
+        jobs: Number of models to process in parallel; None for the number of processors.
 
     Returns:
         The outcomes, in the order in which models are finished. Closing the generator ends

@@ -428,5 +428,5 @@ def _write(graph: Graph, head: bytes, file: Path) -> None:
             body = bytes(graph.parts.data)
         write_pieces(source.fileno(), target.fileno(), [head, body])
         if not graph.identity.is_of(os.fstat(source.fileno())):
-            found = "somebody changed the file while it was being read"
+            found = "another program changed the file while it was read"
             raise ConflictError(found, where=str(graph.file), hint="wrap it again")

@@ -88,7 +88,10 @@ def breaches(signature: SignatureDef) -> Iterator[Breach]:
     inputs, outputs = _dtypes(signature.inputs), _dtypes(signature.outputs)
     if inputs != {EXAMPLES: "string"}:
         found = f"its inputs are {_listed(inputs)}, and {method} takes one, {EXAMPLES}: string"
-        yield Breach("inputs", found, "serialized tf.train.Example messages, under that name")
+        hint = "serialized tf.train.Example messages, under that name"
+        if list(inputs.values()) == ["string"]:
+            hint = f"add --rename-input {next(iter(inputs))}={EXAMPLES}"
+        yield Breach("inputs", found, hint)
     if method == REGRESS:
         kept, yields = outputs == {PREDICTIONS: "float32"}, f"{PREDICTIONS}: float32"
     else:
@@ -97,7 +100,10 @@ def breaches(signature: SignatureDef) -> Iterator[Breach]:
         yields = f"{CLASSES}: string, {SCORES}: float32, or both"
     if not kept:
         found = f"its outputs are {_listed(outputs)}, and {method} yields {yields}"
-        yield Breach("outputs", found, "rename, drop or add outputs")
+        hint = "rename, drop or add outputs"
+        if method == REGRESS and list(outputs.values()) == ["float32"]:
+            hint = f"add --rename-output {next(iter(outputs))}={PREDICTIONS}"
+        yield Breach("outputs", found, hint)
 
 
 def check_method(signature: SignatureDef) -> None:
@@ -360,8 +366,8 @@ def remarks(
         alike = in_lower_case[alias.lower()] > 1
         if alike or not _RESAVABLE.fullmatch(alias):
             beside = " beside one that is the same in lower case" if alike else ""
-            text = f"TensorFlow cannot save a loaded model again that has an input {alias!r}"
-            yield Note("alias-not-resavable", text + beside)
+            text = f"an input {alias!r}{beside} keeps TensorFlow from saving the loaded model again"
+            yield Note("alias-not-resavable", text)
 
 
 def _reference_notes(outputs: Mapping[str, Spec]) -> Iterable[Note]:

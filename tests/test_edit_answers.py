@@ -126,7 +126,7 @@ def test_a_default_in_text_form_keeps_older_releases_from_reading_the_model() ->
 
 def test_a_method_that_tf_serving_does_not_know_is_noted() -> None:
     assert edit("text_form", "scale", method_name="Predict") == (
-        "method 'Predict': TF Serving does not know it",
+        "method 'Predict': TF Serving has no such method (did you mean predict?)",
     )
     assert edit("text_form", "scale", method_name="predict") == ()
 

@@ -61,8 +61,10 @@ def check_method(subject: Subject, key: str) -> Iterator[Finding]:
         code, request = _RULES[method]
         yield fault(code, where, breach.found, f"TF Serving's {request} refuses it")
     if method not in {PREDICT, *_RULES}:
-        said = f"its method name is {method!r}" if method else "it has no method name"
-        yield note("unknown-method", where, f"{said}, which TF Serving does not know")
+        said = f"its method name is {method!r}" if method else "its method name is empty"
+        hint = f"smpatch edit --signature {shlex.quote(key)} --method predict"
+        text = f"{said}; Classify and Regress of TF Serving refuse it"
+        yield note("unknown-method", where, text, hint)
     yield from _defaults(subject, key, signature)
 
 
@@ -182,22 +184,26 @@ class _Check:
         """Compare with the graph; return those that are there, as the graph has them."""
         there: dict[str, Spec] = {}
         for alias, spec in specs.items():
-            part = f"{kind} {alias!r}"
             if isinstance(spec, TensorSpec):
-                own = self._tensor(kind, part, spec, written=infos[alias].HasField("tensor_shape"))
+                written = infos[alias].HasField("tensor_shape")
+                own = self._tensor(kind, alias, spec, written=written)
                 if own is not None:
                     there[alias] = own
-            elif self._parts(part, spec):
+            elif self._parts(f"{kind} {alias!r}", spec):
                 there[alias] = spec
         return there
 
-    def _tensor(self, kind: str, part: str, spec: TensorSpec, *, written: bool) -> Spec | None:
+    def _tensor(self, kind: str, alias: str, spec: TensorSpec, *, written: bool) -> Spec | None:
+        part = f"{kind} {alias!r}"
         own = self._existing(kind, part, spec)
         if own is None:
             return None
         if dtypes.base(own.dtype) != dtypes.base(spec.dtype):
             text = f"{spec.name} is {own.dtype}, and the signature says {spec.dtype}"
-            hint = "every loader believes it; added anew with --overwrite it gets the graph's type"
+            hint = (
+                f"smpatch edit --signature {shlex.quote(self._key)} --drop-{kind} "
+                f"{shlex.quote(alias)} --add-{kind} {shlex.quote(f'{alias}={spec.name}')}"
+            )
             self._fault("dtype", part, text, hint)
         if not compatible(own.shape, spec.shape):
             self._shape(kind, part, spec, own, written=written)

@@ -340,7 +340,9 @@ def _checked(
     yield from remarks(meta_graph, signature.inputs, signature.outputs)
     method = signature.method_name
     if method != old.method_name and method not in METHODS.values():
-        yield Note("unknown-method", f"method {method!r}: TF Serving does not know it")
+        meant = nearest(method, METHODS)
+        text = f"method {method!r}: TF Serving has no such method"
+        yield Note("unknown-method", f"{text} ({meant})" if meant else text)
 
 
 def _so_before(broken: RefusedError, before: RefusedError | None) -> Note:

@@ -112,7 +112,7 @@ def check_writable(target: Path, model: SavedModel) -> None:
     # A rename would replace it all the same; who may not write a file does not expect that.
     if not os.access(target, os.W_OK):
         hint = f"ask its owner, or {elsewhere}"
-        raise RefusedError("the file is not yours to write", where=where, hint=hint)
+        raise RefusedError("you have no permission to write the file", where=where, hint=hint)
     _check_directory(target.parent, where=where, hint=f"change its permissions, or {elsewhere}")
 
 
@@ -148,7 +148,7 @@ def check_destination(save_to: Path, model: SavedModel | None) -> list[Path]:
             raise WriteError("the working directory is gone", where=where, hint=hint) from None
     if save_to.is_symlink() or save_to.exists():
         if save_to.is_symlink() or not save_to.is_dir():
-            raise RefusedError("it is there already and no directory", where=where)
+            raise RefusedError("it exists and is not a directory", where=where)
         if any(save_to.iterdir()):
             hint = "name a directory that is absent or empty"
             raise RefusedError("the directory is not empty", where=where, hint=hint)

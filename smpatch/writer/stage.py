@@ -224,7 +224,7 @@ def find_backup(model: SavedModel) -> Path:
         hint = "an edit keeps the previous file with --backup"
         raise RefusedError("there is no backup", where=where, hint=hint) from None
     if not modes.S_ISREG(status.st_mode):
-        raise RefusedError("it is no regular file, and no backup", where=where)
+        raise RefusedError("it is not a regular file, and no backup", where=where)
     if os.path.samestat(status, os.stat(model.file)):
         found = "the backup is the model file itself, under a second name"
         raise RefusedError(found, where=where)
@@ -309,7 +309,7 @@ def _write_model(staged: Staged) -> None:
     with open_regular(model.file) as source:
         status = os.fstat(source.fileno())
         if not model.identity.is_of(status):
-            found = "somebody changed the file while it was being edited"
+            found = "another program changed the file during the edit"
             raise ConflictError(found, where=str(model.file), hint="run the edit again")
         with staged.file.open("xb") as target:
             pieces = wire.pieces(status.st_size, staged.plan.splices)

@@ -189,7 +189,7 @@ REFUSED: list[tuple[int, str, Line, str]] = [
     ),
     (4, "module", ("edit", "--signature", KEY, "--shape", "x=1,2,3"), "the graph has [?, 2]"),
     (4, "module", ("edit", "--signature", KEY, "--shape", "x=-1,5"), "[?, 5] contradicts"),
-    (2, "module", ("edit", "--signature", KEY, "--shape", "x=-2"), "it is no shape"),
+    (2, "module", ("edit", "--signature", KEY, "--shape", "x=-2"), "it is not a shape"),
     (2, "module", ("edit", "--signature", KEY, "--shape", "x"), "write alias=-1,224,224,3"),
     (4, "module", ("edit", "--signature", KEY, "--shape", "q=1"), "no such input or output"),
     (2, "module", ("edit", "--signature", KEY, "--shape", "x=1", "--shape", "x=2"), "two shapes"),
