@@ -77,6 +77,11 @@ class SmpatchError(Exception):
         line = f"{line} ({self.hint})" if self.hint else line
         return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
 
+    def rename(self, old: str, new: str) -> None:
+        """Give what is called ``old`` in the error, such as a path, another name."""
+        for part in ("where", "found", "hint"):
+            setattr(self, part, getattr(self, part).replace(old, new))
+
 
 class UsageError(SmpatchError):
     """The request makes no sense, whatever the model is."""

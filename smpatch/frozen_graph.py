@@ -58,6 +58,7 @@ from smpatch.validator import Validator
 from smpatch.wire import Kept
 from smpatch.writer import commit_new, stage_new
 from smpatch.writer.copying import write_pieces
+from smpatch.writer.places import shown
 from smpatch.writer.plan import SIZE_LIMIT
 
 __all__ = ["Graph", "load_graph", "suggest_for_graph", "wrap_graph"]
@@ -104,11 +105,7 @@ class Graph:
 
 
 def load_graph(file: str | os.PathLike[str]) -> Graph:
-    """Read a ``GraphDef`` from a file, in binary or text form.
-
-    Raises:
-        ModelUnreadableError: There is no such file, or it holds something else.
-    """
+    """Read a ``GraphDef`` from a file; ModelUnreadableError where there is none."""
     path = arguments.path(file, "graph")
     if os.path.isdir(path):  # noqa: PTH112 - Path's raises of a name that is too long
         raise _directory(path)
@@ -211,7 +208,11 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
         receipt,
         directory=destination,
         size_before=opened.identity.size,
-        notes=(*notes, *receipt.notes, *(Note("after-commit", each) for each in late)),
+        notes=(
+            *notes,
+            *shown(receipt.notes, bare, opened.file),
+            *(Note("after-commit", each) for each in late),
+        ),
     )
 
 
@@ -428,14 +429,11 @@ def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
     try:
         yield
     except SmpatchError as error:
-        for part in ("where", "found", "hint"):
-            words = str(getattr(error, part))
-            for staging, known in names.items():
-                words = words.replace(str(staging / BINARY_NAME), str(known))
-                words = words.replace(str(staging), str(known))
-            for said in _OF_A_MODEL:
-                words = words.replace(said, _UNWRITTEN)
-            setattr(error, part, words)
+        for staging, known in names.items():
+            error.rename(str(staging / BINARY_NAME), str(known))
+            error.rename(str(staging), str(known))
+        for said in _OF_A_MODEL:
+            error.rename(said, _UNWRITTEN)
         raise
 
 
@@ -446,5 +444,5 @@ def _write(graph: Graph, head: bytes, file: Path) -> None:
             body = bytes(graph.parts.data)
         write_pieces(source.fileno(), target.fileno(), [head, body])
         if not graph.identity.is_of(os.fstat(source.fileno())):
-            found = "somebody changed the file while it was being read"
+            found = "another program changed the file while it was read"
             raise ConflictError(found, where=str(graph.file), hint="wrap it again")

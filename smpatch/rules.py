@@ -16,7 +16,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +28,8 @@ from smpatch.errors import (
     TensorUnservableError,
     UnreachableOutputError,
 )
-from smpatch.graph.reach import conditional, in_frame, reach
+from smpatch.graph.index import op_of
+from smpatch.graph.reach import conditional, in_frame, reach, reads_besides
 from smpatch.loader import MetaGraph
 from smpatch.signature import (
     CLASSES,
@@ -87,7 +88,10 @@ def breaches(signature: SignatureDef) -> Iterator[Breach]:
     inputs, outputs = _dtypes(signature.inputs), _dtypes(signature.outputs)
     if inputs != {EXAMPLES: "string"}:
         found = f"its inputs are {_listed(inputs)}, and {method} takes one, {EXAMPLES}: string"
-        yield Breach("inputs", found, "serialized tf.train.Example messages, under that name")
+        hint = "serialized tf.train.Example messages, under that name"
+        if list(inputs.values()) == ["string"]:
+            hint = f"add --rename-input {next(iter(inputs))}={EXAMPLES}"
+        yield Breach("inputs", found, hint)
     if method == REGRESS:
         kept, yields = outputs == {PREDICTIONS: "float32"}, f"{PREDICTIONS}: float32"
     else:
@@ -96,7 +100,10 @@ def breaches(signature: SignatureDef) -> Iterator[Breach]:
         yields = f"{CLASSES}: string, {SCORES}: float32, or both"
     if not kept:
         found = f"its outputs are {_listed(outputs)}, and {method} yields {yields}"
-        yield Breach("outputs", found, "rename, drop or add outputs")
+        hint = "rename, drop or add outputs"
+        if method == REGRESS and list(outputs.values()) == ["float32"]:
+            hint = f"add --rename-output {next(iter(outputs))}={PREDICTIONS}"
+        yield Breach("outputs", found, hint)
 
 
 def check_method(signature: SignatureDef) -> None:
@@ -268,8 +275,9 @@ def check_graph(
                     hint = "name a tensor before or after the loop, such as its Exit"
                     raise TensorUnservableError(found, where=f"{kind} {alias!r}", hint=hint)
     if walk.unfed:
-        raise _unfed(walk.unfed, outputs)
-    notes = _partly_fed_notes(walk.partly_fed, fed)
+        besides = reads_besides(graph, fetched, set(fed)) if walk.partly_fed else ()
+        raise _unfed(walk.unfed, outputs, besides)
+    notes = _partly_fed_notes(meta_graph, walk.partly_fed, fetched, fed)
     for alias in dict.fromkeys(fed.values()):
         names = {name for name, owner in fed.items() if owner == alias}
         if not names & walk.used:
@@ -283,31 +291,66 @@ def check_graph(
     return notes
 
 
-def _partly_fed_notes(nodes: Iterable[str], fed: Mapping[str, str]) -> list[Note]:
+def _partly_fed_notes(
+    meta_graph: MetaGraph, nodes: Collection[str], fetched: Sequence[str], fed: Mapping[str, str]
+) -> list[Note]:
+    besides = reads_besides(meta_graph.graph, fetched, set(fed)) if nodes else ()
     notes = []
     for name in nodes:
-        given = ", ".join(sorted(tensor for tensor in fed if tensor.rpartition(":")[0] == name))
+        given = sorted(tensor for tensor in fed if op_of(tensor) == name)
+        needed = [tensor for tensor in besides if op_of(tensor) == name]
+        reason = f"{_are(needed)} needed" if needed else "another operation waits for it"
+        instead = f"; feed {', '.join(needed)} as well" if needed else ""
         text = (
-            f"{given} is fed, and {name!r} runs all the same, for something else of it is "
-            "needed; sessions serve that, tf.saved_model.load may not load the model with it"
+            f"{_are(given)} fed, but {name!r} still runs because {reason}; sessions serve that, "
+            f"tf.saved_model.load may not load the model with it{instead}"
         )
         notes.append(Note("partly-fed", text))
     return notes
 
 
-def _unfed(paths: tuple[tuple[str, ...], ...], outputs: Mapping[str, Spec]) -> RefusedError:
+def _are(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'are' if len(names) > 1 else 'is'}"
+
+
+def _unfed(
+    paths: Sequence[tuple[str, ...]], outputs: Mapping[str, Spec], besides: Sequence[str]
+) -> RefusedError:
+    """Return the error for placeholders that no input feeds.
+
+    Args:
+        paths: The nodes from an output to each placeholder.
+        outputs: Alias to what is fetched.
+        besides: Tensors that are needed of operations of which others are fed; to feed a
+            placeholder behind one of these would not help Python's loader.
+    """
     nodes = {
-        tensor.name.rpartition(":")[0]: alias
-        for alias, spec in outputs.items()
-        for tensor in spec.tensors()
+        op_of(tensor.name): alias for alias, spec in outputs.items() for tensor in spec.tensors()
     }
-    needed = [f"{path[-1]!r}" for path in paths[:_MANY]]
-    more = f" and {len(paths) - _MANY} more" if len(paths) > _MANY else ""
-    plural = "s" if len(paths) > 1 else ""
-    found = f"needs the placeholder{plural} {', '.join(needed)}{more}, which no input feeds"
-    options = ",".join(f"{path[-1]}:0" for path in paths[:_MANY])
+    running = {op_of(name) for name in besides}
+    direct = [path for path in paths if running.isdisjoint(path)]
     where = f"output {nodes.get(paths[0][0], paths[0][0])!r}"
-    return UnreachableOutputError(found, where=where, hint=f"add --inputs {options}")
+    found: list[str] = []
+    options: list[str] = []
+    if direct:
+        needed = [f"{path[-1]!r}" for path in direct[:_MANY]]
+        more = f" and {len(direct) - _MANY} more" if len(direct) > _MANY else ""
+        plural = "s" if len(direct) > 1 else ""
+        found.append(f"the placeholder{plural} {', '.join(needed)}{more}, which no input feeds")
+        options += [f"{path[-1]}:0" for path in direct[:_MANY]]
+    if len(direct) < len(paths):
+        other = "an operation of which other outputs are fed"
+        found.append(f"{', '.join(besides[:_MANY])} as well, of {other}")
+        options += [f"{_alias(name)}={name}" for name in besides[:_MANY]]
+    return UnreachableOutputError(
+        f"needs {' and '.join(found)}", where=where, hint=f"add --inputs {','.join(options)}"
+    )
+
+
+def _alias(tensor: str) -> str:
+    """Return an alias for one of several outputs of an operation."""
+    op, _, index = tensor.rpartition(":")
+    return f"{op.rpartition('/')[2]}_{index}"
 
 
 def remarks(
@@ -323,8 +366,8 @@ def remarks(
         alike = in_lower_case[alias.lower()] > 1
         if alike or not _RESAVABLE.fullmatch(alias):
             beside = " beside one that is the same in lower case" if alike else ""
-            text = f"TensorFlow cannot save a loaded model again that has an input {alias!r}"
-            yield Note("alias-not-resavable", text + beside)
+            text = f"an input {alias!r}{beside} keeps TensorFlow from saving the loaded model again"
+            yield Note("alias-not-resavable", text)
 
 
 def _reference_notes(outputs: Mapping[str, Spec]) -> Iterable[Note]:

@@ -179,7 +179,7 @@ def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
         name, equals, sizes = text.partition("=")
         if not name or not equals:
             hint = "write alias=-1,224,224,3"
-            raise _unclear(option, text, "it is no shape of an input or output", hint)
+            raise _unclear(option, text, "it is not a shape of an input or output", hint)
         if name in found:
             raise _unclear(option, text, f"{name!r} is given two shapes")
         inside = sizes.strip().removeprefix("[").removesuffix("]").strip()
@@ -189,7 +189,7 @@ def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
         parts = [part.strip() for part in inside.split(",")] if inside else []
         if not all(part == "None" or _SIZE.fullmatch(part) for part in parts):
             hint = "numbers between commas; -1, ? or None leaves a dimension open"
-            raise _unclear(option, text, "it is no shape", hint)
+            raise _unclear(option, text, "it is not a shape", hint)
         found[name] = tuple(None if part in _OPEN else int(part) for part in parts)
     return found
 

@@ -25,7 +25,7 @@ from smpatch.savedmodel.directory import Form
 from smpatch.signature import SignatureDef
 from smpatch.validator import Edited, Mode, Validation, Validator
 from smpatch.writer import Plan, Staged, commit, merge, rehearse, stage
-from smpatch.writer.places import place_notes
+from smpatch.writer.places import place_notes, shown
 
 __all__ = ["Receipt", "Transaction"]
 
@@ -166,9 +166,11 @@ class Transaction:
             said = self.validator.look_up(self.model, before, wanted)
             done = self._apply(Inferred(said.tensors or {}))
         plan = merge(self.model, done.meta_graphs)
+        notes: tuple[Note, ...] = ()
         if plan.splices or save_to is not None:
-            rehearse(self.model, save_to)
-        receipt = replace(self._receipt(plan, done, Validation()), dry_run=True)
+            notes = rehearse(self.model, save_to, backup=self.options.backup)
+        receipt = self._receipt(plan, done, Validation())
+        receipt = replace(receipt, dry_run=True, notes=(*receipt.notes, *notes))
         return receipt if save_to is None else replace(receipt, directory=save_to)
 
     def _write(self, done: Done, save_to: Path | None) -> Receipt | Inferred:
@@ -320,7 +322,7 @@ class Transaction:
             directory=committed.directory,
             fingerprint=fingerprint,
             backup=committed.backup,
-            notes=(*receipt.notes, *notes),
+            notes=shown((*receipt.notes, *notes), staged.directory, self.model.directory),
         )
 
     def _receipt(self, plan: Plan, done: Done, said: Validation) -> Receipt:

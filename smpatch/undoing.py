@@ -36,7 +36,7 @@ from smpatch.writer import (
     rehearse,
     stage_backup,
 )
-from smpatch.writer.places import place_notes
+from smpatch.writer.places import place_notes, shown
 
 __all__ = ["Restored", "Undone", "backup_and_model", "undo"]
 
@@ -137,8 +137,8 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
         if dry_run:
             backup = _read_backup(there, find_backup(there))
             _check_direction(there, find_backup(there), redo=redo)
-            rehearse(there)
-            return _compare(there, backup, dry_run=True)
+            undone = _compare(there, backup, dry_run=True)
+            return replace(undone, notes=(*undone.notes, *rehearse(there)))
         recover(there)
         _check_direction(there, find_backup(there), redo=redo)
         with stage_backup(there) as staged:
@@ -192,7 +192,8 @@ def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
     if fingerprint in {"restored", "refreshed"} and not done.fingerprint_refreshed:
         fingerprint = "stale"
     notes += [Note("after-commit", warning) for warning in done.warnings]
-    return replace(undone, fingerprint=fingerprint, backup=done.backup, notes=tuple(notes))
+    told = shown(notes, staged.directory, there.directory)
+    return replace(undone, fingerprint=fingerprint, backup=done.backup, notes=told)
 
 
 def _look(directory: Path) -> SavedModel:

@@ -184,7 +184,7 @@ def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
         else:
             getattr(message, field).extend(struct.unpack(f"<{len(elements)}{code}", packed))
     else:
-        message_text = f"values of the type {dtype} cannot be written down"
+        message_text = f"values of the type {dtype} are not supported"
         raise ValueError(message_text)
     return shape, bytes(message.SerializeToString(deterministic=True))
 
@@ -243,7 +243,7 @@ def _text(value: object) -> bytes:
         try:
             return value.encode()
         except UnicodeEncodeError as error:
-            message = f"{_short(value)} holds half a character, which UTF-8 does not have"
+            message = f"{_short(value)} contains an unpaired surrogate, which UTF-8 cannot encode"
             raise ValueError(message) from error
     message = f"{_short(value)} is no string"
     raise ValueError(message)

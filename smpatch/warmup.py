@@ -117,7 +117,7 @@ def _decoded(number: int, record: bytes) -> Any:  # noqa: ANN401 - protobuf's cl
     try:
         return schema.PredictionLog.FromString(record)
     except DecodeError as error:
-        message = f"record {number} is no PredictionLog"
+        message = f"record {number} is not a PredictionLog"
         raise _RecordError(message) from error
 
 
@@ -130,14 +130,14 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
             raise _RecordError(message)
         length, checksum = _HEAD.unpack(head)
         if _masked_checksum(head[:8]) != checksum or length >= _LONGEST:
-            message = f"record {number} does not begin as one of a TFRecord file"
+            message = f"record {number} does not begin like one of a TFRecord file"
             raise _RecordError(message)
         record, tail = file.read(length), file.read(_CHECKSUM_BYTES)
         if len(record) < length or len(tail) < _CHECKSUM_BYTES:
             message = f"the file ends within record {number}"
             raise _RecordError(message)
         if length <= _CHECKED and _masked_checksum(record) != int.from_bytes(tail, "little"):
-            message = f"record {number} is damaged: its checksum is another"
+            message = f"record {number} is damaged: its checksum does not match"
             raise _RecordError(message)
         yield record
 

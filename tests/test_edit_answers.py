@@ -68,7 +68,22 @@ def test_the_last_output_is_not_dropped_where_another_rule_was_broken_before(
 def test_an_input_that_is_needed_is_not_to_be_dropped() -> None:
     with pytest.raises(UnreachableOutputError) as caught:
         edit("text_form", "scale", drop_inputs=("x",))
-    assert caught.value.hint == "do not drop 'x'"
+    assert (caught.value.where, caught.value.found) == (
+        "input 'x'",
+        "the output 'product' needs it",
+    )
+    assert "--default x=[0.0], for requests of that size" in caught.value.hint
+
+
+def test_only_the_outputs_that_need_an_input_are_named() -> None:
+    """The first output was named, whichever it was that needed the input."""
+    with pytest.raises(UnreachableOutputError) as caught:
+        smpatch.edit_signature(
+            FIXTURES.parent / "exporters" / "policy",
+            EditSignature("action", drop_inputs=("0/observation",)),
+            options=DRY,
+        )
+    assert caught.value.found == "the output 'action' needs it"
 
 
 def test_what_an_output_needs_is_added_with_an_option_of_edit() -> None:
@@ -111,7 +126,7 @@ def test_a_default_in_text_form_keeps_older_releases_from_reading_the_model() ->
 
 def test_a_method_that_tf_serving_does_not_know_is_noted() -> None:
     assert edit("text_form", "scale", method_name="Predict") == (
-        "method 'Predict': TF Serving does not know it",
+        "method 'Predict': TF Serving has no such method (did you mean predict?)",
     )
     assert edit("text_form", "scale", method_name="predict") == ()
 

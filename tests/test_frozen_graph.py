@@ -286,7 +286,7 @@ class TestDisturbed:
             graph.write_bytes(graph.read_bytes()[:-1])
 
         monkeypatch.setattr(frozen_graph, "write_pieces", written_over)
-        with pytest.raises(ConflictError, match="somebody changed the file"):
+        with pytest.raises(ConflictError, match="another program changed the file"):
             Frozen(tmp_path, frozen("strings").said).wrap(tmp_path / "new", options=NO_RELOAD)
         assert list(tmp_path.iterdir()) == [graph]
 

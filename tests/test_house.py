@@ -298,3 +298,19 @@ def test_the_client_program_uses_every_public_function() -> None:
     used = {node.attr for node in ast.walk(program) if isinstance(node, ast.Attribute)}
     functions = {name for name in smpatch.__all__ if inspect.isfunction(getattr(smpatch, name))}
     assert functions <= used
+
+
+def test_no_hint_begins_in_the_middle_of_a_choice() -> None:
+    """A hint that began with "or" stood alone where the first choice was left out."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign):
+                value: ast.AST = node.value
+            elif isinstance(node, ast.keyword) and node.arg == "hint":
+                value = node.value
+            else:
+                continue
+            if isinstance(value, ast.JoinedStr) and value.values:
+                value = value.values[0]
+            text = value.value if isinstance(value, ast.Constant) else ""
+            assert not str(text).startswith("or "), f"{path}:{getattr(node, 'lineno', '')}"

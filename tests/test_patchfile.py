@@ -38,8 +38,8 @@ CHANGES = (
     "shape, method, default, drop-default"
 )
 SWAP = (
-    "the signatures 'a' and 'b' only exchange their names, and a model does not show whether "
-    "they did (do that by hand, once)"
+    "the signatures 'a' and 'b' exchange their names: whether that is done already cannot be "
+    "detected (do it once, without a patch file)"
 )
 
 READ = (
@@ -324,8 +324,8 @@ def _short(edits: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "renames", "fault"),
     [
-        ("input", "a = 'b', b = 'a'", "the inputs 'a' and 'b' only exchange their names"),
-        ("output", "a = 'b', b = 'c', c = 'a'", "the outputs 'a' and 'b' and 'c' only exchange"),
+        ("input", "a = 'b', b = 'a'", "the inputs 'a' and 'b' exchange their names"),
+        ("output", "a = 'b', b = 'c', c = 'a'", "the outputs 'a' and 'b' and 'c' exchange"),
         ("input", "a = 'c', b = 'c'", "two inputs are to be called 'c'"),
         ("input", "a = 'a'", "the input 'a' is renamed to itself"),
     ],

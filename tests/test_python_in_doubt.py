@@ -43,12 +43,29 @@ def test_one_fed_output_of_an_operation_that_runs_all_the_same(
     shutil.copytree(halves, model)
     before = (model / "saved_model.pb").read_bytes()
     inputs, outputs = {"x": "x:0", "first": "split:0"}, {"sum": "sum:0"}
-    with pytest.raises(smpatch.ValidationError, match="load refuses the edited model"):
+    with pytest.raises(smpatch.ValidationError, match="load refuses the edited model") as caught:
         smpatch.add_predict(model, inputs=inputs, outputs=outputs)
+    assert "'split' still runs because split:1 is needed" in caught.value.hint
+    assert "report" not in caught.value.hint
     assert (model / "saved_model.pb").read_bytes() == before
     servers = smpatch.Options(validate="runtime")
     receipt = smpatch.add_predict(model, inputs=inputs, outputs=outputs, options=servers)
     assert [note.code for note in receipt.notes] == ["partly-fed"]
+
+
+def test_a_forgotten_output_of_an_operation_is_what_is_to_be_fed(
+    halves: Path, tmp_path: Path
+) -> None:
+    """The placeholder was named, and with it Python's loader refused the model."""
+    model = tmp_path / "model"
+    shutil.copytree(halves, model)
+    outputs = {"sum": "sum:0"}
+    with pytest.raises(smpatch.UnreachableOutputError) as caught:
+        smpatch.add_predict(model, inputs={"first": "split:0"}, outputs=outputs)
+    assert caught.value.hint == "add --inputs split_1=split:1"
+    both = {"first": "split:0", "split_1": "split:1"}
+    receipt = smpatch.add_predict(model, inputs=both, outputs=outputs)
+    assert receipt.notes == ()
 
 
 def test_an_output_that_is_a_reference_variable(tmp_path: Path) -> None:

@@ -111,11 +111,11 @@ class TestFull:
         if before:
             receipt = add(model, validate="full")
             assert [note.code for note in receipt.notes] == ["python-loader-failed-before"]
-            assert "was killed by SIGSEGV on the model before" in receipt.notes[0].text
+            assert "was killed by SIGSEGV with the unedited model, too" in receipt.notes[0].text
         else:
             error = fails(model, validate="full")
             assert "killed by SIGSEGV" in error.found
-            assert error.hint.startswith("it was not on the model before the edit")
+            assert error.hint == "the unedited model does not end it; the model is unchanged"
 
     def test_signature_that_python_does_not_list(
         self, model: Path, lists: Callable[..., None]

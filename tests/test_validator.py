@@ -201,10 +201,32 @@ class TestEverythingElse:
     def test_model_that_did_not_load_before(self, model: Path, asked: list[Path]) -> None:
         (model / "variables" / "variables.index").write_bytes(b"damaged")
         error = fails(model)
-        assert "it did not load before either" in error.hint
-        assert error.hint == "it did not load before either"
+        without = "skip the reload with --validate none"
+        assert error.hint == f"it did not load before either; {without}"
         assert asked[-1] == model
         add(model, validate="none")
+
+    @pytest.mark.parametrize("elsewhere", [False, True])
+    def test_no_message_names_a_staging_directory_that_is_gone(
+        self, model: Path, tmp_path: Path, *, elsewhere: bool
+    ) -> None:
+        """TensorFlow named files in it, and with --save-to no message was translated."""
+        (model / "variables" / "variables.data-00000-of-00001").unlink()
+        error = fails(model, save_to=tmp_path / "new" if elsewhere else None)
+        assert f"{model}/variables" in error.found
+        assert ".smpatch-" not in str(error)
+
+    def test_no_note_names_a_staging_directory_that_is_gone(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (model / "fingerprint.pb").write_bytes(b"\x08\x01")
+
+        def unread(_: object, directory: Path) -> str:
+            return f"{directory}/saved_model.pb cannot be read"
+
+        monkeypatch.setattr(smpatch.validator.Validator, "fingerprint", unread)
+        (note,) = add(model).notes
+        assert note.text.endswith(f": {model}/saved_model.pb cannot be read")
 
     def test_model_that_the_edit_broke(
         self, model: Path, before_the_load: Callable[[Callable[[Path], None]], None]

@@ -101,13 +101,13 @@ def test_a_length_that_no_memory_holds_is_not_believed(model: Path) -> None:
     head = struct.pack("<Q", 1 << 40)
     checksum = warmup._masked_checksum(head)  # noqa: SLF001 - a head that is whole and absurd
     (model / warmup.PLACE).write_bytes(head + checksum.to_bytes(4, "little"))
-    with pytest.raises(ModelUnreadableError, match="does not begin as one"):
+    with pytest.raises(ModelUnreadableError, match="does not begin like one"):
         warmup.requests(model)
 
 
 def test_a_record_of_something_else_is_no_request(model: Path, oracle: Oracle) -> None:
     oracle.ask("write_records", file=model / warmup.PLACE, records=["ff"])
-    with pytest.raises(ModelUnreadableError, match="record 1 is no PredictionLog"):
+    with pytest.raises(ModelUnreadableError, match="record 1 is not a PredictionLog"):
         warmup.requests(model)
 
 

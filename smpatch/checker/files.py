@@ -81,15 +81,15 @@ def check_fingerprint(model: SavedModel, computed: bytes | str, version: str) ->
     wrote = model.meta_graphs[0].tensorflow_version
     same_writer = wrote == version and stored.version.producer == now.version.producer
     if other and same_writer:
-        text = f"it is about another model: {', '.join(other)} changed since"
-        hint = "any edit by smpatch writes it anew; or remove the file"
+        text = f"it does not match the model: {', '.join(other)} changed"
+        hint = "any edit by smpatch refreshes it; or remove the file"
         yield fault("stale-fingerprint", FINGERPRINT, text, hint)
     elif other:
         text = f"TensorFlow {version} computes other numbers for {', '.join(other)}"
-        hint = f"TensorFlow {wrote or 'of unknown version'} wrote them, maybe in another way"
+        hint = f"TensorFlow {wrote or 'of unknown version'} computed them, perhaps in another way"
         yield note("other-fingerprint", FINGERPRINT, text, hint)
     elif same_writer and stored.saved_model_checksum != now.saved_model_checksum:
-        text = f"{model.file.name} was written anew since, with the same content"
+        text = f"{model.file.name} was rewritten since, with the same content"
         yield note("other-checksum", FINGERPRINT, text)
 
 
@@ -147,7 +147,7 @@ def _call(where: str, call: WarmUp, signature: SignatureDef) -> Iterator[Finding
     methods = _METHODS.get(call.kind)
     if methods is not None:
         if signature.method_name not in methods:
-            text = f"a {call.kind} request calls {key!r}, whose method is another"
+            text = f"a {call.kind} request calls {key!r}, whose method is different"
             yield fault("warm-up-method", where, text, signature.method_name)
         if EXAMPLES not in signature.inputs:
             text = f"a {call.kind} request feeds {EXAMPLES!r}, which {key!r} does not take"

@@ -17,6 +17,7 @@ This module looks at what signatures say, and not into any graph.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -182,8 +183,12 @@ def check_requirement(subject: Subject, wanted: Requirement) -> Iterator[Finding
     where = subject.where(f"signature {wanted.key!r}")
     signature = subject.meta_graph.signatures.get(wanted.key)
     if signature is None:
-        keys = ", ".join(subject.meta_graph.signatures) or "there is none"
-        yield fault("required-signature", where, "it is required, and not there", keys)
+        keys = list(subject.meta_graph.signatures)
+        hint = f"there is {', '.join(keys)}" if keys else "there is none"
+        if len(keys) == 1:
+            source, target = shlex.quote(keys[0]), shlex.quote(wanted.key)
+            hint = f"{hint}; smpatch rename --from {source} --to {target}"
+        yield fault("required-signature", where, "it is required, and not there", hint)
         return
     for part, text in _broken(wanted, signature):
         yield fault("required-" + part.partition(" ")[0], f"{where}, {part}", text)

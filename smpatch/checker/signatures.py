@@ -14,7 +14,7 @@ from __future__ import annotations
 import keyword
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from smpatch import dtypes, rules, schema
@@ -26,7 +26,7 @@ from smpatch.errors import (
     TensorNotFoundError,
     UnreachableOutputError,
 )
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.reach import reads_besides
 from smpatch.rules import breaches
 from smpatch.signature import (
     CLASSIFY,
@@ -41,7 +41,7 @@ from smpatch.signature import (
 )
 from smpatch.values import preview
 
-__all__ = ["check_method", "check_signature", "reads_besides"]
+__all__ = ["check_method", "check_signature"]
 
 
 _RULES = {CLASSIFY: ("classify-rules", "Classify"), REGRESS: ("regress-rules", "Regress")}
@@ -61,8 +61,10 @@ def check_method(subject: Subject, key: str) -> Iterator[Finding]:
         code, request = _RULES[method]
         yield fault(code, where, breach.found, f"TF Serving's {request} refuses it")
     if method not in {PREDICT, *_RULES}:
-        said = f"its method name is {method!r}" if method else "it has no method name"
-        yield note("unknown-method", where, f"{said}, which TF Serving does not know")
+        said = f"its method name is {method!r}" if method else "its method name is empty"
+        hint = f"smpatch edit --signature {shlex.quote(key)} --method predict"
+        text = f"{said}; Classify and Regress of TF Serving refuse it"
+        yield note("unknown-method", where, text, hint)
     yield from _defaults(subject, key, signature)
 
 
@@ -89,46 +91,6 @@ def _defaults(subject: Subject, key: str, signature: SignatureDef) -> Iterator[F
             yield fault("default-shape", where, text)
         else:
             yield from check_rows(where, alias, signature)
-
-
-def reads_besides(
-    graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]
-) -> tuple[str, ...]:
-    """Return the tensors that are needed of operations of which others are fed.
-
-    Args:
-        graph: A graph in which ``reach`` has met no damage.
-        outputs: Full names (``op:index``) of the tensors that are fetched.
-        fed: Full names of the tensors that are fed.
-
-    Returns:
-        Full names, sorted; only what waits for such an operation needs nothing of it.
-    """
-    fed_nodes = {name.rpartition(":")[0] for name in fed}
-    if all(graph.marked.get(name) == "Placeholder" for name in fed_nodes):
-        return ()  # the common case: a placeholder has one tensor
-    besides: set[str] = set()
-    seen: set[str] = set()
-    waiting = list(outputs)
-    while waiting:
-        tensor = waiting.pop()
-        name = tensor.rpartition(":")[0]
-        if tensor in fed:
-            continue
-        if name in fed_nodes:
-            besides.add(tensor)
-            continue
-        if name in seen or name not in graph:
-            continue
-        seen.add(name)
-        given = graph.sources(name)
-        for source in (given,) if isinstance(given, str) else given:
-            if source.startswith("^"):
-                if source[1:] not in fed_nodes:
-                    waiting.append(f"{source[1:]}:0")
-            else:
-                waiting.append(source if ":" in source else f"{source}:0")
-    return tuple(sorted(besides))
 
 
 _TOLD_ELSEWHERE = frozenset({"reference-tensor", "no-inputs", "partly-fed"})
@@ -222,22 +184,26 @@ class _Check:
         """Compare with the graph; return those that are there, as the graph has them."""
         there: dict[str, Spec] = {}
         for alias, spec in specs.items():
-            part = f"{kind} {alias!r}"
             if isinstance(spec, TensorSpec):
-                own = self._tensor(kind, part, spec, written=infos[alias].HasField("tensor_shape"))
+                written = infos[alias].HasField("tensor_shape")
+                own = self._tensor(kind, alias, spec, written=written)
                 if own is not None:
                     there[alias] = own
-            elif self._parts(part, spec):
+            elif self._parts(f"{kind} {alias!r}", spec):
                 there[alias] = spec
         return there
 
-    def _tensor(self, kind: str, part: str, spec: TensorSpec, *, written: bool) -> Spec | None:
+    def _tensor(self, kind: str, alias: str, spec: TensorSpec, *, written: bool) -> Spec | None:
+        part = f"{kind} {alias!r}"
         own = self._existing(kind, part, spec)
         if own is None:
             return None
         if dtypes.base(own.dtype) != dtypes.base(spec.dtype):
             text = f"{spec.name} is {own.dtype}, and the signature says {spec.dtype}"
-            hint = "every loader believes it; added anew with --overwrite it gets the graph's type"
+            hint = (
+                f"smpatch edit --signature {shlex.quote(self._key)} --drop-{kind} "
+                f"{shlex.quote(alias)} --add-{kind} {shlex.quote(f'{alias}={spec.name}')}"
+            )
             self._fault("dtype", part, text, hint)
         if not compatible(own.shape, spec.shape):
             self._shape(kind, part, spec, own, written=written)

@@ -91,8 +91,8 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         typer.Option(
             "--for",
             metavar="READER",
-            help="Count what a reader is known to reject, too: serving, triton, tflite or "
-            "python. May be repeated.",
+            help="Also report what this reader rejects: serving, triton, tflite or python. "
+            "May be repeated.",
         ),
     ] = None,
     signature: Annotated[
@@ -134,7 +134,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check everything that TensorFlow lets through until it fails. Exit code 0 or 1.
+    """Find what loads in TensorFlow and fails when the model is served. Exit code 0 or 1.
 
     Each signature against its graph, both halves of a TensorFlow 2 export against each other,
     the rules of TF Serving, the warm-up requests and the fingerprint; then the reload. What

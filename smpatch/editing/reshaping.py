@@ -197,7 +197,7 @@ def _meant(
     if len(places) == 1:
         return places[0], name
     if places:
-        hint = f"say inputs.{name} or outputs.{name}"
+        hint = f"write inputs.{name} or outputs.{name}"
         raise AliasError("it is an input and an output", where=f"shape of {name!r}", hint=hint)
     kind, _, alias = name.partition(".")
     there = {"inputs": inputs, "outputs": outputs}.get(kind, {})

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
+from smpatch.editing.dropping import missed, refusal, without
 from smpatch.editing.naming import source_of
 from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.step import Change, Context, Step
@@ -89,8 +90,11 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
         if (was := inputs_were.get(alias, alias)) in message.defaults
         and alias not in edit.add_inputs
     }
+    meta_graph, notes = _without_dropped(meta_graph, edit, old, inputs, outputs)
+    if notes:
+        tensors = Tensors(meta_graph, context.inferred)
     wider, shape_notes = reshape(meta_graph, edit.shapes, inputs, outputs, tensors)
-    notes = list(shape_notes)
+    notes += shape_notes
     _set_defaults(edit.defaults, inputs, defaults)
     method = message.method_name
     if edit.method_name is not None:
@@ -109,7 +113,7 @@ def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step
     try:
         notes += _checked(meta_graph, signature, old, renamed)
     except UnreachableOutputError as error:
-        raise _as_an_edit(error, edit, old) from error
+        raise _as_an_edit(meta_graph, error, edit, old, signature) from error
     built = replace(_built(key, signature, tensors, notes), wider=wider)
     if value == message.SerializeToString(deterministic=True):
         return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, built.notes)
@@ -149,18 +153,57 @@ def _check_asked(edit: EditSignature, old: SignatureDef) -> None:
 
 
 def _as_an_edit(
-    error: UnreachableOutputError, edit: EditSignature, old: SignatureDef
+    meta_graph: MetaGraph,
+    error: UnreachableOutputError,
+    edit: EditSignature,
+    old: SignatureDef,
+    signature: SignatureDef,
 ) -> UnreachableOutputError:
-    """Return an error with a hint for an edit, whose options are others than an addition's."""
-    gone = [
-        alias
-        for alias in edit.drop_inputs
-        if any(f"{parse(each.name).op!r}" in error.found for each in old.inputs[alias].tensors())
-    ]
+    """Return an error for an edit, whose options are others than an addition's."""
+    for alias in missed(meta_graph, edit, old, signature):
+        return refusal(meta_graph, alias, old, signature)
     hint = error.hint.replace("add --inputs", "add --add-input")
-    if gone:
-        hint = f"do not drop {', '.join(map(repr, gone))}"
     return UnreachableOutputError(error.found, where=error.where, hint=hint)
+
+
+def _without_dropped(
+    meta_graph: MetaGraph,
+    edit: EditSignature,
+    old: SignatureDef,
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+) -> tuple[MetaGraph, list[Note]]:
+    """Take the outputs from calls without inputs that are dropped and on which none depends.
+
+    Args:
+        meta_graph: The MetaGraph.
+        edit: The edit.
+        old: The signature before the edit.
+        inputs: Alias to what is fed, a ``TensorInfo``.
+        outputs: The same of what is fetched; they get the names of the new tensors.
+    """
+    if not edit.drop_inputs:
+        return meta_graph, []
+    new = schema.SignatureDef()
+    for fields, wanted in ((new.inputs, inputs), (new.outputs, outputs)):
+        for alias, info in wanted.items():
+            fields[alias].CopyFrom(info)
+    signature = SignatureDef.from_bytes(bytes(new.SerializeToString()))
+    if any(parse(each.name).op not in meta_graph.graph for each in signature.tensors()):
+        return meta_graph, []  # refused when the rules are checked
+    dropped = missed(meta_graph, edit, old, signature)
+    if not dropped:
+        return meta_graph, []
+    meta_graph, moved = without(meta_graph, dropped, old, signature)
+    if not moved:
+        return meta_graph, []
+    for info in outputs.values():
+        info.name = moved.get(info.name, info.name)
+    text = (
+        f"the function behind the outputs still takes {', '.join(map(repr, dropped))}: it is given "
+        "zeros, on which none of its results depends"
+    )
+    return meta_graph, [Note("zeros-instead", text)]
 
 
 def _brought_out(
@@ -297,7 +340,9 @@ def _checked(
     yield from remarks(meta_graph, signature.inputs, signature.outputs)
     method = signature.method_name
     if method != old.method_name and method not in METHODS.values():
-        yield Note("unknown-method", f"method {method!r}: TF Serving does not know it")
+        meant = nearest(method, METHODS)
+        text = f"method {method!r}: TF Serving has no such method"
+        yield Note("unknown-method", f"{text} ({meant})" if meant else text)
 
 
 def _so_before(broken: RefusedError, before: RefusedError | None) -> Note:

@@ -52,6 +52,6 @@ def warm_up_notes(
                 what = f"{', '.join(map(repr, gone))} of {what}"
             text = (
                 f"a warm-up request in {warmup.PLACE} names {what}: TF Serving will not load "
-                "the model until that file is made anew or removed"
+                "the model until that file is rewritten or removed"
             )
             yield Note("warm-up", text)

@@ -8,7 +8,8 @@ This module does not choose the results.
 
 Sources: ``tensorflow/core/framework/function.proto``,
 ``tensorflow/core/ops/functional_ops.cc`` (``StatefulPartitionedCall``),
-``tensorflow/core/ops/array_ops.cc`` (``Placeholder``).
+``tensorflow/core/ops/array_ops.cc`` (``Placeholder``), ``tensorflow/core/framework/tensor.cc``
+(``FromProtoField``: values that are left out).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from smpatch.graph.index import GraphIndex
 from smpatch.signature import Shape, TensorSpec, shape_proto
 from smpatch.wire import Field, Splice
 
-__all__ = ["Result", "call", "clone", "fresh_name", "placeholder", "redirected"]
+__all__ = ["Result", "call", "clone", "fresh_name", "placeholder", "redirected", "zeros"]
 
 
 def placeholder(name: str, spec: TensorSpec) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
@@ -31,6 +32,18 @@ def placeholder(name: str, spec: TensorSpec) -> Any:  # noqa: ANN401 - a NodeDef
     node.attr["dtype"].type = dtypes.number(spec.dtype)
     node.attr["shape"].shape.CopyFrom(shape_proto(spec.shape))
     node.attr["_output_shapes"].list.shape.append(shape_proto(spec.shape))
+    return node
+
+
+def zeros(name: str, spec: TensorSpec) -> Any:  # noqa: ANN401 - as above
+    """Return a ``Const`` node of zeros (or empty texts); dimensions that are open have size 1."""
+    shape = tuple(1 if size is None else size for size in spec.shape or ())
+    node = schema.NodeDef(name=name, op="Const")
+    node.attr["dtype"].type = dtypes.number(spec.dtype)
+    value = node.attr["value"].tensor
+    value.dtype = dtypes.number(spec.dtype)
+    value.tensor_shape.CopyFrom(shape_proto(shape))  # a tensor without values is zero
+    node.attr["_output_shapes"].list.shape.append(shape_proto(shape))
     return node
 
 

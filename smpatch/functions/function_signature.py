@@ -6,10 +6,10 @@ The rest is the business of ``main_graph``, as for any signature on tensors of t
 graph.
 
 A composite argument (sparse, ragged) becomes the dense tensors that it consists of, as in
-TensorFlow's own export of such a function.
+TensorFlow's own export of such a function; a composite result likewise (``composites``).
 
 This module refuses what it cannot tell for certain: several traces of one function, an
-object for which no tensor of the main graph stands; and composite results.
+object for which no tensor of the main graph stands.
 
 Sources: ``tensorflow/python/saved_model/signature_serialization.py``
 (``_normalize_outputs``), ``tensorflow/core/protobuf/saved_object_graph.proto``.
@@ -27,6 +27,7 @@ from smpatch import dtypes
 from smpatch.edits import AddPredict, PromoteFunction
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.functions.calls import call, fresh_name, placeholder
+from smpatch.graph.composites import dense_results
 from smpatch.graph.functions import called
 from smpatch.graph.objects import Leaf, ObjectGraph, parts
 from smpatch.graph.resolve import nearest
@@ -52,7 +53,10 @@ _TRAINING = re.compile(r"(is_)?train(ing)?(_mode)?=(True|1)")
 _WRITES = re.compile(r"Assign(Add|Sub)?VariableOp|Resource(Apply|Scatter|SparseApply)")
 """Operations that write variables: whoever serves them changes the model with each request."""
 
-_UNLIKE = "the function definition and its recorded trace have different numbers of {}"
+_UNLIKE_ARGUMENTS = (
+    "the function definition and its recorded trace have different numbers of arguments"
+)
+_UNLIKE_RESULTS = "the function definition and its recorded trace have different results"
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 
@@ -207,7 +211,7 @@ def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
 def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
     """Return a concrete function with its arguments and results by name.
 
-    Composite arguments are the dense tensors that they consist of, as TensorFlow exports them.
+    Composite arguments and results are the dense tensors that they consist of.
 
     Raises:
         RefusedError: The graph does not have it.
@@ -218,13 +222,12 @@ def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
         raise RefusedError(f"the graph has no function {name!r}", where=where)
     function = meta_graph.functions[name]
     arguments = parts(concrete.canonicalized_input_signature)
-    results = parts(concrete.output_signature)
     bound = tuple(concrete.bound_inputs)
     bare = Promotable(path, name, {}, {}, bound, ())
     if len(arguments) + len(bound) != len(function.signature.input_arg):
         return replace(
             bare,
-            refusal=_UNLIKE.format("arguments"),
+            refusal=_UNLIKE_ARGUMENTS,
         )
     inputs = _inputs(function, arguments, meta_graph.objects)
     found = replace(bare, inputs=inputs, constants=meta_graph.objects.bound_constants(name))
@@ -232,16 +235,11 @@ def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
     if handles:
         words = f"its argument {handles[0]!r} is a {inputs[handles[0]].dtype} handle"
         return replace(found, refusal=f"{words}, which no request can carry")
-    if None in results:
-        words = "it yields a composite tensor (sparse, ragged or other)"
-        return replace(found, refusal=f"{words}, and only dense results can be promoted")
-    if len(results) != len(function.signature.output_arg):
-        return replace(
-            found,
-            refusal=_UNLIKE.format("results"),
-        )
-    dense = [leaf for leaf in results if leaf is not None]
-    return replace(found, outputs=_output_names(concrete.output_signature, dense))
+    types = [arg.type for arg in function.signature.output_arg]
+    results = dense_results(concrete.output_signature, types)
+    if results is None:
+        return replace(found, refusal=_UNLIKE_RESULTS)
+    return replace(found, outputs=_output_names(concrete.output_signature, results))
 
 
 def _inputs(
@@ -317,7 +315,10 @@ def _renamed(
         return {name: name for name in present}
     for name in wanted.values():
         if name not in present:
+            of_it = [each for each in present if each.startswith(f"{name}_")]
             hint = nearest(name, present) or f"it has {', '.join(present) or 'none'}"
+            if what == "output" and len(of_it) > 1:
+                hint = f"its parts are {', '.join(of_it)}"
             found = f"no {what} is called {name!r}"
             raise TensorNotFoundError(found, where=f"function {function!r}", hint=hint)
     named = set(wanted.values())

@@ -32,8 +32,8 @@ from smpatch.signature import SignatureDef
 
 __all__ = ["pruned"]
 
-_REMOVABLE = CALLS | {"Placeholder"}
-"""The operations of nodes that are appended for a signature. Neither has a state that another
+_REMOVABLE = CALLS | {"Placeholder", "Const"}
+"""The operations of nodes that are appended for a signature. None has a state that another
 node could share by a name."""
 
 

@@ -338,7 +338,7 @@ class Fingerprints:
             found = f"the function {name!r} takes {len(body.arguments)} arguments"
             raise FingerprintError(f"{found}, and a call gives {len(given)}")
         if len(self._active) >= _DEEPEST:
-            raise FingerprintError(f"more than {_DEEPEST} calls lie within each other")
+            raise FingerprintError(f"more than {_DEEPEST} calls are nested")
         return _Scope(body, dict(zip(body.arguments, given, strict=True)))
 
     def _function(self, name: str) -> bytes:

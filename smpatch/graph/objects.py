@@ -13,7 +13,7 @@ Source: ``tensorflow/core/protobuf/saved_object_graph.proto``,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,7 +28,9 @@ __all__ = [
     "Leaf",
     "ObjectGraph",
     "Trace",
+    "component_count",
     "constants",
+    "flattened",
     "keyword_arguments",
     "leaves",
     "parts",
@@ -55,6 +57,10 @@ class Leaf:
 
     path: tuple[str, ...]
     spec: TensorSpec
+
+
+Composite = Callable[[Any, tuple[str, ...]], list[Leaf | None]]
+"""What the parts of a composite tensor are, given its ``TypeSpecProto`` and its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +295,17 @@ def parts(structure: Any) -> list[Leaf | None]:  # noqa: ANN401 - a StructuredVa
 
     Source: ``tf.nest.flatten`` with ``expand_composites``.
     """
-    return _parts(structure, ())
+    return flattened(structure, lambda spec, _: [None] * component_count(spec))
+
+
+def flattened(structure: Any, composite: Composite) -> list[Leaf | None]:  # noqa: ANN401 - as above
+    """Return the same with the parts that ``composite`` returns of a composite tensor's spec.
+
+    Args:
+        structure: A ``StructuredValue``.
+        composite: Takes a ``TypeSpecProto`` and where it is in the structure.
+    """
+    return _parts(structure, (), composite)
 
 
 def _parameters(specification: Any) -> list[str]:  # noqa: ANN401 - a FunctionSpec
@@ -315,14 +331,18 @@ def _keyword(leaf: Leaf, parameters: Sequence[str]) -> str:
     return leaf.spec.name
 
 
-def _parts(structure: Any, path: tuple[str, ...]) -> list[Leaf | None]:  # noqa: ANN401 - as above
+def _parts(
+    structure: Any,  # noqa: ANN401 - as above
+    path: tuple[str, ...],
+    composite: Composite,
+) -> list[Leaf | None]:
     kind = structure.WhichOneof("kind")
     if kind == "tensor_spec_value":
         spec = structure.tensor_spec_value
         shape = shape_from_proto(spec.shape)
         return [Leaf(path, TensorSpec(spec.name, dtypes.name(spec.dtype), shape))]
     if kind == "type_spec_value":
-        return [None] * _component_count(structure.type_spec_value)
+        return composite(structure.type_spec_value, path)
     if kind in {"list_value", "tuple_value"}:
         values = getattr(structure, kind).values
         within = [(str(position), value) for position, value in enumerate(values)]
@@ -333,10 +353,10 @@ def _parts(structure: Any, path: tuple[str, ...]) -> list[Leaf | None]:  # noqa:
         within = [(pair.key, pair.value) for pair in structure.named_tuple_value.values]
     else:
         return []
-    return [part for name, value in within for part in _parts(value, (*path, name))]
+    return [part for name, value in within for part in _parts(value, (*path, name), composite)]
 
 
-def _component_count(spec: Any) -> int:  # noqa: ANN401 - a TypeSpecProto
+def component_count(spec: Any) -> int:  # noqa: ANN401 - a TypeSpecProto
     """Return how many dense tensors a composite tensor is; older exports do not write it."""
     if spec.num_flat_components:
         return min(int(spec.num_flat_components), _MOST_PARTS)

@@ -23,7 +23,7 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.graph.functions import FunctionLibrary, called
 from smpatch.graph.index import GraphIndex, op_of
 
-__all__ = ["Behind", "Reach", "behind", "conditional", "in_frame", "reach"]
+__all__ = ["Behind", "Reach", "behind", "conditional", "in_frame", "reach", "reads_besides"]
 
 
 class Behind(NamedTuple):
@@ -200,6 +200,46 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
         loops=not ops.isdisjoint(_ENTER),
         branches=not ops.isdisjoint(_SWITCH),
     )
+
+
+def reads_besides(
+    graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]
+) -> tuple[str, ...]:
+    """Return the tensors that are needed of operations of which others are fed.
+
+    Args:
+        graph: A graph in which ``reach`` has met no damage.
+        outputs: Full names (``op:index``) of the tensors that are fetched.
+        fed: Full names of the tensors that are fed.
+
+    Returns:
+        Full names, sorted; only what waits for such an operation needs nothing of it.
+    """
+    fed_nodes = {name.rpartition(":")[0] for name in fed}
+    if all(graph.marked.get(name) == "Placeholder" for name in fed_nodes):
+        return ()  # the common case: a placeholder has one tensor
+    besides: set[str] = set()
+    seen: set[str] = set()
+    waiting = list(outputs)
+    while waiting:
+        tensor = waiting.pop()
+        name = tensor.rpartition(":")[0]
+        if tensor in fed:
+            continue
+        if name in fed_nodes:
+            besides.add(tensor)
+            continue
+        if name in seen or name not in graph:
+            continue
+        seen.add(name)
+        given = graph.sources(name)
+        for source in (given,) if isinstance(given, str) else given:
+            if source.startswith("^"):
+                if source[1:] not in fed_nodes:
+                    waiting.append(f"{source[1:]}:0")
+            else:
+                waiting.append(source if ":" in source else f"{source}:0")
+    return tuple(sorted(besides))
 
 
 def in_frame(graph: GraphIndex, tensor: str) -> str | None:

@@ -287,8 +287,8 @@ class _Reader:
 
 def _exchange(kind: str, ring: Sequence[str], place: int) -> Conflict:
     names = " and ".join(map(repr, sorted(ring)))
-    found = f"the {kind} {names} only exchange their names, and a model does not show whether"
-    return Conflict(place, f"{found} they did", "do that by hand, once")
+    found = f"the {kind} {names} exchange their names: whether that is done already"
+    return Conflict(place, f"{found} cannot be detected", "do it once, without a patch file")
 
 
 def _matches(key: str, patterns: Iterable[str]) -> bool:

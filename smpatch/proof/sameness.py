@@ -283,13 +283,13 @@ class _Proof:
         for alias, each in wanted.outputs.items():
             self._compare_one(key, alias, each, got.outputs[alias], half)
         if wanted.effects != got.effects:
-            found = f"it would have other effects{half} (such as assignments) than it must have"
+            found = f"its effects, such as assignments, would not be what was asked for{half}"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
 
     @staticmethod
     def _compare_one(key: str, alias: str, wanted: bytes, got: bytes, half: str = "") -> None:
         if wanted != got:
-            found = f"output {alias!r} would compute something else{half} than it must compute"
+            found = f"output {alias!r} would not compute what was asked for{half}"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
 
 

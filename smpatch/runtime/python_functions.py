@@ -76,7 +76,7 @@ def call(tf: Any, function: Any, fed: Mapping[str, Any]) -> dict[str, Any]:  # n
     results = function(*arguments, **keywords)
     keyed = isinstance(results, Mapping) or hasattr(results, "_asdict")
     named: dict[str, Any] = {}
-    for path, value in _tensors(results, ()):
+    for path, value in _tensors(tf, results, ()):
         name = "_".join(path) if keyed else "_".join((f"output_{(*path, '0')[0]}", *path[1:]))
         if name in named:
             message = f"two of its results are called {name!r}"
@@ -85,18 +85,40 @@ def call(tf: Any, function: Any, fed: Mapping[str, Any]) -> dict[str, Any]:  # n
     return named
 
 
-def _tensors(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - as above
-    """Yield the tensors of a structure, each with the keys and places that lead to it."""
+def _tensors(
+    tf: Any,  # noqa: ANN401 - as above
+    value: Any,  # noqa: ANN401 - as above
+    path: tuple[str, ...],
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the tensors of a structure, each with the keys and places that lead to it.
+
+    Ragged and sparse tensors are their parts; other composite ones are left out.
+    """
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
         for key, each in value.items():
-            yield from _tensors(each, (*path, str(key)))
+            yield from _tensors(tf, each, (*path, str(key)))
     elif isinstance(value, (list, tuple)):
         for place, each in enumerate(value):
-            yield from _tensors(each, (*path, str(place)))
+            yield from _tensors(tf, each, (*path, str(place)))
+    elif isinstance(value, tf.__internal__.CompositeTensor):
+        *above, name = path or ("0",)
+        for part, each in _components(tf, value):
+            yield (*above, f"{name}_{part}"), each
     else:
         yield path, value
+
+
+def _components(tf: Any, value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - as above
+    if isinstance(value, tf.RaggedTensor):
+        yield "values", value.flat_values
+        splits = value.nested_row_splits
+        for place, each in enumerate(splits):
+            yield (f"row_splits_{place}" if len(splits) > 1 else "row_splits"), each
+    elif isinstance(value, tf.SparseTensor):
+        for part in ("indices", "values", "dense_shape"):
+            yield part, getattr(value, part)
 
 
 def _taken(fed: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - as above

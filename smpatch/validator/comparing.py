@@ -36,7 +36,7 @@ __all__ = [
     "wrong_shapes",
 ]
 
-WITHOUT = "or skip the reload with --validate none"
+WITHOUT = "skip the reload with --validate none"
 """A hint for where TensorFlow, or an operation, is not there; never for where a proof failed."""
 
 _MANY = 20
@@ -217,7 +217,7 @@ def unloadable(
         found = f"TensorFlow has no operation {listed}, which the model needs"
         packages = sorted({package_of(each) for each in names} - {""})
         library = f"--op-library {packages[0]}" if packages else "--op-library FILE"
-        hint = f"{when}; load its library with {library}, {WITHOUT}"
+        hint = f"{when}; load its library with {library}, or {WITHOUT}"
         return ValidationError(found, hint=hint)
     found = f"TensorFlow does not load the model: {description.message}"
-    return ValidationError(found, hint=when)
+    return ValidationError(found, hint=f"{when}; {WITHOUT}" if already else when)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from smpatch import schema
 from smpatch.builder import Built
 from smpatch.errors import ModelUnreadableError, ValidationError
 from smpatch.loader import MetaGraph, SavedModel
-from smpatch.rules import Note
+from smpatch.rules import IN_DOUBT, Note
 from smpatch.runtime import early, installation, questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import Description, PythonSignatures
@@ -227,9 +227,8 @@ class Validator:
             raise crash.beside(words) from crash
         if not description.ok:
             _, before = self._describe(model.directory, edited.before, ())
-            words = _of_the_user(description.message, edited, model)
             raise unloadable(
-                replace(description, message=words),
+                description,
                 already=not before.ok,
                 missing=self._unregistered(edited.before),
             )
@@ -282,15 +281,14 @@ class Validator:
             how = self._crash_of(lambda: self._load_in_python(model.directory, edited.before))
             if not how:
                 raise crash.beside("") from crash
-            text = f"tf.saved_model.load was {how} on the model before the edit, too"
+            text = f"tf.saved_model.load was {how} with the unedited model, too"
             return Note("python-loader-failed-before", text)
         if not loaded.ok:
             before = self._load_in_python(model.directory, edited.before)
             if before.ok:
-                words = _of_the_user(loaded.message, edited, model)
-                found = f"tf.saved_model.load refuses the edited model: {words}"
-                raise ValidationError(found, hint="the model is unchanged; please report this")
-            text = f"tf.saved_model.load did not load the model before either: {before.message}"
+                found = f"tf.saved_model.load refuses the edited model: {_words(loaded)}"
+                raise ValidationError(found, hint=_why_in_doubt(edited))
+            text = f"tf.saved_model.load did not load the model before either: {_words(before)}"
             return Note("python-loader-failed-before", text)
         expected = set(edited.after.objects.signatures or edited.after.signatures)
         missing = expected - set(loaded.signatures)
@@ -331,7 +329,7 @@ class Validator:
         if self._wheel is None:
             self._wheel = installation.find()
         if self._wheel is None:
-            hint = f"pip install tensorflow, {WITHOUT}"
+            hint = f"pip install tensorflow, or {WITHOUT}"
             raise ValidationError("TensorFlow is not installed", hint=hint)
         child = self._running.get(program)
         if child is None or child.closed:  # one that died on a model is no use for the next
@@ -381,12 +379,23 @@ class Validator:
             raise _CrashError(found, error.how) from error
         except ChildUnfit as error:
             found = f"TensorFlow cannot be loaded: {error}"
-            raise ValidationError(found, hint=f"repair its installation, {WITHOUT}") from error
+            raise ValidationError(found, hint=f"repair its installation, or {WITHOUT}") from error
 
 
-def _of_the_user(message: str, edited: Edited, model: SavedModel) -> str:
-    """Return a message of TensorFlow's with the user's path in the place of the staged one."""
-    return message.replace(str(edited.directory), str(model.directory))
+def _why_in_doubt(edited: Edited) -> str:
+    """Return a hint where Python's loader refuses a model: what is known to cause that, if any."""
+    texts = [n.text for built in edited.built.values() for n in built.notes if n.code in IN_DOUBT]
+    if not texts:
+        return "the model is unchanged; please report this"
+    alone = "--validate runtime writes the signature for sessions alone"
+    return "; ".join(("the model is unchanged", *texts, alone))
+
+
+def _words(said: PythonSignatures) -> str:
+    """Return why Python does not load a model; a ``KeyError`` has its key as words, or none."""
+    if said.kind == "KeyError" or not said.message:
+        return f"{said.kind}: {said.message}" if said.message else said.kind
+    return said.message
 
 
 class _CrashError(ValidationError):
@@ -398,9 +407,7 @@ class _CrashError(ValidationError):
 
     def beside(self, before: str) -> ValidationError:
         """Return what to say when it is known how the model as it was ended the process, if so."""
-        hint = (
-            f"it was {before} on the model before the edit, too, which is unchanged"
-            if before
-            else "it was not on the model before the edit, which is unchanged"
-        )
+        hint = "the unedited model does not end it; the model is unchanged"
+        if before:
+            hint = f"the unedited model ends it, too: {before}; the model is unchanged; {WITHOUT}"
         return ValidationError(self.found, hint=hint)

@@ -73,7 +73,7 @@ def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built
             return Note("unproved-shape", f"{names}; that is not proved: {error} ({hint})")
     ran = ", ".join(map(str, sizes))
     return Note(
-        "proved-shape", f"{names}; it runs with the sizes {ran}, and each row is what it is alone"
+        "proved-shape", f"{names}; it runs with the sizes {ran}, and each row equals its single run"
     )
 
 
@@ -148,7 +148,7 @@ class _Proof:
         if not ran.failure:
             return ran
         if is_old:
-            message = f"it does not run with made-up values of size {size}: {ran.failure}"
+            message = f"it does not run with generated values of size {size}: {ran.failure}"
             raise _UnprovedError(message)
         raise self._refused(f"it fails with the size {size}: {ran.failure}")
 

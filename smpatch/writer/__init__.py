@@ -14,11 +14,11 @@ from smpatch.writer.commit import Committed, commit, commit_new
 from smpatch.writer.finish import recover
 from smpatch.writer.lock import Lock, hold
 from smpatch.writer.plan import Plan, merge
+from smpatch.writer.rehearsal import rehearse
 from smpatch.writer.stage import (
     Staged,
     StagingDirectory,
     find_backup,
-    rehearse,
     stage,
     stage_backup,
     stage_new,

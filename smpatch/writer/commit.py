@@ -145,7 +145,7 @@ def _check_unchanged(staged: StagingDirectory, target: Path, warnings: list[str]
     model = staged.model
     status = os.stat(model.file)
     if not model.identity.is_of(status) or Path(os.path.realpath(model.file)) != target:
-        found = "somebody changed the model while it was being edited; their change stays"
+        found = "another program changed the model during the edit; its change stays"
         raise ConflictError(found, where=str(model.file), hint="run the edit again")
     if status.st_nlink > 1:
         warnings.append(f"{target} had other hard links; they keep the previous model")
@@ -167,7 +167,7 @@ def _make_directory(staged: StagingDirectory) -> Committed:
 
 def _not_made(destination: Path, error: OSError) -> RefusedError | WriteError:
     if error.errno in _TAKEN:
-        found = "somebody else put something there meanwhile"
+        found = "another program put something there during the edit"
         return RefusedError(found, where=str(destination))
     found = f"could not put the new model in place: {_reason(error)}"
     return WriteError(found, where=str(destination), hint="nothing was written")

@@ -70,7 +70,7 @@ def keep(staging: Path, target: Path, fingerprint: Path | None) -> None:
         if os.path.isdir(backup_of(kept)):
             hint = "move it away, or edit without --backup"
             raise RefusedError(
-                "it is a directory, and no backup", where=str(backup_of(kept)), hint=hint
+                "it is a directory, not a backup", where=str(backup_of(kept)), hint=hint
             )
     link(target, staging / PREVIOUS)
     if fingerprint is None:

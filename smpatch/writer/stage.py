@@ -24,12 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch import wire
-from smpatch.errors import ConflictError, RefusedError, WriteError
+from smpatch.errors import ConflictError, RefusedError, SmpatchError, WriteError
 from smpatch.loader import SavedModel
 from smpatch.savedmodel.directory import CHUNKED_NAME, open_regular
 from smpatch.writer.copying import copy_tree_entry, sync_directory, take_after, write_pieces
 from smpatch.writer.finish import link, spare
 from smpatch.writer.plan import Plan
+from smpatch.writer.rehearsal import check_above, check_destination, check_writable, failed
 from smpatch.writer.staging_directory import (
     BACKUPS,
     FINGERPRINT_NAME,
@@ -47,7 +48,6 @@ __all__ = [
     "Staged",
     "StagingDirectory",
     "find_backup",
-    "rehearse",
     "stage",
     "stage_backup",
     "stage_new",
@@ -107,7 +107,7 @@ class StagingDirectory:
         try:
             _write_like(self.directory / FINGERPRINT_NAME, fingerprint, old)
         except OSError as error:
-            raise _failed("stage", self.directory, error) from error
+            raise failed("stage", self.directory, error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +143,16 @@ def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
         try:
             staged = _write_staging(plan, save_to, made, cleaning)
         except OSError as error:
-            raise _failed("stage", plan.model.directory, error) from error
-        yield staged
+            where = plan.model.directory if save_to is None else save_to
+            raise failed("stage", where, error) from error
+        try:
+            yield staged
+        except WriteError:
+            raise
+        except SmpatchError as error:
+            # TensorFlow's words name the staging directory, which is gone when they are read.
+            error.rename(str(staged.directory), str(plan.model.directory))
+            raise
 
 
 @contextlib.contextmanager
@@ -170,9 +178,7 @@ def stage_new(destination: Path) -> Iterator[Path]:
             sweep(destination.parent, spare)
             own = cleaning.enter_context(own_directory(destination.parent))
         except OSError as error:
-            raise _failed(
-                "stage", destination, error, "the model", "nothing was written"
-            ) from error
+            raise failed("stage", destination, error, "the model", "nothing was written") from error
         yield own.path
 
 
@@ -194,7 +200,7 @@ def workplace(beside: Path) -> Iterator[Path]:
             sweep(beside.parent, spare)
             own = cleaning.enter_context(own_directory(beside.parent))
         except OSError as error:
-            raise _failed("stage", beside, error, "the model", "nothing was written") from error
+            raise failed("stage", beside, error, "the model", "nothing was written") from error
         yield own.path
 
 
@@ -217,7 +223,7 @@ def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
     binary = model.form == "binary"
     with contextlib.ExitStack() as cleaning:
         try:
-            _check_writable(target, model)
+            check_writable(target, model)
             own = cleaning.enter_context(own_directory(target.parent))
             directory = own.path
             link(backup, directory / model.file.name)
@@ -227,7 +233,7 @@ def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
                 with contextlib.suppress(OSError):  # elsewhere; it is computed anew
                     link(kept, directory / FINGERPRINT_NAME)
         except OSError as error:
-            raise _failed("stage", model.directory, error, "the backup") from error
+            raise failed("stage", model.directory, error, "the backup") from error
         yield StagingDirectory(model, own, target, None, binary)
 
 
@@ -245,33 +251,11 @@ def find_backup(model: SavedModel) -> Path:
         hint = "an edit keeps the previous file with --backup"
         raise RefusedError("there is no backup", where=where, hint=hint) from None
     if not modes.S_ISREG(status.st_mode):
-        raise RefusedError("it is no regular file, and no backup", where=where)
+        raise RefusedError("it is not a regular file, and no backup", where=where)
     if os.path.samestat(status, os.stat(model.file)):
         found = "the backup is the model file itself, under a second name"
         raise RefusedError(found, where=where)
     return backup
-
-
-def rehearse(model: SavedModel, save_to: Path | None = None) -> None:
-    """Check, without writing, what can be checked of where a model would be written.
-
-    Args:
-        model: The model.
-        save_to: The directory that would be made; None for an edit in place.
-
-    Raises:
-        RefusedError: The file is read-only, or the destination is in use.
-        WriteError: The file system would refuse.
-    """
-    try:
-        if save_to is None:
-            _check_writable(Path(os.path.realpath(model.file)), model)
-            return
-        missing = _check_destination(save_to, model)
-        above = missing[-1].parent if missing else save_to.parent
-        _check_directory(above, where=str(save_to), hint="name another place")
-    except OSError as error:
-        raise _failed("stage", model.directory, error) from error
 
 
 def _write_staging(
@@ -281,7 +265,7 @@ def _write_staging(
     model = plan.model
     if save_to is None:
         target = Path(os.path.realpath(model.file))
-        _check_writable(target, model)
+        check_writable(target, model)
         home = target.parent
     else:
         target, home = None, save_to.parent
@@ -310,73 +294,11 @@ def _remove_empty(directories: list[Path]) -> None:
     to_the_end(remove)
 
 
-def _check_writable(target: Path, model: SavedModel) -> None:
-    where = str(model.file)
-    elsewhere = "write a new model with --save-to DIR"
-    status = target.stat()
-    if not status.st_mode & 0o222:
-        found = f"the file is read-only (mode {status.st_mode & 0o777:04o})"
-        raise RefusedError(found, where=where, hint=f"make it writable, or {elsewhere}")
-    _check_mount(target.parent, where=where, hint=f"{elsewhere} on another one")
-    # A rename would replace it all the same; who may not write a file does not expect that.
-    if not os.access(target, os.W_OK):
-        hint = f"ask its owner, or {elsewhere}"
-        raise RefusedError("the file is not yours to write", where=where, hint=hint)
-    _check_directory(target.parent, where=where, hint=f"change its permissions, or {elsewhere}")
-
-
-def _check_directory(directory: Path, *, where: str, hint: str) -> None:
-    """Check that names can be made in a directory."""
-    if not directory.is_dir():
-        found = f"could not be written: {directory} is not a directory"
-        raise WriteError(found, where=where, hint=hint)
-    _check_mount(directory, where=where, hint=hint)
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise WriteError("its directory cannot be written to", where=where, hint=hint)
-
-
-def _check_mount(directory: Path, *, where: str, hint: str) -> None:
-    """Check that a file system is not read-only as a whole, which no permission tells."""
-    if os.statvfs(directory).f_flag & os.ST_RDONLY:
-        raise WriteError("its file system is mounted read-only", where=where, hint=hint)
-
-
-def _check_destination(save_to: Path, model: SavedModel | None) -> list[Path]:
-    """Check the destination; return the missing directories above it, the lowest first."""
-    where = str(save_to)
-    if not save_to.is_absolute():
-        try:
-            os.getcwd()
-        except FileNotFoundError:
-            hint = "name absolute paths, or go to a directory that exists"
-            raise WriteError("the working directory is gone", where=where, hint=hint) from None
-    if save_to.is_symlink() or save_to.exists():
-        if save_to.is_symlink() or not save_to.is_dir():
-            raise RefusedError("it is there already and no directory", where=where)
-        if any(save_to.iterdir()):
-            hint = "name a directory that is absent or empty"
-            raise RefusedError("the directory is not empty", where=where, hint=hint)
-    if model is not None:
-        # Not Path.resolve, which takes links in a circle for a bug of whoever asks.
-        source, destination = (Path(os.path.realpath(each)) for each in (model.directory, save_to))
-        if destination == source or source in destination.parents:
-            hint = "name a directory outside the model"
-            raise RefusedError("it lies inside the model itself", where=where, hint=hint)
-    if save_to.exists() and os.path.samestat(os.stat(save_to), os.stat(os.curdir)):
-        # A new directory takes its place: who stands in the old one would see it empty.
-        hint = "name it from another directory"
-        raise RefusedError("it is the working directory", where=where, hint=hint)
-    missing = []
-    above = save_to.parent
-    while not above.exists():
-        missing.append(above)
-        above = above.parent
-    return missing
-
-
 def _make_above(save_to: Path, model: SavedModel | None, made: list[Path]) -> None:
     """Check the destination and make the directories above it, which go to ``made``."""
-    for directory in reversed(_check_destination(save_to, model)):
+    missing = check_destination(save_to, model)
+    check_above(save_to, missing)
+    for directory in reversed(missing):
         with contextlib.suppress(FileExistsError):  # somebody who saves beside us was faster
             directory.mkdir()
             made.append(directory)
@@ -416,7 +338,7 @@ def _write_model(staged: Staged) -> None:
     with open_regular(model.file) as source:
         status = os.fstat(source.fileno())
         if not model.identity.is_of(status):
-            found = "somebody changed the file while it was being edited"
+            found = "another program changed the file during the edit"
             raise ConflictError(found, where=str(model.file), hint="run the edit again")
         with staged.file.open("xb") as target:
             pieces = wire.pieces(status.st_size, staged.plan.splices)
@@ -433,15 +355,3 @@ def _write_like(path: Path, data: bytes, model_for_mode: Path) -> None:
         take_after(path, model_for_mode, model_for_mode.stat())
         os.utime(path)
         os.fsync(target.fileno())
-
-
-def _failed(
-    verb: str,
-    where: Path,
-    error: OSError,
-    what: str = "the edited model",
-    hint: str = "the model is unchanged",
-) -> WriteError:
-    reason = (error.strerror or str(error)).lower()
-    found = f"could not {verb} {what}: {reason}"
-    return WriteError(found, where=str(error.filename or where), hint=hint)

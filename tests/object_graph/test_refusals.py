@@ -109,7 +109,6 @@ ZOO_REFUSED: dict[str, tuple[str, Edit, list[str]]] = {
     "yields nothing": ("refused", promote("nothing"), ["yields no tensor"]),
     "yields a handle": ("refused", promote("handle"), ["cannot be fetched"]),
     "takes a handle": ("refused", promote("takes_handle"), ["'x' is a variant handle"]),
-    "yields a ragged tensor": ("refused", promote("ragged_out"), ["yields a composite tensor"]),
     "a name given twice": (
         "refused", promote("minus", inputs={"b": "a"}), ["'b' is the name of another argument"],
     ),

@@ -72,7 +72,7 @@ def test_model_that_aborts_tensorflow_is_refused_with_signal_and_last_words(
     assert "killed by SIGABRT" in done.stderr
     assert "Check failed: red words" in done.stderr
     assert "\x1b" not in done.stderr
-    assert "on the model before the edit, too" in done.stderr
+    assert "the unedited model ends it, too: killed by SIGABRT" in done.stderr
     assert _content(tmp_path) == before
 
 
@@ -99,7 +99,7 @@ def test_crash_that_the_original_does_not_cause_is_told_apart(
             options=Options(validate=validate, overwrite=True),
             signature="added",
         )
-    assert caught.value.hint == "it was not on the model before the edit, which is unchanged"
+    assert caught.value.hint == "the unedited model does not end it; the model is unchanged"
     assert _content(tmp_path) == before
 
 
@@ -121,7 +121,7 @@ def test_python_loader_that_crashed_before_too_is_a_note(
         options=Options(validate="full"),
     )
     (note,) = [each for each in receipt.notes if each.code == "python-loader-failed-before"]
-    assert "killed by SIGABRT on the model before the edit" in note.text
+    assert "killed by SIGABRT with the unedited model, too" in note.text
 
 
 @pytest.mark.parametrize("validate", ["runtime", "full"])

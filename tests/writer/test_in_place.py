@@ -262,7 +262,7 @@ class TestRefusals:
         before = models.tree(model)
         said = another_user.edit(model)
         assert said.startswith("4 ")
-        assert "not yours to write" in said
+        assert "you have no permission to write" in said
         assert models.tree(model) == before
 
     @pytest.mark.usefixtures("as_root")

@@ -264,7 +264,7 @@ class TestSomebodyDoesNotLock:
                 return models.fingerprint_of(directory)
 
             monkeypatch.setattr(Validator, "fingerprint", fingerprint)
-        with pytest.raises(smpatch.ConflictError, match="somebody changed") as caught:
+        with pytest.raises(smpatch.ConflictError, match="another program changed") as caught:
             models.add(printed)
         assert caught.value.exit_code == 5
         assert models.tree(printed) == theirs[0]

@@ -1,4 +1,4 @@
-"""``--dry-run`` says no where the edit would: the file, its directory, the destination."""
+"""``--dry-run`` refuses what the edit refuses, and notes where the edit could not write."""
 
 from __future__ import annotations
 
@@ -30,6 +30,18 @@ def _both_refuse(model: Path, **options: Any) -> smpatch.SmpatchError:  # noqa: 
     return said[0]
 
 
+def _noted(model: Path, **options: Any) -> tuple[str, smpatch.SmpatchError]:  # noqa: ANN401 - as above
+    """Let the rehearsal note that the edit is refused; neither leaves anything."""
+    before = models.tree(model.parent)
+    receipt = models.add(model, dry_run=True, **options)
+    (note,) = [each for each in receipt.notes if each.code == "not-writable"]
+    with pytest.raises(smpatch.SmpatchError) as caught:
+        models.add(model, **options)
+    assert models.tree(model.parent) == before
+    assert note.text == f"the edit itself needs to write, and would be refused: {caught.value}"
+    return note.text, caught.value
+
+
 class TestDestination:
     def test_directory_that_is_not_empty(self, model: Path, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
@@ -58,14 +70,43 @@ class TestDestination:
     ) -> None:
         # Root may write everywhere: what another user is told is asked of the system here.
         monkeypatch.setattr(os, "access", lambda place, _: Path(place) != tmp_path)
-        with pytest.raises(smpatch.WriteError, match="cannot be written to"):
-            models.add(model, save_to=tmp_path / "a" / "out", dry_run=True)
+        text, error = _noted(model, save_to=tmp_path / "a" / "out")
+        assert f"{tmp_path} cannot be written to" in text
+        assert error.exit_code == 5
 
 
 class TestInPlace:
     def test_read_only_file(self, model: Path) -> None:
         (model / FILE).chmod(0o444)
-        assert _both_refuse(model).exit_code == 4
+        assert _noted(model)[1].exit_code == 4
+
+    def test_directory_without_permission(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A model on a read-only share could not be looked at."""
+        monkeypatch.setattr(os, "access", lambda place, _: Path(place) != model)
+        text, error = _noted(model)
+        assert f"{model} cannot be written to" in text
+        assert error.exit_code == 5
+
+    def test_directory_without_permission_of_another_user(self, model: Path) -> None:
+        """The same without a stand-in for the system's answer."""
+        if os.geteuid() == 0:
+            pytest.skip("root may write everywhere: a read-only mount is tried instead")
+        model.chmod(0o555)
+        try:
+            _noted(model)
+        finally:
+            model.chmod(0o755)
+
+    def test_links_and_a_backup_are_noted_before_the_edit(self, model: Path) -> None:
+        models.add(model, backup=True)
+        link = model.with_name("link")
+        link.symlink_to(model)
+        for dry_run in (True, False):
+            receipt = models.add(link, "another", backup=True, dry_run=dry_run)
+            codes = [each.code for each in receipt.notes]
+            assert codes == ["through-link", "backup-replaced"], dry_run
 
     def test_what_is_there_already_needs_no_writing(self, model: Path) -> None:
         models.add(model)
@@ -95,7 +136,7 @@ def _read_only(place: Path) -> Iterator[None]:
 class TestReadOnlyMount:
     def test_model(self, model: Path) -> None:
         with _read_only(model):
-            error = _both_refuse(model)
+            error = _noted(model)[1]
         assert error.exit_code == 5
         assert error.found == "its file system is mounted read-only"
         assert "--save-to" in error.hint
@@ -103,14 +144,14 @@ class TestReadOnlyMount:
     def test_destination(self, model: Path, tmp_path: Path) -> None:
         (tmp_path / "disk").mkdir()
         with _read_only(tmp_path / "disk"):
-            error = _both_refuse(model, save_to=tmp_path / "disk" / "out")
+            error = _noted(model, save_to=tmp_path / "disk" / "out")[1]
         assert error.exit_code == 5
         assert "read-only" in error.found
 
     def test_undo(self, model: Path) -> None:
         models.add(model, backup=True)
-        with (
-            _read_only(model),
-            pytest.raises(smpatch.WriteError, match="mounted read-only"),
-        ):
-            models.undo(model)
+        with _read_only(model):
+            (note,) = models.undo(model, dry_run=True).notes
+            with pytest.raises(smpatch.WriteError, match="mounted read-only") as caught:
+                models.undo(model)
+        assert note.text.endswith(str(caught.value))

@@ -185,7 +185,7 @@ class TestDestination:
             rename(source, target)
 
         monkeypatch.setattr(os, "rename", too_late)
-        with pytest.raises(smpatch.RefusedError, match="meanwhile"):
+        with pytest.raises(smpatch.RefusedError, match="another program put something there"):
             models.add(model, save_to=out)
         assert {each.name for each in tmp_path.iterdir()} == {"model", "out"}
         assert not (out / FILE).exists() or kind == "link"

@@ -1,0 +1,181 @@
+"""Inputs that an edit drops although a node of the main graph takes them.
+
+In a TensorFlow 2 export the main graph calls a function with all inputs of the signature. Where
+none of its results depends on an input, a new call of the function is given zeros instead; the
+old call stays. Else the edit is refused with the outputs that need the input.
+
+Sources: ``tensorflow/core/graph/subgraph.cc`` (a node runs with all of its inputs),
+``tensorflow/core/common_runtime/function_utils.cc`` (``PruneFunctionGraph``: what no result and
+no effect needs does not run).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from smpatch import dtypes
+from smpatch.edits import EditSignature
+from smpatch.errors import UnreachableOutputError
+from smpatch.functions.calls import fresh_name, zeros
+from smpatch.graph.bodies import FingerprintError
+from smpatch.graph.functions import CALLS
+from smpatch.graph.index import op_of
+from smpatch.graph.reach import reach
+from smpatch.loader import MetaGraph
+from smpatch.savedmodel.draft import Draft
+from smpatch.savedmodel.parts import Addition
+from smpatch.signature import SignatureDef, Spec, TensorSpec
+
+__all__ = ["missed", "refusal", "without"]
+
+_MOST_ELEMENTS = 4
+"""Elements of a default that a hint writes out."""
+
+
+def missed(
+    meta_graph: MetaGraph, edit: EditSignature, old: SignatureDef, signature: SignatureDef
+) -> tuple[str, ...]:
+    """Return the dropped inputs of which a placeholder would be unfed.
+
+    Args:
+        meta_graph: The MetaGraph, which has all tensors of the signature.
+        edit: The edit.
+        old: The signature before the edit.
+        signature: The signature after it.
+    """
+    walk = reach(meta_graph.graph, _names(signature.outputs.values()), _fed(signature))
+    unfed = {path[-1] for path in walk.unfed}
+    return tuple(
+        alias
+        for alias in dict.fromkeys(edit.drop_inputs)
+        if any(op_of(tensor.name) in unfed for tensor in old.inputs[alias].tensors())
+    )
+
+
+def without(
+    meta_graph: MetaGraph, aliases: Sequence[str], old: SignatureDef, signature: SignatureDef
+) -> tuple[MetaGraph, Mapping[str, str]]:
+    """Call functions anew, with zeros in the place of inputs on which no result depends.
+
+    Args:
+        meta_graph: The MetaGraph.
+        aliases: The inputs that are dropped.
+        old: The signature before the edit.
+        signature: The signature after it.
+
+    Returns:
+        The MetaGraph with the calls, and the tensors of the old calls to those of the new ones;
+        no tensors where that cannot be done.
+    """
+    graph, resolver = meta_graph.graph, meta_graph.resolver()
+    specs = [resolver.resolve(name).spec for name in _names(old.inputs[a] for a in aliases)]
+    taken: set[str] = set()
+    constants = {spec.name: fresh_name(f"{op_of(spec.name)}_zeros", graph, taken) for spec in specs}
+    nodes = [zeros(constants[spec.name], spec) for spec in specs]
+    moved: dict[str, str] = {}
+    for caller in dict.fromkeys(map(op_of, _names(signature.outputs.values()))):
+        given = graph.wiring(caller).inputs
+        if graph.wiring(caller).op not in CALLS or constants.keys().isdisjoint(map(_full, given)):
+            continue
+        node = graph.node(caller).message()
+        count = len(node.attr["Tout"].list.type)
+        results = {str(place): [f"{caller}:{place}"] for place in range(count)}
+        try:
+            if _dependent(meta_graph, specs, _fed(old) | _fed(signature), results):
+                return meta_graph, {}
+        except FingerprintError:
+            return meta_graph, {}
+        node.name = fresh_name(node.op, graph, taken)
+        node.input[:] = [constants.get(_full(source), source) for source in given]
+        nodes.append(node)
+        moved |= {f"{caller}:{place}": f"{node.name}:{place}" for place in range(count)}
+    if not moved:
+        return meta_graph, {}
+    serialized = tuple(node.SerializeToString(deterministic=True) for node in nodes)
+    extended = Draft.of(meta_graph.parts).appended(Addition(nodes=serialized))
+    return meta_graph.with_parts(extended), moved
+
+
+def refusal(
+    meta_graph: MetaGraph, alias: str, old: SignatureDef, signature: SignatureDef
+) -> UnreachableOutputError:
+    """Return the error for an input that cannot be dropped.
+
+    Args:
+        meta_graph: The MetaGraph.
+        alias: The input.
+        old: The signature before the edit.
+        signature: The signature after it.
+    """
+    spec = old.inputs[alias]
+    outputs = {key: _names([each]) for key, each in signature.outputs.items()}
+    try:
+        needing = _dependent(meta_graph, [spec], _fed(old) | _fed(signature), outputs)
+    except FingerprintError:
+        needing = _needing(list(outputs))
+    hint = "keep it"
+    if isinstance(spec, TensorSpec):
+        hint += f", or let requests to TF Serving leave it out: --default {alias}={_zero(spec)}"
+        if None in (spec.shape or ()):
+            hint += ", for requests of that size"
+    if needing:
+        found = f"{needing} it"
+        hint += "; add-predict makes a signature of outputs that do not need it"
+    else:
+        found = "no output depends on it, but the function that computes them takes it"
+    return UnreachableOutputError(found, where=f"input {alias!r}", hint=hint)
+
+
+def _dependent(
+    meta_graph: MetaGraph,
+    inputs: Sequence[Spec],
+    fed: Iterable[str],
+    outputs: Mapping[str, Sequence[str]],
+) -> str:
+    """Return what depends on some inputs, in words such as ``the output 'y' needs``.
+
+    Raises:
+        FingerprintError: The graph refers to what it does not have.
+    """
+    feeds = {name: f"kept {name}" for name in fed}
+    once, again = (
+        meta_graph.fingerprints.main({**feeds, **dict.fromkeys(_names(inputs), label)}, outputs)
+        for label in ("dropped", "dropped as well")
+    )
+    names = [alias for alias in outputs if once.outputs[alias] != again.outputs[alias]]
+    if names or once.effects == again.effects:
+        return _needing(names)
+    return "an effect such as an assignment needs"
+
+
+def _needing(outputs: Sequence[str]) -> str:
+    if not outputs:
+        return ""
+    named = ", ".join(map(repr, outputs))
+    return f"the outputs {named} need" if len(outputs) > 1 else f"the output {named} needs"
+
+
+def _zero(spec: TensorSpec) -> str:
+    """Return a value for an input as ``--default`` takes it, where it is short."""
+    base = dtypes.base(spec.dtype)
+    value: object = {"bool": False, "string": ""}.get(base, 0.0 if "float" in base else 0)
+    count = 1
+    for size in reversed(spec.shape or ()):
+        count *= size or 1
+        if count > _MOST_ELEMENTS or size == 0:
+            return "VALUE"
+        value = [value] * (size or 1)
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _full(source: str) -> str:
+    return source if ":" in source or source.startswith("^") else f"{source}:0"
+
+
+def _names(specs: Iterable[Spec]) -> list[str]:
+    return [tensor.name for spec in specs for tensor in spec.tensors()]
+
+
+def _fed(signature: SignatureDef) -> set[str]:
+    return set(_names(signature.inputs.values()))
