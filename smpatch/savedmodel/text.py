@@ -161,7 +161,7 @@ class TextualMetaGraph:
         if new:
             names = _UP_TO_SIGNATURES
             others = [each for each in self._fields if each.name in names and not each.in_list]
-            neighbours = self._entry_fields or others
+            neighbours = [each for each in self._entry_fields if each.start in kept] or others
             yield self._added(new, b"signature_def ", self._span, neighbours)
 
     def _changed(self, field: TextField, old: Entry, slot: Slot) -> Splice:
