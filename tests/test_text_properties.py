@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import any_pb2, descriptor_pb2, struct_pb2, text_format, type_pb2
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smpatch.errors import ModelUnreadableError
@@ -177,43 +177,19 @@ def test_spans_are_in_order_disjoint_and_inside_their_parent(
     def check(tree: list[tuple[text_fields.TextField, Any]], floor: int, ceiling: int) -> None:
         for field, inner in tree:
             assert floor <= field.start <= field.value_start <= field.value_end <= field.end
-            assert field.end <= ceiling
+            assert field.end <= field.after <= ceiling
             if field.is_message:
                 assert data[field.value_start - 1 : field.value_start] in {b"{", b"<"}
                 assert data[field.value_end : field.end] in {b"}", b">"}
             else:
                 assert field.value_end == field.end > field.value_start
+            assert field.after == field.end or data[field.after - 1 : field.after] in {b",", b";"}
             if not field.in_list:
                 assert data[field.start : field.start + 1] == field.name[:1].encode()
             check(inner, field.value_start, field.value_end)
-            floor = field.end
+            floor = field.after
 
     check(walk(data), 0, len(data))
-
-
-@given(layouts(), st.data())
-def test_an_insertion_adds_one_field_where_it_was_asked_for(
-    layout: tuple[Message, bytes], choice: st.DataObject
-) -> None:
-    _, data = layout
-    tree = walk(data)
-    assume(tree)
-    level = tree
-    while True:
-        place = choice.draw(st.integers(0, len(level) - 1))
-        field, inner = level[place]
-        if not inner or choice.draw(st.booleans()):
-            break
-        level = inner
-    at = text_fields.insertion_after(data, field)
-    edited = b"".join((data[: at.offset], at.lead, b"new: 5", at.tail, data[at.offset :]))
-    # A list is one neighbour as a whole: the place is behind its last element.
-    while field.in_list and place + 1 < len(level) and level[place + 1][0].name == field.name:
-        place += 1
-    level.insert(
-        place + 1, (text_fields.TextField("new", 0, 0, 0, 0, is_message=False, in_list=False), [])
-    )
-    assert shape(walk(edited)) == shape(tree)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -234,44 +210,3 @@ def test_mutated_text_is_walked_or_refused_with_its_place(
     except ModelUnreadableError as error:
         place = error.where
     assert re.fullmatch(r"line [1-9]\d*, column [1-9]\d*", place)
-
-
-@given(st.binary(max_size=60), st.sampled_from(["'", '"']), st.data())
-def test_string_value_is_what_protobuf_reads(
-    content: bytes, quote: str, choice: st.DataObject
-) -> None:
-    def written(byte: int) -> str:
-        forms = [f"\\{byte:03o}", f"\\x{byte:02x}", f"\\x{byte:02X}"]
-        if byte != ord("\\"):
-            forms += [f"\\u{byte:04x}", f"\\U{byte:08X}"] if chr(byte).isascii() else []
-        if byte in range(0x20, 0x7F) and chr(byte) not in "\\'\"":
-            forms.append(chr(byte))
-        named = {7: "a", 8: "b", 12: "f", 10: "n", 13: "r", 9: "t", 11: "v"}
-        named |= {ord(same): same for same in "\\'\""}
-        if byte in named:
-            forms.append("\\" + named[byte])
-        return choice.draw(st.sampled_from(forms))
-
-    halves = content[: len(content) // 2], content[len(content) // 2 :]
-    literals = [quote + "".join(map(written, half)) + quote for half in halves]
-    data = f"string_value: {literals[0]} # two\n {literals[1]}".encode()
-    read = text_format.Parse(data, descriptor_pb2.UninterpretedOption())
-    assert (
-        text_fields.string_value(data, next(text_fields.fields(data)))
-        == read.string_value
-        == content
-    )
-
-
-@given(st.text(st.sampled_from("\\\\\\\\x0417aénu'\"8\u0416 "), max_size=12))
-def test_an_escape_is_read_as_protobuf_does_or_refused(content: str) -> None:
-    data = f'string_value: "{content}"'.encode()
-    # protobuf's Python parser joins a short octal escape with a digit that the
-    # next escape yields, which neither its C++ parser nor the specification does.
-    assume(not re.search(r"\\[0-7]{1,2}\\[uU]", content))
-    try:
-        walked = [text_fields.string_value(data, field) for field in text_fields.fields(data)]
-    except ModelUnreadableError:
-        return
-    read = text_format.Parse(data, descriptor_pb2.UninterpretedOption())
-    assert walked == [read.string_value]

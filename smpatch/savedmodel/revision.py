@@ -11,16 +11,15 @@ https://protobuf.dev/programming-guides/encoding/ (maps, last one wins).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from smpatch import schema, wire
 from smpatch.minimal import patched
 from smpatch.savedmodel.changes import Reference, Slot
 from smpatch.wire import Field, Splice
 
-__all__ = ["MAPS", "revised_entry", "revised_reference", "same_but_name_and_shape", "same_rank"]
+__all__ = ["revised_entry", "revised_reference"]
 
-MAPS = {1: "inputs", 2: "outputs", 4: "defaults"}
+_MAPS = {1: "inputs", 2: "outputs", 4: "defaults"}
 """The maps of a ``SignatureDef`` by field number."""
 
 _NODE_ID, _LOCAL_NAME = 1, 2
@@ -51,7 +50,7 @@ def revised_entry(entry: bytes, slot: Slot) -> bytes:
 
 def _revised(old: bytes, slot: Slot) -> bytes:
     """Return the serialized ``SignatureDef`` of a slot, with as much of the old as stays."""
-    renamed = {name: slot.outputs if name == "outputs" else slot.inputs for name in MAPS.values()}
+    renamed = {name: slot.outputs if name == "outputs" else slot.inputs for name in _MAPS.values()}
     return patched(old, schema.SignatureDef.FromString(slot.value), renamed)
 
 
@@ -64,31 +63,6 @@ def _with_key(entry: bytes, key: str) -> bytes:
         return entry
     last = keys[-1]
     return wire.apply(entry, (Splice(last.start, last.end, wire.delimited(_KEY, key.encode())),))
-
-
-def same_but_name_and_shape(before: Any, after: Any) -> bool:  # noqa: ANN401 - as above
-    """Return whether two values are descriptions of tensors that differ in no more than these."""
-    if not isinstance(before, schema.TensorInfo) or not before.HasField("tensor_shape"):
-        return False
-    if before.WhichOneof("encoding") != after.WhichOneof("encoding"):
-        return False  # a name beside coo_sparse would not count: the last of the two wins
-    other = schema.TensorInfo()
-    other.CopyFrom(before)
-    if after.WhichOneof("encoding") == "name":
-        other.name = after.name
-    other.tensor_shape.CopyFrom(after.tensor_shape)
-    return _bytes(other) == _bytes(after)
-
-
-def same_rank(before: Any, after: Any) -> bool:  # noqa: ANN401 - as above
-    """Return whether two shapes differ in no more than the sizes of their dimensions."""
-    other = schema.TensorShapeProto()
-    other.CopyFrom(before)
-    if len(before.dim) != len(after.dim):
-        return False
-    for dim, wanted in zip(other.dim, after.dim, strict=True):
-        dim.size = wanted.size
-    return _bytes(other) == _bytes(after)
 
 
 def _last_replaced(old: bytes, number: int, value: bytes) -> Iterator[Splice]:
@@ -123,7 +97,3 @@ def revised_reference(old: bytes, wanted: Reference) -> bytes:
 
 def _is(field: Field, number: int) -> bool:
     return field.number == number and field.wire_type == wire.BYTES
-
-
-def _bytes(message: Any) -> bytes:  # noqa: ANN401 - protobuf's classes are made at run time
-    return bytes(message.SerializeToString(deterministic=True))

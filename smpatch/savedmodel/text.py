@@ -1,18 +1,17 @@
 """``saved_model.pbtxt``: the parts of a SavedModel as spans of its text form.
 
-What is edited is the text itself, so that comments, layout and unknown fields stay. What
-is read (signatures, graph) is parsed by protobuf's own text parser into smpatch's schema,
-fields that it does not know left out, and handed on in binary form, so that no other module
-has to know both.
-
-This module does not write binary files, and never prints a parsed message back.
+An edit is splices of the text. A signature that changes is printed by protobuf's own printer
+where it was, one that gets another key has the key replaced alone, and all other text stays:
+comments, layout and unknown fields. What is read (signatures, graph) is parsed by protobuf's
+parser into smpatch's schema and handed on in binary form.
 
 Source: https://protobuf.dev/reference/protobuf/textformat-spec/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Container, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,24 +19,15 @@ from google.protobuf import text_format
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, RefusedError
-from smpatch.savedmodel import text_fields
 from smpatch.savedmodel.changes import Changes, Entry, Slot
-from smpatch.savedmodel.parts import (
-    ASSET_FILE_DEF,
-    COLLECTION_DEF,
-    OBJECT_GRAPH_DEF,
-    SAVER_DEF,
-)
-from smpatch.savedmodel.text_fields import TextField
-from smpatch.savedmodel.text_rewriting import INDENT, block, quoted, removals, revisions
+from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, OBJECT_GRAPH_DEF, SAVER_DEF
+from smpatch.savedmodel.text_fields import TextField, fields
 from smpatch.wire import Splice
 
 __all__ = ["TextualMetaGraph", "read"]
 
-_UP_TO_SIGNATURES = frozenset(
-    {"meta_info_def", "graph_def", "saver_def", "collection_def", "signature_def"}
-)
-"""The fields that a printer writes before, or as, the signatures."""
+_UP_TO_SIGNATURES = frozenset({"meta_info_def", "graph_def", "saver_def", "collection_def"})
+"""The fields that a printer writes before the signatures."""
 
 _MESSAGES = {
     SAVER_DEF: ("saver_def", schema.SaverDef),
@@ -46,11 +36,12 @@ _MESSAGES = {
 }
 """The parts that are handed on in binary form when they are asked for: name and class."""
 
+_REST_OF_LINE = re.compile(rb"[ \t]*(#[^\n]*?)?(?=\r?\n|\Z)")
+_END_OF_LINE = re.compile(rb"[ \t]*(?:\r?\n|\Z)")
 
-def _entry_message(slot: Slot) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
-    message = schema.SignatureDefEntry(key=slot.key)
-    message.value.MergeFromString(slot.value)
-    return message
+_ESCAPE = re.compile(rb"\\[\0-\x7f]")
+_ESCAPES = frozenset(b"abfnrtvx01234567\\'\"")
+"""Behind a backslash: what protobuf's parsers in C++ and Python read as the same byte."""
 
 
 class TextualMetaGraph:
@@ -63,12 +54,10 @@ class TextualMetaGraph:
         self._data = data
         self._span = span
         self._all_spans = all_spans
-        self._fields = list(text_fields.fields(data, span.value_start, span.value_end))
-        self._entry_fields = {
-            field.start: field
-            for field in self._fields
-            if field.name == "signature_def" and field.is_message
-        }
+        self._fields = list(fields(data, span.value_start, span.value_end))
+        self._entry_fields = [
+            field for field in self._fields if field.name == "signature_def" and field.is_message
+        ]
 
     @cached_property
     def meta_info(self) -> bytes:
@@ -83,7 +72,7 @@ class TextualMetaGraph:
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
         """The ``signature_def`` map as it lies in the file, duplicate keys included."""
-        return tuple(self._entry(field) for field in self._entry_fields.values())
+        return tuple(self._entry(field) for field in self._entry_fields)
 
     @cached_property
     def graph(self) -> tuple[bytes, tuple[tuple[int, int], ...]]:
@@ -117,11 +106,17 @@ class TextualMetaGraph:
         """Yield the collections as far as they list nodes, serialized."""
 
         def inside(field: TextField, name: str) -> Iterator[TextField]:
-            found = text_fields.fields(self._data, field.value_start, field.value_end)
+            found = fields(self._data, field.value_start, field.value_end)
             return (each for each in found if each.name == name)
 
         def text(field: TextField) -> bytes:
-            return text_fields.string_value(self._data, field)
+            entry = schema.SignatureDefEntry()
+            written = self._data[field.value_start : field.value_end].decode("utf-8", "replace")
+            try:
+                text_format.Merge(f"key: {written}", entry)
+            except text_format.ParseError as error:
+                raise ModelUnreadableError(f"a collection cannot be read: {error}") from error
+            return str(entry.key).encode()
 
         for field in self._fields:
             if field.name != "collection_def" or not field.is_message:
@@ -186,7 +181,7 @@ class TextualMetaGraph:
         if self._span.in_list and len(self._all_spans) > 2:  # noqa: PLR2004 - of two, one stays
             found = "the MetaGraphs stand in a list, from which none is removed"
             raise RefusedError(found, hint="write each as meta_graphs { } of its own")
-        yield from removals(self._data, [self._span], self._all_spans)
+        yield from _removals(self._data, self._all_spans, {self._span.start})
 
     def _check(self, changes: Changes) -> None:
         if changes.nodes:
@@ -200,97 +195,81 @@ class TextualMetaGraph:
     def _to_signatures(self, slots: Sequence[Slot]) -> Iterator[Splice]:
         """Change, remove and append entries of the ``signature_def`` map."""
         kept = {slot.origin.start: slot for slot in slots if slot.origin is not None}
-        present = list(zip(self._entry_fields.values(), self.entries, strict=True))
-        gone = [field for field, _ in present if field.start not in kept]
-        yield from removals(self._data, gone, [field for field, _ in present])
-        for field, entry in present:
+        gone = {field.start for field in self._entry_fields if field.start not in kept}
+        yield from _removals(self._data, self._entry_fields, gone)
+        for field, entry in zip(self._entry_fields, self.entries, strict=True):
             slot = kept.get(field.start)
             if slot is not None and (slot.key, slot.value) != (entry.key, entry.value):
-                if slot.exact:
-                    yield self._rewritten(field, slot)
-                else:
-                    yield from revisions(self._data, field, slot)
-        new = [slot for slot in slots if slot.origin is None]
+                yield self._changed(field, entry, slot)
+        new = [_entry_message(slot) for slot in slots if slot.origin is None]
         if new:
-            yield self._appended(new)
+            names = _UP_TO_SIGNATURES
+            others = [each for each in self._fields if each.name in names and not each.in_list]
+            neighbours = [each for each in self._entry_fields if each.start in kept] or others
+            yield self._added(new, b"signature_def ", self._span, neighbours)
 
-    def _rewritten(self, old: TextField, slot: Slot) -> Splice:
-        name = b"" if old.in_list else b"signature_def "
-        new = name + block(
-            _entry_message(slot), self._data, text_fields.line_indent(self._data, old.start)
-        )
-        return Splice(old.start, old.end, new)
+    def _changed(self, field: TextField, old: Entry, slot: Slot) -> Splice:
+        keys = [each for each in self._inside(field) if each.name == "key"]
+        if slot.value == old.value and len(keys) == 1:
+            return Splice(keys[0].value_start, keys[0].value_end, _printed(slot.key))
+        self._refuse_loss(field, old.key)
+        start = field.value_start - 1
+        one_line = b"\n" not in self._data[start : field.end]
+        new = _printed(_entry_message(slot), b" " if one_line else self._line_break(field))
+        return Splice(start, field.end, new)
 
-    def _appended(self, slots: Sequence[Slot]) -> Splice:
-        """Return the splice that adds entries where a printer would put them."""
-        before = [field for field in self._fields if field.name in _UP_TO_SIGNATURES]
-        messages = [_entry_message(slot) for slot in slots]
-        if not before:
-            return self._first(messages)
-        neighbour = list(self._entry_fields.values())[-1] if self._entry_fields else before[-1]
-        place = text_fields.insertion_after(self._data, neighbour)
-        if (
-            place.lead != b" "
-        ):  # the neighbour ends its line, so the entries have lines of their own
-            indent = text_fields.line_indent(self._data, neighbour.start)
-            new = [b"signature_def " + block(each, self._data, indent) for each in messages]
-        else:
-            new = [
-                b"signature_def { "
-                + text_format.MessageToString(each, as_one_line=True).encode()
-                + b" }"
-                for each in messages
-            ]
-        return Splice(
-            place.offset, place.offset, b"".join(place.lead + each for each in new) + place.tail
-        )
+    def _refuse_loss(self, field: TextField, key: str) -> None:
+        """Refuse to print a signature anew that protobuf's parser here does not read in full."""
+        body = self._data[field.value_start : field.value_end]
+        strange = [each for each in _ESCAPE.findall(body) if each[1] not in _ESCAPES]
+        reason = f"not every reader understands the escape {strange[0].decode()}" if strange else ""
+        try:
+            text_format.Merge(body.decode(), schema.SignatureDefEntry())
+        except text_format.ParseError as error:
+            reason = str(error).partition(" : ")[2].replace('"smpatch.', '"tensorflow.')
+        if reason:
+            found = f"signature {key!r} has text that an edit would lose: {reason}"
+            hint = "take it out of the text, or add a signature under another key"
+            line = self._data.count(b"\n", 0, field.start) + 1
+            raise RefusedError(found, where=f"line {line}", hint=hint)
 
-    def _first(self, messages: Sequence[Any]) -> Splice:
-        """Return the splice that opens an otherwise empty MetaGraph."""
-        at = self._span.value_start
-        outer = text_fields.newline(self._data) + text_fields.line_indent(
-            self._data, self._span.start
-        )
-        inner = outer + INDENT
-        indent = inner.lstrip(b"\r\n")
-        blocks = (inner + b"signature_def " + block(each, self._data, indent) for each in messages)
-        return Splice(at, at, b"".join(blocks) + outer)
-
-    def _to_meta_info(self, tags: Sequence[str]) -> list[Splice]:
+    def _to_meta_info(self, tags: Sequence[str]) -> Iterator[Splice]:
         """Put tags in the place of those that are there."""
         infos = [field for field in self._fields if field.name == "meta_info_def"]
         if not infos:
             found = "this MetaGraph in text form has no meta_info_def to hold tags"
             raise RefusedError(found, hint="add `meta_info_def {}` to it")
-        old = [
-            (info, field)
-            for info in infos
-            for field in text_fields.fields(self._data, info.value_start, info.value_end)
-            if field.name == "tags"
-        ]
-        fresh = [quoted(tag) for tag in tags]
-        splices = [
-            Splice(field.value_start, field.value_end, new)
-            for (_, field), new in zip(old, fresh, strict=False)
-        ]
-        fields = [field for _, field in old]
-        splices += removals(self._data, fields[len(fresh) :], fields)
-        more = [b"tags: " + each for each in fresh[len(old) :]]
-        if more:
-            splices.append(self._more_tags(infos[-1], [field for _, field in old], more))
-        return splices
+        old = [each for info in infos for each in self._inside(info) if each.name == "tags"]
+        yield from _removals(self._data, old, {each.start for each in old[len(tags) :]})
+        for field, tag in zip(old, tags, strict=False):
+            yield Splice(field.value_start, field.value_end, _printed(tag))
+        if len(tags) > len(old):
+            yield self._added(tags[len(old) :], b"tags: ", infos[-1], old)
 
-    def _more_tags(
-        self, info: TextField, old: Sequence[TextField], more: Sequence[bytes]
+    def _added(
+        self, new: Sequence[Any], name: bytes, holder: TextField, neighbours: Sequence[TextField]
     ) -> Splice:
-        inside = list(text_fields.fields(self._data, info.value_start, info.value_end))
-        neighbour = old[-1] if old else inside[-1] if inside else None
-        if neighbour is None:
-            new = b" " + b" ".join(more) + b" "
-            return Splice(info.value_start, info.value_start, new)
-        place = text_fields.insertion_after(self._data, neighbour)
-        new = b"".join(place.lead + each for each in more) + place.tail
-        return Splice(place.offset, place.offset, new)
+        """Return the splice that adds fields behind the last neighbour, or first in the holder."""
+        at, lead = holder.value_start, b" "
+        for neighbour in neighbours[-1:]:
+            at = neighbour.after
+            rest = _REST_OF_LINE.match(self._data, at)
+            if neighbour.in_list:
+                at, name, lead = neighbour.end, b"", b", "
+            elif rest is not None:
+                at, lead = rest.end(), self._line_break(neighbour)
+        tail = b"" if lead != b" " or self._data[at : at + 1].isspace() else b" "
+        return Splice(at, at, b"".join(lead + name + _printed(each, lead) for each in new) + tail)
+
+    def _inside(self, field: TextField) -> Iterator[TextField]:
+        return fields(self._data, field.value_start, field.value_end)
+
+    def _line_break(self, field: TextField) -> bytes:
+        """Return a line break and the indent of the line in which a field starts."""
+        feed = self._data.find(b"\n")
+        line = self._data[self._data.rfind(b"\n", 0, field.start) + 1 : field.start]
+        indent = line[: len(line) - len(line.lstrip(b" \t"))]
+        return (b"\r\n" if self._data[feed - 1 : feed] == b"\r" else b"\n") + indent
 
     def _entry(self, field: TextField) -> Entry:
         message = schema.SignatureDefEntry()
@@ -314,9 +293,60 @@ def read(data: bytes) -> tuple[TextualMetaGraph, ...]:
     Raises:
         ModelUnreadableError: The bytes are no SavedModel in text form.
     """
-    spans = [
-        field
-        for field in text_fields.fields(data)
-        if field.name == "meta_graphs" and field.is_message
-    ]
+    spans = [each for each in fields(data) if each.name == "meta_graphs" and each.is_message]
     return tuple(TextualMetaGraph(data, span, spans) for span in spans)
+
+
+def _entry_message(slot: Slot) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+    message = schema.SignatureDefEntry(key=slot.key)
+    message.value.MergeFromString(slot.value)
+    return message
+
+
+def _printed(value: Any, line_break: bytes = b" ") -> bytes:  # noqa: ANN401 - as above
+    """Return a value as protobuf prints it, a message in braces.
+
+    Args:
+        value: A string or a message.
+        line_break: A line feed and the indent of the line; without a line feed all is on one line.
+    """
+    if isinstance(value, str):
+        printed = text_format.MessageToString(schema.SignatureDefEntry(key=value))
+        return printed.partition(" ")[2].strip().encode() if value else b'""'
+    if b"\n" not in line_break:
+        return b"{ " + text_format.MessageToString(value, as_one_line=True).encode() + b" }"
+    lines = text_format.MessageToString(value, indent=2).encode().split(b"\n")[:-1]
+    return b"{" + b"".join(line_break + line for line in lines) + line_break + b"}"
+
+
+def _removals(data: bytes, present: Sequence[TextField], gone: Container[int]) -> Iterator[Splice]:
+    """Yield the splices that take fields out, each with its separator and its blank lines.
+
+    An element of a list goes with the comma before it where an element before it stays.
+
+    Args:
+        data: The whole text.
+        present: All fields of that name in the message, in their order.
+        gone: The offsets at which the fields that go start.
+    """
+    one_stays = False  # before the field, in its list
+    for before, field in zip((*present[-1:], *present), present, strict=False):
+        joined = before.in_list and before.end < before.after <= field.start
+        one_stays = joined and (one_stays or before.start not in gone)
+        if field.start not in gone:
+            continue
+        start, end = field.start, field.end
+        owner = before if one_stays else field
+        separator = owner.after - 1
+        if owner.after > owner.end:
+            between = data[end:separator] if owner is field else data[owner.after : start]
+            if between.strip():  # a comment
+                yield Splice(separator, owner.after, b"")
+            else:
+                start, end = min(start, separator), max(end, owner.after)
+        line = data.rfind(b"\n", 0, start) + 1
+        rest = _END_OF_LINE.match(data, end)
+        if rest is not None and not data[line:start].strip():
+            yield Splice(line, rest.end(), b"")
+        else:
+            yield Splice(start - (data[start - 1 : start] in {b" ", b"\t"}), end, b"")
