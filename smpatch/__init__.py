@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from smpatch.batch import Outcome, apply
     from smpatch.checker import CheckOptions, Compared, Feeding, Finding, Report, SameAs, check
+    from smpatch.composition import compose_signature
     from smpatch.differ import Difference, diff
     from smpatch.edits import Edit, EditSignature, RaggedRef, SparseRef
     from smpatch.errors import (
@@ -142,6 +143,7 @@ __all__ = [
     "apply",
     "check",
     "classification_signature_def",
+    "compose_signature",
     "copy_signature",
     "copy_signatures",
     "derive_signature",
@@ -210,6 +212,7 @@ _MODULES = {
     "apply": "batch",
     "check": "checker",
     "classification_signature_def": "signature",
+    "compose_signature": "composition",
     "copy_signature": "patcher",
     "copy_signatures": "other_export",
     "derive_signature": "patcher",

@@ -76,6 +76,7 @@ FACE = [
     "apply",
     "check",
     "classification_signature_def",
+    "compose_signature",
     "copy_signature",
     "copy_signatures",
     "derive_signature",

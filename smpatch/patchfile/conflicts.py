@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from smpatch.edits import Copy, Edit, EditSignature, FromSignature, Making, Remove, Rename, Retag
+from smpatch.edits import (
+    Compose,
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    Making,
+    Remove,
+    Rename,
+    Retag,
+)
 
 __all__ = ["Conflict", "conflicts"]
 
@@ -88,8 +98,11 @@ class _Reader:
         elif isinstance(edit, Retag):
             self._retag(edit)
         elif isinstance(edit, Making):
-            if isinstance(edit, FromSignature):
+            if isinstance(edit, FromSignature | Compose):
                 self._take(edit.source)
+                if isinstance(edit, Compose) and edit.source == edit.key not in self._made:
+                    found = f"{edit.key!r} would be made of itself, and a model does not show it"
+                    self._conflict(found, 'rename it before: rename = "KEY", to = "raw"')
                 if edit.source != edit.key and edit.source not in self._made:
                     self._derived[edit.source] = place
             # Without a key it is the last part of the function's path.

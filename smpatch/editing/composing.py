@@ -1,0 +1,74 @@
+"""Signatures put in that are made of another one, some inputs of which are constants.
+
+Names, method and defaults are those of the other one, and so are shapes where the graph does not
+contradict them.
+
+This module does not say how the constants get into the graph; that is the business of
+``functions.binding``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from smpatch.builder import build
+from smpatch.editing.adding import cleared, placed
+from smpatch.editing.step import Context, Step
+from smpatch.edits import AddPredict, Compose
+from smpatch.errors import UnreachableOutputError
+from smpatch.functions.binding import bind
+from smpatch.loader import MetaGraph
+from smpatch.rules import Note, breaches
+from smpatch.signature import PREDICT, SignatureDef, Spec, TensorSpec, compatible
+
+__all__ = ["compose"]
+
+
+def compose(meta_graph: MetaGraph, edit: Compose, context: Context) -> Step:
+    """Put in a signature that is another one with constants in the place of inputs.
+
+    Raises:
+        RefusedError: There is no such signature or input, or a value is not one of its input.
+    """
+    replaces = edit.overwrite and edit.key != edit.source
+    bare = cleared(meta_graph, edit.key, context) if replaces else meta_graph
+    composed = bind(bare, edit)
+    extended, wanted = composed.meta_graph, composed.signature
+    inputs, outputs = ({a: _ref(s) for a, s in e.items()} for e in (wanted.inputs, wanted.outputs))
+    request = AddPredict(inputs, outputs, edit.key, edit.overwrite, without_inputs=not inputs)
+    try:
+        built = build(extended, request, context.inferred)
+    except UnreachableOutputError as error:
+        hint = f"signature {edit.source!r} does not feed that: it cannot run, either"
+        raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
+    found = built.signature
+    signature = SignatureDef(
+        _described(found.inputs, wanted.inputs),
+        _described(found.outputs, wanted.outputs),
+        wanted.method_name,
+        wanted.defaults,
+    )
+    if any(breaches(signature)):  # a classify or regress signature has one input alone
+        signature = replace(signature, method_name=PREDICT)
+    notes = built.notes
+    if composed.copied:
+        text = f"{composed.copied:,} nodes that depend on what is bound are copied"
+        notes = (*notes, Note("copied-nodes", f"{text}, {composed.size:,} bytes"))
+    return placed(extended, replace(built, signature=signature, notes=notes), context)
+
+
+def _ref(spec: Spec) -> str | Spec:
+    return spec.name if isinstance(spec, TensorSpec) else spec
+
+
+def _described(found: Mapping[str, Spec], wanted: Mapping[str, Spec]) -> dict[str, Spec]:
+    """Return specs with the shapes that are wanted, where the graph has nothing else."""
+    specs: dict[str, Spec] = {}
+    for alias, spec in found.items():
+        asked = wanted[alias]
+        specs[alias] = spec
+        if isinstance(spec, TensorSpec) and isinstance(asked, TensorSpec):
+            fits = compatible(spec.shape, asked.shape)
+            specs[alias] = replace(spec, shape=asked.shape) if fits else spec
+    return specs
