@@ -279,7 +279,7 @@ def from_signature(subject: Subject, _: Path, model: Model, choose: Choose[Any])
 
 
 def bind(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Make a signature of another one, in which an input is a constant: the value that it is fed."""
+    """Make a signature of another one in which an input is the constant that it is fed."""
     key, new = choose(_keys(model)), _fresh(model, choose)
     expected = model.signatures[key]
     signature = _is_there(directory, model, key)
