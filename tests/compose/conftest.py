@@ -11,6 +11,9 @@ import pytest
 from smpatch.validator import Validator
 from tests.oracle.client import Oracle
 
+Copied = Callable[[str], Path]
+"""Makes a copy of a model."""
+
 
 @pytest.fixture(scope="session")
 def exported(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -22,7 +25,7 @@ def exported(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 @pytest.fixture
-def copied(exported: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
+def copied(exported: dict[str, Path], tmp_path: Path) -> Copied:
     """Return what copies one of them."""
 
     def copy(kind: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from smpatch.functions import binding
 from smpatch.patchfile import parse_patch
 from smpatch.runs import pairs as pairs_module
 from smpatch.validator import Validator, by_numbers
+from tests.compose.conftest import Copied
 from tests.oracle.client import Oracle, decoded, encoded
 
 DEFAULT = "serving_default"
 RUNTIME = Options(validate="runtime")
-Copied = Callable[[str], Path]
 Feed = Mapping[str, Any]
 
 YES, NO = np.array(1, bool), np.array(0, bool)
