@@ -10,15 +10,18 @@ This module does not say how the constants get into the graph; that is the busin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from smpatch.builder import build
 from smpatch.editing.adding import cleared, placed
-from smpatch.editing.step import Context, Step
+from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import AddPredict, Compose
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.binding import bind
+from smpatch.graph.bodies import FingerprintError
 from smpatch.loader import MetaGraph
+from smpatch.proof.sameness import signature_computation
 from smpatch.rules import Note, breaches
 from smpatch.signature import PREDICT, SignatureDef, Spec, TensorSpec, compatible
 
@@ -55,7 +58,39 @@ def compose(meta_graph: MetaGraph, edit: Compose, context: Context) -> Step:
     if composed.copied:
         text = f"{composed.copied:,} nodes that depend on what is bound are copied"
         notes = (*notes, Note("copied-nodes", f"{text}, {composed.size:,} bytes"))
+    if not context.with_object_graph and _is_there(meta_graph, edit.key, extended, signature):
+        present = meta_graph.signatures[edit.key]
+        return Step(meta_graph, (Change(edit.key, "unchanged", present),), {}, notes)
     return placed(extended, replace(built, signature=signature, notes=notes), context)
+
+
+def _is_there(
+    meta_graph: MetaGraph, key: str, extended: MetaGraph, signature: SignatureDef
+) -> bool:
+    """Return whether a signature of the key computes the same; copies are not made again then."""
+    present = meta_graph.signatures.get(key)
+    if present is None or _nameless(present) != _nameless(signature):
+        return False
+    with suppress(FingerprintError):
+        ours, theirs = (
+            signature_computation(graph, *map(_names, (each.inputs, each.outputs)))
+            for graph, each in ((meta_graph, present), (extended, signature))
+        )
+        return ours == theirs
+    return False
+
+
+def _nameless(signature: SignatureDef) -> tuple[SignatureDef, object]:
+    """Return a signature without the names of its outputs' tensors, which copies change."""
+    outputs = {
+        alias: [replace(each, name="") for each in spec.tensors()]
+        for alias, spec in signature.outputs.items()
+    }
+    return replace(signature, outputs={}), outputs
+
+
+def _names(specs: Mapping[str, Spec]) -> dict[str, tuple[str, ...]]:
+    return {alias: tuple(each.name for each in spec.tensors()) for alias, spec in specs.items()}
 
 
 def _ref(spec: Spec) -> str | Spec:

@@ -174,7 +174,7 @@ def bind(meta_graph: MetaGraph, edit: Compose) -> Composed:
     taken = set(fed)
     for alias, each in bound.items():
         known = meta_graph.resolver().resolve(each.spec.name).spec.dtype
-        if known != each.spec.dtype:
+        if dtypes.base(known) != dtypes.base(each.spec.dtype):
             found = f"the signature says {each.spec.dtype}, and the graph {known}"
             raise RefusedError(found, where=f"input {alias!r}", hint="see smpatch check")
         tensor = full(each.spec.name)

@@ -193,10 +193,9 @@ class _Copier:
             node.attr.pop("_output_shapes", None)
         if "_class" in node.attr:
             self._place(node)
-        if "frame_name" in node.attr:
-            node.attr["frame_name"].s = self._named(node.attr["frame_name"].s.decode()).encode()
-        if "shared_name" in node.attr and node.attr["shared_name"].s:
-            node.attr["shared_name"].s = self._named(node.attr["shared_name"].s.decode()).encode()
+        for key in ("frame_name", "shared_name"):
+            if key in node.attr and node.attr[key].s:
+                node.attr[key].s = self._named("").encode() + node.attr[key].s
         return node
 
     def _place(self, node: Any) -> None:  # noqa: ANN401 - as above

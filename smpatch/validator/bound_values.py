@@ -12,6 +12,7 @@ import numpy as np
 
 from smpatch import dtypes
 from smpatch.edits import Compose
+from smpatch.errors import RefusedError
 from smpatch.functions.binding import Bound, Follow, bound_inputs
 from smpatch.runs.arrays import from_numpy, to_numpy
 from smpatch.runs.feeds import Names, Target
@@ -41,6 +42,14 @@ def with_bound(
     """
     bound = bound_inputs(source, Compose(there.was, target.key, there.bound))
     now = {was: alias for alias, was in there.inputs.was.items()}
+    followed = {
+        size.alias
+        for each in bound.values()
+        for size in each.dims or ()
+        if isinstance(size, Follow)
+    }
+    if not followed <= now.keys():  # in Python an input may have another name
+        raise RefusedError("a value follows an input that has another name here")
 
     def sizes(pair: Pair, each: Bound) -> Iterator[int]:
         for size in each.dims or ():

@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from smpatch.edits import Edit
+from smpatch.edits import Compose, Edit
 from smpatch.errors import SmpatchError, ValidationError
 from smpatch.loader import SavedModel, load
 from smpatch.rules import Note
@@ -128,6 +128,10 @@ class _Proof:
         """Compare what the C runtime gives of signatures with bound inputs, where it can run."""
         wanted = _kept(edits, in_c(self._before.signatures))
         keys = [key for key, there in wanted.items() if there.bound]
+        for each in edits:
+            if isinstance(each, Compose) and each.key in wanted and each.key not in keys:
+                why = "another edit of the list makes or changes the signature that it is made of"
+                self._left_out(each.key, why)
         try:
             self.in_c(edits, keys)
         except (ChildUnfit, NotLoadedError) as error:

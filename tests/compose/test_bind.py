@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 import smpatch
-from smpatch import Options, RefusedError, ValidationError, arguments, load
-from smpatch.edits import Compose
+from smpatch import Options, RefusedError, ValidationError, load
+from smpatch.arguments import constants
+from smpatch.edits import Compose, Remove
 from smpatch.functions import binding
 from smpatch.patchfile import parse_patch
 from smpatch.runs import pairs as pairs_module
 from smpatch.validator import Validator, by_numbers
 from tests.compose.conftest import Copied
+from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, decoded, encoded
 
 DEFAULT = "serving_default"
@@ -117,7 +119,7 @@ def made(
     case: Case = request.param
     model = tmp_path_factory.mktemp("made") / case.kind
     shutil.copytree(exported[case.kind], model)
-    bind = arguments.constants(case.bind, "bind")
+    bind = constants(case.bind, "bind")
     receipt = smpatch.patch(model, Compose(case.key, "new", bind), validator=quick)
     assert receipt.numbers == {"new": tuple(sorted(load(model).signatures["new"].outputs))}
     return case, model
@@ -197,6 +199,86 @@ def test_the_result_is_saved_again_by_python(copied: Copied, oracle: Oracle) -> 
     )
     assert one["python"]["new"]["arrays"]
     assert one["python"] == other["python"]
+
+
+def test_the_other_readers_take_it(tmp_path: Path, quick: Validator, oracle: Oracle) -> None:
+    model = tmp_path / "keras"
+    shutil.copytree(FIXTURES / "keras_functional", model)
+    smpatch.patch(
+        model,
+        [Remove(("serve",)), Compose(DEFAULT, "new", constants({"right": [1, 0.5]}, "bind"))],
+        validator=quick,
+    )
+    left = ROWS[:1]
+    right = np.array([[1, 0.5]], "f4")
+    feeds = {"new": _pipe({"left": left}), DEFAULT: _pipe({"left": left, "right": right})}
+    told = oracle.ask("tour", directory=model, tags=["serve"], feeds=feeds, loaders=["session"])
+    wanted = told["session"][DEFAULT]["arrays"]
+    assert told["session"]["new"]["arrays"] == wanted
+    layer = oracle.ask("keras_layer", directory=model, key="new", value=encoded(left))
+    assert layer["arrays"] == wanted
+    about: dict[str, Any] = {"directory": model, "tags": ["serve"]}
+    lite = oracle.ask("tflite", key="new", feed=feeds["new"], **about)
+    for alias, value in wanted.items():
+        np.testing.assert_allclose(decoded(lite["arrays"][alias]), decoded(value), rtol=1e-5)
+    assert oracle.ask("show", directory=model)["lines"] > 0
+
+
+@pytest.mark.parametrize("kind", ["module", "session"])
+def test_to_replace_a_signature_by_itself_changes_no_byte(
+    kind: str, copied: Copied, quick: Validator
+) -> None:
+    model = copied(kind)
+    edit = Compose(DEFAULT, "new", constants({"training": False}, "bind"), overwrite=True)
+    smpatch.patch(model, edit, validator=quick)
+    data = (model / "saved_model.pb").read_bytes()
+    assert smpatch.patch(model, edit, validator=quick).outcome == "unchanged"
+    assert (model / "saved_model.pb").read_bytes() == data
+
+
+@pytest.mark.parametrize("kind", ["module", "session"])
+@pytest.mark.parametrize("commits", [1, 2])
+def test_a_signature_is_made_of_one_that_was_made(
+    kind: str, commits: int, copied: Copied, quick: Validator, oracle: Oracle
+) -> None:
+    model, feed = copied(kind), MODULE if kind == "module" else SESSION
+    other = "zoom" if kind == "module" else "rate"
+    edits = [
+        Compose(DEFAULT, "one", constants({"training": True}, "bind")),
+        Compose("one", "two", constants({other: [1.5, 2.5]}, "bind")),
+    ]
+    receipts = [
+        smpatch.patch(model, each, validator=quick)
+        for each in ([edits] if commits == 1 else [[edit] for edit in edits])
+    ]
+    noted = [note.text for note in receipts[-1].notes if note.code == "numbers-not-compared"]
+    assert [text.startswith("signature 'two'") for text in noted] == [True] * (2 - commits)
+    left = {alias: value for alias, value in feed.items() if alias not in {"training", other}}
+    feeds = {
+        "two": _pipe(left),
+        DEFAULT: _pipe({**feed, "training": YES, other: FOLLOWED}),
+    }
+    ran = oracle.ask("run_together", directory=model, tags=["serve"], feeds={"two": feeds["two"]})
+    was = oracle.ask("tour", directory=model, tags=["serve"], feeds=feeds, loaders=["session"])
+    assert ran["arrays"]["two"] == was["session"][DEFAULT]["arrays"]
+
+
+@pytest.mark.parametrize("kind", ["module", "session"])
+def test_a_signature_takes_the_place_of_the_one_that_it_is_made_of(
+    kind: str, copied: Copied, exported: Mapping[str, Path], quick: Validator, oracle: Oracle
+) -> None:
+    model, feed = copied(kind), MODULE if kind == "module" else SESSION
+    edit = Compose(DEFAULT, DEFAULT, constants({"training": True}, "bind"), overwrite=True)
+    assert smpatch.patch(model, edit, validator=quick).outcome == "replaced"
+    about: dict[str, Any] = {"tags": ["serve"], "loaders": ["session", "python"]}
+    left = {alias: value for alias, value in feed.items() if alias != "training"}
+    got = oracle.ask("tour", directory=model, feeds={DEFAULT: _pipe(left)}, **about)
+    whole = _pipe({**feed, "training": YES})
+    was = oracle.ask("tour", directory=exported[kind], feeds={DEFAULT: whole}, **about)
+    assert was["session"][DEFAULT]["arrays"]
+    assert all(got[loader] == was[loader] for loader in ("session", "python"))
+    with pytest.raises(RefusedError, match="no input is called 'training'"):
+        smpatch.patch(model, edit, validator=quick)
 
 
 def test_what_does_not_depend_on_the_input_is_shared(copied: Copied) -> None:
