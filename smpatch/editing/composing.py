@@ -17,7 +17,7 @@ from smpatch.builder import build
 from smpatch.editing.adding import cleared, placed
 from smpatch.editing.step import Change, Context, Step
 from smpatch.edits import AddPredict, Compose
-from smpatch.errors import UnreachableOutputError
+from smpatch.errors import RefusedError, UnreachableOutputError
 from smpatch.functions.binding import bind
 from smpatch.graph.bodies import FingerprintError
 from smpatch.loader import MetaGraph
@@ -38,6 +38,10 @@ def compose(meta_graph: MetaGraph, edit: Compose, context: Context) -> Step:
     bare = cleared(meta_graph, edit.key, context) if replaces else meta_graph
     composed = bind(bare, edit)
     extended, wanted = composed.meta_graph, composed.signature
+    if not meta_graph.parts.can_change_graph:
+        found = "a model in text form cannot be given new nodes"
+        hint = "smpatch edit --default INPUT=VALUE sets what TF Serving takes for it"
+        raise RefusedError(found, where=f"signature {edit.key!r}", hint=hint)
     inputs, outputs = ({a: _ref(s) for a, s in e.items()} for e in (wanted.inputs, wanted.outputs))
     request = AddPredict(inputs, outputs, edit.key, edit.overwrite, without_inputs=not inputs)
     try:
@@ -45,10 +49,9 @@ def compose(meta_graph: MetaGraph, edit: Compose, context: Context) -> Step:
     except UnreachableOutputError as error:
         hint = f"signature {edit.source!r} does not feed that: it cannot run, either"
         raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
-    found = built.signature
     signature = SignatureDef(
-        _described(found.inputs, wanted.inputs),
-        _described(found.outputs, wanted.outputs),
+        _described(built.signature.inputs, wanted.inputs),
+        _described(built.signature.outputs, wanted.outputs),
         wanted.method_name,
         wanted.defaults,
     )

@@ -15,7 +15,7 @@ import pytest
 import smpatch
 from smpatch import Options, RefusedError, ValidationError, load
 from smpatch.arguments import constants
-from smpatch.edits import Compose, Remove
+from smpatch.edits import Compose, EditSignature, Remove
 from smpatch.functions import binding
 from smpatch.patchfile import parse_patch
 from smpatch.runs import pairs as pairs_module
@@ -426,6 +426,28 @@ def test_a_value_that_is_none_of_the_input_is_refused(name: str, copied: Copied)
     assert found in str(refused.value)
     assert hint in refused.value.hint
     assert (model / "saved_model.pb").read_bytes() == data
+
+
+def test_a_model_in_text_form_is_refused_with_the_command_that_works(tmp_path: Path) -> None:
+    model = tmp_path / "text"
+    shutil.copytree(FIXTURES / "text_form", model)
+    with pytest.raises(RefusedError, match="in text form cannot be given new nodes") as refused:
+        smpatch.compose_signature(
+            model, "scale", bind={"x": [1.0]}, signature="new", options=Options(validate="none")
+        )
+    assert "smpatch edit --default" in refused.value.hint
+    edit = EditSignature("scale", defaults={"x": [1.0]})
+    assert smpatch.edit_signature(model, edit, options=RUNTIME).outcome == "edited"
+
+
+@pytest.mark.parametrize(("name", "key"), [("sparse", "twice"), ("ragged", "rows")])
+def test_an_input_of_several_tensors_is_refused(
+    name: str, key: str, tmp_path: Path, quick: Validator
+) -> None:
+    shutil.copytree(FIXTURES / name, tmp_path / name)
+    edit = Compose(key, "new", constants({"ids": 1}, "bind"))
+    with pytest.raises(RefusedError, match="only dense ones can be bound"):
+        smpatch.patch(tmp_path / name, edit, validator=quick)
 
 
 def _another_value(monkeypatch: pytest.MonkeyPatch) -> None:
