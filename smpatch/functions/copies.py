@@ -4,8 +4,11 @@ A placeholder cannot be given an input. What depends on one that is replaced is 
 prefix, and the copies read the replacement; all else (variables, tables, constants, what other
 inputs lead to) is shared.
 
-* A while loop of TensorFlow 1 that is touched is copied whole and gets a frame of its own: two
-  loops in one frame cannot run together. One that is touched only behind its exit is shared.
+* A while loop of TensorFlow 1 that is touched is copied whole, with what comes of it, and gets a
+  frame of its own: two loops in one frame cannot run together. One that is touched only behind
+  its exit is shared.
+* What lives as long as one run (a ``TensorArray``, a stack) is copied where a copy uses it: each
+  element can be written once.
 * Control inputs follow the copies; one on a replaced placeholder is dropped, for its
   replacement is there before anything runs.
 * ``_class`` follows, ``shared_name`` of a copy is its own, and ``_output_shapes`` stay only where
@@ -19,7 +22,7 @@ Sources: ``tensorflow/core/graph/subgraph.cc`` (feeds and control edges),
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +34,10 @@ _ENTER = frozenset({"Enter", "RefEnter"})
 _EXIT = frozenset({"Exit", "RefExit"})
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 _COLOCATED = b"loc:@"
+_OF_ONE_RUN = frozenset(
+    {"TensorArray", "TensorArrayV2", "TensorArrayV3", "Stack", "StackV2", "TensorArrayGradV3"}
+)
+_PASS_ON = frozenset({"Identity", "Enter", "Exit", "Switch", "Merge", "NextIteration"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +118,40 @@ class _Walk:
                     self._consumers[op].append(name)
 
     def touched(self) -> frozenset[str]:
-        """Return the nodes that depend on what is replaced, with the loops around them."""
-        chosen = set(self._first)
-        waiting = [*chosen]
-        while waiting:
-            for consumer in self._consumers[waiting.pop()]:
-                if consumer not in chosen:
-                    chosen.add(consumer)
-                    waiting.append(consumer)
+        """Return the nodes that depend on what is replaced, with all that must go with them."""
+        members: dict[tuple[str, ...], list[str]] = {}
         frames = self._frames()
-        touched = {around for name in chosen for around in _around(frames.get(name, ()))}
-        within = {name for name, frame in frames.items() if not touched.isdisjoint(_around(frame))}
-        return frozenset(chosen | within)
+        for name, frame in frames.items():
+            for around in _around(frame):
+                members.setdefault(around, []).append(name)
+        chosen: set[str] = set()
+        seen: set[str] = set()
+        waiting = [*self._first]
+        while waiting:
+            name = waiting.pop()
+            if name in chosen:
+                continue
+            chosen.add(name)
+            waiting += self._consumers[name]
+            waiting += self._of_one_run(name, seen)
+            for around in _around(frames.get(name, ())):
+                waiting += members.pop(around, ())
+        return frozenset(chosen)
+
+    def _of_one_run(self, name: str, seen: set[str]) -> Iterator[str]:
+        """Yield what a node is given that lives as long as one run; ``seen`` is not looked at."""
+        waiting = [*self._graph.wiring(name).inputs]
+        while waiting:
+            source = full(waiting.pop())
+            op = op_of(source)
+            if op in seen or op not in self._consumers or self._is_leaf(source):
+                continue
+            wiring = self._graph.wiring(op)
+            if wiring.op in _OF_ONE_RUN:
+                yield op
+            elif wiring.op in _PASS_ON:
+                seen.add(op)
+                waiting += wiring.inputs
 
     def _frames(self) -> dict[str, tuple[str, ...]]:
         """Return the frames in which nodes lie, outermost first; none where there is no loop."""

@@ -78,6 +78,7 @@ def _session(directory: str) -> None:
         )
         v1.disable_control_flow_v2()
         hidden = tf.matmul(x, weights)
+        times_float = tf.cast(times, tf.float32)
 
         def inner(i: Tensor, value: Tensor) -> Tensor:
             start = (tf.constant(0), value)
@@ -87,6 +88,7 @@ def _session(directory: str) -> None:
 
         count, looped = v1.while_loop(lambda i, _: i < 3, inner, (tf.constant(0), hidden))
         beside = v1.while_loop(lambda i: i < times, lambda i: i + 2, [tf.constant(0)])
+        mapped = v1.map_fn(lambda row: row * times_float + 1.0, x)
         switched = v1.cond(training, lambda: looped * 0.5, lambda: looped + other)
         with v1.colocate_with(rate), v1.control_dependencies([rate]):
             waits = tf.identity(hidden, name="waits")
@@ -97,6 +99,8 @@ def _session(directory: str) -> None:
             "beside": beside,
             "found": table.lookup(times),
             "apart": tf.identity(hidden),
+            "mapped": mapped,
+            "rows": v1.map_fn(lambda row: row + 1.0, x),
         }
         session.run([v1.global_variables_initializer(), v1.tables_initializer()])
         builder = v1.saved_model.Builder(directory)
