@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         check,
         check_all,
     )
+    from smpatch.composition import compose_signature
     from smpatch.describer import describe
     from smpatch.differ import Difference, diff
     from smpatch.edits import Edit, EditSignature, RaggedRef, SparseRef
@@ -156,6 +157,7 @@ __all__ = [
     "check",
     "check_all",
     "classification_signature_def",
+    "compose_signature",
     "copy_signature",
     "copy_signatures",
     "derive_signature",
@@ -229,6 +231,7 @@ _MODULES = {
     "check": "checker",
     "check_all": "checker",
     "classification_signature_def": "signature",
+    "compose_signature": "composition",
     "copy_signature": "patcher",
     "copy_signatures": "other_export",
     "derive_signature": "patcher",

@@ -21,6 +21,7 @@ from smpatch.editing import init_op, naming, tagging
 from smpatch.editing.sequence import perform
 from smpatch.editing.step import Context
 from smpatch.edits import (
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -196,7 +197,7 @@ class _Repetition:
             return self._changed(place, edit)
         if isinstance(edit, Retag | SetInitOp):
             return None
-        if isinstance(edit, FromSignature):
+        if isinstance(edit, FromSignature | Compose):
             edit = self._from_later_names(place, edit)
         if isinstance(edit, PromoteFunction):
             edit = replace(edit, key=promoted_key(self._meta_graph, edit))
@@ -204,17 +205,22 @@ class _Repetition:
         made: Any = edit  # each of these kinds has the field
         return cast("Edit", replace(made, overwrite=True))
 
-    def _from_later_names(self, place: int, edit: FromSignature) -> FromSignature:
-        """Return the same with the names that its source and the outputs of that have by now."""
+    def _from_later_names(self, place: int, edit: FromSignature | Compose) -> Edit:
+        """Return the same with the names that its source has by now, and what it has of them."""
         if edit.source in self._fresh or edit.key == edit.source:
             return edit
-        names = {alias: alias for alias in edit.outputs.values()}
+        used = edit.bind if isinstance(edit, Compose) else edit.outputs.values()
+        names = {alias: alias for alias in used}
         key = edit.source
         for each in self._edits[place + 1 :]:
             if isinstance(each, EditSignature) and each.key == key:
-                names = {old: each.rename_outputs.get(new, new) for old, new in names.items()}
+                renamed = each.rename_inputs if isinstance(edit, Compose) else each.rename_outputs
+                names = {old: renamed.get(new, new) for old, new in names.items()}
             elif isinstance(each, Rename) and each.source == key:
                 key = each.target
+        if isinstance(edit, Compose):
+            bind = {names[alias]: value for alias, value in edit.bind.items()}
+            return replace(edit, source=key, bind=bind)
         outputs = {alias: names[wanted] for alias, wanted in edit.outputs.items()}
         return replace(edit, source=key, outputs=outputs)
 

@@ -16,13 +16,24 @@ import contextlib
 import operator
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from smpatch import dtypes
 from smpatch.errors import UsageError
 
-__all__ = ["dtype", "mapping", "path", "plain_value", "seconds", "shape", "texts"]
+__all__ = [
+    "Constant",
+    "constants",
+    "dtype",
+    "mapping",
+    "path",
+    "plain_value",
+    "seconds",
+    "shape",
+    "texts",
+]
 
 _LONGEST = 60
 """Characters of a value that an error shows."""
@@ -181,6 +192,41 @@ def plain_value(value: object) -> object:
         value = numpy()
     plain = getattr(value, "tolist", None)
     return plain() if callable(plain) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that an input is bound to.
+
+    Attributes:
+        value: A number, a truth value, a text, bytes, or nested lists of these.
+        dtype: The element type, where the value was an array; None where the input gives it.
+    """
+
+    value: object
+    dtype: str | None = None
+
+
+def constants(value: object, where: str) -> dict[str, Constant]:
+    """Return values of Python, and arrays of TensorFlow or NumPy, as constants by name.
+
+    Args:
+        value: A mapping, or pairs.
+        where: What the values are for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else, or an array is of a type that TensorFlow does not have.
+
+    Example:
+        >>> constants({"x": [1, 2]}, "bind")
+        {'x': Constant(value=[1, 2], dtype=None)}
+    """
+    found: dict[str, Constant] = {}
+    for name, each in mapping(value, where).items():
+        given = None if isinstance(each, Constant) else getattr(each, "dtype", None)
+        kind = None if given is None else dtype(given, f"{where} {name!r}")
+        found[name] = each if isinstance(each, Constant) else Constant(plain_value(each), kind)
+    return found
 
 
 def path(value: object, where: str) -> Path:

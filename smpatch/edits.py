@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from smpatch import arguments
+from smpatch.arguments import Constant
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY, Shape, SignatureDef
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef, tensor_ref, tensor_refs
@@ -18,6 +19,7 @@ __all__ = [
     "AddPredict",
     "AddRegress",
     "AddSignature",
+    "Compose",
     "Copy",
     "Edit",
     "EditSignature",
@@ -159,6 +161,29 @@ class FromSignature(Making):
         _text(self.source, "the signature key")
         _text(self.key, "the signature key")
         _take(self, outputs=_names(self.outputs, "output"))
+
+
+@dataclass(frozen=True, slots=True)
+class Compose(Making):
+    """Make a signature of another one, some inputs of which become constants.
+
+    Attributes:
+        source: The key of the signature to start from.
+        key: The signature key.
+        bind: Input of the source to its value; it is no input of the new signature.
+        overwrite: Whether a signature that has the key already may be replaced.
+    """
+
+    source: str
+    key: str
+    bind: Mapping[str, Constant]
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Take values of other forms, as ``arguments`` describes them."""
+        _text(self.source, "the signature key")
+        _text(self.key, "the signature key")
+        _take(self, bind=arguments.constants(self.bind, "bind"))
 
 
 @dataclass(frozen=True, slots=True)

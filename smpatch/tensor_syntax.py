@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 
 from smpatch.edits import RaggedRef, SparseRef, TensorRef
 from smpatch.errors import UsageError
+from smpatch.npy import read_npy
 from smpatch.signature import Shape
 
 __all__ = [
@@ -214,6 +215,29 @@ def parse_defaults(texts: Iterable[str], *, option: str) -> dict[str, object]:
             found[name] = json.loads(value)
         except (ValueError, RecursionError):
             found[name] = value
+    return found
+
+
+def parse_constants(texts: Iterable[str], *, option: str) -> dict[str, object]:
+    """Parse values of inputs such as ``x=1.0`` or ``x=FILE.npy``.
+
+    The value is JSON. What is no JSON is a file, if it ends in ``.npy``, or else a string as it
+    stands.
+
+    Raises:
+        UsageError: One has another form, a name occurs twice, or a file cannot be read.
+    """
+    found: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals or not value:
+            raise _unclear(option, text, "it is no value of an input", "write INPUT=VALUE")
+        if name in found:
+            raise _unclear(option, text, f"{name!r} is given two values")
+        try:
+            found[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name] = read_npy(value) if value.endswith(".npy") else value
     return found
 
 

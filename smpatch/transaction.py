@@ -16,7 +16,7 @@ from smpatch.display import columns, html_table, printable, signature_rows
 from smpatch.editing.notes import notes_on
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Change, Context, Outcome, Proof
-from smpatch.edits import Edit, RemoveMetaGraph, Retag
+from smpatch.edits import Compose, Edit, RemoveMetaGraph, Retag
 from smpatch.errors import RefusedError
 from smpatch.loader import SavedModel
 from smpatch.options import Options
@@ -240,8 +240,9 @@ class Transaction:
                 yield prove_wider(self.validator, Place(directory, after.tags), after, built)
 
     def _run(self, directory: Path, done: Done, said: Validation) -> Validation:
-        """Run the model before and after, where that is asked for."""
-        if self.validator.mode != "run":
+        """Run the model before and after, where that is asked for or always done."""
+        composed = any(isinstance(each, Compose) for each in self.edits)
+        if self.validator.mode != "run" and (not composed or self.validator.mode == "none"):
             return said
         from smpatch.validator.by_numbers import same_numbers
 

@@ -41,6 +41,7 @@ def edit(model: Path) -> smpatch.Receipt:
     smpatch.add_regress(model, examples="e:0", predictions="p:0")
     smpatch.promote_function(model, "encode", outputs={"embedding": "output_0"})
     smpatch.derive_signature(model, "a", outputs={"y": "dense/Relu:0"}, signature="b")
+    smpatch.compose_signature(model, "a", bind={"is_training": False}, signature="b")
     smpatch.edit_signature(model, smpatch.EditSignature("a", shapes={"x": (None, 3)}))
     smpatch.rename_signature(model, "a", "b")
     smpatch.copy_signature(model, "a", "b")

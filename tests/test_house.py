@@ -78,6 +78,7 @@ FACE = [
     "check",
     "check_all",
     "classification_signature_def",
+    "compose_signature",
     "copy_signature",
     "copy_signatures",
     "derive_signature",

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from smpatch import patchfile
+from smpatch.arguments import Constant
 from smpatch.edits import (
     AddClassify,
     AddPredict,
     AddRegress,
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -30,8 +32,8 @@ from smpatch.patchfile import document
 
 VALUES = "(write a number, text, true or false, or an array of them)"
 VERBS = (
-    "add-predict, add-classify, add-regress, rename, copy, remove, remove-meta-graph, edit, "
-    "init-op, no-init-op, retag"
+    "add-predict, add-classify, add-regress, compose, rename, copy, remove, remove-meta-graph, "
+    "edit, init-op, no-init-op, retag"
 )
 CHANGES = (
     "rename-input, rename-output, drop-input, drop-output, add-input, add-output, "
@@ -94,6 +96,7 @@ def test_the_example_says_what_it_seems_to_say() -> None:
             defaults={"threshold": 0.5, "temperature": None},
         ),
         FromSignature("serving_default", {"embedding": "dense/Relu:0"}, "embedding"),
+        Compose("serving_default", "serve", {"is_training": Constant(False)}),  # noqa: FBT003 - a value
         Copy("serving_default", "predict"),
         Remove(("train_*", "debug")),
         SetInitOp(("init_all_tables",)),

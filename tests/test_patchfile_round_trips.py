@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpatch import patchfile
+from smpatch.arguments import Constant
 from smpatch.edits import (
     AddClassify,
     AddPredict,
     AddRegress,
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -48,10 +50,12 @@ SCALAR = (
     | st.floats(allow_nan=False)
 )
 VALUE = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
+CONSTANTS = st.dictionaries(NAME, VALUE.map(Constant), min_size=1, max_size=3)
 EDIT: st.SearchStrategy[Edit] = st.one_of(
     st.builds(AddPredict, TENSORS, TENSORS, NAME, st.booleans()),
     st.builds(PromoteFunction, NAME, st.none(), st.none(), NAME, st.booleans()),
     st.builds(FromSignature, NAME, st.dictionaries(NAME, NAME, min_size=1), NAME, st.booleans()),
+    st.builds(Compose, NAME, NAME, CONSTANTS, st.booleans()),
     st.builds(AddClassify, TENSOR, TENSOR, TENSOR, NAME, st.booleans()),
     st.builds(AddRegress, TENSOR, TENSOR, NAME, st.booleans()),
     st.builds(Rename, NAME, NAME, st.booleans()),
@@ -99,6 +103,12 @@ def _(edit: PromoteFunction) -> dict[str, object]:
 @_written.register
 def _(edit: FromSignature) -> dict[str, object]:
     return {"outputs": edit.outputs, "from-signature": edit.source, "add-predict": edit.key}
+
+
+@_written.register
+def _(edit: Compose) -> dict[str, object]:
+    bind = {alias: each.value for alias, each in edit.bind.items()}
+    return {"bind": bind, "from-signature": edit.source, "compose": edit.key}
 
 
 @_written.register

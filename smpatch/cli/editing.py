@@ -147,7 +147,7 @@ def _proof(receipt: Receipt) -> list[str]:
         if any(_concerns(note, there) for note in receipt.notes):
             what = "the signature is as it was written, but wrong as before: see smpatch check"
     lines = [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}: {what}"]
-    if receipt.numbers is not None:
+    if receipt.numbers:
         count = sum(map(len, receipt.numbers.values()))
         given = "1 output gives" if count == 1 else f"{count:,} outputs give"
         lines.append(f"run before and after the edit: {given} the same, bit for bit")

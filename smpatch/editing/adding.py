@@ -27,7 +27,7 @@ from smpatch.loader import MetaGraph
 from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 
-__all__ = ["add", "derive", "placed", "promoted"]
+__all__ = ["add", "cleared", "derive", "placed", "promoted"]
 
 
 def add(meta_graph: MetaGraph, edit: Adding, context: Context) -> Step:
@@ -47,7 +47,7 @@ def promoted(meta_graph: MetaGraph, edit: PromoteFunction, context: Context) -> 
         RefusedError: There is no such function, or it cannot become one.
     """
     key = promoted_key(meta_graph, edit)
-    bare = _cleared(meta_graph, key, context) if edit.overwrite else meta_graph
+    bare = cleared(meta_graph, key, context) if edit.overwrite else meta_graph
     extended, request = promote(bare, edit)
     step = add(extended, request, context)
     remark = training_remark(meta_graph, find_function(meta_graph, edit.function))
@@ -65,7 +65,7 @@ def derive(meta_graph: MetaGraph, edit: FromSignature, context: Context) -> Step
         RefusedError: There is no such signature or tensor, or it is ambiguous.
     """
     replaces = edit.overwrite and edit.key != edit.source
-    bare = _cleared(meta_graph, edit.key, context) if replaces else meta_graph
+    bare = cleared(meta_graph, edit.key, context) if replaces else meta_graph
     extended, request = expose(bare, edit, context.infer)
     try:
         return add(extended, request, context)
@@ -91,7 +91,7 @@ def placed(meta_graph: MetaGraph, built: Built, context: Context) -> Step:
     return Step(meta_graph, (change,), {key: built}, built.notes)
 
 
-def _cleared(meta_graph: MetaGraph, key: str, context: Context) -> MetaGraph:
+def cleared(meta_graph: MetaGraph, key: str, context: Context) -> MetaGraph:
     """Return it without what only the former signature of the key needed.
 
     What is made in its place so gets the names that it had, and an equal one is known.

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smpatch.editing import adding, init_op, naming, revising, tagging
+from smpatch.editing import adding, composing, init_op, naming, revising, tagging
 from smpatch.editing.step import Context, Step
 from smpatch.edits import (
     AddClassify,
     AddPredict,
     AddRegress,
     AddSignature,
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -65,6 +66,7 @@ _WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
     AddPredict: adding.add,
     AddRegress: adding.add,
     AddSignature: adding.add,
+    Compose: composing.compose,
     Copy: naming.copy,
     EditSignature: revising.revise,
     FromSignature: adding.derive,
@@ -81,6 +83,7 @@ _VERBS: Mapping[type, str] = {
     AddPredict: "add-predict",
     AddRegress: "add-regress",
     AddSignature: "add",
+    Compose: "compose",
     Copy: "copy",
     EditSignature: "edit",
     FromSignature: "add-predict",

@@ -33,8 +33,8 @@ from smpatch.signature import SignatureDef
 __all__ = ["pruned"]
 
 _REMOVABLE = CALLS | {"Placeholder", "Const"}
-"""The operations of nodes that are appended for a signature. None has a state that another
-node could share by a name."""
+"""The operations of nodes that are appended for a signature, beside those without a state. None
+has a state that another node could share by a name."""
 
 
 def pruned(
@@ -92,7 +92,7 @@ def _last_nodes(
     appended = [
         name
         for name in meta_graph.parts.appended_nodes
-        if name in graph and graph.wiring(name).op in _REMOVABLE
+        if name in graph and _is_removable(meta_graph, graph.wiring(name).op)
     ]
     if not appended:
         return []
@@ -126,6 +126,12 @@ def _last_nodes(
         gone += fresh
         changed = bool(fresh)
     return gone
+
+
+def _is_removable(meta_graph: MetaGraph, op: str) -> bool:
+    """Return whether a node that nothing uses can go, for another cannot share its state."""
+    op_def = None if op in _REMOVABLE else meta_graph.functions.op_def(op)
+    return op in _REMOVABLE or (op_def is not None and not op_def.is_stateful)
 
 
 def _uncalled(meta_graph: MetaGraph, concrete: set[str], nodes: set[str]) -> set[str]:

@@ -114,23 +114,23 @@ class Fingerprints:
         self._recursive = False
         self._work = 0
 
-    def main(self, feeds: Mapping[str, str], fetches: Mapping[str, Sequence[str]]) -> Computation:
+    def main(
+        self,
+        feeds: Mapping[str, str],
+        fetches: Mapping[str, Sequence[str]],
+        bound: Mapping[str, bytes] | None = None,
+    ) -> Computation:
         """Return what tensors of the main graph compute.
 
         Args:
             feeds: Full name (``op:index``) of a tensor that is fed to the label of the input.
             fetches: Label to the full names of the tensors that it consists of.
+            bound: Full name of a tensor that is fed a known value to the value's fingerprint.
 
         Raises:
             FingerprintError: The graph refers to what it does not have.
         """
-        scope = _Scope(
-            MainBody(self._graph, self._library, self._main, frozenset(feeds)),
-            {
-                name: digest(b"feed", label.encode("utf-8", "surrogatepass"))
-                for name, label in feeds.items()
-            },
-        )
+        scope = self._fed(feeds, bound or {})
         found = {
             label: digest(b"tensor", *self._tensors(scope, map(main_source, names)))
             for label, names in fetches.items()
@@ -148,13 +148,7 @@ class Fingerprints:
         Raises:
             FingerprintError: There is no such call or tensor.
         """
-        scope = _Scope(
-            MainBody(self._graph, self._library, self._main, frozenset(feeds)),
-            {
-                name: digest(b"feed", label.encode("utf-8", "surrogatepass"))
-                for name, label in feeds.items()
-            },
-        )
+        scope = self._fed(feeds, {})
         passed: list[tuple[Parts, frozenset[bytes]]] = []
         for call in calls:
             parts = scope.body.parts(call)
@@ -191,10 +185,21 @@ class Fingerprints:
         """Return the fingerprint of a leaf, such as the ``feed`` called ``x``."""
         return digest(kind.encode(), label.encode("utf-8", "surrogatepass"))
 
-    def tensor(self, name: str) -> bytes:
-        """Return the fingerprint of one tensor of the main graph, nothing being fed."""
-        scope = _Scope(MainBody(self._graph, self._library, self._main, frozenset()), {})
-        return self._tensors(scope, [main_source(name)])[0]
+    def tensor(self, name: str, feeds: Mapping[str, str] | None = None) -> bytes:
+        """Return the fingerprint of one tensor of the main graph.
+
+        Args:
+            name: The tensor.
+            feeds: As for ``main``; None where nothing is fed.
+        """
+        return self._tensors(self._fed(feeds or {}, {}), [main_source(name)])[0]
+
+    def _fed(self, feeds: Mapping[str, str], bound: Mapping[str, bytes]) -> _Scope:
+        """Return the main graph with what is fed."""
+        leaves = {name: self.leaf("feed", label) for name, label in feeds.items()}
+        leaves.update(bound)
+        body = MainBody(self._graph, self._library, self._main, frozenset(leaves))
+        return _Scope(body, leaves)
 
     def _tensors(self, scope: _Scope, sources: Iterable[Source]) -> list[bytes]:
         wanted = list(sources)

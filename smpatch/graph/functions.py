@@ -73,7 +73,7 @@ class FunctionLibrary:
 
     def op_def(self, op: str) -> Any | None:  # noqa: ANN401 - as above
         """Return what defines an operation: the op list, or a function of that name."""
-        return find_op_def(op, self._op_defs, self._graph)
+        return find_op_def(op, self._op_defs, self._graph, appended=True)
 
     def outputs(self, node: Any) -> list[Output] | None:  # noqa: ANN401 - a NodeDef
         """Return what a node of a function yields; None when its operation is not defined."""

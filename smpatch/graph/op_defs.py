@@ -2,7 +2,8 @@
 
 An exporter leaves the definitions of the operations of the main graph in
 ``MetaInfoDef.stripped_op_list``; exporters before TensorFlow 2.4 leave out those of functions.
-TensorFlow defines the others, and is asked when one is missing for the first time.
+TensorFlow defines the others, and is asked when one is missing for the first time. The few that
+smpatch itself puts into graphs are defined here, as far as what they yield.
 
 This module starts no TensorFlow.
 """
@@ -10,9 +11,10 @@ This module starts no TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
+from smpatch import schema
 from smpatch.graph.index import GraphIndex
 
 __all__ = ["MoreOpDefs", "OpDefs", "find_op_def"]
@@ -53,13 +55,41 @@ class OpDefs(Mapping[str, Any]):
         return {} if self._ask is None else self._ask()
 
 
-def find_op_def(op: str, op_defs: Mapping[str, Any], graph: GraphIndex) -> Any | None:  # noqa: ANN401 - as above
+def find_op_def(
+    op: str, op_defs: Mapping[str, Any], graph: GraphIndex, *, appended: bool = False
+) -> Any | None:  # noqa: ANN401 - as above
     """Return what defines an operation: the model, a function of that name, or TensorFlow.
 
     Args:
         op: The operation.
         op_defs: The definitions.
         graph: The graph whose functions are operations as well.
+        appended: Whether those that smpatch puts into graphs are known without TensorFlow.
     """
     own = op_defs.own if isinstance(op_defs, OpDefs) else op_defs
-    return own.get(op) or graph.function_signatures.get(op) or op_defs.get(op)
+    found = own.get(op) or graph.function_signatures.get(op)
+    return found or (_appended(op) if appended else None) or op_defs.get(op)
+
+
+_APPENDED = {
+    "BroadcastTo": "T",
+    "ConcatV2": "T",
+    "Const": "dtype",
+    "Shape": "out_type",
+    "StridedSlice": "T",
+}
+"""Operations that ``functions.binding`` appends to the attribute that is the type of what each
+yields (``tensorflow/core/ops/array_ops.cc``); none has a state."""
+
+
+@cache
+def _appended(op: str) -> Any | None:  # noqa: ANN401 - as above
+    if op not in _APPENDED:
+        return None
+    found = schema.OpDef(name=op)
+    found.output_arg.add(name="output", type_attr=_APPENDED[op])
+    if op == "Shape":
+        found.attr.add(name="out_type", type="type").default_value.type = schema.DataType[
+            "DT_INT32"
+        ]
+    return found

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from smpatch.edits import (
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -116,21 +117,30 @@ class _Reader:
         elif isinstance(edit, Retag):
             self._retag(edit)
         elif isinstance(edit, SetInitOp):
-            if self._init_op is not None:
-                found = f"edit[{self._init_op}] says what the init op is"
-                self._conflict(found, "name all operations in one edit")
-            self._init_op = place
+            self._set_init_op()
         elif isinstance(edit, Making):
-            if isinstance(edit, FromSignature):
-                self._take(edit.source)
-                if edit.source != edit.key and edit.source not in self._made:
-                    self._derived[edit.source] = place
-            # Without a key it is the last part of the function's path.
-            key = getattr(edit, "function", "").rpartition(".")[2] if edit.key is None else edit.key
-            made = _Signature(None, {}, {}, frozenset())
-            self._changes_what_was_read(key)
-            self._put(key, made, overwrite=edit.overwrite)
-            self._made.add(key)
+            self._make(edit)
+
+    def _set_init_op(self) -> None:
+        if self._init_op is not None:
+            found = f"edit[{self._init_op}] says what the init op is"
+            self._conflict(found, "name all operations in one edit")
+        self._init_op = self._place
+
+    def _make(self, edit: Making) -> None:
+        if isinstance(edit, FromSignature | Compose):
+            self._take(edit.source)
+            if isinstance(edit, Compose) and edit.source == edit.key not in self._made:
+                found = f"{edit.key!r} would be made of itself, and a model does not show it"
+                self._conflict(found, 'rename it before: rename = "KEY", to = "raw"')
+            if edit.source != edit.key and edit.source not in self._made:
+                self._derived[edit.source] = self._place
+        # Without a key it is the last part of the function's path.
+        key = getattr(edit, "function", "").rpartition(".")[2] if edit.key is None else edit.key
+        made = _Signature(None, {}, {}, frozenset())
+        self._changes_what_was_read(key)
+        self._put(key, made, overwrite=edit.overwrite)
+        self._made.add(key)
 
     def exchanges(self) -> Iterator[Conflict]:
         """Yield the exchanges of names that the list as a whole comes to."""

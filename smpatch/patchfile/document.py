@@ -41,6 +41,11 @@
     outputs = "embedding=dense/Relu:0"
 
     [[edit]]
+    compose = "serve"                        # some inputs become constants
+    from-signature = "serving_default"
+    bind = { is_training = false }         # an array: { file = "mask.npy" }
+
+    [[edit]]
     copy = "serving_default"
     to = "predict"
 
@@ -56,11 +61,11 @@
 
 The edits are done in their order, in one commit. Each is a table with one verb, the name of
 a command; its other keys are that command's options without their dashes. Lists are an
-array, or one text where one is enough. ``op-library`` (paths, from the file's own
-directory) and ``signature-def-only = true`` stand at the top, as ``tag-set`` does. An edit that
-changes a signature stands before those that start from it, or a second application could not
-find out that the first was made. ``remove-meta-graph = "train"`` (tags) stands in a file that
-has no edits of another kind.
+array, or one text where one is enough. Paths start in the file's own directory. ``op-library``
+and ``signature-def-only = true`` stand at the top, as ``tag-set`` does. An edit that changes a
+signature stands before those that start from it, or a second application could not find out
+that the first was made. ``remove-meta-graph = "train"`` (tags) stands in a file that has no
+edits of another kind.
 
 Everything that is wrong with a document is reported at once, each fault with its path
 (``edit[2].inputs.x``, counted from 0) and its line. This module looks at no model, and so has
@@ -81,6 +86,7 @@ from smpatch.edits import (
     AddClassify,
     AddPredict,
     AddRegress,
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -171,7 +177,7 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
         document = toml.read(text)
     except toml.TomlError as error:
         raise PatchFileError([Fault("", error.line, error.found)], where=where) from error
-    top = Table(document.values, (), [])
+    top = Table(document.values, (), [], directory)
     version = top.take("version")
     if version != _VERSION or not isinstance(version, int) or isinstance(version, bool):
         top.fault(f"it must say version = {_VERSION}", at=("version",))
@@ -273,6 +279,17 @@ def _add_regress(table: Table) -> Edit:
     )
 
 
+def _compose(table: Table) -> Edit:
+    if "bind" not in table.keys:
+        table.fault("bind is missing", hint="write bind = { INPUT = VALUE }")
+    return Compose(
+        table.text("from-signature"),
+        table.text("compose"),
+        arguments.constants(table.constants("bind"), "bind"),
+        table.flag("overwrite"),
+    )
+
+
 def _rename(table: Table) -> Edit:
     return Rename(table.text("rename"), table.text("to"), table.flag("overwrite"))
 
@@ -337,6 +354,7 @@ _VERBS: Mapping[str, Callable[[Table], Edit]] = {
     "add-predict": _add_predict,
     "add-classify": _add_classify,
     "add-regress": _add_regress,
+    "compose": _compose,
     "rename": _rename,
     "copy": _copy,
     "remove": _remove,

@@ -9,11 +9,12 @@ This module knows no verbs; which keys a table may have is what it is asked for.
 
 from __future__ import annotations
 
+import pathlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from smpatch import tensor_syntax
+from smpatch import npy, tensor_syntax
 from smpatch.edits import TensorRef
 from smpatch.errors import UsageError
 from smpatch.graph.resolve import nearest
@@ -48,9 +49,17 @@ class Table:
     """
 
     def __init__(
-        self, content: Mapping[str, Any], path: Path, faults: list[tuple[Path, str, str]]
+        self,
+        content: Mapping[str, Any],
+        path: Path,
+        faults: list[tuple[Path, str, str]],
+        directory: pathlib.Path | None = None,
     ) -> None:
-        """Read from ``content``, which stands at ``path``; add to ``faults``."""
+        """Read from ``content``, which stands at ``path``; add to ``faults``.
+
+        Paths of files in it start in the ``directory``, or in the working directory.
+        """
+        self._directory = directory or pathlib.Path()
         self._content = content
         self._path = path
         self._known: set[str] = set()
@@ -59,7 +68,7 @@ class Table:
 
     def within(self, content: Mapping[str, Any], path: Path) -> Table:
         """Return a table inside this one, whose faults are kept with this one's."""
-        return Table(content, (*self._path, *path), self.faults)
+        return Table(content, (*self._path, *path), self.faults, self._directory)
 
     def fault(self, found: str, *, at: Path = (), hint: str = "") -> None:
         """Keep what is wrong with this table or something in it."""
@@ -190,6 +199,28 @@ class Table:
             self._check_value(each, (key, alias))
             found[alias] = each
         return found
+
+    def constants(self, key: str) -> dict[str, object]:
+        """Return alias to value, as ``values``, or to the array of ``{ file = "x.npy" }``."""
+        found: dict[str, object] = {}
+        for alias, each in self._entries(key):
+            if isinstance(each, dict):
+                found[alias] = self._array(each, (key, alias))
+            else:
+                self._check_value(each, (key, alias))
+                found[alias] = each
+        return found
+
+    def _array(self, given: dict[str, Any], at: Path) -> object:
+        file = given.get("file")
+        if set(given) != {"file"} or not isinstance(file, str) or not file:
+            self.fault("it is no value", at=at, hint='an array is written { file = "x.npy" }')
+            return None
+        try:
+            return npy.read_npy(self._directory / file)
+        except UsageError as error:
+            self.fault(f"{error.where}: {error.found}", at=at, hint=error.hint)
+            return None
 
     def _entries(self, key: str) -> Iterable[tuple[str, Any]]:
         given = self.take(key)

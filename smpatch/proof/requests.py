@@ -14,6 +14,7 @@ from smpatch.edits import (
     AddPredict,
     AddRegress,
     AddSignature,
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -27,6 +28,7 @@ from smpatch.edits import (
     SparseRef,
     TensorRef,
 )
+from smpatch.functions.binding import Bound, bound_inputs
 from smpatch.functions.function_signature import Promotable, find_function
 from smpatch.functions.inner_tensors import Inner, find_inner
 from smpatch.graph.resolve import parse
@@ -49,6 +51,7 @@ class Request:
         was: The key that the signature had before the edit; empty where the edit makes it.
         input_was: Alias of an input to the alias that it had, where it was there before.
         output_was: Alias of an output to the alias that it had, where it was there before.
+        bound: Tensor to the value that is fed there in every call.
     """
 
     inputs: Mapping[str, Names]
@@ -56,6 +59,7 @@ class Request:
     was: str = ""
     input_was: Mapping[str, str] = field(default_factory=dict)
     output_was: Mapping[str, str] = field(default_factory=dict)
+    bound: Mapping[str, Bound] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ def requests(before: MetaGraph, edit: Edit) -> dict[str, Request | FunctionReque
         found[edit.key or function.key] = _of_function(edit, function)
     elif isinstance(edit, FromSignature):
         found[edit.key] = _derived(before, edit)
+    elif isinstance(edit, Compose):
+        found[edit.key] = _composed(before, edit)
     elif isinstance(edit, AddPredict | AddClassify | AddRegress | AddSignature):
         found[edit.key] = _added(edit)
     return found
@@ -141,6 +147,16 @@ def _derived(before: MetaGraph, edit: FromSignature) -> Request:
         else:
             outputs[alias] = _output(before, edit.source, wanted)
     return Request({alias: _names(each) for alias, each in source.inputs.items()}, outputs)
+
+
+def _composed(before: MetaGraph, edit: Compose) -> Request:
+    """Return what the source computes where it is fed the values that are bound."""
+    source = before.signatures[edit.source]
+    return Request(
+        {alias: _names(each) for alias, each in source.inputs.items() if alias not in edit.bind},
+        {alias: _names(each) for alias, each in source.outputs.items()},
+        bound={_full(each.spec.name): each for each in bound_inputs(source, edit).values()},
+    )
 
 
 def _output(before: MetaGraph, key: str, ref: TensorRef) -> Names | Inner:

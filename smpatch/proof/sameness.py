@@ -24,6 +24,7 @@ from smpatch.graph.functions import called
 from smpatch.graph.index import op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
+from smpatch.proof.constants import value_fingerprint
 from smpatch.proof.requests import FunctionRequest, Names, Request, requests
 from smpatch.signature import TensorSpec, same_parameters
 
@@ -135,8 +136,13 @@ class _Proof:
         in_graph = {
             alias: each for alias, each in request.outputs.items() if not isinstance(each, Inner)
         }
-        if (inputs, outputs) != (request.inputs, request.outputs) or self._reaches_change(outputs):
-            expected = signature_computation(self.before, request.inputs, in_graph)
+        same = (inputs, outputs) == (request.inputs, request.outputs) and not request.bound
+        if not same or self._reaches_change(outputs):
+            bound = {
+                name: value_fingerprint(each, self.before.functions)
+                for name, each in request.bound.items()
+            }
+            expected = self.before.fingerprints.main(_feeds(request.inputs), in_graph, bound)
             kept = {alias: outputs[alias] for alias in in_graph}
             self._compare(key, expected, signature_computation(self.after, inputs, kept))
             for alias, inner in request.outputs.items():

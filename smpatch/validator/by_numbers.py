@@ -5,6 +5,9 @@ each new output what the tensor gives that was asked for; ``kept`` says which is
 Python's loader has signatures of its own, they are compared in the same way, and a new output
 that nothing before can be compared with must be the same in both loaders.
 
+A signature with bound inputs is held against the one that it is made of, which is fed the same
+values. This runs in every mode but ``none``, in the C runtime alone.
+
 What cannot run before the edit, and what is random or has a state, is reported and not counted.
 """
 
@@ -15,14 +18,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from smpatch.edits import Edit
-from smpatch.errors import ValidationError
+from smpatch.edits import Compose, Edit
+from smpatch.errors import SmpatchError, ValidationError
 from smpatch.loader import SavedModel, load
 from smpatch.rules import Note
 from smpatch.runs.feeds import Names, Target, in_c, in_python
 from smpatch.runs.pairs import Outcome, Pair, compare_pairs, pair_up
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
 from smpatch.runtime.process import ChildUnfit
+from smpatch.validator.bound_values import with_bound
 from smpatch.validator.kept import Kept, SameValues, kept
 from smpatch.validator.reload import Edited, Validator
 
@@ -57,6 +61,8 @@ def same_numbers(
 ) -> Numbers:
     """Run a model as it was and as it is, and compare.
 
+    Where the validator's mode is not ``run``, only signatures with bound inputs run.
+
     Args:
         validator: Who asks TensorFlow.
         edited: The edited model, which loads.
@@ -69,6 +75,8 @@ def same_numbers(
         ValidationError: A number is another, or a signature does not run any more.
     """
     proof = _Proof(validator, edited, model, feed)
+    if validator.mode != "run":
+        return proof.of_bound(edits)
     try:
         proof.in_c(edits)
         proof.functions()
@@ -116,13 +124,30 @@ class _Proof:
         outputs = {key: tuple(sorted(aliases)) for key, aliases in self._same.items() if aliases}
         return Numbers(outputs, tuple(self._notes))
 
-    def in_c(self, edits: Sequence[Edit]) -> None:
-        """Compare what the C runtime gives."""
+    def of_bound(self, edits: Sequence[Edit]) -> Numbers:
+        """Compare what the C runtime gives of signatures with bound inputs, where it can run."""
+        wanted = _kept(edits, in_c(self._before.signatures))
+        keys = [key for key, there in wanted.items() if there.bound]
+        for each in edits:
+            if isinstance(each, Compose) and each.key in wanted and each.key not in keys:
+                why = "another edit of the list makes or changes the signature that it is made of"
+                self._left_out(each.key, why)
+        try:
+            self.in_c(edits, keys)
+        except (ChildUnfit, NotLoadedError) as error:
+            for key in keys:
+                self._left_out(key, str(error))
+        return self.numbers()
+
+    def in_c(self, edits: Sequence[Edit], keys: Sequence[str] | None = None) -> None:
+        """Compare what the C runtime gives, of these keys or of all."""
         before, after = (in_c(each.signatures) for each in (self._before, self._after))
         wanted = _kept(edits, before)
         self._check_names(wanted, after)
         pairs: list[Pair] = []
         for key, target in after.items():
+            if keys is not None and key not in keys:
+                continue
             there = wanted.get(key, Kept(complete=False))
             self._values.make(key, there)
             graph = self._before.graph
@@ -137,7 +162,7 @@ class _Proof:
                 self._new[key] = new
             if there.function:
                 self._functions[key] = there
-            pairs += self._pairs(target, reference)
+            pairs += self._bound(target, there, before, self._pairs(target, reference))
         self._compare(pairs, CRuntime)
 
     def functions(self) -> None:
@@ -175,7 +200,10 @@ class _Proof:
             pair
             for key, there in _kept(edits, before).items()
             if key in after
-            for pair in self._pairs(after[key], _reference(there, before, {}, {}))
+            for pair in self._bound(
+                *(after[key], there, before),
+                self._pairs(after[key], _reference(there, before, {}, {})),
+            )
         ]
         self._compare(pairs, PythonLoader)
         targets = in_c(self._after.signatures)
@@ -207,6 +235,19 @@ class _Proof:
 
     def _pairs(self, target: Target, reference: Target) -> Iterator[Pair]:
         return pair_up(target, reference, self._values.of(target.key))
+
+    def _bound(
+        self, target: Target, there: Kept, before: _Targets, pairs: Iterator[Pair]
+    ) -> Iterator[Pair]:
+        """Yield pairs with the values that are bound, where there are any."""
+        if not there.bound:
+            return pairs
+        try:
+            named = before[there.was].inputs
+            return with_bound(pairs, target, there, self._before.signatures[there.was], named)
+        except SmpatchError as error:  # another edit of the list has changed the inputs
+            self._left_out(target.key, str(error))
+            return iter(())
 
     def _listed(self, place: Place) -> _Targets:
         """Return the signatures that Python lists; none of a model that it does not load."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from smpatch.arguments import Constant
 from smpatch.edits import (
     AddClassify,
     AddPredict,
     AddRegress,
     AddSignature,
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -132,6 +134,8 @@ class Kept:
         function: The traced function that it calls, by path or name. ``was`` of its inputs
             and outputs are then arguments and results; those that are not there keep their
             names, all outputs if none is there.
+        bound: Inputs, by the aliases that they had before, to the values that they are fed
+            before; they are no inputs any more.
     """
 
     was: str = ""
@@ -139,6 +143,7 @@ class Kept:
     outputs: Names = Names()
     complete: bool = True
     function: str = ""
+    bound: Mapping[str, Constant] = field(default_factory=dict)
 
 
 State = dict[str, Kept]
@@ -206,7 +211,19 @@ def _derive(state: State, edit: FromSignature) -> None:
         for alias, ref in edit.outputs.items()
         if alias not in was
     }
-    state[edit.key] = Kept(source.was, source.inputs, Names(was, tensors), source.complete)
+    state[edit.key] = replace(source, outputs=Names(was, tensors))
+
+
+def _compose(state: State, edit: Compose) -> None:
+    source = state.get(edit.source)
+    if source is None:
+        return  # the other half has it
+    if source.function or source.bound or not source.inputs.was.keys() >= edit.bind.keys():
+        state[edit.key] = Kept(complete=False)  # nothing before the edits can be fed the value
+        return
+    left = {alias: was for alias, was in source.inputs.was.items() if alias not in edit.bind}
+    bound = {source.inputs.was[alias]: value for alias, value in edit.bind.items()}
+    state[edit.key] = replace(source, inputs=replace(source.inputs, was=left), bound=bound)
 
 
 def _rename(state: State, edit: Rename) -> None:
@@ -233,7 +250,7 @@ def _edit(state: State, edit: EditSignature) -> None:
     elif there is not None:
         inputs = _changed(there.inputs, edit.rename_inputs, edit.drop_inputs, edit.add_inputs)
         outputs = _changed(there.outputs, edit.rename_outputs, edit.drop_outputs, edit.add_outputs)
-        state[edit.key] = Kept(there.was, inputs, outputs, there.complete)
+        state[edit.key] = replace(there, inputs=inputs, outputs=outputs)
 
 
 _FOLLOW: Mapping[type, Callable[..., None]] = {
@@ -241,6 +258,7 @@ _FOLLOW: Mapping[type, Callable[..., None]] = {
     AddPredict: _add_predict,
     AddRegress: _add_regress,
     AddSignature: _add_signature,
+    Compose: _compose,
     Copy: _copy,
     EditSignature: _edit,
     FromSignature: _derive,

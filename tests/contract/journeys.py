@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from smpatch import MetaGraph, SavedModel, SignatureDef, TensorSpec
+from smpatch.arguments import constants
 from smpatch.edits import (
     AddPredict,
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -93,6 +95,7 @@ def _of(meta_graph: MetaGraph) -> Iterator[_Way]:
         yield from _edited_copy(key, signature)
         yield from _again(key, signature)
         yield from _inside(meta_graph, key, signature)
+        yield from _bound(meta_graph, key, signature)
     for path in _traced(meta_graph):
         yield f"promote {path}", (PromoteFunction(path, key=KEY),), (Remove((KEY,)),)
     keys = list(meta_graph.signatures)
@@ -237,6 +240,14 @@ def _inside(meta_graph: MetaGraph, key: str, signature: SignatureDef) -> Iterato
         there = EditSignature(key, add_outputs={"AAA": path})
         back = EditSignature(key, drop_outputs=("AAA",))
         yield f"add-output {key} {path}", (there,), (back,)
+
+
+def _bound(meta_graph: MetaGraph, key: str, signature: SignatureDef) -> Iterator[_Way]:
+    """Make an input a constant; of a graph of TensorFlow 1 nothing takes the copies back."""
+    for alias, spec in list(signature.inputs.items())[:1]:
+        if isinstance(spec, TensorSpec) and meta_graph.has_object_graph:
+            bind = constants({alias: _default(spec)}, "bind")
+            yield f"bind {key}", (Compose(key, KEY, bind),), (Remove((KEY,)),)
 
 
 def _traced(meta_graph: MetaGraph) -> list[str]:

@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 import smpatch
 from smpatch import Options, TensorSpec, load
+from smpatch.arguments import constants
 from smpatch.edits import (
     AddPredict,
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -276,6 +278,25 @@ def from_signature(subject: Subject, _: Path, model: Model, choose: Choose[Any])
     return _once([asked], model.with_signature(new, made))
 
 
+def bind(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
+    """Make a signature of another one in which an input is the constant that it is fed."""
+    key, new = choose(_keys(model)), _fresh(model, choose)
+    expected = model.signatures[key]
+    signature = _is_there(directory, model, key)
+    aliases = [
+        alias
+        for alias, each in sorted(expected.feed.items())
+        if each["dtype"] in _BOUND and isinstance(signature.inputs.get(alias), TensorSpec)
+    ]
+    if not aliases:
+        return None
+    alias = choose(aliases)
+    value = constants({alias: decoded(expected.feed[alias])}, "bind")
+    left = {name: each for name, each in expected.feed.items() if name != alias}
+    made = model.with_signature(new, replace(expected, feed=left))
+    return _once([Compose(key, new, value)], made)
+
+
 def add_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Feed a tensor of the main graph as well, with the value that it has."""
     key = choose(_keys(model))
@@ -337,6 +358,9 @@ def default(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> S
     value = None if there else decoded(expected.feed[alias]).tolist()
     asked = EditSignature(key, defaults={alias: value})
     return _once([asked], model.with_signature(key, expected))
+
+
+_BOUND = {"bool", "float32", "float64", "int32", "int64", "string"}
 
 
 def _plain(dtype: str) -> bool:
@@ -410,6 +434,7 @@ VERBS: Mapping[str, Verb] = {
         add_output,
         drop_output,
         from_signature,
+        bind,
         add_input,
         drop_input,
         shape,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import smpatch
-from smpatch import Options
+from smpatch import Options, TensorSpec
 from smpatch.edits import TensorRef
 from smpatch.tensor_syntax import parse_tensors
 
@@ -105,20 +106,23 @@ class Seed:
 def _seeds() -> list[Seed]:
     entries = json.loads((_MODELS / "MANIFEST.json").read_text())
     return [
-        Seed(file.parent, file.name, file.read_bytes(), entry["tags"][0], _edits(entry))
+        Seed(
+            file.parent, file.name, file.read_bytes(), entry["tags"][0], _edits(entry, file.parent)
+        )
         for entry in entries
         for file in sorted((_MODELS / entry["dir"]).glob("saved_model.pb*"))
         if file.stat().st_size <= _LARGEST
     ]
 
 
-def _edits(entry: dict[str, Any]) -> tuple[Asked, ...]:
+def _edits(entry: dict[str, Any], directory: Path) -> tuple[Asked, ...]:
     found = []
     if entry["candidate"]:
         found.append(Asked(_adding(entry["candidate"]), adds_nodes=False))
     promoting = [_promoting(each["path"]) for each in entry["functions"]]
     exposing = [_exposing(each["signature"], each["tensor"]) for each in entry["inner"]]
-    return (*found, *(Asked(do, adds_nodes=True) for do in (*promoting, *exposing)))
+    binding = [*_binding(directory, entry["tags"][0])]
+    return (*found, *(Asked(do, adds_nodes=True) for do in (*promoting, *exposing, *binding)))
 
 
 def _adding(candidate: dict[str, Any]) -> Do:
@@ -150,6 +154,21 @@ def _exposing(source: str, tensor: str) -> Do:
         )
 
     return edit
+
+
+def _binding(directory: Path, tags: list[str]) -> Iterator[Do]:
+    """Yield what makes a constant of the first input of the first signature."""
+    for key, signature in [*smpatch.load(directory).meta_graph(tags).signatures.items()][:1]:
+        for alias, spec in [*signature.inputs.items()][:1]:
+            if isinstance(spec, TensorSpec) and spec.dtype in {"float32", "string"}:
+                value: object = "a" if spec.dtype == "string" else 1.0
+                for size in reversed(spec.shape or ()):
+                    value = [value] * (size or 2)
+                yield partial(_bound, key, {alias: value})
+
+
+def _bound(source: str, bind: Mapping[str, object], place: Path, options: Options) -> object:
+    return smpatch.compose_signature(place, source, bind=bind, signature=KEY, options=options)
 
 
 _ALL = _seeds()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from smpatch import RaggedRef, SignatureDef, SparseRef, TensorSpec
+from smpatch.arguments import Constant
 from smpatch.edits import (
     AddClassify,
     AddPredict,
     AddRegress,
     AddSignature,
+    Compose,
     Copy,
     Edit,
     EditSignature,
@@ -26,6 +28,7 @@ BEFORE = {"one": (["x"], ["a", "b"]), "two": (["x", "y"], ["c"])}
 
 X = Names({"x": "x"})
 ONE = Kept("one", X, Names({"a": "a", "b": "b"}))
+ONE_FED = Constant(1.0)
 TWO = Kept("two", Names({"x": "x", "y": "y"}), Names({"c": "c"}))
 
 
@@ -44,6 +47,27 @@ TWO = Kept("two", Names({"x": "x", "y": "y"}), Names({"c": "c"}))
         ([Copy("one", "new")], {"one": ONE, "new": ONE, "two": TWO}),
         ([Remove(("t*",))], {"one": ONE}),
         ([Remove(("one", "two"))], {}),
+        (
+            [
+                EditSignature("two", rename_inputs={"x": "z"}),
+                Compose("two", "new", {"z": ONE_FED}),
+                EditSignature("new", rename_inputs={"y": "w"}),
+            ],
+            {
+                "one": ONE,
+                "two": Kept("two", Names({"z": "x", "y": "y"}), TWO.outputs),
+                "new": Kept("two", Names({"w": "y"}), TWO.outputs, bound={"x": ONE_FED}),
+            },
+        ),
+        (
+            [Compose("two", "a", {"x": ONE_FED}), Compose("a", "b", {"y": ONE_FED})],
+            {
+                "one": ONE,
+                "two": TWO,
+                "a": Kept("two", Names({"y": "y"}), TWO.outputs, bound={"x": ONE_FED}),
+                "b": Kept(complete=False),
+            },
+        ),
         (
             [EditSignature("one", rename_outputs={"a": "b", "b": "a"})],
             {"one": Kept("one", X, Names({"b": "a", "a": "b"})), "two": TWO},

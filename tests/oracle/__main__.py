@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.oracle import (
     changing,
+    composing,
     consumers,
     factories,
     freezing,
@@ -34,6 +35,7 @@ from tests.oracle.factories.random import build_random
 
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build": factories.build,
+    "build_bindable": composing.build_bindable,
     "build_composites": build_composites,
     "build_objects": build_objects,
     "build_random": build_random,
@@ -64,6 +66,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "measure": loading.measure,
     "numbers": measuring.numbers,
     "plant": planting.plant,
+    "run_together": composing.run_together,
     "run_signature": loading.run_signature,
     "tflite": consumers.tflite,
     "keras_layer": consumers.keras_layer,

@@ -1,0 +1,261 @@
+"""Copies of the nodes between replaced tensors and outputs.
+
+A placeholder cannot be given an input. What depends on one that is replaced is copied under a
+prefix, and the copies read the replacement; all else (variables, tables, constants, what other
+inputs lead to) is shared.
+
+* A while loop of TensorFlow 1 that is touched is copied whole, with what comes of it, and gets a
+  frame of its own: two loops in one frame cannot run together. One that is touched only behind
+  its exit is shared.
+* What lives as long as one run (a ``TensorArray``, a stack) is copied where a copy uses it: each
+  element can be written once.
+* Control inputs follow the copies; one on a replaced placeholder is dropped, for its
+  replacement is there before anything runs.
+* ``_class`` follows, ``shared_name`` of a copy is its own, and ``_output_shapes`` stay only where
+  the replacement has the shape that the placeholder had.
+
+This module does not choose what is replaced.
+
+Sources: ``tensorflow/core/graph/subgraph.cc`` (feeds and control edges),
+``tensorflow/core/ops/control_flow_ops.cc``, ``tensorflow/core/common_runtime/placer.cc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smpatch.graph.index import GraphIndex, op_of
+
+__all__ = ["Copies", "copies", "full"]
+
+_ENTER = frozenset({"Enter", "RefEnter"})
+_EXIT = frozenset({"Exit", "RefExit"})
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+_COLOCATED = b"loc:@"
+_OF_ONE_RUN = frozenset(
+    {"TensorArray", "TensorArrayV2", "TensorArrayV3", "Stack", "StackV2", "TensorArrayGradV3"}
+)
+_PASS_ON = frozenset({"Identity", "Enter", "Exit", "Switch", "Merge", "NextIteration"})
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Copied nodes.
+
+    Attributes:
+        nodes: The copies, ``NodeDef`` messages in the order of the graph.
+        tensors: Each output (``op:index``) to the tensor that stands for it now.
+    """
+
+    nodes: tuple[Any, ...]
+    tensors: Mapping[str, str]
+
+
+def copies(  # noqa: PLR0913 - the graph, and what a copy of its nodes is made of
+    graph: GraphIndex,
+    replaced: Mapping[str, str],
+    fed: Collection[str],
+    outputs: Sequence[str],
+    prefix: str,
+    *,
+    keep_shapes: bool,
+) -> Copies:
+    """Copy what lies between replaced tensors and outputs.
+
+    Args:
+        graph: The main graph.
+        replaced: Tensor (``op:index``) to the tensor that is read in its place.
+        fed: The other tensors that are fed; nothing behind them counts.
+        outputs: The tensors that are wanted.
+        prefix: What the names of copies begin with, before a slash; no node may have it.
+        keep_shapes: Whether the recorded shapes hold for the copies.
+    """
+    walk = _Walk(graph, replaced, fed)
+    walk.go(outputs)
+    chosen = walk.touched()
+    copier = _Copier(graph, replaced, fed, chosen, prefix, keep_shapes=keep_shapes)
+    nodes = tuple(copier.copy(name) for name in graph if name in chosen)
+    return Copies(nodes, {tensor: copier.source(tensor) for tensor in outputs})
+
+
+class _Walk:
+    """The nodes behind outputs, with their consumers."""
+
+    def __init__(
+        self, graph: GraphIndex, replaced: Mapping[str, str], fed: Collection[str]
+    ) -> None:
+        self._graph = graph
+        self._replaced = replaced
+        self._fed = fed
+        self._gone = _placeholders(graph, replaced)
+        self._consumers: dict[str, list[str]] = {}
+        self._first: set[str] = set()
+        self._roots: list[str] = []
+
+    def go(self, outputs: Sequence[str]) -> None:
+        """Walk back from the outputs to what is replaced or fed."""
+        waiting = [op_of(each) for each in outputs if not self._is_leaf(each)]
+        while waiting:
+            name = waiting.pop()
+            if name in self._consumers or name not in self._graph:
+                continue
+            self._consumers[name] = []
+            before = []
+            for source in map(full, self._graph.wiring(name).inputs):
+                if not self._is_leaf(source):
+                    before.append(op_of(source))
+                elif source not in self._fed:
+                    self._first.add(name)
+            waiting += before
+            if not before:
+                self._roots.append(name)
+        for name in [*self._consumers]:
+            for source in map(full, self._graph.wiring(name).inputs):
+                op = op_of(source)
+                if op in self._consumers and not self._is_leaf(source):
+                    self._consumers[op].append(name)
+
+    def touched(self) -> frozenset[str]:
+        """Return the nodes that depend on what is replaced, with all that must go with them."""
+        members: dict[tuple[str, ...], list[str]] = {}
+        frames = self._frames()
+        for name, frame in frames.items():
+            for around in _around(frame):
+                members.setdefault(around, []).append(name)
+        chosen: set[str] = set()
+        seen: set[str] = set()
+        waiting = [*self._first]
+        while waiting:
+            name = waiting.pop()
+            if name in chosen:
+                continue
+            chosen.add(name)
+            waiting += self._consumers[name]
+            waiting += self._of_one_run(name, seen)
+            for around in _around(frames.get(name, ())):
+                waiting += members.pop(around, ())
+        return frozenset(chosen)
+
+    def _of_one_run(self, name: str, seen: set[str]) -> Iterator[str]:
+        """Yield what a node is given that lives as long as one run; ``seen`` is not looked at."""
+        waiting = [*self._graph.wiring(name).inputs]
+        while waiting:
+            source = full(waiting.pop())
+            op = op_of(source)
+            if op in seen or op not in self._consumers or self._is_leaf(source):
+                continue
+            wiring = self._graph.wiring(op)
+            if wiring.op in _OF_ONE_RUN:
+                yield op
+            elif wiring.op in _PASS_ON:
+                seen.add(op)
+                waiting += wiring.inputs
+
+    def _frames(self) -> dict[str, tuple[str, ...]]:
+        """Return the frames in which nodes lie, outermost first; none where there is no loop."""
+        graph = self._graph
+        ops = {name: graph.wiring(name).op for name in self._consumers}
+        if _ENTER.isdisjoint(ops.values()):
+            return {}
+        frames: dict[str, tuple[str, ...]] = {}
+        waiting: list[tuple[str, tuple[str, ...]]] = [(name, ()) for name in self._roots]
+        while waiting:
+            name, around = waiting.pop()
+            if name in frames:
+                continue
+            entered = graph.node(name).attr("frame_name") if ops[name] in _ENTER else None
+            own = around if entered is None else (*around, str(entered.s, "utf-8", "replace"))
+            frames[name] = own
+            yielded = own[:-1] if ops[name] in _EXIT else own
+            waiting += [(consumer, yielded) for consumer in self._consumers[name]]
+        return frames
+
+    def _is_leaf(self, source: str) -> bool:
+        """Return whether an input is replaced or fed, and leads no further."""
+        waits = source.startswith("^") and source[1:] in self._gone
+        return waits or source in self._replaced or source in self._fed
+
+
+class _Copier:
+    def __init__(  # noqa: PLR0913 - what a copy is made of
+        self,
+        graph: GraphIndex,
+        replaced: Mapping[str, str],
+        fed: Collection[str],
+        chosen: Collection[str],
+        prefix: str,
+        *,
+        keep_shapes: bool,
+    ) -> None:
+        self._graph = graph
+        self._replaced = replaced
+        self._fed = fed
+        self._chosen = chosen
+        self._prefix = prefix
+        self._keep_shapes = keep_shapes
+        self._gone = _placeholders(graph, replaced)
+
+    def source(self, tensor: str) -> str:
+        """Return the tensor that is read in the place of one."""
+        if tensor in self._replaced:
+            return self._replaced[tensor]
+        copied = tensor not in self._fed and op_of(tensor) in self._chosen
+        return self._named(tensor) if copied else tensor
+
+    def copy(self, name: str) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+        """Return the copy of a node."""
+        node = self._graph.node(name).message()
+        node.name = self._named(name)
+        sources = [*node.input]
+        del node.input[:]
+        for source in sources:
+            if not source.startswith("^"):
+                found = self.source(full(source))
+                node.input.append(source if found == full(source) else found.removesuffix(":0"))
+            elif source[1:] in self._chosen:
+                node.input.append(f"^{self._named(source[1:])}")
+            elif source[1:] not in self._gone:
+                node.input.append(source)
+        if not self._keep_shapes:
+            node.attr.pop("_output_shapes", None)
+        if "_class" in node.attr:
+            self._place(node)
+        for key in ("frame_name", "shared_name"):
+            if key in node.attr and node.attr[key].s:
+                node.attr[key].s = self._named("").encode() + node.attr[key].s
+        return node
+
+    def _place(self, node: Any) -> None:  # noqa: ANN401 - as above
+        """Let a copy stand beside the copy of what its original stands beside."""
+        kept = []
+        for each in node.attr["_class"].list.s:
+            name = each.removeprefix(_COLOCATED).decode("utf-8", "replace")
+            if name in self._chosen and each.startswith(_COLOCATED):
+                kept.append(_COLOCATED + self._named(name).encode())
+            elif name not in self._gone:
+                kept.append(each)
+        if kept:
+            node.attr["_class"].list.s[:] = kept
+        else:
+            del node.attr["_class"]
+
+    def _named(self, name: str) -> str:
+        return f"{self._prefix}/{name}"
+
+
+def _placeholders(graph: GraphIndex, replaced: Mapping[str, str]) -> frozenset[str]:
+    """Return the placeholders that are replaced: a control input on one waits for nothing."""
+    ops = {op_of(tensor) for tensor in replaced}
+    return frozenset(op for op in ops if op in graph and graph.wiring(op).op in _PLACEHOLDERS)
+
+
+def _around(frame: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return a frame with those around it."""
+    return [frame[:depth] for depth in range(1, len(frame) + 1)]
+
+
+def full(source: str) -> str:
+    """Return an input of a node with the number of the output: ``op`` is ``op:0``."""
+    return source if ":" in source or source.startswith("^") else f"{source}:0"

@@ -1,0 +1,147 @@
+"""One array of a ``.npy`` file, as a constant.
+
+NumPy is not needed for it, and not imported: the format is a header, which is a Python literal,
+and the elements in their order.
+
+Source: ``numpy/lib/format.py`` (the versions 1.0 to 3.0).
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import os
+import struct
+from typing import BinaryIO, NamedTuple
+
+from smpatch.arguments import Constant
+from smpatch.errors import UsageError
+from smpatch.savedmodel.directory import open_regular
+
+__all__ = ["read_npy"]
+
+_MAGIC = b"\x93NUMPY"
+_LONGEST_HEADER = 1 << 16
+_MOST = 1 << 28
+"""Bytes of elements; a constant stands in the model file, which has a limit of 2 GiB."""
+
+_CODES = {
+    "b1": ("bool", "?"),
+    "i1": ("int8", "b"),
+    "i2": ("int16", "h"),
+    "i4": ("int32", "i"),
+    "i8": ("int64", "q"),
+    "u1": ("uint8", "B"),
+    "u2": ("uint16", "H"),
+    "u4": ("uint32", "I"),
+    "u8": ("uint64", "Q"),
+    "f2": ("float16", "e"),
+    "f4": ("float32", "f"),
+    "f8": ("float64", "d"),
+}
+"""NumPy's type without the order of bytes to TensorFlow's name and the code in ``struct``."""
+
+_CHARACTER = 4
+"""Bytes of a character in an array of texts."""
+
+
+class _Header(NamedTuple):
+    descr: str
+    fortran_order: bool
+    shape: tuple[int, ...]
+
+
+def read_npy(file: str | os.PathLike[str]) -> Constant:
+    """Read the array of a ``.npy`` file.
+
+    Args:
+        file: The file.
+
+    Raises:
+        UsageError: It cannot be read, or holds what no constant is.
+    """
+    where = os.fspath(file)
+    try:
+        with open_regular(file) as opened:
+            return _read(opened, where)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be read: {(error.strerror or str(error)).lower()}", where=where
+        ) from error
+
+
+def _read(opened: BinaryIO, where: str) -> Constant:
+    header = _header(opened, where)
+    order, kind = header.descr[:1], header.descr[1:]
+    count = math.prod(header.shape)
+    if kind in _CODES:
+        dtype, code = _CODES[kind]
+        size = struct.calcsize(code)
+    elif kind[:1] in {"S", "U"} and kind[1:].isdecimal():
+        dtype, code = "string", ""
+        size = int(kind[1:]) * (_CHARACTER if kind[0] == "U" else 1)
+    else:
+        hint = "numbers, truth values and texts are; save others by numpy.save as these"
+        raise UsageError(f"arrays of type {header.descr!r} are not read", where=where, hint=hint)
+    if count * size > _MOST:
+        raise UsageError(f"the array has {count * size:,} bytes, which are too many", where=where)
+    data = opened.read(count * size + 1)
+    if len(data) != count * size:
+        raise UsageError(f"the array has not the {count * size:,} bytes of its shape", where=where)
+    elements = (
+        _texts(data, count, size, order, kind[0])
+        if not code
+        else list(struct.unpack(f"{'>' if order == '>' else '<'}{count}{code}", data))
+    )
+    if header.fortran_order:
+        return Constant(_nested(elements, header.shape, _steps(header.shape)), dtype)
+    return Constant(_nested(elements, header.shape, _steps(header.shape[::-1])[::-1]), dtype)
+
+
+def _header(opened: BinaryIO, where: str) -> _Header:
+    hint = "write it with numpy.save(FILE, array)"
+    start = opened.read(len(_MAGIC) + 2)
+    if start[: len(_MAGIC)] != _MAGIC or len(start) < len(_MAGIC) + 2:
+        raise UsageError("it is no .npy file", where=where, hint=hint)
+    code = "<H" if start[len(_MAGIC)] == 1 else "<I"
+    try:
+        (length,) = struct.unpack(code, opened.read(struct.calcsize(code)))
+        if length > _LONGEST_HEADER:
+            raise UsageError("its header is too long", where=where, hint=hint)
+        found = ast.literal_eval(opened.read(length).decode("utf-8"))
+        descr, shape, order = found["descr"], found["shape"], bool(found["fortran_order"])
+    except (struct.error, ValueError, SyntaxError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError("its header is damaged", where=where, hint=hint) from error
+    sizes = shape if isinstance(shape, tuple) else (-1,)
+    if not isinstance(descr, str) or not all(type(each) is int and each >= 0 for each in sizes):
+        raise UsageError("it holds records or a damaged shape", where=where, hint=hint)
+    return _Header(descr, order, sizes)
+
+
+def _texts(data: bytes, count: int, size: int, order: str, kind: str) -> list[object]:
+    """Return texts, from which NumPy has cut the zeros at the end, or filled them up with."""
+    parts = [data[at * size : (at + 1) * size] for at in range(count)]
+    if kind == "S":
+        return [part.rstrip(b"\0") for part in parts]
+    encoding = "utf-32-be" if order == ">" else "utf-32-le"
+    return [part.decode(encoding, "surrogatepass").rstrip("\0") for part in parts]
+
+
+def _steps(shape: tuple[int, ...]) -> list[int]:
+    """Return how far apart neighbours of each dimension are, the first being nearest."""
+    steps, step = [], 1
+    for size in shape:
+        steps.append(step)
+        step *= size
+    return steps
+
+
+def _nested(
+    elements: list[object], shape: tuple[int, ...], steps: list[int], start: int = 0
+) -> object:
+    if not shape:
+        return elements[start]
+    return [
+        _nested(elements, shape[1:], steps[1:], start + place * steps[0])
+        for place in range(shape[0])
+    ]

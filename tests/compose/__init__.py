@@ -1,0 +1,1 @@
+"""Signatures that are made of another one, judged by TensorFlow."""

@@ -1,0 +1,42 @@
+"""Models with inputs to bind; each is exported once, and tests edit copies."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from smpatch.validator import Validator
+from tests.oracle.client import Oracle
+
+Copied = Callable[[str], Path]
+"""Makes a copy of a model."""
+
+
+@pytest.fixture(scope="session")
+def exported(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A TensorFlow 2 export (``module``) and a graph of TensorFlow 1 (``session``)."""
+    directory = tmp_path_factory.mktemp("bindable")
+    for kind in ("module", "session"):
+        oracle.ask("build_bindable", directory=directory / kind, kind=kind)
+    return {kind: directory / kind for kind in ("module", "session")}
+
+
+@pytest.fixture
+def copied(exported: dict[str, Path], tmp_path: Path) -> Copied:
+    """Return what copies one of them."""
+
+    def copy(kind: str) -> Path:
+        shutil.copytree(exported[kind], tmp_path / kind)
+        return tmp_path / kind
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def quick() -> Iterator[Validator]:
+    """The C runtime, in one process for all edits."""
+    with Validator("runtime", [], 300.0) as opened:
+        yield opened

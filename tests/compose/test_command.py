@@ -1,0 +1,82 @@
+"""``smpatch compose`` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smpatch import load, tensor_syntax
+from tests.compose.conftest import Copied
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "smpatch", "compose", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+SOURCE = ("--from-signature", "serving_default", "--signature", "new")
+
+
+def test_values_are_json_files_and_texts(tmp_path: Path) -> None:
+    file = tmp_path / "x.npy"
+    np.save(file, np.ones(2, "f4"))
+    texts = ["a=false", "b=[1, 2.5]", 'c="1"', "d=text", f"e={file}", 'f="f.npy"', "g=a=b"]
+    found = tensor_syntax.parse_constants(texts, option="--bind")
+    array = found.pop("e")
+    assert found == {
+        "a": False,
+        "b": [1, 2.5],
+        "c": "1",
+        "d": "text",
+        "f": "f.npy",
+        "g": "a=b",
+    }
+    assert getattr(array, "value", None) == [1.0, 1.0]
+
+
+def test_an_array_of_a_file_is_bound(copied: Copied) -> None:
+    model = copied("module")
+    np.save(model.parent / "zoom.npy", np.array([1.5, 2.5], "f4"))
+    done = run(
+        *(model, *SOURCE, "--bind", f"zoom={model.parent / 'zoom.npy'}", "--bind", "training=true"),
+        *("--validate", "runtime", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    body = json.loads(done.stdout)["edit"]
+    assert body["command"] == "compose"
+    assert body["numbers"] == {"new": ["a", "b", "c"]}
+    assert [*body["changes"][0]["signature"]["inputs"]] == ["image", "kind"]
+
+
+def test_the_cost_of_copies_is_told(copied: Copied) -> None:
+    done = run(copied("session"), *SOURCE, "--bind", "training=true", "--validate", "runtime")
+    assert done.returncode == 0, done.stderr
+    assert "nodes that depend on what is bound are copied, " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--bind", "training"), 2, "write INPUT=VALUE"),
+        (("--bind", "training=true", "--bind", "training=false"), 2, "is given two values"),
+        (("--bind", "zoom=none.npy"), 2, "none.npy: cannot be read: no such file"),
+        ((), 2, "--bind"),
+        (("--bind", "trainin=true"), 4, "did you mean training?"),
+        (("--bind", "training=1"), 4, "1 is no bool"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    options: tuple[str, ...], code: int, said: str, copied: Copied
+) -> None:
+    model = copied("module")
+    data = (model / "saved_model.pb").read_bytes()
+    done = run(model, *SOURCE, *options, "--validate", "none")
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert (model / "saved_model.pb").read_bytes() == data
+    assert [*load(model).signatures] == ["serving_default", "words"]
