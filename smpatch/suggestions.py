@@ -18,7 +18,7 @@ import fnmatch
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,9 @@ from smpatch.signature import SignatureDef, TensorSpec
 __all__ = ["Function", "Output", "Suggestions", "suggest", "undefined"]
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
+
+_UNFED = frozenset({"Placeholder", "PlaceholderV2"})
+"""Placeholders without a default."""
 
 _BOOKKEEPING = frozenset({"Const", "NoOp"})
 """Operations that nobody serves, though nothing consumes them; ``--all`` shows none either."""
@@ -226,7 +229,11 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
     """Yield the tensors of the main graph that depend on a signature's inputs, its outputs do."""
     graph, resolver = meta_graph.graph, meta_graph.resolver()
     own = {tensor.name for spec in source.outputs.values() for tensor in spec.tensors()}
-    reached = _reached(graph, source, needed(graph, own))
+    fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
+    among = needed(graph, own)
+    # What needs a placeholder that the signature does not feed cannot be its output.
+    unfed = {f"{name}:0" for name in among if graph.wiring(name).op in _UNFED} - fed
+    reached = _reached(graph, fed, among) - _reached(graph, unfed, among)
     for name in graph:
         op = graph.wiring(name).op
         if name in reached and op not in _HANDED_ON and (everything or not _auxiliary(op, name)):
@@ -235,9 +242,8 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
                     yield Inner((), "", op, spec, "")
 
 
-def _reached(graph: GraphIndex, source: SignatureDef, among: set[str]) -> set[str]:
-    """Return the nodes that depend on what a signature is fed, of some."""
-    fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
+def _reached(graph: GraphIndex, fed: Collection[str], among: set[str]) -> set[str]:
+    """Return the nodes that depend on some tensors, of some."""
     consumers: dict[str, list[str]] = {}
     waiting: list[str] = []
     for name in among:

@@ -13,13 +13,11 @@ import numpy as np
 import pytest
 
 import smpatch
-from smpatch import Options, RefusedError, ValidationError, load
+from smpatch import Options, RefusedError, load
 from smpatch.arguments import constants
 from smpatch.edits import Compose, EditSignature, Remove
-from smpatch.functions import binding
 from smpatch.patchfile import parse_patch
-from smpatch.runs import pairs as pairs_module
-from smpatch.validator import Validator, by_numbers
+from smpatch.validator import Validator
 from tests.compose.conftest import Copied
 from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, decoded, encoded
@@ -448,61 +446,3 @@ def test_an_input_of_several_tensors_is_refused(
     edit = Compose(key, "new", constants({"ids": 1}, "bind"))
     with pytest.raises(RefusedError, match="only dense ones can be bound"):
         smpatch.patch(tmp_path / name, edit, validator=quick)
-
-
-def _another_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the edit write another constant than it is asked for."""
-    made = binding._Constants._constant  # noqa: SLF001 - the fault is planted where it would be made
-
-    def wrong(self: Any, name: str, proto: bytes) -> str:  # noqa: ANN401 - of a private class
-        tensor = made(self, name, proto)
-        node = self.nodes[-1]
-        if node.attr["value"].tensor.bool_val:
-            node.attr["value"].tensor.bool_val[:] = [not node.attr["value"].tensor.bool_val[0]]
-        return tensor
-
-    monkeypatch.setattr(binding._Constants, "_constant", wrong)  # noqa: SLF001 - as above
-
-
-@pytest.mark.parametrize("kind", ["module", "session"])
-def test_the_structural_proof_finds_another_constant(
-    kind: str, copied: Copied, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = copied(kind)
-    _another_value(monkeypatch)
-    with pytest.raises(ValidationError, match="would compute something else"):
-        smpatch.compose_signature(
-            model, DEFAULT, bind={"training": True}, signature="new", options=RUNTIME
-        )
-
-
-@pytest.mark.parametrize("kind", ["module", "session"])
-def test_the_numbers_find_another_constant_without_the_structural_proof(
-    kind: str, copied: Copied, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = copied(kind)
-    data = (model / "saved_model.pb").read_bytes()
-    _another_value(monkeypatch)
-    monkeypatch.setattr("smpatch.editing.sequence.prove", lambda *_: None)
-    with pytest.raises(ValidationError, match="it is not what it was before the edit"):
-        smpatch.compose_signature(
-            model, DEFAULT, bind={"training": True}, signature="new", options=RUNTIME
-        )
-    assert (model / "saved_model.pb").read_bytes() == data
-
-
-def test_nothing_else_runs_where_a_run_is_not_asked_for(
-    copied: Copied, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keys: list[str] = []
-    compared = pairs_module.compare_pairs
-
-    def noted(pairs: Any, *rest: Any) -> Any:  # noqa: ANN401 - whatever it is given
-        keys.extend(pair.key for pair in pairs)
-        return compared(pairs, *rest)
-
-    monkeypatch.setattr(by_numbers, "compare_pairs", noted)
-    smpatch.compose_signature(
-        copied("module"), DEFAULT, bind={"training": True}, signature="new", options=RUNTIME
-    )
-    assert {*keys} == {"new"}
