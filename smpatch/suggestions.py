@@ -38,7 +38,7 @@ from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.savedmodel.changes import Changes
 from smpatch.savedmodel.parts import SAVER_DEF
-from smpatch.signature import SignatureDef, TensorSpec
+from smpatch.signature import SignatureDef, TensorSpec, compatible
 
 __all__ = ["Function", "Output", "Suggestions", "suggest", "undefined"]
 
@@ -228,6 +228,8 @@ def _auxiliary(op: str, name: str) -> bool:
 def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -> Iterator[Inner]:
     """Yield the tensors of the main graph that depend on a signature's inputs, its outputs do."""
     graph, resolver = meta_graph.graph, meta_graph.resolver()
+    if not _agrees(meta_graph, source):
+        return  # an addition with these inputs is refused
     own = {tensor.name for spec in source.outputs.values() for tensor in spec.tensors()}
     fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
     among = needed(graph, own)
@@ -240,6 +242,20 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
             for spec in _fetchable(resolver, name):
                 if spec.name not in own:
                     yield Inner((), "", op, spec, "")
+
+
+def _agrees(meta_graph: MetaGraph, source: SignatureDef) -> bool:
+    """Return whether the inputs of a signature are of the types and shapes of the graph."""
+    resolver = meta_graph.resolver()
+    for spec in (each for given in source.inputs.values() for each in given.tensors()):
+        found = [each for each in _fetchable(resolver, op_of(spec.name)) if each.name == spec.name]
+        for each in found:
+            known = spec.shape is not None and each.shape is not None
+            if dtypes.base(each.dtype) != dtypes.base(spec.dtype):
+                return False
+            if known and not compatible(spec.shape, each.shape):
+                return False
+    return True
 
 
 def _reached(graph: GraphIndex, fed: Collection[str], among: set[str]) -> set[str]:

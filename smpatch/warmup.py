@@ -29,7 +29,7 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.savedmodel.directory import open_regular
 from smpatch.signature import DEFAULT_KEY
 
-__all__ = ["PLACE", "Kind", "WarmUp", "requests"]
+__all__ = ["PLACE", "Kind", "WarmUp", "records", "requests"]
 
 PLACE = Path("assets.extra", "tf_serving_warmup_requests")
 """The place of the file below the model's directory (``saved_model_warmup_util.h``)."""
@@ -102,6 +102,23 @@ def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
     except _RecordError as error:
         hint = "TF Serving does not load a model whose warm-up it cannot read"
         raise ModelUnreadableError(str(error), where=str(file), hint=hint) from error
+
+
+def records(file: str | os.PathLike[str]) -> tuple[bytes, ...]:
+    """Return the records of a TFRecord file.
+
+    Raises:
+        ModelUnreadableError: It cannot be read, or is no TFRecord file.
+    """
+    where = os.fspath(file)
+    try:
+        with open_regular(file) as opened:
+            return tuple(_records(opened))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ModelUnreadableError(f"cannot be read: {reason}", where=where) from error
+    except _RecordError as error:
+        raise ModelUnreadableError(str(error), where=where) from error
 
 
 class _RecordError(Exception):

@@ -53,7 +53,8 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         typer.Option(
             metavar="FILE.npz",
             help="Feed these arrays, called like inputs or KEY/INPUT, instead. A FILE.json holds "
-            'them as TF Serving\'s REST API does, bytes as {"b64": "..."}.',
+            'them as TF Serving\'s REST API does, bytes as {"b64": "..."}; FILE.tfrecord feeds its '
+            "records to signatures that take only strings.",
         ),
     ] = None,
     same_as: Annotated[

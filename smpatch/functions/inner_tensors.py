@@ -208,10 +208,7 @@ def find_inner(meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True
         found = f"signature {key!r} computes no such tensor"
         hint = " or ".join(each.path for each in named[:4])
         raise TensorNotFoundError(found, where=where, hint=f"say which: {hint}")
-    holder = _in_control_flow(meta_graph, source, tensor.op)
-    if holder:
-        found = f"it lies in the body of {holder}, which may run never or many times"
-        raise TensorUnservableError(found, where=where, hint="name a tensor outside")
+    # First of all: a node in the body of a branch may have the same name.
     for undefined in _undefined(meta_graph, source, tensor.op):
         if not asked:
             raise OpDefMissingError(undefined, where=where)
@@ -219,6 +216,10 @@ def find_inner(meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True
         raise TensorNotFoundError(
             found, where=where, hint="load its library with --op-library FILE"
         )
+    holder = _in_control_flow(meta_graph, source, tensor.op)
+    if holder:
+        found = f"it lies in the body of {holder}, which may run never or many times"
+        raise TensorUnservableError(found, where=where, hint="name a tensor outside")
     layer = layer_outputs(name, everything)
     known = {each.spec.name.rpartition(":")[0] for each in everything}
     hint = f"the layer's last tensor is {' or '.join(layer)}" if layer else ""

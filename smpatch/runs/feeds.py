@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from smpatch import dtypes
-from smpatch.errors import UsageError
+from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.runs.arrays import read_npz
 from smpatch.runs.protos import array_of
 from smpatch.runs.sessions import Call
@@ -18,10 +18,14 @@ from smpatch.runs.values import Feature, Feeding, UnmakeableError, has_batch, ma
 from smpatch.runs.written import array_from, read_json
 from smpatch.runtime.questions import Array, PythonSignature, TensorFact
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
+from smpatch.warmup import records
 
 __all__ = ["Feed", "Feeds", "Names", "Target", "agreed", "in_c", "in_python", "placed"]
 
 Names = Mapping[str, tuple[str, ...]]
+
+_RECORDS = (".tfrecord", ".tfrecords")
+"""How the names of TFRecord files end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +123,20 @@ class Feeds:
         self._cut: list[str] = []
         self._given: Mapping[str, object] | None = None
         if feeding.file is not None:
-            is_json = os.fspath(feeding.file).endswith(".json")
-            file = feeding.file
-            self._given = read_json(file) if is_json else read_npz(file, self._cut)
+            self._given = self._read(os.fspath(feeding.file), signatures)
         if self._given is not None and not self._names_some(signatures):
             names = ", ".join(sorted(self._given)) or "nothing"
             found = f"it names no input of any signature: {names}"
             hint = "call arrays like inputs, or KEY/INPUT"
             raise UsageError(found, where=str(feeding.file), hint=hint)
+
+    def _read(self, file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[str, object]:
+        """Return the values of a file by name, in the form that its ending names."""
+        if file.endswith(".json"):
+            return read_json(file)
+        if file.endswith(_RECORDS):
+            return _from_records(file, signatures)
+        return read_npz(file, self._cut)
 
     @property
     def given(self) -> bool:
@@ -177,6 +187,24 @@ class Feeds:
             for key, signature in signatures.items()
             for alias in signature.inputs
         )
+
+
+def _from_records(file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[str, object]:
+    """Return the records of a file as the values of each signature that takes only strings."""
+    try:
+        found = list(records(file))
+    except ModelUnreadableError as error:
+        raise UsageError(error.found, where=file) from error
+    strings = {
+        f"{key}/{alias}": found
+        for key, signature in signatures.items()
+        for alias, spec in signature.inputs.items()
+        if len(signature.inputs) == 1 and isinstance(spec, TensorSpec) and spec.dtype == "string"
+    }
+    if not strings:
+        text = "no signature has one input of strings and no other, which records feed"
+        raise UsageError(text, where=file, hint="give the values in a .npz or .json file")
+    return strings
 
 
 def placed(inputs: Mapping[str, Spec], values: Mapping[str, tuple[Array, ...]]) -> dict[str, Array]:

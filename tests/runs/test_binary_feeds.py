@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, Feeding, Report, UsageError
+from smpatch.loader import load
 from smpatch.runs.arrays import read_npz
+from smpatch.runs.feeds import Feeds
 from tests.checker.faults import FIXTURES
 
 ENDS_IN_ZEROS = (b"\x08\x01\x00\x00", b"\x00", b"")
@@ -117,4 +121,42 @@ def test_json_that_holds_no_values_is_a_slip(text: str, words: str, tmp_path: Pa
     file.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=words) as caught:
         _run("module", file)
+    assert str(file) in caught.value.where
+
+
+WRITE_RECORDS = """
+import sys
+import tensorflow as tf
+with tf.io.TFRecordWriter(sys.argv[1]) as writer:
+    for text in sys.argv[2:]:
+        writer.write(bytes.fromhex(text))
+"""
+
+
+def test_records_that_tensorflow_writes_arrive_whole(tmp_path: Path) -> None:
+    file = tmp_path / "a.tfrecord"
+    texts = [each.hex() for each in ENDS_IN_ZEROS]
+    subprocess.run([sys.executable, "-c", WRITE_RECORDS, file, *texts], check=True)
+    key, alias = _key_and_input("strings")
+    feeds = Feeds(Feeding(file=file), load(FIXTURES / "strings").signatures)
+    (feed,) = feeds.of(key, load(FIXTURES / "strings").signatures[key].inputs)
+    assert feed.values[alias][0].strings == tuple(ENDS_IN_ZEROS)
+    assert (key, (len(ENDS_IN_ZEROS),)) in _run("strings", file).ran
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "words"),
+    [
+        ("strings", b"no records at all", "does not begin like one of a TFRecord"),
+        ("strings", b"abc", "ends within the head of record 1"),
+        ("module", b"", "no signature has one input of strings"),
+    ],
+)
+def test_records_that_feed_nothing_are_a_slip(
+    model: str, content: bytes, words: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.tfrecord"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match=words) as caught:
+        _run(model, file)
     assert str(file) in caught.value.where
