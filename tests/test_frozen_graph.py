@@ -224,8 +224,9 @@ class TestRefused:
 
     def test_a_file_where_a_directory_should_be(self, frozen: Make, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(WriteError, match="nothing was written"):
+        with pytest.raises(WriteError, match="file is not a directory"):
             frozen("strings").wrap(tmp_path / "file" / "new", options=NO_RELOAD)
+        assert sorted(each.name for each in tmp_path.iterdir() if each.is_dir()) == []
 
     def test_a_tensor_that_is_not_there(self, frozen: Make, tmp_path: Path) -> None:
         with pytest.raises(smpatch.TensorNotFoundError, match="lenght"):

@@ -72,12 +72,15 @@ class TestRehearsal:
             with pytest.raises(smpatch.SignatureExistsError):
                 _add(model, dry_run=dry_run)
 
-    def test_a_read_only_model_is_refused_as_the_edit_would_be(
+    def test_a_note_says_that_a_read_only_model_would_be_refused(
         self, model: Path, tmp_path: Path
     ) -> None:
         (model / FILE).chmod(0o444)
-        with pytest.raises(smpatch.RefusedError, match="read-only"):
-            _add(model, dry_run=True, validate="none")
+        (note,) = _add(model, dry_run=True, validate="none").notes
+        assert note.code == "not-writable"
+        with pytest.raises(smpatch.RefusedError, match="read-only") as raised:
+            _add(model, validate="none")
+        assert str(raised.value) in note.text
         save_to = tmp_path / "new"
         assert _add(model, dry_run=True, validate="none", save_to=save_to).outcome == "added"
 

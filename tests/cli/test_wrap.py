@@ -131,7 +131,7 @@ class TestWithoutOutputs:
         (("frozen.pb", *XY), 2, "missing option '--save-to'"),
         (("frozen.pb", "--inputs", "x", "--outputs", "Y", "--save-to", "out"), 4, "Y: no such"),
         (("frozen.pb", *XY, "--save-to", "."), 4, "is not empty"),
-        (("frozen.pb", *XY, "--save-to", "frozen.pb"), 4, "no directory"),
+        (("frozen.pb", *XY, "--save-to", "frozen.pb"), 4, "is not a directory"),
         (("frozen.pb", *XY, "--save-to", "out", "--tag-set", ""), 2, "tag"),
         (("frozen.pb", *XY, "--save-to", "out", "--signature", ""), 4, "usable signature key"),
         (("frozen.pb", *XY, "--save-to", "out", "--op-library", "no.so"), 2, "no such file"),

@@ -89,6 +89,8 @@ def test_twice_is_once_and_there_and_back_is_nowhere(
     assert not is_applied(load(model), there, tag_set=meta_graph.tags)
     after = load(model).meta_graph(meta_graph.tags)
     assert {**after.signatures} == {**meta_graph.signatures}
-    # A copy that is left over stands at the end; lengths that somebody padded come out short.
-    if way is not _through_others and case.name != "padded_lengths":
+    # A copy that is left over stands at the end; lengths that somebody padded come out short;
+    # an entry of the text form comes out as protobuf prints it.
+    printed = case.name == "text_form" and way is _with_other_aliases
+    if way is not _through_others and case.name != "padded_lengths" and not printed:
         assert loaded.file.read_bytes() == before

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import smpatch
@@ -19,7 +20,7 @@ from smpatch.functions.compare import disagreements
 from tests.contract.editing import snapshot
 from tests.contract.models import FIXTURES
 from tests.object_graph.conftest import UNPROVED
-from tests.oracle.client import Oracle
+from tests.oracle.client import Oracle, encoded
 
 Edit = Callable[[Path], Receipt]
 
@@ -140,11 +141,23 @@ def test_each_way_that_is_listed_works(oracle: Oracle, tmp_path: Path) -> None:
         derive("serving_default", {"y": "halves:1@StatefulPartitionedCall+nowhere"}, "other")(model)
 
 
-def test_swapped_arguments_keep_their_values(tmp_path: Path) -> None:
+def test_swapped_arguments_keep_their_values(tmp_path: Path, oracle: Oracle) -> None:
     model = _copied("unsorted_keys", tmp_path)
     receipt = promote("mix", inputs={"a": "q", "q": "a"})(model)
     names = {alias: spec.tensors()[0].name for alias, spec in receipt.signature.inputs.items()}
-    assert names == {"a": "new_q:0", "q": "new_a:0", "m": "new_m:0"}
+    assert names == {"a": "new_a:0", "q": "new_q:0", "m": "new_m:0"}
+    given = {name: encoded(np.float32([at])) for at, name in enumerate("qam", start=1)}
+    swapped = {"a": given["q"], "q": given["a"], "m": given["m"]}
+    told = oracle.ask(
+        "tour",
+        directory=model,
+        tags=["serve"],
+        feeds={"serving_default": given, "new": swapped},
+        loaders=["python", "session"],
+    )
+    for loader in ("python", "session"):
+        assert "arrays" in told[loader]["new"]
+        assert told[loader]["new"] == told[loader]["serving_default"]
 
 
 def test_text_form_offers_the_signature_alone(tmp_path: Path, oracle: Oracle) -> None:

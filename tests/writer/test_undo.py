@@ -227,7 +227,7 @@ class TestRefusals:
         with pytest.raises(smpatch.RefusedError):
             models.undo(model, dry_run=True)
         if kind == "directory":
-            with pytest.raises(smpatch.RefusedError, match="no backup"):
+            with pytest.raises(smpatch.RefusedError, match="not a backup"):
                 models.add(model, backup=True)
 
     def test_read_only_file(self, model: Path) -> None:
@@ -380,7 +380,7 @@ class TestIdentity:
                 return models.fingerprint_of(directory)
 
             patch.setattr(Validator, "fingerprint", fingerprint)
-            with pytest.raises(smpatch.ConflictError, match="their change stays"):
+            with pytest.raises(smpatch.ConflictError, match="its change stays"):
                 models.add(printed)
 
     def test_a_name_more_is_no_change(
