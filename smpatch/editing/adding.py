@@ -71,7 +71,10 @@ def derive(meta_graph: MetaGraph, edit: FromSignature, context: Context) -> Step
         return add(extended, request, context)
     except UnreachableOutputError as error:
         # What is fed is the source's business; nothing can be added to it here.
-        hint = f"signature {edit.source!r} does not feed that; name something that it computes"
+        hint = (
+            f"signature {edit.source!r} does not feed that; name something that it computes, "
+            "or name all inputs with --inputs in place of --from-signature"
+        )
         raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
 
 

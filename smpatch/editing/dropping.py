@@ -12,6 +12,7 @@ no effect needs does not run).
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from smpatch import dtypes
@@ -98,12 +99,13 @@ def without(
 
 
 def refusal(
-    meta_graph: MetaGraph, alias: str, old: SignatureDef, signature: SignatureDef
+    meta_graph: MetaGraph, key: str, alias: str, old: SignatureDef, signature: SignatureDef
 ) -> UnreachableOutputError:
     """Return the error for an input that cannot be dropped.
 
     Args:
         meta_graph: The MetaGraph.
+        key: The signature key.
         alias: The input.
         old: The signature before the edit.
         signature: The signature after it.
@@ -116,9 +118,8 @@ def refusal(
         needing = _needing(list(outputs))
     hint = "keep it"
     if isinstance(spec, TensorSpec):
-        hint += f", or let requests to TF Serving leave it out: --default {alias}={_zero(spec)}"
-        if None in (spec.shape or ()):
-            hint += ", for requests of that size"
+        constant = f"--signature NEW --bind {shlex.quote(f'{alias}={_zero(spec)}')}"
+        hint += f", or make it a constant: smpatch compose --from-signature {key} {constant}"
     if needing:
         found = f"{needing} it"
         hint += "; add-predict makes a signature of outputs that do not need it"
@@ -157,7 +158,7 @@ def _needing(outputs: Sequence[str]) -> str:
 
 
 def _zero(spec: TensorSpec) -> str:
-    """Return a value for an input as ``--default`` takes it, where it is short."""
+    """Return a value for an input as ``--bind`` takes it, where it is short."""
     base = dtypes.base(spec.dtype)
     value: object = {"bool": False, "string": ""}.get(base, 0.0 if "float" in base else 0)
     count = 1

@@ -161,7 +161,7 @@ def _as_an_edit(
 ) -> UnreachableOutputError:
     """Return an error for an edit, whose options are others than an addition's."""
     for alias in missed(meta_graph, edit, old, signature):
-        return refusal(meta_graph, alias, old, signature)
+        return refusal(meta_graph, edit.key, alias, old, signature)
     hint = error.hint.replace("add --inputs", "add --add-input")
     return UnreachableOutputError(error.found, where=error.where, hint=hint)
 

@@ -222,10 +222,33 @@ def find_inner(meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True
         raise TensorUnservableError(found, where=where, hint="name a tensor outside")
     layer = layer_outputs(name, everything)
     known = {each.spec.name.rpartition(":")[0] for each in everything}
-    hint = f"the layer's last tensor is {' or '.join(layer)}" if layer else ""
+    same = _renumbered(tensor, everything)
+    hint = f"did you mean {' or '.join(same[:4])}?" if same else ""
+    hint = hint or (f"the layer's last tensor is {' or '.join(layer)}" if layer else "")
     hint = hint or nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
     hint = hint or f"smpatch suggest --signature {key} lists what there is"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
+
+
+def _renumbered(tensor: TensorName, inside: Iterable[Inner]) -> list[str]:
+    """Return the tensors that have a name where the numbers of its scopes are others.
+
+    Keras counts the layers of a process, so that the next export of a model has other numbers.
+    """
+    *scopes, last = tensor.op.split("/")
+    ends = ("",) if tensor.index is None else (f":{tensor.index}",)
+    names = [each.spec.name for each in inside if each.op not in _PARAMETERS]
+    # The number of a layer's own name stays first: `enc_1` is `enc_1_1`, before it is `enc_2`.
+    for stems in (scopes, [re.sub(r"_\d+$", "", each) for each in scopes]):
+        pattern = "/".join((*(rf"{re.escape(each)}(?:_\d+)*" for each in stems), re.escape(last)))
+        found = [
+            name
+            for name in dict.fromkeys(names)
+            if re.fullmatch(pattern, name.rpartition(":")[0]) and name.endswith(ends)
+        ]
+        if found:
+            return found
+    return []
 
 
 def layer_outputs(name: str, inside: Iterable[Inner]) -> list[str]:

@@ -387,8 +387,7 @@ def _why_in_doubt(edited: Edited) -> str:
     texts = [n.text for built in edited.built.values() for n in built.notes if n.code in IN_DOUBT]
     if not texts:
         return "the model is unchanged; please report this"
-    alone = "--validate runtime writes the signature for sessions alone"
-    return "; ".join(("the model is unchanged", *texts, alone))
+    return "; ".join(("the model is unchanged", *texts))
 
 
 def _words(said: PythonSignatures) -> str:

@@ -46,6 +46,17 @@ def test_a_layer_leads_to_its_last_tensor_and_not_to_its_bias(call: Run, model: 
     assert said.line.endswith("(the layer's last tensor is two_by_two_1/enc_1_1/Relu:0)")
 
 
+@pytest.mark.parametrize("typed", ["two_by_two/enc_1/Relu:0", "two_by_two_7/enc_1_3/Relu"])
+def test_a_tensor_with_the_numbers_of_another_export_leads_to_this_one(
+    typed: str, call: Run, model: Copy
+) -> None:
+    place = model("keras_functional")
+    derived = ("add-predict", place, "--from-signature", "serving_default", "--signature", "n")
+    said = call(*derived, "--outputs", typed, *QUICK)
+    assert said.code == 4
+    assert said.line.endswith("(did you mean two_by_two_1/enc_1_1/Relu:0?)")
+
+
 def test_a_layer_in_the_place_of_a_node_leads_to_from_signature(call: Run, model: Copy) -> None:
     place = model("keras_functional")
     inputs = ("--inputs", "left=serving_default_left:0")

@@ -146,7 +146,7 @@ def test_swapped_arguments_keep_their_values(tmp_path: Path, oracle: Oracle) -> 
     receipt = promote("mix", inputs={"a": "q", "q": "a"})(model)
     names = {alias: spec.tensors()[0].name for alias, spec in receipt.signature.inputs.items()}
     assert names == {"a": "new_a:0", "q": "new_q:0", "m": "new_m:0"}
-    given = {name: encoded(np.float32([at])) for at, name in enumerate("qam", start=1)}
+    given = {name: encoded(np.array([at], np.float32)) for at, name in enumerate("qam", start=1)}
     swapped = {"a": given["q"], "q": given["a"], "m": given["m"]}
     told = oracle.ask(
         "tour",
