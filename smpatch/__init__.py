@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     )
     from smpatch.patchfile import Patch, load_patch
     from smpatch.rules import Note
+    from smpatch.session import Session
     from smpatch.signature import (
         CompositeTensorSpec,
         SignatureDef,
@@ -135,6 +136,7 @@ __all__ = [
     "Restored",
     "SameAs",
     "SavedModel",
+    "Session",
     "SignatureDef",
     "SignatureExistsError",
     "SmpatchError",
@@ -209,6 +211,7 @@ _MODULES = {
     "Restored": "undoing",
     "SameAs": "checker",
     "SavedModel": "loader",
+    "Session": "session",
     "SignatureDef": "signature",
     "SignatureExistsError": "errors",
     "SmpatchError": "errors",

@@ -55,6 +55,7 @@ from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.signature import DEFAULT_KEY
 from smpatch.suggestions import Suggestions, suggest
 from smpatch.validator import Validator
+from smpatch.validator.lending import lent
 from smpatch.wire import Kept
 from smpatch.writer import commit_new, stage_new
 from smpatch.writer.copying import write_pieces
@@ -274,7 +275,8 @@ def _check(options: Options, tags: Sequence[str]) -> None:
 
 def _validator(options: Options) -> Validator:
     libraries = [Path(each).resolve() for each in options.op_libraries]
-    return Validator(options.validate, libraries, options.time_limit)
+    asking = options.validate, libraries, options.time_limit
+    return lent(*asking) or Validator(*asking)
 
 
 def _directory(path: Path) -> ModelUnreadableError:

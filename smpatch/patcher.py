@@ -38,6 +38,7 @@ from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import DEFAULT_KEY
 from smpatch.transaction import Receipt, Transaction
 from smpatch.validator import Validator
+from smpatch.validator.lending import lent
 from smpatch.writer import hold, recover
 
 __all__ = [
@@ -105,7 +106,8 @@ def patch(
     directory = arguments.path(model, "model")
     with writing(directory, "edited"), ExitStack() as held:
         if validator is None:
-            validator = held.enter_context(Validator(chosen.validate, libraries, chosen.time_limit))
+            asking = chosen.validate, libraries, chosen.time_limit
+            validator = lent(*asking) or held.enter_context(Validator(*asking))
         if directory.is_dir() and not chosen.dry_run:
             # With --save-to the model is only read, beside other readers.
             shared = chosen.save_to is not None

@@ -27,6 +27,7 @@ from smpatch.loader import SavedModel, load_file
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import FileIdentity, Form, which_file, writing
 from smpatch.validator import Validator
+from smpatch.validator.lending import lent
 from smpatch.writer import (
     StagingDirectory,
     commit,
@@ -130,7 +131,9 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
     verb = "redone" if redo else "undone"
     with writing(directory, verb), ExitStack() as held:
         if validator is None:
-            validator = held.enter_context(Validator("none", (), time_limit))
+            validator = lent("none", (), time_limit) or held.enter_context(
+                Validator("none", (), time_limit)
+            )
         if directory.is_dir() and not dry_run:
             held.enter_context(hold(directory, timeout=lock_timeout))
         there = _look(directory)

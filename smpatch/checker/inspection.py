@@ -43,6 +43,7 @@ from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
 from smpatch.savedmodel.directory import naming
 from smpatch.validator import Validator
+from smpatch.validator.lending import lent
 from smpatch.workers import Workers, job_count
 
 __all__ = ["Asked", "CheckOptions", "Checked", "check", "check_all"]
@@ -188,7 +189,8 @@ def check_all(
 
 def _validator(options: CheckOptions) -> Validator:
     libraries = [Path(each).resolve() for each in options.op_libraries]
-    return Validator(options.validate, libraries, options.time_limit)
+    asking = options.validate, libraries, options.time_limit
+    return lent(*asking) or Validator(*asking)
 
 
 def _checked(

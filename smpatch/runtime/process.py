@@ -201,6 +201,11 @@ class Child:
         """Whether it cannot be asked any more."""
         return self._closed
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended, by itself or because it was ended."""
+        return self._closed or self._process.poll() is not None
+
     def kill(self) -> None:
         """Kill the process, from whatever thread; who waits for an answer is told that it died."""
         if self._process.returncode is None:

@@ -14,6 +14,7 @@ Sources: ``tensorflow/c/c_api.h``, ``tensorflow/python/saved_model/load.py``.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -115,11 +116,9 @@ class Validator:
         self._children = contextlib.ExitStack()
         self._running: dict[Program, Child] = {}
         self._unloaded: dict[Program, list[Path]] = {}
+        self._lent = False
         self._wheel = installation.find() if mode != "none" else None
-        if self._wheel is not None:
-            # Where it lacks a library, whoever asks is reported, or asks Python's TensorFlow.
-            with contextlib.suppress(ChildUnfit):
-                self._start(Program.CAPI)
+        self._expect_c()
 
     def __enter__(self) -> Validator:
         """Return itself."""
@@ -131,13 +130,40 @@ class Validator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End all children."""
-        self._children.close()
+        """End all children; those that were lent go on."""
+        if not self._lent:
+            self._children.close()
+
+    def lend(self, mode: Mode, time_limit: float) -> Validator:
+        """Return a validator that asks the same children, and ends none of them.
+
+        Args:
+            mode: Its mode.
+            time_limit: Its longest wait for one answer, in seconds.
+        """
+        for program, child in [*self._running.items()]:
+            if child.ended:  # since the last question: no model is to blame
+                child.close()
+                del self._running[program]
+        if self._wheel is None and mode != "none":
+            self._wheel = installation.find()
+        lent = copy.copy(self)
+        lent.mode, lent._limit, lent._lent = mode, time_limit, True  # noqa: SLF001 - its own class
+        if mode != "none":
+            lent._expect_c()  # noqa: SLF001 - likewise
+        return lent
 
     def abort(self) -> None:
         """Kill all children, from whatever thread; who waits for an answer fails at once."""
         for child in [*self._running.values()]:
             child.kill()
+
+    def _expect_c(self) -> None:
+        """Start the C runtime now, if TensorFlow is installed."""
+        if self._wheel is not None and Program.CAPI not in self._running:
+            # Where it lacks a library, whoever asks is reported, or asks Python's TensorFlow.
+            with contextlib.suppress(ChildUnfit):
+                self._start(Program.CAPI)
 
     def expect_python(self) -> None:
         """Start Python's TensorFlow now, for it takes seconds and will be asked."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch import patcher
+from smpatch import patcher, session
 from smpatch.validator import Validator
 from tests.docs.pages import ROOT
 
@@ -33,7 +33,7 @@ OTHERS = {
 """The model of an example for which the linear model with a default signature does not do."""
 
 FUNCTIONS = [name for name in smpatch.__all__ if inspect.isfunction(getattr(smpatch, name))]
-CLASSES = ["CheckOptions", "EditSignature", "Options", "RaggedRef", "SparseRef"]
+CLASSES = ["CheckOptions", "EditSignature", "Options", "RaggedRef", "Session", "SparseRef"]
 """Classes that a client makes; the others are made by the library."""
 
 PATCH = 'version = 1\n[[edit]]\nrename = "serving_default"\nto = "predict"\n'
@@ -45,11 +45,16 @@ class _Silent(Validator):
     def __init__(self, _: str, libraries: Sequence[Path], time_limit: float) -> None:
         super().__init__("none", libraries, time_limit)
 
+    def lend(self, mode: str, time_limit: float) -> Validator:
+        del mode
+        return super().lend("none", time_limit)
+
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with the models that the examples name."""
-    monkeypatch.setattr(patcher, "Validator", _Silent)
+    for module in (patcher, session):
+        monkeypatch.setattr(module, "Validator", _Silent)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

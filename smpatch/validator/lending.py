@@ -1,0 +1,36 @@
+"""A validator that a session lends to the functions that it calls.
+
+Each thread has its own; worker threads have none until they take one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+
+from smpatch.validator.reload import Mode, Validator
+
+__all__ = ["Lender", "lending", "lent"]
+
+Lender = Callable[[Mode, Sequence[Path], float], Validator]
+"""Returns a validator of a mode, with op libraries and a time limit."""
+
+_LENDER: ContextVar[Lender | None] = ContextVar("smpatch_lender", default=None)
+
+
+@contextlib.contextmanager
+def lending(lender: Lender) -> Iterator[None]:
+    """Let what runs inside take its validators from a lender."""
+    token = _LENDER.set(lender)
+    try:
+        yield
+    finally:
+        _LENDER.reset(token)
+
+
+def lent(mode: Mode, op_libraries: Sequence[Path], time_limit: float) -> Validator | None:
+    """Return a lent validator; None where the caller is to make one."""
+    lender = _LENDER.get()
+    return None if lender is None else lender(mode, op_libraries, time_limit)
