@@ -100,6 +100,7 @@ if TYPE_CHECKING:
         predict_signature_def,
         regression_signature_def,
     )
+    from smpatch.stores.access import set_store_options
     from smpatch.suggestions import Suggestions, suggest
     from smpatch.undoing import Restored, Undone, undo
 
@@ -177,6 +178,7 @@ __all__ = [
     "rename_signature",
     "retag",
     "set_init_op",
+    "set_store_options",
     "suggest",
     "undo",
     "wrap_graph",
@@ -252,6 +254,7 @@ _MODULES = {
     "rename_signature": "patcher",
     "retag": "patcher",
     "set_init_op": "meta_graphs",
+    "set_store_options": "stores.access",
     "suggest": "suggestions",
     "undo": "undoing",
     "wrap_graph": "frozen_graph",

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from smpatch import dtypes
 from smpatch.errors import UsageError
+from smpatch.urls import ModelUrl, path_or_url
 
 __all__ = [
     "Constant",
@@ -230,7 +231,7 @@ def constants(value: object, where: str) -> dict[str, Constant]:
 
 
 def path(value: object, where: str) -> Path:
-    """Return a path.
+    """Return a path, or a URL that behaves as one.
 
     Args:
         value: A text or a path.
@@ -245,8 +246,10 @@ def path(value: object, where: str) -> Path:
     """
     if not isinstance(value, str | os.PathLike):
         _refuse(value, where, "a path")
+    if isinstance(value, ModelUrl):
+        return value
     found = os.fspath(value)
-    return Path(found if isinstance(found, str) else os.fsdecode(found))
+    return path_or_url(found if isinstance(found, str) else os.fsdecode(found))
 
 
 def seconds(value: object, where: str) -> float:

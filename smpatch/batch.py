@@ -20,11 +20,12 @@ from smpatch.errors import RefusedError, SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.patcher import Receipt, edit_list, patch
 from smpatch.savedmodel.directory import writing
+from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.workers import Workers, job_count
 from smpatch.writer import workplace
 
-__all__ = ["Outcome", "apply", "destinations"]
+__all__ = ["Outcome", "apply", "destinations", "listed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def apply(
     done.
 
     Args:
-        models: The model directories, or one of them.
+        models: The model directories or URLs, or one of them; in a URL ``*`` and ``[...]`` stand
+            for a part of a name.
         edits: The edits, in their order, or one of them; each model gets them in one commit.
         options: How they are done. ``save_to`` is a directory that gets a new one for each
             model: under the model's name or, where two models have one name, under its path
@@ -86,7 +88,7 @@ def apply(
     check_options(chosen)
     count = job_count(jobs)
     several = (models,) if isinstance(models, str | os.PathLike) else models
-    paths = [arguments.path(each, "models") for each in several]
+    paths = listed([arguments.path(each, "models") for each in several])
     _check_distinct(paths)
     places = destinations(paths, chosen)
     work = [
@@ -97,7 +99,8 @@ def apply(
 
     def one(work: tuple[Path, Options], validator: Validator) -> Outcome:
         model, options = work
-        there = options.save_to is not None and _is_model(Path(options.save_to))
+        place = options.save_to
+        there = isinstance(place, Path) and _is_model(place)
         do = _compared if there else _patched
         try:
             return Outcome(model, do(model, asked, options, validator), None)
@@ -141,7 +144,9 @@ def _compared(
 
 
 def _is_model(directory: Path) -> bool:
-    return any((directory / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt"))
+    return not isinstance(directory, ModelUrl) and any(
+        (directory / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")
+    )
 
 
 def _different_files(one: Path, other: Path) -> Iterator[str]:
@@ -173,7 +178,21 @@ def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
     if len(set(names)) < len(names):
         common = os.path.commonpath(real)
         names = [os.path.relpath(path, common) for path in real]
-    return [Path(options.save_to) / name for name in names]
+    place = arguments.path(options.save_to, "save_to")
+    return [place / name for name in names]
+
+
+def listed(models: Sequence[Path]) -> list[Path]:
+    """Return the models, with those that a pattern in a URL stands for in its place.
+
+    Raises:
+        ModelUnreadableError: A pattern stands for none, or the store refuses.
+    """
+    if not any(isinstance(each, ModelUrl) for each in models):
+        return [*models]
+    from smpatch.stores.patterns import expanded  # noqa: PLC0415 - only where a URL is given
+
+    return expanded(models)
 
 
 def _check_distinct(models: Sequence[Path]) -> None:
@@ -191,6 +210,8 @@ def _check_distinct(models: Sequence[Path]) -> None:
 def _identities(model: Path) -> list[object]:
     """Return what tells a model: its directory, and the file that an edit would replace."""
     found: list[object] = [_real(model)]
+    if isinstance(model, ModelUrl):
+        return found
     for path in (model, model / "saved_model.pb", model / "saved_model.pbtxt"):
         try:
             status = path.stat()
@@ -204,6 +225,8 @@ def _identities(model: Path) -> list[object]:
 
 def _real(path: Path) -> str:
     """Return where a path leads; the path itself where the working directory is gone."""
+    if isinstance(path, ModelUrl):
+        return os.fspath(path)
     try:
         return os.path.realpath(path)
     except OSError:

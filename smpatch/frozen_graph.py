@@ -54,6 +54,7 @@ from smpatch.savedmodel.graph_def import FrozenGraph
 from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.signature import DEFAULT_KEY
 from smpatch.suggestions import Suggestions, suggest
+from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
 from smpatch.wire import Kept
@@ -190,7 +191,11 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     chosen = Options() if options is None else options
     tags = arguments.texts(tags, "tags")
     _check(chosen, tags)
-    opened, destination = load_graph(graph), Path(save_to)
+    destination = arguments.path(save_to, "save_to")
+    if isinstance(destination, ModelUrl):
+        hint = "wrap it here, and save that there: smpatch copy ... --save-to URL"
+        raise UsageError("a graph is wrapped in a local directory", where="save_to", hint=hint)
+    opened = load_graph(graph)
     init_op = arguments.texts(init_op, "init_op")
     edits: list[Edit] = [SetInitOp(init_op)] if init_op else []
     edits.append(AddPredict(inputs, outputs, signature))

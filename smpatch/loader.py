@@ -36,6 +36,7 @@ from smpatch.savedmodel.directory import (
 from smpatch.savedmodel.file_kinds import explaining
 from smpatch.savedmodel.parts import SAVER_DEF, MetaGraphParts
 from smpatch.signature import SignatureDef, TensorSpec
+from smpatch.urls import ModelUrl
 
 if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` asks for none
     from smpatch.graph.captures import Captures
@@ -323,7 +324,8 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
     """Open a SavedModel.
 
     Args:
-        directory: The directory that holds ``saved_model.pb`` or ``saved_model.pbtxt``.
+        directory: The directory that holds ``saved_model.pb`` or ``saved_model.pbtxt``, or its
+            URL in a store; then that file alone is read.
 
     Returns:
         The model, read as far as its MetaGraphs.
@@ -337,6 +339,8 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
             file is empty, truncated or something else.
     """
     root = arguments.path(directory, "directory")
+    if isinstance(root, ModelUrl):
+        return _load_url(root)
     return load_file(root, *which_file(root))
 
 
@@ -356,13 +360,30 @@ def load_file(
     """
     with naming(file):
         data, identity = open_file(file)
-        with explaining(data, file, form):
-            meta_graphs = [MetaGraph(each, file, more_op_defs) for each in _parts(form, data)]
-            for each in meta_graphs:
-                _ = each.tags  # a file that is something else is reported from a model here
-            if not meta_graphs:
-                raise ModelUnreadableError("it holds no MetaGraph", hint="is this a SavedModel?")
+        meta_graphs = _meta_graphs(data, file, form, more_op_defs)
     return SavedModel(root, form, meta_graphs, data, identity)
+
+
+def _load_url(url: ModelUrl) -> SavedModel:
+    from smpatch.stores.copies import described
+
+    name, data = described(url)
+    form: Form = "binary" if name == BINARY_NAME else "text"
+    with naming(url / name):
+        meta_graphs = _meta_graphs(data, url / name, form, None)
+    return SavedModel(url, form, meta_graphs, data, FileIdentity(0, 0, len(data), 0, 0, 1))
+
+
+def _meta_graphs(
+    data: wire.Buffer, file: Path, form: Form, more_op_defs: MoreOpDefs | None
+) -> list[MetaGraph]:
+    with explaining(data, file, form):
+        meta_graphs = [MetaGraph(each, file, more_op_defs) for each in _parts(form, data)]
+        for each in meta_graphs:
+            _ = each.tags  # a file that is something else is reported from a model here
+        if not meta_graphs:
+            raise ModelUnreadableError("it holds no MetaGraph", hint="is this a SavedModel?")
+    return meta_graphs
 
 
 def _parts(form: Form, data: wire.Buffer) -> Sequence[MetaGraphParts]:

@@ -39,6 +39,8 @@ class Options:
         backup: Keep the previous file beside the new one.
         op_libraries: Libraries of custom operations that the model needs: files, directories,
             or names of installed packages such as ``tensorflow_text``.
+        unconditional: In a store that ignores conditional puts, where an edit of somebody else
+            could be lost, edit all the same.
         lock_timeout: Longest wait for another edit of the same model, in seconds.
         time_limit: Longest wait for one answer of TensorFlow's, in seconds.
 
@@ -56,6 +58,7 @@ class Options:
     feed: str | os.PathLike[str] | None = None
     backup: bool = False
     op_libraries: Sequence[str | os.PathLike[str]] = ()
+    unconditional: bool = False
     lock_timeout: float = 60.0
     time_limit: float = 600.0
 

@@ -14,7 +14,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from smpatch import arguments
 from smpatch.builder import build
@@ -134,7 +133,7 @@ def copy_signatures(
     """
     chosen = Options() if options is None else options
     keys = None if keys is None else arguments.texts(keys, "keys")
-    with writing(Path(model), "edited"):
+    with writing(arguments.path(model, "model"), "edited"):
         edits, left_out = _chosen(load(source), load(model), keys, chosen)
         receipt = patch(model, edits, options=options)
     return replace(receipt, notes=(*receipt.notes, *left_out))

@@ -36,6 +36,7 @@ from smpatch.loader import load_file
 from smpatch.options import Options, check_options
 from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import DEFAULT_KEY
+from smpatch.store_edits import edit_in_store, in_a_store
 from smpatch.transaction import Receipt, Transaction
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
@@ -72,7 +73,7 @@ def patch(
     """Do a list of edits to a SavedModel on disk, one after the other, in one commit.
 
     Args:
-        model: The model directory.
+        model: The model directory, or its URL in a store.
         edits: The edits, or one of them; each sees what those before it made.
         options: How the edits are done.
         validator: Who asks TensorFlow; None for one that lives as long as the call. Its mode
@@ -104,6 +105,12 @@ def patch(
         raise UsageError("no edits are given")
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
     directory = arguments.path(model, "model")
+    if in_a_store(directory, chosen):
+        return edit_in_store(
+            directory,
+            chosen,
+            lambda copy, local: patch(copy, several, options=local, validator=validator, once=once),
+        )
     with writing(directory, "edited"), ExitStack() as held:
         if validator is None:
             asking = chosen.validate, libraries, chosen.time_limit

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Literal
 
 from smpatch import arguments
-from smpatch.errors import ModelUnreadableError, RefusedError
+from smpatch.errors import ModelUnreadableError, RefusedError, UsageError
 from smpatch.loader import SavedModel, load_file
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import FileIdentity, Form, which_file, writing
+from smpatch.store_edits import undone_in_store
+from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
 from smpatch.writer import (
@@ -96,6 +98,7 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
     lock_timeout: float = 60.0,
     time_limit: float = 600.0,
     validator: Validator | None = None,
+    unconditional: bool = False,
 ) -> Undone:
     """Put the file that an edit kept as its backup back in place, and keep what was there.
 
@@ -106,6 +109,7 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
         lock_timeout: Longest wait for an edit of the same model, in seconds.
         time_limit: Longest wait for TensorFlow to compute a fingerprint, in seconds.
         validator: Asks TensorFlow; None for one that lives as long as the call.
+        unconditional: As the option of edits, for a model in a store.
 
     Returns:
         What was done.
@@ -128,6 +132,18 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
     arguments.seconds(lock_timeout, "lock_timeout")
     arguments.seconds(time_limit, "time_limit")
     directory = arguments.path(model, "model")
+    if isinstance(directory, ModelUrl):
+
+        def here(copy: Path) -> Undone:
+            return undo(
+                copy, redo=redo, dry_run=dry_run, time_limit=time_limit, validator=validator
+            )
+
+        with undone_in_store(
+            directory, here, redo=redo, dry_run=dry_run, unconditional=unconditional
+        ) as (undone, notes):
+            place = None if undone.backup is None else directory / undone.backup.name
+            return replace(undone, directory=directory, backup=place, notes=(*undone.notes, *notes))
     verb = "redone" if redo else "undone"
     with writing(directory, verb), ExitStack() as held:
         if validator is None:
@@ -155,7 +171,11 @@ def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedMo
         ModelUnreadableError: One of them cannot be read.
         RefusedError: There is no backup, or it is no SavedModel.
     """
-    there = _look(Path(model))
+    directory = arguments.path(model, "model")
+    if isinstance(directory, ModelUrl):
+        hint = "smpatch undo URL --dry-run tells what an undo would change"
+        raise UsageError("a backup in a store is not compared", where=str(model), hint=hint)
+    there = _look(directory)
     backup = _read_backup(there, find_backup(there))
     return backup, load_file(there.directory, there.file, there.form)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -42,6 +42,8 @@ from smpatch.runs.values import Feeding, SameAs
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
 from smpatch.savedmodel.directory import naming
+from smpatch.stores.copies import copied
+from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
 from smpatch.workers import Workers, job_count
@@ -196,11 +198,28 @@ def _validator(options: CheckOptions) -> Validator:
 def _checked(
     model: Path, options: CheckOptions, required: Sequence[Requirement], validator: Validator
 ) -> Report:
+    if isinstance(model, ModelUrl):
+        with copied(model, variables=options.validate != "none") as copy:
+            report = _checked(copy.directory, options, required, validator)
+            return _told(report, copy.directory, model)
     opened = load(model)
     if options.validate == "full":
         validator.expect_python()
     with naming(opened.file):
         return _Check(opened, validator, options, required).report()
+
+
+def _told(report: Report, copy: Path, url: ModelUrl) -> Report:
+    """Name the URL in the place of a copy."""
+
+    def words(text: str) -> str:
+        return text.replace(str(copy), str(url))
+
+    findings = [
+        replace(each, where=words(each.where), text=words(each.text), hint=words(each.hint))
+        for each in report.findings
+    ]
+    return replace(report, directory=url, findings=tuple(findings))
 
 
 def _understood(options: CheckOptions) -> list[Requirement]:
@@ -221,6 +240,9 @@ def _understood(options: CheckOptions) -> list[Requirement]:
 def _check_numbers(options: CheckOptions) -> None:
     """Refuse runs that make no sense."""
     same_as = options.same_as
+    if same_as is not None and isinstance(arguments.path(same_as.model, "same_as"), ModelUrl):
+        hint = "copy that model here first"
+        raise UsageError("models are compared with a local one", where="--same-as", hint=hint)
     for feeding in (options.run, None if same_as is None else same_as.feeding):
         if feeding is None:
             continue
@@ -312,7 +334,7 @@ class _Check:
         if same_as is not None:
             from smpatch.checker.same_as import Comparing
 
-            comparing = Comparing(self._validator, subject, load(Path(same_as.model)), same_as)
+            comparing = Comparing(self._validator, subject, load(same_as.model), same_as)
             yield from comparing.findings(python=full)
             self._compared += comparing.compared
 

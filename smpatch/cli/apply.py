@@ -21,7 +21,9 @@ from smpatch.cli.arguments import (
     SignatureDefOnly,
     TagSet,
     TimeLimit,
+    Unconditional,
     Validate,
+    directory,
     model_directory,
 )
 from smpatch.cli.interruption import watching_all
@@ -38,8 +40,8 @@ __all__ = ["apply"]
 _OPTIONS = frozenset(
     {
         *("--backup", "--dry-run", "--feed", "--jobs", "--json", "--lock-timeout", "--op-library"),
-        *("--quiet", "--save-to", "--signature-def-only", "--tag-set", "--time-limit"),
-        *("--validate", "--verbose"),
+        *("--quiet", "--save-to", "--signature-def-only", "--store-option", "--tag-set"),
+        *("--time-limit", "--unconditional", "--validate", "--verbose"),
     }
 )
 """The options of this command, which errors may name."""
@@ -52,7 +54,10 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     models: Annotated[
         list[Path],
         typer.Argument(
-            metavar="MODEL...", parser=model_directory, help="The SavedModel directories."
+            metavar="MODEL...",
+            parser=model_directory,
+            help="The SavedModel directories, or URLs; in a URL * and [...] stand for a part of a "
+            "name.",
         ),
     ],
     jobs: Jobs = None,
@@ -61,6 +66,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         Path | None,
         typer.Option(
             metavar="DIR",
+            parser=directory,
             help="Write new SavedModels there, each under its model's name, instead of editing "
             "in place.",
         ),
@@ -71,6 +77,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     validate: Validate = "auto",
     feed: ProofFeed = None,
     op_library: OpLibraries = None,
+    unconditional: Unconditional = False,
     time_limit: TimeLimit = 600.0,
     lock_timeout: LockTimeout = 60.0,
     as_json: Json = False,
@@ -91,6 +98,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     \b
     smpatch apply patch.toml export/1
     smpatch apply patch.toml models/*/1 --jobs 4 --backup
+    smpatch apply patch.toml 'gs://bucket/models/*/[0-9]*'
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import batch, patcher, patchfile, tensor_syntax
 
@@ -104,9 +112,11 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         feed=feed,
         backup=backup,
         op_libraries=(*asked.op_libraries, *(op_library or ())),
+        unconditional=unconditional,
         lock_timeout=lock_timeout,
         time_limit=time_limit,
     )
+    models = batch.listed(models)
     places = [
         place or model
         for model, place in zip(models, batch.destinations(models, options), strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,16 +21,18 @@ __all__ = [
     "Quiet",
     "SaveTo",
     "SignatureDefOnly",
+    "StoreOptions",
     "TagSet",
     "TimeLimit",
+    "Unconditional",
     "Validate",
     "Verbose",
+    "directory",
     "model_directory",
     "present_keys",
     "text",
 ]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _MODEL_FILES = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 
 
@@ -63,22 +64,30 @@ def present_keys(incomplete: str) -> list[str]:
     return [key for key in keys if key.startswith(incomplete)]
 
 
-def _directory(given: str | Path) -> Path:
+def directory(given: str | Path) -> Path:
+    """Return the path or URL of a directory."""
     if not os.fspath(given):
         # A variable of a script that was not set; it must not come to mean this directory.
         raise typer.BadParameter("it is empty, and names no directory")
-    if _URL.match(os.fspath(given)):
-        raise typer.BadParameter(
-            f"{os.fspath(given)!r} is a URL, and smpatch reads and writes local directories; copy "
-            "the model here first"
-        )
-    return Path(given)
+    if isinstance(given, Path):
+        return given
+    from smpatch.errors import UsageError
+    from smpatch.urls import path_or_url
+
+    try:
+        return path_or_url(given)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def model_directory(given: str | Path) -> Path:
     """Return the directory of a model, which may be given by its file, as by pre-commit."""
-    path = _directory(given)
-    return path.parent if path.name in _MODEL_FILES and path.is_file() else path
+    path = directory(given)
+    from smpatch.urls import ModelUrl
+
+    in_store = isinstance(path, ModelUrl)
+    by_file = path.name in _MODEL_FILES and (in_store or path.is_file())
+    return path.parent if by_file else path
 
 
 def _limit(given: str | float) -> float:
@@ -103,7 +112,8 @@ Model = Annotated[
     typer.Argument(
         metavar="[MODEL]",
         parser=model_directory,
-        help="The SavedModel directory, or its saved_model.pb. Default: the current directory.",
+        help="The SavedModel directory, its saved_model.pb, or its URL (gs://, s3://, az://, "
+        "https://). Default: the current directory.",
         show_default=False,
     ),
 ]
@@ -112,7 +122,8 @@ Models = Annotated[
     typer.Argument(
         metavar="[MODEL]...",
         parser=model_directory,
-        help="The SavedModel directories, or their saved_model.pb. Default: the current directory.",
+        help="The SavedModel directories, their saved_model.pb, or their URLs (gs://, s3://, "
+        "az://, https://). Default: the current directory.",
         show_default=False,
     ),
 ]
@@ -128,7 +139,7 @@ SaveTo = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        parser=_directory,
+        parser=directory,
         help="Write a new SavedModel there (absent or empty) instead of editing in place.",
     ),
 ]
@@ -202,6 +213,23 @@ Jobs = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and --json).")
+]
+Unconditional = Annotated[
+    bool,
+    typer.Option(
+        "--unconditional",
+        help="Edit also in a store that ignores conditional puts, where an edit of somebody else "
+        "at the same time could be lost.",
+    ),
+]
+StoreOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--store-option",
+        metavar="KEY=VALUE",
+        help="For models given by URL: an option of the store, such as endpoint or region. May be "
+        "repeated.",
+    ),
 ]
 Verbose = Annotated[
     bool,

@@ -106,6 +106,10 @@ def _answer(found: Difference) -> Answer:
             "one model is in text form: only fields that smpatch knows are compared, and "
             "collections are not"
         )
+    for each in (found.before, found.after):
+        if str(each.directory).startswith(("http://", "https://")):
+            where = printable(str(each.directory))
+            notes.append(f"{where} has no listing: files beside the model file are not compared")
     return Answer(_lines(found), _body(found), 0 if found.same else 1, notes=notes)
 
 

@@ -25,6 +25,7 @@ from smpatch.cli.arguments import (
     SignatureDefOnly,
     TagSet,
     TimeLimit,
+    Unconditional,
     Validate,
 )
 from smpatch.cli.interruption import watching
@@ -194,6 +195,7 @@ _SHARED: tuple[_Shared, ...] = (
     ("validate", Validate, "auto"),
     ("feed", ProofFeed, None),
     ("op_library", OpLibraries, None),
+    ("unconditional", Unconditional, False),
     ("time_limit", TimeLimit, 600.0),
     ("lock_timeout", LockTimeout, 60.0),
     ("as_json", Json, False),
@@ -269,6 +271,7 @@ def _options(given: dict[str, Any]) -> object:
         feed=given["feed"],
         backup=given["backup"],
         op_libraries=given["op_library"] or (),
+        unconditional=given["unconditional"],
         lock_timeout=given["lock_timeout"],
         time_limit=given["time_limit"],
     )

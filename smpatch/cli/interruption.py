@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from smpatch.urls import ModelUrl
+
 __all__ = ["Interrupted", "listen", "watching", "watching_all"]
 
 _WORDS = {
@@ -112,7 +114,11 @@ def watching_all(directories: Sequence[Path]) -> Iterator[None]:
         raise
 
 
-def _identities(directory: Path) -> list[_Identity]:
+def _identities(directory: Path) -> list[object]:
+    if isinstance(directory, ModelUrl):
+        from smpatch.stores.copies import versions
+
+        return versions(directory)
     return [_identity(directory / name) for name in _FILES]
 
 

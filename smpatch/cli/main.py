@@ -12,7 +12,7 @@ import typer
 
 import smpatch
 from smpatch.cli import guard, terminal
-from smpatch.cli.arguments import Verbose
+from smpatch.cli.arguments import StoreOptions, Verbose
 from smpatch.cli.command_line import Command
 
 __all__ = ["EXIT_CODES", "application", "guard"]
@@ -83,7 +83,7 @@ def application(command: str = "") -> typer.Typer:
                 short_help=words,
                 epilog=EXIT_CODES,
                 context_settings={"token_normalize_func": _hyphens},
-            )(_with_verbose(function))
+            )(_with_common(function, stores=name != "wrap"))
     return app
 
 
@@ -91,19 +91,41 @@ def _hyphens(option: str) -> str:
     return option.replace("_", "-")
 
 
-def _with_verbose(function: Callable[..., object]) -> Callable[..., object]:
-    """Add ``--verbose``, which takes effect before the command line is parsed."""
+def _with_common(function: Callable[..., object], *, stores: bool) -> Callable[..., object]:
+    """Add what all commands have.
+
+    Args:
+        function: The command.
+        stores: Whether it takes URLs of models.
+
+    Returns:
+        The command with ``--verbose``, which takes effect before the command line is parsed, and
+        ``--store-option``.
+    """
 
     @functools.wraps(function)
     def run(**given: object) -> object:
         del given["verbose"]
+        options = given.pop("store_option", None)
+        if isinstance(options, list) and options:
+            from smpatch.cli.store_options import take
+
+            take(options)
         return function(**given)
 
     own = inspect.signature(function, eval_str=True).parameters.values()
-    verbose = inspect.Parameter(
-        "verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Verbose
-    )
-    parameters = [*(each.replace(kind=each.KEYWORD_ONLY) for each in own), verbose]
+    common: dict[str, tuple[object, object]] = {"verbose": (Verbose, False)}
+    if stores:
+        common["store_option"] = (StoreOptions, None)
+    parameters = [
+        *(each.replace(kind=each.KEYWORD_ONLY) for each in own),
+        *(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
+            )
+            for name, (kind, default) in common.items()
+        ),
+    ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # PEP 362
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import DryRun, Json, LockTimeout, Models, Quiet, TimeLimit
+from smpatch.cli.arguments import DryRun, Json, LockTimeout, Models, Quiet, TimeLimit, Unconditional
 from smpatch.cli.interruption import watching, watching_all
 from smpatch.cli.several import Answer, answers, print_answers
 from smpatch.cli.terminal import OutputError, columns, printable, size, tag_set, talk
@@ -30,6 +30,7 @@ def undo(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         bool, typer.Option("--redo", help="Do the edit again that was undone.")
     ] = False,
     dry_run: DryRun = False,
+    unconditional: Unconditional = False,
     time_limit: TimeLimit = 600.0,
     lock_timeout: LockTimeout = 60.0,
     as_json: Json = False,
@@ -59,6 +60,7 @@ def undo(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             lock_timeout=lock_timeout,
             time_limit=time_limit,
             validator=validator,
+            unconditional=unconditional,
         )
         notes = [printable(note.text) for note in undone.notes]
         return Answer(_lines(undone, redo=redo), _body(undone), notes=notes)

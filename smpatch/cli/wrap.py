@@ -14,6 +14,7 @@ from smpatch.cli.arguments import (
     Quiet,
     TimeLimit,
     Validate,
+    directory,
     text,
 )
 from smpatch.cli.interruption import watching
@@ -41,7 +42,11 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ],
     save_to: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The SavedModel directory to make, absent or empty."),
+        typer.Option(
+            metavar="DIR",
+            parser=directory,
+            help="The SavedModel directory to make, absent or empty.",
+        ),
     ] = None,
     inputs: Annotated[
         list[str] | None,

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
+from smpatch import arguments
 from smpatch.differ import files, sections, signatures
 from smpatch.differ.facts import (
     COUNTED_FILES,
@@ -32,6 +34,8 @@ from smpatch.differ.sections import Sections
 from smpatch.differ.spans import Span, equal
 from smpatch.errors import ModelUnreadableError
 from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.stores.copies import at_hand
+from smpatch.urls import READ_ONLY
 
 __all__ = [
     "COUNTED_FILES",
@@ -57,7 +61,8 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
     """Return how a second model differs from a first one.
 
     Args:
-        a: The directory of the first SavedModel, in binary or text form.
+        a: The directory of the first SavedModel, in binary or text form, or its URL in a store.
+            Over ``http`` only the model file is compared, because there is no listing.
         b: The directory of the second one.
 
     Returns:
@@ -71,7 +76,16 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
     Raises:
         ModelUnreadableError: One of the directories holds no SavedModel that can be read.
     """
-    return compared(load(a), load(b))
+    places = [arguments.path(each, "model") for each in (a, b)]
+    with at_hand(places[0]) as one, at_hand(places[1]) as other:
+        found = compared(load(one), load(other))
+    before, after = (
+        replace(side, directory=place, file=place / side.file.name)
+        for side, place in zip((found.before, found.after), places, strict=True)
+    )
+    # What has no listing tells of too few files.
+    listed = all(getattr(each, "scheme", "") not in READ_ONLY for each in places)
+    return replace(found, before=before, after=after, files=found.files if listed else ())
 
 
 def compared(before: SavedModel, after: SavedModel) -> Difference:

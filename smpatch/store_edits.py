@@ -1,0 +1,186 @@
+"""An edit of a model in a store: copied here, edited here, committed there.
+
+This module does not edit: it hands the copy to whoever does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from smpatch import arguments
+from smpatch.options import Options
+from smpatch.rules import Note
+from smpatch.stores.copies import BACKUP_SUFFIX, Copy, copied, renamed
+from smpatch.stores.putting import (
+    UNDONE,
+    check_destination,
+    check_writable,
+    exchange,
+    put_back,
+    upload,
+)
+from smpatch.transaction import Receipt
+from smpatch.urls import ModelUrl
+
+__all__ = ["edit_in_store", "in_a_store", "undone_in_store"]
+
+_T = TypeVar("_T")
+
+_ASIDE = 1_000_000_000
+"""Nanoseconds between the times of a model and its backup, which say which is the newer one."""
+
+_UNCONDITIONAL = Note(
+    "unconditional",
+    "the store was not asked to check that nobody else has changed the model (--unconditional)",
+)
+
+
+def in_a_store(model: Path, options: Options) -> bool:
+    """Return whether an edit reads from a store or writes to one."""
+    return isinstance(model, ModelUrl) or _place(options) is not None
+
+
+def edit_in_store(
+    model: Path, options: Options, edit: Callable[[Path, Options], Receipt]
+) -> Receipt:
+    """Edit a model that lies in a store, or that is to be saved to one.
+
+    Args:
+        model: The directory or URL of the model.
+        options: How the edit is done.
+        edit: Edits a directory.
+
+    Returns:
+        What was done, in terms of the store.
+
+    Raises:
+        RefusedError: The store can only be read, or ignores conditions; or as ``edit``.
+        ConflictError: Somebody else has changed the model.
+        SmpatchError: As ``edit``, or because of the store.
+    """
+    place = _place(options)
+    if place is not None:
+        check_destination(place)
+    elif isinstance(model, ModelUrl) and not options.dry_run:
+        check_writable(model)
+    with contextlib.ExitStack() as held:
+        names: dict[Path, Path] = {}
+        copy, local = None, model
+        if isinstance(model, ModelUrl):
+            # With placeholders for variables nothing may be made that lives on.
+            read = options.validate != "none" or options.save_to is not None
+            copy = held.enter_context(copied(model, variables=read))
+            local = copy.directory
+            names[local] = model
+        if place is not None:
+            work = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="smpatch-")))
+            options = replace(options, save_to=work / (place.name or "model"))
+            names[work / (place.name or "model")] = place
+        with renamed(names):
+            receipt = edit(local, options)
+        notes = [*_moved(copy), *_put(receipt, options, copy, place)]
+        return _told(receipt, names, notes)
+
+
+@contextlib.contextmanager
+def undone_in_store(
+    url: ModelUrl,
+    undo: Callable[[Path], _T],
+    *,
+    redo: bool,
+    dry_run: bool,
+    unconditional: bool,
+) -> Iterator[tuple[_T, tuple[Note, ...]]]:
+    """Undo the last edit of a model in a store.
+
+    Args:
+        url: The model.
+        undo: Does it in a directory.
+        redo: Whether an edit is done again.
+        dry_run: Whether nothing is to be written.
+        unconditional: As the option of edits.
+
+    Yields:
+        What was done, and what else is worth knowing.
+
+    Raises:
+        SmpatchError: As ``edit_in_store``.
+    """
+    if not dry_run:
+        check_writable(url)
+    with copied(url, variables=False, backups=True) as copy:
+        _set_times(copy)
+        undone = undo(copy.directory)
+        notes: list[Note] = []
+        if not dry_run:
+            warnings = exchange(copy, redo=redo, unconditional=unconditional)
+            notes += [Note("after-commit", each) for each in warnings]
+            notes += [_UNCONDITIONAL] if unconditional else []
+        yield undone, tuple(notes)
+
+
+def _place(options: Options) -> ModelUrl | None:
+    if options.save_to is None:
+        return None
+    place = arguments.path(options.save_to, "save_to")
+    return place if isinstance(place, ModelUrl) else None
+
+
+def _put(
+    receipt: Receipt, options: Options, copy: Copy | None, place: ModelUrl | None
+) -> Iterator[Note]:
+    """Write to the store what the edit made, and yield what is worth knowing of that."""
+    if options.dry_run:
+        return
+    if place is not None:
+        upload(receipt.directory, place, unconditional=options.unconditional)
+    elif copy is not None and options.save_to is None and copy.is_changed:
+        for each in put_back(copy, backup=options.backup, unconditional=options.unconditional):
+            yield Note("after-commit", each)
+    else:
+        return
+    if options.unconditional:
+        yield _UNCONDITIONAL
+
+
+def _moved(copy: Copy | None) -> Iterator[Note]:
+    if copy is not None and copy.moved:
+        text = f"{copy.moved:,} bytes of variables were read from the store, to load the model"
+        yield Note("variables-read", text)
+
+
+def _told(receipt: Receipt, names: dict[Path, Path], notes: list[Note]) -> Receipt:
+    """Put the user's names in the place of temporary ones."""
+
+    def known(path: Path) -> Path:
+        for temporary, name in names.items():
+            if path == temporary or temporary in path.parents:
+                return name / path.relative_to(temporary)
+        return path
+
+    texts = [*receipt.notes, *notes]
+    for temporary, name in names.items():
+        texts = [replace(each, text=each.text.replace(str(temporary), str(name))) for each in texts]
+    return replace(
+        receipt,
+        directory=known(receipt.directory),
+        backup=None if receipt.backup is None else known(receipt.backup),
+        notes=tuple(texts),
+    )
+
+
+def _set_times(copy: Copy) -> None:
+    """Let the times of the files say whether the last edit is undone, as they do in a directory."""
+    model = copy.directory / copy.file
+    backup = model.with_name(f"{model.name}{BACKUP_SUFFIX}")
+    if backup.is_file():
+        undone = UNDONE in copy.marks.get(backup.name, {})
+        now = model.stat().st_mtime_ns
+        then = now + _ASIDE if undone else now - _ASIDE
+        os.utime(backup, ns=(then, then))

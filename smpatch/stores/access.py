@@ -1,0 +1,316 @@
+"""One bucket, container or host: read, list, put, copy, delete.
+
+Errors are told in words of this module's own: what the client library says may hold addresses
+with signatures in them.
+
+Sources: the documentation of obstore; RFC 9110 (conditional requests).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from smpatch.errors import (
+    ConflictError,
+    ModelUnreadableError,
+    UsageError,
+    WriteError,
+)
+from smpatch.urls import READ_ONLY, ModelUrl
+
+__all__ = ["ABSENT", "Entry", "Fetched", "Store", "Version", "set_store_options"]
+
+_LOG = logging.getLogger(__name__)
+
+_OPTIONS: dict[str, str] = {}
+"""Given by the user, for all stores of this process."""
+
+_CLIENT_OPTIONS = frozenset(
+    {"allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "timeout"}
+)
+"""Options of the connection; the others are of the store."""
+
+_RETRIES = 4
+_RETRY_SECONDS = 60
+_CONNECT_SECONDS, _REQUEST_SECONDS = "10s", "600s"
+
+ABSENT: Literal["absent"] = "absent"
+"""The condition that there is no such object yet."""
+
+_CODE = re.compile(r"status(?: code)?:? (\d{3})", re.IGNORECASE)
+_NO_CREDENTIALS = re.compile(r"//169\.254\.|//metadata\.google|Account must be specified")
+_UNREACHABLE = re.compile(r"error sending request|timed out", re.IGNORECASE)
+
+
+def set_store_options(options: Mapping[str, str]) -> None:
+    """Set options of object stores, for this process; beside them their environment counts.
+
+    Args:
+        options: Such as ``endpoint``, ``region``, ``skip_signature``, ``allow_http``: the
+            configuration keys of obstore. They replace those that were set before.
+
+    Example:
+        >>> smpatch.set_store_options({"region": "eu-central-1"})
+    """
+    given = {str(key): str(value) for key, value in options.items()}
+    _OPTIONS.clear()
+    _OPTIONS.update(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The version of an object, to put on the condition that it is still there."""
+
+    e_tag: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object of a listing.
+
+    Attributes:
+        key: Its name in the bucket.
+        size: Length in bytes.
+    """
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An object that was read.
+
+    Attributes:
+        data: Its bytes.
+        version: Its version.
+        attributes: What its writer noted beside it.
+    """
+
+    data: bytes = field(repr=False)
+    version: Version
+    attributes: Mapping[str, str]
+
+
+class Store:
+    """The store that a URL is in."""
+
+    def __init__(self, url: ModelUrl) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            UsageError: obstore is not installed, or an option makes no sense.
+        """
+        self.base = url.base
+        self.scheme = url.scheme
+        self._obstore = _obstore(url)
+
+    def url(self, key: str) -> str:
+        """Return the URL of an object."""
+        return f"{self.base}/{key}"
+
+    def read(self, key: str) -> Fetched:
+        """Read an object.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ModelUnreadableError: The store refuses.
+        """
+        with self._reading(key):
+            found = self._obstore.get(self._store, key)
+            meta, attributes = found.meta, found.attributes
+            data = bytes(found.bytes())
+        _LOG.info("read %s, %d bytes", self.url(key), len(data))
+        noted = {str(name): str(value) for name, value in attributes.items()}
+        return Fetched(data, _version(meta), noted)
+
+    def version(self, key: str) -> Version:
+        """Return the version of an object; raises as ``read``."""
+        with self._reading(key):
+            return _version(self._obstore.head(self._store, key))
+
+    def download(self, key: str, file: Path) -> None:
+        """Write an object to a file; raises as ``read``."""
+        with self._reading(key), file.open("xb") as opened:
+            for piece in self._obstore.get(self._store, key).stream(min_chunk_size=1 << 23):
+                opened.write(piece)
+        _LOG.info("read %s, %d bytes", self.url(key), file.stat().st_size)
+
+    def listing(self, prefix: str) -> Iterator[Entry]:
+        """Yield the objects below a prefix, which ends at a slash or is empty.
+
+        Raises:
+            ModelUnreadableError: The store refuses, or is of a kind that has no listing.
+        """
+        with self._reading(prefix):
+            for chunk in self._obstore.list(self._store, prefix or None):
+                for each in chunk:
+                    yield Entry(each["path"], each["size"])
+
+    def put(
+        self,
+        key: str,
+        data: bytes | Path,
+        condition: Version | Literal["absent"] | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> Version:
+        """Write an object.
+
+        Args:
+            key: Its name.
+            data: Its bytes, or the file that has them.
+            condition: What must be there before; None for whatever.
+            attributes: To be noted beside it.
+
+        Returns:
+            Its version.
+
+        Raises:
+            ConflictError: Something else is there.
+            WriteError: The store refuses.
+        """
+        named: dict[str, Any] = {"attributes": dict(attributes)} if attributes else {}
+        if condition is not None:
+            named["use_multipart"] = False
+            named["mode"] = "create" if condition == ABSENT else _given(condition)
+        with self._writing(key):
+            made = _version(self._obstore.put(self._store, key, data, **named))
+        _LOG.info("put %s", self.url(key))
+        return made
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object inside the store; raises as ``put``."""
+        with self._writing(target):
+            self._obstore.copy(self._store, source, target)
+        _LOG.info("copied %s to %s", self.url(source), self.url(target))
+
+    def delete(self, key: str) -> None:
+        """Remove an object; raises as ``put``."""
+        with self._writing(key):
+            self._obstore.delete(self._store, key)
+
+    @cached_property
+    def _store(self) -> Any:  # noqa: ANN401 - obstore is not imported for its types
+        given = dict(_OPTIONS)
+        client = {name: given.pop(name) for name in [*given] if name in _CLIENT_OPTIONS}
+        endpoints = [value for name, value in {**os.environ, **given}.items() if _endpoint(name)]
+        if self.scheme == "http" or any(each.startswith("http://") for each in endpoints):
+            client.setdefault("allow_http", "true")
+        client.setdefault("connect_timeout", _CONNECT_SECONDS)
+        client.setdefault("timeout", _REQUEST_SECONDS)
+        retries = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
+        further = {} if self.scheme in READ_ONLY else {"config": given}
+        try:
+            return self._obstore.store.from_url(
+                self.base, client_options=client, retry_config=retries, **further
+            )
+        except self._errors.UnknownConfigurationKeyError as error:
+            names = ", ".join(sorted(_OPTIONS))
+            found = f"one of the options {names} is none of {self.scheme}://"
+            raise UsageError(found, where="--store-option") from error
+        except (self._errors.BaseError, TypeError, ValueError) as error:
+            found = "the store cannot be opened with these options"
+            hint = "look at --store-option and at the environment of the store's own tools"
+            raise UsageError(found, where=self.base, hint=hint) from error
+
+    @property
+    def _errors(self) -> Any:  # noqa: ANN401 - as above
+        return self._obstore.exceptions
+
+    @contextlib.contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (self._errors.NotFoundError, FileNotFoundError) as error:
+            if _words(error) != "no such bucket":
+                raise FileNotFoundError(self.url(key)) from None
+            raise ModelUnreadableError("no such bucket", where=self.url(key)) from None
+        except self._errors.BaseError as error:
+            found, hint = _explained(error)
+            raise ModelUnreadableError(found, where=self.url(key), hint=hint) from None
+
+    @contextlib.contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        errors = self._errors
+        try:
+            yield
+        except (errors.PreconditionError, errors.AlreadyExistsError):
+            found = "another program changed it in the meantime; its change stays"
+            raise ConflictError(found, where=self.url(key), hint="run the edit again") from None
+        except (errors.NotFoundError, FileNotFoundError) as error:
+            found = _words(error) or "it is not there"
+            raise WriteError(found, where=self.url(key)) from None
+        except (errors.BaseError, OSError) as error:
+            found, hint = _explained(error)
+            raise WriteError(found, where=self.url(key), hint=hint) from None
+
+
+def _obstore(url: ModelUrl) -> Any:  # noqa: ANN401 - it may not be installed
+    try:
+        import obstore  # noqa: PLC0415 - only where a URL is given
+        import obstore.exceptions  # noqa: PLC0415
+        import obstore.store  # noqa: PLC0415
+    except ImportError as error:
+        found = f"to read {url.scheme}:// takes the library obstore"
+        hint = "pip install 'smpatch[stores]'"
+        raise UsageError(found, where=str(url), hint=hint) from error
+    return obstore
+
+
+def _endpoint(name: str) -> bool:
+    return "ENDPOINT" in name.upper()
+
+
+def _given(version: Version) -> dict[str, str]:
+    parts = {"e_tag": version.e_tag, "version": version.version}
+    return {name: value for name, value in parts.items() if value is not None}
+
+
+def _version(meta: Mapping[str, Any]) -> Version:
+    return Version(meta.get("e_tag"), meta.get("version"))
+
+
+def _words(error: Exception) -> str:
+    """Return what is not there, where it is more than an object."""
+    lost = re.search(r"NoSuchBucket|ContainerNotFound|bucket does not exist", str(error))
+    return "no such bucket" if lost else ""
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """Return what went wrong, and what would help, in words that hold no secret."""
+    # What follows is for those who debug the client, and has headers in it.
+    text = str(error).partition("\n\nDebug source")[0]
+    kind = type(error).__name__
+    code = _CODE.search(text)
+    number = code[1] if code else ""
+    options = "set the environment variables of the store's own tools, or --store-option"
+    for applies, found, hint in (
+        (_words(error), "no such bucket", ""),
+        (kind == "NotSupportedError", "the store does not do that", ""),
+        (_NO_CREDENTIALS.search(text), "no credentials are found", options),
+        (
+            kind == "UnauthenticatedError" or number == "401",
+            "the store does not accept the credentials",
+            options,
+        ),
+        (
+            kind == "PermissionDeniedError" or number == "403",
+            "the store denies permission",
+            "do the credentials have this right?",
+        ),
+        (code, f"the store answers {number}", "is its region or endpoint another one?"),
+        (_UNREACHABLE.search(text), "the store cannot be reached", "is its address right?"),
+    ):
+        if applies:
+            return found, hint
+    return f"the store's client fails ({kind})", ""

@@ -1,0 +1,244 @@
+"""A local copy of a model in a store, in a temporary directory, for as long as it is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from smpatch.errors import ModelUnreadableError, SmpatchError, WriteError
+from smpatch.stores.access import Fetched, Store, Version
+from smpatch.urls import READ_ONLY, ModelUrl
+
+__all__ = [
+    "BACKUP_SUFFIX",
+    "FINGERPRINT",
+    "MODEL_FILES",
+    "OWN",
+    "Copy",
+    "at_hand",
+    "copied",
+    "described",
+    "renamed",
+    "versions",
+]
+
+MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+"""The files that loaders read; of both the first."""
+
+FINGERPRINT = "fingerprint.pb"
+BACKUP_SUFFIX = ".backup"
+
+OWN = ".smpatch-"
+"""Objects that are no part of a model begin so."""
+
+_DATA = "variables/variables.data-"
+
+_KNOWN = (
+    FINGERPRINT,
+    "variables/variables.index",
+    "assets.extra/tf_serving_warmup_requests",
+)
+"""What is asked for where there is no listing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A model of a store, as it was read.
+
+    Attributes:
+        url: Where it is in the store.
+        directory: The copy.
+        file: The name of the model file.
+        digest: Of the model file.
+        versions: Name to version of the files that an edit writes.
+        marks: Name to what the writer of a backup noted beside it.
+        moved: Bytes of variables that were read.
+    """
+
+    url: ModelUrl
+    directory: Path
+    file: str
+    digest: bytes
+    versions: Mapping[str, Version]
+    marks: Mapping[str, Mapping[str, str]]
+    moved: int
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the model file of the copy is another one now."""
+        return digest_of(self.directory / self.file) != self.digest
+
+
+def digest_of(file: Path) -> bytes:
+    """Return a digest of a file."""
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while piece := opened.read(1 << 20):
+            digest.update(piece)
+    return digest.digest()
+
+
+def described(url: ModelUrl) -> tuple[str, bytes]:
+    """Return the name of a model's file, and its bytes; nothing else is read.
+
+    Raises:
+        ModelUnreadableError: There is none, or the store refuses.
+        UsageError: obstore is not installed.
+    """
+    name, fetched = _model_file(Store(url), url)
+    return name, fetched.data
+
+
+def versions(url: ModelUrl) -> list[object]:
+    """Return which versions of the model files a store has.
+
+    Raises:
+        ModelUnreadableError: The store refuses.
+        UsageError: obstore is not installed.
+    """
+    store, found = Store(url), list[object]()
+    for name in MODEL_FILES:
+        with contextlib.suppress(FileNotFoundError):
+            found.append(store.version((url / name).key))
+            break
+    return found
+
+
+@contextlib.contextmanager
+def at_hand(place: Path) -> Iterator[Path]:
+    """Make a model readable as a directory; of variables that lie in a store only the index.
+
+    Their data files have the right names and lengths, and no content: whoever reads only those.
+
+    Args:
+        place: A directory, which is taken as it is, or a URL.
+
+    Yields:
+        The directory.
+
+    Raises:
+        SmpatchError: As ``copied``.
+    """
+    if not isinstance(place, ModelUrl):
+        yield place
+        return
+    with copied(place, variables=False) as copy:
+        yield copy.directory
+
+
+@contextlib.contextmanager
+def copied(url: ModelUrl, *, variables: bool, backups: bool = False) -> Iterator[Copy]:
+    """Copy a model to a temporary directory.
+
+    Args:
+        url: Where it is.
+        variables: Whether to read the values of its variables. Without them their files have
+            the right names and lengths, and no content.
+        backups: Whether to read what an edit kept, too.
+
+    Yields:
+        The copy. Errors inside that name the directory name the URL instead.
+
+    Raises:
+        ModelUnreadableError: There is no model, or the store refuses.
+        UsageError: obstore is not installed.
+        WriteError: The temporary directory cannot be written.
+    """
+    store = Store(url)
+    with tempfile.TemporaryDirectory(prefix="smpatch-") as work:
+        directory = Path(work) / (url.name or "model")
+        directory.mkdir()
+        with renamed({directory: url}):
+            try:
+                copy = _copy(store, url, directory, variables=variables, backups=backups)
+            except OSError as error:
+                found = f"the copy cannot be written: {(error.strerror or str(error)).lower()}"
+                raise WriteError(found, where=str(url), hint="TMPDIR names its place") from error
+            yield copy
+
+
+@contextlib.contextmanager
+def renamed(names: Mapping[Path, Path]) -> Iterator[None]:
+    """Name what the user named in errors that name a temporary path."""
+    try:
+        yield
+    except SmpatchError as error:
+        for temporary, known in names.items():
+            error.rename(str(temporary), str(known))
+        raise
+
+
+def _copy(store: Store, url: ModelUrl, directory: Path, *, variables: bool, backups: bool) -> Copy:
+    name, fetched = _model_file(store, url)
+    file = directory / name
+    file.write_bytes(fetched.data)
+    versions, marks, moved = {name: fetched.version}, {}, 0
+    for path, size in _names(store, url, variables=variables):
+        target = directory / path
+        is_backup = path.endswith(BACKUP_SUFFIX)
+        if path == name or (is_backup and not backups):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.startswith(_DATA) and not variables:
+            with target.open("xb") as opened:
+                opened.truncate(size)
+        elif path == FINGERPRINT or is_backup:
+            with contextlib.suppress(FileNotFoundError):
+                noted = store.read((url / path).key)
+                target.write_bytes(noted.data)
+                versions[path], marks[path] = noted.version, noted.attributes
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                store.download((url / path).key, target)
+                moved += target.stat().st_size if path.startswith(_DATA) else 0
+    return Copy(url, directory, name, digest_of(file), versions, marks, moved)
+
+
+def _names(store: Store, url: ModelUrl, *, variables: bool) -> Iterator[tuple[str, int]]:
+    """Yield the files of a model below its URL, with their lengths."""
+    if url.scheme in READ_ONLY:
+        if variables:
+            found = f"{url.scheme}:// has no listing, so that not all files of a model can be read"
+            hint = "copy the model here, or --validate none"
+            raise ModelUnreadableError(found, where=str(url), hint=hint)
+        for name in _KNOWN:
+            with contextlib.suppress(FileNotFoundError):
+                store.version((url / name).key)
+                yield name, 0
+        return
+    prefix = f"{url.key}/" if url.key else ""
+    for each in store.listing(prefix):
+        path = each.key[len(prefix) :]
+        parts = path.split("/")
+        # The keys of a store are any text; a directory marker is empty and ends at a slash.
+        if path and not {"", ".", ".."} & set(parts) and not parts[0].startswith(OWN):
+            yield path, each.size
+
+
+def _model_file(store: Store, url: ModelUrl) -> tuple[str, Fetched]:
+    for name in MODEL_FILES:
+        with contextlib.suppress(FileNotFoundError):
+            fetched = store.read((url / name).key)
+            if not fetched.data:
+                found, hint = "the file is empty", "its export or its copy did not finish"
+                raise ModelUnreadableError(found, where=store.url((url / name).key), hint=hint)
+            return name, fetched
+    found = f"no {' and no '.join(MODEL_FILES)} here"
+    raise ModelUnreadableError(found, where=str(url), hint=_below(store, url))
+
+
+def _below(store: Store, url: ModelUrl) -> str:
+    """Offer a version below, the usual slip."""
+    if url.scheme in READ_ONLY:
+        return "is this the URL of a SavedModel directory?"
+    prefix = f"{url.key}/" if url.key else ""
+    names = [each.key[len(prefix) :].split("/") for each in store.listing(prefix)]
+    versions = {one[0] for one in names if len(one) == 2 and one[1] in MODEL_FILES}  # noqa: PLR2004 - version and file
+    if not versions:
+        return "is this the URL of a SavedModel directory?"
+    newest = max(versions, key=lambda name: (int(name) if name.isdecimal() else -1, name))
+    return f"did you mean {url / newest}?"

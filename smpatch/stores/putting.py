@@ -1,0 +1,315 @@
+"""What an edit made of the copy of a model goes back to the store.
+
+The commit is one put of the model file, on the condition that the object is the one that was
+read. Before it nothing of the model has changed; the backup and the fingerprint follow it.
+
+A store that ignores the condition would lose edits of others: a probe object finds such stores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from smpatch.errors import ConflictError, ModelUnreadableError, RefusedError, WriteError
+from smpatch.stores.access import ABSENT, Store, Version
+from smpatch.stores.copies import BACKUP_SUFFIX, FINGERPRINT, MODEL_FILES, OWN, Copy
+from smpatch.urls import READ_ONLY, ModelUrl
+
+__all__ = ["UNDONE", "check_destination", "check_writable", "exchange", "put_back", "upload"]
+
+UNDONE = "smpatch_undone"
+"""Noted beside a backup that holds what an undo took away."""
+
+_UPLOADING = f"{OWN}upload"
+"""There while a new model is not complete."""
+
+_TRIES = 5
+
+_probed: dict[str, bool] = {}
+"""The bases of stores, and whether they honour conditions."""
+
+
+def check_writable(url: ModelUrl) -> None:
+    """Refuse a URL that can only be read.
+
+    Raises:
+        RefusedError: It is one.
+    """
+    if url.scheme in READ_ONLY:
+        found = f"{url.scheme}:// can be read and not written"
+        raise RefusedError(found, where=str(url), hint="--save-to writes a new model elsewhere")
+
+
+def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...]:
+    """Commit what an edit made of a copy.
+
+    Args:
+        copy: The copy, edited.
+        backup: Whether to keep the previous file, beside it in the store.
+        unconditional: Whether a store that ignores conditions will do.
+
+    Returns:
+        What went wrong after the commit, in words.
+
+    Raises:
+        ConflictError: The object is no longer the one that was read; nothing has changed.
+        RefusedError: The store ignores conditions.
+        WriteError: The store refuses.
+    """
+    store, key = Store(copy.url), (copy.url / copy.file).key
+    conditional = _conditional(store, copy.url, unconditional=unconditional)
+    kept = (copy.url / f"{OWN}previous-{uuid.uuid4().hex}").key
+    if backup:
+        store.copy(key, kept)
+    try:
+        ours = _commit(store, key, copy, conditional=conditional)
+    except BaseException:
+        if backup:
+            with contextlib.suppress(WriteError):
+                store.delete(kept)
+        raise
+    warnings: list[str] = []
+    if backup:
+        place = f"{key}{BACKUP_SUFFIX}"
+
+        def keep() -> None:
+            store.copy(kept, place)
+            store.delete(kept)
+
+        words = f"the previous file is {store.url(kept)} and not {store.url(place)}"
+        _afterwards(keep, words, warnings)
+        if copy.file == MODEL_FILES[0]:
+            old = copy.directory / f"{FINGERPRINT}{BACKUP_SUFFIX}"
+            _afterwards(
+                lambda: _put_or_delete(store, (copy.url / old.name).key, old),
+                f"{old.name} could not be written",
+                warnings,
+            )
+    _put_fingerprint(store, copy, ours, warnings)
+    return tuple(warnings)
+
+
+def exchange(copy: Copy, *, redo: bool, unconditional: bool) -> tuple[str, ...]:
+    """Commit what an undo made of a copy: the model and its backup have changed places.
+
+    Args:
+        copy: The copy, after the undo.
+        redo: Whether an edit was done again.
+        unconditional: As for ``put_back``.
+
+    Returns:
+        What went wrong after the commit, in words.
+
+    Raises:
+        SmpatchError: As ``put_back``.
+    """
+    store, key = Store(copy.url), (copy.url / copy.file).key
+    conditional = _conditional(store, copy.url, unconditional=unconditional)
+    ours = _commit(store, key, copy, conditional=conditional)
+    warnings: list[str] = []
+    backup = copy.directory / f"{copy.file}{BACKUP_SUFFIX}"
+    marks = {} if redo else {UNDONE: "yes"}
+    _afterwards(
+        lambda: store.put(f"{key}{BACKUP_SUFFIX}", backup.read_bytes(), attributes=marks),
+        f"{backup.name} is still the previous one",
+        warnings,
+    )
+    if copy.file == MODEL_FILES[0]:
+        old = copy.directory / f"{FINGERPRINT}{BACKUP_SUFFIX}"
+        _afterwards(
+            lambda: _put_or_delete(store, (copy.url / old.name).key, old),
+            f"{old.name} could not be written",
+            warnings,
+        )
+    _put_fingerprint(store, copy, ours, warnings)
+    return tuple(warnings)
+
+
+def check_destination(url: ModelUrl) -> None:
+    """Refuse a place for a new model that is in use.
+
+    Raises:
+        RefusedError: Something is there, or nothing can be written there.
+        ModelUnreadableError: The store refuses.
+    """
+    check_writable(url)
+    _leftovers(Store(url), url)
+
+
+def upload(directory: Path, url: ModelUrl, *, unconditional: bool) -> None:
+    """Put a new model into a store; its model file comes last.
+
+    An upload that was interrupted is done again.
+
+    Args:
+        directory: The new model.
+        url: Where it is to be.
+        unconditional: Whether a store that ignores conditions will do.
+
+    Raises:
+        ConflictError: Somebody else put a model there in the meantime.
+        RefusedError: The place is in use, or the store ignores conditions.
+        WriteError: The store refuses.
+    """
+    store = Store(url)
+    conditional = _conditional(store, url, unconditional=unconditional)
+    left = _leftovers(store, url)
+    files = sorted(each for each in directory.rglob("*") if each.is_file())
+    store.put((url / _UPLOADING).key, b"")
+    last = [each for each in files if each.parent == directory and each.name in MODEL_FILES]
+    for file in (each for each in files if each not in last):
+        store.put((url / file.relative_to(directory)).key, file)
+    names = {file.relative_to(directory).as_posix() for file in files}
+    for name in left - names:
+        store.delete((url / name).key)
+    for file in reversed(last):
+        condition = ABSENT if conditional else None
+        store.put((url / file.name).key, file.read_bytes(), condition)
+    with contextlib.suppress(WriteError):  # it says nothing where a model file is
+        store.delete((url / _UPLOADING).key)
+
+
+def _leftovers(store: Store, url: ModelUrl) -> set[str]:
+    """Return the names that an interrupted upload left.
+
+    Raises:
+        RefusedError: Something else is there.
+    """
+    prefix = f"{url.key}/" if url.key else ""
+    names = {each.key[len(prefix) :] for each in store.listing(prefix)}
+    interrupted = _UPLOADING in names and not names & set(MODEL_FILES)
+    if names and not interrupted:
+        raise RefusedError("it is there already, and not empty", where=str(url))
+    return names - {_UPLOADING}
+
+
+def _commit(store: Store, key: str, copy: Copy, *, conditional: bool) -> Version:
+    """Put the model file in place, and find out what became of it where that is in doubt.
+
+    Returns:
+        Its version.
+    """
+    data = (copy.directory / copy.file).read_bytes()
+    version = copy.versions[copy.file]
+    try:
+        if not conditional:
+            _check_same(store, key, version)
+        return store.put(key, data, version if conditional else None)
+    except WriteError as error:
+        # A put whose answer was lost is repeated, and then meets itself.
+        try:
+            now = store.read(key)
+        except (FileNotFoundError, ModelUnreadableError):
+            if isinstance(error, ConflictError):
+                raise
+            hint = "whether the model has changed is not known: look at it with smpatch show"
+            raise WriteError(error.found, where=error.where, hint=hint) from error
+        if now.data == data:
+            return now.version
+        if now.version == version:
+            error.hint = error.hint or "the model is unchanged"
+        raise
+
+
+def _check_same(store: Store, key: str, version: Version) -> None:
+    try:
+        same = store.version(key) == version
+    except FileNotFoundError:
+        same = False
+    if not same:
+        found = "another program changed it in the meantime; its change stays"
+        raise ConflictError(found, where=store.url(key), hint="run the edit again")
+
+
+def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str]) -> None:
+    """Put the fingerprint of the model that was committed, unless it is out of date by now."""
+    file = copy.directory / FINGERPRINT
+    read = copy.versions.get(FINGERPRINT)
+    if not file.is_file() or read is None:
+        return
+    key, model = (copy.url / FINGERPRINT).key, (copy.url / copy.file).key
+    data = file.read_bytes()
+
+    def put() -> None:
+        version = read
+        for _ in range(_TRIES):
+            with contextlib.suppress(ConflictError):
+                store.put(key, data, version)
+                return
+            # Another edit was faster: the fingerprint of the last model is to stay.
+            if store.version(model) != ours:
+                return
+            version = store.version(key)
+
+    if _has(store, key, data):
+        return
+    _afterwards(put, f"{FINGERPRINT} could not be refreshed", warnings)
+
+
+def _has(store: Store, key: str, data: bytes) -> bool:
+    """Return whether an object has these bytes."""
+    try:
+        return store.read(key).data == data
+    except (FileNotFoundError, ModelUnreadableError):
+        return False
+
+
+def _put_or_delete(store: Store, key: str, file: Path) -> None:
+    """Make an object what a file is, which may not be there."""
+    if file.is_file():
+        store.put(key, file.read_bytes())
+    else:
+        with contextlib.suppress(WriteError):
+            store.delete(key)
+
+
+def _afterwards(step: Callable[[], object], words: str, warnings: list[str]) -> None:
+    """Take a step after the commit, which stands whatever comes."""
+    try:
+        step()
+    except (WriteError, ModelUnreadableError, FileNotFoundError) as error:
+        why = error.found if isinstance(error, WriteError | ModelUnreadableError) else "it is gone"
+        warnings.append(f"the model has changed, but {words}: {why}")
+
+
+def _conditional(store: Store, url: ModelUrl, *, unconditional: bool) -> bool:
+    """Return whether puts have conditions.
+
+    Raises:
+        RefusedError: The store ignores them, and they are asked for.
+    """
+    if unconditional:
+        return False
+    if store.base not in _probed:
+        _probed[store.base] = _honours(store, (url / f"{OWN}probe-{uuid.uuid4().hex}").key)
+    if not _probed[store.base]:
+        found = "the store does not honour conditional puts, so that edits of others could be lost"
+        hint = "--unconditional edits all the same: let nobody else edit the model meanwhile"
+        raise RefusedError(found, where=store.base, hint=hint)
+    return True
+
+
+def _honours(store: Store, probe: str) -> bool:
+    """Try on a new object whether the right condition is accepted and the wrong one is not."""
+    try:
+        if _refuses(store, probe, ABSENT):
+            return False
+        first = store.version(probe)
+        if not _refuses(store, probe, ABSENT) or _refuses(store, probe, first):
+            return False
+        return _refuses(store, probe, first)
+    finally:
+        with contextlib.suppress(WriteError):
+            store.delete(probe)
+
+
+def _refuses(store: Store, probe: str, condition: Version | str) -> bool:
+    try:
+        # Other bytes each time: an e-tag may be a digest of them.
+        store.put(probe, uuid.uuid4().bytes, condition)  # type: ignore[arg-type]
+    except ConflictError:
+        return True
+    return False

@@ -1,0 +1,85 @@
+"""URLs of models: a path whose text is a URL.
+
+This module opens nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PosixPath
+
+from smpatch.errors import UsageError
+
+__all__ = ["READ_ONLY", "SCHEMES", "ModelUrl", "path_or_url"]
+
+SCHEMES = ("gs", "s3", "s3a", "az", "abfs", "abfss", "http", "https")
+"""Schemes of stores; ``file`` is a local path."""
+
+READ_ONLY = frozenset({"http", "https"})
+"""Schemes that can be read and not written, and have no listing."""
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_ONE_SLASH = re.compile(r"^([a-z][a-z0-9]+:)/+")
+
+
+class ModelUrl(PosixPath):
+    """The URL of a model, or of a file in it.
+
+    It joins, compares and prints like a path; no function of the file system finds anything
+    there. ``path_or_url`` is the way to make one.
+    """
+
+    def __str__(self) -> str:
+        """Return the URL; a path has one slash where a URL has two."""
+        return _ONE_SLASH.sub(r"\1//", super().__str__())
+
+    @property
+    def scheme(self) -> str:
+        """Such as ``s3``."""
+        return self.parts[0].removesuffix(":")
+
+    @property
+    def base(self) -> str:
+        """The URL of the bucket, container or host."""
+        return f"{self.scheme}://{self.parts[1]}"
+
+    @property
+    def key(self) -> str:
+        """What follows behind the bucket, without slashes around it."""
+        return "/".join(self.parts[2:])
+
+
+def path_or_url(text: str) -> Path:
+    """Return a path, or a URL that behaves as one.
+
+    Raises:
+        UsageError: It is a URL that smpatch does not take. The error does not repeat it, for
+            it may hold a password or a signature.
+    """
+    found = _URL.match(text)
+    if found is None:
+        return Path(text)
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - only where a URL is given
+
+    scheme = found[1].lower()
+    parts = urlsplit(text)
+    if scheme == "file":
+        if parts.netloc not in {"", "localhost"} or not parts.path:
+            raise UsageError("a file URL has three slashes: file:///models/export", where="file")
+        return Path(unquote(parts.path))
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{each}://" for each in ("gs", "s3", "az", "abfs", "http", "file"))
+        raise UsageError(f"{scheme}:// is no store that smpatch knows", hint=f"it knows {known}")
+    host = parts.netloc.rpartition("@")[2]
+    if parts.query or parts.fragment or parts.password is not None:
+        found_words = "the URL has a query or a password"
+        hint = "give credentials in the environment of the store's own tools, or --store-option"
+        raise UsageError(found_words, where=f"{scheme}://{host}", hint=hint)
+    if not parts.netloc:
+        raise UsageError("the URL names no bucket", where=f"{scheme}://")
+    if "@" in parts.netloc and not scheme.startswith("abfs"):
+        raise UsageError("the URL has a user name", where=f"{scheme}://{host}")
+    if ".." in parts.path.split("/"):
+        raise UsageError("the URL has the part '..'", where=os.fspath(ModelUrl(text)))
+    return ModelUrl(f"{scheme}{text[len(found[1]) :]}")

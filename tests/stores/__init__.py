@@ -1,0 +1,1 @@
+"""Models in object stores, against servers on this machine."""

@@ -1,0 +1,28 @@
+"""A server of S3 on loopback with one bucket; prints its port, and ends with its input."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    import boto3  # noqa: PLC0415 - it runs in a process of its own
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    boto3.client(
+        "s3",
+        endpoint_url=f"http://{host}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",  # noqa: S106 - the server takes any
+    ).create_bucket(Bucket=sys.argv[1])
+    print(port, flush=True)  # noqa: T201 - the test reads it
+    sys.stdin.read()
+    server.stop()
+
+
+if __name__ == "__main__":
+    main()
