@@ -214,14 +214,17 @@ class Store:
             return self._obstore.store.from_url(
                 self.base, client_options=client, retry_config=retries, **further
             )
-        except self._errors.UnknownConfigurationKeyError as error:
+        except self._errors.UnknownConfigurationKeyError:
             names = ", ".join(sorted(_OPTIONS))
             found = f"one of the options {names} is none of {self.scheme}://"
-            raise UsageError(found, where="--store-option") from error
+            raise UsageError(found, where="--store-option") from None
         except (self._errors.BaseError, TypeError, ValueError) as error:
+            if _NO_CREDENTIALS.search(str(error)):
+                found, hint = _explained(error)
+                raise ModelUnreadableError(found, where=self.base, hint=hint) from None
             found = "the store cannot be opened with these options"
             hint = "look at --store-option and at the environment of the store's own tools"
-            raise UsageError(found, where=self.base, hint=hint) from error
+            raise UsageError(found, where=self.base, hint=hint) from None
 
     @property
     def _errors(self) -> Any:  # noqa: ANN401 - as above

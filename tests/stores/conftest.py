@@ -1,0 +1,129 @@
+"""A server of S3 and one of Azure's blobs on loopback, each with an empty bucket."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from smpatch.stores import access, putting
+from smpatch.stores.access import Store
+from smpatch.urls import ModelUrl
+from tests.cli.conftest import call
+from tests.stores import azurite
+from tests.writer import models
+
+__all__ = ["call", "keys", "linear", "put", "tree"]
+
+BUCKET = "models"
+
+
+def _missing(*libraries: str) -> str:
+    absent = [each for each in libraries if importlib.util.find_spec(each) is None]
+    return f"not installed: {', '.join(absent)} (dependency group stores)" if absent else ""
+
+
+@pytest.fixture(scope="session")
+def moto_port() -> Iterator[int]:
+    """The port of a server of S3."""
+    reason = _missing("obstore", "moto", "boto3")
+    if reason:
+        pytest.skip(reason)
+    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("moto_server.py"))]
+    with subprocess.Popen(
+        [*command, BUCKET],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def azurite_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of Azurite, Microsoft's emulator of its blob store."""
+    program = os.environ.get("SMPATCH_AZURITE") or shutil.which("azurite-blob")
+    reason = _missing("obstore") or ("" if program else "not installed: azurite (npm)")
+    if reason or program is None:
+        pytest.skip(reason)
+    with azurite.serving(program, tmp_path_factory.mktemp("azurite"), BUCKET) as port:
+        yield port
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process knows of stores is as at its start."""
+    monkeypatch.setattr(access, "_OPTIONS", {})
+    monkeypatch.setattr(putting, "_probed", {})
+
+
+@pytest.fixture
+def s3(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a bucket of S3."""
+    for name in [*os.environ]:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{moto_port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def azure(azurite_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a container of Azure's."""
+    for name, value in azurite.environment(azurite_port).items():
+        monkeypatch.setenv(name, value)
+    return f"az://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(params=["s3", "azure"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    """An empty place in a store of each kind."""
+    place: str = request.getfixturevalue(request.param)
+    return place
+
+
+def put(directory: Path, url: str) -> str:
+    """Copy a directory into a store; return its URL there."""
+    place = ModelUrl(url)
+    store = Store(place)
+    for file in directory.rglob("*"):
+        if file.is_file():
+            store.put((place / file.relative_to(directory)).key, file)
+    return url
+
+
+def linear(url: str, *, fingerprint: bool = False) -> str:
+    """Put the fixture ``linear`` into a store."""
+    put(models.FIXTURES / "linear", url)
+    if fingerprint:
+        Store(ModelUrl(url)).put(ModelUrl(f"{url}/fingerprint.pb").key, models.OLD_FINGERPRINT)
+    return url
+
+
+def tree(url: str) -> dict[str, bytes]:
+    """The objects below a URL, by their names there."""
+    place = ModelUrl(url)
+    store = Store(place)
+    prefix = f"{place.key}/"
+    return {each.key[len(prefix) :]: store.read(each.key).data for each in [*store.listing(prefix)]}
+
+
+def keys(url: str) -> set[str]:
+    """The signature keys of a model in a store."""
+    return set(smpatch.load(url).signatures)
