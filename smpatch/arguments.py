@@ -28,6 +28,7 @@ __all__ = [
     "Constant",
     "constants",
     "dtype",
+    "local_path",
     "mapping",
     "path",
     "plain_value",
@@ -250,6 +251,27 @@ def path(value: object, where: str) -> Path:
         return value
     found = os.fspath(value)
     return path_or_url(found if isinstance(found, str) else os.fsdecode(found))
+
+
+def local_path(value: object, where: str, hint: str) -> Path:
+    """Return a path, and refuse a URL.
+
+    Args:
+        value: A text or a path.
+        where: What the value is for; errors begin with it.
+        hint: What to do instead of giving a URL.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> local_path("export/1", "model", "copy it here first").name
+        '1'
+    """
+    found = path(value, where)
+    if isinstance(found, ModelUrl):
+        raise UsageError(f"{found} is a URL, and a local path is needed", where=where, hint=hint)
+    return found
 
 
 def seconds(value: object, where: str) -> float:

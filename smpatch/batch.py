@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import arguments
+from smpatch.editing.lists import edit_list
 from smpatch.edits import Edit
 from smpatch.errors import RefusedError, SmpatchError, UsageError
 from smpatch.options import Options, check_options
-from smpatch.patcher import Receipt, edit_list, patch
+from smpatch.patcher import Receipt, patch
 from smpatch.savedmodel.directory import writing
 from smpatch.urls import ModelUrl
 from smpatch.validator import Validator

@@ -54,9 +54,8 @@ from smpatch.savedmodel.graph_def import FrozenGraph
 from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.signature import DEFAULT_KEY
 from smpatch.suggestions import Suggestions, suggest
-from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
-from smpatch.validator.lending import lent
+from smpatch.validator.lending import validator_for
 from smpatch.wire import Kept
 from smpatch.writer import commit_new, stage_new
 from smpatch.writer.copying import write_pieces
@@ -191,10 +190,7 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     chosen = Options() if options is None else options
     tags = arguments.texts(tags, "tags")
     _check(chosen, tags)
-    destination = arguments.path(save_to, "save_to")
-    if isinstance(destination, ModelUrl):
-        hint = "wrap it here, and save that there: smpatch copy ... --save-to URL"
-        raise UsageError("a graph is wrapped in a local directory", where="save_to", hint=hint)
+    destination = arguments.local_path(save_to, "save_to", "copy the new model there yourself")
     opened = load_graph(graph)
     init_op = arguments.texts(init_op, "init_op")
     edits: list[Edit] = [SetInitOp(init_op)] if init_op else []
@@ -280,8 +276,7 @@ def _check(options: Options, tags: Sequence[str]) -> None:
 
 def _validator(options: Options) -> Validator:
     libraries = [Path(each).resolve() for each in options.op_libraries]
-    asking = options.validate, libraries, options.time_limit
-    return lent(*asking) or Validator(*asking)
+    return validator_for(options.validate, libraries, options.time_limit)
 
 
 def _directory(path: Path) -> ModelUnreadableError:

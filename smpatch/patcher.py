@@ -7,16 +7,16 @@ This module takes the lock and loads the model; ``transaction`` does the rest.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from smpatch import arguments
 from smpatch.already_applied import remaining
+from smpatch.editing.lists import edit_list
 from smpatch.editing.sequence import keys_of
 from smpatch.editing.step import Change
-from smpatch.editing.tagging import check_alone
 from smpatch.edits import (
     AddClassify,
     AddPredict,
@@ -148,22 +148,6 @@ def patch(
             done = several[: len(several) - len(left.edits)]
             applied = tuple(Change(key, "unchanged", present.get(key)) for key in keys_of(done))
             return replace(receipt, applied=applied)
-
-
-def edit_list(edits: object) -> tuple[Edit, ...]:
-    """Return one or several edits as a tuple.
-
-    Raises:
-        UsageError: Something else is among them, or they cannot stand in one list.
-    """
-    given = tuple(edits) if isinstance(edits, Iterable) and not isinstance(edits, str) else (edits,)
-    several = tuple(each for each in given if isinstance(each, Edit))
-    for each in given:
-        if not isinstance(each, Edit):
-            found = f"{each!r} ({type(each).__name__}) is given"
-            raise UsageError(found, where="edits", hint="such as smpatch.edits.Rename('a', 'b')")
-    check_alone(several)
-    return several
 
 
 def add_predict(

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from smpatch import arguments
-from smpatch.errors import ModelUnreadableError, RefusedError, UsageError
+from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.loader import SavedModel, load_file
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import FileIdentity, Form, which_file, writing
@@ -171,10 +171,8 @@ def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedMo
         ModelUnreadableError: One of them cannot be read.
         RefusedError: There is no backup, or it is no SavedModel.
     """
-    directory = arguments.path(model, "model")
-    if isinstance(directory, ModelUrl):
-        hint = "smpatch undo URL --dry-run tells what an undo would change"
-        raise UsageError("a backup in a store is not compared", where=str(model), hint=hint)
+    hint = "smpatch undo URL --dry-run tells what an undo would change"
+    directory = arguments.local_path(model, "--backup", hint)
     there = _look(directory)
     backup = _read_backup(there, find_backup(there))
     return backup, load_file(there.directory, there.file, there.form)

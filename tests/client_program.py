@@ -69,6 +69,17 @@ def batch(models: Sequence[Path]) -> dict[str, str]:
     return failed
 
 
+def keep_warm(models: Sequence[str]) -> list[bool]:
+    """Edit and check models of a store in a session."""
+    smpatch.set_store_options({"region": "eu-central-1"})
+    with smpatch.Session(smpatch.Options(unconditional=True)) as session:
+        receipts: list[smpatch.Receipt] = [
+            session.rename_signature(model, "a", "b") for model in models
+        ]
+        reports: list[smpatch.Report] = [session.check(model) for model in models]
+    return [each.outcome == "renamed" for each in receipts] + [each.ok for each in reports]
+
+
 def build() -> tuple[smpatch.SignatureDef, ...]:
     """Build signatures without a model."""
     examples = smpatch.TensorSpec("e:0", "string", (None,))

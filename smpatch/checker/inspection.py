@@ -45,7 +45,7 @@ from smpatch.savedmodel.directory import naming
 from smpatch.stores.copies import copied
 from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
-from smpatch.validator.lending import lent
+from smpatch.validator.lending import validator_for
 from smpatch.workers import Workers, job_count
 
 __all__ = ["Asked", "CheckOptions", "Checked", "check", "check_all"]
@@ -191,8 +191,7 @@ def check_all(
 
 def _validator(options: CheckOptions) -> Validator:
     libraries = [Path(each).resolve() for each in options.op_libraries]
-    asking = options.validate, libraries, options.time_limit
-    return lent(*asking) or Validator(*asking)
+    return validator_for(options.validate, libraries, options.time_limit)
 
 
 def _checked(
@@ -240,9 +239,8 @@ def _understood(options: CheckOptions) -> list[Requirement]:
 def _check_numbers(options: CheckOptions) -> None:
     """Refuse runs that make no sense."""
     same_as = options.same_as
-    if same_as is not None and isinstance(arguments.path(same_as.model, "same_as"), ModelUrl):
-        hint = "copy that model here first"
-        raise UsageError("models are compared with a local one", where="--same-as", hint=hint)
+    if same_as is not None:
+        arguments.local_path(same_as.model, "--same-as", "copy that model here first")
     for feeding in (options.run, None if same_as is None else same_as.feeding):
         if feeding is None:
             continue

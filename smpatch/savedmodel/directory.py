@@ -128,8 +128,8 @@ def which_file(root: Path) -> tuple[Path, Form]:
 def _which_file(root: Path) -> tuple[Path, Form]:
     scheme = _URL.match(str(root))
     if scheme is not None and not root.exists():
-        found = f"this is a URL ({scheme[1]}), and smpatch reads local directories"
-        raise ModelUnreadableError(found, where=str(root), hint="copy the model here first")
+        found = f"this is a URL ({scheme[1]}) that was made a path, which loses a slash"
+        raise ModelUnreadableError(found, where=str(root), hint="give the URL as a text")
     if not root.exists():
         raise _absent(root)
     if not root.is_dir():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from smpatch.validator.reload import Mode, Validator
 
-__all__ = ["Lender", "lending", "lent"]
+__all__ = ["Lender", "lending", "lent", "validator_for"]
 
 Lender = Callable[[Mode, Sequence[Path], float], Validator]
 """Returns a validator of a mode, with op libraries and a time limit."""
@@ -34,3 +34,8 @@ def lent(mode: Mode, op_libraries: Sequence[Path], time_limit: float) -> Validat
     """Return a lent validator; None where the caller is to make one."""
     lender = _LENDER.get()
     return None if lender is None else lender(mode, op_libraries, time_limit)
+
+
+def validator_for(mode: Mode, op_libraries: Sequence[Path], time_limit: float) -> Validator:
+    """Return a lent validator, or a new one; the caller leaves it as a context."""
+    return lent(mode, op_libraries, time_limit) or Validator(mode, op_libraries, time_limit)

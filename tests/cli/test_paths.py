@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch import ModelUnreadableError
+from smpatch import UsageError
 from tests.checker.faults import FIXTURES
 from tests.cli.conftest import Run
 
@@ -49,19 +49,20 @@ def test_a_directory_of_that_name_is_the_model(tmp_path: Path, call: Run) -> Non
     assert call("show", directory).code == 0
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/model", "gs://bucket/model/1", "hdfs://a/b"])
-def test_a_url_is_called_one(url: str, call: Run) -> None:
+@pytest.mark.parametrize("url", ["hdfs://a/b", "ftp://host/model", "s3://bucket/model?key=value"])
+def test_a_url_that_no_store_has_is_refused(url: str, call: Run) -> None:
     for command in (
         ("show", url),
         ("check", url),
         ("diff", LINEAR, url),
         ("check", LINEAR, "--same-as", url),
         ("copy", LINEAR, "--from", "scale", "--to", "b", "--save-to", url),
+        ("wrap", LINEAR, "--save-to", url),
     ):
         said = call(*command)
         assert said.code == 2
-        assert f"'{url}' is a URL" in said.line
-    with pytest.raises(ModelUnreadableError, match="this is a URL"):
+        assert "no store that smpatch knows" in said.line or "a query" in said.line
+    with pytest.raises(UsageError):
         smpatch.load(url)
 
 

@@ -162,6 +162,7 @@ def test_the_backup_has_the_name_that_it_has_in_a_directory(s3: str, tmp_path: P
         linear(f"{s3}/1", fingerprint=True),
         models.linear(tmp_path / "1", fingerprint=True),
     )
+    each: str | Path
     for each in (url, local):
         smpatch.patch(each, ADDED, options=KEPT)
     assert tree(url).keys() == {
@@ -216,7 +217,8 @@ def test_a_new_model_in_a_store(bucket: str, tmp_path: Path) -> None:
     local = models.linear(tmp_path / "1")
     source = linear(f"{bucket}/1")
     expected = _files(local)
-    for number, origin in enumerate((local, source)):
+    origins: tuple[str | Path, ...] = (local, source)
+    for number, origin in enumerate(origins):
         place = f"{bucket}/new/{number}"
         options = smpatch.Options(validate="none", save_to=place)
         receipt = smpatch.patch(origin, ADDED, options=options)
