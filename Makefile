@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py
+PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py tests/stores/test_race.py tests/stores/test_faults.py
 RUN := $(VENV)/bin/python
 
 # An environment is good for one Python and one place: its scripts hold absolute paths.
@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick prove fuzz matrix check bench fixtures schema lock clean
+.PHONY: help demo test quick prove fuzz stores matrix check bench fixtures schema lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,11 @@ fuzz: $(READY) ## Try hostile bytes and random edits; SMPATCH_FUZZ says how many
 	$(RUN) -m pytest -n 2 tests/fuzz tests/differential; code=$$?; \
 	$(RUN) -m tests.fuzz.guided || code=1; \
 	$(RUN) -m tests.prove.table build/fuzz && exit $$code
+
+# The servers are those of the dependency group `stores`; Azurite is found as `azurite-blob`, or
+# where SMPATCH_AZURITE says. What is not installed is skipped by name.
+stores: $(READY) ## Run the tests of models in object stores, against servers on loopback
+	@$(RUN) -m pytest -n 2 tests/stores
 
 # The environment is for the old_releases, old releases whose models the smpatch in it edits.
 matrix: $(READY) ## Run the tests on Python 3.10 to 3.13, the oldest and the newest TensorFlow

@@ -227,7 +227,7 @@ def _identities(model: Path) -> list[object]:
 def _real(path: Path) -> str:
     """Return where a path leads; the path itself where the working directory is gone."""
     if isinstance(path, ModelUrl):
-        return os.fspath(path)
+        return f"/{path}"  # it is compared with absolute paths
     try:
         return os.path.realpath(path)
     except OSError:

@@ -110,6 +110,7 @@ def patch(
             directory,
             chosen,
             lambda copy, local: patch(copy, several, options=local, validator=validator, once=once),
+            loads=(chosen.validate if validator is None else validator.mode) != "none",
         )
     with writing(directory, "edited"), ExitStack() as held:
         if validator is None:

@@ -47,7 +47,7 @@ def in_a_store(model: Path, options: Options) -> bool:
 
 
 def edit_in_store(
-    model: Path, options: Options, edit: Callable[[Path, Options], Receipt]
+    model: Path, options: Options, edit: Callable[[Path, Options], Receipt], *, loads: bool
 ) -> Receipt:
     """Edit a model that lies in a store, or that is to be saved to one.
 
@@ -55,6 +55,7 @@ def edit_in_store(
         model: The directory or URL of the model.
         options: How the edit is done.
         edit: Edits a directory.
+        loads: Whether TensorFlow loads the model, which takes the values of its variables.
 
     Returns:
         What was done, in terms of the store.
@@ -74,7 +75,7 @@ def edit_in_store(
         copy, local = None, model
         if isinstance(model, ModelUrl):
             # With placeholders for variables nothing may be made that lives on.
-            read = options.validate != "none" or options.save_to is not None
+            read = loads or options.save_to is not None
             copy = held.enter_context(copied(model, variables=read))
             local = copy.directory
             names[local] = model

@@ -34,6 +34,8 @@ _WORDS = {
     "call_function": "TensorFlow runs the signatures",
     "fingerprint": "TensorFlow computes the fingerprint",
     "infer": "TensorFlow infers shapes",
+    "fetch": "reading from the store",
+    "put": "writing to the store",
 }
 """Step to what is shown; another question to TensorFlow is ``_ASKED``."""
 

@@ -126,6 +126,7 @@ class Store:
             FileNotFoundError: There is none.
             ModelUnreadableError: The store refuses.
         """
+        self._begins("fetch", key)
         with self._reading(key):
             found = self._obstore.get(self._store, key)
             meta, attributes = found.meta, found.attributes
@@ -141,6 +142,7 @@ class Store:
 
     def download(self, key: str, file: Path) -> None:
         """Write an object to a file; raises as ``read``."""
+        self._begins("fetch", key)
         with self._reading(key), file.open("xb") as opened:
             for piece in self._obstore.get(self._store, key).stream(min_chunk_size=1 << 23):
                 opened.write(piece)
@@ -183,6 +185,7 @@ class Store:
         if condition is not None:
             named["use_multipart"] = False
             named["mode"] = "create" if condition == ABSENT else _given(condition)
+        self._begins("put", key)
         with self._writing(key):
             made = _version(self._obstore.put(self._store, key, data, **named))
         _LOG.info("put %s", self.url(key))
@@ -198,6 +201,9 @@ class Store:
         """Remove an object; raises as ``put``."""
         with self._writing(key):
             self._obstore.delete(self._store, key)
+
+    def _begins(self, step: str, key: str) -> None:
+        _LOG.debug("%s %s", step, self.url(key), extra={"step": step})
 
     @cached_property
     def _store(self) -> Any:  # noqa: ANN401 - obstore is not imported for its types

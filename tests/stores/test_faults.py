@@ -5,18 +5,22 @@ from __future__ import annotations
 import http.client
 import http.server
 import re
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
 
 import smpatch
-from smpatch.edits import AddPredict
+from smpatch.edits import AddPredict, Copy
 from smpatch.stores import access
 from smpatch.stores.access import Store
 from smpatch.urls import ModelUrl
 from tests.cli.conftest import Run
+from tests.prove.ledger import LONG, Count
 from tests.stores.conftest import BUCKET, keys, linear, tree
 
 SECRET = "secret-of-the-test"  # noqa: S105 - it must not be printed
@@ -24,7 +28,9 @@ UNPROVED = smpatch.Options(validate="none")
 KEPT = smpatch.Options(validate="none", backup=True)
 ADDED = AddPredict({"x": "x:0"}, {"y": "y:0"}, "added")
 
-Fault = Literal["500", "503", "403", "drop before", "drop after", "truncate"]
+Fault = Literal[
+    "500", "503", "403", "drop before", "drop after", "truncate", "kill before", "kill after"
+]
 
 
 class Proxy(http.server.ThreadingHTTPServer):
@@ -34,6 +40,7 @@ class Proxy(http.server.ThreadingHTTPServer):
         """Start on a free port, before that of a server."""
         super().__init__(("127.0.0.1", 0), _Handler)
         self.behind = port
+        self.kill: Callable[[], object] = int
         self.reset()
 
     def reset(self, fault: Fault | None = None, at: int = -1, *, method: str = "") -> None:
@@ -57,7 +64,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        if fault == "drop before":
+        if fault in {"drop before", "kill before"}:
+            self._kill(fault)
             self.close_connection = True
             return
         connection = http.client.HTTPConnection("127.0.0.1", self.server.behind)
@@ -66,7 +74,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer = connection.getresponse()
         data = answer.read()
         connection.close()
-        if fault == "drop after":
+        if fault in {"drop after", "kill after"}:
+            self._kill(fault)
             self.close_connection = True
             return
         self.send_response(answer.status)
@@ -79,6 +88,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data[: len(data) // 2] if fault == "truncate" else data)
         if fault == "truncate":
             self.close_connection = True
+
+    def _kill(self, fault: str) -> None:
+        if fault.startswith("kill"):
+            self.server.kill()
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _any  # noqa: N815 - the names of http.server
 
@@ -100,9 +113,10 @@ def proxy(s3: str, moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         thread.join()
 
 
+@pytest.mark.proof("requests to a store")
 @pytest.mark.parametrize("fault", ["500", "503", "403", "drop before", "drop after", "truncate"])
 def test_a_fault_at_any_request_leaves_the_model_old_or_new(
-    fault: Fault, s3: str, proxy: Proxy
+    fault: Fault, s3: str, proxy: Proxy, count: Count
 ) -> None:
     url = linear(f"{s3}/1")
     old = tree(url)
@@ -115,6 +129,7 @@ def test_a_fault_at_any_request_leaves_the_model_old_or_new(
         url = linear(f"{s3}/{fault.replace(' ', '-')}-{number}")
         proxy.reset(fault, number)
         told = _told(url)
+        count.add(faults=1)
         proxy.reset()
         now = tree(url)["saved_model.pb"]
         assert now in {old["saved_model.pb"], new["saved_model.pb"]}
@@ -125,6 +140,35 @@ def test_a_fault_at_any_request_leaves_the_model_old_or_new(
         elif "is not known" not in told:
             assert now == old["saved_model.pb"], told
     assert {(False, False), (True, True)} <= outcomes
+
+
+@pytest.mark.proof("requests to a store")
+@pytest.mark.parametrize("fault", ["kill before", "kill after"])
+def test_a_process_that_is_killed_leaves_the_model_old_or_new(
+    fault: Fault, s3: str, proxy: Proxy, count: Count
+) -> None:
+    url = linear(f"{s3}/1")
+    old = tree(url)["saved_model.pb"]
+    edit = ("copy", url, "--from", "scale", "--to", "again", "--backup", "--validate", "none")
+    command = [sys.executable, "-m", "smpatch", *edit]
+    proxy.reset()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    requests, new = proxy.count, tree(url)["saved_model.pb"]
+    found = set()
+    for number in range(0, requests, 1 if LONG else 4):
+        linear(url)
+        proxy.reset(fault, number)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            proxy.kill = process.kill
+        assert process.returncode == -signal.SIGKILL
+        count.add(kills=1)
+        proxy.reset()
+        now = tree(url)["saved_model.pb"]
+        assert now in {old, new}
+        found.add(now)
+        smpatch.patch(url, Copy("scale", "again"), options=KEPT, once=True)
+        assert tree(url)["saved_model.pb"] == new
+    assert old in found
 
 
 def _told(url: str) -> str:

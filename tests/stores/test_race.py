@@ -8,13 +8,15 @@ import pytest
 
 import smpatch
 from smpatch.edits import Copy
+from tests.prove.ledger import Count
 from tests.stores.conftest import keys, linear
 
 WRITERS = 8
 
 
+@pytest.mark.proof("writers of one object in a store")
 @pytest.mark.parametrize("again", [1, 40])
-def test_each_edit_is_there_or_refused(bucket: str, again: int) -> None:
+def test_each_edit_is_there_or_refused(bucket: str, again: int, count: Count) -> None:
     url = linear(f"{bucket}/1")
     start = threading.Barrier(WRITERS)
     done: list[str] = []
@@ -38,6 +40,7 @@ def test_each_edit_is_there_or_refused(bucket: str, again: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    count.add(writers=WRITERS)
     assert sorted(done + refused) == names
     assert keys(url) == {"scale", *done}
     assert done
