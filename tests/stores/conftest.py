@@ -18,7 +18,7 @@ from smpatch.stores import access, putting
 from smpatch.stores.access import Store
 from smpatch.urls import ModelUrl
 from tests.cli.conftest import call
-from tests.stores import azurite
+from tests.stores import azurite, generations
 from tests.writer import models
 
 __all__ = ["call", "keys", "linear", "put", "tree"]
@@ -91,7 +91,25 @@ def azure(azurite_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"az://{BUCKET}/{uuid.uuid4().hex}"
 
 
-@pytest.fixture(params=["s3", "azure"])
+@pytest.fixture(scope="session")
+def generations_port() -> Iterator[int]:
+    """The port of a server of Google Cloud Storage's API."""
+    if reason := _missing("obstore"):
+        pytest.skip(reason)
+    with generations.serving(BUCKET) as port:
+        yield port
+
+
+@pytest.fixture
+def google(generations_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a bucket of Google's API."""
+    for name, value in generations.environment(generations_port).items():
+        monkeypatch.setenv(name, value)
+    access.set_store_options({"allow_http": "true"})
+    return f"gs://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(params=["s3", "azure", "google"])
 def bucket(request: pytest.FixtureRequest) -> str:
     """An empty place in a store of each kind."""
     place: str = request.getfixturevalue(request.param)
