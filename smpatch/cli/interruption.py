@@ -93,7 +93,7 @@ def watching(model: Path, save_to: Path | None) -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        stop.changed = _identities(directory) != before
+        stop.changed = _is_other(directory, before)
         raise
 
 
@@ -108,18 +108,25 @@ def watching_all(directories: Sequence[Path]) -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        after = [_identities(each) for each in directories]
-        edited = sum(one != other for one, other in zip(before, after, strict=True))
+        edited = sum(map(_is_other, directories, before))
         stop.changed, stop.many = edited > 0, (edited, len(directories))
         raise
 
 
-def _identities(directory: Path) -> list[object]:
+def _identities(directory: Path) -> list[_Identity]:
+    """Return which files are there; in a store none, for to look takes a request."""
     if isinstance(directory, ModelUrl):
-        from smpatch.stores.copies import versions
-
-        return versions(directory)
+        return []
     return [_identity(directory / name) for name in _FILES]
+
+
+def _is_other(directory: Path, before: list[_Identity]) -> bool:
+    """Return whether a model is another one than before."""
+    if isinstance(directory, ModelUrl):
+        from smpatch.stores.copies import is_changed
+
+        return is_changed(directory)
+    return _identities(directory) != before
 
 
 def _identity(file: Path) -> _Identity:

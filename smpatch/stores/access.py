@@ -203,7 +203,7 @@ class Store:
             self._obstore.delete(self._store, key)
 
     def _begins(self, step: str, key: str) -> None:
-        _LOG.debug("%s %s", step, self.url(key), extra={"step": step})
+        _LOG.info("%s of %s begins", step, self.url(key), extra={"step": step})
 
     @cached_property
     def _store(self) -> Any:  # noqa: ANN401 - obstore is not imported for its types

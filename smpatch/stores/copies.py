@@ -22,8 +22,9 @@ __all__ = [
     "at_hand",
     "copied",
     "described",
+    "is_changed",
     "renamed",
-    "versions",
+    "seen",
 ]
 
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
@@ -34,6 +35,9 @@ BACKUP_SUFFIX = ".backup"
 
 OWN = ".smpatch-"
 """Objects that are no part of a model begin so."""
+
+seen: dict[ModelUrl, Version | None] = {}
+"""Models that this process began to edit, and the version that it read; None for a new one."""
 
 _DATA = "variables/variables.data-"
 
@@ -93,19 +97,19 @@ def described(url: ModelUrl) -> tuple[str, bytes]:
     return name, fetched.data
 
 
-def versions(url: ModelUrl) -> list[object]:
-    """Return which versions of the model files a store has.
+def is_changed(url: ModelUrl) -> bool:
+    """Return whether a model is another one than when this process read it.
 
-    Raises:
-        ModelUnreadableError: The store refuses.
-        UsageError: obstore is not installed.
+    Args:
+        url: The model. One that was not read and not begun to be written is not looked at.
     """
-    store, found = Store(url), list[object]()
+    if url not in seen:
+        return False
+    store = Store(url)
     for name in MODEL_FILES:
-        with contextlib.suppress(FileNotFoundError):
-            found.append(store.version((url / name).key))
-            break
-    return found
+        with contextlib.suppress(FileNotFoundError, SmpatchError):
+            return store.version((url / name).key) != seen[url]
+    return False
 
 
 @contextlib.contextmanager
@@ -174,6 +178,7 @@ def renamed(names: Mapping[Path, Path]) -> Iterator[None]:
 
 def _copy(store: Store, url: ModelUrl, directory: Path, *, variables: bool, backups: bool) -> Copy:
     name, fetched = _model_file(store, url)
+    seen[url] = fetched.version
     file = directory / name
     file.write_bytes(fetched.data)
     versions, marks, moved = {name: fetched.version}, {}, 0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from smpatch.errors import ConflictError, ModelUnreadableError, RefusedError, WriteError
 from smpatch.stores.access import ABSENT, Store, Version
-from smpatch.stores.copies import BACKUP_SUFFIX, FINGERPRINT, MODEL_FILES, OWN, Copy
+from smpatch.stores.copies import BACKUP_SUFFIX, FINGERPRINT, MODEL_FILES, OWN, Copy, seen
 from smpatch.urls import READ_ONLY, ModelUrl
 
 __all__ = ["UNDONE", "check_destination", "check_writable", "exchange", "put_back", "upload"]
@@ -157,6 +157,7 @@ def upload(directory: Path, url: ModelUrl, *, unconditional: bool) -> None:
     store = Store(url)
     conditional = _conditional(store, url, unconditional=unconditional)
     left = _leftovers(store, url)
+    seen[url] = None
     files = sorted(each for each in directory.rglob("*") if each.is_file())
     store.put((url / _UPLOADING).key, b"")
     last = [each for each in files if each.parent == directory and each.name in MODEL_FILES]

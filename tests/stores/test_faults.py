@@ -15,6 +15,7 @@ from typing import Literal
 import pytest
 
 import smpatch
+from smpatch.cli.interruption import Interrupted
 from smpatch.edits import AddPredict, Copy
 from smpatch.stores import access
 from smpatch.stores.access import Store
@@ -286,3 +287,29 @@ def test_errors_of_the_client_are_told_in_our_words(
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_interruption_says_what_became_of_the_model(
+    late: bool,  # noqa: FBT001 - a case
+    s3: str,
+    call: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = linear(f"{s3}/1")
+    original = Store.put
+
+    def put(self: Store, key: str, *given: object, **named: object) -> object:
+        if not key.endswith("/saved_model.pb"):
+            return original(self, key, *given, **named)  # type: ignore[arg-type]
+        if late:
+            original(self, key, *given, **named)  # type: ignore[arg-type]
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(Store, "put", put)
+    edit = ("copy", url, "--from", "scale", "--to", "b", "--validate", "none")
+    for more in (("--save-to", f"{s3}/new"), ()):
+        said = call(*edit, *more)
+        assert said.code == 130
+        assert ("in place already" if late else "unchanged") in said.line
+    assert keys(url) == ({"b", "scale"} if late else {"scale"})
