@@ -75,7 +75,7 @@ def edit_in_store(
         copy, local = None, model
         if isinstance(model, ModelUrl):
             # With placeholders for variables nothing may be made that lives on.
-            read = loads or options.save_to is not None
+            read = loads or (options.save_to is not None and _source(model, place) is None)
             copy = held.enter_context(copied(model, variables=read))
             local = copy.directory
             names[local] = model
@@ -126,6 +126,11 @@ def undone_in_store(
         yield undone, tuple(notes)
 
 
+def _source(model: ModelUrl, place: ModelUrl | None) -> ModelUrl | None:
+    """Return the model if what stays of it can be copied inside the store."""
+    return model if place is not None and place.base == model.base else None
+
+
 def _place(options: Options) -> ModelUrl | None:
     if options.save_to is None:
         return None
@@ -140,7 +145,8 @@ def _put(
     if options.dry_run:
         return
     if place is not None:
-        upload(receipt.directory, place, unconditional=options.unconditional)
+        source = None if copy is None else _source(copy.url, place)
+        upload(receipt.directory, place, unconditional=options.unconditional, source=source)
     elif copy is not None and options.save_to is None and copy.is_changed:
         for each in put_back(copy, backup=options.backup, unconditional=options.unconditional):
             yield Note("after-commit", each)

@@ -139,7 +139,9 @@ def check_destination(url: ModelUrl) -> None:
     _leftovers(Store(url), url)
 
 
-def upload(directory: Path, url: ModelUrl, *, unconditional: bool) -> None:
+def upload(
+    directory: Path, url: ModelUrl, *, unconditional: bool, source: ModelUrl | None = None
+) -> None:
     """Put a new model into a store; its model file comes last.
 
     An upload that was interrupted is done again.
@@ -148,6 +150,8 @@ def upload(directory: Path, url: ModelUrl, *, unconditional: bool) -> None:
         directory: The new model.
         url: Where it is to be.
         unconditional: Whether a store that ignores conditions will do.
+        source: The model in the same bucket of which this one is an edited copy: what no edit
+            changes is then copied inside the store.
 
     Raises:
         ConflictError: Somebody else put a model there in the meantime.
@@ -162,10 +166,14 @@ def upload(directory: Path, url: ModelUrl, *, unconditional: bool) -> None:
     store.put((url / _UPLOADING).key, b"")
     last = [each for each in files if each.parent == directory and each.name in MODEL_FILES]
     for file in (each for each in files if each not in last):
-        store.put((url / file.relative_to(directory)).key, file)
+        name = file.relative_to(directory)
+        if source is not None and file.name != FINGERPRINT:
+            store.copy((source / name).key, (url / name).key)
+        else:
+            store.put((url / name).key, file)
     names = {file.relative_to(directory).as_posix() for file in files}
-    for name in left - names:
-        store.delete((url / name).key)
+    for gone in left - names:
+        store.delete((url / gone).key)
     for file in reversed(last):
         condition = ABSENT if conditional else None
         store.put((url / file.name).key, file.read_bytes(), condition)

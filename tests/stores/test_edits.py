@@ -232,6 +232,22 @@ def test_a_new_model_in_a_store(bucket: str, tmp_path: Path) -> None:
     assert keys(source) == {"scale"}
 
 
+def test_variables_are_copied_inside_the_bucket(
+    bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = linear(f"{bucket}/1")
+    source = tree(url)
+    caplog.set_level(logging.INFO, "smpatch.stores.access")
+    options = smpatch.Options(validate="none", save_to=f"{bucket}/2")
+    smpatch.patch(url, Copy("scale", "again"), options=options)
+    lines = [each.getMessage() for each in caplog.records if ".data-" in each.getMessage()]
+    made = tree(f"{bucket}/2")
+    assert made.pop("saved_model.pb") != source.pop("saved_model.pb")
+    assert made == source
+    assert lines
+    assert all(line.startswith("copied ") for line in lines)
+
+
 def test_a_new_directory_of_a_model_in_a_store(s3: str, tmp_path: Path) -> None:
     url = linear(f"{s3}/1")
     options = smpatch.Options(validate="none", save_to=tmp_path / "new")
