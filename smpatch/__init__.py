@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from smpatch.composition import compose_signature
     from smpatch.describer import describe
     from smpatch.differ import Difference, diff
-    from smpatch.edits import Edit, EditSignature, RaggedRef, SparseRef
+    from smpatch.edits import Edit, EditSignature
     from smpatch.errors import (
         AliasError,
         ConflictError,
@@ -100,6 +100,7 @@ if TYPE_CHECKING:
         regression_signature_def,
     )
     from smpatch.suggestions import Suggestions, suggest
+    from smpatch.tensor_refs import RaggedRef, SparseRef
     from smpatch.undoing import Restored, Undone, undo
 
 __version__ = "0.1.0"
@@ -202,7 +203,7 @@ _MODULES = {
     "Patch": "patchfile",
     "PatchFileError": "errors",
     "ProofError": "errors",
-    "RaggedRef": "edits",
+    "RaggedRef": "tensor_refs",
     "Receipt": "patcher",
     "RefusedError": "errors",
     "Report": "checker",
@@ -212,7 +213,7 @@ _MODULES = {
     "SignatureDef": "signature",
     "SignatureExistsError": "errors",
     "SmpatchError": "errors",
-    "SparseRef": "edits",
+    "SparseRef": "tensor_refs",
     "SparseTensorSpec": "signature",
     "Suggestions": "suggestions",
     "TagSetError": "errors",

@@ -36,7 +36,7 @@ from smpatch.edits import (
 )
 from smpatch.errors import SmpatchError, TagSetError
 from smpatch.functions.compare import disagreements
-from smpatch.functions.function_signature import promoted_key
+from smpatch.functions.function_signature import find_function
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.proof.sameness import python_computation, signature_computation
 from smpatch.signature import SignatureDef, Spec, TensorSpec
@@ -200,7 +200,8 @@ class _Repetition:
         if isinstance(edit, FromSignature | Compose):
             edit = self._from_later_names(place, edit)
         if isinstance(edit, PromoteFunction):
-            edit = replace(edit, key=promoted_key(self._meta_graph, edit))
+            found = find_function(self._meta_graph, edit.function)
+            edit = replace(edit, key=edit.key or found.key)
         self._make(str(getattr(edit, "key", "")))
         made: Any = edit  # each of these kinds has the field
         return cast("Edit", replace(made, overwrite=True))

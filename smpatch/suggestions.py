@@ -25,7 +25,6 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from smpatch import dtypes, schema
-from smpatch.edits import PromoteFunction
 from smpatch.errors import ModelUnreadableError, RefusedError, TensorNotFoundError
 from smpatch.functions.function_signature import Promotable, promotable, promote, training_remark
 from smpatch.functions.inner_tensors import Inner, inferred, inner_tensors
@@ -317,7 +316,7 @@ def _functions(meta_graph: MetaGraph, form: RefusedError | None) -> list[Functio
             name = traced.path if traces[traced.path] == 1 else traced.function
             remark = training_remark(meta_graph, traced)
             try:
-                promote(meta_graph, PromoteFunction(name))
+                promote(meta_graph, name)
                 if form is not None:
                     raise form
             except RefusedError as error:

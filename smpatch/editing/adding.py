@@ -8,18 +8,18 @@ This module does not say what a signature must keep; that is the business of ``b
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from smpatch import schema
 from smpatch.builder import Adding, Built, build
 from smpatch.editing.step import Change, Context, Step
-from smpatch.edits import FromSignature, PromoteFunction
+from smpatch.edits import AddPredict, FromSignature, Making, PromoteFunction, TensorRef
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions import signature_map
 from smpatch.functions.function_signature import (
     find_function,
     promote,
-    promoted_key,
     training_remark,
 )
 from smpatch.functions.inner_outputs import expose
@@ -46,11 +46,12 @@ def promoted(meta_graph: MetaGraph, edit: PromoteFunction, context: Context) -> 
     Raises:
         RefusedError: There is no such function, or it cannot become one.
     """
-    key = promoted_key(meta_graph, edit)
+    found = find_function(meta_graph, edit.function)
+    key = edit.key or found.key
     bare = cleared(meta_graph, key, context) if edit.overwrite else meta_graph
-    extended, request = promote(bare, edit)
-    step = add(extended, request, context)
-    remark = training_remark(meta_graph, find_function(meta_graph, edit.function))
+    extended, *tensors = promote(bare, edit.function, edit.inputs, edit.outputs, key)
+    step = add(extended, _on(tensors, key, edit), context)
+    remark = training_remark(meta_graph, found)
     if not remark:
         return step
     text = f"function {edit.function!r} is a trace for training ({remark})"
@@ -66,9 +67,9 @@ def derive(meta_graph: MetaGraph, edit: FromSignature, context: Context) -> Step
     """
     replaces = edit.overwrite and edit.key != edit.source
     bare = cleared(meta_graph, edit.key, context) if replaces else meta_graph
-    extended, request = expose(bare, edit, context.infer)
+    extended, *tensors = expose(bare, edit.source, edit.outputs, context.infer)
     try:
-        return add(extended, request, context)
+        return add(extended, _on(tensors, edit.key, edit), context)
     except UnreachableOutputError as error:
         # What is fed is the source's business; nothing can be added to it here.
         hint = (
@@ -76,6 +77,11 @@ def derive(meta_graph: MetaGraph, edit: FromSignature, context: Context) -> Step
             "or name all inputs with --inputs in place of --from-signature"
         )
         raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
+
+
+def _on(tensors: Sequence[Mapping[str, TensorRef]], key: str, edit: Making) -> AddPredict:
+    inputs, outputs = tensors
+    return AddPredict(inputs, outputs, key, edit.overwrite, without_inputs=not inputs)
 
 
 def placed(meta_graph: MetaGraph, built: Built, context: Context) -> Step:

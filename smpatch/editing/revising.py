@@ -22,7 +22,7 @@ from smpatch.editing.dropping import missed, refusal, without
 from smpatch.editing.naming import source_of
 from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.step import Change, Context, Step
-from smpatch.edits import EditSignature, FromSignature, TensorRef
+from smpatch.edits import EditSignature, TensorRef
 from smpatch.errors import (
     AliasError,
     RefusedError,
@@ -225,13 +225,12 @@ def _brought_out(
     if not inner:
         return meta_graph, edit.add_outputs
     kept = {f"{alias} ": alias for alias in message.outputs}  # a blank keeps them apart
-    source = FromSignature(edit.key, {**kept, **inner}, edit.key, overwrite=True)
-    meta_graph, request = expose(meta_graph, source, context.infer)
+    meta_graph, _, outputs = expose(meta_graph, edit.key, {**kept, **inner}, context.infer)
     for name, alias in kept.items():
-        ref = request.outputs[name]
+        ref = outputs[name]
         if isinstance(ref, str):
             message.outputs[alias].name = ref
-    found = {alias: request.outputs[alias] for alias in inner}
+    found = {alias: outputs[alias] for alias in inner}
     return meta_graph, {**edit.add_outputs, **found}
 
 

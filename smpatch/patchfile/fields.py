@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from smpatch import npy, tensor_syntax
-from smpatch.edits import TensorRef
 from smpatch.errors import UsageError
 from smpatch.graph.resolve import nearest
 from smpatch.patchfile.toml import Path
 from smpatch.rules import METHODS
 from smpatch.signature import Shape
+from smpatch.tensor_refs import TensorRef
 
 __all__ = ["Table", "dotted"]
 
