@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from smpatch.composition import compose_signature
     from smpatch.describer import describe
     from smpatch.differ import Difference, diff
-    from smpatch.edits import Edit, EditSignature
+    from smpatch.editing.edit import Edit
+    from smpatch.edits import EditSignature
     from smpatch.errors import (
         AliasError,
         ConflictError,
@@ -190,7 +191,7 @@ _MODULES = {
     "CompositeTensorSpec": "signature",
     "ConflictError": "errors",
     "Difference": "differ",
-    "Edit": "edits",
+    "Edit": "editing.edit",
     "EditSignature": "edits",
     "Fault": "errors",
     "Feeding": "checker",

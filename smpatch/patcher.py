@@ -14,9 +14,8 @@ from pathlib import Path
 
 from smpatch import arguments
 from smpatch.already_applied import remaining
-from smpatch.editing.sequence import keys_of
+from smpatch.editing.sequence import check_alone
 from smpatch.editing.step import Change
-from smpatch.editing.tagging import check_alone
 from smpatch.edits import (
     AddClassify,
     AddPredict,
@@ -29,13 +28,13 @@ from smpatch.edits import (
     Remove,
     Rename,
     Retag,
-    TensorRef,
 )
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.loader import load_file
 from smpatch.options import Options, check_options
 from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import DEFAULT_KEY
+from smpatch.tensor_refs import TensorRef
 from smpatch.transaction import Receipt, Transaction
 from smpatch.validator import Validator
 from smpatch.writer import hold, recover
@@ -137,7 +136,11 @@ def patch(
                 for key, each in meta_graph.signatures.items()
             }
             done = several[: len(several) - len(left.edits)]
-            applied = tuple(Change(key, "unchanged", present.get(key)) for key in keys_of(done))
+            applied = tuple(
+                Change(key, "unchanged", present.get(key))
+                for each in done
+                for key in each.shown_keys
+            )
             return replace(receipt, applied=applied)
 
 

@@ -13,10 +13,10 @@ from typing import Literal
 
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
+from smpatch.editing.edit import Edit, MetaGraphEdit
 from smpatch.editing.notes import notes_on
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Change, Context, Outcome, Proof
-from smpatch.edits import Compose, Edit, RemoveMetaGraph, Retag
 from smpatch.errors import RefusedError
 from smpatch.loader import SavedModel
 from smpatch.options import Options
@@ -198,13 +198,12 @@ class Transaction:
 
         Where tags change first, it may be named by those that it gets.
         """
-        if self.edits and all(isinstance(each, Retag | RemoveMetaGraph) for each in self.edits):
+        tagging = [each for each in self.edits if isinstance(each, MetaGraphEdit)]
+        if self.edits and len(tagging) == len(self.edits):
             return None
-        retags = [each for each in self.edits if isinstance(each, Retag)]
         tag_set = self.options.tag_set
-        for each in retags:
-            if tag_set is not None and set(tag_set) == set(each.target):
-                tag_set = each.source if isinstance(each.source, tuple) else tag_set
+        for each in tagging:
+            tag_set = None if tag_set is None else each.tags_before(tag_set)
         meta_graph = self.model.meta_graph(tag_set)
         return self.model.meta_graphs.index(meta_graph)
 
@@ -241,8 +240,8 @@ class Transaction:
 
     def _run(self, directory: Path, done: Done, said: Validation) -> Validation:
         """Run the model before and after, where that is asked for or always done."""
-        composed = any(isinstance(each, Compose) for each in self.edits)
-        if self.validator.mode != "run" and (not composed or self.validator.mode == "none"):
+        always = any(each.runs_always for each in self.edits)
+        if self.validator.mode != "run" and (not always or self.validator.mode == "none"):
             return said
         from smpatch.validator.by_numbers import same_numbers
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from smpatch.editing.step import Change, Context, Step
-from smpatch.edits import Copy, Remove, Rename
 from smpatch.errors import RefusedError, TensorNotFoundError
 from smpatch.functions import signature_map
 from smpatch.graph.resolve import nearest
@@ -20,64 +20,71 @@ from smpatch.loader import MetaGraph
 from smpatch.rules import Note, check_free, check_key
 from smpatch.savedmodel.draft import Draft
 
-__all__ = ["copy", "keys", "matches", "remove", "rename", "source_of"]
+__all__ = ["Move", "keys", "matches", "moved", "removed", "source_of"]
 
 _PATTERN = frozenset("*?[")
 
 
-def rename(meta_graph: MetaGraph, edit: Rename, context: Context) -> Step:
-    """Give a signature another key.
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A key that a signature gets.
+
+    Attributes:
+        source: The key that it has.
+        target: The key that it gets.
+        overwrite: Whether a signature that has that key already may be replaced.
+        copies: Whether it keeps its own as well.
+    """
+
+    source: str
+    target: str
+    overwrite: bool
+    copies: bool
+
+
+def moved(meta_graph: MetaGraph, move: Move, context: Context) -> Step:
+    """Put a signature under another key, in the place of what has that.
 
     Raises:
         RefusedError: There is no such signature, or the new key is taken or no key.
     """
-    return _moved(meta_graph, edit, context)
-
-
-def copy(meta_graph: MetaGraph, edit: Copy, context: Context) -> Step:
-    """Serve a signature under a second key as well.
-
-    Raises:
-        RefusedError: There is no such signature, or the second key is taken or no key.
-    """
-    return _moved(meta_graph, edit, context)
-
-
-def _moved(meta_graph: MetaGraph, edit: Rename | Copy, context: Context) -> Step:
-    """Put a signature under another key, in the place of what has that."""
-    source, target = edit.source, edit.target
+    source, target = move.source, move.target
     source_of(meta_graph, source, "--from")
     signature = meta_graph.signatures.get(source)
     if source == target:
         return Step(meta_graph, (Change(source, "unchanged", signature),))
     check_key(target, "--to")
-    check_free(meta_graph, target, overwrite=edit.overwrite, option="--to")
+    check_free(meta_graph, target, overwrite=move.overwrite, option="--to")
     notes = tuple(_one_half(meta_graph, source, context))
     changes: list[Change] = []
     if target in keys(meta_graph):
-        step = remove(meta_graph, Remove((target,)), context)
+        step = removed(meta_graph, (target,), context)
         meta_graph = step.meta_graph
         changes += step.changes
-    renames = isinstance(edit, Rename)
     entry = meta_graph.entries.get(source)
     if entry is not None:
         draft = Draft.of(meta_graph.parts)
-        moved = draft.renamed(source, target) if renames else draft.put(target, entry.value)
-        meta_graph = meta_graph.with_parts(moved)
+        put = draft.put(target, entry.value) if move.copies else draft.renamed(source, target)
+        meta_graph = meta_graph.with_parts(put)
     if context.with_object_graph:
-        put = signature_map.renamed if renames else signature_map.copied
-        meta_graph = put(meta_graph, source, target)
-    changes.append(Change(target, "renamed" if renames else "copied", signature, source))
+        follow = signature_map.copied if move.copies else signature_map.renamed
+        meta_graph = follow(meta_graph, source, target)
+    changes.append(Change(target, "copied" if move.copies else "renamed", signature, source))
     return Step(meta_graph, tuple(changes), notes=notes)
 
 
-def remove(meta_graph: MetaGraph, edit: Remove, context: Context) -> Step:
+def removed(meta_graph: MetaGraph, patterns: tuple[str, ...], context: Context) -> Step:
     """Take signatures away.
+
+    Args:
+        meta_graph: The MetaGraph.
+        patterns: Keys, or patterns of them.
+        context: Whether the object graph is edited as well.
 
     Raises:
         RefusedError: No signature has one of the keys, or it is TensorFlow's own.
     """
-    going = _matching(meta_graph, edit.keys)
+    going = _matching(meta_graph, patterns)
     notes: list[Note] = []
     if not context.with_object_graph:
         meta_graph = _without(meta_graph, going)

@@ -19,11 +19,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from smpatch import dtypes, schema
 from smpatch.arguments import Constant
-from smpatch.edits import Compose
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UsageError
 from smpatch.functions.copies import Copies, copies, full
 from smpatch.graph.functions import CALLS
@@ -44,7 +43,24 @@ from smpatch.signature import (
 )
 from smpatch.values import tensor_proto
 
-__all__ = ["Bound", "Composed", "Follow", "bind", "bound_inputs"]
+__all__ = ["Bound", "Composed", "Composition", "Follow", "bind", "bound_inputs"]
+
+
+class Composition(Protocol):
+    """A signature that is to be made of another one.
+
+    Attributes:
+        source: The key of the signature to start from.
+        key: The signature key.
+        bind: Input of the source to its value.
+    """
+
+    @property
+    def source(self) -> str: ...  # noqa: D102 - said above
+    @property
+    def key(self) -> str: ...  # noqa: D102 - said above
+    @property
+    def bind(self) -> Mapping[str, Constant]: ...  # noqa: D102 - said above
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,7 @@ class Bound:
     dims: tuple[int | Follow, ...] | None = None
 
 
-def bound_inputs(source: SignatureDef, edit: Compose) -> dict[str, Bound]:
+def bound_inputs(source: SignatureDef, edit: Composition) -> dict[str, Bound]:
     """Return the values that inputs are bound to, by alias.
 
     Args:
@@ -157,7 +173,7 @@ class Composed(NamedTuple):
     size: int
 
 
-def bind(meta_graph: MetaGraph, edit: Compose) -> Composed:
+def bind(meta_graph: MetaGraph, edit: Composition) -> Composed:
     """Put constants in the place of inputs.
 
     Args:
@@ -207,7 +223,7 @@ def bind(meta_graph: MetaGraph, edit: Compose) -> Composed:
     return Composed(meta_graph.with_parts(draft), signature, len(sizes), sum(sizes))
 
 
-def _source(meta_graph: MetaGraph, edit: Compose) -> SignatureDef:
+def _source(meta_graph: MetaGraph, edit: Composition) -> SignatureDef:
     source = meta_graph.signatures.get(edit.source)
     where = f"signature {edit.source!r}"
     if source is None:

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smpatch.edits import Edit
 from smpatch.errors import ProofError, ValidationError
 from smpatch.functions.inner_tensors import Inner
 from smpatch.graph.bodies import FingerprintError
@@ -25,7 +24,7 @@ from smpatch.graph.index import op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
 from smpatch.proof.constants import value_fingerprint
-from smpatch.proof.requests import FunctionRequest, Names, Request, requests
+from smpatch.proof.requests import FunctionRequest, Names, Request, kept
 from smpatch.signature import TensorSpec, same_parameters
 
 __all__ = ["prove", "python_computation", "signature_computation"]
@@ -34,20 +33,24 @@ __all__ = ["prove", "python_computation", "signature_computation"]
 _REPORT = "the model is unchanged; please report this"
 
 
-def prove(before: MetaGraph, after: MetaGraph, edit: Edit) -> None:
+def prove(
+    before: MetaGraph, after: MetaGraph, changed: Mapping[str, Request | FunctionRequest]
+) -> None:
     """Prove that every signature computes after an edit what it is asked to compute.
 
     Args:
         before: The MetaGraph before the edit.
         after: The same after the edit.
-        edit: The edit.
+        changed: What the signatures are to compute that the edit makes or changes, by key; all
+            others compute what they computed.
 
     Raises:
         ValidationError: A signature would compute something else.
         ProofError: The proof cannot be made.
     """
     proof = _Proof(before, after, _changed(before, after))
-    for key, request in requests(before, edit).items():
+    same = {key: kept(key, each) for key, each in before.signatures.items()}
+    for key, request in {**same, **changed}.items():
         if key not in after.signatures:
             continue
         try:

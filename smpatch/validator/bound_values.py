@@ -14,13 +14,13 @@ from smpatch import dtypes
 from smpatch.edits import Compose
 from smpatch.errors import RefusedError
 from smpatch.functions.binding import Bound, Follow, bound_inputs
+from smpatch.proof.numbers import Kept
 from smpatch.runs.arrays import from_numpy, to_numpy
 from smpatch.runs.feeds import Names, Target
 from smpatch.runs.pairs import Pair
 from smpatch.runs.protos import array_of
 from smpatch.runtime.questions import Array
 from smpatch.signature import SignatureDef
-from smpatch.validator.kept import Kept
 
 __all__ = ["with_bound"]
 

@@ -18,16 +18,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from smpatch.edits import Compose, Edit
+from smpatch.editing.edit import Edit
 from smpatch.errors import SmpatchError, ValidationError
 from smpatch.loader import SavedModel, load
+from smpatch.proof.numbers import Kept
 from smpatch.rules import Note
 from smpatch.runs.feeds import Names, Target, in_c, in_python
 from smpatch.runs.pairs import Outcome, Pair, compare_pairs, pair_up
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
 from smpatch.runtime.process import ChildUnfit
 from smpatch.validator.bound_values import with_bound
-from smpatch.validator.kept import Kept, SameValues, kept
+from smpatch.validator.kept import SameValues, kept
 from smpatch.validator.reload import Edited, Validator
 
 __all__ = ["Numbers", "same_numbers"]
@@ -129,9 +130,10 @@ class _Proof:
         wanted = _kept(edits, in_c(self._before.signatures))
         keys = [key for key, there in wanted.items() if there.bound]
         for each in edits:
-            if isinstance(each, Compose) and each.key in wanted and each.key not in keys:
+            key = each.makes()
+            if each.runs_always and key is not None and key in wanted and key not in keys:
                 why = "another edit of the list makes or changes the signature that it is made of"
-                self._left_out(each.key, why)
+                self._left_out(key, why)
         try:
             self.in_c(edits, keys)
         except (ChildUnfit, NotLoadedError) as error:

@@ -15,8 +15,9 @@ from packaging.requirements import Requirement
 import smpatch
 from smpatch.checker import CONSUMERS
 from smpatch.cli.main import EXIT_CODES, application
+from smpatch.edits.edit_signature import CHANGES
 from smpatch.errors import SmpatchError
-from smpatch.patchfile.document import _CHANGES, _VERBS
+from smpatch.patchfile.document import _KINDS
 from tests.docs.pages import PAGES, README, ROOT, Page, page
 
 COMMANDS = page("docs/commands.md")
@@ -148,8 +149,8 @@ def test_the_verbs_of_a_patch_file_are_those_of_the_program() -> None:
     format_ = page("docs/patch-files.md").section("Format")
     rows = re.findall(r"^\| `([a-z-]+)` \|[^|]*\|(.*)\|$", format_, re.MULTILINE)
     keys = {verb: cell.strip() for verb, cell in rows}
-    assert keys.keys() == _VERBS.keys()
-    assert keys["edit"] == ", ".join(f"`{change}`" for change in _CHANGES)
+    assert keys.keys() == _KINDS.keys()
+    assert keys["edit"] == ", ".join(f"`{change}`" for change in CHANGES)
 
 
 def test_the_schemas_are_those_that_are_installed() -> None:

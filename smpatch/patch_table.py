@@ -17,12 +17,14 @@ from typing import Any
 from smpatch import npy, tensor_syntax
 from smpatch.errors import UsageError
 from smpatch.graph.resolve import nearest
-from smpatch.patchfile.toml import Path
 from smpatch.rules import METHODS
 from smpatch.signature import Shape
 from smpatch.tensor_refs import TensorRef
 
-__all__ = ["Table", "dotted"]
+__all__ = ["Path", "Table", "dotted"]
+
+Path = tuple[str | int, ...]
+"""Keys and places in arrays that lead to something in a document."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _UNKNOWN_RANK = "unknown"
