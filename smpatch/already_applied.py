@@ -16,10 +16,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from smpatch.builder import Inferred
-from smpatch.editing import naming
-from smpatch.editing.edit import Edit, MetaGraphEdit, Repetition
+from smpatch.editing import Context, Edit, MetaGraphEdit, Repetition, naming
 from smpatch.editing.sequence import perform
-from smpatch.editing.step import Context
 from smpatch.errors import SmpatchError, TagSetError
 from smpatch.functions.compare import disagreements
 from smpatch.loader import MetaGraph, SavedModel
@@ -61,8 +59,7 @@ def remaining(
     for count in range(len(edits), 0, -1):
         done = edits[:count]
         if is_applied(model, done, tag_set=tag_set, with_object_graph=with_object_graph):
-            tagging = _tagging(done)
-            if tagging and (chosen is not None or len(model.meta_graphs) > 1):
+            if _tagging(done) and (chosen is not None or len(model.meta_graphs) > 1):
                 chosen = _chosen_or(model, done, tag_set)
             return Remaining(tuple(edits[count:]), chosen)
     return Remaining(tuple(edits), chosen)
@@ -84,7 +81,7 @@ def is_applied(
         with_object_graph: As for ``remaining``.
     """
     others = [each for each in edits if not isinstance(each, MetaGraphEdit)]
-    if not _is_tagged(model, _tagging(edits)):
+    if not _is_tagged(model, edits):
         return False
     try:
         return not others or _is_repeated(
@@ -202,15 +199,26 @@ def _may_be_applied(meta_graph: MetaGraph, edits: Sequence[Edit]) -> bool:
     return made <= set(naming.keys(meta_graph))
 
 
-def _tagging(edits: Sequence[Edit]) -> list[MetaGraphEdit]:
-    return [each for each in edits if isinstance(each, MetaGraphEdit)]
+def _tagging(edits: Sequence[Edit]) -> list[tuple[tuple[str, ...] | int, tuple[str, ...]]]:
+    return [each.tags for each in edits if isinstance(each, MetaGraphEdit)]
 
 
-def _is_tagged(model: SavedModel, edits: Sequence[MetaGraphEdit]) -> bool:
+def _is_tagged(model: SavedModel, edits: Sequence[Edit]) -> bool:
     """Return whether the MetaGraphs have the tags that the edits leave them."""
     present = [frozenset(each.tags) for each in model.meta_graphs]
     now = list(present)
-    return all(each.tag(now) for each in edits) and now == present
+    for source, target in _tagging(edits):
+        if isinstance(source, int):
+            if source >= len(now):
+                return False
+            now[source] = frozenset(target)
+        elif frozenset(source) in now:
+            if not target:
+                return False  # it is to go, and is there
+            now[now.index(frozenset(source))] = frozenset(target)
+        elif target and frozenset(target) not in now:
+            return False
+    return now == present
 
 
 def _chosen_or(
@@ -220,21 +228,22 @@ def _chosen_or(
     try:
         return _chosen(model, done, tag_set).tags
     except TagSetError:
-        return _tagging(done)[-1].remaining_tags(model.meta_graphs)
+        # Where MetaGraphs were removed, one that stays stands for all of them.
+        return _tagging(done)[-1][1] or model.meta_graphs[0].tags
 
 
 def _chosen(model: SavedModel, edits: Sequence[Edit], tag_set: Sequence[str] | None) -> MetaGraph:
     """Return the MetaGraph that the edits change, which may have other tags since."""
     if tag_set is None:
         return model.meta_graph()
-    tags = tag_set
-    for edit in _tagging(edits):
-        tags = edit.tags_after(tags)
+    tags = set(tag_set)
+    for source, target in _tagging(edits):
+        if not isinstance(source, int):
+            tags = set(target) if set(source) == tags else tags
     try:
-        return model.meta_graph(sorted(set(tags)))
+        return model.meta_graph(sorted(tags))
     except TagSetError:
-        # They may be those that a MetaGraph had which an edit names by its place.
-        by_place = [each.tags_by_place for each in _tagging(edits) if each.tags_by_place]
+        by_place = [target for source, target in _tagging(edits) if source in {0, 1}]
         if not by_place:
             raise
         return model.meta_graph(by_place[-1])

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from smpatch import arguments
 from smpatch.already_applied import remaining
+from smpatch.editing import Change
 from smpatch.editing.sequence import check_alone
-from smpatch.editing.step import Change
 from smpatch.edits import (
     AddClassify,
     AddPredict,

@@ -13,10 +13,10 @@ from typing import Literal
 
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
-from smpatch.editing.edit import Edit, MetaGraphEdit
+from smpatch.editing import Change, Context, Edit, MetaGraphEdit
 from smpatch.editing.notes import notes_on
 from smpatch.editing.sequence import Done, perform
-from smpatch.editing.step import Change, Context, Outcome, Proof
+from smpatch.editing.step import Outcome, Proof
 from smpatch.errors import RefusedError
 from smpatch.loader import SavedModel
 from smpatch.options import Options
@@ -202,8 +202,9 @@ class Transaction:
         if self.edits and len(tagging) == len(self.edits):
             return None
         tag_set = self.options.tag_set
-        for each in tagging:
-            tag_set = None if tag_set is None else each.tags_before(tag_set)
+        for source, target in (each.tags for each in tagging):
+            if tag_set is not None and set(tag_set) == set(target) and not isinstance(source, int):
+                tag_set = source
         meta_graph = self.model.meta_graph(tag_set)
         return self.model.meta_graphs.index(meta_graph)
 

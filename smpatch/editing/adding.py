@@ -6,16 +6,23 @@ This module does not say what a signature must keep; that is the business of ``b
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
 from smpatch import schema
 from smpatch.builder import Built, Wanted, build
-from smpatch.editing.edit import Making
+from smpatch.editing.edit import Expected, Making
 from smpatch.editing.step import Change, Context, Step
 from smpatch.functions import signature_map
 from smpatch.loader import MetaGraph
+from smpatch.proof.numbers import Kept, KeptSignatures, named
+from smpatch.proof.requests import on_tensors
 from smpatch.savedmodel.draft import Draft
+from smpatch.tensor_refs import TensorRef
 
-__all__ = ["Adding", "add", "cleared", "placed"]
+__all__ = ["Adding", "NamedTensors", "add", "cleared", "placed"]
+
+NamedTensors = tuple[Mapping[str, TensorRef], Mapping[str, TensorRef]]
+"""Alias to tensor, of inputs and of outputs."""
 
 
 class Adding(Making):
@@ -27,6 +34,21 @@ class Adding(Making):
     @abstractmethod
     def wanted(self) -> Wanted:
         """The signature that is to be built."""
+
+    @property
+    @abstractmethod
+    def named(self) -> NamedTensors:
+        """The tensors that it names, as the proofs read them, which do not look at ``wanted``."""
+
+    def expected(self, before: MetaGraph) -> Expected:
+        """Return what its tensors compute."""
+        del before
+        return {self.shown_keys[0]: on_tensors(*self.named)}
+
+    def follow(self, signatures: KeptSignatures) -> None:
+        """Give what its tensors give."""
+        inputs, outputs = self.named
+        signatures[self.shown_keys[0]] = Kept("", named(inputs), named(outputs))
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Put in a signature whose tensors are named."""

@@ -165,26 +165,10 @@ class MetaGraphEdit(Edit):
             UsageError: The tags are no tags.
         """
 
-    @abstractmethod
-    def tag(self, tags: list[frozenset[str]]) -> bool:
-        """Change the tags of all MetaGraphs; return False if they show that it is to be done."""
-
-    @abstractmethod
-    def remaining_tags(self, meta_graphs: Sequence[MetaGraph]) -> tuple[str, ...]:
-        """Return the tags of a MetaGraph that a model has that shows the edit."""
-
-    def tags_before(self, tags: Sequence[str]) -> Sequence[str]:
-        """Return the tags that a MetaGraph had before it."""
-        return tags
-
-    def tags_after(self, tags: Sequence[str]) -> Sequence[str]:
-        """Return the tags that a MetaGraph has after it."""
-        return tags
-
     @property
-    def tags_by_place(self) -> tuple[str, ...]:
-        """The tags of a MetaGraph that it names by its place; none if it does not."""
-        return ()
+    @abstractmethod
+    def tags(self) -> tuple[tuple[str, ...] | int, tuple[str, ...]]:
+        """The tags that it has, or its place, and the tags that it gets; none where it goes."""
 
     def expected(self, before: MetaGraph) -> Expected:
         """Return nothing: no signature changes."""
@@ -195,7 +179,7 @@ class MetaGraphEdit(Edit):
         """Change nothing."""
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return nothing: ``tag`` compares the tags."""
+        """Return nothing: the tags are compared."""
         del again
         return None
 

@@ -10,51 +10,33 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from smpatch.editing.step import Change, Context, Step
 from smpatch.errors import RefusedError, TensorNotFoundError
 from smpatch.functions import signature_map
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
-from smpatch.rules import Note, check_free, check_key
+from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 
-__all__ = ["Move", "keys", "matches", "moved", "removed", "source_of"]
+__all__ = ["keys", "matches", "moved", "removed", "source_of"]
 
 _PATTERN = frozenset("*?[")
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A key that a signature gets.
-
-    Attributes:
-        source: The key that it has.
-        target: The key that it gets.
-        overwrite: Whether a signature that has that key already may be replaced.
-        copies: Whether it keeps its own as well.
-    """
-
-    source: str
-    target: str
-    overwrite: bool
-    copies: bool
-
-
-def moved(meta_graph: MetaGraph, move: Move, context: Context) -> Step:
+def moved(
+    meta_graph: MetaGraph, source: str, target: str, context: Context, *, copies: bool
+) -> Step:
     """Put a signature under another key, in the place of what has that.
 
-    Raises:
-        RefusedError: There is no such signature, or the new key is taken or no key.
+    Args:
+        meta_graph: The MetaGraph.
+        source: The key that it has.
+        target: The key that it gets.
+        context: Whether the object graph is edited as well.
+        copies: Whether it keeps its own key.
     """
-    source, target = move.source, move.target
-    source_of(meta_graph, source, "--from")
     signature = meta_graph.signatures.get(source)
-    if source == target:
-        return Step(meta_graph, (Change(source, "unchanged", signature),))
-    check_key(target, "--to")
-    check_free(meta_graph, target, overwrite=move.overwrite, option="--to")
     notes = tuple(_one_half(meta_graph, source, context))
     changes: list[Change] = []
     if target in keys(meta_graph):
@@ -64,12 +46,12 @@ def moved(meta_graph: MetaGraph, move: Move, context: Context) -> Step:
     entry = meta_graph.entries.get(source)
     if entry is not None:
         draft = Draft.of(meta_graph.parts)
-        put = draft.put(target, entry.value) if move.copies else draft.renamed(source, target)
+        put = draft.put(target, entry.value) if copies else draft.renamed(source, target)
         meta_graph = meta_graph.with_parts(put)
     if context.with_object_graph:
-        follow = signature_map.copied if move.copies else signature_map.renamed
+        follow = signature_map.copied if copies else signature_map.renamed
         meta_graph = follow(meta_graph, source, target)
-    changes.append(Change(target, "copied" if move.copies else "renamed", signature, source))
+    changes.append(Change(target, "copied" if copies else "renamed", signature, source))
     return Step(meta_graph, tuple(changes), notes=notes)
 
 

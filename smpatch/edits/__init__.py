@@ -6,7 +6,7 @@ public; nothing else imports a kind but what makes one.
 
 from __future__ import annotations
 
-from smpatch.editing.edit import Edit, Making
+from smpatch.editing import Edit, Making
 from smpatch.edits.add_classify import AddClassify
 from smpatch.edits.add_predict import AddPredict
 from smpatch.edits.add_regress import AddRegress

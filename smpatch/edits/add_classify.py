@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smpatch.builder import Wanted
-from smpatch.editing.adding import Adding
-from smpatch.editing.edit import Expected
+from smpatch.editing.adding import Adding, NamedTensors
 from smpatch.edits.fields import take, text
-from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
-from smpatch.proof.numbers import Kept, KeptSignatures, named
-from smpatch.proof.requests import on_tensors
 from smpatch.signature import CLASSES, CLASSIFY, DEFAULT_KEY, EXAMPLES, SCORES
 from smpatch.tensor_refs import TensorRef, tensor_ref
 
@@ -40,7 +36,6 @@ class AddClassify(Adding):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
         text(self.key, "the signature key")
         for name in ("examples", "classes", "scores"):
             given = getattr(self, name)
@@ -49,7 +44,6 @@ class AddClassify(Adding):
 
     @classmethod
     def read(cls, table: Table) -> AddClassify:
-        """Read ``add-classify = KEY`` with ``examples`` and ``classes`` or ``scores``."""
         given = {"classes", "scores"} & set(table.keys)
         if not given:
             table.fault("classes or scores must be there", hint="as Classify answers with them")
@@ -63,20 +57,12 @@ class AddClassify(Adding):
 
     @property
     def wanted(self) -> Wanted:
-        """The signature that is to be built."""
         named = {CLASSES: self.classes, SCORES: self.scores}
         outputs = {alias: ref for alias, ref in named.items() if ref is not None}
         return Wanted(self.key, {EXAMPLES: self.examples}, outputs, self.overwrite, CLASSIFY)
 
-    def expected(self, before: MetaGraph) -> Expected:
-        """Return what its tensors compute."""
-        del before
-        given = {CLASSES: self.classes, SCORES: self.scores}
-        outputs = {alias: ref for alias, ref in given.items() if ref is not None}
-        return {self.key: on_tensors({EXAMPLES: self.examples}, outputs)}
-
-    def follow(self, signatures: KeptSignatures) -> None:
-        """Give what its tensors give."""
+    @property
+    def named(self) -> NamedTensors:
         outputs = {"classes": self.classes, "scores": self.scores}
         there = {alias: ref for alias, ref in outputs.items() if ref is not None}
-        signatures[self.key] = Kept("", named({"inputs": self.examples}), named(there))
+        return {"inputs": self.examples}, there

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smpatch.builder import Wanted
-from smpatch.editing.adding import Adding
-from smpatch.editing.edit import Expected
+from smpatch.editing.adding import Adding, NamedTensors
 from smpatch.edits.fields import take, text
-from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
-from smpatch.proof.numbers import Kept, KeptSignatures, named
-from smpatch.proof.requests import on_tensors
 from smpatch.signature import DEFAULT_KEY
 from smpatch.tensor_refs import TensorRef, tensor_refs
 
@@ -42,7 +38,6 @@ class AddPredict(Adding):
     without_inputs: bool = False
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
         text(self.key, "the signature key")
         take(
             self,
@@ -52,14 +47,12 @@ class AddPredict(Adding):
 
     @classmethod
     def read(cls, table: Table) -> AddPredict:
-        """Read ``add-predict = KEY`` with ``inputs`` and ``outputs``."""
         key, overwrite = table.text("add-predict"), table.flag("overwrite")
         inputs = table.tensors("inputs", needed=True)
         return cls(inputs, table.tensors("outputs", needed=True), key, overwrite)
 
     @property
     def wanted(self) -> Wanted:
-        """The signature that is to be built."""
         return Wanted(
             self.key,
             self.inputs,
@@ -68,11 +61,6 @@ class AddPredict(Adding):
             without_inputs=self.without_inputs,
         )
 
-    def expected(self, before: MetaGraph) -> Expected:
-        """Return what its tensors compute."""
-        del before
-        return {self.key: on_tensors(self.inputs, self.outputs)}
-
-    def follow(self, signatures: KeptSignatures) -> None:
-        """Give what its tensors give."""
-        signatures[self.key] = Kept("", named(self.inputs), named(self.outputs))
+    @property
+    def named(self) -> NamedTensors:
+        return self.inputs, self.outputs

@@ -17,10 +17,8 @@ from typing import ClassVar
 from smpatch import arguments
 from smpatch.arguments import Constant
 from smpatch.builder import Wanted, build
+from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step, Tracker
 from smpatch.editing.adding import cleared, placed
-from smpatch.editing.edit import Edit, Expected, Making, Repetition
-from smpatch.editing.step import Change, Context, Step
-from smpatch.editing.tracking import Tracker
 from smpatch.edits.fields import take, text
 from smpatch.errors import RefusedError, UnreachableOutputError
 from smpatch.functions import binding
@@ -56,14 +54,12 @@ class Compose(Making):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
         text(self.source, "the signature key")
         text(self.key, "the signature key")
         take(self, bind=arguments.constants(self.bind, "bind"))
 
     @classmethod
     def read(cls, table: Table) -> Compose:
-        """Read ``compose = KEY`` with ``from-signature`` and ``bind``."""
         if "bind" not in table.keys:
             table.fault("bind is missing", hint="write bind = { INPUT = VALUE }")
         return cls(
@@ -74,11 +70,7 @@ class Compose(Making):
         )
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Put in a signature that is another one with constants in the place of inputs.
-
-        Raises:
-            RefusedError: There is no such signature or input, or a value is not one of its input.
-        """
+        """Put in a signature that is another one with constants in the place of inputs."""
         replaces = self.overwrite and self.key != self.source
         bare = cleared(meta_graph, self.key, context) if replaces else meta_graph
         composed = binding.bind(bare, self)
@@ -137,7 +129,6 @@ class Compose(Making):
         signatures[self.key] = replace(source, inputs=replace(had, was=left), bound=bound)
 
     def track(self, tracker: Tracker) -> None:
-        """Take the source, and put the key in."""
         tracker.start_from(self.source, self.key)
         if self.source == self.key not in tracker.made:
             found = f"{self.key!r} would be made of itself, and a model does not show it"

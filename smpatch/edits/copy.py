@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from smpatch.editing.edit import Edit, NotAppliedError, Repetition
+from smpatch.editing import Edit, NotAppliedError, Repetition
 from smpatch.edits.moving import Moving
 from smpatch.proof.numbers import KeptSignatures
 

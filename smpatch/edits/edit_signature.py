@@ -14,8 +14,17 @@ from typing import ClassVar, NamedTuple
 
 from smpatch import arguments, schema
 from smpatch.builder import Tensors
+from smpatch.editing import (
+    Change,
+    Context,
+    Edit,
+    Expected,
+    NotAppliedError,
+    Repetition,
+    Step,
+    Tracker,
+)
 from smpatch.editing.dropping import missed, refusal
-from smpatch.editing.edit import Edit, Expected, NotAppliedError, Repetition
 from smpatch.editing.naming import source_of
 from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.revising import (
@@ -28,8 +37,7 @@ from smpatch.editing.revising import (
     with_fields,
     without_dropped,
 )
-from smpatch.editing.step import Change, Context, Step
-from smpatch.editing.tracking import Kind, Tracked, Tracker
+from smpatch.editing.tracking import Kind, Tracked
 from smpatch.edits.fields import names, take, text
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.functions import signature_map
@@ -104,7 +112,6 @@ class EditSignature(Edit):
     defaults: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
         text(self.key, "the signature key")
         for name in ("rename_inputs", "rename_outputs"):
             take(self, **{name: names(getattr(self, name), name)})
@@ -127,12 +134,10 @@ class EditSignature(Edit):
 
     @property
     def subject(self) -> str:
-        """The signature key."""
         return self.key
 
     @classmethod
     def read(cls, table: Table) -> EditSignature:
-        """Read ``edit = KEY`` with what is to change."""
         if len(table.keys) == 1:
             table.fault("it changes nothing", hint=f"add {', '.join(CHANGES)}")
         defaults = table.values("default")
@@ -154,11 +159,7 @@ class EditSignature(Edit):
         )
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Change the signature.
-
-        Raises:
-            RefusedError: There is no such signature or alias, or what it would become is refused.
-        """
+        """Change the signature."""
         key = self.key
         source_of(meta_graph, key, "--signature")
         entry = meta_graph.entries.get(key)
@@ -297,7 +298,6 @@ class EditSignature(Edit):
             )
 
     def track(self, tracker: Tracker) -> None:
-        """Follow the aliases, and report those that are not there any more or come twice."""
         alone = self == EditSignature(self.key, rename_outputs=self.rename_outputs)
         old = tracker.change(self.key, renames_outputs_alone=alone)
         gone = set(old.gone)
@@ -312,17 +312,11 @@ class EditSignature(Edit):
         tracker.changed(self.key, Tracked(old.origin, inputs, outputs, frozenset(gone)))
 
     def alias_after(self, half: Kind, key: str, alias: str) -> str:
-        """Return the new name of an alias."""
         renamed = self.rename_inputs if half == "inputs" else self.rename_outputs
         return renamed.get(alias, alias) if key == self.key else alias
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return what the signature does not show.
-
-        Raises:
-            NotAppliedError: There is no such signature, or a name is there neither before nor after
-                its rename.
-        """
+        """Return what the signature does not show."""
         key = self.key if self.key in again.keys else again.later_key(self.key)
         edit = replace(self, key=key)
         again.touched.add(key)

@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from smpatch.builder import Wanted
+from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step, Tracker
 from smpatch.editing.adding import add, cleared
-from smpatch.editing.edit import Edit, Expected, Making, Repetition
-from smpatch.editing.step import Context, Step
-from smpatch.editing.tracking import Tracker
 from smpatch.edits.fields import names, take, text
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.inner_outputs import expose
@@ -46,24 +44,18 @@ class FromSignature(Making):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
         text(self.source, "the signature key")
         text(self.key, "the signature key")
         take(self, outputs=names(self.outputs, "output"))
 
     @classmethod
     def read(cls, table: Table) -> FromSignature:
-        """Read ``add-predict = KEY`` with ``from-signature``."""
         key, overwrite = table.text("add-predict"), table.flag("overwrite")
         source = table.text("from-signature")
         return cls(source, table.pairs("outputs", needed=True), key, overwrite)
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Bring inner tensors into the main graph, and put in a signature on them.
-
-        Raises:
-            RefusedError: There is no such signature or tensor, or it is ambiguous.
-        """
+        """Bring inner tensors into the main graph, and put in a signature on them."""
         replaces = self.overwrite and self.key != self.source
         bare = cleared(meta_graph, self.key, context) if replaces else meta_graph
         extended, fed, fetched = expose(bare, self.source, self.outputs, context.infer)
@@ -108,7 +100,6 @@ class FromSignature(Making):
         signatures[self.key] = replace(source, outputs=numbers.Names(was, tensors))
 
     def track(self, tracker: Tracker) -> None:
-        """Take the source, and put the key in."""
         tracker.start_from(self.source, self.key)
         Making.track(self, tracker)
 

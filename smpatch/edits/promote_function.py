@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from smpatch.builder import Wanted
+from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step
 from smpatch.editing.adding import add, cleared
-from smpatch.editing.edit import Edit, Expected, Making, Repetition
-from smpatch.editing.step import Context, Step
 from smpatch.edits.fields import names, take, text
 from smpatch.functions.function_signature import find_function, promote, training_remark
 from smpatch.loader import MetaGraph
@@ -45,7 +44,6 @@ class PromoteFunction(Making):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
         text(self.function, "the function")
         for name in ("inputs", "outputs"):
             given = getattr(self, name)
@@ -54,17 +52,14 @@ class PromoteFunction(Making):
 
     @property
     def subject(self) -> str:
-        """The signature key, or the function where that gives it."""
         return self.key or self.function
 
     @property
     def shown_keys(self) -> tuple[str, ...]:
-        """The signature key; without one the last part of the function's path."""
         return (self.function.rpartition(".")[2] if self.key is None else self.key,)
 
     @classmethod
     def read(cls, table: Table) -> PromoteFunction:
-        """Read ``add-predict = KEY`` with ``function``."""
         key, overwrite = table.text("add-predict"), table.flag("overwrite")
         if "from-signature" in table.keys:
             # Both are known, only not at once.
@@ -79,11 +74,7 @@ class PromoteFunction(Making):
         )
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Bring a call of the function into the main graph, and put in a signature on it.
-
-        Raises:
-            RefusedError: There is no such function, or it cannot become a signature.
-        """
+        """Bring a call of the function into the main graph, and put in a signature on it."""
         found = find_function(meta_graph, self.function)
         key = self.key or found.key
         bare = cleared(meta_graph, key, context) if self.overwrite else meta_graph

@@ -7,10 +7,8 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from smpatch import arguments
-from smpatch.editing.edit import Edit, Expected, Repetition
+from smpatch.editing import Context, Edit, Expected, Repetition, Step, Tracker
 from smpatch.editing.naming import matches, removed
-from smpatch.editing.step import Context, Step
-from smpatch.editing.tracking import Tracker
 from smpatch.edits.fields import take
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
@@ -32,35 +30,26 @@ class Remove(Edit):
     keys: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
         take(self, keys=arguments.texts(self.keys, "keys"))
 
     @property
     def subject(self) -> str:
-        """The keys and patterns."""
         return ", ".join(self.keys)
 
     @property
     def shown_keys(self) -> tuple[str, ...]:
-        """The keys and patterns."""
         return self.keys
 
     @classmethod
     def read(cls, table: Table) -> Remove:
-        """Read ``remove``."""
         return cls(table.names("remove", needed=True))
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Take the signatures away.
-
-        Raises:
-            RefusedError: No signature has one of the keys, or it is TensorFlow's own.
-        """
+        """Take the signatures away."""
         return removed(meta_graph, self.keys, context)
 
     def expected(self, before: MetaGraph) -> Expected:
         """Return nothing: a signature that is gone computes nothing."""
-        del before
         return {}
 
     def follow(self, signatures: KeptSignatures) -> None:
@@ -73,11 +62,9 @@ class Remove(Edit):
                 del signatures[key]
 
     def track(self, tracker: Tracker) -> None:
-        """Take the keys away."""
         tracker.remove(self.keys)
 
     def removes(self, key: str) -> bool:
-        """Return whether a key is one of these, or matches one."""
         return matches(key, self.keys)
 
     def repeated(self, again: Repetition) -> Edit | None:

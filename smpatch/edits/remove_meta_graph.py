@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from smpatch import arguments
-from smpatch.editing.edit import Edit, MetaGraphEdit
-from smpatch.editing.step import Change, Context, Step
+from smpatch.editing import Change, Context, Edit, MetaGraphEdit, Step, Tracker
 from smpatch.editing.tagging import place
-from smpatch.editing.tracking import Tracker
 from smpatch.edits.fields import take
 from smpatch.errors import TagSetError, UsageError
 from smpatch.loader import MetaGraph
@@ -35,26 +32,17 @@ class RemoveMetaGraph(MetaGraphEdit):
     tag_set: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
         take(self, tag_set=arguments.texts(self.tag_set, "tag_set"))
 
     @property
     def subject(self) -> str:
-        """The tags."""
         return ",".join(self.tag_set)
 
     @classmethod
     def read(cls, table: Table) -> RemoveMetaGraph:
-        """Read ``remove-meta-graph``."""
         return cls(table.tags("remove-meta-graph", needed=True) or ())
 
     def choose(self, meta_graphs: tuple[MetaGraph, ...]) -> int:
-        """Return which MetaGraph has the tags.
-
-        Raises:
-            UsageError: No tags are given.
-            TagSetError: No MetaGraph has the tags, several have them, or it is the last one.
-        """
         if not self.tag_set:
             raise UsageError("no tags are given", where="--tag-set", hint="such as --tag-set train")
         staying = tuple(each for each in meta_graphs if not each.is_removed)
@@ -71,7 +59,6 @@ class RemoveMetaGraph(MetaGraphEdit):
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Take the MetaGraph away."""
-        del context
         gone = meta_graph.with_parts(Draft.of(meta_graph.parts).removed_as_a_whole())
         return Step(gone, (Change(",".join(meta_graph.tags), "meta-graph-removed"),))
 
@@ -84,15 +71,10 @@ class RemoveMetaGraph(MetaGraphEdit):
         return "" if alike else "removes a MetaGraph, and this edit changes one"
 
     def track(self, tracker: Tracker) -> None:
-        """Report that it is removed twice."""
         by = tracker.noted.setdefault(frozenset(self.tag_set), tracker.place)
         if by != tracker.place:
             tracker.conflict(f"edit[{by}] removes this MetaGraph")
 
-    def tag(self, tags: list[frozenset[str]]) -> bool:
-        """Return whether no MetaGraph has the tags."""
-        return frozenset(self.tag_set) not in tags
-
-    def remaining_tags(self, meta_graphs: Sequence[MetaGraph]) -> tuple[str, ...]:
-        """Return the tags of one that stays, which stands for all of them."""
-        return meta_graphs[0].tags
+    @property
+    def tags(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return self.tag_set, ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from smpatch.editing.edit import Edit, NotAppliedError, Repetition
+from smpatch.editing import Edit, NotAppliedError, Repetition
 from smpatch.edits.moving import Moving
 from smpatch.proof.numbers import KeptSignatures
 
@@ -31,7 +31,6 @@ class Rename(Moving):
             signatures[self.target] = signatures.pop(self.source)
 
     def key_after(self, key: str) -> str:
-        """Return the target for the source."""
         return self.target if key == self.source else key
 
     def _repeated_from_source(self, again: Repetition) -> Edit | None:

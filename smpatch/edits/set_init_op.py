@@ -20,9 +20,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smpatch import arguments, schema
-from smpatch.editing.edit import Edit, Expected, NotAppliedError, Repetition
-from smpatch.editing.step import Change, Context, Step
-from smpatch.editing.tracking import Tracker
+from smpatch.editing import (
+    Change,
+    Context,
+    Edit,
+    Expected,
+    NotAppliedError,
+    Repetition,
+    Step,
+    Tracker,
+)
 from smpatch.edits.fields import take
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions import load_time
@@ -58,22 +65,18 @@ class SetInitOp(Edit):
     operations: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
         take(self, operations=arguments.texts(self.operations, "the init op"))
 
     @property
     def subject(self) -> str:
-        """The operations."""
         return ",".join(self.operations) or "(none)"
 
     @property
     def shown_keys(self) -> tuple[str, ...]:
-        """The operations."""
         return (",".join(self.operations),)
 
     @classmethod
     def read(cls, table: Table) -> SetInitOp:
-        """Read ``init-op`` or ``no-init-op = true``."""
         if cls.verb in table.keys:
             return cls(table.names("init-op", needed=True))
         if not table.flag("no-init-op"):
@@ -81,12 +84,7 @@ class SetInitOp(Edit):
         return cls(())
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Set the init op, or take it away.
-
-        Raises:
-            RefusedError: There is no such operation, it cannot run when a model is loaded, or the
-                model would not have the values that it has.
-        """
+        """Set the init op, or take it away."""
         old = load_time.init_op(meta_graph)
         was = ",".join(old.names) if old is not None else ""
         if _is_set(meta_graph, self.operations):
@@ -125,14 +123,12 @@ class SetInitOp(Edit):
 
     def expected(self, before: MetaGraph) -> Expected:
         """Return nothing: an init op belongs to no signature."""
-        del before
         return {}
 
     def follow(self, signatures: KeptSignatures) -> None:
         """Change nothing."""
 
     def track(self, tracker: Tracker) -> None:
-        """Report that an earlier edit sets it."""
         by = tracker.noted.get(self.verb)
         if by is not None:
             found = f"edit[{by}] says what the init op is"
@@ -140,11 +136,7 @@ class SetInitOp(Edit):
         tracker.noted[self.verb] = tracker.place
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return nothing where it is set, or a later edit sets it.
-
-        Raises:
-            NotAppliedError: Another one is set.
-        """
+        """Return nothing where it is set, or a later edit sets it."""
         is_last = not any(isinstance(each, SetInitOp) for each in again.later)
         if is_last and not _is_set(again.present, self.operations):
             raise NotAppliedError("it is another one")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smpatch.editing.edit import Edit
-from smpatch.editing.tracking import Conflict, Tracker
+from smpatch.editing import Edit, Tracker
+from smpatch.editing.tracking import Conflict
 
 __all__ = ["Conflict", "conflicts"]
 

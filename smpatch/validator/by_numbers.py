@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from smpatch.editing.edit import Edit
+from smpatch.editing import Edit
 from smpatch.errors import SmpatchError, ValidationError
 from smpatch.loader import SavedModel, load
 from smpatch.proof.numbers import Kept

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from smpatch.editing.edit import Edit
+from smpatch.editing import Edit
 from smpatch.loader import MetaGraph
 from smpatch.proof.numbers import Kept, Names
 from smpatch.runs.feeds import Feeds, agreed
