@@ -3,9 +3,9 @@
 A kind of edit is a frozen dataclass in a module of ``edits``. Everything else knows ``Edit`` alone:
 patch files, the proof, the validator, and whether a model shows an edit already.
 
-Three readings of an edit do not share code, so that no mistake is in all: ``apply`` makes the
-signature, ``expected`` says for the structural proof what it computes, ``follow`` says for the
-proof by numbers what it gives. The last two use the fields of the edit and the model before it.
+An edit is read by two witnesses that share no code, so that no mistake is in both: ``apply`` makes
+the signature; ``expected`` says what it computes, for the structural proof, and ``follow`` what it
+gives, for the proof by numbers. The latter use the fields of the edit and the model before it.
 """
 
 from __future__ import annotations
