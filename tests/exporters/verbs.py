@@ -25,7 +25,9 @@ from smpatch.edits import (
     Remove,
     Rename,
     Retag,
+    SetInitOp,
 )
+from smpatch.functions import load_time
 from smpatch.validator import Validator
 from tests.exporters.expected import Model, promoted
 from tests.exporters.subjects import Subject
@@ -384,6 +386,22 @@ def function(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> St
     return _once([asked], model.with_signature(new, promoted(subject, chosen)))
 
 
+def init_op(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
+    """Let the init op run an operation more that does nothing, or again the first that it ran."""
+    meta_graph = next(
+        each for each in load(directory).meta_graphs if sorted(each.tags) == sorted(model.tags)
+    )
+    present, graph = load_time.init_op(meta_graph), meta_graph.graph
+    ran = () if present is None else present.names
+    grouped = [each[1:] for name in ran if name in graph for each in graph.wiring(name).inputs]
+    idle = [n for n in graph if graph.wiring(n).op == "NoOp" and not graph.wiring(n).inputs]
+    if not idle:
+        return None
+    more = choose(idle)
+    asked = SetInitOp(tuple(grouped[:1]) if more in grouped else (*ran, more))
+    return _once([asked], replace(model, focus=choose([model.focus])))
+
+
 def retag(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
     """Give the MetaGraph another tag, or take that away."""
     tags = model.tags[:-1] if "more" in model.tags else (*model.tags, "more")
@@ -441,6 +459,7 @@ VERBS: Mapping[str, Verb] = {
         default,
         method,
         function,
+        init_op,
         retag,
         copy_signatures,
         together,
