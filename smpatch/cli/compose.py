@@ -1,4 +1,4 @@
-"""``smpatch compose``: a signature made of another one, with constants in the place of inputs."""
+"""``smpatch compose``: a signature with functions before and behind another one, and constants."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 
 
 @editing("compose", overwrite="Replace the signature that has the key.")
-def compose(
+def compose(  # noqa: PLR0913 - the options of the command
     from_signature: Annotated[
         str,
         typer.Option(
@@ -30,8 +30,26 @@ def compose(
     signature: Annotated[
         str, typer.Option(metavar="KEY", parser=text, help="The key of the new signature.")
     ],
+    before: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME|RECIPE",
+            parser=text,
+            help="What yields inputs of the signature: a function of a Python file, or a recipe "
+            "such as 'image=decode_image(224, 224)'. May be repeated; the first runs first.",
+        ),
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME|RECIPE",
+            parser=text,
+            help="What takes outputs of the signature, likewise, such as "
+            "'top_k(scores, 5, labels=labels.txt)'.",
+        ),
+    ] = None,
     bind: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="INPUT=VALUE",
             parser=text,
@@ -39,15 +57,19 @@ def compose(
             "value is JSON, or a file FILE.npy; it has the input's shape or that of its last "
             "dimensions, and is then repeated for each of the batch. May be repeated.",
         ),
-    ],
+    ] = None,
+    *,
     options: Options,
     model: Model = Path(),
 ) -> Receipt:
-    """Make a signature of another one: inputs that clients should not send become constants.
+    """Make a signature of another one: with functions before and behind it, and constants.
 
-    Unlike a default (smpatch edit --default), a constant works in every reader.
+    A Python file is your own code and runs with your rights, in a process of its own.
+    smpatch compose --recipes lists the recipes with their arguments.
 
     \b
+    smpatch compose --from-signature raw --signature jpeg --before 'image=decode_image(224, 224)'
+    smpatch compose --from-signature raw --signature text --before pre.py:tokenize
     smpatch compose export/1 --from-signature serving_default --signature serve --bind dropout=0.0
     smpatch compose --from-signature predict --signature serve --bind 'ids=[0, 1]' --bind w=w.npy
     """  # noqa: D301 - \b keeps click from wrapping the examples
@@ -56,7 +78,9 @@ def compose(
     return composition.compose_signature(
         model,
         from_signature,
-        bind=tensor_syntax.parse_constants(bind, option="--bind"),
         signature=signature,
+        before=before or (),
+        after=after or (),
+        bind=tensor_syntax.parse_constants(bind or (), option="--bind"),
         options=options,
     )

@@ -45,6 +45,7 @@ class PythonLoader:
     def __init__(self, tf: Any) -> None:  # noqa: ANN401 - a module without stubs
         """Keep the module."""
         self._tf = tf
+        self.tensorflow = tf
         self._model: Any = None
         self._place = ""
 

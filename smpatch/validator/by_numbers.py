@@ -129,7 +129,9 @@ class _Proof:
         wanted = _kept(edits, in_c(self._before.signatures))
         keys = [key for key, there in wanted.items() if there.bound]
         for each in edits:
-            if isinstance(each, Compose) and each.key in wanted and each.key not in keys:
+            if not isinstance(each, Compose) or each.before or each.after:
+                continue
+            if each.key in wanted and each.key not in keys:
                 why = "another edit of the list makes or changes the signature that it is made of"
                 self._left_out(each.key, why)
         try:
