@@ -39,6 +39,8 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build_bindable": composing.build_bindable,
     "build_composable": outside.build_composable,
     "outside": outside.outside,
+    "encoded_images": outside.encoded_images,
+    "encoded_examples": outside.encoded_examples,
     "build_composites": build_composites,
     "build_objects": build_objects,
     "build_random": build_random,
