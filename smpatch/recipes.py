@@ -38,6 +38,14 @@ class Argument:
     default: str = ""
     choices: tuple[str, ...] = ()
 
+    @property
+    def words(self) -> str:
+        """What it means, what it may be, and what it is where it is left out."""
+        notes = [f"one of {', '.join(self.choices)}" if self.choices else ""]
+        notes.append(f"default: {self.default}" if self.default else "")
+        said = "; ".join(filter(None, notes))
+        return f"{self.help} ({said})" if said else self.help
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:

@@ -16,6 +16,23 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.patcher import Options, Receipt
 
 
+def _recipes(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if not value:
+        return
+    from smpatch.cli.terminal import columns, data
+    from smpatch.recipes import RECIPES
+
+    for place in ("before", "after"):
+        for each in RECIPES:
+            if each.place != place:
+                continue
+            data(f"--{place} {each.example}")
+            data(f"  {each.help}")
+            rows = [(argument.name, argument.kind, argument.words) for argument in each.arguments]
+            data("\n".join(columns(rows, indent="    ")))
+    raise typer.Exit
+
+
 @editing("compose", overwrite="Replace the signature that has the key.")
 def compose(  # noqa: PLR0913 - the options of the command
     from_signature: Annotated[
@@ -59,6 +76,15 @@ def compose(  # noqa: PLR0913 - the options of the command
         ),
     ] = None,
     *,
+    recipes: Annotated[  # noqa: ARG001 - its callback answers
+        bool,
+        typer.Option(
+            "--recipes",
+            callback=_recipes,
+            is_eager=True,
+            help="List the recipes and their arguments.",
+        ),
+    ] = False,
     options: Options,
     model: Model = Path(),
 ) -> Receipt:

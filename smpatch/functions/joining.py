@@ -103,15 +103,17 @@ def join(meta_graph: MetaGraph, edit: Compose) -> Composed:
     env = {a: full(s.name) for a, s in inputs.items() if isinstance(s, TensorSpec)}
     for fragment in before:
         env |= calls.put(fragment, env, "before")
-    replacements = {
-        full(spec.name): env[alias]
+    replaced = {
+        alias: spec
         for alias, spec in left.items()
         if isinstance(spec, TensorSpec) and env[alias] != full(spec.name)
     }
+    values = {alias: each.spec for alias, each in bound.items()}
+    _check_replaced(meta_graph, source, {**replaced, **values})
+    replacements = {full(spec.name): env[alias] for alias, spec in replaced.items()}
     prefix = prefix_of(edit.key, meta_graph.graph)
     constants = Constants(prefix, env)
     fed = {full(t.name) for spec in left.values() for t in spec.tensors()} - replacements.keys()
-    _check_tensors(meta_graph, bound, {*fed, *replacements})
     replacements |= {full(e.spec.name): constants.put(alias, e) for alias, e in bound.items()}
     outputs = [full(each.name) for spec in source.outputs.values() for each in spec.tensors()]
     copied = copies(
@@ -123,6 +125,8 @@ def join(meta_graph: MetaGraph, edit: Compose) -> Composed:
         keep_shapes=_shapes_stay(meta_graph, left, bound, before),
     )
     yielded = {alias: _renamed(spec, copied) for alias, spec in source.outputs.items()}
+    for alias in {alias for each in after for alias in each.inputs}:
+        _check_known(meta_graph, f"output {alias!r}", source.outputs.get(alias))
     for fragment in after:
         given = {a: full(s.name) for a, s in yielded.items() if isinstance(s, TensorSpec)}
         made = calls.put(fragment, given, "after") if given.keys() >= fragment.inputs.keys() else {}
@@ -158,17 +162,29 @@ def fragments(asked: Sequence[object]) -> list[Fragment]:
     return found
 
 
-def _check_tensors(meta_graph: MetaGraph, bound: Mapping[str, Bound], taken: set[str]) -> None:
-    for alias, each in bound.items():
-        known = meta_graph.resolver().resolve(each.spec.name).spec.dtype
-        if dtypes.base(known) != dtypes.base(each.spec.dtype):
-            found = f"the signature says {each.spec.dtype}, and the graph {known}"
-            raise RefusedError(found, where=f"input {alias!r}", hint="see smpatch check")
-        tensor = full(each.spec.name)
+def _check_replaced(
+    meta_graph: MetaGraph, source: SignatureDef, replaced: Mapping[str, TensorSpec]
+) -> None:
+    """Check that inputs are as the graph has them, and that no other input is the same tensor."""
+    others = [(a, spec) for a, spec in source.inputs.items() if a not in replaced]
+    taken = {full(tensor.name) for _, spec in others for tensor in spec.tensors()}
+    for alias, spec in replaced.items():
+        _check_known(meta_graph, f"input {alias!r}", spec)
+        tensor = full(spec.name)
         if tensor in taken:
             found = f"its tensor {tensor} is that of another input"
             raise AliasError(found, where=f"input {alias!r}", hint="drop one: smpatch edit")
         taken.add(tensor)
+
+
+def _check_known(meta_graph: MetaGraph, where: str, spec: Spec | None) -> None:
+    """Check that the graph has a tensor as a signature describes it."""
+    if not isinstance(spec, TensorSpec):
+        return
+    known = meta_graph.resolver().resolve(spec.name).spec.dtype
+    if dtypes.base(known) != dtypes.base(spec.dtype):
+        found = f"the signature says {spec.dtype}, and the graph {known}"
+        raise RefusedError(found, where=where, hint="see smpatch check")
 
 
 def _shapes_stay(

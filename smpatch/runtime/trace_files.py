@@ -132,7 +132,7 @@ def parameters(
             raise UntraceableError(f"parameter {each}: name each input", where=where)
         if signature is not None and position < len(signature):
             spec = signature[position]
-        elif isinstance(each.annotation, tf.TensorSpec):
+        elif isinstance(each.annotation, tf.TypeSpec):
             spec = each.annotation
         elif each.name in given:
             spec = given[each.name]
