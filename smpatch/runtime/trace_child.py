@@ -62,12 +62,13 @@ class Tracer(PythonLoader):
             made = recipe(tf, request["recipe"], given, request["place"])
             function: Function | Callable[..., Any] = made.function
             yields, samples = made.parameters, made.samples
+            name = request["recipe"]["name"]
         else:
             os.chdir(os.path.dirname(request["file"]))
             found = loaded(tf, request["file"], request["name"])
             function, yields = found, parameters(tf, found, given, request["place"])
-            samples = {}
-        concrete, outputs = _concrete(tf, function, yields)
+            samples, name = {}, found.name
+        concrete, outputs = _concrete(tf, function, yields, name)
         result = closed(tf, concrete, len(yields), request["most_bytes"])
         if not samples:
             samples = _images(tf, yields, result)
@@ -86,6 +87,7 @@ def _concrete(
     tf: Any,
     function: Function | Callable[..., Any],
     specs: dict[str, Any],
+    name: str,
 ) -> tuple[Any, dict[str | None, Any]]:
     """Return a concrete function, and what it yields by name; one tensor alone has none.
 
@@ -103,7 +105,7 @@ def _concrete(
         names[:] = sorted(found, key=str)
         return [tf.identity(found[name]) for name in names]
 
-    flat.__name__ = function.name if isinstance(function, Function) else "recipe"
+    flat.__name__ = name
     traced = tf.function(flat, input_signature=[*specs.values()], autograph=False)
     try:
         concrete = traced.get_concrete_function()
