@@ -135,7 +135,8 @@ def _is_repeated(
     halves = with_object_graph and meta_graph.has_object_graph and len(model.meta_graphs) == 1
     if not _may_be_applied(meta_graph, edits) or not init_op.are_set(meta_graph, edits):
         return False
-    return _Repetition(meta_graph, edits, trace, both_halves=halves).changes_nothing()
+    context = Context(halves, Inferred(), proof="omitted", trace=trace)
+    return _Repetition(meta_graph, edits, context).changes_nothing()
 
 
 class _NotAppliedError(SmpatchError):
@@ -150,20 +151,10 @@ class _Repetition:
     applied, done so already.
     """
 
-    def __init__(
-        self,
-        present: MetaGraph,
-        edits: Sequence[Edit],
-        trace: Trace | None,
-        *,
-        both_halves: bool,
-    ) -> None:
+    def __init__(self, present: MetaGraph, edits: Sequence[Edit], context: Context) -> None:
         self._present = present
         self._edits = edits
-        self._both_halves = both_halves
-        self._context = Context(
-            with_object_graph=both_halves, inferred=Inferred(), proof="omitted", trace=trace
-        )
+        self._context, self._both_halves = context, context.with_object_graph
         self._meta_graph = present
         self._fresh: set[str] = set()
         self._touched: set[str] = set()

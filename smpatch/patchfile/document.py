@@ -43,8 +43,8 @@
     [[edit]]
     compose = "serve"                        # functions around a signature, and constants
     from-signature = "serving_default"
-    before = ["image=decode_image(224, 224)", "pre.py:crop"]
-    after = "top_k(scores, 5, labels=labels.txt)"
+    before = ["image=decode_image(224, 224)"]  # or a function: "pre.py:crop"
+    after = "top_k(scores, 5)"
     bind = { is_training = false }         # an array: { file = "mask.npy" }
 
     [[edit]]

@@ -159,7 +159,7 @@ def _images(tf: Any, specs: dict[str, Any], result: Closed) -> dict[str, list[by
     formats = {"DecodePng": "png", "DecodeBmp": "bmp", "DecodeGif": "gif"}
     for op in result.ops:
         if op in {"DecodeJpeg", "DecodeAndCropJpeg", "DecodeImage", *formats}:
-            from .trace_recipes import images  # noqa: PLC0415 - seldom needed
+            from .trace_images import images  # noqa: PLC0415 - seldom needed
 
             kind = formats.get(op, "jpeg")
             return {
