@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from smpatch.edits import Compose, Edit, Remove
+from smpatch.edits import Compose, Edit, Remove, Rename
 from smpatch.errors import SmpatchError, ValidationError
 from smpatch.loader import SavedModel, load
 from smpatch.rules import Note
@@ -369,9 +369,12 @@ class _Proof:
 
 
 def _changed_later(edits: Sequence[Edit], key: str) -> bool:
-    """Return whether edits that follow make, rename or change a signature."""
-    return any(key in {getattr(e, "key", None), getattr(e, "source", None)} for e in edits) or any(
-        isinstance(each, Remove) for each in edits
+    """Return whether edits that follow make, rename, change or remove a signature."""
+    return any(
+        isinstance(each, Remove)
+        or key in {getattr(each, "key", None), getattr(each, "target", None)}
+        or (isinstance(each, Rename) and each.source == key)
+        for each in edits
     )
 
 

@@ -76,3 +76,15 @@ def lines(image_text: tf.TensorSpec([None], tf.string)) -> Tensor:
     numbers = tf.strings.to_hash_bucket_fast(image_text, 255)
     pixels = tf.cast(numbers, tf.float32)[:, None, None, None]
     return {"image": tf.tile(pixels, [1, 8, 6, 3]) / 255.0}
+
+
+def crossed(
+    left: tf.TensorSpec([None, 2], tf.float32), right: tf.TensorSpec([None, 2], tf.float32)
+) -> Tensor:
+    """Give both inputs, each made of the other."""
+    return {"left": right * 2.0, "right": left}
+
+
+def noisy(score: Tensor) -> Tensor:
+    """Add what nobody can foresee."""
+    return {"score": score + tf.random.uniform(tf.shape(score))}
