@@ -12,7 +12,7 @@ from smpatch import dtypes
 from smpatch.errors import RefusedError
 from smpatch.fragments import Fragment
 from smpatch.graph.resolve import nearest
-from smpatch.signature import Spec, TensorSpec, compatible, shape_text
+from smpatch.signature import Shape, Spec, TensorSpec, compatible, shape_text
 
 __all__ = ["inputs_before", "outputs_after"]
 
@@ -98,6 +98,18 @@ def _check(
         )
         hint = "it is one example instead of a batch: use tf.map_fn over the batch" if one else ""
         raise RefusedError(found, where=where, hint=hint)
+    if does == "it takes" and not _covers(spec.shape, wanted.shape):
+        hint = "leave dimensions open: tf.TensorSpec([None, ...])"
+        raise RefusedError(found, where=where, hint=hint)
+
+
+def _covers(parameter: Shape, given: Shape) -> bool:
+    """Return whether a function takes every shape that it may be given."""
+    if parameter is None:
+        return True
+    return given is not None and all(
+        size is None or size == other for size, other in zip(parameter, given, strict=True)
+    )
 
 
 def _described(spec: TensorSpec) -> str:

@@ -45,7 +45,6 @@ class PythonLoader:
     def __init__(self, tf: Any) -> None:  # noqa: ANN401 - a module without stubs
         """Keep the module."""
         self._tf = tf
-        self.tensorflow = tf
         self._model: Any = None
         self._place = ""
 
@@ -98,6 +97,12 @@ class PythonLoader:
         function = find(self._model, self._place, request["function"])
         answer = call(self._tf, function, fed)
         return {"arrays": {name: array(value) for name, value in answer.items()}}
+
+    def _do_trace(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Trace a function, and return it with the functions that it calls."""
+        from .trace_request import trace  # noqa: PLC0415 - seldom needed
+
+        return trace(self._tf, request)
 
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model into a session, as TF1 did, and report the named tensors."""

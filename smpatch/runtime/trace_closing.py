@@ -27,6 +27,8 @@ from .trace_words import UntraceableError
 
 _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 _WRITES = ("Assign", "ResourceScatter", "ResourceApply", "ResourceSparse", "Scatter")
+_STANDS_FOR = ("api_", "_implements")
+"""Attributes by which grappler and TFLite put something else in a function's place."""
 _DROPPED = ("_gradient_op_type", "forward_function_name", "backward_function_name")
 
 
@@ -243,8 +245,9 @@ def _called(node: Any) -> list[str]:
 def _tidy(function: Any) -> None:
     """Take away what describes the trace alone, and attributes that have their default."""
     registry = importlib.import_module("tensorflow.python.framework.op_def_registry")
-    for name in _DROPPED:
-        function.attr.pop(name, None)
+    for name in [*function.attr]:
+        if name in _DROPPED or name.startswith(_STANDS_FOR):
+            function.attr.pop(name)
     for node in function.node_def:
         node.ClearField("experimental_debug_info")
         node.ClearField("experimental_type")

@@ -59,8 +59,10 @@ class Tracer:
         else:
             arguments = dict(asked.arguments)
             request["recipe"] = {"name": asked.name, "alias": asked.alias, "arguments": arguments}
+        # A recipe needs no process of its own: what validates in Python traces it as well.
+        program = Program.TRACER if isinstance(asked, FunctionOf) else Program.PYTHON
         try:
-            said = self._validator.ask(Program.TRACER, partial(trace, request=request))
+            said = self._validator.ask(program, partial(trace, request=request))
         except ChildHung as error:
             hint = "wait longer with --time-limit"
             found = f"it is not traced within {error.limit:g} s"

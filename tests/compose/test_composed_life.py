@@ -143,6 +143,32 @@ def test_what_is_random_is_told_and_not_compared(keras: Path, quick: Validator) 
     assert "'score' is random or has a state" in note
 
 
+def test_another_shape_than_the_one_of_the_trace_is_an_error_and_no_other_number(
+    keras: Path, oracle: Oracle, quick: Validator
+) -> None:
+    edits = [
+        _compose(DEFAULT, "of_one", after="of_one"),
+        _compose(DEFAULT, "loosely", before="loosely"),
+    ]
+    receipt = smpatch.patch(keras, edits, validator=quick)
+    assert receipt.numbers == {"of_one": ("both", "count", "score")}
+    (note,) = (each.text for each in receipt.notes if each.code == "numbers-not-compared")
+    assert "signature 'loosely'" in note  # what is made up has one column
+    rows = RNG.random((2, 3), np.float32)
+    for size, runs in ((1, True), (2, False)):
+        narrow, wide = encoded(rows[:size, :2]), encoded(rows[:, : size + 1])
+        other = encoded(rows[:, :2])
+        feeds = {
+            "of_one": {"left": narrow, "right": narrow},
+            "loosely": {"wide": wide, "right": other},
+        }
+        about: dict[str, Any] = {"tags": ["serve"], "loaders": ["session", "python"]}
+        got = oracle.ask("tour", directory=keras, feeds=feeds, **about)
+        for loader in ("session", "python"):
+            assert ("arrays" in got[loader]["of_one"]) is runs
+            assert ("arrays" in got[loader]["loosely"]) is runs, got[loader]
+
+
 def _swapped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a call be given its inputs in another order than its function takes them."""
     made = calls.call

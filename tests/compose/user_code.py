@@ -88,3 +88,13 @@ def crossed(
 def noisy(score: Tensor) -> Tensor:
     """Add what nobody can foresee."""
     return {"score": score + tf.random.uniform(tf.shape(score))}
+
+
+def of_one(both: tf.TensorSpec([1, 3], tf.float32)) -> Tensor:
+    """Count on a batch of one."""
+    return {"count": tf.constant(both.shape[0]), "both": both}
+
+
+def loosely(wide: tf.TensorSpec([None, None], tf.float32)) -> Tensor:
+    """Give as many columns as come."""
+    return {"left": wide}
