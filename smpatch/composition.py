@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from smpatch import arguments
-from smpatch.edits import Compose
+from smpatch.edits import Compose, Rename
 from smpatch.errors import UsageError
 from smpatch.fragments import asked_list
 from smpatch.patcher import Options, Receipt, patch
@@ -22,6 +22,7 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
     before: Sequence[str] | str = (),
     after: Sequence[str] | str = (),
     bind: Mapping[str, object] | None = None,
+    keep_as: str | None = None,
     options: Options | None = None,
 ) -> Receipt:
     """Make a signature of another one: with functions before and behind it, and constants.
@@ -37,6 +38,7 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
         bind: Input to its value: a number, a text, a truth value, nested lists of these, or an
             array. It has the input's shape or that of its last dimensions; then it is repeated
             over the first ones, which are as large as those of another input where they are open.
+        keep_as: The key that the signature gets which has ``signature`` now; it may be the source.
         options: How the edit is done.
 
     Returns:
@@ -58,4 +60,10 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
     overwrite = isinstance(options, Options) and options.overwrite
     constants = arguments.constants(bind or {}, "bind")
     put = asked_list(before, "before"), asked_list(after, "after")
-    return patch(model, Compose(source, signature, constants, overwrite, *put), options=options)
+    if keep_as is None:
+        return patch(model, Compose(source, signature, constants, overwrite, *put), options=options)
+    moved = keep_as if source == signature else source
+    kept = Rename(signature, keep_as)
+    return patch(
+        model, [kept, Compose(moved, signature, constants, overwrite, *put)], options=options
+    )

@@ -76,6 +76,14 @@ def compose(  # noqa: PLR0913 - the options of the command
         ),
     ] = None,
     *,
+    keep_as: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            parser=text,
+            help="The key under which the signature is kept that has the key of the new one now.",
+        ),
+    ] = None,
     recipes: Annotated[  # noqa: ARG001 - its callback answers
         bool,
         typer.Option(
@@ -108,5 +116,6 @@ def compose(  # noqa: PLR0913 - the options of the command
         before=before or (),
         after=after or (),
         bind=tensor_syntax.parse_constants(bind or (), option="--bind"),
+        keep_as=keep_as,
         options=options,
     )

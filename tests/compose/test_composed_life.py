@@ -213,3 +213,57 @@ def test_every_loader_validates_a_run(keras: Path) -> None:
     assert receipt.numbers["new"] == tuple(sorted(load(keras).signatures["new"].outputs))
     assert {"new", DEFAULT, "serve"} == set(receipt.numbers)
     assert not [each for each in receipt.notes if each.code.startswith("numbers")]
+
+
+def test_the_key_that_clients_call_is_composed_and_the_old_signature_kept(
+    composable: Mapping[str, Path], keras: Path, oracle: Oracle
+) -> None:
+    receipt = smpatch.compose_signature(
+        keras,
+        DEFAULT,
+        signature=DEFAULT,
+        before=f"{CODE}:words_to_left",
+        keep_as="raw",
+        options=Options(validate="runtime"),
+    )
+    assert [(each.key, each.outcome) for each in receipt.changes] == [
+        ("raw", "renamed"),
+        (DEFAULT, "added"),
+    ]
+    assert receipt.numbers == {DEFAULT: ("both", "score")}
+    feeds = {DEFAULT: {**TEXT, **RIGHT}, "raw": {**LEFT, **RIGHT}}
+    about: dict[str, Any] = {"tags": ["serve"], "loaders": ["session", "python"]}
+    got = oracle.ask("tour", directory=keras, feeds=feeds, **about)
+    was = oracle.ask("tour", directory=composable[KERAS], feeds={DEFAULT: feeds["raw"]}, **about)
+    wanted = oracle.ask(
+        "outside",
+        directory=composable[KERAS],
+        tags=["serve"],
+        key=DEFAULT,
+        feed=feeds[DEFAULT],
+        before=[WORDS],
+        after=[],
+    )
+    for loader in about["loaders"]:
+        assert got[loader] == {DEFAULT: wanted[loader], "raw": was[loader][DEFAULT]}
+
+
+def test_a_signature_takes_the_place_of_the_one_that_it_is_made_of(
+    composable: Mapping[str, Path], keras: Path, oracle: Oracle
+) -> None:
+    receipt = smpatch.compose_signature(
+        keras,
+        DEFAULT,
+        signature=DEFAULT,
+        before=f"{CODE}:words_to_left",
+        options=Options(validate="runtime", overwrite=True),
+    )
+    assert (receipt.outcome, receipt.numbers) == ("replaced", {DEFAULT: ("both", "score")})
+    feed = {**TEXT, **RIGHT}
+    about: dict[str, Any] = {"tags": ["serve"], "loaders": ["session", "python"]}
+    got = oracle.ask("tour", directory=keras, feeds={DEFAULT: feed}, **about)
+    source = composable[KERAS]
+    step: dict[str, Any] = {"feed": feed, "before": [WORDS], "after": []}
+    wanted = oracle.ask("outside", directory=source, key=DEFAULT, **about, **step)
+    assert got["session"][DEFAULT] == wanted["session"]
+    assert got["python"][DEFAULT] == wanted["python"]
