@@ -19,6 +19,7 @@ from smpatch.builder import Inferred
 from smpatch.editing import Context, Edit, MetaGraphEdit, Repetition, naming
 from smpatch.editing.sequence import perform
 from smpatch.errors import SmpatchError, TagSetError
+from smpatch.fragments import Trace
 from smpatch.functions.compare import disagreements
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.proof.sameness import python_computation, signature_computation
@@ -45,6 +46,7 @@ def remaining(
     *,
     tag_set: Sequence[str] | None = None,
     with_object_graph: bool = True,
+    trace: Trace | None = None,
 ) -> Remaining:
     """Return what of a list of edits is left to do.
 
@@ -54,11 +56,13 @@ def remaining(
         tag_set: The tags of the MetaGraph to edit, before or after the edits; None for the
             only one.
         with_object_graph: Whether the edits change the object graph, where there is one.
+        trace: Lets TensorFlow trace functions, where edits have any.
     """
     chosen = None if tag_set is None else tuple(tag_set)
     for count in range(len(edits), 0, -1):
         done = edits[:count]
-        if is_applied(model, done, tag_set=tag_set, with_object_graph=with_object_graph):
+        halves = with_object_graph
+        if is_applied(model, done, tag_set=tag_set, with_object_graph=halves, trace=trace):
             if _tagging(done) and (chosen is not None or len(model.meta_graphs) > 1):
                 chosen = _chosen_or(model, done, tag_set)
             return Remaining(tuple(edits[count:]), chosen)
@@ -71,6 +75,7 @@ def is_applied(
     *,
     tag_set: Sequence[str] | None = None,
     with_object_graph: bool = True,
+    trace: Trace | None = None,
 ) -> bool:
     """Return whether a model already is what a whole list of edits makes of it.
 
@@ -79,6 +84,7 @@ def is_applied(
         edits: The edits, in their order.
         tag_set: As for ``remaining``.
         with_object_graph: As for ``remaining``.
+        trace: As for ``remaining``.
     """
     others = [each for each in edits if not isinstance(each, MetaGraphEdit)]
     if not _is_tagged(model, edits):
@@ -88,6 +94,7 @@ def is_applied(
             model,
             _chosen(model, edits, tag_set),
             others,
+            trace,
             with_object_graph=with_object_graph,
         )
     except SmpatchError:
@@ -98,23 +105,22 @@ def _is_repeated(
     model: SavedModel,
     meta_graph: MetaGraph,
     edits: Sequence[Edit],
+    trace: Trace | None,
     *,
     with_object_graph: bool,
 ) -> bool:
     # With several MetaGraphs Python takes its signatures from signature_def (load.py).
     halves = with_object_graph and meta_graph.has_object_graph and len(model.meta_graphs) == 1
-    return _may_be_applied(meta_graph, edits) and _shows_again(
-        meta_graph, edits, both_halves=halves
-    )
+    context = Context(halves, Inferred(), proof="omitted", trace=trace)
+    return _may_be_applied(meta_graph, edits) and _shows_again(meta_graph, edits, context)
 
 
-def _shows_again(present: MetaGraph, edits: Sequence[Edit], *, both_halves: bool) -> bool:
+def _shows_again(present: MetaGraph, edits: Sequence[Edit], context: Context) -> bool:
     """Return whether a model is as it is after the edits are carried out once more.
 
     Raises:
         SmpatchError: An edit cannot be carried out.
     """
-    context = Context(with_object_graph=both_halves, inferred=Inferred(), proof="omitted")
     again = Repetition(present, present)
     for place, edit in enumerate(edits):
         again.later = edits[place + 1 :]
@@ -125,7 +131,7 @@ def _shows_again(present: MetaGraph, edits: Sequence[Edit], *, both_halves: bool
     there = naming.keys(present)
     return again.keys == there and all(
         _are_equal(present, again.meta_graph, key, exact=key in again.exact)
-        and (not both_halves or _are_equal_in_python(present, again.meta_graph, key))
+        and (not context.with_object_graph or _are_equal_in_python(present, again.meta_graph, key))
         for key in sorted(again.touched & {*there})
     )
 

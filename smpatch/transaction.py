@@ -18,6 +18,7 @@ from smpatch.editing.notes import notes_on
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Outcome, Proof
 from smpatch.errors import RefusedError
+from smpatch.fragments import Trace
 from smpatch.loader import SavedModel
 from smpatch.options import Options
 from smpatch.rules import Note
@@ -134,6 +135,7 @@ class Transaction:
     edits: tuple[Edit, ...]
     validator: Validator
     options: Options
+    trace: Trace | None = None
 
     def run(self) -> Receipt:
         """Carry the edits out: apply, stage, validate, commit; a dry run applies them only."""
@@ -190,7 +192,7 @@ class Transaction:
         """Apply the edits in memory."""
         infer = None if self.validator.mode == "none" else self.validator.infer
         proof = _PROOF[self.validator.mode]
-        context = Context(self._with_object_graph, inferred, infer, proof)
+        context = Context(self._with_object_graph, inferred, infer, proof, self.trace)
         return perform(self.model.meta_graphs, self._chosen(), self.edits, context)
 
     def _chosen(self) -> int | None:
@@ -241,12 +243,12 @@ class Transaction:
 
     def _run(self, directory: Path, done: Done, said: Validation) -> Validation:
         """Run the model before and after, where that is asked for or always done."""
-        always = any(each.runs_always for each in self.edits)
+        always = any(each.composition is not None for each in self.edits)
         if self.validator.mode != "run" and (not always or self.validator.mode == "none"):
             return said
         from smpatch.validator.by_numbers import same_numbers
 
-        feed, edits = self.options.feed, self.edits
+        feed, edits = self.options.feed, done.edits
         if done.removes:
             edits = ()  # those that stay are to give what they gave
         for each in self._edited(directory, done):

@@ -19,14 +19,15 @@ from smpatch.editing.naming import keys
 from smpatch.editing.step import Context, Step
 from smpatch.editing.tracking import Tracker
 from smpatch.errors import SmpatchError
+from smpatch.fragments import Composition
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.proof.numbers import KeptSignatures
-from smpatch.proof.requests import FunctionRequest, Request
+from smpatch.proof.requests import AnyRequest
 
 __all__ = ["Edit", "Expected", "Making", "MetaGraphEdit", "NotAppliedError", "Repetition"]
 
-Expected = Mapping[str, Request | FunctionRequest]
+Expected = Mapping[str, AnyRequest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,11 @@ class Edit(ABC):
         other_verb: Another such key; empty if there is none.
         mark: A key of that table that no other kind with this verb has; empty for the kind that
             is meant where there is none of these.
-        runs_always: Whether numbers are compared in every mode of validation but ``none``.
     """
 
     verb: ClassVar[str]
     other_verb: ClassVar[str] = ""
     mark: ClassVar[str] = ""
-    runs_always: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -62,6 +61,20 @@ class Edit(ABC):
     def read(cls, table: Table) -> Edit:
         """Read it from a patch file; a kind that has no such method stands in none."""
         raise NotImplementedError(cls.verb)
+
+    @property
+    def composition(self) -> Composition | None:
+        """What it composes; its numbers are compared in every mode of validation but ``none``."""
+        return None
+
+    def prepared(self, meta_graph: MetaGraph, context: Context) -> Edit:
+        """Return the same with the answers of TensorFlow that it needs.
+
+        Raises:
+            RefusedError: TensorFlow has none.
+        """
+        del meta_graph, context
+        return self
 
     @abstractmethod
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:

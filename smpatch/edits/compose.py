@@ -1,17 +1,17 @@
-"""Signatures put in that are made of another one, some inputs of which are constants.
+"""Signatures put in that are made of another one, functions before and behind it, and constants.
 
-Names, method and defaults are those of the other one, and so are shapes where the graph does not
-contradict them.
+Names, method and defaults are those of the other one as far as no function takes their place,
+and so are shapes where the graph does not contradict them.
 
-This module does not say how the constants get into the graph; that is the business of
-``functions.binding``.
+This module does not say how functions and constants get into the graph; that is the business of
+``functions.joining``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from smpatch import arguments
@@ -20,68 +20,106 @@ from smpatch.builder import Wanted, build
 from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step, Tracker
 from smpatch.editing.adding import cleared, placed
 from smpatch.edits.fields import take, text
-from smpatch.errors import RefusedError, UnreachableOutputError
-from smpatch.functions import binding
+from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
+from smpatch.fragments import Asked, Composition, Fragment, Mode, RecipeOf, Tracing, asked_list
+from smpatch.functions.binding import bound_inputs
+from smpatch.functions.joining import fragments, join, source_of
+from smpatch.functions.stages import inputs_before, outputs_after
 from smpatch.graph.bodies import FingerprintError
+from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.proof.numbers import Kept, KeptSignatures
-from smpatch.proof.requests import Request, full, tensor_names
+from smpatch.proof.requests import ComposedRequest, Request, full, tensor_names
 from smpatch.proof.sameness import signature_computation
+from smpatch.recipes import RECIPES
 from smpatch.rules import Note, breaches
 from smpatch.signature import PREDICT, SignatureDef, Spec, TensorSpec, compatible
 
 __all__ = ["Compose"]
 
+_LACKING = {"1.15": frozenset({"DecodeImage", "DenseBincount", "ParseExampleV2"})}
+"""Releases of TensorFlow to operations that they were seen to lack."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compose(Making):
-    """Make a signature of another one, some inputs of which become constants.
+    """Make a signature of another one: with functions before and behind it, and constants.
 
     Attributes:
         source: The key of the signature to start from.
         key: The signature key.
         bind: Input of the source to its value; it is no input of the new signature.
         overwrite: Whether a signature that has the key already may be replaced.
+        before: The functions that yield inputs of the source, in the order in which they run.
+        after: The functions that take outputs of the source, in the order in which they run.
     """
 
     verb: ClassVar[str] = "compose"
-    runs_always: ClassVar[bool] = True
 
     source: str
     key: str
-    bind: Mapping[str, Constant]
+    bind: Mapping[str, Constant] = field(default_factory=dict)
     overwrite: bool = False
+    before: tuple[Asked, ...] = ()
+    after: tuple[Asked, ...] = ()
 
     def __post_init__(self) -> None:
         text(self.source, "the signature key")
         text(self.key, "the signature key")
-        take(self, bind=arguments.constants(self.bind, "bind"))
+        take(
+            self,
+            bind=arguments.constants(self.bind, "bind"),
+            before=asked_list(self.before, "before"),
+            after=asked_list(self.after, "after"),
+        )
 
     @classmethod
     def read(cls, table: Table) -> Compose:
-        if "bind" not in table.keys:
-            table.fault("bind is missing", hint="write bind = { INPUT = VALUE }")
+        if {"before", "after", "bind"}.isdisjoint(table.keys):
+            table.fault("before, after and bind are missing", hint="write bind = { INPUT = VALUE }")
         return cls(
             table.text("from-signature"),
             table.text("compose"),
             arguments.constants(table.constants("bind"), "bind"),
             table.flag("overwrite"),
+            table.fragments("before"),
+            table.fragments("after"),
         )
 
+    @property
+    def composition(self) -> Compose:
+        return self
+
+    def prepared(self, meta_graph: MetaGraph, context: Context) -> Compose:
+        """Return the same with its functions traced, each for the signature that it meets."""
+        if all(isinstance(each, Fragment) for each in (*self.before, *self.after)):
+            return self
+        source = source_of(meta_graph, self)
+        _check_form(meta_graph, self)
+        inputs = {alias: spec for alias, spec in source.inputs.items() if alias not in self.bind}
+        before: list[Fragment] = []
+        for each in reversed(self.before):
+            fragment = _fragment(each, "before", inputs, context)
+            before.insert(0, fragment)
+            inputs = inputs_before(inputs, fragment)
+        outputs = dict(source.outputs)
+        after: list[Fragment] = []
+        for each in self.after:
+            fragment = _fragment(each, "after", outputs, context)
+            after.append(fragment)
+            outputs = outputs_after(outputs, fragment)
+        return replace(self, before=tuple(before), after=tuple(after))
+
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Put in a signature that is another one with constants in the place of inputs."""
+        """Put in a signature that is another one with functions around it, and constants."""
         replaces = self.overwrite and self.key != self.source
         bare = cleared(meta_graph, self.key, context) if replaces else meta_graph
-        composed = binding.bind(bare, self)
+        composed = join(bare, self)
         extended, wanted = composed.meta_graph, composed.signature
-        if not meta_graph.parts.can_change_graph:
-            found = "a model in text form cannot be given new nodes"
-            hint = "smpatch edit --default INPUT=VALUE sets what TF Serving takes for it"
-            raise RefusedError(found, where=f"signature {self.key!r}", hint=hint)
-        inputs, outputs = (
-            {a: _ref(s) for a, s in e.items()} for e in (wanted.inputs, wanted.outputs)
-        )
+        _check_form(meta_graph, self)
+        halves = wanted.inputs, wanted.outputs
+        inputs, outputs = ({alias: _ref(s) for alias, s in each.items()} for each in halves)
         request = Wanted(self.key, inputs, outputs, self.overwrite, without_inputs=not inputs)
         try:
             built = build(extended, request, context.inferred)
@@ -96,9 +134,10 @@ class Compose(Making):
         )
         if any(breaches(signature)):  # a classify or regress signature has one input alone
             signature = replace(signature, method_name=PREDICT)
-        notes = built.notes
+        notes = (*built.notes, *_remarks(meta_graph, self))
         if composed.copied:
-            text = f"{composed.copied:,} nodes that depend on what is bound are copied"
+            on = "what is put in" if self.before else "what is bound"
+            text = f"{composed.copied:,} nodes that depend on {on} are copied"
             notes = (*notes, Note("copied-nodes", f"{text}, {composed.size:,} bytes"))
         if not context.with_object_graph and _is_there(meta_graph, self.key, extended, signature):
             present = meta_graph.signatures[self.key]
@@ -106,13 +145,24 @@ class Compose(Making):
         return placed(extended, replace(built, signature=signature, notes=notes), context)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what the source computes where it is fed the values that are bound."""
+        """Return what the source computes, fed what is bound and what functions yield."""
         source = before.signatures[self.source]
-        bound = binding.bound_inputs(source, self)
-        inputs = {a: tensor_names(s) for a, s in source.inputs.items() if a not in self.bind}
-        outputs = {alias: tensor_names(each) for alias, each in source.outputs.items()}
-        values = {full(each.spec.name): each for each in bound.values()}
-        return {self.key: Request(inputs, outputs, bound=values)}
+        bound = bound_inputs(source, self)
+        fed = {alias: tensor_names(each) for alias, each in source.inputs.items()}
+        fetched = {alias: tensor_names(each) for alias, each in source.outputs.items()}
+        if not self.before and not self.after:
+            left = {alias: each for alias, each in fed.items() if alias not in self.bind}
+            values = {full(each.spec.name): each for each in bound.values()}
+            return {self.key: Request(left, fetched, bound=values)}
+        first = tuple(each for each in self.before if isinstance(each, Fragment))
+        then = tuple(each for each in self.after if isinstance(each, Fragment))
+        inputs, outputs = source.inputs.keys() - self.bind.keys(), set(source.outputs)
+        for each in reversed(first):
+            inputs = (inputs - each.outputs.keys()) | each.inputs.keys()
+        for each in then:
+            outputs = (outputs - each.inputs.keys()) | each.outputs.keys()
+        names = frozenset(inputs), frozenset(outputs)
+        return {self.key: ComposedRequest(*names, fed, fetched, first, then, bound)}
 
     def follow(self, signatures: KeptSignatures) -> None:
         """Give what the source gives where it is fed the values."""
@@ -120,6 +170,9 @@ class Compose(Making):
         if source is None:
             return  # the other half has it
         had = source.inputs
+        if self.before or self.after:
+            signatures[self.key] = Kept(complete=False)  # it is compared with its parts
+            return
         if source.function or source.bound or not had.was.keys() >= self.bind.keys():
             # Nothing before the edits can be fed the value.
             signatures[self.key] = Kept(complete=False)
@@ -145,6 +198,82 @@ class Compose(Making):
         return Making.repeated(made, again)
 
 
+def _fragment(asked: Asked, place: Mode, there: Mapping[str, Spec], context: Context) -> Fragment:
+    if isinstance(asked, Fragment):
+        return asked
+    if isinstance(asked, RecipeOf):
+        asked = _addressed(asked, place, there)
+    if context.trace is None:
+        raise RefusedError("TensorFlow is needed to trace it", where=f"{place} {asked}")
+    return context.trace(Tracing(asked, place, there))
+
+
+def _addressed(asked: RecipeOf, place: Mode, there: Mapping[str, Spec]) -> RecipeOf:
+    """Return a recipe that says which input it yields, and whose names are there.
+
+    Raises:
+        TensorNotFoundError: The signature has no such input or output.
+        RefusedError: It is not a dense tensor, or there are several.
+    """
+    kind, where = ("input" if place == "before" else "output"), f"{place} {asked}"
+    recipe = next(each for each in RECIPES if (each.name, each.place) == (asked.name, place))
+    named: list[str] = []
+    for each in recipe.arguments:
+        value = asked.arguments.get(each.name)
+        if each.kind == "output" or (each.kind == "inputs" and value is not None):
+            named += [value] if isinstance(value, str) else value  # type: ignore[arg-type] # names
+        elif each.kind == "inputs":
+            named += list(there)
+    if place == "before" and recipe.takes_alias:
+        if not asked.alias and len(there) != 1:
+            found = f"the signature has {len(there)} inputs"
+            hint = f"say which: INPUT={asked}; it has {', '.join(there) or 'none'}"
+            raise RefusedError(found, where=where, hint=hint)
+        asked = replace(asked, alias=asked.alias or next(iter(there)))
+        named.append(asked.alias)
+    for alias in named:
+        if alias not in there:
+            hint = nearest(alias, there) or f"it has {', '.join(there) or 'none'}"
+            found = f"the signature has no {kind} {alias!r}"
+            raise TensorNotFoundError(found, where=where, hint=hint)
+        if not isinstance(there[alias], TensorSpec):
+            found = f"the {kind} {alias!r} is a sparse or composite tensor"
+            raise RefusedError(found, where=where, hint="only dense ones can be composed")
+    return asked
+
+
+def _check_form(meta_graph: MetaGraph, edit: Composition) -> None:
+    if meta_graph.parts.can_change_graph:
+        return
+    found, hint = "a model in text form cannot be given new nodes", ""
+    if edit.bind:
+        hint = "smpatch edit --default INPUT=VALUE sets what TF Serving takes for it"
+    raise RefusedError(found, where=f"signature {edit.key!r}", hint=hint)
+
+
+def _remarks(meta_graph: MetaGraph, edit: Composition) -> Iterator[Note]:
+    """Yield what is worth knowing of the functions."""
+    put = fragments((*edit.before, *edit.after))
+    for each in put:
+        yield from (Note("printed", f"{each}: {line}") for line in each.printed)
+        if each.frozen_bytes:
+            text = f"{each}: its variables became constants, {each.frozen_bytes:,} bytes"
+            yield Note("frozen-variables", text)
+    used = {op for each in put for op in each.ops}
+    if not used:
+        return
+    graph, library = meta_graph.graph, meta_graph.functions
+    new = used - {graph.wiring(name).op for name in graph} - set(library)
+    new -= {node.op for name in library for node in library[name].node_def} if new else set()
+    if new:
+        text = f"operations that the model did not have: {', '.join(sorted(new))}"
+        for release, lacking in _LACKING.items():
+            if new & lacking:
+                text += f"; TensorFlow {release} lacks {', '.join(sorted(new & lacking))}"
+                text += ", and so does not load the model any more"
+        yield Note("new-operations", text)
+
+
 def _is_there(
     meta_graph: MetaGraph, key: str, extended: MetaGraph, signature: SignatureDef
 ) -> bool:
@@ -162,12 +291,12 @@ def _is_there(
 
 
 def _nameless(signature: SignatureDef) -> tuple[SignatureDef, object]:
-    """Return a signature without the names of its outputs' tensors, which copies change."""
-    outputs = {
-        alias: [replace(each, name="") for each in spec.tensors()]
-        for alias, spec in signature.outputs.items()
-    }
-    return replace(signature, outputs={}), outputs
+    """Return a signature without the names of its tensors, which are others when they are made."""
+    described = [
+        {alias: [replace(each, name="") for each in spec.tensors()] for alias, spec in each.items()}
+        for each in (signature.inputs, signature.outputs)
+    ]
+    return replace(signature, inputs={}, outputs={}), described
 
 
 def _names(specs: Mapping[str, Spec]) -> dict[str, tuple[str, ...]]:

@@ -64,10 +64,7 @@ class FromSignature(Making):
             return add(extended, wanted, context)
         except UnreachableOutputError as error:
             # What is fed is the source's business; nothing can be added to it here.
-            hint = (
-                f"signature {self.source!r} does not feed that; name something that it computes, "
-                "or name all inputs with --inputs in place of --from-signature"
-            )
+            hint = f"signature {self.source!r} does not feed that; name something that it computes"
             raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
 
     def expected(self, before: MetaGraph) -> Expected:

@@ -41,8 +41,10 @@
     outputs = "embedding=dense/Relu:0"
 
     [[edit]]
-    compose = "serve"                        # some inputs become constants
+    compose = "serve"                        # functions around a signature, and constants
     from-signature = "serving_default"
+    before = ["image=decode_image(224, 224)"]  # or a function: "pre.py:crop"
+    after = "top_k(scores, 5)"
     bind = { is_training = false }         # an array: { file = "mask.npy" }
 
     [[edit]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from smpatch.fragments import Fragment
 from smpatch.functions.binding import Bound
 from smpatch.functions.function_signature import Promotable
 from smpatch.functions.inner_tensors import Inner, find_inner
@@ -19,6 +20,8 @@ from smpatch.signature import SignatureDef
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 
 __all__ = [
+    "AnyRequest",
+    "ComposedRequest",
     "FunctionRequest",
     "Names",
     "Request",
@@ -67,6 +70,32 @@ class FunctionRequest:
     function: Promotable
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedRequest:
+    """A signature that is to compute what functions and another signature do one after another.
+
+    Attributes:
+        inputs: Its inputs.
+        outputs: Its outputs.
+        source: Alias to the tensors of the other signature's inputs.
+        yielded: Alias to the tensors of its outputs.
+        before: The functions before it, in the order in which they run.
+        after: Those behind it.
+        bound: Alias of an input of the source to the value that it is fed.
+    """
+
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+    source: Mapping[str, Names]
+    yielded: Mapping[str, Names]
+    before: tuple[Fragment, ...]
+    after: tuple[Fragment, ...]
+    bound: Mapping[str, Bound]
+
+
+AnyRequest = Request | FunctionRequest | ComposedRequest
 
 
 def kept(key: str, signature: SignatureDef) -> Request:

@@ -65,7 +65,7 @@ def test_the_cost_of_copies_is_told(copied: Copied) -> None:
         (("--bind", "training"), 2, "write INPUT=VALUE"),
         (("--bind", "training=true", "--bind", "training=false"), 2, "is given two values"),
         (("--bind", "zoom=none.npy"), 2, "none.npy: cannot be read: no such file"),
-        ((), 2, "--bind"),
+        ((), 2, "nothing is composed"),
         (("--bind", "trainin=true"), 4, "did you mean training?"),
         (("--bind", "training=1"), 4, "1 is no bool"),
     ],
