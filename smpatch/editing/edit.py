@@ -110,7 +110,6 @@ class Edit(ABC):
 
     def excludes(self, other: Edit) -> str:
         """Return why another edit cannot stand in the same list; empty where it can."""
-        del other
         return ""
 
     def makes(self) -> str | None:
@@ -119,7 +118,6 @@ class Edit(ABC):
 
     def removes(self, key: str) -> bool:
         """Return whether it takes away the signature of a key."""
-        del key
         return False
 
     def key_after(self, key: str) -> str:
@@ -128,7 +126,6 @@ class Edit(ABC):
 
     def alias_after(self, half: Literal["inputs", "outputs"], key: str, alias: str) -> str:
         """Return the name that an input or output of a signature has after it."""
-        del half, key
         return alias
 
 
@@ -155,11 +152,12 @@ class Making(Edit):
 
     def track(self, tracker: Tracker) -> None:
         """Put the key in."""
-        tracker.make(self.subject, overwrite=self.overwrite)
+        (key,) = self.shown_keys
+        tracker.make(key, overwrite=self.overwrite)
 
     def repeated(self, again: Repetition) -> Edit | None:
         """Return the same, to be made in its own place."""
-        again.make(self.subject)
+        again.make(self.key or "")
         made: Any = self  # each of these kinds is a dataclass with the field
         return cast("Edit", replace(made, overwrite=True))
 
@@ -185,7 +183,6 @@ class MetaGraphEdit(Edit):
 
     def expected(self, before: MetaGraph) -> Expected:
         """Return nothing: no signature changes."""
-        del before
         return {}
 
     def follow(self, signatures: KeptSignatures) -> None:
@@ -193,7 +190,6 @@ class MetaGraphEdit(Edit):
 
     def repeated(self, again: Repetition) -> Edit | None:
         """Return nothing: the tags are compared."""
-        del again
         return None
 
 
