@@ -11,8 +11,8 @@ import pytest
 
 import smpatch
 from smpatch import MetaGraph, ValidationError, load
-from smpatch.editing import Context, Expected, Repetition, Step, Tracker
-from smpatch.editing.naming import moved
+from smpatch.editing import Change, Context, Expected, Repetition, Step, Tracker
+from smpatch.editing.signatures import Signatures
 from smpatch.edits import IN_PATCH_FILES, Edit, Making, __all__
 from smpatch.patch_table import Table
 from smpatch.patchfile import document, parse_patch
@@ -45,7 +45,10 @@ class Upper(Edit):
         return cls(table.text("upper"))
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        return moved(meta_graph, self.key, self.key.upper(), context, copies=False)
+        renamed = Signatures.of(meta_graph, context).rename(self.key, self.key.upper())
+        signature = meta_graph.signatures[self.key]
+        change = Change(self.key.upper(), "renamed", signature, self.key)
+        return Step(renamed.meta_graph, (change,))
 
     def expected(self, before: MetaGraph) -> Expected:
         was = self.proved_as or self.key

@@ -18,7 +18,8 @@ from smpatch import arguments
 from smpatch.arguments import Constant
 from smpatch.builder import Wanted, build
 from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step, Tracker
-from smpatch.editing.adding import cleared, placed
+from smpatch.editing.adding import placed
+from smpatch.editing.signatures import Signatures
 from smpatch.edits.fields import take, text
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.fragments import Asked, Composition, Fragment, Mode, RecipeOf, Tracing, asked_list
@@ -114,7 +115,8 @@ class Compose(Making):
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Put in a signature that is another one with functions around it, and constants."""
         replaces = self.overwrite and self.key != self.source
-        bare = cleared(meta_graph, self.key, context) if replaces else meta_graph
+        signatures = Signatures.of(meta_graph, context)
+        bare = signatures.clear(self.key).meta_graph if replaces else meta_graph
         composed = join(bare, self)
         extended, wanted = composed.meta_graph, composed.signature
         _check_form(meta_graph, self)
@@ -139,7 +141,7 @@ class Compose(Making):
             on = "what is put in" if self.before else "what is bound"
             text = f"{composed.copied:,} nodes that depend on {on} are copied"
             notes = (*notes, Note("copied-nodes", f"{text}, {composed.size:,} bytes"))
-        if not context.with_object_graph and _is_there(meta_graph, self.key, extended, signature):
+        if not signatures.in_python and _is_there(meta_graph, self.key, extended, signature):
             present = meta_graph.signatures[self.key]
             return Step(meta_graph, (Change(self.key, "unchanged", present),), {}, notes)
         return placed(extended, replace(built, signature=signature, notes=notes), context)

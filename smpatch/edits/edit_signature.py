@@ -37,10 +37,10 @@ from smpatch.editing.revising import (
     with_fields,
     without_dropped,
 )
+from smpatch.editing.signatures import Signatures
 from smpatch.editing.tracking import Kind, Tracked
 from smpatch.edits.fields import names, take, text
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UnreachableOutputError
-from smpatch.functions import signature_map
 from smpatch.functions.inner_tensors import Inner
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
@@ -48,8 +48,7 @@ from smpatch.patch_table import Table
 from smpatch.proof import numbers
 from smpatch.proof.numbers import Kept, KeptSignatures, named
 from smpatch.proof.requests import Names, Request, output, tensor_names
-from smpatch.rules import METHODS, Note
-from smpatch.savedmodel.draft import Draft
+from smpatch.rules import METHODS
 from smpatch.signature import Shape, SignatureDef, Spec
 from smpatch.tensor_refs import TensorRef, tensor_refs
 
@@ -202,17 +201,11 @@ class EditSignature(Edit):
         if value == message.SerializeToString(deterministic=True):
             changes = (Change(key, "unchanged", signature),)
             return Step(meta_graph, changes, {key: built}, built.notes)
-        draft = Draft.of(meta_graph.parts).revised(key, value, inputs_were, outputs_were)
-        meta_graph = widened(meta_graph.with_parts(draft), signature, wider)
-        if context.with_object_graph and (signature.inputs, signature.outputs) != (
-            old.inputs,
-            old.outputs,
-        ):
-            if key in meta_graph.objects.signatures:
-                meta_graph = signature_map.put(meta_graph, key, signature, old)
-            else:
-                text = f"signature {key!r} was only in signature_def; the object graph never had it"
-                built = replace(built, notes=(*built.notes, Note("one-plane", text)))
+        meta_graph = widened(meta_graph, signature, wider)
+        signatures = Signatures.of(meta_graph, context)
+        if (signature.inputs, signature.outputs) != (old.inputs, old.outputs):
+            built = replace(built, notes=(*built.notes, *signatures.on_one_half(key)))
+        meta_graph = signatures.revise(key, value, inputs_were, outputs_were).meta_graph
         return Step(meta_graph, (Change(key, "edited", signature),), {key: built}, built.notes)
 
     def _check_asked(self, old: SignatureDef) -> None:

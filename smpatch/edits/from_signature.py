@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from smpatch.builder import Wanted
 from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step, Tracker
-from smpatch.editing.adding import add, cleared
+from smpatch.editing.adding import add
+from smpatch.editing.signatures import Signatures
 from smpatch.edits.fields import names, take, text
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.inner_outputs import expose
@@ -57,7 +58,8 @@ class FromSignature(Making):
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Bring inner tensors into the main graph, and put in a signature on them."""
         replaces = self.overwrite and self.key != self.source
-        bare = cleared(meta_graph, self.key, context) if replaces else meta_graph
+        signatures = Signatures.of(meta_graph, context)
+        bare = signatures.clear(self.key).meta_graph if replaces else meta_graph
         extended, fed, fetched = expose(bare, self.source, self.outputs, context.infer)
         wanted = Wanted(self.key, fed, fetched, self.overwrite, without_inputs=not fed)
         try:

@@ -16,7 +16,9 @@ from smpatch.editing import (
     Step,
     Tracker,
 )
-from smpatch.editing.naming import moved, source_of
+from smpatch.editing.naming import keys, source_of
+from smpatch.editing.signatures import Signatures
+from smpatch.editing.step import Outcome
 from smpatch.edits.fields import text
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
@@ -53,12 +55,21 @@ class Moving(Edit):
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         source_of(meta_graph, self.source, "--from")
+        signature = meta_graph.signatures.get(self.source)
         if self.source == self.target:
-            signature = meta_graph.signatures.get(self.source)
             return Step(meta_graph, (Change(self.source, "unchanged", signature),))
         check_key(self.target, "--to")
         check_free(meta_graph, self.target, overwrite=self.overwrite, option="--to")
-        return moved(meta_graph, self.source, self.target, context, copies=self.copies)
+        signatures = Signatures.of(meta_graph, context)
+        notes = tuple(signatures.on_one_half(self.source))
+        changes: tuple[Change, ...] = ()
+        if self.target in keys(meta_graph):
+            signatures = signatures.remove(self.target)
+            changes = (Change(self.target, "removed"),)
+        move = signatures.copy if self.copies else signatures.rename
+        outcome: Outcome = "copied" if self.copies else "renamed"
+        changes = (*changes, Change(self.target, outcome, signature, self.source))
+        return Step(move(self.source, self.target).meta_graph, changes, notes=notes)
 
     def expected(self, before: MetaGraph) -> Expected:
         """Return what the signature computes."""

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from smpatch.builder import Wanted
 from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step
-from smpatch.editing.adding import add, cleared
+from smpatch.editing.adding import add
+from smpatch.editing.signatures import Signatures
 from smpatch.edits.fields import names, take, text
 from smpatch.functions.function_signature import find_function, promote, training_remark
 from smpatch.loader import MetaGraph
@@ -77,7 +78,8 @@ class PromoteFunction(Making):
         """Bring a call of the function into the main graph, and put in a signature on it."""
         found = find_function(meta_graph, self.function)
         key = self.key or found.key
-        bare = cleared(meta_graph, key, context) if self.overwrite else meta_graph
+        signatures = Signatures.of(meta_graph, context)
+        bare = signatures.clear(key).meta_graph if self.overwrite else meta_graph
         extended, fed, fetched = promote(bare, self.function, self.inputs, self.outputs, key)
         wanted = Wanted(key, fed, fetched, self.overwrite, without_inputs=not fed)
         step = add(extended, wanted, context)

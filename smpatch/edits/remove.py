@@ -7,12 +7,14 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from smpatch import arguments
-from smpatch.editing import Context, Edit, Expected, Repetition, Step, Tracker
-from smpatch.editing.naming import matches, removed
+from smpatch.editing import Change, Context, Edit, Expected, Repetition, Step, Tracker
+from smpatch.editing.naming import matches, matching
+from smpatch.editing.signatures import Signatures
 from smpatch.edits.fields import take
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.proof.numbers import KeptSignatures
+from smpatch.rules import Note
 
 __all__ = ["Remove"]
 
@@ -46,7 +48,13 @@ class Remove(Edit):
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Take the signatures away."""
-        return removed(meta_graph, self.keys, context)
+        going = matching(meta_graph, self.keys)
+        signatures, notes = Signatures.of(meta_graph, context), list[Note]()
+        for key in going:  # one by one: what goes with each depends on those that stay
+            notes += signatures.on_one_half(key)
+            signatures = signatures.remove(key)
+        changes = tuple(Change(key, "removed") for key in going)
+        return Step(signatures.meta_graph, changes, notes=tuple(notes))
 
     def expected(self, before: MetaGraph) -> Expected:
         """Return nothing: a signature that is gone computes nothing."""
