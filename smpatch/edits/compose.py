@@ -110,7 +110,7 @@ class Compose(Making):
     def expected(self, before: MetaGraph) -> Expected:
         """Return what the source computes where it is fed the values that are bound."""
         source = before.signatures[self.source]
-        bound = binding.bound_inputs(source, self)
+        bound = binding.bound_inputs(source, self.source, self.bind)
         inputs = {a: tensor_names(s) for a, s in source.inputs.items() if a not in self.bind}
         outputs = {alias: tensor_names(each) for alias, each in source.outputs.items()}
         values = {full(each.spec.name): each for each in bound.values()}

@@ -95,29 +95,30 @@ class Bound:
     dims: tuple[int | Follow, ...] | None = None
 
 
-def bound_inputs(source: SignatureDef, edit: Composition) -> dict[str, Bound]:
+def bound_inputs(source: SignatureDef, key: str, bind: Mapping[str, Constant]) -> dict[str, Bound]:
     """Return the values that inputs are bound to, by alias.
 
     Args:
-        source: The signature that the edit starts from.
-        edit: The request.
+        source: The signature that is started from.
+        key: Its key.
+        bind: Input to value.
 
     Raises:
         RefusedError: There is no such input, it is not dense, or the value is not one of it.
     """
-    for alias in edit.bind:
+    for alias in bind:
         if alias not in source.inputs:
             hint = nearest(alias, source.inputs) or f"it has {', '.join(source.inputs) or 'none'}"
             found = f"no input is called {alias!r}"
-            raise TensorNotFoundError(found, where=f"signature {edit.source!r}", hint=hint)
+            raise TensorNotFoundError(found, where=f"signature {key!r}", hint=hint)
     others = {
         alias: spec
         for alias, spec in sorted(source.inputs.items())
-        if alias not in edit.bind and isinstance(spec, TensorSpec)
+        if alias not in bind and isinstance(spec, TensorSpec)
     }
     return {
         alias: _bound(source.inputs[alias], value, others, f"--bind {alias}")
-        for alias, value in sorted(edit.bind.items())
+        for alias, value in sorted(bind.items())
     }
 
 
@@ -184,7 +185,7 @@ def bind(meta_graph: MetaGraph, edit: Composition) -> Composed:
         RefusedError: There is no such signature or input, or a value is not one of its input.
     """
     source = _source(meta_graph, edit)
-    bound = bound_inputs(source, edit)
+    bound = bound_inputs(source, edit.source, edit.bind)
     kept = {alias: spec for alias, spec in source.inputs.items() if alias not in bound}
     fed = {full(tensor.name) for spec in kept.values() for tensor in spec.tensors()}
     taken = set(fed)
