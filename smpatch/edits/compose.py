@@ -149,7 +149,7 @@ class Compose(Making):
     def expected(self, before: MetaGraph) -> Expected:
         """Return what the source computes, fed what is bound and what functions yield."""
         source = before.signatures[self.source]
-        bound = bound_inputs(source, self)
+        bound = bound_inputs(source, self.source, self.bind)
         fed = {alias: tensor_names(each) for alias, each in source.inputs.items()}
         fetched = {alias: tensor_names(each) for alias, each in source.outputs.items()}
         if not self.before and not self.after:

@@ -19,7 +19,6 @@ from typing import Any
 from smpatch import dtypes, schema
 from smpatch.arguments import Constant
 from smpatch.errors import RefusedError, TensorNotFoundError
-from smpatch.fragments import Composition
 from smpatch.graph.resolve import nearest
 from smpatch.signature import (
     SignatureDef,
@@ -66,29 +65,30 @@ class Bound:
     dims: tuple[int | Follow, ...] | None = None
 
 
-def bound_inputs(source: SignatureDef, edit: Composition) -> dict[str, Bound]:
+def bound_inputs(source: SignatureDef, key: str, bind: Mapping[str, Constant]) -> dict[str, Bound]:
     """Return the values that inputs are bound to, by alias.
 
     Args:
-        source: The signature that the edit starts from.
-        edit: The request.
+        source: The signature that is started from.
+        key: Its key.
+        bind: Input to value.
 
     Raises:
         RefusedError: There is no such input, it is not dense, or the value is not one of it.
     """
-    for alias in edit.bind:
+    for alias in bind:
         if alias not in source.inputs:
             hint = nearest(alias, source.inputs) or f"it has {', '.join(source.inputs) or 'none'}"
             found = f"no input is called {alias!r}"
-            raise TensorNotFoundError(found, where=f"signature {edit.source!r}", hint=hint)
+            raise TensorNotFoundError(found, where=f"signature {key!r}", hint=hint)
     others = {
         alias: spec
         for alias, spec in sorted(source.inputs.items())
-        if alias not in edit.bind and isinstance(spec, TensorSpec)
+        if alias not in bind and isinstance(spec, TensorSpec)
     }
     return {
         alias: _bound(source.inputs[alias], value, others, f"--bind {alias}")
-        for alias, value in sorted(edit.bind.items())
+        for alias, value in sorted(bind.items())
     }
 
 

@@ -91,7 +91,7 @@ def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
         RefusedError: Something does not fit.
     """
     source = source_of(meta_graph, edit)
-    bound = bound_inputs(source, edit)
+    bound = bound_inputs(source, edit.source, edit.bind)
     left = {alias: spec for alias, spec in source.inputs.items() if alias not in bound}
     before, after = fragments(edit.before), fragments(edit.after)
     inputs = dict(left)

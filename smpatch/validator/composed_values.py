@@ -144,7 +144,7 @@ def _in_parts(asks: Asks, chain: Chain, values: Sequence[Values]) -> list[Ran]:
         for each in edit.before:
             if isinstance(each, Fragment):
                 flow = _through(asks, held, each, flow, keep=True)
-        bound = bound_inputs(chain.source, edit)
+        bound = bound_inputs(chain.source, edit.source, edit.bind)
         calls = [each if each.failure else _source(chain, bound, each) for each in flow]
         flow = _run(asks, chain.before, calls)
         for each in edit.after:
