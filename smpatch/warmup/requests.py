@@ -1,26 +1,19 @@
-"""The warm-up requests that TensorFlow Serving replays when it loads a model, and whom they call.
-
-They lie in ``assets.extra/tf_serving_warmup_requests`` and name signatures, inputs and
-outputs. A server does not load a version whose warm-up fails, so an edit that takes one of
-those names away, or an export that never had it, keeps the model from being served.
+"""The requests of a warm-up file, and what they call.
 
 This module reads: it compares nothing with the model, decodes no value, and answers no
 request. The responses that may be recorded beside the requests are passed over.
 
 Sources: ``tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc`` and
-``tensorflow_serving/apis/prediction_log.proto``; the framing of TFRecord files in
-``tensorflow/core/lib/io/record_writer.h``.
+``tensorflow_serving/apis/prediction_log.proto``.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from google.protobuf.message import DecodeError
 
@@ -28,23 +21,23 @@ from smpatch import schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.savedmodel.directory import open_regular
 from smpatch.signature import DEFAULT_KEY
+from smpatch.warmup import tfrecord
+from smpatch.warmup.tfrecord import RecordError
 
-__all__ = ["PLACE", "Kind", "WarmUp", "records", "requests"]
+__all__ = ["LONGEST", "MOST", "PLACE", "Kind", "WarmUp", "calls_of", "records", "requests"]
 
 PLACE = Path("assets.extra", "tf_serving_warmup_requests")
 """The place of the file below the model's directory (``saved_model_warmup_util.h``)."""
 
+MOST = 1000
+"""So many records a server replays (``WarmupConsts::kMaxNumRecords``)."""
+
+LONGEST = 1 << 27
+"""A record of so many bytes is read by nobody here: no request is so large."""
+
 Kind = Literal[
     "predict", "predict_streamed", "classify", "regress", "multi_inference", "session_run"
 ]
-
-_HEAD = struct.Struct("<QI")
-_CHECKSUM_BYTES = 4
-_LONGEST = 1 << 31
-"""No protobuf message is longer, in bytes."""
-
-_CHECKED = 1 << 16
-"""Records of up to so many bytes have their checksum verified; it takes Python 10 ms for each."""
 
 _EXAMPLES = "inputs"
 """The one input of signatures that take examples (``signature_constants.py``)."""
@@ -90,16 +83,16 @@ def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
     try:
         with open_regular(file) as opened:
             return tuple(
-                replace(call, record=number)
-                for number, log in enumerate(_logs(opened), start=1)
-                for call in _calls(log)
+                replace(call, record=record.number)
+                for record in tfrecord.read(opened, longest=LONGEST)
+                for call in calls_of(record)
             )
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ModelUnreadableError(f"cannot be read: {reason}", where=str(file)) from error
-    except _RecordError as error:
+    except RecordError as error:
         hint = "TF Serving does not load a model whose warm-up it cannot read"
         raise ModelUnreadableError(str(error), where=str(file), hint=hint) from error
 
@@ -113,53 +106,28 @@ def records(file: str | os.PathLike[str]) -> tuple[bytes, ...]:
     where = os.fspath(file)
     try:
         with open_regular(file) as opened:
-            return tuple(_records(opened))
+            return tuple(each.data for each in tfrecord.read(opened))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ModelUnreadableError(f"cannot be read: {reason}", where=where) from error
-    except _RecordError as error:
+    except RecordError as error:
         raise ModelUnreadableError(str(error), where=where) from error
 
 
-class _RecordError(Exception):
-    """A fault of a record."""
+def calls_of(record: tfrecord.Record) -> tuple[WarmUp, ...]:
+    """Return the calls that a record makes; none where it is of an unknown kind.
 
-
-def _logs(file: BinaryIO) -> Iterator[Any]:
-    for number, record in enumerate(_records(file), start=1):
-        yield _decoded(number, record)
-
-
-def _decoded(number: int, record: bytes) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+    Raises:
+        RecordError: It is no ``PredictionLog``.
+    """
     try:
-        return schema.PredictionLog.FromString(record)
+        log = schema.PredictionLog.FromString(record.data)
     except DecodeError as error:
-        message = f"record {number} is not a PredictionLog"
-        raise _RecordError(message) from error
+        raise RecordError(f"record {record.number} is not a PredictionLog") from error
+    return tuple(_calls(log))
 
 
-def _records(file: BinaryIO) -> Iterator[bytes]:
-    number = 0
-    while head := file.read(_HEAD.size):
-        number += 1
-        if len(head) < _HEAD.size:
-            message = f"the file ends within the head of record {number}"
-            raise _RecordError(message)
-        length, checksum = _HEAD.unpack(head)
-        if _masked_checksum(head[:8]) != checksum or length >= _LONGEST:
-            message = f"record {number} does not begin like one of a TFRecord file"
-            raise _RecordError(message)
-        record, tail = file.read(length), file.read(_CHECKSUM_BYTES)
-        if len(record) < length or len(tail) < _CHECKSUM_BYTES:
-            message = f"the file ends within record {number}"
-            raise _RecordError(message)
-        if length <= _CHECKED and _masked_checksum(record) != int.from_bytes(tail, "little"):
-            message = f"record {number} is damaged: its checksum does not match"
-            raise _RecordError(message)
-        yield record
-
-
-def _calls(log: Any) -> Iterator[WarmUp]:  # noqa: ANN401 - as above
+def _calls(log: Any) -> Iterator[WarmUp]:  # noqa: ANN401 - protobuf's classes are made at run time
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
         yield _predict(log.predict_log.request, "predict")
@@ -188,25 +156,3 @@ def _predict(request: Any, kind: Kind) -> WarmUp:  # noqa: ANN401 - as above
 
 def _key(request: Any) -> str:  # noqa: ANN401 - as above
     return str(request.model_spec.signature_name) or DEFAULT_KEY
-
-
-def _masked_checksum(data: bytes) -> int:
-    """Return the masked CRC-32C of a TFRecord (``crc32c.h``)."""
-    table = _table()
-    value = 0xFFFFFFFF
-    for byte in data:
-        value = table[(value ^ byte) & 0xFF] ^ (value >> 8)
-    value ^= 0xFFFFFFFF
-    return (((value >> 15) | (value << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-@cache
-def _table() -> tuple[int, ...]:
-    """Return CRC-32C of each byte; its polynomial is 0x1EDC6F41, here with its bits reversed."""
-    table = []
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return tuple(table)
