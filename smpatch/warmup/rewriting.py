@@ -17,7 +17,7 @@ from smpatch import wire
 from smpatch.errors import ModelUnreadableError
 from smpatch.signature import DEFAULT_KEY
 from smpatch.warmup.requests import WarmUp, calls_of
-from smpatch.warmup.tfrecord import Record, RecordError
+from smpatch.warmup.tfrecord import Record, RecordError, respliced
 from smpatch.wire import Field, Splice
 
 __all__ = ["Fate", "NotRewrittenError", "followed", "rewritten"]
@@ -71,15 +71,15 @@ def followed(call: WarmUp, fates: Mapping[str, Fate]) -> WarmUp | None:
     return replace(call, signature=fate.key, inputs=inputs, outputs=kept, values=values)
 
 
-def rewritten(record: Record, fates: Mapping[str, Fate]) -> bytes | None:
-    """Return a record whose requests follow their signatures.
+def rewritten(record: Record, fates: Mapping[str, Fate]) -> tuple[Splice, ...]:
+    """Return what lets the requests of a record follow their signatures.
 
     Args:
         record: The record.
         fates: The signatures that change, by the keys that they have.
 
     Returns:
-        Its new content; None where no request of it is left.
+        What changes in the file; a record of which no request is left goes as a whole.
 
     Raises:
         NotRewrittenError: It is of a kind or form that is not rewritten.
@@ -91,8 +91,9 @@ def rewritten(record: Record, fates: Mapping[str, Fate]) -> bytes | None:
     except ModelUnreadableError as error:
         raise NotRewrittenError(error.found) from error
     if not any(wanted):
-        return None
-    new = wire.apply(data, wire.enclose(data, edits))
+        return (Splice(record.start, record.end, b""),)
+    splices = wire.enclose(data, edits)
+    new = wire.apply(data, splices)
     try:
         found = calls_of(record._replace(data=new))
     except RecordError as error:
@@ -100,7 +101,7 @@ def rewritten(record: Record, fates: Mapping[str, Fate]) -> bytes | None:
     expected = [each for each in wanted if each is not None]
     if [(each, each.values) for each in found] != [(each, each.values) for each in expected]:
         raise NotRewrittenError("it is encoded in a way that is not rewritten")
-    return new
+    return respliced(record, splices, new)
 
 
 def _edits(data: bytes, fates: Mapping[str, Fate]) -> Iterator[_Edit]:

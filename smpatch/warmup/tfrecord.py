@@ -10,11 +10,21 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, BinaryIO, NamedTuple
 
-__all__ = ["LONGEST", "Record", "RecordError", "framed", "masked_checksum", "read"]
+from smpatch.wire import Splice
+
+__all__ = [
+    "LONGEST",
+    "Record",
+    "RecordError",
+    "framed",
+    "masked_checksum",
+    "read",
+    "respliced",
+]
 
 LONGEST = 1 << 31
 """No protobuf message is longer, in bytes."""
@@ -86,9 +96,30 @@ def read(file: BinaryIO, *, longest: int = LONGEST) -> Iterator[Record]:
 
 def framed(data: bytes) -> bytes:
     """Return a record as it stands in a file."""
+    head, tail = _around(data)
+    return head + data + tail
+
+
+def respliced(record: Record, splices: Iterable[Splice], new: bytes) -> tuple[Splice, ...]:
+    """Return what gives a record of a file another content.
+
+    Args:
+        record: The record.
+        splices: What changes in its content, in order.
+        new: The content that it gets by them.
+    """
+    head, tail = _around(new)
+    at = record.start + _HEAD.size
+    moved = (Splice(at + each.start, at + each.end, each.replacement) for each in splices)
+    ends = Splice(record.start, at, head), Splice(record.end - len(tail), record.end, tail)
+    return (ends[0], *moved, ends[1])
+
+
+def _around(data: bytes) -> tuple[bytes, bytes]:
+    """Return what stands before and after a record."""
     length = struct.pack("<Q", len(data))
     head = length + _CHECKSUM.pack(masked_checksum(length))
-    return head + data + _CHECKSUM.pack(masked_checksum(data))
+    return head, _CHECKSUM.pack(masked_checksum(data))
 
 
 def masked_checksum(data: bytes) -> int:
