@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from smpatch.signature import DEFAULT_KEY
 from smpatch.warmup import tfrecord
 from smpatch.warmup.tfrecord import RecordError
 
-__all__ = ["LONGEST", "MOST", "PLACE", "Kind", "WarmUp", "calls_of", "records", "requests"]
+__all__ = ["LONGEST", "MOST", "PLACE", "Kind", "WarmUp", "calls_of", "count", "records", "requests"]
 
 PLACE = Path("assets.extra", "tf_serving_warmup_requests")
 """The place of the file below the model's directory (``saved_model_warmup_util.h``)."""
@@ -56,6 +57,7 @@ class WarmUp:
         values: What is fed to the inputs, in their order, each a serialized ``TensorProto``;
             none but for ``predict`` and ``predict_streamed``.
         record: The number of the record that makes the call, from 1.
+        examples: How many examples are fed, by the kinds that feed those.
     """
 
     signature: str
@@ -64,6 +66,7 @@ class WarmUp:
     outputs: tuple[str, ...] = ()
     values: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
     record: int = field(default=0, compare=False)
+    examples: int | None = field(default=None, compare=False)
 
 
 def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
@@ -79,22 +82,50 @@ def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
         ModelUnreadableError: The file is there and cannot be read, or is no TFRecord of
             ``PredictionLog`` messages.
     """
+    with _opened(directory) as there:
+        return tuple(
+            replace(call, record=record.number) for record in there for call in calls_of(record)
+        )
+
+
+def count(directory: str | os.PathLike[str]) -> int:
+    """Return how many records a model's warm-up file has.
+
+    Raises:
+        ModelUnreadableError: As ``requests``.
+    """
+    with _opened(directory) as there:
+        return sum(1 for record in there if calls_of(record) is not None)
+
+
+@contextmanager
+def _opened(directory: str | os.PathLike[str]) -> Iterator[Iterator[tfrecord.Record]]:
+    """Give the records of a model's warm-up file, none where there is no such file.
+
+    Raises:
+        ModelUnreadableError: As ``requests``.
+    """
     file = Path(directory) / PLACE
     try:
-        with open_regular(file) as opened:
-            return tuple(
-                replace(call, record=record.number)
-                for record in tfrecord.read(opened, longest=LONGEST)
-                for call in calls_of(record)
-            )
+        opened = open_regular(file)
     except (FileNotFoundError, NotADirectoryError):
-        return ()
+        yield iter(())
+        return
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ModelUnreadableError(f"cannot be read: {reason}", where=str(file)) from error
-    except RecordError as error:
-        hint = "TF Serving does not load a model whose warm-up it cannot read"
-        raise ModelUnreadableError(str(error), where=str(file), hint=hint) from error
+        raise _unreadable(file, error) from error
+    with opened:
+        try:
+            yield tfrecord.read(opened, longest=LONGEST)
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        except RecordError as error:
+            hint = "TF Serving does not load a model whose warm-up it cannot read"
+            raise ModelUnreadableError(str(error), where=str(file), hint=hint) from error
+
+
+def _unreadable(file: str | os.PathLike[str], error: OSError) -> ModelUnreadableError:
+    reason = (error.strerror or str(error)).lower()
+    return ModelUnreadableError(f"cannot be read: {reason}", where=os.fspath(file))
 
 
 def records(file: str | os.PathLike[str]) -> tuple[bytes, ...]:
@@ -108,8 +139,7 @@ def records(file: str | os.PathLike[str]) -> tuple[bytes, ...]:
         with open_regular(file) as opened:
             return tuple(each.data for each in tfrecord.read(opened))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ModelUnreadableError(f"cannot be read: {reason}", where=where) from error
+        raise _unreadable(where, error) from error
     except RecordError as error:
         raise ModelUnreadableError(str(error), where=where) from error
 
@@ -135,12 +165,13 @@ def _calls(log: Any) -> Iterator[WarmUp]:  # noqa: ANN401 - protobuf's classes a
         for request in log.predict_streamed_log.request:
             yield _predict(request, "predict_streamed")
     elif kind == "classify_log":
-        yield WarmUp(_key(log.classify_log.request), (_EXAMPLES,), "classify")
+        yield _examples(log.classify_log.request, "classify", log.classify_log.request)
     elif kind == "regress_log":
-        yield WarmUp(_key(log.regress_log.request), (_EXAMPLES,), "regress")
+        yield _examples(log.regress_log.request, "regress", log.regress_log.request)
     elif kind == "multi_inference_log":
-        for task in log.multi_inference_log.request.tasks:
-            yield WarmUp(_key(task), (_EXAMPLES,), "multi_inference")
+        request = log.multi_inference_log.request
+        for task in request.tasks:
+            yield _examples(task, "multi_inference", request)
     elif kind == "session_run_log":
         request = log.session_run_log.request
         fed = tuple(sorted(each.name for each in request.feed))
@@ -152,6 +183,12 @@ def _predict(request: Any, kind: Kind) -> WarmUp:  # noqa: ANN401 - as above
     fed, outputs = tuple(sorted(request.inputs)), tuple(request.output_filter)
     values = tuple(request.inputs[alias].SerializeToString() for alias in fed)
     return WarmUp(_key(request), fed, kind, outputs, values)
+
+
+def _examples(named: Any, kind: Kind, request: Any) -> WarmUp:  # noqa: ANN401 - as above
+    form = request.input.WhichOneof("kind")
+    count = len(getattr(request.input, form).examples) if form else 0
+    return WarmUp(_key(named), (_EXAMPLES,), kind, examples=count)
 
 
 def _key(request: Any) -> str:  # noqa: ANN401 - as above
