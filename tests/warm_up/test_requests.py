@@ -17,7 +17,7 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.warmup import WarmUp, tfrecord
 from tests.oracle.client import Oracle
 
-MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
+MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 
 
 def field(number: int, value: bytes | str) -> bytes:
