@@ -132,6 +132,8 @@ class Staged(StagingDirectory):
             place = self.directory / WARM_UP.place
             place.unlink()  # a copy of the model's, as all that is here
         _write_spliced(rewrite.file, rewrite.identity, rewrite.splices, place)
+        if self.destination is not None:
+            sync_directory(place.parent)
 
 
 @contextlib.contextmanager
@@ -359,6 +361,7 @@ def _copy_payloads(model: SavedModel, directory: Path, *, ages_fingerprint: bool
     kept = f"{directory / WARM_UP.place}{BACKUP_SUFFIX}"
     if os.path.lexists(kept) and not (directory / WARM_UP.place).parent.is_symlink():
         os.unlink(kept)
+        sync_directory((directory / WARM_UP.place).parent)
 
 
 def _write_spliced(
