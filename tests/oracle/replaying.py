@@ -1,7 +1,7 @@
 """Warm-up requests written and replayed as TF Serving does, with its rules and TensorFlow's code.
 
 The messages of ``tensorflow_serving/apis`` are those of the package where it is installed, and
-are made here from their field numbers where it is not; tensors and examples are TensorFlow's.
+those of ``serving_protos`` where it is not; tensors and examples are TensorFlow's.
 
 Sources: ``saved_model_warmup_util.cc``, ``predict_util.cc``, ``classifier.cc`` and
 ``regressor.cc`` in ``tensorflow_serving/servables/tensorflow``.
@@ -15,43 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pool
 from tensorflow.core.example import example_pb2
 from tensorflow.core.framework import tensor_pb2
 
 from tests.oracle.client import decoded, encoded
 from tests.oracle.loading import opened_session, refusal
+from tests.oracle.serving_protos import prediction_log
 
 Answer = dict[str, Any]
 Request = Mapping[str, Any]
 
-_PACKAGE = "tensorflow.serving"
-_MESSAGES: Mapping[str, Sequence[tuple[str, int, str]]] = {
-    "ModelSpec": [("name", 1, "string"), ("signature_name", 3, "string")],
-    "PredictRequest": [
-        ("model_spec", 1, "ModelSpec"),
-        ("inputs", 2, "map .tensorflow.TensorProto"),
-        ("output_filter", 3, "repeated string"),
-    ],
-    "ExampleList": [("examples", 1, "repeated .tensorflow.Example")],
-    "Input": [("example_list", 1, "ExampleList")],
-    "ClassificationRequest": [("model_spec", 1, "ModelSpec"), ("input", 2, "Input")],
-    "RegressionRequest": [("model_spec", 1, "ModelSpec"), ("input", 2, "Input")],
-    "InferenceTask": [("model_spec", 1, "ModelSpec"), ("method_name", 2, "string")],
-    "MultiInferenceRequest": [("tasks", 1, "repeated InferenceTask"), ("input", 2, "Input")],
-    "PredictLog": [("request", 1, "PredictRequest")],
-    "PredictStreamedLog": [("request", 1, "repeated PredictRequest")],
-    "ClassifyLog": [("request", 1, "ClassificationRequest")],
-    "RegressLog": [("request", 1, "RegressionRequest")],
-    "MultiInferenceLog": [("request", 1, "MultiInferenceRequest")],
-    "PredictionLog": [
-        ("classify_log", 2, "one ClassifyLog"),
-        ("regress_log", 3, "one RegressLog"),
-        ("multi_inference_log", 4, "one MultiInferenceLog"),
-        ("predict_log", 6, "one PredictLog"),
-        ("predict_streamed_log", 7, "one PredictStreamedLog"),
-    ],
-}
 _PREFIX = "tensorflow/serving/"
 
 
@@ -60,42 +34,9 @@ def _prediction_log() -> Any:  # noqa: ANN401 - protobuf makes its classes at ru
     try:
         from tensorflow_serving.apis import prediction_log_pb2  # noqa: PLC0415 - where it is
     except ImportError:
-        pool = descriptor_pool.Default()
-        file = descriptor_pb2.FileDescriptorProto(
-            name="tests/prediction_log.proto", package=_PACKAGE, syntax="proto3"
-        )
-        file.dependency.extend(
-            each.DESCRIPTOR.file.name for each in (tensor_pb2.TensorProto, example_pb2.Example)
-        )
-        for name, fields in _MESSAGES.items():
-            _describe(file.message_type.add(name=name), fields)
-        pool.Add(file)
-        found = pool.FindMessageTypeByName(f"{_PACKAGE}.PredictionLog")
-        return message_factory.GetMessageClass(found)
+        parts = (tensor_pb2.TensorProto.DESCRIPTOR, example_pb2.Example.DESCRIPTOR)
+        return prediction_log(descriptor_pool.Default(), *parts)
     return prediction_log_pb2.PredictionLog
-
-
-def _describe(message: Any, fields: Sequence[tuple[str, int, str]]) -> None:  # noqa: ANN401 - as above
-    field = descriptor_pb2.FieldDescriptorProto
-    for name, number, words in fields:
-        *how, kind = words.split()
-        made = message.field.add(name=name, number=number, label=field.LABEL_OPTIONAL)
-        if how in (["repeated"], ["map"]):
-            made.label = field.LABEL_REPEATED
-        if how == ["one"]:
-            if not message.oneof_decl:
-                message.oneof_decl.add(name="log_type")
-            made.oneof_index = 0
-        if how == ["map"]:
-            entry = message.nested_type.add(name=f"{name.title()}Entry")
-            entry.options.map_entry = True
-            _describe(entry, [("key", 1, "string"), ("value", 2, kind)])
-            kind = f".{_PACKAGE}.{message.name}.{entry.name}"
-        if kind == "string":
-            made.type = field.TYPE_STRING
-        else:
-            made.type = field.TYPE_MESSAGE
-            made.type_name = kind if kind[0] == "." else f".{_PACKAGE}.{kind}"
 
 
 def write_requests(file: str, requests: Sequence[Request]) -> Answer:

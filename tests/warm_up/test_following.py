@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import smpatch
+from smpatch.arguments import constants
 from smpatch.edits import (
     AddPredict,
     Compose,
@@ -38,11 +39,11 @@ def row(*numbers: float) -> Mapping[str, Any]:
     return encoded(np.array(numbers, np.float32))
 
 
-INPUTS = {"a": row(1, 2), "m": row(3, 4), "q": row(5, 6)}
-PLAIN = {"kind": "predict", "signature": KEY, "inputs": INPUTS, "extra": UNKNOWN}
-FILTERED = {**PLAIN, "filter": ["z", "b"]}
-NAMELESS = {**PLAIN, "signature": None}
-STREAMED = {
+INPUTS: Mapping[str, Any] = {"a": row(1, 2), "m": row(3, 4), "q": row(5, 6)}
+PLAIN: Mapping[str, Any] = {"kind": "predict", "signature": KEY, "inputs": INPUTS, "extra": UNKNOWN}
+FILTERED: Mapping[str, Any] = {**PLAIN, "filter": ["z", "b"]}
+NAMELESS: Mapping[str, Any] = {**PLAIN, "signature": None}
+STREAMED: Mapping[str, Any] = {
     "kind": "predict_streamed",
     "requests": [PLAIN, FILTERED],
     "extra": UNKNOWN,
@@ -50,9 +51,18 @@ STREAMED = {
 ABC = [PLAIN, FILTERED, NAMELESS, STREAMED]
 
 EXAMPLES = [0.5, 2.0, 3.0]
-CLASSIFY = {"kind": "classify", "signature": "classify", "examples": EXAMPLES, "extra": UNKNOWN}
-REGRESS = {"kind": "regress", "signature": "regress", "examples": EXAMPLES[:1]}
-BOTH = {"kind": "multi_inference", "tasks": ["classify", "regress"], "examples": EXAMPLES}
+CLASSIFY: Mapping[str, Any] = {
+    "kind": "classify",
+    "signature": "classify",
+    "examples": EXAMPLES,
+    "extra": UNKNOWN,
+}
+REGRESS: Mapping[str, Any] = {"kind": "regress", "signature": "regress", "examples": EXAMPLES[:1]}
+BOTH: Mapping[str, Any] = {
+    "kind": "multi_inference",
+    "tasks": ["classify", "regress"],
+    "examples": EXAMPLES,
+}
 OF_EXAMPLES = [CLASSIFY, REGRESS, BOTH]
 
 Names = Mapping[str, str | None]
@@ -307,7 +317,7 @@ def test_a_signature_made_anew_under_its_key_loses_what_it_binds(
     before = ran(model, oracle)
     edit(
         model,
-        Compose(KEY, KEY, {"m": 3.0}, overwrite=True),
+        Compose(KEY, KEY, constants({"m": 3.0}, "bind"), overwrite=True),
         FromSignature(KEY, {"first": "b", "z": "z"}, KEY, overwrite=True),
     )
     assert [sorted(each.inputs) for each in smpatch.warmup_requests(model)] == [["a", "q"]] * 5
@@ -320,8 +330,8 @@ def test_a_signature_made_anew_under_its_key_loses_what_it_binds(
     assert [sorted(each["outputs"]) for each in after] == [sorted(each) for each in kept]
 
 
-SCORES = {"kind": "classify", "signature": "scores_only", "examples": EXAMPLES}
-SCALE = {"kind": "predict", "signature": "scale", "inputs": {"x": row(1)}}
+SCORES: Mapping[str, Any] = {"kind": "classify", "signature": "scores_only", "examples": EXAMPLES}
+SCALE: Mapping[str, Any] = {"kind": "predict", "signature": "scale", "inputs": {"x": row(1)}}
 
 
 @pytest.mark.parametrize(
