@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 from smpatch import dtypes, schema
 from smpatch.describer.predict import check_method
 from smpatch.describer.subject import Subject, chosen, command, refuse, refuse_composites
-from smpatch.errors import RefusedError, UsageError
+from smpatch.errors import RefusedError, UsageError, ValidationError
 from smpatch.loader import SavedModel, served
 from smpatch.rules import Note, breaches
 from smpatch.signature import CLASSIFY, EXAMPLES, PREDICT, REGRESS, Shape, TensorSpec, shape_text
@@ -184,6 +184,7 @@ class Recording:
         from smpatch.runs.feeds import in_c  # noqa: PLC0415 - NumPy
         from smpatch.runs.sessions import CRuntime, NotLoadedError, Place  # noqa: PLC0415 - as above
         from smpatch.runs.values import UnmakeableError  # noqa: PLC0415 - as above
+        from smpatch.runtime.process import ChildError  # noqa: PLC0415 - only where one is asked
 
         subject, place = self._subject, Place(self._subject.directory, self._meta_graph.tags)
         target = in_c({subject.key: self._signature})[subject.key]
@@ -202,6 +203,9 @@ class Recording:
             except NotLoadedError as error:
                 found = f"TensorFlow does not load the model: {error}"
                 raise RefusedError(found, where=str(subject.directory)) from error
+            except ChildError as error:
+                found = f"no request can run: {error}"
+                raise ValidationError(found, where=str(subject.directory)) from error
 
     def _record(self, number: int, feed: Feed) -> bytes:
         from smpatch.runs.protos import tensor_of  # noqa: PLC0415 - NumPy
