@@ -245,8 +245,6 @@ def _compare(there: SavedModel, backup: SavedModel, *, dry_run: bool) -> Undone:
             text = "both have the same signatures"
             notes = (Note("same-signatures", text),)
     has_fingerprint = FINGERPRINT.path(there.directory).exists()
-    warm_up = WARM_UP.path(there.directory)
-    kept = backup_of(warm_up)
     return Undone(
         directory=there.directory,
         form=there.form,
@@ -255,14 +253,19 @@ def _compare(there: SavedModel, backup: SavedModel, *, dry_run: bool) -> Undone:
         size_after=backup.identity.size,
         changes=changes,
         fingerprint="kept" if has_fingerprint else "absent",
-        warm_up="restored"
-        if kept.is_file() and not kept.is_symlink()
-        else "kept"
-        if warm_up.exists()
-        else "absent",
+        warm_up=_requests(there),
         backup=None,
         notes=notes,
     )
+
+
+def _requests(there: SavedModel) -> Literal["absent", "kept", "restored"]:
+    """Return what an undo makes of the warm-up requests: an edit may have left them as they are."""
+    place = WARM_UP.path(there.directory)
+    kept = backup_of(place)
+    if not kept.is_file() or kept.is_symlink():
+        return "kept" if place.exists() else "absent"
+    return "kept" if place.exists() and kept.samefile(place) else "restored"
 
 
 def _signatures(model: SavedModel) -> _Signatures:

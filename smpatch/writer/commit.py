@@ -155,8 +155,8 @@ def _renewed(
     """Yield the companions whose backups are renewed, and where they are; None for none."""
     if staged.ages_fingerprint:
         yield FINGERPRINT, there[FINGERPRINT]
-    # Requests that stay as they are have no backup, so that an undo lets them stay, too.
-    if staged.has(WARM_UP):
+    # Also where they stay as they are: a later edit, without a backup, may change them.
+    if there[WARM_UP].is_file():
         yield WARM_UP, there[WARM_UP]
     elif os.path.lexists(backup_of(there[WARM_UP])):
         yield WARM_UP, None

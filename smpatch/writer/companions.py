@@ -17,7 +17,7 @@ from pathlib import Path
 from smpatch import warmup
 from smpatch.savedmodel.directory import FileIdentity
 from smpatch.wire import Splice
-from smpatch.writer.staging_directory import FINGERPRINT_NAME, PREFIX, backup_of
+from smpatch.writer.staging_directory import FINGERPRINT_NAME, PREFIX
 
 __all__ = ["COMPANIONS", "FINGERPRINT", "WARM_UP", "Companion", "Rewrite", "hindrance", "places"]
 
@@ -96,8 +96,6 @@ def hindrance(file: Path, target: Path) -> str:
         return f"{above} cannot be written to"
     if above.stat().st_dev != target.parent.stat().st_dev:
         return "it lies on another file system than the model file"
-    if os.path.isdir(backup_of(file)):
-        return f"{backup_of(file)} is a directory, not a backup"
     return ""
 
 

@@ -419,21 +419,41 @@ def test_an_older_backup_is_not_taken_for_that_of_a_newer_edit(
     edit(model, Rename(KEY, "one"), backup=True)
     edit(model, Copy("one", "more"), backup=True)
     now = (model / PLACE).read_bytes()
-    assert not (model / f"{PLACE}.backup").exists()
     assert smpatch.undo(model).warm_up == "kept"
     assert (model / PLACE).read_bytes() == now
     ran(model, oracle)
+    (model / PLACE).unlink()
+    edit(model, Copy("one", "another"), backup=True)
+    assert not (model / f"{PLACE}.backup").exists()
 
 
-@pytest.mark.parametrize("kind", ["read-only", "directory in the way"])
-def test_a_file_that_cannot_be_replaced_is_left(tmp_path: Path, oracle: Oracle, kind: str) -> None:
+def test_edits_that_kept_no_backup_are_taken_back_too(tmp_path: Path, oracle: Oracle) -> None:
+    """The one with the backup left the requests as they are, the other one changed them."""
     model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
     before = (model / PLACE).read_bytes()
-    if kind == "read-only":
-        (model / PLACE).chmod(0o444)
-    else:
-        (model / f"{PLACE}.backup").mkdir()
+    edit(model, Copy(KEY, "more"), backup=True)
+    edit(model, Rename(KEY, "other"))
+    assert (model / PLACE).read_bytes() != before
+    assert smpatch.undo(model).warm_up == "restored"
+    assert (model / PLACE).read_bytes() == before
+    ran(model, oracle)
+    smpatch.undo(model, redo=True)
+    ran(model, oracle)
+
+
+def test_a_file_that_cannot_be_replaced_is_left(tmp_path: Path, oracle: Oracle) -> None:
+    model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
+    before = (model / PLACE).read_bytes()
+    (model / PLACE).chmod(0o444)
     receipt = edit(model, Rename(KEY, "one"), backup=True)
     assert (model / PLACE).read_bytes() == before
-    assert "stays as it is" in _notes(receipt)["warm-up"]
+    assert "the file is read-only (mode 0444)" in _notes(receipt)["warm-up"]
     assert receipt.warm_up == "kept"
+
+
+def test_a_directory_in_the_place_of_the_backup_is_refused(tmp_path: Path, oracle: Oracle) -> None:
+    model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
+    (model / f"{PLACE}.backup").mkdir()
+    with pytest.raises(smpatch.RefusedError, match="it is a directory, not a backup"):
+        edit(model, Rename(KEY, "one"), backup=True)
+    ran(model, oracle)
