@@ -38,6 +38,8 @@ _Signatures = Mapping[str, SignatureDef]
 
 _REFUSES = "TF Serving will not load the model until that file is rewritten or removed"
 
+_MAY_REFUSE = "TF Serving may not load the model until that file is rewritten or removed"
+
 _NAMED = 5
 """So many records are named by their numbers."""
 
@@ -187,7 +189,7 @@ class _Following:
             )
             yield Note("warm-up-all-outputs", text)
         for reason, numbers in self._left.items():
-            text = f"{_numbered(numbers)} of {warmup.PLACE} cannot follow: {reason}; {_REFUSES}"
+            text = f"{_numbered(numbers)} of {warmup.PLACE} cannot follow: {reason}; {_MAY_REFUSE}"
             yield Note("warm-up", text)
 
 
