@@ -55,9 +55,9 @@ def traced(meta_graph: MetaGraph, edit: Compose, context: Context) -> Compose:
     outputs = dict(source.outputs)
     after: list[Fragment] = []
     for each in edit.after:
-        fragment = _fragment(each, "after", outputs, context)
+        fragment = _fragment(each, "after", {**inputs, **outputs}, context)
         after.append(fragment)
-        outputs = outputs_after(outputs, fragment)
+        outputs = outputs_after(outputs, inputs, fragment)
     return replace(edit, before=tuple(before), after=tuple(after))
 
 
