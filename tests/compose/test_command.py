@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from smpatch import load, tensor_syntax
+from smpatch.recipes import RECIPES
 from tests.compose.conftest import Copied
 
 
