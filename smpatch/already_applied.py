@@ -35,6 +35,7 @@ from smpatch.edits import (
     SetInitOp,
 )
 from smpatch.errors import SmpatchError, TagSetError
+from smpatch.fragments import Trace
 from smpatch.functions.compare import disagreements
 from smpatch.functions.function_signature import promoted_key
 from smpatch.loader import MetaGraph, SavedModel
@@ -62,6 +63,7 @@ def remaining(
     *,
     tag_set: Sequence[str] | None = None,
     with_object_graph: bool = True,
+    trace: Trace | None = None,
 ) -> Remaining:
     """Return what of a list of edits is left to do.
 
@@ -71,11 +73,13 @@ def remaining(
         tag_set: The tags of the MetaGraph to edit, before or after the edits; None for the
             only one.
         with_object_graph: Whether the edits change the object graph, where there is one.
+        trace: Lets TensorFlow trace functions, where edits have any.
     """
     chosen = None if tag_set is None else tuple(tag_set)
     for count in range(len(edits), 0, -1):
         done = edits[:count]
-        if is_applied(model, done, tag_set=tag_set, with_object_graph=with_object_graph):
+        halves = with_object_graph
+        if is_applied(model, done, tag_set=tag_set, with_object_graph=halves, trace=trace):
             if isinstance(done[-1], RemoveMetaGraph):  # one that stays stands for all of them
                 return Remaining(tuple(edits[count:]), model.meta_graphs[0].tags)
             retags = [each for each in done if isinstance(each, Retag)]
@@ -91,6 +95,7 @@ def is_applied(
     *,
     tag_set: Sequence[str] | None = None,
     with_object_graph: bool = True,
+    trace: Trace | None = None,
 ) -> bool:
     """Return whether a model already is what a whole list of edits makes of it.
 
@@ -99,6 +104,7 @@ def is_applied(
         edits: The edits, in their order.
         tag_set: As for ``remaining``.
         with_object_graph: As for ``remaining``.
+        trace: As for ``remaining``.
     """
     if any(isinstance(each, RemoveMetaGraph) for each in edits):
         return tagging.are_gone(model.meta_graphs, edits)
@@ -110,6 +116,7 @@ def is_applied(
             model,
             _chosen(model, edits, tag_set),
             others,
+            trace,
             with_object_graph=with_object_graph,
         )
     except SmpatchError:
@@ -120,6 +127,7 @@ def _is_repeated(
     model: SavedModel,
     meta_graph: MetaGraph,
     edits: Sequence[Edit],
+    trace: Trace | None,
     *,
     with_object_graph: bool,
 ) -> bool:
@@ -127,7 +135,8 @@ def _is_repeated(
     halves = with_object_graph and meta_graph.has_object_graph and len(model.meta_graphs) == 1
     if not _may_be_applied(meta_graph, edits) or not init_op.are_set(meta_graph, edits):
         return False
-    return _Repetition(meta_graph, edits, both_halves=halves).changes_nothing()
+    context = Context(halves, Inferred(), proof="omitted", trace=trace)
+    return _Repetition(meta_graph, edits, context).changes_nothing()
 
 
 class _NotAppliedError(SmpatchError):
@@ -142,11 +151,10 @@ class _Repetition:
     applied, done so already.
     """
 
-    def __init__(self, present: MetaGraph, edits: Sequence[Edit], *, both_halves: bool) -> None:
+    def __init__(self, present: MetaGraph, edits: Sequence[Edit], context: Context) -> None:
         self._present = present
         self._edits = edits
-        self._both_halves = both_halves
-        self._context = Context(with_object_graph=both_halves, inferred=Inferred(), proof="omitted")
+        self._context, self._both_halves = context, context.with_object_graph
         self._meta_graph = present
         self._fresh: set[str] = set()
         self._touched: set[str] = set()

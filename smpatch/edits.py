@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from smpatch import arguments
 from smpatch.arguments import Constant
 from smpatch.errors import UsageError
+from smpatch.fragments import Asked, asked_list
 from smpatch.signature import DEFAULT_KEY, Shape, SignatureDef
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef, tensor_ref, tensor_refs
 
@@ -165,25 +166,34 @@ class FromSignature(Making):
 
 @dataclass(frozen=True, slots=True)
 class Compose(Making):
-    """Make a signature of another one, some inputs of which become constants.
+    """Make a signature of another one: with functions before and behind it, and constants.
 
     Attributes:
         source: The key of the signature to start from.
         key: The signature key.
         bind: Input of the source to its value; it is no input of the new signature.
         overwrite: Whether a signature that has the key already may be replaced.
+        before: The functions that yield inputs of the source, in the order in which they run.
+        after: The functions that take outputs of the source, in the order in which they run.
     """
 
     source: str
     key: str
-    bind: Mapping[str, Constant]
+    bind: Mapping[str, Constant] = field(default_factory=dict)
     overwrite: bool = False
+    before: tuple[Asked, ...] = ()
+    after: tuple[Asked, ...] = ()
 
     def __post_init__(self) -> None:
         """Take values of other forms, as ``arguments`` describes them."""
         _text(self.source, "the signature key")
         _text(self.key, "the signature key")
-        _take(self, bind=arguments.constants(self.bind, "bind"))
+        _take(
+            self,
+            bind=arguments.constants(self.bind, "bind"),
+            before=asked_list(self.before, "before"),
+            after=asked_list(self.after, "after"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import DEFAULT_KEY
 from smpatch.transaction import Receipt, Transaction
 from smpatch.validator import Validator
+from smpatch.validator.tracing import Tracer
 from smpatch.writer import hold, recover
 
 __all__ = [
@@ -115,17 +116,19 @@ def patch(
         if not chosen.dry_run and chosen.save_to is None:
             recover(opened)
         with naming(opened.file):
+            trace = Tracer(validator).trace
             if not once:
-                return Transaction(opened, several, validator, chosen).run()
+                return Transaction(opened, several, validator, chosen, trace).run()
             left = remaining(
                 opened,
                 several,
                 tag_set=chosen.tag_set,
                 with_object_graph=not chosen.signature_def_only,
+                trace=trace,
             )
             chosen = replace(chosen, tag_set=left.tag_set)
             try:
-                receipt = Transaction(opened, left.edits, validator, chosen).run()
+                receipt = Transaction(opened, left.edits, validator, chosen, trace).run()
             except SmpatchError as error:
                 if error.edit is not None:
                     error.edit += len(several) - len(left.edits)

@@ -20,6 +20,7 @@ from smpatch.editing.step import Change, Context, Outcome, Proof
 from smpatch.editing.warm_up import Carried, carry
 from smpatch.edits import Compose, Edit, RemoveMetaGraph, Retag
 from smpatch.errors import RefusedError
+from smpatch.fragments import Trace
 from smpatch.loader import SavedModel
 from smpatch.options import Options
 from smpatch.rules import Note
@@ -140,6 +141,7 @@ class Transaction:
     edits: tuple[Edit, ...]
     validator: Validator
     options: Options
+    trace: Trace | None = None
 
     def run(self) -> Receipt:
         """Carry the edits out: apply, stage, validate, commit; a dry run applies them only."""
@@ -206,7 +208,7 @@ class Transaction:
         """Apply the edits in memory."""
         infer = None if self.validator.mode == "none" else self.validator.infer
         proof = _PROOF[self.validator.mode]
-        context = Context(self._with_object_graph, inferred, infer, proof)
+        context = Context(self._with_object_graph, inferred, infer, proof, self.trace)
         return perform(self.model.meta_graphs, self._chosen(), self.edits, context)
 
     def _chosen(self) -> int | None:
@@ -262,7 +264,7 @@ class Transaction:
             return said
         from smpatch.validator.by_numbers import same_numbers
 
-        feed, edits = self.options.feed, self.edits
+        feed, edits = self.options.feed, done.edits
         if done.removes:
             edits = ()  # those that stay are to give what they gave
         for each in self._edited(directory, done):

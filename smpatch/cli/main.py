@@ -34,7 +34,7 @@ _COMMANDS = {
     "add-predict": "Add a predict signature.",
     "add-classify": "Add a signature for TF Serving's Classify.",
     "add-regress": "Add a signature for TF Serving's Regress.",
-    "compose": "Make a signature of another one, with constants for inputs.",
+    "compose": "Put functions around a signature, or make inputs constants.",
     "edit": "Change names, tensors, shapes, method, defaults of a signature, or the init op.",
     "rename": "Give a signature another key.",
     "copy": "Serve a signature under a second key.",

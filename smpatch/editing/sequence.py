@@ -49,11 +49,13 @@ class Done:
         place: The one that was edited.
         step: All that was done; of the others only tags can have changed, or they are removed.
         meta_graphs: All of them, in their order.
+        edits: The edits as they were done: what they ask to trace is traced.
     """
 
     place: int
     step: Step
     meta_graphs: tuple[MetaGraph, ...]
+    edits: tuple[Edit, ...] = ()
 
     @property
     def removes(self) -> bool:
@@ -115,7 +117,9 @@ def perform(
     """
     whole: Step | None = None
     last = 0
-    for number, edit in enumerate(edits):
+    carried_out: list[Edit] = []
+    for number, asked in enumerate(edits):
+        edit = asked
         try:
             if isinstance(edit, Retag):
                 last, done = tagging.retag(meta_graphs, edit)
@@ -123,6 +127,8 @@ def perform(
                 last, done = tagging.remove(meta_graphs, edit)
             else:
                 last = 0 if place is None else place
+                if isinstance(edit, Compose):
+                    edit = composing.traced(meta_graphs[last], edit, context)
                 with leading(meta_graphs[last], edit):
                     done = _WAYS[type(edit)](meta_graphs[last], edit, context)
                 done = _proved(meta_graphs[last], done, edit, context)
@@ -131,13 +137,15 @@ def perform(
             if len(edits) > 1:  # of one edit it is known which it is
                 error.where = ": ".join(filter(None, (described(edit), error.where)))
             raise
+        carried_out.append(edit)
         now = list(meta_graphs)
         now[last] = done.meta_graph
         meta_graphs = tuple(now)
         whole = done if whole is None else _after(whole, done)
     place = last if place is None else place
     whole = Step(meta_graphs[place]) if whole is None else whole  # there was nothing to do
-    return Done(place, replace(whole, meta_graph=meta_graphs[place]), meta_graphs)
+    whole = replace(whole, meta_graph=meta_graphs[place])
+    return Done(place, whole, meta_graphs, tuple(carried_out))
 
 
 def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step:

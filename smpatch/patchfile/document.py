@@ -41,8 +41,10 @@
     outputs = "embedding=dense/Relu:0"
 
     [[edit]]
-    compose = "serve"                        # some inputs become constants
+    compose = "serve"                        # functions around a signature, and constants
     from-signature = "serving_default"
+    before = ["image=decode_image(224, 224)"]  # or a function: "pre.py:crop"
+    after = "top_k(scores, 5)"
     bind = { is_training = false }         # an array: { file = "mask.npy" }
 
     [[edit]]
@@ -280,13 +282,15 @@ def _add_regress(table: Table) -> Edit:
 
 
 def _compose(table: Table) -> Edit:
-    if "bind" not in table.keys:
-        table.fault("bind is missing", hint="write bind = { INPUT = VALUE }")
+    if {"before", "after", "bind"}.isdisjoint(table.keys):
+        table.fault("before, after and bind are missing", hint="write bind = { INPUT = VALUE }")
     return Compose(
         table.text("from-signature"),
         table.text("compose"),
         arguments.constants(table.constants("bind"), "bind"),
         table.flag("overwrite"),
+        table.fragments("before"),
+        table.fragments("after"),
     )
 
 

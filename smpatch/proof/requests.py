@@ -28,6 +28,7 @@ from smpatch.edits import (
     SparseRef,
     TensorRef,
 )
+from smpatch.fragments import Fragment
 from smpatch.functions.binding import Bound, bound_inputs
 from smpatch.functions.function_signature import Promotable, find_function
 from smpatch.functions.inner_tensors import Inner, find_inner
@@ -35,7 +36,7 @@ from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import CLASSES, EXAMPLES, PREDICTIONS, SCORES, SignatureDef
 
-__all__ = ["FunctionRequest", "Request", "requests"]
+__all__ = ["ComposedRequest", "FunctionRequest", "Request", "requests"]
 
 Names = tuple[str, ...]
 """The full names of the dense tensors of which an input or output consists."""
@@ -77,14 +78,40 @@ class FunctionRequest:
     outputs: Mapping[str, str]
 
 
-def requests(before: MetaGraph, edit: Edit) -> dict[str, Request | FunctionRequest]:
+@dataclass(frozen=True, slots=True)
+class ComposedRequest:
+    """A signature that is to compute what functions and another signature do one after another.
+
+    Attributes:
+        inputs: Its inputs.
+        outputs: Its outputs.
+        source: Alias to the tensors of the other signature's inputs.
+        yielded: Alias to the tensors of its outputs.
+        before: The functions before it, in the order in which they run.
+        after: Those behind it.
+        bound: Alias of an input of the source to the value that it is fed.
+    """
+
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+    source: Mapping[str, Names]
+    yielded: Mapping[str, Names]
+    before: tuple[Fragment, ...]
+    after: tuple[Fragment, ...]
+    bound: Mapping[str, Bound]
+
+
+AnyRequest = Request | FunctionRequest | ComposedRequest
+
+
+def requests(before: MetaGraph, edit: Edit) -> dict[str, AnyRequest]:
     """Return what each signature that an edit leaves is to compute, by its key after the edit.
 
     Args:
         before: The MetaGraph before the edit.
         edit: The edit, which was carried out without an error.
     """
-    found: dict[str, Request | FunctionRequest] = {
+    found: dict[str, AnyRequest] = {
         key: _kept(key, each) for key, each in before.signatures.items()
     }
     if isinstance(edit, Retag | Remove | SetInitOp):
@@ -149,9 +176,27 @@ def _derived(before: MetaGraph, edit: FromSignature) -> Request:
     return Request({alias: _names(each) for alias, each in source.inputs.items()}, outputs)
 
 
-def _composed(before: MetaGraph, edit: Compose) -> Request:
-    """Return what the source computes where it is fed the values that are bound."""
+def _composed(before: MetaGraph, edit: Compose) -> Request | ComposedRequest:
+    """Return what the source computes where it is fed what is bound and what functions yield."""
     source = before.signatures[edit.source]
+    put = (*edit.before, *edit.after)
+    if put:
+        first = tuple(each for each in edit.before if isinstance(each, Fragment))
+        then = tuple(each for each in edit.after if isinstance(each, Fragment))
+        inputs, outputs = source.inputs.keys() - edit.bind.keys(), set(source.outputs)
+        for each in reversed(first):
+            inputs = (inputs - each.outputs.keys()) | each.inputs.keys()
+        for each in then:
+            outputs = (outputs - each.inputs.keys()) | each.outputs.keys()
+        return ComposedRequest(
+            frozenset(inputs),
+            frozenset(outputs),
+            {alias: _names(each) for alias, each in source.inputs.items()},
+            {alias: _names(each) for alias, each in source.outputs.items()},
+            first,
+            then,
+            bound_inputs(source, edit),
+        )
     return Request(
         {alias: _names(each) for alias, each in source.inputs.items() if alias not in edit.bind},
         {alias: _names(each) for alias, each in source.outputs.items()},

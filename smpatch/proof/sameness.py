@@ -24,8 +24,15 @@ from smpatch.graph.functions import called
 from smpatch.graph.index import op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
+from smpatch.proof.composed import composed_computation
 from smpatch.proof.constants import value_fingerprint
-from smpatch.proof.requests import FunctionRequest, Names, Request, requests
+from smpatch.proof.requests import (
+    ComposedRequest,
+    FunctionRequest,
+    Names,
+    Request,
+    requests,
+)
 from smpatch.signature import TensorSpec, same_parameters
 
 __all__ = ["prove", "python_computation", "signature_computation"]
@@ -53,6 +60,8 @@ def prove(before: MetaGraph, after: MetaGraph, edit: Edit) -> None:
         try:
             if isinstance(request, FunctionRequest):
                 proof.check_function(key, request)
+            elif isinstance(request, ComposedRequest):
+                proof.check_composed(key, request)
             else:
                 proof.check(key, request)
         except FingerprintError as error:
@@ -175,6 +184,20 @@ class _Proof:
             wanted = {alias: found.outputs[place[name]] for alias, name in request.outputs.items()}
             self._compare(key, Computation(wanted, found.effects), got, half)
 
+    def check_composed(self, key: str, request: ComposedRequest) -> None:
+        """Check both halves of a signature that has functions before or behind it."""
+        signature = self.after.signatures[key]
+        self._check_names(key, request, signature.inputs.keys(), signature.outputs.keys())
+        inputs = {alias: _names(spec.tensors()) for alias, spec in signature.inputs.items()}
+        outputs = {alias: _names(spec.tensors()) for alias, spec in signature.outputs.items()}
+        expected = composed_computation(self.before, request)
+        self._compare(key, expected, signature_computation(self.after, inputs, outputs))
+        if self._has_python(key):
+            got = python_computation(self.after, key, by_tensor=True)
+            if any(alias.startswith(_PART) for alias in got.outputs):
+                raise FingerprintError("Python's function yields composite tensors")
+            self._compare(key, expected, got, _PYTHON)
+
     def _check_python(self, key: str, request: Request, expected: Computation) -> None:
         """Check the function from which Python takes a signature that is new or changed."""
         compared = False
@@ -271,7 +294,7 @@ class _Proof:
     @staticmethod
     def _check_names(
         key: str,
-        request: Request | FunctionRequest,
+        request: Request | FunctionRequest | ComposedRequest,
         inputs: Iterable[str],
         outputs: Iterable[str],
     ) -> None:

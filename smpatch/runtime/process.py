@@ -63,6 +63,11 @@ class Program(enum.Enum):
 
     CAPI = "capi_child"
     PYTHON = "python_child"
+    TRACER = "trace_child"
+
+
+_IN_PYTHON = frozenset({Program.PYTHON, Program.TRACER})
+"""The programs that import TensorFlow."""
 
 
 class ChildError(Exception):
@@ -356,7 +361,7 @@ def path_text(path: os.PathLike[str] | str) -> str:
 
 def _first_request(program: Program, wheel: Wheel) -> dict[str, Any]:
     """Return the request that makes the program load TensorFlow."""
-    if program is Program.PYTHON:
+    if program in _IN_PYTHON:
         # The wheel may have been found through an entry of its own.
         path = [*import_path(sys.path)]
         root = str(wheel.root.parent)
@@ -388,7 +393,7 @@ def _command(program: Program) -> list[str]:
 def _environment(program: Program) -> dict[str, str]:
     """Return the environment of a program."""
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    keras = {"KERAS_BACKEND": "tensorflow"} if program is Program.PYTHON else {}
+    keras = {"KERAS_BACKEND": "tensorflow"} if program in _IN_PYTHON else {}
     return {**kept, **SET_VARIABLES, **keras}
 
 

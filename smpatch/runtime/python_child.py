@@ -98,6 +98,12 @@ class PythonLoader:
         answer = call(self._tf, function, fed)
         return {"arrays": {name: array(value) for name, value in answer.items()}}
 
+    def _do_trace(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Trace a function, and return it with the functions that it calls."""
+        from .trace_request import trace  # noqa: PLC0415 - seldom needed
+
+        return trace(self._tf, request)
+
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model into a session, as TF1 did, and report the named tensors."""
         v1 = self._tf.compat.v1

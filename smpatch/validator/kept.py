@@ -218,6 +218,9 @@ def _compose(state: State, edit: Compose) -> None:
     source = state.get(edit.source)
     if source is None:
         return  # the other half has it
+    if edit.before or edit.after:
+        state[edit.key] = Kept(complete=False)  # composed_numbers compares it
+        return
     if source.function or source.bound or not source.inputs.was.keys() >= edit.bind.keys():
         state[edit.key] = Kept(complete=False)  # nothing before the edits can be fed the value
         return

@@ -22,6 +22,7 @@ from tests.oracle import (
     loading,
     measuring,
     numbers,
+    outside,
     parsing,
     planting,
     reference,
@@ -37,6 +38,10 @@ from tests.oracle.factories.random import build_random
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build": factories.build,
     "build_bindable": composing.build_bindable,
+    "build_composable": outside.build_composable,
+    "outside": outside.outside,
+    "encoded_images": outside.encoded_images,
+    "encoded_examples": outside.encoded_examples,
     "build_composites": build_composites,
     "build_objects": build_objects,
     "build_random": build_random,
