@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from smpatch.suggestions import Suggestions, suggest
     from smpatch.tensor_refs import RaggedRef, SparseRef
     from smpatch.undoing import Restored, Undone, undo
+    from smpatch.warmup_file import WarmupRequest, WrittenWarmup, warmup_requests, write_warmup
 
 __version__ = "0.1.0"
 
@@ -151,7 +152,9 @@ __all__ = [
     "UnreachableOutputError",
     "UsageError",
     "ValidationError",
+    "WarmupRequest",
     "WriteError",
+    "WrittenWarmup",
     "add_classify",
     "add_predict",
     "add_regress",
@@ -179,7 +182,9 @@ __all__ = [
     "set_init_op",
     "suggest",
     "undo",
+    "warmup_requests",
     "wrap_graph",
+    "write_warmup",
 ]
 
 _MODULES = {
@@ -225,7 +230,9 @@ _MODULES = {
     "UnreachableOutputError": "errors",
     "UsageError": "errors",
     "ValidationError": "errors",
+    "WarmupRequest": "warmup_file",
     "WriteError": "errors",
+    "WrittenWarmup": "warmup_file",
     "add_classify": "patcher",
     "add_predict": "patcher",
     "add_regress": "patcher",
@@ -253,7 +260,9 @@ _MODULES = {
     "set_init_op": "meta_graphs",
     "suggest": "suggestions",
     "undo": "undoing",
+    "warmup_requests": "warmup_file",
     "wrap_graph": "frozen_graph",
+    "write_warmup": "warmup_file",
 }
 
 

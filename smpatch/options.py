@@ -37,6 +37,8 @@ class Options:
         feed: With ``run``: a ``.npz`` file of values to feed, beside those that are made up;
             arrays named like inputs, or ``KEY/INPUT``.
         backup: Keep the previous file beside the new one.
+        keep_warmup: Leave the warm-up requests of TF Serving as they are, also where they name
+            what the edit renames or takes away.
         op_libraries: Libraries of custom operations that the model needs: files, directories,
             or names of installed packages such as ``tensorflow_text``.
         lock_timeout: Longest wait for another edit of the same model, in seconds.
@@ -55,6 +57,7 @@ class Options:
     validate: Mode = "auto"
     feed: str | os.PathLike[str] | None = None
     backup: bool = False
+    keep_warmup: bool = False
     op_libraries: Sequence[str | os.PathLike[str]] = ()
     lock_timeout: float = 60.0
     time_limit: float = 600.0

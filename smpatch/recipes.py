@@ -79,7 +79,7 @@ _METHOD = Argument(
     ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian"),
 )
 _ANTIALIAS = Argument("antialias", "flag", "of tf.image.resize", "false")
-_OUTPUT = Argument("output", "output", "the output that it takes")
+_OUTPUT = Argument("output", "output", "the output that it takes, or an input")
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe(
@@ -183,6 +183,13 @@ RECIPES: tuple[Recipe, ...] = (
         "tf.nn.softmax of the output",
         (_OUTPUT, Argument("axis", "integer", "the dimension of the classes", "-1")),
         "probabilities=softmax(logits)",
+    ),
+    Recipe(
+        "identity",
+        "after",
+        "an output under another name, or an input that comes out as well",
+        (_OUTPUT,),
+        "key=identity(key)",
     ),
     Recipe("sigmoid", "after", "tf.sigmoid of the output", (_OUTPUT,), "scores=sigmoid(logits)"),
     Recipe(

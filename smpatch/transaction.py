@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from smpatch import warmup
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
 from smpatch.editing import Change, Context, Edit, MetaGraphEdit
 from smpatch.editing.notes import notes_on
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Outcome, Proof
+from smpatch.editing.warm_up import Carried, carry
 from smpatch.errors import RefusedError
 from smpatch.fragments import Trace
 from smpatch.loader import SavedModel
@@ -31,6 +33,7 @@ from smpatch.writer.places import place_notes, shown
 __all__ = ["Receipt", "Transaction"]
 
 Fingerprint = Literal["absent", "kept", "refreshed", "stale"]
+WarmUp = Literal["absent", "kept", "rewritten", "stale"]
 
 
 _PROOF: Mapping[Mode, Proof] = {
@@ -56,6 +59,8 @@ class Receipt:
         size_after: The same, after the edit.
         loaders: Which of TensorFlow's loaders accepted the result; empty when none was asked.
         fingerprint: What became of ``fingerprint.pb``.
+        warm_up: What became of the warm-up requests: ``stale`` where they were to be rewritten
+            and could not be put in place.
         backup: The previous file, when it was kept.
         notes: What is worth knowing.
         numbers: Key to the outputs that were run before and after, and gave the same, bit for
@@ -77,6 +82,7 @@ class Receipt:
     notes: tuple[Note, ...]
     numbers: Mapping[str, tuple[str, ...]] | None = None
     applied: tuple[Change, ...] = ()
+    warm_up: WarmUp = "absent"
 
     def __repr__(self) -> str:
         """Return the changes with their signatures, the loaders and the notes."""
@@ -171,22 +177,32 @@ class Transaction:
         notes: tuple[Note, ...] = ()
         if plan.splices or save_to is not None:
             notes = rehearse(self.model, save_to, backup=self.options.backup)
-        receipt = self._receipt(plan, done, Validation())
+        receipt = self._receipt(plan, done, Validation(), self._carried(plan, done))
         receipt = replace(receipt, dry_run=True, notes=(*receipt.notes, *notes))
         return receipt if save_to is None else replace(receipt, directory=save_to)
 
     def _write(self, done: Done, save_to: Path | None) -> Receipt | Inferred:
         """Stage, validate and commit; return the shapes that TensorFlow infers if they differ."""
         plan = merge(self.model, done.meta_graphs)
+        carried = self._carried(plan, done)
         if not plan.splices and save_to is None:
             said = self._prove(self.model.directory, done)
-            return _inferred(said, done) or self._receipt(plan, done, said)
-        with stage(plan, save_to) as staged:
+            return _inferred(said, done) or self._receipt(plan, done, said, carried)
+        with stage(plan, save_to, rewrite=carried.rewrite) as staged:
             said = self._prove(staged.directory, done)
             inferred = _inferred(said, done)
             if inferred is not None:
                 return inferred
-            return self._commit(staged, done, self._run(staged.directory, done, said))
+            said = self._run(staged.directory, done, said)
+            return self._commit(staged, self._receipt(plan, done, said, carried))
+
+    def _carried(self, plan: Plan, done: Done) -> Carried:
+        """Return what becomes of the warm-up requests."""
+        if not plan.splices:
+            return Carried()
+        options = self.options
+        in_place = options.save_to is None
+        return carry(self.model, done, self.edits, keep=options.keep_warmup, in_place=in_place)
 
     def _apply(self, inferred: Inferred) -> Done:
         """Apply the edits in memory."""
@@ -297,8 +313,7 @@ class Transaction:
                     touched=frozenset(),
                 )
 
-    def _commit(self, staged: Staged, done: Done, said: Validation) -> Receipt:
-        receipt = self._receipt(staged.plan, done, said)
+    def _commit(self, staged: Staged, receipt: Receipt) -> Receipt:
         fingerprint = receipt.fingerprint
         notes: list[Note] = []
         if staged.destination is None:
@@ -319,6 +334,9 @@ class Transaction:
         committed = commit(staged, backup=self.options.backup)
         if fingerprint == "refreshed" and not committed.fingerprint_refreshed:
             fingerprint = "stale"
+        warm_up = receipt.warm_up
+        if warm_up == "rewritten" and not committed.warm_up_replaced:
+            warm_up = "stale"
         notes += [Note("after-commit", warning) for warning in committed.warnings]
         return replace(
             receipt,
@@ -326,9 +344,10 @@ class Transaction:
             fingerprint=fingerprint,
             backup=committed.backup,
             notes=shown((*receipt.notes, *notes), staged.directory, self.model.directory),
+            warm_up=warm_up,
         )
 
-    def _receipt(self, plan: Plan, done: Done, said: Validation) -> Receipt:
+    def _receipt(self, plan: Plan, done: Done, said: Validation, carried: Carried) -> Receipt:
         """Put the facts together, for an edit that leaves the files that are there as they are."""
         changes = done.step.changes
         if not plan.splices:  # what was made anew is what was there
@@ -344,6 +363,7 @@ class Transaction:
             text = f"that the graph takes the wider shape of {named} is not proved: nothing was run"
             unknown = (*unknown, Note("unproved-shape", text))
         kept = (self.model.directory / "fingerprint.pb").exists()
+        warm_up: WarmUp = "kept" if (self.model.directory / warmup.PLACE).exists() else "absent"
         return Receipt(
             directory=self.model.directory,
             form=self.model.form,
@@ -358,10 +378,12 @@ class Transaction:
             notes=(
                 *done.step.notes,
                 *notes_on(self.model, done, with_object_graph=self._with_object_graph),
+                *carried.notes,
                 *unknown,
                 *said.notes,
             ),
             numbers=said.numbers,
+            warm_up="rewritten" if carried.rewrite else warm_up,
         )
 
 

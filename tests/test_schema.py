@@ -25,8 +25,10 @@ _ELSEWHERE = {
 
 _SERVING = frozenset(
     {
+        "ExampleList",
         "ExamplesRequest",
         "InferenceTask",
+        "Input",
         "ModelSpec",
         "MultiInferenceRequest",
         "NamedTensorProto",

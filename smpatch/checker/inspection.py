@@ -19,7 +19,7 @@ from typing import Literal, get_args
 from smpatch import arguments
 from smpatch.checker.access import check_access, denied
 from smpatch.checker.choosing import check_codes, check_keys, ignoring, listed
-from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup, served
+from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup
 from smpatch.checker.findings import Compared, Finding, Report, Subject, Tensors, fault, note
 from smpatch.checker.model import (
     CONSUMERS,
@@ -36,7 +36,7 @@ from smpatch.checker.requirement import Requirement, check_requirement, parse_re
 from smpatch.checker.signatures import check_method, check_signature
 from smpatch.checker.state import check_state
 from smpatch.errors import ModelUnreadableError, SmpatchError, UsageError
-from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.loader import MetaGraph, SavedModel, load, served
 from smpatch.op_libraries import check_files, op_libraries
 from smpatch.runs.values import Feeding, SameAs
 from smpatch.runtime import questions
@@ -346,7 +346,7 @@ class _Check:
         runs = Runs(self._validator, subject, self._options.run)
         with scratch(self._validator, Program.CAPI):
             found = [*runs.findings(broken)]
-            if subject.meta_graph is served(self._model):
+            if subject.meta_graph is served(self._model.meta_graphs):
                 found += run_warm_up(self._validator, subject)
         self._ran += runs.ran
         return found

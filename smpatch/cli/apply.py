@@ -14,6 +14,7 @@ from smpatch.cli.arguments import (
     DryRun,
     Jobs,
     Json,
+    KeepWarmup,
     LockTimeout,
     OpLibraries,
     ProofFeed,
@@ -37,7 +38,8 @@ __all__ = ["apply"]
 
 _OPTIONS = frozenset(
     {
-        *("--backup", "--dry-run", "--feed", "--jobs", "--json", "--lock-timeout", "--op-library"),
+        *("--backup", "--dry-run", "--feed", "--jobs", "--json", "--keep-warmup"),
+        *("--lock-timeout", "--op-library"),
         *("--quiet", "--save-to", "--signature-def-only", "--tag-set", "--time-limit"),
         *("--validate", "--verbose"),
     }
@@ -66,6 +68,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         ),
     ] = None,
     backup: Backup = False,
+    keep_warmup: KeepWarmup = False,
     tag_set: TagSet = None,
     signature_def_only: SignatureDefOnly = False,
     validate: Validate = "auto",
@@ -103,6 +106,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         validate=validate,
         feed=feed,
         backup=backup,
+        keep_warmup=keep_warmup,
         op_libraries=(*asked.op_libraries, *(op_library or ())),
         lock_timeout=lock_timeout,
         time_limit=time_limit,

@@ -76,6 +76,15 @@ def compose(  # noqa: PLR0913 - the options of the command
         ),
     ] = None,
     *,
+    pass_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pass",
+            metavar="INPUT[=ALIAS]",
+            parser=text,
+            help="An input that comes out as an output, too, such as a key. May be repeated.",
+        ),
+    ] = None,
     keep_as: Annotated[
         str | None,
         typer.Option(
@@ -109,12 +118,14 @@ def compose(  # noqa: PLR0913 - the options of the command
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import composition, tensor_syntax
 
+    passed = [each.partition("=") for each in pass_ or ()]
+    kept = [f"{alias or name}=identity({name!r})" for name, _, alias in passed]
     return composition.compose_signature(
         model,
         from_signature,
         signature=signature,
         before=before or (),
-        after=after or (),
+        after=[*(after or ()), *kept],
         bind=tensor_syntax.parse_constants(bind or (), option="--bind"),
         keep_as=keep_as,
         options=options,

@@ -138,6 +138,7 @@ def receipt_body(receipt: Receipt) -> dict[str, Any]:
         "size_after": receipt.size_after,
         "loaders": list(receipt.loaders),
         "fingerprint": receipt.fingerprint,
+        "warm_up": receipt.warm_up,
         "backup": None if receipt.backup is None else str(receipt.backup),
         "notes": [{"code": note.code, "text": note.text} for note in receipt.notes],
         "numbers": None

@@ -30,6 +30,7 @@ _COMMANDS = {
     "check": "Check that every signature of a model can be served.",
     "diff": "Tell how one model differs from another.",
     "describe": "Write a configuration, a request or tables for a signature.",
+    "warmup": "List or write the warm-up requests of TF Serving.",
     "add-predict": "Add a predict signature.",
     "add-classify": "Add a signature for TF Serving's Classify.",
     "add-regress": "Add a signature for TF Serving's Regress.",

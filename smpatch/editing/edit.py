@@ -13,11 +13,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 from smpatch.editing.naming import keys
 from smpatch.editing.step import Context, Step
-from smpatch.editing.tracking import Tracker
+from smpatch.editing.tracking import Kind, Tracker
 from smpatch.errors import SmpatchError
 from smpatch.fragments import Composition
 from smpatch.loader import MetaGraph
@@ -124,8 +124,8 @@ class Edit(ABC):
         """Return the key that a signature has after it."""
         return key
 
-    def alias_after(self, half: Literal["inputs", "outputs"], key: str, alias: str) -> str:
-        """Return the name that an input or output of a signature has after it."""
+    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
+        """Return the name that an input or output of a signature has after it; None if it goes."""
         return alias
 
 
@@ -233,9 +233,7 @@ class Repetition:
         """Return the key that a signature gets from the edits that follow."""
         return self.by_now(key, "outputs", ())[0]
 
-    def by_now(
-        self, key: str, half: Literal["inputs", "outputs"], aliases: Iterable[str]
-    ) -> tuple[str, dict[str, str]]:
+    def by_now(self, key: str, half: Kind, aliases: Iterable[str]) -> tuple[str, dict[str, str]]:
         """Return the key that a signature has in the model, and alias to what it is called there.
 
         Args:
@@ -245,7 +243,7 @@ class Repetition:
         """
         names = {alias: alias for alias in aliases}
         for each in self.later:
-            names = {old: each.alias_after(half, key, new) for old, new in names.items()}
+            names = {old: each.alias_after(half, key, now) or now for old, now in names.items()}
             key = each.key_after(key)
         return key, names
 

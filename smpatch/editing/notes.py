@@ -7,14 +7,12 @@ Source: ``tensorflow/python/saved_model/load.py`` (which half ``tf.saved_model.l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from smpatch.editing.sequence import Done
-from smpatch.editing.warm_up import warm_up_notes
 from smpatch.functions.compare import disagreements
 from smpatch.loader import SavedModel
 from smpatch.rules import Note
-from smpatch.signature import SignatureDef
 
 __all__ = ["notes_on"]
 
@@ -24,7 +22,7 @@ _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op
 
 
 def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
-    """Yield notes on the form, the object graph and the warm-up requests.
+    """Yield notes on the form and the object graph.
 
     Args:
         model: The model before the edits.
@@ -36,8 +34,6 @@ def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Itera
         yield from _on_the_only_one(done)
     else:
         yield from _on_object_graph(model, done, with_object_graph=with_object_graph)
-    before = model.meta_graphs[done.place].signatures
-    yield from warm_up_notes(model.directory, before, _left(done))
 
 
 def _on_text(model: SavedModel, done: Done) -> Iterator[Note]:
@@ -89,11 +85,3 @@ def _on_the_only_one(done: Done) -> Iterator[Note]:
     yield Note("object-graph-read", text)
     for each in disagreements(staying[0]):
         yield Note("planes-disagree", f"signature {each.key!r} is {each.found}")
-
-
-def _left(done: Done) -> Mapping[str, SignatureDef]:
-    """Return the signatures that requests to the edited MetaGraph find after the edits."""
-    if not done.removes:
-        return done.step.meta_graph.signatures
-    staying = (each for each in done.meta_graphs if not each.is_removed)
-    return {key: each for meta_graph in staying for key, each in meta_graph.signatures.items()}

@@ -20,6 +20,7 @@ from smpatch.builder import Wanted, build
 from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step, Tracker
 from smpatch.editing.adding import placed
 from smpatch.editing.signatures import Signatures
+from smpatch.editing.tracking import Kind
 from smpatch.edits.fields import take, text
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.fragments import Asked, Composition, Fragment, Mode, RecipeOf, Tracing, asked_list
@@ -107,9 +108,9 @@ class Compose(Making):
         outputs = dict(source.outputs)
         after: list[Fragment] = []
         for each in self.after:
-            fragment = _fragment(each, "after", outputs, context)
+            fragment = _fragment(each, "after", {**inputs, **outputs}, context)
             after.append(fragment)
-            outputs = outputs_after(outputs, fragment)
+            outputs = outputs_after(outputs, inputs, fragment)
         return replace(self, before=tuple(before), after=tuple(after))
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
@@ -182,6 +183,10 @@ class Compose(Making):
         left = {alias: was for alias, was in had.was.items() if alias not in self.bind}
         bound = {had.was[alias]: value for alias, value in self.bind.items()}
         signatures[self.key] = replace(source, inputs=replace(had, was=left), bound=bound)
+
+    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
+        bound = half == "inputs" and key == self.key == self.source and alias in self.bind
+        return None if bound else alias
 
     def track(self, tracker: Tracker) -> None:
         tracker.start_from(self.source, self.key)

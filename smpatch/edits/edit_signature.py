@@ -304,9 +304,12 @@ class EditSignature(Edit):
         gone -= {("outputs", alias) for alias in self.add_outputs}
         tracker.changed(self.key, Tracked(old.origin, inputs, outputs, frozenset(gone)))
 
-    def alias_after(self, half: Kind, key: str, alias: str) -> str:
-        renamed = self.rename_inputs if half == "inputs" else self.rename_outputs
-        return renamed.get(alias, alias) if key == self.key else alias
+    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
+        changed = self._halves[half == "outputs"]
+        if key != self.key:
+            return alias
+        gone = alias in changed.drops and alias not in changed.adds
+        return None if gone else changed.renames.get(alias, alias)
 
     def repeated(self, again: Repetition) -> Edit | None:
         """Return what the signature does not show."""

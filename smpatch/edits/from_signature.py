@@ -10,6 +10,7 @@ from smpatch.builder import Wanted
 from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step, Tracker
 from smpatch.editing.adding import add
 from smpatch.editing.signatures import Signatures
+from smpatch.editing.tracking import Kind
 from smpatch.edits.fields import names, take, text
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.inner_outputs import expose
@@ -66,7 +67,10 @@ class FromSignature(Making):
             return add(extended, wanted, context)
         except UnreachableOutputError as error:
             # What is fed is the source's business; nothing can be added to it here.
-            hint = f"signature {self.source!r} does not feed that; name something that it computes"
+            hint = (
+                f"signature {self.source!r} does not feed that; name something that it computes, "
+                "or name all inputs with --inputs in place of --from-signature"
+            )
             raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
 
     def expected(self, before: MetaGraph) -> Expected:
@@ -97,6 +101,11 @@ class FromSignature(Making):
             if alias not in was
         }
         signatures[self.key] = replace(source, outputs=numbers.Names(was, tensors))
+
+    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
+        if half == "inputs" or alias in self.outputs or not key == self.key == self.source:
+            return alias
+        return next((new for new, old in self.outputs.items() if old == alias), None)
 
     def track(self, tracker: Tracker) -> None:
         tracker.start_from(self.source, self.key)

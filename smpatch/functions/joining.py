@@ -100,6 +100,7 @@ def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
     calls = _Calls(meta_graph, edit.key)
     inputs = {alias: calls.fed(alias, spec) for alias, spec in inputs.items()}
     env = {a: full(s.name) for a, s in inputs.items() if isinstance(s, TensorSpec)}
+    fed_tensors = dict(env)
     for fragment in before:
         env |= calls.put(fragment, env, "before")
     replaced = {
@@ -127,13 +128,14 @@ def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
     for alias in {alias for each in after for alias in each.inputs}:
         _check_known(meta_graph, f"output {alias!r}", source.outputs.get(alias))
     for fragment in after:
-        given = {a: full(s.name) for a, s in yielded.items() if isinstance(s, TensorSpec)}
+        given = dict(fed_tensors)
+        given |= {a: full(s.name) for a, s in yielded.items() if isinstance(s, TensorSpec)}
         made = calls.put(fragment, given, "after") if given.keys() >= fragment.inputs.keys() else {}
         yielded = {
             alias: replace(spec, name=made[alias])
             if isinstance(spec, TensorSpec) and not spec.name
             else spec
-            for alias, spec in outputs_after(yielded, fragment).items()
+            for alias, spec in outputs_after(yielded, inputs, fragment).items()
         }
     nodes = [*calls.placeholders, *calls.before, *constants.nodes, *copied.nodes, *calls.after]
     serialized = tuple(node.SerializeToString(deterministic=True) for node in nodes)

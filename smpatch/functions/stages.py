@@ -40,11 +40,15 @@ def inputs_before(needed: Mapping[str, Spec], fragment: Fragment) -> dict[str, S
     return left
 
 
-def outputs_after(yielded: Mapping[str, Spec], fragment: Fragment) -> dict[str, Spec]:
+def outputs_after(
+    yielded: Mapping[str, Spec], inputs: Mapping[str, Spec], fragment: Fragment
+) -> dict[str, Spec]:
     """Return the outputs of a signature behind which a function is put.
 
     Args:
         yielded: Its outputs without the function.
+        inputs: Its inputs, which the function may take as well; an output of the same name
+            comes first.
         fragment: The function.
 
     Raises:
@@ -53,7 +57,9 @@ def outputs_after(yielded: Mapping[str, Spec], fragment: Fragment) -> dict[str, 
     """
     where = f"after {fragment}"
     for alias, spec in fragment.inputs.items():
-        _check(spec, alias, yielded, ("it takes", "output", where))
+        there = yielded if alias in yielded or alias not in inputs else inputs
+        kind = "output" if there is yielded else "input"
+        _check(spec, alias, there, ("it takes", kind, where))
     left = {alias: spec for alias, spec in yielded.items() if alias not in fragment.inputs}
     for alias, spec in fragment.outputs.items():
         if alias in left:

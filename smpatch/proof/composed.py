@@ -49,7 +49,8 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
         else:
             labels = [alias] if len(names) == 1 else [f"#{alias}/{i}" for i in range(len(names))]
             feeds |= dict(zip(names, labels, strict=True))
-    flow.values.clear()
+    fed = {alias: Fingerprints.leaf("feed", alias) for alias in request.inputs}
+    flow.values = dict(fed)
     parts: dict[str, list[bytes]] = {}
     for alias, names in request.yielded.items():
         parts[alias], effects = before.fingerprints.tensors(names, feeds, given)
@@ -60,6 +61,8 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
         flow.run(fragment)
         for alias in taken - fragment.outputs.keys():
             parts.pop(alias, None)
+            if alias in fed:  # an input of that name is there again
+                flow.values[alias] = fed[alias]
         parts |= {alias: [flow.values[alias]] for alias in fragment.outputs}
     outputs = {alias: Fingerprints.whole(found) for alias, found in parts.items()}
     return Computation(outputs, frozenset(flow.effects))

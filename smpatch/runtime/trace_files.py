@@ -140,7 +140,7 @@ def parameters(
             continue
         elif place == "after":
             names = ", ".join(given) or "none"
-            found_words = f"parameter {each.name!r} is no output of the signature"
+            found_words = f"parameter {each.name!r} is neither an output nor an input"
             raise UntraceableError(found_words, where=where, hint=f"it has {names}")
         else:
             hint = f"write {each.name}: tf.TensorSpec([None], tf.string)"

@@ -215,6 +215,10 @@ def _softmax(
     return _of_output(specs, alias, output, lambda value: tf.nn.softmax(value, axis=axis))
 
 
+def _identity(tf: Any, specs: Mapping[str, Any], alias: str, output: str) -> Recipe:
+    return _of_output(specs, alias, output, tf.identity)
+
+
 def _sigmoid(tf: Any, specs: Mapping[str, Any], alias: str, output: str) -> Recipe:
     _floating(specs[output])
     return _of_output(specs, alias, output, tf.sigmoid)
@@ -294,6 +298,7 @@ _RECIPES: dict[tuple[str, str], Callable[..., Recipe]] = {
     ("lookup", "before"): _lookup,
     ("lookup", "after"): _lookup_output,
     ("softmax", "after"): _softmax,
+    ("identity", "after"): _identity,
     ("sigmoid", "after"): _sigmoid,
     ("argmax", "after"): _argmax,
     ("top_k", "after"): _top_k,

@@ -16,7 +16,6 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .python_child import sizes
 from .trace_closing import Closed, closed
 from .trace_files import Function, blame, loaded, parameters
 from .trace_recipes import recipe
@@ -218,7 +217,9 @@ def _spec(tf: Any, name: str, given: dict[str, Any]) -> Any:
 
 
 def _fact(name: str | None, value: Any) -> dict[str, Any]:
-    return {"name": name, "dtype": value.dtype.as_datatype_enum, "shape": sizes(value.shape)}
+    known = value.shape.rank is not None
+    sizes = [-1 if size is None else size for size in value.shape.as_list()] if known else None
+    return {"name": name, "dtype": value.dtype.as_datatype_enum, "shape": sizes}
 
 
 def _base64(data: bytes) -> str:

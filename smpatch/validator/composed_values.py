@@ -143,13 +143,17 @@ def _in_parts(asks: Asks, chain: Chain, values: Sequence[Values]) -> list[Ran]:
     with ExitStack() as held:
         for each in edit.before:
             if isinstance(each, Fragment):
-                flow = _through(asks, held, each, flow, keep=True)
+                ran = _alone(asks, held, each, flow)
+                flow = [
+                    now if now.failure else Ran({**had.outputs, **now.outputs})
+                    for had, now in zip(flow, ran, strict=True)
+                ]
         bound = bound_inputs(chain.source, edit.source, edit.bind)
         calls = [each if each.failure else _source(chain, bound, each) for each in flow]
         flow = _run(asks, chain.before, calls)
         for each in edit.after:
             if isinstance(each, Fragment):
-                flow = _through(asks, held, each, flow, keep=False)
+                flow = _behind(asks, held, each, flow, values)
     return flow
 
 
@@ -174,10 +178,31 @@ def _constant(bound: Bound, given: Mapping[str, tuple[Array, ...]]) -> Array:
     return from_numpy(np.broadcast_to(to_numpy(made), tuple(sizes)), dtypes.name(made.dtype))
 
 
-def _through(
-    asks: Asks, held: ExitStack, fragment: Fragment, flow: Sequence[Ran], *, keep: bool
+def _behind(
+    asks: Asks,
+    held: ExitStack,
+    fragment: Fragment,
+    flow: Sequence[Ran],
+    values: Sequence[Values],
 ) -> list[Ran]:
-    """Run a function alone; what it takes stays beside what it yields where that is asked for."""
+    """Run a function on outputs, or on what the composed signature is fed; return what is left."""
+    given = [
+        each if each.failure else Ran({**fed, **each.outputs})
+        for each, fed in zip(flow, values, strict=True)
+    ]
+    ran = _alone(asks, held, fragment, given)
+    return [
+        now
+        if now.failure
+        else Ran(
+            {a: e for a, e in had.outputs.items() if a not in fragment.inputs} | dict(now.outputs)
+        )
+        for had, now in zip(flow, ran, strict=True)
+    ]
+
+
+def _alone(asks: Asks, held: ExitStack, fragment: Fragment, flow: Sequence[Ran]) -> list[Ran]:
+    """Run a function in a model that has nothing else."""
     directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="smpatch-")))
     (directory / "saved_model.pb").write_bytes(_model_of(fragment))
     fetches = {alias: (f"call:{port}",) for port, alias in enumerate(fragment.outputs)}
@@ -191,15 +216,7 @@ def _through(
         )
         for each in flow
     ]
-    ran = _run(asks, Place(directory, _TAGS), calls)
-    return [_beside(had, now, fragment, keep=keep) for had, now in zip(flow, ran, strict=True)]
-
-
-def _beside(had: Ran, now: Ran, fragment: Fragment, *, keep: bool) -> Ran:
-    if now.failure:
-        return now
-    left = {a: each for a, each in had.outputs.items() if keep or a not in fragment.inputs}
-    return Ran({**left, **now.outputs})
+    return _run(asks, Place(directory, _TAGS), calls)
 
 
 def _run(asks: Asks, place: Place, calls: Sequence[Call | Ran]) -> list[Ran]:

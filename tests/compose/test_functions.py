@@ -60,6 +60,14 @@ KERAS = "keras_functional"
 CASES = [
     Case(KERAS, ["words_to_left"], [], {"text": TEXT, **RIGHT}, ([WORDS], []), {}),
     Case(KERAS, [], ["summed"], {**LEFT, **RIGHT}, ([], [SUMMED]), {}),
+    Case(
+        KERAS,
+        [],
+        ["beside"],
+        {**LEFT, **RIGHT},
+        ([], [("beside", {"given": ["score", "left"], "takes": ["score"]})]),
+        {},
+    ),
     Case(KERAS, [], ["named", "summed"], {**LEFT, **RIGHT}, ([], [NAMED, SUMMED]), {}),
     Case(
         KERAS,

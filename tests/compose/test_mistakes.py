@@ -183,7 +183,7 @@ BEFORE: Mapping[str, str] = {
     "parse_example(lef)": "the signature has no input 'lef' (did you mean left?)",
 }
 AFTER: Mapping[str, str] = {
-    f"{HERE}:unknown_output": "'scores' is no output of the signature (it has both, score)",
+    f"{HERE}:unknown_output": "'scores' is neither an output nor an input (it has",
     f"{HERE}:taken": "it yields 'both', and the signature has an output of that name",
     f"{HERE}:another_type": "it takes float64 [?, 1], the signature's output is float32 [?, 1]",
     "top_k(both, 9)": "k is 9, and the output is float32 [?, 3]",

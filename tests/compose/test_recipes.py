@@ -250,6 +250,21 @@ CASES = [
             ],
         ),
     ),
+    _on_logits("same=identity(logits)", "identity", {"alias": "same"}),
+    Case(
+        "ids",
+        {"ids": np.array([[0, 1, 2], [3, 4, 9]]), **IDS},
+        (),
+        ["factor=identity(factor)", "by_factor=cast(factor, float64)", "factor=sigmoid(factor)"],
+        (
+            (),
+            [
+                ("identity", {"output": "factor", "alias": "factor", "takes": []}),
+                ("cast_output", {"output": "factor", "alias": "by_factor", "dtype": "float64"}),
+                ("sigmoid", {"output": "factor", "alias": "factor", "takes": []}),
+            ],
+        ),
+    ),
     _on_logits("softmax(logits)", "softmax", {"alias": "logits"}),
     _on_logits("p=sigmoid(logits)", "sigmoid", {"alias": "p"}),
     _on_logits("argmax(logits)", "argmax", {"alias": "logits"}),

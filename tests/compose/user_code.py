@@ -98,3 +98,8 @@ def of_one(both: tf.TensorSpec([1, 3], tf.float32)) -> Tensor:
 def loosely(wide: tf.TensorSpec([None, None], tf.float32)) -> Tensor:
     """Give as many columns as come."""
     return {"left": wide}
+
+
+def beside(score: Tensor, left: Tensor) -> Tensor:
+    """Take an output, and an input that the signature is fed."""
+    return {"score": score, "sum": score + tf.reduce_sum(left, -1, keepdims=True)}

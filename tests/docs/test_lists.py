@@ -116,9 +116,14 @@ def test_the_codes_of_findings_are_those_of_the_checks() -> None:
     listed = [code for cell in cells for code in re.findall(r"`([a-z-]+)`", cell)]
     assert len(listed) == len(set(listed))
     named, texts = set(), set()
-    for tree in _sources("checker", "rules.py"):
+    for tree in _sources("checker", "warmup", "rules.py"):
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and _name(node.func) in {"fault", "note", "_fault"}:
+            if isinstance(node, ast.Call) and _name(node.func) in {
+                "fault",
+                "note",
+                "_fault",
+                "Misfit",
+            }:
                 first = node.args[0]
                 named |= {first.value} if isinstance(first, ast.Constant) else set()
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -26,6 +26,7 @@ from tests.oracle import (
     parsing,
     planting,
     reference,
+    replaying,
     shapes,
     sizes,
     with_object_graph,
@@ -71,6 +72,8 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "measure": loading.measure,
     "numbers": measuring.numbers,
     "plant": planting.plant,
+    "read_requests": replaying.read_requests,
+    "replay": replaying.replay,
     "run_together": composing.run_together,
     "run_signature": loading.run_signature,
     "tflite": consumers.tflite,
@@ -87,6 +90,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "without_shapes": shapes.without_shapes,
     "tour": with_object_graph.tour,
     "write_records": planting.write_records,
+    "write_requests": replaying.write_requests,
 }
 
 

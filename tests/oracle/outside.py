@@ -60,7 +60,7 @@ def outside(  # noqa: PLR0913, PLR0917 - a signature and all that is around it
         def work(run: Callable[..., Arrays] = run) -> Answer:
             outputs = run(directory, tags, key, values)
             for name, arguments in after:
-                made = _computed(name, outputs, arguments)
+                made = _computed(name, {**values, **outputs}, arguments)
                 taken = arguments.get("takes", [arguments.get("output")])
                 outputs = {a: each for a, each in outputs.items() if a not in taken} | made
             return {"arrays": {alias: encoded(each) for alias, each in outputs.items()}}
@@ -193,6 +193,10 @@ def _softmax(values: Arrays, output: str, alias: str) -> Arrays:
     return {alias: tf.nn.softmax(values[output])}
 
 
+def _identity(values: Arrays, output: str, alias: str) -> Arrays:
+    return {alias: values[output]}
+
+
 def _sigmoid(values: Arrays, output: str, alias: str) -> Arrays:
     return {alias: tf.sigmoid(values[output])}
 
@@ -231,6 +235,7 @@ _COMPUTED: Mapping[str, Callable[..., Arrays]] = {
     "lookup": _looked_up,
     "lookup_output": _words_of,
     "softmax": _softmax,
+    "identity": _identity,
     "sigmoid": _sigmoid,
     "argmax": _argmax,
     "top_k": _top_k,
