@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 import signal
 import subprocess
@@ -363,11 +364,20 @@ class TestCustomOperation:
         assert "--op-library" in error.hint
 
     @pytest.mark.parametrize("validate", ["runtime", "full"])
-    def test_with_its_library(self, echo: tuple[Path, Path], tmp_path: Path, validate: str) -> None:
+    def test_with_its_library(
+        self,
+        echo: tuple[Path, Path],
+        tmp_path: Path,
+        validate: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.INFO, logger="smpatch")
         library, model = echo
         receipt = add(model, validate=validate, op_libraries=[library], save_to=tmp_path / "out")
         assert receipt.loaders[0] == "C runtime"
         assert len(receipt.loaders) == (2 if validate == "full" else 1)
+        light = [each for each in caplog.messages if "alone decide: it loads" in each]
+        assert len(light) == (validate == "full")
         assert receipt.signature.outputs["y"] == smpatch.TensorSpec("y:0", "float32", (None, 3))
 
     def test_in_a_frozen_graph(self, echo: tuple[Path, Path], tmp_path: Path) -> None:

@@ -188,7 +188,8 @@ def check_all(
 
 def _validator(options: CheckOptions) -> Validator:
     libraries = [Path(each).resolve() for each in options.op_libraries]
-    return Validator(options.validate, libraries, options.time_limit)
+    calls = options.run is not None or options.same_as is not None
+    return Validator(options.validate, libraries, options.time_limit, calls=calls)
 
 
 def _checked(

@@ -90,10 +90,7 @@ def load_in_python(validator: Validator, subject: Subject) -> Iterator[Finding]:
     tags: Sequence[str] = subject.meta_graph.tags
     directory = subject.model.directory
     try:
-        said = validator.ask(
-            Program.PYTHON,
-            lambda child, limit: questions.python_signatures(child, directory, tags, limit),
-        )
+        said = validator.load_in_python(directory, tags)
     except ChildError as error:
         yield perished(subject, PYTHON, error)
         return

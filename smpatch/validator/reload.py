@@ -40,6 +40,7 @@ from smpatch.validator.comparing import (
     unloadable,
     wrong_shapes,
 )
+from smpatch.validator.python_loader import PythonLoader
 
 __all__ = ["Edited", "Mode", "Validation", "Validator"]
 
@@ -101,15 +102,24 @@ class Validator:
     while the caller still reads the model.
     """
 
-    def __init__(self, mode: Mode, op_libraries: Sequence[Path], time_limit: float) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        op_libraries: Sequence[Path],
+        time_limit: float,
+        *,
+        calls: bool = False,
+    ) -> None:
         """Prepare, and start the first child unless the mode is ``none``.
 
         Args:
             mode: How much to validate; ``auto`` is ``runtime`` where only signatures change.
             op_libraries: Libraries of custom operations to load first.
             time_limit: Longest wait for one answer, in seconds.
+            calls: Whether signatures will be called in Python, as they are in ``run``.
         """
         self.mode: Mode = mode
+        self._python = PythonLoader(self.ask, light=not calls and mode != "run")
         self._libraries = tuple(op_libraries)
         self._limit = time_limit
         self._children = contextlib.ExitStack()
@@ -141,10 +151,11 @@ class Validator:
 
     def expect_python(self) -> None:
         """Start Python's TensorFlow now, for it takes seconds and will be asked."""
-        wanted = self.mode in {"auto", "full", "run"} and Program.PYTHON not in self._running
+        program = self._python.program
+        wanted = self.mode in {"auto", "full", "run"} and program not in self._running
         if wanted and self._wheel is not None:
             with contextlib.suppress(ChildUnfit):  # whoever asks is reported
-                self._start(Program.PYTHON)
+                self._start(program)
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
         """Ask anything; a child that dies of it is replaced when the next question comes.
@@ -163,6 +174,15 @@ class Validator:
         except ChildError:
             self._running.pop(program, None)
             raise
+
+    def load_in_python(self, directory: Path, tags: Sequence[str]) -> PythonSignatures:
+        """Load a model by ``tf.saved_model.load``, and return its signatures.
+
+        Raises:
+            ValidationError: There is no TensorFlow, or an op library cannot be loaded.
+            ChildError: The child died, hung or is unfit.
+        """
+        return self._python.load(directory, tags)
 
     def op_defs(self) -> Mapping[str, Any]:
         """Return the operations that TensorFlow registers, by name.
@@ -309,8 +329,7 @@ class Validator:
 
     def _load_in_python(self, directory: Path, meta_graph: MetaGraph) -> PythonSignatures:
         with self._blamed():
-            child = self._child(Program.PYTHON)
-            return questions.python_signatures(child, directory, meta_graph.tags, self._limit)
+            return self.load_in_python(directory, meta_graph.tags)
 
     def _describe(
         self, directory: Path, meta_graph: MetaGraph, names: Sequence[str]
@@ -338,6 +357,8 @@ class Validator:
             library = self._unloaded[program].pop()
             answer = questions.load_library(child, library, self._limit)
             if not answer.ok:
+                if program is Program.LIGHT:
+                    raise ChildUnfit(f"{library}: {answer.message}")
                 hint = "was it built for this TensorFlow?"
                 raise ValidationError(answer.message, where=str(library), hint=hint)
         return child
