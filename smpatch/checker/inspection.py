@@ -34,7 +34,7 @@ from smpatch.checker.object_graph import check_computations, check_object_graph
 from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in_python
 from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
 from smpatch.checker.signatures import check_method, check_signature
-from smpatch.checker.state import check_state
+from smpatch.checker.state import check_checkpoint, check_state, without_checkpoint
 from smpatch.errors import ModelUnreadableError, SmpatchError, UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.op_libraries import check_files, op_libraries
@@ -324,6 +324,10 @@ class _Check:
             if any(each.severity == "fault" for each in found):
                 broken.append(key)
             yield from found
+        missing = [*check_checkpoint(subject)]
+        yield from missing
+        if missing:
+            broken += without_checkpoint(subject)
         for broken_key, each in check_state(subject):
             broken.append(broken_key)
             yield each
