@@ -137,6 +137,7 @@ def receipt_body(receipt: Receipt) -> dict[str, Any]:
         "size_before": receipt.size_before,
         "size_after": receipt.size_after,
         "loaders": list(receipt.loaders),
+        "variables_read": receipt.variables_read,
         "fingerprint": receipt.fingerprint,
         "backup": None if receipt.backup is None else str(receipt.backup),
         "notes": [{"code": note.code, "text": note.text} for note in receipt.notes],

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from smpatch.editing.sequence import Done
 from smpatch.editing.warm_up import warm_up_notes
 from smpatch.functions.compare import disagreements
-from smpatch.loader import SavedModel
+from smpatch.functions.restored import missing_variables, needed_at_load
+from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
 from smpatch.signature import SignatureDef
 
-__all__ = ["notes_on"]
+__all__ = ["notes_on", "notes_on_variables"]
 
 
 _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op-removed"})
@@ -97,3 +98,23 @@ def _left(done: Done) -> Mapping[str, SignatureDef]:
         return done.step.meta_graph.signatures
     staying = (each for each in done.meta_graphs if not each.is_removed)
     return {key: each for meta_graph in staying for key, each in meta_graph.signatures.items()}
+
+
+def notes_on_variables(
+    model: SavedModel, meta_graph: MetaGraph, *, read_anyway: bool
+) -> Iterator[Note]:
+    """Yield notes on the variables of a model, which an edit leaves as they are.
+
+    Args:
+        model: The model.
+        meta_graph: The MetaGraph that is edited.
+        read_anyway: Whether they were read where they need not be.
+    """
+    for each in missing_variables(model.directory, meta_graph):
+        text = f"{each}: requests that need variables fail; see smpatch check"
+        yield Note("variables-missing", text)
+    if read_anyway:
+        why = "the model was not loaded without them"
+        if needed_at_load(meta_graph):
+            why = "the init op may need them"
+        yield Note("variables-read", f"the variables were read: {why}")

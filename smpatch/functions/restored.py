@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smpatch.functions.load_time import restore_op, state_behind
+from smpatch.functions.load_time import init_op, restore_op, state_behind
 from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.checkpoint import INDEX, Index, read_index
 from smpatch.savedmodel.file_kinds import recognise
 
-__all__ = ["Missing", "missing_variables", "restored_variables"]
+__all__ = ["Missing", "missing_variables", "needed_at_load", "restored_variables"]
 
 _OLD = frozenset({"Restore", "RestoreSlice"})
 """The operations that restore the checkpoints of the first releases."""
@@ -56,6 +56,13 @@ def restored_variables(meta_graph: MetaGraph) -> tuple[str, ...]:
         nodes = (objects.node(number) for number in range(len(objects)))
         found = {node.variable.name for node in nodes if node.WhichOneof("kind") == "variable"}
     return tuple(sorted(found))
+
+
+def needed_at_load(meta_graph: MetaGraph) -> bool:
+    """Return whether the init op, which fills tables too, may read variables."""
+    found = init_op(meta_graph)
+    states = state_behind(meta_graph, [] if found is None else found.names)
+    return any(not each.is_table for each in states)
 
 
 def missing_variables(directory: Path, meta_graph: MetaGraph) -> tuple[Missing, ...]:

@@ -88,8 +88,6 @@ class Package(types.ModuleType):
 @contextlib.contextmanager
 def quick_imports() -> Iterator[None]:
     """Import a thousand modules at once without what only long-lived programs need."""
-    flags = sys.getdlopenflags()
-    sys.setdlopenflags(os.RTLD_LAZY)
     gc.disable()
     # The generated modules write the same forty types, as text, fifteen thousand times.
     vars(typing)["compile"] = functools.lru_cache(maxsize=None)(compile)
@@ -99,7 +97,6 @@ def quick_imports() -> Iterator[None]:
         del vars(typing)["compile"]
         gc.freeze()
         gc.enable()
-        sys.setdlopenflags(flags)
 
 
 def needed() -> Any:  # noqa: ANN401 - modules without stubs
@@ -108,7 +105,9 @@ def needed() -> Any:  # noqa: ANN401 - modules without stubs
     of = importlib.import_module
     of("tensorflow.python.pywrap_tensorflow")
     of("tensorflow.python.tf2").enable()
-    load = of("tensorflow.python.saved_model.load").load
+    saved_model = "tensorflow.python.saved_model"
+    load = of(f"{saved_model}.load").load
+    options = of(f"{saved_model}.load_options").LoadOptions
     framework = "tensorflow.python.framework"
     ops, tensor = of(f"{framework}.ops"), of(f"{framework}.tensor")
     v1 = types.SimpleNamespace(reset_default_graph=ops.reset_default_graph)
@@ -120,7 +119,7 @@ def needed() -> Any:  # noqa: ANN401 - modules without stubs
         type_spec_from_value=of(f"{framework}.type_spec").type_spec_from_value,
         load_op_library=of(f"{framework}.load_library").load_op_library,
         version=of(f"{framework}.versions"),
-        saved_model=types.SimpleNamespace(load=load),
+        saved_model=types.SimpleNamespace(load=load, LoadOptions=options),
         compat=types.SimpleNamespace(v1=v1),
     )
     # Without it shapes are those of TensorFlow 1.

@@ -7,13 +7,14 @@ rest, so that ``python_child``, which has imported all of TensorFlow, decides.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from smpatch.runtime import questions
-from smpatch.runtime.process import Child, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import PythonSignatures
 
 __all__ = ["PythonLoader"]
@@ -47,19 +48,36 @@ class PythonLoader:
         self._ask = ask
         self.program = Program.LIGHT if light else Program.PYTHON
 
-    def load(self, directory: os.PathLike[str], tags: Sequence[str]) -> PythonSignatures:
+    def load(
+        self, directory: os.PathLike[str], tags: Sequence[str], *, variables: bool = True
+    ) -> PythonSignatures:
         """Load a model and return its signatures.
+
+        Args:
+            directory: The SavedModel.
+            tags: Its tag-set.
+            variables: Whether its variables are read. What does not load without them is
+                loaded with them, which decides.
 
         Raises:
             ValidationError: There is no TensorFlow, or an op library cannot be loaded.
             ChildError: The child that decides died, hung or is unfit.
         """
 
-        def question(child: Child, limit: float) -> PythonSignatures:
+        def whole(child: Child, limit: float) -> PythonSignatures:
             return questions.python_signatures(child, directory, tags, limit)
 
+        def bare(child: Child, limit: float) -> PythonSignatures:
+            return questions.python_signatures(child, directory, tags, limit, variables=False)
+
+        question = whole if variables else bare
         if self.program is Program.PYTHON:
-            return self._ask(Program.PYTHON, question)
+            if not variables:
+                with contextlib.suppress(ChildDied):
+                    said = self._ask(Program.PYTHON, bare)
+                    if said.ok:
+                        return said
+            return self._ask(Program.PYTHON, whole)
         try:
             said = self._ask(Program.LIGHT, question)
             if said.ok:
@@ -73,4 +91,4 @@ class PythonLoader:
                 self.program = Program.PYTHON  # it would be unfit for the next model, too
             why = str(error)
         _LOG.info("the modules of tf.saved_model.load alone: %s; all of TensorFlow decides", why)
-        return self._ask(Program.PYTHON, question)
+        return self._ask(Program.PYTHON, whole)
