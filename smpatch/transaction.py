@@ -15,12 +15,13 @@ from smpatch import warmup
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
 from smpatch.editing import Change, Context, Edit, MetaGraphEdit
-from smpatch.editing.notes import notes_on
+from smpatch.editing.notes import notes_on, notes_on_variables
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Outcome, Proof
 from smpatch.editing.warm_up import Carried, carry
 from smpatch.errors import RefusedError
 from smpatch.fragments import Trace
+from smpatch.functions.restored import needed_at_load, restored_variables
 from smpatch.loader import SavedModel
 from smpatch.options import Options
 from smpatch.rules import Note
@@ -67,6 +68,8 @@ class Receipt:
             bit; None where nothing was run.
         applied: The signatures of the edits that the model shows already, in their order; they
             are not among the changes.
+        variables_read: Whether the loaders read the variables; None where none was asked, or the
+            model restores none.
     """
 
     directory: Path
@@ -83,6 +86,7 @@ class Receipt:
     numbers: Mapping[str, tuple[str, ...]] | None = None
     applied: tuple[Change, ...] = ()
     warm_up: WarmUp = "absent"
+    variables_read: bool | None = None
 
     def __repr__(self) -> str:
         """Return the changes with their signatures, the loaders and the notes."""
@@ -243,9 +247,27 @@ class Transaction:
     def _prove(self, directory: Path, done: Done) -> Validation:
         if self.validator.mode == "none":
             return Validation()
-        said, *_ = [self.validator.validate(e, self.model) for e in self._edited(directory, done)]
+        all_said = [self.validator.validate(e, self.model) for e in self._edited(directory, done)]
+        said = all_said[0]
         wider = tuple(self._wider(directory, done))
-        return replace(said, notes=(*said.notes, *wider)) if wider else said
+        before = self.model.meta_graphs[done.place]
+        if not restored_variables(before):
+            return replace(said, notes=(*said.notes, *wider), variables_read=None)
+        loaded = any(each.variables_read for each in all_said)
+        # Where there are no C libraries, Python's v1 loader reads them in any case.
+        read_anyway = loaded and self._skips_variables and "C runtime" in said.loaders
+        on_variables = notes_on_variables(self.model, before, read_anyway=read_anyway)
+        notes = (*said.notes, *wider, *on_variables)
+        return replace(said, notes=notes, variables_read=loaded or bool(wider))
+
+    @property
+    def _skips_variables(self) -> bool:
+        """Whether nothing that is done needs the variables; no edit changes them."""
+        return self.validator.mode in {"auto", "runtime"} and not self._composed
+
+    @property
+    def _composed(self) -> bool:
+        return any(each.composition is not None for each in self.edits)
 
     def _wider(self, directory: Path, done: Done) -> Iterator[Note]:
         """Prove each signature that is to take more than its graph says."""
@@ -259,8 +281,7 @@ class Transaction:
 
     def _run(self, directory: Path, done: Done, said: Validation) -> Validation:
         """Run the model before and after, where that is asked for or always done."""
-        always = any(each.composition is not None for each in self.edits)
-        if self.validator.mode != "run" and (not always or self.validator.mode == "none"):
+        if self.validator.mode != "run" and (not self._composed or self.validator.mode == "none"):
             return said
         from smpatch.validator.by_numbers import same_numbers
 
@@ -288,8 +309,10 @@ class Transaction:
             only = len(staying) == 1
             for each in staying:
                 in_python = only and each.has_object_graph
-                yield Edited(directory, in_python, each, each, {}, frozenset())
+                skips = self._skips_variables and not needed_at_load(each)
+                yield Edited(directory, in_python, each, each, {}, frozenset(), skips)
             return
+        skips = self._skips_variables
         touched = (each.key for each in done.step.changes if each.signature is not None)
         after = done.step.meta_graph
         yield Edited(
@@ -299,6 +322,7 @@ class Transaction:
             after,
             done.step.built,
             frozenset(touched) & after.signatures.keys(),
+            skips and not needed_at_load(after),
         )
         for place, (before, now) in enumerate(
             zip(self.model.meta_graphs, done.meta_graphs, strict=True)
@@ -311,6 +335,7 @@ class Transaction:
                     after=now,
                     built={},
                     touched=frozenset(),
+                    without_variables=skips and not needed_at_load(now),
                 )
 
     def _commit(self, staged: Staged, receipt: Receipt) -> Receipt:
@@ -384,6 +409,7 @@ class Transaction:
             ),
             numbers=said.numbers,
             warm_up="rewritten" if carried.rewrite else warm_up,
+            variables_read=said.variables_read,
         )
 
 

@@ -147,7 +147,8 @@ def _proof(receipt: Receipt) -> list[str]:
         what = "the signatures hold" if len(there) > 1 else "the signature holds"
         if any(_concerns(note, there) for note in receipt.notes):
             what = "the signature is as it was written, but wrong as before: see smpatch check"
-    lines = [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}: {what}"]
+    unread = ", variables not read" if receipt.variables_read is False else ""
+    lines = [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}{unread}: {what}"]
     if receipt.numbers:
         count = sum(map(len, receipt.numbers.values()))
         given = "1 output gives" if count == 1 else f"{count:,} outputs give"

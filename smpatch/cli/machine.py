@@ -137,6 +137,7 @@ def receipt_body(receipt: Receipt) -> dict[str, Any]:
         "size_before": receipt.size_before,
         "size_after": receipt.size_after,
         "loaders": list(receipt.loaders),
+        "variables_read": receipt.variables_read,
         "fingerprint": receipt.fingerprint,
         "warm_up": receipt.warm_up,
         "backup": None if receipt.backup is None else str(receipt.backup),

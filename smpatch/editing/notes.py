@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 from smpatch.editing.sequence import Done
 from smpatch.functions.compare import disagreements
-from smpatch.loader import SavedModel
+from smpatch.functions.restored import missing_variables, needed_at_load
+from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
 
-__all__ = ["notes_on"]
+__all__ = ["notes_on", "notes_on_variables"]
 
 
 _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op-removed"})
@@ -85,3 +86,23 @@ def _on_the_only_one(done: Done) -> Iterator[Note]:
     yield Note("object-graph-read", text)
     for each in disagreements(staying[0]):
         yield Note("planes-disagree", f"signature {each.key!r} is {each.found}")
+
+
+def notes_on_variables(
+    model: SavedModel, meta_graph: MetaGraph, *, read_anyway: bool
+) -> Iterator[Note]:
+    """Yield notes on the variables of a model, which an edit leaves as they are.
+
+    Args:
+        model: The model.
+        meta_graph: The MetaGraph that is edited.
+        read_anyway: Whether they were read where they need not be.
+    """
+    for each in missing_variables(model.directory, meta_graph):
+        text = f"{each}: requests that need variables fail; see smpatch check"
+        yield Note("variables-missing", text)
+    if read_anyway:
+        why = "the model was not loaded without them"
+        if needed_at_load(meta_graph):
+            why = "the init op may need them"
+        yield Note("variables-read", f"the variables were read: {why}")

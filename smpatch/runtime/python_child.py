@@ -69,7 +69,11 @@ class PythonLoader:
     def _do_load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model and report its signatures' inputs and outputs."""
         self._model = None
-        model = self._tf.saved_model.load(request["dir"], tags=request["tags"])
+        saved_model, options = self._tf.saved_model, {}
+        if not request.get("variables", True):
+            skipping = saved_model.LoadOptions(experimental_skip_checkpoint=True)
+            options["options"] = skipping
+        model = saved_model.load(request["dir"], tags=request["tags"], **options)
         if request.get("keep"):
             # What is fused or folded hangs on what else a function yields.
             self._tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

@@ -79,9 +79,9 @@ class Workshop:
         self._small_model = small_model
         self._numbers = itertools.count()
 
-    def small(self) -> Path:
-        """Return a fresh copy of the small model."""
-        return self._copied(self._small_model)
+    def small(self, model: Path | None = None) -> Path:
+        """Return a fresh copy of a small model; None for the one of TensorFlow 1."""
+        return self._copied(model or self._small_model)
 
     def _copied(self, model: Path) -> Path:
         """Return a fresh copy of a model."""

@@ -48,6 +48,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "build_without_shapes": shapes.build_without_shapes,
     "change": changing.change,
     "appended": parsing.appended,
+    "checkpoint": parsing.checkpoint,
     "compare": parsing.compare,
     "edit_like": reference.edit_like,
     "fingerprint": parsing.fingerprint,
