@@ -23,7 +23,7 @@ from smpatch.fragments import Trace
 from smpatch.functions.compare import disagreements
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.proof.sameness import python_computation, signature_computation
-from smpatch.signature import SignatureDef, Spec, TensorSpec
+from smpatch.signature import Spec, TensorSpec
 
 __all__ = ["Remaining", "is_applied", "remaining"]
 
@@ -169,7 +169,7 @@ def _are_equal(one: MetaGraph, other: MetaGraph, key: str, *, exact: bool) -> bo
             _is_spec(ours[alias], theirs[alias], exact=exact) for alias in ours
         ):
             return False
-    return _computed(one, first) == _computed(other, second)
+    return signature_computation(one, first) == signature_computation(other, second)
 
 
 def _is_spec(present: Spec, made: Spec, *, exact: bool) -> bool:
@@ -178,18 +178,6 @@ def _is_spec(present: Spec, made: Spec, *, exact: bool) -> bool:
         shapes = present.shape == made.shape or (made.shape is None and not exact)
         return present.dtype == made.dtype and shapes
     return present == made
-
-
-def _computed(meta_graph: MetaGraph, signature: SignatureDef) -> object:
-    inputs = {
-        alias: tuple(each.name for each in spec.tensors())
-        for alias, spec in signature.inputs.items()
-    }
-    outputs = {
-        alias: tuple(each.name for each in spec.tensors())
-        for alias, spec in signature.outputs.items()
-    }
-    return signature_computation(meta_graph, inputs, outputs)
 
 
 def _names_agree(meta_graph: MetaGraph, key: str) -> bool:

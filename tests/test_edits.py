@@ -31,6 +31,7 @@ class Upper(Edit):
 
     key: str
     proved_as: str = ""
+    silent: bool = False
 
     @property
     def subject(self) -> str:
@@ -52,7 +53,7 @@ class Upper(Edit):
 
     def expected(self, before: MetaGraph) -> Expected:
         was = self.proved_as or self.key
-        return {self.key.upper(): kept(was, before.signatures[was])}
+        return {} if self.silent else {self.key.upper(): kept(was, before.signatures[was])}
 
     def follow(self, signatures: KeptSignatures) -> None:
         signatures[self.key.upper()] = signatures.pop(self.key)
@@ -97,6 +98,11 @@ def test_the_proof_holds_what_it_makes_against_what_it_says(model: Path) -> None
     with pytest.raises(ValidationError, match="would not compute what was asked for"):
         smpatch.patch(model, Upper("serving_default", proved_as="other"), options=RUNTIME)
     assert (model / "saved_model.pb").read_bytes() == data
+
+
+def test_a_signature_of_which_a_kind_says_nothing_is_refused(model: Path) -> None:
+    with pytest.raises(ValidationError, match="'SERVING_DEFAULT': it was not asked for"):
+        smpatch.patch(model, Upper("serving_default", silent=True), options=RUNTIME)
 
 
 def test_a_patch_file_has_it_once_its_verb_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,11 +289,8 @@ def _is_there(
     if present is None or _nameless(present) != _nameless(signature):
         return False
     with suppress(FingerprintError):
-        ours, theirs = (
-            signature_computation(graph, *map(_names, (each.inputs, each.outputs)))
-            for graph, each in ((meta_graph, present), (extended, signature))
-        )
-        return ours == theirs
+        theirs = signature_computation(extended, signature)
+        return signature_computation(meta_graph, present) == theirs
     return False
 
 
@@ -304,10 +301,6 @@ def _nameless(signature: SignatureDef) -> tuple[SignatureDef, object]:
         for each in (signature.inputs, signature.outputs)
     ]
     return replace(signature, inputs={}, outputs={}), described
-
-
-def _names(specs: Mapping[str, Spec]) -> dict[str, tuple[str, ...]]:
-    return {alias: tuple(each.name for each in spec.tensors()) for alias, spec in specs.items()}
 
 
 def _ref(spec: Spec) -> str | Spec:
