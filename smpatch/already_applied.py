@@ -63,8 +63,11 @@ def remaining(
         done = edits[:count]
         halves = with_object_graph
         if is_applied(model, done, tag_set=tag_set, with_object_graph=halves, trace=trace):
-            if _tagging(done) and (chosen is not None or len(model.meta_graphs) > 1):
-                chosen = _chosen_or(model, done, tag_set)
+            tags = [target for _, target in _tagging(done)]
+            if tags and not tags[-1]:  # one that stays stands for all of them
+                chosen = model.meta_graphs[0].tags
+            elif tags and (chosen is not None or len(model.meta_graphs) > 1):
+                chosen = _chosen_or(model, done, tag_set, tags[-1])
             return Remaining(tuple(edits[count:]), chosen)
     return Remaining(tuple(edits), chosen)
 
@@ -216,14 +219,16 @@ def _is_tagged(model: SavedModel, edits: Sequence[Edit]) -> bool:
 
 
 def _chosen_or(
-    model: SavedModel, done: Sequence[Edit], tag_set: Sequence[str] | None
+    model: SavedModel,
+    done: Sequence[Edit],
+    tag_set: Sequence[str] | None,
+    target: tuple[str, ...],
 ) -> tuple[str, ...]:
     """Return the tags of the MetaGraph that the edits change, even where they only change tags."""
     try:
         return _chosen(model, done, tag_set).tags
     except TagSetError:
-        # Where MetaGraphs were removed, one that stays stands for all of them.
-        return _tagging(done)[-1][1] or model.meta_graphs[0].tags
+        return target
 
 
 def _chosen(model: SavedModel, edits: Sequence[Edit], tag_set: Sequence[str] | None) -> MetaGraph:
