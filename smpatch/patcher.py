@@ -139,11 +139,8 @@ def patch(
                 for key, each in meta_graph.signatures.items()
             }
             done = several[: len(several) - len(left.edits)]
-            applied = tuple(
-                Change(key, "unchanged", present.get(key))
-                for each in done
-                for key in each.shown_keys
-            )
+            keys = (key for each in done for key in each.shown_keys)
+            applied = tuple(Change(key, "unchanged", present.get(key)) for key in keys)
             return replace(receipt, applied=applied)
 
 
