@@ -15,7 +15,7 @@ The way of an edit through the package:
     validator.Validator -> Validation  reloaded by TensorFlow in a child process
     writer.commit -> Committed         one rename; before it the model is untouched
 
-``transaction`` carries these steps out and ``patcher`` makes each kind of edit; ``savedmodel``
+``transaction`` carries these steps out; each kind of edit is one class in ``edits``; ``savedmodel``
 reads and writes both forms of a file, ``graph`` reads graphs, ``functions`` makes the functions
 of Python's half of an export, ``runtime`` alone loads TensorFlow, and ``errors`` holds
 everything that can be raised. CONTRIBUTING.md has the layers.
