@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from smpatch.builder import Inferred
 from smpatch.editing import Context, Edit, MetaGraphEdit, Repetition, naming
-from smpatch.editing.sequence import perform
+from smpatch.editing.sequence import exclude_each_other, perform
 from smpatch.errors import SmpatchError, TagSetError
 from smpatch.fragments import Trace
 from smpatch.functions.compare import disagreements
@@ -90,7 +90,7 @@ def is_applied(
         trace: As for ``remaining``.
     """
     others = [each for each in edits if not isinstance(each, MetaGraphEdit)]
-    if not _is_tagged(model, edits):
+    if not _is_tagged(model, edits) or exclude_each_other(edits):
         return False
     try:
         return not others or _is_repeated(

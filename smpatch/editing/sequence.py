@@ -19,7 +19,7 @@ from smpatch.loader import MetaGraph
 from smpatch.proof.sameness import prove
 from smpatch.rules import Note
 
-__all__ = ["Done", "check_alone", "described", "perform"]
+__all__ = ["Done", "check_alone", "described", "exclude_each_other", "perform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,18 @@ def described(edit: Edit) -> str:
     return f"{edit.verb} {edit.subject}"
 
 
+def exclude_each_other(edits: Sequence[Edit]) -> bool:
+    """Return whether one edit of a list cannot stand beside another."""
+    return any(each.excludes(other) for each in edits for other in edits)
+
+
 def check_alone(edits: Sequence[Edit]) -> None:
     """Refuse a list of edits of which one excludes another.
 
     Raises:
         UsageError: It removes a MetaGraph, and edits another one.
     """
-    if any(each.excludes(other) for each in edits for other in edits):
+    if exclude_each_other(edits):
         found = "a MetaGraph is removed by a list of edits that has other edits as well"
         raise UsageError(found, hint="remove it first, in a list of its own")
 
