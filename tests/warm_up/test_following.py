@@ -241,7 +241,7 @@ def test_a_patch_file_twice_is_once(tmp_path: Path, oracle: Oracle) -> None:
     ran(model, oracle)
 
 
-def warm_upwarm_up_notes(receipt: smpatch.Receipt) -> dict[str, str]:
+def warm_up_notes(receipt: smpatch.Receipt) -> dict[str, str]:
     return {note.code: note.text for note in receipt.notes if note.code.startswith("warm-up")}
 
 
