@@ -70,7 +70,9 @@ FACE = [
     "UnreachableOutputError",
     "UsageError",
     "ValidationError",
+    "WarmupRequest",
     "WriteError",
+    "WrittenWarmup",
     "add_classify",
     "add_predict",
     "add_regress",
@@ -98,7 +100,9 @@ FACE = [
     "set_init_op",
     "suggest",
     "undo",
+    "warmup_requests",
     "wrap_graph",
+    "write_warmup",
 ]
 
 MEANINGLESS = {"util", "utils", "helper", "helpers", "common", "misc", "core"}

@@ -228,25 +228,6 @@ def test_a_replay_gives_what_it_gave(tmp_path: Path, oracle: Oracle, case: Case,
         assert (result / PLACE).read_bytes() == source
 
 
-@pytest.mark.parametrize("name", ["a key", "all at once", "one of two tasks"])
-def test_undo_takes_the_requests_back_and_redo_does_it_again(
-    tmp_path: Path, oracle: Oracle, name: str
-) -> None:
-    case = CASES[name]
-    model = prepared(tmp_path, case.model, case.requests, oracle)
-    old = (model / PLACE).read_bytes()
-    smpatch.patch(model, case.edits, options=smpatch.Options(validate="none", backup=True))
-    new = (model / PLACE).read_bytes()
-    assert new != old
-    assert smpatch.undo(model, dry_run=True).warm_up == "restored"
-    assert smpatch.undo(model).warm_up == "restored"
-    assert (model / PLACE).read_bytes() == old
-    ran(model, oracle)
-    assert smpatch.undo(model, redo=True).warm_up == "restored"
-    assert (model / PLACE).read_bytes() == new
-    ran(model, oracle)
-
-
 def test_a_patch_file_twice_is_once(tmp_path: Path, oracle: Oracle) -> None:
     model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
     edits = [EditSignature(KEY, rename_inputs={"a": "image"}), Rename(KEY, "one")]
@@ -260,7 +241,7 @@ def test_a_patch_file_twice_is_once(tmp_path: Path, oracle: Oracle) -> None:
     ran(model, oracle)
 
 
-def _notes(receipt: smpatch.Receipt) -> dict[str, str]:
+def warm_up_notes(receipt: smpatch.Receipt) -> dict[str, str]:
     return {note.code: note.text for note in receipt.notes if note.code.startswith("warm-up")}
 
 
@@ -275,7 +256,7 @@ def test_keep_warmup_leaves_the_file_and_says_what_breaks(tmp_path: Path, oracle
     receipt = edit(model, Rename(KEY, "other"), keep_warmup=True)
     assert (model / PLACE).read_bytes() == before
     assert receipt.warm_up == "kept"
-    assert "names signature 'serving_default'" in _notes(receipt)["warm-up"]
+    assert "names signature 'serving_default'" in warm_up_notes(receipt)["warm-up"]
     assert "refused" in oracle.ask("replay", directory=model)
 
 
@@ -285,8 +266,10 @@ def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path, oracle: Orac
     told = edit(model, Remove(("classify",)), dry_run=True)
     assert (model / PLACE).read_bytes() == before
     done = edit(model, Remove(("classify",)))
-    assert _notes(told) == _notes(done)
-    assert _notes(done)["warm-up-rewritten"].endswith("of 3 records, 1 rewritten and 1 removed")
+    assert warm_up_notes(told) == warm_up_notes(done)
+    assert warm_up_notes(done)["warm-up-rewritten"].endswith(
+        "of 3 records, 1 rewritten and 1 removed"
+    )
     assert (told.warm_up, done.warm_up) == ("rewritten", "rewritten")
 
 
@@ -295,7 +278,7 @@ def test_a_request_for_dropped_outputs_alone_asks_for_all(tmp_path: Path, oracle
     model = prepared(tmp_path, "unsorted_keys", [PLAIN, only], oracle)
     receipt = edit(model, EditSignature(KEY, drop_outputs=("z",)))
     assert [sorted(each["outputs"]) for each in ran(model, oracle)] == [["b", "k"]] * 2
-    assert _notes(receipt)["warm-up-all-outputs"].startswith("record 2 of ")
+    assert warm_up_notes(receipt)["warm-up-all-outputs"].startswith("record 2 of ")
 
 
 def test_a_dropped_or_bound_input_is_fed_no_more(tmp_path: Path, oracle: Oracle) -> None:
@@ -366,7 +349,9 @@ def test_what_a_request_contradicts_is_said_and_left(  # noqa: PLR0913, PLR0917 
     ran(model, oracle)
     receipt = edit(model, made)
     assert (model / PLACE).read_bytes() == before
-    assert f"2 records (1, 2) of {PLACE} cannot follow: {words}" in _notes(receipt)["warm-up"]
+    assert (
+        f"2 records (1, 2) of {PLACE} cannot follow: {words}" in warm_up_notes(receipt)["warm-up"]
+    )
     key = request_["signature"]
     receipt = edit(model, Rename(key, "other"))
     # It was answered by nothing before, and its name follows all the same.
@@ -379,81 +364,8 @@ def test_requests_go_to_the_metagraph_that_servers_load(tmp_path: Path, oracle: 
     before = (model / PLACE).read_bytes()
     receipt = edit(model, Rename("train", KEY), tag_set=("train",))
     assert (model / PLACE).read_bytes() == before
-    assert not _notes(receipt)
+    assert not warm_up_notes(receipt)
     edit(model, Rename(KEY, "other"), tag_set=("serve",))
     assert [each.signature for each in smpatch.warmup_requests(model)] == ["other"]
     receipt = edit(model, Retag(("serve",), ("old",)))
-    assert "it calls the signature 'other', which is not there" in _notes(receipt)["warm-up"]
-
-
-def test_links_stay_and_what_they_lead_to_follows(tmp_path: Path, oracle: Oracle) -> None:
-    model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
-    (tmp_path / "store").mkdir()
-    shutil.move(model / PLACE, tmp_path / "store" / "requests")
-    (model / PLACE).symlink_to("../../store/requests")
-    receipt = edit(model, Rename(KEY, "other"), backup=True)
-    assert (model / PLACE).readlink() == Path("../../store/requests")
-    assert "through-link" in {note.code for note in receipt.notes}
-    assert len(ran(model, oracle)) == 5
-    assert sorted(each.name for each in (tmp_path / "store").iterdir()) == [
-        "requests",
-        "requests.backup",
-    ]
-    smpatch.undo(model)
-    assert len(ran(model, oracle)) == 5
-    assert (model / PLACE).readlink() == Path("../../store/requests")
-
-
-def test_a_copy_of_the_model_has_no_backup_of_the_requests(tmp_path: Path, oracle: Oracle) -> None:
-    model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
-    edit(model, Rename(KEY, "one"), backup=True)
-    assert (model / f"{PLACE}.backup").exists()
-    edit(model, Rename("one", "two"), save_to=tmp_path / "out")
-    assert [each.name for each in (tmp_path / "out" / "assets.extra").iterdir()] == [PLACE.name]
-
-
-def test_an_older_backup_is_not_taken_for_that_of_a_newer_edit(
-    tmp_path: Path, oracle: Oracle
-) -> None:
-    model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
-    edit(model, Rename(KEY, "one"), backup=True)
-    edit(model, Copy("one", "more"), backup=True)
-    now = (model / PLACE).read_bytes()
-    assert smpatch.undo(model).warm_up == "kept"
-    assert (model / PLACE).read_bytes() == now
-    ran(model, oracle)
-    (model / PLACE).unlink()
-    edit(model, Copy("one", "another"), backup=True)
-    assert not (model / f"{PLACE}.backup").exists()
-
-
-def test_edits_that_kept_no_backup_are_taken_back_too(tmp_path: Path, oracle: Oracle) -> None:
-    """The one with the backup left the requests as they are, the other one changed them."""
-    model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
-    before = (model / PLACE).read_bytes()
-    edit(model, Copy(KEY, "more"), backup=True)
-    edit(model, Rename(KEY, "other"))
-    assert (model / PLACE).read_bytes() != before
-    assert smpatch.undo(model).warm_up == "restored"
-    assert (model / PLACE).read_bytes() == before
-    ran(model, oracle)
-    smpatch.undo(model, redo=True)
-    ran(model, oracle)
-
-
-def test_a_file_that_cannot_be_replaced_is_left(tmp_path: Path, oracle: Oracle) -> None:
-    model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
-    before = (model / PLACE).read_bytes()
-    (model / PLACE).chmod(0o444)
-    receipt = edit(model, Rename(KEY, "one"), backup=True)
-    assert (model / PLACE).read_bytes() == before
-    assert "the file is read-only (mode 0444)" in _notes(receipt)["warm-up"]
-    assert receipt.warm_up == "kept"
-
-
-def test_a_directory_in_the_place_of_the_backup_is_refused(tmp_path: Path, oracle: Oracle) -> None:
-    model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
-    (model / f"{PLACE}.backup").mkdir()
-    with pytest.raises(smpatch.RefusedError, match="it is a directory, not a backup"):
-        edit(model, Rename(KEY, "one"), backup=True)
-    ran(model, oracle)
+    assert "it calls the signature 'other', which is not there" in warm_up_notes(receipt)["warm-up"]

@@ -86,7 +86,7 @@ def everywhere(work: Path, way: str) -> list[Killed]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr
