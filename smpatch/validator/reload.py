@@ -170,14 +170,21 @@ class Validator:
         return {}
 
     def look_up(
-        self, model: SavedModel, meta_graph: MetaGraph, wanted: Mapping[str, TensorSpec]
+        self,
+        model: SavedModel,
+        meta_graph: MetaGraph,
+        wanted: Mapping[str, TensorSpec],
+        *,
+        without_variables: bool = False,
     ) -> Validation:
         """Load the model as it is, and report what its graph knows of some tensors.
 
         Raises:
             ValidationError: TensorFlow does not load it.
         """
-        loader, description = self._describe(model.directory, meta_graph, sorted(wanted))
+        asked = model.directory, meta_graph, sorted(wanted)
+        bare = self._describe_bare(*asked) if without_variables else None
+        loader, description = bare or self._describe(*asked)
         if not description.ok:
             raise unloadable(description, already=True)
         return Validation((loader,), specs(description, wanted))
