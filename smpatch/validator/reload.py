@@ -313,10 +313,15 @@ class Validator:
         self, directory: Path, meta_graph: MetaGraph, names: Sequence[str]
     ) -> tuple[str, Description] | None:
         """Load without the variables; None where that fails, so that they decide."""
-        with without_variables(directory) as view, contextlib.suppress(_CrashError, ChildUnfit):
+        with without_variables(directory) as view, contextlib.suppress(ChildUnfit):
             if view is not None:
                 self._child(Program.CAPI)  # Python's v1 loader restores them in any case
-                said = self._describe(view, meta_graph, names)
+                try:
+                    said = self._describe(view, meta_graph, names)
+                except _CrashError as crash:
+                    if crash.was_killed:
+                        raise
+                    return None
                 return said if said[1].ok else None
         return None
 
@@ -386,7 +391,7 @@ class Validator:
         except ChildDied as error:
             words = f": {error.last_words}" if error.last_words else ""
             found = f"TensorFlow's process was {error.how} when it loaded the model{words}"
-            raise _CrashError(found, error.how) from error
+            raise _CrashError(found, error) from error
         except ChildUnfit as error:
             found = f"TensorFlow cannot be loaded: {error}"
             raise ValidationError(found, hint=f"repair its installation, or {WITHOUT}") from error
@@ -411,9 +416,10 @@ def _words(said: PythonSignatures) -> str:
 class _CrashError(ValidationError):
     """TensorFlow's process ended on a model."""
 
-    def __init__(self, found: str, how: str) -> None:
+    def __init__(self, found: str, death: ChildDied) -> None:
         super().__init__(found, hint="the model is unchanged")
-        self.how = how
+        self.how = death.how
+        self.was_killed = death.was_killed
 
     def beside(self, before: str) -> ValidationError:
         """Return what to say when it is known how the model as it was ended the process, if so."""
