@@ -1,7 +1,8 @@
 """Which child process loads a model by ``tf.saved_model.load``, and which one decides.
 
-``light_child`` has the modules of the loader alone and starts in half of the processor time. What it loads is loaded. What it refuses, or dies of, may be refused for want of the
-rest, so that ``python_child``, which has imported all of TensorFlow, decides.
+``light_child`` has the modules of the loader alone and starts in half of the processor time.
+What it loads is loaded. What it refuses, or dies of, may be refused for want of the rest, so
+that ``python_child``, which has imported all of TensorFlow, decides.
 """
 
 from __future__ import annotations
