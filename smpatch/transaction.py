@@ -175,7 +175,8 @@ class Transaction:
                 for name, spec in each.tensors.items()
                 if name.rpartition(":")[0] in before.graph
             }
-            said = self.validator.look_up(self.model, before, wanted)
+            skips = self._skips_variables and not needed_at_load(before)
+            said = self.validator.look_up(self.model, before, wanted, without_variables=skips)
             done = self._apply(Inferred(said.tensors or {}))
         plan = merge(self.model, done.meta_graphs)
         notes: tuple[Note, ...] = ()

@@ -1,7 +1,8 @@
 """TensorFlow's Python loader with the modules that it needs itself, and no others.
 
-``import tensorflow`` brings in two thousand modules; ``tensorflow.python.saved_model.load``,
-which is ``tf.saved_model.load``, needs a thousand of them. This program puts an empty package
+``import tensorflow`` brings in almost three thousand modules;
+``tensorflow.python.saved_model.load``, which is ``tf.saved_model.load``, needs a thousand of
+them. This program puts an empty package
 ``tensorflow`` in their place. What is loaded then is loaded by the same code; what is refused
 may be refused because of what is missing, so that the parent asks ``python_child`` again.
 Whoever asks the empty package for more than a module makes every answer a refusal, too.

@@ -89,6 +89,11 @@ class ChildDied(ChildError):
         self.how = how
         self.last_words = last_words
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody else ended it: the kernel for want of memory, or ``Child.kill``."""
+        return self.how.startswith("killed by SIGKILL")
+
 
 class ChildHung(ChildError):
     """No answer within the limit.

@@ -1,13 +1,12 @@
 """Which child process loads a model by ``tf.saved_model.load``, and which one decides.
 
-``light_child`` has the modules of the loader alone and starts in a third of the processor
-time. What it loads is loaded. What it refuses, or dies of, may be refused for want of the
-rest, so that ``python_child``, which has imported all of TensorFlow, decides.
+``light_child`` has the modules of the loader alone and starts in half of the processor time.
+What it loads is loaded. What it refuses, or dies of, may be refused for want of the rest, so
+that ``python_child``, which has imported all of TensorFlow, decides.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -73,10 +72,9 @@ class PythonLoader:
         question = whole if variables else bare
         if self.program is Program.PYTHON:
             if not variables:
-                with contextlib.suppress(ChildDied):
-                    said = self._ask(Program.PYTHON, bare)
-                    if said.ok:
-                        return said
+                said = self._ask(Program.PYTHON, bare)
+                if said.ok:
+                    return said
             return self._ask(Program.PYTHON, whole)
         try:
             said = self._ask(Program.LIGHT, question)
@@ -84,9 +82,9 @@ class PythonLoader:
                 _LOG.info("the modules of tf.saved_model.load alone decide: it loads %s", directory)
                 return said
             why = f"{said.kind}: {said.message}" if said.kind else said.message
-        except ChildHung:
-            raise
         except ChildError as error:
+            if isinstance(error, ChildHung) or (isinstance(error, ChildDied) and error.was_killed):
+                raise  # another process would need more time, or more memory
             if isinstance(error, ChildUnfit):
                 self.program = Program.PYTHON  # it would be unfit for the next model, too
             why = str(error)

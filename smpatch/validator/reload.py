@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError, ValidationError
 from smpatch.loader import MetaGraph, SavedModel
-from smpatch.rules import IN_DOUBT, Note
+from smpatch.rules import Note
 from smpatch.runtime import early, installation, questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import Description, PythonSignatures
@@ -40,6 +40,7 @@ from smpatch.validator.comparing import (
 )
 from smpatch.validator.edited import Edited, Mode, Validation
 from smpatch.validator.python_loader import PythonLoader
+from smpatch.validator.refusals import CrashError, refusal, why_in_doubt
 from smpatch.validator.variables import without_variables
 
 __all__ = ["Edited", "Mode", "Validation", "Validator"]
@@ -170,14 +171,21 @@ class Validator:
         return {}
 
     def look_up(
-        self, model: SavedModel, meta_graph: MetaGraph, wanted: Mapping[str, TensorSpec]
+        self,
+        model: SavedModel,
+        meta_graph: MetaGraph,
+        wanted: Mapping[str, TensorSpec],
+        *,
+        without_variables: bool = False,
     ) -> Validation:
         """Load the model as it is, and report what its graph knows of some tensors.
 
         Raises:
             ValidationError: TensorFlow does not load it.
         """
-        loader, description = self._describe(model.directory, meta_graph, sorted(wanted))
+        asked = model.directory, meta_graph, sorted(wanted)
+        bare = self._describe_bare(*asked) if without_variables else None
+        loader, description = bare or self._describe(*asked)
         if not description.ok:
             raise unloadable(description, already=True)
         return Validation((loader,), specs(description, wanted))
@@ -206,7 +214,7 @@ class Validator:
             if edited.without_variables:
                 bare = self._describe_bare(edited.directory, edited.after, wanted)
             loader, description = bare or self._describe(edited.directory, edited.after, wanted)
-        except _CrashError as crash:
+        except CrashError as crash:
             words = self._crash_of(lambda: self._describe(model.directory, edited.before, ()))
             raise crash.beside(words) from crash
         if not description.ok:
@@ -265,7 +273,7 @@ class Validator:
             loaded = self._load_in_python(
                 edited.directory, edited.after, variables=not edited.without_variables
             )
-        except _CrashError as crash:
+        except CrashError as crash:
             how = self._crash_of(lambda: self._load_in_python(model.directory, edited.before))
             if not how:
                 raise crash.beside("") from crash
@@ -274,9 +282,9 @@ class Validator:
         if not loaded.ok:
             before = self._load_in_python(model.directory, edited.before)
             if before.ok:
-                found = f"tf.saved_model.load refuses the edited model: {_words(loaded)}"
-                raise ValidationError(found, hint=_why_in_doubt(edited))
-            text = f"tf.saved_model.load did not load the model before either: {_words(before)}"
+                found = f"tf.saved_model.load refuses the edited model: {refusal(loaded)}"
+                raise ValidationError(found, hint=why_in_doubt(edited))
+            text = f"tf.saved_model.load did not load the model before either: {refusal(before)}"
             return Note("python-loader-failed-before", text), True
         expected = set(edited.after.objects.signatures or edited.after.signatures)
         missing = expected - set(loaded.signatures)
@@ -306,10 +314,15 @@ class Validator:
         self, directory: Path, meta_graph: MetaGraph, names: Sequence[str]
     ) -> tuple[str, Description] | None:
         """Load without the variables; None where that fails, so that they decide."""
-        with without_variables(directory) as view, contextlib.suppress(_CrashError, ChildUnfit):
+        with without_variables(directory) as view, contextlib.suppress(ChildUnfit):
             if view is not None:
                 self._child(Program.CAPI)  # Python's v1 loader restores them in any case
-                said = self._describe(view, meta_graph, names)
+                try:
+                    said = self._describe(view, meta_graph, names)
+                except CrashError as crash:
+                    if crash.was_killed:
+                        raise
+                    return None
                 return said if said[1].ok else None
         return None
 
@@ -363,7 +376,7 @@ class Validator:
         """Return how TensorFlow's process ends when it loads something; nothing if it lives."""
         try:
             load()
-        except _CrashError as crash:
+        except CrashError as crash:
             return crash.how
         return ""
 
@@ -379,37 +392,7 @@ class Validator:
         except ChildDied as error:
             words = f": {error.last_words}" if error.last_words else ""
             found = f"TensorFlow's process was {error.how} when it loaded the model{words}"
-            raise _CrashError(found, error.how) from error
+            raise CrashError(found, error) from error
         except ChildUnfit as error:
             found = f"TensorFlow cannot be loaded: {error}"
             raise ValidationError(found, hint=f"repair its installation, or {WITHOUT}") from error
-
-
-def _why_in_doubt(edited: Edited) -> str:
-    """Return a hint where Python's loader refuses a model: what is known to cause that, if any."""
-    texts = [n.text for built in edited.built.values() for n in built.notes if n.code in IN_DOUBT]
-    if not texts:
-        return "the model is unchanged; please report this"
-    return "; ".join(("the model is unchanged", *texts))
-
-
-def _words(said: PythonSignatures) -> str:
-    """Return why Python does not load a model; a ``KeyError`` has its key as words, or none."""
-    if said.kind == "KeyError" or not said.message:
-        return f"{said.kind}: {said.message}" if said.message else said.kind
-    return said.message
-
-
-class _CrashError(ValidationError):
-    """TensorFlow's process ended on a model."""
-
-    def __init__(self, found: str, how: str) -> None:
-        super().__init__(found, hint="the model is unchanged")
-        self.how = how
-
-    def beside(self, before: str) -> ValidationError:
-        """Return what to say when it is known how the model as it was ended the process, if so."""
-        hint = "the unedited model does not end it; the model is unchanged"
-        if before:
-            hint = f"the unedited model ends it, too: {before}; the model is unchanged; {WITHOUT}"
-        return ValidationError(self.found, hint=hint)

@@ -28,9 +28,13 @@ def without_variables(directory: Path) -> Iterator[Path | None]:
         directory: The SavedModel.
 
     Yields:
-        The directory; None where there is no place for one.
+        The directory, the model's own where it has no variables; None where there is no place
+        for one.
     """
     root = directory.absolute()
+    if not (root / VARIABLES).exists():
+        yield root
+        return
     with contextlib.ExitStack() as held:
         view: Path | None = None
         with contextlib.suppress(OSError):

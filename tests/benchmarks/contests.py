@@ -88,6 +88,24 @@ def add_predict_tf2(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
         yield compared((contest, rival, "s"), pairs, limit)
 
 
+def add_predict_variables(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
+    """An edit with its reload of a model with gigabytes of variables, against kilobytes."""
+    few = 4096
+
+    def edit(size: int) -> Measured:
+        words = ("--function", "encode", "--signature", shop.new_key())
+        return run([*SMPATCH, "add-predict", str(shop.variables(size)), *words])
+
+    many = sizes.variable_bytes
+    sides = (lambda: edit(many)), (lambda: edit(few))
+    mine, theirs = rounds(sides, sizes.short_rounds)
+    contest = f"`add-predict --function` with its reload, {bytes_label(many)} of variables"
+    rival = "the same with 4 kB"
+    pairs = [(a.processor_seconds, b.processor_seconds) for a, b in zip(mine, theirs, strict=True)]
+    yield compared((f"{contest}, processor time", rival, "s"), pairs, 1.2, judged=sizes.judged)
+    yield memory_row(contest, rival, (mine, theirs), 1.2, judged=sizes.judged)
+
+
 def show_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     """``show``, against TensorFlow's own and against the imports that it cannot do without."""
     model = shop.small()
@@ -253,6 +271,7 @@ def proofs(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 CONTESTS: dict[str, Callable[[Workshop, Sizes], Iterator[Row]]] = {
     "small": add_predict_small,
     "tf2": add_predict_tf2,
+    "variables": add_predict_variables,
     "show": show_small,
     "constants": add_predict_constants,
     "chain": add_predict_chain,

@@ -188,9 +188,12 @@ def test_what_it_loads_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == ["the modules of tf.saved_model.load alone decide: it loads model"]
 
 
-def test_a_hang_is_not_waited_for_twice() -> None:
-    ask = _Asked(ChildHung(3.0), OK)
-    with pytest.raises(ChildHung):
+@pytest.mark.parametrize(
+    "error", [ChildHung(3.0), ChildDied("killed by SIGKILL, as the kernel does", "")]
+)
+def test_want_of_time_or_memory_is_not_met_with_more_of_both(error: ChildError) -> None:
+    ask = _Asked(error, OK)
+    with pytest.raises(type(error)):
         PythonLoader(ask, light=True).load(Path("model"), ["serve"])
     assert ask.asked == [Program.LIGHT]
 
