@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keyword
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from itertools import groupby
@@ -296,8 +295,11 @@ def _further_lines(keys: Sequence[str], commands: _Commands) -> list[str]:
 
 def _inner_lines(found: Suggestions, signature: str, commands: _Commands) -> list[str]:
     """Return the inner tensors as a tree of calls."""
+    from smpatch.graph.auxiliary import automatic
+    from smpatch.graph.index import op_of
+
     inner = found.inner
-    shown = [each for each in inner if not _passed_on(each)]
+    shown = [each for each in inner if not automatic(op_of(each.spec.name))]
     if not shown:
         return [
             f"no tensor between the inputs and outputs of {printable(signature)} can be exposed"
@@ -333,15 +335,6 @@ def _inner_lines(found: Suggestions, signature: str, commands: _Commands) -> lis
 def _row(each: Inner) -> tuple[str, ...]:
     spec = each.spec
     return (printable(spec.name), printable(each.op), spec.dtype, shape_text(spec.shape))
-
-
-_AUTOMATIC = re.compile(r"(Identity|(Stateful)?PartitionedCall)(_\d+)?")
-
-
-def _passed_on(inner: Inner) -> bool:
-    """Return whether a node, nameless but for its operation, only hands on what others compute."""
-    node = inner.spec.name.rpartition(":")[0].rpartition("/")[2]
-    return _AUTOMATIC.fullmatch(node) is not None
 
 
 def _sketch(spec: TensorSpec) -> str:
