@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from smpatch import dtypes
@@ -23,7 +23,17 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.changes import Changes
 from smpatch.signature import SignatureDef, TensorSpec, compatible
 
-__all__ = ["PARAMETERS", "Inside", "fetchable", "form_refusal", "inside", "matching", "servable"]
+__all__ = [
+    "PARAMETERS",
+    "Inside",
+    "fetchable",
+    "form_refusal",
+    "inside",
+    "matching",
+    "servable",
+    "signature_of",
+    "spelled",
+]
 
 _UNFED = frozenset({"Placeholder", "PlaceholderV2"})
 """Placeholders without a default."""
@@ -74,12 +84,7 @@ def inside(
         TensorNotFoundError: There is no such signature.
         RefusedError: It has tensors inside, but the model's form takes no edit that they need.
     """
-    source = meta_graph.signatures.get(signature)
-    if source is None:
-        hint = nearest(signature, meta_graph.signatures) or (
-            f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
-        )
-        raise TensorNotFoundError("no such signature", where=f"signature {signature!r}", hint=hint)
+    source = signature_of(meta_graph, signature)
     within = tuple(inner_tensors(meta_graph, source))
     counted = Counter(each.spec.name for each in within)
     ambiguous = frozenset(name for name, count in counted.items() if count > 1)
@@ -98,6 +103,42 @@ def inside(
         inner = inferred(meta_graph, inner, infer)
     between = _between(meta_graph, source, everything=everything)
     return Inside((*(each for each in between if wanted(each.spec.name)), *inner), ambiguous)
+
+
+def signature_of(meta_graph: MetaGraph, key: str) -> SignatureDef:
+    """Return a signature.
+
+    Raises:
+        TensorNotFoundError: There is none of that key.
+    """
+    source = meta_graph.signatures.get(key)
+    if source is None:
+        hint = nearest(key, meta_graph.signatures) or (
+            f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
+        )
+        raise TensorNotFoundError("no such signature", where=f"signature {key!r}", hint=hint)
+    return source
+
+
+def spelled(
+    meta_graph: MetaGraph, signature: str, tensors: Iterable[Inner], ambiguous: Collection[str]
+) -> dict[Inner, str]:
+    """Return how each tensor is written: with its calls where the name is not enough.
+
+    Args:
+        meta_graph: The MetaGraph.
+        signature: The signature key.
+        tensors: The tensors.
+        ambiguous: The names that several tensors inside the signature's functions have.
+    """
+    outputs, graph = meta_graph.signatures[signature].outputs, meta_graph.graph
+    found: dict[Inner, str] = {}
+    for each in tensors:
+        name = each.spec.name
+        # A name is looked up outside the functions first.
+        unclear = name in ambiguous or name in outputs or op_of(name) in graph
+        found[each] = each.path if each.calls and unclear else name
+    return found
 
 
 def matching(pattern: str) -> Callable[[str], bool]:
