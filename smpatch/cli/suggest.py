@@ -12,7 +12,7 @@ import typer
 
 from smpatch.cli.arguments import Json, Model, TagSet, present_keys, text
 from smpatch.cli.page import Html, Overwrite, check_options
-from smpatch.cli.terminal import columns, data, printable, talk
+from smpatch.cli.terminal import columns, command_line, data, printable, talk
 from smpatch.errors import ValidationError
 from smpatch.loader import load
 from smpatch.savedmodel.directory import naming
@@ -116,7 +116,9 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         lines = _inner_lines(found, signature, commands)
     else:
         lines = [
-            *output_lines(found, meta_graph, commands.output, match=match),
+            *output_lines(
+                found, meta_graph, lambda each: command_line(commands.output(each)), match=match
+            ),
             *_function_lines(found.functions, commands),
             *_further_lines(found.deep, commands),
         ]
@@ -212,8 +214,8 @@ def _function_lines(functions: Sequence[Function], commands: Commands) -> list[s
     lines = ["Functions that were traced"] if functions else []
     for each in functions:
         lines.append(f"  {_call(each)}")
-        what = f"not possible: {each.refusal}" if each.refusal else commands.function(each)
-        lines.append(f"    {printable(what)}")
+        refusal = printable(f"not possible: {each.refusal}")
+        lines.append(f"    {refusal if each.refusal else command_line(commands.function(each))}")
     return lines
 
 
@@ -234,7 +236,7 @@ def _proposals(found: Suggestions, commands: Commands) -> list[Proposal]:
 
     outputs = [Proposal(_sketch(each.spec), commands.output(each)) for each in found.outputs]
     functions = [
-        Proposal(_call(each), "" if each.refusal else commands.function(each), each.refusal)
+        Proposal(_call(each), () if each.refusal else commands.function(each), each.refusal)
         for each in found.functions
     ]
     return [*outputs, *functions]

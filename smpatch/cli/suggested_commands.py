@@ -54,8 +54,8 @@ class Commands:
         """Return the commands of all suggestions, functions by the name of the function."""
         names = self.spelled(found)
         return {
-            **{each: self.output(each) for each in found.outputs},
-            **{each.traced.function: self.function(each) for each in found.functions},
+            **{each: command_line(self.output(each)) for each in found.outputs},
+            **{each.traced.function: command_line(self.function(each)) for each in found.functions},
             **{each: self.inner(names[each]) for each in found.inner},
         }
 
@@ -69,14 +69,14 @@ class Commands:
         """Propose only what leaves the object graph as it is: its form takes no edit."""
         self._alone = ("--signature-def-only",)
 
-    def output(self, each: Output) -> str:
-        """Return the command for an output of the main graph."""
+    def output(self, each: Output) -> list[str]:
+        """Return the words of the command for an output of the main graph."""
         inputs = ",".join(_passable(spec.name) for spec in each.inputs)
         words = ("--inputs", inputs, "--outputs", each.spec.name)
         return self._edit(*self._key(DEFAULT_KEY), *words, *self._alone)
 
-    def function(self, each: Function) -> str:
-        """Return the command for a traced function."""
+    def function(self, each: Function) -> list[str]:
+        """Return the words of the command for a traced function."""
         renamed = [_passable(name) for name in each.traced.inputs if _passable(name) != name]
         inputs = ("--inputs", ",".join(renamed)) if renamed else ()
         return self._edit("--function", each.name, *self._key(each.traced.key), *inputs)
@@ -84,7 +84,7 @@ class Commands:
     def inner(self, name: str) -> str:
         """Return the command for an inner tensor, as it is written."""
         source = ("--from-signature", self._signature, "--signature", self._new)
-        return self._edit(*source, "--outputs", name)
+        return command_line(self._edit(*source, "--outputs", name))
 
     @property
     def new_key(self) -> str:
@@ -101,22 +101,22 @@ class Commands:
         added = ("--signature", key, "--add-output", ARGUMENT)
         return ("smpatch", "edit", *self._model, *added, *self._end)
 
-    def page(self, key: str) -> str:
-        """Return the command that makes a page of a signature."""
+    def page(self, key: str) -> list[str]:
+        """Return the words of the command that makes a page of a signature."""
         return self._line("suggest", "--signature", key, "--html", "page.html")
 
     def look_into(self, key: str) -> str:
         """Return the command that lists the inner tensors of a signature."""
-        return self._line("suggest", "--signature", key)
+        return command_line(self._line("suggest", "--signature", key))
 
     def _key(self, default: str) -> tuple[str, ...]:
         return ("--signature", self._new) if default in self._taken else ()
 
-    def _edit(self, *words: str) -> str:
+    def _edit(self, *words: str) -> list[str]:
         return self._line("add-predict", *words)
 
-    def _line(self, command: str, *words: str) -> str:
-        return command_line(["smpatch", command, *self._model, *words, *self._end])
+    def _line(self, command: str, *words: str) -> list[str]:
+        return ["smpatch", command, *self._model, *words, *self._end]
 
 
 def _passable(name: str) -> str:

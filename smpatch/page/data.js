@@ -184,7 +184,7 @@ class Computation {
 
 const FILTERS = [
   ["activations", "Activations", "Computed from the inputs, as smpatch suggest lists them", (c, t) => c.isActivation(t)],
-  ["layers", "Outputs of layers", "Activations that are read outside of their scope", (c, t) => c.isActivation(t) && c.leavesScope(t)],
+  ["layers", "Layer outputs", "Activations that are read outside of their scope", (c, t) => c.isActivation(t) && c.leavesScope(t)],
   ["placeholders", "Placeholders", "What the signature is fed, and other placeholders", (c, t) => c.isPlaceholder(t)],
   ["everything", "Everything", "Also weights, constants, handles and calls", () => true],
 ];

@@ -99,7 +99,7 @@ class Detail {
   box(id, title, fault, form, chosen) {
     byId(id).replaceChildren(...(fault
       ? [element("div", { class: "title" }, title), element("p", { class: "fault" }, fault)]
-      : commandBox(title, commandLine(form, chosen))));
+      : commandBox(title, words(form, chosen))));
   }
 
   drawGraph() {

@@ -32,12 +32,12 @@ class Proposal:
 
     Attributes:
         what: A tensor or a function, in words.
-        command: What to type for it; empty where it is not possible.
+        command: The words to type for it; none where it is not possible.
         refusal: Why it is not possible.
     """
 
     what: str
-    command: str
+    command: Sequence[str]
     refusal: str = ""
 
 
@@ -61,7 +61,7 @@ class Section:
     keys: Sequence[str]
     add: dict[str, Form]
     edit: dict[str, Form]
-    look: dict[str, str]
+    look: dict[str, Sequence[str]]
     key: str
     proposals: Sequence[Proposal] = ()
     notes: Sequence[str] = ()
@@ -115,7 +115,7 @@ def document(page: Page) -> dict[str, Any]:
                 "key": section.key,
                 "signatures": signatures,
                 "proposals": [
-                    [each.what, each.command, each.refusal] for each in section.proposals
+                    [each.what, list(each.command), each.refusal] for each in section.proposals
                 ],
                 "notes": list(section.notes),
             }
@@ -133,18 +133,24 @@ def document(page: Page) -> dict[str, Any]:
 
 def _computed(section: Section, key: str, most: int) -> dict[str, Any]:
     """Return the computation of a signature with its commands, or why there is none."""
-    found: dict[str, Any] = {"computation": None, "add": None, "edit": None, "why": "", "look": ""}
+    found: dict[str, Any] = {
+        "computation": None,
+        "add": None,
+        "edit": None,
+        "why": "",
+        "look": None,
+    }
     signature = section.meta_graph.signatures.get(key)
     if signature is None:
         return {**found, "why": "signature_def does not have it: servers cannot run it"}
     if key not in section.keys or most <= 0:
-        return {**found, "look": section.look.get(key, "")}
+        return {**found, "look": section.look.get(key)}
     try:
         body, refusal = computation(section.meta_graph, key, section.infer)
     except RefusedError as error:
         return {**found, "why": str(error)}
     if len(body["nodes"]) > most:
-        return {**found, "look": section.look.get(key, "")}
+        return {**found, "look": section.look.get(key)}
     found.update(computation=body, why=refusal, add=section.add.get(key))
     if signature.method_name not in {CLASSIFY, REGRESS}:  # these allow no further outputs
         found["edit"] = section.edit.get(key)

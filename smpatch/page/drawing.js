@@ -86,12 +86,16 @@ function drawing(computation, chosen, levels, withWeights, choose) {
     viewBox: `0 0 ${Math.ceil(width + 2 * MARGIN)} ${Math.ceil(height + 2 * MARGIN)}`,
     role: "group", "aria-label": `Drawing of ${counted(tensors.length, "tensor", "tensors")}, what is read above what reads it`,
   });
-  svg.append(drawn("defs", {}, drawn("marker", {
-    id: "arrow", viewBox: "0 0 8 8", refX: 2, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto",
-  }, drawn("path", { d: "M0,0 L8,4 L0,8 z", class: "tip" }))));
+  svg.append(drawn("defs", {}, ...["arrow", "arrow-own"].map((id) => drawn("marker", {
+    id, viewBox: "0 0 8 8", refX: 2, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto", markerUnits: "userSpaceOnUse",
+  }, drawn("path", { d: "M0,0 L8,4 L0,8 z", class: id === "arrow" ? "tip" : "tip own" })))));
   for (const { route, isBack } of routes) {
     const own = route[0] === 0 || route[route.length - 1] === 0;
-    svg.append(drawn("path", { d: curve(points, route), class: `edge${own ? " own" : ""}${isBack ? " back" : ""}`, "marker-end": isBack ? null : "url(#arrow)", "marker-start": null }));
+    svg.append(drawn("path", {
+      d: curve(points, route),
+      class: `edge${own ? " own" : ""}${isBack ? " back" : ""}`,
+      "marker-end": isBack ? null : `url(#arrow${own ? "-own" : ""})`,
+    }));
   }
   tensors.forEach((t, at) => {
     const { x, y, width: size } = points[at];

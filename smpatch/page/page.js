@@ -129,6 +129,8 @@ class Page {
     agreement.className = both ? (isSame ? "good" : "bad") : "muted";
     agreement.textContent = !both ? "No object graph: Python reads signature_def, too."
       : isSame ? "Both halves agree" : "The halves differ";
+    const others = section.signatures.filter((each) => each !== signature && this.differs(each)).length;
+    byId("others").textContent = others ? `The halves of ${counted(others, "other signature", "other signatures")} differ.` : "";
     const parts = [];
     if (signature.disagreement) parts.push(element("p", { class: "note" }, printable(signature.disagreement)));
     parts.push(this.halvesTable(signature, both));
@@ -169,7 +171,7 @@ class Page {
     const all = this.proposalsOf.proposals;
     const from = list.childElementCount;
     for (const [what, command, refusal] of all.slice(from, from + PROPOSALS_SHOWN)) {
-      list.append(element("li", { class: "command" }, ...(command ? commandBox(printable(what), command)
+      list.append(element("li", { class: "command" }, ...(command ? commandBox(printable(what), command.map(quoted))
         : [element("div", { class: "title" }, printable(what)), element("p", { class: "fault" }, `Not possible: ${printable(refusal)}`)])));
     }
     byId("more-proposals").hidden = list.childElementCount >= all.length;
@@ -227,7 +229,7 @@ class Page {
     host.hidden = false;
     if (!choice) host.textContent = "There is no signature whose computation could be shown.";
     else if (choice.signature.look) {
-      host.replaceChildren(element("div", { class: "command" }, ...commandBox("This page does not hold its computation; this command makes a page that does", choice.signature.look)));
+      host.replaceChildren(element("div", { class: "command" }, ...commandBox("This page does not hold its computation; this command makes a page that does", choice.signature.look.map(quoted))));
     } else host.textContent = printable(choice.signature.why);
   }
 

@@ -54,12 +54,16 @@ function scopesOf(computation, tensors) {
   return root;
 }
 
-// A scope that holds one scope stands in one row with it; one that holds one tensor, too.
+// A scope that holds one scope stands in one row with it. One that holds one tensor does, too, if
+// the row stays short: a call or more than two scopes keep a row of their own.
 function merged(child) {
   const labels = [];
   let at = child;
   while (at instanceof Scope && at.children.length === 1) { labels.push(at); at = at.children[0]; }
-  return { labels, at };
+  if (at instanceof Scope) return { labels, at };
+  let kept = labels.length;
+  while (kept > 0 && labels.length - kept < 2 && !labels[kept - 1].isCall) kept -= 1;
+  return kept === 0 ? { labels, at } : { labels: labels.slice(0, kept - 1), at: labels[kept - 1] };
 }
 
 class Rows {

@@ -41,8 +41,8 @@ function quoted(word) {
 }
 
 // The words of a form: numbers stand for what is chosen.
-function commandLine(form, chosen) {
-  return form.map((word) => quoted(typeof word === "number" ? chosen[word] : word)).join(" ");
+function words(form, chosen) {
+  return form.map((word) => quoted(typeof word === "number" ? chosen[word] : word));
 }
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -95,9 +95,11 @@ async function copy(text, source) {
   return true;
 }
 
-// A command with a button that copies it.
-function commandBox(title, command) {
-  const code = element("code", {}, command);
+// A command with a button that copies it; its lines break between its words.
+function commandBox(title, parts) {
+  const command = parts.join(" ");
+  const code = element("code", {});
+  parts.forEach((word, at) => code.append(at ? " " : "", element("span", { class: "word" }, word)));
   const button = element("button", { type: "button", class: "copy", "aria-label": `Copy: ${title}` }, "Copy");
   button.addEventListener("click", async () => {
     if (await copy(command, code)) {
