@@ -167,9 +167,10 @@ class _Building:
             if name in found or name not in graph or tensor in self._fed:
                 continue
             found.add(name)
+            given = graph.sources(name)
             waiting += [
                 each.removeprefix("^") if each.startswith("^") else _full(each)
-                for each in graph.wiring(name).inputs
+                for each in ((given,) if isinstance(given, str) else given)
             ]
         self._running = frozenset(found)  # a node of which all that is needed is fed does not run
         return found | {op_of(name) for name in self._fed if op_of(name) in graph}

@@ -160,7 +160,7 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
     fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
     among = needed(graph, own)
     # What needs a placeholder that the signature does not feed cannot be its output.
-    unfed = {f"{name}:0" for name in among if graph.wiring(name).op in _UNFED} - fed
+    unfed = {f"{name}:0" for name, op in graph.marked.items() if op in _UNFED} - fed
     reached = _reached(graph, fed, among) - _reached(graph, unfed, among)
     for name in graph:
         op = graph.wiring(name).op
@@ -189,7 +189,8 @@ def _reached(graph: GraphIndex, fed: Collection[str], among: set[str]) -> set[st
     consumers: dict[str, list[str]] = {}
     waiting: list[str] = []
     for name in among:
-        for each in graph.wiring(name).inputs:
+        given = graph.sources(name)
+        for each in (given,) if isinstance(given, str) else given:
             consumers.setdefault(op_of(each), []).append(name)
             if (each if ":" in each else f"{each}:0") in fed:
                 waiting.append(name)

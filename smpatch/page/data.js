@@ -95,7 +95,7 @@ class Computation {
     }
   }
 
-  isActivation(t) { return this.body.states[t] === "a" && this.depends[t] === 1; }
+  isActivation(t) { return "aw".includes(this.body.states[t]) && this.depends[t] === 1; }
 
   // Whether a tensor is read outside of its scope, as the output of a layer is.
   leavesScope(t) {
