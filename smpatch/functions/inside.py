@@ -18,6 +18,7 @@ from smpatch.graph.auxiliary import auxiliary
 from smpatch.graph.functions import CALLS
 from smpatch.graph.index import GraphIndex, op_of
 from smpatch.graph.operations import needed
+from smpatch.graph.reach import framed
 from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.changes import Changes
@@ -161,7 +162,7 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
     among = needed(graph, own)
     # What needs a placeholder that the signature does not feed cannot be its output.
     unfed = {f"{name}:0" for name, op in graph.marked.items() if op in _UNFED} - fed
-    reached = _reached(graph, fed, among) - _reached(graph, unfed, among)
+    reached = _reached(graph, fed, among) - _reached(graph, unfed, among) - framed(graph, among)
     for name in graph:
         op = graph.wiring(name).op
         if name in reached and op not in _HANDED_ON and (everything or not auxiliary(op, name)):

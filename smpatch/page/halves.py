@@ -61,7 +61,7 @@ def _rows(meta_graph: MetaGraph, key: str, bare: Any) -> Iterator[dict[str, Any]
             one, other = left.get(alias), right.get(alias)
             known = signature is not None and concrete is not None
             # Where Python has a composite tensor, signature_def may have its parts.
-            differs = whole and known and (one or ())[:2] != (other or ())[:2]
+            differs = whole and known and _contradict(one, other)
             yield {
                 "kind": kind,
                 "alias": alias,
@@ -74,6 +74,14 @@ def _rows(meta_graph: MetaGraph, key: str, bare: Any) -> Iterator[dict[str, Any]
     ):
         cells = (dtype, shape, value)
         yield {"kind": "default", "alias": alias, "served": cells, "traced": None, "differs": False}
+
+
+def _contradict(one: _Cells | None, other: _Cells | None) -> bool:
+    """Return whether both halves say different things; an unknown rank says nothing."""
+    if one is None or other is None:
+        return True
+    open_ = shape_text(None)
+    return one[0] != other[0] or (open_ not in {one[1], other[1]} and one[1] != other[1])
 
 
 def _left(kind: str, alias: str, spec: Spec) -> _Cells:
