@@ -31,7 +31,7 @@ class Page {
 
   showHeader() {
     const { data } = this;
-    document.title = `${printable(data.model)} – smpatch`;
+    document.title = `${printable(data.model)} - smpatch`;
     byId("model").textContent = printable(data.model);
     const facts = [data.file, `${data.size.toLocaleString("en")} bytes`];
     for (const section of data.sections) {
@@ -49,7 +49,7 @@ class Page {
     let number = 0;
     for (const section of this.data.sections) {
       const options = section.signatures.map((signature) => element("option", { value: number++ },
-        printable(signature.key) + (this.differs(signature) ? " – halves differ" : "")));
+        printable(signature.key) + (this.differs(signature) ? " (halves differ)" : "")));
       if (this.data.sections.length > 1) {
         select.append(element("optgroup", { label: section.tags.map(printable).join(",") || "no tags" }, ...options));
       } else select.append(...options);
