@@ -68,10 +68,14 @@ class Tree {
     made.style.paddingLeft = `${8 + (row.level - 1) * 16}px`;
     made.append(element("span", { class: `twisty${isScope ? (row.open ? " open" : " shut") : ""}`, "aria-hidden": "true" }));
     const name = element("span", { class: "name" });
-    row.labels.forEach((scope, place) => {
-      name.append(element("span", { class: scope.isCall ? "part call" : "part" }, printable(scope.label)));
-      if (!isScope || place < row.labels.length - 1) name.append(element("span", { class: "slash" }, scope.isCall ? " › " : "/"));
-    });
+    const before = element("span", { class: "before" });
+    const above = isScope ? row.labels.slice(0, -1) : row.labels;
+    for (const scope of above) {
+      before.append(element("span", { class: scope.isCall ? "call" : "" }, printable(scope.label)));
+      before.append(element("span", { class: "slash" }, scope.isCall ? " › " : "/"));
+    }
+    if (above.length) name.append(before);
+    if (isScope) name.append(element("span", { class: row.scope.isCall ? "last call" : "last" }, printable(row.scope.label)));
     made.append(name);
     if (isScope) made.append(element("span", { class: "size" }, row.scope.size.toLocaleString("en")));
     else this.describe(made, name, row.tensor);

@@ -35,7 +35,9 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         # A container has no user namespaces for the sandbox; the pages are our own.
-        opened = playwright.chromium.launch(executable_path=_program(), args=["--no-sandbox"])
+        # Letters without coloured edges make small pictures.
+        options = ["--no-sandbox", "--disable-lcd-text"]
+        opened = playwright.chromium.launch(executable_path=_program(), args=options)
         try:
             yield opened
         finally:

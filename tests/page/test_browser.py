@@ -371,7 +371,7 @@ def test_the_picture(show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     PICTURES.mkdir(parents=True, exist_ok=True)
     for scheme in ("light", "dark"):
         opened = show(place, color_scheme=scheme)
-        opened.page.set_viewport_size({"width": 1360, "height": 980})
+        opened.page.set_viewport_size({"width": 1300, "height": 1040})
         opened.filter("layers")
         opened.page.locator("#tree").focus()
         for key in (*["ArrowDown"] * 9, "Enter"):
