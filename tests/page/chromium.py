@@ -21,8 +21,9 @@ def _program() -> str | None:
 
 def missing() -> str:
     """Return what is missing for these tests; empty for nothing."""
-    if importlib.util.find_spec("playwright") is None:
-        return "Playwright is not installed (dependency group page)"
+    for module in ("playwright", "PIL"):
+        if importlib.util.find_spec(module) is None:
+            return f"{module} is not installed (dependency group page)"
     if _program() is None:
         return "there is no Chromium (the package chromium of Debian, or Google Chrome)"
     return ""
