@@ -65,13 +65,16 @@ class Opened:
         opened = cls(context.new_page())
         opened.page.on("console", lambda each: opened.faults.append(each.text))
         opened.page.on("pageerror", lambda each: opened.faults.append(str(each)))
-        opened.page.on("dialog", lambda each: (opened.faults.append("dialog"), each.dismiss()))
-        opened.page.on(
-            "request",
-            lambda each: None if each.url == file.as_uri() else opened.faults.append(each.url),
-        )
+        opened.page.on("dialog", opened.asked)
+        own = file.as_uri()
+        opened.page.on("request", lambda each: opened.faults.extend({each.url} - {own}))
         opened.page.goto(file.as_uri())
         return opened
+
+    def asked(self, dialog: Any) -> None:  # noqa: ANN401 - Playwright's
+        """Note that the page asked something."""
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def close(self) -> None:
         """Close the window; nothing was to be reported."""
