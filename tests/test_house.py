@@ -293,7 +293,7 @@ def test_the_wheel_holds_the_whole_package(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("smpatch/")}
-    kinds = {".py", ".typed", ".proto", ".binpb", ".json"}
+    kinds = {".py", ".typed", ".proto", ".binpb", ".json", ".html", ".css", ".js"}
     files = {file for file in PACKAGE.rglob("*") if file.suffix in kinds}
     assert packed == {file.relative_to(ROOT).as_posix() for file in files}
 
