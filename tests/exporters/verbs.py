@@ -26,11 +26,10 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
-from smpatch.fragments import RecipeOf
 from smpatch.validator import Validator
 from tests.exporters.expected import Model, promoted
 from tests.exporters.subjects import Subject
-from tests.oracle.client import decoded, encoded
+from tests.oracle.client import decoded
 
 __all__ = ["VERBS", "Choose", "Step", "Verb", "first"]
 
@@ -298,25 +297,6 @@ def bind(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step
     return _once([Compose(key, new, value)], made)
 
 
-def cast_before(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Make a signature of another one that takes an input in a wider type, which it casts."""
-    key, new = choose(_keys(model)), _fresh(model, choose)
-    expected = model.signatures[key]
-    signature = _is_there(directory, model, key)
-    aliases = [
-        alias
-        for alias, each in sorted(expected.feed.items())
-        if each["dtype"] == "float32" and isinstance(signature.inputs.get(alias), TensorSpec)
-    ]
-    if not aliases:
-        return None
-    alias = choose(aliases)
-    wide = encoded(decoded(expected.feed[alias]).astype("f8"))
-    made = model.with_signature(new, replace(expected, feed={**expected.feed, alias: wide}))
-    recipe = RecipeOf("cast", alias, {"dtype": "float64"})
-    return _once([Compose(key, new, before=(recipe,))], made)
-
-
 def add_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Feed a tensor of the main graph as well, with the value that it has."""
     key = choose(_keys(model))
@@ -455,7 +435,6 @@ VERBS: Mapping[str, Verb] = {
         drop_output,
         from_signature,
         bind,
-        cast_before,
         add_input,
         drop_input,
         shape,
