@@ -105,6 +105,14 @@ RECIPES: tuple[Recipe, ...] = (
                 "any of the four",
                 ("jpeg", "png"),
             ),
+            Argument(
+                "like",
+                "text",
+                "whose pixels come out: those of JPEG and PNG files are the same as there, in RGB; "
+                "after resizing they differ by at most 1 of 255",
+                "'tensorflow'",
+                ("tensorflow", "pillow", "opencv"),
+            ),
             Argument("name", "text", "name of the new input", "the input's own with _bytes"),
         ),
         "image=decode_image(224, 224, scale=1/255)",

@@ -17,6 +17,7 @@ Tensor = Any
 
 _ONE_IMAGE, _IMAGES = 3, 4
 """Ranks of one image and of a batch."""
+_COLORS = 3
 
 
 class Recipe(NamedTuple):
@@ -82,6 +83,7 @@ def decode_image(  # noqa: C901 - one condition for each argument
     antialias: bool = False,
     layout: str = "NHWC",
     format: str | None = None,  # noqa: A002 - as users know it
+    like: str = "tensorflow",
     name: str | None = None,
 ) -> Recipe:
     """Return the recipe that decodes image files."""
@@ -103,15 +105,25 @@ def decode_image(  # noqa: C901 - one condition for each argument
         hint = "layout='NCHW' is for channels that come first" if layout == "NHWC" else ""
         raise UntraceableError(found, hint=hint)
 
+    other = like != "tensorflow"
+    if other and (channels != _COLORS or method != "bilinear" or format == "png"):
+        found = f"like={like} is for three channels and method=bilinear"
+        raise UntraceableError(found, hint="and format=png needs none")
+
     def pixels(data: Tensor) -> Tensor:
-        if format == "jpeg":
+        if other:
+            # The operation reads PNG as well; its default is a faster, less accurate transform.
+            image = tf.io.decode_jpeg(data, channels=channels, dct_method="INTEGER_ACCURATE")
+        elif format == "jpeg":
             image = tf.io.decode_jpeg(data, channels=channels)
         elif format == "png":
             image = tf.io.decode_png(data, channels=channels)
         else:
             image = tf.io.decode_image(data, channels=channels, expand_animations=False)
         image.set_shape([None, None, channels])
-        image = tf.image.resize(image, [height, width], method=method, antialias=antialias)
+        smooth = like == "pillow" or antialias
+        image = tf.image.resize(image, [height, width], method=method, antialias=smooth)
+        image = tf.round(image) if other else image  # theirs are whole numbers
         image = normalized(tf, tf.cast(image, tf.float32), scale, offset, mean, std)
         if spec.dtype.is_integer:
             image = tf.saturate_cast(tf.round(image), spec.dtype)
