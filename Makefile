@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py tests/stores/test_race.py tests/stores/test_faults.py
+PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py tests/runtime/test_light_loader.py tests/stores/test_race.py tests/stores/test_faults.py
 RUN := $(VENV)/bin/python
 
 # An environment is good for one Python and one place: its scripts hold absolute paths.
@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick prove fuzz stores matrix check bench fixtures schema lock clean
+.PHONY: help demo test quick prove fuzz page stores matrix check bench fixtures schema lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,11 @@ prove: $(READY) ## Run the long proofs: both halves, crashes at every step, many
 	$(RUN) -m pytest -n 2 $(PROOFS); code=$$?; \
 	SMPATCH_FUZZ_SECONDS=$${SMPATCH_FUZZ_SECONDS:-10} $(RUN) -m tests.fuzz.guided || code=1; \
 	$(RUN) -m tests.prove.table build/prove $(ARGS) && exit $$code
+
+# In a Chromium of the system, by Playwright of the dependency group `page`; where one is missing,
+# the tests that need it are skipped by name. The pictures come into build/page.
+page: $(READY) ## Test the page of --html in a headless Chromium, and take its picture
+	@$(RUN) -m pytest -r s tests/page
 
 # Guided by what the bytes reach where the dependency group `fuzz` is installed, for
 # SMPATCH_FUZZ_SECONDS in each room; what it finds is kept in build/fuzz/guided.

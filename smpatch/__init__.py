@@ -15,7 +15,7 @@ The way of an edit through the package:
     validator.Validator -> Validation  reloaded by TensorFlow in a child process
     writer.commit -> Committed         one rename; before it the model is untouched
 
-``transaction`` carries these steps out and ``patcher`` makes each kind of edit; ``savedmodel``
+``transaction`` carries these steps out; each kind of edit is one class in ``edits``; ``savedmodel``
 reads and writes both forms of a file, ``graph`` reads graphs, ``functions`` makes the functions
 of Python's half of an export, ``runtime`` alone loads TensorFlow, and ``errors`` holds
 everything that can be raised. CONTRIBUTING.md has the layers.
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from smpatch.composition import compose_signature
     from smpatch.describer import describe
     from smpatch.differ import Difference, diff
-    from smpatch.edits import Edit, EditSignature, RaggedRef, SparseRef
+    from smpatch.editing.edit import Edit
+    from smpatch.edits import EditSignature
     from smpatch.errors import (
         AliasError,
         ConflictError,
@@ -102,7 +103,9 @@ if TYPE_CHECKING:
     )
     from smpatch.stores.access import set_store_options
     from smpatch.suggestions import Suggestions, suggest
+    from smpatch.tensor_refs import RaggedRef, SparseRef
     from smpatch.undoing import Restored, Undone, undo
+    from smpatch.warmup_file import WarmupRequest, WrittenWarmup, warmup_requests, write_warmup
 
 __version__ = "0.1.0"
 
@@ -152,7 +155,9 @@ __all__ = [
     "UnreachableOutputError",
     "UsageError",
     "ValidationError",
+    "WarmupRequest",
     "WriteError",
+    "WrittenWarmup",
     "add_classify",
     "add_predict",
     "add_regress",
@@ -181,7 +186,9 @@ __all__ = [
     "set_store_options",
     "suggest",
     "undo",
+    "warmup_requests",
     "wrap_graph",
+    "write_warmup",
 ]
 
 _MODULES = {
@@ -193,7 +200,7 @@ _MODULES = {
     "CompositeTensorSpec": "signature",
     "ConflictError": "errors",
     "Difference": "differ",
-    "Edit": "edits",
+    "Edit": "editing.edit",
     "EditSignature": "edits",
     "Fault": "errors",
     "Feeding": "checker",
@@ -206,7 +213,7 @@ _MODULES = {
     "Patch": "patchfile",
     "PatchFileError": "errors",
     "ProofError": "errors",
-    "RaggedRef": "edits",
+    "RaggedRef": "tensor_refs",
     "Receipt": "patcher",
     "RefusedError": "errors",
     "Report": "checker",
@@ -217,7 +224,7 @@ _MODULES = {
     "SignatureDef": "signature",
     "SignatureExistsError": "errors",
     "SmpatchError": "errors",
-    "SparseRef": "edits",
+    "SparseRef": "tensor_refs",
     "SparseTensorSpec": "signature",
     "Suggestions": "suggestions",
     "TagSetError": "errors",
@@ -228,7 +235,9 @@ _MODULES = {
     "UnreachableOutputError": "errors",
     "UsageError": "errors",
     "ValidationError": "errors",
+    "WarmupRequest": "warmup_file",
     "WriteError": "errors",
+    "WrittenWarmup": "warmup_file",
     "add_classify": "patcher",
     "add_predict": "patcher",
     "add_regress": "patcher",
@@ -257,7 +266,9 @@ _MODULES = {
     "set_store_options": "stores.access",
     "suggest": "suggestions",
     "undo": "undoing",
+    "warmup_requests": "warmup_file",
     "wrap_graph": "frozen_graph",
+    "write_warmup": "warmup_file",
 }
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import arguments
+from smpatch.editing import Edit
 from smpatch.editing.lists import edit_list
-from smpatch.edits import Edit
 from smpatch.errors import RefusedError, SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.patcher import Receipt, patch

@@ -14,15 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from smpatch.edits import (
-    AddClassify,
-    AddPredict,
-    AddRegress,
-    AddSignature,
-    RaggedRef,
-    SparseRef,
-    TensorRef,
-)
 from smpatch.errors import RefusedError
 from smpatch.graph.index import GraphIndex
 from smpatch.graph.resolve import MAX_RANK, Resolver, constant_shape
@@ -59,8 +50,9 @@ from smpatch.signature import (
     regression_signature_def,
     shape_text,
 )
+from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 
-__all__ = ["Adding", "Built", "Inferred", "Tensors", "Wider", "build", "check"]
+__all__ = ["Built", "Inferred", "Tensors", "Wanted", "Wider", "build", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +106,35 @@ class Built:
         return any(note.code in IN_DOUBT for note in self.notes)
 
 
-Adding = AddPredict | AddClassify | AddRegress | AddSignature
-"""The edits that name the tensors of a whole signature."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A signature on tensors of the main graph that is to be built.
+
+    Attributes:
+        key: The signature key.
+        inputs: Alias to the tensor that is fed.
+        outputs: Alias to the tensor that is fetched.
+        overwrite: Whether a signature that has the key already may be replaced.
+        method: Its method name, predict, classify or regress.
+        without_inputs: Whether it is meant that nothing is fed.
+        whole: The signature, where it is known as a whole.
+    """
+
+    key: str
+    inputs: Mapping[str, TensorRef]
+    outputs: Mapping[str, TensorRef]
+    overwrite: bool = False
+    method: str = PREDICT
+    without_inputs: bool = False
+    whole: SignatureDef | None = None
 
 
-def build(meta_graph: MetaGraph, edit: Adding, known: Inferred | None = None) -> Built:
-    """Build the signature that ``edit`` asks for.
+def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) -> Built:
+    """Build a signature.
 
     Args:
         meta_graph: The MetaGraph whose tensors are named.
-        edit: The request.
+        wanted: What is asked for.
         known: What TensorFlow was asked, if it was.
 
     Returns:
@@ -132,19 +143,18 @@ def build(meta_graph: MetaGraph, edit: Adding, known: Inferred | None = None) ->
     Raises:
         RefusedError: One of its kinds, whichever rule is broken first.
     """
-    check_key(edit.key)
-    check_free(meta_graph, edit.key, overwrite=edit.overwrite)
-    asked_inputs, asked_outputs = _asked(edit)
-    check_aliases(asked_inputs, asked_outputs)
+    check_key(wanted.key)
+    check_free(meta_graph, wanted.key, overwrite=wanted.overwrite)
+    check_aliases(wanted.inputs, wanted.outputs)
     tensors = Tensors(meta_graph, known or Inferred())
-    inputs = {alias: tensors.spec(ref, f"input {alias}") for alias, ref in asked_inputs.items()}
-    outputs = {alias: tensors.spec(ref, f"output {alias}") for alias, ref in asked_outputs.items()}
+    inputs = {alias: tensors.spec(ref, f"input {alias}") for alias, ref in wanted.inputs.items()}
+    outputs = {alias: tensors.spec(ref, f"output {alias}") for alias, ref in wanted.outputs.items()}
     try:
-        signature = _signature(edit, inputs, outputs)
+        signature = _signature(wanted, inputs, outputs)
     except ValueError as error:
         raise RefusedError(str(error)) from error
     notes = check(meta_graph, signature)
-    return Built(edit.key, signature, tensors.found, tuple(sorted(tensors.unknown_shapes)), notes)
+    return Built(wanted.key, signature, tensors.found, tuple(sorted(tensors.unknown_shapes)), notes)
 
 
 def check(meta_graph: MetaGraph, signature: SignatureDef) -> tuple[Note, ...]:
@@ -162,21 +172,8 @@ def check(meta_graph: MetaGraph, signature: SignatureDef) -> tuple[Note, ...]:
     )
 
 
-def _asked(edit: Adding) -> tuple[Mapping[str, TensorRef], Mapping[str, TensorRef]]:
-    """Return what is fed and what is fetched, by alias."""
-    if isinstance(edit, AddClassify):
-        named = {CLASSES: edit.classes, SCORES: edit.scores}
-        outputs = {alias: ref for alias, ref in named.items() if ref is not None}
-        return {EXAMPLES: edit.examples}, outputs
-    if isinstance(edit, AddRegress):
-        return {EXAMPLES: edit.examples}, {PREDICTIONS: edit.predictions}
-    if isinstance(edit, AddSignature):
-        return edit.signature.inputs, edit.signature.outputs
-    return edit.inputs, edit.outputs
-
-
 def _signature(
-    edit: Adding, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
+    wanted: Wanted, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
 ) -> SignatureDef:
     """Put the signature together.
 
@@ -184,17 +181,17 @@ def _signature(
         RefusedError: It breaks a rule of its method.
         ValueError: Nothing is fed or fetched.
     """
-    if isinstance(edit, AddClassify):
+    if wanted.whole is not None:
+        return wanted.whole
+    if wanted.method == CLASSIFY:
         check_method(SignatureDef(inputs, outputs, CLASSIFY))
         return classification_signature_def(
             inputs[EXAMPLES], outputs.get(CLASSES), outputs.get(SCORES)
         )
-    if isinstance(edit, AddRegress):
+    if wanted.method == REGRESS:
         check_method(SignatureDef(inputs, outputs, REGRESS))
         return regression_signature_def(inputs[EXAMPLES], outputs[PREDICTIONS])
-    if isinstance(edit, AddSignature):
-        return edit.signature
-    if edit.without_inputs:
+    if wanted.without_inputs:
         return SignatureDef({}, outputs, PREDICT)
     return predict_signature_def(inputs, outputs)
 

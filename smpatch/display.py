@@ -5,6 +5,7 @@ This module prints nothing.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -22,6 +23,7 @@ from smpatch.values import preview
 
 __all__ = [
     "columns",
+    "command_line",
     "default_rows",
     "html_table",
     "printable",
@@ -47,6 +49,32 @@ def _escaped(character: str) -> str:
     if 0xDC80 <= ord(character) <= 0xDCFF:  # noqa: PLR2004 - Python's sign for a byte that is no text
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
+
+
+def command_line(words: Iterable[str]) -> str:
+    r"""Return words as a shell takes them; what a terminal would act on is written as escapes.
+
+    These have the form ``$'...'`` of bash, zsh and ksh.
+
+    Example:
+        >>> print(command_line(["smpatch", "show", "my model", "a\nb"]))
+        smpatch show 'my model' $'a\x0ab'
+    """
+    return " ".join(map(_word, words))
+
+
+def _word(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    pieces = [_in_quotes(each) for each in word]
+    return f"$'{''.join(pieces)}'"
+
+
+def _in_quotes(character: str) -> str:
+    if character.isprintable():
+        return f"\\{character}" if character in "'\\" else character
+    data = character.encode("utf-8", "surrogateescape")
+    return "".join(f"\\x{byte:02x}" for byte in data)
 
 
 def size(count: int) -> str:

@@ -47,10 +47,12 @@ if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` a
     from smpatch.graph.op_defs import MoreOpDefs, OpDefs
     from smpatch.graph.resolve import Resolved, Resolver
 
-__all__ = ["MetaGraph", "SavedModel", "load", "load_file"]
+__all__ = ["MetaGraph", "SavedModel", "load", "load_file", "served"]
 
 _RESERVED = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 """Entries of ``signature_def`` that are no signatures (``saved_model/constants.py``)."""
+
+_SERVE = "serve"
 
 
 class MetaGraph:
@@ -384,6 +386,13 @@ def _meta_graphs(
         if not meta_graphs:
             raise ModelUnreadableError("it holds no MetaGraph", hint="is this a SavedModel?")
     return meta_graphs
+
+
+def served(meta_graphs: Sequence[MetaGraph]) -> MetaGraph:
+    """Return the MetaGraph that servers load: that of the tag ``serve``."""
+    exactly = (each for each in meta_graphs if set(each.tags) == {_SERVE})
+    tagged = (each for each in meta_graphs if _SERVE in each.tags)
+    return next(exactly, None) or next(tagged, None) or meta_graphs[0]
 
 
 def _parts(form: Form, data: wire.Buffer) -> Sequence[MetaGraphParts]:

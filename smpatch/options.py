@@ -37,6 +37,8 @@ class Options:
         feed: With ``run``: a ``.npz`` file of values to feed, beside those that are made up;
             arrays named like inputs, or ``KEY/INPUT``.
         backup: Keep the previous file beside the new one.
+        keep_warmup: Leave the warm-up requests of TF Serving as they are, also where they name
+            what the edit renames or takes away.
         op_libraries: Libraries of custom operations that the model needs: files, directories,
             or names of installed packages such as ``tensorflow_text``.
         unconditional: In a store that ignores conditional puts, where an edit of somebody else
@@ -57,6 +59,7 @@ class Options:
     validate: Mode = "auto"
     feed: str | os.PathLike[str] | None = None
     backup: bool = False
+    keep_warmup: bool = False
     op_libraries: Sequence[str | os.PathLike[str]] = ()
     unconditional: bool = False
     lock_timeout: float = 60.0

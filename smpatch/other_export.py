@@ -165,7 +165,7 @@ def _chosen(
         edit = AddSignature(offered[key], key, chosen.overwrite)
         try:
             _check_alike(origin, meta_graph, offered[key])
-            build(meta_graph, edit)
+            build(meta_graph, edit.wanted)
         except (OpDefMissingError, RefusedError) as error:
             if keys is not None and not isinstance(error, OpDefMissingError):
                 raise

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from smpatch import arguments
 from smpatch.already_applied import remaining
+from smpatch.editing import Change
 from smpatch.editing.lists import edit_list
-from smpatch.editing.sequence import keys_of
-from smpatch.editing.step import Change
 from smpatch.edits import (
     AddClassify,
     AddPredict,
@@ -29,7 +28,6 @@ from smpatch.edits import (
     Remove,
     Rename,
     Retag,
-    TensorRef,
 )
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.loader import load_file
@@ -37,9 +35,11 @@ from smpatch.options import Options, check_options
 from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import DEFAULT_KEY
 from smpatch.store_edits import edit_in_store, in_a_store
+from smpatch.tensor_refs import TensorRef
 from smpatch.transaction import Receipt, Transaction
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
+from smpatch.validator.tracing import Tracer
 from smpatch.writer import hold, recover
 
 __all__ = [
@@ -125,17 +125,19 @@ def patch(
         if not chosen.dry_run and chosen.save_to is None:
             recover(opened)
         with naming(opened.file):
+            trace = Tracer(validator).trace
             if not once:
-                return Transaction(opened, several, validator, chosen).run()
+                return Transaction(opened, several, validator, chosen, trace).run()
             left = remaining(
                 opened,
                 several,
                 tag_set=chosen.tag_set,
                 with_object_graph=not chosen.signature_def_only,
+                trace=trace,
             )
             chosen = replace(chosen, tag_set=left.tag_set)
             try:
-                receipt = Transaction(opened, left.edits, validator, chosen).run()
+                receipt = Transaction(opened, left.edits, validator, chosen, trace).run()
             except SmpatchError as error:
                 if error.edit is not None:
                     error.edit += len(several) - len(left.edits)
@@ -147,7 +149,8 @@ def patch(
                 for key, each in meta_graph.signatures.items()
             }
             done = several[: len(several) - len(left.edits)]
-            applied = tuple(Change(key, "unchanged", present.get(key)) for key in keys_of(done))
+            keys = (key for each in done for key in each.shown_keys)
+            applied = tuple(Change(key, "unchanged", present.get(key)) for key in keys)
             return replace(receipt, applied=applied)
 
 

@@ -168,12 +168,14 @@ class Session:
         with lending(self._lend):
             return function()
 
-    def _lend(self, mode: Mode, op_libraries: Sequence[Path], time_limit: float) -> Validator:
+    def _lend(
+        self, mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool
+    ) -> Validator:
         """Lend the children that have these op libraries, which no process can let go of."""
         libraries = tuple(op_libraries)
         if libraries not in self._validators:
             self._validators[libraries] = Validator("none", libraries, time_limit)
-        return self._validators[libraries].lend(mode, time_limit)
+        return self._validators[libraries].lend(mode, time_limit, calls=calls)
 
     def _end_children(self) -> None:
         self._calls = 0

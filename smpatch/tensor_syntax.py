@@ -20,10 +20,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from smpatch.edits import RaggedRef, SparseRef, TensorRef
 from smpatch.errors import UsageError
 from smpatch.npy import read_npy
 from smpatch.signature import Shape
+from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 
 __all__ = [
     "parse_defaults",

@@ -11,13 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from smpatch import warmup
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
-from smpatch.editing.notes import notes_on
+from smpatch.editing import Change, Context, Edit, MetaGraphEdit
+from smpatch.editing.notes import notes_on, notes_on_variables
 from smpatch.editing.sequence import Done, perform
-from smpatch.editing.step import Change, Context, Outcome, Proof
-from smpatch.edits import Compose, Edit, RemoveMetaGraph, Retag
+from smpatch.editing.step import Outcome, Proof
+from smpatch.editing.warm_up import Carried, carry
 from smpatch.errors import RefusedError
+from smpatch.fragments import Trace
+from smpatch.functions.restored import needed_at_load, restored_variables
 from smpatch.loader import SavedModel
 from smpatch.options import Options
 from smpatch.rules import Note
@@ -30,6 +34,7 @@ from smpatch.writer.places import place_notes, shown
 __all__ = ["Receipt", "Transaction"]
 
 Fingerprint = Literal["absent", "kept", "refreshed", "stale"]
+WarmUp = Literal["absent", "kept", "rewritten", "stale"]
 
 
 _PROOF: Mapping[Mode, Proof] = {
@@ -55,12 +60,16 @@ class Receipt:
         size_after: The same, after the edit.
         loaders: Which of TensorFlow's loaders accepted the result; empty when none was asked.
         fingerprint: What became of ``fingerprint.pb``.
+        warm_up: What became of the warm-up requests: ``stale`` where they were to be rewritten
+            and could not be put in place.
         backup: The previous file, when it was kept.
         notes: What is worth knowing.
         numbers: Key to the outputs that were run before and after, and gave the same, bit for
             bit; None where nothing was run.
         applied: The signatures of the edits that the model shows already, in their order; they
             are not among the changes.
+        variables_read: Whether the loaders read the variables; None where none was asked, or the
+            model restores none.
     """
 
     directory: Path
@@ -76,6 +85,8 @@ class Receipt:
     notes: tuple[Note, ...]
     numbers: Mapping[str, tuple[str, ...]] | None = None
     applied: tuple[Change, ...] = ()
+    warm_up: WarmUp = "absent"
+    variables_read: bool | None = None
 
     def __repr__(self) -> str:
         """Return the changes with their signatures, the loaders and the notes."""
@@ -134,6 +145,7 @@ class Transaction:
     edits: tuple[Edit, ...]
     validator: Validator
     options: Options
+    trace: Trace | None = None
 
     def run(self) -> Receipt:
         """Carry the edits out: apply, stage, validate, commit; a dry run applies them only."""
@@ -163,34 +175,45 @@ class Transaction:
                 for name, spec in each.tensors.items()
                 if name.rpartition(":")[0] in before.graph
             }
-            said = self.validator.look_up(self.model, before, wanted)
+            skips = self._skips_variables and not needed_at_load(before)
+            said = self.validator.look_up(self.model, before, wanted, without_variables=skips)
             done = self._apply(Inferred(said.tensors or {}))
         plan = merge(self.model, done.meta_graphs)
         notes: tuple[Note, ...] = ()
         if plan.splices or save_to is not None:
             notes = rehearse(self.model, save_to, backup=self.options.backup)
-        receipt = self._receipt(plan, done, Validation())
+        receipt = self._receipt(plan, done, Validation(), self._carried(plan, done))
         receipt = replace(receipt, dry_run=True, notes=(*receipt.notes, *notes))
         return receipt if save_to is None else replace(receipt, directory=save_to)
 
     def _write(self, done: Done, save_to: Path | None) -> Receipt | Inferred:
         """Stage, validate and commit; return the shapes that TensorFlow infers if they differ."""
         plan = merge(self.model, done.meta_graphs)
+        carried = self._carried(plan, done)
         if not plan.splices and save_to is None:
             said = self._prove(self.model.directory, done)
-            return _inferred(said, done) or self._receipt(plan, done, said)
-        with stage(plan, save_to) as staged:
+            return _inferred(said, done) or self._receipt(plan, done, said, carried)
+        with stage(plan, save_to, rewrite=carried.rewrite) as staged:
             said = self._prove(staged.directory, done)
             inferred = _inferred(said, done)
             if inferred is not None:
                 return inferred
-            return self._commit(staged, done, self._run(staged.directory, done, said))
+            said = self._run(staged.directory, done, said)
+            return self._commit(staged, self._receipt(plan, done, said, carried))
+
+    def _carried(self, plan: Plan, done: Done) -> Carried:
+        """Return what becomes of the warm-up requests."""
+        if not plan.splices:
+            return Carried()
+        options = self.options
+        in_place = options.save_to is None
+        return carry(self.model, done, self.edits, keep=options.keep_warmup, in_place=in_place)
 
     def _apply(self, inferred: Inferred) -> Done:
         """Apply the edits in memory."""
         infer = None if self.validator.mode == "none" else self.validator.infer
         proof = _PROOF[self.validator.mode]
-        context = Context(self._with_object_graph, inferred, infer, proof)
+        context = Context(self._with_object_graph, inferred, infer, proof, self.trace)
         return perform(self.model.meta_graphs, self._chosen(), self.edits, context)
 
     def _chosen(self) -> int | None:
@@ -198,13 +221,13 @@ class Transaction:
 
         Where tags change first, it may be named by those that it gets.
         """
-        if self.edits and all(isinstance(each, Retag | RemoveMetaGraph) for each in self.edits):
+        tagging = [each for each in self.edits if isinstance(each, MetaGraphEdit)]
+        if self.edits and len(tagging) == len(self.edits):
             return None
-        retags = [each for each in self.edits if isinstance(each, Retag)]
         tag_set = self.options.tag_set
-        for each in retags:
-            if tag_set is not None and set(tag_set) == set(each.target):
-                tag_set = each.source if isinstance(each.source, tuple) else tag_set
+        for source, target in (each.tags for each in tagging):
+            if tag_set is not None and set(tag_set) == set(target) and not isinstance(source, int):
+                tag_set = source
         meta_graph = self.model.meta_graph(tag_set)
         return self.model.meta_graphs.index(meta_graph)
 
@@ -225,9 +248,27 @@ class Transaction:
     def _prove(self, directory: Path, done: Done) -> Validation:
         if self.validator.mode == "none":
             return Validation()
-        said, *_ = [self.validator.validate(e, self.model) for e in self._edited(directory, done)]
+        all_said = [self.validator.validate(e, self.model) for e in self._edited(directory, done)]
+        said = all_said[0]
         wider = tuple(self._wider(directory, done))
-        return replace(said, notes=(*said.notes, *wider)) if wider else said
+        before = self.model.meta_graphs[done.place]
+        if not restored_variables(before):
+            return replace(said, notes=(*said.notes, *wider), variables_read=None)
+        loaded = any(each.variables_read for each in all_said)
+        # Where there are no C libraries, Python's v1 loader reads them in any case.
+        read_anyway = loaded and self._skips_variables and "C runtime" in said.loaders
+        on_variables = notes_on_variables(self.model, before, read_anyway=read_anyway)
+        notes = (*said.notes, *wider, *on_variables)
+        return replace(said, notes=notes, variables_read=loaded or bool(wider))
+
+    @property
+    def _skips_variables(self) -> bool:
+        """Whether nothing that is done needs the variables; no edit changes them."""
+        return self.validator.mode in {"auto", "runtime"} and not self._composed
+
+    @property
+    def _composed(self) -> bool:
+        return any(each.composition is not None for each in self.edits)
 
     def _wider(self, directory: Path, done: Done) -> Iterator[Note]:
         """Prove each signature that is to take more than its graph says."""
@@ -241,12 +282,11 @@ class Transaction:
 
     def _run(self, directory: Path, done: Done, said: Validation) -> Validation:
         """Run the model before and after, where that is asked for or always done."""
-        composed = any(isinstance(each, Compose) for each in self.edits)
-        if self.validator.mode != "run" and (not composed or self.validator.mode == "none"):
+        if self.validator.mode != "run" and (not self._composed or self.validator.mode == "none"):
             return said
         from smpatch.validator.by_numbers import same_numbers
 
-        feed, edits = self.options.feed, self.edits
+        feed, edits = self.options.feed, done.edits
         if done.removes:
             edits = ()  # those that stay are to give what they gave
         for each in self._edited(directory, done):
@@ -270,8 +310,10 @@ class Transaction:
             only = len(staying) == 1
             for each in staying:
                 in_python = only and each.has_object_graph
-                yield Edited(directory, in_python, each, each, {}, frozenset())
+                skips = self._skips_variables and not needed_at_load(each)
+                yield Edited(directory, in_python, each, each, {}, frozenset(), skips)
             return
+        skips = self._skips_variables
         touched = (each.key for each in done.step.changes if each.signature is not None)
         after = done.step.meta_graph
         yield Edited(
@@ -281,6 +323,7 @@ class Transaction:
             after,
             done.step.built,
             frozenset(touched) & after.signatures.keys(),
+            skips and not needed_at_load(after),
         )
         for place, (before, now) in enumerate(
             zip(self.model.meta_graphs, done.meta_graphs, strict=True)
@@ -293,10 +336,10 @@ class Transaction:
                     after=now,
                     built={},
                     touched=frozenset(),
+                    without_variables=skips and not needed_at_load(now),
                 )
 
-    def _commit(self, staged: Staged, done: Done, said: Validation) -> Receipt:
-        receipt = self._receipt(staged.plan, done, said)
+    def _commit(self, staged: Staged, receipt: Receipt) -> Receipt:
         fingerprint = receipt.fingerprint
         notes: list[Note] = []
         if staged.destination is None:
@@ -317,6 +360,9 @@ class Transaction:
         committed = commit(staged, backup=self.options.backup)
         if fingerprint == "refreshed" and not committed.fingerprint_refreshed:
             fingerprint = "stale"
+        warm_up = receipt.warm_up
+        if warm_up == "rewritten" and not committed.warm_up_replaced:
+            warm_up = "stale"
         notes += [Note("after-commit", warning) for warning in committed.warnings]
         return replace(
             receipt,
@@ -324,9 +370,10 @@ class Transaction:
             fingerprint=fingerprint,
             backup=committed.backup,
             notes=shown((*receipt.notes, *notes), staged.directory, self.model.directory),
+            warm_up=warm_up,
         )
 
-    def _receipt(self, plan: Plan, done: Done, said: Validation) -> Receipt:
+    def _receipt(self, plan: Plan, done: Done, said: Validation, carried: Carried) -> Receipt:
         """Put the facts together, for an edit that leaves the files that are there as they are."""
         changes = done.step.changes
         if not plan.splices:  # what was made anew is what was there
@@ -342,6 +389,7 @@ class Transaction:
             text = f"that the graph takes the wider shape of {named} is not proved: nothing was run"
             unknown = (*unknown, Note("unproved-shape", text))
         kept = (self.model.directory / "fingerprint.pb").exists()
+        warm_up: WarmUp = "kept" if (self.model.directory / warmup.PLACE).exists() else "absent"
         return Receipt(
             directory=self.model.directory,
             form=self.model.form,
@@ -356,10 +404,13 @@ class Transaction:
             notes=(
                 *done.step.notes,
                 *notes_on(self.model, done, with_object_graph=self._with_object_graph),
+                *carried.notes,
                 *unknown,
                 *said.notes,
             ),
             numbers=said.numbers,
+            warm_up="rewritten" if carried.rewrite else warm_up,
+            variables_read=said.variables_read,
         )
 
 

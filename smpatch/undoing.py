@@ -39,7 +39,9 @@ from smpatch.writer import (
     rehearse,
     stage_backup,
 )
+from smpatch.writer.companions import FINGERPRINT, WARM_UP
 from smpatch.writer.places import place_notes, shown
+from smpatch.writer.staging_directory import backup_of
 
 __all__ = ["Restored", "Undone", "backup_and_model", "undo"]
 
@@ -75,6 +77,8 @@ class Undone:
             be read.
         fingerprint: What became of ``fingerprint.pb``: the one kept with the backup was put
             back, or a new one computed, or it describes the model that was there.
+        warm_up: What became of the warm-up requests: those kept with the backup were put back,
+            or they are as they were, or could not be put back (``stale``).
         backup: Where the model that was there is now; None when that could not be done.
         notes: What is worth knowing.
     """
@@ -86,6 +90,7 @@ class Undone:
     size_after: int
     changes: tuple[Restored, ...]
     fingerprint: Literal["absent", "kept", "restored", "refreshed", "stale"]
+    warm_up: Literal["absent", "kept", "restored", "stale"]
     backup: Path | None
     notes: tuple[Note, ...]
 
@@ -198,7 +203,7 @@ def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
     undone = _compare(there, _read_backup(there, staged.file), dry_run=False)
     fingerprint = undone.fingerprint
     notes = [*undone.notes, *place_notes(there, backup=False)]
-    if staged.has_fingerprint:
+    if staged.has(FINGERPRINT):
         fingerprint = "restored"
     elif staged.wants_fingerprint:
         computed = validator.fingerprint(staged.directory)
@@ -212,9 +217,12 @@ def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
     done = commit(staged, backup=True)
     if fingerprint in {"restored", "refreshed"} and not done.fingerprint_refreshed:
         fingerprint = "stale"
+    warm_up = undone.warm_up
+    if warm_up == "restored" and not done.warm_up_replaced:
+        warm_up = "stale"
     notes += [Note("after-commit", warning) for warning in done.warnings]
     told = shown(notes, staged.directory, there.directory)
-    return replace(undone, fingerprint=fingerprint, backup=done.backup, notes=told)
+    return replace(undone, fingerprint=fingerprint, warm_up=warm_up, backup=done.backup, notes=told)
 
 
 def _look(directory: Path) -> SavedModel:
@@ -257,7 +265,7 @@ def _compare(there: SavedModel, backup: SavedModel, *, dry_run: bool) -> Undone:
         if not changes:
             text = "both have the same signatures"
             notes = (Note("same-signatures", text),)
-    has_fingerprint = (there.directory / "fingerprint.pb").exists()
+    has_fingerprint = FINGERPRINT.path(there.directory).exists()
     return Undone(
         directory=there.directory,
         form=there.form,
@@ -266,9 +274,19 @@ def _compare(there: SavedModel, backup: SavedModel, *, dry_run: bool) -> Undone:
         size_after=backup.identity.size,
         changes=changes,
         fingerprint="kept" if has_fingerprint else "absent",
+        warm_up=_requests(there),
         backup=None,
         notes=notes,
     )
+
+
+def _requests(there: SavedModel) -> Literal["absent", "kept", "restored"]:
+    """Return what an undo makes of the warm-up requests: an edit may have left them as they are."""
+    place = WARM_UP.path(there.directory)
+    kept = backup_of(place)
+    if not kept.is_file() or kept.is_symlink():
+        return "kept" if place.exists() else "absent"
+    return "kept" if place.exists() and kept.samefile(place) else "restored"
 
 
 def _signatures(model: SavedModel) -> _Signatures:

@@ -29,6 +29,7 @@ __all__ = [
     "enclose",
     "fields",
     "pieces",
+    "read_varint",
     "same",
     "varint",
 ]
@@ -121,10 +122,10 @@ def fields(
     while at < stop:
         number, wire_type, value = _read_tag(data, at, stop)
         if wire_type == BYTES:
-            length, value = _read_varint(data, value, stop, _MAX_WIDTH)
+            length, value = read_varint(data, value, stop, _MAX_WIDTH)
             after = value + length
         elif wire_type == VARINT:
-            _, after = _read_varint(data, value, stop)
+            _, after = read_varint(data, value, stop)
         elif wire_type == FIXED64:
             after = value + 8
         elif wire_type == FIXED32:
@@ -178,7 +179,7 @@ def enclose(data: Buffer, edits: Iterable[tuple[Splice, Sequence[Field]]]) -> tu
     for field in sorted(growth, key=lambda each: len(outside[each]), reverse=True):
         if growth[field] == 0:
             continue
-        _, at = _read_varint(data, field.start, field.value)
+        _, at = read_varint(data, field.start, field.value)
         resized = Splice(at, field.value, varint(field.end - field.value + growth[field]))
         splices.append((at, field.value, 0, resized))
         for outer in outside[field]:
@@ -223,7 +224,7 @@ def apply(data: Buffer, splices: Sequence[Splice]) -> bytes:
 
 def _read_tag(data: Buffer, at: int, stop: int) -> tuple[int, int, int]:
     """Return field number, wire type, and the offset after the tag."""
-    tag, after = _read_varint(data, at, stop, _MAX_WIDTH)
+    tag, after = read_varint(data, at, stop, _MAX_WIDTH)
     number = tag >> 3
     if not 0 < number <= _MAX_NUMBER:
         raise _malformed(at, f"field number {number} is not allowed")
@@ -252,7 +253,21 @@ def same(data: Buffer, splices: Sequence[Splice]) -> bool:
     return at == len(data)
 
 
-def _read_varint(data: Buffer, at: int, stop: int, widest: int = _MAX_VARINT) -> tuple[int, int]:
+def read_varint(data: Buffer, at: int, stop: int, widest: int = _MAX_VARINT) -> tuple[int, int]:
+    """Read a number in variable-length encoding.
+
+    Args:
+        data: The buffer.
+        at: Offset of its first byte.
+        stop: Offset behind which nothing is read.
+        widest: The most bytes that it may have.
+
+    Returns:
+        The number, and the offset behind it.
+
+    Raises:
+        ModelUnreadableError: It is cut off, or too long.
+    """
     value = shift = 0
     for offset in range(at, min(at + widest, stop)):
         byte = data[offset]

@@ -80,6 +80,13 @@ def keep_warm(models: Sequence[str]) -> list[bool]:
     return [each.outcome == "renamed" for each in receipts] + [each.ok for each in reports]
 
 
+def warm_up(model: Path) -> list[str]:
+    """Write warm-up requests, and tell what there is."""
+    written: smpatch.WrittenWarmup = smpatch.write_warmup(model, "a", random=2, batches=(1, 8))
+    there: tuple[smpatch.WarmupRequest, ...] = smpatch.warmup_requests(model)
+    return [str(written.file), *(each.signature for each in there)]
+
+
 def build() -> tuple[smpatch.SignatureDef, ...]:
     """Build signatures without a model."""
     examples = smpatch.TensorSpec("e:0", "string", (None,))

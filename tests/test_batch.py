@@ -350,7 +350,7 @@ def test_where_nothing_is_to_do_the_receipt_has_the_signature_that_is_there(make
     assert finished.changes == ()
 
 
-def _receipts(model: Path, edits: list[Edit]) -> list[Receipt]:
+def _receipts(model: Path, edits: Sequence[Edit]) -> list[Receipt]:
     found = [each.receipt for each in batch.apply([model], edits, options=UNPROVED)]
     return [each for each in found if each is not None]
 

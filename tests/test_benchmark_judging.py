@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZES = Sizes(
     constant_bytes=(10**6, 10**9),
     chain_nodes=(1_000, 10_000, 100_000, 1_000_000),
+    variable_bytes=10**9,
     instant_rounds=1,
     short_rounds=1,
     long_rounds=1,

@@ -36,7 +36,7 @@ def built(model: str, inputs: Any, outputs: Any, **options: Any) -> Built:  # no
     wanted = {name: name for name in outputs} if isinstance(outputs, (set, list)) else outputs
     edit = AddPredict(given, wanted, **{"key": "new", **options})
     meta_graph = loader.load(MODELS / model).meta_graph()
-    return build(meta_graph.with_op_defs(op_defs), edit, inferred)
+    return build(meta_graph.with_op_defs(op_defs), edit.wanted, inferred)
 
 
 def codes(made: Built) -> list[str]:

@@ -106,7 +106,7 @@ class TestBuilt:
         (tmp_path / "saved_model.pb").write_bytes(whole)
         edit = AddPredict({"p": "p00:0"}, {"y": "y:0"})
         with pytest.raises(UnreachableOutputError) as caught:
-            build(loader.load(tmp_path).meta_graph(), edit)
+            build(loader.load(tmp_path).meta_graph(), edit.wanted)
         assert caught.value.found.startswith("needs the placeholders 'p01', 'p02', ")
         assert caught.value.found.endswith("'p10' and 1 more, which no input feeds")
         assert caught.value.hint.endswith("p09:0,p10:0")

@@ -71,7 +71,9 @@ FACE = [
     "UnreachableOutputError",
     "UsageError",
     "ValidationError",
+    "WarmupRequest",
     "WriteError",
+    "WrittenWarmup",
     "add_classify",
     "add_predict",
     "add_regress",
@@ -100,7 +102,9 @@ FACE = [
     "set_store_options",
     "suggest",
     "undo",
+    "warmup_requests",
     "wrap_graph",
+    "write_warmup",
 ]
 
 MEANINGLESS = {"util", "utils", "helper", "helpers", "common", "misc", "core"}
@@ -291,7 +295,7 @@ def test_the_wheel_holds_the_whole_package(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("smpatch/")}
-    kinds = {".py", ".typed", ".proto", ".binpb", ".json"}
+    kinds = {".py", ".typed", ".proto", ".binpb", ".json", ".html", ".css", ".js"}
     files = {file for file in PACKAGE.rglob("*") if file.suffix in kinds}
     assert packed == {file.relative_to(ROOT).as_posix() for file in files}
 

@@ -52,7 +52,8 @@ class TestRehearsal:
         assert not done.dry_run
         # Whoever only rehearses reloads the model as it is, and proves nothing by it.
         assert rehearsed.loaders == ()
-        assert dataclasses.replace(rehearsed, dry_run=False, loaders=done.loaders) == done
+        told = dataclasses.replace(rehearsed, dry_run=False, loaders=done.loaders)
+        assert dataclasses.replace(told, variables_read=done.variables_read) == done
 
     @pytest.mark.parametrize("validate", ["none", "auto"])
     def test_it_makes_no_directory(self, model: Path, tmp_path: Path, validate: str) -> None:
@@ -105,6 +106,7 @@ class TestReceipt:
             fingerprint="absent",
             backup=None,
             notes=(),
+            variables_read=False,
         )
 
     def test_of_a_replacement(self, model: Path) -> None:

@@ -28,6 +28,7 @@ from smpatch.edits import (
     SparseRef,
 )
 from smpatch.errors import PatchFileError
+from smpatch.fragments import RecipeOf
 from smpatch.patchfile import document
 
 VALUES = "(write a number, text, true or false, or an array of them)"
@@ -96,7 +97,13 @@ def test_the_example_says_what_it_seems_to_say() -> None:
             defaults={"threshold": 0.5, "temperature": None},
         ),
         FromSignature("serving_default", {"embedding": "dense/Relu:0"}, "embedding"),
-        Compose("serving_default", "serve", {"is_training": Constant(False)}),  # noqa: FBT003 - a value
+        Compose(
+            "serving_default",
+            "serve",
+            {"is_training": Constant(False)},  # noqa: FBT003 - a value
+            before=(RecipeOf("decode_image", "image", {"height": 224, "width": 224}),),
+            after=(RecipeOf("top_k", "", {"output": "scores", "k": 5}),),
+        ),
         Copy("serving_default", "predict"),
         Remove(("train_*", "debug")),
         SetInitOp(("init_all_tables",)),

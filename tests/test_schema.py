@@ -25,8 +25,10 @@ _ELSEWHERE = {
 
 _SERVING = frozenset(
     {
+        "ExampleList",
         "ExamplesRequest",
         "InferenceTask",
+        "Input",
         "ModelSpec",
         "MultiInferenceRequest",
         "NamedTensorProto",
@@ -35,7 +37,7 @@ _SERVING = frozenset(
         "SessionRunRequest",
     }
 )
-"""Only TF Serving has these, which is not installed; ``test_warmup`` spells their bytes."""
+"""Only TF Serving has these, which is not installed; ``tests/warm_up`` compares them."""
 
 _FILE = schema.GraphDef.DESCRIPTOR.file
 

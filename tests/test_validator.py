@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 import signal
 import subprocess
@@ -91,14 +92,19 @@ def _swap(old: bytes, new: bytes) -> Callable[[Path], None]:
 
 class TestNewSignature:
     def test_one_load_where_the_file_says_all(self, model: Path, asked: list[Path]) -> None:
-        assert add(model).loaders == ("C runtime",)
+        assert add(model, validate="full").loaders[0] == "C runtime"
         assert len(asked) == 1
         assert asked[0].name.startswith(".smpatch-")
+        assert add(model, overwrite=True).loaders == ("C runtime",)
+        assert len(asked) == 2
+        assert asked[1].parent != model  # links to all but the variables
 
     def test_one_load_where_nothing_is_to_do(self, model: Path, asked: list[Path]) -> None:
         models.add(model)
-        assert add(model, overwrite=True).outcome == "unchanged"
+        assert add(model, overwrite=True, validate="full").outcome == "unchanged"
         assert asked == [model]
+        assert add(model, overwrite=True).outcome == "unchanged"
+        assert len(asked) == 2
 
     def test_shapes_that_the_file_does_not_say_come_from_tensorflow(
         self, tmp_path: Path, asked: list[Path]
@@ -200,7 +206,7 @@ class TestEverythingElse:
 
     def test_model_that_did_not_load_before(self, model: Path, asked: list[Path]) -> None:
         (model / "variables" / "variables.index").write_bytes(b"damaged")
-        error = fails(model)
+        error = fails(model, validate="full")
         without = "skip the reload with --validate none"
         assert error.hint == f"it did not load before either; {without}"
         assert asked[-1] == model
@@ -212,7 +218,8 @@ class TestEverythingElse:
     ) -> None:
         """TensorFlow named files in it, and with --save-to no message was translated."""
         (model / "variables" / "variables.data-00000-of-00001").unlink()
-        error = fails(model, save_to=tmp_path / "new" if elsewhere else None)
+        place = tmp_path / "new" if elsewhere else None
+        error = fails(model, save_to=place, validate="full")
         assert f"{model}/variables" in error.found
         assert ".smpatch-" not in str(error)
 
@@ -363,11 +370,20 @@ class TestCustomOperation:
         assert "--op-library" in error.hint
 
     @pytest.mark.parametrize("validate", ["runtime", "full"])
-    def test_with_its_library(self, echo: tuple[Path, Path], tmp_path: Path, validate: str) -> None:
+    def test_with_its_library(
+        self,
+        echo: tuple[Path, Path],
+        tmp_path: Path,
+        validate: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.INFO, logger="smpatch")
         library, model = echo
         receipt = add(model, validate=validate, op_libraries=[library], save_to=tmp_path / "out")
         assert receipt.loaders[0] == "C runtime"
         assert len(receipt.loaders) == (2 if validate == "full" else 1)
+        light = [each for each in caplog.messages if "alone decide: it loads" in each]
+        assert len(light) == (validate == "full")
         assert receipt.signature.outputs["y"] == smpatch.TensorSpec("y:0", "float32", (None, 3))
 
     def test_in_a_frozen_graph(self, echo: tuple[Path, Path], tmp_path: Path) -> None:

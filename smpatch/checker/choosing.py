@@ -44,6 +44,7 @@ CODES: tuple[str, ...] = (
     "while-frame",
     "unused-input",
     "conditional-output",
+    "variables-missing",
     "variable-not-restored",
     "table-not-filled",
     "python-function",

@@ -14,25 +14,15 @@ from collections.abc import Iterator
 
 from google.protobuf.message import DecodeError
 
-from smpatch import dtypes, schema, warmup
+from smpatch import schema, warmup
 from smpatch.checker.findings import Finding, fault, note
 from smpatch.errors import ModelUnreadableError
-from smpatch.loader import MetaGraph, SavedModel
+from smpatch.loader import MetaGraph, SavedModel, served
 from smpatch.savedmodel.directory import open_regular
-from smpatch.signature import (
-    CLASSIFY,
-    EXAMPLES,
-    REGRESS,
-    Shape,
-    SignatureDef,
-    TensorSpec,
-    compatible,
-    shape_text,
-)
-from smpatch.values import preview
 from smpatch.warmup import WarmUp
+from smpatch.warmup.misfits import described, misfits
 
-__all__ = ["FINGERPRINT", "call_faults", "check_fingerprint", "check_warmup", "served"]
+__all__ = ["FINGERPRINT", "check_fingerprint", "check_warmup"]
 
 FINGERPRINT = "fingerprint.pb"
 
@@ -43,13 +33,6 @@ _PARTS = {
     "checkpoint_hash": "the variables",
 }
 """The fields that say what a model is (``FingerprintDef``), without the file's checksum."""
-
-_SERVE = "serve"
-
-_MOST = 1000
-"""So many records a server replays (``WarmupConsts::kMaxNumRecords``)."""
-
-_METHODS = {"classify": (CLASSIFY,), "regress": (REGRESS,), "multi_inference": (CLASSIFY, REGRESS)}
 
 
 def check_fingerprint(model: SavedModel, computed: bytes | str, version: str) -> Iterator[Finding]:
@@ -102,12 +85,12 @@ def check_warmup(model: SavedModel) -> Iterator[Finding]:
         yield fault("warm-up-unreadable", where, error.found, error.hint)
         return
     records = max((each.record for each in requests), default=0)
-    if records > _MOST:
-        text = f"it has {records:,} records, and TF Serving accepts no more than {_MOST:,}"
+    if records > warmup.MOST:
+        text = f"it has {records:,} records, and TF Serving accepts no more than {warmup.MOST:,}"
         yield fault("warm-up-records", where, text, "a server does not load the model")
-    meta_graph = served(model)
+    meta_graph = served(model.meta_graphs)
     # What is the same but for its values is reported once.
-    calls = {(call, *map(_described, call.values)): call for call in requests}
+    calls = {(call, *map(described, call.values)): call for call in requests}
     for call in calls.values():
         if not call.signature:
             yield from _session_run(where, meta_graph, call)
@@ -118,68 +101,8 @@ def check_warmup(model: SavedModel) -> Iterator[Finding]:
             keys = ", ".join(meta_graph.signatures) or "there is none"
             yield fault("warm-up-signature", where, text, keys)
         else:
-            yield from _call(where, call, signature)
-
-
-def _described(tensor: bytes) -> tuple[str, Shape] | None:
-    """Return the type and the shape of a tensor; None where there are none."""
-    try:
-        dtype, shape, _ = preview(tensor)
-    except ModelUnreadableError:
-        return None
-    return (dtype, shape) if dtype != dtypes.INVALID else None
-
-
-def served(model: SavedModel) -> MetaGraph:
-    """Return the MetaGraph that servers load."""
-    served = (each for each in model.meta_graphs if set(each.tags) == {_SERVE})
-    tagged = (each for each in model.meta_graphs if _SERVE in each.tags)
-    return next(served, None) or next(tagged, None) or model.meta_graphs[0]
-
-
-def call_faults(call: WarmUp, signature: SignatureDef) -> list[Finding]:
-    """Return what keeps a request from being answered by a signature that is there."""
-    return [*_call("", call, signature)]
-
-
-def _call(where: str, call: WarmUp, signature: SignatureDef) -> Iterator[Finding]:
-    key = call.signature
-    methods = _METHODS.get(call.kind)
-    if methods is not None:
-        if signature.method_name not in methods:
-            text = f"a {call.kind} request calls {key!r}, whose method is different"
-            yield fault("warm-up-method", where, text, signature.method_name)
-        if EXAMPLES not in signature.inputs:
-            text = f"a {call.kind} request feeds {EXAMPLES!r}, which {key!r} does not take"
-            yield fault("warm-up-input", where, text)
-        return
-    fed, known = set(call.inputs), set(signature.inputs)
-    for alias in sorted(fed - known):
-        text = f"a request feeds the input {alias!r}, which {key!r} does not have"
-        yield fault("warm-up-input", where, text, f"it has {', '.join(sorted(known))}")
-    for alias in sorted(known - fed - set(signature.defaults)) if call.kind == "predict" else ():
-        yield fault("warm-up-input", where, f"a request to {key!r} leaves the input {alias!r} out")
-    for alias, value in zip(call.inputs, call.values, strict=False):
-        spec = signature.inputs.get(alias)
-        if isinstance(spec, TensorSpec):
-            yield from _tensor(where, f"a request to {key!r} feeds {alias!r}", value, spec)
-    for alias in sorted(set(call.outputs) - set(signature.outputs)):
-        text = f"a request asks for the output {alias!r}, which {key!r} does not have"
-        yield fault("warm-up-output", where, text, f"it has {', '.join(signature.outputs)}")
-
-
-def _tensor(where: str, words: str, value: bytes, spec: TensorSpec) -> Iterator[Finding]:
-    """Compare a tensor of a request with the input that it feeds."""
-    described = _described(value)
-    if described is None:
-        yield fault("warm-up-type", where, f"{words} without a tensor that can be read")
-        return
-    dtype, shape = described
-    if dtype != dtypes.base(spec.dtype):
-        yield fault("warm-up-type", where, f"{words} as {dtype}, and the input is {spec.dtype}")
-    elif not compatible(shape, spec.shape):
-        text = f"{words} as {shape_text(shape)}, and the input is {shape_text(spec.shape)}"
-        yield fault("warm-up-shape", where, text)
+            for each in misfits(call, signature):
+                yield fault(each.code, where, each.text, each.hint)
 
 
 def _session_run(where: str, meta_graph: MetaGraph, call: WarmUp) -> Iterator[Finding]:

@@ -101,6 +101,8 @@ class Report:
         loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.
         ran: The signatures that were fed and answered, each with the batch sizes of its runs.
         compared: The outputs that were compared with those of another model.
+        variables_read: Whether the loaders read the variables; None where none loaded the model,
+            or it restores none.
     """
 
     directory: Path
@@ -109,6 +111,7 @@ class Report:
     loaders: tuple[str, ...] = ()
     ran: tuple[tuple[str, tuple[int, ...]], ...] = ()
     compared: tuple[Compared, ...] = ()
+    variables_read: bool | None = None
 
     def __repr__(self) -> str:
         """Return a line for each finding, and the verdict."""

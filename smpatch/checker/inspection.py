@@ -19,7 +19,7 @@ from typing import Literal, get_args
 from smpatch import arguments
 from smpatch.checker.access import check_access, denied
 from smpatch.checker.choosing import check_codes, check_keys, ignoring, listed
-from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup, served
+from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup
 from smpatch.checker.findings import Compared, Finding, Report, Subject, Tensors, fault, note
 from smpatch.checker.model import (
     CONSUMERS,
@@ -31,12 +31,13 @@ from smpatch.checker.model import (
     sharpened,
 )
 from smpatch.checker.object_graph import check_computations, check_object_graph
-from smpatch.checker.reload import C_RUNTIME, PYTHON, Loaded, load_in_c, load_in_python
+from smpatch.checker.reload import C_RUNTIME, Loaded, load_in_c, load_in_python
 from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
 from smpatch.checker.signatures import check_method, check_signature
-from smpatch.checker.state import check_state
+from smpatch.checker.state import check_checkpoint, check_state, without_checkpoint
 from smpatch.errors import ModelUnreadableError, SmpatchError, UsageError
-from smpatch.loader import MetaGraph, SavedModel, load
+from smpatch.functions.restored import needed_at_load, restored_variables
+from smpatch.loader import MetaGraph, SavedModel, load, served
 from smpatch.op_libraries import check_files, op_libraries
 from smpatch.runs.values import Feeding, SameAs
 from smpatch.runtime import questions
@@ -69,6 +70,8 @@ class CheckOptions:
             all. A contract counts whatever its key is.
         ignore: Codes of findings that are listed and do not count.
         deny_file_access: Whether operations that use files or the network are faults.
+        variables: Whether the loaders read the variables, which may be gigabytes. Where the
+            init op may need them, or the model does not load without, they are read all the same.
         op_libraries: Libraries of custom operations that the model needs.
         time_limit: Longest wait for one answer of TensorFlow's, in seconds.
 
@@ -86,6 +89,7 @@ class CheckOptions:
     signatures: Sequence[str] = ()
     ignore: Sequence[str] = ()
     deny_file_access: bool = False
+    variables: bool = True
     op_libraries: Sequence[str | os.PathLike[str]] = ()
     time_limit: float = 600.0
 
@@ -191,7 +195,8 @@ def check_all(
 
 def _validator(options: CheckOptions) -> Validator:
     libraries = [Path(each).resolve() for each in options.op_libraries]
-    return validator_for(options.validate, libraries, options.time_limit)
+    calls = options.run is not None or options.same_as is not None
+    return validator_for(options.validate, libraries, options.time_limit, calls=calls)
 
 
 def _checked(
@@ -247,6 +252,9 @@ def _check_numbers(options: CheckOptions) -> None:
         if options.validate == "none":
             hint = "leave --validate none out"
             raise UsageError("nothing can be run without TensorFlow", hint=hint)
+        if not options.variables:
+            hint = "leave --no-variables out"
+            raise UsageError("nothing can be run without the variables", hint=hint)
         if not feeding.batches or min(feeding.batches) < 0:
             raise UsageError("a batch has a size of 0 or more", where="--batch")
     if same_as is not None:
@@ -274,6 +282,7 @@ class _Check:
         self._loaders: list[str] = []
         self._ran: list[tuple[str, tuple[int, ...]]] = []
         self._compared: list[Compared] = []
+        self._read: list[bool] = []
 
     def report(self) -> Report:
         tag_set, model = self._options.tag_set, self._model
@@ -296,11 +305,14 @@ class _Check:
             loaders=tuple(dict.fromkeys(self._loaders)),
             ran=tuple(self._ran),
             compared=tuple(self._compared),
+            variables_read=any(self._read) if self._read else None,
         )
 
     def _meta_graph(self, meta_graph: MetaGraph) -> list[Finding]:
-        asked = self._options.validate != "none"
-        loaded = load_in_c(self._validator, self._model, meta_graph) if asked else Loaded()
+        restores, variables, loaded = False, True, Loaded()
+        if self._options.validate != "none":
+            restores, variables = self._variables(meta_graph)
+            loaded = load_in_c(self._validator, self._model, meta_graph, variables=variables)
         subject = Subject(self._model, meta_graph, loaded.facts, loaded.op_defs, self._keys)
         found: list[Finding] = []
         broken: list[str] = []
@@ -313,13 +325,29 @@ class _Check:
         found += loaded.findings
         if loaded.loader:
             self._loaders.append(loaded.loader)
+            self._read += [loaded.variables_read] if restores else []
         if self._options.run is not None:
             found += self._run(subject, loaded, broken)
         if self._options.validate == "full":
-            found += self._python(subject, found)
+            in_python = load_in_python(self._validator, subject, variables=variables)
+            if in_python.loader:
+                self._loaders.append(in_python.loader)
+                self._read += [in_python.variables_read] if restores else []
+            # What stops Python is reported already, in words that say what to do.
+            known = any(each.stops_python for each in found)
+            refused = in_python.findings
+            found += [each for each in refused if not (known and each.code == "python-loader")]
         if loaded.loader == C_RUNTIME:
             found += self._numbers(subject, broken)
         return found
+
+    def _variables(self, meta_graph: MetaGraph) -> tuple[bool, bool]:
+        """Return whether there are variables to restore, and whether they are to be read."""
+        try:
+            restores = bool(restored_variables(meta_graph))
+            return restores, self._options.variables or not restores or needed_at_load(meta_graph)
+        except ModelUnreadableError:
+            return True, True
 
     def _numbers(self, subject: Subject, broken: Sequence[str]) -> Iterator[Finding]:
         """Compare numbers: those of the two halves, and those of another model."""
@@ -345,6 +373,10 @@ class _Check:
             if any(each.severity == "fault" for each in found):
                 broken.append(key)
             yield from found
+        missing = [*check_checkpoint(subject)]
+        yield from missing
+        if missing:
+            broken += without_checkpoint(subject)
         for broken_key, each in check_state(subject):
             broken.append(broken_key)
             yield each
@@ -368,19 +400,10 @@ class _Check:
         runs = Runs(self._validator, subject, self._options.run)
         with scratch(self._validator, Program.CAPI):
             found = [*runs.findings(broken)]
-            if subject.meta_graph is served(self._model):
+            if subject.meta_graph is served(self._model.meta_graphs):
                 found += run_warm_up(self._validator, subject)
         self._ran += runs.ran
         return found
-
-    def _python(self, subject: Subject, found: Sequence[Finding]) -> Iterable[Finding]:
-        refused = [*load_in_python(self._validator, subject)]
-        # Only what it leaves out is reported of a model that it has loaded.
-        if all(each.code == "python-signature" for each in refused):
-            self._loaders.append(PYTHON)
-        # What stops Python is reported already, in words that say what to do.
-        known = any(each.stops_python for each in found)
-        return [each for each in refused if not (known and each.code == "python-loader")]
 
     def _fingerprint(self) -> list[Finding]:
         asked = self._options.validate != "none" and self._model.form == "binary"

@@ -9,9 +9,12 @@ This module runs no signature, see ``running``.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from smpatch import schema
@@ -21,8 +24,9 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.op_libraries import package_of
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildDied, ChildError, ChildHung, ChildUnfit, Program
-from smpatch.runtime.questions import Answer, TensorFact
+from smpatch.runtime.questions import Answer, PythonSignatures, TensorFact
 from smpatch.validator import Validator
+from smpatch.validator.variables import without_variables
 
 __all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "perished"]
 
@@ -41,17 +45,27 @@ class Loaded:
         loader: Which loader loaded it; empty when none did.
         facts: What it knows of the tensors that signatures name.
         op_defs: Definitions of operations, where the model has none itself.
-        findings: Why it did not load.
+        findings: Why it did not load, or what is not as it should be.
+        variables_read: Whether the variables were read.
     """
 
     loader: str = ""
     facts: Mapping[str, TensorFact | None] = field(default_factory=dict)
     op_defs: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    variables_read: bool = True
 
 
-def load_in_c(validator: Validator, model: SavedModel, meta_graph: MetaGraph) -> Loaded:
+def load_in_c(
+    validator: Validator, model: SavedModel, meta_graph: MetaGraph, *, variables: bool = True
+) -> Loaded:
     """Load with the C runtime or, where there is none, with Python's v1 loader.
+
+    Args:
+        validator: Who asks TensorFlow.
+        model: The model.
+        meta_graph: One of its MetaGraphs.
+        variables: Whether its variables are read; what does not load without is loaded with.
 
     Raises:
         ValidationError: There is no TensorFlow.
@@ -61,17 +75,27 @@ def load_in_c(validator: Validator, model: SavedModel, meta_graph: MetaGraph) ->
     wanted = sorted({name for name in names if name} | {f"{n}:0" for n in names if ":" not in n})
     subject = Subject(model, meta_graph)
 
-    def question(child: Any, limit: float) -> questions.Description:  # noqa: ANN401 - a Child
-        return questions.describe(child, model.directory, meta_graph.tags, wanted, limit, keep=True)
+    def question(
+        child: Any,  # noqa: ANN401 - a Child
+        limit: float,
+        directory: Path = model.directory,
+    ) -> questions.Description:
+        return questions.describe(child, directory, meta_graph.tags, wanted, limit, keep=True)
 
     loader, program = C_RUNTIME, Program.CAPI
+    if not variables:
+        with without_variables(model.directory) as view, contextlib.suppress(ChildError):
+            bare = view and validator.ask(program, partial(question, directory=view))
+            if bare and bare.ok:
+                op_defs = {} if meta_graph.op_defs else _op_defs(validator)
+                return Loaded(loader, bare.tensors, op_defs, variables_read=False)
     try:
         try:
             said = validator.ask(program, question)
         except ChildUnfit:
             loader, program = PYTHON_V1, Program.PYTHON
             said = validator.ask(program, question)
-        op_defs: Mapping[str, Any] = {}
+        op_defs = {}
         if not meta_graph.op_defs and program is Program.CAPI:
             op_defs = _op_defs(validator)
     except ChildError as error:
@@ -81,8 +105,13 @@ def load_in_c(validator: Validator, model: SavedModel, meta_graph: MetaGraph) ->
     return Loaded(loader, said.tensors, op_defs)
 
 
-def load_in_python(validator: Validator, subject: Subject) -> Iterator[Finding]:
-    """Load with ``tf.saved_model.load``, and yield what it refuses or does not list.
+def load_in_python(validator: Validator, subject: Subject, *, variables: bool = True) -> Loaded:
+    """Load with ``tf.saved_model.load``, and tell what it refuses or does not list.
+
+    Args:
+        validator: Who asks TensorFlow.
+        subject: What is loaded.
+        variables: Whether its variables are read; what does not load without is loaded with.
 
     Raises:
         ValidationError: There is no TensorFlow.
@@ -90,16 +119,15 @@ def load_in_python(validator: Validator, subject: Subject) -> Iterator[Finding]:
     tags: Sequence[str] = subject.meta_graph.tags
     directory = subject.model.directory
     try:
-        said = validator.ask(
-            Program.PYTHON,
-            lambda child, limit: questions.python_signatures(child, directory, tags, limit),
-        )
+        said = validator.load_in_python(directory, tags, variables=variables)
     except ChildError as error:
-        yield perished(subject, PYTHON, error)
-        return
+        return Loaded(findings=(perished(subject, PYTHON, error),))
     if not said.ok:
-        yield _refused(subject, PYTHON, said)
-        return
+        return Loaded(findings=(_refused(subject, PYTHON, said),))
+    return Loaded(PYTHON, findings=tuple(_unlisted(subject, said)), variables_read=said.variables)
+
+
+def _unlisted(subject: Subject, said: PythonSignatures) -> Iterator[Finding]:
     objects = subject.meta_graph.objects.signatures if subject.meta_graph.has_object_graph else {}
     for key in sorted(set(objects) - set(said.signatures)):
         if subject.concerns(key) and not subject.python_reads_signature_def:

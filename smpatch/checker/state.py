@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from smpatch.checker.findings import Finding, Subject, fault
@@ -29,12 +28,14 @@ from smpatch.functions.load_time import (
     state_behind,
     state_of,
 )
+from smpatch.functions.restored import missing_variables, restored_variables
 from smpatch.graph.functions import CALLS, called
 from smpatch.graph.index import op_of
 from smpatch.loader import MetaGraph
+from smpatch.savedmodel.checkpoint import INDEX
 from smpatch.signature import SignatureDef
 
-__all__ = ["check_state"]
+__all__ = ["check_checkpoint", "check_state", "without_checkpoint"]
 
 _REFERENCES = frozenset({"Variable", "VariableV2"})
 _MARKS = (b"VarHandleOp", b"Variable", b"HashTable")
@@ -56,9 +57,6 @@ _BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
 _PASSES = frozenset({"Identity", "Enter", "RefEnter"})
 """The operations whose output is their input."""
 
-_CHECKPOINT = "variables/variables.index"
-"""Without this file a server restores nothing."""
-
 _MANY = 5
 """So many names are listed."""
 
@@ -70,6 +68,27 @@ class _Use(NamedTuple):
     may_fill: bool
 
 
+def check_checkpoint(subject: Subject) -> Iterator[Finding]:
+    """Yield the files of the checkpoint that restoring needs, and that are not there."""
+    missing = missing_variables(subject.model.directory, subject.meta_graph)
+    if not missing:
+        return
+    names = restored_variables(subject.meta_graph)
+    stops = subject.python_reads_signature_def
+    for each in missing:
+        text = f"{each}; the checkpoint has the values of {_listed('variable', names)}"
+        hint = each.hint or "requests fail; copy the export with all that is in variables/"
+        yield fault("variables-missing", subject.where(), text, hint, stops_python=stops)
+
+
+def without_checkpoint(subject: Subject) -> Iterator[str]:
+    """Yield the signatures that read what the init op alone does not fill."""
+    filled = _filled(subject.meta_graph, restored=False)
+    for key, signature in subject.signatures.items():
+        if _Empty(subject.meta_graph, signature, filled).names(VARIABLES):
+            yield key
+
+
 def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
     """Yield signatures, by key, that read what no operation fills when a server loads the model."""
     meta_graph = subject.meta_graph
@@ -77,7 +96,7 @@ def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
     # One search through the bytes, for a frozen graph of a million nodes would be walked in vain.
     if all(data.find(mark, start, end) < 0 for mark in _MARKS for start, end in pieces):
         return
-    filled = _filled(subject)
+    filled = _filled(meta_graph)
     for key, signature in subject.signatures.items():
         empty = _Empty(meta_graph, signature, filled)
         where = subject.where(f"signature {key!r}")
@@ -86,8 +105,8 @@ def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
             text = (
                 f"nothing restores {_listed('variable', variables)} when a server loads the model"
             )
-            lost = not _checkpoint(subject).exists()
-            remedy = f"{_CHECKPOINT} is missing" if lost else "the checkpoint has no value for them"
+            there = (subject.model.directory / INDEX).exists()
+            remedy = "the checkpoint has no value for them" if there else f"{INDEX} is missing"
             hint = f"requests fail; {remedy}"
             yield key, fault("variable-not-restored", where, text, hint)
         if tables:
@@ -112,18 +131,13 @@ def _remedy(meta_graph: MetaGraph, tables: Collection[str]) -> str:
     return f"requests fail; {listed} {fill} them, and no init op runs that: {command}"
 
 
-def _filled(subject: Subject) -> frozenset[object]:
+def _filled(meta_graph: MetaGraph, *, restored: bool = True) -> frozenset[object]:
     """Return what the restore operation and the init op reach, each by what identifies it."""
-    meta_graph = subject.meta_graph
     found = init_op(meta_graph)
     names = [] if found is None else [*found.names]
-    if _checkpoint(subject).exists():
+    if restored:
         names.append(restore_op(meta_graph))
     return frozenset(state_behind(meta_graph, names))
-
-
-def _checkpoint(subject: Subject) -> Path:
-    return subject.model.directory / _CHECKPOINT
 
 
 class _Empty:

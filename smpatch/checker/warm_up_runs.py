@@ -1,7 +1,7 @@
 """Warm-up requests that are run, as TF Serving runs them when it loads a model.
 
 Predict requests alone are run, each once: of the methods that take examples the values are
-not decoded. A request in which ``files`` finds a fault is left out.
+not decoded. A request that does not fit the signature is left out.
 
 Source: ``tensorflow_serving/servables/tensorflow/predict_util.cc`` (what a request feeds and
 fetches; an input that it leaves out takes its default).
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smpatch import warmup
-from smpatch.checker.files import call_faults
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
 from smpatch.errors import ModelUnreadableError
@@ -24,7 +23,7 @@ from smpatch.runtime.process import ChildError, Program
 from smpatch.runtime.questions import RunResult
 from smpatch.signature import SignatureDef, TensorSpec
 from smpatch.validator import Validator
-from smpatch.warmup import WarmUp
+from smpatch.warmup import WarmUp, misfits
 
 __all__ = ["run_warm_up"]
 
@@ -49,7 +48,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
         if signature is None or call.kind not in _KINDS or (call, call.values) in seen:
             continue
         seen.add((call, call.values))
-        if call_faults(call, signature) or not _complete(call, signature):
+        if any(misfits(call, signature)) or not _complete(call, signature):
             continue
         try:
             said = _run(validator, call, signature)

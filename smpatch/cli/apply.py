@@ -14,6 +14,7 @@ from smpatch.cli.arguments import (
     DryRun,
     Jobs,
     Json,
+    KeepWarmup,
     LockTimeout,
     OpLibraries,
     ProofFeed,
@@ -39,9 +40,10 @@ __all__ = ["apply"]
 
 _OPTIONS = frozenset(
     {
-        *("--backup", "--dry-run", "--feed", "--jobs", "--json", "--lock-timeout", "--op-library"),
-        *("--quiet", "--save-to", "--signature-def-only", "--store-option", "--tag-set"),
-        *("--time-limit", "--unconditional", "--validate", "--verbose"),
+        *("--backup", "--dry-run", "--feed", "--jobs", "--json", "--keep-warmup"),
+        *("--lock-timeout", "--op-library", "--quiet", "--save-to", "--signature-def-only"),
+        *("--store-option", "--tag-set", "--time-limit", "--unconditional", "--validate"),
+        "--verbose",
     }
 )
 """The options of this command, which errors may name."""
@@ -72,6 +74,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         ),
     ] = None,
     backup: Backup = False,
+    keep_warmup: KeepWarmup = False,
     tag_set: TagSet = None,
     signature_def_only: SignatureDefOnly = False,
     validate: Validate = "auto",
@@ -111,6 +114,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         validate=validate,
         feed=feed,
         backup=backup,
+        keep_warmup=keep_warmup,
         op_libraries=(*asked.op_libraries, *(op_library or ())),
         unconditional=unconditional,
         lock_timeout=lock_timeout,

@@ -177,6 +177,14 @@ Backup = Annotated[
     bool,
     typer.Option("--backup", help="Keep the previous file beside the new one, as NAME.backup."),
 ]
+KeepWarmup = Annotated[
+    bool,
+    typer.Option(
+        "--keep-warmup",
+        help="Leave TF Serving's warm-up requests as they are, also where they name what the edit "
+        "renames or removes.",
+    ),
+]
 OpLibraries = Annotated[
     list[Path] | None,
     typer.Option(

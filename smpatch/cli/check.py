@@ -120,6 +120,13 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             help="Count operations that use files or the network when the model is served.",
         ),
     ] = False,
+    no_variables: Annotated[
+        bool,
+        typer.Option(
+            "--no-variables",
+            help="Load the model without its variables, which may be gigabytes.",
+        ),
+    ] = False,
     tag_set: TagSet = None,
     validate: Annotated[
         Literal["full", "runtime", "none"],
@@ -173,6 +180,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         signatures=tuple(signature or ()),
         ignore=tuple(ignore or ()),
         deny_file_access=deny_file_access,
+        variables=not no_variables,
         op_libraries=tuple(op_library or ()),
         time_limit=time_limit,
     )
@@ -264,6 +272,8 @@ def _lines(report: Report, options: CheckOptions) -> list[str]:
     ]
     tags = " | ".join(map(tag_set, report.tag_sets))
     loaders = f"; loaded by {' and '.join(report.loaders)}" if report.loaders else ""
+    if report.variables_read is False:
+        loaders += ", variables not read"
     if options.validate == "none":
         loaders = "; TensorFlow was not asked (--validate none)"
     return [*lines, f"{printable(str(report.directory))} ({tags}): {_summary(report)}{loaders}"]
@@ -293,6 +303,7 @@ def _body(report: Report, options: CheckOptions) -> dict[str, object]:
         "tag_sets": [list(each) for each in report.tag_sets],
         "validate": options.validate,
         "loaders": list(report.loaders),
+        "variables_read": report.variables_read,
         "findings": [
             {
                 "code": each.code,

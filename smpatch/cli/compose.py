@@ -1,4 +1,4 @@
-"""``smpatch compose``: a signature made of another one, with constants in the place of inputs."""
+"""``smpatch compose``: a signature with functions before and behind another one, and constants."""
 
 from __future__ import annotations
 
@@ -16,8 +16,25 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.patcher import Options, Receipt
 
 
+def _recipes(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if not value:
+        return
+    from smpatch.cli.terminal import columns, data
+    from smpatch.recipes import RECIPES
+
+    for place in ("before", "after"):
+        for each in RECIPES:
+            if each.place != place:
+                continue
+            data(f"--{place} {each.example}")
+            data(f"  {each.help}")
+            rows = [(argument.name, argument.kind, argument.words) for argument in each.arguments]
+            data("\n".join(columns(rows, indent="    ")))
+    raise typer.Exit
+
+
 @editing("compose", overwrite="Replace the signature that has the key.")
-def compose(
+def compose(  # noqa: PLR0913 - the options of the command
     from_signature: Annotated[
         str,
         typer.Option(
@@ -30,8 +47,26 @@ def compose(
     signature: Annotated[
         str, typer.Option(metavar="KEY", parser=text, help="The key of the new signature.")
     ],
+    before: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME|RECIPE",
+            parser=text,
+            help="What yields inputs of the signature: a function of a Python file, or a recipe "
+            "such as 'image=decode_image(224, 224)'. May be repeated; the first runs first.",
+        ),
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME|RECIPE",
+            parser=text,
+            help="What takes outputs of the signature, likewise, such as "
+            "'top_k(scores, 5, labels=labels.txt)'.",
+        ),
+    ] = None,
     bind: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="INPUT=VALUE",
             parser=text,
@@ -39,24 +74,59 @@ def compose(
             "value is JSON, or a file FILE.npy; it has the input's shape or that of its last "
             "dimensions, and is then repeated for each of the batch. May be repeated.",
         ),
-    ],
+    ] = None,
+    *,
+    pass_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pass",
+            metavar="INPUT[=ALIAS]",
+            parser=text,
+            help="An input that comes out as an output, too, such as a key. May be repeated.",
+        ),
+    ] = None,
+    keep_as: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            parser=text,
+            help="The key under which the signature is kept that has the key of the new one now.",
+        ),
+    ] = None,
+    recipes: Annotated[  # noqa: ARG001 - its callback answers
+        bool,
+        typer.Option(
+            "--recipes",
+            callback=_recipes,
+            is_eager=True,
+            help="List the recipes and their arguments.",
+        ),
+    ] = False,
     options: Options,
     model: Model = Path(),
 ) -> Receipt:
-    """Make a signature of another one: inputs that clients should not send become constants.
+    """Make a signature of another one: with functions before and behind it, and constants.
 
-    Unlike a default (smpatch edit --default), a constant works in every reader.
+    A Python file is your own code and runs with your rights, in a process of its own.
+    smpatch compose --recipes lists the recipes with their arguments.
 
     \b
+    smpatch compose --from-signature raw --signature jpeg --before 'image=decode_image(224, 224)'
+    smpatch compose --from-signature raw --signature text --before pre.py:tokenize
     smpatch compose export/1 --from-signature serving_default --signature serve --bind dropout=0.0
     smpatch compose --from-signature predict --signature serve --bind 'ids=[0, 1]' --bind w=w.npy
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import composition, tensor_syntax
 
+    passed = [each.partition("=") for each in pass_ or ()]
+    kept = [f"{alias or name}=identity({name!r})" for name, _, alias in passed]
     return composition.compose_signature(
         model,
         from_signature,
-        bind=tensor_syntax.parse_constants(bind, option="--bind"),
         signature=signature,
+        before=before or (),
+        after=[*(after or ()), *kept],
+        bind=tensor_syntax.parse_constants(bind or (), option="--bind"),
+        keep_as=keep_as,
         options=options,
     )

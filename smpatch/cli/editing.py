@@ -17,6 +17,7 @@ from smpatch.cli.arguments import (
     Backup,
     DryRun,
     Json,
+    KeepWarmup,
     LockTimeout,
     OpLibraries,
     ProofFeed,
@@ -147,7 +148,8 @@ def _proof(receipt: Receipt) -> list[str]:
         what = "the signatures hold" if len(there) > 1 else "the signature holds"
         if any(_concerns(note, there) for note in receipt.notes):
             what = "the signature is as it was written, but wrong as before: see smpatch check"
-    lines = [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}: {what}"]
+    unread = ", variables not read" if receipt.variables_read is False else ""
+    lines = [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}{unread}: {what}"]
     if receipt.numbers:
         count = sum(map(len, receipt.numbers.values()))
         given = "1 output gives" if count == 1 else f"{count:,} outputs give"
@@ -190,6 +192,7 @@ _SHARED: tuple[_Shared, ...] = (
     ("dry_run", DryRun, False),
     ("save_to", SaveTo, None),
     ("backup", Backup, False),
+    ("keep_warmup", KeepWarmup, False),
     ("tag_set", TagSet, None),
     ("signature_def_only", SignatureDefOnly, False),
     ("validate", Validate, "auto"),
@@ -270,6 +273,7 @@ def _options(given: dict[str, Any]) -> object:
         validate=given["validate"],
         feed=given["feed"],
         backup=given["backup"],
+        keep_warmup=given["keep_warmup"],
         op_libraries=given["op_library"] or (),
         unconditional=given["unconditional"],
         lock_timeout=given["lock_timeout"],

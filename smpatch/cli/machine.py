@@ -23,6 +23,7 @@ from smpatch.values import preview
 
 if TYPE_CHECKING:  # `show` does not pay for what edits
     from smpatch.cli.interruption import Interrupted
+    from smpatch.functions.dataflow import Dataflow, DataNode
     from smpatch.loader import MetaGraph, SavedModel
     from smpatch.patcher import Receipt
     from smpatch.suggestions import Suggestions
@@ -60,9 +61,19 @@ def show_body(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> dict[str
 
 
 def write_suggestions(
-    meta_graph: MetaGraph, found: Suggestions, commands: Mapping[object, str]
+    meta_graph: MetaGraph,
+    found: Suggestions,
+    commands: Mapping[object, str],
+    flow: Dataflow | None,
 ) -> None:
-    """Write what ``suggest`` proposes, each with the command to type for it."""
+    """Write what ``suggest`` proposes, each with the command to type for it.
+
+    Args:
+        meta_graph: The MetaGraph.
+        found: What was found.
+        commands: The command for each.
+        flow: The data flow of the signature that was named.
+    """
     write(
         "suggest",
         {
@@ -98,12 +109,27 @@ def write_suggestions(
                     "function": each.function or None,
                     "op": each.op,
                     "tensor": spec_body(each.spec),
+                    "path": each.path if each.calls else each.spec.name,
                     "command": commands[each],
                 }
                 for each in found.inner
             ],
+            "nodes": None if flow is None else [_node(flow, each) for each in flow.nodes],
         },
     )
+
+
+def _node(flow: Dataflow, node: DataNode) -> dict[str, Any]:
+    return {
+        "path": node.path,
+        "calls": list(node.calls),
+        "function": node.function or None,
+        "name": node.name,
+        "op": node.op,
+        "outputs": len(node.outputs),
+        "reads": [flow.nodes[port.node].tensor(port.output) for port in node.inputs],
+        "hands_on": node.hands_on,
+    }
 
 
 def write_receipt(command: str, receipt: Receipt) -> None:
@@ -137,7 +163,9 @@ def receipt_body(receipt: Receipt) -> dict[str, Any]:
         "size_before": receipt.size_before,
         "size_after": receipt.size_after,
         "loaders": list(receipt.loaders),
+        "variables_read": receipt.variables_read,
         "fingerprint": receipt.fingerprint,
+        "warm_up": receipt.warm_up,
         "backup": None if receipt.backup is None else str(receipt.backup),
         "notes": [{"code": note.code, "text": note.text} for note in receipt.notes],
         "numbers": None

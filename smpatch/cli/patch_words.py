@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from smpatch.editing import Edit
 from smpatch.editing.sequence import described
-from smpatch.edits import Copy, Edit
 from smpatch.errors import SmpatchError
 
 __all__ = ["in_words_of_the_file"]
@@ -58,9 +58,7 @@ def _keys(text: str, edit: Edit, options: Collection[str]) -> str:
             return found[0]
         if name == "overwrite":
             return "overwrite = true"
-        if name == "signature" or (name == "from" and not isinstance(edit, Copy)):
-            return described(edit).partition(" ")[0]
-        return "copy" if name == "from" else name
+        return edit.verb if name in {"signature", "from"} else name
 
     commands = [*_COMMAND.finditer(text)]
     parts, start = [], 0

@@ -7,10 +7,12 @@ from pathlib import Path
 import typer
 
 from smpatch.cli.arguments import Json, Models, TagSet
+from smpatch.cli.page import Html, Overwrite, check_options
 from smpatch.cli.several import Answer, answers, print_answers
 from smpatch.cli.terminal import columns, printable, size
 from smpatch.cli.terminal import tag_set as shown_tags
 from smpatch.display import signature_rows
+from smpatch.errors import UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.savedmodel.directory import TEXT_NAME
 from smpatch.signature import SignatureDef
@@ -22,6 +24,8 @@ _INIT_OP = "__saved_model_init_op"
 
 def show(
     models: Models = None,
+    html: Html = None,
+    overwrite: Overwrite = False,
     tag_set: TagSet = None,
     as_json: Json = False,
 ) -> None:
@@ -30,19 +34,46 @@ def show(
     Unknown dimensions are shown as ?; tensors as --inputs and --outputs take them.
     """
     several = models or [Path()]
+    check_options(html, overwrite=overwrite, as_json=as_json)
+    if html is not None:
+        if len(several) > 1:
+            raise UsageError("a page shows one model", where="--html", hint="give one MODEL")
+        _write(html, several[0], tag_set, overwrite=overwrite)
+        return
     found = answers(several, lambda model: _answer(model, tag_set, as_json=as_json))
     code = print_answers("show", found, several=len(several) > 1, as_json=as_json)
     if code:
         raise typer.Exit(code)
 
 
+def _write(html: Path, model: Path, tag_set: str | None, *, overwrite: bool) -> None:
+    from smpatch.cli import page
+
+    opened = load(model)
+    chosen = _chosen(opened, tag_set)
+    sections = [
+        page.section(
+            each,
+            model,
+            ",".join(each.tags) if len(opened.meta_graphs) > 1 else None,
+            notes=page.undefined_notes(each),
+        )
+        for each in chosen
+    ]
+    page.write_page(html, opened, model, sections, page.Shown(), overwrite=overwrite)
+
+
+def _chosen(opened: SavedModel, tag_set: str | None) -> tuple[MetaGraph, ...]:
+    if tag_set is None:
+        return opened.meta_graphs
+    from smpatch import tensor_syntax
+
+    return (opened.meta_graph(tensor_syntax.parse_tags(tag_set)),)
+
+
 def _answer(model: Path, tag_set: str | None, *, as_json: bool) -> Answer:
     opened = load(model)
-    chosen = opened.meta_graphs
-    if tag_set is not None:
-        from smpatch import tensor_syntax
-
-        chosen = (opened.meta_graph(tensor_syntax.parse_tags(tag_set)),)
+    chosen = _chosen(opened, tag_set)
     notes = []
     if opened.form == "binary" and (opened.directory / TEXT_NAME).exists():
         notes.append(f"{TEXT_NAME} is here too; TensorFlow reads {opened.file.name}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from itertools import groupby
@@ -13,15 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smpatch.cli.arguments import Json, Model, TagSet, present_keys, text
-from smpatch.cli.terminal import columns, data, printable, talk
+from smpatch.cli.page import Html, Overwrite, check_options
+from smpatch.cli.terminal import columns, command_line, data, printable, talk
 from smpatch.errors import ValidationError
 from smpatch.loader import load
 from smpatch.savedmodel.directory import naming
-from smpatch.signature import DEFAULT_KEY, Shape, TensorSpec, shape_text
+from smpatch.signature import Shape, TensorSpec, shape_text
 
 if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
+    from smpatch.cli.suggested_commands import Commands
     from smpatch.functions.inner_tensors import Inner
     from smpatch.loader import MetaGraph
+    from smpatch.page import Proposal
     from smpatch.suggestions import Function, Output, Suggestions
     from smpatch.validator import Validator
 
@@ -58,6 +59,8 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             "savers, assertions, shapes, switches.",
         ),
     ] = False,
+    html: Html = None,
+    overwrite: Overwrite = False,
     tag_set: TagSet = None,
     as_json: Json = False,
 ) -> None:
@@ -72,29 +75,50 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     \b
     smpatch suggest export/1
     smpatch suggest export/1 --signature serving_default --match '*Relu*'
+    smpatch suggest export/1 --html page.html
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import tensor_syntax
-    from smpatch.cli import machine
+    from smpatch.cli import machine, page
+    from smpatch.cli.suggested_commands import Commands
+    from smpatch.functions.dataflow import dataflow
     from smpatch.suggestions import suggest as look
 
+    check_options(html, overwrite=overwrite, as_json=as_json)
     opened = load(model)
     meta_graph = opened.meta_graph(None if tag_set is None else tensor_syntax.parse_tags(tag_set))
     with naming(opened.file), _TensorFlow() as asked:
         meta_graph = asked.defined(meta_graph)
-        found = look(meta_graph, signature, asked.infer, match=match, everything=everything)
-    commands = _Commands(model, tag_set, signature, meta_graph)
-    if opened.form == "text" and meta_graph.has_object_graph and len(opened.meta_graphs) == 1:
-        commands.leave_objects_alone()
+        wanted = None if html is not None else signature
+        found = look(meta_graph, wanted, asked.infer, match=match, everything=everything)
+        commands = Commands(model, tag_set, signature, meta_graph)
+        if opened.form == "text" and meta_graph.has_object_graph and len(opened.meta_graphs) == 1:
+            commands.leave_objects_alone()
+        if html is not None:
+            made = page.section(
+                meta_graph,
+                model,
+                tag_set,
+                signature=signature,
+                proposals=_proposals(found, commands),
+                notes=[asked.remark] if asked.remark else [],
+                infer=asked.infer,
+            )
+            shown = page.Shown(match, everything)
+            page.write_page(html, opened, model, [made], shown, overwrite=overwrite)
+            return
     if asked.remark:  # which is no help where there is nothing to be shown
         talk(asked.remark)
     if as_json:
-        machine.write_suggestions(meta_graph, found, commands.all(found))
+        flow = None if signature is None else dataflow(meta_graph, meta_graph.signatures[signature])
+        machine.write_suggestions(meta_graph, found, commands.all(found), flow)
         return
     if signature is not None:
         lines = _inner_lines(found, signature, commands)
     else:
         lines = [
-            *output_lines(found, meta_graph, commands.output, match=match),
+            *output_lines(
+                found, meta_graph, lambda each: command_line(commands.output(each)), match=match
+            ),
             *_function_lines(found.functions, commands),
             *_further_lines(found.deep, commands),
         ]
@@ -157,92 +181,6 @@ _PATIENCE = 60.0
 _FEW = 5
 """So many operations are named in a remark."""
 
-_PLACE = "NEW"
-"""Stands for a key that the user has to choose; a key that works, too."""
-
-
-class _Commands:
-    """The command for each suggestion."""
-
-    def __init__(
-        self, model: Path, tag_set: str | None, signature: str | None, meta_graph: MetaGraph
-    ) -> None:
-        self._signature = signature or ""
-        self._model = [] if model == Path() else [str(model)]
-        self._end = [] if tag_set is None else ["--tag-set", tag_set]
-        self._graph = meta_graph.graph
-        self._taken = {*meta_graph.signatures, *meta_graph.reserved}
-        self._taken.update(meta_graph.objects.signatures)
-        self._alone: tuple[str, ...] = ()
-        self._outputs: set[str] = set()
-        if signature is not None:
-            self._outputs.update(meta_graph.signatures[signature].outputs)
-        self._new = _PLACE
-        while self._new in self._taken:
-            self._new += "_"
-
-    def all(self, found: Suggestions) -> dict[object, str]:
-        """Return the commands of all suggestions, functions by the name of the function."""
-        names = self.spelled(found)
-        return {
-            **{each: self.output(each) for each in found.outputs},
-            **{each.traced.function: self.function(each) for each in found.functions},
-            **{each: self.inner(names[each]) for each in found.inner},
-        }
-
-    def leave_objects_alone(self) -> None:
-        """Propose only what leaves the object graph as it is: its form takes no edit."""
-        self._alone = ("--signature-def-only",)
-
-    def output(self, each: Output) -> str:
-        inputs = ",".join(_passable(spec.name) for spec in each.inputs)
-        words = ("--inputs", inputs, "--outputs", each.spec.name)
-        return self._edit(*self._key(DEFAULT_KEY), *words, *self._alone)
-
-    def function(self, each: Function) -> str:
-        renamed = [_passable(name) for name in each.traced.inputs if _passable(name) != name]
-        inputs = ("--inputs", ",".join(renamed)) if renamed else ()
-        return self._edit("--function", each.name, *self._key(each.traced.key), *inputs)
-
-    def inner(self, name: str) -> str:
-        source = ("--from-signature", self._signature, "--signature", self._new)
-        return self._edit(*source, "--outputs", name)
-
-    def look_into(self, key: str) -> str:
-        return self._line("suggest", "--signature", key)
-
-    def spelled(self, found: Suggestions) -> dict[Inner, str]:
-        """Return how each inner tensor is written: with its calls where the name is not enough."""
-        return {
-            each: each.path
-            if each.calls
-            and (each.spec.name in found.ambiguous or self._means_another(each.spec.name))
-            else each.spec.name
-            for each in found.inner
-        }
-
-    def _means_another(self, name: str) -> bool:
-        """Return whether a name is looked up outside the functions, and found there."""
-        return name in self._outputs or name.rpartition(":")[0] in self._graph
-
-    def _key(self, default: str) -> tuple[str, ...]:
-        return ("--signature", self._new) if default in self._taken else ()
-
-    def _edit(self, *words: str) -> str:
-        return self._line("add-predict", *words)
-
-    def _line(self, command: str, *words: str) -> str:
-        import shlex
-
-        return printable(shlex.join(["smpatch", command, *self._model, *words, *self._end]))
-
-
-def _passable(name: str) -> str:
-    """Return an input as the command line takes it, under an alias that Python can pass."""
-    alias = name.rpartition(":")[0] or name
-    alias = alias.rpartition("/")[2]
-    return f"{alias}_={name}" if keyword.iskeyword(alias) or alias == "self" else name
-
 
 def output_lines(
     found: Suggestions,
@@ -272,32 +210,52 @@ def output_lines(
     return lines
 
 
-def _function_lines(functions: Sequence[Function], commands: _Commands) -> list[str]:
+def _function_lines(functions: Sequence[Function], commands: Commands) -> list[str]:
     lines = ["Functions that were traced"] if functions else []
     for each in functions:
-        traced = each.traced
-        given = [_argument(name, spec) for name, spec in traced.inputs.items()]
-        yielded = ", ".join(_argument(name, spec) for name, spec in traced.outputs.items())
-        call = f"{traced.path or traced.function}({', '.join([*given, *traced.constants])})"
-        # What cannot be served for its results has none to show.
-        remark = f"  (for training: {each.remark})" if each.remark else ""
-        lines.append(f"  {printable(call)}" + (f" -> {yielded}" if yielded else "") + remark)
-        what = f"not possible: {each.refusal}" if each.refusal else commands.function(each)
-        lines.append(f"    {printable(what)}")
+        lines.append(f"  {_call(each)}")
+        refusal = printable(f"not possible: {each.refusal}")
+        lines.append(f"    {refusal if each.refusal else command_line(commands.function(each))}")
     return lines
 
 
-def _further_lines(keys: Sequence[str], commands: _Commands) -> list[str]:
+def _call(each: Function) -> str:
+    """Return a function with its arguments and results, as Python writes them."""
+    traced = each.traced
+    given = [_argument(name, spec) for name, spec in traced.inputs.items()]
+    yielded = ", ".join(_argument(name, spec) for name, spec in traced.outputs.items())
+    call = f"{traced.path or traced.function}({', '.join([*given, *traced.constants])})"
+    # What cannot be served for its results has none to show.
+    remark = f"  (for training: {each.remark})" if each.remark else ""
+    return printable(call) + (f" -> {yielded}" if yielded else "") + remark
+
+
+def _proposals(found: Suggestions, commands: Commands) -> list[Proposal]:
+    """Return outputs and functions as a page shows them."""
+    from smpatch.page import Proposal
+
+    outputs = [Proposal(_sketch(each.spec), commands.output(each)) for each in found.outputs]
+    functions = [
+        Proposal(_call(each), () if each.refusal else commands.function(each), each.refusal)
+        for each in found.functions
+    ]
+    return [*outputs, *functions]
+
+
+def _further_lines(keys: Sequence[str], commands: Commands) -> list[str]:
     if not keys:
         return []
     lines = ["Inside the functions that a signature calls are more; these list them"]
     return [*lines, *(f"  {commands.look_into(key)}" for key in keys)]
 
 
-def _inner_lines(found: Suggestions, signature: str, commands: _Commands) -> list[str]:
+def _inner_lines(found: Suggestions, signature: str, commands: Commands) -> list[str]:
     """Return the inner tensors as a tree of calls."""
+    from smpatch.graph.auxiliary import automatic
+    from smpatch.graph.index import op_of
+
     inner = found.inner
-    shown = [each for each in inner if not _passed_on(each)]
+    shown = [each for each in inner if not automatic(op_of(each.spec.name))]
     if not shown:
         return [
             f"no tensor between the inputs and outputs of {printable(signature)} can be exposed"
@@ -333,15 +291,6 @@ def _inner_lines(found: Suggestions, signature: str, commands: _Commands) -> lis
 def _row(each: Inner) -> tuple[str, ...]:
     spec = each.spec
     return (printable(spec.name), printable(each.op), spec.dtype, shape_text(spec.shape))
-
-
-_AUTOMATIC = re.compile(r"(Identity|(Stateful)?PartitionedCall)(_\d+)?")
-
-
-def _passed_on(inner: Inner) -> bool:
-    """Return whether a node, nameless but for its operation, only hands on what others compute."""
-    node = inner.spec.name.rpartition(":")[0].rpartition("/")[2]
-    return _AUTOMATIC.fullmatch(node) is not None
 
 
 def _sketch(spec: TensorSpec) -> str:

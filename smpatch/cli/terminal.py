@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from smpatch.display import columns, default_rows, printable, size, spec_rows, tag_set
+from smpatch.display import columns, command_line, default_rows, printable, size, spec_rows, tag_set
 from smpatch.errors import WriteError
 
 __all__ = [
     "OutputError",
     "columns",
+    "command_line",
     "data",
     "default_rows",
     "prepare",

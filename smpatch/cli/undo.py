@@ -92,6 +92,7 @@ def _body(undone: Undone) -> dict[str, object]:
             for each in undone.changes
         ],
         "fingerprint": undone.fingerprint,
+        "warm_up": undone.warm_up,
         "backup": None if undone.backup is None else str(undone.backup),
         "notes": [{"code": note.code, "text": note.text} for note in undone.notes],
     }
@@ -117,6 +118,8 @@ def _lines(undone: Undone, *, redo: bool) -> list[str]:
         "restored": ", fingerprint.pb put back",
         "refreshed": ", fingerprint.pb refreshed",
     }.get(undone.fingerprint, "")
+    if undone.warm_up == "restored":
+        fingerprint += ", warm-up requests put back"
     what = "would be put back" if undone.dry_run else "put back"
     lines = [
         f"the backup of {where} {what}",

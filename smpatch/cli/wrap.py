@@ -139,17 +139,15 @@ def _suggest(
     graph: Path, options: Options, words: tuple[list[str], list[str]], *, show: bool
 ) -> str:
     """Show what could be served, and return what to hint at."""
-    import shlex
-
     from smpatch import frozen_graph
     from smpatch.cli.suggest import output_lines
-    from smpatch.cli.terminal import data, printable
+    from smpatch.cli.terminal import command_line, data
 
     def command(each: Output) -> str:
         fed = ",".join(spec.name for spec in each.inputs)
         start, end = words
         line = [*start, "--inputs", fed, "--outputs", each.spec.name, *end]
-        return printable(shlex.join(line))
+        return command_line(line)
 
     meta_graph, found = frozen_graph.suggest_for_graph(graph, options=options)
     if not found.outputs:

@@ -16,7 +16,6 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from smpatch import dtypes
-from smpatch.edits import EditSignature
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.calls import fresh_name, zeros
 from smpatch.graph.bodies import FingerprintError
@@ -35,13 +34,13 @@ _MOST_ELEMENTS = 4
 
 
 def missed(
-    meta_graph: MetaGraph, edit: EditSignature, old: SignatureDef, signature: SignatureDef
+    meta_graph: MetaGraph, dropped: Iterable[str], old: SignatureDef, signature: SignatureDef
 ) -> tuple[str, ...]:
     """Return the dropped inputs of which a placeholder would be unfed.
 
     Args:
         meta_graph: The MetaGraph, which has all tensors of the signature.
-        edit: The edit.
+        dropped: The inputs that are dropped.
         old: The signature before the edit.
         signature: The signature after it.
     """
@@ -49,7 +48,7 @@ def missed(
     unfed = {path[-1] for path in walk.unfed}
     return tuple(
         alias
-        for alias in dict.fromkeys(edit.drop_inputs)
+        for alias in dict.fromkeys(dropped)
         if any(op_of(tensor.name) in unfed for tensor in old.inputs[alias].tensors())
     )
 

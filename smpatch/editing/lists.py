@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smpatch.editing.tagging import check_alone
-from smpatch.edits import Edit
+from smpatch.editing.edit import Edit
+from smpatch.editing.sequence import check_alone
 from smpatch.errors import UsageError
 
 __all__ = ["edit_list"]

@@ -1,99 +1,17 @@
-"""Signatures get other keys, a second one, or go.
-
-What they say stays as it is, byte for byte; on a TensorFlow 2 export both halves follow.
-Where a key is on one half only, it is changed there, and that is said.
-
-This module does not ask whether a signature works: one that does not can be renamed, too.
-"""
+"""The keys of signatures, which patterns may name."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
-from smpatch.editing.step import Change, Context, Step
-from smpatch.edits import Copy, Remove, Rename
 from smpatch.errors import RefusedError, TensorNotFoundError
-from smpatch.functions import signature_map
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
-from smpatch.rules import Note, check_free, check_key
-from smpatch.savedmodel.draft import Draft
 
-__all__ = ["copy", "keys", "matches", "remove", "rename", "source_of"]
+__all__ = ["keys", "matches", "matching", "source_of"]
 
 _PATTERN = frozenset("*?[")
-
-
-def rename(meta_graph: MetaGraph, edit: Rename, context: Context) -> Step:
-    """Give a signature another key.
-
-    Raises:
-        RefusedError: There is no such signature, or the new key is taken or no key.
-    """
-    return _moved(meta_graph, edit, context)
-
-
-def copy(meta_graph: MetaGraph, edit: Copy, context: Context) -> Step:
-    """Serve a signature under a second key as well.
-
-    Raises:
-        RefusedError: There is no such signature, or the second key is taken or no key.
-    """
-    return _moved(meta_graph, edit, context)
-
-
-def _moved(meta_graph: MetaGraph, edit: Rename | Copy, context: Context) -> Step:
-    """Put a signature under another key, in the place of what has that."""
-    source, target = edit.source, edit.target
-    source_of(meta_graph, source, "--from")
-    signature = meta_graph.signatures.get(source)
-    if source == target:
-        return Step(meta_graph, (Change(source, "unchanged", signature),))
-    check_key(target, "--to")
-    check_free(meta_graph, target, overwrite=edit.overwrite, option="--to")
-    notes = tuple(_one_half(meta_graph, source, context))
-    changes: list[Change] = []
-    if target in keys(meta_graph):
-        step = remove(meta_graph, Remove((target,)), context)
-        meta_graph = step.meta_graph
-        changes += step.changes
-    renames = isinstance(edit, Rename)
-    entry = meta_graph.entries.get(source)
-    if entry is not None:
-        draft = Draft.of(meta_graph.parts)
-        moved = draft.renamed(source, target) if renames else draft.put(target, entry.value)
-        meta_graph = meta_graph.with_parts(moved)
-    if context.with_object_graph:
-        put = signature_map.renamed if renames else signature_map.copied
-        meta_graph = put(meta_graph, source, target)
-    changes.append(Change(target, "renamed" if renames else "copied", signature, source))
-    return Step(meta_graph, tuple(changes), notes=notes)
-
-
-def remove(meta_graph: MetaGraph, edit: Remove, context: Context) -> Step:
-    """Take signatures away.
-
-    Raises:
-        RefusedError: No signature has one of the keys, or it is TensorFlow's own.
-    """
-    going = _matching(meta_graph, edit.keys)
-    notes: list[Note] = []
-    if not context.with_object_graph:
-        meta_graph = _without(meta_graph, going)
-    for key in going if context.with_object_graph else ():
-        # One by one: what goes with each depends on those that stay.
-        notes += _one_half(meta_graph, key, context)
-        old = meta_graph.signatures.get(key)
-        meta_graph = signature_map.removed(_without(meta_graph, [key]), key, old)
-    return Step(meta_graph, tuple(Change(key, "removed") for key in going), notes=tuple(notes))
-
-
-def _without(meta_graph: MetaGraph, going: Sequence[str]) -> MetaGraph:
-    """Return a MetaGraph without the entries of these keys, those that there are."""
-    if meta_graph.entries.keys().isdisjoint(going):
-        return meta_graph
-    return meta_graph.with_parts(Draft.of(meta_graph.parts).removed(*going))
 
 
 def keys(meta_graph: MetaGraph) -> list[str]:
@@ -122,8 +40,12 @@ def source_of(meta_graph: MetaGraph, key: str, option: str) -> None:
         raise TensorNotFoundError("no such signature", where=where, hint=hint)
 
 
-def _matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
-    """Return the keys that are meant, in the order in which they were given."""
+def matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
+    """Return the keys that are meant, in the order in which they were given.
+
+    Raises:
+        RefusedError: No signature has one of the keys, or it is TensorFlow's own.
+    """
     found: dict[str, None] = {}
     present = keys(meta_graph)
     known = frozenset(present)
@@ -139,15 +61,3 @@ def _matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
             raise TensorNotFoundError("no signature matches", where=where, hint=hint)
         found.update(dict.fromkeys(matches))
     return list(found)
-
-
-def _one_half(meta_graph: MetaGraph, key: str, context: Context) -> Iterator[Note]:
-    """Note when a key is on one half only, and so is changed there alone."""
-    if not context.with_object_graph:
-        return
-    if key not in meta_graph.objects.signatures:
-        text = f"signature {key!r} was only in signature_def; the object graph never had it"
-        yield Note("one-plane", text)
-    elif key not in meta_graph.entries:
-        text = f"signature {key!r} was only in the object graph; servers never had it"
-        yield Note("one-plane", text)

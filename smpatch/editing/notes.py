@@ -7,16 +7,15 @@ Source: ``tensorflow/python/saved_model/load.py`` (which half ``tf.saved_model.l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from smpatch.editing.sequence import Done
-from smpatch.editing.warm_up import warm_up_notes
 from smpatch.functions.compare import disagreements
-from smpatch.loader import SavedModel
+from smpatch.functions.restored import missing_variables, needed_at_load
+from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
-from smpatch.signature import SignatureDef
 
-__all__ = ["notes_on"]
+__all__ = ["notes_on", "notes_on_variables"]
 
 
 _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op-removed"})
@@ -24,7 +23,7 @@ _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op
 
 
 def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
-    """Yield notes on the form, the object graph and the warm-up requests.
+    """Yield notes on the form and the object graph.
 
     Args:
         model: The model before the edits.
@@ -36,8 +35,6 @@ def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Itera
         yield from _on_the_only_one(done)
     else:
         yield from _on_object_graph(model, done, with_object_graph=with_object_graph)
-    before = model.meta_graphs[done.place].signatures
-    yield from warm_up_notes(model.directory, before, _left(done))
 
 
 def _on_text(model: SavedModel, done: Done) -> Iterator[Note]:
@@ -91,9 +88,21 @@ def _on_the_only_one(done: Done) -> Iterator[Note]:
         yield Note("planes-disagree", f"signature {each.key!r} is {each.found}")
 
 
-def _left(done: Done) -> Mapping[str, SignatureDef]:
-    """Return the signatures that requests to the edited MetaGraph find after the edits."""
-    if not done.removes:
-        return done.step.meta_graph.signatures
-    staying = (each for each in done.meta_graphs if not each.is_removed)
-    return {key: each for meta_graph in staying for key, each in meta_graph.signatures.items()}
+def notes_on_variables(
+    model: SavedModel, meta_graph: MetaGraph, *, read_anyway: bool
+) -> Iterator[Note]:
+    """Yield notes on the variables of a model, which an edit leaves as they are.
+
+    Args:
+        model: The model.
+        meta_graph: The MetaGraph that is edited.
+        read_anyway: Whether they were read where they need not be.
+    """
+    for each in missing_variables(model.directory, meta_graph):
+        text = f"{each}: requests that need variables fail; see smpatch check"
+        yield Note("variables-missing", text)
+    if read_anyway:
+        why = "the model was not loaded without them"
+        if needed_at_load(meta_graph):
+            why = "the init op may need them"
+        yield Note("variables-read", f"the variables were read: {why}")

@@ -1,35 +1,26 @@
-"""A signature that is there becomes another: names, tensors, shapes, method, defaults.
+"""The parts of a signature that becomes another, and the rules that it must keep.
 
-All of one request is done at once. What the edit makes worse is refused; what was wrong
-before, and stays so, is reported.
+What the edit makes worse is refused; what was wrong before, and stays so, is reported.
 
-This module does not decide what a signature must keep (``rules``, ``methods``), nor which
-bytes change.
-
-Source: ``tensorflow/core/protobuf/meta_graph.proto``.
+This module does not decide what a signature must keep (``rules``), nor which bytes change.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
-from smpatch.editing.dropping import missed, refusal, without
-from smpatch.editing.naming import source_of
-from smpatch.editing.reshaping import reshape, widened
-from smpatch.editing.step import Change, Context, Step
-from smpatch.edits import EditSignature, FromSignature, TensorRef
+from smpatch.editing.dropping import missed, without
+from smpatch.editing.step import Context
+from smpatch.editing.tracking import Kind
 from smpatch.errors import (
     AliasError,
     RefusedError,
     TensorNotFoundError,
-    UnreachableOutputError,
 )
-from smpatch.functions import signature_map
 from smpatch.functions.inner_outputs import expose
 from smpatch.functions.inner_tensors import is_inner
 from smpatch.graph.resolve import nearest, parse
@@ -44,7 +35,6 @@ from smpatch.rules import (
     check_servable,
     remarks,
 )
-from smpatch.savedmodel.draft import Draft
 from smpatch.signature import (
     SignatureDef,
     Spec,
@@ -52,123 +42,27 @@ from smpatch.signature import (
     compatible,
     shape_text,
 )
+from smpatch.tensor_refs import TensorRef
 from smpatch.values import tensor_proto
 
-__all__ = ["revise"]
+__all__ = [
+    "add",
+    "brought_out",
+    "built_of",
+    "checked",
+    "mapped",
+    "set_defaults",
+    "with_fields",
+    "without_dropped",
+]
 
 _BEFORE = " (it was so before)"
-Kind = Literal["inputs", "outputs"]
 _Rule = Callable[[MetaGraph, SignatureDef], object]
 
 
-def revise(meta_graph: MetaGraph, edit: EditSignature, context: Context) -> Step:
-    """Change a signature.
-
-    Raises:
-        RefusedError: There is no such signature or alias, or what it would become is refused.
-    """
-    key = edit.key
-    source_of(meta_graph, key, "--signature")
-    entry = meta_graph.entries.get(key)
-    if entry is None:
-        found = "it is only in the object graph; servers never had it"
-        raise RefusedError(found, where=f"signature {key!r}", hint="add it with add-predict")
-    old = meta_graph.signatures[key]
-    message = schema.SignatureDef.FromString(entry.value)
-    _check_asked(edit, old)
-    meta_graph, added = _brought_out(meta_graph, edit, message, context)
-    tensors = Tensors(meta_graph, context.inferred)
-    inputs, inputs_were = _mapped("inputs", message.inputs, edit.rename_inputs, edit.drop_inputs)
-    outputs, outputs_were = _mapped(
-        "outputs", message.outputs, edit.rename_outputs, edit.drop_outputs
-    )
-    _add("inputs", inputs, edit.add_inputs, tensors)
-    _add("outputs", outputs, added, tensors)
-    defaults = {
-        alias: message.defaults[was]
-        for alias in inputs
-        if (was := inputs_were.get(alias, alias)) in message.defaults
-        and alias not in edit.add_inputs
-    }
-    meta_graph, notes = _without_dropped(meta_graph, edit, old, inputs, outputs)
-    if notes:
-        tensors = Tensors(meta_graph, context.inferred)
-    wider, shape_notes = reshape(meta_graph, edit.shapes, inputs, outputs, tensors)
-    notes += shape_notes
-    _set_defaults(edit.defaults, inputs, defaults)
-    method = message.method_name
-    if edit.method_name is not None:
-        method = METHODS.get(edit.method_name, edit.method_name)
-    new = schema.SignatureDef()
-    new.CopyFrom(message)
-    new.method_name = method
-    for name, wanted in (("inputs", inputs), ("outputs", outputs), ("defaults", defaults)):
-        fields = getattr(new, name)
-        fields.clear()
-        for alias, what in wanted.items():
-            fields[alias].CopyFrom(what)
-    value = bytes(new.SerializeToString(deterministic=True))
-    signature = SignatureDef.from_bytes(value)
-    renamed = _under_new_names(old, edit)
-    try:
-        notes += _checked(meta_graph, signature, old, renamed)
-    except UnreachableOutputError as error:
-        raise _as_an_edit(meta_graph, error, edit, old, signature) from error
-    built = replace(_built(key, signature, tensors, notes), wider=wider)
-    if value == message.SerializeToString(deterministic=True):
-        return Step(meta_graph, (Change(key, "unchanged", signature),), {key: built}, built.notes)
-    draft = Draft.of(meta_graph.parts).revised(key, value, inputs_were, outputs_were)
-    meta_graph = widened(meta_graph.with_parts(draft), signature, wider)
-    if context.with_object_graph and (signature.inputs, signature.outputs) != (
-        old.inputs,
-        old.outputs,
-    ):
-        if key in meta_graph.objects.signatures:
-            meta_graph = signature_map.put(meta_graph, key, signature, old)
-        else:
-            text = f"signature {key!r} was only in signature_def; the object graph never had it"
-            built = replace(built, notes=(*built.notes, Note("one-plane", text)))
-    return Step(meta_graph, (Change(key, "edited", signature),), {key: built}, built.notes)
-
-
-def _check_asked(edit: EditSignature, old: SignatureDef) -> None:
-    """Refuse names that are no UTF-8, and what names no input or output that is there."""
-    new = (*edit.rename_inputs.values(), *edit.rename_outputs.values())
-    for name in (*new, *edit.add_inputs, *edit.add_outputs, edit.method_name or ""):
-        if name.encode(errors="replace").decode() != name:
-            raise AliasError("not a usable name", where=repr(name), hint="use letters and _")
-    for what, present, renamed, dropped in (
-        ("input", old.inputs, edit.rename_inputs, edit.drop_inputs),
-        ("output", old.outputs, edit.rename_outputs, edit.drop_outputs),
-    ):
-        for name in (*renamed, *dropped):
-            if name not in present:
-                hint = nearest(name, present) or f"it has {', '.join(present) or 'none'}"
-                found = f"no {what} is called {name!r}"
-                raise TensorNotFoundError(found, where=f"signature {edit.key!r}", hint=hint)
-        for name in renamed:
-            if name in dropped:
-                found = f"the {what} {name!r} is to be renamed and dropped"
-                raise AliasError(found, where=f"signature {edit.key!r}", hint="it cannot be both")
-
-
-def _as_an_edit(
+def without_dropped(
     meta_graph: MetaGraph,
-    error: UnreachableOutputError,
-    edit: EditSignature,
-    old: SignatureDef,
-    signature: SignatureDef,
-) -> UnreachableOutputError:
-    """Return an error for an edit, whose options are others than an addition's."""
-    for alias in missed(meta_graph, edit, old, signature):
-        return refusal(meta_graph, edit.key, alias, old, signature)
-    hint = error.hint.replace("add --inputs", "add --add-input")
-    return UnreachableOutputError(error.found, where=error.where, hint=hint)
-
-
-def _without_dropped(
-    meta_graph: MetaGraph,
-    edit: EditSignature,
+    dropped: Sequence[str],
     old: SignatureDef,
     inputs: Mapping[str, Any],
     outputs: Mapping[str, Any],
@@ -177,12 +71,12 @@ def _without_dropped(
 
     Args:
         meta_graph: The MetaGraph.
-        edit: The edit.
+        dropped: The inputs that are dropped.
         old: The signature before the edit.
         inputs: Alias to what is fed, a ``TensorInfo``.
         outputs: The same of what is fetched; they get the names of the new tensors.
     """
-    if not edit.drop_inputs:
+    if not dropped:
         return meta_graph, []
     new = schema.SignatureDef()
     for fields, wanted in ((new.inputs, inputs), (new.outputs, outputs)):
@@ -191,24 +85,25 @@ def _without_dropped(
     signature = SignatureDef.from_bytes(bytes(new.SerializeToString()))
     if any(parse(each.name).op not in meta_graph.graph for each in signature.tensors()):
         return meta_graph, []  # refused when the rules are checked
-    dropped = missed(meta_graph, edit, old, signature)
-    if not dropped:
+    unfed = missed(meta_graph, dropped, old, signature)
+    if not unfed:
         return meta_graph, []
-    meta_graph, moved = without(meta_graph, dropped, old, signature)
+    meta_graph, moved = without(meta_graph, unfed, old, signature)
     if not moved:
         return meta_graph, []
     for info in outputs.values():
         info.name = moved.get(info.name, info.name)
     text = (
-        f"the function behind the outputs still takes {', '.join(map(repr, dropped))}: it is given "
+        f"the function behind the outputs still takes {', '.join(map(repr, unfed))}: it is given "
         "zeros, on which none of its results depends"
     )
     return meta_graph, [Note("zeros-instead", text)]
 
 
-def _brought_out(
+def brought_out(
     meta_graph: MetaGraph,
-    edit: EditSignature,
+    key: str,
+    added: Mapping[str, TensorRef],
     message: Any,  # noqa: ANN401 - a SignatureDef; protobuf makes the class at run time
     context: Context,
 ) -> tuple[MetaGraph, Mapping[str, TensorRef]]:
@@ -219,23 +114,22 @@ def _brought_out(
     """
     inner = {
         alias: ref
-        for alias, ref in edit.add_outputs.items()
+        for alias, ref in added.items()
         if isinstance(ref, str) and is_inner(meta_graph, ref)
     }
     if not inner:
-        return meta_graph, edit.add_outputs
+        return meta_graph, added
     kept = {f"{alias} ": alias for alias in message.outputs}  # a blank keeps them apart
-    source = FromSignature(edit.key, {**kept, **inner}, edit.key, overwrite=True)
-    meta_graph, request = expose(meta_graph, source, context.infer)
+    meta_graph, _, outputs = expose(meta_graph, key, {**kept, **inner}, context.infer)
     for name, alias in kept.items():
-        ref = request.outputs[name]
+        ref = outputs[name]
         if isinstance(ref, str):
             message.outputs[alias].name = ref
-    found = {alias: request.outputs[alias] for alias in inner}
-    return meta_graph, {**edit.add_outputs, **found}
+    found = {alias: outputs[alias] for alias in inner}
+    return meta_graph, {**added, **found}
 
 
-def _mapped(
+def mapped(
     kind: Kind, present: Mapping[str, Any], renamed: Mapping[str, str], dropped: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what is there under its new names without what goes, and new name to old."""
@@ -250,9 +144,10 @@ def _mapped(
     return found, {new: old for old, new in renamed.items() if new != old}
 
 
-def _add(
+def add(
     kind: Kind, there: dict[str, Any], added: Mapping[str, TensorRef], tensors: Tensors
 ) -> None:
+    """Add tensors to the inputs or outputs."""
     for alias, ref in added.items():
         where = f"{kind.removesuffix('s')} {alias!r}"
         if alias in there:
@@ -266,9 +161,10 @@ def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above
     return schema.SignatureDef.FromString(single).inputs[""]
 
 
-def _set_defaults(
+def set_defaults(
     wanted: Mapping[str, object], inputs: Mapping[str, Any], defaults: dict[str, Any]
 ) -> None:
+    """Set and take away what inputs are where a request leaves them out."""
     for alias, value in wanted.items():
         where = f"default of {alias!r}"
         if alias not in inputs:
@@ -294,10 +190,16 @@ def _set_defaults(
         defaults[alias] = schema.TensorProto.FromString(tensor)
 
 
-def _under_new_names(old: SignatureDef, edit: EditSignature) -> SignatureDef:
-    inputs = {edit.rename_inputs.get(alias, alias): spec for alias, spec in old.inputs.items()}
-    outputs = {edit.rename_outputs.get(alias, alias): spec for alias, spec in old.outputs.items()}
-    return replace(old, inputs=inputs, outputs=outputs)
+def with_fields(message: Any, wanted: Mapping[str, Mapping[str, Any]]) -> Any:  # noqa: ANN401 - as above
+    """Return a copy of a ``SignatureDef`` with other inputs, outputs and defaults."""
+    new = schema.SignatureDef()
+    new.CopyFrom(message)
+    for name, content in wanted.items():
+        fields = getattr(new, name)
+        fields.clear()
+        for alias, each in content.items():
+            fields[alias].CopyFrom(each)
+    return new
 
 
 def _alone(alias: str, info: Any) -> bytes:  # noqa: ANN401 - as above
@@ -306,7 +208,7 @@ def _alone(alias: str, info: Any) -> bytes:  # noqa: ANN401 - as above
     return bytes(message.SerializeToString())
 
 
-def _checked(
+def checked(
     meta_graph: MetaGraph, signature: SignatureDef, old: SignatureDef, renamed: SignatureDef
 ) -> Iterator[Note]:
     """Check the rules one by one; one that was broken in the same way before is reported.
@@ -389,7 +291,7 @@ def _graph_notes(meta_graph: MetaGraph, signature: SignatureDef) -> Iterable[Not
     return check_graph(meta_graph, inputs, outputs, fed)
 
 
-def _built(key: str, signature: SignatureDef, tensors: Tensors, notes: Iterable[Note]) -> Built:
+def built_of(key: str, signature: SignatureDef, tensors: Tensors, notes: Iterable[Note]) -> Built:
     """Put together what must hold; of the rest of the signature what the graph confirms."""
     for tensor in signature.tensors():
         with contextlib.suppress(RefusedError):

@@ -8,37 +8,18 @@ This module knows no model on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from smpatch.editing import adding, composing, init_op, naming, revising, tagging
+from smpatch.editing.edit import Edit, MetaGraphEdit
 from smpatch.editing.step import Context, Step
-from smpatch.edits import (
-    AddClassify,
-    AddPredict,
-    AddRegress,
-    AddSignature,
-    Compose,
-    Copy,
-    Edit,
-    EditSignature,
-    FromSignature,
-    Making,
-    PromoteFunction,
-    Remove,
-    RemoveMetaGraph,
-    Rename,
-    Retag,
-    SetInitOp,
-)
-from smpatch.errors import ProofError, SmpatchError
+from smpatch.errors import ProofError, SmpatchError, UsageError
 from smpatch.functions.name_hints import leading
 from smpatch.loader import MetaGraph
 from smpatch.proof.sameness import prove
 from smpatch.rules import Note
 
-__all__ = ["Done", "described", "keys_of", "perform"]
+__all__ = ["Done", "check_alone", "described", "exclude_each_other", "perform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,51 +30,18 @@ class Done:
         place: The one that was edited.
         step: All that was done; of the others only tags can have changed, or they are removed.
         meta_graphs: All of them, in their order.
+        edits: The edits as they were done: what they ask to trace is traced.
     """
 
     place: int
     step: Step
     meta_graphs: tuple[MetaGraph, ...]
+    edits: tuple[Edit, ...] = ()
 
     @property
     def removes(self) -> bool:
         """Whether a MetaGraph is taken away as a whole."""
         return any(each.is_removed for each in self.meta_graphs)
-
-
-_WAYS: Mapping[type, Callable[[MetaGraph, Any, Context], Step]] = {
-    AddClassify: adding.add,
-    AddPredict: adding.add,
-    AddRegress: adding.add,
-    AddSignature: adding.add,
-    Compose: composing.compose,
-    Copy: naming.copy,
-    EditSignature: revising.revise,
-    FromSignature: adding.derive,
-    PromoteFunction: adding.promoted,
-    Remove: naming.remove,
-    Rename: naming.rename,
-    SetInitOp: init_op.set_init_op,
-}
-"""Kind of edit to the function that applies it; tags are changed on the list of all MetaGraphs."""
-
-
-_VERBS: Mapping[type, str] = {
-    AddClassify: "add-classify",
-    AddPredict: "add-predict",
-    AddRegress: "add-regress",
-    AddSignature: "add",
-    Compose: "compose",
-    Copy: "copy",
-    EditSignature: "edit",
-    FromSignature: "add-predict",
-    PromoteFunction: "add-predict",
-    Remove: "remove",
-    RemoveMetaGraph: "remove-meta-graph",
-    Rename: "rename",
-    Retag: "retag",
-    SetInitOp: "init-op",
-}
 
 
 def perform(
@@ -115,29 +63,29 @@ def perform(
     """
     whole: Step | None = None
     last = 0
-    for number, edit in enumerate(edits):
+    carried_out: list[Edit] = []
+    for number, asked in enumerate(edits):
+        edit = asked
         try:
-            if isinstance(edit, Retag):
-                last, done = tagging.retag(meta_graphs, edit)
-            elif isinstance(edit, RemoveMetaGraph):
-                last, done = tagging.remove(meta_graphs, edit)
-            else:
-                last = 0 if place is None else place
-                with leading(meta_graphs[last], edit):
-                    done = _WAYS[type(edit)](meta_graphs[last], edit, context)
-                done = _proved(meta_graphs[last], done, edit, context)
+            last = edit.choose(meta_graphs) if isinstance(edit, MetaGraphEdit) else place or 0
+            edit = edit.prepared(meta_graphs[last], context)
+            with leading(meta_graphs[last], edit):
+                done = edit.apply(meta_graphs[last], context)
+            done = _proved(meta_graphs[last], done, edit, context)
         except SmpatchError as error:
             error.edit = number
             if len(edits) > 1:  # of one edit it is known which it is
                 error.where = ": ".join(filter(None, (described(edit), error.where)))
             raise
+        carried_out.append(edit)
         now = list(meta_graphs)
         now[last] = done.meta_graph
         meta_graphs = tuple(now)
         whole = done if whole is None else _after(whole, done)
     place = last if place is None else place
     whole = Step(meta_graphs[place]) if whole is None else whole  # there was nothing to do
-    return Done(place, replace(whole, meta_graph=meta_graphs[place]), meta_graphs)
+    whole = replace(whole, meta_graph=meta_graphs[place])
+    return Done(place, whole, meta_graphs, tuple(carried_out))
 
 
 def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step:
@@ -147,10 +95,10 @@ def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step
         ValidationError: A signature would compute something else.
         ProofError: The proof cannot be made, and it is required.
     """
-    if context.proof == "omitted":
+    if context.proof == "omitted" or isinstance(edit, MetaGraphEdit):
         return done
     try:
-        prove(before, done.meta_graph, edit)
+        prove(before, done.meta_graph, edit.expected(before))
     except ProofError as error:
         if context.proof == "required":
             raise
@@ -161,37 +109,23 @@ def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step
 
 def described(edit: Edit) -> str:
     """Return an edit as a patch file begins it: its verb and its subject."""
-    verb = _VERBS[type(edit)]
-    subject: object = getattr(edit, "key", None) or getattr(edit, "source", "")
-    if isinstance(edit, PromoteFunction):
-        subject = edit.key or edit.function
-    if isinstance(edit, Remove):
-        subject = ", ".join(edit.keys)
-    if isinstance(edit, Retag) and not isinstance(edit.source, int):
-        subject = ",".join(edit.source)
-    if isinstance(edit, SetInitOp):
-        subject = ",".join(edit.operations) or "(none)"
-    if isinstance(edit, RemoveMetaGraph):
-        subject = ",".join(edit.tag_set)
-    return f"{verb} {subject}"
+    return f"{edit.verb} {edit.subject}"
 
 
-def keys_of(edits: Iterable[Edit]) -> Iterator[str]:
-    """Yield the key of the signature of each edit; of a ``Retag`` the new tags."""
-    for edit in edits:
-        match edit:
-            case Remove(keys):
-                yield from keys
-            case Rename(_, target) | Copy(_, target):
-                yield target
-            case Retag(_, tags) | RemoveMetaGraph(tags):
-                yield ",".join(tags)
-            case SetInitOp(names):
-                yield ",".join(names)
-            case PromoteFunction(function=function, key=None):
-                yield function.rpartition(".")[2]
-            case Making(key=key) | EditSignature(key=key) if key is not None:
-                yield key
+def exclude_each_other(edits: Sequence[Edit]) -> bool:
+    """Return whether one edit of a list cannot stand beside another."""
+    return any(each.excludes(other) for each in edits for other in edits)
+
+
+def check_alone(edits: Sequence[Edit]) -> None:
+    """Refuse a list of edits of which one excludes another.
+
+    Raises:
+        UsageError: It removes a MetaGraph, and edits another one.
+    """
+    if exclude_each_other(edits):
+        found = "a MetaGraph is removed by a list of edits that has other edits as well"
+        raise UsageError(found, hint="remove it first, in a list of its own")
 
 
 def _after(before: Step, now: Step) -> Step:

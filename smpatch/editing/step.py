@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from smpatch.builder import Built, Inferred
+from smpatch.fragments import Trace
 from smpatch.functions.shape_inference import Infer
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
@@ -65,12 +66,14 @@ class Context:
         inferred: What TensorFlow infers of the model, where it was asked.
         infer: Asks TensorFlow for the shapes of inner tensors; None where it is not to be asked.
         proof: Whether an edit needs the structural proof.
+        trace: Lets TensorFlow trace a function; None where it is not to be asked.
     """
 
     with_object_graph: bool
     inferred: Inferred
     infer: Infer | None = None
     proof: Proof = "required"
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,10 @@
-"""Warm-up requests that an edit breaks.
+"""Warm-up requests that follow an edit, and what is said of those that cannot.
+
+A record follows where the signature that it calls, an input that it feeds or an output that it
+asks for gets another name or goes; every other record keeps its bytes. A file in which anything
+is damaged stays as it is, for a server does not take it either way.
+
+This module writes nothing.
 
 Source: ``tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc`` (a request that
 fails keeps TF Serving from loading the model).
@@ -6,32 +12,196 @@ fails keeps TF Serving from loading the model).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from smpatch import warmup
-from smpatch.errors import ModelUnreadableError
+from smpatch.editing.edit import Edit
+from smpatch.editing.sequence import Done
+from smpatch.editing.warm_up_fates import fates_of
+from smpatch.loader import SavedModel, served
 from smpatch.rules import Note
+from smpatch.savedmodel.directory import FileIdentity, open_regular
 from smpatch.signature import SignatureDef
+from smpatch.warmup import Fate, NotRewrittenError, WarmUp, misfits, rewritten
+from smpatch.warmup.requests import LONGEST, calls_of
+from smpatch.warmup.rewriting import followed
+from smpatch.warmup.tfrecord import Record, RecordError, read
+from smpatch.wire import Splice
+from smpatch.writer.companions import Rewrite, hindrance
 
-__all__ = ["warm_up_notes"]
+__all__ = ["Carried", "carry"]
+
+_Signatures = Mapping[str, SignatureDef]
+
+_REFUSES = "TF Serving will not load the model until that file is rewritten or removed"
+
+_MAY_REFUSE = "TF Serving may not load the model until that file is rewritten or removed"
+
+_NAMED = 5
+"""So many records are named by their numbers."""
 
 
-def warm_up_notes(
-    directory: Path, before: Mapping[str, SignatureDef], after: Mapping[str, SignatureDef]
-) -> Iterator[Note]:
-    """Yield a note for each signature that a warm-up request names, and that lacks something now.
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What becomes of a model's warm-up requests.
+
+    Attributes:
+        rewrite: How the file changes; None where it stays as it is.
+        notes: What is worth knowing.
+    """
+
+    rewrite: Rewrite | None = None
+    notes: tuple[Note, ...] = ()
+
+
+def carry(
+    model: SavedModel,
+    done: Done,
+    edits: tuple[Edit, ...],
+    *,
+    keep: bool = False,
+    in_place: bool = True,
+) -> Carried:
+    """Let warm-up requests follow edits.
 
     Args:
-        directory: The model directory.
-        before: The signatures before the edit, by key.
-        after: The signatures after it.
+        model: The model before the edits.
+        done: The edits as they were done.
+        edits: The edits.
+        keep: Leave the file as it is, and say which requests break.
+        in_place: Whether the model itself is edited, and its files are replaced.
     """
+    was = served(model.meta_graphs)
+    now = served([each for each in done.meta_graphs if not each.is_removed])
+    before, after = was.signatures, now.signatures
+    changed = frozenset(key for key, each in before.items() if after.get(key) != each)
+    if not changed:
+        return Carried()
+    fates: Mapping[str, Fate] = {}
+    # Requests go to one MetaGraph: those to another one stay, whatever is done to this one.
+    if was is model.meta_graphs[done.place] and now is done.meta_graphs[done.place]:
+        fates = fates_of(edits, before, after, changed)
+    file = model.directory / warmup.PLACE
+    following = _Following(before, after, changed, fates)
     try:
-        calls = warmup.requests(directory)
-    except ModelUnreadableError as error:
-        yield Note("warm-up-unreadable", str(error))
-        return
+        with open_regular(file) as opened:
+            identity = FileIdentity.of(os.fstat(opened.fileno()))
+            if keep:
+                broken = (call for each in read(opened, longest=LONGEST) for call in calls_of(each))
+                return Carried(notes=tuple(_broken(broken, before, after)))
+            for record in read(opened, longest=LONGEST):
+                following.take(record)
+        hinders = ""
+        if in_place and following.splices:
+            hinders = hindrance(file, Path(os.path.realpath(model.file)))
+    except (FileNotFoundError, NotADirectoryError):
+        return Carried()
+    except (OSError, RecordError) as error:
+        found = str(error)
+        if isinstance(error, OSError):
+            found = f"cannot be read: {(error.strerror or found).lower()}"
+        text = f"{file}: {found}; it stays as it is, and {_REFUSES}"
+        return Carried(notes=(Note("warm-up-unreadable", text),))
+    if hinders:
+        text = f"{warmup.PLACE} stays as it is, and its requests break: {hinders}; {_REFUSES}"
+        return Carried(notes=(Note("warm-up", text),))
+    splices = tuple(following.splices)
+    rewrite = Rewrite(file, identity, splices) if splices else None
+    return Carried(rewrite, tuple(following.notes(file)))
+
+
+@dataclass(slots=True)
+class _Following:
+    """The records of a file, one after the other, and what becomes of them."""
+
+    before: _Signatures
+    after: _Signatures
+    changed: frozenset[str]
+    fates: Mapping[str, Fate]
+    splices: list[Splice] = field(default_factory=list)
+    _number: int = 0
+    _rewritten: int = 0
+    _removed: int = 0
+    _left: dict[str, list[int]] = field(default_factory=dict)
+    _all_outputs: list[int] = field(default_factory=list)
+
+    def take(self, record: Record) -> None:
+        """Decide on a record."""
+        self._number = record.number
+        calls = calls_of(record)
+        if not calls and self.fates and record.data:
+            self._leave(record, "it is of a kind that is not known here")
+        if not any(call.signature in self.changed for call in calls):
+            return
+        pairs = [(call, followed(call, self.fates)) for call in calls]
+        reason = self._contradiction(pairs)
+        splices: tuple[Splice, ...] = ()
+        if not reason and any(call.signature in self.fates for call in calls):
+            try:
+                splices = rewritten(record, self.fates)
+            except NotRewrittenError as error:
+                reason = str(error)
+        if reason:
+            self._leave(record, reason)
+        elif any(now is not None for _, now in pairs):
+            self._rewritten += bool(splices)
+            if any(call.outputs and now is not None and not now.outputs for call, now in pairs):
+                self._all_outputs.append(record.number)
+        else:
+            self._removed += 1
+        self.splices += splices
+
+    def _contradiction(self, pairs: Sequence[tuple[WarmUp, WarmUp | None]]) -> str:
+        """Return what a request contradicts that it did not before; empty where nothing is."""
+        for call, now in pairs:
+            was = self.before.get(call.signature)
+            if now is None or was is None or any(misfits(call, was)):
+                continue  # it goes, or nothing answered it before
+            signature = self.after.get(now.signature)
+            if signature is None:
+                return f"it calls the signature {now.signature!r}, which is not there"
+            for each in misfits(now, signature):
+                return each.text
+        return ""
+
+    def _leave(self, record: Record, reason: str) -> None:
+        self._left.setdefault(reason, []).append(record.number)
+
+    def notes(self, file: Path) -> Iterator[Note]:
+        """Yield what is worth knowing of what was decided."""
+        if self.splices:
+            counts = ((self._rewritten, "rewritten"), (self._removed, "removed"))
+            done = " and ".join(f"{count} {words}" for count, words in counts if count)
+            records = "1 record" if self._number == 1 else f"{self._number:,} records"
+            text = f"{warmup.PLACE} follows the edit: of {records}, {done}"
+            yield Note("warm-up-rewritten", text)
+            for link in (file.parent, file):
+                if link.is_symlink():
+                    text = f"{link} is a symbolic link; {os.path.realpath(link)} is edited"
+                    yield Note("through-link", text)
+        if self._all_outputs:
+            text = (
+                f"{_numbered(self._all_outputs)} of {warmup.PLACE} asked only for outputs that are "
+                "dropped, and now for all that there are"
+            )
+            yield Note("warm-up-all-outputs", text)
+        for reason, numbers in self._left.items():
+            text = f"{_numbered(numbers)} of {warmup.PLACE} cannot follow: {reason}; {_MAY_REFUSE}"
+            yield Note("warm-up", text)
+
+
+def _numbered(numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return f"record {numbers[0]}"
+    more = ", ..." if len(numbers) > _NAMED else ""
+    return f"{len(numbers)} records ({', '.join(map(str, numbers[:_NAMED]))}{more})"
+
+
+def _broken(calls: Iterator[WarmUp], before: _Signatures, after: _Signatures) -> Iterator[Note]:
+    """Yield a note for each signature that a request names, and that lacks something now."""
     reported: set[str] = set()
     for call in calls:
         was, now = before.get(call.signature), after.get(call.signature)
@@ -50,8 +220,5 @@ def warm_up_notes(
             what = f"signature {call.signature!r}"
             if gone:
                 what = f"{', '.join(map(repr, gone))} of {what}"
-            text = (
-                f"a warm-up request in {warmup.PLACE} names {what}: TF Serving will not load "
-                "the model until that file is rewritten or removed"
-            )
+            text = f"a warm-up request in {warmup.PLACE} names {what}: {_REFUSES}"
             yield Note("warm-up", text)

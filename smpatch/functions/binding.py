@@ -1,14 +1,9 @@
 """An input of a signature becomes a constant.
 
-The constant is put into the main graph, and what lies between the input and the outputs is
-copied to read it (``copies``); in a TensorFlow 2 export that is one call of the function that
-the signature calls. The rest is as for any signature on tensors of the main graph: the object
-graph gets a wrapper function that makes the constant and calls the same function.
-
 A value has the shape of its input, or of the input's last dimensions; then it is repeated over
 the first ones, and where one of these is open it is as large as in another input.
 
-This module knows dense inputs alone.
+This module knows dense inputs alone, and does not connect the constants.
 
 Sources: ``tensorflow/core/ops/array_ops.cc`` (``Shape``, ``StridedSlice``, ``ConcatV2``,
 ``BroadcastTo``), ``tensorflow/core/ops/const_op.cc``.
@@ -18,24 +13,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from smpatch import dtypes, schema
 from smpatch.arguments import Constant
-from smpatch.edits import Compose
-from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UsageError
-from smpatch.functions.copies import Copies, copies, full
-from smpatch.graph.functions import CALLS
-from smpatch.graph.index import GraphIndex
+from smpatch.errors import RefusedError, TensorNotFoundError
 from smpatch.graph.resolve import nearest
-from smpatch.loader import MetaGraph
-from smpatch.savedmodel.draft import Draft
-from smpatch.savedmodel.parts import Addition
 from smpatch.signature import (
-    CompositeTensorSpec,
     SignatureDef,
-    SparseTensorSpec,
     Spec,
     TensorSpec,
     compatible,
@@ -44,7 +30,7 @@ from smpatch.signature import (
 )
 from smpatch.values import tensor_proto
 
-__all__ = ["Bound", "Composed", "Follow", "bind", "bound_inputs"]
+__all__ = ["Bound", "Constants", "Follow", "bound_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +65,30 @@ class Bound:
     dims: tuple[int | Follow, ...] | None = None
 
 
-def bound_inputs(source: SignatureDef, edit: Compose) -> dict[str, Bound]:
+def bound_inputs(source: SignatureDef, key: str, bind: Mapping[str, Constant]) -> dict[str, Bound]:
     """Return the values that inputs are bound to, by alias.
 
     Args:
-        source: The signature that the edit starts from.
-        edit: The request.
+        source: The signature that is started from.
+        key: Its key.
+        bind: Input to value.
 
     Raises:
         RefusedError: There is no such input, it is not dense, or the value is not one of it.
     """
-    for alias in edit.bind:
+    for alias in bind:
         if alias not in source.inputs:
             hint = nearest(alias, source.inputs) or f"it has {', '.join(source.inputs) or 'none'}"
             found = f"no input is called {alias!r}"
-            raise TensorNotFoundError(found, where=f"signature {edit.source!r}", hint=hint)
+            raise TensorNotFoundError(found, where=f"signature {key!r}", hint=hint)
     others = {
         alias: spec
         for alias, spec in sorted(source.inputs.items())
-        if alias not in edit.bind and isinstance(spec, TensorSpec)
+        if alias not in bind and isinstance(spec, TensorSpec)
     }
     return {
         alias: _bound(source.inputs[alias], value, others, f"--bind {alias}")
-        for alias, value in sorted(edit.bind.items())
+        for alias, value in sorted(bind.items())
     }
 
 
@@ -141,118 +128,19 @@ def _followed(axis: int, others: Mapping[str, TensorSpec], where: str) -> Follow
     raise RefusedError(found, where=where, hint="give the value in its whole shape")
 
 
-class Composed(NamedTuple):
-    """A MetaGraph with constants and copies.
-
-    Attributes:
-        meta_graph: The MetaGraph.
-        signature: The source without what is bound, on the tensors that stand for its own.
-        copied: How many nodes are copied, calls of functions aside.
-        size: Their bytes.
-    """
-
-    meta_graph: MetaGraph
-    signature: SignatureDef
-    copied: int
-    size: int
-
-
-def bind(meta_graph: MetaGraph, edit: Compose) -> Composed:
-    """Put constants in the place of inputs.
-
-    Args:
-        meta_graph: The MetaGraph.
-        edit: The request.
-
-    Raises:
-        RefusedError: There is no such signature or input, or a value is not one of its input.
-    """
-    source = _source(meta_graph, edit)
-    bound = bound_inputs(source, edit)
-    kept = {alias: spec for alias, spec in source.inputs.items() if alias not in bound}
-    fed = {full(tensor.name) for spec in kept.values() for tensor in spec.tensors()}
-    taken = set(fed)
-    for alias, each in bound.items():
-        known = meta_graph.resolver().resolve(each.spec.name).spec.dtype
-        if dtypes.base(known) != dtypes.base(each.spec.dtype):
-            found = f"the signature says {each.spec.dtype}, and the graph {known}"
-            raise RefusedError(found, where=f"input {alias!r}", hint="see smpatch check")
-        tensor = full(each.spec.name)
-        if tensor in taken:
-            found = f"its tensor {tensor} is that of another input"
-            raise AliasError(found, where=f"input {alias!r}", hint="drop one: smpatch edit")
-        taken.add(tensor)
-    prefix = _prefix(edit.key, meta_graph.graph)
-    constants = _Constants(prefix, kept)
-    replaced = {full(each.spec.name): constants.put(alias, each) for alias, each in bound.items()}
-    outputs = [full(each.name) for spec in source.outputs.values() for each in spec.tensors()]
-    copied = copies(
-        meta_graph.graph,
-        replaced,
-        fed,
-        outputs,
-        prefix,
-        keep_shapes=all(_fits(meta_graph, each) for each in bound.values()),
-    )
-    nodes = [*constants.nodes, *copied.nodes]
-    serialized = tuple(node.SerializeToString(deterministic=True) for node in nodes)
-    draft = Draft.of(meta_graph.parts).appended(Addition(nodes=serialized))
-    signature = SignatureDef(
-        kept,
-        {alias: _renamed(spec, copied) for alias, spec in source.outputs.items()},
-        source.method_name,
-        {alias: value for alias, value in source.defaults.items() if alias in kept},
-    )
-    sizes = [node.ByteSize() for node in copied.nodes if node.op not in CALLS]
-    return Composed(meta_graph.with_parts(draft), signature, len(sizes), sum(sizes))
-
-
-def _source(meta_graph: MetaGraph, edit: Compose) -> SignatureDef:
-    source = meta_graph.signatures.get(edit.source)
-    where = f"signature {edit.source!r}"
-    if source is None:
-        hint = nearest(edit.source, meta_graph.signatures) or (
-            f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
-        )
-        raise TensorNotFoundError("no such signature", where=where, hint=hint)
-    if not edit.bind:
-        raise UsageError("no input is bound", where=where, hint="--bind INPUT=VALUE")
-    return source
-
-
-def _fits(meta_graph: MetaGraph, each: Bound) -> bool:
-    """Return whether a value has a shape that the graph has for the input as well."""
-    known = meta_graph.resolver().resolve(each.spec.name).spec.shape
-    dims = each.shape if each.dims is None else each.dims
-    return compatible(tuple(None if isinstance(d, Follow) else d for d in dims), known)
-
-
-def _prefix(key: str, graph: GraphIndex) -> str:
-    """Return what names of new nodes begin with, and no name of the graph or a function does."""
-    stem = re.sub(r"[^A-Za-z0-9_.\-]", "_", key).lstrip("_-") or "signature"
-    tops = {name.partition("/")[0] for name in graph}
-    wanted, count = stem, 0
-    while wanted in tops or any(
-        f"{wanted}/".encode() in body for body in graph.function_bodies.values()
-    ):
-        count += 1
-        wanted = f"{stem}_{count}"
-    return wanted
-
-
-class _Constants:
-    """The nodes that yield the values of inputs.
+class Constants:
+    """Nodes that yield the values of inputs.
 
     Attributes:
         nodes: ``NodeDef`` messages.
     """
 
-    def __init__(self, prefix: str, inputs: Mapping[str, Spec]) -> None:
+    def __init__(self, prefix: str, inputs: Mapping[str, str]) -> None:
         """Make none yet.
 
         Args:
             prefix: What names begin with.
-            inputs: The inputs that stay.
+            inputs: The tensors that the inputs are which are not bound, by alias.
         """
         self.nodes: list[Any] = []
         self._prefix = prefix
@@ -295,9 +183,8 @@ class _Constants:
     def _size(self, follow: Follow) -> str:
         """Make what yields one dimension of an input, as a vector."""
         if follow not in self._sizes:
-            (tensor,) = self._inputs[follow.alias].tensors()
             name = f"{self._prefix}/bound/size_{len(self._sizes)}"
-            shape = self._node(f"{name}/shape", "Shape", tensor.name)
+            shape = self._node(f"{name}/shape", "Shape", self._inputs[follow.alias])
             shape.attr["T"].type = dtypes.number(follow.dtype)
             shape.attr["out_type"].type = dtypes.number("int32")
             begin = self._vector(f"{name}/begin", [follow.axis])
@@ -325,18 +212,3 @@ class _Constants:
         given = [each.removesuffix(":0") for each in inputs]
         self.nodes.append(schema.NodeDef(name=name, op=op, input=given))
         return self.nodes[-1]
-
-
-def _renamed(spec: Spec, copied: Copies) -> Spec:
-    """Return a spec with the tensors that stand for its own."""
-    names = copied.tensors
-    if isinstance(spec, TensorSpec):
-        return replace(spec, name=names[full(spec.name)])
-    if isinstance(spec, SparseTensorSpec):
-        return replace(
-            spec,
-            values=names[full(spec.values)],
-            indices=names[full(spec.indices)],
-            dense_shape=names[full(spec.dense_shape)],
-        )
-    return CompositeTensorSpec(spec.type_spec, tuple(_renamed(e, copied) for e in spec.components))

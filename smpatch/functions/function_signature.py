@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smpatch import dtypes
-from smpatch.edits import AddPredict, PromoteFunction
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.functions.calls import call, fresh_name, placeholder
 from smpatch.graph.composites import dense_results
@@ -41,7 +40,6 @@ __all__ = [
     "find_function",
     "promotable",
     "promote",
-    "promoted_key",
     "training_remark",
 ]
 
@@ -98,45 +96,46 @@ def promotable(meta_graph: MetaGraph) -> tuple[Promotable, ...]:
     return tuple(found)
 
 
-def promoted_key(meta_graph: MetaGraph, edit: PromoteFunction) -> str:
-    """Return the key that the signature of a function gets.
-
-    Raises:
-        RefusedError: The function is not there, or has several traces.
-    """
-    return edit.key or find_function(meta_graph, edit.function).key
-
-
-def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, AddPredict]:
+def promote(
+    meta_graph: MetaGraph,
+    path: str,
+    inputs: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    key: str | None = None,
+) -> tuple[MetaGraph, dict[str, str], dict[str, str]]:
     """Put a call of a function into the main graph.
 
     Args:
         meta_graph: The MetaGraph.
-        edit: The request.
+        path: Its path in the object graph, or its name.
+        inputs: Alias to argument; None for all arguments under their own names. Arguments
+            that are left out keep their names.
+        outputs: Alias to structured output; None for all.
+        key: The signature key, after which new nodes are named; None for the function's own.
 
     Returns:
-        The MetaGraph with the call, and the request that names its tensors.
+        The MetaGraph with the call, and alias to tensor of it, of inputs and of outputs.
 
     Raises:
         RefusedError: The function is not there, has several traces, or captures something
             for which no tensor of the main graph stands.
     """
-    found = find_function(meta_graph, edit.function)
-    key = edit.key or found.key
+    found = find_function(meta_graph, path)
     if found.refusal:
-        raise RefusedError(found.refusal, where=f"function {edit.function!r}", hint=_INSTEAD)
+        raise RefusedError(found.refusal, where=f"function {path!r}", hint=_INSTEAD)
     if not found.outputs:
         words = "it yields no tensor, so there is nothing to fetch"
-        raise RefusedError(words, where=f"function {edit.function!r}")
-    inputs = _renamed(edit.inputs, found.inputs, "argument", edit.function, keep_others=True)
-    outputs = _renamed(edit.outputs, found.outputs, "output", edit.function, keep_others=False)
+        raise RefusedError(words, where=f"function {path!r}")
+    fed = _renamed(inputs, found.inputs, "argument", path, keep_others=True)
+    fetched = _renamed(outputs, found.outputs, "output", path, keep_others=False)
+    stem = _stem(key or found.key)
     graph = meta_graph.graph
     taken: set[str] = set()
-    alias = {argument: each for each, argument in inputs.items()}
+    alias = {argument: each for each, argument in fed.items()}
     names = {
         # As in TensorFlow's own export, whose names TFLite shows. It takes no node whose name
         # begins with an underscore, as `__call__` does.
-        argument: fresh_name(f"{_stem(key)}_{_stem(alias[argument])}".lstrip("_"), graph, taken)
+        argument: fresh_name(f"{stem}_{_stem(alias[argument])}".lstrip("_"), graph, taken)
         for argument in found.inputs
     }
     nodes = [placeholder(names[argument], spec) for argument, spec in found.inputs.items()]
@@ -145,16 +144,13 @@ def promote(meta_graph: MetaGraph, edit: PromoteFunction) -> tuple[MetaGraph, Ad
     given = [*names.values(), *(_captured(meta_graph, each, found) for each in found.bound)]
     nodes.append(call(caller, function, given, [spec.shape for spec in found.outputs.values()]))
     places = {name: place for place, name in enumerate(found.outputs)}
-    request = AddPredict(
-        inputs={alias: f"{names[argument]}:0" for alias, argument in inputs.items()},
-        outputs={alias: f"{caller}:{places[name]}" for alias, name in outputs.items()},
-        key=key,
-        overwrite=edit.overwrite,
-        without_inputs=not inputs,
-    )
     serialized = [node.SerializeToString(deterministic=True) for node in nodes]
     extended = Draft.of(meta_graph.parts).appended(Addition(nodes=tuple(serialized)))
-    return meta_graph.with_parts(extended), request
+    return (
+        meta_graph.with_parts(extended),
+        {alias: f"{names[argument]}:0" for alias, argument in fed.items()},
+        {alias: f"{caller}:{places[name]}" for alias, name in fetched.items()},
+    )
 
 
 def training_remark(meta_graph: MetaGraph, found: Promotable) -> str:

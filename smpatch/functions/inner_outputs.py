@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smpatch.edits import AddPredict, FromSignature, TensorRef
 from smpatch.errors import TensorNotFoundError
 from smpatch.functions.calls import Result, clone, fresh_name, redirected
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
@@ -29,6 +28,7 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import TensorSpec, shape_proto
+from smpatch.tensor_refs import TensorRef
 
 __all__ = ["expose"]
 
@@ -45,40 +45,39 @@ class _Site:
 
 
 def expose(
-    meta_graph: MetaGraph, edit: FromSignature, infer: Infer | None = None
-) -> tuple[MetaGraph, AddPredict]:
+    meta_graph: MetaGraph, key: str, wanted: Mapping[str, str], infer: Infer | None = None
+) -> tuple[MetaGraph, dict[str, TensorRef], dict[str, TensorRef]]:
     """Make the outputs that are asked for tensors of the main graph.
 
     Args:
         meta_graph: The MetaGraph.
-        edit: The request.
+        key: The signature to start from.
+        wanted: Alias to one of its outputs, a tensor of the main graph, or an inner tensor.
         infer: Asks TensorFlow for the shapes of inner tensors; None leaves those unknown
             that the file does not tell.
 
     Returns:
         The MetaGraph, with copies of functions and a call of them where inner tensors were
-        asked for, and the request that names tensors of its main graph.
+        asked for, and alias to tensor of its main graph, of inputs and of outputs.
 
     Raises:
         RefusedError: There is no such signature, output or tensor, or it is ambiguous.
     """
-    source = meta_graph.signatures.get(edit.source)
+    source = meta_graph.signatures.get(key)
     if source is None:
-        hint = nearest(edit.source, meta_graph.signatures) or (
+        hint = nearest(key, meta_graph.signatures) or (
             f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
         )
-        raise TensorNotFoundError(
-            "no such signature", where=f"signature {edit.source!r}", hint=hint
-        )
+        raise TensorNotFoundError("no such signature", where=f"signature {key!r}", hint=hint)
     found: dict[str, TensorRef] = {}
     inner: dict[str, Inner] = {}
-    for alias, wanted in edit.outputs.items():
-        if wanted in source.outputs:
-            found[alias] = source.outputs[wanted]
-        elif not is_inner(meta_graph, wanted):
-            found[alias] = wanted
+    for alias, name in wanted.items():
+        if name in source.outputs:
+            found[alias] = source.outputs[name]
+        elif not is_inner(meta_graph, name):
+            found[alias] = name
         else:
-            inner[alias] = find_inner(meta_graph, edit.source, wanted, asked=infer is not None)
+            inner[alias] = find_inner(meta_graph, key, name, asked=infer is not None)
             found[alias] = ""
     inputs: dict[str, TensorRef] = dict(source.inputs)
     if inner:
@@ -88,8 +87,7 @@ def expose(
         # The copy yields the old results too, so that what is asked for beside an inner
         # tensor is not computed by a second call.
         found = {alias: _from_copy(ref, callers) for alias, ref in found.items()} | exposed
-    request = AddPredict(inputs, found, edit.key, edit.overwrite, without_inputs=not inputs)
-    return meta_graph, request
+    return meta_graph, inputs, found
 
 
 def _yielding(

@@ -152,7 +152,8 @@ def _called_by(meta_graph: MetaGraph, source: SignatureDef) -> list[str]:
         if tensor in fed or op in seen or op not in graph:
             continue
         seen.add(op)
-        for each in graph.wiring(op).inputs:
+        given = graph.sources(op)
+        for each in (given,) if isinstance(given, str) else given:
             name = each.removeprefix("^")
             wanted.append(name if ":" in name else f"{name}:0")
     return [name for name in graph if name in seen and graph.wiring(name).op in CALLS]

@@ -132,7 +132,7 @@ class Fingerprints:
         """
         scope = self._fed(feeds, bound or {})
         found = {
-            label: digest(b"tensor", *self._tensors(scope, map(main_source, names)))
+            label: self.whole(self._tensors(scope, map(main_source, names)))
             for label, names in fetches.items()
         }
         return Computation(found, frozenset(scope.effects))
@@ -184,6 +184,45 @@ class Fingerprints:
     def leaf(kind: str, label: str) -> bytes:
         """Return the fingerprint of a leaf, such as the ``feed`` called ``x``."""
         return digest(kind.encode(), label.encode("utf-8", "surrogatepass"))
+
+    def results(
+        self, name: str, arguments: Sequence[bytes]
+    ) -> tuple[list[bytes], frozenset[bytes]]:
+        """Return the fingerprints of what a call of a function yields, and its effects.
+
+        Args:
+            name: The function.
+            arguments: The fingerprint of each argument.
+
+        Raises:
+            FingerprintError: There is no such function, or it takes other arguments.
+        """
+        found, effects = self._call(name, tuple(arguments))
+        if self._body(name).is_compiled:
+            found = tuple(digest(b"compiled", each) for each in found)
+        return list(found), effects
+
+    def tensors(
+        self, names: Sequence[str], feeds: Mapping[str, str], bound: Mapping[str, bytes]
+    ) -> tuple[list[bytes], frozenset[bytes]]:
+        """Return the fingerprints of tensors of the main graph, and what runs besides.
+
+        Args:
+            names: Their full names.
+            feeds: As for ``main``.
+            bound: As for ``main``.
+
+        Raises:
+            FingerprintError: The graph refers to what it does not have.
+        """
+        scope = self._fed(feeds, bound)
+        found = self._tensors(scope, map(main_source, names))
+        return found, frozenset(scope.effects)
+
+    @staticmethod
+    def whole(tensors: Sequence[bytes]) -> bytes:
+        """Return the fingerprint of an output, of those of the tensors of which it consists."""
+        return digest(b"tensor", *tensors)
 
     def tensor(self, name: str, feeds: Mapping[str, str] | None = None) -> bytes:
         """Return the fingerprint of one tensor of the main graph.

@@ -13,6 +13,7 @@ Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.
 from __future__ import annotations
 
 import bisect
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -77,12 +78,13 @@ class Wiring(NamedTuple):
 class Node:
     """One ``NodeDef``, decoded as far as it is asked."""
 
-    __slots__ = ("_data", "_span", "wiring")
+    __slots__ = ("_data", "_decoded", "_span", "wiring")
 
     def __init__(self, data: wire.Buffer, span: tuple[int, int]) -> None:
         """Decode the wiring of the node that lies at ``span`` (start and end in bytes)."""
         self._data = data
         self._span = span
+        self._decoded: Any = None
         self.wiring = _wiring(data, *span)
 
     def message(self) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
@@ -91,6 +93,11 @@ class Node:
 
     def attr(self, key: str) -> Any | None:  # noqa: ANN401 - an AttrValue; protobuf makes the class at run time
         """Return an attribute as an ``AttrValue`` message, or None when it is not there."""
+        if self._span[1] - self._span[0] <= _SMALL_NODE:
+            with contextlib.suppress(ModelUnreadableError):  # one attribute may be sound
+                if self._decoded is None:
+                    self._decoded = self.message()
+                return self._decoded.attr.get(key)
         span = self.attr_span(key)
         if span is None:
             return None

@@ -81,9 +81,17 @@ _APPENDED = {
 """Operations that ``functions.binding`` appends to the attribute that is the type of what each
 yields (``tensorflow/core/ops/array_ops.cc``); none has a state."""
 
+_CALLS = {"PartitionedCall": False, "StatefulPartitionedCall": True}
+"""Calls of functions that ``functions.joining`` appends to whether they have a state
+(``tensorflow/core/ops/functional_ops.cc``)."""
+
 
 @cache
 def _appended(op: str) -> Any | None:  # noqa: ANN401 - as above
+    if op in _CALLS:
+        found = schema.OpDef(name=op, is_stateful=_CALLS[op])
+        found.output_arg.add(name="output", type_list_attr="Tout")
+        return found
     if op not in _APPENDED:
         return None
     found = schema.OpDef(name=op)

@@ -23,7 +23,16 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.graph.functions import FunctionLibrary, called
 from smpatch.graph.index import GraphIndex, op_of
 
-__all__ = ["Behind", "Reach", "behind", "conditional", "in_frame", "reach", "reads_besides"]
+__all__ = [
+    "Behind",
+    "Reach",
+    "behind",
+    "conditional",
+    "framed",
+    "in_frame",
+    "reach",
+    "reads_besides",
+]
 
 
 class Behind(NamedTuple):
@@ -277,6 +286,35 @@ def in_frame(graph: GraphIndex, tensor: str) -> str | None:
                 depth[op] = level
                 stack.append(op)
     return None
+
+
+def framed(graph: GraphIndex, among: Collection[str]) -> set[str]:
+    """Return the nodes whose tensors lie inside a while loop's frame.
+
+    Args:
+        graph: The graph.
+        among: The nodes that are looked at; a loop has to be among them as a whole.
+    """
+    doors = [name for name in among if graph.marked.get(name) in _ENTER]
+    if not doors:
+        return set()
+    consumers: dict[str, list[str]] = {}
+    for name in among:
+        given = graph.sources(name)
+        for source in (given,) if isinstance(given, str) else given:
+            consumers.setdefault(op_of(source), []).append(name)
+    seen: set[tuple[str, int]] = set()
+    stack = [(name, 1) for name in doors]
+    while stack:
+        place = stack.pop()
+        name, level = place
+        if level == 0 or place in seen or level > len(doors):
+            continue
+        seen.add(place)
+        for each in consumers.get(name, ()):
+            op = graph.marked.get(each)
+            stack.append((each, level + (op in _ENTER) - (op in _EXIT)))
+    return {name for name, _ in seen}
 
 
 def conditional(graph: GraphIndex, tensor: str) -> str | None:

@@ -41,8 +41,10 @@
     outputs = "embedding=dense/Relu:0"
 
     [[edit]]
-    compose = "serve"                        # some inputs become constants
+    compose = "serve"                        # functions around a signature, and constants
     from-signature = "serving_default"
+    before = ["image=decode_image(224, 224)"]  # or a function: "pre.py:crop"
+    after = "top_k(scores, 5)"
     bind = { is_training = false }         # an array: { file = "mask.npy" }
 
     [[edit]]
@@ -77,31 +79,15 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import arguments
-from smpatch.edits import (
-    AddClassify,
-    AddPredict,
-    AddRegress,
-    Compose,
-    Copy,
-    Edit,
-    EditSignature,
-    FromSignature,
-    PromoteFunction,
-    Remove,
-    RemoveMetaGraph,
-    Rename,
-    Retag,
-    SetInitOp,
-)
+from smpatch.edits import IN_PATCH_FILES, Edit
 from smpatch.errors import Fault, PatchFileError, UsageError
+from smpatch.patch_table import Table, dotted
 from smpatch.patchfile import toml
 from smpatch.patchfile.conflicts import conflicts
-from smpatch.patchfile.fields import Table, dotted
 
 __all__ = ["Patch", "load_patch", "parse_patch"]
 
@@ -216,19 +202,20 @@ def _edits(top: Table) -> tuple[Edit, ...]:
 
 
 def _edit(table: Table) -> Edit | None:
-    verbs = [key for key in table.keys if key in _VERBS]
+    verbs = [key for key in table.keys if key in _KINDS]
     if len(verbs) != 1:
-        known = f"one of {', '.join(_VERBS)}"
+        known = f"one of {', '.join(_KINDS)}"
         if verbs:
             table.fault(f"it has {len(verbs)} verbs: {', '.join(verbs)}", hint="one [[edit]] each")
         else:
-            table.fault("it has no verb", hint=table.alike(_VERBS) or known)
+            table.fault("it has no verb", hint=table.alike(_KINDS) or known)
         return None
     (verb,) = verbs
     before = len(table.faults)
     edit: Edit | None = None
     try:
-        edit = _VERBS[verb](table)
+        (bare, *marked) = _KINDS[verb]
+        edit = next((each for each in marked if each.mark in table.keys), bare).read(table)
     except UsageError as error:
         if len(table.faults) == before:
             table.fault(str(error))
@@ -236,144 +223,13 @@ def _edit(table: Table) -> Edit | None:
     return edit if len(table.faults) == before else None
 
 
-def _add_predict(table: Table) -> Edit:
-    key, overwrite = table.text("add-predict"), table.flag("overwrite")
-    if "function" in table.keys:
-        if "from-signature" in table.keys:
-            # Both are known, only not at once.
-            table.take("from-signature")
-            table.fault("it has function and from-signature", hint="one of them makes a signature")
-        return PromoteFunction(
-            table.text("function"),
-            table.pairs("inputs") if "inputs" in table.keys else None,
-            table.pairs("outputs") if "outputs" in table.keys else None,
-            key,
-            overwrite,
-        )
-    if "from-signature" in table.keys:
-        source = table.text("from-signature")
-        return FromSignature(source, table.pairs("outputs", needed=True), key, overwrite)
-    inputs, outputs = table.tensors("inputs", needed=True), table.tensors("outputs", needed=True)
-    return AddPredict(inputs, outputs, key, overwrite)
+def _kinds() -> dict[str, list[type[Edit]]]:
+    """Return each verb with the kinds of edit that it may mean."""
+    kinds: dict[str, list[type[Edit]]] = {}
+    for kind in IN_PATCH_FILES:
+        for verb in filter(None, (kind.verb, kind.other_verb)):
+            kinds.setdefault(verb, []).append(kind)
+    return kinds
 
 
-def _add_classify(table: Table) -> Edit:
-    given = {"classes", "scores"} & set(table.keys)
-    if not given:
-        table.fault("classes or scores must be there", hint="as Classify answers with them")
-    return AddClassify(
-        table.tensor("examples"),
-        table.tensor("classes") if "classes" in given else None,
-        table.tensor("scores") if "scores" in given else None,
-        table.text("add-classify"),
-        table.flag("overwrite"),
-    )
-
-
-def _add_regress(table: Table) -> Edit:
-    return AddRegress(
-        table.tensor("examples"),
-        table.tensor("predictions"),
-        table.text("add-regress"),
-        table.flag("overwrite"),
-    )
-
-
-def _compose(table: Table) -> Edit:
-    if "bind" not in table.keys:
-        table.fault("bind is missing", hint="write bind = { INPUT = VALUE }")
-    return Compose(
-        table.text("from-signature"),
-        table.text("compose"),
-        arguments.constants(table.constants("bind"), "bind"),
-        table.flag("overwrite"),
-    )
-
-
-def _rename(table: Table) -> Edit:
-    return Rename(table.text("rename"), table.text("to"), table.flag("overwrite"))
-
-
-def _copy(table: Table) -> Edit:
-    return Copy(table.text("copy"), table.text("to"), table.flag("overwrite"))
-
-
-def _remove(table: Table) -> Edit:
-    return Remove(table.names("remove", needed=True))
-
-
-def _remove_meta_graph(table: Table) -> Edit:
-    return RemoveMetaGraph(table.tags("remove-meta-graph", needed=True) or ())
-
-
-def _edit_signature(table: Table) -> Edit:
-    if len(table.keys) == 1:
-        table.fault("it changes nothing", hint=f"add {', '.join(_CHANGES)}")
-    defaults = table.values("default")
-    for alias in table.names("drop-default"):
-        if alias in defaults:
-            table.fault(f"{alias!r} is given a default as well", at=("drop-default",))
-        defaults[alias] = None
-    return EditSignature(
-        key=table.text("edit"),
-        rename_inputs=table.pairs("rename-input"),
-        rename_outputs=table.pairs("rename-output"),
-        drop_inputs=table.names("drop-input"),
-        drop_outputs=table.names("drop-output"),
-        add_inputs=table.tensors("add-input"),
-        add_outputs=table.tensors("add-output"),
-        shapes=table.shapes("shape"),
-        method_name=table.method("method"),
-        defaults=defaults,
-    )
-
-
-def _retag(table: Table) -> Edit:
-    place = table.take("retag")
-    source: tuple[str, ...] | int
-    if isinstance(place, int) and not isinstance(place, bool):
-        source = place
-        if place < 0:
-            table.fault("MetaGraphs are counted from 0", at=("retag",))
-    else:
-        source = table.tags("retag", needed=True) or ()
-    return Retag(source, table.tags("to", needed=True) or ())
-
-
-def _init_op(table: Table) -> Edit:
-    return SetInitOp(table.names("init-op", needed=True))
-
-
-def _no_init_op(table: Table) -> Edit:
-    if not table.flag("no-init-op"):
-        table.fault("it asks for nothing", at=("no-init-op",), hint="write no-init-op = true")
-    return SetInitOp(())
-
-
-_VERBS: Mapping[str, Callable[[Table], Edit]] = {
-    "add-predict": _add_predict,
-    "add-classify": _add_classify,
-    "add-regress": _add_regress,
-    "compose": _compose,
-    "rename": _rename,
-    "copy": _copy,
-    "remove": _remove,
-    "remove-meta-graph": _remove_meta_graph,
-    "edit": _edit_signature,
-    "init-op": _init_op,
-    "no-init-op": _no_init_op,
-    "retag": _retag,
-}
-
-_CHANGES = (
-    "rename-input",
-    "rename-output",
-    "drop-input",
-    "drop-output",
-    "add-input",
-    "add-output",
-    "shape",
-    "method",
-    "default",
-    "drop-default",
-)
+_KINDS = _kinds()

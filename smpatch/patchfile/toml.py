@@ -23,9 +23,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from smpatch.patch_table import Path
+
 __all__ = ["Document", "Path", "TomlError", "read"]
 
-Path = tuple[str | int, ...]
 """Keys and, within arrays, positions from 0, from the outside in."""
 
 _STRING = r'"""(?s:\\.|[^\\])*?"{3,5}|\'\'\'(?s:.)*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\''

@@ -6,6 +6,7 @@ is repeated is broadcast to dimensions that are numbers, or those of what other 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from smpatch import dtypes, schema
@@ -18,19 +19,24 @@ from smpatch.values import tensor_proto
 __all__ = ["value_fingerprint"]
 
 
-def value_fingerprint(bound: Bound, library: FunctionLibrary) -> bytes:
+def value_fingerprint(
+    bound: Bound, library: FunctionLibrary, given: Mapping[str, bytes] | None = None
+) -> bytes:
     """Return the fingerprint of the tensor that yields a value.
 
     Args:
         bound: The value.
         library: Whatever defines operations.
+        given: Input to the fingerprint of what it is given; those that it lacks are fed.
     """
-    return _Graph(library).fingerprint(bound)
+    return _Graph(library, given or {}).fingerprint(bound)
 
 
 class _Graph:
-    def __init__(self, library: FunctionLibrary) -> None:
+    def __init__(self, library: FunctionLibrary, given: Mapping[str, bytes]) -> None:
         self._library = library
+        self._given = given
+        self._bound: dict[str, bytes] = {}
         self._graph = schema.GraphDef()
         self._fed: dict[str, str] = {}
 
@@ -50,11 +56,15 @@ class _Graph:
             found = self._add("BroadcastTo", [found, *sizes], T=dtype, Tidx="int32")
         data = self._graph.SerializeToString()
         index = GraphIndex(data, [(0, len(data))])
-        return Fingerprints(index, self._library).tensor(f"{found}:0", self._fed)
+        made = Fingerprints(index, self._library)
+        return made.tensors([f"{found}:0"], self._fed, self._bound)[0][0]
 
     def _followed(self, follow: Follow) -> str:
         name = self._add("Placeholder", [], dtype=follow.dtype)
-        self._fed[f"{name}:0"] = follow.alias
+        if follow.alias in self._given:
+            self._bound[f"{name}:0"] = self._given[follow.alias]
+        else:
+            self._fed[f"{name}:0"] = follow.alias
         shape = self._add("Shape", [name], T=follow.dtype, out_type="int32")
         return self._add(
             "StridedSlice",

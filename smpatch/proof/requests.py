@@ -1,7 +1,8 @@
 """The computation that each signature must have after an edit, in terms of the graph before.
 
-This module reads the edit and the model before it; it does not look at what the editors make.
-A tensor inside a function is found by the same search that the edit uses.
+Each kind of edit makes these from its fields and the model before it (``Edit.expected``), and does
+not look at what its other half makes. A tensor inside a function is found by the same search that
+the edit uses.
 """
 
 from __future__ import annotations
@@ -9,33 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from smpatch.edits import (
-    AddClassify,
-    AddPredict,
-    AddRegress,
-    AddSignature,
-    Compose,
-    Copy,
-    Edit,
-    EditSignature,
-    FromSignature,
-    PromoteFunction,
-    RaggedRef,
-    Remove,
-    Rename,
-    Retag,
-    SetInitOp,
-    SparseRef,
-    TensorRef,
-)
-from smpatch.functions.binding import Bound, bound_inputs
-from smpatch.functions.function_signature import Promotable, find_function
+from smpatch.fragments import Fragment
+from smpatch.functions.binding import Bound
+from smpatch.functions.function_signature import Promotable
 from smpatch.functions.inner_tensors import Inner, find_inner
 from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
-from smpatch.signature import CLASSES, EXAMPLES, PREDICTIONS, SCORES, SignatureDef
+from smpatch.signature import SignatureDef
+from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 
-__all__ = ["FunctionRequest", "Request", "requests"]
+__all__ = [
+    "AnyRequest",
+    "ComposedRequest",
+    "FunctionRequest",
+    "Names",
+    "Request",
+    "full",
+    "kept",
+    "on_tensors",
+    "output",
+    "tensor_names",
+]
 
 Names = tuple[str, ...]
 """The full names of the dense tensors of which an input or output consists."""
@@ -77,122 +72,60 @@ class FunctionRequest:
     outputs: Mapping[str, str]
 
 
-def requests(before: MetaGraph, edit: Edit) -> dict[str, Request | FunctionRequest]:
-    """Return what each signature that an edit leaves is to compute, by its key after the edit.
+@dataclass(frozen=True, slots=True)
+class ComposedRequest:
+    """A signature that is to compute what functions and another signature do one after another.
 
-    Args:
-        before: The MetaGraph before the edit.
-        edit: The edit, which was carried out without an error.
+    Attributes:
+        inputs: Its inputs.
+        outputs: Its outputs.
+        source: Alias to the tensors of the other signature's inputs.
+        yielded: Alias to the tensors of its outputs.
+        before: The functions before it, in the order in which they run.
+        after: Those behind it.
+        bound: Alias of an input of the source to the value that it is fed.
     """
-    found: dict[str, Request | FunctionRequest] = {
-        key: _kept(key, each) for key, each in before.signatures.items()
-    }
-    if isinstance(edit, Retag | Remove | SetInitOp):
-        return found  # a signature that is gone computes nothing; an init op belongs to none
-    if isinstance(edit, Rename | Copy):
-        if edit.source in before.signatures:
-            found[edit.target] = _kept(edit.source, before.signatures[edit.source])
-    elif isinstance(edit, EditSignature):
-        found[edit.key] = _edited(before, edit)
-    elif isinstance(edit, PromoteFunction):
-        function = find_function(before, edit.function)
-        found[edit.key or function.key] = _of_function(edit, function)
-    elif isinstance(edit, FromSignature):
-        found[edit.key] = _derived(before, edit)
-    elif isinstance(edit, Compose):
-        found[edit.key] = _composed(before, edit)
-    elif isinstance(edit, AddPredict | AddClassify | AddRegress | AddSignature):
-        found[edit.key] = _added(edit)
-    return found
+
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+    source: Mapping[str, Names]
+    yielded: Mapping[str, Names]
+    before: tuple[Fragment, ...]
+    after: tuple[Fragment, ...]
+    bound: Mapping[str, Bound]
 
 
-def _kept(key: str, signature: SignatureDef) -> Request:
-    inputs = {alias: _names(spec) for alias, spec in signature.inputs.items()}
+AnyRequest = Request | FunctionRequest | ComposedRequest
+
+
+def kept(key: str, signature: SignatureDef) -> Request:
+    """Return what a signature computes that keeps its aliases and tensors."""
+    inputs = {alias: tensor_names(spec) for alias, spec in signature.inputs.items()}
     outputs: dict[str, Names | Inner] = {
-        alias: _names(spec) for alias, spec in signature.outputs.items()
+        alias: tensor_names(spec) for alias, spec in signature.outputs.items()
     }
     return Request(
         inputs, outputs, key, {each: each for each in inputs}, {each: each for each in outputs}
     )
 
 
-def _edited(before: MetaGraph, edit: EditSignature) -> Request:
-    old = before.signatures[edit.key]
-    input_was = {
-        edit.rename_inputs.get(alias, alias): alias
-        for alias in old.inputs
-        if alias not in edit.drop_inputs
-    }
-    output_was = {
-        edit.rename_outputs.get(alias, alias): alias
-        for alias in old.outputs
-        if alias not in edit.drop_outputs
-    }
-    inputs = {alias: _names(old.inputs[was]) for alias, was in input_was.items()}
-    outputs: dict[str, Names | Inner] = {
-        alias: _names(old.outputs[was]) for alias, was in output_was.items()
-    }
-    inputs |= {alias: _names(ref) for alias, ref in edit.add_inputs.items()}
-    for alias, ref in edit.add_outputs.items():
-        outputs[alias] = _output(before, edit.key, ref)
-    return Request(inputs, outputs, edit.key, input_was, output_was)
-
-
-def _derived(before: MetaGraph, edit: FromSignature) -> Request:
-    source = before.signatures[edit.source]
-    outputs: dict[str, Names | Inner] = {}
-    for alias, wanted in edit.outputs.items():
-        if wanted in source.outputs:
-            outputs[alias] = _names(source.outputs[wanted])
-        else:
-            outputs[alias] = _output(before, edit.source, wanted)
-    return Request({alias: _names(each) for alias, each in source.inputs.items()}, outputs)
-
-
-def _composed(before: MetaGraph, edit: Compose) -> Request:
-    """Return what the source computes where it is fed the values that are bound."""
-    source = before.signatures[edit.source]
+def on_tensors(inputs: Mapping[str, TensorRef], outputs: Mapping[str, TensorRef]) -> Request:
+    """Return what a signature computes that is made of tensors of the main graph."""
     return Request(
-        {alias: _names(each) for alias, each in source.inputs.items() if alias not in edit.bind},
-        {alias: _names(each) for alias, each in source.outputs.items()},
-        bound={_full(each.spec.name): each for each in bound_inputs(source, edit).values()},
+        {alias: tensor_names(ref) for alias, ref in inputs.items()},
+        {alias: tensor_names(ref) for alias, ref in outputs.items()},
     )
 
 
-def _output(before: MetaGraph, key: str, ref: TensorRef) -> Names | Inner:
+def output(before: MetaGraph, key: str, ref: TensorRef) -> Names | Inner:
     """Return the tensors of the main graph that are meant, or the one inside a function."""
     if not isinstance(ref, str) or ("@" not in ref and parse(ref).op in before.graph):
-        return _names(ref)
+        return tensor_names(ref)
     return find_inner(before, key, ref)
 
 
-def _of_function(edit: PromoteFunction, function: Promotable) -> FunctionRequest:
-    named = dict(edit.inputs or {})
-    others = {name: name for name in function.inputs if name not in named.values()}
-    outputs = {name: name for name in function.outputs} if edit.outputs is None else edit.outputs
-    return FunctionRequest(function, {**named, **others}, dict(outputs))
-
-
-def _added(edit: AddPredict | AddClassify | AddRegress | AddSignature) -> Request:
-    inputs: Mapping[str, TensorRef]
-    outputs: Mapping[str, TensorRef]
-    if isinstance(edit, AddPredict):
-        inputs, outputs = edit.inputs, edit.outputs
-    elif isinstance(edit, AddSignature):
-        inputs, outputs = edit.signature.inputs, edit.signature.outputs
-    elif isinstance(edit, AddRegress):
-        inputs, outputs = {EXAMPLES: edit.examples}, {PREDICTIONS: edit.predictions}
-    else:
-        inputs = {EXAMPLES: edit.examples}
-        given = {CLASSES: edit.classes, SCORES: edit.scores}
-        outputs = {alias: ref for alias, ref in given.items() if ref is not None}
-    return Request(
-        {alias: _names(ref) for alias, ref in inputs.items()},
-        {alias: _names(ref) for alias, ref in outputs.items()},
-    )
-
-
-def _names(ref: TensorRef) -> Names:
+def tensor_names(ref: TensorRef) -> Names:
+    """Return the full names of the dense tensors of which a tensor consists."""
     if isinstance(ref, str):
         names: Names = (ref,)
     elif isinstance(ref, SparseRef):
@@ -201,9 +134,10 @@ def _names(ref: TensorRef) -> Names:
         names = (ref.values, *ref.row_splits)
     else:
         names = tuple(tensor.name for tensor in ref.tensors())
-    return tuple(_full(name) for name in names)
+    return tuple(full(name) for name in names)
 
 
-def _full(name: str) -> str:
+def full(name: str) -> str:
+    """Return the name of a tensor with its index."""
     tensor = parse(name) if name else None
     return name if tensor is None else f"{tensor.op}:{tensor.index or 0}"

@@ -11,11 +11,10 @@ order of arguments and results), ``tensorflow/core/graph/subgraph.cc``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smpatch.edits import Edit
 from smpatch.errors import ProofError, ValidationError
 from smpatch.functions.inner_tensors import Inner
 from smpatch.graph.bodies import FingerprintError
@@ -24,9 +23,17 @@ from smpatch.graph.functions import called
 from smpatch.graph.index import op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
+from smpatch.proof.composed import composed_computation
 from smpatch.proof.constants import value_fingerprint
-from smpatch.proof.requests import FunctionRequest, Names, Request, requests
-from smpatch.signature import TensorSpec, same_parameters
+from smpatch.proof.requests import (
+    AnyRequest,
+    ComposedRequest,
+    FunctionRequest,
+    Names,
+    Request,
+    kept,
+)
+from smpatch.signature import SignatureDef, Spec, same_parameters
 
 __all__ = ["prove", "python_computation", "signature_computation"]
 
@@ -34,25 +41,32 @@ __all__ = ["prove", "python_computation", "signature_computation"]
 _REPORT = "the model is unchanged; please report this"
 
 
-def prove(before: MetaGraph, after: MetaGraph, edit: Edit) -> None:
+def prove(before: MetaGraph, after: MetaGraph, changed: Mapping[str, AnyRequest]) -> None:
     """Prove that every signature computes after an edit what it is asked to compute.
 
     Args:
         before: The MetaGraph before the edit.
         after: The same after the edit.
-        edit: The edit.
+        changed: What the signatures are to compute that the edit makes or changes, by key; all
+            others compute what they computed.
 
     Raises:
         ValidationError: A signature would compute something else.
         ProofError: The proof cannot be made.
     """
     proof = _Proof(before, after, _changed(before, after))
-    for key, request in requests(before, edit).items():
+    same: dict[str, AnyRequest] = {key: kept(key, each) for key, each in before.signatures.items()}
+    asked = {**same, **changed}
+    for key in after.signatures.keys() - asked.keys():
+        raise ValidationError("it was not asked for", where=f"signature {key!r}", hint=_REPORT)
+    for key, request in asked.items():
         if key not in after.signatures:
             continue
         try:
             if isinstance(request, FunctionRequest):
                 proof.check_function(key, request)
+            elif isinstance(request, ComposedRequest):
+                proof.check_composed(key, request)
             else:
                 proof.check(key, request)
         except FingerprintError as error:
@@ -62,19 +76,19 @@ def prove(before: MetaGraph, after: MetaGraph, edit: Edit) -> None:
             raise ProofError(found, where=where, hint=hint) from error
 
 
-def signature_computation(
-    meta_graph: MetaGraph, inputs: Mapping[str, Names], outputs: Mapping[str, Names]
-) -> Computation:
+def signature_computation(meta_graph: MetaGraph, signature: SignatureDef) -> Computation:
     """Return what a signature of ``signature_def`` computes.
-
-    Args:
-        meta_graph: The MetaGraph.
-        inputs: Label to the tensors that are fed.
-        outputs: Label to the tensors that are fetched.
 
     Raises:
         FingerprintError: The graph refers to what it does not have.
     """
+    return _computation(meta_graph, _tensors(signature.inputs), _tensors(signature.outputs))
+
+
+def _computation(
+    meta_graph: MetaGraph, inputs: Mapping[str, Names], outputs: Mapping[str, Names]
+) -> Computation:
+    """Return what tensors compute, by alias."""
     return meta_graph.fingerprints.main(_feeds(inputs), outputs)
 
 
@@ -130,8 +144,8 @@ class _Proof:
     def check(self, key: str, request: Request) -> None:
         """Check both halves of a signature on tensors."""
         signature = self.after.signatures[key]
-        inputs = {alias: _names(spec.tensors()) for alias, spec in signature.inputs.items()}
-        outputs = {alias: _names(spec.tensors()) for alias, spec in signature.outputs.items()}
+        inputs = _tensors(signature.inputs)
+        outputs = _tensors(signature.outputs)
         self._check_names(key, request, inputs.keys(), outputs.keys())
         in_graph = {
             alias: each for alias, each in request.outputs.items() if not isinstance(each, Inner)
@@ -144,16 +158,16 @@ class _Proof:
             }
             expected = self.before.fingerprints.main(_feeds(request.inputs), in_graph, bound)
             kept = {alias: outputs[alias] for alias in in_graph}
-            self._compare(key, expected, signature_computation(self.after, inputs, kept))
+            self._compare(key, expected, _computation(self.after, inputs, kept))
             for alias, inner in request.outputs.items():
                 if isinstance(inner, Inner):
                     wanted = self.before.fingerprints.inside(
                         _feeds(request.inputs), inner.calls, inner.spec.name
                     )
-                    got = signature_computation(self.after, inputs, {alias: outputs[alias]})
+                    got = _computation(self.after, inputs, {alias: outputs[alias]})
                     self._compare_one(key, alias, wanted, got.outputs[alias])
         if self._has_python(key) and not self._is_same_python(key, request):
-            self._check_python(key, request, signature_computation(self.after, inputs, outputs))
+            self._check_python(key, request, _computation(self.after, inputs, outputs))
 
     def check_function(self, key: str, request: FunctionRequest) -> None:
         """Check both halves of a signature that calls a traced function."""
@@ -162,9 +176,9 @@ class _Proof:
         label = {argument: alias for alias, argument in request.inputs.items()}
         given = [_leaf(label[argument]) for argument in request.function.inputs]
         place = {name: str(number) for number, name in enumerate(request.function.outputs)}
-        inputs = {alias: _names(spec.tensors()) for alias, spec in signature.inputs.items()}
-        outputs = {alias: _names(spec.tensors()) for alias, spec in signature.outputs.items()}
-        halves = [("", True, signature_computation(self.after, inputs, outputs))]
+        inputs = _tensors(signature.inputs)
+        outputs = _tensors(signature.outputs)
+        halves = [("", True, _computation(self.after, inputs, outputs))]
         if self._has_python(key):
             halves.append((_PYTHON, False, python_computation(self.after, key, by_tensor=False)))
         for half, by_tensor, got in halves:
@@ -174,6 +188,20 @@ class _Proof:
             )
             wanted = {alias: found.outputs[place[name]] for alias, name in request.outputs.items()}
             self._compare(key, Computation(wanted, found.effects), got, half)
+
+    def check_composed(self, key: str, request: ComposedRequest) -> None:
+        """Check both halves of a signature that has functions before or behind it."""
+        signature = self.after.signatures[key]
+        self._check_names(key, request, signature.inputs.keys(), signature.outputs.keys())
+        inputs = _tensors(signature.inputs)
+        outputs = _tensors(signature.outputs)
+        expected = composed_computation(self.before, request)
+        self._compare(key, expected, _computation(self.after, inputs, outputs))
+        if self._has_python(key):
+            got = python_computation(self.after, key, by_tensor=True)
+            if any(alias.startswith(_PART) for alias in got.outputs):
+                raise FingerprintError("Python's function yields composite tensors")
+            self._compare(key, expected, got, _PYTHON)
 
     def _check_python(self, key: str, request: Request, expected: Computation) -> None:
         """Check the function from which Python takes a signature that is new or changed."""
@@ -271,7 +299,7 @@ class _Proof:
     @staticmethod
     def _check_names(
         key: str,
-        request: Request | FunctionRequest,
+        request: AnyRequest,
         inputs: Iterable[str],
         outputs: Iterable[str],
     ) -> None:
@@ -361,5 +389,5 @@ def _captured(meta_graph: MetaGraph, numbers: Iterable[int], *, by_tensor: bool)
     return found
 
 
-def _names(tensors: Sequence[TensorSpec]) -> Names:
-    return tuple(tensor.name for tensor in tensors)
+def _tensors(specs: Mapping[str, Spec]) -> dict[str, Names]:
+    return {alias: tuple(each.name for each in spec.tensors()) for alias, spec in specs.items()}

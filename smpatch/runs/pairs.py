@@ -15,7 +15,7 @@ from smpatch.runs.feeds import Target
 from smpatch.runs.sessions import Call, Ran, Session
 from smpatch.runtime.questions import Array
 
-__all__ = ["Outcome", "Pair", "Values", "compare_pairs", "pair_up"]
+__all__ = ["Outcome", "Pair", "Values", "compare_pairs", "merged", "outcome_of", "pair_up"]
 
 Open = Callable[[], Session]
 
@@ -106,17 +106,18 @@ def compare_pairs(
         again = [session.run(pair.reference) for pair in pairs]
     with model() as session:
         ran = [session.run(pair.call) for pair in pairs]
-    each = [_outcome(*results, tolerance) for results in zip(ran, first, again, strict=True)]
+    each = [outcome_of(*results, tolerance) for results in zip(ran, first, again, strict=True)]
     suspects = [place for place, outcome in enumerate(each) if not outcome.same]
     for place in suspects[:_CONFIRMED]:
         each[place] = _confirmed(pairs[place], model, reference, tolerance)
     found: dict[str, list[Outcome]] = {}
     for pair, outcome in zip(pairs, each, strict=True):
         found.setdefault(pair.key, []).append(outcome)
-    return {key: _merged(outcomes) for key, outcomes in found.items()}
+    return {key: merged(outcomes) for key, outcomes in found.items()}
 
 
-def _outcome(ran: Ran, first: Ran, again: Ran, tolerance: Tolerance) -> Outcome:
+def outcome_of(ran: Ran, first: Ran, again: Ran, tolerance: Tolerance) -> Outcome:
+    """Return the outcome of one call, held against two calls of its reference."""
     if first.failure:
         return Outcome(not_run=first.failure, refused="" if ran.failure else first.failure)
     unstable = {
@@ -142,13 +143,14 @@ def _confirmed(pair: Pair, model: Open, reference: Open, tolerance: Tolerance) -
         anew = session.run(pair.reference)
     with model() as session:
         ran = session.run(pair.call)
-    found = _outcome(ran, first, again, tolerance)
-    unstable = found.unstable | _outcome(ran, first, anew, tolerance).unstable
+    found = outcome_of(ran, first, again, tolerance)
+    unstable = found.unstable | outcome_of(ran, first, anew, tolerance).unstable
     stable = {alias: each for alias, each in found.outputs.items() if alias not in unstable}
     return replace(found, outputs=stable, unstable=unstable)
 
 
-def _merged(outcomes: Sequence[Outcome]) -> Outcome:
+def merged(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return the outcome of several calls of one key."""
     ran = [each for each in outcomes if not each.not_run]
     if not ran:
         return next((each for each in outcomes if each.refused), outcomes[0])

@@ -1,4 +1,4 @@
-"""A ``TensorProto`` as the array that a run is fed: defaults, and tensors of warm-up requests.
+"""A ``TensorProto`` as the array that a run is fed, and back: defaults, and warm-up requests.
 
 Source: ``tensorflow/core/framework/tensor.cc`` (``Tensor::FromProto``: the typed lists, of
 which the last value stands for all that follow, and ``tensor_content`` in little endian).
@@ -18,7 +18,7 @@ from smpatch.runs.values import UnmakeableError
 from smpatch.runtime.questions import Array
 from smpatch.signature import shape_from_proto
 
-__all__ = ["array_of"]
+__all__ = ["array_of", "tensor_of"]
 
 _MOST = 1 << 28
 """More elements are not made of a few: a damaged shape may say anything."""
@@ -89,3 +89,16 @@ def _filled(values: list[Any], count: int, zero: Any) -> list[Any]:  # noqa: ANN
     """Return so many values; the last one stands for those that are missing."""
     last = values[-1] if values else zero
     return values[:count] + [last] * (count - len(values))
+
+
+def tensor_of(array: Array) -> bytes:
+    """Return an array as a serialized ``TensorProto``."""
+    message = schema.TensorProto(dtype=array.dtype)
+    message.tensor_shape.SetInParent()  # of a scalar, whose shape has no dimensions
+    for size in array.shape:
+        message.tensor_shape.dim.add(size=size)
+    if array.dtype == dtypes.number("string"):
+        message.string_val.extend(array.strings)
+    else:
+        message.tensor_content = array.data
+    return bytes(message.SerializeToString(deterministic=True))

@@ -5,7 +5,9 @@
     questions  the questions and their answers as frozen values; other packages use this
     messages   TensorFlow's messages as one short, clean line
     child_main the program that a child process starts (never imported)
-    capi_child, python_child   the programs inside the child (never imported)
+    traces     the question that has a function traced
+    capi_child, python_child, light_child, trace_child  the programs in the child (never imported)
+    trace_*    functions of users and recipes, traced in the child (never imported)
 
 This package imports no other one of smpatch. It reports facts; the validator decides whether a
 model that does not load is a fault of an edit.

@@ -3,8 +3,8 @@
 It is started as ``python -I [-S] child_main.py PROGRAM PARENT_PID`` with pipes on
 file descriptors 0 and 1, puts those pipes out of TensorFlow's reach, ties its
 own life to its parent's, and then serves one JSON object per line: the first
-request starts PROGRAM (``capi_child`` or ``python_child``, a file beside this
-one), each further request gets exactly one reply line. End of file ends it.
+request starts PROGRAM (``capi_child``, ``python_child`` or ``light_child``, a
+file beside this one), each further request gets exactly one reply line. End of file ends it.
 
 It imports the standard library alone, and it is never imported by the package:
 what runs here shares nothing with smpatch but the lines on the pipes. The
@@ -29,7 +29,7 @@ SIGKILL = 9
 
 
 class Program(Protocol):
-    """The interface of what ``capi_child.start`` and ``python_child.start`` return."""
+    """The interface of what the ``start`` of each program returns."""
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the reply to one request."""
@@ -119,7 +119,7 @@ def serve(requests: BinaryIO, replies: BinaryIO, name: str) -> None:
     Args:
         requests: One JSON object per line; the first starts the program.
         replies: One JSON object per request, each with the key ``ok``.
-        name: ``capi_child`` or ``python_child``.
+        name: ``capi_child``, ``python_child`` or ``light_child``.
     """
 
     def send(reply: dict[str, Any]) -> None:

@@ -63,6 +63,8 @@ class Program(enum.Enum):
 
     CAPI = "capi_child"
     PYTHON = "python_child"
+    LIGHT = "light_child"
+    TRACER = "trace_child"
 
 
 class ChildError(Exception):
@@ -86,6 +88,11 @@ class ChildDied(ChildError):
         super().__init__(f"{how}: {last_words}" if last_words else how)
         self.how = how
         self.last_words = last_words
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody else ended it: the kernel for want of memory, or ``Child.kill``."""
+        return self.how.startswith("killed by SIGKILL")
 
 
 class ChildHung(ChildError):
@@ -361,11 +368,11 @@ def path_text(path: os.PathLike[str] | str) -> str:
 
 def _first_request(program: Program, wheel: Wheel) -> dict[str, Any]:
     """Return the request that makes the program load TensorFlow."""
-    if program is Program.PYTHON:
+    if program is not Program.CAPI:
         # The wheel may have been found through an entry of its own.
         path = [*import_path(sys.path)]
         root = str(wheel.root.parent)
-        return {"path": path if root in path else [root, *path]}
+        return {"path": path if root in path else [root, *path], "root": str(wheel.root)}
     if wheel.framework_library is None or wheel.cc_library is None:
         msg = f"no C libraries in {wheel.root}"
         raise ChildUnfit(msg)
@@ -393,7 +400,7 @@ def _command(program: Program) -> list[str]:
 def _environment(program: Program) -> dict[str, str]:
     """Return the environment of a program."""
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    keras = {"KERAS_BACKEND": "tensorflow"} if program is Program.PYTHON else {}
+    keras = {} if program is Program.CAPI else {"KERAS_BACKEND": "tensorflow"}
     return {**kept, **SET_VARIABLES, **keras}
 
 

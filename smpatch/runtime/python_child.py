@@ -69,7 +69,11 @@ class PythonLoader:
     def _do_load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model and report its signatures' inputs and outputs."""
         self._model = None
-        model = self._tf.saved_model.load(request["dir"], tags=request["tags"])
+        saved_model, options = self._tf.saved_model, {}
+        if not request.get("variables", True):
+            skipping = saved_model.LoadOptions(experimental_skip_checkpoint=True)
+            options["options"] = skipping
+        model = saved_model.load(request["dir"], tags=request["tags"], **options)
         if request.get("keep"):
             # What is fused or folded hangs on what else a function yields.
             self._tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -97,6 +101,12 @@ class PythonLoader:
         function = find(self._model, self._place, request["function"])
         answer = call(self._tf, function, fed)
         return {"arrays": {name: array(value) for name, value in answer.items()}}
+
+    def _do_trace(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Trace a function, and return it with the functions that it calls."""
+        from .trace_request import trace  # noqa: PLC0415 - seldom needed
+
+        return trace(self._tf, request)
 
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a model into a session, as TF1 did, and report the named tensors."""

@@ -149,9 +149,11 @@ class PythonSignatures(Answer):
 
     Attributes:
         signatures: By key, those that begin with ``__`` included.
+        variables: Whether its variables were read.
     """
 
     signatures: Mapping[str, PythonSignature] = field(default_factory=dict)
+    variables: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,13 +346,14 @@ def version(child: Child, limit_seconds: float) -> str:
     return text
 
 
-def python_signatures(
+def python_signatures(  # noqa: PLR0913 - a question and its limit
     child: Child,
     directory: os.PathLike[str] | str,
     tags: Sequence[str] | None,
     limit_seconds: float,
     *,
     keep: bool = False,
+    variables: bool = True,
 ) -> PythonSignatures:
     """Load a model by ``tf.saved_model.load`` and report its signatures.
 
@@ -361,6 +364,7 @@ def python_signatures(
         limit_seconds: Longest wait.
         keep: Keep the model for ``calls.call``, and let its functions run as they are
             written, without TensorFlow's optimizers.
+        variables: Read the variables; without it they have no values.
 
     Returns:
         The signatures.
@@ -371,19 +375,21 @@ def python_signatures(
             "dir": path_text(directory),
             "tags": None if tags is None else [*tags],
             "keep": keep,
+            "variables": variables,
         },
         limit_seconds,
     )
     if not reply["ok"]:
-        return PythonSignatures(**refusal(reply))
+        return PythonSignatures(**refusal(reply), variables=variables)
     return PythonSignatures(
+        variables=variables,
         signatures={
             key: PythonSignature(
                 inputs={name: _spec(spec) for name, spec in signature["inputs"].items()},
                 outputs={name: _spec(spec) for name, spec in signature["outputs"].items()},
             )
             for key, signature in reply["signatures"].items()
-        }
+        },
     )
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "AttrValue",
     "ConcreteFunctionEntry",
     "DataType",
+    "Example",
     "FingerprintDef",
     "FunctionDef",
     "GraphDef",
@@ -85,6 +86,7 @@ AssetFileDef = _message("AssetFileDef")
 AttrEntry = _message("AttrEntry")
 AttrValue = _message("AttrValue")
 ConcreteFunctionEntry = _message("ConcreteFunctionEntry")
+Example = _message("Example")
 FingerprintDef = _message("FingerprintDef")
 FunctionDef = _message("FunctionDef")
 GraphDef = _message("GraphDef")

@@ -1,6 +1,6 @@
 """Validation of an edited model by TensorFlow, before the commit.
 
-``validator`` asks TensorFlow, in child processes; ``comparing`` holds what it says against what
+``reload`` asks TensorFlow, in child processes; ``comparing`` holds what it says against what
 was written.
 """
 

@@ -11,16 +11,15 @@ from dataclasses import replace
 import numpy as np
 
 from smpatch import dtypes
-from smpatch.edits import Compose
 from smpatch.errors import RefusedError
 from smpatch.functions.binding import Bound, Follow, bound_inputs
+from smpatch.proof.numbers import Kept
 from smpatch.runs.arrays import from_numpy, to_numpy
 from smpatch.runs.feeds import Names, Target
 from smpatch.runs.pairs import Pair
 from smpatch.runs.protos import array_of
 from smpatch.runtime.questions import Array
 from smpatch.signature import SignatureDef
-from smpatch.validator.kept import Kept
 
 __all__ = ["with_bound"]
 
@@ -40,7 +39,7 @@ def with_bound(
     Raises:
         RefusedError: The source does not have such inputs.
     """
-    bound = bound_inputs(source, Compose(there.was, target.key, there.bound))
+    bound = bound_inputs(source, there.was, there.bound)
     now = {was: alias for alias, was in there.inputs.was.items()}
     followed = {
         size.alias

@@ -6,7 +6,8 @@ Python's loader has signatures of its own, they are compared in the same way, an
 that nothing before can be compared with must be the same in both loaders.
 
 A signature with bound inputs is held against the one that it is made of, which is fed the same
-values. This runs in every mode but ``none``, in the C runtime alone.
+values, and one with functions before or behind it against its parts. This runs in every mode
+but ``none``, in the C runtime alone.
 
 What cannot run before the edit, and what is random or has a state, is reported and not counted.
 """
@@ -18,16 +19,21 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from smpatch.edits import Compose, Edit
+from smpatch.editing import Edit
 from smpatch.errors import SmpatchError, ValidationError
+from smpatch.fragments import Composition
 from smpatch.loader import SavedModel, load
+from smpatch.proof.numbers import Kept
 from smpatch.rules import Note
 from smpatch.runs.feeds import Names, Target, in_c, in_python
 from smpatch.runs.pairs import Outcome, Pair, compare_pairs, pair_up
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
+from smpatch.runs.values import UnmakeableError
 from smpatch.runtime.process import ChildUnfit
+from smpatch.signature import SignatureDef
 from smpatch.validator.bound_values import with_bound
-from smpatch.validator.kept import Kept, SameValues, kept
+from smpatch.validator.composed_values import Chain, composed_outcome, composed_values
+from smpatch.validator.kept import SameValues, kept
 from smpatch.validator.reload import Edited, Validator
 
 __all__ = ["Numbers", "same_numbers"]
@@ -75,6 +81,7 @@ def same_numbers(
         ValidationError: A number is another, or a signature does not run any more.
     """
     proof = _Proof(validator, edited, model, feed)
+    proof.of_composed(edits)
     if validator.mode != "run":
         return proof.of_bound(edits)
     try:
@@ -110,6 +117,8 @@ class _Proof:
         self._functions: dict[str, Kept] = {}
         self._notes: dict[Note, None] = {}
         self._skipped: set[str] = set()
+        self._feed = feed
+        self._composed: dict[str, frozenset[str]] = {}
 
     def numbers(self) -> Numbers:
         """Return what was found, once all is compared."""
@@ -129,15 +138,62 @@ class _Proof:
         wanted = _kept(edits, in_c(self._before.signatures))
         keys = [key for key, there in wanted.items() if there.bound]
         for each in edits:
-            if isinstance(each, Compose) and each.key in wanted and each.key not in keys:
+            made = each.composition
+            if made is None or made.before or made.after:
+                continue
+            if made.key in wanted and made.key not in keys:
                 why = "another edit of the list makes or changes the signature that it is made of"
-                self._left_out(each.key, why)
+                self._left_out(made.key, why)
         try:
             self.in_c(edits, keys)
         except (ChildUnfit, NotLoadedError) as error:
             for key in keys:
                 self._left_out(key, str(error))
         return self.numbers()
+
+    def of_composed(self, edits: Sequence[Edit]) -> None:
+        """Compare signatures that have functions before or behind them with their parts.
+
+        Raises:
+            ValidationError: They give different numbers.
+        """
+        for place, edit in enumerate(each.composition for each in edits):
+            if edit is None or not (edit.before or edit.after):
+                continue
+            chain = self._chain(edits[:place], edit)
+            last = self._after.signatures.get(edit.key)
+            if chain is None or last is None or _changed_later(edits[place + 1 :], edit.key):
+                why = "another edit of the list makes or changes it or what it is made of"
+                self._left_out(edit.key, why)
+                continue
+            try:
+                values = composed_values(edit, self._after, self._feed)
+                outcome = composed_outcome(self._validator, chain, values)
+            except (UnmakeableError, ChildUnfit, NotLoadedError) as error:
+                self._left_out(edit.key, str(error))
+                continue
+            self._composed[edit.key] = frozenset(outcome.outputs)
+            self._judge(edit.key, outcome, "it is not what its parts give one after the other")
+
+    def _chain(self, earlier: Sequence[Edit], edit: Composition) -> Chain | None:
+        """Return a composed signature with its parts; None where they are not there before."""
+        there = _kept(earlier, in_c(self._before.signatures)).get(edit.source)
+        if (
+            there is None
+            or not there.complete
+            or there.bound
+            or there.was not in (known := self._before.signatures)
+        ):
+            return None
+        old = known[there.was]
+        if there.inputs.tensors or there.outputs.tensors:
+            return None
+        inputs = {alias: old.inputs[was] for alias, was in there.inputs.was.items()}
+        outputs = {alias: old.outputs[was] for alias, was in there.outputs.was.items()}
+        target = in_c({"": SignatureDef(inputs, outputs, "")})[""]
+        source = SignatureDef(inputs, outputs, old.method_name)
+        places = self._was, self._now, self._after.signatures[edit.key]
+        return Chain(edit, source, target.inputs, target.outputs, *places)
 
     def in_c(self, edits: Sequence[Edit], keys: Sequence[str] | None = None) -> None:
         """Compare what the C runtime gives, of these keys or of all."""
@@ -157,7 +213,8 @@ class _Proof:
                 if all(name.rpartition(":")[0] in graph for name in names)
             }
             reference = _reference(there, before, there.inputs.tensors, named)
-            new = [alias for alias in target.outputs if alias not in reference.outputs]
+            proved = self._composed.get(key, frozenset())
+            new = [a for a in target.outputs if a not in reference.outputs and a not in proved]
             if new:
                 self._new[key] = new
             if there.function:
@@ -264,17 +321,26 @@ class _Proof:
         """
         opened = (self._opening(loader, self._now), self._opening(loader, self._was))
         for key, outcome in compare_pairs(pairs, *opened).items():
-            if outcome.not_run:
-                self._left_out(key, f"it does not run before the edit: {outcome.not_run}")
-            if outcome.failure:
-                found = f"it runs before the edit and not after it ({loader.loader})"
-                raise _refusal(key, f"{found}: {outcome.failure}")
-            for alias in sorted(outcome.unstable):
-                text = "is random or has a state, and is not compared: it differs in two runs"
-                text = f"signature {key!r}: the output {alias!r} {text} before the edit"
-                self._notes[Note("numbers-unstable", text)] = None
-            _check(key, outcome, f"it is not what it was before the edit ({loader.loader})")
-            self._same.setdefault(key, {}).update(dict.fromkeys(outcome.outputs))
+            words = f"it is not what it was before the edit ({loader.loader})"
+            self._judge(key, outcome, words, f" ({loader.loader})")
+
+    def _judge(self, key: str, outcome: Outcome, different: str, loader: str = "") -> None:
+        """Keep what was compared.
+
+        Raises:
+            ValidationError: A number is another, or the signature does not run any more.
+        """
+        if outcome.not_run:
+            self._left_out(key, f"it does not run before the edit: {outcome.not_run}")
+        if outcome.failure:
+            found = f"it runs before the edit and not after it{loader}"
+            raise _refusal(key, f"{found}: {outcome.failure}")
+        for alias in sorted(outcome.unstable):
+            text = "is random or has a state, and is not compared: it differs in two runs"
+            text = f"signature {key!r}: the output {alias!r} {text} before the edit"
+            self._notes[Note("numbers-unstable", text)] = None
+        _check(key, outcome, different)
+        self._same.setdefault(key, {}).update(dict.fromkeys(outcome.outputs))
 
     def _compare_halves(self, pairs: Sequence[Pair]) -> None:
         """Make calls of what is new in both loaders.
@@ -303,6 +369,13 @@ class _Proof:
             text = f"signature {key!r}: its numbers are not compared: {why}"
             self._notes[Note("numbers-not-compared", text)] = None
         self._skipped.add(key)
+
+
+def _changed_later(edits: Sequence[Edit], key: str) -> bool:
+    """Return whether edits that follow make, rename, change or remove a signature."""
+    return any(
+        key in each.shown_keys or each.removes(key) or each.key_after(key) != key for each in edits
+    )
 
 
 def _kept(edits: Sequence[Edit], targets: _Targets) -> Mapping[str, Kept]:

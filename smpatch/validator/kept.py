@@ -1,35 +1,16 @@
-"""The output or tensor of the model before the edit that each output must equal, and its feeds.
+"""Values for the signatures of an edited model, and what gave before the edits what they give.
 
-This follows from the edits alone. They are read here a second time, independent of the code that
-applies them, so that one mistake is not in both.
+What each output must equal follows from the edits alone (``Edit.follow``).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping, Sequence
 
-from smpatch.arguments import Constant
-from smpatch.edits import (
-    AddClassify,
-    AddPredict,
-    AddRegress,
-    AddSignature,
-    Compose,
-    Copy,
-    Edit,
-    EditSignature,
-    FromSignature,
-    PromoteFunction,
-    RaggedRef,
-    Remove,
-    Rename,
-    SparseRef,
-    TensorRef,
-)
+from smpatch.editing import Edit
 from smpatch.loader import MetaGraph
+from smpatch.proof.numbers import Kept, Names
 from smpatch.runs.feeds import Feeds, agreed
 from smpatch.runs.pairs import Values
 from smpatch.runs.values import Feeding, UnmakeableError, features
@@ -108,47 +89,6 @@ class SameValues:
             return
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """The inputs or the outputs of a signature after the edits.
-
-    Attributes:
-        was: Alias to the alias that it had before.
-        tensors: Alias to the tensors that an edit names for it, ``op:index`` each, in the order
-            of a spec's ``tensors()``. One may be inside a function, and not in the graph.
-    """
-
-    was: Mapping[str, str] = field(default_factory=dict)
-    tensors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A signature after the edits.
-
-    Attributes:
-        was: The key that it had before, or that it was made from; empty where there was none.
-        inputs: Its inputs.
-        outputs: Its outputs.
-        complete: Whether these are all; a function has names that the edit does not say.
-        function: The traced function that it calls, by path or name. ``was`` of its inputs
-            and outputs are then arguments and results; those that are not there keep their
-            names, all outputs if none is there.
-        bound: Inputs, by the aliases that they had before, to the values that they are fed
-            before; they are no inputs any more.
-    """
-
-    was: str = ""
-    inputs: Names = Names()
-    outputs: Names = Names()
-    complete: bool = True
-    function: str = ""
-    bound: Mapping[str, Constant] = field(default_factory=dict)
-
-
-State = dict[str, Kept]
-
-
 def kept(
     edits: Sequence[Edit], before: Mapping[str, tuple[Sequence[str], Sequence[str]]]
 ) -> Mapping[str, Kept]:
@@ -166,135 +106,5 @@ def kept(
         for key, (inputs, outputs) in before.items()
     }
     for edit in edits:
-        follow = _FOLLOW.get(type(edit))
-        if follow is not None:
-            follow(state, edit)
+        edit.follow(state)
     return state
-
-
-def _add_predict(state: State, edit: AddPredict) -> None:
-    state[edit.key] = Kept("", _named(edit.inputs), _named(edit.outputs))
-
-
-def _add_classify(state: State, edit: AddClassify) -> None:
-    outputs = {"classes": edit.classes, "scores": edit.scores}
-    there = {alias: ref for alias, ref in outputs.items() if ref is not None}
-    state[edit.key] = Kept("", _named({"inputs": edit.examples}), _named(there))
-
-
-def _add_regress(state: State, edit: AddRegress) -> None:
-    outputs = _named({"outputs": edit.predictions})
-    state[edit.key] = Kept("", _named({"inputs": edit.examples}), outputs)
-
-
-def _add_signature(state: State, edit: AddSignature) -> None:
-    state[edit.key] = Kept("", _named(edit.signature.inputs), _named(edit.signature.outputs))
-
-
-def _promote(state: State, edit: PromoteFunction) -> None:
-    key = edit.key or edit.function.rpartition(".")[2]
-    names = Names(edit.inputs or {}), Names(edit.outputs or {})
-    state[key] = Kept("", *names, complete=False, function=edit.function)
-
-
-def _derive(state: State, edit: FromSignature) -> None:
-    source = state.get(edit.source)
-    if source is None:
-        return  # the other half has it
-    if source.function:
-        state[edit.key] = Kept(complete=False)
-        return
-    had = source.outputs
-    was = {alias: had.was[ref] for alias, ref in edit.outputs.items() if ref in had.was}
-    tensors = {
-        alias: had.tensors.get(ref, (_tensor(ref),))
-        for alias, ref in edit.outputs.items()
-        if alias not in was
-    }
-    state[edit.key] = replace(source, outputs=Names(was, tensors))
-
-
-def _compose(state: State, edit: Compose) -> None:
-    source = state.get(edit.source)
-    if source is None:
-        return  # the other half has it
-    if source.function or source.bound or not source.inputs.was.keys() >= edit.bind.keys():
-        state[edit.key] = Kept(complete=False)  # nothing before the edits can be fed the value
-        return
-    left = {alias: was for alias, was in source.inputs.was.items() if alias not in edit.bind}
-    bound = {source.inputs.was[alias]: value for alias, value in edit.bind.items()}
-    state[edit.key] = replace(source, inputs=replace(source.inputs, was=left), bound=bound)
-
-
-def _rename(state: State, edit: Rename) -> None:
-    if edit.source in state:
-        state[edit.target] = state.pop(edit.source)
-
-
-def _copy(state: State, edit: Copy) -> None:
-    if edit.source in state:
-        state[edit.target] = state[edit.source]
-
-
-def _remove(state: State, edit: Remove) -> None:
-    for wanted in edit.keys:
-        gone = [wanted] if wanted in state else [key for key in state if fnmatchcase(key, wanted)]
-        for key in gone:
-            del state[key]
-
-
-def _edit(state: State, edit: EditSignature) -> None:
-    there = state.get(edit.key)
-    if there is not None and there.function:
-        state[edit.key] = Kept(complete=False)
-    elif there is not None:
-        inputs = _changed(there.inputs, edit.rename_inputs, edit.drop_inputs, edit.add_inputs)
-        outputs = _changed(there.outputs, edit.rename_outputs, edit.drop_outputs, edit.add_outputs)
-        state[edit.key] = replace(there, inputs=inputs, outputs=outputs)
-
-
-_FOLLOW: Mapping[type, Callable[..., None]] = {
-    AddClassify: _add_classify,
-    AddPredict: _add_predict,
-    AddRegress: _add_regress,
-    AddSignature: _add_signature,
-    Compose: _compose,
-    Copy: _copy,
-    EditSignature: _edit,
-    FromSignature: _derive,
-    PromoteFunction: _promote,
-    Remove: _remove,
-    Rename: _rename,
-}
-"""What each edit makes of signatures; other tags change none."""
-
-
-def _changed(
-    names: Names,
-    renamed: Mapping[str, str],
-    dropped: Sequence[str],
-    added: Mapping[str, TensorRef],
-) -> Names:
-    was = {renamed.get(a, a): old for a, old in names.was.items() if a not in dropped}
-    tensors = {renamed.get(a, a): ref for a, ref in names.tensors.items() if a not in dropped}
-    return Names(was, {**tensors, **_named(added).tensors})
-
-
-def _named(refs: Mapping[str, TensorRef]) -> Names:
-    return Names(tensors={alias: _tensors(ref) for alias, ref in refs.items()})
-
-
-def _tensors(ref: TensorRef) -> tuple[str, ...]:
-    if isinstance(ref, str):
-        return (_tensor(ref),)
-    if isinstance(ref, SparseRef):
-        return tuple(map(_tensor, (ref.values, ref.indices, ref.dense_shape)))
-    if isinstance(ref, RaggedRef):
-        return tuple(map(_tensor, (ref.values, *ref.row_splits)))
-    return tuple(_tensor(each.name) for each in ref.tensors())
-
-
-def _tensor(name: str) -> str:
-    """Return the full name of a tensor: the first output where no index is written."""
-    _, colon, index = name.rpartition(":")
-    return name if colon and index.isdecimal() else f"{name}:0"

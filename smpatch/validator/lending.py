@@ -6,16 +6,25 @@ Each thread has its own; worker threads have none until they take one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Protocol
 
 from smpatch.validator.reload import Mode, Validator
 
 __all__ = ["Lender", "lending", "lent", "validator_for"]
 
-Lender = Callable[[Mode, Sequence[Path], float], Validator]
-"""Returns a validator of a mode, with op libraries and a time limit."""
+
+class Lender(Protocol):
+    """Returns a validator."""
+
+    def __call__(
+        self, mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool
+    ) -> Validator:
+        """Return one; ``calls`` says whether signatures will be called in Python."""
+        ...
+
 
 _LENDER: ContextVar[Lender | None] = ContextVar("smpatch_lender", default=None)
 
@@ -30,12 +39,18 @@ def lending(lender: Lender) -> Iterator[None]:
         _LENDER.reset(token)
 
 
-def lent(mode: Mode, op_libraries: Sequence[Path], time_limit: float) -> Validator | None:
+def lent(
+    mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool = False
+) -> Validator | None:
     """Return a lent validator; None where the caller is to make one."""
     lender = _LENDER.get()
-    return None if lender is None else lender(mode, op_libraries, time_limit)
+    return None if lender is None else lender(mode, op_libraries, time_limit, calls=calls)
 
 
-def validator_for(mode: Mode, op_libraries: Sequence[Path], time_limit: float) -> Validator:
+def validator_for(
+    mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool = False
+) -> Validator:
     """Return a lent validator, or a new one; the caller leaves it as a context."""
-    return lent(mode, op_libraries, time_limit) or Validator(mode, op_libraries, time_limit)
+    return lent(mode, op_libraries, time_limit, calls=calls) or Validator(
+        mode, op_libraries, time_limit, calls=calls
+    )

@@ -16,17 +16,15 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from smpatch import schema
-from smpatch.builder import Built
 from smpatch.errors import ModelUnreadableError, ValidationError
 from smpatch.loader import MetaGraph, SavedModel
-from smpatch.rules import IN_DOUBT, Note
+from smpatch.rules import Note
 from smpatch.runtime import early, installation, questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import Description, PythonSignatures
@@ -41,58 +39,16 @@ from smpatch.validator.comparing import (
     unloadable,
     wrong_shapes,
 )
+from smpatch.validator.edited import Edited, Mode, Validation
+from smpatch.validator.python_loader import PythonLoader
+from smpatch.validator.refusals import CrashError, refusal, why_in_doubt
+from smpatch.validator.variables import without_variables
 
 __all__ = ["Edited", "Mode", "Validation", "Validator"]
-
-Mode = Literal["auto", "runtime", "full", "run", "none"]
 
 _Answer = TypeVar("_Answer")
 
 _C_RUNTIME, _PYTHON_V1, _PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """The result of the validation of an edited model.
-
-    Attributes:
-        loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.
-        tensors: The new signature's tensors as the loaded graph has them.
-        notes: What was wrong before the edit already, and what could not be looked at.
-        numbers: Key to the outputs that give what they gave; None where nothing was run.
-    """
-
-    loaders: tuple[str, ...] = ()
-    tensors: Mapping[str, TensorSpec] | None = None
-    notes: tuple[Note, ...] = ()
-    numbers: Mapping[str, tuple[str, ...]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """An edited model in its staging directory.
-
-    Attributes:
-        directory: Where it is.
-        with_object_graph: Whether the object graph was edited too, so that Python must list what
-            was edited.
-        before: The MetaGraph that was edited, as it was.
-        after: The same as it is now.
-        built: The signatures that must hold, by key.
-        touched: The keys that the edit gave to signatures, built or not.
-    """
-
-    directory: Path
-    with_object_graph: bool
-    before: MetaGraph
-    after: MetaGraph
-    built: Mapping[str, Built]
-    touched: frozenset[str]
-
-    @property
-    def tensors(self) -> dict[str, TensorSpec]:
-        """The tensors of the signatures that must hold, by full name."""
-        return {name: spec for each in self.built.values() for name, spec in each.tensors.items()}
 
 
 class Validator:
@@ -102,15 +58,24 @@ class Validator:
     while the caller still reads the model.
     """
 
-    def __init__(self, mode: Mode, op_libraries: Sequence[Path], time_limit: float) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        op_libraries: Sequence[Path],
+        time_limit: float,
+        *,
+        calls: bool = False,
+    ) -> None:
         """Prepare, and start the first child unless the mode is ``none``.
 
         Args:
             mode: How much to validate; ``auto`` is ``runtime`` where only signatures change.
             op_libraries: Libraries of custom operations to load first.
             time_limit: Longest wait for one answer, in seconds.
+            calls: Whether signatures will be called in Python, as they are in ``run``.
         """
         self.mode: Mode = mode
+        self._python = PythonLoader(self.ask, light=not calls and mode != "run")
         self._libraries = tuple(op_libraries)
         self._limit = time_limit
         self._children = contextlib.ExitStack()
@@ -134,12 +99,13 @@ class Validator:
         if not self._lent:
             self._children.close()
 
-    def lend(self, mode: Mode, time_limit: float) -> Validator:
+    def lend(self, mode: Mode, time_limit: float, *, calls: bool = False) -> Validator:
         """Return a validator that asks the same children, and ends none of them.
 
         Args:
             mode: Its mode.
             time_limit: Its longest wait for one answer, in seconds.
+            calls: Whether signatures will be called in Python.
         """
         for program, child in [*self._running.items()]:
             if child.ended:  # since the last question: no model is to blame
@@ -149,6 +115,7 @@ class Validator:
             self._wheel = installation.find()
         lent = copy.copy(self)
         lent.mode, lent._limit, lent._lent = mode, time_limit, True  # noqa: SLF001 - its own class
+        lent._python = PythonLoader(lent.ask, light=not calls and mode != "run")  # noqa: SLF001 - likewise
         if mode != "none":
             lent._expect_c()  # noqa: SLF001 - likewise
         return lent
@@ -167,10 +134,11 @@ class Validator:
 
     def expect_python(self) -> None:
         """Start Python's TensorFlow now, for it takes seconds and will be asked."""
-        wanted = self.mode in {"auto", "full", "run"} and Program.PYTHON not in self._running
+        program = self._python.program
+        wanted = self.mode in {"auto", "full", "run"} and program not in self._running
         if wanted and self._wheel is not None:
             with contextlib.suppress(ChildUnfit):  # whoever asks is reported
-                self._start(Program.PYTHON)
+                self._start(program)
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
         """Ask anything; a child that dies of it is replaced when the next question comes.
@@ -189,6 +157,22 @@ class Validator:
         except ChildError:
             self._running.pop(program, None)
             raise
+
+    def load_in_python(
+        self, directory: Path, tags: Sequence[str], *, variables: bool = True
+    ) -> PythonSignatures:
+        """Load a model by ``tf.saved_model.load``, and return its signatures.
+
+        Args:
+            directory: The SavedModel.
+            tags: Its tag-set.
+            variables: Whether its variables are read; what does not load without is loaded with.
+
+        Raises:
+            ValidationError: There is no TensorFlow, or an op library cannot be loaded.
+            ChildError: The child died, hung or is unfit.
+        """
+        return self._python.load(directory, tags, variables=variables)
 
     def op_defs(self) -> Mapping[str, Any]:
         """Return the operations that TensorFlow registers, by name.
@@ -215,14 +199,21 @@ class Validator:
         return {}
 
     def look_up(
-        self, model: SavedModel, meta_graph: MetaGraph, wanted: Mapping[str, TensorSpec]
+        self,
+        model: SavedModel,
+        meta_graph: MetaGraph,
+        wanted: Mapping[str, TensorSpec],
+        *,
+        without_variables: bool = False,
     ) -> Validation:
         """Load the model as it is, and report what its graph knows of some tensors.
 
         Raises:
             ValidationError: TensorFlow does not load it.
         """
-        loader, description = self._describe(model.directory, meta_graph, sorted(wanted))
+        asked = model.directory, meta_graph, sorted(wanted)
+        bare = self._describe_bare(*asked) if without_variables else None
+        loader, description = bare or self._describe(*asked)
         if not description.ok:
             raise unloadable(description, already=True)
         return Validation((loader,), specs(description, wanted))
@@ -247,8 +238,11 @@ class Validator:
         ours = edited.tensors
         wanted = sorted({*ours, *(name for name in names if name)})
         try:
-            loader, description = self._describe(edited.directory, edited.after, wanted)
-        except _CrashError as crash:
+            bare = None
+            if edited.without_variables:
+                bare = self._describe_bare(edited.directory, edited.after, wanted)
+            loader, description = bare or self._describe(edited.directory, edited.after, wanted)
+        except CrashError as crash:
             words = self._crash_of(lambda: self._describe(model.directory, edited.before, ()))
             raise crash.beside(words) from crash
         if not description.ok:
@@ -266,17 +260,18 @@ class Validator:
         if loader != _C_RUNTIME:
             text = "TensorFlow's C libraries were not found; its Python loader was asked instead"
             notes.append(Note("no-c-runtime", text))
-        loaders = [loader]
+        loaders, read = [loader], bare is None
         doubtful = edited.with_object_graph or any(
             each.python_in_doubt for each in edited.built.values()
         )
         if self.mode in {"full", "run"} or (self.mode == "auto" and doubtful):
-            note = self._check_python(edited, model)
+            note, read_in_python = self._check_python(edited, model)
+            read = read or read_in_python
             if note is None:
                 loaders.append(_PYTHON)
             else:
                 notes.append(note)
-        return Validation(tuple(loaders), tensors, tuple(notes))
+        return Validation(tuple(loaders), tensors, tuple(notes), variables_read=read)
 
     def _unregistered(self, meta_graph: MetaGraph) -> list[str]:
         """Return the operations of a model that TensorFlow does not register, sorted."""
@@ -300,22 +295,25 @@ class Validator:
             return str(error)
         return payload.data if payload.ok else payload.message
 
-    def _check_python(self, edited: Edited, model: SavedModel) -> Note | None:
+    def _check_python(self, edited: Edited, model: SavedModel) -> tuple[Note | None, bool]:
+        """Load in Python; return what is to be noted, and whether variables were read."""
         try:
-            loaded = self._load_in_python(edited.directory, edited.after)
-        except _CrashError as crash:
+            loaded = self._load_in_python(
+                edited.directory, edited.after, variables=not edited.without_variables
+            )
+        except CrashError as crash:
             how = self._crash_of(lambda: self._load_in_python(model.directory, edited.before))
             if not how:
                 raise crash.beside("") from crash
             text = f"tf.saved_model.load was {how} with the unedited model, too"
-            return Note("python-loader-failed-before", text)
+            return Note("python-loader-failed-before", text), True
         if not loaded.ok:
             before = self._load_in_python(model.directory, edited.before)
             if before.ok:
-                found = f"tf.saved_model.load refuses the edited model: {_words(loaded)}"
-                raise ValidationError(found, hint=_why_in_doubt(edited))
-            text = f"tf.saved_model.load did not load the model before either: {_words(before)}"
-            return Note("python-loader-failed-before", text)
+                found = f"tf.saved_model.load refuses the edited model: {refusal(loaded)}"
+                raise ValidationError(found, hint=why_in_doubt(edited))
+            text = f"tf.saved_model.load did not load the model before either: {refusal(before)}"
+            return Note("python-loader-failed-before", text), True
         expected = set(edited.after.objects.signatures or edited.after.signatures)
         missing = expected - set(loaded.signatures)
         if missing - edited.touched:
@@ -325,18 +323,36 @@ class Validator:
                 found = f"tf.saved_model.load no longer lists the signatures {lost}"
                 raise ValidationError(found, hint="the model is unchanged")
         if edited.before.has_object_graph and not edited.with_object_graph:
-            return None  # its signatures come from the object graph, which is not edited
+            # Its signatures come from the object graph, which is not edited.
+            return None, loaded.variables
         for key in sorted(missing & edited.touched):
             found = f"tf.saved_model.load does not list {key!r} in .signatures"
             raise ValidationError(found, hint="the model is unchanged")
         for key in edited.built.keys() & expected:
             check_python_view(edited.built[key].signature, loaded.signatures[key])
-        return None
+        return None, loaded.variables
 
-    def _load_in_python(self, directory: Path, meta_graph: MetaGraph) -> PythonSignatures:
+    def _load_in_python(
+        self, directory: Path, meta_graph: MetaGraph, *, variables: bool = True
+    ) -> PythonSignatures:
         with self._blamed():
-            child = self._child(Program.PYTHON)
-            return questions.python_signatures(child, directory, meta_graph.tags, self._limit)
+            return self.load_in_python(directory, meta_graph.tags, variables=variables)
+
+    def _describe_bare(
+        self, directory: Path, meta_graph: MetaGraph, names: Sequence[str]
+    ) -> tuple[str, Description] | None:
+        """Load without the variables; None where that fails, so that they decide."""
+        with without_variables(directory) as view, contextlib.suppress(ChildUnfit):
+            if view is not None:
+                self._child(Program.CAPI)  # Python's v1 loader restores them in any case
+                try:
+                    said = self._describe(view, meta_graph, names)
+                except CrashError as crash:
+                    if crash.was_killed:
+                        raise
+                    return None
+                return said if said[1].ok else None
+        return None
 
     def _describe(
         self, directory: Path, meta_graph: MetaGraph, names: Sequence[str]
@@ -364,6 +380,8 @@ class Validator:
             library = self._unloaded[program].pop()
             answer = questions.load_library(child, library, self._limit)
             if not answer.ok:
+                if program is Program.LIGHT:
+                    raise ChildUnfit(f"{library}: {answer.message}")
                 hint = "was it built for this TensorFlow?"
                 raise ValidationError(answer.message, where=str(library), hint=hint)
         return child
@@ -386,7 +404,7 @@ class Validator:
         """Return how TensorFlow's process ends when it loads something; nothing if it lives."""
         try:
             load()
-        except _CrashError as crash:
+        except CrashError as crash:
             return crash.how
         return ""
 
@@ -402,37 +420,7 @@ class Validator:
         except ChildDied as error:
             words = f": {error.last_words}" if error.last_words else ""
             found = f"TensorFlow's process was {error.how} when it loaded the model{words}"
-            raise _CrashError(found, error.how) from error
+            raise CrashError(found, error) from error
         except ChildUnfit as error:
             found = f"TensorFlow cannot be loaded: {error}"
             raise ValidationError(found, hint=f"repair its installation, or {WITHOUT}") from error
-
-
-def _why_in_doubt(edited: Edited) -> str:
-    """Return a hint where Python's loader refuses a model: what is known to cause that, if any."""
-    texts = [n.text for built in edited.built.values() for n in built.notes if n.code in IN_DOUBT]
-    if not texts:
-        return "the model is unchanged; please report this"
-    return "; ".join(("the model is unchanged", *texts))
-
-
-def _words(said: PythonSignatures) -> str:
-    """Return why Python does not load a model; a ``KeyError`` has its key as words, or none."""
-    if said.kind == "KeyError" or not said.message:
-        return f"{said.kind}: {said.message}" if said.message else said.kind
-    return said.message
-
-
-class _CrashError(ValidationError):
-    """TensorFlow's process ended on a model."""
-
-    def __init__(self, found: str, how: str) -> None:
-        super().__init__(found, hint="the model is unchanged")
-        self.how = how
-
-    def beside(self, before: str) -> ValidationError:
-        """Return what to say when it is known how the model as it was ended the process, if so."""
-        hint = "the unedited model does not end it; the model is unchanged"
-        if before:
-            hint = f"the unedited model ends it, too: {before}; the model is unchanged; {WITHOUT}"
-        return ValidationError(self.found, hint=hint)

@@ -1,7 +1,7 @@
 """Put a staged model in place by one rename.
 
 Before the rename the old model is there, whole; after it the new one. What can still fail
-after it (a fingerprint, a sync) is reported and is no failure, for the model has changed;
+after it (a companion, a sync) is reported and is no failure, for the model has changed;
 and Ctrl-C comes too late then.
 
 Source: rename(2), fsync(2).
@@ -12,15 +12,16 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch.errors import ConflictError, RefusedError, WriteError
+from smpatch.writer.companions import FINGERPRINT, WARM_UP, Companion, places
 from smpatch.writer.copying import sync_directory, take_after
-from smpatch.writer.finish import announce, finish_backups, finish_fingerprint, keep
+from smpatch.writer.finish import announce, finish_backups, finish_companion, keep
 from smpatch.writer.stage import StagingDirectory
-from smpatch.writer.staging_directory import FINGERPRINT_NAME, backup_shown, to_the_end
+from smpatch.writer.staging_directory import backup_of, backup_shown, to_the_end
 
 __all__ = ["Committed", "commit", "commit_new"]
 
@@ -40,12 +41,14 @@ class Committed:
         directory: The model that has it.
         backup: The previous file, when it was kept.
         fingerprint_refreshed: Whether ``fingerprint.pb`` was replaced too.
+        warm_up_replaced: Whether the warm-up requests were replaced too.
         warnings: What failed after the change was in place, or is worth knowing about it.
     """
 
     directory: Path
     backup: Path | None
     fingerprint_refreshed: bool
+    warm_up_replaced: bool
     warnings: tuple[str, ...]
 
 
@@ -103,16 +106,17 @@ def _replace_file(staged: StagingDirectory, target: Path, *, backup: bool) -> Co
     model = staged.model
     warnings: list[str] = []
     try:
-        refreshed = staged.has_fingerprint
-        place = Path(os.path.realpath(model.directory / FINGERPRINT_NAME))
+        there = places(model.directory)
+        replaced = [each for each in there if staged.has(each)]
         kept = backup_shown(model.file) if backup else None
         changed = {target.parent, Path(os.path.realpath(model.directory))}
-        if backup or refreshed:  # else the commit is all there is to do
+        if backup or replaced:  # else the commit is all there is to do
             announce(staged.directory, staged.file, target)
         _check_unchanged(staged, target, warnings)
         if backup:
-            keep(staged.directory, target, place if staged.ages_fingerprint else None)
-        staged.own.keep = backup  # from now on the previous file may have no other name
+            keep(staged.directory, target, dict(_renewed(staged, there)))
+        # From now on the previous file, or new requests, may have no other name.
+        staged.own.keep = backup or WARM_UP in replaced
         try:
             _rename(os.replace, staged.file, target, warnings)
         except BaseException:
@@ -121,24 +125,50 @@ def _replace_file(staged: StagingDirectory, target: Path, *, backup: bool) -> Co
     except OSError as error:
         found = f"could not replace the file: {_reason(error)}"
         raise WriteError(found, where=str(model.file), hint="the model is unchanged") from error
+    unsettled = rewritten = False
+    later = f"it stays in {staged.directory}, and the next edit tries again"
+    if WARM_UP in replaced:
+        words = f"the model has changed, but {WARM_UP.place} could not be replaced; {later}"
+        rewritten = _finished(staged, WARM_UP, there[WARM_UP], words, warnings)
+        unsettled = not rewritten
+        changed.add(there[WARM_UP].parent)
     if kept is not None:
-        words = (
-            f"the model has changed, but the previous file could not become {kept}; "
-            f"it stays in {staged.directory}, and the next edit tries again"
-        )
+        words = f"the model has changed, but the previous file could not become {kept}; {later}"
         settled = _whatever_comes(
-            lambda: finish_backups(staged.directory, target, place), words, warnings
+            lambda: finish_backups(staged.directory, target, there), words, warnings
         )
-        staged.own.keep = not settled
+        unsettled |= not settled
         kept = kept if settled else None
+    staged.own.keep = unsettled
+    refreshed = FINGERPRINT in replaced
     if refreshed:
-        words = f"the model has changed, but {FINGERPRINT_NAME} could not be refreshed"
-        refreshed = _whatever_comes(
-            lambda: finish_fingerprint(staged.directory, place), words, warnings
-        )
-        changed.add(place.parent)
+        words = f"the model has changed, but {FINGERPRINT.place} could not be refreshed"
+        refreshed = _finished(staged, FINGERPRINT, there[FINGERPRINT], words, warnings)
+        changed.add(there[FINGERPRINT].parent)
     _sync(changed, warnings)
-    return Committed(model.directory, kept, refreshed, tuple(warnings))
+    return Committed(model.directory, kept, refreshed, rewritten, tuple(warnings))
+
+
+def _renewed(
+    staged: StagingDirectory, there: Mapping[Companion, Path]
+) -> Iterator[tuple[Companion, Path | None]]:
+    """Yield the companions whose backups are renewed, and where they are; None for none."""
+    if staged.ages_fingerprint:
+        yield FINGERPRINT, there[FINGERPRINT]
+    # Also where they stay as they are: a later edit, without a backup, may change them.
+    if there[WARM_UP].is_file():
+        yield WARM_UP, there[WARM_UP]
+    elif os.path.lexists(backup_of(there[WARM_UP])):
+        yield WARM_UP, None
+
+
+def _finished(
+    staged: StagingDirectory, companion: Companion, place: Path, words: str, warnings: list[str]
+) -> bool:
+    """Put a companion in place; return whether that succeeded."""
+    return _whatever_comes(
+        lambda: finish_companion(staged.directory, companion, place), words, warnings
+    )
 
 
 def _check_unchanged(staged: StagingDirectory, target: Path, warnings: list[str]) -> None:
@@ -149,6 +179,11 @@ def _check_unchanged(staged: StagingDirectory, target: Path, warnings: list[str]
         raise ConflictError(found, where=str(model.file), hint="run the edit again")
     if status.st_nlink > 1:
         warnings.append(f"{target} had other hard links; they keep the previous model")
+    if staged.rewrite is not None:
+        now = os.stat(staged.rewrite.file)
+        if not staged.rewrite.identity.is_of(now):
+            found = "another program changed the file during the edit; its change stays"
+            raise ConflictError(found, where=str(staged.rewrite.file), hint="run the edit again")
 
 
 def _make_directory(staged: StagingDirectory) -> Committed:
@@ -157,12 +192,13 @@ def _make_directory(staged: StagingDirectory) -> Committed:
         message = "a staged model has a target or a destination"
         raise ValueError(message)
     try:
-        refreshed = (staged.directory / FINGERPRINT_NAME).exists()
+        refreshed = (staged.directory / FINGERPRINT.place).exists()
         take_after(staged.directory, model.directory, os.stat(model.directory))
         os.utime(staged.directory)
     except OSError as error:
         raise _not_made(destination, error) from error
-    return Committed(destination, None, refreshed, commit_new(staged.directory, destination))
+    warnings = commit_new(staged.directory, destination)
+    return Committed(destination, None, refreshed, staged.rewrite is not None, warnings)
 
 
 def _not_made(destination: Path, error: OSError) -> RefusedError | WriteError:

@@ -1,7 +1,7 @@
-"""The steps of a commit around its rename: the backups and the fingerprint.
+"""The steps of a commit around its rename: the backups and the companions.
 
 Before the rename the previous files get second names in the staging directory; after it they
-take the places of older backups, and the new fingerprint takes its place. So a commit that
+take the places of older backups, and new companions take their places. So a commit that
 fails has touched no backup, and one that was killed in the middle is finished by the next
 edit, from the same directory.
 
@@ -15,22 +15,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from smpatch.errors import RefusedError
 from smpatch.loader import SavedModel
+from smpatch.writer.companions import Companion, places
 from smpatch.writer.copying import copy_tree_entry
-from smpatch.writer.staging_directory import (
-    COMMITTING,
-    FINGERPRINT_NAME,
-    NO_FINGERPRINT,
-    PREVIOUS,
-    PREVIOUS_FINGERPRINT,
-    backup_of,
-    sweep,
-)
+from smpatch.writer.staging_directory import COMMITTING, PREVIOUS, backup_of, sweep
 
-__all__ = ["announce", "finish_backups", "finish_fingerprint", "keep", "link", "recover", "spare"]
+__all__ = ["announce", "finish_backups", "finish_companion", "keep", "link", "recover", "spare"]
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """Answers of FAT, of some network file systems, and about files of other users."""
@@ -53,33 +47,32 @@ def announce(staging: Path, new: Path, target: Path) -> None:
         os.fsync(record.fileno())
 
 
-def keep(staging: Path, target: Path, fingerprint: Path | None) -> None:
+def keep(staging: Path, target: Path, companions: Mapping[Companion, Path | None]) -> None:
     """Give the previous files second names in a staging directory.
 
     Args:
         staging: The staging directory.
         target: The model file, links resolved.
-        fingerprint: Where its fingerprint lies if it has one, links resolved; None where the
-            model is of a form without.
+        companions: Those whose backups are renewed: where each lies, links resolved; None
+            where it has no backup any more.
 
     Raises:
         RefusedError: Something else has the name of the backup.
         OSError: The file system refused.
     """
-    for kept in (target, *(() if fingerprint is None else (fingerprint,))):
+    for kept in (target, *filter(None, companions.values())):
         if os.path.isdir(backup_of(kept)):
             hint = "move it away, or edit without --backup"
             raise RefusedError(
                 "it is a directory, not a backup", where=str(backup_of(kept)), hint=hint
             )
     link(target, staging / PREVIOUS)
-    if fingerprint is None:
-        return
-    # Elsewhere it cannot be renamed to; without it an undo computes it anew.
-    if fingerprint.is_file() and fingerprint.stat().st_dev == staging.stat().st_dev:
-        link(fingerprint, staging / PREVIOUS_FINGERPRINT)
-    else:
-        (staging / NO_FINGERPRINT).touch()
+    for companion, place in companions.items():
+        # Elsewhere it cannot be renamed to; without it an undo computes a fingerprint anew.
+        if place and place.is_file() and place.stat().st_dev == staging.stat().st_dev:
+            link(place, staging / companion.previous)
+        else:
+            (staging / companion.no_previous).touch()
 
 
 def link(file: Path, name: Path) -> None:
@@ -92,43 +85,44 @@ def link(file: Path, name: Path) -> None:
         copy_tree_entry(file, name)
 
 
-def finish_backups(staging: Path, target: Path, fingerprint: Path) -> None:
+def finish_backups(staging: Path, target: Path, companions: Mapping[Companion, Path]) -> None:
     """Let the previous files take the places of older backups; nothing is done twice.
 
     Args:
         staging: The staging directory.
         target: The model file, links resolved.
-        fingerprint: Where its fingerprint lies or would lie, links resolved.
+        companions: Where each companion lies or would lie, links resolved.
 
     Raises:
         OSError: The file system refused; what is left can be put in place later.
     """
     # The model file comes last: as long as it is here, the rest is known to be due.
     if _is_there(staging / PREVIOUS):
-        if _is_there(staging / NO_FINGERPRINT):
-            backup_of(fingerprint).unlink(missing_ok=True)
-        if _is_there(staging / PREVIOUS_FINGERPRINT):
-            _move(staging / PREVIOUS_FINGERPRINT, backup_of(fingerprint))
+        for companion, place in companions.items():
+            if _is_there(staging / companion.no_previous) and _is_there(backup_of(place)):
+                backup_of(place).unlink()
+            if _is_there(staging / companion.previous):
+                _move(staging / companion.previous, backup_of(place))
         _move(staging / PREVIOUS, backup_of(target))
 
 
-def finish_fingerprint(staging: Path, fingerprint: Path) -> None:
-    """Replace ``fingerprint.pb`` by the staged one, if that is still there.
+def finish_companion(staging: Path, companion: Companion, place: Path) -> None:
+    """Replace a companion by the staged one, if that is still there.
 
     Raises:
         OSError: The file system refused.
     """
-    staged = staging / FINGERPRINT_NAME
-    # A link is one of the payloads, which a text form has it among.
+    staged = staging / companion.staged
+    # A link is one of the payloads, which a text form has its fingerprint among.
     if _is_there(staged) and not staged.is_symlink():
-        _move(staged, fingerprint)
+        _move(staged, place)
 
 
 def _is_there(path: Path) -> bool:
     """As ``os.path.lexists``, which takes every error for an answer."""
     try:
         os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return True
 
@@ -142,12 +136,12 @@ def _move(file: Path, place: Path) -> None:
 def recover(model: SavedModel) -> None:
     """Remove what killed edits in place left behind, and finish the one that was committed.
 
-    A commit that was cut after its rename left the fingerprint of the previous model, and may
+    A commit that was cut after its rename left the companions of the previous model, and may
     have left the previous model itself, which is to be the backup. To be called under the lock
     of the model; what cannot be removed stays.
     """
     target = Path(os.path.realpath(model.file))
-    fingerprint = Path(os.path.realpath(model.directory / FINGERPRINT_NAME))
+    companions = places(model.directory)
 
     def finish(left_behind: Path) -> bool:
         name = _committed(left_behind)
@@ -156,8 +150,9 @@ def recover(model: SavedModel) -> None:
         if name != target.name:
             return False  # the business of whoever edits that one
         # An error leaves it for another time.
-        finish_backups(left_behind, target, fingerprint)
-        finish_fingerprint(left_behind, fingerprint)
+        finish_backups(left_behind, target, companions)
+        for companion, place in companions.items():
+            finish_companion(left_behind, companion, place)
         return True
 
     sweep(target.parent, finish)

@@ -19,19 +19,22 @@ import contextlib
 import logging
 import os
 import stat as modes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from smpatch import wire
 from smpatch.errors import ConflictError, RefusedError, SmpatchError, WriteError
 from smpatch.loader import SavedModel
-from smpatch.savedmodel.directory import CHUNKED_NAME, open_regular
+from smpatch.savedmodel.directory import CHUNKED_NAME, FileIdentity, open_regular
+from smpatch.wire import Splice
+from smpatch.writer.companions import COMPANIONS, FINGERPRINT, WARM_UP, Companion, Rewrite
 from smpatch.writer.copying import copy_tree_entry, sync_directory, take_after, write_pieces
 from smpatch.writer.finish import link, spare
 from smpatch.writer.plan import Plan
 from smpatch.writer.rehearsal import check_above, check_destination, check_writable, failed
 from smpatch.writer.staging_directory import (
+    BACKUP_SUFFIX,
     BACKUPS,
     FINGERPRINT_NAME,
     PREFIX,
@@ -68,6 +71,7 @@ class StagingDirectory:
         target: The file to replace, links resolved; None when a new directory is made.
         destination: The directory to make; None when the edit is in place.
         ages_fingerprint: Whether a fingerprint of the model on disk is not one of this model.
+        rewrite: What becomes of the warm-up requests, where the edit changes them.
     """
 
     model: SavedModel
@@ -75,6 +79,7 @@ class StagingDirectory:
     target: Path | None
     destination: Path | None
     ages_fingerprint: bool
+    rewrite: Rewrite | None
 
     @property
     def directory(self) -> Path:
@@ -86,11 +91,10 @@ class StagingDirectory:
         """The model file to be put in place."""
         return self.directory / self.model.file.name
 
-    @property
-    def has_fingerprint(self) -> bool:
-        """Whether a fingerprint is to be put in place with it."""
-        staged = self.directory / FINGERPRINT_NAME
-        return self.ages_fingerprint and staged.is_file()
+    def has(self, companion: Companion) -> bool:
+        """Return whether a companion is to be put in place with it."""
+        staged = self.directory / companion.staged
+        return (self.ages_fingerprint or companion is not FINGERPRINT) and staged.is_file()
 
     @property
     def wants_fingerprint(self) -> bool:
@@ -120,14 +124,28 @@ class Staged(StagingDirectory):
 
     plan: Plan
 
+    def write_requests(self, rewrite: Rewrite) -> None:
+        """Write the warm-up requests, to be put in place by the commit."""
+        if self.destination is None:
+            place = self.directory / WARM_UP.staged
+        else:
+            place = self.directory / WARM_UP.place
+            place.unlink()  # a copy of the model's, as all that is here
+        _write_spliced(rewrite.file, rewrite.identity, rewrite.splices, place)
+        if self.destination is not None:
+            sync_directory(place.parent)
+
 
 @contextlib.contextmanager
-def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
+def stage(
+    plan: Plan, save_to: Path | None = None, *, rewrite: Rewrite | None = None
+) -> Iterator[Staged]:
     """Write the edited model to a staging directory for as long as the context lasts.
 
     Args:
         plan: What to write.
         save_to: The directory to make; None to edit in place.
+        rewrite: What becomes of the warm-up requests, where the edit changes them.
 
     Yields:
         The staged model. What is left of it when the context ends is removed.
@@ -141,7 +159,7 @@ def stage(plan: Plan, save_to: Path | None = None) -> Iterator[Staged]:
     with contextlib.ExitStack() as cleaning:
         cleaning.callback(_remove_empty, made)
         try:
-            staged = _write_staging(plan, save_to, made, cleaning)
+            staged = _write_staging(plan, save_to, rewrite, made, cleaning)
         except OSError as error:
             where = plan.model.directory if save_to is None else save_to
             raise failed("stage", where, error) from error
@@ -228,13 +246,16 @@ def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
             directory = own.path
             link(backup, directory / model.file.name)
             _link_payloads(model, directory, ages_fingerprint=binary)
-            kept = backup_of(model.directory / FINGERPRINT_NAME)
-            if binary and kept.is_file() and not kept.is_symlink():
-                with contextlib.suppress(OSError):  # elsewhere; it is computed anew
-                    link(kept, directory / FINGERPRINT_NAME)
+            for companion in COMPANIONS if binary else (WARM_UP,):
+                kept = backup_of(model.directory / companion.place)
+                if kept.is_file() and not kept.is_symlink():
+                    # What is elsewhere cannot be had; a fingerprint is computed anew.
+                    lost = () if companion is WARM_UP else (OSError,)
+                    with contextlib.suppress(*lost):
+                        link(kept, directory / companion.staged)
         except OSError as error:
             raise failed("stage", model.directory, error, "the backup") from error
-        yield StagingDirectory(model, own, target, None, binary)
+        yield StagingDirectory(model, own, target, None, binary, None)
 
 
 def find_backup(model: SavedModel) -> Path:
@@ -259,7 +280,11 @@ def find_backup(model: SavedModel) -> Path:
 
 
 def _write_staging(
-    plan: Plan, save_to: Path | None, made: list[Path], cleaning: contextlib.ExitStack
+    plan: Plan,
+    save_to: Path | None,
+    rewrite: Rewrite | None,
+    made: list[Path],
+    cleaning: contextlib.ExitStack,
 ) -> Staged:
     """Write the whole staging directory; ``cleaning`` removes it in the end."""
     model = plan.model
@@ -274,13 +299,15 @@ def _write_staging(
     own = cleaning.enter_context(own_directory(home))
     # A fingerprint is about the binary form; none is taken of text.
     ages = model.form == "binary" and bool(plan.splices)
-    staged = Staged(model, own, target, save_to, ages, plan)
+    staged = Staged(model, own, target, save_to, ages, rewrite, plan)
     _LOG.info("writes %s, %d bytes", own.path, plan.size, extra={"step": "write"})
     if target is not None:
         _link_payloads(model, own.path, ages_fingerprint=ages)
     else:
         _copy_payloads(model, own.path, ages_fingerprint=ages)
-    _write_model(staged)
+    _write_spliced(model.file, model.identity, plan.splices, staged.file)
+    if rewrite is not None:
+        staged.write_requests(rewrite)
     _LOG.info("wrote %s", own.path, extra={"step": ""})
     return staged
 
@@ -331,20 +358,30 @@ def _copy_payloads(model: SavedModel, directory: Path, *, ages_fingerprint: bool
     around = tuple(os.stat(each) for each in (own, *own.parents))
     for entry in _payloads(model, ages_fingerprint=ages_fingerprint):
         copy_tree_entry(entry, directory / entry.name, inside=inside, around=around)
+    kept = f"{directory / WARM_UP.place}{BACKUP_SUFFIX}"
+    if os.path.lexists(kept) and not (directory / WARM_UP.place).parent.is_symlink():
+        os.unlink(kept)
+        sync_directory((directory / WARM_UP.place).parent)
 
 
-def _write_model(staged: Staged) -> None:
-    model = staged.plan.model
-    with open_regular(model.file) as source:
+def _write_spliced(
+    file: Path, identity: FileIdentity, splices: Sequence[Splice], place: Path
+) -> None:
+    """Write a file as splices change it, to another place.
+
+    Raises:
+        ConflictError: It is not the one any more that the splices are for.
+    """
+    with open_regular(file) as source:
         status = os.fstat(source.fileno())
-        if not model.identity.is_of(status):
+        if not identity.is_of(status):
             found = "another program changed the file during the edit"
-            raise ConflictError(found, where=str(model.file), hint="run the edit again")
-        with staged.file.open("xb") as target:
-            pieces = wire.pieces(status.st_size, staged.plan.splices)
+            raise ConflictError(found, where=str(file), hint="run the edit again")
+        with place.open("xb") as target:
+            pieces = wire.pieces(status.st_size, splices)
             write_pieces(source.fileno(), target.fileno(), pieces)
-            take_after(staged.file, model.file, status)
-            os.utime(staged.file)
+            take_after(place, file, status)
+            os.utime(place)
             os.fsync(target.fileno())
 
 

@@ -26,10 +26,8 @@ __all__ = [
     "BACKUP_SUFFIX",
     "COMMITTING",
     "FINGERPRINT_NAME",
-    "NO_FINGERPRINT",
     "PREFIX",
     "PREVIOUS",
-    "PREVIOUS_FINGERPRINT",
     "OwnDirectory",
     "backup_of",
     "backup_shown",
@@ -56,12 +54,6 @@ COMMITTING = f"{PREFIX}committing"
 
 PREVIOUS = f"{PREFIX}previous"
 """The previous model file, until the commit has made it the backup."""
-
-PREVIOUS_FINGERPRINT = f"{PREFIX}previous-fingerprint"
-"""The fingerprint of the previous model file, likewise."""
-
-NO_FINGERPRINT = f"{PREFIX}no-fingerprint"
-"""There where the previous model file has no fingerprint, so that an older one must go."""
 
 
 def backup_of(file: Path) -> Path:

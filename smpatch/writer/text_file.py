@@ -19,13 +19,14 @@ from smpatch.errors import RefusedError, WriteError
 __all__ = ["write_text"]
 
 
-def write_text(file: Path, text: str, *, overwrite: bool = False) -> None:
+def write_text(file: Path, text: str, *, overwrite: bool = False, option: str = "--output") -> None:
     """Write a text to a file.
 
     Args:
         file: The file; its directory has to be there.
         text: Its content, which is written as UTF-8.
         overwrite: Whether a file that is there may be replaced.
+        option: The option that names the file, for errors.
 
     Raises:
         RefusedError: A file is there, or something that is no file.
@@ -36,7 +37,7 @@ def write_text(file: Path, text: str, *, overwrite: bool = False) -> None:
     """
     try:
         place = os.path.realpath(file) if overwrite else os.path.abspath(file)
-        mode = _check(file, place, overwrite=overwrite)
+        mode = _check(file, place, overwrite=overwrite, option=option)
         staged = os.path.join(os.path.dirname(place), f".smpatch-{secrets.token_hex(8)}")
         try:
             _write(staged, text, mode)
@@ -48,28 +49,28 @@ def write_text(file: Path, text: str, *, overwrite: bool = False) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(staged)
     except FileExistsError:
-        raise _taken(file) from None
+        raise _taken(file, option) from None
     except (OSError, ValueError) as error:  # a name may have a zero byte
         reason = (getattr(error, "strerror", "") or str(error)).lower()
         raise WriteError(f"could not be written: {reason}", where=str(file)) from error
 
 
-def _check(file: Path, place: str, *, overwrite: bool) -> int | None:
+def _check(file: Path, place: str, *, overwrite: bool, option: str) -> int | None:
     """Refuse a place that is taken; return the mode of a file that is to be replaced."""
     if not os.path.lexists(place):
         return None
     if not overwrite:
-        raise _taken(file)
+        raise _taken(file, option)
     mode = os.stat(place).st_mode
     if not stat.S_ISREG(mode):
         # A rename would put a file in the place of a directory or of a device.
-        hint = "without --output the text goes to stdout"
+        hint = f"choose another {option}"
         raise RefusedError("it is there already and no file", where=str(file), hint=hint)
     return stat.S_IMODE(mode)
 
 
-def _taken(file: Path) -> RefusedError:
-    hint = "choose another --output, or replace it with --overwrite"
+def _taken(file: Path, option: str) -> RefusedError:
+    hint = f"choose another {option}, or replace it with --overwrite"
     return RefusedError("it is there already", where=str(file), hint=hint)
 
 

@@ -30,6 +30,7 @@ from tests.benchmarks.workshop import Sizes, Workshop
 __all__ = ["CONTESTS"]
 
 _RIVALS = Path(__file__).parent / "rivals"
+_MODULE = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "module"
 _PEAK_LIMIT = 80_000_000
 
 
@@ -52,6 +53,57 @@ def add_predict_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     contest = "`add-predict` with its reload, small model"
     yield time_row(contest, "the same in Python with TensorFlow", (mine, scripts), 0.15)
     yield time_row(contest, "a bare process: C libraries, model", (mine, floors), 1.5)
+
+
+def add_predict_tf2(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
+    """A function of a TensorFlow 2 export becomes a signature, with the reload of ``auto``.
+
+    Against what people do today, and against the edit of a TensorFlow 1 model, which
+    TensorFlow's Python is not asked about. Counted is processor time, for two processes
+    work side by side.
+    """
+
+    def ours() -> Measured:
+        words = ("--function", "encode", "--signature", "bench")
+        return run([*SMPATCH, "add-predict", str(shop.small(_MODULE)), *words])
+
+    def resave() -> Measured:
+        program, output = str(_RIVALS / "resave.py"), shop.root / "resaved"
+        shutil.rmtree(output, ignore_errors=True)
+        model = str(shop.small(_MODULE))
+        return run([sys.executable, program, model, "encode", "bench", str(output)])
+
+    def tf1() -> Measured:
+        return run([*SMPATCH, "add-predict", str(shop.small()), *X_TO_Y, "--signature", "bench"])
+
+    mine, resaves, tf1s = rounds((ours, resave, tf1), sizes.short_rounds)
+    contest = "`add-predict --function` with its reload, small TensorFlow 2 export, processor time"
+    for rival, theirs, limit in (
+        ("load and save again in Python", resaves, 0.3),
+        ("`add-predict` with its reload, small model of TensorFlow 1", tf1s, 2.0),
+    ):
+        pairs = [
+            (a.processor_seconds, b.processor_seconds) for a, b in zip(mine, theirs, strict=True)
+        ]
+        yield compared((contest, rival, "s"), pairs, limit)
+
+
+def add_predict_variables(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
+    """An edit with its reload of a model with gigabytes of variables, against kilobytes."""
+    few = 4096
+
+    def edit(size: int) -> Measured:
+        words = ("--function", "encode", "--signature", shop.new_key())
+        return run([*SMPATCH, "add-predict", str(shop.variables(size)), *words])
+
+    many = sizes.variable_bytes
+    sides = (lambda: edit(many)), (lambda: edit(few))
+    mine, theirs = rounds(sides, sizes.short_rounds)
+    contest = f"`add-predict --function` with its reload, {bytes_label(many)} of variables"
+    rival = "the same with 4 kB"
+    pairs = [(a.processor_seconds, b.processor_seconds) for a, b in zip(mine, theirs, strict=True)]
+    yield compared((f"{contest}, processor time", rival, "s"), pairs, 1.2, judged=sizes.judged)
+    yield memory_row(contest, rival, (mine, theirs), 1.2, judged=sizes.judged)
 
 
 def show_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
@@ -218,6 +270,8 @@ def proofs(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
 CONTESTS: dict[str, Callable[[Workshop, Sizes], Iterator[Row]]] = {
     "small": add_predict_small,
+    "tf2": add_predict_tf2,
+    "variables": add_predict_variables,
     "show": show_small,
     "constants": add_predict_constants,
     "chain": add_predict_chain,

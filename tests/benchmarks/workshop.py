@@ -26,6 +26,7 @@ class Sizes:
         constant_bytes: The files of constants, in bytes, two or more, rising; the last is
             the contest's.
         chain_nodes: The chains, in nodes, three or more, rising; the last is the contest's.
+        variable_bytes: The variables of the model that has many.
         instant_rounds: Counted rounds where a run takes a tenth of a second.
         short_rounds: Counted rounds where a run takes a second or so.
         long_rounds: Counted rounds on the big models.
@@ -37,6 +38,7 @@ class Sizes:
 
     constant_bytes: tuple[int, ...]
     chain_nodes: tuple[int, ...]
+    variable_bytes: int
     instant_rounds: int
     short_rounds: int
     long_rounds: int
@@ -49,6 +51,7 @@ class Sizes:
 FULL = Sizes(
     constant_bytes=(10**6, 10**7, 10**8, generate.CONSTANT_COUNT * 64 * 2**20),
     chain_nodes=(10**3, 10**4, 10**5, 10**6),
+    variable_bytes=4 * 2**30,
     instant_rounds=31,
     short_rounds=9,
     long_rounds=7,
@@ -60,6 +63,7 @@ FULL = Sizes(
 QUICK = Sizes(
     constant_bytes=(10**6, 10**7),
     chain_nodes=(10**3, 10**4, 10**5),
+    variable_bytes=2**26,
     instant_rounds=9,
     short_rounds=3,
     long_rounds=2,
@@ -79,9 +83,9 @@ class Workshop:
         self._small_model = small_model
         self._numbers = itertools.count()
 
-    def small(self) -> Path:
-        """Return a fresh copy of the small model."""
-        return self._copied(self._small_model)
+    def small(self, model: Path | None = None) -> Path:
+        """Return a fresh copy of a small model; None for the one of TensorFlow 1."""
+        return self._copied(model or self._small_model)
 
     def _copied(self, model: Path) -> Path:
         """Return a fresh copy of a model."""
@@ -116,6 +120,14 @@ class Workshop:
         directory = self.root / f"chain-{length}"
         if not directory.exists():
             generate.chain(directory, length)
+        return directory
+
+    def variables(self, total_bytes: int) -> Path:
+        """Return the model with that many bytes of variables, made once."""
+        directory = self.root / f"variables-{total_bytes}"
+        if not directory.exists():
+            program = "tests.benchmarks.variables_export"
+            run([sys.executable, "-m", program, str(directory), str(total_bytes)])
         return directory
 
     def resnet(self) -> Path:

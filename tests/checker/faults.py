@@ -31,6 +31,9 @@ OF_NUMBERS = ("assets_extra_warmup", "ref_variables", "while_loop", *TF2)
 """Models whose first signature takes no strings, as Serving's methods do."""
 
 
+WITH_VARIABLES = ("ref_variables", "resource_variables", "module", "keras_functional")
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A fault that can be planted.
@@ -98,6 +101,10 @@ FAULTS = (
     Fault("warmup_signature", "a warm-up request to a signature that is gone", "warm-up-signature"),
     Fault("warmup_input", "a warm-up request that feeds an input that is gone", "warm-up-input"),
     Fault("warmup_damaged", "warm-up requests that are cut off", "warm-up-unreadable"),
+    Fault("index_missing", "variables without their index", "variables-missing", WITH_VARIABLES),
+    Fault("data_missing", "variables without their data", "variables-missing", WITH_VARIABLES),
+    Fault("data_cut", "variables with data that is cut off", "variables-missing", WITH_VARIABLES),
+    Fault("data_pointer", "a Git LFS pointer as the data", "variables-missing", WITH_VARIABLES),
 )  # fmt: skip
 
 
@@ -163,7 +170,33 @@ def _stale_fingerprint(directory: Path, oracle: Oracle) -> None:
     oracle.ask("plant", directory=directory, fault="unknown_method")
 
 
+def _index_missing(directory: Path, _: Oracle) -> None:
+    (directory / "variables" / "variables.index").unlink()
+
+
+def _data(directory: Path) -> Path:
+    return directory / "variables" / "variables.data-00000-of-00001"
+
+
+def _data_missing(directory: Path, _: Oracle) -> None:
+    _data(directory).unlink()
+
+
+def _data_cut(directory: Path, _: Oracle) -> None:
+    _data(directory).write_bytes(_data(directory).read_bytes()[:-1])
+
+
+def _data_pointer(directory: Path, _: Oracle) -> None:
+    size = _data(directory).stat().st_size
+    lines = ("version https://git-lfs.github.com/spec/v1", f"oid sha256:{'0' * 64}", f"size {size}")
+    _data(directory).write_text("\n".join((*lines, "")))
+
+
 _FILES: dict[str, Callable[[Path, Oracle], None]] = {
+    "data_cut": _data_cut,
+    "data_missing": _data_missing,
+    "data_pointer": _data_pointer,
+    "index_missing": _index_missing,
     "stale_fingerprint": _stale_fingerprint,
     "warmup_damaged": _warmup_damaged,
     "warmup_input": _warmup_input,

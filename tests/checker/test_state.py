@@ -43,17 +43,6 @@ def test_variables_that_the_checkpoint_does_not_fill_are_found_without_a_run(
     assert "'d/bias', 'd/kernel'" in fault.text
 
 
-def test_a_model_without_its_checkpoint_has_no_values(tmp_path: Path) -> None:
-    directory = Path(shutil.copytree(FIXTURES / "resource_variables", tmp_path / "model"))
-    assert _faults(directory) == []
-    shutil.rmtree(directory / "variables")
-    found = smpatch.check(directory, options=CheckOptions(validate="runtime"))
-    assert {each.code for each in found.faults} == {"variable-not-restored"}
-    assert all("variables/variables.index is missing" in each.hint for each in found.faults)
-    # TensorFlow loads it all the same.
-    assert found.loaders == ("C runtime",)
-
-
 @pytest.mark.parametrize(
     ("name", "filling"),
     [("lookup_table", "init_all_tables"), ("string_lookup_asset", "NoOp")],

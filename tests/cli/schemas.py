@@ -12,7 +12,18 @@ import referencing
 __all__ = ["NAMES", "read", "validator"]
 
 NAMES = (
-    *("show", "suggest", "check", "diff", "describe", "add-predict", "edit", "wrap", "apply"),
+    *(
+        "show",
+        "suggest",
+        "check",
+        "diff",
+        "describe",
+        "warmup",
+        "add-predict",
+        "edit",
+        "wrap",
+        "apply",
+    ),
     *("undo", "models", "error"),
 )
 """Those of an output; ``common`` holds the parts that they share."""

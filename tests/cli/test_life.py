@@ -323,8 +323,10 @@ def test_warm_up_requests_that_lose_a_name_are_noted(
     line: Line, named: str | None, call: Run, model: Copied
 ) -> None:
     command, *request = line
-    said = call(command, model("assets_extra_warmup"), *request, *QUICK, "--json")
+    place = model("assets_extra_warmup")
+    said = call(command, place, *request, *QUICK, "--json", "--keep-warmup")
     assert said.code == 0
+    assert said.document["edit"]["warm_up"] == "kept"
     notes = [each["text"] for each in said.document["edit"]["notes"] if each["code"] == "warm-up"]
     if named is None:
         assert notes == []

@@ -72,7 +72,8 @@ def test_a_check_logs_both_programs_from_their_start_to_their_end(shell: Run) ->
     assert (said.code, said.out) == (0, "")
     log = _log(said.err)
     assert re.fullmatch(r"capi_child started, pid \d+", log[0])
-    for program in Program:
+    assert not any(each.startswith(Program.LIGHT.value) for each in log)  # it calls nothing
+    for program in (Program.CAPI, Program.PYTHON):
         (pid,) = [each.split()[-1] for each in log if each.startswith(f"{program.value} started")]
         ended = rf"{program.value} ended, pid {pid}, after [\d.]+ s"
         assert sum(bool(re.fullmatch(ended, each)) for each in log) == 1

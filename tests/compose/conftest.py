@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from smpatch.validator import Validator
+from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle
 
 Copied = Callable[[str], Path]
@@ -22,6 +23,17 @@ def exported(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     for kind in ("module", "session"):
         oracle.ask("build_bindable", directory=directory / kind, kind=kind)
     return {kind: directory / kind for kind in ("module", "session")}
+
+
+@pytest.fixture(scope="session")
+def composable(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Models by name, in front of and behind which something is put."""
+    directory = tmp_path_factory.mktemp("composable")
+    kinds = ("images", "ids", "small", "session_images", "session_ids", "session_small")
+    for kind in kinds:
+        oracle.ask("build_composable", directory=directory / kind, kind=kind)
+    fixture = "keras_functional"
+    return {fixture: FIXTURES / fixture, **{kind: directory / kind for kind in kinds}}
 
 
 @pytest.fixture

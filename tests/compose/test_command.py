@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from smpatch import load, tensor_syntax
+from smpatch.recipes import RECIPES
 from tests.compose.conftest import Copied
 
 
@@ -65,7 +66,7 @@ def test_the_cost_of_copies_is_told(copied: Copied) -> None:
         (("--bind", "training"), 2, "write INPUT=VALUE"),
         (("--bind", "training=true", "--bind", "training=false"), 2, "is given two values"),
         (("--bind", "zoom=none.npy"), 2, "none.npy: cannot be read: no such file"),
-        ((), 2, "--bind"),
+        ((), 2, "nothing is composed"),
         (("--bind", "trainin=true"), 4, "did you mean training?"),
         (("--bind", "training=1"), 4, "1 is no bool"),
     ],
@@ -80,3 +81,24 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert "Traceback" not in done.stderr
     assert (model / "saved_model.pb").read_bytes() == data
     assert [*load(model).signatures] == ["serving_default", "words"]
+
+
+def test_an_input_is_passed_and_another_key_is_kept(copied: Copied) -> None:
+    model = copied("module")
+    options = ("--from-signature", "serving_default", "--signature", "serving_default")
+    passed = ("--pass", "zoom=key", "--pass", "kind", "--keep-as", "raw")
+    done = run(model, *options, *passed, "--validate", "runtime")
+    assert done.returncode == 0, done.stderr
+    assert "serving_default renamed to raw" in done.stdout
+    assert "run before and after the edit: 5 outputs give the same, bit for bit" in done.stdout
+    signatures = load(model).signatures
+    assert set(signatures["serving_default"].outputs) == {"a", "b", "c", "key", "kind"}
+    assert set(signatures["raw"].outputs) == {"a", "b", "c"}
+
+
+def test_the_recipes_are_listed() -> None:
+    done = run(Path("none"), "--recipes")
+    assert done.returncode == 0, done.stderr
+    for each in RECIPES:
+        assert f"--{each.place} {each.example}\n  {each.help}\n" in done.stdout
+        assert all(argument.words in done.stdout for argument in each.arguments)

@@ -19,7 +19,7 @@ RUNTIME = Options(validate="runtime")
 
 def _another_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the edit write another constant than it is asked for."""
-    made = binding._Constants._constant  # noqa: SLF001 - the fault is planted where it would be made
+    made = binding.Constants._constant  # noqa: SLF001 - the fault is planted where it would be made
 
     def wrong(self: Any, name: str, proto: bytes) -> str:  # noqa: ANN401 - of a private class
         tensor = made(self, name, proto)
@@ -28,7 +28,7 @@ def _another_value(monkeypatch: pytest.MonkeyPatch) -> None:
             node.attr["value"].tensor.bool_val[:] = [not node.attr["value"].tensor.bool_val[0]]
         return tensor
 
-    monkeypatch.setattr(binding._Constants, "_constant", wrong)  # noqa: SLF001 - as above
+    monkeypatch.setattr(binding.Constants, "_constant", wrong)
 
 
 @pytest.mark.parametrize("kind", ["module", "session"])

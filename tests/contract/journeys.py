@@ -24,6 +24,7 @@ from smpatch.edits import (
     Retag,
     TensorRef,
 )
+from smpatch.fragments import RecipeOf
 from smpatch.functions.inner_tensors import inner_tensors
 
 __all__ = ["KEY", "Journey", "journeys"]
@@ -248,6 +249,11 @@ def _bound(meta_graph: MetaGraph, key: str, signature: SignatureDef) -> Iterator
         if isinstance(spec, TensorSpec) and meta_graph.has_object_graph:
             bind = constants({alias: _default(spec)}, "bind")
             yield f"bind {key}", (Compose(key, KEY, bind),), (Remove((KEY,)),)
+    for alias, spec in signature.outputs.items():
+        if isinstance(spec, TensorSpec) and meta_graph.has_object_graph:
+            behind = (RecipeOf("identity", f"{alias}_again", {"output": alias}),)
+            yield f"behind {key}", (Compose(key, KEY, after=behind),), (Remove((KEY,)),)
+            return
 
 
 def _traced(meta_graph: MetaGraph) -> list[str]:

@@ -126,7 +126,7 @@ def test_text_keeps_fields_that_no_schema_has() -> None:
     model = smpatch.load(FIXTURES / "text_newer_writer")
     with validator.Validator("runtime", (), LIMIT) as asked:
         defined = model.meta_graph().with_op_defs(asked.op_defs())
-    built = build(defined, AddPredict({"x": "x:0"}, {"y": "y:0"}, KEY))
+    built = build(defined, AddPredict({"x": "x:0"}, {"y": "y:0"}, KEY).wanted)
     draft = Draft.of(model.meta_graph().parts).put(KEY, built.signature.to_bytes())
     plan = merge(model, [model.meta_graph().with_parts(draft)])
     (splice,) = plan.splices

@@ -15,8 +15,9 @@ from packaging.requirements import Requirement
 import smpatch
 from smpatch.checker import CONSUMERS
 from smpatch.cli.main import EXIT_CODES, application
+from smpatch.edits.edit_signature import CHANGES
 from smpatch.errors import SmpatchError
-from smpatch.patchfile.document import _CHANGES, _VERBS
+from smpatch.patchfile.document import _KINDS
 from tests.docs.pages import PAGES, README, ROOT, Page, page
 
 COMMANDS = page("docs/commands.md")
@@ -115,9 +116,14 @@ def test_the_codes_of_findings_are_those_of_the_checks() -> None:
     listed = [code for cell in cells for code in re.findall(r"`([a-z-]+)`", cell)]
     assert len(listed) == len(set(listed))
     named, texts = set(), set()
-    for tree in _sources("checker", "rules.py"):
+    for tree in _sources("checker", "warmup", "rules.py"):
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and _name(node.func) in {"fault", "note", "_fault"}:
+            if isinstance(node, ast.Call) and _name(node.func) in {
+                "fault",
+                "note",
+                "_fault",
+                "Misfit",
+            }:
                 first = node.args[0]
                 named |= {first.value} if isinstance(first, ast.Constant) else set()
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -148,8 +154,8 @@ def test_the_verbs_of_a_patch_file_are_those_of_the_program() -> None:
     format_ = page("docs/patch-files.md").section("Format")
     rows = re.findall(r"^\| `([a-z-]+)` \|[^|]*\|(.*)\|$", format_, re.MULTILINE)
     keys = {verb: cell.strip() for verb, cell in rows}
-    assert keys.keys() == _VERBS.keys()
-    assert keys["edit"] == ", ".join(f"`{change}`" for change in _CHANGES)
+    assert keys.keys() == _KINDS.keys()
+    assert keys["edit"] == ", ".join(f"`{change}`" for change in CHANGES)
 
 
 def test_the_schemas_are_those_that_are_installed() -> None:

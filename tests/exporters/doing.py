@@ -12,8 +12,9 @@ from smpatch import RefusedError, ValidationError, validator
 from tests.contract.editing import copy, snapshot
 from tests.exporters.expected import Model, wrong
 from tests.exporters.numbers import LOADERS, Runner
+from tests.exporters.steps import Choose, first
 from tests.exporters.subjects import Subject
-from tests.exporters.verbs import VERBS, Choose, first
+from tests.exporters.verbs import VERBS
 
 __all__ = ["Copy"]
 

@@ -6,13 +6,12 @@ ask. Of aliases and keys it may choose any, so that each other order of names is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import smpatch
-from smpatch import Options, TensorSpec, load
+from smpatch import TensorSpec, load
 from smpatch.arguments import constants
 from smpatch.edits import (
     AddPredict,
@@ -27,137 +26,76 @@ from smpatch.edits import (
     Retag,
     SetInitOp,
 )
+from smpatch.fragments import RecipeOf
 from smpatch.functions import load_time
-from smpatch.validator import Validator
 from tests.exporters.expected import Model, promoted
+from tests.exporters.steps import Choose, Step, Verb, first, fresh, keys_of, once, signature_of
 from tests.exporters.subjects import Subject
-from tests.oracle.client import decoded
+from tests.oracle.client import decoded, encoded
 
-__all__ = ["VERBS", "Choose", "Step", "Verb", "first"]
-
-T = TypeVar("T")
-Choose = Callable[[Sequence[T]], T]
-"""Takes one of several; the first of them is what a user would take."""
+__all__ = ["VERBS"]
 
 NAMES = ("AAA", "zzz", "m_1", "0/q", "a b", "é")
-KEYS = ("new", "Another", "a", "zz/key", "n5", "n6", "n7", "n8", "n9")
 _METHODS = ("mine", "tensorflow/serving/predict")
-
-
-@dataclass(frozen=True)
-class Step:
-    """An edit.
-
-    Attributes:
-        commits: What is asked, a list for each commit; None for ``copy-signatures``.
-        after: What the model must be then.
-    """
-
-    commits: tuple[tuple[Edit, ...], ...] | None
-    after: Model
-
-    def do(self, subject: Subject, directory: Path, tags: Sequence[str], oracle: Validator) -> None:
-        """Do it.
-
-        Args:
-            subject: Whose model it is.
-            directory: The copy of it that is edited.
-            tags: The tags that its MetaGraph has.
-            oracle: Who validates.
-        """
-        several = len(load(directory).meta_graphs) > 1
-        options = Options(tag_set=tags if several else None)
-        if self.commits is None:
-            options = replace(options, overwrite=True, validate=oracle.mode)
-            smpatch.copy_signatures(directory, subject.directory, options=options)
-            return
-        for edits in self.commits:
-            smpatch.patch(directory, edits, options=options, validator=oracle)
-
-
-def first(found: Sequence[T]) -> T:
-    """Choose as a user would."""
-    return found[0]
-
-
-def _keys(model: Model) -> list[str]:
-    return [model.focus, *sorted(model.signatures.keys() - {model.focus})]
-
-
-def _fresh(model: Model, choose: Choose[str]) -> str:
-    return choose([key for key in KEYS if key not in model.signatures])
-
-
-def _is_there(directory: Path, model: Model, key: str) -> smpatch.SignatureDef:
-    meta_graphs = load(directory).meta_graphs
-    one = meta_graphs[0] if len(meta_graphs) == 1 else load(directory).meta_graph(model.tags)
-    return one.signatures[key]
-
-
-Verb = Callable[[Subject, Path, Model, Choose[Any]], Step | None]
-
-
-def _once(edits: Sequence[Edit], after: Model) -> Step:
-    return Step((tuple(edits),), after)
 
 
 def rename(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
     """Give a signature another key."""
-    old, new = choose(_keys(model)), _fresh(model, choose)
+    old, new = choose(keys_of(model)), fresh(model, choose)
     after = model.without(old).with_signature(new, model.signatures[old])
-    return _once([Rename(old, new)], after)
+    return once([Rename(old, new)], after)
 
 
 def copy(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
     """Give a signature a second key; the next edit is of the first one."""
-    old, new = choose(_keys(model)), _fresh(model, choose)
+    old, new = choose(keys_of(model)), fresh(model, choose)
     after = model.with_signature(new, model.signatures[old])
-    return _once([Copy(old, new)], replace(after, focus=old))
+    return once([Copy(old, new)], replace(after, focus=old))
 
 
 def copy_over(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Put a signature in the place of another one."""
-    old = choose(_keys(model))
-    others = [key for key in _keys(model) if key != old]
+    old = choose(keys_of(model))
+    others = [key for key in keys_of(model) if key != old]
     if not others:
         return None
     new = choose(others)
     after = model.with_signature(new, model.signatures[old])
-    return _once([Copy(old, new, overwrite=True)], replace(after, focus=old))
+    return once([Copy(old, new, overwrite=True)], replace(after, focus=old))
 
 
 def exchange(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Let two signatures exchange their keys."""
     if len(model.signatures) < 2:
         return None
-    one = choose(_keys(model))
-    other = choose([key for key in _keys(model) if key != one])
-    between = _fresh(model, first)
+    one = choose(keys_of(model))
+    other = choose([key for key in keys_of(model) if key != one])
+    between = fresh(model, first)
     found = model.signatures
     after = model.with_signature(other, found[one]).with_signature(one, found[other])
-    return _once([Rename(one, between), Rename(other, one), Rename(between, other)], after)
+    return once([Rename(one, between), Rename(other, one), Rename(between, other)], after)
 
 
 def remove(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Take another signature away."""
     if len(model.signatures) < 2:
         return None
-    key = choose(_keys(model)[1:])
-    return _once([Remove((key,))], model.without(key))
+    key = choose(keys_of(model)[1:])
+    return once([Remove((key,))], model.without(key))
 
 
 def remove_this(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Take the signature away that was edited."""
     if len(model.signatures) < 2:
         return None
-    key = choose(_keys(model))
-    return _once([Remove((key,))], model.without(key))
+    key = choose(keys_of(model))
+    return once([Remove((key,))], model.without(key))
 
 
 def add(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Add the tensors of a signature once more, under names that sort the other way round."""
-    old, new = choose(_keys(model)), _fresh(model, choose)
-    signature, expected = _is_there(directory, model, old), model.signatures[old]
+    old, new = choose(keys_of(model)), fresh(model, choose)
+    signature, expected = signature_of(directory, model, old), model.signatures[old]
     if not signature.inputs:
         return None
     inputs, outputs = _turned(signature.inputs, "i"), _turned(signature.outputs, "o")
@@ -166,7 +104,7 @@ def add(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step 
         {outputs[alias]: _name(spec) for alias, spec in signature.outputs.items()},
         new,
     )
-    return _once([asked], model.with_signature(new, expected.renamed(inputs, outputs)))
+    return once([asked], model.with_signature(new, expected.renamed(inputs, outputs)))
 
 
 def _name(spec: object) -> str:
@@ -186,7 +124,7 @@ def add_and_remove(
 
 def names(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
     """Give all inputs and outputs names that sort the other way round."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     expected = model.signatures[key]
     inputs, outputs = _turned(expected.feed, "i"), _turned(expected.outputs, "o")
     if all(old == new for old, new in {**inputs, **outputs}.items()):
@@ -203,18 +141,18 @@ def _renaming(
     model: Model, key: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
 ) -> Step:
     asked = EditSignature(key, rename_inputs=inputs, rename_outputs=outputs)
-    return _once([asked], model.with_signature(key, model.signatures[key].renamed(inputs, outputs)))
+    return once([asked], model.with_signature(key, model.signatures[key].renamed(inputs, outputs)))
 
 
 def rename_input(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Give one input another name."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     return _one_name(model, key, sorted(model.signatures[key].feed), choose, inputs=True)
 
 
 def rename_output(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Give one output another name."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     return _one_name(model, key, model.signatures[key].outputs, choose, inputs=False)
 
 
@@ -229,7 +167,7 @@ def _one_name(
 
 def exchange_names(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Let the inputs exchange their names, and the outputs theirs."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     expected = model.signatures[key]
     inputs, outputs = _around(sorted(expected.feed)), _around(expected.outputs)
     return _renaming(model, key, inputs, outputs) if inputs or outputs else None
@@ -243,19 +181,19 @@ def _around(aliases: Sequence[str]) -> dict[str, str]:
 
 def drop_output(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Take an output away; one that an edit has added, where there is one."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     expected = model.signatures[key]
     if len(expected.outputs) < 2:
         return None
     dropped = choose(sorted(expected.outputs, key=lambda alias: not alias.startswith("extra")))
     kept = {alias: alias for alias in expected.outputs if alias != dropped}
     asked = EditSignature(key, drop_outputs=(dropped,))
-    return _once([asked], model.with_signature(key, expected.with_outputs(kept, {})))
+    return once([asked], model.with_signature(key, expected.with_outputs(kept, {})))
 
 
 def add_output(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Fetch an inner tensor, or one of the main graph, as well."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     expected = model.signatures[key]
     known = subject.signatures[expected.source].inner if expected.source else {}
     alias = choose([name for name in ("extra", "extra_2", "aa") if name not in expected.outputs])
@@ -265,26 +203,26 @@ def add_output(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> 
     kept = {each: each for each in expected.outputs}
     asked = EditSignature(key, add_outputs={alias: path})
     added = expected.with_outputs(kept, {alias: known[path]})
-    return _once([asked], model.with_signature(key, added))
+    return once([asked], model.with_signature(key, added))
 
 
 def from_signature(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Make a signature of another one, with an inner tensor and an output of it."""
-    key, new = choose(_keys(model)), _fresh(model, choose)
+    key, new = choose(keys_of(model)), fresh(model, choose)
     expected = model.signatures[key]
     known = subject.signatures[expected.source].inner if expected.source else {}
     kept = {"old": choose(expected.outputs)}
     path = choose(list(known)[::-1]) if known else ""
     asked = FromSignature(key, {**kept, **({"inner": path} if path else {})}, new)
     made = expected.with_outputs(kept, {"inner": known[path]} if path else {})
-    return _once([asked], model.with_signature(new, made))
+    return once([asked], model.with_signature(new, made))
 
 
 def bind(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Make a signature of another one in which an input is the constant that it is fed."""
-    key, new = choose(_keys(model)), _fresh(model, choose)
+    key, new = choose(keys_of(model)), fresh(model, choose)
     expected = model.signatures[key]
-    signature = _is_there(directory, model, key)
+    signature = signature_of(directory, model, key)
     aliases = [
         alias
         for alias, each in sorted(expected.feed.items())
@@ -296,12 +234,31 @@ def bind(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step
     value = constants({alias: decoded(expected.feed[alias])}, "bind")
     left = {name: each for name, each in expected.feed.items() if name != alias}
     made = model.with_signature(new, replace(expected, feed=left))
-    return _once([Compose(key, new, value)], made)
+    return once([Compose(key, new, value)], made)
+
+
+def cast_before(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
+    """Make a signature of another one that takes an input in a wider type, which it casts."""
+    key, new = choose(keys_of(model)), fresh(model, choose)
+    expected = model.signatures[key]
+    signature = signature_of(directory, model, key)
+    aliases = [
+        alias
+        for alias, each in sorted(expected.feed.items())
+        if each["dtype"] == "float32" and isinstance(signature.inputs.get(alias), TensorSpec)
+    ]
+    if not aliases:
+        return None
+    alias = choose(aliases)
+    wide = encoded(decoded(expected.feed[alias]).astype("f8"))
+    made = model.with_signature(new, replace(expected, feed={**expected.feed, alias: wide}))
+    recipe = RecipeOf("cast", alias, {"dtype": "float64"})
+    return once([Compose(key, new, before=(recipe,))], made)
 
 
 def add_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Feed a tensor of the main graph as well, with the value that it has."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     expected = model.signatures[key]
     measured = subject.signatures.get(expected.source or "")
     own = sorted(measured.whole) if measured else []
@@ -310,25 +267,25 @@ def add_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> S
     path = choose(own)
     asked = EditSignature(key, add_inputs={"fed": path})
     made = replace(expected, feed={**expected.feed, "fed": measured.inner[path]})
-    return _once([asked], model.with_signature(key, made))
+    return once([asked], model.with_signature(key, made))
 
 
 def drop_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Feed no longer what an edit has made an input."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     expected = model.signatures[key]
     if subject.python or "fed" not in expected.feed:
         return None
     left = {alias: each for alias, each in expected.feed.items() if alias != "fed"}
     asked = EditSignature(key, drop_inputs=("fed",))
-    return _once([asked], model.with_signature(key, replace(expected, feed=left)))
+    return once([asked], model.with_signature(key, replace(expected, feed=left)))
 
 
 def shape(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Promise for an input the shape that it is fed, or again that of the graph."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     expected = model.signatures[key]
-    signature = _is_there(directory, model, key)
+    signature = signature_of(directory, model, key)
     aliases = [
         alias for alias, spec in sorted(signature.inputs.items()) if _name(spec) and _rank(spec)
     ]
@@ -341,7 +298,7 @@ def shape(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Ste
     wanted = wider if isinstance(now, TensorSpec) and now.shape == fed else fed
     name = f"inputs.{alias}" if alias in signature.outputs else alias
     asked = EditSignature(key, shapes={name: wanted})
-    return _once([asked], model.with_signature(key, expected))
+    return once([asked], model.with_signature(key, expected))
 
 
 def _rank(spec: object) -> int:
@@ -350,16 +307,16 @@ def _rank(spec: object) -> int:
 
 def default(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Give an input a default, or take it away."""
-    key = choose(_keys(model))
+    key = choose(keys_of(model))
     expected = model.signatures[key]
     aliases = [alias for alias, each in sorted(expected.feed.items()) if _plain(each["dtype"])]
     if not aliases:
         return None
     alias = choose(aliases)
-    there = alias in _is_there(directory, model, key).defaults
+    there = alias in signature_of(directory, model, key).defaults
     value = None if there else decoded(expected.feed[alias]).tolist()
     asked = EditSignature(key, defaults={alias: value})
-    return _once([asked], model.with_signature(key, expected))
+    return once([asked], model.with_signature(key, expected))
 
 
 _BOUND = {"bool", "float32", "float64", "int32", "int64", "string"}
@@ -371,19 +328,19 @@ def _plain(dtype: str) -> bool:
 
 def method(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step:
     """Give a signature another method."""
-    key = choose(_keys(model))
-    now = _is_there(directory, model, key).method_name
+    key = choose(keys_of(model))
+    now = signature_of(directory, model, key).method_name
     asked = EditSignature(key, method_name=_METHODS[now == _METHODS[0]])
-    return _once([asked], model.with_signature(key, model.signatures[key]))
+    return once([asked], model.with_signature(key, model.signatures[key]))
 
 
 def function(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
     """Make a signature of a traced function."""
     if not subject.functions:
         return None
-    chosen, new = choose(subject.functions), _fresh(model, choose)
+    chosen, new = choose(subject.functions), fresh(model, choose)
     asked = PromoteFunction(chosen.name, key=new)
-    return _once([asked], model.with_signature(new, promoted(subject, chosen)))
+    return once([asked], model.with_signature(new, promoted(subject, chosen)))
 
 
 def init_op(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
@@ -399,14 +356,14 @@ def init_op(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> S
         return None
     more = choose(idle)
     asked = SetInitOp(tuple(grouped[:1]) if more in grouped else (*ran, more))
-    return _once([asked], replace(model, focus=choose([model.focus])))
+    return once([asked], replace(model, focus=choose([model.focus])))
 
 
 def retag(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
     """Give the MetaGraph another tag, or take that away."""
     tags = model.tags[:-1] if "more" in model.tags else (*model.tags, "more")
     focus = choose([model.focus])
-    return _once([Retag(model.tags, tags)], replace(model, tags=tags, focus=focus))
+    return once([Retag(model.tags, tags)], replace(model, tags=tags, focus=focus))
 
 
 def copy_signatures(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
@@ -422,7 +379,7 @@ def copy_signatures(subject: Subject, _: Path, model: Model, choose: Choose[Any]
 
 def together(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
     """Copy a signature, change the names of one and the method of both, in one commit."""
-    key, new = choose(_keys(model)), _fresh(model, choose)
+    key, new = choose(keys_of(model)), fresh(model, choose)
     expected = model.signatures[key]
     inputs, outputs = _turned(expected.feed, "b"), _turned(expected.outputs, "c")
     edits: list[Edit] = [
@@ -431,7 +388,7 @@ def together(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
         EditSignature(new, method_name=_METHODS[0]),
     ]
     after = model.with_signature(new, expected)
-    return _once(edits, after.with_signature(key, expected.renamed(inputs, outputs)))
+    return once(edits, after.with_signature(key, expected.renamed(inputs, outputs)))
 
 
 VERBS: Mapping[str, Verb] = {
@@ -453,6 +410,7 @@ VERBS: Mapping[str, Verb] = {
         drop_output,
         from_signature,
         bind,
+        cast_before,
         add_input,
         drop_input,
         shape,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import fingerprint_pb2, meta_graph_pb2, saved_model_pb2
@@ -250,3 +251,12 @@ def _computed(directory: str) -> bytes:
 def _numbers(data: bytes) -> dict[str, int]:
     message = fingerprint_pb2.FingerprintDef.FromString(data)
     return {name: getattr(message, name) for name in _NUMBERS}
+
+
+def checkpoint(directory: str) -> Answer:
+    """Tell the keys of the variables' checkpoint."""
+    return {
+        "keys": sorted(
+            name for name, _ in tf.train.list_variables(f"{directory}/variables/variables")
+        )
+    }

@@ -142,13 +142,13 @@ TRUE = [
 @pytest.mark.parametrize("edit", TRUE, ids=lambda edit: type(edit).__name__)
 def test_a_true_edit_is_proved(tmp_path: Path, edit: Edit) -> None:
     before, after = edited(tmp_path, "module", edit)
-    prove(before, after, edit)
+    prove(before, after, edit.expected(before))
 
 
 @pytest.mark.parametrize("edit", TRUE, ids=lambda edit: type(edit).__name__)
 def test_a_true_edit_is_proved_whose_bytes_all_lie_elsewhere(tmp_path: Path, edit: Edit) -> None:
     before, after = edited(tmp_path, "module", edit, lambda _: None)
-    prove(before, after, edit)
+    prove(before, after, edit.expected(before))
 
 
 def _exchange(fields: Message) -> None:
@@ -227,7 +227,7 @@ def test_a_defect_is_refused(
 ) -> None:
     before, after = edited(tmp_path, "module", edit, change)
     with pytest.raises(ValidationError):
-        prove(before, after, edit)
+        prove(before, after, edit.expected(before))
 
 
 def test_names_that_are_exchanged_in_one_half_are_refused(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_names_that_are_exchanged_in_one_half_are_refused(tmp_path: Path) -> Non
     after = tmp_path / "after"
     shutil.copytree(start, after)
     smpatch.patch(after, [edit], options=UNPROVED)
-    prove(before, load(after).meta_graph(), edit)
+    prove(before, load(after).meta_graph(), edit.expected(before))
 
     def exchange(messages: Messages) -> None:
         function = messages.graph.library.function
@@ -258,7 +258,7 @@ def test_names_that_are_exchanged_in_one_half_are_refused(tmp_path: Path) -> Non
 
     _rewrite(after / "saved_model.pb", exchange)
     with pytest.raises(ValidationError, match=r"in tf\.saved_model\.load"):
-        prove(before, load(after).meta_graph(), edit)
+        prove(before, load(after).meta_graph(), edit.expected(before))
 
 
 def test_a_function_that_a_signature_needs_is_missed(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_function_that_a_signature_needs_is_missed(tmp_path: Path) -> None:
     edit = Copy(DEFAULT, "second")
     before, after = edited(tmp_path, "module", edit, prune_too_much)
     with pytest.raises(ProofError):
-        prove(before, after, edit)
+        prove(before, after, edit.expected(before))
 
 
 def test_a_signature_that_was_broken_before_stops_no_other_edit(tmp_path: Path) -> None:

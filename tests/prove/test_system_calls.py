@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from smpatch.warmup import PLACE
 from tests.oracle.client import Oracle as TensorFlow
 from tests.prove import ledger, tracing
 from tests.prove.ledger import Count
@@ -43,6 +44,10 @@ SIGNATURES: Mapping[str, object] = {
     "in place, backup": (_OLDER, [({"serve"}, {"scale", "older", KEY})]),
     "undo": (_OLDER, _BEFORE),
     "through a link": (_BEFORE, _AFTER),
+    "requests": (_BEFORE, [({"serve"}, {KEY})]),
+    "requests, backup": ([({"serve"}, {"older"})], [({"serve"}, {KEY})]),
+    "requests, undo": ([({"serve"}, {"older"})], _BEFORE),
+    "requests, save to": (_BEFORE, [({"serve"}, {KEY})]),
     "both halves": (
         [({"serve"}, {"serving_default", _INIT})],
         [({"serve"}, {"first", "encode", _INIT})],
@@ -121,7 +126,7 @@ def _split(tree: models.Tree) -> tuple[models.Tree, set[str], models.Tree]:
 
 def _lasting(tree: models.Tree) -> models.Tree:
     """Return what is there whether or not a commit has been finished."""
-    passing = ("fingerprint.pb", ".backup")
+    passing = ("fingerprint.pb", ".backup", PLACE.name)
     return {name: data for name, data in tree.items() if not name.endswith(passing)}
 
 
@@ -143,8 +148,10 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
     else:
         assert model in {old, new}
         done = model == new
-        if done:  # the fingerprint and the backups may be due yet
+        if done:  # the companions and the backups may be due yet
             assert _lasting(seen) == _lasting(proof.after[way])
+        if not hidden:
+            _check_requests(proof, way, seen)
     if status == 0:
         assert done
     elif fault not in {"SIGKILL", "SIGINT"}:
@@ -155,6 +162,14 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
         kept = [seen.get(f"model/{WAYS[way].file}.backup"), *inside.values()]
         assert old in kept
     return bool(hidden)
+
+
+def _check_requests(proof: Proof, way: str, seen: models.Tree) -> None:
+    """Check that the warm-up requests are of the model that is there."""
+    name, file = f"model/{PLACE}", f"model/{WAYS[way].file}"
+    if name in proof.before[way] and not WAYS[way].makes_new:
+        done = seen[file] == proof.files(way)[1]
+        assert seen[name] == (proof.after if done else proof.before)[way][name]
 
 
 def _check_next(proof: Proof, way: str) -> None:
@@ -168,6 +183,7 @@ def _check_next(proof: Proof, way: str) -> None:
         assert proof.files(way)[0] in {seen[file], seen[f"{file}.backup"]}
         prints = {"model/fingerprint.pb", "model/fingerprint.pb.backup"}
         assert prints <= seen.keys()
+    _check_requests(proof, way, seen)
 
 
 def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Counter[str]:

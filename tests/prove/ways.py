@@ -74,6 +74,20 @@ def _linked(work: Path) -> None:
     (work / "model" / "saved_model.pb").symlink_to("../store/blob")
 
 
+def _requested(work: Path) -> None:
+    models.linear(work / "model", fingerprint=True, requests=True)
+
+
+def _renamed(work: Path) -> None:
+    _requested(work)
+    _rename("scale", "older", backup=True)(work, "model")
+
+
+def _rename(old: str, new: str, **options: Any) -> Callable[[Path, str], object]:  # noqa: ANN401 - the fields of Options
+    chosen = smpatch.Options(**{"validate": "none", **options})
+    return lambda work, _: smpatch.rename_signature(work / "model", old, new, options=chosen)
+
+
 def _with_a_giver(work: Path) -> None:
     models.linear(work / "giver")
     shutil.copytree(models.FIXTURES / "no_signatures", work / "model")
@@ -111,6 +125,14 @@ WAYS: Mapping[str, Way] = {
     "in place, backup": Way(_edited, _add(backup=True), keeps=True),
     "undo": Way(_edited, lambda work, _: models.undo(work / "model"), keeps=True),
     "through a link": Way(_linked, _add()),
+    "requests": Way(_requested, _rename("scale", KEY)),
+    "requests, backup": Way(_renamed, _rename("older", KEY, backup=True), keeps=True),
+    "requests, undo": Way(_renamed, lambda work, _: models.undo(work / "model"), keeps=True),
+    "requests, save to": Way(
+        _requested,
+        lambda work, result: _rename("scale", KEY, save_to=work / result)(work, result),
+        result="out",
+    ),
     "both halves": Way(
         _fixture("module"),
         _patch(

@@ -281,8 +281,11 @@ def test_neither_environment_nor_directory_of_the_parent_matter(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").symlink_to(models / "kinds")
     with Child.start(program, installed) as child:
-        found = questions.describe(child, Path("model"), ["serve"], ["partly:0"], LIMIT)
-    assert found.tensors["partly:0"] is not None
+        if program is Program.LIGHT:
+            assert questions.python_signatures(child, Path("model"), ["serve"], LIMIT).ok
+        else:
+            found = questions.describe(child, Path("model"), ["serve"], ["partly:0"], LIMIT)
+            assert found.tensors["partly:0"] is not None
 
 
 @linux

@@ -16,6 +16,7 @@ import smpatch.schema  # before TensorFlow, so that a clash of names would end t
 # isort: split
 import tensorflow as tf
 from google.protobuf import descriptor_pb2
+from tensorflow.core.example import example_pb2
 from tensorflow.core.framework import graph_pb2, op_def_pb2, types_pb2
 from tensorflow.core.protobuf import (
     fingerprint_pb2,
@@ -60,6 +61,7 @@ def main() -> None:
         op_def_pb2.OpList,
         graph_pb2.GraphDef,
         trackable_object_graph_pb2.TrackableObjectGraph,
+        example_pb2.Example,
     ):
         collect(kind.DESCRIPTOR, messages, enums)
     numbers = [number for number in types_pb2.DataType.values() if number]

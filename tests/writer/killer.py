@@ -24,7 +24,7 @@ from smpatch.validator import Validator
 from smpatch.writer.stage import PREFIX
 from tests.writer import faults, models
 
-MOST_CALLS = 400
+MOST_CALLS = 600
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def everywhere(work: Path, way: str) -> list[Killed]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr
@@ -120,6 +120,8 @@ def _next_edit(work: Path, model: Path, options: dict[str, Any]) -> str:
         return f"left: {left}"
     if (result / "fingerprint.pb").read_bytes() != models.fingerprint_of(result):
         return "the fingerprint is of something else"
+    if not models.requests_fit(result):
+        return "the warm-up requests are of something else"
     return "" if "next" in models.keys(result) else "the signature is not there"
 
 
@@ -129,7 +131,7 @@ def _kill_everywhere(work: Path, way: str) -> list[Killed]:
     for count in range(MOST_CALLS):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
-        model = models.linear(work / "model", fingerprint=True)
+        model = models.linear(work / "model", fingerprint=True, requests=True)
         options: dict[str, Any] = {"backup": way == "backup"}
         if way == "undo":
             models.add(model, "killed", backup=True)

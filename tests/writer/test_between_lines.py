@@ -18,13 +18,14 @@ import pytest
 
 import smpatch.writer
 from smpatch.validator import Validator
+from smpatch.warmup import PLACE
 from tests.prove.ledger import Count
 from tests.writer import models
 
 FILE = "saved_model.pb"
 
 # A run that never ends is a failure.
-MOST_LINES = 400
+MOST_LINES = 600
 
 _MODULES = {
     str(Path(smpatch.writer.__file__).with_name(name)) for name in ("commit.py", "finish.py")
@@ -79,8 +80,9 @@ def test_the_previous_file_is_never_without_a_name(
 ) -> None:
     """Whatever line of the commit it comes before: the backup, or what will become it, is there."""
     monkeypatch.setattr(Validator, "fingerprint", models.fake_fingerprint)
-    models.add(models.linear(tmp_path / "original", fingerprint=True), "older", backup=True)
-    old = (tmp_path / "original" / FILE).read_bytes()
+    original = models.linear(tmp_path / "original", fingerprint=True, requests=True)
+    models.add(original, "older", backup=True)
+    old, requests = (original / FILE).read_bytes(), (original / PLACE).read_bytes()
     lines: dict[bool, list[str]] = {True: [], False: []}
     for number in range(1, MOST_LINES):
         model = tmp_path / "model"
@@ -99,6 +101,8 @@ def test_the_previous_file_is_never_without_a_name(
         lines[done].append(interruption.line)
         kept = {file: data for file, data in models.tree(model).items() if not done or file != FILE}
         assert old in kept.values(), interruption.line
+        others = {file: data for file, data in models.tree(model).items() if file != str(PLACE)}
+        assert not done or requests in others.values(), interruption.line
     else:
         pytest.fail(f"the commit has more than {MOST_LINES} lines")
     # Both sides of the commit were hit.

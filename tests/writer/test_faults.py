@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import smpatch
+from smpatch import warmup
 from smpatch.validator import Validator
 from tests.prove import ledger
 from tests.prove.ledger import Count
@@ -39,6 +40,8 @@ OLDER = {
     "model/saved_model.pb.backup": "an older backup",
     "model/fingerprint.pb.backup": "and its fingerprint",
 }
+REQUESTS = str(warmup.PLACE)
+OLDER_REQUESTS = {f"model/{REQUESTS}.backup": "and its requests"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Way:
         prepared: Directories that are there before.
         older: Whether a backup is there before.
         undo: Whether an edit with a backup is taken back, instead of an edit done.
+        requests: Whether the model has a warm-up request, which the edit changes.
     """
 
     fingerprint: bool = False
@@ -60,6 +64,7 @@ class Way:
     prepared: tuple[str, ...] = ()
     older: bool = False
     undo: bool = False
+    requests: bool = False
 
 
 WAYS = {
@@ -73,6 +78,12 @@ WAYS = {
     ),
     "undo": Way(undo=True),
     "undo, fingerprint": Way(fingerprint=True, undo=True),
+    "in place, requests": Way(requests=True),
+    "in place, newer backup, fingerprint, requests": Way(
+        fingerprint=True, options=(("backup", True),), older=True, requests=True
+    ),
+    "undo, requests": Way(undo=True, requests=True),
+    "save to, requests": Way(result="out", requests=True),
     "save to": Way(result="out"),
     "save to, fingerprint": Way(fingerprint=True, result="out"),
     "save to an empty directory": Way(result="out", prepared=("out",)),
@@ -94,13 +105,13 @@ class Outcome:
 def _run(work: Path, way: Way, count: int, fault: faults.Fault) -> Outcome:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    model = models.linear(work / "model", fingerprint=way.fingerprint)
+    model = models.linear(work / "model", fingerprint=way.fingerprint, requests=way.requests)
     for name in way.prepared:
         (work / name).mkdir()
     if way.undo:
         models.add(model, backup=True)
     if way.older:
-        for name, text in OLDER.items():
+        for name, text in {**OLDER, **(OLDER_REQUESTS if way.requests else {})}.items():
             (work / name).write_text(text)
     options = dict(way.options)
     if way.result != "model":
@@ -142,6 +153,7 @@ def _fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_old_or_new_whatever_fails(tmp_path: Path, way: Way, name: str, count: Count) -> None:
     whole = _run(tmp_path / "whole", way, MOST_CALLS, FAULTS[name])
     assert whole.receipt is not None
+    assert not way.requests or models.requests_fit(tmp_path / "whole" / way.result)
     new = whole.after[f"{way.result}/saved_model.pb"]
     assert new is not None
     assert new != whole.before["model/saved_model.pb"]
@@ -196,8 +208,27 @@ def _check_new(outcome: Outcome, way: Way, whole: Outcome) -> None:
         assert "after-commit" in codes
         _check_kept_backup(outcome)
         for tree in (after, expected):
-            for name in [each for each in tree if ".smpatch-" in each or each in OLDER]:
+            for name in [each for each in tree if ".smpatch-" in each or each.endswith(".backup")]:
                 del tree[name]
+    if receipt.warm_up == "kept" != whole.receipt.warm_up:
+        # They could not be read, or replaced: said, and they are as they were.
+        assert codes & {"warm-up", "warm-up-unreadable"}
+        requests = f"{way.result}/{REQUESTS}"
+        assert after.pop(requests) == outcome.before[f"model/{REQUESTS}"]
+        expected.pop(requests)
+        # What is kept of them is what they are.
+        kept = expected.pop(f"{requests}.backup", None)
+        assert after.pop(f"{requests}.backup", None) == kept
+    elif receipt.warm_up != whole.receipt.warm_up:
+        # Said, and the new requests are where the next edit finds them.
+        assert receipt.warm_up == "stale"
+        assert "after-commit" in codes
+        (kept,) = [data for name, data in outcome.after.items() if name.endswith("-warm-up")]
+        assert kept == whole.after[f"model/{REQUESTS}"]
+        for tree in (after, expected):
+            for name in [each for each in tree if ".smpatch-" in each]:
+                del tree[name]
+            del tree[f"model/{REQUESTS}"]
     if receipt.fingerprint != whole.receipt.fingerprint:
         # The stand-in was hit, or the second rename: said, and the old one is still there.
         assert receipt.fingerprint == _other_fingerprint(way, receipt)

@@ -38,6 +38,12 @@ def _print_of_an_older_backup(work: Path) -> None:
     (work / "model" / "fingerprint.pb").rename(work / "model" / "fingerprint.pb.backup")
 
 
+def _requests_behind_a_link(work: Path) -> None:
+    WAYS["requests, backup"].prepare(work)
+    shutil.move(work / "model" / "assets.extra", work / "extra")
+    (work / "model" / "assets.extra").symlink_to("../extra")
+
+
 MORE_WAYS = {
     **WAYS,
     **{
@@ -45,6 +51,7 @@ MORE_WAYS = {
         for way in ("save to", "wrap")
     },
     "fingerprint through a link": replace(WAYS["in place"], prepare=_print_behind_a_link),
+    "requests through a link": replace(WAYS["requests, backup"], prepare=_requests_behind_a_link),
     "through a link, backup": replace(WAYS["in place, backup"], prepare=_print_of_an_older_backup),
 }
 """Names change in other directories than that of the model file as well."""

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 import smpatch
+from smpatch.warmup import PLACE
 from smpatch.writer.stage import PREFIX
 from tests.prove.ledger import Count
-from tests.writer import killer, models
+from tests.writer import faults, killer, models
 
 FILE = "saved_model.pb"
 HIDDEN = f"{PREFIX}left"
@@ -38,9 +39,8 @@ class TestKilledAtEveryCall:
         for each in told:
             hidden = [name for name in each.left if PREFIX in name]
             assert len(hidden) <= 1
-            backups = {f"model/{name}.backup" for name in (FILE, "fingerprint.pb")}
+            backups = {f"model/{name}.backup" for name in (FILE, "fingerprint.pb", str(PLACE))}
             assert set(each.left) - set(hidden) <= backups
-            assert all(Path(name).parent == Path("model") for name in each.left)
 
     @pytest.mark.proof("calls of Python")
     def test_save_to(self, tmp_path: Path, count: Count) -> None:
@@ -136,6 +136,61 @@ class TestCutBetweenTheRenames:
         assert _is_repaired(printed)
         assert [each.name for each in store.iterdir()] == [name]
         assert [each.name for each in prints.iterdir()] == ["print"]
+
+
+class TestCutBeforeTheRequests:
+    """The model has changed, its warm-up requests have not: whatever comes next mends that."""
+
+    @pytest.fixture
+    def cut(self, tmp_path: Path) -> Path:
+        model = models.linear(tmp_path / "model", requests=True)
+        killer.cut_between_the_renames(model)
+        assert not models.requests_fit(model)
+        return model
+
+    def _check(self, model: Path) -> None:
+        assert models.requests_fit(model)
+        assert not list(model.glob(f"{PREFIX}*"))
+
+    def test_another_edit(self, cut: Path) -> None:
+        models.add(cut, "another")
+        self._check(cut)
+
+    def test_an_edit_that_is_refused(self, cut: Path) -> None:
+        with pytest.raises(smpatch.SignatureExistsError):
+            models.add(cut, "killed")
+        self._check(cut)
+
+    def test_new_requests_are_not_overwritten_by_what_was_left(self, cut: Path) -> None:
+        """They are written last: what a killed edit left comes before them, and never again."""
+        smpatch.write_warmup(cut, "scale", random=1, append=True)
+        assert len(smpatch.warmup_requests(cut)) == 2
+        assert {tuple(each.inputs) for each in smpatch.warmup_requests(cut)} == {("killed_x",)}
+        models.add(cut, "next")
+        assert {tuple(each.inputs) for each in smpatch.warmup_requests(cut)} == {("next_x",)}
+
+    def test_a_rehearsal_mends_nothing(self, cut: Path) -> None:
+        before = models.tree(cut)
+        models.add(cut, "another", dry_run=True)
+        assert models.tree(cut) == before
+
+    def test_an_edit_that_cannot_put_them_in_place_leaves_them_to_the_next(
+        self, tmp_path: Path
+    ) -> None:
+        model = models.linear(tmp_path / "model", requests=True)
+
+        def fail(_name: str) -> None:
+            raise OSError(5, "the second rename fails")
+
+        with faults.at(0, fail) as layer:
+            layer.on["replace"] = 2
+            receipt = models.add(model, "one", backup=True)
+        assert receipt.warm_up == "stale"
+        assert any("the next edit tries again" in note.text for note in receipt.notes)
+        assert not models.requests_fit(model)
+        undone = models.undo(model)
+        assert undone.warm_up == "restored"
+        self._check(model)
 
 
 class TestSweep:

@@ -16,10 +16,21 @@ Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py`` (``op_sig
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from smpatch import schema
-from smpatch.editing.step import Change, Context, Step
-from smpatch.edits import Edit, SetInitOp
+from smpatch import arguments, schema
+from smpatch.editing import (
+    Change,
+    Context,
+    Edit,
+    Expected,
+    NotAppliedError,
+    Repetition,
+    Step,
+    Tracker,
+)
+from smpatch.edits.fields import take
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions import load_time
 from smpatch.functions.load_time import INIT_OP, InitOp, State, Writer
@@ -27,77 +38,124 @@ from smpatch.graph.index import op_of
 from smpatch.graph.reach import conditional, in_frame, reach
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
+from smpatch.patch_table import Table
+from smpatch.proof.numbers import KeptSignatures
 from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, Addition
 
-__all__ = ["are_set", "set_init_op"]
+__all__ = ["SetInitOp"]
 
 _GROUP = "init_op"
 """The name of a node that runs several operations, with a number behind it where it is taken."""
 
 
-def set_init_op(meta_graph: MetaGraph, edit: SetInitOp, context: Context) -> Step:
-    """Set the init op, or take it away.
+@dataclass(frozen=True, slots=True)
+class SetInitOp(Edit):
+    """Set the init op: what servers run when they load the model, such as to fill tables.
 
-    Raises:
-        RefusedError: There is no such operation, it cannot run when a model is loaded, or the
-            model would not have the values that it has.
+    Attributes:
+        operations: Names of operations of the main graph; of several all are run. None of them
+            takes the init op away.
     """
-    old = load_time.init_op(meta_graph)
-    was = ",".join(old.names) if old is not None else ""
-    if is_set(meta_graph, edit):
-        if not edit.operations:
-            found = "there is no init op to remove"
-            raise RefusedError(found, where="--no-init-op", hint="smpatch show names it")
-        return Step(meta_graph, (Change(was, "unchanged", None, was),))
-    for name in edit.operations:
-        _check(meta_graph, name)
-    _check_values(meta_graph, old, edit.operations)
-    draft = Draft.of(meta_graph.parts)
-    draft = draft.without(nodes=_own(meta_graph, edit.operations))
-    if not edit.operations:
-        _check_collections(meta_graph)
-        changed = meta_graph.with_parts(draft.removed(INIT_OP))
-        return Step(changed, (Change(was, "init-op-removed"),))
-    name = edit.operations[0]
-    if len(edit.operations) > 1:
-        if not meta_graph.parts.can_change_graph:
-            found = "a model in text form cannot be given the node that runs several operations"
-            raise RefusedError(found, where="--init-op", hint="name one operation")
-        name = _free(meta_graph)
-        node = schema.NodeDef(name=name, op="NoOp", input=[f"^{each}" for each in edit.operations])
-        draft = draft.appended(Addition(nodes=(node.SerializeToString(deterministic=True),)))
-    changed = meta_graph.with_parts(draft.put(INIT_OP, _entry(name)))
-    notes: tuple[Note, ...] = ()
-    if context.with_object_graph:
-        text = (
-            "tf.saved_model.load does not run the init op: it fills what the object graph has by "
-            "itself; TF Serving, Triton and the C, Java, Go and Rust loaders run it"
-        )
-        notes = (Note("init-op-for-servers", text),)
-    return Step(changed, (Change(name, "init-op-set", None, was),), notes=notes)
+
+    verb: ClassVar[str] = "init-op"
+    other_verb: ClassVar[str] = "no-init-op"
+
+    operations: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        take(self, operations=arguments.texts(self.operations, "the init op"))
+
+    @property
+    def subject(self) -> str:
+        return ",".join(self.operations) or "(none)"
+
+    @property
+    def shown_keys(self) -> tuple[str, ...]:
+        return (",".join(self.operations),)
+
+    @classmethod
+    def read(cls, table: Table) -> SetInitOp:
+        if cls.verb in table.keys:
+            return cls(table.names("init-op", needed=True))
+        if not table.flag("no-init-op"):
+            table.fault("it asks for nothing", at=("no-init-op",), hint="write no-init-op = true")
+        return cls(())
+
+    def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
+        """Set the init op, or take it away."""
+        old = load_time.init_op(meta_graph)
+        was = ",".join(old.names) if old is not None else ""
+        if _is_set(meta_graph, self.operations):
+            if not self.operations:
+                found = "there is no init op to remove"
+                raise RefusedError(found, where="--no-init-op", hint="smpatch show names it")
+            return Step(meta_graph, (Change(was, "unchanged", None, was),))
+        for name in self.operations:
+            _check(meta_graph, name)
+        _check_values(meta_graph, old, self.operations)
+        draft = Draft.of(meta_graph.parts)
+        draft = draft.without(nodes=_own(meta_graph, self.operations))
+        if not self.operations:
+            _check_collections(meta_graph)
+            changed = meta_graph.with_parts(draft.removed(INIT_OP))
+            return Step(changed, (Change(was, "init-op-removed"),))
+        name = self.operations[0]
+        if len(self.operations) > 1:
+            if not meta_graph.parts.can_change_graph:
+                found = "a model in text form cannot be given the node that runs several operations"
+                raise RefusedError(found, where="--init-op", hint="name one operation")
+            name = _free(meta_graph)
+            node = schema.NodeDef(
+                name=name, op="NoOp", input=[f"^{each}" for each in self.operations]
+            )
+            draft = draft.appended(Addition(nodes=(node.SerializeToString(deterministic=True),)))
+        changed = meta_graph.with_parts(draft.put(INIT_OP, _entry(name)))
+        notes: tuple[Note, ...] = ()
+        if context.with_object_graph:
+            text = (
+                "tf.saved_model.load does not run the init op: it fills what the object graph has "
+                "by itself; TF Serving, Triton and the C, Java, Go and Rust loaders run it"
+            )
+            notes = (Note("init-op-for-servers", text),)
+        return Step(changed, (Change(name, "init-op-set", None, was),), notes=notes)
+
+    def expected(self, before: MetaGraph) -> Expected:
+        """Return nothing: an init op belongs to no signature."""
+        return {}
+
+    def follow(self, signatures: KeptSignatures) -> None:
+        """Change nothing."""
+
+    def track(self, tracker: Tracker) -> None:
+        by = tracker.noted.get(self.verb)
+        if by is not None:
+            found = f"edit[{by}] says what the init op is"
+            tracker.conflict(found, "name all operations in one edit")
+        tracker.noted[self.verb] = tracker.place
+
+    def repeated(self, again: Repetition) -> Edit | None:
+        """Return nothing where it is set, or a later edit sets it."""
+        is_last = not any(isinstance(each, SetInitOp) for each in again.later)
+        if is_last and not _is_set(again.present, self.operations):
+            raise NotAppliedError("it is another one")
+        return None
 
 
-def are_set(meta_graph: MetaGraph, edits: Iterable[Edit]) -> bool:
-    """Return whether the init op is the one that a list of edits leaves."""
-    last = [each for each in edits if isinstance(each, SetInitOp)][-1:]
-    return all(is_set(meta_graph, each) for each in last)
-
-
-def is_set(meta_graph: MetaGraph, edit: SetInitOp) -> bool:
-    """Return whether the init op is the one that an edit asks for."""
+def _is_set(meta_graph: MetaGraph, operations: Sequence[str]) -> bool:
+    """Return whether the init op is the one of these operations."""
     present = load_time.init_op(meta_graph)
-    if present is None or not edit.operations:
-        return present is None and not edit.operations
-    if present.names == edit.operations:
+    if present is None or not operations:
+        return present is None and not operations
+    if present.names == (*operations,):
         return True
-    if len(edit.operations) == 1 or len(present.names) != 1:
+    if len(operations) == 1 or len(present.names) != 1:
         return False
     graph, (name,) = meta_graph.graph, present.names
     if name not in graph or graph.wiring(name).op != "NoOp":
         return False
-    return {*graph.wiring(name).inputs} == {f"^{each}" for each in edit.operations}
+    return {*graph.wiring(name).inputs} == {f"^{each}" for each in operations}
 
 
 def _check(meta_graph: MetaGraph, name: str) -> None:

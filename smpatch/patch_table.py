@@ -15,14 +15,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from smpatch import npy, tensor_syntax
-from smpatch.edits import TensorRef
 from smpatch.errors import UsageError
+from smpatch.fragments import Asked, Mode, asked
 from smpatch.graph.resolve import nearest
-from smpatch.patchfile.toml import Path
 from smpatch.rules import METHODS
 from smpatch.signature import Shape
+from smpatch.tensor_refs import TensorRef
 
-__all__ = ["Table", "dotted"]
+__all__ = ["Path", "Table", "dotted"]
+
+Path = tuple[str | int, ...]
+"""Keys and places in arrays that lead to something in a document."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _UNKNOWN_RANK = "unknown"
@@ -210,6 +213,18 @@ class Table:
                 self._check_value(each, (key, alias))
                 found[alias] = each
         return found
+
+    def fragments(self, key: Mode) -> tuple[Asked, ...]:
+        """Return functions and recipes: one text, or an array of them; files start as paths do."""
+        found = [self._fragment(text, key, at) for at, text in enumerate(self.names(key))]
+        return tuple(each for each in found if each is not None)
+
+    def _fragment(self, text: str, key: Mode, place: int) -> Asked | None:
+        try:
+            return asked(text, key, self._directory)
+        except UsageError as error:
+            self.fault(f"{error.where}: {error.found}", at=(key, place), hint=error.hint)
+            return None
 
     def _array(self, given: dict[str, Any], at: Path) -> object:
         file = given.get("file")

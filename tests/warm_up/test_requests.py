@@ -14,10 +14,10 @@ import pytest
 
 from smpatch import warmup
 from smpatch.errors import ModelUnreadableError
-from smpatch.warmup import WarmUp
+from smpatch.warmup import WarmUp, tfrecord
 from tests.oracle.client import Oracle
 
-MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
+MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 
 
 def field(number: int, value: bytes | str) -> bytes:
@@ -99,9 +99,9 @@ def test_damage_is_told_as_such_wherever_it_is(tmp_path: Path) -> None:
 
 def test_a_length_that_no_memory_holds_is_not_believed(model: Path) -> None:
     head = struct.pack("<Q", 1 << 40)
-    checksum = warmup._masked_checksum(head)  # noqa: SLF001 - a head that is whole and absurd
+    checksum = tfrecord.masked_checksum(head)  # a head that is whole and absurd
     (model / warmup.PLACE).write_bytes(head + checksum.to_bytes(4, "little"))
-    with pytest.raises(ModelUnreadableError, match="does not begin like one"):
+    with pytest.raises(ModelUnreadableError, match="the file ends within record 1"):
         warmup.requests(model)
 
 

@@ -1,0 +1,139 @@
+"""``--html`` of ``suggest`` and ``show``: a page to look at, written to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smpatch.cli.terminal import data, printable, size
+from smpatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from smpatch.functions.shape_inference import Infer
+    from smpatch.loader import MetaGraph, SavedModel
+    from smpatch.page import Proposal, Section
+
+__all__ = [
+    "Html",
+    "Overwrite",
+    "Shown",
+    "check_options",
+    "section",
+    "undefined_notes",
+    "write_page",
+]
+
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write a page to look at instead: one HTML file with the signatures and the tensors "
+        "that they compute.",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the file of --html if it is there.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a page shows at first.
+
+    Attributes:
+        search: The text in the search box.
+        everything: Whether all tensors are listed.
+    """
+
+    search: str = ""
+    everything: bool = False
+
+
+def check_options(html: Path | None, *, overwrite: bool, as_json: bool) -> None:
+    """Refuse options that contradict each other."""
+    if overwrite and html is None:
+        raise UsageError("it needs --html", where="--overwrite")
+    if html is not None and as_json:
+        raise UsageError("--html and --json contradict each other", hint="give one")
+
+
+def section(  # noqa: PLR0913 - what a section of the page shows
+    meta_graph: MetaGraph,
+    model: Path,
+    tag_set: str | None,
+    *,
+    signature: str | None = None,
+    proposals: Sequence[Proposal] = (),
+    notes: Iterable[str] = (),
+    infer: Infer | None = None,
+) -> Section:
+    """Return a MetaGraph as a page shows it.
+
+    Args:
+        meta_graph: The MetaGraph.
+        model: The model as it was given.
+        tag_set: The value of ``--tag-set``, if one is needed.
+        signature: The only signature whose computation is shown; None for all.
+        proposals: What else could become a signature.
+        notes: What a reader has to know.
+        infer: Asks TensorFlow for shapes.
+    """
+    from smpatch.cli.suggested_commands import Commands
+    from smpatch.page import Section
+
+    commands = Commands(model, tag_set, signature, meta_graph)
+    keys = tuple(meta_graph.signatures)
+    return Section(
+        meta_graph,
+        keys if signature is None else (signature,),
+        add={key: commands.adding(key) for key in keys},
+        edit={key: commands.extending(key) for key in keys},
+        look={key: commands.page(key) for key in keys},
+        key=commands.new_key,
+        proposals=proposals,
+        notes=tuple(notes),
+        infer=infer,
+    )
+
+
+def undefined_notes(meta_graph: MetaGraph) -> list[str]:
+    """Return that operations are not defined in the file, where TensorFlow is not asked."""
+    from smpatch.suggestions import undefined
+
+    if meta_graph.op_defs and meta_graph.functions.complete:
+        return []
+    names = undefined(meta_graph)
+    if not names:
+        return []
+    listed = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" * (len(names) > _FEW))
+    hint = "smpatch suggest --html asks TensorFlow for them"
+    return [f"The file does not define {listed}; what these operations yield is left out. {hint}."]
+
+
+_FEW = 5
+"""So many operations are named in a note."""
+
+
+def write_page(  # noqa: PLR0913 - the file, and what is in it
+    file: Path,
+    opened: SavedModel,
+    model: Path,
+    sections: Sequence[Section],
+    shown: Shown,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write the page, and print that it was written."""
+    from smpatch import __version__
+    from smpatch.page import Page, document, html
+    from smpatch.writer.text_file import write_text
+
+    name = str(opened.directory if model == Path() else model)
+    page = Page(opened, name, sections, f"smpatch {__version__}", shown.search, shown.everything)
+    text = html(document(page))
+    write_text(file, text, overwrite=overwrite, option="--html")
+    data(f"{printable(str(file))}: {size(len(text.encode()))} written")

@@ -1,0 +1,256 @@
+"""The base of all edits: what each kind says of itself, in one class.
+
+A kind of edit is a frozen dataclass in a module of ``edits``. Everything else knows ``Edit`` alone:
+patch files, the proof, the validator, and whether a model shows an edit already.
+
+An edit is read by two witnesses that share no code, so that no mistake is in both: ``apply`` makes
+the signature; ``expected`` says what it computes, for the structural proof, and ``follow`` what it
+gives, for the proof by numbers. The latter use the fields of the edit and the model before it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, cast
+
+from smpatch.editing.naming import keys
+from smpatch.editing.step import Context, Step
+from smpatch.editing.tracking import Kind, Tracker
+from smpatch.errors import SmpatchError
+from smpatch.fragments import Composition
+from smpatch.loader import MetaGraph
+from smpatch.patch_table import Table
+from smpatch.proof.numbers import KeptSignatures
+from smpatch.proof.requests import AnyRequest
+
+__all__ = ["Edit", "Expected", "Making", "MetaGraphEdit", "NotAppliedError", "Repetition"]
+
+Expected = Mapping[str, AnyRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit(ABC):
+    """Base of all edits: anything that can be asked of a model.
+
+    A list of edits is done in one commit.
+
+    Attributes:
+        verb: The command, and the key with which its table in a patch file begins.
+        other_verb: Another such key; empty if there is none.
+        mark: A key of that table that no other kind with this verb has; empty for the kind that
+            is meant where there is none of these.
+    """
+
+    verb: ClassVar[str]
+    other_verb: ClassVar[str] = ""
+    mark: ClassVar[str] = ""
+
+    @property
+    @abstractmethod
+    def subject(self) -> str:
+        """What it is about, as it is named beside the verb."""
+
+    @property
+    def shown_keys(self) -> tuple[str, ...]:
+        """The keys of its signatures, as a receipt names them; of a MetaGraph its tags."""
+        return (self.subject,)
+
+    @classmethod
+    def read(cls, table: Table) -> Edit:
+        """Read it from a patch file; a kind that has no such method stands in none."""
+        raise NotImplementedError(cls.verb)
+
+    @property
+    def composition(self) -> Composition | None:
+        """What it composes; its numbers are compared in every mode of validation but ``none``."""
+        return None
+
+    def prepared(self, meta_graph: MetaGraph, context: Context) -> Edit:
+        """Return the same with the answers of TensorFlow that it needs.
+
+        Raises:
+            RefusedError: TensorFlow has none.
+        """
+        del meta_graph, context
+        return self
+
+    @abstractmethod
+    def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
+        """Do it to a MetaGraph in memory.
+
+        Raises:
+            RefusedError: It cannot be done.
+        """
+
+    @abstractmethod
+    def expected(self, before: MetaGraph) -> Expected:
+        """Return what the signatures that it makes or changes compute, by their keys after it.
+
+        Args:
+            before: The MetaGraph before the edit, which was carried out without an error.
+        """
+
+    @abstractmethod
+    def follow(self, signatures: KeptSignatures) -> None:
+        """Change what each signature gives, in terms of the model before all edits."""
+
+    @abstractmethod
+    def track(self, tracker: Tracker) -> None:
+        """Follow keys and aliases for the edits behind it, and report its conflicts."""
+
+    @abstractmethod
+    def repeated(self, again: Repetition) -> Edit | None:
+        """Return what is to be done of it to a model that may show it; None for nothing.
+
+        Raises:
+            SmpatchError: The model does not show it.
+        """
+
+    def excludes(self, other: Edit) -> str:
+        """Return why another edit cannot stand in the same list; empty where it can."""
+        return ""
+
+    def makes(self) -> str | None:
+        """Return the key under which it puts a signature; None where the model gives the key."""
+        return None
+
+    def removes(self, key: str) -> bool:
+        """Return whether it takes away the signature of a key."""
+        return False
+
+    def key_after(self, key: str) -> str:
+        """Return the key that a signature has after it."""
+        return key
+
+    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
+        """Return the name that an input or output of a signature has after it; None if it goes."""
+        return alias
+
+
+class Making(Edit):
+    """Base of the edits that make a signature.
+
+    Attributes:
+        key: The signature key; None where the model gives it.
+        overwrite: Whether a signature that has the key already may be replaced.
+    """
+
+    __slots__ = ()
+    key: str | None
+    overwrite: bool
+
+    @property
+    def subject(self) -> str:
+        """The signature key."""
+        return self.key or ""
+
+    def makes(self) -> str | None:
+        """Return the signature key."""
+        return self.key
+
+    def track(self, tracker: Tracker) -> None:
+        """Put the key in."""
+        (key,) = self.shown_keys
+        tracker.make(key, overwrite=self.overwrite)
+
+    def repeated(self, again: Repetition) -> Edit | None:
+        """Return the same, to be made in its own place."""
+        again.make(self.key or "")
+        made: Any = self  # each of these kinds is a dataclass with the field
+        return cast("Edit", replace(made, overwrite=True))
+
+
+class MetaGraphEdit(Edit):
+    """Base of the edits that change no signature, but a MetaGraph that they name by its tags."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def choose(self, meta_graphs: tuple[MetaGraph, ...]) -> int:
+        """Return which MetaGraph it is about.
+
+        Raises:
+            TagSetError: There is none, or what is asked for cannot be done beside the others.
+            UsageError: The tags are no tags.
+        """
+
+    @property
+    @abstractmethod
+    def tags(self) -> tuple[tuple[str, ...] | int, tuple[str, ...]]:
+        """The tags that it has, or its place, and the tags that it gets; none where it goes."""
+
+    def expected(self, before: MetaGraph) -> Expected:
+        """Return nothing: no signature changes."""
+        return {}
+
+    def follow(self, signatures: KeptSignatures) -> None:
+        """Change nothing."""
+
+    def repeated(self, again: Repetition) -> Edit | None:
+        """Return nothing: the tags are compared."""
+        return None
+
+
+class NotAppliedError(SmpatchError):
+    """An edit that a model does not show."""
+
+
+@dataclass
+class Repetition:
+    """A list of edits, carried out once more in memory on a model that may show them.
+
+    Attributes:
+        present: The MetaGraph as it is.
+        meta_graph: The same after the edits before this one.
+        later: The edits behind this one.
+        fresh: The keys of signatures that the repetition has made: those are to be changed,
+            renamed and taken away as the list says. Of all others the list has, where the model
+            shows it, done so already.
+        touched: The keys that are compared in the end.
+        exact: Of these the ones for which an unknown shape is asked for.
+    """
+
+    present: MetaGraph
+    meta_graph: MetaGraph
+    later: Sequence[Edit] = ()
+    fresh: set[str] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
+    exact: set[str] = field(default_factory=set)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that are there by now."""
+        return keys(self.meta_graph)
+
+    def make(self, key: str) -> None:
+        """Note that a signature is made again."""
+        self.fresh.add(key)
+        self.touched.add(key)
+
+    def later_key(self, key: str) -> str:
+        """Return the key that a signature gets from the edits that follow."""
+        return self.by_now(key, "outputs", ())[0]
+
+    def by_now(self, key: str, half: Kind, aliases: Iterable[str]) -> tuple[str, dict[str, str]]:
+        """Return the key that a signature has in the model, and alias to what it is called there.
+
+        Args:
+            key: The key at this edit.
+            half: Which aliases are meant.
+            aliases: The aliases at this edit.
+        """
+        names = {alias: alias for alias in aliases}
+        for each in self.later:
+            names = {old: each.alias_after(half, key, now) or now for old, now in names.items()}
+            key = each.key_after(key)
+        return key, names
+
+    def is_removed_later(self, key: str) -> bool:
+        """Return whether an edit that follows removes a signature."""
+        return any(each.removes(key) for each in self.later)
+
+    def is_made_later(self, key: str) -> bool:
+        """Return whether an edit that follows puts a signature under a key."""
+        return any(each.makes() == key for each in self.later)

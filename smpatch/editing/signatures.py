@@ -1,0 +1,129 @@
+"""The signatures of a MetaGraph, on both halves of an export, which are kept in step.
+
+What is done to ``signature_def`` is done to the map of signatures in the object graph as well,
+where that is edited; nothing else asks whether it is. Each change makes a new MetaGraph.
+
+This module does not ask whether a signature works, nor who has its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Concatenate, ParamSpec
+
+from smpatch import schema
+from smpatch.editing.step import Context
+from smpatch.functions import signature_map
+from smpatch.loader import MetaGraph
+from smpatch.rules import Note
+from smpatch.savedmodel.draft import Draft
+from smpatch.signature import SignatureDef
+
+__all__ = ["Signatures"]
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """The signatures of a MetaGraph.
+
+    Attributes:
+        meta_graph: The MetaGraph.
+        in_python: Whether the object graph is edited as well.
+    """
+
+    meta_graph: MetaGraph
+    in_python: bool
+
+    @classmethod
+    def of(cls, meta_graph: MetaGraph, context: Context) -> Signatures:
+        """Return the signatures of a MetaGraph that an edit is given."""
+        return cls(meta_graph, context.with_object_graph)
+
+    def has(self, key: str, signature: SignatureDef) -> bool:
+        """Return whether a signature is there, equal byte for byte but for the order of fields."""
+        entry = self.meta_graph.entries.get(key)
+        if entry is None or (self.in_python and key not in self.meta_graph.objects.signatures):
+            return False
+        message = schema.SignatureDef.FromString(entry.value)  # with fields that it does not know
+        return bytes(message.SerializeToString(deterministic=True)) == signature.to_bytes()
+
+    def put(self, key: str, signature: SignatureDef) -> Signatures:
+        """Put a signature in, in the place of the one that has the key."""
+        old = self.meta_graph.signatures.get(key)
+        draft = self._draft.put(key, signature.to_bytes())
+        return self._changed(draft, signature_map.put, key, signature, old)
+
+    def revise(
+        self, key: str, value: bytes, inputs: Mapping[str, str], outputs: Mapping[str, str]
+    ) -> Signatures:
+        """Make a signature another one, with as much of its bytes as stays.
+
+        Args:
+            key: The signature key.
+            value: What it becomes, serialized.
+            inputs: New alias to old alias, of the inputs that were renamed.
+            outputs: New alias to old alias, of the outputs that were renamed.
+        """
+        old, new = self.meta_graph.signatures[key], SignatureDef.from_bytes(value)
+        draft = self._draft.revised(key, value, inputs, outputs)
+        same = (new.inputs, new.outputs) == (old.inputs, old.outputs)
+        if same or key not in self.meta_graph.objects.signatures:
+            return replace(self, meta_graph=self.meta_graph.with_parts(draft))
+        return self._changed(draft, signature_map.put, key, new, old)
+
+    def rename(self, source: str, target: str) -> Signatures:
+        """Give a signature another key, which none has."""
+        there = source in self.meta_graph.entries
+        draft = self._draft.renamed(source, target) if there else None
+        return self._changed(draft, signature_map.renamed, source, target)
+
+    def copy(self, source: str, target: str) -> Signatures:
+        """Give a signature a second key, which none has."""
+        entry = self.meta_graph.entries.get(source)
+        draft = None if entry is None else self._draft.put(target, entry.value)
+        return self._changed(draft, signature_map.copied, source, target)
+
+    def remove(self, key: str) -> Signatures:
+        """Take a signature away, with what was appended for it alone."""
+        old = self.meta_graph.signatures.get(key)
+        draft = self._draft.removed(key) if key in self.meta_graph.entries else None
+        return self._changed(draft, signature_map.removed, key, old)
+
+    def clear(self, key: str) -> Signatures:
+        """Take away what only the signature of a key needs, which is made anew.
+
+        What is made in its place so gets the names that it had, and an equal one is known.
+        """
+        old = self.meta_graph.signatures.get(key)
+        return self if old is None else self._changed(None, signature_map.removed, key, old)
+
+    def on_one_half(self, key: str) -> Iterator[Note]:
+        """Note when a key is on one half only, and so is changed there alone."""
+        if not self.in_python:
+            return
+        if key not in self.meta_graph.objects.signatures:
+            text = f"signature {key!r} was only in signature_def; the object graph never had it"
+            yield Note("one-plane", text)
+        elif key not in self.meta_graph.entries:
+            text = f"signature {key!r} was only in the object graph; servers never had it"
+            yield Note("one-plane", text)
+
+    @property
+    def _draft(self) -> Draft:
+        return Draft.of(self.meta_graph.parts)
+
+    def _changed(
+        self,
+        draft: Draft | None,
+        follow: Callable[Concatenate[MetaGraph, P], MetaGraph],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Signatures:
+        """Return it with another draft, which the object graph follows where it is edited."""
+        meta_graph = self.meta_graph if draft is None else self.meta_graph.with_parts(draft)
+        if self.in_python:
+            meta_graph = follow(meta_graph, *args, **kwargs)
+        return replace(self, meta_graph=meta_graph)

@@ -1,0 +1,319 @@
+"""Signatures put in that are made of another one, functions before and behind it, and constants.
+
+Names, method and defaults are those of the other one as far as no function takes their place,
+and so are shapes where the graph does not contradict them.
+
+This module does not say how functions and constants get into the graph; that is the business of
+``functions.joining``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from smpatch import arguments
+from smpatch.arguments import Constant
+from smpatch.builder import Wanted, build
+from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step, Tracker
+from smpatch.editing.adding import placed
+from smpatch.editing.signatures import Signatures
+from smpatch.editing.tracking import Kind
+from smpatch.edits.fields import take, text
+from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
+from smpatch.fragments import Asked, Composition, Fragment, Mode, RecipeOf, Tracing, asked_list
+from smpatch.functions.binding import bound_inputs
+from smpatch.functions.joining import fragments, join, source_of
+from smpatch.functions.stages import inputs_before, outputs_after
+from smpatch.graph.bodies import FingerprintError
+from smpatch.graph.resolve import nearest
+from smpatch.loader import MetaGraph
+from smpatch.patch_table import Table
+from smpatch.proof.numbers import Kept, KeptSignatures
+from smpatch.proof.requests import ComposedRequest, Request, full, tensor_names
+from smpatch.proof.sameness import signature_computation
+from smpatch.recipes import RECIPES
+from smpatch.rules import Note, breaches
+from smpatch.signature import PREDICT, SignatureDef, Spec, TensorSpec, compatible
+
+__all__ = ["Compose"]
+
+_LACKING = {"1.15": frozenset({"DecodeImage", "DenseBincount", "ParseExampleV2"})}
+"""Releases of TensorFlow to operations that they were seen to lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compose(Making):
+    """Make a signature of another one: with functions before and behind it, and constants.
+
+    Attributes:
+        source: The key of the signature to start from.
+        key: The signature key.
+        bind: Input of the source to its value; it is no input of the new signature.
+        overwrite: Whether a signature that has the key already may be replaced.
+        before: The functions that yield inputs of the source, in the order in which they run.
+        after: The functions that take outputs of the source, in the order in which they run.
+    """
+
+    verb: ClassVar[str] = "compose"
+
+    source: str
+    key: str
+    bind: Mapping[str, Constant] = field(default_factory=dict)
+    overwrite: bool = False
+    before: tuple[Asked, ...] = ()
+    after: tuple[Asked, ...] = ()
+
+    def __post_init__(self) -> None:
+        text(self.source, "the signature key")
+        text(self.key, "the signature key")
+        take(
+            self,
+            bind=arguments.constants(self.bind, "bind"),
+            before=asked_list(self.before, "before"),
+            after=asked_list(self.after, "after"),
+        )
+
+    @classmethod
+    def read(cls, table: Table) -> Compose:
+        if {"before", "after", "bind"}.isdisjoint(table.keys):
+            table.fault("before, after and bind are missing", hint="write bind = { INPUT = VALUE }")
+        return cls(
+            table.text("from-signature"),
+            table.text("compose"),
+            arguments.constants(table.constants("bind"), "bind"),
+            table.flag("overwrite"),
+            table.fragments("before"),
+            table.fragments("after"),
+        )
+
+    @property
+    def composition(self) -> Compose:
+        return self
+
+    def prepared(self, meta_graph: MetaGraph, context: Context) -> Compose:
+        """Return the same with its functions traced, each for the signature that it meets."""
+        if all(isinstance(each, Fragment) for each in (*self.before, *self.after)):
+            return self
+        source = source_of(meta_graph, self)
+        _check_form(meta_graph, self)
+        inputs = {alias: spec for alias, spec in source.inputs.items() if alias not in self.bind}
+        before: list[Fragment] = []
+        for each in reversed(self.before):
+            fragment = _fragment(each, "before", inputs, context)
+            before.insert(0, fragment)
+            inputs = inputs_before(inputs, fragment)
+        outputs = dict(source.outputs)
+        after: list[Fragment] = []
+        for each in self.after:
+            fragment = _fragment(each, "after", {**inputs, **outputs}, context)
+            after.append(fragment)
+            outputs = outputs_after(outputs, inputs, fragment)
+        return replace(self, before=tuple(before), after=tuple(after))
+
+    def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
+        """Put in a signature that is another one with functions around it, and constants."""
+        replaces = self.overwrite and self.key != self.source
+        signatures = Signatures.of(meta_graph, context)
+        bare = signatures.clear(self.key).meta_graph if replaces else meta_graph
+        composed = join(bare, self)
+        extended, wanted = composed.meta_graph, composed.signature
+        _check_form(meta_graph, self)
+        halves = wanted.inputs, wanted.outputs
+        inputs, outputs = ({alias: _ref(s) for alias, s in each.items()} for each in halves)
+        request = Wanted(self.key, inputs, outputs, self.overwrite, without_inputs=not inputs)
+        try:
+            built = build(extended, request, context.inferred)
+        except UnreachableOutputError as error:
+            hint = f"signature {self.source!r} does not feed that: it cannot run, either"
+            raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
+        signature = SignatureDef(
+            _described(built.signature.inputs, wanted.inputs),
+            _described(built.signature.outputs, wanted.outputs),
+            wanted.method_name,
+            wanted.defaults,
+        )
+        if any(breaches(signature)):  # a classify or regress signature has one input alone
+            signature = replace(signature, method_name=PREDICT)
+        notes = (*built.notes, *_remarks(meta_graph, self))
+        if composed.copied:
+            on = "what is put in" if self.before else "what is bound"
+            text = f"{composed.copied:,} nodes that depend on {on} are copied"
+            notes = (*notes, Note("copied-nodes", f"{text}, {composed.size:,} bytes"))
+        if not signatures.in_python and _is_there(meta_graph, self.key, extended, signature):
+            present = meta_graph.signatures[self.key]
+            return Step(meta_graph, (Change(self.key, "unchanged", present),), {}, notes)
+        return placed(extended, replace(built, signature=signature, notes=notes), context)
+
+    def expected(self, before: MetaGraph) -> Expected:
+        """Return what the source computes, fed what is bound and what functions yield."""
+        source = before.signatures[self.source]
+        bound = bound_inputs(source, self.source, self.bind)
+        fed = {alias: tensor_names(each) for alias, each in source.inputs.items()}
+        fetched = {alias: tensor_names(each) for alias, each in source.outputs.items()}
+        if not self.before and not self.after:
+            left = {alias: each for alias, each in fed.items() if alias not in self.bind}
+            values = {full(each.spec.name): each for each in bound.values()}
+            return {self.key: Request(left, fetched, bound=values)}
+        first = tuple(each for each in self.before if isinstance(each, Fragment))
+        then = tuple(each for each in self.after if isinstance(each, Fragment))
+        inputs, outputs = source.inputs.keys() - self.bind.keys(), set(source.outputs)
+        for each in reversed(first):
+            inputs = (inputs - each.outputs.keys()) | each.inputs.keys()
+        for each in then:
+            outputs = (outputs - each.inputs.keys()) | each.outputs.keys()
+        names = frozenset(inputs), frozenset(outputs)
+        return {self.key: ComposedRequest(*names, fed, fetched, first, then, bound)}
+
+    def follow(self, signatures: KeptSignatures) -> None:
+        """Give what the source gives where it is fed the values."""
+        source = signatures.get(self.source)
+        if source is None:
+            return  # the other half has it
+        had = source.inputs
+        if self.before or self.after:
+            signatures[self.key] = Kept(complete=False)  # it is compared with its parts
+            return
+        if source.function or source.bound or not had.was.keys() >= self.bind.keys():
+            # Nothing before the edits can be fed the value.
+            signatures[self.key] = Kept(complete=False)
+            return
+        left = {alias: was for alias, was in had.was.items() if alias not in self.bind}
+        bound = {had.was[alias]: value for alias, value in self.bind.items()}
+        signatures[self.key] = replace(source, inputs=replace(had, was=left), bound=bound)
+
+    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
+        bound = half == "inputs" and key == self.key == self.source and alias in self.bind
+        return None if bound else alias
+
+    def track(self, tracker: Tracker) -> None:
+        tracker.start_from(self.source, self.key)
+        if self.source == self.key not in tracker.made:
+            found = f"{self.key!r} would be made of itself, and a model does not show it"
+            tracker.conflict(found, 'rename it before: rename = "KEY", to = "raw"')
+        Making.track(self, tracker)
+
+    def repeated(self, again: Repetition) -> Edit | None:
+        """Return the same, made of the source and its inputs as they are called by now."""
+        made = self
+        if self.source not in again.fresh and self.key != self.source:
+            source, now = again.by_now(self.source, "inputs", self.bind)
+            bind = {now[alias]: value for alias, value in self.bind.items()}
+            made = replace(self, source=source, bind=bind)
+        return Making.repeated(made, again)
+
+
+def _fragment(asked: Asked, place: Mode, there: Mapping[str, Spec], context: Context) -> Fragment:
+    if isinstance(asked, Fragment):
+        return asked
+    if isinstance(asked, RecipeOf):
+        asked = _addressed(asked, place, there)
+    if context.trace is None:
+        raise RefusedError("TensorFlow is needed to trace it", where=f"{place} {asked}")
+    return context.trace(Tracing(asked, place, there))
+
+
+def _addressed(asked: RecipeOf, place: Mode, there: Mapping[str, Spec]) -> RecipeOf:
+    """Return a recipe that says which input it yields, and whose names are there.
+
+    Raises:
+        TensorNotFoundError: The signature has no such input or output.
+        RefusedError: It is not a dense tensor, or there are several.
+    """
+    kind, where = ("input" if place == "before" else "output"), f"{place} {asked}"
+    recipe = next(each for each in RECIPES if (each.name, each.place) == (asked.name, place))
+    named: list[str] = []
+    for each in recipe.arguments:
+        value = asked.arguments.get(each.name)
+        if each.kind == "output" or (each.kind == "inputs" and value is not None):
+            named += [value] if isinstance(value, str) else value  # type: ignore[arg-type] # names
+        elif each.kind == "inputs":
+            named += list(there)
+    if place == "before" and recipe.takes_alias:
+        if not asked.alias and len(there) != 1:
+            found = f"the signature has {len(there)} inputs"
+            hint = f"say which: INPUT={asked}; it has {', '.join(there) or 'none'}"
+            raise RefusedError(found, where=where, hint=hint)
+        asked = replace(asked, alias=asked.alias or next(iter(there)))
+        named.append(asked.alias)
+    for alias in named:
+        if alias not in there:
+            hint = nearest(alias, there) or f"it has {', '.join(there) or 'none'}"
+            found = f"the signature has no {kind} {alias!r}"
+            raise TensorNotFoundError(found, where=where, hint=hint)
+        if not isinstance(there[alias], TensorSpec):
+            found = f"the {kind} {alias!r} is a sparse or composite tensor"
+            raise RefusedError(found, where=where, hint="only dense ones can be composed")
+    return asked
+
+
+def _check_form(meta_graph: MetaGraph, edit: Composition) -> None:
+    if meta_graph.parts.can_change_graph:
+        return
+    found, hint = "a model in text form cannot be given new nodes", ""
+    if edit.bind:
+        hint = "smpatch edit --default INPUT=VALUE sets what TF Serving takes for it"
+    raise RefusedError(found, where=f"signature {edit.key!r}", hint=hint)
+
+
+def _remarks(meta_graph: MetaGraph, edit: Composition) -> Iterator[Note]:
+    """Yield what is worth knowing of the functions."""
+    put = fragments((*edit.before, *edit.after))
+    for each in put:
+        yield from (Note("printed", f"{each}: {line}") for line in each.printed)
+        if each.frozen_bytes:
+            text = f"{each}: its variables became constants, {each.frozen_bytes:,} bytes"
+            yield Note("frozen-variables", text)
+    used = {op for each in put for op in each.ops}
+    if not used:
+        return
+    graph, library = meta_graph.graph, meta_graph.functions
+    new = used - {graph.wiring(name).op for name in graph} - set(library)
+    new -= {node.op for name in library for node in library[name].node_def} if new else set()
+    if new:
+        text = f"operations that the model did not have: {', '.join(sorted(new))}"
+        for release, lacking in _LACKING.items():
+            if new & lacking:
+                text += f"; TensorFlow {release} lacks {', '.join(sorted(new & lacking))}"
+                text += ", and so does not load the model any more"
+        yield Note("new-operations", text)
+
+
+def _is_there(
+    meta_graph: MetaGraph, key: str, extended: MetaGraph, signature: SignatureDef
+) -> bool:
+    """Return whether a signature of the key computes the same; copies are not made again then."""
+    present = meta_graph.signatures.get(key)
+    if present is None or _nameless(present) != _nameless(signature):
+        return False
+    with suppress(FingerprintError):
+        theirs = signature_computation(extended, signature)
+        return signature_computation(meta_graph, present) == theirs
+    return False
+
+
+def _nameless(signature: SignatureDef) -> tuple[SignatureDef, object]:
+    """Return a signature without the names of its tensors, which are others when they are made."""
+    described = [
+        {alias: [replace(each, name="") for each in spec.tensors()] for alias, spec in each.items()}
+        for each in (signature.inputs, signature.outputs)
+    ]
+    return replace(signature, inputs={}, outputs={}), described
+
+
+def _ref(spec: Spec) -> str | Spec:
+    return spec.name if isinstance(spec, TensorSpec) else spec
+
+
+def _described(found: Mapping[str, Spec], wanted: Mapping[str, Spec]) -> dict[str, Spec]:
+    """Return specs with the shapes that are wanted, where the graph has nothing else."""
+    specs: dict[str, Spec] = {}
+    for alias, spec in found.items():
+        asked = wanted[alias]
+        specs[alias] = spec
+        if isinstance(spec, TensorSpec) and isinstance(asked, TensorSpec):
+            fits = compatible(spec.shape, asked.shape)
+            specs[alias] = replace(spec, shape=asked.shape) if fits else spec
+    return specs

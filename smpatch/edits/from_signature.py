@@ -1,0 +1,121 @@
+"""A signature made of another one, with other outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from smpatch.builder import Wanted
+from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step, Tracker
+from smpatch.editing.adding import add
+from smpatch.editing.signatures import Signatures
+from smpatch.editing.tracking import Kind
+from smpatch.edits.fields import names, take, text
+from smpatch.errors import UnreachableOutputError
+from smpatch.functions.inner_outputs import expose
+from smpatch.functions.inner_tensors import Inner
+from smpatch.loader import MetaGraph
+from smpatch.patch_table import Table
+from smpatch.proof import numbers
+from smpatch.proof.numbers import Kept, KeptSignatures
+from smpatch.proof.requests import Names, Request, output, tensor_names
+
+__all__ = ["FromSignature"]
+
+
+@dataclass(frozen=True, slots=True)
+class FromSignature(Making):
+    """Make a signature from another one, with other outputs.
+
+    Attributes:
+        source: The key of the signature to start from; its inputs are kept.
+        outputs: Alias to one of its outputs (by alias), a tensor of the main graph, or an
+            inner tensor of the functions that it calls (``node:index``, with ``@call+call``
+            behind it where that is ambiguous).
+        key: The signature key.
+        overwrite: Whether a signature that has the key already may be replaced.
+    """
+
+    verb: ClassVar[str] = "add-predict"
+    mark: ClassVar[str] = "from-signature"
+
+    source: str
+    outputs: Mapping[str, str]
+    key: str
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        text(self.source, "the signature key")
+        text(self.key, "the signature key")
+        take(self, outputs=names(self.outputs, "output"))
+
+    @classmethod
+    def read(cls, table: Table) -> FromSignature:
+        key, overwrite = table.text("add-predict"), table.flag("overwrite")
+        source = table.text("from-signature")
+        return cls(source, table.pairs("outputs", needed=True), key, overwrite)
+
+    def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
+        """Bring inner tensors into the main graph, and put in a signature on them."""
+        replaces = self.overwrite and self.key != self.source
+        signatures = Signatures.of(meta_graph, context)
+        bare = signatures.clear(self.key).meta_graph if replaces else meta_graph
+        extended, fed, fetched = expose(bare, self.source, self.outputs, context.infer)
+        wanted = Wanted(self.key, fed, fetched, self.overwrite, without_inputs=not fed)
+        try:
+            return add(extended, wanted, context)
+        except UnreachableOutputError as error:
+            # What is fed is the source's business; nothing can be added to it here.
+            hint = (
+                f"signature {self.source!r} does not feed that; name something that it computes, "
+                "or name all inputs with --inputs in place of --from-signature"
+            )
+            raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
+
+    def expected(self, before: MetaGraph) -> Expected:
+        """Return what the source computes of these outputs, or the tensors that are named."""
+        source = before.signatures[self.source]
+        outputs: dict[str, Names | Inner] = {}
+        for alias, wanted in self.outputs.items():
+            if wanted in source.outputs:
+                outputs[alias] = tensor_names(source.outputs[wanted])
+            else:
+                outputs[alias] = output(before, self.source, wanted)
+        inputs = {alias: tensor_names(each) for alias, each in source.inputs.items()}
+        return {self.key: Request(inputs, outputs)}
+
+    def follow(self, signatures: KeptSignatures) -> None:
+        """Give what the source gives, or the tensors that are named."""
+        source = signatures.get(self.source)
+        if source is None:
+            return  # the other half has it
+        if source.function:
+            signatures[self.key] = Kept(complete=False)
+            return
+        had = source.outputs
+        was = {alias: had.was[ref] for alias, ref in self.outputs.items() if ref in had.was}
+        tensors = {
+            alias: had.tensors.get(ref, (numbers.tensor(ref),))
+            for alias, ref in self.outputs.items()
+            if alias not in was
+        }
+        signatures[self.key] = replace(source, outputs=numbers.Names(was, tensors))
+
+    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
+        if half == "inputs" or alias in self.outputs or not key == self.key == self.source:
+            return alias
+        return next((new for new, old in self.outputs.items() if old == alias), None)
+
+    def track(self, tracker: Tracker) -> None:
+        tracker.start_from(self.source, self.key)
+        Making.track(self, tracker)
+
+    def repeated(self, again: Repetition) -> Edit | None:
+        """Return the same, made of the source and its outputs as they are called by now."""
+        made = self
+        if self.source not in again.fresh and self.key != self.source:
+            source, now = again.by_now(self.source, "outputs", self.outputs.values())
+            outputs = {alias: now[wanted] for alias, wanted in self.outputs.items()}
+            made = replace(self, source=source, outputs=outputs)
+        return Making.repeated(made, again)

@@ -1,0 +1,292 @@
+"""What is put before or behind a signature, as it is asked for and as TensorFlow traced it.
+
+    pre.py:decode                              a function of a Python file
+    image=decode_image(224, 224, scale=1/255)  a recipe for the input image
+    top_k(scores, 5, labels=labels.txt)        a recipe for the output scores
+
+An argument of a recipe is a number (also ``1/255``), a text, true or false, a list, or a name as
+it stands: of an output, of an input, or of a file.
+
+This module traces nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from smpatch.arguments import Constant
+from smpatch.errors import UsageError
+from smpatch.recipes import RECIPES, checked
+from smpatch.signature import Spec, TensorSpec
+
+__all__ = [
+    "Asked",
+    "Composition",
+    "Fragment",
+    "FunctionOf",
+    "Mode",
+    "RecipeOf",
+    "Trace",
+    "Tracing",
+    "asked",
+    "asked_list",
+]
+
+Mode = Literal["before", "after"]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionOf:
+    """A function of a Python file.
+
+    Attributes:
+        file: The file, absolute.
+        name: The name of the function there.
+        text: How it was asked for.
+    """
+
+    file: str
+    name: str
+    text: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Return what names it in errors."""
+        return self.text or f"{self.file}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeOf:
+    """A recipe with its arguments.
+
+    Attributes:
+        name: The recipe.
+        alias: The input that it yields, or what its output is called; empty for the only input,
+            or for the name that it has.
+        arguments: Its arguments by name; files are absolute.
+        text: How it was asked for.
+    """
+
+    name: str
+    alias: str
+    arguments: Mapping[str, object]
+    text: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Return what names it in errors."""
+        return self.text or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A traced function.
+
+    Attributes:
+        text: How it was asked for.
+        inputs: Parameter to type and shape, in the order of the function's arguments.
+        outputs: Name to type and shape, in the order of the function's results.
+        functions: The function and those that it calls, each a serialized ``FunctionDef``.
+        ops: The operations that it uses.
+        samples: Values to try it with: parameter to one serialized ``TensorProto`` for each run.
+        printed: What the user's file printed.
+        frozen_bytes: The size of the variables that became constants.
+    """
+
+    text: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    functions: tuple[bytes, ...]
+    ops: tuple[str, ...] = ()
+    samples: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    printed: tuple[str, ...] = ()
+    frozen_bytes: int = 0
+
+    def __str__(self) -> str:
+        """Return what names it in errors."""
+        return self.text
+
+
+Asked = FunctionOf | RecipeOf | Fragment
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """A request to trace.
+
+    Attributes:
+        asked: What is traced.
+        place: Where it is put.
+        specs: The inputs that it may yield, or the outputs that it may take, by alias.
+    """
+
+    asked: FunctionOf | RecipeOf
+    place: Mode
+    specs: Mapping[str, Spec]
+
+
+Trace = Callable[[Tracing], Fragment]
+"""Traces what is asked for.
+
+Raises:
+    RefusedError: It cannot be traced.
+"""
+
+_RECIPE = re.compile(r"\s*(?:([^=()'\"]+?)\s*=\s*)?([A-Za-z_]\w*)\s*(\(.*\))\s*", re.DOTALL)
+_FUNCTION = re.compile(r"(.+\.py):([A-Za-z_][\w.]*)", re.DOTALL)
+_NAME = re.compile(r"[\w./\-]+")
+
+
+def asked_list(value: object, place: Mode, directory: Path | None = None) -> tuple[Asked, ...]:
+    """Return what is asked for, of one or several texts.
+
+    Args:
+        value: A text, or several; or what was read of them already.
+        place: Where it is put.
+        directory: Where relative paths start; None for the working directory.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if isinstance(value, str | FunctionOf | RecipeOf | Fragment):
+        value = (value,)
+    if not isinstance(value, Iterable):
+        found = f"{value!r} ({type(value).__name__}) is given"
+        raise UsageError(found, where=place, hint="give a list of texts, such as ['pre.py:decode']")
+    return tuple(
+        each
+        if isinstance(each, FunctionOf | RecipeOf | Fragment)
+        else asked(each, place, directory)
+        for each in value
+    )
+
+
+def asked(text: object, place: Mode, directory: Path | None = None) -> FunctionOf | RecipeOf:
+    """Return what a text asks for.
+
+    Args:
+        text: The text.
+        place: Where it is put.
+        directory: Where relative paths start; None for the working directory.
+
+    Raises:
+        UsageError: It asks for nothing that there is.
+
+    Example:
+        >>> asked("logits=softmax(logits)", "after").name
+        'softmax'
+    """
+    if not isinstance(text, str):
+        found = f"{text!r} ({type(text).__name__}) is given"
+        raise UsageError(found, where=place, hint="give a text, such as 'pre.py:decode'")
+    where = f"{place} {text!r}"
+    base = directory or Path()
+    function = _FUNCTION.fullmatch(text.strip())
+    if function is not None:
+        file = base / function[1]
+        if not file.is_file():
+            raise UsageError("there is no such file", where=f"{place} {str(file)!r}")
+        return FunctionOf(os.path.abspath(file), function[2], text)  # noqa: PTH100 - without links resolved
+    written = _RECIPE.fullmatch(text)
+    if written is None:
+        hint = f"write FILE.py:NAME or a recipe, such as {_example(place)}"
+        raise UsageError("it is neither a function nor a recipe", where=where, hint=hint)
+    alias, name = (written[1] or "").strip(), written[2]
+    there = [each for each in RECIPES if each.place == place]
+    recipe = next((each for each in there if each.name == name), None)
+    if recipe is None:
+        names = [each.name for each in there]
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+        raise UsageError(f"there is no recipe {name!r} {place} a signature", where=where, hint=hint)
+    if alias and not recipe.takes_alias:
+        raise UsageError(f"{name} has no name before it", where=where, hint=recipe.example)
+    given, named = _arguments(written[3], where)
+    arguments = checked(recipe, given, named, where)
+    for each in recipe.arguments:
+        if each.kind == "file" and each.name in arguments:
+            file = base / str(arguments[each.name])
+            if not file.is_file():
+                raise UsageError("there is no such file", where=f"{place} {str(file)!r}")
+            arguments[each.name] = os.path.abspath(file)  # noqa: PTH100 - as above
+    return RecipeOf(name, alias, arguments, text)
+
+
+def _example(place: Mode) -> str:
+    return next(each.example for each in RECIPES if each.place == place)
+
+
+def _arguments(text: str, where: str) -> tuple[list[object], dict[str, object]]:
+    try:
+        call = ast.parse(f"f{text}", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        hint = "put names with other characters in quotes: labels='../labels.txt'"
+        raise UsageError("its arguments cannot be read", where=where, hint=hint) from error
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise UsageError("its arguments cannot be read", where=where)
+    source = f"f{text}"
+    named: dict[str, object] = {}
+    for each in call.keywords:
+        if each.arg is None or each.arg in named:
+            raise UsageError("its arguments cannot be read", where=where)
+        named[each.arg] = _literal(each.value, source, where)
+    return [_literal(each, source, where) for each in call.args], named
+
+
+def _literal(node: ast.expr, source: str, where: str) -> object:
+    """Return the value of an argument: a literal, a fraction, or a name as it stands."""
+    number = _number(node)
+    if number is not None:
+        return number
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | bool):
+        return node.value
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_literal(each, source, where) for each in node.elts]
+    text = (ast.get_source_segment(source, node) or "").strip()
+    if text in {"true", "false"}:
+        return text == "true"
+    if not _NAME.fullmatch(text):
+        hint = "numbers, texts in quotes, true or false, lists, and names"
+        raise UsageError(f"the argument {text!r} cannot be read", where=where, hint=hint)
+    return text
+
+
+def _number(node: ast.expr) -> int | float | None:
+    if isinstance(node, ast.Constant):
+        is_number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
+        return node.value if is_number else None  # type: ignore[return-value] # as just asked
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        number = _number(node.operand)
+        return -number if number is not None and isinstance(node.op, ast.USub) else number
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        left, right = _number(node.left), _number(node.right)
+        return left / right if left is not None and right else None
+    return None
+
+
+class Composition(Protocol):
+    """A signature that is to be made of another one, as ``Compose`` asks for it.
+
+    Attributes:
+        source: The key of the signature to start from.
+        key: The signature key.
+        bind: Input of the source to its value.
+        before: The functions that yield inputs of the source, in the order in which they run.
+        after: The functions that take outputs of the source, in the order in which they run.
+    """
+
+    @property
+    def source(self) -> str: ...  # noqa: D102 - said above
+    @property
+    def key(self) -> str: ...  # noqa: D102 - said above
+    @property
+    def bind(self) -> Mapping[str, Constant]: ...  # noqa: D102 - said above
+    @property
+    def before(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above
+    @property
+    def after(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above

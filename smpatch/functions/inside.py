@@ -1,0 +1,226 @@
+"""The tensors between the inputs and outputs of a signature that could be outputs of it.
+
+This module proposes and checks nothing that an edit would not check again.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from smpatch import dtypes
+from smpatch.errors import RefusedError, TensorNotFoundError
+from smpatch.functions.inner_tensors import Inner, inferred, inner_tensors
+from smpatch.functions.shape_inference import Infer
+from smpatch.graph.auxiliary import auxiliary
+from smpatch.graph.functions import CALLS
+from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.operations import needed
+from smpatch.graph.reach import framed
+from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
+from smpatch.loader import MetaGraph
+from smpatch.savedmodel.changes import Changes
+from smpatch.signature import SignatureDef, TensorSpec, compatible
+
+__all__ = [
+    "PARAMETERS",
+    "Inside",
+    "fetchable",
+    "form_refusal",
+    "inside",
+    "matching",
+    "servable",
+    "signature_of",
+    "spelled",
+]
+
+_UNFED = frozenset({"Placeholder", "PlaceholderV2"})
+"""Placeholders without a default."""
+
+PARAMETERS = frozenset({"Const", "NoOp", "ReadVariableOp", "Placeholder", "VarHandleOp"})
+"""Operations inside functions whose results are parameters, not what is computed."""
+
+_HANDED_ON = PARAMETERS | CALLS | {"Identity"}
+"""Operations of the main graph that hand on what others yield."""
+
+_MOST_OUTPUTS = 50
+"""So many outputs of one node of the main graph are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The tensors between the inputs and outputs of a signature.
+
+    Attributes:
+        tensors: Those of the main graph, without calls, and those inside its functions; handles
+            and parameters are left out.
+        ambiguous: The names that several tensors inside its functions have, those that are left
+            out included.
+    """
+
+    tensors: tuple[Inner, ...]
+    ambiguous: frozenset[str]
+
+
+def inside(
+    meta_graph: MetaGraph,
+    signature: str,
+    infer: Infer | None = None,
+    *,
+    match: str = "",
+    everything: bool = False,
+) -> Inside:
+    """Return the tensors between the inputs and outputs of a signature.
+
+    Args:
+        meta_graph: The MetaGraph.
+        signature: The signature key.
+        infer: Asks TensorFlow for shapes; called only where the file leaves one unknown.
+        match: A pattern for names of tensors.
+        everything: Whether to list what serves training, saving and watching, too.
+
+    Raises:
+        TensorNotFoundError: There is no such signature.
+        RefusedError: It has tensors inside, but the model's form takes no edit that they need.
+    """
+    source = signature_of(meta_graph, signature)
+    within = tuple(inner_tensors(meta_graph, source))
+    counted = Counter(each.spec.name for each in within)
+    ambiguous = frozenset(name for name, count in counted.items() if count > 1)
+    wanted = matching(match)
+    inner = tuple(
+        each
+        for each in within
+        if each.op not in PARAMETERS
+        and servable(each.spec)
+        and (everything or not auxiliary(each.op, op_of(each.spec.name)))
+        and wanted(each.spec.name)
+    )
+    if inner and (form := form_refusal(meta_graph)) is not None:
+        raise form
+    if infer is not None and any(each.spec.shape is None for each in inner):
+        inner = inferred(meta_graph, inner, infer)
+    between = _between(meta_graph, source, everything=everything)
+    return Inside((*(each for each in between if wanted(each.spec.name)), *inner), ambiguous)
+
+
+def signature_of(meta_graph: MetaGraph, key: str) -> SignatureDef:
+    """Return a signature.
+
+    Raises:
+        TensorNotFoundError: There is none of that key.
+    """
+    source = meta_graph.signatures.get(key)
+    if source is None:
+        hint = nearest(key, meta_graph.signatures) or (
+            f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
+        )
+        raise TensorNotFoundError("no such signature", where=f"signature {key!r}", hint=hint)
+    return source
+
+
+def spelled(
+    meta_graph: MetaGraph, signature: str, tensors: Iterable[Inner], ambiguous: Collection[str]
+) -> dict[Inner, str]:
+    """Return how each tensor is written: with its calls where the name is not enough.
+
+    Args:
+        meta_graph: The MetaGraph.
+        signature: The signature key.
+        tensors: The tensors.
+        ambiguous: The names that several tensors inside the signature's functions have.
+    """
+    outputs, graph = meta_graph.signatures[signature].outputs, meta_graph.graph
+    found: dict[Inner, str] = {}
+    for each in tensors:
+        name = each.spec.name
+        # A name is looked up outside the functions first.
+        unclear = name in ambiguous or name in outputs or op_of(name) in graph
+        found[each] = each.path if each.calls and unclear else name
+    return found
+
+
+def matching(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether a tensor or a function is of a pattern, with or without ``:0``."""
+    if not pattern:
+        return lambda _: True
+    return lambda name: (
+        fnmatch.fnmatchcase(name, pattern)
+        or (name.endswith(":0") and fnmatch.fnmatchcase(name[:-2], pattern))
+    )
+
+
+def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -> Iterator[Inner]:
+    """Yield the tensors of the main graph that depend on a signature's inputs, its outputs do."""
+    graph, resolver = meta_graph.graph, meta_graph.resolver()
+    if not _agrees(meta_graph, source):
+        return  # an addition with these inputs is refused
+    own = {tensor.name for spec in source.outputs.values() for tensor in spec.tensors()}
+    fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
+    among = needed(graph, own)
+    # What needs a placeholder that the signature does not feed cannot be its output.
+    unfed = {f"{name}:0" for name, op in graph.marked.items() if op in _UNFED} - fed
+    reached = _reached(graph, fed, among) - _reached(graph, unfed, among) - framed(graph, among)
+    for name in graph:
+        op = graph.wiring(name).op
+        if name in reached and op not in _HANDED_ON and (everything or not auxiliary(op, name)):
+            for spec in fetchable(resolver, name):
+                if spec.name not in own:
+                    yield Inner((), "", op, spec, "")
+
+
+def _agrees(meta_graph: MetaGraph, source: SignatureDef) -> bool:
+    """Return whether the inputs of a signature are of the types and shapes of the graph."""
+    resolver = meta_graph.resolver()
+    for spec in (each for given in source.inputs.values() for each in given.tensors()):
+        found = [each for each in fetchable(resolver, op_of(spec.name)) if each.name == spec.name]
+        for each in found:
+            known = spec.shape is not None and each.shape is not None
+            if dtypes.base(each.dtype) != dtypes.base(spec.dtype):
+                return False
+            if known and not compatible(spec.shape, each.shape):
+                return False
+    return True
+
+
+def _reached(graph: GraphIndex, fed: Collection[str], among: set[str]) -> set[str]:
+    """Return the nodes that depend on some tensors, of some."""
+    consumers: dict[str, list[str]] = {}
+    waiting: list[str] = []
+    for name in among:
+        given = graph.sources(name)
+        for each in (given,) if isinstance(given, str) else given:
+            consumers.setdefault(op_of(each), []).append(name)
+            if (each if ":" in each else f"{each}:0") in fed:
+                waiting.append(name)
+    reached: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += consumers.get(name, ())
+    return reached
+
+
+def form_refusal(meta_graph: MetaGraph) -> RefusedError | None:
+    """Return why nothing can be added to the main graph in this form, as the form says it."""
+    try:
+        meta_graph.parts.splices(Changes(nodes=(b"",)))
+    except RefusedError as error:
+        return error
+    return None
+
+
+def fetchable(resolver: Resolver, name: str) -> list[TensorSpec]:
+    """Return the outputs of a node that a session can fetch, the first few of many."""
+    try:
+        return [spec for spec in resolver.outputs(name, _MOST_OUTPUTS) if servable(spec)]
+    except OpDefMissingError:
+        return []
+
+
+def servable(spec: TensorSpec) -> bool:
+    """Return whether a session can fetch a tensor: it is no handle."""
+    return dtypes.base(spec.dtype) not in dtypes.UNSERVABLE

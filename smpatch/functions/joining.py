@@ -1,0 +1,316 @@
+"""A signature with functions before and behind it, and constants in the place of inputs.
+
+New inputs are placeholders of the main graph, and each function is a call. What lies between a
+replaced input and the outputs is copied to read the replacement (``copies``); in a TensorFlow 2
+export that is one call of the function that the signature calls. The rest is as for any
+signature on tensors of the main graph: the object graph gets a wrapper function that makes the
+same calls.
+
+This module traces nothing.
+
+Source: ``tensorflow/core/framework/function.cc`` (where a name of a function can stand).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from smpatch import dtypes, schema
+from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UsageError
+from smpatch.fragments import Composition, Fragment
+from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
+from smpatch.functions.calls import call, fresh_name, placeholder
+from smpatch.functions.copies import Copies, copies, full
+from smpatch.functions.stages import inputs_before, outputs_after
+from smpatch.graph.functions import CALLS, FunctionLibrary
+from smpatch.graph.index import GraphIndex
+from smpatch.graph.resolve import nearest
+from smpatch.loader import MetaGraph
+from smpatch.savedmodel.draft import Draft
+from smpatch.savedmodel.parts import Addition
+from smpatch.signature import (
+    CompositeTensorSpec,
+    Shape,
+    SignatureDef,
+    SparseTensorSpec,
+    Spec,
+    TensorSpec,
+    compatible,
+)
+
+__all__ = ["Composed", "join", "source_of"]
+
+
+class Composed(NamedTuple):
+    """A MetaGraph with the nodes of a composed signature.
+
+    Attributes:
+        meta_graph: The MetaGraph.
+        signature: The signature, on the tensors that are its inputs and outputs.
+        copied: How many nodes are copied, calls of functions aside.
+        size: Their bytes.
+    """
+
+    meta_graph: MetaGraph
+    signature: SignatureDef
+    copied: int
+    size: int
+
+
+def source_of(meta_graph: MetaGraph, edit: Composition) -> SignatureDef:
+    """Return the signature that an edit starts from.
+
+    Raises:
+        TensorNotFoundError: There is none.
+        UsageError: Nothing is asked for.
+    """
+    source = meta_graph.signatures.get(edit.source)
+    where = f"signature {edit.source!r}"
+    if source is None:
+        hint = nearest(edit.source, meta_graph.signatures) or (
+            f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
+        )
+        raise TensorNotFoundError("no such signature", where=where, hint=hint)
+    if not edit.bind and not edit.before and not edit.after:
+        hint = "--before, --after or --bind says what is"
+        raise UsageError("nothing is composed", where=where, hint=hint)
+    return source
+
+
+def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
+    """Put functions before and behind a signature, and constants in the place of inputs.
+
+    Args:
+        meta_graph: The MetaGraph.
+        edit: The request; its functions are traced.
+
+    Raises:
+        RefusedError: Something does not fit.
+    """
+    source = source_of(meta_graph, edit)
+    bound = bound_inputs(source, edit.source, edit.bind)
+    left = {alias: spec for alias, spec in source.inputs.items() if alias not in bound}
+    before, after = fragments(edit.before), fragments(edit.after)
+    inputs = dict(left)
+    for fragment in reversed(before):
+        inputs = inputs_before(inputs, fragment)
+    calls = _Calls(meta_graph, edit.key)
+    inputs = {alias: calls.fed(alias, spec) for alias, spec in inputs.items()}
+    env = {a: full(s.name) for a, s in inputs.items() if isinstance(s, TensorSpec)}
+    fed_tensors = dict(env)
+    for fragment in before:
+        env |= calls.put(fragment, env, "before")
+    replaced = {
+        alias: spec
+        for alias, spec in left.items()
+        if isinstance(spec, TensorSpec) and env[alias] != full(spec.name)
+    }
+    values = {alias: each.spec for alias, each in bound.items()}
+    _check_replaced(meta_graph, source, {**replaced, **values})
+    replacements = {full(spec.name): env[alias] for alias, spec in replaced.items()}
+    prefix = prefix_of(edit.key, meta_graph.graph)
+    constants = Constants(prefix, env)
+    fed = {full(t.name) for spec in left.values() for t in spec.tensors()} - replacements.keys()
+    replacements |= {full(e.spec.name): constants.put(alias, e) for alias, e in bound.items()}
+    outputs = [full(each.name) for spec in source.outputs.values() for each in spec.tensors()]
+    copied = copies(
+        meta_graph.graph,
+        replacements,
+        fed,
+        outputs,
+        prefix,
+        keep_shapes=_shapes_stay(meta_graph, left, bound, before),
+    )
+    yielded = {alias: _renamed(spec, copied) for alias, spec in source.outputs.items()}
+    for alias in {alias for each in after for alias in each.inputs}:
+        _check_known(meta_graph, f"output {alias!r}", source.outputs.get(alias))
+    for fragment in after:
+        given = dict(fed_tensors)
+        given |= {a: full(s.name) for a, s in yielded.items() if isinstance(s, TensorSpec)}
+        made = calls.put(fragment, given, "after") if given.keys() >= fragment.inputs.keys() else {}
+        yielded = {
+            alias: replace(spec, name=made[alias])
+            if isinstance(spec, TensorSpec) and not spec.name
+            else spec
+            for alias, spec in outputs_after(yielded, inputs, fragment).items()
+        }
+    nodes = [*calls.placeholders, *calls.before, *constants.nodes, *copied.nodes, *calls.after]
+    serialized = tuple(node.SerializeToString(deterministic=True) for node in nodes)
+    addition = Addition(nodes=serialized, functions=tuple(calls.functions))
+    draft = Draft.of(meta_graph.parts).appended(addition)
+    defaults = {
+        alias: value
+        for alias, value in source.defaults.items()
+        if alias in inputs and inputs[alias] == source.inputs.get(alias)
+    }
+    signature = SignatureDef(inputs, yielded, source.method_name, defaults)
+    sizes = [node.ByteSize() for node in copied.nodes if node.op not in CALLS]
+    return Composed(meta_graph.with_parts(draft), signature, len(sizes), sum(sizes))
+
+
+def fragments(asked: Sequence[object]) -> list[Fragment]:
+    """Return functions that are traced.
+
+    Raises:
+        UsageError: One is not.
+    """
+    found = [each for each in asked if isinstance(each, Fragment)]
+    if len(found) < len(asked):
+        raise UsageError("a function is not traced, for TensorFlow was not asked")
+    return found
+
+
+def _check_replaced(
+    meta_graph: MetaGraph, source: SignatureDef, replaced: Mapping[str, TensorSpec]
+) -> None:
+    """Check that inputs are as the graph has them, and that no other input is the same tensor."""
+    others = [(a, spec) for a, spec in source.inputs.items() if a not in replaced]
+    taken = {full(tensor.name) for _, spec in others for tensor in spec.tensors()}
+    for alias, spec in replaced.items():
+        _check_known(meta_graph, f"input {alias!r}", spec)
+        tensor = full(spec.name)
+        if tensor in taken:
+            found = f"its tensor {tensor} is that of another input"
+            raise AliasError(found, where=f"input {alias!r}", hint="drop one: smpatch edit")
+        taken.add(tensor)
+
+
+def _check_known(meta_graph: MetaGraph, where: str, spec: Spec | None) -> None:
+    """Check that the graph has a tensor as a signature describes it."""
+    if not isinstance(spec, TensorSpec):
+        return
+    known = meta_graph.resolver().resolve(spec.name).spec.dtype
+    if dtypes.base(known) != dtypes.base(spec.dtype):
+        found = f"the signature says {spec.dtype}, and the graph {known}"
+        raise RefusedError(found, where=where, hint="see smpatch check")
+
+
+def _shapes_stay(
+    meta_graph: MetaGraph,
+    left: Mapping[str, Spec],
+    bound: Mapping[str, Bound],
+    before: Sequence[Fragment],
+) -> bool:
+    """Return whether what is put in has the shapes that the graph has for the inputs as well."""
+    shapes: list[tuple[str, Shape]] = [
+        (
+            each.spec.name,
+            tuple(None if isinstance(d, Follow) else d for d in each.dims or each.shape),
+        )
+        for each in bound.values()
+    ]
+    shapes += [
+        (spec.name, fragment.outputs[alias].shape)
+        for fragment in before
+        for alias, spec in left.items()
+        if alias in fragment.outputs and isinstance(spec, TensorSpec)
+    ]
+    resolver = meta_graph.resolver()
+    return all(compatible(shape, resolver.resolve(name).spec.shape) for name, shape in shapes)
+
+
+def prefix_of(key: str, graph: GraphIndex) -> str:
+    """Return what names of new nodes begin with, and no name of the graph or a function does."""
+    stem = re.sub(r"[^A-Za-z0-9_.\-]", "_", key).lstrip("_-") or "signature"
+    tops = {name.partition("/")[0] for name in graph}
+    wanted, count = stem, 0
+    while wanted in tops or any(
+        f"{wanted}/".encode() in body for body in graph.function_bodies.values()
+    ):
+        count += 1
+        wanted = f"{stem}_{count}"
+    return wanted
+
+
+class _Calls:
+    """Calls of functions, with the functions and the placeholders that they need.
+
+    Attributes:
+        placeholders: ``NodeDef`` messages of new inputs.
+        before: Those of the calls before the signature.
+        after: Those of the calls behind it.
+        functions: Serialized functions.
+    """
+
+    def __init__(self, meta_graph: MetaGraph, key: str) -> None:
+        """Make none yet."""
+        self.placeholders: list[Any] = []
+        self.before: list[Any] = []
+        self.after: list[Any] = []
+        self.functions: list[bytes] = []
+        self._key = re.sub(r"[^A-Za-z0-9_.\-]", "_", key)
+        self._graph = meta_graph.graph
+        self._taken: set[str] = set()
+        self._numbers = _numbers(meta_graph.functions)
+
+    def fed(self, alias: str, spec: Spec) -> Spec:
+        """Return an input with the tensor that is fed; a new one gets a placeholder."""
+        if not isinstance(spec, TensorSpec) or spec.name:
+            return spec
+        stem = re.sub(r"[^A-Za-z0-9_.\-]", "_", alias)
+        name = fresh_name(f"{self._key}_{stem}".lstrip("_-"), self._graph, self._taken)
+        self.placeholders.append(placeholder(name, spec))
+        return replace(spec, name=f"{name}:0")
+
+    def put(self, fragment: Fragment, given: Mapping[str, str], place: str) -> dict[str, str]:
+        """Make a call; return the tensors that it yields, by name."""
+        root, *others = _named(fragment.functions, self._numbers)
+        self.functions += [each.SerializeToString(deterministic=True) for each in (root, *others)]
+        stem = _stem(root.signature.name)
+        prefix = prefix_of(f"{self._key}_{place}", self._graph)
+        name = fresh_name(f"{prefix}/{stem}", self._graph, self._taken)
+        inputs = [given[alias].removesuffix(":0") for alias in fragment.inputs]
+        node = call(name, root, inputs, [spec.shape for spec in fragment.outputs.values()])
+        if not root.signature.is_stateful:
+            node.op = "PartitionedCall"
+        (self.before if place == "before" else self.after).append(node)
+        return {alias: f"{name}:{port}" for port, alias in enumerate(fragment.outputs)}
+
+
+def _numbers(library: FunctionLibrary) -> Iterator[int]:
+    number = library.last_number
+    while True:
+        number += 1
+        yield number
+
+
+def _named(functions: Sequence[bytes], numbers: Iterator[int]) -> list[Any]:
+    """Return functions under names that the model does not have."""
+    messages = [schema.FunctionDef.FromString(each) for each in functions]
+    names = {
+        str(each.signature.name): f"__inference_{_stem(each.signature.name)}_{next(numbers)}"
+        for each in messages
+    }
+    for each in messages:
+        each.signature.name = names[each.signature.name]
+        for node in each.node_def:
+            node.op = names.get(node.op, node.op)
+            for value in node.attr.values():
+                for func in (value.func, *value.list.func):
+                    if func.name in names:
+                        func.name = names[func.name]
+    return messages
+
+
+def _stem(name: str) -> str:
+    """Return the name of a function without what TensorFlow puts around it."""
+    plain = re.sub(r"_\d+$", "", name.removeprefix("__inference_"))
+    return re.sub(r"[^A-Za-z0-9_]", "_", plain).strip("_") or "function"
+
+
+def _renamed(spec: Spec, copied: Copies) -> Spec:
+    """Return a spec with the tensors that stand for its own."""
+    names = copied.tensors
+    if isinstance(spec, TensorSpec):
+        return replace(spec, name=names[full(spec.name)])
+    if isinstance(spec, SparseTensorSpec):
+        return replace(
+            spec,
+            values=names[full(spec.values)],
+            indices=names[full(spec.indices)],
+            dense_shape=names[full(spec.dense_shape)],
+        )
+    return CompositeTensorSpec(spec.type_spec, tuple(_renamed(e, copied) for e in spec.components))

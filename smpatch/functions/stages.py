@@ -1,0 +1,122 @@
+"""What a signature takes and yields with a function before or behind it.
+
+This module checks that a function fits and makes no node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from smpatch import dtypes
+from smpatch.errors import RefusedError
+from smpatch.fragments import Fragment
+from smpatch.graph.resolve import nearest
+from smpatch.signature import Shape, Spec, TensorSpec, compatible, shape_text
+
+__all__ = ["inputs_before", "outputs_after"]
+
+
+def inputs_before(needed: Mapping[str, Spec], fragment: Fragment) -> dict[str, Spec]:
+    """Return the inputs of a signature before which a function is put.
+
+    Args:
+        needed: Its inputs without the function. An input of a function is a spec whose name is
+            empty: no tensor stands for it yet.
+        fragment: The function.
+
+    Raises:
+        RefusedError: The function yields what the signature does not take.
+    """
+    where = f"before {fragment}"
+    for alias, spec in fragment.outputs.items():
+        _check(spec, alias, needed, ("it yields", "input", where))
+    left = {alias: spec for alias, spec in needed.items() if alias not in fragment.outputs}
+    for alias, spec in fragment.inputs.items():
+        if alias not in left:
+            left[alias] = replace(spec, name="")
+        else:
+            _check(spec, alias, left, ("it takes", "input", where))
+    return left
+
+
+def outputs_after(
+    yielded: Mapping[str, Spec], inputs: Mapping[str, Spec], fragment: Fragment
+) -> dict[str, Spec]:
+    """Return the outputs of a signature behind which a function is put.
+
+    Args:
+        yielded: Its outputs without the function.
+        inputs: Its inputs, which the function may take as well; an output of the same name
+            comes first.
+        fragment: The function.
+
+    Raises:
+        RefusedError: The function takes what the signature does not yield, or yields a name that
+            another output has.
+    """
+    where = f"after {fragment}"
+    for alias, spec in fragment.inputs.items():
+        there = yielded if alias in yielded or alias not in inputs else inputs
+        kind = "output" if there is yielded else "input"
+        _check(spec, alias, there, ("it takes", kind, where))
+    left = {alias: spec for alias, spec in yielded.items() if alias not in fragment.inputs}
+    for alias, spec in fragment.outputs.items():
+        if alias in left:
+            found = f"it yields {alias!r}, and the signature has an output of that name"
+            raise RefusedError(found, where=where, hint=f"it does not take {alias!r}; name it else")
+        left[alias] = replace(spec, name="")
+    return left
+
+
+def _check(
+    spec: TensorSpec, alias: str, there: Mapping[str, Spec], words: tuple[str, str, str]
+) -> None:
+    """Check that a tensor of a function fits one of the signature.
+
+    Args:
+        spec: The tensor of the function.
+        alias: Its name.
+        there: The inputs or the outputs of the signature.
+        words: What the function does with it, what it is to the signature, and the place.
+    """
+    does, kind, where = words
+    wanted = there.get(alias)
+    if wanted is None:
+        names = ", ".join(there) or "none"
+        hint = nearest(alias, there) or f"it has {names}"
+        found = f"{does} {alias!r}, and the signature has no {kind} of that name"
+        raise RefusedError(found, where=where, hint=hint)
+    if not isinstance(wanted, TensorSpec):
+        found = f"the {kind} {alias!r} is a sparse or composite tensor"
+        raise RefusedError(found, where=where, hint="only dense ones can be composed")
+    dtype = dtypes.base(wanted.dtype)
+    ours, theirs = _described(spec), f"{dtype} {shape_text(wanted.shape)}"
+    found = f"{alias!r}: {does} {ours}, the signature's {kind} is {theirs}"
+    if spec.dtype != dtype:
+        hint = f"cast it: tf.cast({alias}, tf.{dtype})" if does == "it yields" else ""
+        raise RefusedError(found, where=where, hint=hint)
+    if not compatible(spec.shape, wanted.shape):
+        one = (
+            spec.shape is not None
+            and wanted.shape is not None
+            and compatible(spec.shape, wanted.shape[1:])
+        )
+        hint = "it is one example instead of a batch: use tf.map_fn over the batch" if one else ""
+        raise RefusedError(found, where=where, hint=hint)
+    if does == "it takes" and not _covers(spec.shape, wanted.shape):
+        hint = "leave dimensions open: tf.TensorSpec([None, ...])"
+        raise RefusedError(found, where=where, hint=hint)
+
+
+def _covers(parameter: Shape, given: Shape) -> bool:
+    """Return whether a function takes every shape that it may be given."""
+    if parameter is None:
+        return True
+    return given is not None and all(
+        size is None or size == other for size, other in zip(parameter, given, strict=True)
+    )
+
+
+def _described(spec: TensorSpec) -> str:
+    return f"{spec.dtype} {shape_text(spec.shape)}"

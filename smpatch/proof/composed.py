@@ -1,0 +1,97 @@
+"""The computation of a signature with functions before and behind it.
+
+This is written without a look at the nodes that an edit makes: each function is taken as
+TensorFlow traced it, the signature as it was before the edit, and fingerprints go from one to
+the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smpatch import schema
+from smpatch.fragments import Fragment
+from smpatch.graph.fingerprint import Computation, Fingerprints
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import GraphIndex
+from smpatch.loader import MetaGraph
+from smpatch.proof.constants import value_fingerprint
+from smpatch.proof.requests import ComposedRequest
+
+__all__ = ["composed_computation"]
+
+
+def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computation:
+    """Return what a composed signature is to compute.
+
+    Args:
+        before: The MetaGraph before the edit.
+        request: The signature.
+
+    Raises:
+        FingerprintError: The graph refers to what it does not have.
+    """
+    made = {a for each in request.before for a in (*each.outputs, *each.inputs)}
+    flow = _Flow(before, {alias: Fingerprints.leaf("feed", alias) for alias in made})
+    for each in request.before:
+        flow.run(each)
+    yielded = {alias for each in request.before for alias in each.outputs}
+    feeds: dict[str, str] = {}
+    given: dict[str, bytes] = {}
+    for alias, names in request.source.items():
+        if alias in request.bound:
+            value = request.bound[alias]
+            (name,) = names
+            given[name] = value_fingerprint(value, before.functions, flow.values)
+        elif alias in yielded:
+            (name,) = names
+            given[name] = flow.values[alias]
+        else:
+            labels = [alias] if len(names) == 1 else [f"#{alias}/{i}" for i in range(len(names))]
+            feeds |= dict(zip(names, labels, strict=True))
+    fed = {alias: Fingerprints.leaf("feed", alias) for alias in request.inputs}
+    flow.values = dict(fed)
+    parts: dict[str, list[bytes]] = {}
+    for alias, names in request.yielded.items():
+        parts[alias], effects = before.fingerprints.tensors(names, feeds, given)
+        flow.effects |= effects
+    flow.values |= {alias: found[0] for alias, found in parts.items() if len(found) == 1}
+    for fragment in request.after:
+        taken = set(fragment.inputs)
+        flow.run(fragment)
+        for alias in taken - fragment.outputs.keys():
+            parts.pop(alias, None)
+            if alias in fed:  # an input of that name is there again
+                flow.values[alias] = fed[alias]
+        parts |= {alias: [flow.values[alias]] for alias in fragment.outputs}
+    outputs = {alias: Fingerprints.whole(found) for alias, found in parts.items()}
+    return Computation(outputs, frozenset(flow.effects))
+
+
+@dataclass(slots=True)
+class _Flow:
+    """Fingerprints on their way through functions.
+
+    Attributes:
+        before: The MetaGraph, which defines operations.
+        values: Name to fingerprint.
+        effects: What runs besides.
+    """
+
+    before: MetaGraph
+    values: dict[str, bytes]
+    effects: set[bytes] = field(default_factory=set)
+
+    def run(self, fragment: Fragment) -> None:
+        """Let a function replace what it takes by what it yields."""
+        graph = schema.GraphDef()
+        for each in fragment.functions:
+            graph.library.function.add().MergeFromString(each)
+        data = graph.SerializeToString()
+        index = GraphIndex(data, [(0, len(data))])
+        fingerprints = Fingerprints(index, FunctionLibrary(index, self.before.op_defs))
+        root = schema.FunctionDef.FromString(fragment.functions[0]).signature.name
+        given = [self.values[alias] for alias in fragment.inputs]
+        found, effects = fingerprints.results(root, given)
+        self.values |= dict(zip(fragment.outputs, found, strict=True))
+        self.effects |= effects

@@ -1,0 +1,264 @@
+"""A traced function that stands on its own: what it captures becomes a part of it.
+
+* A captured constant becomes a ``Const``; variables that are read alone are frozen.
+* A lookup table that does not change is made and filled inside the function; filling it again
+  with the same is no error and does nothing. Its ``shared_name`` is a digest of its contents: two
+  tables of one name have the same entries.
+* Anything else that is captured is refused, and so are calls back into Python.
+
+Attributes that have their default are left out, for TensorFlow before 2.5 refuses models with
+attributes that it does not know. Names of gradients in Python are left out, too.
+
+Standard library and TensorFlow only: this file runs in a child process.
+
+Sources: ``tensorflow/core/kernels/lookup_table_op.h`` (sharing by name),
+``tensorflow/core/kernels/lookup_util.cc`` (``InitializeTableV2`` on a table that is filled),
+``tensorflow/python/framework/convert_to_constants.py``.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib
+from typing import Any, NamedTuple
+
+from .trace_words import UntraceableError
+
+_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
+_WRITES = ("Assign", "ResourceScatter", "ResourceApply", "ResourceSparse", "Scatter")
+_STANDS_FOR = ("api_", "_implements")
+"""Attributes by which grappler and TFLite put something else in a function's place."""
+_DROPPED = ("_gradient_op_type", "forward_function_name", "backward_function_name")
+
+
+class Closed(NamedTuple):
+    """A function without captures.
+
+    Attributes:
+        functions: It and the functions that it calls, each a serialized ``FunctionDef``.
+        ops: The operations that it uses, sorted.
+        frozen_bytes: The size of the variables that became constants.
+    """
+
+    functions: list[bytes]
+    ops: list[str]
+    frozen_bytes: int
+
+
+def closed(tf: Any, concrete: Any, count: int, most_bytes: int) -> Closed:
+    """Return a concrete function without captures.
+
+    Args:
+        tf: The module.
+        concrete: The function.
+        count: How many arguments it has beside its captures.
+        most_bytes: The largest size of the variables that may become constants.
+
+    Raises:
+        UntraceableError: It captures or calls what cannot be carried.
+    """
+    names = [each.name for each in concrete.graph.inputs[count:]]
+    held = dict(zip(names, (outside for outside, _ in concrete.graph.captures), strict=True))
+    root, library = _definitions(concrete)
+    _check_ops([root, *library.values()])
+    frozen = 0
+    variables = [each for each in concrete.graph.variables if _is_held(each, held)]
+    if variables:
+        frozen = sum(each.dtype.size * each.shape.num_elements() for each in variables)
+        if frozen > most_bytes:
+            found = f"its variables have {frozen:,} bytes"
+            hint = f"those of a function become constants, up to {most_bytes:,} bytes"
+            raise UntraceableError(found, hint=hint)
+        for each in [root, *library.values()]:
+            _check_writes(each)
+        freezing = importlib.import_module("tensorflow.python.framework.convert_to_constants")
+        convert = freezing.convert_variables_to_constants_v2
+        concrete = convert(concrete, lower_control_flow=False)
+        name = root.signature.name
+        root, library = _definitions(concrete)
+        root.signature.name = name
+        left = [each.name for each in concrete.graph.inputs[count:]]
+        held = {name: held[name] for name in left}
+    _bind(tf, root, count, list(held.values()))
+    functions = _reached(root, library)
+    for each in functions:
+        _tidy(each)
+    ops = sorted({node.op for each in functions for node in each.node_def} - library.keys())
+    return Closed([each.SerializeToString(deterministic=True) for each in functions], ops, frozen)
+
+
+def _definitions(concrete: Any) -> tuple[Any, dict[str, Any]]:
+    root = type(concrete.function_def)()
+    root.CopyFrom(concrete.function_def)
+    library = concrete.graph.as_graph_def().library
+    return root, {each.signature.name: each for each in library.function}
+
+
+def _is_held(variable: Any, held: dict[str, Any]) -> bool:
+    return any(each is variable.handle for each in held.values())
+
+
+def _check_ops(functions: list[Any]) -> None:
+    for function in functions:
+        for node in function.node_def:
+            if node.op in _PYTHON:
+                found = f"it calls back into Python ({node.op} {node.name!r}), which no server can"
+                raise UntraceableError(found, hint="use operations of TensorFlow alone")
+
+
+def _check_writes(function: Any) -> None:
+    for node in function.node_def:
+        if node.op.startswith(_WRITES):
+            found = f"it writes variables ({node.op} {node.name!r})"
+            raise UntraceableError(
+                found, hint="its variables become constants, which cannot change"
+            )
+
+
+def _bind(tf: Any, root: Any, count: int, held: list[Any]) -> None:
+    """Put nodes in the place of the arguments that are captures."""
+    arguments = [each.name for each in root.signature.input_arg[count:]]
+    taken = {each.name for each in root.node_def} | {e.name for e in root.signature.input_arg}
+    for place, (name, value) in enumerate(zip(arguments, held, strict=True)):
+        stem = f"captured_{place}"
+        while stem in taken:
+            stem += "_"
+        if value.dtype == tf.resource:
+            source, wait = _table(tf, root, stem, value)
+        elif value.dtype == tf.variant or not hasattr(value, "numpy"):
+            raise UntraceableError(f"it captures a {value.dtype.name} that cannot be carried")
+        else:
+            source, wait = _constant(tf, root, stem, value), ""
+        _redirect(root, name, source, wait)
+    del root.signature.input_arg[count:]
+    for place in range(count, count + len(arguments)):
+        root.arg_attr.pop(place, None)
+    root.resource_arg_unique_id.clear()
+
+
+def _redirect(root: Any, name: str, source: str, wait: str) -> None:
+    """Let all that reads an argument read a tensor, after the node that it waits for has run."""
+    for node in root.node_def:
+        if name in node.input:
+            sources = [source if each == name else each for each in node.input]
+            if wait and f"^{wait}" not in sources:
+                sources.append(f"^{wait}")
+            del node.input[:]
+            node.input.extend(sources)
+    for result in root.ret:
+        if root.ret[result] == name:
+            root.ret[result] = source
+
+
+def _constant(tf: Any, root: Any, name: str, value: Any) -> str:
+    node = root.node_def.add(name=name, op="Const")
+    array = value.numpy()
+    node.attr["value"].tensor.CopyFrom(
+        tf.make_tensor_proto(array, dtype=value.dtype, shape=value.shape.as_list())
+    )
+    node.attr["dtype"].type = value.dtype.as_datatype_enum
+    return f"{name}:output:0"
+
+
+def _table(tf: Any, root: Any, name: str, handle: Any) -> tuple[str, str]:
+    """Make a table; return its handle, and the node that fills it.
+
+    Raises:
+        UntraceableError: It is another resource.
+    """
+    table = next(
+        (
+            each
+            for each in gc.get_objects()
+            if isinstance(each, tf.lookup.StaticHashTable) and each.resource_handle is handle
+        ),
+        None,
+    )
+    if table is None:
+        found = f"it captures a resource ({_resource(handle)})"
+        hint = "only variables that are read and tables that do not change are carried"
+        raise UntraceableError(found, hint=hint)
+    exported = tf.raw_ops.LookupTableExportV2(
+        table_handle=handle, Tkeys=table.key_dtype, Tvalues=table.value_dtype
+    )
+    keys, values = _sorted(exported.keys.numpy(), exported.values.numpy())
+    parts = {
+        "keys": tf.make_tensor_proto(keys, dtype=table.key_dtype, shape=[len(keys)]),
+        "values": tf.make_tensor_proto(values, dtype=table.value_dtype, shape=[len(values)]),
+    }
+    digest = hashlib.sha256(
+        b"".join(each.SerializeToString(deterministic=True) for each in parts.values())
+    ).hexdigest()
+    made = root.node_def.add(name=name, op="HashTableV2")
+    made.attr["key_dtype"].type = table.key_dtype.as_datatype_enum
+    made.attr["value_dtype"].type = table.value_dtype.as_datatype_enum
+    made.attr["shared_name"].s = f"smpatch_table_{digest[:40]}".encode()
+    # The loader of Python sets it where it is not set, and puts a number behind the name.
+    made.attr["use_node_name_sharing"].b = True
+    filled = root.node_def.add(name=f"{name}/filled", op="InitializeTableV2")
+    filled.input.append(f"{name}:table_handle:0")
+    for part, proto in parts.items():
+        node = root.node_def.add(name=f"{name}/{part}", op="Const")
+        node.attr["value"].tensor.CopyFrom(proto)
+        node.attr["dtype"].type = proto.dtype
+        filled.input.append(f"{node.name}:output:0")
+    filled.attr["Tkey"].type = table.key_dtype.as_datatype_enum
+    filled.attr["Tval"].type = table.value_dtype.as_datatype_enum
+    root.signature.is_stateful = True
+    return f"{name}:table_handle:0", filled.name
+
+
+def _sorted(keys: Any, values: Any) -> tuple[list[Any], list[Any]]:
+    """Return entries in the order of their keys, for a table yields them in any order."""
+    pairs = sorted(zip(keys.tolist(), values.tolist(), strict=True))
+    return [key for key, _ in pairs], [value for _, value in pairs]
+
+
+def _resource(handle: Any) -> str:
+    text = repr(handle)
+    _, found, rest = text.partition('type="')
+    return rest.partition('"')[0].rpartition("::")[2] if found else "of an unknown kind"
+
+
+def _reached(root: Any, library: dict[str, Any]) -> list[Any]:
+    """Return a function and those that it calls, each after the first that names it."""
+    found = [root]
+    seen = {root.signature.name}
+    for function in found:
+        for node in function.node_def:
+            for name in _called(node):
+                if name in library and name not in seen:
+                    seen.add(name)
+                    found.append(library[name])
+    return found
+
+
+def _called(node: Any) -> list[str]:
+    names = [node.op]
+    for key in sorted(node.attr):
+        value = node.attr[key]
+        names += [each.name for each in (value.func, *value.list.func) if each.name]
+    return names
+
+
+def _tidy(function: Any) -> None:
+    """Take away what describes the trace alone, and attributes that have their default."""
+    registry = importlib.import_module("tensorflow.python.framework.op_def_registry")
+    for name in [*function.attr]:
+        if name in _DROPPED or name.startswith(_STANDS_FOR):
+            function.attr.pop(name)
+    for node in function.node_def:
+        node.ClearField("experimental_debug_info")
+        node.ClearField("experimental_type")
+        node.ClearField("device")
+        for name in _DROPPED:
+            node.attr.pop(name, None)
+        op_def = registry.get(node.op)
+        for attr in op_def.attr if op_def is not None else ():
+            if attr.HasField("default_value") and attr.name in node.attr:
+                value = node.attr[attr.name]
+                if value.SerializeToString(deterministic=True) == (
+                    attr.default_value.SerializeToString(deterministic=True)
+                ):
+                    node.attr.pop(attr.name)

@@ -1,0 +1,306 @@
+"""What each recipe computes, in TensorFlow.
+
+The names and arguments of recipes are in ``smpatch/recipes.py``, which checks them first; here
+each is a function that is given the types of the signature.
+
+Standard library and TensorFlow only: this file runs in a child process.
+
+Source: ``tensorflow/python/ops/parsing_ops.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .trace_images import Recipe, decode_image, normalized, resize_images
+from .trace_words import UntraceableError, described
+
+Tensor = Any
+
+
+def recipe(tf: Any, asked: Mapping[str, Any], specs: Mapping[str, Any], place: str) -> Recipe:
+    """Return a recipe as a function.
+
+    Args:
+        tf: The module.
+        asked: Its ``name``, the ``alias`` of what it yields, and its ``arguments``.
+        specs: The inputs (before) or outputs (after) of the signature, by alias.
+        place: ``before`` or ``after``.
+
+    Raises:
+        UntraceableError: It does not fit the signature.
+    """
+    make = _RECIPES[asked["name"], place]
+    made: Recipe = make(tf, specs, asked["alias"], **asked["arguments"])
+    return made
+
+
+_PARSED = {"float64": "float32", "float16": "float32", "bfloat16": "float32"}
+
+
+def _parse_example(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    features: Sequence[str] = (),
+    name: str = "examples",
+) -> Recipe:
+    del alias
+    wanted = list(features) or list(specs)
+    parsed = {}
+    for each in wanted:
+        spec = specs[each]
+        sizes = spec.shape.as_list()[1:] if spec.shape.rank else [None]
+        if None in sizes:
+            found = (
+                f"a feature has a fixed size for each example, and {each!r} is {described(spec)}"
+            )
+            others = ", ".join(other for other in wanted if other != each)
+            hint = f"name the inputs that are parsed: parse_example({others})" if others else ""
+            raise UntraceableError(found, hint=hint)
+        dtype = spec.dtype
+        if dtype not in {tf.float32, tf.int64, tf.string}:
+            known = dtype.is_integer or dtype == tf.bool
+            dtype = tf.int64 if known else tf.as_dtype(_PARSED.get(dtype.name, "variant"))
+        if dtype == tf.variant:
+            raise UntraceableError(f"no feature is {spec.dtype.name}, as {each!r} is")
+        parsed[each] = tf.io.FixedLenFeature(sizes, dtype)
+
+    def parse(**given: Tensor) -> dict[str, Tensor]:
+        found = tf.io.parse_example(given[name], parsed)
+        return {each: tf.cast(found[each], specs[each].dtype) for each in wanted}
+
+    return Recipe({name: tf.TensorSpec([None], tf.string)}, parse, {})
+
+
+def _cast(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    dtype: str,
+    name: str | None = None,
+) -> Recipe:
+    spec = specs[alias]
+    parameter = name or alias
+    taken = tf.TensorSpec(spec.shape, tf.as_dtype(dtype))
+    return Recipe(
+        {parameter: taken}, lambda **given: {alias: tf.cast(given[parameter], spec.dtype)}, {}
+    )
+
+
+def _cast_output(tf: Any, specs: Mapping[str, Any], alias: str, output: str, dtype: str) -> Recipe:
+    return _of_output(specs, alias, output, lambda value: tf.cast(value, tf.as_dtype(dtype)))
+
+
+def _normalize(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    scale: float | None = None,
+    name: str | None = None,
+) -> Recipe:
+    spec = _floating(specs[alias])
+    parameter = name or alias
+
+    def normalize(**given: Tensor) -> dict[str, Tensor]:
+        return {alias: normalized(tf, given[parameter], scale, None, mean, std)}
+
+    return Recipe({parameter: spec}, normalize, {})
+
+
+def _floating(spec: Any) -> Any:
+    if not spec.dtype.is_floating:
+        raise UntraceableError(f"it needs floating point numbers, and there is {described(spec)}")
+    return spec
+
+
+def _expand_batch(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    name: str | None = None,
+) -> Recipe:
+    spec = specs[alias]
+    if not spec.shape.rank:
+        raise UntraceableError(f"the input has no batch: it is {described(spec)}")
+    parameter = name or alias
+    taken = tf.TensorSpec(spec.shape[1:], spec.dtype)
+    return Recipe(
+        {parameter: taken}, lambda **given: {alias: tf.expand_dims(given[parameter], 0)}, {}
+    )
+
+
+def _words(file: str, what: str) -> list[str]:
+    try:
+        with open(file, encoding="utf-8") as opened:
+            words = opened.read().splitlines()
+    except OSError as error:
+        found = f"it cannot be read: {(error.strerror or str(error)).lower()}"
+        raise UntraceableError(found, where=file) from error
+    except UnicodeDecodeError as error:
+        raise UntraceableError("it is not UTF-8", where=file) from error
+    if not words:
+        raise UntraceableError(f"it has no {what}", where=file)
+    return words
+
+
+def _lookup(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    vocabulary: str,
+    default: int = -1,
+    name: str | None = None,
+) -> Recipe:
+    spec = specs[alias]
+    if not spec.dtype.is_integer:
+        raise UntraceableError(f"it yields numbers of words, and the input is {described(spec)}")
+    words = _words(vocabulary, "words")
+    twice = next((each for place, each in enumerate(words) if each in words[:place]), None)
+    if twice is not None:
+        raise UntraceableError(f"the word {twice!r} is there twice", where=vocabulary)
+    table = _numbers_of(tf, words, default)
+    parameter = name or alias
+    taken = tf.TensorSpec(spec.shape, tf.string)
+
+    def lookup(**given: Tensor) -> dict[str, Tensor]:
+        return {alias: tf.cast(table.lookup(given[parameter]), spec.dtype)}
+
+    return Recipe({parameter: taken}, lookup, {})
+
+
+def _numbers_of(tf: Any, words: list[str], default: int) -> Any:
+    numbers = tf.range(len(words), dtype=tf.int64)
+    filled = tf.lookup.KeyValueTensorInitializer(tf.constant(words), numbers)
+    return tf.lookup.StaticHashTable(filled, default)
+
+
+def _lookup_output(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    output: str,
+    vocabulary: str,
+    default: str = "",
+) -> Recipe:
+    spec = specs[output]
+    if not spec.dtype.is_integer:
+        raise UntraceableError(f"it takes numbers of words, and the output is {described(spec)}")
+    words = _words(vocabulary, "words")
+    numbers = tf.range(len(words), dtype=tf.int64)
+    filled = tf.lookup.KeyValueTensorInitializer(numbers, tf.constant(words))
+    table = tf.lookup.StaticHashTable(filled, default)
+    return _of_output(specs, alias, output, lambda v: table.lookup(tf.cast(v, tf.int64)))
+
+
+def _of_output(
+    specs: Mapping[str, Any], alias: str, output: str, compute: Callable[[Tensor], Tensor]
+) -> Recipe:
+    """Return a recipe that takes one output and yields one."""
+    yielded = alias or output
+    return Recipe({output: specs[output]}, lambda **given: {yielded: compute(given[output])}, {})
+
+
+def _softmax(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    output: str,
+    axis: int = -1,
+) -> Recipe:
+    _floating(specs[output])
+    return _of_output(specs, alias, output, lambda value: tf.nn.softmax(value, axis=axis))
+
+
+def _identity(tf: Any, specs: Mapping[str, Any], alias: str, output: str) -> Recipe:
+    return _of_output(specs, alias, output, tf.identity)
+
+
+def _sigmoid(tf: Any, specs: Mapping[str, Any], alias: str, output: str) -> Recipe:
+    _floating(specs[output])
+    return _of_output(specs, alias, output, tf.sigmoid)
+
+
+def _argmax(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    output: str,
+    labels: str | None = None,
+) -> Recipe:
+    names = None if labels is None else _labels(tf, labels, specs[output])
+    if not specs[output].shape.rank:
+        raise UntraceableError(f"the output has no classes: it is {described(specs[output])}")
+
+    def argmax(value: Tensor) -> Tensor:
+        found = tf.argmax(value, axis=-1)
+        return found if names is None else tf.gather(names, found)
+
+    return _of_output(specs, alias, output, argmax)
+
+
+def _top_k(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    output: str,
+    k: int,
+    labels: str | None = None,
+) -> Recipe:
+    spec = specs[output]
+    if not spec.shape.rank:
+        raise UntraceableError(f"the output has no classes: it is {described(spec)}")
+    size = spec.shape[-1]
+    if size is not None and k > size:
+        raise UntraceableError(f"k is {k}, and the output is {described(spec)}")
+    names = None if labels is None else _labels(tf, labels, spec)
+    prefix = f"{alias}_" if alias else ""
+
+    def top_k(**given: Tensor) -> dict[str, Tensor]:
+        found = tf.math.top_k(given[output], k)
+        classes = found.indices if names is None else tf.gather(names, found.indices)
+        return {f"{prefix}scores": found.values, f"{prefix}classes": classes}
+
+    return Recipe({output: spec}, top_k, {})
+
+
+def _labels(tf: Any, file: str, spec: Any) -> Any:
+    words = _words(file, "labels")
+    size = spec.shape[-1] if spec.shape.rank else None
+    if size is not None and size != len(words):
+        found = f"it has {len(words):,} labels, and the output is {described(spec)}"
+        raise UntraceableError(found, where=file, hint="one line for each class")
+    return tf.constant(words)
+
+
+def _threshold(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    output: str,
+    value: float = 0.5,
+) -> Recipe:
+    limit = tf.constant(value, specs[output].dtype)
+    return _of_output(specs, alias, output, lambda given: given >= limit)
+
+
+_RECIPES: dict[tuple[str, str], Callable[..., Recipe]] = {
+    ("decode_image", "before"): decode_image,
+    ("parse_example", "before"): _parse_example,
+    ("cast", "before"): _cast,
+    ("cast", "after"): _cast_output,
+    ("normalize", "before"): _normalize,
+    ("resize", "before"): resize_images,
+    ("expand_batch", "before"): _expand_batch,
+    ("lookup", "before"): _lookup,
+    ("lookup", "after"): _lookup_output,
+    ("softmax", "after"): _softmax,
+    ("identity", "after"): _identity,
+    ("sigmoid", "after"): _sigmoid,
+    ("argmax", "after"): _argmax,
+    ("top_k", "after"): _top_k,
+    ("threshold", "after"): _threshold,
+}

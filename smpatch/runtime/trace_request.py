@@ -1,0 +1,226 @@
+"""Functions traced by TensorFlow in a child process: those of a user's file, and recipes.
+
+Standard library and TensorFlow only: this file runs in a child process. A user's
+file runs here with the user's rights. What it prints is kept apart from the replies, and whatever
+it raises is an answer that names the line.
+
+This module does not look at captures; that is the business of ``trace_closing``.
+"""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .trace_closing import Closed, closed
+from .trace_files import Function, blame, loaded, parameters
+from .trace_recipes import recipe
+from .trace_words import UntraceableError
+
+_MOST_PRINTED = 20
+
+
+def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Answer the request to trace a function.
+
+    Args:
+        tf: The module.
+        request: What is traced, see ``traces``.
+
+    Returns:
+        The function with the functions that it calls, or why there is none; what it printed.
+    """
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            reply = _traced(tf, request)
+    except UntraceableError as error:
+        reply = {"refused": {"where": error.where, "found": error.found, "hint": error.hint}}
+    lines = [line for line in printed.getvalue().splitlines() if line.strip()]
+    more = len(lines) - _MOST_PRINTED
+    if more > 0:
+        lines = [*lines[:_MOST_PRINTED], f"and {more:,} lines more"]
+    return {**reply, "printed": lines}
+
+
+def _traced(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
+    given = {name: _spec(tf, name, each) for name, each in request["specs"].items()}
+    place = request["place"]
+    if request["recipe"] is not None:
+        made = recipe(tf, request["recipe"], given, place)
+        function: Function | Callable[..., Any] = made.function
+        taken, samples, name = made.parameters, made.samples, request["recipe"]["name"]
+    else:
+        os.chdir(os.path.dirname(request["file"]))
+        found = loaded(tf, request["file"], request["name"])
+        function, taken = found, parameters(tf, found, given, place)
+        samples, name = {}, found.name
+    fed = _widened(tf, taken, given) if place == "after" else taken
+    wanted = given if place == "before" else {}
+    concrete, outputs = _concrete(tf, function, _Interface(name, taken, fed, wanted))
+    result = closed(tf, concrete, len(fed), request["most_bytes"])
+    if not samples:
+        samples = _images(tf, fed, result)
+    return {
+        "inputs": [_fact(name, spec) for name, spec in fed.items()],
+        "outputs": [_fact(name, value) for name, value in outputs.items()],
+        "functions": [_base64(each) for each in result.functions],
+        "ops": result.ops,
+        "frozen_bytes": result.frozen_bytes,
+        "samples": {name: list(map(_base64, each)) for name, each in samples.items()},
+    }
+
+
+class _Interface(NamedTuple):
+    """The interface of a function.
+
+    Attributes:
+        name: What it is called.
+        taken: Parameter to the type and shape that the function asks for.
+        fed: The same, to those that it is given. Where they are wider, a check when the function
+            runs makes sure that what comes has the shape that it was traced for.
+        wanted: Type and shape of what it yields, by name, where that is known.
+    """
+
+    name: str
+    taken: dict[str, Any]
+    fed: dict[str, Any]
+    wanted: dict[str, Any]
+
+
+def _widened(tf: Any, taken: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the shapes of what a function is given, where it asks for no other type or shape."""
+    return {
+        name: tf.TensorSpec(given[name].shape, spec.dtype, name=name)
+        if name in given
+        and given[name].dtype == spec.dtype
+        and spec.shape.is_compatible_with(given[name].shape)
+        else spec
+        for name, spec in taken.items()
+    }
+
+
+def _concrete(
+    tf: Any,
+    function: Function | Callable[..., Any],
+    interface: _Interface,
+) -> tuple[Any, dict[str | None, Any]]:
+    """Return a concrete function, and what it yields by name; one tensor alone has none.
+
+    Raises:
+        UntraceableError: It cannot be traced, or yields what is no tensor.
+    """
+    names: list[str | None] = []
+    is_users = isinstance(function, Function)
+    inner = function.callable if isinstance(function, Function) else function
+
+    def flat(*arguments: Any) -> list[Any]:
+        named = {
+            name: _ensured(tf, each, spec)
+            for (name, spec), each in zip(interface.taken.items(), arguments, strict=True)
+        }
+        result = inner(**named)
+        found = _named(tf, result)
+        names[:] = sorted(found, key=str)
+        # One tensor without a name stands for the only input.
+        only = next(iter(interface.wanted.values())) if len(interface.wanted) == 1 else None
+        wanted = [only if name is None else interface.wanted.get(name) for name in names]
+        checked = [_ensured(tf, found[n], spec) for n, spec in zip(names, wanted, strict=True)]
+        return [tf.identity(each) for each in checked]
+
+    flat.__name__ = interface.name
+    traced = tf.function(flat, input_signature=[*interface.fed.values()], autograph=False)
+    try:
+        concrete = traced.get_concrete_function()
+    except UntraceableError:
+        raise
+    except BaseException as error:
+        if isinstance(error, MemoryError) or not is_users:
+            raise
+        raise blame(function, error) from error
+    values = dict(zip(names, concrete.structured_outputs, strict=True))
+    return concrete, values
+
+
+def _ensured(tf: Any, value: Any, spec: Any) -> Any:
+    """Return a tensor that has a shape when the function runs, where it is not known to have it."""
+    if spec is None or value.dtype != spec.dtype or not spec.shape.is_compatible_with(value.shape):
+        return value
+    known = spec.shape.rank is None or (
+        value.shape.rank is not None
+        and all(
+            size is None or size == has for size, has in zip(spec.shape, value.shape, strict=True)
+        )
+    )
+    return value if known else tf.ensure_shape(value, spec.shape)
+
+
+def _named(tf: Any, result: Any) -> dict[str | None, Any]:
+    if result is None:
+        raise UntraceableError("it returns nothing", hint="return a dictionary of tensors")
+    if hasattr(result, "_asdict"):
+        result = result._asdict()
+    if not isinstance(result, dict):
+        if isinstance(result, (list, tuple)):
+            found = f"it returns a {type(result).__name__}"
+            raise UntraceableError(found, hint="return a dictionary, which names each tensor")
+        return {None: _tensor(tf, result, "what it returns")}
+    if not result:
+        raise UntraceableError("it returns an empty dictionary")
+    for name in result:
+        if not isinstance(name, str) or not name:
+            raise UntraceableError(f"it returns {name!r} as a name", hint="names are texts")
+    return {name: _tensor(tf, value, f"its result {name!r}") for name, value in result.items()}
+
+
+def _tensor(tf: Any, value: Any, what: str) -> Any:
+    if value is None:
+        raise UntraceableError(f"{what} is None")
+    if isinstance(value, tf.__internal__.CompositeTensor) and not isinstance(value, tf.Variable):
+        kind = type(value).__name__
+        hint = "return dense tensors: value.to_tensor(), tf.sparse.to_dense(value)"
+        raise UntraceableError(f"{what} is a {kind}", hint=hint)
+    try:
+        tensor = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        found = f"{what} is no tensor: {type(value).__name__}"
+        raise UntraceableError(found) from error
+    if tensor.dtype in {tf.resource, tf.variant}:
+        raise UntraceableError(f"{what} is a {tensor.dtype.name} handle")
+    return tensor
+
+
+def _images(tf: Any, specs: dict[str, Any], result: Closed) -> dict[str, list[bytes]]:
+    """Return images for the texts of a function that decodes images, to try it with."""
+    formats = {"DecodePng": "png", "DecodeBmp": "bmp", "DecodeGif": "gif"}
+    for op in result.ops:
+        if op in {"DecodeJpeg", "DecodeAndCropJpeg", "DecodeImage", *formats}:
+            from .trace_images import images  # noqa: PLC0415 - seldom needed
+
+            kind = formats.get(op, "jpeg")
+            return {
+                name: images(tf, spec, 3, kind)
+                for name, spec in specs.items()
+                if spec.dtype == tf.string and spec.shape.rank in {0, 1}
+            }
+    return {}
+
+
+def _spec(tf: Any, name: str, given: dict[str, Any]) -> Any:
+    shape = given["shape"]
+    sizes_ = None if shape is None else [None if size < 0 else size for size in shape]
+    return tf.TensorSpec(sizes_, tf.as_dtype(given["dtype"]), name=name)
+
+
+def _fact(name: str | None, value: Any) -> dict[str, Any]:
+    known = value.shape.rank is not None
+    sizes = [-1 if size is None else size for size in value.shape.as_list()] if known else None
+    return {"name": name, "dtype": value.dtype.as_datatype_enum, "shape": sizes}
+
+
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode("ascii")

@@ -1,0 +1,90 @@
+"""The question that has a function traced, and its answer."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from smpatch.runtime.process import Child
+from smpatch.runtime.questions import TensorFact
+
+__all__ = ["Refusal", "Traced", "trace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a function cannot be traced.
+
+    Attributes:
+        found: What was found.
+        where: The place in the user's file; empty where there is none.
+        hint: What would work.
+    """
+
+    found: str
+    where: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A traced function.
+
+    Attributes:
+        refusal: Why there is none; None where there is one.
+        inputs: Parameter to type and shape, in the order of the arguments.
+        outputs: Name to type and shape, in the order of the results; the name is None where it
+            returns one tensor without a name.
+        functions: It and the functions that it calls, each a serialized ``FunctionDef``.
+        ops: The operations that it uses.
+        samples: Values to try it with, serialized ``TensorProto`` messages by parameter.
+        printed: What it printed, line by line.
+        frozen_bytes: The size of the variables that became constants.
+    """
+
+    refusal: Refusal | None = None
+    inputs: Mapping[str, TensorFact] = field(default_factory=dict)
+    outputs: Sequence[tuple[str | None, TensorFact]] = ()
+    functions: tuple[bytes, ...] = ()
+    ops: tuple[str, ...] = ()
+    samples: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    printed: tuple[str, ...] = ()
+    frozen_bytes: int = 0
+
+
+def trace(child: Child, limit_seconds: float, request: Mapping[str, Any]) -> Traced:
+    """Let TensorFlow trace a function.
+
+    Args:
+        child: Of the tracing program.
+        limit_seconds: Longest wait.
+        request: ``file`` and ``name`` of a function, or a ``recipe``; ``place``; ``specs`` by
+            alias; ``most_bytes`` of variables that may become constants.
+    """
+    reply = child.ask(
+        {"do": "trace", "file": "", "name": "", "recipe": None, **request}, limit_seconds
+    )
+    if not reply["ok"]:
+        return Traced(Refusal(" ".join(f"{reply['kind']}: {reply['message']}".split())))
+    printed = tuple(reply["printed"])
+    if "refused" in reply:
+        return Traced(Refusal(**reply["refused"]), printed=printed)
+    return Traced(
+        inputs={each["name"]: _fact(each) for each in reply["inputs"]},
+        outputs=[(each["name"], _fact(each)) for each in reply["outputs"]],
+        functions=tuple(map(binascii.a2b_base64, reply["functions"])),
+        ops=tuple(reply["ops"]),
+        samples={
+            name: tuple(map(binascii.a2b_base64, each)) for name, each in reply["samples"].items()
+        },
+        printed=printed,
+        frozen_bytes=reply["frozen_bytes"],
+    )
+
+
+def _fact(reply: Mapping[str, Any]) -> TensorFact:
+    shape: list[int] | None = reply["shape"]
+    sizes = None if shape is None else tuple(None if size < 0 else size for size in shape)
+    return TensorFact(reply["dtype"], sizes)

@@ -1,0 +1,204 @@
+"""The index of a checkpoint: which file holds which bytes of a variable.
+
+``variables/variables.index`` is a table in the form of LevelDB: blocks of entries, in which a
+key leaves out what it shares with the one before. The first key is empty and has the number
+of data files; each other one is the name of a tensor, or of a slice of one.
+
+Sources: ``tensorflow/core/util/tensor_bundle/tensor_bundle.cc``,
+``tensorflow/core/protobuf/tensor_bundle.proto``, ``tensorflow/core/lib/io/format.cc``,
+``format_description.txt`` of Snappy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from smpatch import wire
+from smpatch.errors import ModelUnreadableError
+
+__all__ = ["INDEX", "Extent", "Index", "read_index"]
+
+INDEX = "variables/variables.index"
+"""The index, below the directory of a SavedModel."""
+
+_DATA = "variables/variables.data-{:05}-of-{:05}"
+
+_MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
+_FOOTER = 48
+_TRAILER = 5
+"""What follows a block: the way it is compressed in one byte, and a checksum."""
+
+_PLAIN, _SNAPPY = 0, 1
+"""The ways in which blocks are compressed."""
+
+_COPY_FROM_NEAR = 2
+
+_NUMBER = 4
+"""The bytes of a number in the list that ends a block."""
+
+_MOST = 1 << 28
+"""No index is read that is larger; one of a million variables is a quarter of it."""
+
+_NUM_SHARDS = 1
+_SHARD, _OFFSET, _SIZE, _SLICES = 3, 4, 5, 7
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where the bytes of a tensor lie.
+
+    Attributes:
+        shard: The number of the data file.
+        end: The bytes that the file must have at least.
+        sliced: Whether other entries hold the slices of which it consists.
+    """
+
+    shard: int
+    end: int
+    sliced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The content of an index.
+
+    Attributes:
+        shards: How many data files there are.
+        extents: The extent of each tensor, by its name.
+    """
+
+    shards: int
+    extents: dict[bytes, Extent]
+
+    def file(self, shard: int) -> str:
+        """Return the data file of a number, below the directory of the SavedModel."""
+        return _DATA.format(shard, self.shards)
+
+
+def read_index(directory: Path) -> Index | None:
+    """Read the index of a SavedModel.
+
+    Returns:
+        Its content; None where there is no index, or none that can be read here.
+    """
+    try:
+        with (directory / INDEX).open("rb") as opened:
+            if os.fstat(opened.fileno()).st_size > _MOST:
+                return None
+            data = opened.read()
+        return _read(data)
+    except (OSError, ModelUnreadableError, IndexError):
+        return None
+
+
+def _read(data: bytes) -> Index | None:
+    footer = data[-_FOOTER:]
+    if len(footer) < _FOOTER or not footer.endswith(_MAGIC):
+        return None
+    at = 0
+    for _ in range(2):  # the handle of another block comes first
+        _, at = wire.read_varint(footer, at, len(footer))
+    shards, extents = 1, {}
+    for _, handle in _entries(_block(data, *_handle(footer, at))):
+        for key, value in _entries(_block(data, *_handle(handle, 0))):
+            found = _numbers(value)
+            if key:
+                end = found.get(_OFFSET, 0) + found.get(_SIZE, 0)
+                extents[key] = Extent(found.get(_SHARD, 0), end, _SLICES in found)
+            else:
+                shards = found.get(_NUM_SHARDS, 0)
+    return Index(shards, extents)
+
+
+def _numbers(message: bytes) -> dict[int, int]:
+    """Return the fields of a message, each with its number; 0 for what is none."""
+    return {
+        each.number: wire.read_varint(message, each.value, each.end)[0]
+        if each.wire_type == wire.VARINT
+        else 0
+        for each in wire.fields(message)
+    }
+
+
+def _handle(data: bytes, at: int) -> tuple[int, int]:
+    """Return the start and the size of a block."""
+    start, at = wire.read_varint(data, at, len(data))
+    size, _ = wire.read_varint(data, at, len(data))
+    return start, size
+
+
+def _block(data: bytes, start: int, size: int) -> bytes:
+    """Return a block, decompressed.
+
+    Raises:
+        ModelUnreadableError: It is damaged, or compressed in another way.
+    """
+    if start + size + _TRAILER <= len(data):
+        block, way = data[start : start + size], data[start + size]
+        if way == _PLAIN:
+            return block
+        if way == _SNAPPY:
+            return _decompressed(block)
+    raise _damaged()
+
+
+def _decompressed(data: bytes) -> bytes:
+    """Return what Snappy has compressed: literal bytes, and copies of what came before."""
+    wanted, at = wire.read_varint(data, 0, len(data))
+    if wanted > _MOST:
+        raise _damaged()
+    made = bytearray()
+    while at < len(data):
+        tag = data[at]
+        kind, length = tag & 3, tag >> 2
+        at += 1
+        if kind == 0:
+            wide = max(0, length - 59)
+            if wide:
+                length = int.from_bytes(data[at : at + wide], "little")
+            at += wide
+            made += data[at : at + length + 1]
+            at += length + 1
+            continue
+        if kind == 1:
+            length, far, wide = (length & 7) + 4, tag >> 5 << 8, 1
+        else:
+            length, far, wide = length + 1, 0, 2 if kind == _COPY_FROM_NEAR else 4
+        far |= int.from_bytes(data[at : at + wide], "little")
+        at += wide
+        if not 0 < far <= len(made) or len(made) > wanted:
+            raise _damaged()
+        for _ in range(length):  # a copy may reach into itself
+            made.append(made[-far])
+    if len(made) != wanted:
+        raise _damaged()
+    return bytes(made)
+
+
+def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the keys and values of a block.
+
+    Raises:
+        ModelUnreadableError: It is damaged.
+    """
+    if len(block) < _NUMBER:
+        raise _damaged()
+    restarts = int.from_bytes(block[-_NUMBER:], "little")
+    stop, at, key = len(block) - _NUMBER * (restarts + 1), 0, b""
+    while at < stop:
+        shared, at = wire.read_varint(block, at, stop)
+        own, at = wire.read_varint(block, at, stop)
+        length, at = wire.read_varint(block, at, stop)
+        if shared > len(key) or at + own + length > stop:
+            raise _damaged()
+        key = key[:shared] + block[at : at + own]
+        at += own
+        yield key, block[at : at + length]
+        at += length
+
+
+def _damaged() -> ModelUnreadableError:
+    return ModelUnreadableError("a block of the index cannot be read")

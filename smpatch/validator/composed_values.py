@@ -1,0 +1,242 @@
+"""The numbers of a composed signature, held against its parts that run one after the other.
+
+The functions before it, the signature that it is made of as it was before the edit, and the
+functions behind it run in sessions of the C runtime of their own, each as it was traced or as it
+lies in the model. What one yields is fed to the next. The composed signature is fed the same
+values and must give the same, bit for bit.
+
+The values are made up; where a function decodes images, they are images.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from smpatch import dtypes, schema, wire
+from smpatch.errors import UsageError
+from smpatch.fragments import Composition, Fragment
+from smpatch.functions.binding import Bound, Follow, bound_inputs
+from smpatch.functions.calls import call, placeholder
+from smpatch.loader import MetaGraph
+from smpatch.runs.arrays import from_numpy, to_numpy
+from smpatch.runs.comparing import EXACT
+from smpatch.runs.feeds import Feeds, in_c
+from smpatch.runs.pairs import Outcome, Values, merged, outcome_of
+from smpatch.runs.protos import array_of
+from smpatch.runs.sessions import Asks, Call, CRuntime, Place, Ran
+from smpatch.runs.values import Feeding, UnmakeableError, features
+from smpatch.runtime.questions import Array
+from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
+from smpatch.signature import SignatureDef
+
+__all__ = ["Chain", "composed_outcome", "composed_values"]
+
+_MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
+_TAGS = ("serve",)
+_VERSION = 1000
+"""A version of graphs that has functions, older than any TensorFlow that smpatch runs with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A composed signature and its parts.
+
+    Attributes:
+        edit: The edit, with its functions traced.
+        source: The signature that it is made of, by the names that it has when the edit is done.
+        tensors: Input of the source to the tensors that are fed in the model before the edits.
+        fetched: Output of the source to the tensors that are fetched there.
+        before: Where the model before the edits is.
+        after: Where it is edited.
+        target: The composed signature.
+    """
+
+    edit: Composition
+    source: SignatureDef
+    tensors: Mapping[str, tuple[str, ...]]
+    fetched: Mapping[str, tuple[str, ...]]
+    before: Place
+    after: Place
+    target: SignatureDef
+
+
+def composed_values(
+    edit: Composition, after: MetaGraph, file: str | os.PathLike[str] | None
+) -> list[Values]:
+    """Return values to run a composed signature with.
+
+    Args:
+        edit: The edit, with its functions traced.
+        after: The edited MetaGraph.
+        file: A ``.npz`` file with values, used beside those that are made up.
+
+    Raises:
+        UnmakeableError: Nothing can be made up.
+        UsageError: The file cannot be read.
+    """
+    inputs = after.signatures[edit.key].inputs
+    found: list[Values] = []
+    if file is not None:
+        try:
+            given = Feeds(Feeding(file=file), after.signatures)
+            found += [feed.values for feed in given.of(edit.key, inputs)]
+        except (UnmakeableError, UsageError):
+            found = []  # it has values for other signatures
+    samples: dict[str, list[Array]] = {}
+    for each in edit.before:
+        if isinstance(each, Fragment):
+            for alias, protos in each.samples.items():
+                samples.setdefault(alias, [array_of(proto) for proto in protos])
+    wanted = features(after)
+    for rule in _MADE_UP:
+        for feed in Feeds(rule, {}, wanted).of(edit.key, inputs):
+            made = dict(feed.values)
+            for alias in samples.keys() & inputs.keys():
+                made[alias] = (_sample(samples[alias], made[alias][0]),)
+            found.append(made)
+    return found
+
+
+def _sample(samples: Sequence[Array], made: Array) -> Array:
+    """Return the sample of the shape of a value that was made up, else the first one."""
+    return next((each for each in samples if each.shape == made.shape), samples[0])
+
+
+def composed_outcome(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outcome:
+    """Run a composed signature and its parts, and compare.
+
+    Args:
+        asks: Whose children run them.
+        chain: The signature and its parts.
+        values: What the signature is fed, once for each run.
+
+    Raises:
+        NotLoadedError: TensorFlow does not load one of the models.
+        ChildUnfit: There is no C runtime.
+    """
+    found = _compared(asks, chain, values)
+    # A difference is believed where it is there twice.
+    return found if found.same else _compared(asks, chain, values)
+
+
+def _compared(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outcome:
+    twice = [*values, *values]
+    reference = _in_parts(asks, chain, twice)
+    target = in_c({chain.edit.key: chain.target})[chain.edit.key]
+    ran = _run(asks, chain.after, [target.call(each) for each in values])
+    count = len(values)
+    both = zip(ran, reference[:count], reference[count:], strict=True)
+    return merged([outcome_of(now, first, again, EXACT) for now, first, again in both])
+
+
+def _in_parts(asks: Asks, chain: Chain, values: Sequence[Values]) -> list[Ran]:
+    """Run the parts one after the other."""
+    edit = chain.edit
+    flow = [Ran(dict(each)) for each in values]
+    with ExitStack() as held:
+        for each in edit.before:
+            if isinstance(each, Fragment):
+                ran = _alone(asks, held, each, flow)
+                flow = [
+                    now if now.failure else Ran({**had.outputs, **now.outputs})
+                    for had, now in zip(flow, ran, strict=True)
+                ]
+        bound = bound_inputs(chain.source, edit.source, edit.bind)
+        calls = [each if each.failure else _source(chain, bound, each) for each in flow]
+        flow = _run(asks, chain.before, calls)
+        for each in edit.after:
+            if isinstance(each, Fragment):
+                flow = _behind(asks, held, each, flow, values)
+    return flow
+
+
+def _source(chain: Chain, bound: Mapping[str, Bound], given: Ran) -> Call:
+    feeds: dict[str, Array] = {}
+    for alias, names in chain.tensors.items():
+        if alias in bound:
+            feeds[names[0]] = _constant(bound[alias], given.outputs)
+        else:
+            feeds |= dict(zip(names, given.outputs[alias], strict=True))
+    return Call(chain.edit.source, feeds, chain.fetched)
+
+
+def _constant(bound: Bound, given: Mapping[str, tuple[Array, ...]]) -> Array:
+    made = array_of(bound.proto)
+    if bound.dims is None:
+        return made
+    sizes = [
+        given[each.alias][0].shape[each.axis] if isinstance(each, Follow) else each
+        for each in bound.dims
+    ]
+    return from_numpy(np.broadcast_to(to_numpy(made), tuple(sizes)), dtypes.name(made.dtype))
+
+
+def _behind(
+    asks: Asks,
+    held: ExitStack,
+    fragment: Fragment,
+    flow: Sequence[Ran],
+    values: Sequence[Values],
+) -> list[Ran]:
+    """Run a function on outputs, or on what the composed signature is fed; return what is left."""
+    given = [
+        each if each.failure else Ran({**fed, **each.outputs})
+        for each, fed in zip(flow, values, strict=True)
+    ]
+    ran = _alone(asks, held, fragment, given)
+    return [
+        now
+        if now.failure
+        else Ran(
+            {a: e for a, e in had.outputs.items() if a not in fragment.inputs} | dict(now.outputs)
+        )
+        for had, now in zip(flow, ran, strict=True)
+    ]
+
+
+def _alone(asks: Asks, held: ExitStack, fragment: Fragment, flow: Sequence[Ran]) -> list[Ran]:
+    """Run a function in a model that has nothing else."""
+    directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="smpatch-")))
+    (directory / "saved_model.pb").write_bytes(_model_of(fragment))
+    fetches = {alias: (f"call:{port}",) for port, alias in enumerate(fragment.outputs)}
+    calls = [
+        each
+        if each.failure
+        else Call(
+            "",
+            {f"input_{n}:0": each.outputs[alias][0] for n, alias in enumerate(fragment.inputs)},
+            fetches,
+        )
+        for each in flow
+    ]
+    return _run(asks, Place(directory, _TAGS), calls)
+
+
+def _run(asks: Asks, place: Place, calls: Sequence[Call | Ran]) -> list[Ran]:
+    """Make calls in one session; what failed before is handed on."""
+    with CRuntime(asks, place) as session:
+        return [each if isinstance(each, Ran) else session.run(each) for each in calls]
+
+
+def _model_of(fragment: Fragment) -> bytes:
+    """Return a SavedModel that has a function and a call of it, and nothing else."""
+    graph = schema.GraphDef()
+    for each in fragment.functions:
+        graph.library.function.add().MergeFromString(each)
+    root = schema.FunctionDef.FromString(fragment.functions[0])
+    names = [f"input_{place}" for place in range(len(fragment.inputs))]
+    nodes = [*map(placeholder, names, fragment.inputs.values())]
+    nodes.append(call("call", root, names, [spec.shape for spec in fragment.outputs.values()]))
+    graph.node.extend(nodes)
+    versions = wire.delimited(4, wire.varint(1 << 3) + wire.varint(_VERSION))
+    info = wire.delimited(4, _TAGS[0].encode())
+    parts = {META_INFO_DEF: info, GRAPH_DEF: graph.SerializeToString() + versions}
+    meta_graph = b"".join(wire.delimited(number, part) for number, part in parts.items())
+    return wire.varint(1 << 3) + wire.varint(1) + wire.delimited(META_GRAPHS, meta_graph)

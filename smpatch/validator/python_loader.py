@@ -1,0 +1,92 @@
+"""Which child process loads a model by ``tf.saved_model.load``, and which one decides.
+
+``light_child`` has the modules of the loader alone and starts in half of the processor time.
+What it loads is loaded. What it refuses, or dies of, may be refused for want of the rest, so
+that ``python_child``, which has imported all of TensorFlow, decides.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from smpatch.runtime import questions
+from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.runtime.questions import PythonSignatures
+
+__all__ = ["PythonLoader"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Ask(Protocol):
+    def __call__(
+        self, program: Program, question: Callable[[Child, float], PythonSignatures]
+    ) -> PythonSignatures:
+        """Ask a child; see ``Validator.ask``."""
+        ...
+
+
+class PythonLoader:
+    """``tf.saved_model.load`` in a child process.
+
+    Attributes:
+        program: The child that is asked first.
+    """
+
+    def __init__(self, ask: _Ask, *, light: bool) -> None:
+        """Ask nothing yet.
+
+        Args:
+            ask: How a child is asked.
+            light: Whether the loader's own modules may do. All of TensorFlow is needed where
+                signatures are called as well.
+        """
+        self._ask = ask
+        self.program = Program.LIGHT if light else Program.PYTHON
+
+    def load(
+        self, directory: os.PathLike[str], tags: Sequence[str], *, variables: bool = True
+    ) -> PythonSignatures:
+        """Load a model and return its signatures.
+
+        Args:
+            directory: The SavedModel.
+            tags: Its tag-set.
+            variables: Whether its variables are read. What does not load without them is
+                loaded with them, which decides.
+
+        Raises:
+            ValidationError: There is no TensorFlow, or an op library cannot be loaded.
+            ChildError: The child that decides died, hung or is unfit.
+        """
+
+        def whole(child: Child, limit: float) -> PythonSignatures:
+            return questions.python_signatures(child, directory, tags, limit)
+
+        def bare(child: Child, limit: float) -> PythonSignatures:
+            return questions.python_signatures(child, directory, tags, limit, variables=False)
+
+        question = whole if variables else bare
+        if self.program is Program.PYTHON:
+            if not variables:
+                said = self._ask(Program.PYTHON, bare)
+                if said.ok:
+                    return said
+            return self._ask(Program.PYTHON, whole)
+        try:
+            said = self._ask(Program.LIGHT, question)
+            if said.ok:
+                _LOG.info("the modules of tf.saved_model.load alone decide: it loads %s", directory)
+                return said
+            why = f"{said.kind}: {said.message}" if said.kind else said.message
+        except ChildError as error:
+            if isinstance(error, ChildHung) or (isinstance(error, ChildDied) and error.was_killed):
+                raise  # another process would need more time, or more memory
+            if isinstance(error, ChildUnfit):
+                self.program = Program.PYTHON  # it would be unfit for the next model, too
+            why = str(error)
+        _LOG.info("the modules of tf.saved_model.load alone: %s; all of TensorFlow decides", why)
+        return self._ask(Program.PYTHON, whole)

@@ -1,0 +1,122 @@
+"""Functions and recipes that TensorFlow traces, in a process of their own.
+
+A user's file runs there, with the user's rights. A process that ends or hangs is a refusal of
+what was asked for: the model is not to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from smpatch import dtypes
+from smpatch.errors import RefusedError
+from smpatch.fragments import Fragment, FunctionOf, Mode, Tracing
+from smpatch.runtime.process import ChildDied, ChildHung, ChildUnfit, Program
+from smpatch.runtime.questions import TensorFact
+from smpatch.runtime.traces import Traced, trace
+from smpatch.signature import Spec, TensorSpec
+from smpatch.validator.reload import Validator
+
+__all__ = ["Tracer"]
+
+_MOST_BYTES = 64 << 20
+"""The largest size of the variables of a function that become constants."""
+
+
+class Tracer:
+    """Has functions traced, each once."""
+
+    def __init__(self, validator: Validator) -> None:
+        """Ask a validator's children."""
+        self._validator = validator
+        self._known: dict[str, Fragment] = {}
+
+    def trace(self, tracing: Tracing) -> Fragment:
+        """Trace a function.
+
+        Args:
+            tracing: What is asked for.
+
+        Raises:
+            RefusedError: It cannot be traced.
+            ValidationError: There is no TensorFlow.
+        """
+        key = repr(tracing)
+        if key not in self._known:
+            self._known[key] = self._traced(tracing)
+        return replace(self._known[key], text=str(tracing.asked))
+
+    def _traced(self, tracing: Tracing) -> Fragment:
+        asked, place = tracing.asked, tracing.place
+        where = f"{place} {asked}"
+        specs = {alias: _wire(spec) for alias, spec in tracing.specs.items() if _is_dense(spec)}
+        request: dict[str, Any] = {"place": place, "specs": specs, "most_bytes": _MOST_BYTES}
+        if isinstance(asked, FunctionOf):
+            request |= {"file": asked.file, "name": asked.name}
+        else:
+            arguments = dict(asked.arguments)
+            request["recipe"] = {"name": asked.name, "alias": asked.alias, "arguments": arguments}
+        # A recipe needs no process of its own: what validates in Python traces it as well.
+        program = Program.TRACER if isinstance(asked, FunctionOf) else Program.PYTHON
+        try:
+            said = self._validator.ask(program, partial(trace, request=request))
+        except ChildHung as error:
+            hint = "wait longer with --time-limit"
+            found = f"it is not traced within {error.limit:g} s"
+            raise RefusedError(found, where=where, hint=hint) from error
+        except ChildDied as error:
+            found = f"it ends the process in which it is traced ({error})"
+            raise RefusedError(found, where=where) from error
+        except ChildUnfit as error:
+            hint = "TensorFlow is needed to trace a function"
+            raise RefusedError(f"TensorFlow cannot be loaded: {error}", hint=hint) from error
+        if said.refusal is not None:
+            no = said.refusal
+            printed = f"; it printed: {' / '.join(said.printed)}" if said.printed else ""
+            raise RefusedError(no.found + printed, where=no.where or where, hint=no.hint)
+        return Fragment(
+            str(asked),
+            {name: _spec(name, fact) for name, fact in said.inputs.items()},
+            _outputs(said, place, tracing.specs, where),
+            said.functions,
+            said.ops,
+            said.samples,
+            said.printed,
+            said.frozen_bytes,
+        )
+
+
+def _outputs(
+    said: Traced, place: Mode, specs: Mapping[str, Spec], where: str
+) -> dict[str, TensorSpec]:
+    """Return what is yielded by name; one tensor without a name has that of the only one."""
+    found = {}
+    for name, fact in said.outputs:
+        known = name
+        if known is None:
+            names = list(specs) if place == "before" else list(said.inputs)
+            if len(names) != 1:
+                kind = "inputs" if place == "before" else "parameters"
+                words = f"it returns one tensor without a name, and there are {len(names)} {kind}"
+                hint = "return a dictionary" + (f" with {', '.join(names)}" if names else "")
+                raise RefusedError(words, where=where, hint=hint)
+            (known,) = names
+        found[known] = _spec(known, fact)
+    return found
+
+
+def _is_dense(spec: Spec) -> bool:
+    return isinstance(spec, TensorSpec)
+
+
+def _wire(spec: Spec) -> dict[str, Any]:
+    shape = spec.shape if isinstance(spec, TensorSpec) else None
+    sizes = None if shape is None else [-1 if size is None else size for size in shape]
+    return {"dtype": dtypes.base(spec.tensors()[0].dtype), "shape": sizes}
+
+
+def _spec(name: str, fact: TensorFact) -> TensorSpec:
+    return TensorSpec(name, dtypes.name(fact.dtype), fact.shape)

@@ -1,0 +1,47 @@
+"""A SavedModel as it looks without its variables.
+
+Without ``variables/variables.index`` TensorFlow's C runtime restores nothing and loads the
+rest; with the index alone it tries to, and fails. So the model is loaded from a directory of
+links in which ``variables`` is left out. The model's own directory stays as it is: its
+fingerprint is computed from the index.
+
+Source: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["VARIABLES", "without_variables"]
+
+VARIABLES = "variables"
+
+
+@contextlib.contextmanager
+def without_variables(directory: Path) -> Iterator[Path | None]:
+    """Yield a directory of links to a SavedModel's files, without its variables.
+
+    Args:
+        directory: The SavedModel.
+
+    Yields:
+        The directory, the model's own where it has no variables; None where there is no place
+        for one.
+    """
+    root = directory.absolute()
+    if not (root / VARIABLES).exists():
+        yield root
+        return
+    with contextlib.ExitStack() as held:
+        view: Path | None = None
+        with contextlib.suppress(OSError):
+            made = tempfile.TemporaryDirectory(prefix="smpatch-", ignore_cleanup_errors=True)
+            place = Path(held.enter_context(made))
+            for entry in root.iterdir():
+                if entry.name != VARIABLES:
+                    (place / entry.name).symlink_to(entry)
+            view = place
+        yield view

@@ -1,0 +1,185 @@
+"""A recorded request under the names that its signature, inputs and outputs get.
+
+Only the names change: whatever else the record holds keeps its bytes and its place, fields
+that the schema does not have among them, and the responses that were recorded. What was
+written is decoded and compared with what was to be written.
+
+Sources: ``tensorflow_serving/apis/prediction_log.proto``, ``predict.proto``, ``model.proto``,
+``inference.proto``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from smpatch import wire
+from smpatch.errors import ModelUnreadableError
+from smpatch.signature import DEFAULT_KEY
+from smpatch.warmup.requests import WarmUp, calls_of
+from smpatch.warmup.tfrecord import Record, RecordError, respliced
+from smpatch.wire import Field, Splice
+
+__all__ = ["Fate", "NotRewrittenError", "followed", "rewritten"]
+
+_CLASSIFY, _REGRESS, _MULTI, _SESSION_RUN, _PREDICT, _STREAMED = 2, 3, 4, 5, 6, 7
+"""The kinds of a ``PredictionLog``."""
+
+_REQUEST = 1
+_TASKS = 1
+_SPEC, _INPUTS, _FILTER, _STREAM_OPTIONS = 1, 2, 3, 5
+_SIGNATURE_NAME = 3
+_KEY = 1
+
+_WITH_ALIASES = frozenset({"predict", "predict_streamed"})
+
+_Edit = tuple[Splice, Sequence[Field]]
+
+
+class NotRewrittenError(Exception):
+    """A record cannot be rewritten; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of a signature, as far as requests name it.
+
+    Attributes:
+        key: The key that it gets; None where it goes.
+        inputs: The inputs that change: the name that each gets, or None where it goes.
+        outputs: The same of the outputs.
+    """
+
+    key: str | None
+    inputs: Mapping[str, str | None] = field(default_factory=dict)
+    outputs: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def followed(call: WarmUp, fates: Mapping[str, Fate]) -> WarmUp | None:
+    """Return a call as it is to be; None where it goes with its signature."""
+    fate = fates.get(call.signature)
+    if fate is None or fate.key is None:
+        return call if fate is None else None
+    inputs, values = call.inputs, call.values
+    if call.kind in _WITH_ALIASES:
+        pairs = zip(inputs, values, strict=True)
+        named = {fate.inputs.get(alias, alias): value for alias, value in pairs}
+        inputs = tuple(sorted(alias for alias in named if alias is not None))
+        values = tuple(named[alias] for alias in inputs)
+    outputs = (fate.outputs.get(alias, alias) for alias in call.outputs)
+    kept = tuple(alias for alias in outputs if alias is not None)
+    return replace(call, signature=fate.key, inputs=inputs, outputs=kept, values=values)
+
+
+def rewritten(record: Record, fates: Mapping[str, Fate]) -> tuple[Splice, ...]:
+    """Return what lets the requests of a record follow their signatures.
+
+    Args:
+        record: The record.
+        fates: The signatures that change, by the keys that they have.
+
+    Returns:
+        What changes in the file; a record of which no request is left goes as a whole.
+
+    Raises:
+        NotRewrittenError: It is of a kind or form that is not rewritten.
+    """
+    data = record.data
+    wanted = [followed(each, fates) for each in calls_of(record)]
+    try:
+        edits = list(_edits(data, fates))
+    except ModelUnreadableError as error:
+        raise NotRewrittenError(error.found) from error
+    if not any(wanted):
+        return (Splice(record.start, record.end, b""),)
+    splices = wire.enclose(data, edits)
+    new = wire.apply(data, splices)
+    try:
+        found = calls_of(record._replace(data=new))
+    except RecordError as error:
+        raise NotRewrittenError(str(error)) from error
+    expected = [each for each in wanted if each is not None]
+    if [(each, each.values) for each in found] != [(each, each.values) for each in expected]:
+        raise NotRewrittenError("it is encoded in a way that is not rewritten")
+    return respliced(record, splices, new)
+
+
+def _edits(data: bytes, fates: Mapping[str, Fate]) -> Iterator[_Edit]:
+    log = _only([each for each in wire.fields(data) if _CLASSIFY <= each.number <= _STREAMED])
+    if log.number == _SESSION_RUN:
+        raise NotRewrittenError("TF Serving answers no session_run requests")
+    requests = _within(data, log, _REQUEST)
+    if log.number != _STREAMED:
+        requests = [_only(requests)]
+    path: tuple[Field, ...] = (log,)
+    if log.number == _MULTI:
+        path = (log, requests[0])
+        requests = _within(data, requests[0], _TASKS)
+    for request in requests:
+        spec, name = _naming(data, request)
+        key = (name.bytes(data).decode() if name else "") or DEFAULT_KEY
+        fate = fates.get(key)
+        if fate is None:
+            continue
+        if fate.key is None:
+            yield Splice(request.start, request.end, b""), path
+            continue
+        inside = (*path, request)
+        if fate.key != key:
+            yield _renamed(fate.key, inside, spec, name)
+        if log.number in {_PREDICT, _STREAMED}:
+            yield from _aliases(data, fate, inside)
+
+
+def _naming(data: bytes, request: Field) -> tuple[Field | None, Field | None]:
+    """Return the ``ModelSpec`` of a request and the name of the signature in it."""
+    specs = _within(data, request, _SPEC)
+    spec = _only(specs) if specs else None
+    names = _within(data, spec, _SIGNATURE_NAME) if spec else []
+    return spec, _only(names) if names else None
+
+
+def _renamed(key: str, inside: Sequence[Field], spec: Field | None, name: Field | None) -> _Edit:
+    new = key.encode()
+    if spec is None:
+        at = inside[-1].value
+        return Splice(at, at, wire.delimited(_SPEC, wire.delimited(_SIGNATURE_NAME, new))), inside
+    if name is None:
+        named = wire.delimited(_SIGNATURE_NAME, new)
+        return Splice(spec.end, spec.end, named), (*inside, spec)
+    return Splice(name.value, name.end, new), (*inside, spec, name)
+
+
+def _aliases(data: bytes, fate: Fate, inside: Sequence[Field]) -> Iterator[_Edit]:
+    request = inside[-1]
+    if fate.inputs and _within(data, request, _STREAM_OPTIONS):
+        raise NotRewrittenError("its options for streams may name inputs")
+    for entry in _within(data, request, _INPUTS):
+        name = _only(_within(data, entry, _KEY))
+        alias = name.bytes(data).decode()
+        if alias in fate.inputs:
+            yield _replaced(entry, name, fate.inputs[alias], (*inside, entry))
+    for name in _within(data, request, _FILTER):
+        alias = name.bytes(data).decode()
+        if alias in fate.outputs:
+            yield _replaced(name, name, fate.outputs[alias], inside)
+
+
+def _replaced(whole: Field, name: Field, new: str | None, inside: Sequence[Field]) -> _Edit:
+    """Put a new name in the place of one, or take away the field that it is for."""
+    if new is not None:
+        return Splice(name.value, name.end, new.encode()), (*inside, name)
+    around = [each for each in inside if each is not whole]
+    return Splice(whole.start, whole.end, b""), around
+
+
+def _within(data: bytes, message: Field, number: int) -> list[Field]:
+    fields = wire.fields(data, message.value, message.end)
+    return [each for each in fields if each.number == number and each.wire_type == wire.BYTES]
+
+
+def _only(fields: Sequence[Field]) -> Field:
+    """Return a field that is there once: one that is given in parts is left to nobody's guess."""
+    if len(fields) != 1 or fields[0].wire_type != wire.BYTES:
+        raise NotRewrittenError("it is encoded in a way that is not rewritten")
+    return fields[0]

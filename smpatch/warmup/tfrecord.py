@@ -1,0 +1,198 @@
+"""The framing of TFRecord files: lengths, records, and their masked CRC-32C.
+
+A record is read where it is asked for; a length that the file does not have is refused before
+anything of it is read.
+
+Source: ``tensorflow/core/lib/io/record_writer.h``, ``tensorflow/core/lib/hash/crc32c.h``.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, BinaryIO, NamedTuple
+
+from smpatch.wire import Splice
+
+__all__ = [
+    "LONGEST",
+    "Record",
+    "RecordError",
+    "framed",
+    "masked_checksum",
+    "read",
+    "respliced",
+]
+
+LONGEST = 1 << 31
+"""No protobuf message is longer, in bytes."""
+
+_HEAD = struct.Struct("<QI")
+_CHECKSUM = struct.Struct("<I")
+_OVERHEAD = _HEAD.size + _CHECKSUM.size
+
+_IN_LANES = 1 << 14
+"""From so many bytes on NumPy takes a checksum, some ten times as fast."""
+
+
+class RecordError(Exception):
+    """A fault of a record; says which one and what it is."""
+
+
+class Record(NamedTuple):
+    """A record of a file.
+
+    Attributes:
+        number: Its number, from 1.
+        start: Where it begins in the file, with its head.
+        data: Its content.
+    """
+
+    number: int
+    start: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """Where the next one begins."""
+        return self.start + _OVERHEAD + len(self.data)
+
+
+def read(file: BinaryIO, *, longest: int = LONGEST) -> Iterator[Record]:
+    """Yield the records of a file that is open at its start.
+
+    Args:
+        file: The file.
+        longest: A record of so many bytes or more is refused.
+
+    Raises:
+        RecordError: One of them is damaged or too long.
+        OSError: The file cannot be read.
+    """
+    size = os.fstat(file.fileno()).st_size
+    number = start = 0
+    while head := file.read(_HEAD.size):
+        number += 1
+        if len(head) < _HEAD.size:
+            raise RecordError(f"the file ends within the head of record {number}")
+        length, checksum = _HEAD.unpack(head)
+        if masked_checksum(head[:8]) != checksum:
+            raise RecordError(f"record {number} does not begin like one of a TFRecord file")
+        if start + _OVERHEAD + length > size:
+            raise RecordError(f"the file ends within record {number}")
+        if length >= longest:
+            raise RecordError(f"record {number} has {length:,} bytes, which are too many")
+        data, tail = file.read(length), file.read(_CHECKSUM.size)
+        if len(data) < length or len(tail) < _CHECKSUM.size:
+            raise RecordError(f"the file ends within record {number}")
+        if (masked_checksum(data),) != _CHECKSUM.unpack(tail):
+            raise RecordError(f"record {number} is damaged: its checksum does not match")
+        record = Record(number, start, data)
+        yield record
+        start = record.end
+
+
+def framed(data: bytes) -> bytes:
+    """Return a record as it stands in a file."""
+    head, tail = _around(data)
+    return head + data + tail
+
+
+def respliced(record: Record, splices: Iterable[Splice], new: bytes) -> tuple[Splice, ...]:
+    """Return what gives a record of a file another content.
+
+    Args:
+        record: The record.
+        splices: What changes in its content, in order.
+        new: The content that it gets by them.
+    """
+    head, tail = _around(new)
+    at = record.start + _HEAD.size
+    moved = (Splice(at + each.start, at + each.end, each.replacement) for each in splices)
+    ends = Splice(record.start, at, head), Splice(record.end - len(tail), record.end, tail)
+    return (ends[0], *moved, ends[1])
+
+
+def _around(data: bytes) -> tuple[bytes, bytes]:
+    """Return what stands before and after a record."""
+    length = struct.pack("<Q", len(data))
+    head = length + _CHECKSUM.pack(masked_checksum(length))
+    return head, _CHECKSUM.pack(masked_checksum(data))
+
+
+def masked_checksum(data: bytes) -> int:
+    """Return the masked CRC-32C of a record, or of its length."""
+    value = _checksum(data)
+    return (((value >> 15) | (value << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _checksum(data: bytes) -> int:
+    state = 0xFFFFFFFF
+    if len(data) >= _IN_LANES:
+        try:
+            return _in_lanes(data, state) ^ 0xFFFFFFFF
+        except ImportError:  # without TensorFlow there need be no NumPy
+            pass
+    return _state_after(data, state) ^ 0xFFFFFFFF
+
+
+def _state_after(data: bytes, state: int) -> int:
+    table = _table()
+    for byte in data:
+        state = table[(state ^ byte) & 0xFF] ^ (state >> 8)
+    return state
+
+
+def _in_lanes(data: bytes, state: int) -> int:
+    """Return the state after some bytes, taken as lanes of one length that run side by side.
+
+    The checksum is linear: the state after two lanes is that after the first, moved over the
+    length of the second, and that of the second alone, exclusive or.
+    """
+    import numpy as np  # noqa: PLC0415 - for large records alone
+
+    width = 1 << (len(data).bit_length() // 2 - 1)
+    odd = len(data) % width
+    lanes = np.frombuffer(data, np.uint8, offset=odd).reshape(-1, width)
+    table = np.array(_table(), np.uint32)
+    states: Any = np.zeros(len(lanes), np.uint32)
+    states[0] = _state_after(data[:odd], state)
+    for column in np.ascontiguousarray(lanes.T):
+        states = table[(states ^ column) & 0xFF] ^ (states >> 8)
+    first, *others = states.tolist()
+    one, two, three, four = _moves(width)
+    for each in others:
+        first = (
+            one[first & 0xFF]
+            ^ two[first >> 8 & 0xFF]
+            ^ three[first >> 16 & 0xFF]
+            ^ (four[first >> 24] ^ each)
+        )
+    return int(first)
+
+
+@cache
+def _moves(width: int) -> tuple[Sequence[int], ...]:
+    """Return what each value of each byte of a state becomes after so many zeros."""
+    bits = [_state_after(bytes(width), 1 << bit) for bit in range(32)]
+    tables: list[list[int]] = []
+    for byte in range(4):
+        table = [0]
+        for bit in bits[8 * byte : 8 * byte + 8]:
+            table += [value ^ bit for value in table]
+        tables.append(table)
+    return tuple(tables)
+
+
+@cache
+def _table() -> tuple[int, ...]:
+    """Return CRC-32C of each byte; its polynomial is 0x1EDC6F41, here with its bits reversed."""
+    table = []
+    for byte in range(256):
+        value = byte
+        for _ in range(8):
+            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return tuple(table)

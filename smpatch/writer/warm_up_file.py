@@ -1,0 +1,119 @@
+"""A warm-up file of its own: written whole, or not at all.
+
+It is written in a staging directory and takes its place by one rename; where the model has no
+``assets.extra``, the directory that holds it takes that place. What a killed process leaves is
+removed by the next command that writes to the model.
+
+Source: rename(2).
+"""
+
+from __future__ import annotations
+
+import os
+import stat as modes
+from collections.abc import Iterable
+from pathlib import Path
+
+from smpatch.errors import ConflictError, ModelUnreadableError, RefusedError
+from smpatch.loader import SavedModel
+from smpatch.savedmodel.directory import FileIdentity, open_regular
+from smpatch.wire import Kept
+from smpatch.writer.companions import WARM_UP
+from smpatch.writer.copying import sync_directory, take_after, write_pieces
+from smpatch.writer.finish import spare
+from smpatch.writer.rehearsal import failed
+from smpatch.writer.staging_directory import own_directory, sweep
+
+__all__ = ["check_place", "write_warm_up"]
+
+
+def check_place(model: SavedModel, *, replaces: bool) -> FileIdentity | None:
+    """Return which warm-up file a model has; None where it has none.
+
+    Args:
+        model: The model.
+        replaces: Whether a file that is there may be replaced.
+
+    Raises:
+        RefusedError: One is there and may not be, or something that is no file is.
+    """
+    file = model.directory / WARM_UP.place
+    try:
+        if not os.path.lexists(file):
+            if os.path.lexists(file.parent) and not file.parent.is_dir():
+                raise RefusedError("it is not a directory", where=str(file.parent))
+            return None
+        status = file.stat()
+    except FileNotFoundError:
+        raise RefusedError("it is a link that leads nowhere", where=str(file)) from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ModelUnreadableError(f"cannot be read: {reason}", where=str(file)) from error
+    if not modes.S_ISREG(status.st_mode):
+        raise RefusedError("it is there already and no file", where=str(file))
+    if not replaces:
+        hint = "--overwrite replaces it, --append adds to it"
+        raise RefusedError("it is there already", where=str(file), hint=hint)
+    return FileIdentity.of(status)
+
+
+def write_warm_up(
+    model: SavedModel, records: Iterable[bytes], there: FileIdentity | None, *, append: bool
+) -> tuple[str, ...]:
+    """Write the warm-up file of a model.
+
+    Args:
+        model: The model.
+        records: The records, as they stand in the file.
+        there: Which file is there; None where none is.
+        append: Whether its records stay, before the new ones.
+
+    Returns:
+        What failed after it was in place.
+
+    Raises:
+        ConflictError: Another program changed it meanwhile.
+        WriteError: The file system refused; what was there is unchanged.
+    """
+    file = model.directory / WARM_UP.place
+    place = WARM_UP.path(model.directory)
+    try:
+        beside = place.parent if place.parent.is_dir() else place.parent.parent
+        home = Path(os.path.realpath(model.file)).parent
+        if home.stat().st_dev != beside.stat().st_dev:
+            home = beside
+            sweep(home, spare)
+        with own_directory(home) as own:
+            staged = own.path / WARM_UP.place
+            staged.parent.mkdir()
+            with staged.open("xb") as target:
+                if there is not None and append:
+                    with open_regular(file) as source:
+                        whole = Kept(0, there.size)
+                        write_pieces(source.fileno(), target.fileno(), [whole])
+                write_pieces(-1, target.fileno(), records)
+                like = model.file if there is None else file
+                take_after(staged, like, like.stat())
+                os.utime(staged)
+                os.fsync(target.fileno())
+            now = FileIdentity.of(place.stat()) if os.path.lexists(place) else None
+            if (now and now[:4]) != (there and there[:4]):
+                found = "another program changed it meanwhile; its change stays"
+                raise ConflictError(found, where=str(file), hint="run the command again")
+            if place.parent.is_dir():
+                os.replace(staged, place)
+            else:
+                take_after(staged.parent, model.directory, model.directory.stat())
+                sync_directory(staged.parent)
+                os.rename(staged.parent, place.parent)
+    except OSError as error:
+        raise failed(
+            "write", file, error, "the warm-up requests", "what was there is unchanged"
+        ) from error
+    try:
+        sync_directory(place.parent)
+        sync_directory(place.parent.parent)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return (f"{file} is written, but a power cut now may undo it: {reason}",)
+    return ()

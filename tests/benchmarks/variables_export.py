@@ -1,0 +1,50 @@
+"""Export a module with as many bytes of variables: ``python variables_export.py DIR BYTES``.
+
+They are zeros, and their file has holes in their place.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+_X = [tf.TensorSpec([None], tf.float32, "x")]
+_PIECE = 1 << 24
+"""No variable has more elements: 64 MB of them are in memory at a time when they are saved."""
+
+
+class Module(tf.Module):  # type: ignore[misc]  # a class of TensorFlow, which ships no types
+    """A module with a signature, and a function that is none."""
+
+    def __init__(self, elements: int) -> None:
+        """Make the variables."""
+        super().__init__()
+        sizes = [_PIECE] * (elements // _PIECE) or [elements]
+        self.pieces = [tf.Variable(tf.zeros([size])) for size in sizes]
+
+    @tf.function(input_signature=_X)  # type: ignore[untyped-decorator]  # likewise
+    def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Add the sum of some elements."""
+        return {"y": x + tf.add_n([each[0] for each in self.pieces])}
+
+    @tf.function(input_signature=_X)  # type: ignore[untyped-decorator]  # likewise
+    def encode(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Subtract it."""
+        return {"z": x - tf.add_n([each[0] for each in self.pieces])}
+
+
+def main(target: str, size: str) -> None:
+    """Export."""
+    module = Module(int(size) // 4)
+    tf.saved_model.save(module, target, signatures=module.__call__)
+    (data,) = Path(target, "variables").glob("*.data-*")
+    sparse = data.with_suffix(".sparse")
+    subprocess.run(["cp", "--sparse=always", str(data), str(sparse)], check=True)  # noqa: S607 - wherever cp is
+    sparse.replace(data)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

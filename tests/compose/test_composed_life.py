@@ -1,0 +1,269 @@
+"""Composed signatures in the life of a model: composed again, saved again, converted, applied."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smpatch
+from smpatch import Options, ValidationError, load
+from smpatch.edits import Compose, Rename
+from smpatch.functions import calls, joining
+from smpatch.patchfile import parse_patch
+from smpatch.validator import Validator
+from tests.oracle.client import Oracle, encoded
+
+DEFAULT = "serving_default"
+KERAS = "keras_functional"
+CODE = Path(__file__).with_name("user_code.py")
+RNG = np.random.default_rng(23)
+LEFT = {"left": encoded(RNG.random((3, 2), np.float32))}
+RIGHT = {"right": encoded(RNG.random((3, 2), np.float32))}
+TEXT = {"text": encoded(np.array([b"b", b"a", b"zz"], object))}
+WORDS = ("words_to_left", {"given": ["text"]})
+SUMMED = ("summed", {"given": ["score"], "takes": ["score"]})
+
+
+def _compose(key: str, new: str, before: str = "", after: str = "") -> Compose:
+    put: dict[str, Any] = {
+        "before": (f"{CODE}:{before}",) if before else (),
+        "after": (f"{CODE}:{after}",) if after else (),
+    }
+    return Compose(key, new, **put)
+
+
+@pytest.fixture
+def keras(composable: Mapping[str, Path], tmp_path: Path) -> Path:
+    """A copy of a model of Keras."""
+    return Path(shutil.copytree(composable[KERAS], tmp_path / "model"))
+
+
+def test_a_composed_signature_is_composed_again_renamed_and_saved_again(
+    composable: Mapping[str, Path], keras: Path, oracle: Oracle, quick: Validator, tmp_path: Path
+) -> None:
+    edits = [
+        Rename(DEFAULT, "raw"),
+        _compose("raw", "from_text", before="words_to_left"),
+        _compose("from_text", DEFAULT, after="summed"),
+    ]
+    receipt = smpatch.patch(keras, edits, validator=quick)
+    assert receipt.numbers is not None
+    assert set(receipt.numbers) == {"from_text"}  # what the other is made of was not there
+    feed = {**TEXT, **RIGHT}
+    about: dict[str, Any] = {"tags": ["serve"], "key": DEFAULT, "feed": feed}
+    wanted = oracle.ask(
+        "outside", directory=composable[KERAS], before=[WORDS], after=[SUMMED], **about
+    )
+    once = oracle.ask("outside", directory=composable[KERAS], before=[WORDS], after=[], **about)
+    loaders = ["session", "python"]
+    feeds = {DEFAULT: feed, "from_text": feed}
+    got = oracle.ask("tour", directory=keras, tags=["serve"], feeds=feeds, loaders=loaders)
+    for loader in loaders:
+        assert got[loader] == {DEFAULT: wanted[loader], "from_text": once[loader]}
+    again = tmp_path / "again"
+    assert oracle.ask("save_again", directory=keras, tags=["serve"], to=again) == {}
+    got = oracle.ask("tour", directory=again, tags=["serve"], feeds=feeds, loaders=loaders)
+    assert got["python"] == {DEFAULT: wanted["python"], "from_text": once["python"]}
+    assert got["session"] == {DEFAULT: wanted["session"], "from_text": once["session"]}
+
+
+def test_signatures_run_together_in_one_call_of_one_session(
+    keras: Path, oracle: Oracle, quick: Validator
+) -> None:
+    edits = [
+        _compose(DEFAULT, "one", before="words_to_left", after="summed"),
+        _compose(DEFAULT, "two", before="words_to_left", after="named"),
+    ]
+    smpatch.patch(keras, edits, validator=quick)
+    feeds = {"one": {**TEXT, **RIGHT}, "two": {**TEXT, **RIGHT}, DEFAULT: {**LEFT, **RIGHT}}
+    about: dict[str, Any] = {"directory": keras, "tags": ["serve"], "feeds": feeds}
+    together = oracle.ask("run_together", **about)["arrays"]
+    alone = oracle.ask("tour", loaders=["session"], **about)["session"]
+    assert together == {key: each["arrays"] for key, each in alone.items()}
+
+
+def test_tflite_takes_what_it_took(
+    composable: Mapping[str, Path], keras: Path, oracle: Oracle, quick: Validator
+) -> None:
+    about: dict[str, Any] = {"key": DEFAULT, "feed": {**LEFT, **RIGHT}, "tags": ["serve"]}
+    was = oracle.ask("tflite", directory=composable[KERAS], **about)
+    edit = _compose(DEFAULT, "new", before="words_to_left", after="summed")
+    smpatch.patch(keras, edit, validator=quick)
+    assert was["arrays"]
+    assert oracle.ask("tflite", directory=keras, **about) == was
+
+
+def test_a_patch_file_names_functions_and_recipes(
+    keras: Path, quick: Validator, tmp_path: Path
+) -> None:
+    shutil.copy(CODE, tmp_path / "code.py")
+    text = f"""
+        version = 1
+        [[edit]]
+        compose = "new"
+        from-signature = "{DEFAULT}"
+        before = "code.py:words_to_left"
+        after = ["both=softmax(both)", "code.py:summed"]
+        bind = {{ right = [1.0, 0.5] }}
+    """
+    patch = parse_patch(text, directory=tmp_path)
+    first = smpatch.patch(keras, patch.edits, validator=quick, once=True)
+    assert first.numbers == {"new": ("both", "shifted", "total")}
+    data = (keras / "saved_model.pb").read_bytes()
+    again = smpatch.patch(keras, patch.edits, validator=quick, once=True)
+    assert [each.outcome for each in again.applied] == ["unchanged"]
+    assert (keras / "saved_model.pb").read_bytes() == data
+    with pytest.raises(smpatch.PatchFileError, match=r"edit\[0\].before\[0\] .*no such file"):
+        parse_patch(text, directory=tmp_path / "elsewhere")
+
+
+def test_another_function_under_the_same_name_is_not_applied_already(
+    keras: Path, quick: Validator, tmp_path: Path
+) -> None:
+    code = tmp_path / "code.py"
+    program = "def f(score):\n    return {{'score': score * {}}}\n"
+    put: dict[str, Any] = {"after": (f"{code}:f",), "overwrite": True}
+    outcomes = []
+    for factor in ("2.0", "2.0", "2.5"):
+        code.write_text(program.format(factor))
+        edit = Compose(DEFAULT, "new", **put)
+        outcomes.append(smpatch.patch(keras, edit, validator=quick, once=True).outcome)
+    assert outcomes == ["added", "unchanged", "replaced"]
+
+
+def test_what_is_random_is_told_and_not_compared(keras: Path, quick: Validator) -> None:
+    receipt = smpatch.patch(keras, _compose(DEFAULT, "new", after="noisy"), validator=quick)
+    assert receipt.numbers == {"new": ("both",)}
+    (note,) = (each.text for each in receipt.notes if each.code == "numbers-unstable")
+    assert "'score' is random or has a state" in note
+
+
+def test_another_shape_than_the_one_of_the_trace_is_an_error_and_no_other_number(
+    keras: Path, oracle: Oracle, quick: Validator
+) -> None:
+    edits = [
+        _compose(DEFAULT, "of_one", after="of_one"),
+        _compose(DEFAULT, "loosely", before="loosely"),
+    ]
+    receipt = smpatch.patch(keras, edits, validator=quick)
+    assert receipt.numbers == {"of_one": ("both", "count", "score")}
+    (note,) = (each.text for each in receipt.notes if each.code == "numbers-not-compared")
+    assert "signature 'loosely'" in note  # what is made up has one column
+    rows = RNG.random((2, 3), np.float32)
+    for size, runs in ((1, True), (2, False)):
+        narrow, wide = encoded(rows[:size, :2]), encoded(rows[:, : size + 1])
+        other = encoded(rows[:, :2])
+        feeds = {
+            "of_one": {"left": narrow, "right": narrow},
+            "loosely": {"wide": wide, "right": other},
+        }
+        about: dict[str, Any] = {"tags": ["serve"], "loaders": ["session", "python"]}
+        got = oracle.ask("tour", directory=keras, feeds=feeds, **about)
+        for loader in ("session", "python"):
+            assert ("arrays" in got[loader]["of_one"]) is runs
+            assert ("arrays" in got[loader]["loosely"]) is runs, got[loader]
+
+
+def _swapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call be given its inputs in another order than its function takes them."""
+    made = calls.call
+
+    def wrong(name: str, function: Any, inputs: Any, shapes: Any) -> Any:  # noqa: ANN401 - as the original
+        return made(name, function, inputs[::-1], shapes)
+
+    monkeypatch.setattr(joining, "call", wrong)
+
+
+def test_the_structural_proof_finds_swapped_inputs(
+    keras: Path, quick: Validator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _swapped(monkeypatch)
+    edit = _compose(DEFAULT, "new", before="crossed")
+    with pytest.raises(ValidationError, match="would not compute what was asked for"):
+        smpatch.patch(keras, edit, validator=quick)
+
+
+def test_the_numbers_find_swapped_inputs_without_the_structural_proof(
+    keras: Path, quick: Validator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = (keras / "saved_model.pb").read_bytes()
+    _swapped(monkeypatch)
+    monkeypatch.setattr("smpatch.editing.sequence.prove", lambda *_: None)
+    edit = _compose(DEFAULT, "new", before="crossed")
+    with pytest.raises(ValidationError, match="it is not what its parts give one after the other"):
+        smpatch.patch(keras, edit, validator=quick)
+    assert (keras / "saved_model.pb").read_bytes() == data
+
+
+def test_every_loader_validates_a_run(keras: Path) -> None:
+    receipt = smpatch.compose_signature(
+        keras,
+        DEFAULT,
+        signature="new",
+        before=f"{CODE}:words_to_left",
+        after="top_k(both, 2)",
+        options=Options(validate="run"),
+    )
+    assert receipt.numbers is not None
+    assert receipt.numbers["new"] == tuple(sorted(load(keras).signatures["new"].outputs))
+    assert {"new", DEFAULT, "serve"} == set(receipt.numbers)
+    assert not [each for each in receipt.notes if each.code.startswith("numbers")]
+
+
+def test_the_key_that_clients_call_is_composed_and_the_old_signature_kept(
+    composable: Mapping[str, Path], keras: Path, oracle: Oracle
+) -> None:
+    receipt = smpatch.compose_signature(
+        keras,
+        DEFAULT,
+        signature=DEFAULT,
+        before=f"{CODE}:words_to_left",
+        keep_as="raw",
+        options=Options(validate="runtime"),
+    )
+    assert [(each.key, each.outcome) for each in receipt.changes] == [
+        ("raw", "renamed"),
+        (DEFAULT, "added"),
+    ]
+    assert receipt.numbers == {DEFAULT: ("both", "score")}
+    feeds = {DEFAULT: {**TEXT, **RIGHT}, "raw": {**LEFT, **RIGHT}}
+    about: dict[str, Any] = {"tags": ["serve"], "loaders": ["session", "python"]}
+    got = oracle.ask("tour", directory=keras, feeds=feeds, **about)
+    was = oracle.ask("tour", directory=composable[KERAS], feeds={DEFAULT: feeds["raw"]}, **about)
+    wanted = oracle.ask(
+        "outside",
+        directory=composable[KERAS],
+        tags=["serve"],
+        key=DEFAULT,
+        feed=feeds[DEFAULT],
+        before=[WORDS],
+        after=[],
+    )
+    for loader in about["loaders"]:
+        assert got[loader] == {DEFAULT: wanted[loader], "raw": was[loader][DEFAULT]}
+
+
+def test_a_signature_takes_the_place_of_the_one_that_it_is_made_of(
+    composable: Mapping[str, Path], keras: Path, oracle: Oracle
+) -> None:
+    receipt = smpatch.compose_signature(
+        keras,
+        DEFAULT,
+        signature=DEFAULT,
+        before=f"{CODE}:words_to_left",
+        options=Options(validate="runtime", overwrite=True),
+    )
+    assert (receipt.outcome, receipt.numbers) == ("replaced", {DEFAULT: ("both", "score")})
+    feed = {**TEXT, **RIGHT}
+    about: dict[str, Any] = {"tags": ["serve"], "loaders": ["session", "python"]}
+    got = oracle.ask("tour", directory=keras, feeds={DEFAULT: feed}, **about)
+    source = composable[KERAS]
+    step: dict[str, Any] = {"feed": feed, "before": [WORDS], "after": []}
+    wanted = oracle.ask("outside", directory=source, key=DEFAULT, **about, **step)
+    assert got["session"][DEFAULT] == wanted["session"]
+    assert got["python"][DEFAULT] == wanted["python"]

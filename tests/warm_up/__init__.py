@@ -1,0 +1,1 @@
+"""Warm-up requests: read, carried through edits, written; TensorFlow replays them."""
