@@ -45,6 +45,7 @@ from smpatch.signature import (
     Spec,
     TensorSpec,
     classification_signature_def,
+    compatible,
     predict_signature_def,
     ragged,
     regression_signature_def,
@@ -118,6 +119,8 @@ class Wanted:
         method: Its method name, predict, classify or regress.
         without_inputs: Whether it is meant that nothing is fed.
         whole: The signature, where it is known as a whole.
+        narrower: Whether specs may promise less than the graph takes, as those of a signature
+            that is there.
     """
 
     key: str
@@ -127,6 +130,7 @@ class Wanted:
     method: str = PREDICT
     without_inputs: bool = False
     whole: SignatureDef | None = None
+    narrower: bool = False
 
 
 def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) -> Built:
@@ -146,7 +150,7 @@ def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) 
     check_key(wanted.key)
     check_free(meta_graph, wanted.key, overwrite=wanted.overwrite)
     check_aliases(wanted.inputs, wanted.outputs)
-    tensors = Tensors(meta_graph, known or Inferred())
+    tensors = Tensors(meta_graph, known or Inferred(), narrower=wanted.narrower)
     inputs = {alias: tensors.spec(ref, f"input {alias}") for alias, ref in wanted.inputs.items()}
     outputs = {alias: tensors.spec(ref, f"output {alias}") for alias, ref in wanted.outputs.items()}
     try:
@@ -204,8 +208,9 @@ class Tensors:
         unknown_shapes: Those of which nothing says the shape.
     """
 
-    def __init__(self, meta_graph: MetaGraph, known: Inferred) -> None:
-        """Look in ``meta_graph``, and first in what TensorFlow said."""
+    def __init__(self, meta_graph: MetaGraph, known: Inferred, *, narrower: bool = False) -> None:
+        """Look in ``meta_graph``, and first in what TensorFlow said; see ``Wanted.narrower``."""
+        self._narrower = narrower
         self.found: dict[str, TensorSpec] = {}
         self.unknown_shapes: set[str] = set()
         self._known = known
@@ -282,7 +287,10 @@ class Tensors:
             return spec
         dense = self._dense(spec.name)
         # A shape that nothing has said yet is compared when TensorFlow has been asked.
-        shape = spec.shape if dense.name in self.unknown_shapes else dense.shape
+        as_given = dense.name in self.unknown_shapes or (
+            self._narrower and compatible(spec.shape, dense.shape)
+        )
+        shape = spec.shape if as_given else dense.shape
         _check_agreement(spec.dtype, spec.shape, dense.dtype, shape, where)
         return spec
 

@@ -77,7 +77,11 @@ def check_files(libraries: Iterable[str | os.PathLike[str]]) -> None:
     """
     for library in libraries:
         if not os.path.isfile(library):  # noqa: PTH113 - Path's raises of a name that is too long
-            raise UsageError("no such file", where=f"--op-library {os.fspath(library)}")
+            name = os.fspath(library)
+            hint = ""
+            if _PACKAGE.fullmatch(name):
+                hint = "no package of that name with operations is installed, either"
+            raise UsageError("no such file", where=f"--op-library {name}", hint=hint)
 
 
 def package_of(operation: str) -> str:

@@ -72,7 +72,7 @@ def test_an_input_that_is_needed_is_not_to_be_dropped() -> None:
         "input 'x'",
         "the output 'product' needs it",
     )
-    assert "--default x=[0.0], for requests of that size" in caught.value.hint
+    assert "--signature NEW --bind 'x=[0.0]'" in caught.value.hint
 
 
 def test_only_the_outputs_that_need_an_input_are_named() -> None:

@@ -33,6 +33,9 @@ __all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "peri
 C_RUNTIME, PYTHON_V1, PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
 
 _UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
+_PACKAGES = {"tfp": "tensorflow_probability"}
+"""The first part of the name of a type to the package that registers it."""
+
 _UNKNOWN_TYPE = re.compile(r"The type '([^']+)' has not been registered")
 """``type_spec_registry.py``: a package registers its types when it is imported."""
 
@@ -161,7 +164,8 @@ def _refused(subject: Subject, loader: str, said: Answer) -> Finding:
         return note("unregistered-operation", subject.where(), text, hint)
     unknown = _UNKNOWN_TYPE.search(said.message)
     if loader == PYTHON and unknown is not None:
-        package = unknown[1].partition(".")[0]
+        first = unknown[1].partition(".")[0]
+        package = _PACKAGES.get(first, first)
         text = f"{PYTHON} needs the Python type {unknown[1]!r}, which is not imported here"
         hint = f"servers do not need it; in Python, import {package} before the model is loaded"
         return note("unregistered-type", subject.where(), text, hint)

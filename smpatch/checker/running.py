@@ -89,7 +89,7 @@ class Runs:
                     else:
                         failed.append(self._failure(where, signature, said, feed.batch))
             except UnmakeableError as error:
-                yield note("not-run", where, str(error), "give values with --feed FILE.npz")
+                yield self._not_fed(where, str(error), key, signature)
             except ChildError as error:
                 yield perished(self._subject, C_RUNTIME, error)
                 return  # the session is gone with the child
@@ -104,6 +104,12 @@ class Runs:
                     return
                 self.ran.append((key, tuple(runs)))
             yield from failed
+
+    def _not_fed(self, where: str, text: str, key: str, signature: SignatureDef) -> Finding:
+        """Return what to say of a signature that cannot be fed; a file that feeds a part errs."""
+        if self._feeds.has_some(key, signature.inputs):
+            return fault("run-fails", where, text, "add them to the file")
+        return note("not-run", where, text, "give values with --feed FILE.npz")
 
     def _with_defaults(
         self, where: str, key: str, signature: SignatureDef, runs: Mapping[int, RunResult]

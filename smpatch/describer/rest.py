@@ -77,10 +77,15 @@ def _batch(subject: Subject) -> int:
     return 1 if subject.batch is None else subject.batch
 
 
+def _in_grpc(subject: Subject) -> str:
+    line = command("describe", subject.directory, "--signature", subject.key, "--as", "grpc")
+    return f"{line} has a request for gRPC"
+
+
 def _check(subject: Subject) -> None:
     check_method(subject)
     refuse_composites(subject, "TF Serving")
-    other = f"{command('describe', subject.directory, '--as', 'grpc')} has a request for gRPC"
+    other = _in_grpc(subject)
     for kind, specs in (
         ("inputs", subject.signature.inputs),
         ("outputs", subject.signature.outputs),
@@ -99,7 +104,7 @@ def _check(subject: Subject) -> None:
 
 
 def _check_values(subject: Subject, values: Sequence[Sample]) -> None:
-    other = f"{command('describe', subject.directory, '--as', 'grpc')} has a request for gRPC"
+    other = _in_grpc(subject)
     for each in values:
         if 0 in each.shape[:-1]:
             found = "JSON has no form for a list of size 0 that holds lists"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from smpatch import dtypes
 from smpatch.errors import UnreachableOutputError
@@ -117,7 +118,12 @@ def refusal(
         needing = _needing(list(outputs))
     hint = "keep it"
     if isinstance(spec, TensorSpec):
-        constant = f"--signature NEW --bind {shlex.quote(f'{alias}={_zero(spec)}')}"
+        shape = spec.shape
+        others = (each for name, each in old.inputs.items() if name != alias)
+        if shape and shape[0] is None and any(map(_is_open, others)):
+            shape = shape[1:]  # the constant has as many rows as the others
+        zero = f"{alias}={_zero(replace(spec, shape=shape))}"
+        constant = f"--signature NEW --bind {shlex.quote(zero)}"
         hint += f", or make it a constant: smpatch compose --from-signature {key} {constant}"
     if needing:
         found = f"{needing} it"
@@ -154,6 +160,10 @@ def _needing(outputs: Sequence[str]) -> str:
         return ""
     named = ", ".join(map(repr, outputs))
     return f"the outputs {named} need" if len(outputs) > 1 else f"the output {named} needs"
+
+
+def _is_open(spec: Spec) -> bool:
+    return isinstance(spec, TensorSpec) and (spec.shape or (0,))[0] is None
 
 
 def _zero(spec: TensorSpec) -> str:

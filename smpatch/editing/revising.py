@@ -14,6 +14,7 @@ from typing import Any
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
 from smpatch.editing.dropping import missed, without
+from smpatch.editing.reshaping import with_open_sizes
 from smpatch.editing.step import Context
 from smpatch.editing.tracking import Kind
 from smpatch.errors import (
@@ -145,15 +146,21 @@ def mapped(
 
 
 def add(
-    kind: Kind, there: dict[str, Any], added: Mapping[str, TensorRef], tensors: Tensors
+    kind: Kind,
+    there: dict[str, Any],
+    added: Mapping[str, TensorRef],
+    tensors: Tensors,
+    *,
+    sizes_open: bool = False,
 ) -> None:
-    """Add tensors to the inputs or outputs."""
+    """Add tensors to the inputs or outputs; ``sizes_open`` leaves all sizes open."""
     for alias, ref in added.items():
         where = f"{kind.removesuffix('s')} {alias!r}"
         if alias in there:
             hint = "choose another alias, or rename or drop the old one as well"
             raise AliasError("it is there already", where=where, hint=hint)
-        there[alias] = _tensor_info(tensors.spec(ref, where))
+        spec = tensors.spec(ref, where)
+        there[alias] = _tensor_info(with_open_sizes(spec) if sizes_open else spec)
 
 
 def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above

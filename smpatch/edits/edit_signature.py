@@ -26,7 +26,7 @@ from smpatch.editing import (
 )
 from smpatch.editing.dropping import missed, refusal
 from smpatch.editing.naming import source_of
-from smpatch.editing.reshaping import reshape, widened
+from smpatch.editing.reshaping import is_wider, reshape, widened
 from smpatch.editing.revising import (
     add,
     brought_out,
@@ -175,7 +175,7 @@ class EditSignature(Edit):
             "outputs", message.outputs, self.rename_outputs, self.drop_outputs
         )
         add("inputs", inputs, self.add_inputs, tensors)
-        add("outputs", outputs, added, tensors)
+        add("outputs", outputs, added, tensors, sizes_open=is_wider(meta_graph, old))
         defaults = {
             alias: message.defaults[was]
             for alias in inputs

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from smpatch.builder import Wanted
+from smpatch.builder import Wanted, build
 from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step, Tracker
-from smpatch.editing.adding import add
+from smpatch.editing.adding import placed
+from smpatch.editing.reshaping import is_wider, with_open_sizes
 from smpatch.editing.signatures import Signatures
 from smpatch.editing.tracking import Kind
 from smpatch.edits.fields import names, take, text
@@ -62,9 +63,11 @@ class FromSignature(Making):
         signatures = Signatures.of(meta_graph, context)
         bare = signatures.clear(self.key).meta_graph if replaces else meta_graph
         extended, fed, fetched = expose(bare, self.source, self.outputs, context.infer)
-        wanted = Wanted(self.key, fed, fetched, self.overwrite, without_inputs=not fed)
+        wanted = Wanted(
+            self.key, fed, fetched, self.overwrite, without_inputs=not fed, narrower=True
+        )
         try:
-            return add(extended, wanted, context)
+            built = build(extended, wanted, context.inferred)
         except UnreachableOutputError as error:
             # What is fed is the source's business; nothing can be added to it here.
             hint = (
@@ -72,6 +75,15 @@ class FromSignature(Making):
                 "or name all inputs with --inputs in place of --from-signature"
             )
             raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
+        source = meta_graph.signatures[self.source]
+        if is_wider(meta_graph, source):
+            signature = built.signature
+            outputs = {
+                alias: spec if self.outputs[alias] in source.outputs else with_open_sizes(spec)
+                for alias, spec in signature.outputs.items()
+            }
+            built = replace(built, signature=replace(signature, outputs=outputs))
+        return placed(extended, built, context)
 
     def expected(self, before: MetaGraph) -> Expected:
         """Return what the source computes of these outputs, or the tensors that are named."""

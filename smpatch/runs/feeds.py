@@ -180,13 +180,18 @@ class Feeds:
             raise UnmakeableError(message)
         return array
 
-    def _names_some(self, signatures: Mapping[str, SignatureDef]) -> bool:
+    def has_some(self, key: str, inputs: Mapping[str, Spec]) -> bool:
+        """Return whether the file has values for an input of a signature.
+
+        Args:
+            key: The signature key.
+            inputs: Alias to spec.
+        """
         names = set(self._given or ())
-        return any(
-            names & {alias, f"{key}/{alias}"}
-            for key, signature in signatures.items()
-            for alias in signature.inputs
-        )
+        return any(names & {alias, f"{key}/{alias}"} for alias in inputs)
+
+    def _names_some(self, signatures: Mapping[str, SignatureDef]) -> bool:
+        return any(self.has_some(key, signature.inputs) for key, signature in signatures.items())
 
 
 def _from_records(file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[str, object]:

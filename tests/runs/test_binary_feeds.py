@@ -160,3 +160,13 @@ def test_records_that_feed_nothing_are_a_slip(
     with pytest.raises(UsageError, match=words) as caught:
         _run(model, file)
     assert str(file) in caught.value.where
+
+
+def test_a_file_that_feeds_a_part_of_a_signature_is_a_fault(tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    np.savez(file, left=np.zeros((1, 2), np.float32))
+    options = CheckOptions(validate="runtime", run=Feeding(file=file))
+    report = smpatch.check(FIXTURES / "keras_functional", options=options)
+    assert {(each.code, each.text) for each in report.faults} == {
+        ("run-fails", "the file has no values for the input 'right'")
+    }

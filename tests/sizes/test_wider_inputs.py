@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from smpatch import EditSignature, Options, Receipt, ValidationError
 from smpatch.edits import Edit
 from smpatch.signature import Shape
 from smpatch.validator import Mode
+from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, decoded, encoded
 
 WEIGHTS = np.array([[1.0, -2.0], [3.0, 0.5], [-1.0, 4.0], [2.0, 1.0]], np.float32)
@@ -139,3 +141,42 @@ def test_the_text_form_says_that_its_placeholder_stays_closed(model: Model, orac
     assert "(1, 4)" in toured["session"]["free"]["refused"]
     binary = model("session")
     assert "placeholder-unchanged" not in _codes(_edit(binary, "free", OPEN))
+
+
+def test_an_inner_output_that_is_added_afterwards_promises_no_size(
+    model: Model, oracle: Oracle
+) -> None:
+    directory = model("dense")
+    _edit(directory, "free", OPEN)
+    (inner, *_) = (
+        each.path
+        for each in smpatch.suggest(directory, signature="free").inner
+        if each.op == "MatMul"
+    )
+    smpatch.derive_signature(directory, "free", outputs={"m": inner}, signature="made")
+    smpatch.patch(directory, [EditSignature("free", add_outputs={"m": inner})])
+    signatures = smpatch.load(directory).signatures
+    for key in ("made", "free"):
+        spec = signatures[key].outputs["m"]
+        assert isinstance(spec, smpatch.TensorSpec)
+        assert spec.shape == (None, None)
+    feeds = {key: {"x": encoded(ROWS)} for key in ("made", "free")}
+    toured = oracle.ask(
+        "tour", directory=directory, tags=["serve"], feeds=feeds, loaders=["python", "session"]
+    )
+    for loader in ("python", "session"):
+        for key in feeds:
+            found = decoded(toured[loader][key]["arrays"]["m"])
+            np.testing.assert_allclose(found, ROWS @ WEIGHTS, rtol=1e-6)
+
+
+def test_a_signature_of_a_narrowed_one_asks_for_the_same(tmp_path: Path, oracle: Oracle) -> None:
+    directory = Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model"))
+    _edit(directory, "scale", {"x": (2,)})
+    smpatch.derive_signature(directory, "scale", outputs={"y": "y:0"}, signature="made")
+    spec = smpatch.load(directory).signatures["made"].inputs["x"]
+    assert isinstance(spec, smpatch.TensorSpec)
+    assert spec.shape == (2,)
+    feeds = {"made": {"x": encoded(np.array([1.0, 3.0], np.float32))}}
+    told = oracle.ask("tour", directory=directory, tags=["serve"], feeds=feeds, loaders=["session"])
+    np.testing.assert_allclose(decoded(told["session"]["made"]["arrays"]["y"]), [2.5, 3.5])
