@@ -13,7 +13,8 @@ import binascii
 import contextlib
 import io
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from .trace_closing import Closed, closed
@@ -36,7 +37,11 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
     """
     printed = io.StringIO()
     try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+            _own_temporary_files(),
+        ):
             reply = _traced(tf, request)
     except UntraceableError as error:
         reply = {"refused": {"where": error.where, "found": error.found, "hint": error.hint}}
@@ -45,6 +50,17 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
     if more > 0:
         lines = [*lines[:_MOST_PRINTED], f"and {more:,} lines more"]
     return {**reply, "printed": lines}
+
+
+@contextlib.contextmanager
+def _own_temporary_files() -> Iterator[None]:
+    """Remove the files that AutoGraph writes (``pyct/loader.py``); this process skips atexit."""
+    with tempfile.TemporaryDirectory(prefix="smpatch-") as own:
+        before, tempfile.tempdir = tempfile.tempdir, own
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _traced(tf: Any, request: dict[str, Any]) -> dict[str, Any]:

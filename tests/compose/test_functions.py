@@ -14,6 +14,7 @@ import pytest
 import smpatch
 from smpatch import Options, load
 from smpatch.validator import Validator
+from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, encoded
 
 DEFAULT = "serving_default"
@@ -189,3 +190,25 @@ def test_a_composition_is_taken_back_byte_for_byte(
     assert (twice.outcome, (model / "saved_model.pb").read_bytes()) == ("unchanged", made)
     smpatch.remove_signatures(model, "new", options=options)
     assert (model / "saved_model.pb").read_bytes() == data
+
+
+def test_tracing_leaves_no_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AutoGraph writes the source that it makes of a function into a file."""
+    (tmp_path / "pre.py").write_text(
+        """
+import tensorflow as tf
+
+@tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="left")])
+def doubled(left):
+    if tf.reduce_sum(left) > 0.0:
+        left = left * 2.0
+    return {"left": left}
+"""
+    )
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    model = Path(shutil.copytree(FIXTURES / KERAS, tmp_path / "model"))
+    before = [f"{tmp_path / 'pre.py'}:doubled"]
+    smpatch.compose_signature(model, source=DEFAULT, key="new", before=before)
+    assert "new" in load(model).signatures
+    assert list((tmp_path / "temporary").iterdir()) == []
