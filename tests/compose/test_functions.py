@@ -209,6 +209,6 @@ def doubled(left):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     model = Path(shutil.copytree(FIXTURES / KERAS, tmp_path / "model"))
     before = [f"{tmp_path / 'pre.py'}:doubled"]
-    smpatch.compose_signature(model, source=DEFAULT, key="new", before=before)
+    smpatch.compose_signature(model, source=DEFAULT, signature="new", before=before)
     assert "new" in load(model).signatures
     assert list((tmp_path / "temporary").iterdir()) == []
