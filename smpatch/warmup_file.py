@@ -20,6 +20,7 @@ from smpatch.recording import Recording, Tensor, WarmupRequest
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import EXAMPLES
+from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.warmup import PLACE
 from smpatch.warmup.misfits import described
@@ -67,7 +68,7 @@ def warmup_requests(model: str | os.PathLike[str]) -> tuple[WarmupRequest, ...]:
         >>> [each.kind for each in smpatch.warmup_requests("export/1")]
         ['predict']
     """
-    directory = arguments.path(model, "model")
+    directory = _local(model)
     which_file(directory)
     return tuple(_listed(directory))
 
@@ -140,7 +141,7 @@ def write_warmup(  # noqa: PLR0913 - the values, and how they are written, each 
     arguments.seconds(time_limit, "time_limit")
     libraries = packages.op_libraries(op_libraries)
     packages.check_files(libraries)
-    directory = arguments.path(model, "model")
+    directory = _local(model)
     with writing(directory, "warmed up", hint="nothing was written"), ExitStack() as held:
         if validator is None:
             needed = [Path(each).resolve() for each in libraries]
@@ -184,3 +185,16 @@ def _check(  # noqa: PLR0913 - the arguments of ``write_warmup``
             raise UsageError(f"{number!r} is no such number", where=where, hint=f"from {least} on")
     if append and overwrite:
         raise UsageError("--append and --overwrite contradict each other", hint="give one")
+
+
+def _local(model: str | os.PathLike[str]) -> Path:
+    """Return the directory of a model.
+
+    Raises:
+        UsageError: It is a URL.
+    """
+    directory = arguments.path(model, "model")
+    if isinstance(directory, ModelUrl):
+        found = "warm-up requests of a model in a store cannot be read or written"
+        raise UsageError(found, where=str(directory), hint="copy the model to this machine")
+    return directory

@@ -84,7 +84,7 @@ def application(command: str = "") -> typer.Typer:
                 short_help=words,
                 epilog=EXIT_CODES,
                 context_settings={"token_normalize_func": _hyphens},
-            )(_with_common(function, stores=name != "wrap"))
+            )(_with_common(function, stores=name not in {"wrap", "warmup"}))
     return app
 
 

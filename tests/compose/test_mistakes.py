@@ -164,7 +164,7 @@ BEFORE: Mapping[str, str] = {
     f"{HERE}:too_big": "its variables have 134,217,728 bytes",
     f"{HERE}:changing_table": "it captures a resource (LookupInterface)",
     f"{HERE}:waits": "it captures a resource (",
-    f"{HERE}:exits": "it ends the process in which it is traced (exited with status 3)",
+    f"{HERE}:exits": "it ends the process in which it is traced (exited with status 3",
     f"{HERE}:ends": "it ends Python (SystemExit('no more'))",
     f"{HERE}:ragged": "its result 'left' is a RaggedTensor",
     f"{HERE}:listed": "it returns a list",

@@ -57,7 +57,7 @@ class Trial:
     def do(self, edits: Sequence[Edit], tags: Sequence[str]) -> smpatch.Receipt:
         """Do a list of edits to the MetaGraph with these tags."""
         several = len(load(self.directory).meta_graphs) > 1
-        options = Options(tag_set=tags if several else None)
+        options = Options(tag_set=tags if several else None, keep_warmup=True)
         return smpatch.patch(self.directory, edits, options=options, validator=self.asked)
 
 

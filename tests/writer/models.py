@@ -55,7 +55,7 @@ def add(model: Path, key: str = "added", **options: Any) -> smpatch.Receipt:  # 
 def _is_there(file: Path) -> bool:
     try:
         _stat(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return False
     return True
 
