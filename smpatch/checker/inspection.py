@@ -44,7 +44,7 @@ from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
 from smpatch.savedmodel.directory import naming
 from smpatch.stores.copies import copied
-from smpatch.urls import ModelUrl
+from smpatch.urls import READ_ONLY, ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import validator_for
 from smpatch.workers import Workers, job_count
@@ -222,6 +222,8 @@ def _told(report: Report, copy: Path, url: ModelUrl) -> Report:
     findings = [
         replace(each, where=words(each.where), text=words(each.text), hint=words(each.hint))
         for each in report.findings
+        # The server lists no files, so that nothing is known of the variables.
+        if each.code != "variables-missing" or url.scheme not in READ_ONLY
     ]
     return replace(report, directory=url, findings=tuple(findings))
 
