@@ -31,6 +31,7 @@ MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 """The files that loaders read; of both the first."""
 
 FINGERPRINT = "fingerprint.pb"
+WARM_UP = "assets.extra/tf_serving_warmup_requests"
 BACKUP_SUFFIX = ".backup"
 
 OWN = ".smpatch-"
@@ -44,7 +45,7 @@ _DATA = "variables/variables.data-"
 _KNOWN = (
     FINGERPRINT,
     "variables/variables.index",
-    "assets.extra/tf_serving_warmup_requests",
+    WARM_UP,
 )
 """What is asked for where there is no listing."""
 
@@ -57,7 +58,7 @@ class Copy:
         url: Where it is in the store.
         directory: The copy.
         file: The name of the model file.
-        digest: Of the model file.
+        digests: Name to digest, of the model file and of the warm-up requests.
         versions: Name to version of the files that an edit writes.
         marks: Name to what the writer of a backup noted beside it.
         moved: Bytes of variables that were read.
@@ -66,7 +67,7 @@ class Copy:
     url: ModelUrl
     directory: Path
     file: str
-    digest: bytes
+    digests: Mapping[str, bytes]
     versions: Mapping[str, Version]
     marks: Mapping[str, Mapping[str, str]]
     moved: int
@@ -74,7 +75,16 @@ class Copy:
     @property
     def is_changed(self) -> bool:
         """Whether the model file of the copy is another one now."""
-        return digest_of(self.directory / self.file) != self.digest
+        return self.has_changed(self.file)
+
+    def has_changed(self, name: str) -> bool:
+        """Return whether one of the files in ``digests`` is another one now; not where it is gone.
+
+        Args:
+            name: The file.
+        """
+        file = self.directory / name
+        return name in self.digests and file.is_file() and digest_of(file) != self.digests[name]
 
 
 def digest_of(file: Path) -> bytes:
@@ -191,7 +201,7 @@ def _copy(store: Store, url: ModelUrl, directory: Path, *, variables: bool, back
         if path.startswith(_DATA) and not variables:
             with target.open("xb") as opened:
                 opened.truncate(size)
-        elif path == FINGERPRINT or is_backup:
+        elif path in {FINGERPRINT, WARM_UP} or is_backup:
             with contextlib.suppress(FileNotFoundError):
                 noted = store.read((url / path).key)
                 target.write_bytes(noted.data)
@@ -200,7 +210,12 @@ def _copy(store: Store, url: ModelUrl, directory: Path, *, variables: bool, back
             with contextlib.suppress(FileNotFoundError):
                 store.download((url / path).key, target)
                 moved += target.stat().st_size if path.startswith(_DATA) else 0
-    return Copy(url, directory, name, digest_of(file), versions, marks, moved)
+    digests = {
+        each: digest_of(directory / each)
+        for each in (name, WARM_UP)
+        if (directory / each).is_file()
+    }
+    return Copy(url, directory, name, digests, versions, marks, moved)
 
 
 def _names(store: Store, url: ModelUrl, *, variables: bool) -> Iterator[tuple[str, int]]:

@@ -11,11 +11,20 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from smpatch.errors import ConflictError, ModelUnreadableError, RefusedError, WriteError
 from smpatch.stores.access import ABSENT, Store, Version
-from smpatch.stores.copies import BACKUP_SUFFIX, FINGERPRINT, MODEL_FILES, OWN, Copy, seen
+from smpatch.stores.copies import (
+    BACKUP_SUFFIX,
+    FINGERPRINT,
+    MODEL_FILES,
+    OWN,
+    WARM_UP,
+    Copy,
+    seen,
+)
 from smpatch.urls import READ_ONLY, ModelUrl
 
 __all__ = ["UNDONE", "check_destination", "check_writable", "exchange", "put_back", "upload"]
@@ -25,6 +34,9 @@ UNDONE = "smpatch_undone"
 
 _UPLOADING = f"{OWN}upload"
 """There while a new model is not complete."""
+
+_NEVER_EDITED = frozenset({"assets", "variables"})
+"""The directories of a model that no edit changes."""
 
 _TRIES = 5
 
@@ -81,14 +93,9 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
 
         words = f"the previous file is {store.url(kept)} and not {store.url(place)}"
         _afterwards(keep, words, warnings)
-        if copy.file == MODEL_FILES[0]:
-            old = copy.directory / f"{FINGERPRINT}{BACKUP_SUFFIX}"
-            _afterwards(
-                lambda: _put_or_delete(store, (copy.url / old.name).key, old),
-                f"{old.name} could not be written",
-                warnings,
-            )
+        _put_backups(store, copy, warnings)
     _put_fingerprint(store, copy, ours, warnings)
+    _put_requests(store, copy, warnings)
     return tuple(warnings)
 
 
@@ -117,14 +124,9 @@ def exchange(copy: Copy, *, redo: bool, unconditional: bool) -> tuple[str, ...]:
         f"{backup.name} is still the previous one",
         warnings,
     )
-    if copy.file == MODEL_FILES[0]:
-        old = copy.directory / f"{FINGERPRINT}{BACKUP_SUFFIX}"
-        _afterwards(
-            lambda: _put_or_delete(store, (copy.url / old.name).key, old),
-            f"{old.name} could not be written",
-            warnings,
-        )
+    _put_backups(store, copy, warnings)
     _put_fingerprint(store, copy, ours, warnings)
+    _put_requests(store, copy, warnings)
     return tuple(warnings)
 
 
@@ -167,7 +169,7 @@ def upload(
     last = [each for each in files if each.parent == directory and each.name in MODEL_FILES]
     for file in (each for each in files if each not in last):
         name = file.relative_to(directory)
-        if source is not None and file.name != FINGERPRINT:
+        if source is not None and name.parts[0] in _NEVER_EDITED:
             store.copy((source / name).key, (url / name).key)
         else:
             store.put((url / name).key, file)
@@ -256,6 +258,26 @@ def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str
     if _has(store, key, data):
         return
     _afterwards(put, f"{FINGERPRINT} could not be refreshed", warnings)
+
+
+def _put_requests(store: Store, copy: Copy, warnings: list[str]) -> None:
+    """Put the warm-up requests, if the edit changed them and nobody else did."""
+    if not copy.has_changed(WARM_UP):
+        return
+    data, key = (copy.directory / WARM_UP).read_bytes(), (copy.url / WARM_UP).key
+    words = f"{WARM_UP} was not rewritten, so that TF Serving may not load the model"
+    _afterwards(lambda: store.put(key, data, copy.versions[WARM_UP]), words, warnings)
+
+
+def _put_backups(store: Store, copy: Copy, warnings: list[str]) -> None:
+    """Put what an edit or an undo kept beside the model file."""
+    for name in (FINGERPRINT, WARM_UP) if copy.file == MODEL_FILES[0] else (WARM_UP,):
+        kept = f"{name}{BACKUP_SUFFIX}"
+        _afterwards(
+            partial(_put_or_delete, store, (copy.url / kept).key, copy.directory / kept),
+            f"{kept} could not be written",
+            warnings,
+        )
 
 
 def _has(store: Store, key: str, data: bytes) -> bool:

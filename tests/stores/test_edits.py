@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import smpatch
 from smpatch.edits import AddPredict, Copy, Rename
 from smpatch.stores.access import Store
 from smpatch.urls import ModelUrl
+from smpatch.warmup import PLACE
 from tests.cli.conftest import Run
 from tests.stores.conftest import keys, linear, put, tree
 from tests.writer import models
@@ -155,6 +158,38 @@ def test_undo_and_redo(bucket: str) -> None:
     smpatch.patch(url, Copy("scale", "new"), options=KEPT)
     smpatch.undo(url)
     assert tree(url)["saved_model.pb"] == before["saved_model.pb"]
+
+
+def test_warm_up_requests_follow_as_in_a_directory(bucket: str, tmp_path: Path) -> None:
+    """The rewritten requests stayed on the machine that edited the model."""
+    fixture = models.FIXTURES / "assets_extra_warmup"
+    url, local = put(fixture, f"{bucket}/1"), tmp_path / "1"
+    shutil.copytree(fixture, local)
+    before = tree(url)
+    edit = Rename("scale", "serving_default")
+    for place in (url, local):
+        assert smpatch.patch(place, edit, options=KEPT).warm_up == "rewritten"
+    edited = tree(url)
+    assert edited == _files(local)
+    assert edited[str(PLACE)] != before[str(PLACE)]
+    for place in (url, local):
+        smpatch.undo(place)
+    assert tree(url) == _files(local)
+    assert tree(url)[str(PLACE)] == before[str(PLACE)]
+    smpatch.patch(url, edit, options=replace(UNPROVED, save_to=f"{bucket}/2"))
+    assert tree(f"{bucket}/2")[str(PLACE)] == edited[str(PLACE)]
+
+
+def test_requests_that_somebody_else_wrote_meanwhile_stay(
+    s3: str, meanwhile: Callable[[str, Callable[[], object]], None]
+) -> None:
+    url = put(models.FIXTURES / "assets_extra_warmup", f"{s3}/1")
+    key = ModelUrl(f"{url}/{PLACE}").key
+    meanwhile("/saved_model.pb", lambda: Store(ModelUrl(url)).put(key, b"theirs"))
+    receipt = smpatch.patch(url, Rename("scale", "serving_default"), options=UNPROVED)
+    assert tree(url)[str(PLACE)] == b"theirs"
+    (text,) = (each.text for each in receipt.notes if each.code == "after-commit")
+    assert "was not rewritten, so that TF Serving may not load the model" in text
 
 
 def test_the_backup_has_the_name_that_it_has_in_a_directory(s3: str, tmp_path: Path) -> None:
