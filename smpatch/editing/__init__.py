@@ -11,6 +11,7 @@ from __future__ import annotations
 from smpatch.editing.edit import (
     Edit,
     Expected,
+    InPatchFiles,
     Making,
     MetaGraphEdit,
     NotAppliedError,
@@ -24,6 +25,7 @@ __all__ = [
     "Context",
     "Edit",
     "Expected",
+    "InPatchFiles",
     "Making",
     "MetaGraphEdit",
     "NotAppliedError",

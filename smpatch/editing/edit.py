@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from smpatch.editing.naming import keys
 from smpatch.editing.step import Context, Step
@@ -25,9 +25,30 @@ from smpatch.patch_table import Table
 from smpatch.proof.numbers import KeptSignatures
 from smpatch.proof.requests import AnyRequest
 
-__all__ = ["Edit", "Expected", "Making", "MetaGraphEdit", "NotAppliedError", "Repetition"]
+__all__ = [
+    "Edit",
+    "Expected",
+    "InPatchFiles",
+    "Making",
+    "MetaGraphEdit",
+    "NotAppliedError",
+    "Repetition",
+]
 
 Expected = Mapping[str, AnyRequest]
+
+
+class InPatchFiles(Protocol):
+    """A kind of edit that stands in patch files; ``Edit`` describes its attributes."""
+
+    verb: ClassVar[str]
+    other_verb: ClassVar[str]
+    mark: ClassVar[str]
+
+    @classmethod
+    def read(cls, table: Table) -> Edit:
+        """Read it from the table of a patch file."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +77,6 @@ class Edit(ABC):
     def shown_keys(self) -> tuple[str, ...]:
         """The keys of its signatures, as a receipt names them; of a MetaGraph its tags."""
         return (self.subject,)
-
-    @classmethod
-    def read(cls, table: Table) -> Edit:
-        """Read it from a patch file; a kind that has no such method stands in none."""
-        raise NotImplementedError(cls.verb)
 
     @property
     def composition(self) -> Composition | None:

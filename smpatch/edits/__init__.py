@@ -6,7 +6,7 @@ public; nothing else imports a kind but what makes one.
 
 from __future__ import annotations
 
-from smpatch.editing import Edit, Making
+from smpatch.editing import Edit, InPatchFiles, Making
 from smpatch.edits.add_classify import AddClassify
 from smpatch.edits.add_predict import AddPredict
 from smpatch.edits.add_regress import AddRegress
@@ -47,7 +47,7 @@ __all__ = [
     "tensor_ref",
 ]
 
-IN_PATCH_FILES: tuple[type[Edit], ...] = (
+IN_PATCH_FILES: tuple[type[InPatchFiles], ...] = (
     AddPredict,
     PromoteFunction,
     FromSignature,

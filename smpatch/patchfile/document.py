@@ -83,6 +83,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import arguments
+from smpatch.editing import InPatchFiles
 from smpatch.edits import IN_PATCH_FILES, Edit
 from smpatch.errors import Fault, PatchFileError, UsageError
 from smpatch.patch_table import Table, dotted
@@ -223,9 +224,9 @@ def _edit(table: Table) -> Edit | None:
     return edit if len(table.faults) == before else None
 
 
-def _kinds() -> dict[str, list[type[Edit]]]:
+def _kinds() -> dict[str, list[type[InPatchFiles]]]:
     """Return each verb with the kinds of edit that it may mean."""
-    kinds: dict[str, list[type[Edit]]] = {}
+    kinds: dict[str, list[type[InPatchFiles]]] = {}
     for kind in IN_PATCH_FILES:
         for verb in filter(None, (kind.verb, kind.other_verb)):
             kinds.setdefault(verb, []).append(kind)

@@ -164,7 +164,7 @@ def functions(directory: str, traces: Sequence[tuple[str, int]], feeds: Feeds) -
         function = found.concrete_functions[place]
         specs = tf.nest.flatten(function.structured_input_signature)
         if any(_is_spec(each) and not isinstance(each, tf.TensorSpec) for each in specs):
-            raise NotImplementedError("its arguments are composite")
+            raise ValueError("its arguments are composite")
         own = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
         tensors = dict(zip(function._arg_keywords, own, strict=True))  # noqa: SLF001 - as the exporter names them
         known = feeds.get(path, {})
@@ -183,7 +183,7 @@ def functions(directory: str, traces: Sequence[tuple[str, int]], feeds: Feeds) -
     def measure(path: str, place: int) -> Answer:
         told = call(path, place)
         if told != call(path, place):
-            raise NotImplementedError("it is random")
+            raise ValueError("it is random")
         return told
 
     return {"functions": [refusal(lambda: measure(path, place)) for path, place in traces]}  # noqa: B023 - called at once
@@ -207,7 +207,7 @@ def _named(results: Any) -> dict[str, Any]:  # noqa: ANN401 - a nest of tensors
     elif isinstance(results, list | tuple):
         found = {f"output_{place}": each for place, each in enumerate(results)}
     if not all(isinstance(each, tf.Tensor) for each in found.values()):
-        raise NotImplementedError("its results are nested or composite")
+        raise ValueError("its results are nested or composite")
     return found
 
 
