@@ -271,7 +271,7 @@ def _obstore(url: ModelUrl) -> Any:  # noqa: ANN401 - it may not be installed
         import obstore.store  # noqa: PLC0415
     except ImportError as error:
         found = f"to read {url.scheme}:// takes the library obstore"
-        hint = "pip install 'smpatch[stores]'"
+        hint = "pip install 'obstore>=0.6'"
         raise UsageError(found, where=str(url), hint=hint) from error
     return obstore
 

@@ -179,7 +179,7 @@ def test_without_the_library_an_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(smpatch.UsageError, match=re.escape("pip install 'smpatch[stores]'")):
+    with pytest.raises(smpatch.UsageError, match=re.escape("pip install 'obstore>=0.6'")):
         smpatch.load("s3://bucket/model")
 
 
