@@ -13,6 +13,7 @@ This module traces nothing.
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import os
 import re
@@ -265,7 +266,8 @@ def _number(node: ast.expr) -> int | float | None:
         return -number if number is not None and isinstance(node.op, ast.USub) else number
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         left, right = _number(node.left), _number(node.right)
-        return left / right if left is not None and right else None
+        with contextlib.suppress(OverflowError):
+            return left / right if left is not None and right else None
     return None
 
 

@@ -109,7 +109,7 @@ def _check_ops(functions: list[Any]) -> None:
 
 def _check_writes(function: Any) -> None:
     for node in function.node_def:
-        if node.op.startswith(_WRITES):
+        if node.op.startswith(_WRITES) and node.op != "ScatterNd":  # which makes a tensor
             found = f"it writes variables ({node.op} {node.name!r})"
             raise UntraceableError(
                 found, hint="its variables become constants, which cannot change"
@@ -171,7 +171,8 @@ def _table(tf: Any, root: Any, name: str, handle: Any) -> tuple[str, str]:
         (
             each
             for each in gc.get_objects()
-            if isinstance(each, tf.lookup.StaticHashTable) and each.resource_handle is handle
+            # Not isinstance, which asks the object: a weak proxy of what is gone raises.
+            if issubclass(type(each), tf.lookup.StaticHashTable) and each.resource_handle is handle
         ),
         None,
     )

@@ -34,6 +34,14 @@ class Recipe(NamedTuple):
     samples: Mapping[str, Sequence[bytes]]
 
 
+_GIF = bytes.fromhex(
+    "47494638396104000300910000ff000000ff000000ffc8643221f904000a0000002c000000000400"
+    "030000020844a811a146845a010021f904000a0000002c00000000040003000002088c3830e2c088"
+    "4301003b"
+)
+"""Two frames of 4 x 3 pixels; TensorFlow writes no GIF."""
+
+
 def images(tf: Any, spec: Any, channels: int, kind: str) -> list[bytes]:
     """Return arrays of encoded images of random pixels and different sizes."""
     generator = tf.random.Generator.from_seed(7)
@@ -42,11 +50,14 @@ def images(tf: Any, spec: Any, channels: int, kind: str) -> list[bytes]:
     for height, width in ((9, 7), (16, 11), (5, 20)):
         shape = [height, width, channels if channels in {1, 3} else 3]
         pixels = tf.cast(generator.uniform(shape, 0, 256, tf.int32), tf.uint8)
-        made.append(_bitmap(pixels.numpy()) if encode is None else encode(pixels).numpy())
+        if kind == "gif":
+            made.append(_GIF)
+        else:
+            made.append(_bitmap(pixels.numpy()) if encode is None else encode(pixels).numpy())
     if spec.shape.rank == 0:
-        values = [made[0], made[1]]
-        return [_proto(tf, each, []) for each in values]
-    return [_proto(tf, made[:1], [1]), _proto(tf, made, [3])]
+        return [_proto(tf, each, []) for each in made[:2]]
+    sizes = (1, 3) if spec.shape[0] is None else (spec.shape[0],)
+    return [_proto(tf, [made[at % 3] for at in range(size)], [size]) for size in sizes]
 
 
 def _proto(tf: Any, value: Any, shape: list[int]) -> bytes:
@@ -145,8 +156,8 @@ def decode_image(  # noqa: C901 - one condition for each argument
     def batch(**given: Tensor) -> dict[str, Tensor]:
         return {alias: tf.map_fn(pixels, given[parameter], fn_output_signature=one)}
 
-    samples = images(tf, taken, channels, format or "jpeg") if spec.shape[0] is None else []
-    return Recipe({parameter: taken}, batch, {parameter: samples} if samples else {})
+    samples = images(tf, taken, channels, format or "jpeg")
+    return Recipe({parameter: taken}, batch, {parameter: samples})
 
 
 def normalized(

@@ -135,16 +135,17 @@ def _expand_batch(
 
 def _words(file: str, what: str) -> list[str]:
     try:
-        with open(file, encoding="utf-8") as opened:
-            words = opened.read().splitlines()
+        with open(file, encoding="utf-8-sig") as opened:
+            text = opened.read()
     except OSError as error:
         found = f"it cannot be read: {(error.strerror or str(error)).lower()}"
         raise UntraceableError(found, where=file) from error
     except UnicodeDecodeError as error:
         raise UntraceableError("it is not UTF-8", where=file) from error
-    if not words:
+    if not text:
         raise UntraceableError(f"it has no {what}", where=file)
-    return words
+    # Not splitlines, which ends lines at other characters, too.
+    return text.removesuffix("\n").split("\n")
 
 
 def _lookup(
@@ -159,9 +160,14 @@ def _lookup(
     if not spec.dtype.is_integer:
         raise UntraceableError(f"it yields numbers of words, and the input is {described(spec)}")
     words = _words(vocabulary, "words")
-    twice = next((each for place, each in enumerate(words) if each in words[:place]), None)
-    if twice is not None:
-        raise UntraceableError(f"the word {twice!r} is there twice", where=vocabulary)
+    seen: set[str] = set()
+    for word in words:
+        if word in seen:
+            raise UntraceableError(f"the word {word!r} is there twice", where=vocabulary)
+        seen.add(word)
+    if not all(spec.dtype.min <= each <= spec.dtype.max for each in (len(words) - 1, default)):
+        found = f"a {spec.dtype.name} does not hold the numbers from {default} to {len(words) - 1}"
+        raise UntraceableError(found, where=vocabulary)
     table = _numbers_of(tf, words, default)
     parameter = name or alias
     taken = tf.TensorSpec(spec.shape, tf.string)

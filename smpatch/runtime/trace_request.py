@@ -40,7 +40,7 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
         with (
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
-            _own_temporary_files(),
+            _temporary_files_in(request["scratch"]),
         ):
             reply = _traced(tf, request)
     except UntraceableError as error:
@@ -53,14 +53,13 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _own_temporary_files() -> Iterator[None]:
-    """Remove the files that AutoGraph writes (``pyct/loader.py``); this process skips atexit."""
-    with tempfile.TemporaryDirectory(prefix="smpatch-") as own:
-        before, tempfile.tempdir = tempfile.tempdir, own
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
+def _temporary_files_in(directory: str | None) -> Iterator[None]:
+    """Let AutoGraph write its files there (``pyct/loader.py``), where who asks removes them."""
+    before, tempfile.tempdir = tempfile.tempdir, directory
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _traced(tf: Any, request: dict[str, Any]) -> dict[str, Any]:

@@ -61,10 +61,12 @@ def trace(child: Child, limit_seconds: float, request: Mapping[str, Any]) -> Tra
         child: Of the tracing program.
         limit_seconds: Longest wait.
         request: ``file`` and ``name`` of a function, or a ``recipe``; ``place``; ``specs`` by
-            alias; ``most_bytes`` of variables that may become constants.
+            alias; ``most_bytes`` of variables that may become constants; ``scratch``, a directory
+            for temporary files.
     """
     reply = child.ask(
-        {"do": "trace", "file": "", "name": "", "recipe": None, **request}, limit_seconds
+        {"do": "trace", "file": "", "name": "", "recipe": None, "scratch": None, **request},
+        limit_seconds,
     )
     if not reply["ok"]:
         return Traced(Refusal(" ".join(f"{reply['kind']}: {reply['message']}".split())))

@@ -26,7 +26,7 @@ from smpatch.loader import SavedModel, load
 from smpatch.proof.numbers import Kept
 from smpatch.rules import Note
 from smpatch.runs.feeds import Names, Target, in_c, in_python
-from smpatch.runs.pairs import Outcome, Pair, compare_pairs, pair_up
+from smpatch.runs.pairs import Outcome, Pair, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
 from smpatch.runs.values import UnmakeableError
 from smpatch.runtime.process import ChildUnfit
@@ -119,15 +119,17 @@ class _Proof:
         self._skipped: set[str] = set()
         self._feed = feed
         self._composed: dict[str, frozenset[str]] = {}
+        self._composed_values: dict[str, list[Values]] = {}
 
     def numbers(self) -> Numbers:
         """Return what was found, once all is compared."""
         for key, why in self._values.unmakeable.items():
             self._left_out(key, why)
         for key, aliases in self._new.items():
-            if not aliases:
+            left = [each for each in aliases if each not in self._composed.get(key, ())]
+            if not left:
                 continue
-            names = ", ".join(map(repr, aliases))
+            names = ", ".join(map(repr, left))
             text = f"signature {key!r}: nothing before the edit gives {names} to compare with"
             self._notes[Note("numbers-new", text)] = None
         outputs = {key: tuple(sorted(aliases)) for key, aliases in self._same.items() if aliases}
@@ -173,6 +175,7 @@ class _Proof:
                 self._left_out(edit.key, str(error))
                 continue
             self._composed[edit.key] = frozenset(outcome.outputs)
+            self._composed_values[edit.key] = values
             self._judge(edit.key, outcome, "it is not what its parts give one after the other")
 
     def _chain(self, earlier: Sequence[Edit], edit: Composition) -> Chain | None:
@@ -213,8 +216,7 @@ class _Proof:
                 if all(name.rpartition(":")[0] in graph for name in names)
             }
             reference = _reference(there, before, there.inputs.tensors, named)
-            proved = self._composed.get(key, frozenset())
-            new = [a for a in target.outputs if a not in reference.outputs and a not in proved]
+            new = [alias for alias in target.outputs if alias not in reference.outputs]
             if new:
                 self._new[key] = new
             if there.function:
@@ -268,7 +270,11 @@ class _Proof:
             pair
             for key, aliases in self._new.items()
             if key in after
-            for pair in self._pairs(after[key], targets[key].yielding(aliases))
+            for pair in pair_up(
+                after[key],
+                targets[key].yielding(aliases),
+                self._composed_values.get(key) or self._values.of(key),
+            )
         ]
         self._compare_halves(pairs)
 

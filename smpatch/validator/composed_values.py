@@ -79,7 +79,6 @@ def composed_values(
 
     Raises:
         UnmakeableError: Nothing can be made up.
-        UsageError: The file cannot be read.
     """
     inputs = after.signatures[edit.key].inputs
     found: list[Values] = []

@@ -108,7 +108,9 @@ class Validator:
             calls: Whether signatures will be called in Python.
         """
         for program, child in [*self._running.items()]:
-            if child.ended:  # since the last question: no model is to blame
+            # One that ended since the last question: no model is to blame. One that has imported
+            # a user's file would not see that it, or what it imports, has changed.
+            if child.ended or program is Program.TRACER:
                 child.close()
                 del self._running[program]
         if self._wheel is None and mode != "none":

@@ -6,6 +6,7 @@ what was asked for: the model is not to blame.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -59,10 +60,13 @@ class Tracer:
         else:
             arguments = dict(asked.arguments)
             request["recipe"] = {"name": asked.name, "alias": asked.alias, "arguments": arguments}
-        # A recipe needs no process of its own: what validates in Python traces it as well.
+        # A recipe needs no process of its own.
         program = Program.TRACER if isinstance(asked, FunctionOf) else Program.PYTHON
         try:
-            said = self._validator.ask(program, partial(trace, request=request))
+            # Made here, so that it also goes where the process is ended.
+            with tempfile.TemporaryDirectory(prefix="smpatch-") as scratch:
+                asks = partial(trace, request={**request, "scratch": scratch})
+                said = self._validator.ask(program, asks)
         except ChildHung as error:
             hint = "wait longer with --time-limit"
             found = f"it is not traced within {error.limit:g} s"

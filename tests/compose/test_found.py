@@ -1,0 +1,162 @@
+"""Defects that reviews found in what is put around a signature, each with its whole kind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smpatch
+from smpatch import Options, RefusedError, UsageError, load
+from smpatch.fragments import asked_list
+from smpatch.runs import pairs as pairs_module
+from smpatch.validator import Validator, by_numbers
+from tests.oracle.client import Oracle, encoded
+
+DEFAULT = "serving_default"
+KERAS = "keras_functional"
+Models = Mapping[str, Path]
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff"], ids=["plain", "byte order mark"])
+def test_a_line_of_a_vocabulary_ends_at_a_line_feed_alone(
+    start: str, composable: Models, oracle: Oracle, quick: Validator, tmp_path: Path
+) -> None:
+    """Behind a word with U+2028 or a form feed all words got another number."""
+    words = ["a", "b\u2028c", "d\x0ce", "f\x85g"]
+    vocabulary, model = tmp_path / "words.txt", tmp_path / "model"
+    vocabulary.write_text(start + "\r\n".join(words) + "\n", encoding="utf-8", newline="")
+    shutil.copytree(composable["ids"], model)
+    put = asked_list([f"ids=lookup({str(vocabulary)!r})"], "before")
+    edit = smpatch.edits.Compose(DEFAULT, "new", before=put)
+    smpatch.patch(model, edit, validator=quick)
+    signature = load(model).signatures["new"]
+    (alias,) = signature.inputs.keys() - load(model).signatures[DEFAULT].inputs.keys() or {"ids"}
+    others = {name: encoded(np.ones([2, 2], "f4")) for name in signature.inputs if name != alias}
+    numbers = encoded(np.array([[0, 1, 2], [3, 3, 0]]))
+    given = [[words[0], words[1], words[2]], [words[3], words[3], words[0]]]
+    texts = encoded(np.array([[each.encode() for each in row] for row in given], object))
+    feeds = {DEFAULT: {"ids": numbers, **others}, "new": {alias: texts, **others}}
+    loaders = ["session", "python"]
+    told = oracle.ask("tour", directory=model, tags=["serve"], feeds=feeds, loaders=loaders)
+    for loader in loaders:
+        assert "arrays" in told[loader]["new"], told[loader]["new"]
+        assert told[loader]["new"] == told[loader][DEFAULT]
+
+
+def test_numbers_that_the_input_does_not_hold_are_refused(
+    composable: Models, quick: Validator, tmp_path: Path
+) -> None:
+    """The 300th word became number 43."""
+    model = Path(shutil.copytree(composable["small"], tmp_path / "model"))
+    vocabulary = tmp_path / "words.txt"
+    vocabulary.write_text("\n".join(map(str, range(257))))
+    put = asked_list([f"pixels=lookup({str(vocabulary)!r}, default=0)"], "before")
+    edit = smpatch.edits.Compose(DEFAULT, "new", before=put)
+    with pytest.raises(RefusedError, match="a uint8 does not hold the numbers from 0 to 256"):
+        smpatch.patch(model, edit, validator=quick)
+    vocabulary.write_text("\n".join(map(str, range(256))))
+    smpatch.patch(model, edit, validator=quick)
+    assert "new" in load(model).signatures
+
+
+PRE = """
+import helper, tensorflow as tf
+
+def scaled(left: tf.TensorSpec([None, 2], tf.float32)):
+    return {"left": left * helper.K}
+"""
+
+
+def test_a_session_reads_what_a_users_file_imports_again(
+    composable: Models, tmp_path: Path
+) -> None:
+    (tmp_path / "pre.py").write_text(PRE)
+    options = Options(validate="runtime")
+    made = []
+    with smpatch.Session() as session:
+        for number in (2.0, 3000.0):
+            (tmp_path / "helper.py").write_text(f"K = {number}\n")
+            model = Path(shutil.copytree(composable[KERAS], tmp_path / str(number)))
+            before = [f"{tmp_path / 'pre.py'}:scaled"]
+            session.compose_signature(
+                model, DEFAULT, signature="new", before=before, options=options
+            )
+            made.append((model / "saved_model.pb").read_bytes())
+    assert made[0] != made[1]
+
+
+def test_a_run_calls_both_halves_of_a_composed_signature(
+    composable: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[set[str]] = []
+    compared = pairs_module.compare_pairs
+
+    def noted(pairs: Any, *rest: Any) -> Any:  # noqa: ANN401 - whatever it is given
+        kept = list(pairs)
+        calls.append({pair.key for pair in kept})
+        return compared(kept, *rest)
+
+    monkeypatch.setattr(by_numbers, "compare_pairs", noted)
+    model = Path(shutil.copytree(composable[KERAS], tmp_path / "model"))
+    receipt = smpatch.compose_signature(
+        model,
+        DEFAULT,
+        signature="new",
+        after=["z=identity(score)"],
+        options=Options(validate="run"),
+    )
+    assert "new" in calls[-1]
+    assert not [note for note in receipt.notes if "new" in note.text and "numbers" in note.code]
+
+
+def test_a_number_that_is_too_large_is_an_error_of_use(composable: Models, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(composable[KERAS], tmp_path / "model"))
+    with pytest.raises(UsageError, match=r"the argument .scale. is .9+/3"):
+        smpatch.compose_signature(
+            model, DEFAULT, signature="new", before=[f"left=normalize(scale={'9' * 401}/3)"]
+        )
+
+
+CODE = """
+import weakref, tensorflow as tf
+
+class Gone: pass
+
+gone = Gone()
+dead = weakref.proxy(gone)
+del gone
+table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer([0], [1.0]), 0.0)
+kept = tf.Variable([[2.0, 3.0]])
+
+def made(left: tf.TensorSpec([None, 2], tf.float32)):
+    spread = tf.scatter_nd([[0]], [table.lookup(tf.constant(0))], [2])
+    return {"left": left * kept + spread}
+"""
+
+
+def test_pure_scatters_and_dead_references_are_carried(
+    composable: Models, oracle: Oracle, quick: Validator, tmp_path: Path
+) -> None:
+    (tmp_path / "pre.py").write_text(CODE)
+    model = Path(shutil.copytree(composable[KERAS], tmp_path / "model"))
+    put = asked_list([f"{tmp_path / 'pre.py'}:made"], "before")
+    edit = smpatch.edits.Compose(DEFAULT, "new", before=put)
+    smpatch.patch(model, edit, validator=quick)
+    left = np.array([[1.0, 2.0], [-1.0, 4.0]], np.float32)
+    right = encoded(np.ones([2, 2], np.float32))
+    outside = (left * [[2.0, 3.0]] + [1.0, 0.0]).astype("f4")
+    feeds = {
+        "new": {"left": encoded(left), "right": right},
+        DEFAULT: {"left": encoded(outside), "right": right},
+    }
+    told = oracle.ask(
+        "tour", directory=model, tags=["serve"], feeds=feeds, loaders=["session", "python"]
+    )
+    for loader in ("session", "python"):
+        assert "arrays" in told[loader]["new"]
+        assert told[loader]["new"] == told[loader][DEFAULT]
