@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from smpatch import arguments, schema, wire
-from smpatch.errors import ModelUnreadableError, TagSetError
+from smpatch.errors import ModelUnreadableError, TagSetError, TensorNotFoundError
 from smpatch.savedmodel import binary
 from smpatch.savedmodel.changes import Entry
 from smpatch.savedmodel.directory import (
@@ -190,6 +190,24 @@ class MetaGraph:
             found = f"the saver cannot be decoded: {error}"
             raise ModelUnreadableError(found, where=str(self._file)) from error
         return Captures(self.graph, self.functions, self.objects, saver.restore_op_name)
+
+    def signature(self, key: str) -> SignatureDef:
+        """Return the signature of a key.
+
+        Args:
+            key: The signature key.
+
+        Raises:
+            TensorNotFoundError: There is none.
+        """
+        found = self.signatures.get(key)
+        if found is None:
+            from smpatch.graph.resolve import nearest
+
+            present = ", ".join(self.signatures) or "none"
+            hint = nearest(key, self.signatures) or f"signatures here: {present}"
+            raise TensorNotFoundError("no such signature", where=f"signature {key!r}", hint=hint)
+        return found
 
     def resolver(self, more_op_defs: Mapping[str, Any] | None = None) -> Resolver:
         """Return what resolves names in this graph.

@@ -18,12 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smpatch.errors import TensorNotFoundError
 from smpatch.functions.calls import Result, clone, fresh_name, redirected
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
@@ -63,12 +61,7 @@ def expose(
     Raises:
         RefusedError: There is no such signature, output or tensor, or it is ambiguous.
     """
-    source = meta_graph.signatures.get(key)
-    if source is None:
-        hint = nearest(key, meta_graph.signatures) or (
-            f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
-        )
-        raise TensorNotFoundError("no such signature", where=f"signature {key!r}", hint=hint)
+    source = meta_graph.signature(key)
     found: dict[str, TensorRef] = {}
     inner: dict[str, Inner] = {}
     for alias, name in wanted.items():

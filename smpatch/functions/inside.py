@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from smpatch import dtypes
-from smpatch.errors import RefusedError, TensorNotFoundError
+from smpatch.errors import RefusedError
 from smpatch.functions.inner_tensors import Inner, inferred, inner_tensors
 from smpatch.functions.shape_inference import Infer
 from smpatch.graph.auxiliary import auxiliary
@@ -19,7 +19,7 @@ from smpatch.graph.functions import CALLS
 from smpatch.graph.index import GraphIndex, op_of
 from smpatch.graph.operations import needed
 from smpatch.graph.reach import framed
-from smpatch.graph.resolve import OpDefMissingError, Resolver, nearest
+from smpatch.graph.resolve import OpDefMissingError, Resolver
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.changes import Changes
 from smpatch.signature import SignatureDef, TensorSpec, compatible
@@ -32,7 +32,6 @@ __all__ = [
     "inside",
     "matching",
     "servable",
-    "signature_of",
     "spelled",
 ]
 
@@ -85,7 +84,7 @@ def inside(
         TensorNotFoundError: There is no such signature.
         RefusedError: It has tensors inside, but the model's form takes no edit that they need.
     """
-    source = signature_of(meta_graph, signature)
+    source = meta_graph.signature(signature)
     within = tuple(inner_tensors(meta_graph, source))
     counted = Counter(each.spec.name for each in within)
     ambiguous = frozenset(name for name, count in counted.items() if count > 1)
@@ -104,21 +103,6 @@ def inside(
         inner = inferred(meta_graph, inner, infer)
     between = _between(meta_graph, source, everything=everything)
     return Inside((*(each for each in between if wanted(each.spec.name)), *inner), ambiguous)
-
-
-def signature_of(meta_graph: MetaGraph, key: str) -> SignatureDef:
-    """Return a signature.
-
-    Raises:
-        TensorNotFoundError: There is none of that key.
-    """
-    source = meta_graph.signatures.get(key)
-    if source is None:
-        hint = nearest(key, meta_graph.signatures) or (
-            f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
-        )
-        raise TensorNotFoundError("no such signature", where=f"signature {key!r}", hint=hint)
-    return source
 
 
 def spelled(

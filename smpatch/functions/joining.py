@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from smpatch import dtypes, schema
-from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UsageError
+from smpatch.errors import AliasError, RefusedError, UsageError
 from smpatch.fragments import Composition, Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
 from smpatch.functions.calls import call, fresh_name, placeholder
@@ -27,7 +27,6 @@ from smpatch.functions.copies import Copies, copies, full
 from smpatch.functions.stages import inputs_before, outputs_after
 from smpatch.graph.functions import CALLS, FunctionLibrary
 from smpatch.graph.index import GraphIndex
-from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
@@ -67,16 +66,10 @@ def source_of(meta_graph: MetaGraph, edit: Composition) -> SignatureDef:
         TensorNotFoundError: There is none.
         UsageError: Nothing is asked for.
     """
-    source = meta_graph.signatures.get(edit.source)
-    where = f"signature {edit.source!r}"
-    if source is None:
-        hint = nearest(edit.source, meta_graph.signatures) or (
-            f"signatures here: {', '.join(meta_graph.signatures) or 'none'}"
-        )
-        raise TensorNotFoundError("no such signature", where=where, hint=hint)
+    source = meta_graph.signature(edit.source)
     if not edit.bind and not edit.before and not edit.after:
         hint = "--before, --after or --bind says what is"
-        raise UsageError("nothing is composed", where=where, hint=hint)
+        raise UsageError("nothing is composed", where=f"signature {edit.source!r}", hint=hint)
     return source
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from smpatch.errors import RefusedError
-from smpatch.functions.inside import signature_of
 from smpatch.functions.shape_inference import Infer
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.page.computation import computation
@@ -102,7 +101,7 @@ def document(page: Page) -> dict[str, Any]:
     sections = []
     for section in page.sections:
         for key in section.keys:
-            signature_of(section.meta_graph, key)
+            section.meta_graph.signature(key)
         signatures = halves(section.meta_graph)
         for each in signatures:
             each.update(_computed(section, each["key"], left))
