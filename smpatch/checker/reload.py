@@ -86,13 +86,13 @@ def load_in_c(
         return questions.describe(child, directory, meta_graph.tags, wanted, limit, keep=True)
 
     loader, program = C_RUNTIME, Program.CAPI
-    if not variables:
-        with without_variables(model.directory) as view, contextlib.suppress(ChildError):
-            bare = view and validator.ask(program, partial(question, directory=view))
-            if bare and bare.ok:
-                op_defs = {} if meta_graph.op_defs else _op_defs(validator)
-                return Loaded(loader, bare.tensors, op_defs, variables_read=False)
     try:
+        if not variables:
+            with without_variables(model.directory) as view, _unless_it_would_again():
+                bare = view and validator.ask(program, partial(question, directory=view))
+                if bare and bare.ok:
+                    op_defs = {} if meta_graph.op_defs else _op_defs(validator)
+                    return Loaded(loader, bare.tensors, op_defs, variables_read=False)
         try:
             said = validator.ask(program, question)
         except ChildUnfit:
@@ -106,6 +106,16 @@ def load_in_c(
     if not said.ok:
         return Loaded(op_defs=op_defs, findings=(_refused(subject, loader, said),))
     return Loaded(loader, said.tensors, op_defs)
+
+
+@contextlib.contextmanager
+def _unless_it_would_again() -> Iterator[None]:
+    """Let the question be asked once more, unless that takes more time or memory than there is."""
+    try:
+        yield
+    except ChildError as error:
+        if isinstance(error, ChildHung) or (isinstance(error, ChildDied) and error.was_killed):
+            raise
 
 
 def load_in_python(validator: Validator, subject: Subject, *, variables: bool = True) -> Loaded:
