@@ -232,9 +232,15 @@ class MetaGraph:
 
     def _decoded(self, keys: Iterable[str]) -> Mapping[str, SignatureDef]:
         with naming(self._file):
-            return MappingProxyType(
-                {key: SignatureDef.from_bytes(self.entries[key].value) for key in keys}
-            )
+            return MappingProxyType({key: self._signature_of(key) for key in keys})
+
+    def _signature_of(self, key: str) -> SignatureDef:
+        """Decode the signature of a key; one that an edit left alone is decoded once."""
+        value, before = self.entries[key].value, self._before
+        known = before.__dict__.get("signatures", {}) if before is not None else {}
+        if before is not None and key in known and before.entries[key].value is value:
+            return before.signatures[key]
+        return SignatureDef.from_bytes(value)
 
 
 class SavedModel:

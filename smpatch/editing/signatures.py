@@ -86,11 +86,15 @@ class Signatures:
         draft = None if entry is None else self._draft.put(target, entry.value)
         return self._changed(draft, signature_map.copied, source, target)
 
-    def remove(self, key: str) -> Signatures:
-        """Take a signature away, with what was appended for it alone."""
-        old = self.meta_graph.signatures.get(key)
-        draft = self._draft.removed(key) if key in self.meta_graph.entries else None
-        return self._changed(draft, signature_map.removed, key, old)
+    def remove(self, *keys: str) -> Signatures:
+        """Take signatures away, with what was appended for them alone."""
+        if not self.in_python:  # all at once, for each new MetaGraph reads the whole map
+            return replace(self, meta_graph=_without(self.meta_graph, *keys))
+        meta_graph = self.meta_graph
+        for key in keys:  # one by one, for what goes with each depends on those that stay
+            old = meta_graph.signatures.get(key)
+            meta_graph = signature_map.removed(_without(meta_graph, key), key, old)
+        return replace(self, meta_graph=meta_graph)
 
     def clear(self, key: str) -> Signatures:
         """Take away what only the signature of a key needs, which is made anew.
@@ -127,3 +131,10 @@ class Signatures:
         if self.in_python:
             meta_graph = follow(meta_graph, *args, **kwargs)
         return replace(self, meta_graph=meta_graph)
+
+
+def _without(meta_graph: MetaGraph, *keys: str) -> MetaGraph:
+    """Return it without the entries of these keys, those that there are."""
+    if meta_graph.entries.keys().isdisjoint(keys):
+        return meta_graph
+    return meta_graph.with_parts(Draft.of(meta_graph.parts).removed(*keys))

@@ -14,7 +14,6 @@ from smpatch.edits.fields import take
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.proof.numbers import KeptSignatures
-from smpatch.rules import Note
 
 __all__ = ["Remove"]
 
@@ -49,12 +48,10 @@ class Remove(Edit):
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Take the signatures away."""
         going = matching(meta_graph, self.keys)
-        signatures, notes = Signatures.of(meta_graph, context), list[Note]()
-        for key in going:  # one by one: what goes with each depends on those that stay
-            notes += signatures.on_one_half(key)
-            signatures = signatures.remove(key)
+        signatures = Signatures.of(meta_graph, context)
+        notes = tuple(note for key in going for note in signatures.on_one_half(key))
         changes = tuple(Change(key, "removed") for key in going)
-        return Step(signatures.meta_graph, changes, notes=tuple(notes))
+        return Step(signatures.remove(*going).meta_graph, changes, notes=notes)
 
     def expected(self, before: MetaGraph) -> Expected:
         """Return nothing: a signature that is gone computes nothing."""

@@ -76,13 +76,14 @@ def test_a_file_that_names_no_input_is_a_slip(tmp_path: Path) -> None:
         _run(FIXTURES / "module", Feeding(file=tmp_path / "a.npz"))
 
 
-def test_a_file_that_lacks_an_input_leaves_the_signature_out(tmp_path: Path) -> None:
+def test_a_file_that_feeds_a_part_of_a_signature_is_a_fault(tmp_path: Path) -> None:
     inputs = smpatch.load(FIXTURES / "unsorted_keys").signatures["serving_default"].inputs
     named: dict[str, Any] = {f"serving_default/{next(iter(inputs))}": np.ones(1, "float32")}
     np.savez(tmp_path / "a.npz", **named)
     report = _run(FIXTURES / "unsorted_keys", Feeding(file=tmp_path / "a.npz"))
-    assert [each.code for each in report.findings] == ["not-run"]
-    assert report.ran == ()
+    (fault,) = report.faults
+    assert (fault.code, report.ran) == ("run-fails", ())
+    assert "lacks" in fault.text or "no value" in fault.text, fault.text
 
 
 def test_a_shape_that_the_run_belies_is_found(tmp_path: Path, oracle: Oracle) -> None:
