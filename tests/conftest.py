@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import HealthCheck, settings
 
+import smpatch
 from smpatch.runtime.process import Child
+from smpatch.validator.lending import Lender, lending
 from tests.oracle.client import Oracle
 from tests.prove import ledger
 
@@ -53,6 +55,47 @@ def pytest_configure(config: pytest.Config) -> None:
         patched.setattr(subprocess, "Popen", Popen)
         settings.register_profile("quick", settings.get_profile("patient"), max_examples=20)
         settings.load_profile("quick")
+
+
+_CALLS_OF_A_CHILD = 100
+"""Tests after which the children of a worker are replaced."""
+
+
+class _Warm:
+    """Child processes of smpatch, kept from one test of a worker to the next."""
+
+    def __init__(self) -> None:
+        self.session = smpatch.Session()
+        self.tests = 0
+
+    def lender(self) -> Lender:
+        """Return what lends them to one more test."""
+        self.tests += 1
+        if self.tests % _CALLS_OF_A_CHILD == 0:
+            self.session.close()
+            self.session = smpatch.Session()
+        return self.session._lend  # noqa: SLF001 - what its own methods call
+
+
+@pytest.fixture(scope="session")
+def _warm() -> Iterator[_Warm]:
+    warm = _Warm()
+    yield warm
+    warm.session.close()
+
+
+@pytest.fixture(autouse=True)
+def _warm_children(_warm: _Warm, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the library ask children that are there already, as in a session.
+
+    To start TensorFlow takes a hundred times as long as what most tests ask of it. A test
+    that is about the start or the end of a child has the marker ``own_children``.
+    """
+    if request.node.get_closest_marker("own_children"):
+        yield
+        return
+    with lending(_warm.lender()):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,26 @@ def printing_to_stderr(name: Any) -> Any:  # noqa: ANN401 - as above
     return tf.identity(name)
 
 
+def matching(name: Any) -> Any:  # noqa: ANN401 - as above
+    return tf.io.matching_files(name)
+
+
+def saving(name: Any) -> Any:  # noqa: ANN401 - as above
+    saved = raw.SaveV2(
+        prefix=name[0], tensor_names=["v"], shape_and_slices=[""], tensors=[tf.constant(1.0)]
+    )
+    with tf.control_dependencies([saved]):
+        return tf.identity(name)
+
+
+def calling_numpy(name: Any) -> Any:  # noqa: ANN401 - as above
+    return tf.numpy_function(lambda given: given, [name], tf.string)
+
+
+def calling_python(name: Any) -> Any:  # noqa: ANN401 - as above
+    return tf.py_function(lambda given: given, [name], tf.string)
+
+
 def restoring(name: Any) -> Any:  # noqa: ANN401 - as above
     return raw.RestoreV2(
         prefix=name[0], tensor_names=["v"], shape_and_slices=[""], dtypes=[tf.float32]
@@ -83,7 +103,8 @@ def plain(name: Any) -> Any:  # noqa: ANN401 - as above
 
 FUNCTIONS: tuple[Callable[[Any], Any], ...] = (
     *(reading, writing, branching, records, mapped, cached, cached_in_file),
-    *(printing, printing_to_stderr, restoring, serving, plain),
+    *(printing, printing_to_stderr, matching, saving, restoring, serving),
+    *(calling_numpy, calling_python, plain),
 )
 
 

@@ -112,6 +112,8 @@ def test_every_operation_of_the_table_is_looked_for_in_the_bytes() -> None:
         ("mapped", "file-access", "ReadFile"),
         ("cached_in_file", "file-access", "CacheDatasetV2"),
         ("printing", "file-access", "PrintV2"),
+        ("matching", "file-access", "MatchingFiles"),
+        ("saving", "file-access", "SaveV2"),
         ("restoring", "file-access", "RestoreV2"),
         ("serving", "network-access", "RpcServer"),
     ],

@@ -1,0 +1,148 @@
+"""What other scanners report of the same models: ``saved_model_cli scan`` and ``modelscan``.
+
+Both look for names of operations anywhere in the file. smpatch looks at what a server runs, so
+that it may report less, for a reason that this module lists, and never something else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+import smpatch
+from smpatch import CheckOptions
+from smpatch.checker.access import FILES, NETWORK
+from tests.checker.faults import FIXTURES
+from tests.contract.models import corpus, found_in
+
+PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+OPS = FILES | NETWORK | PYTHON
+CODES = {"file-access", "network-access", "python-function"}
+
+BY_DESIGN = {
+    ("printing_to_stderr", "PrintV2"): "it writes to the terminal",
+    ("cached", "CacheDatasetV2"): "it caches in memory",
+}
+"""What a scanner reports of a model, and smpatch does not."""
+
+IN_ATTRIBUTES = {"branching", "mapped", "records"}
+"""Models with operations in functions that attributes name: TensorFlow's scan misses them."""
+
+SAVER = re.compile(r"Save.*|Restore.*|MergeV2Checkpoints|InitializeTableFromTextFile.*")
+"""Operations of every export with variables or assets; alone they make no model suspicious."""
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return models that use files, the network and Python, and some that do not."""
+    place = tmp_path_factory.mktemp("planted")
+    subprocess.run(
+        [sys.executable, "-m", "tests.checker.exporting_access", str(place)],
+        cwd=FIXTURES.parents[1],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    return sorted(each.parent for each in place.glob("*/saved_model.pb"))
+
+
+def _reported(model: Path) -> set[str]:
+    """Return the operations that smpatch names."""
+    found = smpatch.check(model, options=CheckOptions(validate="none")).findings
+    texts = " ".join(each.text for each in found if each.code in CODES)
+    return {each for each in re.findall(r"\w+", texts) if each in OPS}
+
+
+def _scanned(
+    models: Iterable[Path], ops: Iterable[str] | None = None
+) -> Mapping[Path, frozenset[str]]:
+    """Return what ``saved_model_cli scan`` reports of each model; None for its own list."""
+    asked = {"models": [*map(str, models)], "ops": None if ops is None else sorted(ops)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.checker.scanning"],
+        cwd=FIXTURES.parents[1],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        input=json.dumps(asked),
+        check=False,
+        capture_output=True,
+        timeout=300,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    reported: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return {Path(each): frozenset(found) for each, found in reported.items()}
+
+
+def _by_modelscan(place: Path, report: Path) -> Mapping[str, set[str]]:
+    """Return what ``modelscan`` reports of the models of a directory; skip without it."""
+    program = os.environ.get("SMPATCH_MODELSCAN") or shutil.which("modelscan")
+    if program is None:
+        pytest.skip("modelscan is not installed (SMPATCH_MODELSCAN names the program)")
+    done = subprocess.run(
+        [program, "scan", "-p", str(place), "-r", "json", "-o", str(report)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=False,
+        capture_output=True,
+        timeout=300,
+        text=True,
+    )
+    assert done.returncode in {0, 1}, done.stderr[-2000:]
+    said = json.loads(report.read_text())
+    found: dict[str, set[str]] = {
+        Path(each).parent.name: set() for each in said["summary"]["scanned"]["scanned_files"]
+    }
+    for each in said["issues"]:
+        found[Path(each["source"]).parent.name].add(each["operator"])
+    return found
+
+
+def test_what_the_scan_of_tensorflow_denies_is_reported(planted: list[Path]) -> None:
+    scanned = _scanned(planted)
+    assert {op for ops in scanned.values() for op in ops} == {"ReadFile", "WriteFile", "PrintV2"}
+    missed = {(model.name, op) for model, ops in scanned.items() for op in ops - _reported(model)}
+    assert missed == {("printing_to_stderr", "PrintV2")}
+
+
+def test_what_is_reported_is_what_the_scan_of_tensorflow_finds_by_the_same_list(
+    planted: list[Path],
+) -> None:
+    scanned = _scanned(planted, OPS)
+    assert {model.name for model in planted if _reported(model) - scanned[model]} == IN_ATTRIBUTES
+    for model in planted:
+        if not _reported(model):
+            by_design = {op for name, op in BY_DESIGN if name == model.name}
+            assert all(map(SAVER.fullmatch, scanned[model] - by_design)), model.name
+
+
+def test_no_alarm_where_the_scan_of_tensorflow_finds_the_saver_alone() -> None:
+    models = [
+        each.directory for each in (*found_in(FIXTURES), *corpus()) if _is_binary(each.directory)
+    ]
+    scanned = _scanned(models, OPS)
+    quiet = [each for each in models if all(map(SAVER.fullmatch, scanned[each]))]
+    assert len(quiet) > len(models) // 2
+    assert {each.name: _reported(each) for each in quiet if _reported(each)} == {}
+    others = {each.name for each in models if each not in quiet and not _reported(each)}
+    assert others == set()
+
+
+def _is_binary(directory: Path) -> bool:
+    return (directory / "saved_model.pb").is_file()
+
+
+def test_what_modelscan_reports_is_reported(planted: list[Path], tmp_path: Path) -> None:
+    found = _by_modelscan(planted[0].parent, tmp_path / "report.json")
+    assert {op for ops in found.values() for op in ops} >= {"ReadFile", "WriteFile"}
+    looked_at = [each for each in planted if each.name in found]
+    assert len(looked_at) == len(planted)
+    missed = {(each.name, op) for each in looked_at for op in found[each.name] - _reported(each)}
+    assert missed <= BY_DESIGN.keys()
