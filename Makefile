@@ -32,7 +32,7 @@ demo: $(READY) ## Give a model that lacks one a serving signature, and show it
 	run smpatch show
 
 test: $(READY) ## Run the whole test suite; SMPATCH_CORPUS names a directory of further models
-	@$(RUN) -m pytest -n 2
+	@$(RUN) -m pytest -n 2 --dist loadscope
 
 # For every save. A test that starts a process with TensorFlow is skipped when it does so;
 # hypothesis tries 20 examples.
@@ -44,7 +44,7 @@ quick: $(READY) ## Run the unit tests that need no TensorFlow, in less than a mi
 prove: $(READY) ## Run the long proofs: both halves, crashes at every step, many writers at once
 	@rm -rf build/prove
 	@export SMPATCH_PROVE=1 SMPATCH_PROVE_LEDGER=$(CURDIR)/build/prove; \
-	$(RUN) -m pytest -n 2 $(PROOFS); code=$$?; \
+	$(RUN) -m pytest -n 2 --dist loadscope $(PROOFS); code=$$?; \
 	SMPATCH_FUZZ_SECONDS=$${SMPATCH_FUZZ_SECONDS:-10} $(RUN) -m tests.fuzz.guided || code=1; \
 	$(RUN) -m tests.prove.table build/prove $(ARGS) && exit $$code
 

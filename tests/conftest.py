@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Generator, Iterator
+from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 import smpatch
 from smpatch.runtime.process import Child
@@ -57,6 +59,9 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("quick")
 
 
+ALONE = {"tests/docs/test_sessions.py", "tests/test_bad_input.py", "tests/writer/test_faults.py"}
+"""Modules with long tests, none of which needs what another has made."""
+
 _CALLS_OF_A_CHILD = 100
 """Tests after which the children of a worker are replaced."""
 
@@ -75,6 +80,25 @@ class _Warm:
             self.session.close()
             self.session = smpatch.Session()
         return self.session._lend  # noqa: SLF001 - what its own methods call
+
+
+class _Scopes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """Hand out the tests of one model, or else of one module, together.
+
+    What fixtures have made of a model, and asked of TensorFlow, is so made once.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, _, test = nodeid.partition("::")
+        folder = str(PurePosixPath(module).parent)
+        if folder in {"tests/contract", "tests/object_graph", "tests/exporters"} and "[" in test:
+            return f"{folder}[{test.partition('[')[2].rstrip(']').partition('-')[0]}"
+        return nodeid if module in ALONE else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scopes | None:
+    """Return how tests are handed to the workers."""
+    return _Scopes(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from smpatch.cli.main import application
 from smpatch.edits import TensorRef
 from smpatch.tensor_syntax import parse_tensors
 from tests.oracle.client import Oracle
+from tests.prove import ledger
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "fixtures" / "models"
@@ -45,7 +46,7 @@ KEY = "added"
 PATCH = 'version = 1\n[[edit]]\nrename = "scale"\nto = "added"\n'
 SECONDS = 60.0
 """Longest wait for a command that has every reason to be quick."""
-LARGE = 700
+LARGE = 700 if ledger.LONG else 150
 """From so many bytes on a file is cut at some offsets only."""
 
 

@@ -40,6 +40,7 @@ def started(caplog: pytest.LogCaptureFixture) -> Callable[[], list[int]]:
     return numbers
 
 
+@pytest.mark.own_children
 def test_one_child_serves_edits_and_checks_of_many_models(
     tmp_path: Path, started: Callable[[], list[int]]
 ) -> None:

@@ -254,6 +254,7 @@ class TestEverythingElse:
         assert "--op-library" in error.hint
 
 
+@pytest.mark.own_children
 class TestChildren:
     @pytest.mark.parametrize("end", _ENDS)
     def test_child_that_dies(self, model: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
@@ -298,6 +299,7 @@ class TestChildren:
         assert "--validate none" in error.hint
 
 
+@pytest.mark.own_children
 class TestWithoutTensorFlow:
     def test_it_is_asked_for(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(installation, "find", lambda: None)

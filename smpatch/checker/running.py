@@ -42,8 +42,11 @@ With the others no value of the type would do: a table or variable that nothing 
 in no other process (internal).
 """
 
-_NO_KERNEL = "No OpKernel"
-"""What is not found then is the operation, not what a value names."""
+_WITHOUT_VALUES = ("No OpKernel", "Missing py trampoline")
+"""What is missing then is an operation, or Python itself, whatever the values are.
+
+Source: ``python/lib/core/py_func.cc``.
+"""
 
 
 class Runs:
@@ -159,7 +162,9 @@ class Runs:
         if self._feeds.given:
             return fault("run-fails", where, f"it fails with the values given: {said.message}")
         text = f"it fails with {self._feeding.filling}, batch {batch}: {said.message}"
-        blames_values = said.code in _BLAMES_VALUES and _NO_KERNEL not in said.message
+        blames_values = said.code in _BLAMES_VALUES and not any(
+            words in said.message for words in _WITHOUT_VALUES
+        )
         if _guessed(signature) and blames_values:
             hint = "what was made up may be no value for it; give values with --feed FILE.npz"
             return note("not-run", where, text, hint)

@@ -116,6 +116,7 @@ def test_verbose_behind_two_dashes_is_a_directory(shell: Run) -> None:
     assert said.line == "smpatch: --verbose: no such directory"
 
 
+@pytest.mark.own_children
 def test_the_library_logs_below_its_own_name(
     model: Callable[[str], Path], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -408,6 +408,7 @@ def test_every_metagraph_that_got_other_tags_is_run(tmp_path: Path, edited: Edit
     assert (receipt.numbers or {}).keys() == keys
 
 
+@pytest.mark.own_children
 def test_without_the_c_runtime_there_is_no_proof(
     twins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

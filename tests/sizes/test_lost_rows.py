@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import smpatch
 from smpatch import CheckOptions, Feeding
 
 Model = Callable[[str], Path]
+
+RUN = CheckOptions(validate="runtime", run=Feeding("ones"))
 
 
 def _faults(directory: Path, feeding: Feeding | None = None) -> set[tuple[str, str]]:
@@ -35,8 +39,19 @@ def test_a_call_into_python_is_a_fault_without_a_run(model: Model) -> None:
 
 
 def test_a_call_into_python_is_no_matter_of_the_values(model: Model) -> None:
-    report = smpatch.check(
-        model("python"), options=CheckOptions(validate="runtime", run=Feeding("ones"))
-    )
+    directory = model("python")
+    report = smpatch.check(directory, options=RUN)
     assert {key for key, _ in report.ran} == {"plain"}
     assert "not-run" not in {each.code for each in report.findings}
+
+
+@pytest.mark.own_children
+def test_a_call_into_python_is_the_same_fault_behind_another_model(model: Model) -> None:
+    """The runtime may have a kernel by then, which finds no Python to call."""
+    directory = model("python")
+    with smpatch.Session(check_options=RUN) as session:
+        session.check(model("lossy"))
+        for report in (session.check(directory), smpatch.check(directory, options=RUN)):
+            faults = {(each.code, each.where) for each in report.faults}
+            assert ("run-fails", "signature 'strings'") in faults
+            assert "not-run" not in {each.code for each in report.findings}

@@ -24,14 +24,13 @@ from tests.prove.ledger import Count
 from tests.writer import faults, models
 from tests.writer.models import Tree
 
-FAULTS = {
-    "ENOSPC": faults.error(errno.ENOSPC),
-    "EIO": faults.error(errno.EIO),
-    "EACCES": faults.error(errno.EACCES),
-    "Ctrl-C": faults.interrupt,
-}
-if ledger.LONG:  # an error as any other to what catches them all
-    FAULTS["EINTR"] = faults.error(errno.EINTR)
+FAULTS = {"EIO": faults.error(errno.EIO), "Ctrl-C": faults.interrupt}
+if ledger.LONG:  # errors as any other to what catches them all
+    FAULTS |= {
+        "ENOSPC": faults.error(errno.ENOSPC),
+        "EACCES": faults.error(errno.EACCES),
+        "EINTR": faults.error(errno.EINTR),
+    }
 
 # More than any edit of so small a model makes; a run that never ends is a failure.
 MOST_CALLS = 400
