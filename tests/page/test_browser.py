@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import shlex
 import shutil
@@ -106,7 +107,7 @@ def test_the_copied_commands_work(show: Show, keras: Path, call: Run, tmp_path: 
         ("edit", "serving_default", "Copy: One more output of serving_default"),
     ):
         opened.page.get_by_role("button", name=title).click()
-        opened.page.wait_for_function("document.querySelector('#status').textContent === 'Copied'")
+        opened.page.locator("#status", has_text="Copied").wait_for(state="attached")
         line = opened.page.evaluate("navigator.clipboard.readText()")
         assert line == opened.command(kind)
         done = run(line, tmp_path)
@@ -182,10 +183,7 @@ def test_the_keyboard_reaches_everything(show: Show, keras: Path) -> None:
     assert third["aria-expanded"] is None
     page.keyboard.press("Enter")
     assert active()["aria-selected"] == "true"
-    assert (
-        "is chosen"
-        in page.wait_for_function("document.querySelector('#status').textContent").json_value()
-    )
+    page.locator("#status", has_text="is chosen").wait_for(state="attached")
     name = third["aria-label"].split(",")[0]
     assert name in page.locator("#detail-title").inner_text()
     page.keyboard.press("ArrowLeft")
@@ -385,3 +383,19 @@ def test_the_picture(show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             few_colours = screenshot.convert("RGB").quantize(160, dither=Image.Dither.NONE)
         few_colours.save(picture, optimize=True)
         assert 20_000 < picture.stat().st_size <= LARGEST_PICTURE
+
+
+def test_a_screen_reader_gets_roles_and_names(show: Show, keras: Path) -> None:
+    page = show(keras).page
+    page.get_by_role("treeitem").first.click()
+    spoken = page.locator("body").aria_snapshot()
+    for line in (
+        r'- combobox "Signature"',
+        r'- searchbox "[^"]+"',
+        r'- tree "[^"]+"',
+        r'- treeitem "[^"]+"',
+        r'- button "Open all"',
+        r'- heading "Tensors[^"]*" \[level=2\]',
+    ):
+        assert re.search(line, spoken), (line, spoken)
+    assert not re.search(r"- (button|combobox|searchbox|textbox|tree|treeitem)\s*$", spoken, re.M)
