@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -398,4 +398,6 @@ def test_a_screen_reader_gets_roles_and_names(show: Show, keras: Path) -> None:
         r'- heading "Tensors[^"]*" \[level=2\]',
     ):
         assert re.search(line, spoken), (line, spoken)
-    assert not re.search(r"- (button|combobox|searchbox|textbox|tree|treeitem)\s*$", spoken, re.M)
+    assert not re.search(
+        r"- (button|combobox|searchbox|textbox|tree|treeitem)\s*$", spoken, re.MULTILINE
+    )
