@@ -16,7 +16,6 @@ There is one backup, not a history: it is of the last edit that was told to keep
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from smpatch import arguments
+from smpatch.display import command_line, model_words
 from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.loader import SavedModel, load_file
 from smpatch.rules import Note
@@ -191,7 +191,7 @@ def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedMo
 def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
     """Refuse to undo twice, and to exchange the model for what it does not stem from."""
     where = str(there.file)
-    model = shlex.quote(str(there.directory))
+    undo_it = command_line(["smpatch", "undo", *model_words(there.directory)])
     try:
         record = undo_record_of(there.file).read_bytes()
     except OSError:
@@ -199,14 +199,15 @@ def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
     # A record of another backup tells nothing: somebody has replaced that one by hand.
     if not record or _digest_of_backup(record) != digest_of(backup).hex().encode():
         if redo:
-            hint = f"smpatch undo {model} undoes one"
+            hint = f"{undo_it} undoes one"
             raise RefusedError("no edit is undone", where=where, hint=hint)
     elif record != _record(there.file, backup):
         found = "the backup is of an undone edit, and the model has changed since without --backup"
-        hint = f"smpatch diff {model} --backup shows how they differ"
+        diff = command_line(["smpatch", "diff", *model_words(there.directory), "--backup"])
+        hint = f"{diff} shows how they differ"
         raise RefusedError(found, where=where, hint=hint)
     elif not redo:
-        hint = f"smpatch undo {model} --redo does the edit again"
+        hint = f"{undo_it} --redo does the edit again"
         raise RefusedError("the last edit is undone already", where=where, hint=hint)
 
 

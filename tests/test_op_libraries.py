@@ -84,6 +84,4 @@ def test_all_missing_operations_are_named_at_once_with_their_package(tmp_path: P
     assert "'AddZ2', 'Zul'" in finding.text
     assert finding.hint == "load its library with --op-library FILE"
     with pytest.raises(ValidationError, match="'AddZ2', 'Zul'"):
-        smpatch.rename_signature(
-            model, "scale", "other", options=smpatch.Options(dry_run=True)
-        )
+        smpatch.rename_signature(model, "scale", "other", options=smpatch.Options(dry_run=True))

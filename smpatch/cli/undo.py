@@ -14,6 +14,7 @@ from smpatch.cli.terminal import (
     OutputError,
     columns,
     command_line,
+    model_words,
     printable,
     size,
     tag_set,
@@ -137,7 +138,8 @@ def _lines(undone: Undone, *, redo: bool) -> list[str]:
     if undone.dry_run:
         lines.append("dry run: nothing was written")
     elif undone.backup is not None:
-        words = ["smpatch", "undo", str(undone.directory), *([] if redo else ["--redo"])]
+        model = model_words(undone.directory)
+        words = ["smpatch", "undo", *model, *([] if redo else ["--redo"])]
         back = command_line(words)
         lines.append(f"what was there is kept as {printable(_near(undone))}; {back} brings it back")
     return lines
