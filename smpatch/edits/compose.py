@@ -9,6 +9,7 @@ This module does not say how functions and constants get into the graph; that is
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -254,7 +255,11 @@ def _check_form(meta_graph: MetaGraph, edit: Composition) -> None:
         return
     found, hint = "a model in text form cannot be given new nodes", ""
     if edit.bind:
-        hint = "smpatch edit --default INPUT=VALUE sets what TF Serving takes for it"
+        source = shlex.quote(edit.source)
+        hint = (
+            f"smpatch edit --signature {source} --default INPUT=VALUE sets what TF Serving takes "
+            "for it"
+        )
     raise RefusedError(found, where=f"signature {edit.key!r}", hint=hint)
 
 
