@@ -148,10 +148,10 @@ def test_names_of_several_outputs_are_those_of_inputs(
     oracle: Oracle, quick: Validator, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(EXPORTERS / "shared_function", tmp_path / "other"))
-    rename = {"a": "left", "z": "right"}
-    smpatch.edit_signature(
-        other, "twice", rename_outputs=rename, drop_outputs=["m"], options=Options(validate="none")
+    edit = smpatch.EditSignature(
+        "twice", rename_outputs={"a": "left", "z": "right"}, drop_outputs=("m",)
     )
+    smpatch.edit_signature(other, edit, options=Options(validate="none"))
     base = FIXTURES / "keras_functional", DEFAULT
     case = Case(base, (other, "twice"), "before", {"x": ROWS})
     test_the_numbers_are_those_of_the_two_models_in_turn(case, oracle, quick, tmp_path)
