@@ -1,33 +1,35 @@
-"""Operations that use files or the network when a server loads a model or answers a request.
+"""Operations that use files, the network or Python when a server loads or runs a model.
 
-An operation counts if an output of a signature needs it, or the init op, in the bodies of
-functions too. The operations that save and restore variables do not count where the saver alone
-has them, and a table that is filled from an asset of the model does not count either. Python
-functions are ``python-function``. Any file name may be one of a remote file system, so that
-an operation on files may use the network.
+An operation counts if an output of a signature needs it, the init op or the restore operation, in
+the bodies of functions too. The operations that save and restore variables do not count where the
+saver alone has them, and a table that is filled from an asset of the model does not count either.
+Any file name may be one of a remote file system, so that an operation on files may use the network.
+What a server does not run is one note, for a program may call it. Custom operations are not known
+here: TensorFlow refuses them (``unregistered-operation``).
 
-Sources: the operations of TensorFlow 2.21 with a file, a directory, an address or a URL among
-their inputs and attributes (``tests/checker/test_access.py`` compares the table with them);
-TensorFlow's ``SECURITY.md`` (models are programs).
+Sources: the operations of TensorFlow 2.21 with a file, a directory, an address, a URL or a graph
+among their inputs and attributes (``tests/checker/test_access.py`` compares the table with them);
+TensorFlow's ``SECURITY.md`` (models are programs), ``_recreate_asset`` of ``load.py`` (an asset
+with an absolute path lies outside of the model).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from google.protobuf.message import DecodeError
 
 from smpatch import dtypes, schema
-from smpatch.checker.findings import Finding, Subject, note
+from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.errors import ModelUnreadableError
-from smpatch.functions.load_time import asset_files, init_op
+from smpatch.functions.load_time import INIT_OP, asset_files, init_op, saver
 from smpatch.graph.functions import CALLS, called
 from smpatch.graph.index import op_of
-from smpatch.graph.reach import Behind, behind
+from smpatch.graph.reach import Behind, behind, in_body, in_graph
 from smpatch.loader import MetaGraph
 
-__all__ = ["FILES", "NETWORK", "check_access", "denied"]
+__all__ = ["FILES", "NETWORK", "PYTHON", "check_access", "denied"]
 
 FILES = frozenset(
     {"ReadFile", "WriteFile", "MatchingFiles", "MatchingFilesDataset"}
@@ -49,6 +51,8 @@ FILES = frozenset(
     | {"CreateSummaryFileWriter", "CreateSummaryDbWriter", "PrintV2"}
     | {"DebugIdentity", "DebugIdentityV2", "DebugIdentityV3"}
     | {"DebugNanCount", "DebugNumericSummary"}
+    # It runs a graph that it is given as a string, with any operation.
+    | {"DatasetFromGraph"}
 )
 """Operations that read or write files."""
 
@@ -59,16 +63,29 @@ NETWORK = frozenset(
 )
 """Operations that connect to an address, or listen on one."""
 
+PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+"""Operations that call a function of the Python process that made the model."""
+
 _MARKS = (
     *(b"File", b"Reader", b"Dataset", b"DumpTensor", b"CalibrationStatisticsSaver", b"Restore"),
     *(b"Save", b"LoadAndRemapMatrix", b"MergeV2Checkpoints", b"GenerateVocabRemapping", b"Debug"),
     *(b"FixedUnigramCandidateSampler", b"Skipgram", b"CreateSummary", b"PrintV2", b"Rpc"),
-    b"RecordInput",
+    *(b"RecordInput", b"PyFunc"),
 )
 """Parts of their names: each name has one."""
 
-_INIT_OP = "__saved_model_init_op"
-_CODES = ("file-access", "network-access")
+_EXPECTED = frozenset(
+    {
+        f"{kind}{v}"
+        for kind in ("InitializeTableFromTextFile", "Restore", "Save")
+        for v in ("", "V2")
+    }
+    | {"RestoreSlice", "SaveSlices", "MergeV2Checkpoints"}
+)
+"""Operations of the saver and of assets: most exports have some that no server runs."""
+
+_RESTORE_OP = "the restore operation"
+_CODES = ("file-access", "network-access", "unserved-access")
 
 _STRING = dtypes.number("string")
 
@@ -76,42 +93,105 @@ _DEEPEST = 20
 """So many calls in each other are followed back to an asset."""
 
 _MANY = 5
-"""So many operations are listed."""
+"""So many operations are listed, or more so that none is missing."""
+
+_ALL = FILES | NETWORK | PYTHON
 
 
 def denied(finding: Finding) -> Finding:
-    """Return a finding as a fault if it is about files or the network."""
+    """Return a finding as a fault if it is a note of this module."""
     return replace(finding, severity="fault") if finding.code in _CODES else finding
 
 
 def check_access(subject: Subject) -> Iterator[Finding]:
-    """Yield signatures, and the init op, that use files or the network."""
+    """Yield what uses files, the network or Python: signatures, the init op, the restore operation.
+
+    At last, what else of the graph does so.
+    """
     meta_graph = subject.meta_graph
-    data, pieces = meta_graph.parts.graph
-    # One search through the bytes, for a frozen graph of a million nodes would be walked in vain.
-    if all(data.find(mark, start, end) < 0 for mark in _MARKS for start, end in pieces):
+    if not _has(meta_graph, _MARKS):
         return
+    ran: set[tuple[str, str]] = set()
+    for key, where, used in _served(meta_graph):
+        ran |= {(each.function, each.node.name) for each in used.met}
+        if key is None or subject.concerns(key):
+            yield from _findings(subject, where, used)
+    found = [*_Used(meta_graph, [*_unserved(meta_graph, ran)], _assets(meta_graph)).of(_ALL)]
+    if found:
+        text = (
+            f"operations use files, the network or Python, and no server runs them: {_few(found)}"
+        )
+        hint = "a program that loads or calls the functions in Python may run them"
+        yield note("unserved-access", subject.where(), text, hint)
+
+
+def _has(meta_graph: MetaGraph, parts: Iterable[bytes]) -> bool:
+    """Return whether the bytes of the graph have one of some parts.
+
+    A frozen graph of a million nodes would be walked in vain.
+    """
+    data, pieces = meta_graph.parts.graph
+    return any(data.find(part, start, end) >= 0 for part in parts for start, end in pieces)
+
+
+def _served(meta_graph: MetaGraph) -> Iterator[tuple[str | None, str, _Used]]:
+    """Yield what a server runs: the key of a signature or None, the place in words, the nodes."""
+    graph, library = meta_graph.graph, meta_graph.functions
     assets = _assets(meta_graph)
-    for key, signature in subject.signatures.items():
+    for key, signature in meta_graph.signatures.items():
         outputs = [each.name for spec in signature.outputs.values() for each in spec.tensors()]
         fed = {each.name for spec in signature.inputs.values() for each in spec.tensors()}
-        met = [*behind(meta_graph.graph, meta_graph.functions, outputs, fed)]
-        yield from _findings(subject, f"signature {key!r}", _Used(meta_graph, met, assets))
+        met = [*behind(graph, library, outputs, fed)]
+        yield key, f"signature {key!r}", _Used(meta_graph, met, assets)
     init = init_op(meta_graph)
-    met = [*behind(meta_graph.graph, meta_graph.functions, init.names if init else ())]
-    yield from _findings(subject, _INIT_OP, _Used(meta_graph, met, assets))
+    met = [*behind(graph, library, init.names if init else ())]
+    yield None, INIT_OP, _Used(meta_graph, met, assets)
+    restoring = saver(meta_graph)
+    met = [*behind(graph, library, [restoring.restore_op_name])]
+    checkpoint = [op_of(restoring.filename_tensor_name)]
+    yield None, _RESTORE_OP, _Used(meta_graph, met, checkpoint)
+
+
+def _unserved(meta_graph: MetaGraph, ran: Collection[tuple[str, str]]) -> Iterator[Behind]:
+    """Yield the nodes that use something outside and are not among those that a server runs."""
+    graph, library = meta_graph.graph, meta_graph.functions
+    # The field of a node that names its operation.
+    if not _has(meta_graph, (b"\x12%c%s" % (len(op), op.encode()) for op in _ALL - _EXPECTED)):
+        return
+    for name in graph:
+        if ("", name) not in ran and graph.wiring(name).op in _ALL - _EXPECTED:
+            yield Behind(graph.node(name).message(), "", in_graph(graph))
+    for function in library:
+        nodes = {node.name: node for node in library[function].node_def}
+        for node in nodes.values():
+            if (function, node.name) not in ran and node.op in _ALL - _EXPECTED:
+                yield Behind(node, function, in_body(nodes))
 
 
 def _findings(subject: Subject, where: str, used: _Used) -> Iterator[Finding]:
+    place = subject.where(where)
+    for each in used.of(PYTHON):
+        text = f"it calls back into Python at {each}: no server can run that"
+        hint = "export it without tf.py_function and tf.numpy_function"
+        yield fault("python-function", place, text, hint)
+        break
     rights = "they run with the rights of the server"
-    for code, ops, verb in zip(
-        _CODES, (FILES, NETWORK), ("read or write files", "use the network"), strict=True
+    for code, ops, verb in (
+        ("file-access", FILES, "read or write files"),
+        ("network-access", NETWORK, "use the network"),
     ):
-        places = [*map(str, used.of(ops))]
-        if places:
-            more = f" and {len(places) - _MANY} more" if len(places) > _MANY else ""
-            text = f"operations {verb}: {', '.join(places[:_MANY])}{more}"
-            yield note(code, subject.where(where), text, rights)
+        found = [*used.of(ops)]
+        if found:
+            yield note(code, place, f"operations {verb}: {_few(found)}", rights)
+
+
+def _few(found: Sequence[Behind]) -> str:
+    """Return a list for people: some places, and of each operation at least one."""
+    first = {each.node.op: place for place, each in reversed([*enumerate(found)])}
+    order = sorted(range(len(found)), key=lambda place: place not in first.values())
+    shown = [str(found[place]) for place in order[: max(_MANY, len(first))]]
+    more = len(found) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _assets(meta_graph: MetaGraph) -> frozenset[str]:
@@ -123,24 +203,28 @@ def _assets(meta_graph: MetaGraph) -> frozenset[str]:
         except DecodeError as error:
             found = f"an asset cannot be decoded: {error}"
             raise ModelUnreadableError(found) from error
-        # A name with .. leads out of the model.
-        if ".." not in asset.filename.split("/"):
+        # A name with .. leads out of the model, and so does an absolute one in Python.
+        if ".." not in asset.filename.split("/") and not asset.filename.startswith("/"):
             names.add(op_of(asset.tensor_info.name))
     return frozenset(names)
 
 
 class _Used:
-    """The operations behind a signature that use something outside."""
+    """The operations behind a signature that use something outside.
+
+    Attributes:
+        met: All nodes behind it.
+    """
 
     def __init__(self, meta_graph: MetaGraph, met: Sequence[Behind], assets: Iterable[str]) -> None:
         self._library = meta_graph.functions
-        self._met = met
+        self.met = met
         self._assets = frozenset(assets)
         self._known: dict[tuple[str, str, int], bool] = {}
 
     def of(self, ops: frozenset[str]) -> Iterator[Behind]:
         """Yield the nodes with one of these operations that use what is outside the model."""
-        for each in self._met:
+        for each in self.met:
             if each.node.op in ops and _USES.get(each.node.op, _always)(self, each):
                 yield each
 
@@ -183,7 +267,7 @@ class _Used:
         """
         strings = [
             each
-            for each in self._met
+            for each in self.met
             if each.node.op == "AssignVariableOp" and each.node.attr["dtype"].type == _STRING
         ]
         return bool(strings) and all(self.from_asset(each, 1, depth + 1) for each in strings)
@@ -193,7 +277,7 @@ class _Used:
         if function not in self._library:
             return False
         arguments = [each.name for each in self._library[function].signature.input_arg]
-        callers = [each for each in self._met if function in called(each.node)]
+        callers = [each for each in self.met if function in called(each.node)]
         return (
             name in arguments
             and bool(callers)
@@ -228,13 +312,16 @@ def _cache(_: _Used, each: Behind) -> bool:
     return any(source.attr["value"].tensor.string_val)
 
 
-def _table(used: _Used, each: Behind) -> bool:
-    return not used.from_asset(each, 1)
+def _elsewhere(place: int) -> Callable[[_Used, Behind], bool]:
+    """Return whether an input is no name of a file of the model."""
+    return lambda used, each: not used.from_asset(each, place)
 
 
 _USES: Mapping[str, Callable[[_Used, Behind], bool]] = {
-    "InitializeTableFromTextFile": _table,
-    "InitializeTableFromTextFileV2": _table,
+    **dict.fromkeys(
+        ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"), _elsewhere(1)
+    ),
+    **dict.fromkeys(("Restore", "RestoreSlice", "RestoreV2"), _elsewhere(0)),
     "CacheDataset": _cache,
     "CacheDatasetV2": _cache,
     "FixedUnigramCandidateSampler": _attribute("vocab_file"),

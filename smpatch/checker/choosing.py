@@ -50,6 +50,7 @@ CODES: tuple[str, ...] = (
     "python-function",
     "file-access",
     "network-access",
+    "unserved-access",
     "classify-rules",
     "regress-rules",
     "unknown-method",

@@ -26,7 +26,6 @@ from smpatch.checker.model import (
     Consumer,
     check_consumer,
     check_entries,
-    check_python_calls,
     check_tags,
     sharpened,
 )
@@ -389,7 +388,6 @@ class _Check:
         for broken_key, each in check_state(subject):
             broken.append(broken_key)
             yield each
-        yield from check_python_calls(subject)
         yield from check_access(subject)
         yield from check_object_graph(subject)
         yield from check_computations(subject)

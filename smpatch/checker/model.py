@@ -1,7 +1,6 @@
-"""Findings about a model around its signatures, and about operations that a consumer refuses.
+"""Findings about a model around its signatures, and about what a consumer refuses.
 
-Tags, keys, reserved entries; operations that call back into Python; objections of particular
-consumers (``check --for``).
+Tags, keys, reserved entries; objections of particular consumers (``check --for``).
 
 Source: ``tensorflow/cc/saved_model/loader.cc`` (tags, the init op), the protobuf encoding
 (of equal keys of a map the last one counts).
@@ -17,7 +16,6 @@ from typing import Literal, get_args
 from smpatch import wire
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.checker.triton import check_triton
-from smpatch.graph.reach import behind
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import remarks
 from smpatch.signature import DEFAULT_KEY, TensorSpec
@@ -27,32 +25,9 @@ __all__ = [
     "Consumer",
     "check_consumer",
     "check_entries",
-    "check_python_calls",
     "check_tags",
     "sharpened",
 ]
-
-_OPERATIONS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
-_MARK = b"PyFunc"
-"""A part of each of their names."""
-
-
-def check_python_calls(subject: Subject) -> Iterator[Finding]:
-    """Yield signatures that need a Python function."""
-    meta_graph = subject.meta_graph
-    data, pieces = meta_graph.parts.graph
-    # One search through the bytes, for a graph of a million nodes would be walked in vain.
-    if all(data.find(_MARK, start, end) < 0 for start, end in pieces):
-        return
-    for key, signature in subject.signatures.items():
-        names = [each.name for spec in signature.outputs.values() for each in spec.tensors()]
-        for each in behind(meta_graph.graph, meta_graph.functions, names):
-            if each.node.op in _OPERATIONS:
-                text = f"it calls back into Python at {each}: no server can run that"
-                hint = "export it without tf.py_function and tf.numpy_function"
-                yield fault("python-function", subject.where(f"signature {key!r}"), text, hint)
-                break
-
 
 Consumer = Literal["serving", "triton", "tflite", "python"]
 

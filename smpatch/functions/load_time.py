@@ -37,6 +37,7 @@ __all__ = [
     "init_op_of_collections",
     "overwriting",
     "restore_op",
+    "saver",
     "state_behind",
     "state_of",
     "writers",
@@ -137,14 +138,18 @@ def init_op_of_collections(meta_graph: MetaGraph) -> InitOp | None:
     return None
 
 
-def restore_op(meta_graph: MetaGraph) -> str:
-    """Return the operation that restores the variables; empty where there is none."""
+def saver(meta_graph: MetaGraph) -> Any:  # noqa: ANN401 - a SaverDef; protobuf makes the class at run time
+    """Return the saver, which has empty names where there is none."""
     try:
-        saver = schema.SaverDef.FromString(b"".join(meta_graph.parts.pieces(SAVER_DEF)))
+        return schema.SaverDef.FromString(b"".join(meta_graph.parts.pieces(SAVER_DEF)))
     except DecodeError as error:
         found = f"the saver cannot be decoded: {error}"
         raise ModelUnreadableError(found) from error
-    return str(saver.restore_op_name)
+
+
+def restore_op(meta_graph: MetaGraph) -> str:
+    """Return the operation that restores the variables; empty where there is none."""
+    return str(saver(meta_graph).restore_op_name)
 
 
 def asset_files(meta_graph: MetaGraph) -> Iterator[bytes]:

@@ -29,7 +29,9 @@ __all__ = [
     "behind",
     "conditional",
     "framed",
+    "in_body",
     "in_frame",
+    "in_graph",
     "reach",
     "reads_besides",
 ]
@@ -68,11 +70,7 @@ def behind(
         tensors: Full names, ``op:index``.
         fed: Full names of tensors behind which the walk does not go.
     """
-
-    def in_graph(source: str) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
-        name = op_of(source)
-        return graph.node(name).message() if name in graph else None
-
+    find = in_graph(graph)
     waiting = [op_of(name) for name in tensors if name not in fed]
     seen: set[str] = set()
     functions: list[str] = []
@@ -81,7 +79,7 @@ def behind(
         if name not in seen and name in graph:
             seen.add(name)
             node = graph.node(name).message()
-            yield Behind(node, "", in_graph)
+            yield Behind(node, "", find)
             waiting += [
                 op_of(each)
                 for each in node.input
@@ -95,11 +93,22 @@ def behind(
             met.add(function)
             nodes = {node.name: node for node in library[function].node_def}
             for node in nodes.values():
-                yield Behind(node, function, _finder(nodes))
+                yield Behind(node, function, in_body(nodes))
                 functions += called(node)
 
 
-def _finder(nodes: dict[str, Any]) -> Callable[[str], Any]:
+def in_graph(graph: GraphIndex) -> Callable[[str], Any]:
+    """Return what gives the node of the main graph that an input comes from; None for none."""
+
+    def find(source: str) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+        name = op_of(source)
+        return graph.node(name).message() if name in graph else None
+
+    return find
+
+
+def in_body(nodes: dict[str, Any]) -> Callable[[str], Any]:
+    """Return what gives the node of a function's body that an input comes from; None for none."""
     return lambda source: nodes.get(source.partition(":")[0])
 
 

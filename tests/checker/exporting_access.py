@@ -86,6 +86,12 @@ def calling_python(name: Any) -> Any:  # noqa: ANN401 - as above
     return tf.py_function(lambda given: given, [name], tf.string)
 
 
+def reading_before_writing(name: Any) -> Any:  # noqa: ANN401 - as above
+    for _ in range(7):
+        name = tf.reshape(tf.io.read_file(name[0]), [1])
+    return writing(name)
+
+
 def restoring(name: Any) -> Any:  # noqa: ANN401 - as above
     return raw.RestoreV2(
         prefix=name[0], tensor_names=["v"], shape_and_slices=[""], dtypes=[tf.float32]
@@ -104,7 +110,7 @@ def plain(name: Any) -> Any:  # noqa: ANN401 - as above
 FUNCTIONS: tuple[Callable[[Any], Any], ...] = (
     *(reading, writing, branching, records, mapped, cached, cached_in_file),
     *(printing, printing_to_stderr, matching, saving, restoring, serving),
-    *(calling_numpy, calling_python, plain),
+    *(reading_before_writing, calling_numpy, calling_python, plain),
 )
 
 
@@ -144,17 +150,17 @@ def export_table(room: Path, *, asset: bool) -> None:
         builder.save()
 
 
-def export_fed(room: Path) -> None:
-    """Export a signature that is fed behind the operation that reads a file."""
+def export_fed(room: Path, operation: Callable[[Any], Any]) -> None:
+    """Export a signature that is fed behind an operation."""
     with v1.Graph().as_default(), v1.Session() as session:
         name = v1.placeholder(tf.string, [], "name")
-        content = tf.io.read_file(name)
+        content = operation(name)
         size = tf.strings.length(content)
         signatures = {
             key: v1.saved_model.predict_signature_def({"x": fed}, {"size": size})
             for key, fed in (("content", content), ("name", name))
         }
-        builder = v1.saved_model.Builder(str(room / "fed"))
+        builder = v1.saved_model.Builder(str(room / f"fed_behind_{operation.__name__}"))
         builder.add_meta_graph_and_variables(session, ["serve"], signatures)
         builder.save()
 
@@ -170,5 +176,6 @@ if __name__ == "__main__":
     export_functions(place)
     export_table(place, asset=True)
     export_table(place, asset=False)
-    export_fed(place)
+    export_fed(place, tf.io.read_file)
+    export_fed(place, calling_python)
     sys.stdout.write(f"{json.dumps(operations())}\n")

@@ -1,7 +1,7 @@
 """What other scanners report of the same models: ``saved_model_cli scan`` and ``modelscan``.
 
-Both look for names of operations anywhere in the file. smpatch looks at what a server runs, so
-that it may report less, for a reason that this module lists, and never something else.
+Both look for names of operations anywhere in the file. smpatch looks at where they are and at the
+values that they have, so that it may report less, for a reason that this module lists.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import smpatch
 from smpatch import CheckOptions
-from smpatch.checker.access import FILES, NETWORK
+from smpatch.checker.access import FILES, NETWORK, PYTHON
 from tests.checker.faults import FIXTURES
 from tests.contract.models import corpus, found_in
 
-PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 OPS = FILES | NETWORK | PYTHON
-CODES = {"file-access", "network-access", "python-function"}
+CODES = {"file-access", "network-access", "python-function", "unserved-access"}
 
 BY_DESIGN = {
     ("printing_to_stderr", "PrintV2"): "it writes to the terminal",
@@ -36,6 +36,31 @@ BY_DESIGN = {
 IN_ATTRIBUTES = {"branching", "mapped", "records"}
 """Models with operations in functions that attributes name: TensorFlow's scan misses them."""
 
+UNSERVED_SAVER = {
+    (place, op)
+    for place in ("unserved_node", "unserved_function")
+    for op in ("Save", "SaveV2", "RestoreV2")
+}
+"""Planted operations that look like those of the saver: every export has some, and none runs."""
+
+NOWHERE = "StringElser"
+"""An operation that no TensorFlow has."""
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """Models with one planted operation each.
+
+    Attributes:
+        models: Place and operation to the model.
+        written: A place to what TensorFlow wrote into a file when it loaded a model with a
+            ``WriteFile`` there.
+    """
+
+    models: Mapping[tuple[str, ...], Path]
+    written: Mapping[str, str]
+
+
 SAVER = re.compile(r"Save.*|Restore.*|MergeV2Checkpoints|InitializeTableFromTextFile.*")
 """Operations of every export with variables or assets; alone they make no model suspicious."""
 
@@ -44,15 +69,32 @@ SAVER = re.compile(r"Save.*|Restore.*|MergeV2Checkpoints|InitializeTableFromText
 def planted(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Return models that use files, the network and Python, and some that do not."""
     place = tmp_path_factory.mktemp("planted")
-    subprocess.run(
-        [sys.executable, "-m", "tests.checker.exporting_access", str(place)],
+    _program("exporting_access", place)
+    return sorted(each.parent for each in place.glob("*/saved_model.pb"))
+
+
+@pytest.fixture(scope="module")
+def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Everywhere:
+    """Return a model for each place of a graph and each of some operations."""
+    room = tmp_path_factory.mktemp("everywhere")
+    written = json.loads(_program("planting", room).splitlines()[-1])
+    models = sorted((room / "models").iterdir())
+    return Everywhere({(*each.name.split("-"),): each for each in models}, written)
+
+
+def _program(name: str, room: Path) -> str:
+    """Run a program of this directory with TensorFlow."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.checker.{name}", str(room)],
         cwd=FIXTURES.parents[1],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        check=True,
+        check=False,
         capture_output=True,
         timeout=300,
+        text=True,
     )
-    return sorted(each.parent for each in place.glob("*/saved_model.pb"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 def _reported(model: Path) -> set[str]:
@@ -146,3 +188,59 @@ def test_what_modelscan_reports_is_reported(planted: list[Path], tmp_path: Path)
     assert len(looked_at) == len(planted)
     missed = {(each.name, op) for each in looked_at for op in found[each.name] - _reported(each)}
     assert missed <= BY_DESIGN.keys()
+
+
+def test_tensorflow_runs_what_the_init_op_and_the_restore_operation_need(
+    everywhere: Everywhere,
+) -> None:
+    assert everywhere.written == {"init": "planted", "restore": "planted", "unserved_node": ""}
+
+
+def test_each_planted_operation_is_found_in_each_place(everywhere: Everywhere) -> None:
+    assert len(everywhere.models) == 130
+    missed = set()
+    for (place, op), model in everywhere.models.items():
+        report = smpatch.check(model, options=CheckOptions(validate="none", deny_file_access=True))
+        found = {(each.where, each.code) for each in report.faults if f"({op})" in each.text}
+        used = dict.fromkeys(FILES, "file-access") | dict.fromkeys(NETWORK, "network-access")
+        code = (
+            "unserved-access" if place.startswith("unserved") else used.get(op, "python-function")
+        )
+        where = {
+            "init": "__saved_model_init_op",
+            "restore": "the restore operation",
+            "unserved_node": "",
+            "unserved_function": "",
+        }.get(place, "signature 'serving_default'")
+        if op != NOWHERE and found != {(where, code)}:
+            missed.add((place, op))
+    assert missed == UNSERVED_SAVER
+
+
+def test_an_operation_that_tensorflow_does_not_have_is_found_in_each_place(
+    everywhere: Everywhere,
+) -> None:
+    models = [each for (_, op), each in everywhere.models.items() if op == NOWHERE]
+    assert len(models) == 10
+    for each in smpatch.check_all(models):
+        assert each.report is not None, each
+        found = {one.code for one in each.report.findings if NOWHERE in one.text}
+        assert found == {"unregistered-operation"}, (each.model.name, each.report.findings)
+
+
+def test_no_scanner_finds_a_planted_operation_that_is_not_reported(
+    everywhere: Everywhere, tmp_path: Path
+) -> None:
+    models = [*everywhere.models.values()]
+    reported = {each: _reported(each) for each in models}
+    allowed = {(f"{place}-{op}", op) for place, op in UNSERVED_SAVER}
+    for ops in (None, OPS):
+        scanned = _scanned(models, ops)
+        assert {op for found in scanned.values() for op in found} >= {"ReadFile", "WriteFile"}
+        missed = {(each.name, op) for each in models for op in scanned[each] - reported[each]}
+        assert missed <= allowed
+    found = _by_modelscan(models[0].parent, tmp_path / "report.json")
+    assert found.keys() == {each.name for each in models}
+    missed = {(each.name, op) for each in models for op in found[each.name] - reported[each]}
+    # The test above asks TensorFlow for these.
+    assert {op for _, op in missed} == {NOWHERE}

@@ -133,6 +133,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 "--disable-auto-complete-config",
                 *(f"--{name}={value}" for name, value in arguments.items()),
             ],
+            # Without PATH: its Python takes packages of the environment that it finds there, and
+            # reads wrong shapes from another NumPy than 1.
             env={"LD_LIBRARY_PATH": str(Path(PYTRITON) / "nvidia_pytriton.libs")},
             stdout=file,
             stderr=subprocess.STDOUT,
