@@ -17,14 +17,15 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError, RefusedError
+from smpatch.functions.composed_of import ComposedOf, compositions
 from smpatch.functions.function_signature import Promotable, promotable, promote, training_remark
 from smpatch.functions.inner_tensors import Inner, inner_tensors
 from smpatch.functions.inside import fetchable, form_refusal, inside, matching
@@ -101,6 +102,7 @@ class Suggestions:
         deep: The keys of the signatures that have such tensors.
         ambiguous: The names that several tensors inside the signature's functions have, those
             that are left out included.
+        composed: Key of a composed signature to what it is made of.
     """
 
     placeholders: tuple[TensorSpec, ...]
@@ -110,6 +112,7 @@ class Suggestions:
     inner: tuple[Inner, ...]
     deep: tuple[str, ...]
     ambiguous: frozenset[str] = frozenset()
+    composed: Mapping[str, ComposedOf] = field(default_factory=dict)
 
 
 def suggest(  # noqa: PLR0913 - the model and what to list of it, each with a default
@@ -155,7 +158,8 @@ def suggest(  # noqa: PLR0913 - the model and what to list of it, each with a de
         each for each in _functions(meta_graph, form) if wanted(each.traced.path or each.name)
     )
     deep = () if form is not None else tuple(_deep(meta_graph))
-    return Suggestions(placeholders, outputs, more, functions, inner, deep, ambiguous)
+    composed = compositions(meta_graph)
+    return Suggestions(placeholders, outputs, more, functions, inner, deep, ambiguous, composed)
 
 
 def _meta_graph(

@@ -23,6 +23,7 @@ from smpatch.values import preview
 
 if TYPE_CHECKING:  # `show` does not pay for what edits
     from smpatch.cli.interruption import Interrupted
+    from smpatch.functions.composed_of import ComposedOf
     from smpatch.functions.dataflow import Dataflow, DataNode
     from smpatch.loader import MetaGraph, SavedModel
     from smpatch.patcher import Receipt
@@ -114,6 +115,7 @@ def write_suggestions(
                 }
                 for each in found.inner
             ],
+            "composed": _composed(found.composed),
             "nodes": None if flow is None else [_node(flow, each) for each in flow.nodes],
         },
     )
@@ -251,16 +253,31 @@ def _printable(piece: str) -> str:
 
 
 def _meta_graph(meta_graph: MetaGraph) -> dict[str, Any]:
+    from smpatch.functions.composed_of import compositions
+
     return {
         "tags": list(meta_graph.tags),
         "tensorflow_version": meta_graph.tensorflow_version or None,
         "has_object_graph": meta_graph.has_object_graph,
         "signatures": meta_graph.signatures,
+        "composed": _composed(compositions(meta_graph)),
         "disagreements": _disagreements(meta_graph),
         "reserved": {
             key: [tensor.name for tensor in each.tensors()]
             for key, each in meta_graph.reserved.items()
         },
+    }
+
+
+def _composed(found: Mapping[str, ComposedOf]) -> dict[str, Any]:
+    return {
+        key: {
+            "before": list(each.before),
+            "signatures": list(each.signatures),
+            "bound": list(each.bound),
+            "after": list(each.after),
+        }
+        for key, each in found.items()
     }
 
 

@@ -97,10 +97,15 @@ def _meta_graph_lines(meta_graph: MetaGraph) -> list[str]:
     lines = [f"MetaGraph {shown_tags(meta_graph.tags)}  (TensorFlow {version}, {style})"]
     if not meta_graph.signatures:
         lines.append("  no signatures")
+    from smpatch.functions.composed_of import compositions
+
+    composed = compositions(meta_graph)
     for key, signature in meta_graph.signatures.items():
         method = printable(signature.method_name) or "(no method name)"
         lines.append(f"  {printable(key)}  {method}")
         lines += _signature_lines(signature, indent="    ")
+        if key in composed:
+            lines.append(f"    composed of  {printable(str(composed[key]))}")
     if meta_graph.has_object_graph:
         from smpatch.functions.compare import disagreements
 

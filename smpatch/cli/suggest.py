@@ -121,6 +121,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             ),
             *_function_lines(found.functions, commands),
             *_further_lines(found.deep, commands),
+            *_composed_lines(found),
         ]
     data("\n".join(lines) if lines else "nothing that could become a signature was found")
 
@@ -247,6 +248,11 @@ def _further_lines(keys: Sequence[str], commands: Commands) -> list[str]:
         return []
     lines = ["Inside the functions that a signature calls are more; these list them"]
     return [*lines, *(f"  {commands.look_into(key)}" for key in keys)]
+
+
+def _composed_lines(found: Suggestions) -> list[str]:
+    lines = ["Signatures that are composed"] if found.composed else []
+    return [*lines, *(printable(f"  {key}  {each}") for key, each in found.composed.items())]
 
 
 def _inner_lines(found: Suggestions, signature: str, commands: Commands) -> list[str]:
