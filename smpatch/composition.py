@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from smpatch import arguments
 from smpatch.edits import Compose, Rename
@@ -13,14 +13,16 @@ from smpatch.patcher import Options, Receipt, patch
 
 __all__ = ["compose_signature"]
 
+_Function = Callable[..., object]
+
 
 def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it is done
     model: str | os.PathLike[str],
     source: str,
     *,
     signature: str,
-    before: Sequence[str] | str = (),
-    after: Sequence[str] | str = (),
+    before: Sequence[str | _Function] | str | _Function = (),
+    after: Sequence[str | _Function] | str | _Function = (),
     bind: Mapping[str, object] | None = None,
     keep_as: str | None = None,
     options: Options | None = None,
@@ -34,7 +36,9 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
         before: What yields inputs of the source, in the order in which it runs: functions of
             Python files (``pre.py:decode``), recipes (``image=decode_image(224, 224)``), and
             signatures of other models (``tokenizer/1:tokenize``). A file runs with the rights of
-            the caller, in a process of its own.
+            the caller, in a process of its own. A callable of this process (a Python function, a
+            ``tf.function`` or a concrete function) is traced in the TensorFlow that the caller
+            has imported; it may capture constants and tables that do not change.
         after: What takes outputs of the source, likewise.
         bind: Input to its value: a number, a text, a truth value, nested lists of these, or an
             array. It has the input's shape or that of its last dimensions; then it is repeated

@@ -30,6 +30,7 @@ from smpatch.signature import Spec, TensorSpec
 
 __all__ = [
     "Asked",
+    "CallableOf",
     "Composition",
     "Fragment",
     "FunctionOf",
@@ -112,6 +113,24 @@ class SignatureOf:
 
 
 @dataclass(frozen=True, slots=True)
+class CallableOf:
+    """A callable of this process, which TensorFlow traces here.
+
+    Attributes:
+        callable: A Python function, a ``tf.function`` or a concrete function.
+    """
+
+    callable: Callable[..., object]
+
+    def __str__(self) -> str:
+        """Return what names it in errors."""
+        plain = getattr(self.callable, "python_function", self.callable)
+        name = getattr(plain, "__name__", "") or getattr(plain, "name", "")
+        text = name.decode() if isinstance(name, bytes) else str(name)  # a concrete function's
+        return text or type(self.callable).__name__
+
+
+@dataclass(frozen=True, slots=True)
 class Fragment:
     """A traced function.
 
@@ -142,7 +161,8 @@ class Fragment:
         return self.text
 
 
-Asked = FunctionOf | RecipeOf | SignatureOf | Fragment
+Asked = FunctionOf | RecipeOf | SignatureOf | CallableOf | Fragment
+_ASKED = (FunctionOf, RecipeOf, SignatureOf, CallableOf, Fragment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +175,7 @@ class Tracing:
         specs: The inputs that it may yield, or the outputs that it may take, by alias.
     """
 
-    asked: FunctionOf | RecipeOf | SignatureOf
+    asked: FunctionOf | RecipeOf | SignatureOf | CallableOf
     place: Mode
     specs: Mapping[str, Spec]
 
@@ -176,21 +196,23 @@ def asked_list(value: object, place: Mode, directory: Path | None = None) -> tup
     """Return what is asked for, of one or several texts.
 
     Args:
-        value: A text, or several; or what was read of them already.
+        value: A text, or several; a callable; or what was read of them already.
         place: Where it is put.
         directory: Where relative paths start; None for the working directory.
 
     Raises:
         UsageError: It is something else.
     """
-    if isinstance(value, str | FunctionOf | RecipeOf | SignatureOf | Fragment):
+    if isinstance(value, (str, *_ASKED)) or callable(value):
         value = (value,)
     if not isinstance(value, Iterable):
         found = f"{value!r} ({type(value).__name__}) is given"
         raise UsageError(found, where=place, hint="give a list of texts, such as ['pre.py:decode']")
     return tuple(
         each
-        if isinstance(each, FunctionOf | RecipeOf | SignatureOf | Fragment)
+        if isinstance(each, _ASKED)
+        else CallableOf(each)
+        if callable(each)
         else asked(each, place, directory)
         for each in value
     )

@@ -46,14 +46,15 @@ class Closed(NamedTuple):
     frozen_bytes: int
 
 
-def closed(tf: Any, concrete: Any, count: int, most_bytes: int) -> Closed:
+def closed(tf: Any, concrete: Any, count: int, most_bytes: int | None) -> Closed:
     """Return a concrete function without captures.
 
     Args:
         tf: The module.
         concrete: The function.
         count: How many arguments it has beside its captures.
-        most_bytes: The largest size of the variables that may become constants.
+        most_bytes: The largest size of the variables that may become constants; None if there
+            may be no variables.
 
     Raises:
         UntraceableError: It captures or calls what cannot be carried.
@@ -65,9 +66,13 @@ def closed(tf: Any, concrete: Any, count: int, most_bytes: int) -> Closed:
         check_python(each.node_def)
     frozen = 0
     variables = [each for each in concrete.graph.variables if _is_held(each, held)]
+    if variables and most_bytes is None:
+        found = f"it captures a variable ({variables[0].name})"
+        hint = "variables of a function in a file, FILE.py:NAME, become constants"
+        raise UntraceableError(found, hint=hint)
     if variables:
         frozen = sum(each.dtype.size * each.shape.num_elements() for each in variables)
-        if frozen > most_bytes:
+        if most_bytes is not None and frozen > most_bytes:
             found = f"its variables have {frozen:,} bytes"
             hint = f"those of a function become constants, up to {most_bytes:,} bytes"
             raise UntraceableError(found, hint=hint)

@@ -38,6 +38,28 @@ class Function(NamedTuple):
     callable: Any
 
 
+def of_this_process(tf: Any, given: Any, name: str) -> Function:
+    """Return a callable of the process that asks.
+
+    Args:
+        tf: The module.
+        given: A Python function, a ``tf.function``, a concrete function or another callable.
+        name: What it is called.
+
+    Raises:
+        UntraceableError: It is a class.
+    """
+    if inspect.isclass(given):
+        raise UntraceableError("it is a class, no function")
+    code = getattr(inspect.unwrap(getattr(given, "python_function", given)), "__code__", None)
+    file = getattr(code, "co_filename", "")
+    return Function(file or name, name, given, given if _is_traced(given) else tf.function(given))
+
+
+def _is_traced(given: Any) -> bool:
+    return hasattr(given, "get_concrete_function") or hasattr(given, "structured_outputs")
+
+
 _MODULES: dict[tuple[str, int, int], Any] = {}
 
 
@@ -65,8 +87,7 @@ def loaded(tf: Any, file: str, name: str) -> Function:
         raise UntraceableError(f"it is a {type(found).__name__}, no function", where=where)
     if inspect.isclass(found):
         raise UntraceableError("it is a class, no function", where=where)
-    is_traced = hasattr(found, "get_concrete_function") or hasattr(found, "structured_outputs")
-    return Function(file, name, found, found if is_traced else tf.function(found))
+    return Function(file, name, found, found if _is_traced(found) else tf.function(found))
 
 
 def _module(file: str) -> Any:

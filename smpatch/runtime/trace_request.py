@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import importlib
 import io
 import os
 import tempfile
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .trace_closing import Closed, closed
-from .trace_files import Function, blame, loaded, parameters
+from .trace_files import Function, blame, loaded, of_this_process, parameters
 from .trace_models import other_model
 from .trace_recipes import recipe
 from .trace_words import UntraceableError
@@ -53,6 +54,28 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
     return {**reply, "printed": lines}
 
 
+def trace_here(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Answer the request to trace a callable of this process, in which TensorFlow is loaded.
+
+    Args:
+        tf: The module.
+        request: As for ``trace``, with the ``callable``.
+
+    Returns:
+        As ``trace``; what the callable prints is not kept apart.
+    """
+    eager = importlib.import_module("tensorflow.python.eager.context")
+    try:
+        with eager.eager_mode():  # also where a graph is built around the call
+            return {**_traced(tf, request), "printed": []}
+    except UntraceableError as error:
+        refused = {"where": error.where, "found": error.found, "hint": error.hint}
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises about anything
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        refused = {"where": "", "found": words, "hint": ""}
+    return {"refused": refused, "printed": []}
+
+
 @contextlib.contextmanager
 def _temporary_files_in(directory: str | None) -> Iterator[None]:
     """Let AutoGraph write its files there (``pyct/loader.py``), where who asks removes them."""
@@ -78,10 +101,13 @@ def _traced(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
         function = made.function
         taken, samples, name = made.parameters, made.samples, request["recipe"]["name"]
     else:
-        os.chdir(os.path.dirname(request["file"]))
-        found = loaded(tf, request["file"], request["name"])
+        if "callable" in request:
+            found = of_this_process(tf, request["callable"], request["name"])
+        else:
+            os.chdir(os.path.dirname(request["file"]))
+            found = loaded(tf, request["file"], request["name"])
         function, taken = found, parameters(tf, found, given, place)
-        samples, name = {}, found.name
+        samples, name = {}, "".join(c if c.isalnum() else "_" for c in found.name)
     fed = _widened(tf, taken, given) if place == "after" else taken
     wanted = given if place == "before" else {}
     interface = _Interface(name, taken, fed, wanted, as_written=request["model"] is not None)
@@ -170,7 +196,7 @@ def _concrete(
     except UntraceableError:
         raise
     except BaseException as error:
-        if isinstance(error, MemoryError) or not is_users:
+        if isinstance(error, MemoryError | KeyboardInterrupt) or not is_users:
             raise
         raise blame(function, error) from error
     values = dict(zip(names, concrete.structured_outputs, strict=True))

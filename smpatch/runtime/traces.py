@@ -1,8 +1,12 @@
-"""The question that has a function traced, and its answer."""
+"""The question that has a function traced, and its answer.
+
+A callable of this process is traced in this process, if TensorFlow is imported already.
+"""
 
 from __future__ import annotations
 
 import binascii
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +14,7 @@ from typing import Any
 from smpatch.runtime.process import Child
 from smpatch.runtime.questions import TensorFact
 
-__all__ = ["Refusal", "Traced", "trace"]
+__all__ = ["Refusal", "Traced", "trace", "traced_here"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,29 @@ def trace(child: Child, limit_seconds: float, request: Mapping[str, Any]) -> Tra
             ``place``; ``specs`` by alias; ``most_bytes`` of variables that may become constants;
             ``scratch``, a directory for temporary files.
     """
-    asked = {"file": "", "name": "", "recipe": None, "model": None, "scratch": None, **request}
-    reply = child.ask({"do": "trace", **asked}, limit_seconds)
+    reply = child.ask({"do": "trace", **_NOTHING, **request}, limit_seconds)
+    return _read(reply)
+
+
+def traced_here(request: Mapping[str, Any]) -> Traced:
+    """Trace a callable in the TensorFlow of this process.
+
+    Args:
+        request: As for ``trace``, with the ``callable`` and its ``name``.
+    """
+    tf = sys.modules.get("tensorflow")
+    if tf is None:
+        hint = "import it first, or name a function in a file: FILE.py:NAME"
+        return Traced(Refusal("TensorFlow is not imported in this process", hint=hint))
+    from smpatch.runtime.trace_request import trace_here  # noqa: PLC0415 - seldom needed
+
+    return _read({"ok": True, **trace_here(tf, {**_NOTHING, **request})})
+
+
+_NOTHING = {"file": "", "name": "", "recipe": None, "model": None, "scratch": None}
+
+
+def _read(reply: Mapping[str, Any]) -> Traced:
     if not reply["ok"]:
         return Traced(Refusal(" ".join(f"{reply['kind']}: {reply['message']}".split())))
     printed = tuple(reply["printed"])

@@ -1,7 +1,7 @@
 """Functions and recipes that TensorFlow traces, in a process of their own.
 
 A user's file runs there, with the user's rights. A process that ends or hangs is a refusal of
-what was asked for: the model is not to blame.
+what was asked for: the model is not to blame. A callable of this process is traced in it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.errors import RefusedError
-from smpatch.fragments import Fragment, FunctionOf, Mode, RecipeOf, SignatureOf, Tracing
+from smpatch.fragments import CallableOf, Fragment, FunctionOf, Mode, RecipeOf, SignatureOf, Tracing
 from smpatch.runtime.process import ChildDied, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import TensorFact
-from smpatch.runtime.traces import Traced, trace
+from smpatch.runtime.traces import Traced, trace, traced_here
 from smpatch.signature import Spec, TensorSpec
 from smpatch.validator.reload import Validator
 
@@ -53,8 +53,30 @@ class Tracer:
     def _traced(self, tracing: Tracing) -> Fragment:
         asked, place = tracing.asked, tracing.place
         where = f"{place} {asked}"
+        said = self._said(tracing, where)
+        if said.refusal is not None:
+            no = said.refusal
+            printed = f"; it printed: {' / '.join(said.printed)}" if said.printed else ""
+            raise RefusedError(no.found + printed, where=no.where or where, hint=no.hint)
+        return Fragment(
+            str(asked),
+            {name: _spec(name, fact) for name, fact in said.inputs.items()},
+            _outputs(said, place, tracing.specs, where),
+            said.functions,
+            said.ops,
+            said.samples,
+            said.printed,
+            said.frozen_bytes,
+            asked if isinstance(asked, SignatureOf) else None,
+        )
+
+    def _said(self, tracing: Tracing, where: str) -> Traced:
+        asked, place = tracing.asked, tracing.place
         specs = {alias: _wire(spec) for alias, spec in tracing.specs.items() if _is_dense(spec)}
         request: dict[str, Any] = {"place": place, "specs": specs, "most_bytes": _MOST_BYTES}
+        if isinstance(asked, CallableOf):
+            here = {"callable": asked.callable, "name": str(asked), "most_bytes": None}
+            return traced_here({**request, **here})
         if isinstance(asked, FunctionOf):
             request |= {"file": asked.file, "name": asked.name}
         elif isinstance(asked, SignatureOf):
@@ -74,7 +96,7 @@ class Tracer:
             # Made here, so that it also goes where the process is ended.
             with tempfile.TemporaryDirectory(prefix="smpatch-") as scratch:
                 asks = partial(trace, request={**request, "scratch": scratch})
-                said = self._validator.ask(program, asks)
+                return self._validator.ask(program, asks)
         except ChildHung as error:
             hint = "wait longer with --time-limit"
             found = f"it is not traced within {error.limit:g} s"
@@ -85,21 +107,6 @@ class Tracer:
         except ChildUnfit as error:
             hint = "TensorFlow is needed to trace a function"
             raise RefusedError(f"TensorFlow cannot be loaded: {error}", hint=hint) from error
-        if said.refusal is not None:
-            no = said.refusal
-            printed = f"; it printed: {' / '.join(said.printed)}" if said.printed else ""
-            raise RefusedError(no.found + printed, where=no.where or where, hint=no.hint)
-        return Fragment(
-            str(asked),
-            {name: _spec(name, fact) for name, fact in said.inputs.items()},
-            _outputs(said, place, tracing.specs, where),
-            said.functions,
-            said.ops,
-            said.samples,
-            said.printed,
-            said.frozen_bytes,
-            asked if isinstance(asked, SignatureOf) else None,
-        )
 
 
 def _outputs(
