@@ -17,13 +17,22 @@ import contextlib
 import os
 import shlex
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from smpatch import arguments, schema, wire
-from smpatch.edits import AddPredict, Edit, RaggedRef, SetInitOp, SparseRef, TensorRef
+from smpatch.edits import (
+    AddPredict,
+    Compose,
+    Edit,
+    RaggedRef,
+    Remove,
+    SetInitOp,
+    SparseRef,
+    TensorRef,
+)
 from smpatch.errors import (
     ConflictError,
     ModelUnreadableError,
@@ -33,6 +42,7 @@ from smpatch.errors import (
     ValidationError,
     WriteError,
 )
+from smpatch.fragments import asked_list
 from smpatch.functions.load_time import filling, state_behind, state_of
 from smpatch.graph.operations import needed, operations
 from smpatch.loader import MetaGraph
@@ -157,6 +167,9 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     inputs: Mapping[str, TensorRef],
     outputs: Mapping[str, TensorRef],
     signature: str = DEFAULT_KEY,
+    before: Sequence[str | Callable[..., object]] | str = (),
+    after: Sequence[str | Callable[..., object]] | str = (),
+    bind: Mapping[str, object] | None = None,
     tags: Sequence[str] | str = ("serve",),
     init_op: Sequence[str] | str = (),
     options: Options | None = None,
@@ -169,6 +182,9 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
         inputs: Alias to the tensor that is fed, as for ``add_predict``.
         outputs: Alias to the tensor that is fetched, likewise.
         signature: The signature key.
+        before: What yields ``inputs``, as for ``compose_signature``.
+        after: What takes ``outputs``, likewise.
+        bind: Those of ``inputs`` that become constants, likewise.
         tags: The tags of the MetaGraph.
         init_op: Operations that servers run when they load the model, as for ``set_init_op``.
         options: How it is done; those that choose a place or a MetaGraph do not apply.
@@ -194,17 +210,26 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
     opened = load_graph(graph)
     init_op = arguments.texts(init_op, "init_op")
     edits: list[Edit] = [SetInitOp(init_op)] if init_op else []
-    edits.append(AddPredict(inputs, outputs, signature))
+    composed = _composed(signature, before, after, bind)
+    edits.append(AddPredict(inputs, outputs, signature if composed is None else composed.source))
     with writing(destination, "made", hint=_UNWRITTEN), _validator(chosen) as validator:
         with naming(opened.file):
             head, notes = _prepare(opened, outputs.values(), tags, init_op, validator)
         with _workshop(destination, dry_run=chosen.dry_run) as workshop:
             bare = _bare(opened, head, workshop)
             made = destination if chosen.dry_run else workshop / "model"
-            with _renamed({bare: opened.file, made: destination}):
-                receipt = patch(
-                    bare, edits, options=replace(chosen, save_to=made), validator=validator
-                )
+            plain = workshop / "plain"  # with the signature that is composed with others
+            with _renamed({bare: opened.file, plain: opened.file, made: destination}):
+                last = replace(chosen, save_to=made)
+                if composed is None:
+                    receipt = patch(bare, edits, options=last, validator=validator)
+                else:
+                    first = replace(chosen, save_to=plain, dry_run=False, feed=None)
+                    earlier = patch(bare, edits, options=first, validator=validator)
+                    notes = (*notes, *shown(earlier.notes, bare, opened.file))
+                    both = [composed, Remove((composed.source,))]
+                    receipt = patch(plain, both, options=last, validator=validator)
+                    receipt = _without(receipt, composed.source)
             late = () if chosen.dry_run else commit_new(made, destination)
     return replace(
         receipt,
@@ -212,10 +237,30 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
         size_before=opened.identity.size,
         notes=(
             *notes,
-            *shown(receipt.notes, bare, opened.file),
+            *shown(receipt.notes, bare if composed is None else plain, opened.file),
             *(Note("after-commit", each) for each in late),
         ),
     )
+
+
+def _composed(
+    signature: str,
+    before: Sequence[str | Callable[..., object]] | str,
+    after: Sequence[str | Callable[..., object]] | str,
+    bind: Mapping[str, object] | None,
+) -> Compose | None:
+    """Return the edit that makes a signature of that of the graph; None where nothing is asked."""
+    if not (before or after or bind):
+        return None
+    source = "frozen_graph" if signature != "frozen_graph" else "frozen_graph_1"
+    constants = arguments.constants(bind or {}, "bind")
+    put = asked_list(before, "before"), asked_list(after, "after")
+    return Compose(source, signature, constants, before=put[0], after=put[1])
+
+
+def _without(receipt: Receipt, key: str) -> Receipt:
+    """Return a receipt without a signature that there was only in between."""
+    return replace(receipt, changes=tuple(each for each in receipt.changes if each.key != key))
 
 
 @contextlib.contextmanager

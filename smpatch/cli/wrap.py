@@ -64,6 +64,31 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     signature: Annotated[
         str, typer.Option(metavar="KEY", parser=text, help="The signature key.")
     ] = DEFAULT_KEY,
+    before: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME|RECIPE|DIR:KEY",
+            parser=text,
+            help="What yields these inputs, as for smpatch compose. May be repeated.",
+        ),
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME|RECIPE|DIR:KEY",
+            parser=text,
+            help="What takes these outputs, as for smpatch compose. May be repeated.",
+        ),
+    ] = None,
+    bind: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT=VALUE",
+            parser=text,
+            help="One of these inputs that becomes a constant, as for smpatch compose. May be "
+            "repeated.",
+        ),
+    ] = None,
     tag_set: Annotated[
         str, typer.Option(metavar="TAG,...", parser=text, help="The tags of the MetaGraph.")
     ] = _TAG,
@@ -94,6 +119,7 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     \b
     smpatch wrap frozen.pb
     smpatch wrap frozen.pb --save-to export/1 --inputs x:0 --outputs scores=head/Softmax:0
+    smpatch wrap net.pb --save-to net/1 --inputs x:0,train:0 --outputs y:0 --bind train=false
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from smpatch import frozen_graph, tensor_syntax
     from smpatch.cli.editing import report
@@ -112,6 +138,9 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         end = [
             *([] if signature == DEFAULT_KEY else ["--signature", signature]),
             *([] if tag_set == _TAG else ["--tag-set", tag_set]),
+            *(word for each in before or () for word in ("--before", each)),
+            *(word for each in after or () for word in ("--after", each)),
+            *(word for each in bind or () for word in ("--bind", each)),
             *(word for name in init_op or () for word in ("--init-op", name)),
             *(word for library in op_library or () for word in ("--op-library", str(library))),
         ]
@@ -128,6 +157,9 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             inputs=tensor_syntax.parse_tensors(inputs, option="--inputs"),
             outputs=tensor_syntax.parse_tensors(outputs, option="--outputs"),
             signature=signature,
+            before=before or (),
+            after=after or (),
+            bind=tensor_syntax.parse_constants(bind or (), option="--bind"),
             tags=tags,
             init_op=tensor_syntax.parse_list(init_op or (), option="--init-op"),
             options=options,

@@ -56,6 +56,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "freeze": freezing.freeze,
     "build_numbers": numbers.build_numbers,
     "build_sizes": sizes.build_sizes,
+    "freeze_model": freezing.freeze_model,
     "build_like": freezing.build_like,
     "compare_parts": freezing.compare_parts,
     "as_binary": freezing.as_binary,

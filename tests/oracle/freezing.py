@@ -223,3 +223,12 @@ def as_binary(text: str) -> Answer:
 
     graph_def = text_format.Parse(Path(text).read_text(), v1.GraphDef())
     return {"graph": graph_def.SerializeToString(deterministic=True).hex()}
+
+
+def freeze_model(directory: str, file: str, outputs: Sequence[str]) -> Answer:
+    """Freeze the graph of a SavedModel as TensorFlow 1 does, and write it."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        graph_def = v1.saved_model.load(session, ["serve"], directory).graph_def
+        frozen = v1.graph_util.convert_variables_to_constants(session, graph_def, list(outputs))
+    Path(file).write_bytes(frozen.SerializeToString())
+    return {}
