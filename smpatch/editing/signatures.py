@@ -88,12 +88,12 @@ class Signatures:
 
     def remove(self, *keys: str) -> Signatures:
         """Take signatures away, with what was appended for them alone."""
-        if not self.in_python:  # all at once, for each new MetaGraph reads the whole map
-            return replace(self, meta_graph=_without(self.meta_graph, *keys))
-        meta_graph = self.meta_graph
-        for key in keys:  # one by one, for what goes with each depends on those that stay
-            old = meta_graph.signatures.get(key)
-            meta_graph = signature_map.removed(_without(meta_graph, key), key, old)
+        # All at once, for each new MetaGraph reads the whole map and the object graph.
+        meta_graph = _without(self.meta_graph, *keys)
+        if self.in_python:
+            there = self.meta_graph.signatures
+            olds = [there[key] for key in keys if key in there]
+            meta_graph = signature_map.removed(meta_graph, frozenset(keys), olds)
         return replace(self, meta_graph=meta_graph)
 
     def clear(self, key: str) -> Signatures:
@@ -102,7 +102,7 @@ class Signatures:
         What is made in its place so gets the names that it had, and an equal one is known.
         """
         old = self.meta_graph.signatures.get(key)
-        return self if old is None else self._changed(None, signature_map.removed, key, old)
+        return self if old is None else self._changed(None, signature_map.removed, {key}, [old])
 
     def on_one_half(self, key: str) -> Iterator[Note]:
         """Note when a key is on one half only, and so is changed there alone."""

@@ -20,7 +20,8 @@ attributes that name functions). An exporter writes nodes before the function li
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from smpatch import wire
 from smpatch.graph.functions import CALLS, called
@@ -38,20 +39,20 @@ has a state that another node could share by a name."""
 
 
 def pruned(
-    meta_graph: MetaGraph, old: SignatureDef | None, staying: Mapping[str, SignatureDef]
+    meta_graph: MetaGraph, olds: Sequence[SignatureDef], staying: Sequence[SignatureDef]
 ) -> MetaGraph:
-    """Return a MetaGraph without what a signature that is gone alone needed.
+    """Return a MetaGraph without what signatures that are gone alone needed.
 
     Args:
-        meta_graph: The MetaGraph, whose object graph no longer refers to that signature.
-        old: What it was; None where ``signature_def`` never had it.
-        staying: The signatures that stay, by key.
+        meta_graph: The MetaGraph, whose object graph no longer refers to these signatures.
+        olds: What they were, as far as ``signature_def`` had them.
+        staying: The signatures that stay.
     """
     if not meta_graph.has_object_graph:
         return meta_graph
     objects = meta_graph.objects
     wrappers = list(_last_objects(meta_graph))
-    nodes = [] if old is None else _last_nodes(meta_graph, old, staying)
+    nodes = _last_nodes(meta_graph, olds, staying)
     if not (wrappers or nodes) or objects.has_unknown_fields:
         return meta_graph
     named = objects.named_functions(range(len(objects) - len(wrappers)))
@@ -60,9 +61,11 @@ def pruned(
     draft = Draft.of(meta_graph.parts).without(
         nodes=nodes, functions=functions, concrete_functions=concrete, objects=len(wrappers)
     )
-    if any(_spelled(draft, concrete | functions, nodes)):
-        return meta_graph
-    return meta_graph.with_parts(draft)
+    if not any(_spelled(draft, concrete | functions, nodes)):
+        return meta_graph.with_parts(draft)
+    for old in olds if len(olds) > 1 else ():  # what stays of one keeps nothing of the others
+        meta_graph = pruned(meta_graph, [old], staying)
+    return meta_graph
 
 
 def _last_objects(meta_graph: MetaGraph) -> Iterator[str]:
@@ -85,18 +88,18 @@ def _last_objects(meta_graph: MetaGraph) -> Iterator[str]:
 
 
 def _last_nodes(
-    meta_graph: MetaGraph, old: SignatureDef, staying: Mapping[str, SignatureDef]
+    meta_graph: MetaGraph, olds: Sequence[SignatureDef], staying: Sequence[SignatureDef]
 ) -> list[str]:
-    """Return the appended nodes behind a signature that no node and no signature uses."""
+    """Return the appended nodes behind signatures that no node and no signature uses."""
     graph = meta_graph.graph
-    appended = [
-        name
+    appended = {
+        name: None
         for name in meta_graph.parts.appended_nodes
         if name in graph and _is_removable(meta_graph, graph.wiring(name).op)
-    ]
-    if not appended:
+    }
+    if not appended or not olds:
         return []
-    reached = {tensor.name.rpartition(":")[0] for tensor in old.tensors()}
+    reached = {tensor.name.rpartition(":")[0] for old in olds for tensor in old.tensors()}
     waiting = [name for name in reached if name in appended]
     while waiting:
         for source in graph.wiring(waiting.pop()).inputs:
@@ -106,26 +109,22 @@ def _last_nodes(
                 waiting.append(name)
     named = {
         op_of(tensor.name)
-        for signature in (*staying.values(), *meta_graph.reserved.values())
+        for signature in (*staying, *meta_graph.reserved.values())
         for tensor in signature.tensors()
     }
-    gone: list[str] = []
-    changed = True
-    while changed:
-        consumed = {
-            op_of(source)
-            for name in graph
-            if name not in gone
-            for source in graph.wiring(name).inputs
-        }
-        fresh = [
-            name
-            for name in appended
-            if name in reached and name not in gone and name not in named and name not in consumed
-        ]
-        gone += fresh
-        changed = bool(fresh)
-    return gone
+    consumers = Counter(op_of(source) for name in graph for source in graph.wiring(name).inputs)
+    gone: dict[str, None] = {}
+    waiting = [name for name in appended if name in reached]
+    while waiting:
+        name = waiting.pop()
+        if name in gone or name in named or consumers[name]:
+            continue
+        if name in reached and name in appended:
+            gone[name] = None
+            sources = [op_of(source) for source in graph.wiring(name).inputs]
+            consumers.subtract(sources)
+            waiting += sources
+    return list(gone)
 
 
 def _is_removable(meta_graph: MetaGraph, op: str) -> bool:

@@ -11,7 +11,7 @@ Source: ``tensorflow/python/saved_model/signature_serialization.py`` (``_Signatu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from smpatch import dtypes, schema
@@ -41,13 +41,14 @@ def put(
     Raises:
         RefusedError: The object graph cannot say the same.
     """
+    olds, staying = [] if old is None else [old], [*meta_graph.signatures.values()]
     number = _number(meta_graph, key)
     if number is not None and (
         _exported(meta_graph, number, signature) or _made(meta_graph, number, key, signature)
     ):
-        return pruned(meta_graph, old, meta_graph.signatures)
+        return pruned(meta_graph, olds, staying)
     before = _references(meta_graph)
-    meta_graph = pruned(_taken_out(meta_graph, key), old, meta_graph.signatures)
+    meta_graph = pruned(_taken_out(meta_graph, {key}), olds, staying)
     number = next((n for n in _functions(meta_graph) if _exported(meta_graph, n, signature)), None)
     if number is None:
         number = len(meta_graph.objects)
@@ -59,29 +60,31 @@ def put(
     return _referring(meta_graph, in_its_place)
 
 
-def removed(meta_graph: MetaGraph, key: str, old: SignatureDef | None) -> MetaGraph:
-    """Take a signature out of the map, and what only it needed out of the model.
+def removed(
+    meta_graph: MetaGraph, keys: Collection[str], olds: Sequence[SignatureDef]
+) -> MetaGraph:
+    """Take signatures out of the map, and what only they needed out of the model.
 
     Args:
         meta_graph: The MetaGraph.
-        key: The signature key.
-        old: What ``signature_def`` says, or said, of it.
+        keys: The signature keys.
+        olds: What ``signature_def`` says, or said, of them.
     """
-    staying = {other: each for other, each in meta_graph.signatures.items() if other != key}
-    return pruned(_taken_out(meta_graph, key), old, staying)
+    staying = [each for other, each in meta_graph.signatures.items() if other not in keys]
+    return pruned(_taken_out(meta_graph, keys), olds, staying)
 
 
-def _taken_out(meta_graph: MetaGraph, key: str) -> MetaGraph:
-    if key not in meta_graph.objects.signatures:
+def _taken_out(meta_graph: MetaGraph, keys: Collection[str]) -> MetaGraph:
+    if meta_graph.objects.signatures.keys().isdisjoint(keys):
         return meta_graph
-    others = [each for each in _references(meta_graph) if each.name != key]
+    others = [each for each in _references(meta_graph) if each.name not in keys]
     return _referring(meta_graph, others)
 
 
 def renamed(meta_graph: MetaGraph, source: str, target: str) -> MetaGraph:
     """Give a signature another key, in the place of what had that."""
     if source not in meta_graph.objects.signatures:
-        return _taken_out(meta_graph, target)
+        return _taken_out(meta_graph, {target})
     references = [
         each._replace(name=target) if each.name == source else each
         for each in _references(meta_graph)
