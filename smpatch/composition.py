@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from smpatch import arguments
-from smpatch.edits import Compose, Rename
+from smpatch.edits import Compose
 from smpatch.errors import UsageError
 from smpatch.fragments import asked_list
 from smpatch.patcher import Options, Receipt, patch
@@ -60,10 +60,5 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
     overwrite = isinstance(options, Options) and options.overwrite
     constants = arguments.constants(bind or {}, "bind")
     put = asked_list(before, "before"), asked_list(after, "after")
-    if keep_as is None:
-        return patch(model, Compose(source, signature, constants, overwrite, *put), options=options)
-    moved = keep_as if source == signature else source
-    kept = Rename(signature, keep_as)
-    return patch(
-        model, [kept, Compose(moved, signature, constants, overwrite, *put)], options=options
-    )
+    edit = Compose(source, signature, constants, overwrite, *put)
+    return patch(model, edit if keep_as is None else edit.keeping(keep_as), options=options)

@@ -46,8 +46,8 @@ class InPatchFiles(Protocol):
     mark: ClassVar[str]
 
     @classmethod
-    def read(cls, table: Table) -> Edit:
-        """Read it from the table of a patch file."""
+    def read(cls, table: Table) -> Edit | tuple[Edit, ...]:
+        """Read it from the table of a patch file, which may stand for several edits."""
         ...
 
 

@@ -22,6 +22,7 @@ from smpatch.editing.adding import placed
 from smpatch.editing.signatures import Signatures
 from smpatch.editing.tracking import Kind
 from smpatch.edits.fields import take, text
+from smpatch.edits.rename import Rename
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.fragments import Asked, Composition, Fragment, Mode, RecipeOf, Tracing, asked_list
 from smpatch.functions.binding import bound_inputs
@@ -77,10 +78,10 @@ class Compose(Making):
         )
 
     @classmethod
-    def read(cls, table: Table) -> Compose:
+    def read(cls, table: Table) -> tuple[Edit, ...]:
         if {"before", "after", "bind"}.isdisjoint(table.keys):
             table.fault("before, after and bind are missing", hint="write bind = { INPUT = VALUE }")
-        return cls(
+        edit = cls(
             table.text("from-signature"),
             table.text("compose"),
             arguments.constants(table.constants("bind"), "bind"),
@@ -88,6 +89,16 @@ class Compose(Making):
             table.fragments("before"),
             table.fragments("after"),
         )
+        return edit.keeping(table.text("keep-as")) if "keep-as" in table.keys else (edit,)
+
+    def keeping(self, key: str) -> tuple[Edit, ...]:
+        """Return the edits that first give another key to the signature that has this one.
+
+        Args:
+            key: The key that it gets; it may be the source.
+        """
+        moved = key if self.source == self.key else self.source
+        return Rename(self.key, key), replace(self, source=moved)
 
     @property
     def composition(self) -> Compose:

@@ -24,6 +24,7 @@ from smpatch.fragments import Composition, Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
 from smpatch.functions.calls import call, fresh_name, placeholder
 from smpatch.functions.copies import Copies, copies, full
+from smpatch.functions.open_sizes import is_wider
 from smpatch.functions.stages import inputs_before, outputs_after
 from smpatch.graph.functions import CALLS, FunctionLibrary
 from smpatch.graph.index import GraphIndex
@@ -108,6 +109,10 @@ def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
     constants = Constants(prefix, env)
     fed = {full(t.name) for spec in left.values() for t in spec.tensors()} - replacements.keys()
     replacements |= {full(e.spec.name): constants.put(alias, e) for alias, e in bound.items()}
+    wider = is_wider(meta_graph, source)
+    if wider:  # what is shared would have recorded shapes of one size alone
+        replacements |= {tensor: tensor for tensor in fed}
+        fed = set()
     outputs = [full(each.name) for spec in source.outputs.values() for each in spec.tensors()]
     copied = copies(
         meta_graph.graph,
@@ -115,7 +120,7 @@ def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
         fed,
         outputs,
         prefix,
-        keep_shapes=_shapes_stay(meta_graph, left, bound, before),
+        keep_shapes=not wider and _shapes_stay(meta_graph, left, bound, before),
     )
     yielded = {alias: _renamed(spec, copied) for alias, spec in source.outputs.items()}
     for alias in {alias for each in after for alias in each.inputs}:
