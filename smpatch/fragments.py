@@ -280,6 +280,9 @@ class Composition(Protocol):
         bind: Input of the source to its value.
         before: The functions that yield inputs of the source, in the order in which they run.
         after: The functions that take outputs of the source, in the order in which they run.
+        from_input: Alias to a tensor between the source's inputs and outputs, which is an input.
+        dummy_input: An input that nothing reads; empty for none.
+        in_parts: Whether its numbers are compared with those of its parts.
     """
 
     @property
@@ -292,3 +295,9 @@ class Composition(Protocol):
     def before(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above
     @property
     def after(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above
+    @property
+    def from_input(self) -> Mapping[str, str]: ...  # noqa: D102 - said above
+    @property
+    def dummy_input(self) -> str: ...  # noqa: D102 - said above
+    @property
+    def in_parts(self) -> bool: ...  # noqa: D102 - said above

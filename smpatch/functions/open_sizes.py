@@ -9,12 +9,15 @@ This module changes no graph.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from smpatch.errors import SmpatchError
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, Spec, TensorSpec
 
 __all__ = ["is_wider", "with_open_sizes"]
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
 
 
 def is_wider(meta_graph: MetaGraph, signature: SignatureDef) -> bool:
@@ -32,7 +35,7 @@ def is_wider(meta_graph: MetaGraph, signature: SignatureDef) -> bool:
     return False
 
 
-def with_open_sizes(spec: Spec) -> Spec:
+def with_open_sizes(spec: AnySpec) -> AnySpec:
     """Return a spec of the same rank whose sizes are all open."""
     if not isinstance(spec, TensorSpec) or spec.shape is None:
         return spec
