@@ -24,8 +24,9 @@ from smpatch.editing.tracking import Kind
 from smpatch.edits.fields import names, take, text
 from smpatch.edits.rename import Rename
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
-from smpatch.fragments import Asked, Composition, Fragment, Mode, RecipeOf, Tracing, asked_list
+from smpatch.fragments import Asked, Fragment, Mode, RecipeOf, Tracing, asked_list
 from smpatch.functions.binding import bound_inputs
+from smpatch.functions.composed import Composition
 from smpatch.functions.inner_inputs import Start, starts
 from smpatch.functions.joining import fragments, join, source_of
 from smpatch.functions.stages import inputs_before, outputs_after
@@ -173,7 +174,8 @@ class Compose(Making):
         )
         if any(breaches(signature)):  # a classify or regress signature has one input alone
             signature = replace(signature, method_name=PREDICT)
-        notes = (*built.notes, *_remarks(meta_graph, self))
+        meant = {"unused-input"} if self.dummy_input else set()
+        notes = (*(n for n in built.notes if n.code not in meant), *_remarks(meta_graph, self))
         if composed.copied:
             on = "what is bound" if self.bind and not self.before else "what is put in"
             text = f"{composed.copied:,} nodes that depend on {on} are copied"

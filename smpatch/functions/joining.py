@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 from smpatch import dtypes, schema
 from smpatch.errors import AliasError, RefusedError, UsageError
-from smpatch.fragments import Composition, Fragment
+from smpatch.fragments import Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
 from smpatch.functions.calls import call, fresh_name, placeholder
+from smpatch.functions.composed import Composition
 from smpatch.functions.copies import copies, full, with_names
 from smpatch.functions.inner_inputs import Opened, Start, opened
 from smpatch.functions.open_sizes import is_wider
