@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from smpatch import arguments
-from smpatch.edits import Compose, Rename
+from smpatch.edits import Compose
 from smpatch.errors import UsageError
 from smpatch.fragments import asked_list
 from smpatch.patcher import Options, Receipt, patch
@@ -24,6 +24,8 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
     before: Sequence[str | _Function] | str | _Function = (),
     after: Sequence[str | _Function] | str | _Function = (),
     bind: Mapping[str, object] | None = None,
+    from_input: Mapping[str, str] | None = None,
+    dummy_input: str | None = None,
     keep_as: str | None = None,
     options: Options | None = None,
 ) -> Receipt:
@@ -43,6 +45,12 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
         bind: Input to its value: a number, a text, a truth value, nested lists of these, or an
             array. It has the input's shape or that of its last dimensions; then it is repeated
             over the first ones, which are as large as those of another input where they are open.
+        from_input: Alias to a tensor between the inputs and outputs of the source, which becomes an
+            input: of the main graph, or inside a function (``node:index``, with ``@call+call``
+            behind it where that is ambiguous). What lies before it is not computed, and inputs
+            that only that needs go. ``before`` and ``bind`` may name the alias.
+        dummy_input: An input that nothing reads, ``float32 [?]``, for a server that does not
+            accept a signature without inputs.
         keep_as: The key that the signature gets which has ``signature`` now; it may be the source.
         options: How the edit is done.
 
@@ -60,15 +68,12 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
         ...     "export/1", "serving_default", bind={"is_training": False}, signature="serve"
         ... )  # doctest: +SKIP
     """
-    if not (bind or before or after):
-        raise UsageError("nothing is composed", hint="give before, after or bind")
+    if not (bind or before or after or from_input or dummy_input):
+        hint = "give before, after, bind, from_input or dummy_input"
+        raise UsageError("nothing is composed", hint=hint)
     overwrite = isinstance(options, Options) and options.overwrite
     constants = arguments.constants(bind or {}, "bind")
     put = asked_list(before, "before"), asked_list(after, "after")
-    if keep_as is None:
-        return patch(model, Compose(source, signature, constants, overwrite, *put), options=options)
-    moved = keep_as if source == signature else source
-    kept = Rename(signature, keep_as)
-    return patch(
-        model, [kept, Compose(moved, signature, constants, overwrite, *put)], options=options
-    )
+    more = from_input or {}, dummy_input or ""
+    edit = Compose(source, signature, constants, overwrite, *put, *more)
+    return patch(model, edit if keep_as is None else edit.keeping(keep_as), options=options)

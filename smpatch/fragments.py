@@ -21,9 +21,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
-from smpatch.arguments import Constant
 from smpatch.errors import UsageError
 from smpatch.recipes import RECIPES, checked
 from smpatch.signature import Spec, TensorSpec
@@ -31,7 +30,6 @@ from smpatch.signature import Spec, TensorSpec
 __all__ = [
     "Asked",
     "CallableOf",
-    "Composition",
     "Fragment",
     "FunctionOf",
     "Mode",
@@ -345,26 +343,3 @@ def _number(node: ast.expr) -> int | float | None:
         with contextlib.suppress(OverflowError):
             return left / right if left is not None and right else None
     return None
-
-
-class Composition(Protocol):
-    """A signature that is to be made of another one, as ``Compose`` asks for it.
-
-    Attributes:
-        source: The key of the signature to start from.
-        key: The signature key.
-        bind: Input of the source to its value.
-        before: The functions that yield inputs of the source, in the order in which they run.
-        after: The functions that take outputs of the source, in the order in which they run.
-    """
-
-    @property
-    def source(self) -> str: ...  # noqa: D102 - said above
-    @property
-    def key(self) -> str: ...  # noqa: D102 - said above
-    @property
-    def bind(self) -> Mapping[str, Constant]: ...  # noqa: D102 - said above
-    @property
-    def before(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above
-    @property
-    def after(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above

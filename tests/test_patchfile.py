@@ -97,6 +97,7 @@ def test_the_example_says_what_it_seems_to_say() -> None:
             defaults={"threshold": 0.5, "temperature": None},
         ),
         FromSignature("serving_default", {"embedding": "dense/Relu:0"}, "embedding"),
+        Rename("serve", "raw"),
         Compose(
             "serving_default",
             "serve",

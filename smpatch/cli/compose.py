@@ -77,6 +77,24 @@ def compose(  # noqa: PLR0913 - the options of the command
         ),
     ] = None,
     *,
+    from_input: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ALIAS=TENSOR",
+            parser=text,
+            help="A tensor between the inputs and outputs that becomes an input, also one inside a "
+            "function. What lies before it is not computed, and inputs that only that needs go. "
+            "May be repeated.",
+        ),
+    ] = None,
+    dummy_input: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ALIAS",
+            parser=text,
+            help="An input that nothing reads, float32 [?], for a signature without inputs.",
+        ),
+    ] = None,
     pass_: Annotated[
         list[str] | None,
         typer.Option(
@@ -128,6 +146,8 @@ def compose(  # noqa: PLR0913 - the options of the command
         signature=signature,
         before=before or (),
         after=[*(after or ()), *kept],
+        from_input=tensor_syntax.parse_names(from_input or (), option="--from-input"),
+        dummy_input=dummy_input,
         bind=tensor_syntax.parse_constants(bind or (), option="--bind"),
         keep_as=keep_as,
         options=options,

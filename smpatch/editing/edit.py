@@ -19,7 +19,7 @@ from smpatch.editing.naming import keys
 from smpatch.editing.step import Context, Step
 from smpatch.editing.tracking import Kind, Tracker
 from smpatch.errors import SmpatchError
-from smpatch.fragments import Composition
+from smpatch.functions.composed import Composition
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.proof.numbers import KeptSignatures
@@ -46,8 +46,8 @@ class InPatchFiles(Protocol):
     mark: ClassVar[str]
 
     @classmethod
-    def read(cls, table: Table) -> Edit:
-        """Read it from the table of a patch file."""
+    def read(cls, table: Table) -> Edit | tuple[Edit, ...]:
+        """Read it from the table of a patch file, which may stand for several edits."""
         ...
 
 

@@ -12,12 +12,11 @@ placeholder's shape), ``tensorflow/core/ops/array_ops.cc``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from smpatch import schema
 from smpatch.builder import Tensors, Wider
-from smpatch.errors import AliasError, RefusedError, SmpatchError, TensorNotFoundError
+from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
@@ -25,7 +24,6 @@ from smpatch.savedmodel.draft import Draft
 from smpatch.signature import (
     Shape,
     SignatureDef,
-    Spec,
     TensorSpec,
     compatible,
     shape_from_proto,
@@ -33,34 +31,9 @@ from smpatch.signature import (
     shape_text,
 )
 
-__all__ = ["copied", "is_wider", "reshape", "widened", "with_open_sizes"]
+__all__ = ["copied", "reshape", "widened"]
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
-
-
-def is_wider(meta_graph: MetaGraph, signature: SignatureDef) -> bool:
-    """Return whether a signature leaves sizes open that the graph fixes.
-
-    Then the graph's shapes of other tensors are those of one size, and not of all requests.
-    """
-    resolver = meta_graph.resolver()
-    for spec in (*signature.inputs.values(), *signature.outputs.values()):
-        if isinstance(spec, TensorSpec) and spec.shape is not None:
-            try:
-                own = resolver.resolve(spec.name).spec.shape
-            except SmpatchError:  # the edit does not name it
-                continue
-            pairs = zip(spec.shape, own or (), strict=False)
-            if any(size is None and fixed is not None for size, fixed in pairs):
-                return True
-    return False
-
-
-def with_open_sizes(spec: Spec) -> Spec:
-    """Return a spec of the same rank whose sizes are all open."""
-    if not isinstance(spec, TensorSpec) or spec.shape is None:
-        return spec
-    return replace(spec, shape=(None,) * len(spec.shape))
 
 
 def reshape(

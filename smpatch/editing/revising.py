@@ -14,7 +14,6 @@ from typing import Any
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
 from smpatch.editing.dropping import missed, without
-from smpatch.editing.reshaping import with_open_sizes
 from smpatch.editing.step import Context
 from smpatch.editing.tracking import Kind
 from smpatch.errors import (
@@ -24,6 +23,7 @@ from smpatch.errors import (
 )
 from smpatch.functions.inner_outputs import expose
 from smpatch.functions.inner_tensors import is_inner
+from smpatch.functions.open_sizes import with_open_sizes
 from smpatch.graph.resolve import nearest, parse
 from smpatch.loader import MetaGraph
 from smpatch.rules import (

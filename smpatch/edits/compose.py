@@ -22,11 +22,11 @@ from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition,
 from smpatch.editing.adding import placed
 from smpatch.editing.signatures import Signatures
 from smpatch.editing.tracking import Kind
-from smpatch.edits.fields import take, text
+from smpatch.edits.fields import names, take, text
+from smpatch.edits.rename import Rename
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.fragments import (
     Asked,
-    Composition,
     Fragment,
     Mode,
     RecipeOf,
@@ -35,6 +35,8 @@ from smpatch.fragments import (
     asked_list,
 )
 from smpatch.functions.binding import bound_inputs
+from smpatch.functions.composed import Composition
+from smpatch.functions.inner_inputs import Start, starts
 from smpatch.functions.joining import fragments, join, source_of
 from smpatch.functions.other_models import addressed
 from smpatch.functions.stages import inputs_before, outputs_after
@@ -42,6 +44,7 @@ from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
+from smpatch.proof.composed import still_needed
 from smpatch.proof.numbers import Kept, KeptSignatures
 from smpatch.proof.requests import ComposedRequest, Request, full, tensor_names
 from smpatch.proof.sameness import signature_computation
@@ -51,6 +54,7 @@ from smpatch.signature import PREDICT, SignatureDef, Spec, TensorSpec, compatibl
 
 __all__ = ["Compose"]
 
+_ASKED = ("before", "after", "bind", "from-input", "dummy-input")
 _LACKING = {"1.15": frozenset({"DecodeImage", "DenseBincount", "ParseExampleV2"})}
 """Releases of TensorFlow to operations that they were seen to lack."""
 
@@ -66,6 +70,10 @@ class Compose(Making):
         overwrite: Whether a signature that has the key already may be replaced.
         before: The functions that yield inputs of the source, in the order in which they run.
         after: The functions that take outputs of the source, in the order in which they run.
+        from_input: Alias to a tensor between the source's inputs and outputs, which is an input;
+            what lies before it is not computed, and inputs that only that needs are no inputs.
+        dummy_input: An input that nothing reads, of a signature without others; empty for none.
+        starts: The tensors of ``from_input``, once they are found.
     """
 
     verb: ClassVar[str] = "compose"
@@ -76,6 +84,9 @@ class Compose(Making):
     overwrite: bool = False
     before: tuple[Asked, ...] = ()
     after: tuple[Asked, ...] = ()
+    from_input: Mapping[str, str] = field(default_factory=dict)
+    dummy_input: str = ""
+    starts: Mapping[str, Start] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         text(self.source, "the signature key")
@@ -85,30 +96,55 @@ class Compose(Making):
             bind=arguments.constants(self.bind, "bind"),
             before=asked_list(self.before, "before"),
             after=asked_list(self.after, "after"),
+            from_input=names(self.from_input, "input"),
         )
+        if self.dummy_input:
+            text(self.dummy_input, "the input")
 
     @classmethod
-    def read(cls, table: Table) -> Compose:
-        if {"before", "after", "bind"}.isdisjoint(table.keys):
-            table.fault("before, after and bind are missing", hint="write bind = { INPUT = VALUE }")
-        return cls(
+    def read(cls, table: Table) -> tuple[Edit, ...]:
+        if {*_ASKED}.isdisjoint(table.keys):
+            found = f"{', '.join(_ASKED[:-1])} and {_ASKED[-1]} are missing"
+            table.fault(found, hint="write bind = { INPUT = VALUE }")
+        edit = cls(
             table.text("from-signature"),
             table.text("compose"),
             arguments.constants(table.constants("bind"), "bind"),
             table.flag("overwrite"),
             table.fragments("before"),
             table.fragments("after"),
+            table.pairs("from-input"),
+            table.text("dummy-input") if "dummy-input" in table.keys else "",
         )
+        return edit.keeping(table.text("keep-as")) if "keep-as" in table.keys else (edit,)
+
+    def keeping(self, key: str) -> tuple[Edit, ...]:
+        """Return the edits that first give another key to the signature that has this one.
+
+        Args:
+            key: The key that it gets; it may be the source.
+        """
+        moved = key if self.source == self.key else self.source
+        return Rename(self.key, key), replace(self, source=moved)
 
     @property
     def composition(self) -> Compose:
         return self
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether its numbers are compared with those of its parts."""
+        return bool(self.before or self.after or self.from_input or self.dummy_input)
+
     def prepared(self, meta_graph: MetaGraph, context: Context) -> Compose:
         """Return the same with its functions traced, each for the signature that it meets."""
+        found = self.starts
+        if self.from_input:
+            meta_graph.signature(self.source)
+            found = starts(meta_graph, self.source, self.from_input, context.infer)
         if all(isinstance(each, Fragment) for each in (*self.before, *self.after)):
-            return self
-        source = source_of(meta_graph, self)
+            return replace(self, starts=found)
+        source = source_of(meta_graph, self, found).source
         _check_form(meta_graph, self)
         inputs = {alias: spec for alias, spec in source.inputs.items() if alias not in self.bind}
         before: list[Fragment] = []
@@ -124,14 +160,14 @@ class Compose(Making):
             fragment = _fragment(each, "after", there, context)
             after.append(fragment)
             outputs = outputs_after(outputs, inputs, fragment)
-        return replace(self, before=tuple(before), after=tuple(after))
+        return replace(self, before=tuple(before), after=tuple(after), starts=found)
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Put in a signature that is another one with functions around it, and constants."""
         replaces = self.overwrite and self.key != self.source
         signatures = Signatures.of(meta_graph, context)
         bare = signatures.clear(self.key).meta_graph if replaces else meta_graph
-        composed = join(bare, self)
+        composed = join(bare, self, self.starts)
         extended, wanted = composed.meta_graph, composed.signature
         _check_form(meta_graph, self)
         halves = wanted.inputs, wanted.outputs
@@ -150,9 +186,10 @@ class Compose(Making):
         )
         if any(breaches(signature)):  # a classify or regress signature has one input alone
             signature = replace(signature, method_name=PREDICT)
-        notes = (*built.notes, *_remarks(meta_graph, self))
+        meant = {"unused-input"} if self.dummy_input else set()
+        notes = (*(n for n in built.notes if n.code not in meant), *_remarks(meta_graph, self))
         if composed.copied:
-            on = "what is put in" if self.before else "what is bound"
+            on = "what is bound" if self.bind and not self.before else "what is put in"
             text = f"{composed.copied:,} nodes that depend on {on} are copied"
             notes = (*notes, Note("copied-nodes", f"{text}, {composed.size:,} bytes"))
         if not signatures.in_python and _is_there(meta_graph, self.key, extended, signature):
@@ -163,22 +200,33 @@ class Compose(Making):
     def expected(self, before: MetaGraph) -> Expected:
         """Return what the source computes, fed what is bound and what functions yield."""
         source = before.signatures[self.source]
-        bound = bound_inputs(source, self.source, self.bind)
-        fed = {alias: tensor_names(each) for alias, each in source.inputs.items()}
         fetched = {alias: tensor_names(each) for alias, each in source.outputs.items()}
-        if not self.before and not self.after:
-            left = {alias: each for alias, each in fed.items() if alias not in self.bind}
+        opened = {
+            alias: each.inner or (full(each.spec.name),) for alias, each in self.starts.items()
+        }
+        inputs = source.inputs
+        if opened:
+            fed = {alias: tensor_names(each) for alias, each in inputs.items()}
+            left = still_needed(before, fed, fetched, opened)
+            inputs = {alias: spec for alias, spec in inputs.items() if alias in left}
+        fed = {alias: tensor_names(each) for alias, each in inputs.items()}
+        specs = {**inputs, **{alias: each.spec for alias, each in self.starts.items()}}
+        bound = bound_inputs(replace(source, inputs=specs), self.source, self.bind)
+        if not self.in_parts:
+            unbound = {alias: each for alias, each in fed.items() if alias not in self.bind}
             values = {full(each.spec.name): each for each in bound.values()}
-            return {self.key: Request(left, fetched, bound=values)}
+            return {self.key: Request(unbound, fetched, bound=values)}
         first = tuple(each for each in self.before if isinstance(each, Fragment))
         then = tuple(each for each in self.after if isinstance(each, Fragment))
-        inputs, outputs = source.inputs.keys() - self.bind.keys(), set(source.outputs)
+        taken, outputs = specs.keys() - self.bind.keys(), set(source.outputs)
         for each in reversed(first):
-            inputs = (inputs - each.outputs.keys()) | each.inputs.keys()
+            taken = (taken - each.outputs.keys()) | each.inputs.keys()
         for each in then:
             outputs = (outputs - each.inputs.keys()) | each.outputs.keys()
-        names = frozenset(inputs), frozenset(outputs)
-        return {self.key: ComposedRequest(*names, fed, fetched, first, then, bound)}
+        if self.dummy_input:
+            taken = {self.dummy_input}
+        sides = frozenset(taken), frozenset(outputs)
+        return {self.key: ComposedRequest(*sides, fed, fetched, first, then, bound, opened)}
 
     def follow(self, signatures: KeptSignatures) -> None:
         """Give what the source gives where it is fed the values."""
@@ -186,7 +234,7 @@ class Compose(Making):
         if source is None:
             return  # the other half has it
         had = source.inputs
-        if self.before or self.after:
+        if self.in_parts:
             signatures[self.key] = Kept(complete=False)  # it is compared with its parts
             return
         if source.function or source.bound or not had.was.keys() >= self.bind.keys():
@@ -268,7 +316,7 @@ def _check_form(meta_graph: MetaGraph, edit: Composition) -> None:
     if meta_graph.parts.can_change_graph:
         return
     found, hint = "a model in text form cannot be given new nodes", ""
-    if edit.bind:
+    if edit.bind and not edit.in_parts:
         source = shlex.quote(edit.source)
         hint = (
             f"smpatch edit --signature {source} --default INPUT=VALUE sets what TF Serving takes "

@@ -26,7 +26,7 @@ from smpatch.editing import (
 )
 from smpatch.editing.dropping import missed, refusal
 from smpatch.editing.naming import source_of
-from smpatch.editing.reshaping import is_wider, reshape, widened
+from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.revising import (
     add,
     brought_out,
@@ -42,6 +42,7 @@ from smpatch.editing.tracking import Kind, Tracked
 from smpatch.edits.fields import names, take, text
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.functions.inner_tensors import Inner
+from smpatch.functions.open_sizes import is_wider
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table

@@ -9,13 +9,13 @@ from typing import ClassVar
 from smpatch.builder import Wanted, build
 from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step, Tracker
 from smpatch.editing.adding import placed
-from smpatch.editing.reshaping import is_wider, with_open_sizes
 from smpatch.editing.signatures import Signatures
 from smpatch.editing.tracking import Kind
 from smpatch.edits.fields import names, take, text
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.inner_outputs import expose
 from smpatch.functions.inner_tensors import Inner
+from smpatch.functions.open_sizes import is_wider, with_open_sizes
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.proof import numbers

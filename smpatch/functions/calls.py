@@ -14,6 +14,7 @@ Sources: ``tensorflow/core/framework/function.proto``,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,17 @@ from smpatch.graph.index import GraphIndex
 from smpatch.signature import Shape, TensorSpec, shape_proto
 from smpatch.wire import Field, Splice
 
-__all__ = ["Result", "call", "clone", "fresh_name", "placeholder", "redirected", "zeros"]
+__all__ = [
+    "STANDS_FOR",
+    "Result",
+    "call",
+    "clone",
+    "fresh_name",
+    "numbered",
+    "placeholder",
+    "redirected",
+    "zeros",
+]
 
 
 def placeholder(name: str, spec: TensorSpec) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
@@ -102,7 +113,8 @@ def _spelled(name: str, graph: GraphIndex) -> bool:
 
 _SIGNATURE, _NODE_DEF, _RET, _ATTR = 1, 3, 4, 5
 _OP_NAME, _OP_OUTPUT_ARG = 1, 3
-_STANDS_FOR = ("api_", "_implements")
+_NUMBER = re.compile(r"_\d+$")
+STANDS_FOR = ("api_", "_implements")
 """Attributes by which grappler and TFLite put something else in a function's place, something of
 the same interface; a copy has another."""
 
@@ -143,7 +155,7 @@ def clone(body: bytes, name: str, results: Sequence[Result], nodes: Mapping[str,
             if wiring.name in nodes:
                 new = nodes[wiring.name].SerializeToString(deterministic=True)
                 edits.append((Splice(field.value, field.end, new), (field,)))
-        elif field.number == _ATTR and _key(field.bytes(body)).startswith(_STANDS_FOR):
+        elif field.number == _ATTR and _key(field.bytes(body)).startswith(STANDS_FOR):
             edits.append((Splice(field.start, field.end, b""), ()))
     if signature is not None:
         edits += _renamed(body, signature, name)
@@ -157,6 +169,11 @@ def clone(body: bytes, name: str, results: Sequence[Result], nodes: Mapping[str,
     )
     edits.append((Splice(len(body), len(body), rets), ()))
     return wire.apply(body, wire.enclose(body, edits))
+
+
+def numbered(function: str, number: int) -> str:
+    """Return the name of a copy of a function: with another number at its end."""
+    return f"{_NUMBER.sub('', function)}_{number}"
 
 
 def redirected(node: Any, function: str, results: Sequence[Result]) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time

@@ -23,12 +23,13 @@ Sources: ``tensorflow/core/graph/subgraph.cc`` (feeds and control edges),
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smpatch.graph.index import GraphIndex, op_of
+from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec
 
-__all__ = ["Copies", "copies", "full"]
+__all__ = ["Copies", "copies", "full", "with_names"]
 
 _ENTER = frozenset({"Enter", "RefEnter"})
 _EXIT = frozenset({"Exit", "RefExit"})
@@ -259,3 +260,18 @@ def _around(frame: tuple[str, ...]) -> list[tuple[str, ...]]:
 def full(source: str) -> str:
     """Return an input of a node with the number of the output: ``op`` is ``op:0``."""
     return source if ":" in source or source.startswith("^") else f"{source}:0"
+
+
+def with_names(spec: Spec, names: Mapping[str, str]) -> Spec:
+    """Return a spec with the tensors that stand for its own."""
+    if isinstance(spec, TensorSpec):
+        return replace(spec, name=names[full(spec.name)])
+    if isinstance(spec, SparseTensorSpec):
+        return replace(
+            spec,
+            values=names[full(spec.values)],
+            indices=names[full(spec.indices)],
+            dense_shape=names[full(spec.dense_shape)],
+        )
+    components = tuple(with_names(each, names) for each in spec.components)
+    return CompositeTensorSpec(spec.type_spec, components)

@@ -13,12 +13,11 @@ Source: ``tensorflow/core/ops/functional_ops.cc``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smpatch.functions.calls import Result, clone, fresh_name, redirected
+from smpatch.functions.calls import Result, clone, fresh_name, numbered, redirected
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.functions import FunctionLibrary
@@ -29,8 +28,6 @@ from smpatch.signature import TensorSpec, shape_proto
 from smpatch.tensor_refs import TensorRef
 
 __all__ = ["expose"]
-
-_NUMBER = re.compile(r"_\d+$")
 
 
 @dataclass(slots=True)
@@ -176,7 +173,7 @@ class _Cloning:
             node = _node(self._library, site.function, step)
             nodes[step] = redirected(node, name, inner.results)
         self._number += 1
-        name = f"{_NUMBER.sub('', site.function)}_{self._number}"
+        name = numbered(site.function, self._number)
         body = self._library.body(site.function)
         self.functions.append(clone(body, name, site.results, nodes))
         return name

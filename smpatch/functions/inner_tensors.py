@@ -173,7 +173,9 @@ def _reached(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[str]:
             nodes += [node for node in library[name].node_def if node.op in CALLS]
 
 
-def find_inner(meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True) -> Inner:
+def find_inner(
+    meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True, what: str = ""
+) -> Inner:
     """Return the tensor inside the functions of a signature that a name means.
 
     Args:
@@ -181,6 +183,7 @@ def find_inner(meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True
         key: The signature key.
         name: ``node:index``, with ``@call+call`` behind it where that is ambiguous.
         asked: Whether TensorFlow was asked for operations that the model does not define.
+        what: What it is for, in errors; by default an output of this name.
 
     Raises:
         RefusedError: There is none, or more than one.
@@ -197,7 +200,7 @@ def find_inner(meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True
     if len(matches) == 1:
         _check_servable(matches[0])
         return matches[0]
-    where = f"output {wanted!r}"
+    where = what or f"output {wanted!r}"
     if matches:
         if len({each.spec.name for each in matches}) > 1:
             names = " or ".join(each.spec.name for each in matches[:4])

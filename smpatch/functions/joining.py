@@ -14,33 +14,37 @@ Source: ``tensorflow/core/framework/function.cc`` (where a name of a function ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from smpatch import dtypes, schema
 from smpatch.errors import AliasError, RefusedError, UsageError
-from smpatch.fragments import Composition, Fragment
+from smpatch.fragments import Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
 from smpatch.functions.calls import call, fresh_name, placeholder
-from smpatch.functions.copies import Copies, copies, full
+from smpatch.functions.composed import Composition
+from smpatch.functions.copies import copies, full, with_names
+from smpatch.functions.inner_inputs import Opened, Start, opened
+from smpatch.functions.open_sizes import is_wider
 from smpatch.functions.stages import inputs_before, outputs_after
 from smpatch.graph.functions import CALLS, FunctionLibrary
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.index import GraphIndex, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import (
-    CompositeTensorSpec,
     Shape,
     SignatureDef,
-    SparseTensorSpec,
     Spec,
     TensorSpec,
     compatible,
 )
 
-__all__ = ["Composed", "join", "source_of"]
+__all__ = ["DUMMY", "Composed", "join", "prefix_of", "source_of"]
+
+DUMMY = TensorSpec("", "float32", (None,))
+"""An input that nothing reads: a number for each of the batch."""
 
 
 class Composed(NamedTuple):
@@ -59,37 +63,57 @@ class Composed(NamedTuple):
     size: int
 
 
-def source_of(meta_graph: MetaGraph, edit: Composition) -> SignatureDef:
-    """Return the signature that an edit starts from.
+def source_of(
+    meta_graph: MetaGraph, edit: Composition, found: Mapping[str, Start] | None = None
+) -> Opened:
+    """Return the signature that an edit starts from, with the tensors that become inputs.
+
+    Args:
+        meta_graph: The MetaGraph.
+        edit: The request.
+        found: The tensors that become inputs, by alias.
 
     Raises:
-        TensorNotFoundError: There is none.
+        RefusedError: There is no such signature, or a tensor cannot become an input of it.
         UsageError: Nothing is asked for.
     """
     source = meta_graph.signature(edit.source)
-    if not edit.bind and not edit.before and not edit.after:
-        hint = "--before, --after or --bind says what is"
+    if not (edit.bind or edit.before or edit.after or edit.from_input or edit.dummy_input):
+        hint = "--before, --after, --bind, --from-input or --dummy-input says what is"
         raise UsageError("nothing is composed", where=f"signature {edit.source!r}", hint=hint)
-    return source
+    if not edit.from_input:
+        return Opened(meta_graph, source)
+    prefix = prefix_of(edit.key, meta_graph.graph)
+    return opened(meta_graph, edit.source, source, found or {}, prefix)
 
 
-def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
+def join(
+    meta_graph: MetaGraph, edit: Composition, found: Mapping[str, Start] | None = None
+) -> Composed:
     """Put functions before and behind a signature, and constants in the place of inputs.
 
     Args:
         meta_graph: The MetaGraph.
         edit: The request; its functions are traced.
+        found: The tensors that become inputs, by alias.
 
     Raises:
         RefusedError: Something does not fit.
     """
-    source = source_of(meta_graph, edit)
+    bare = meta_graph
+    start = source_of(meta_graph, edit, found)
+    meta_graph, source = start.meta_graph, start.source
     bound = bound_inputs(source, edit.source, edit.bind)
     left = {alias: spec for alias, spec in source.inputs.items() if alias not in bound}
     before, after = fragments(edit.before), fragments(edit.after)
     inputs = dict(left)
     for fragment in reversed(before):
         inputs = inputs_before(inputs, fragment)
+    if edit.dummy_input:
+        if inputs:
+            words = f"the signature has inputs: {', '.join(inputs)}"
+            raise RefusedError(words, where=f"input {edit.dummy_input!r}", hint="it needs no dummy")
+        inputs = {edit.dummy_input: DUMMY}
     calls = _Calls(meta_graph, edit.key)
     inputs = {alias: calls.fed(alias, spec) for alias, spec in inputs.items()}
     env = {a: full(s.name) for a, s in inputs.items() if isinstance(s, TensorSpec)}
@@ -108,6 +132,10 @@ def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
     constants = Constants(prefix, env)
     fed = {full(t.name) for spec in left.values() for t in spec.tensors()} - replacements.keys()
     replacements |= {full(e.spec.name): constants.put(alias, e) for alias, e in bound.items()}
+    wider = is_wider(meta_graph, source)
+    if wider:  # what is shared would have recorded shapes of one size alone
+        replacements |= {tensor: tensor for tensor in fed}
+        fed = set()
     outputs = [full(each.name) for spec in source.outputs.values() for each in spec.tensors()]
     copied = copies(
         meta_graph.graph,
@@ -115,9 +143,9 @@ def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
         fed,
         outputs,
         prefix,
-        keep_shapes=_shapes_stay(meta_graph, left, bound, before),
+        keep_shapes=not wider and _shapes_stay(meta_graph, left, bound, before),
     )
-    yielded = {alias: _renamed(spec, copied) for alias, spec in source.outputs.items()}
+    yielded = {alias: with_names(spec, copied.tensors) for alias, spec in source.outputs.items()}
     for alias in {alias for each in after for alias in each.inputs}:
         _check_known(meta_graph, f"output {alias!r}", source.outputs.get(alias))
     for fragment in after:
@@ -131,9 +159,16 @@ def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
             for alias, spec in outputs_after(yielded, inputs, fragment).items()
         }
     nodes = [*calls.placeholders, *calls.before, *constants.nodes, *copied.nodes, *calls.after]
+    roots = [
+        each.name
+        for specs in (inputs, yielded)
+        for spec in specs.values()
+        for each in spec.tensors()
+    ]
+    nodes = [*_needed(start.nodes, [*roots, *(i for node in nodes for i in node.input)]), *nodes]
     serialized = tuple(node.SerializeToString(deterministic=True) for node in nodes)
-    addition = Addition(nodes=serialized, functions=tuple(calls.functions))
-    draft = Draft.of(meta_graph.parts).appended(addition)
+    addition = Addition(nodes=serialized, functions=(*start.functions, *calls.functions))
+    draft = Draft.of(bare.parts).appended(addition)
     defaults = {
         alias: value
         for alias, value in source.defaults.items()
@@ -141,7 +176,20 @@ def join(meta_graph: MetaGraph, edit: Composition) -> Composed:
     }
     signature = SignatureDef(inputs, yielded, source.method_name, defaults)
     sizes = [node.ByteSize() for node in copied.nodes if node.op not in CALLS]
-    return Composed(meta_graph.with_parts(draft), signature, len(sizes), sum(sizes))
+    return Composed(bare.with_parts(draft), signature, len(sizes), sum(sizes))
+
+
+def _needed(nodes: Sequence[Any], read: Iterable[str]) -> list[Any]:
+    """Return the nodes that are read, and those that these read, in their order."""
+    known = {node.name: node for node in nodes}
+    found: set[str] = set()
+    waiting = [op_of(each) for each in read]
+    while waiting:
+        name = waiting.pop()
+        if name in known and name not in found:
+            found.add(name)
+            waiting += map(op_of, known[name].input)
+    return [node for node in nodes if node.name in found]
 
 
 def fragments(asked: Sequence[object]) -> list[Fragment]:
@@ -293,18 +341,3 @@ def _stem(name: str) -> str:
     plain = re.sub(r"_\d+$", "", name.removeprefix("__inference_"))
     plain = plain.removeprefix("wrapped_function_")
     return re.sub(r"[^A-Za-z0-9_]", "_", plain).strip("_") or "function"
-
-
-def _renamed(spec: Spec, copied: Copies) -> Spec:
-    """Return a spec with the tensors that stand for its own."""
-    names = copied.tensors
-    if isinstance(spec, TensorSpec):
-        return replace(spec, name=names[full(spec.name)])
-    if isinstance(spec, SparseTensorSpec):
-        return replace(
-            spec,
-            values=names[full(spec.values)],
-            indices=names[full(spec.indices)],
-            dense_shape=names[full(spec.dense_shape)],
-        )
-    return CompositeTensorSpec(spec.type_spec, tuple(_renamed(e, copied) for e in spec.components))

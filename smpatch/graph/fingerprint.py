@@ -36,7 +36,7 @@ from smpatch.graph.bodies import (
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 
-__all__ = ["Computation", "FingerprintError", "Fingerprints"]
+__all__ = ["Computation", "FingerprintError", "Fingerprints", "Inside"]
 
 _MOST_WORK = 20_000_000
 """Node visits, calls within calls counted each time; TensorFlow could not inline more either."""
@@ -55,6 +55,11 @@ class Computation:
 
     outputs: Mapping[str, bytes]
     effects: frozenset[bytes]
+
+
+Inside = dict[tuple[tuple[str, ...], str], bytes]
+"""Tensors inside functions that are fed: the call nodes that lead to one and its name there
+(``node:index``), to the fingerprint of the value."""
 
 
 class _Value(NamedTuple):
@@ -88,12 +93,28 @@ class _Scope:
         leaves: Name of a leaf to its fingerprint.
         values: The nodes that are done.
         effects: What the calls that were met do besides.
+        placed: Tensors that are fed, by node and output, to their fingerprints.
+        inside: Call to what is fed inside the function that it calls.
+        taken: Call to the places of the arguments that are needed then.
     """
 
     body: Body
     leaves: Mapping[str, bytes]
     values: dict[str, _Value] = field(default_factory=dict)
     effects: set[bytes] = field(default_factory=set)
+    placed: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
+    inside: dict[str, Inside] = field(default_factory=dict)
+    taken: dict[str, frozenset[int]] = field(default_factory=dict)
+
+    def leaf(self, source: Source) -> bytes | None:
+        """Return the fingerprint of an input of a node that is a leaf; None of another."""
+        found = self.leaves.get(source.leaf) if source.leaf else None
+        return self.placed.get(source[:2]) if found is None and self.placed else found
+
+    def inputs(self, name: str, parts: Parts) -> list[Source]:
+        """Return the data inputs of a node that are needed."""
+        taken = self.taken.get(name)
+        return [each for n, each in enumerate(parts.inputs) if taken is None or n in taken]
 
 
 class Fingerprints:
@@ -203,7 +224,11 @@ class Fingerprints:
         return list(found), effects
 
     def tensors(
-        self, names: Sequence[str], feeds: Mapping[str, str], bound: Mapping[str, bytes]
+        self,
+        names: Sequence[str],
+        feeds: Mapping[str, str],
+        bound: Mapping[str, bytes],
+        inside: Inside | None = None,
     ) -> tuple[list[bytes], frozenset[bytes]]:
         """Return the fingerprints of tensors of the main graph, and what runs besides.
 
@@ -211,11 +236,14 @@ class Fingerprints:
             names: Their full names.
             feeds: As for ``main``.
             bound: As for ``main``.
+            inside: Tensors inside functions that are fed as well. What only leads to them does
+                not count.
 
         Raises:
             FingerprintError: The graph refers to what it does not have.
         """
         scope = self._fed(feeds, bound)
+        self._place(scope, inside or {})
         found = self._tensors(scope, map(main_source, names))
         return found, frozenset(scope.effects)
 
@@ -242,12 +270,12 @@ class Fingerprints:
 
     def _tensors(self, scope: _Scope, sources: Iterable[Source]) -> list[bytes]:
         wanted = list(sources)
-        self._compute(scope, [each.node for each in wanted if each.leaf not in scope.leaves])
+        self._compute(scope, [each.node for each in wanted if scope.leaf(each) is None])
         return [self._source(scope, each) for each in wanted]
 
     @staticmethod
     def _source(scope: _Scope, source: Source) -> bytes:
-        leaf = scope.leaves.get(source.leaf) if source.leaf else None
+        leaf = scope.leaf(source)
         return leaf if leaf is not None else scope.values[source.node].output(source.port)
 
     def _compute(self, scope: _Scope, wanted: Iterable[str]) -> None:
@@ -264,7 +292,8 @@ class Fingerprints:
         if self._work > _MOST_WORK:
             raise FingerprintError("the functions of the graph call each other too often")
         parts = scope.body.parts(name)
-        needed = [each.node for each in parts.inputs if each.leaf not in scope.leaves]
+        given = scope.inputs(name, parts)
+        needed = [each.node for each in given if scope.leaf(each) is None]
         return [each for each in (*needed, *parts.controls) if each not in scope.values]
 
     def _value(self, scope: _Scope, name: str) -> _Value:
@@ -272,13 +301,18 @@ class Fingerprints:
         waits = self._waits(scope, parts)
         if parts.op == "NoOp":
             return _Value(digest(b"wait", *sorted(waits)), None, waits)
-        given = tuple(self._source(scope, each) for each in parts.inputs)
-        if parts.function:
+        inside = scope.inside.get(name)
+        if inside is not None and parts.function:
+            results, effects = self._call_fed(scope, parts, inside)
+        elif parts.function:
+            given = tuple(self._source(scope, each) for each in parts.inputs)
             results, effects = self._call(parts.function, given)
+        if parts.function:
             results = tuple(self._returned(parts, waits, each) for each in results)
             effects = frozenset(_after(each, waits) for each in effects)
             scope.effects |= effects
             return _Value(b"", results, effects)
+        given = tuple(self._source(scope, each) for each in parts.inputs)
         own = digest(*self._head(parts), b"(", *given, b")", *sorted(waits))
         return _Value(own, None, frozenset() if parts.is_source else frozenset({own}))
 
@@ -311,7 +345,7 @@ class Fingerprints:
         for name, each in parts.items():
             given = [
                 self._source(scope, source)
-                if source.leaf in scope.leaves or source.node not in inside
+                if scope.leaf(source) is not None or source.node not in inside
                 else b"inside"
                 for source in each.inputs
             ]
@@ -328,7 +362,7 @@ class Fingerprints:
                 given = [
                     digests[source.node] + b":%s" % str(source.port).encode()
                     for source in each.inputs
-                    if source.leaf not in scope.leaves and source.node in inside
+                    if scope.leaf(source) is None and source.node in inside
                 ]
                 waits = {digests[control] for control in each.controls if control in inside}
                 following[name] = digest(fixed[name], b"(", *given, b")", *sorted(waits))
@@ -375,6 +409,84 @@ class Fingerprints:
         elif not self._active:
             self._recursive = False
         return found
+
+    def _place(self, scope: _Scope, inside: Inside) -> None:
+        """Let tensors be fed in a body and in the functions that it calls."""
+        for (calls, tensor), value in inside.items():
+            if calls:
+                scope.inside.setdefault(calls[0], {})[calls[1:], tensor] = value
+            else:
+                node, _, port = tensor.rpartition(":")
+                scope.placed[node, int(port)] = value
+        for call, deeper in scope.inside.items():
+            parts = scope.body.parts(call)
+            if not parts.function:
+                raise FingerprintError(f"{call!r} calls no function")
+            body = self._body(parts.function)
+            needed, _ = self._needed(self._opened(parts.function, deeper), body)
+            taken = (n for n, name in enumerate(body.arguments) if name in needed)
+            scope.taken[call] = frozenset(taken)
+
+    def _opened(self, function: str, inside: Inside) -> _Scope:
+        """Return a function in which tensors are fed; its arguments are leaves."""
+        arguments = self._body(function).arguments
+        scope = self._bound(function, [digest(b"not needed")] * len(arguments))
+        self._place(scope, inside)
+        return scope
+
+    @staticmethod
+    def _needed(scope: _Scope, body: FunctionBody) -> tuple[set[str], list[str]]:
+        """Return the nodes and arguments of a function that are needed, and what runs with it."""
+
+        def walk(waiting: list[str], *, past: bool) -> set[str]:
+            found: set[str] = set()
+            while waiting:
+                name = waiting.pop()
+                if name in found:
+                    continue
+                found.add(name)
+                if name in scope.leaves:
+                    continue
+                parts = body.parts(name)
+                given = list(parts.inputs) if past else scope.inputs(name, parts)
+                waiting += [e.node for e in given if past or e[:2] not in scope.placed]
+                waiting += parts.controls
+            return found
+
+        lost = [node for node, _ in scope.placed]
+        for call, taken in scope.taken.items():
+            sources = enumerate(body.parts(call).inputs)
+            lost += [each.node for place, each in sources if place not in taken]
+        lies_before = walk(lost, past=True)
+        roots = [each.node for each in body.results if each[:2] not in scope.placed]
+        roots += [each for each in body.control_results if each not in lies_before]
+        needed = walk(roots, past=False)
+        return needed, [each for each in body.control_results if each in needed]
+
+    def _call_fed(
+        self, scope: _Scope, parts: Parts, inside: Inside
+    ) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+        """Return what ``_call`` does, where tensors inside the function are fed."""
+        if len(self._active) >= _DEEPEST or parts.function in self._active:
+            raise FingerprintError(f"the function {parts.function!r} calls itself")
+        opened = self._opened(parts.function, inside)
+        body = self._body(parts.function)
+        needed, controls = self._needed(opened, body)
+        opened.leaves = {
+            argument: self._source(scope, source)
+            for argument, source in zip(body.arguments, parts.inputs, strict=True)
+            if argument in needed
+        }
+        self._active.append(parts.function)
+        try:
+            results = tuple(self._tensors(opened, body.results))
+            self._compute(opened, controls)
+        finally:
+            self._active.pop()
+        effects = set(opened.effects)
+        for each in controls:
+            effects |= opened.values[each].effects
+        return results, frozenset(effects)
 
     def _bound(self, name: str, given: Sequence[bytes]) -> _Scope:
         body = self._body(name)

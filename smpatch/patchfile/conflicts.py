@@ -10,12 +10,18 @@ from smpatch.editing.tracking import Conflict
 __all__ = ["Conflict", "conflicts"]
 
 
-def conflicts(edits: Sequence[Edit]) -> tuple[Conflict, ...]:
-    """Return the conflicts in a list of edits, in its order."""
+def conflicts(edits: Sequence[Edit], places: Sequence[int] = ()) -> tuple[Conflict, ...]:
+    """Return the conflicts in a list of edits, in its order.
+
+    Args:
+        edits: The edits.
+        places: The place of each, as conflicts name it; that in the list by default.
+    """
     tracker = Tracker()
     excluded: list[Conflict] = []
-    for tracker.place, edit in enumerate(edits):
-        reasons = ((place, each.excludes(edit)) for place, each in enumerate(edits))
+    numbers = places or range(len(edits))
+    for tracker.place, edit in zip(numbers, edits, strict=True):
+        reasons = ((place, each.excludes(edit)) for place, each in zip(numbers, edits, strict=True))
         reason = next((f"edit[{place}] {why}" for place, why in reasons if why), "")
         if reason:
             hint = "put it into a patch file of its own"

@@ -46,6 +46,7 @@
     before = ["image=decode_image(224, 224)"]  # or a function: "pre.py:crop"
     after = "top_k(scores, 5)"
     bind = { is_training = false }         # an array: { file = "mask.npy" }
+    keep-as = "raw"                        # another key for the signature that has this one now
 
     [[edit]]
     copy = "serving_default"
@@ -169,17 +170,18 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
     version = top.take("version")
     if version != _VERSION or not isinstance(version, int) or isinstance(version, bool):
         top.fault(f"it must say version = {_VERSION}", at=("version",))
+    found = _edits(top)
     patch = Patch(
-        edits=_edits(top),
+        edits=tuple(edit for _, edit in found),
         tag_set=top.tags("tag-set"),
         signature_def_only=top.flag("signature-def-only"),
         op_libraries=tuple((directory or Path()) / each for each in top.names("op-library")),
     )
-    lines = tuple(document.line(("edit", place)) or 1 for place in range(len(patch.edits)))
+    lines = tuple(document.line(("edit", place)) or 1 for place, _ in found)
     patch = replace(patch, lines=lines)
     top.finish("smpatch apply")
     if not top.faults:
-        for each in conflicts(patch.edits):
+        for each in conflicts(patch.edits, [place for place, _ in found]):
             top.fault(each.found, at=("edit", each.edit), hint=each.hint)
     if top.faults:
         faults = [
@@ -191,19 +193,23 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
     return patch
 
 
-def _edits(top: Table) -> tuple[Edit, ...]:
+def _edits(top: Table) -> list[tuple[int, Edit]]:
+    """Return the edits, each with the place of its table."""
     given = top.take("edit")
     if given is None or given == []:
         top.fault("it asks for no edit", hint="write [[edit]] and below it, say, rename = ...")
-        return ()
+        return []
     if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
         top.fault("edits are an array of tables", at=("edit",), hint="write [[edit]]")
-        return ()
-    found = [_edit(top.within(each, ("edit", number))) for number, each in enumerate(given)]
-    return tuple(each for each in found if each is not None)
+        return []
+    return [
+        (place, edit)
+        for place, each in enumerate(given)
+        for edit in _edit(top.within(each, ("edit", place)))
+    ]
 
 
-def _edit(table: Table) -> Edit | None:
+def _edit(table: Table) -> tuple[Edit, ...]:
     verbs = [key for key in table.keys if key in _KINDS]
     if len(verbs) != 1:
         known = f"one of {', '.join(_KINDS)}"
@@ -211,20 +217,21 @@ def _edit(table: Table) -> Edit | None:
             table.fault(f"it has {len(verbs)} verbs: {', '.join(verbs)}", hint="one [[edit]] each")
         else:
             table.fault("it has no verb", hint=table.alike(_KINDS) or known)
-        return None
+        return ()
     (verb,) = verbs
     kinds = _KINDS[verb]
     kind = next((each for each in kinds[1:] if each.mark in table.keys), kinds[0])
     before = len(table.faults)
-    edit: Edit | None = None
+    edits: tuple[Edit, ...] = ()
     try:
-        edit = kind.read(table)
+        read = kind.read(table)
+        edits = read if isinstance(read, tuple) else (read,)
     except UsageError as error:
         if len(table.faults) == before:
             table.fault(str(error))
     others = {key for each in kinds if each is not kind for key in _known(each, table)}
     table.finish(verb, kind.mark, others)
-    return edit if len(table.faults) == before else None
+    return edits if len(table.faults) == before else ()
 
 
 def _known(kind: type[InPatchFiles], table: Table) -> frozenset[str]:

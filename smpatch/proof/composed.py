@@ -7,18 +7,20 @@ the next.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from smpatch import schema
 from smpatch.fragments import Fragment
-from smpatch.graph.fingerprint import Computation, Fingerprints
+from smpatch.functions.inner_tensors import Inner
+from smpatch.graph.fingerprint import Computation, Fingerprints, Inside
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 from smpatch.loader import MetaGraph
 from smpatch.proof.constants import value_fingerprint
-from smpatch.proof.requests import ComposedRequest
+from smpatch.proof.requests import ComposedRequest, Names
 
-__all__ = ["composed_computation"]
+__all__ = ["composed_computation", "still_needed"]
 
 
 def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computation:
@@ -32,28 +34,33 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
         FingerprintError: The graph refers to what it does not have.
     """
     made = {a for each in request.before for a in (*each.outputs, *each.inputs)}
+    made |= request.opened.keys()
     flow = _Flow(before, {alias: Fingerprints.leaf("feed", alias) for alias in made})
     for each in request.before:
         flow.run(each)
     yielded = {alias for each in request.before for alias in each.outputs}
     feeds: dict[str, str] = {}
     given: dict[str, bytes] = {}
-    for alias, names in request.source.items():
+    inside: Inside = {}
+    for alias, names in (*request.source.items(), *request.opened.items()):
         if alias in request.bound:
-            value = request.bound[alias]
-            (name,) = names
-            given[name] = value_fingerprint(value, before.functions, flow.values)
-        elif alias in yielded:
-            (name,) = names
-            given[name] = flow.values[alias]
+            value = value_fingerprint(request.bound[alias], before.functions, flow.values)
+        elif alias in yielded or isinstance(names, Inner):
+            value = flow.values[alias]
         else:
             labels = [alias] if len(names) == 1 else [f"#{alias}/{i}" for i in range(len(names))]
             feeds |= dict(zip(names, labels, strict=True))
+            continue
+        if isinstance(names, Inner):
+            inside[names.calls, names.spec.name] = value
+        else:
+            (name,) = names
+            given[name] = value
     fed = {alias: Fingerprints.leaf("feed", alias) for alias in request.inputs}
     flow.values = dict(fed)
     parts: dict[str, list[bytes]] = {}
     for alias, names in request.yielded.items():
-        parts[alias], effects = before.fingerprints.tensors(names, feeds, given)
+        parts[alias], effects = before.fingerprints.tensors(names, feeds, given, inside)
         flow.effects |= effects
     flow.values |= {alias: found[0] for alias, found in parts.items() if len(found) == 1}
     for fragment in request.after:
@@ -66,6 +73,45 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
         parts |= {alias: [flow.values[alias]] for alias in fragment.outputs}
     outputs = {alias: Fingerprints.whole(found) for alias, found in parts.items()}
     return Computation(outputs, frozenset(flow.effects))
+
+
+def still_needed(
+    before: MetaGraph,
+    inputs: Mapping[str, Names],
+    outputs: Mapping[str, Names],
+    opened: Mapping[str, Names | Inner],
+) -> frozenset[str]:
+    """Return the inputs of a signature that its outputs need where other tensors are fed too.
+
+    An input is needed if another label of it makes another computation.
+
+    Args:
+        before: The MetaGraph before the edit.
+        inputs: Alias to the tensors of the signature's inputs.
+        outputs: Alias to those of its outputs.
+        opened: Alias to a tensor, between them, that is fed as well.
+    """
+
+    def computed(relabelled: str) -> list[object]:
+        feeds = {
+            name: f"{alias}{'#' if alias == relabelled else ''}/{place}"
+            for alias, names in inputs.items()
+            for place, name in enumerate(names)
+        }
+        given: dict[str, bytes] = {}
+        inside: Inside = {}
+        for alias, where in opened.items():
+            value = Fingerprints.leaf("opened", alias)
+            if isinstance(where, Inner):
+                inside[where.calls, where.spec.name] = value
+            else:
+                given |= dict.fromkeys(where, value)
+        feeds = {name: label for name, label in feeds.items() if name not in given}
+        tensors = before.fingerprints.tensors
+        return [tensors(names, feeds, given, inside) for names in outputs.values()]
+
+    plain = computed("")
+    return frozenset(alias for alias in inputs if alias and computed(alias) != plain)
 
 
 @dataclass(slots=True)

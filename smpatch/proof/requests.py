@@ -84,6 +84,8 @@ class ComposedRequest:
         before: The functions before it, in the order in which they run.
         after: Those behind it.
         bound: Alias of an input of the source to the value that it is fed.
+        opened: Alias to a tensor, between the source's inputs and outputs, that is fed as they
+            are: of the main graph, or inside a function.
     """
 
     inputs: frozenset[str]
@@ -93,6 +95,7 @@ class ComposedRequest:
     before: tuple[Fragment, ...]
     after: tuple[Fragment, ...]
     bound: Mapping[str, Bound]
+    opened: Mapping[str, Names | Inner] = field(default_factory=dict)
 
 
 AnyRequest = Request | FunctionRequest | ComposedRequest

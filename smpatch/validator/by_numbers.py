@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from smpatch.editing import Edit
 from smpatch.errors import SmpatchError, ValidationError
-from smpatch.fragments import Composition
+from smpatch.functions.composed import Composition
 from smpatch.loader import SavedModel, load
 from smpatch.proof.numbers import Kept
 from smpatch.rules import Note
@@ -34,6 +34,7 @@ from smpatch.signature import SignatureDef
 from smpatch.validator.bound_values import with_bound
 from smpatch.validator.composed_values import Chain, composed_outcome, composed_values
 from smpatch.validator.kept import SameValues, kept
+from smpatch.validator.opened_values import opened_chain, opened_outcome
 from smpatch.validator.reload import Edited, Validator
 
 __all__ = ["Numbers", "same_numbers"]
@@ -107,6 +108,7 @@ class _Proof:
     ) -> None:
         self._validator = validator
         self._before = edited.before
+        self._model = model
         # As it is on disk, not as it was meant to be written.
         self._after = load(edited.directory).meta_graph(edited.after.tags)
         self._was = Place(model.directory, edited.before.tags)
@@ -141,7 +143,7 @@ class _Proof:
         keys = [key for key, there in wanted.items() if there.bound]
         for each in edits:
             made = each.composition
-            if made is None or made.before or made.after:
+            if made is None or made.in_parts:
                 continue
             if made.key in wanted and made.key not in keys:
                 why = "another edit of the list makes or changes the signature that it is made of"
@@ -160,7 +162,7 @@ class _Proof:
             ValidationError: They give different numbers.
         """
         for place, edit in enumerate(each.composition for each in edits):
-            if edit is None or not (edit.before or edit.after):
+            if edit is None or not edit.in_parts:
                 continue
             chain = self._chain(edits[:place], edit)
             last = self._after.signatures.get(edit.key)
@@ -169,14 +171,39 @@ class _Proof:
                 self._left_out(edit.key, why)
                 continue
             try:
-                values = composed_values(edit, self._after, self._feed)
-                outcome = composed_outcome(self._validator, chain, values)
+                if edit.from_input:
+                    self._opened(chain)
+                else:
+                    self._in_parts(chain)
             except (UnmakeableError, ChildUnfit, NotLoadedError) as error:
                 self._left_out(edit.key, str(error))
-                continue
-            self._composed[edit.key] = frozenset(outcome.outputs)
-            self._composed_values[edit.key] = values
-            self._judge(edit.key, outcome, "it is not what its parts give one after the other")
+
+    def _in_parts(self, chain: Chain, known: Sequence[Values] = ()) -> None:
+        edit = chain.edit
+        values = composed_values(edit, self._after, self._feed, known)
+        outcome = composed_outcome(self._validator, chain, values)
+        self._composed[edit.key] = frozenset(outcome.outputs)
+        self._composed_values[edit.key] = values
+        self._judge(edit.key, outcome, "it is not what its parts give one after the other")
+
+    def _opened(self, chain: Chain) -> None:
+        """Compare a signature some of whose tensors became inputs with the whole one."""
+        key = chain.edit.key
+        with opened_chain(chain, self._model, self._before) as both:
+            outcome, known = opened_outcome(self._validator, both, self._before)
+            words = "fed what its tensors give, it is not what the whole signature gives"
+            if both.is_target:
+                self._composed[key] = frozenset(outcome.outputs)
+                self._judge(key, outcome, words)
+                return
+            if outcome.not_run:
+                why = f"the whole signature does not run before the edit: {outcome.not_run}"
+                self._left_out(key, why)
+            elif outcome.failure:
+                found = f"fed what its tensors give, it does not run: {outcome.failure}"
+                raise _refusal(key, found)
+            _check(key, outcome, words)
+            self._in_parts(both.chain, known)
 
     def _chain(self, earlier: Sequence[Edit], edit: Composition) -> Chain | None:
         """Return a composed signature with its parts; None where they are not there before."""
@@ -196,7 +223,7 @@ class _Proof:
         target = in_c({"": SignatureDef(inputs, outputs, "")})[""]
         source = SignatureDef(inputs, outputs, old.method_name)
         places = self._was, self._now, self._after.signatures[edit.key]
-        return Chain(edit, source, target.inputs, target.outputs, *places)
+        return Chain(edit, source, target.inputs, target.outputs, *places, was=there.was)
 
     def in_c(self, edits: Sequence[Edit], keys: Sequence[str] | None = None) -> None:
         """Compare what the C runtime gives, of these keys or of all."""

@@ -21,9 +21,10 @@ import numpy as np
 
 from smpatch import dtypes, schema, wire
 from smpatch.errors import UsageError
-from smpatch.fragments import Composition, Fragment, SignatureOf
+from smpatch.fragments import Fragment, SignatureOf
 from smpatch.functions.binding import Bound, Follow, bound_inputs
 from smpatch.functions.calls import call, placeholder
+from smpatch.functions.composed import Composition
 from smpatch.functions.other_models import signature_of
 from smpatch.loader import MetaGraph
 from smpatch.runs.arrays import from_numpy, to_numpy
@@ -37,9 +38,9 @@ from smpatch.runtime.questions import Array
 from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.signature import SignatureDef
 
-__all__ = ["Chain", "composed_outcome", "composed_values"]
+__all__ = ["MADE_UP", "Chain", "composed_outcome", "composed_values"]
 
-_MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
+MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
 _TAGS = ("serve",)
 _VERSION = 1000
 """A version of graphs that has functions, older than any TensorFlow that smpatch runs with."""
@@ -57,6 +58,7 @@ class Chain:
         before: Where the model before the edits is.
         after: Where it is edited.
         target: The composed signature.
+        was: The key that the source has in the model before the edits.
     """
 
     edit: Composition
@@ -66,10 +68,14 @@ class Chain:
     before: Place
     after: Place
     target: SignatureDef
+    was: str
 
 
 def composed_values(
-    edit: Composition, after: MetaGraph, file: str | os.PathLike[str] | None
+    edit: Composition,
+    after: MetaGraph,
+    file: str | os.PathLike[str] | None,
+    known: Sequence[Values] = (),
 ) -> list[Values]:
     """Return values to run a composed signature with.
 
@@ -77,6 +83,7 @@ def composed_values(
         edit: The edit, with its functions traced.
         after: The edited MetaGraph.
         file: A ``.npz`` file with values, used beside those that are made up.
+        known: For each rule by which values are made up, those that are known of some inputs.
 
     Raises:
         UnmakeableError: Nothing can be made up.
@@ -95,9 +102,12 @@ def composed_values(
             for alias, protos in each.samples.items():
                 samples.setdefault(alias, [array_of(proto) for proto in protos])
     wanted = features(after)
-    for rule in _MADE_UP:
+    taken = {alias for each in edit.before if isinstance(each, Fragment) for alias in each.inputs}
+    for place, rule in enumerate(MADE_UP):
+        there = known[place] if place < len(known) else {}
         for feed in Feeds(rule, {}, wanted).of(edit.key, inputs):
             made = dict(feed.values)
+            made |= {alias: there[alias] for alias in there.keys() & inputs.keys() - taken}
             for alias in samples.keys() & inputs.keys():
                 made[alias] = (_sample(samples[alias], made[alias][0]),)
             found.append(made)

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 import smpatch
-from smpatch import Options, ValidationError, load
-from smpatch.edits import Compose, Rename
+from smpatch import Options, PatchFileError, ValidationError, arguments, load
+from smpatch.edits import Compose, EditSignature, Rename
+from smpatch.fragments import asked_list
 from smpatch.functions import calls, joining
 from smpatch.patchfile import parse_patch
 from smpatch.validator import Validator
-from tests.oracle.client import Oracle, encoded
+from tests.oracle.client import Oracle, decoded, encoded
 
 DEFAULT = "serving_default"
 KERAS = "keras_functional"
@@ -246,6 +247,94 @@ def test_the_key_that_clients_call_is_composed_and_the_old_signature_kept(
     )
     for loader in about["loaders"]:
         assert got[loader] == {DEFAULT: wanted[loader], "raw": was[loader][DEFAULT]}
+
+
+def test_a_patch_file_keeps_the_signature_that_has_the_key_and_is_applied_once(
+    composable: Mapping[str, Path], keras: Path, oracle: Oracle
+) -> None:
+    patch = keras.parent / "patch.toml"
+    patch.write_text(
+        f"""
+        version = 1
+        [[edit]]
+        compose = "{DEFAULT}"
+        from-signature = "{DEFAULT}"
+        before = "{CODE}:words_to_left"
+        keep-as = "raw"
+        [[edit]]
+        compose = "right"
+        from-signature = "serve"
+        bind = {{ left = [1.0, 2.0] }}
+        """
+    )
+    read = smpatch.load_patch(patch)
+    assert [type(each) for each in read.edits] == [Rename, Compose, Compose]
+    assert read.lines == (3, 3, 8)
+    options = Options(validate="runtime")
+    receipt = smpatch.patch(keras, read.edits, options=options)
+    assert receipt.numbers == {DEFAULT: ("both", "score"), "right": ("both", "score")}
+    data = (keras / "saved_model.pb").read_bytes()
+    (again,) = smpatch.apply([keras], read.edits, options=options)
+    assert (again.error, again.receipt and again.receipt.outcome) == (None, "unchanged")
+    assert (keras / "saved_model.pb").read_bytes() == data
+    feeds = {DEFAULT: {**TEXT, **RIGHT}, "raw": {**LEFT, **RIGHT}}
+    about: dict[str, Any] = {"tags": ["serve"], "loaders": ["session", "python"]}
+    got = oracle.ask("tour", directory=keras, feeds=feeds, **about)
+    source = {"directory": composable[KERAS], **about}
+    was = oracle.ask("tour", feeds={DEFAULT: feeds["raw"]}, **source)
+    step: dict[str, Any] = {"feed": feeds[DEFAULT], "before": [WORDS], "after": []}
+    wanted = oracle.ask("outside", key=DEFAULT, **source, **step)
+    for loader in about["loaders"]:
+        assert got[loader] == {DEFAULT: wanted[loader], "raw": was[loader][DEFAULT]}
+
+
+def test_a_conflict_behind_a_kept_signature_names_the_table() -> None:
+    compose = f'[[edit]]\ncompose = "{DEFAULT}"\nfrom-signature = "{DEFAULT}"\n'
+    text = f'version = 1\n{compose}after = "identity(a)"\nkeep-as = "raw"\n'
+    with pytest.raises(PatchFileError) as caught:
+        parse_patch(f'{text}[[edit]]\nrename = "serve"\nto = "raw"\n')
+    (fault,) = caught.value.faults
+    assert (fault.path, fault.line) == ("edit[1]", 7)
+    assert fault.found == "the key 'raw' is taken: edit[0] needs it"
+
+
+def test_a_widened_signature_is_composed_to_another_size(
+    oracle: Oracle, quick: Validator, tmp_path: Path
+) -> None:
+    # The copied call kept the sizes of the only batch that it had: TensorFlow refused the model.
+    for kind in ("fixed", "session_fixed"):
+        model, source = tmp_path / kind, tmp_path / f"{kind}_source"
+        oracle.ask("build_composable", directory=model, kind=kind)
+        shutil.copytree(model, source)
+        shapes = {"x": (None, 2), "z": (None, 2), "y": (None, 3)}
+        smpatch.patch(model, EditSignature(DEFAULT, shapes=shapes), validator=quick)
+        expanded = asked_list(["x=expand_batch()", "z=expand_batch()"], "before")
+        cast, softmax = asked_list("x=cast(float64)", "before"), asked_list("softmax(y)", "after")
+        edits = [
+            Compose(DEFAULT, "three", arguments.constants({"z": [[1, 2]] * 3}, "bind")),
+            Compose(DEFAULT, "one", before=expanded),
+            Compose(DEFAULT, "open", before=cast, after=softmax),
+        ]
+        receipt = smpatch.patch(model, edits, validator=quick)
+        assert receipt.numbers == {each.key: ("y",) for each in edits}
+        rows = RNG.random((4, 2), np.float32)
+        z = np.array([[1, 2]] * 4, np.float32)
+        feeds = {
+            "three": {"x": encoded(rows[:3])},
+            "one": {"x": encoded(rows[0]), "z": encoded(z[0])},
+            "open": {"x": encoded(rows.astype(np.float64)), "z": encoded(z)},
+        }
+        about: dict[str, Any] = {"tags": ["serve"], "loaders": ["session", "python"]}
+        got = oracle.ask("tour", directory=model, feeds=feeds, **about)
+        whole = {DEFAULT: {"x": encoded(rows), "z": encoded(z)}}
+        was = oracle.ask("tour", directory=source, feeds=whole, **about)
+        for loader in about["loaders"]:
+            y = decoded(was[loader][DEFAULT]["arrays"]["y"])
+            made = {key: decoded(each["arrays"]["y"]) for key, each in got[loader].items()}
+            assert (made["three"] == y[:3]).all()
+            assert (made["one"] == y[:1]).all()
+            exponents = np.exp(y - y.max(axis=1, keepdims=True))
+            assert np.allclose(made["open"], exponents / exponents.sum(axis=1, keepdims=True))
 
 
 def test_a_signature_takes_the_place_of_the_one_that_it_is_made_of(

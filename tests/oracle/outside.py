@@ -297,7 +297,7 @@ def build_composable(directory: str, kind: str) -> Answer:
 
     Args:
         directory: Where it goes.
-        kind: ``images`` or ``ids``, with ``session_`` before it for a graph of TensorFlow 1.
+        kind: A key of ``_MAKERS``, with ``session_`` before it for a graph of TensorFlow 1.
     """
     if kind.startswith("session_"):
         _in_tensorflow_1(directory, kind.removeprefix("session_"))
@@ -325,6 +325,7 @@ _SPECS: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
         "pixels": ([None, 3, 5, 4], tf.uint8),
         "one": ([5, 4, 1], tf.int32),
     },
+    "fixed": {"x": ([4, 2], tf.float32), "z": ([4, 2], tf.float32)},
 }
 
 
@@ -343,7 +344,16 @@ def _small(weights: Any, pixels: Any, one: Any) -> Arrays:  # noqa: ANN401 - ten
     return {"pixels": tf.cast(pixels, tf.int32) + 1, "one": one * 2}
 
 
-_MAKERS: Mapping[str, Callable[..., Arrays]] = {"images": _images, "ids": _ids, "small": _small}
+def _fixed(weights: Any, x: Any, z: Any) -> Arrays:  # noqa: ANN401 - tensors
+    return {"y": tf.matmul(tf.nn.relu(x) + z, weights[:2, :3])}
+
+
+_MAKERS: Mapping[str, Callable[..., Arrays]] = {
+    "images": _images,
+    "ids": _ids,
+    "small": _small,
+    "fixed": _fixed,
+}
 
 
 def _in_tensorflow_1(directory: str, kind: str) -> None:
