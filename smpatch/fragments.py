@@ -240,7 +240,7 @@ def asked(
     function = _FUNCTION.fullmatch(text.strip())
     if function is not None:
         file = base / function[1]
-        if not file.is_file():
+        if not os.path.isfile(file):  # noqa: PTH113 - Path's raises of a name that is too long
             raise UsageError("there is no such file", where=f"{place} {str(file)!r}")
         return FunctionOf(os.path.abspath(file), function[2], text)  # noqa: PTH100 - without links resolved
     return _model(text, place, base) or _recipe(text, place, base)
@@ -273,7 +273,7 @@ def _recipe(text: str, place: Mode, base: Path) -> RecipeOf:
     for each in recipe.arguments:
         if each.kind == "file" and each.name in arguments:
             file = base / str(arguments[each.name])
-            if not file.is_file():
+            if not os.path.isfile(file):  # noqa: PTH113 - Path's raises of a name that is too long
                 raise UsageError("there is no such file", where=f"{place} {str(file)!r}")
             arguments[each.name] = os.path.abspath(file)  # noqa: PTH100 - as above
     return RecipeOf(name, alias, arguments, text)
@@ -286,7 +286,7 @@ def _model(text: str, place: Mode, base: Path) -> SignatureOf | None:
     for input_, where in named:
         for end in (len(where), *(each.start() for each in re.finditer(":", where))):
             directory, key = where[:end].strip(), where[end + 1 :]
-            if directory and (base / directory).is_dir():
+            if directory and os.path.isdir(base / directory):  # noqa: PTH112 - Path's raises of a name that is too long
                 path = os.path.abspath(base / directory)  # noqa: PTH100 - without links resolved
                 return SignatureOf(path, key, input_, text)
     return None

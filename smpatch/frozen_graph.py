@@ -27,10 +27,8 @@ from smpatch.edits import (
     AddPredict,
     Compose,
     Edit,
-    RaggedRef,
     Remove,
     SetInitOp,
-    SparseRef,
     TensorRef,
 )
 from smpatch.errors import (
@@ -43,9 +41,9 @@ from smpatch.errors import (
     WriteError,
 )
 from smpatch.fragments import asked_list
-from smpatch.functions.load_time import filling, state_behind, state_of
 from smpatch.graph.operations import needed, operations
 from smpatch.loader import MetaGraph
+from smpatch.lost_state import VARIABLES, state_notes
 from smpatch.options import Options, check_options
 from smpatch.patcher import Receipt, patch
 from smpatch.rules import Note
@@ -81,15 +79,9 @@ _VERSION_FIELD = 1
 _OP_LIST, _TAGS, _TENSORFLOW, _GIT = 2, 4, 5, 6
 """Fields of ``MetaInfoDef``."""
 
-_VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "_VarHandlesOp"})
-_TABLES = frozenset({"HashTable", "HashTableV2"})
-
 _UNWRITTEN = "nothing was written"
 _OF_A_MODEL = ("the model is unchanged", "it did not load before either")
 """What errors say of a model that is edited; here there was none before."""
-
-_MANY = 5
-"""So many nodes are named in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +142,13 @@ def suggest_for_graph(
         used, in_functions = operations(meta_graph.graph, meta_graph.functions)
         index = meta_graph.graph
         lost = set()
-        if used & _VARIABLES:
-            lost = {name for name in index if index.wiring(name).op in _VARIABLES}
+        if used & VARIABLES:
+            lost = {name for name in index if index.wiring(name).op in VARIABLES}
         outputs = tuple(
             each for each in found.outputs if lost.isdisjoint(needed(index, [each.spec.name]))
         )
-        if not outputs or in_functions & _VARIABLES:
-            _state_notes(meta_graph, used, in_functions, [each.spec.name for each in found.outputs])
+        if not outputs or in_functions & VARIABLES:
+            state_notes(meta_graph, used, in_functions, [each.spec.name for each in found.outputs])
         return meta_graph, replace(found, outputs=outputs)
 
 
@@ -292,7 +284,7 @@ def _prepare(
     op_defs = validator.op_defs()
     meta_graph = opened.meta_graph(op_defs)
     used, in_functions = operations(meta_graph.graph, meta_graph.functions)
-    notes = _state_notes(meta_graph, used, in_functions, outputs, init_op)
+    notes = state_notes(meta_graph, used, in_functions, outputs, init_op)
     try:
         version = validator.ask(Program.CAPI, questions.version)
     except ChildError as error:
@@ -347,77 +339,6 @@ def _hidden_graph(file: Path) -> Path | None:
     except ModelUnreadableError:
         return None
     return file
-
-
-def _state_notes(
-    meta_graph: MetaGraph,
-    used: set[str],
-    in_functions: set[str],
-    outputs: Iterable[TensorRef],
-    init_op: Sequence[str] = (),
-) -> tuple[Note, ...]:
-    """Look for what a graph alone cannot hold: values of variables, contents of tables.
-
-    Raises:
-        RefusedError: An output needs variables.
-    """
-    hint = (
-        "freeze it where its checkpoint is: tf.compat.v1.graph_util.convert_variables_to_constants"
-    )
-    if in_functions & _VARIABLES:
-        found = "the graph is not frozen: its functions have variables, whose values are not in it"
-        raise RefusedError(found, hint=hint)
-    if not used & (_VARIABLES | _TABLES):
-        return ()
-    graph = meta_graph.graph
-    filled = state_behind(meta_graph, init_op).keys()
-    wanted = needed(graph, [name for ref in outputs for name in _names(ref)])
-    state: dict[str, list[str]] = {"needed": [], "spare": [], "tables": []}
-    for name in graph:
-        op = graph.wiring(name).op
-        if op in _VARIABLES:
-            state["needed" if name in wanted else "spare"].append(name)
-        elif (
-            op in _TABLES
-            and name in wanted
-            and state_of(graph.node(name).message(), name) not in filled
-        ):
-            state["tables"].append(name)
-    if state["needed"]:
-        found = (
-            "the graph is not frozen: the outputs need the variables "
-            f"{_listed(state['needed'])}, whose values are not in it"
-        )
-        raise RefusedError(found, hint=hint)
-    notes = []
-    if state["spare"]:
-        text = f"no output needs the variables {_listed(state['spare'])}, which have no values"
-        notes.append(Note("lost-variables", text))
-    if state["tables"]:
-        names = filling(meta_graph, state["tables"])
-        text = (
-            f"nothing fills the lookup tables {_listed(state['tables'])} when the model is loaded, "
-            "so that requests that need one fail: a graph does not say which operation is to do it"
-            + (f"; --init-op {','.join(names)} does" if names else ", and this one has none")
-        )
-        notes.append(Note("empty-tables", text))
-    return tuple(notes)
-
-
-def _names(ref: TensorRef) -> Iterator[str]:
-    if isinstance(ref, str):
-        yield ref
-    elif isinstance(ref, SparseRef):
-        yield from (ref.values, ref.indices, ref.dense_shape)
-    elif isinstance(ref, RaggedRef):
-        yield from (ref.values, *ref.row_splits)
-    else:
-        yield from (tensor.name for tensor in ref.tensors())
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
-    return ", ".join(repr(name) for name in names[:_MANY]) + more
 
 
 def _meta_info(ops: Sequence[Any], tags: Sequence[str], version: str) -> bytes:

@@ -296,6 +296,15 @@ def test_variables_that_are_too_large_are_refused(
     assert refused.value.hint == "those of a function become constants, up to 3 bytes"
 
 
+@pytest.mark.parametrize(
+    "text", [f"{'x' * 300}.py:f", f"{'x' * 300}:key", f"x=lookup(vocabulary={'x' * 300})", "a\0b:c"]
+)
+def test_a_name_that_no_file_can_have_is_an_error_of_use(text: str) -> None:
+    """Python raises OSError where it asks whether there is such a file."""
+    with pytest.raises(UsageError, match="there is no such|neither a function"):
+        asked_list([text], "before")
+
+
 def test_no_such_directory() -> None:
     with pytest.raises(UsageError, match="neither a function nor a recipe, and there is no such"):
         asked_list(["nowhere/1:serve"], "after")
