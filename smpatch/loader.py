@@ -231,16 +231,19 @@ class MetaGraph:
             raise ModelUnreadableError(found, where=str(self._file)) from error
 
     def _decoded(self, keys: Iterable[str]) -> Mapping[str, SignatureDef]:
+        """Decode the signatures of keys; those that edits left alone are decoded once."""
+        before = self._before
+        while before is not None and "signatures" not in before.__dict__:
+            before = before._before  # noqa: SLF001 - one of this class
+        known = {} if before is None else before.signatures
+        entries = {} if before is None else before.entries
+        decoded: dict[str, SignatureDef] = {}
         with naming(self._file):
-            return MappingProxyType({key: self._signature_of(key) for key in keys})
-
-    def _signature_of(self, key: str) -> SignatureDef:
-        """Decode the signature of a key; one that an edit left alone is decoded once."""
-        value, before = self.entries[key].value, self._before
-        known = before.__dict__.get("signatures", {}) if before is not None else {}
-        if before is not None and key in known and before.entries[key].value is value:
-            return before.signatures[key]
-        return SignatureDef.from_bytes(value)
+            for key in keys:
+                value = self.entries[key].value
+                same = key in known and entries[key].value is value
+                decoded[key] = known[key] if same else SignatureDef.from_bytes(value)
+        return MappingProxyType(decoded)
 
 
 class SavedModel:

@@ -168,13 +168,12 @@ class ObjectGraph:
         """
         if self.signature_map is None:
             return {}
-        children = self.node(self.signature_map).children
-        return {
-            reference.local_name: self.node(reference.node_id).bare_concrete_function
-            for reference in children
-            if self._has(reference.node_id)
-            and self.node(reference.node_id).WhichOneof("kind") == "bare_concrete_function"
-        }
+        found: dict[str, Any] = {}
+        for each in self.node(self.signature_map).children:
+            node = self.node(each.node_id) if self._has(each.node_id) else None
+            if node is not None and node.WhichOneof("kind") == "bare_concrete_function":
+                found[each.local_name] = node.bare_concrete_function
+        return found
 
     def argument_keywords(self, function: str) -> tuple[str, ...]:
         """Return the names of a concrete function's arguments, where an object tells them."""

@@ -55,6 +55,7 @@ class BinaryMetaGraph:
             for field in wire.fields(data, span.value, span.end, depth=1)
             if field.wire_type == wire.BYTES
         ]
+        self._known_children: dict[int, list[tuple[Field, str, int]]] = {}
         self._all_entries = [field for field in self._fields if field.number == SIGNATURE_DEF]
 
     @cached_property
@@ -274,20 +275,14 @@ class BinaryMetaGraph:
         return edits
 
     def _to_references(self, holder: Field, references: Sequence[Reference]) -> Iterator[_Edit]:
-        present = [
-            field
-            for field in wire.fields(self._data, holder.value, holder.end)
-            if field.number == _CHILD and field.wire_type == wire.BYTES
-        ]
+        present = self._children(holder)
         kept = {each.origin: each for each in references if each.origin is not None}
-        for place, field in enumerate(present):
+        for place, (field, name, number) in enumerate(present):
             wanted = kept.get(place)
             if wanted is None:
                 yield Splice(field.start, field.end, b""), (holder,)
-                continue
-            old = field.bytes(self._data)
-            new = revised_reference(old, wanted)
-            if new != old:
+            elif (name, number) != (wanted.name, wanted.number):
+                new = revised_reference(field.bytes(self._data), wanted)
                 yield Splice(field.start, field.end, wire.delimited(_CHILD, new)), (holder,)
         new = b""
         for each in references:
@@ -295,8 +290,19 @@ class BinaryMetaGraph:
                 message = schema.ObjectReference(node_id=each.number, local_name=each.name)
                 new += wire.delimited(_CHILD, message.SerializeToString(deterministic=True))
         if new:
-            at = present[-1].end if present else holder.end
+            at = present[-1][0].end if present else holder.end
             yield Splice(at, at, new), (holder,)
+
+    def _children(self, holder: Field) -> list[tuple[Field, str, int]]:
+        """Return what an object refers to: where, by which name, and its number."""
+        if holder.start not in self._known_children:
+            found: list[tuple[Field, str, int]] = []
+            for field in wire.fields(self._data, holder.value, holder.end):
+                if field.number == _CHILD and field.wire_type == wire.BYTES:
+                    message = schema.ObjectReference.FromString(field.bytes(self._data))
+                    found.append((field, str(message.local_name), int(message.node_id)))
+            self._known_children[holder.start] = found
+        return self._known_children[holder.start]
 
     def _last(self, number: int) -> Field:
         """Return the last piece of a part; what is appended to it comes last of all pieces."""

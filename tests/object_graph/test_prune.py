@@ -15,9 +15,8 @@ import pytest
 
 import smpatch
 from smpatch import load, schema, wire
-from smpatch.edits import Copy, Edit, FromSignature, PromoteFunction, Remove
+from smpatch.edits import Remove
 from smpatch.graph.functions import CALLS
-from smpatch.graph.objects import ObjectGraph
 from smpatch.wire import Splice
 from tests.contract.models import FIXTURES
 from tests.object_graph.conftest import UNPROVED
@@ -296,47 +295,3 @@ def test_a_reference_of_every_kind_is_planted() -> None:
         "SlotVariableReference.slot_name",
     }
     assert found - {f for f in found if f.startswith("Dim.")} == refers | names_nodes | neither
-
-
-def _with_many(tmp_path: Path) -> tuple[Path, bytes]:
-    """Return a model with signatures that share parts, and its bytes before they were added."""
-    model = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
-    before = (model / "saved_model.pb").read_bytes()
-    edits: list[Edit] = [
-        Copy("serving_default", "copied"),
-        FromSignature("serving_default", {"z": "score"}, "one"),
-        FromSignature("serving_default", {"inner": "encoded:0"}, "two"),
-        PromoteFunction("encode", key="three"),
-        FromSignature("serving_default", {"other": "product:0"}, "four"),
-    ]
-    smpatch.patch(model, edits, options=UNPROVED)
-    return model, before
-
-
-def test_signatures_that_go_at_once_leave_nothing_whatever_their_order(tmp_path: Path) -> None:
-    model, before = _with_many(tmp_path)
-    added = (model / "saved_model.pb").read_bytes()
-    keys = ["copied", "four", "one", "three", "two"]
-    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]):
-        (model / "saved_model.pb").write_bytes(added)
-        smpatch.patch(model, [Remove(tuple(keys[place] for place in order))], options=UNPROVED)
-        assert (model / "saved_model.pb").read_bytes() == before
-
-
-def test_the_removal_of_many_signatures_reads_the_object_graph_a_few_times(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It did so for each of them, so that the time grew with the square of their number."""
-    model = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
-    copies: list[Edit] = [Copy("serving_default", f"k{number}") for number in range(40)]
-    smpatch.patch(model, copies, options=UNPROVED)
-    read: list[int] = []
-    original = ObjectGraph.__init__
-
-    def counted(graph: ObjectGraph, data: bytes) -> None:
-        read.append(len(data))
-        original(graph, data)
-
-    monkeypatch.setattr(ObjectGraph, "__init__", counted)
-    smpatch.patch(model, [Remove(("k*",))], options=UNPROVED)
-    assert 0 < len(read) < 8
