@@ -32,8 +32,9 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
         source: The key of the signature to start from, which stays as it is.
         signature: The key of the new signature.
         before: What yields inputs of the source, in the order in which it runs: functions of
-            Python files (``pre.py:decode``) and recipes (``image=decode_image(224, 224)``). A
-            file runs with the rights of the caller, in a process of its own.
+            Python files (``pre.py:decode``), recipes (``image=decode_image(224, 224)``), and
+            signatures of other models (``tokenizer/1:tokenize``). A file runs with the rights of
+            the caller, in a process of its own.
         after: What takes outputs of the source, likewise.
         bind: Input to its value: a number, a text, a truth value, nested lists of these, or an
             array. It has the input's shape or that of its last dimensions; then it is repeated

@@ -5,11 +5,15 @@ This module prints nothing.
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 
 from smpatch import schema
+from smpatch.errors import SmpatchError
 from smpatch.signature import (
     CompositeTensorSpec,
     Shape,
@@ -25,15 +29,26 @@ __all__ = [
     "columns",
     "command_line",
     "default_rows",
+    "hinting",
     "html_table",
+    "model_words",
     "printable",
     "signature_rows",
     "size",
     "spec_rows",
     "tag_set",
+    "with_model",
 ]
 
 Row = Sequence[str]
+
+_BARE_COMMAND = re.compile(
+    r"\bsmpatch (add-predict|check|compose|edit|rename|retag|show|suggest)"
+    r"(?= --(?!help|recipes)| (?:gives|lists|names|proposes|sets)\b|[;,)]|$)"
+)
+"""A command of a text that names no model, as the library writes it where it knows of none."""
+
+_WITHOUT_TAGS = frozenset({"retag"})
 
 _RAGGED = "RaggedTensorSpec"
 
@@ -61,6 +76,50 @@ def command_line(words: Iterable[str]) -> str:
         smpatch show 'my model' $'a\x0ab'
     """
     return " ".join(map(_word, words))
+
+
+def model_words(model: Path) -> list[str]:
+    """Return the words that name a model in a command; none for the current directory.
+
+    Example:
+        >>> model_words(Path("-export")), model_words(Path())
+        (['./-export'], [])
+    """
+    name = str(model)
+    # What begins with a hyphen would be read as an option.
+    return [] if model == Path() else [f"./{name}" if name[:1] == "-" else name]
+
+
+def with_model(text: str, model: Path, tags: Sequence[str] | None = None) -> str:
+    """Return text with a model in those of its commands that name none, so that they work.
+
+    Args:
+        text: The text, such as a hint.
+        model: The model.
+        tags: The tags of the MetaGraph, where they have to be named.
+
+    Example:
+        >>> with_model("smpatch suggest proposes some", Path("export"))
+        'smpatch suggest export proposes some'
+    """
+
+    def named(found: re.Match[str]) -> str:
+        words = model_words(model)
+        if tags and found[1] not in _WITHOUT_TAGS:
+            words += ["--tag-set", ",".join(tags)]
+        return command_line(["smpatch", found[1], *words])
+
+    return _BARE_COMMAND.sub(named, text)
+
+
+@contextlib.contextmanager
+def hinting(model: Path, tags: Sequence[str] | None = None) -> Iterator[None]:
+    """Let the hints of errors be commands that work: with the model, and with the tags if given."""
+    try:
+        yield
+    except SmpatchError as error:
+        error.hint = with_model(error.hint, model, tags)
+        raise
 
 
 def _word(word: str) -> str:

@@ -3,6 +3,7 @@
     pre.py:decode                              a function of a Python file
     image=decode_image(224, 224, scale=1/255)  a recipe for the input image
     top_k(scores, 5, labels=labels.txt)        a recipe for the output scores
+    tokenizer/1:tokenize                       a signature of another SavedModel
 
 An argument of a recipe is a number (also ``1/255``), a text, true or false, a list, or a name as
 it stands: of an output, of an input, or of a file.
@@ -34,6 +35,7 @@ __all__ = [
     "FunctionOf",
     "Mode",
     "RecipeOf",
+    "SignatureOf",
     "Trace",
     "Tracing",
     "asked",
@@ -85,6 +87,31 @@ class RecipeOf:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureOf:
+    """A signature of another SavedModel.
+
+    Attributes:
+        directory: The model, absolute.
+        key: The signature; empty where it is not named.
+        alias: The input that it yields; empty where its outputs have the names of inputs.
+        text: How it was asked for.
+        tags: The tags of its MetaGraph, once it is read.
+        names: Alias there to what it is called here, where that is another name.
+    """
+
+    directory: str
+    key: str
+    alias: str = ""
+    text: str = field(default="", compare=False)
+    tags: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return what names it in errors."""
+        return self.text or f"{self.directory}:{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
 class Fragment:
     """A traced function.
 
@@ -97,6 +124,7 @@ class Fragment:
         samples: Values to try it with: parameter to one serialized ``TensorProto`` for each run.
         printed: What the user's file printed.
         frozen_bytes: The size of the variables that became constants.
+        model: The signature that it is made of; None where it is made of no other model.
     """
 
     text: str
@@ -107,13 +135,14 @@ class Fragment:
     samples: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     printed: tuple[str, ...] = ()
     frozen_bytes: int = 0
+    model: SignatureOf | None = None
 
     def __str__(self) -> str:
         """Return what names it in errors."""
         return self.text
 
 
-Asked = FunctionOf | RecipeOf | Fragment
+Asked = FunctionOf | RecipeOf | SignatureOf | Fragment
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +155,7 @@ class Tracing:
         specs: The inputs that it may yield, or the outputs that it may take, by alias.
     """
 
-    asked: FunctionOf | RecipeOf
+    asked: FunctionOf | RecipeOf | SignatureOf
     place: Mode
     specs: Mapping[str, Spec]
 
@@ -154,20 +183,22 @@ def asked_list(value: object, place: Mode, directory: Path | None = None) -> tup
     Raises:
         UsageError: It is something else.
     """
-    if isinstance(value, str | FunctionOf | RecipeOf | Fragment):
+    if isinstance(value, str | FunctionOf | RecipeOf | SignatureOf | Fragment):
         value = (value,)
     if not isinstance(value, Iterable):
         found = f"{value!r} ({type(value).__name__}) is given"
         raise UsageError(found, where=place, hint="give a list of texts, such as ['pre.py:decode']")
     return tuple(
         each
-        if isinstance(each, FunctionOf | RecipeOf | Fragment)
+        if isinstance(each, FunctionOf | RecipeOf | SignatureOf | Fragment)
         else asked(each, place, directory)
         for each in value
     )
 
 
-def asked(text: object, place: Mode, directory: Path | None = None) -> FunctionOf | RecipeOf:
+def asked(
+    text: object, place: Mode, directory: Path | None = None
+) -> FunctionOf | RecipeOf | SignatureOf:
     """Return what a text asks for.
 
     Args:
@@ -185,7 +216,6 @@ def asked(text: object, place: Mode, directory: Path | None = None) -> FunctionO
     if not isinstance(text, str):
         found = f"{text!r} ({type(text).__name__}) is given"
         raise UsageError(found, where=place, hint="give a text, such as 'pre.py:decode'")
-    where = f"{place} {text!r}"
     base = directory or Path()
     function = _FUNCTION.fullmatch(text.strip())
     if function is not None:
@@ -193,10 +223,21 @@ def asked(text: object, place: Mode, directory: Path | None = None) -> FunctionO
         if not file.is_file():
             raise UsageError("there is no such file", where=f"{place} {str(file)!r}")
         return FunctionOf(os.path.abspath(file), function[2], text)  # noqa: PTH100 - without links resolved
+    return _model(text, place, base) or _recipe(text, place, base)
+
+
+def _recipe(text: str, place: Mode, base: Path) -> RecipeOf:
+    """Return what names a recipe.
+
+    Raises:
+        UsageError: It names none.
+    """
+    where = f"{place} {text!r}"
     written = _RECIPE.fullmatch(text)
     if written is None:
-        hint = f"write FILE.py:NAME or a recipe, such as {_example(place)}"
-        raise UsageError("it is neither a function nor a recipe", where=where, hint=hint)
+        found = "it is neither a function nor a recipe, and there is no such directory"
+        hint = f"write FILE.py:NAME, DIR:KEY or a recipe, such as {_example(place)}"
+        raise UsageError(found, where=where, hint=hint)
     alias, name = (written[1] or "").strip(), written[2]
     there = [each for each in RECIPES if each.place == place]
     recipe = next((each for each in there if each.name == name), None)
@@ -216,6 +257,19 @@ def asked(text: object, place: Mode, directory: Path | None = None) -> FunctionO
                 raise UsageError("there is no such file", where=f"{place} {str(file)!r}")
             arguments[each.name] = os.path.abspath(file)  # noqa: PTH100 - as above
     return RecipeOf(name, alias, arguments, text)
+
+
+def _model(text: str, place: Mode, base: Path) -> SignatureOf | None:
+    """Return what names a directory, with a signature key behind it and an input before it."""
+    alias, equals, rest = text.partition("=")
+    named = [("", text), *([(alias.strip(), rest)] if equals and place == "before" else [])]
+    for input_, where in named:
+        for end in (len(where), *(each.start() for each in re.finditer(":", where))):
+            directory, key = where[:end].strip(), where[end + 1 :]
+            if directory and (base / directory).is_dir():
+                path = os.path.abspath(base / directory)  # noqa: PTH100 - without links resolved
+                return SignatureOf(path, key, input_, text)
+    return None
 
 
 def _example(place: Mode) -> str:

@@ -15,13 +15,13 @@ import importlib.util
 import mmap
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from smpatch import arguments
 from smpatch.errors import UsageError
 
-__all__ = ["check_files", "op_libraries", "package_of"]
+__all__ = ["check_files", "op_libraries", "package_of", "unregistered"]
 
 _PACKAGES = (
     ("tensorflow_decision_forests", re.compile(r"SimpleML.+")),
@@ -36,6 +36,10 @@ _PACKAGES = (
     ),
 )
 """Package to the operations that it registers."""
+
+_UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
+
+_MANY = 20
 
 _PACKAGE = re.compile(r"[A-Za-z_]\w*")
 
@@ -92,6 +96,27 @@ def package_of(operation: str) -> str:
         'tensorflow_decision_forests'
     """
     return next((name for name, known in _PACKAGES if known.fullmatch(operation)), "")
+
+
+def unregistered(message: str, missing: Callable[[], Sequence[str]]) -> tuple[str, str] | None:
+    """Return which operations TensorFlow lacks, where that is why it does not load a model.
+
+    Args:
+        message: What TensorFlow said; it names the first one that it met.
+        missing: Returns all operations of the model that it does not register; none where that
+            is not known.
+
+    Returns:
+        The operations in words, and the options that load their libraries; None where the reason
+        is another one.
+    """
+    found = _UNREGISTERED.search(message)
+    if found is None:
+        return None
+    names = missing() or (found[1],)
+    listed = ", ".join(map(repr, names[:_MANY])) + (", ..." if len(names) > _MANY else "")
+    packages = sorted({package_of(each) or "FILE" for each in names})
+    return listed, " ".join(f"--op-library {each}" for each in packages)
 
 
 def _directories(path: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from smpatch import npy, tensor_syntax
@@ -73,6 +73,10 @@ class Table:
         """Return a table inside this one, whose faults are kept with this one's."""
         return Table(content, (*self._path, *path), self.faults, self._directory)
 
+    def without_faults(self) -> Table:
+        """Return the same table, unread, whose faults are kept nowhere."""
+        return Table(self._content, self._path, [], self._directory)
+
     def fault(self, found: str, *, at: Path = (), hint: str = "") -> None:
         """Keep what is wrong with this table or something in it."""
         self.faults.append(((*self._path, *at), found, hint))
@@ -81,10 +85,23 @@ class Table:
         """Return a hint where a key of this table is much like one that is known."""
         return next(filter(None, (nearest(key, known) for key in self.keys)), "")
 
-    def finish(self, what: str) -> None:
-        """Keep the keys that were not read."""
+    @property
+    def known(self) -> frozenset[str]:
+        """The keys that were asked for."""
+        return frozenset(self._known)
+
+    def finish(self, what: str, mark: str = "", others: Collection[str] = ()) -> None:
+        """Keep the keys that were not read.
+
+        Args:
+            what: What does not know them.
+            mark: The key that makes another request of it, if there is one.
+            others: The keys that the request without it knows.
+        """
         for key in self.keys:
-            if key not in self._known:
+            if mark and key in others and key not in self._known:
+                self.fault(f"{mark} and {key} do not go together", at=(key,))
+            elif key not in self._known:
                 known = ", ".join(sorted(self._known))
                 hint = nearest(key.replace("_", "-"), sorted(self._known)) or f"it knows {known}"
                 self.fault(f"{what} knows no {key!r}", at=(key,), hint=hint)

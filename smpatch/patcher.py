@@ -14,6 +14,7 @@ from pathlib import Path
 
 from smpatch import arguments
 from smpatch.already_applied import remaining
+from smpatch.display import hinting
 from smpatch.editing import Change
 from smpatch.editing.lists import edit_list
 from smpatch.edits import (
@@ -124,7 +125,7 @@ def patch(
         opened = load_file(directory, *which_file(directory), more_op_defs=asked)
         if not chosen.dry_run and chosen.save_to is None:
             recover(opened)
-        with naming(opened.file):
+        with hinting(directory, chosen.tag_set), naming(opened.file):
             trace = Tracer(validator).trace
             if not once:
                 return Transaction(opened, several, validator, chosen, trace).run()

@@ -6,6 +6,7 @@ TensorFlow is asked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,7 +17,17 @@ from smpatch.errors import UsageError
 __all__ = ["RECIPES", "Argument", "Kind", "Recipe", "checked"]
 
 Kind = Literal[
-    "output", "inputs", "integer", "size", "number", "numbers", "flag", "text", "dtype", "file"
+    "output",
+    "inputs",
+    "features",
+    "integer",
+    "size",
+    "number",
+    "numbers",
+    "flag",
+    "text",
+    "dtype",
+    "file",
 ]
 
 
@@ -55,7 +66,8 @@ class Recipe:
         name: Its name.
         place: Where it stands.
         help: What it computes.
-        arguments: Its arguments, in their order; those of kind ``inputs`` may be several.
+        arguments: Its arguments, in their order; of kinds ``inputs`` and ``features`` there may
+            be several.
         example: How it is written.
         takes_alias: Whether what it yields may be named, by ``ALIAS=`` before the recipe.
     """
@@ -80,6 +92,13 @@ _METHOD = Argument(
 )
 _ANTIALIAS = Argument("antialias", "flag", "of tf.image.resize", "false")
 _OUTPUT = Argument("output", "output", "the output that it takes, or an input")
+
+_SEVERAL = {"inputs", "features"}
+"""Kinds of arguments of which there may be several without a name."""
+_FEATURE = re.compile(
+    r"\s*(\S(?:.*\S)?)\s*:\s*([A-Za-z]\w*)\s*\[((?:\s*(?:\d+|-1|\?|None)\s*,?)*)\]\s*", re.DOTALL
+)
+_OPEN = {"?", "-1", "None"}
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe(
@@ -127,6 +146,20 @@ RECIPES: tuple[Recipe, ...] = (
         ),
         "parse_example()",
         takes_alias=False,
+    ),
+    Recipe(
+        "encode_example",
+        "before",
+        "features become serialized tf.train.Example messages; each is a new input",
+        (
+            Argument(
+                "features",
+                "features",
+                "name, type and shape of each feature in one example, such as 'x:float32[3]', "
+                "'age:int64[]', 'tags:string[?]'",
+            ),
+        ),
+        "examples=encode_example('x:float32[3]', 'kind:string[]')",
     ),
     Recipe(
         "cast",
@@ -245,7 +278,7 @@ def checked(
     """
     known = {each.name: each for each in recipe.arguments}
     found: dict[str, object] = {}
-    several = next((each for each in recipe.arguments if each.kind == "inputs"), None)
+    several = next((each for each in recipe.arguments if each.kind in _SEVERAL), None)
     if several is not None and given:
         found[several.name] = list(given)
         given = ()
@@ -273,7 +306,8 @@ def _value(argument: Argument, value: object, where: str) -> object:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     fits = {
         "output": isinstance(value, str),
-        "inputs": isinstance(value, list) and all(isinstance(each, str) for each in value),
+        "inputs": _are_texts(value),
+        "features": _are_texts(value),
         "integer": is_number and isinstance(value, int),
         "size": is_number and isinstance(value, int),
         "number": is_number,
@@ -292,12 +326,38 @@ def _value(argument: Argument, value: object, where: str) -> object:
     if argument.kind == "size" and isinstance(value, int) and value < 1:
         found = f"the argument {argument.name!r} is {value!r}"
         raise UsageError(found, where=where, hint="a size is at least 1")
+    if argument.kind == "features" and isinstance(value, list):
+        return _features(value, where)
     if argument.kind == "dtype":
         try:
             return dtypes.spelled(str(value))
         except ValueError as error:
             raise UsageError(str(error), where=where) from error
     return value
+
+
+def _features(texts: Sequence[str], where: str) -> list[tuple[str, str, list[int]]]:
+    """Return the name, the type and the sizes of each feature; an open size is -1."""
+    found: dict[str, tuple[str, str, list[int]]] = {}
+    for text in texts:
+        written = _FEATURE.fullmatch(text)
+        if written is None:
+            hint = "write NAME:TYPE[SIZES], such as 'x:float32[3]', 'age:int64[]'"
+            raise UsageError(f"{text!r} is no feature", where=where, hint=hint)
+        name, dtype = written[1], written[2]
+        try:
+            dtype = dtypes.spelled(dtype)
+        except ValueError as error:
+            raise UsageError(str(error), where=where) from error
+        if name in found:
+            raise UsageError(f"the feature {name!r} is given twice", where=where)
+        sizes = [each.strip() for each in written[3].split(",") if each.strip()]
+        found[name] = name, dtype, [-1 if each in _OPEN else int(each) for each in sizes]
+    return list(found.values())
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _is_number(value: object) -> bool:
@@ -307,6 +367,7 @@ def _is_number(value: object) -> bool:
 _KINDS: Mapping[str, str] = {
     "output": "the name of an output",
     "inputs": "names of inputs",
+    "features": "texts such as 'x:float32[3]'",
     "integer": "an integer",
     "size": "an integer from 1",
     "number": "a number",

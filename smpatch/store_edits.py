@@ -6,7 +6,6 @@ This module does not edit: it hands the copy to whoever does.
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,9 +15,8 @@ from typing import TypeVar
 from smpatch import arguments
 from smpatch.options import Options
 from smpatch.rules import Note
-from smpatch.stores.copies import BACKUP_SUFFIX, Copy, copied, renamed
+from smpatch.stores.copies import Copy, copied, renamed
 from smpatch.stores.putting import (
-    UNDONE,
     check_destination,
     check_writable,
     exchange,
@@ -31,9 +29,6 @@ from smpatch.urls import ModelUrl
 __all__ = ["edit_in_store", "in_a_store", "undone_in_store"]
 
 _T = TypeVar("_T")
-
-_ASIDE = 1_000_000_000
-"""Nanoseconds between the times of a model and its backup, which say which is the newer one."""
 
 _UNCONDITIONAL = Note(
     "unconditional",
@@ -94,7 +89,6 @@ def undone_in_store(
     url: ModelUrl,
     undo: Callable[[Path], _T],
     *,
-    redo: bool,
     dry_run: bool,
     unconditional: bool,
 ) -> Iterator[tuple[_T, tuple[Note, ...]]]:
@@ -103,7 +97,6 @@ def undone_in_store(
     Args:
         url: The model.
         undo: Does it in a directory.
-        redo: Whether an edit is done again.
         dry_run: Whether nothing is to be written.
         unconditional: As the option of edits.
 
@@ -116,11 +109,10 @@ def undone_in_store(
     if not dry_run:
         check_writable(url)
     with copied(url, variables=False, backups=True) as copy:
-        _set_times(copy)
         undone = undo(copy.directory)
         notes: list[Note] = []
         if not dry_run:
-            warnings = exchange(copy, redo=redo, unconditional=unconditional)
+            warnings = exchange(copy, unconditional=unconditional)
             notes += [Note("after-commit", each) for each in warnings]
             notes += [_UNCONDITIONAL] if unconditional else []
         yield undone, tuple(notes)
@@ -180,14 +172,3 @@ def _told(receipt: Receipt, names: dict[Path, Path], notes: list[Note]) -> Recei
         backup=None if receipt.backup is None else known(receipt.backup),
         notes=tuple(texts),
     )
-
-
-def _set_times(copy: Copy) -> None:
-    """Let the times of the files say whether the last edit is undone, as they do in a directory."""
-    model = copy.directory / copy.file
-    backup = model.with_name(f"{model.name}{BACKUP_SUFFIX}")
-    if backup.is_file():
-        undone = UNDONE in copy.marks.get(backup.name, {})
-        now = model.stat().st_mtime_ns
-        then = now + _ASIDE if undone else now - _ASIDE
-        os.utime(backup, ns=(then, then))

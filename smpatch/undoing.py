@@ -1,7 +1,9 @@
 """Take the last edit back: the file that ``--backup`` kept goes back in place.
 
-What was there becomes the backup, so that a redo does the edit again. A second undo is
-refused: the backup is then newer than the model. The backup is staged like an edited model
+What was there becomes the backup, so that a redo does the edit again. A record beside it has
+the digests of both files: a second undo is refused, and so are both where the model has changed
+since without a backup, for the backup then has nothing to do with the last edit. Times of files
+are not asked, for a copy does not keep them. The backup is staged like an edited model
 and committed by the same rename; its fingerprint goes with it, or is computed where none was
 kept.
 
@@ -22,11 +24,13 @@ from pathlib import Path
 from typing import Literal
 
 from smpatch import arguments
+from smpatch.display import command_line, model_words
 from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.loader import SavedModel, load_file
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import FileIdentity, Form, which_file, writing
 from smpatch.store_edits import undone_in_store
+from smpatch.stores.copies import digest_of
 from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
@@ -41,7 +45,7 @@ from smpatch.writer import (
 )
 from smpatch.writer.companions import FINGERPRINT, WARM_UP
 from smpatch.writer.places import place_notes, shown
-from smpatch.writer.staging_directory import backup_of
+from smpatch.writer.staging_directory import backup_of, undo_record_of
 
 __all__ = ["Restored", "Undone", "backup_and_model", "undo"]
 
@@ -144,9 +148,10 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
                 copy, redo=redo, dry_run=dry_run, time_limit=time_limit, validator=validator
             )
 
-        with undone_in_store(
-            directory, here, redo=redo, dry_run=dry_run, unconditional=unconditional
-        ) as (undone, notes):
+        with undone_in_store(directory, here, dry_run=dry_run, unconditional=unconditional) as (
+            undone,
+            notes,
+        ):
             place = None if undone.backup is None else directory / undone.backup.name
             return replace(undone, directory=directory, backup=place, notes=(*undone.notes, *notes))
     verb = "redone" if redo else "undone"
@@ -166,7 +171,7 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
         recover(there)
         _check_direction(there, find_backup(there), redo=redo)
         with stage_backup(there) as staged:
-            return _commit(staged, validator)
+            return _commit(staged, validator, redo=redo)
 
 
 def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedModel]:
@@ -184,22 +189,40 @@ def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedMo
 
 
 def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
-    """Refuse to undo twice: that would do the edit again.
+    """Refuse to undo twice, and to exchange the model for what it does not stem from."""
+    where = str(there.file)
+    undo_it = command_line(["smpatch", "undo", *model_words(there.directory)])
+    try:
+        record = undo_record_of(there.file).read_bytes()
+    except OSError:
+        record = b""
+    # A record of another backup tells nothing: somebody has replaced that one by hand.
+    if not record or _digest_of_backup(record) != digest_of(backup).hex().encode():
+        if redo:
+            hint = f"{undo_it} undoes one"
+            raise RefusedError("no edit is undone", where=where, hint=hint)
+    elif record != _record(there.file, backup):
+        found = "the backup is of an undone edit, and the model has changed since without --backup"
+        diff = command_line(["smpatch", "diff", *model_words(there.directory), "--backup"])
+        hint = f"{diff} shows how they differ"
+        raise RefusedError(found, where=where, hint=hint)
+    elif not redo:
+        hint = f"{undo_it} --redo does the edit again"
+        raise RefusedError("the last edit is undone already", where=where, hint=hint)
 
-    An undo leaves the times of both files as they are, so that its backup is the newer one.
-    """
-    undone = backup.stat().st_mtime_ns > there.identity.modified
-    if undone and not redo:
-        found = "the backup is newer than the model: the last edit is undone already"
-        hint = "smpatch undo --redo does the edit again"
-        raise RefusedError(found, where=str(there.file), hint=hint)
-    if redo and not undone:
-        found = "the backup is older than the model: no edit is undone"
-        raise RefusedError(found, where=str(there.file), hint="undo without --redo")
+
+def _record(model: Path, backup: Path) -> bytes:
+    """Return what an undo records: the digests of the file that it put back, and of the other."""
+    return "".join(f"{digest_of(file).hex()}\n" for file in (model, backup)).encode()
 
 
-def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
+def _digest_of_backup(record: bytes) -> bytes:
+    return record.removesuffix(b"\n").rpartition(b"\n")[2]
+
+
+def _commit(staged: StagingDirectory, validator: Validator, *, redo: bool) -> Undone:
     there = staged.model
+    record = None if redo else _record(staged.file, there.file)
     undone = _compare(there, _read_backup(there, staged.file), dry_run=False)
     fingerprint = undone.fingerprint
     notes = [*undone.notes, *place_notes(there, backup=False)]
@@ -214,7 +237,7 @@ def _commit(staged: StagingDirectory, validator: Validator) -> Undone:
             fingerprint = "stale"
             text = f"fingerprint.pb still describes the model that was there: {computed}"
             notes.append(Note("stale-fingerprint", text))
-    done = commit(staged, backup=True)
+    done = commit(staged, backup=True, undo_record=record)
     if fingerprint in {"restored", "refreshed"} and not done.fingerprint_refreshed:
         fingerprint = "stale"
     warm_up = undone.warm_up

@@ -61,6 +61,9 @@ class Upper(Edit):
     def track(self, tracker: Tracker) -> None:
         tracker.move(self.key, self.key.upper(), overwrite=False, copies=False)
 
+    def key_after(self, key: str) -> str:
+        return key.upper() if key == self.key else key
+
     def repeated(self, again: Repetition) -> Edit | None:
         again.touched.add(self.key.upper())
         return self if self.key in again.keys else None

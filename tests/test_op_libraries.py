@@ -79,3 +79,9 @@ def test_all_missing_operations_are_named_at_once_with_their_package(tmp_path: P
     assert "'AddZ2', 'Zul'" in caught.value.found
     assert "--op-library FILE" in caught.value.hint
     assert file.read_bytes() == changed
+    report = smpatch.check(model)
+    (finding,) = (each for each in report.findings if each.code == "unregistered-operation")
+    assert "'AddZ2', 'Zul'" in finding.text
+    assert finding.hint == "load its library with --op-library FILE"
+    with pytest.raises(ValidationError, match="'AddZ2', 'Zul'"):
+        smpatch.rename_signature(model, "scale", "other", options=smpatch.Options(dry_run=True))

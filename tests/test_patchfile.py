@@ -241,7 +241,7 @@ def test_all_faults_are_told_at_once_with_path_and_line() -> None:
         ("[[edit]]\nadd-predict = 'k'\nfrom-signature = 's'",
          "edit[0] (line 2): outputs is missing"),
         ("[[edit]]\nadd-predict = 'k'\nfrom-signature = 's'\noutputs = 'y'\ninputs = 'x'",
-         "edit[0].inputs (line 6): add-predict knows no 'inputs' (did you mean outputs?)"),
+         "edit[0].inputs (line 6): from-signature and inputs do not go together"),
         ("[[edit]]\nadd-classify = 'k'\nexamples = 'x:0'",
          "edit[0] (line 2): classes or scores must be there (as Classify answers with them)"),
         ("[[edit]]\nadd-regress = 'k'\nexamples = 'x=x:0'\npredictions = 'y'",

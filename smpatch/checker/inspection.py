@@ -34,6 +34,7 @@ from smpatch.checker.reload import C_RUNTIME, Loaded, load_in_c, load_in_python
 from smpatch.checker.requirement import Requirement, check_requirement, parse_requirement
 from smpatch.checker.signatures import check_method, check_signature
 from smpatch.checker.state import check_checkpoint, check_state, without_checkpoint
+from smpatch.display import with_model
 from smpatch.errors import ModelUnreadableError, SmpatchError, UsageError
 from smpatch.functions.restored import needed_at_load, restored_variables
 from smpatch.loader import MetaGraph, SavedModel, load, served
@@ -289,9 +290,15 @@ class _Check:
         tag_set, model = self._options.tag_set, self._model
         chosen = model.meta_graphs if tag_set is None else (model.meta_graph(tag_set),)
         check_keys(self._keys, chosen)
-        found = [*check_tags(model)]
+        found = [
+            replace(each, hint=with_model(each.hint, model.directory)) for each in check_tags(model)
+        ]
         for meta_graph in chosen:
-            found += self._meta_graph(meta_graph)
+            tags = meta_graph.tags if len(model.meta_graphs) > 1 else None
+            found += [
+                replace(each, hint=with_model(each.hint, model.directory, tags))
+                for each in self._meta_graph(meta_graph)
+            ]
         found += check_warmup(model)
         found += self._fingerprint()
         consumers = tuple(self._options.consumers)

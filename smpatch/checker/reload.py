@@ -21,7 +21,7 @@ from smpatch import schema
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph, SavedModel
-from smpatch.op_libraries import package_of
+from smpatch.op_libraries import unregistered
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import Answer, PythonSignatures, TensorFact
@@ -32,7 +32,6 @@ __all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "peri
 
 C_RUNTIME, PYTHON_V1, PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
 
-_UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
 _PACKAGES = {"tfp": "tensorflow_probability"}
 """The first part of the name of a type to the package that registers it."""
 
@@ -104,7 +103,7 @@ def load_in_c(
     except ChildError as error:
         return Loaded(findings=(perished(subject, loader, error),))
     if not said.ok:
-        return Loaded(op_defs=op_defs, findings=(_refused(subject, loader, said),))
+        return Loaded(op_defs=op_defs, findings=(_refused(validator, subject, loader, said),))
     return Loaded(loader, said.tensors, op_defs)
 
 
@@ -136,7 +135,7 @@ def load_in_python(validator: Validator, subject: Subject, *, variables: bool = 
     except ChildError as error:
         return Loaded(findings=(perished(subject, PYTHON, error),))
     if not said.ok:
-        return Loaded(findings=(_refused(subject, PYTHON, said),))
+        return Loaded(findings=(_refused(validator, subject, PYTHON, said),))
     return Loaded(PYTHON, findings=tuple(_unlisted(subject, said)), variables_read=said.variables)
 
 
@@ -166,11 +165,12 @@ def perished(subject: Subject, loader: str, error: ChildError) -> Finding:
     raise ValidationError(found, hint=hint) from error
 
 
-def _refused(subject: Subject, loader: str, said: Answer) -> Finding:
-    unregistered = _UNREGISTERED.search(said.message)
-    if unregistered is not None:
-        text = f"this TensorFlow has no operation {unregistered[1]!r}, so that nothing was loaded"
-        hint = f"load its library with --op-library {package_of(unregistered[1]) or 'FILE'}"
+def _refused(validator: Validator, subject: Subject, loader: str, said: Answer) -> Finding:
+    lacking = unregistered(said.message, partial(validator.unregistered, subject.meta_graph))
+    if lacking is not None:
+        listed, options = lacking
+        text = f"this TensorFlow has no operation {listed}, so that nothing was loaded"
+        hint = f"load its library with {options}"
         return note("unregistered-operation", subject.where(), text, hint)
     unknown = _UNKNOWN_TYPE.search(said.message)
     if loader == PYTHON and unknown is not None:

@@ -50,16 +50,17 @@ def compose(  # noqa: PLR0913 - the options of the command
     before: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE.py:NAME|RECIPE",
+            metavar="FILE.py:NAME|RECIPE|DIR:KEY",
             parser=text,
-            help="What yields inputs of the signature: a function of a Python file, or a recipe "
-            "such as 'image=decode_image(224, 224)'. May be repeated; the first runs first.",
+            help="What yields inputs of the signature: a function of a Python file, a recipe "
+            "such as 'image=decode_image(224, 224)', or a signature of another "
+            "model. May be repeated; the first runs first.",
         ),
     ] = None,
     after: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE.py:NAME|RECIPE",
+            metavar="FILE.py:NAME|RECIPE|DIR:KEY",
             parser=text,
             help="What takes outputs of the signature, likewise, such as "
             "'top_k(scores, 5, labels=labels.txt)'.",
@@ -113,6 +114,7 @@ def compose(  # noqa: PLR0913 - the options of the command
     \b
     smpatch compose --from-signature raw --signature jpeg --before 'image=decode_image(224, 224)'
     smpatch compose --from-signature raw --signature text --before pre.py:tokenize
+    smpatch compose --from-signature embed --signature serve --after classifier/1:serving_default
     smpatch compose export/1 --from-signature serving_default --signature serve --bind dropout=0.0
     smpatch compose --from-signature predict --signature serve --bind 'ids=[0, 1]' --bind w=w.npy
     """  # noqa: D301 - \b keeps click from wrapping the examples

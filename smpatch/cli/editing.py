@@ -33,8 +33,10 @@ from smpatch.cli.interruption import watching
 from smpatch.cli.terminal import (
     OutputError,
     columns,
+    command_line,
     data,
     default_rows,
+    model_words,
     printable,
     spec_rows,
     tag_set,
@@ -147,7 +149,8 @@ def _proof(receipt: Receipt) -> list[str]:
     if there:
         what = "the signatures hold" if len(there) > 1 else "the signature holds"
         if any(_concerns(note, there) for note in receipt.notes):
-            what = "the signature is as it was written, but wrong as before: see smpatch check"
+            command = command_line(["smpatch", "check", *model_words(receipt.directory)])
+            what = f"the signature is as it was written, but wrong as before: see {command}"
     unread = ", variables not read" if receipt.variables_read is False else ""
     lines = [f"reloaded with TensorFlow's {' and '.join(receipt.loaders)}{unread}: {what}"]
     if receipt.numbers:

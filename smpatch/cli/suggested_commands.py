@@ -6,7 +6,7 @@ import keyword
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smpatch.cli.terminal import command_line
+from smpatch.cli.terminal import command_line, model_words
 from smpatch.functions.inside import spelled
 from smpatch.page.document import ARGUMENT, KEY
 from smpatch.signature import DEFAULT_KEY
@@ -38,9 +38,7 @@ class Commands:
             meta_graph: The MetaGraph.
         """
         self._signature = signature or ""
-        name = str(model)
-        # What begins with a hyphen would be read as an option.
-        self._model = [] if model == Path() else [f"./{name}" if name[:1] == "-" else name]
+        self._model = model_words(model)
         self._end = [] if tag_set is None else ["--tag-set", tag_set]
         self._meta_graph = meta_graph
         self._taken = {*meta_graph.signatures, *meta_graph.reserved}

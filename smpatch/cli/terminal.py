@@ -7,7 +7,16 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from smpatch.display import columns, command_line, default_rows, printable, size, spec_rows, tag_set
+from smpatch.display import (
+    columns,
+    command_line,
+    default_rows,
+    model_words,
+    printable,
+    size,
+    spec_rows,
+    tag_set,
+)
 from smpatch.errors import WriteError
 
 __all__ = [
@@ -16,6 +25,7 @@ __all__ = [
     "command_line",
     "data",
     "default_rows",
+    "model_words",
     "prepare",
     "printable",
     "size",

@@ -10,7 +10,16 @@ import typer
 from smpatch.cli.arguments import DryRun, Json, LockTimeout, Models, Quiet, TimeLimit, Unconditional
 from smpatch.cli.interruption import watching, watching_all
 from smpatch.cli.several import Answer, answers, print_answers
-from smpatch.cli.terminal import OutputError, columns, printable, size, tag_set, talk
+from smpatch.cli.terminal import (
+    OutputError,
+    columns,
+    command_line,
+    model_words,
+    printable,
+    size,
+    tag_set,
+    talk,
+)
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.undoing import Undone
@@ -129,6 +138,8 @@ def _lines(undone: Undone, *, redo: bool) -> list[str]:
     if undone.dry_run:
         lines.append("dry run: nothing was written")
     elif undone.backup is not None:
-        back = "undo" if redo else "undo --redo"
+        model = model_words(undone.directory)
+        words = ["smpatch", "undo", *model, *([] if redo else ["--redo"])]
+        back = command_line(words)
         lines.append(f"what was there is kept as {printable(_near(undone))}; {back} brings it back")
     return lines

@@ -123,8 +123,9 @@ def refusal(
         if shape and shape[0] is None and any(map(_is_open, others)):
             shape = shape[1:]  # the constant has as many rows as the others
         zero = f"{alias}={_zero(replace(spec, shape=shape))}"
+        source = shlex.quote(key)
         constant = f"--signature NEW --bind {shlex.quote(zero)}"
-        hint += f", or make it a constant: smpatch compose --from-signature {key} {constant}"
+        hint += f", or make it a constant: smpatch compose --from-signature {source} {constant}"
     if needing:
         found = f"{needing} it"
         hint += "; add-predict makes a signature of outputs that do not need it"

@@ -140,6 +140,10 @@ class Edit(ABC):
         """Return the key that a signature has after it."""
         return key
 
+    def gone(self, before: MetaGraph) -> set[str]:
+        """Return the keys of a MetaGraph that no signature may have after it."""
+        return {key for key in keys(before) if self.removes(key) or self.key_after(key) != key}
+
     def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
         """Return the name that an input or output of a signature has after it; None if it goes."""
         return alias

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from smpatch.display import command_line, model_words
 from smpatch.editing.sequence import Done
 from smpatch.functions.compare import disagreements
 from smpatch.functions.restored import missing_variables, needed_at_load
@@ -98,8 +99,9 @@ def notes_on_variables(
         meta_graph: The MetaGraph that is edited.
         read_anyway: Whether they were read where they need not be.
     """
+    command = command_line(["smpatch", "check", *model_words(model.directory)])
     for each in missing_variables(model.directory, meta_graph):
-        text = f"{each}: requests that need variables fail; see smpatch check"
+        text = f"{each}: requests that need variables fail; see {command}"
         yield Note("variables-missing", text)
     if read_anyway:
         why = "the model was not loaded without them"

@@ -98,7 +98,7 @@ def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step
     if context.proof == "omitted" or isinstance(edit, MetaGraphEdit):
         return done
     try:
-        prove(before, done.meta_graph, edit.expected(before))
+        prove(before, done.meta_graph, edit.expected(before), edit.gone(before))
     except ProofError as error:
         if context.proof == "required":
             raise

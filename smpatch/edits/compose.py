@@ -9,6 +9,7 @@ This module does not say how functions and constants get into the graph; that is
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,9 +24,19 @@ from smpatch.editing.signatures import Signatures
 from smpatch.editing.tracking import Kind
 from smpatch.edits.fields import take, text
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
-from smpatch.fragments import Asked, Composition, Fragment, Mode, RecipeOf, Tracing, asked_list
+from smpatch.fragments import (
+    Asked,
+    Composition,
+    Fragment,
+    Mode,
+    RecipeOf,
+    SignatureOf,
+    Tracing,
+    asked_list,
+)
 from smpatch.functions.binding import bound_inputs
 from smpatch.functions.joining import fragments, join, source_of
+from smpatch.functions.other_models import addressed
 from smpatch.functions.stages import inputs_before, outputs_after
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.resolve import nearest
@@ -108,7 +119,9 @@ class Compose(Making):
         outputs = dict(source.outputs)
         after: list[Fragment] = []
         for each in self.after:
-            fragment = _fragment(each, "after", {**inputs, **outputs}, context)
+            # The inputs of another model are outputs, also where an input has such a name.
+            there = outputs if isinstance(each, SignatureOf) else {**inputs, **outputs}
+            fragment = _fragment(each, "after", there, context)
             after.append(fragment)
             outputs = outputs_after(outputs, inputs, fragment)
         return replace(self, before=tuple(before), after=tuple(after))
@@ -210,6 +223,8 @@ def _fragment(asked: Asked, place: Mode, there: Mapping[str, Spec], context: Con
         return asked
     if isinstance(asked, RecipeOf):
         asked = _addressed(asked, place, there)
+    if isinstance(asked, SignatureOf):
+        asked = addressed(asked, place, there)
     if context.trace is None:
         raise RefusedError("TensorFlow is needed to trace it", where=f"{place} {asked}")
     return context.trace(Tracing(asked, place, there))
@@ -254,7 +269,11 @@ def _check_form(meta_graph: MetaGraph, edit: Composition) -> None:
         return
     found, hint = "a model in text form cannot be given new nodes", ""
     if edit.bind:
-        hint = "smpatch edit --default INPUT=VALUE sets what TF Serving takes for it"
+        source = shlex.quote(edit.source)
+        hint = (
+            f"smpatch edit --signature {source} --default INPUT=VALUE sets what TF Serving takes "
+            "for it"
+        )
     raise RefusedError(found, where=f"signature {edit.key!r}", hint=hint)
 
 

@@ -12,6 +12,7 @@ Source: ``tensorflow/core/ops/functional_ops.cc``.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -227,7 +228,7 @@ def find_inner(meta_graph: MetaGraph, key: str, name: str, *, asked: bool = True
     hint = f"did you mean {' or '.join(same[:4])}?" if same else ""
     hint = hint or (f"the layer's last tensor is {' or '.join(layer)}" if layer else "")
     hint = hint or nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
-    hint = hint or f"smpatch suggest --signature {key} lists what there is"
+    hint = hint or f"smpatch suggest --signature {shlex.quote(key)} lists what there is"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
 
 

@@ -291,6 +291,7 @@ def _named(functions: Sequence[bytes], numbers: Iterator[int]) -> list[Any]:
 def _stem(name: str) -> str:
     """Return the name of a function without what TensorFlow puts around it."""
     plain = re.sub(r"_\d+$", "", name.removeprefix("__inference_"))
+    plain = plain.removeprefix("wrapped_function_")
     return re.sub(r"[^A-Za-z0-9_]", "_", plain).strip("_") or "function"
 
 

@@ -76,6 +76,7 @@ no ``copy-signatures``: what that does depends on the model that it is done to.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -212,16 +213,26 @@ def _edit(table: Table) -> Edit | None:
             table.fault("it has no verb", hint=table.alike(_KINDS) or known)
         return None
     (verb,) = verbs
+    kinds = _KINDS[verb]
+    kind = next((each for each in kinds[1:] if each.mark in table.keys), kinds[0])
     before = len(table.faults)
     edit: Edit | None = None
     try:
-        (bare, *marked) = _KINDS[verb]
-        edit = next((each for each in marked if each.mark in table.keys), bare).read(table)
+        edit = kind.read(table)
     except UsageError as error:
         if len(table.faults) == before:
             table.fault(str(error))
-    table.finish(verb)
+    others = {key for each in kinds if each is not kind for key in _known(each, table)}
+    table.finish(verb, kind.mark, others)
     return edit if len(table.faults) == before else None
+
+
+def _known(kind: type[InPatchFiles], table: Table) -> frozenset[str]:
+    """Return the keys that a kind of edit knows, of a table that asks for another one."""
+    asked = table.without_faults()
+    with contextlib.suppress(UsageError):
+        kind.read(asked)
+    return asked.known
 
 
 def _kinds() -> dict[str, list[type[InPatchFiles]]]:

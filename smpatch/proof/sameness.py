@@ -11,7 +11,7 @@ order of arguments and results), ``tensorflow/core/graph/subgraph.cc``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,17 +41,23 @@ __all__ = ["prove", "python_computation", "signature_computation"]
 _REPORT = "the model is unchanged; please report this"
 
 
-def prove(before: MetaGraph, after: MetaGraph, changed: Mapping[str, AnyRequest]) -> None:
+def prove(
+    before: MetaGraph,
+    after: MetaGraph,
+    changed: Mapping[str, AnyRequest],
+    gone: Collection[str] = (),
+) -> None:
     """Prove that every signature computes after an edit what it is asked to compute.
 
     Args:
         before: The MetaGraph before the edit.
         after: The same after the edit.
         changed: What the signatures are to compute that the edit makes or changes, by key; all
-            others compute what they computed.
+            others stay as they are.
+        gone: The keys of signatures that the edit takes away.
 
     Raises:
-        ValidationError: A signature would compute something else.
+        ValidationError: A signature would be lost, or compute something else.
         ProofError: The proof cannot be made.
     """
     proof = _Proof(before, after, _changed(before, after))
@@ -59,6 +65,7 @@ def prove(before: MetaGraph, after: MetaGraph, changed: Mapping[str, AnyRequest]
     asked = {**same, **changed}
     for key in after.signatures.keys() - asked.keys():
         raise ValidationError("it was not asked for", where=f"signature {key!r}", hint=_REPORT)
+    _check_present(before, after, changed, gone)
     for key, request in asked.items():
         if key not in after.signatures:
             continue
@@ -74,6 +81,29 @@ def prove(before: MetaGraph, after: MetaGraph, changed: Mapping[str, AnyRequest]
             hint = "--validate full, run or none does the edit without this proof"
             where = f"signature {key!r}"
             raise ProofError(found, where=where, hint=hint) from error
+
+
+def _check_present(
+    before: MetaGraph, after: MetaGraph, changed: Collection[str], gone: Collection[str]
+) -> None:
+    """Check that no half loses a signature, and that those that are not changed stay as they are.
+
+    Raises:
+        ValidationError: A signature is lost or changed.
+    """
+    halves = (
+        ("", before.signatures.keys() | changed, after.signatures),
+        (_PYTHON, before.objects.signatures.keys(), after.objects.signatures),
+    )
+    for half, wanted, there in halves:
+        for key in sorted(wanted - there.keys() - (set(gone) - set(changed))):
+            found = f"it would not be there any more{half}"
+            raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
+    for key in before.signatures.keys() & after.signatures.keys() - set(changed):
+        same = before.entries[key].value == after.entries[key].value
+        if not same and before.signatures[key] != after.signatures[key]:
+            found = "it would be changed, and was not to be"
+            raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
 
 
 def signature_computation(meta_graph: MetaGraph, signature: SignatureDef) -> Computation:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from .trace_words import UntraceableError
 
 _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
-_WRITES = ("Assign", "ResourceScatter", "ResourceApply", "ResourceSparse", "Scatter")
+_WRITES = ("Assign", "ResourceScatter", "ResourceApply", "ResourceSparse", "Scatter", "Rng")
 _STANDS_FOR = ("api_", "_implements")
 """Attributes by which grappler and TFLite put something else in a function's place."""
 _DROPPED = ("_gradient_op_type", "forward_function_name", "backward_function_name")
@@ -61,7 +61,8 @@ def closed(tf: Any, concrete: Any, count: int, most_bytes: int) -> Closed:
     names = [each.name for each in concrete.graph.inputs[count:]]
     held = dict(zip(names, (outside for outside, _ in concrete.graph.captures), strict=True))
     root, library = _definitions(concrete)
-    _check_ops([root, *library.values()])
+    for each in [root, *library.values()]:
+        check_python(each.node_def)
     frozen = 0
     variables = [each for each in concrete.graph.variables if _is_held(each, held)]
     if variables:
@@ -71,7 +72,7 @@ def closed(tf: Any, concrete: Any, count: int, most_bytes: int) -> Closed:
             hint = f"those of a function become constants, up to {most_bytes:,} bytes"
             raise UntraceableError(found, hint=hint)
         for each in [root, *library.values()]:
-            _check_writes(each)
+            check_writes(each.node_def)
         freezing = importlib.import_module("tensorflow.python.framework.convert_to_constants")
         convert = freezing.convert_variables_to_constants_v2
         concrete = convert(concrete, lower_control_flow=False)
@@ -99,16 +100,25 @@ def _is_held(variable: Any, held: dict[str, Any]) -> bool:
     return any(each is variable.handle for each in held.values())
 
 
-def _check_ops(functions: list[Any]) -> None:
-    for function in functions:
-        for node in function.node_def:
-            if node.op in _PYTHON:
-                found = f"it calls back into Python ({node.op} {node.name!r}), which no server can"
-                raise UntraceableError(found, hint="use operations of TensorFlow alone")
+def check_python(nodes: Any) -> None:
+    """Check that no node calls back into Python.
+
+    Raises:
+        UntraceableError: One does.
+    """
+    for node in nodes:
+        if node.op in _PYTHON:
+            found = f"it calls back into Python ({node.op} {node.name!r}), which no server can"
+            raise UntraceableError(found, hint="use operations of TensorFlow alone")
 
 
-def _check_writes(function: Any) -> None:
-    for node in function.node_def:
+def check_writes(nodes: Any) -> None:
+    """Check that no node writes a variable, such as the state of a random generator.
+
+    Raises:
+        UntraceableError: One does.
+    """
+    for node in nodes:
         if node.op.startswith(_WRITES) and node.op != "ScatterNd":  # which makes a tensor
             found = f"it writes variables ({node.op} {node.name!r})"
             raise UntraceableError(
@@ -183,7 +193,49 @@ def _table(tf: Any, root: Any, name: str, handle: Any) -> tuple[str, str]:
     exported = tf.raw_ops.LookupTableExportV2(
         table_handle=handle, Tkeys=table.key_dtype, Tvalues=table.value_dtype
     )
-    keys, values = _sorted(exported.keys.numpy(), exported.values.numpy())
+    entries = exported.keys.numpy(), exported.values.numpy()
+    held = TableOf(table.key_dtype, table.value_dtype, *entries)
+    filled = _made(tf, root.node_def, name, held)
+    # In functions, the names of outputs are a part of the names of tensors.
+    filled.input[:] = [f"{name}:table_handle:0", *(f"{e}:output:0" for e in filled.input[1:])]
+    root.signature.is_stateful = True
+    return f"{name}:table_handle:0", str(filled.name)
+
+
+class TableOf(NamedTuple):
+    """A lookup table.
+
+    Attributes:
+        key_dtype: The type of its keys.
+        value_dtype: That of its values.
+        keys: Its keys.
+        values: Their values, in the same order.
+    """
+
+    key_dtype: Any
+    value_dtype: Any
+    keys: Any
+    values: Any
+
+
+def fill(tf: Any, nodes: Any, name: str, table: TableOf) -> None:
+    """Put a table that is filled when the graph runs in the place of a node of a graph."""
+    at = next(place for place, each in enumerate(nodes) if each.name == name)
+    del nodes[at]
+    wait = f"^{_made(tf, nodes, name, table).name}"
+    for node in nodes:
+        read = {each.partition(":")[0] for each in node.input}
+        if name in read and wait[1:] != node.name and wait not in node.input:
+            node.input.append(wait)
+
+
+def _made(tf: Any, nodes: Any, name: str, table: TableOf) -> Any:
+    """Add a table and what fills it; return the node that does."""
+    taken = {each.name for each in nodes}
+    stem = name
+    while not taken.isdisjoint(f"{stem}/{part}" for part in ("filled", "keys", "values")):
+        stem += "_"
+    keys, values = _sorted(table.keys, table.values)
     parts = {
         "keys": tf.make_tensor_proto(keys, dtype=table.key_dtype, shape=[len(keys)]),
         "values": tf.make_tensor_proto(values, dtype=table.value_dtype, shape=[len(values)]),
@@ -191,23 +243,22 @@ def _table(tf: Any, root: Any, name: str, handle: Any) -> tuple[str, str]:
     digest = hashlib.sha256(
         b"".join(each.SerializeToString(deterministic=True) for each in parts.values())
     ).hexdigest()
-    made = root.node_def.add(name=name, op="HashTableV2")
+    made = nodes.add(name=name, op="HashTableV2")
     made.attr["key_dtype"].type = table.key_dtype.as_datatype_enum
     made.attr["value_dtype"].type = table.value_dtype.as_datatype_enum
     made.attr["shared_name"].s = f"smpatch_table_{digest[:40]}".encode()
     # The loader of Python sets it where it is not set, and puts a number behind the name.
     made.attr["use_node_name_sharing"].b = True
-    filled = root.node_def.add(name=f"{name}/filled", op="InitializeTableV2")
-    filled.input.append(f"{name}:table_handle:0")
+    filled = nodes.add(name=f"{stem}/filled", op="InitializeTableV2")
+    filled.input.append(name)
     for part, proto in parts.items():
-        node = root.node_def.add(name=f"{name}/{part}", op="Const")
+        node = nodes.add(name=f"{stem}/{part}", op="Const")
         node.attr["value"].tensor.CopyFrom(proto)
         node.attr["dtype"].type = proto.dtype
-        filled.input.append(f"{node.name}:output:0")
+        filled.input.append(node.name)
     filled.attr["Tkey"].type = table.key_dtype.as_datatype_enum
     filled.attr["Tval"].type = table.value_dtype.as_datatype_enum
-    root.signature.is_stateful = True
-    return f"{name}:table_handle:0", filled.name
+    return filled
 
 
 def _sorted(keys: Any, values: Any) -> tuple[list[Any], list[Any]]:

@@ -74,6 +74,92 @@ def _parse_example(
     return Recipe({name: tf.TensorSpec([None], tf.string)}, parse, {})
 
 
+_EXAMPLE_TYPES = {"float": ("FloatList", 2), "int": ("Int64List", 3), "string": ("BytesList", 1)}
+"""The list of values in a ``Feature``, and its number there."""
+
+
+def _encode_example(
+    tf: Any,
+    specs: Mapping[str, Any],
+    alias: str,
+    features: Sequence[tuple[str, str, Sequence[int]]],
+) -> Recipe:
+    spec = specs[alias]
+    if spec.dtype != tf.string or spec.shape.rank not in {None, 1}:
+        raise UntraceableError(f"it yields string [?], and the input is {described(spec)}")
+    descriptors = _descriptors()
+    taken, kinds = {}, {}
+    for name, text, sizes in features:
+        dtype = tf.as_dtype(text)
+        kind = "float" if dtype.is_floating else "string" if dtype == tf.string else "int"
+        if (kind == "int" and not (dtype.is_integer or dtype == tf.bool)) or dtype == tf.uint64:
+            raise UntraceableError(f"no feature is {dtype.name}, as {name!r} is")
+        taken[name] = tf.TensorSpec([None, *(None if n < 0 else n for n in sizes)], dtype)
+        kinds[name] = kind
+
+    def encoded(message: str, **fields: Tensor) -> Tensor:
+        names = list(fields)
+        rows = tf.shape(fields[names[0]])[0]
+        counts = [tf.fill([rows], tf.shape(fields[each])[1]) for each in names]
+        return tf.io.encode_proto(
+            sizes=tf.stack(counts, axis=1),
+            values=[fields[each] for each in names],
+            field_names=names,
+            message_type=f"smpatch.{message}",
+            descriptor_source=descriptors,
+        )[:, None]
+
+    def encode(**given: Tensor) -> dict[str, Tensor]:
+        entries = []
+        # In the order of their names, as deterministic serialization has them.
+        for name in sorted(given, key=lambda each: each.encode()):
+            value, kind = given[name], kinds[name]
+            if kind != "string":
+                value = tf.cast(value, tf.float32 if kind == "float" else tf.int64)
+            size = tf.reduce_prod(tf.shape(value)[1:])
+            flat = tf.reshape(value, tf.stack([tf.shape(value)[0], size]))
+            values = encoded(_EXAMPLE_TYPES[kind][0], value=flat)
+            feature = encoded("Feature", **{f"{kind}_list": values})
+            key = tf.fill(tf.shape(feature), tf.constant(name))
+            entries.append(encoded("Entry", key=key, value=feature))
+        made = encoded("Features", feature=tf.concat(entries, axis=1))
+        return {alias: encoded("Example", features=made)[:, 0]}
+
+    return Recipe(taken, encode, {})
+
+
+def _descriptors() -> bytes:
+    """Return descriptions of ``tf.train.Example`` and its parts, each message inside as bytes.
+
+    An operation that has them needs none of those that are compiled into a reader.
+    """
+    from google.protobuf import descriptor_pb2  # noqa: PLC0415 - seldom needed
+
+    field = descriptor_pb2.FieldDescriptorProto
+    one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
+    messages = {
+        "FloatList": [("value", 1, field.TYPE_FLOAT, many)],
+        "Int64List": [("value", 1, field.TYPE_INT64, many)],
+        "BytesList": [("value", 1, field.TYPE_BYTES, many)],
+        "Feature": [
+            (f"{kind}_list", number, field.TYPE_BYTES, one)
+            for kind, (_, number) in _EXAMPLE_TYPES.items()
+        ],
+        "Entry": [("key", 1, field.TYPE_BYTES, one), ("value", 2, field.TYPE_BYTES, one)],
+        "Features": [("feature", 1, field.TYPE_BYTES, many)],
+        "Example": [("features", 1, field.TYPE_BYTES, one)],
+    }
+    files = descriptor_pb2.FileDescriptorSet()
+    file = files.file.add(name="smpatch_example.proto", package="smpatch", syntax="proto3")
+    for name, fields in messages.items():
+        message = file.message_type.add(name=name)
+        for title, number, kind, label in fields:
+            made = message.field.add(name=title, number=number, type=kind, label=label)
+            if label == many and kind != field.TYPE_BYTES:
+                made.options.packed = True
+    return b"bytes://" + files.SerializeToString(deterministic=True)
+
+
 def _cast(
     tf: Any,
     specs: Mapping[str, Any],
@@ -296,6 +382,7 @@ def _threshold(
 _RECIPES: dict[tuple[str, str], Callable[..., Recipe]] = {
     ("decode_image", "before"): decode_image,
     ("parse_example", "before"): _parse_example,
+    ("encode_example", "before"): _encode_example,
     ("cast", "before"): _cast,
     ("cast", "after"): _cast_output,
     ("normalize", "before"): _normalize,

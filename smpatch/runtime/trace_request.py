@@ -14,11 +14,12 @@ import contextlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .trace_closing import Closed, closed
 from .trace_files import Function, blame, loaded, parameters
+from .trace_models import other_model
 from .trace_recipes import recipe
 from .trace_words import UntraceableError
 
@@ -65,9 +66,16 @@ def _temporary_files_in(directory: str | None) -> Iterator[None]:
 def _traced(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
     given = {name: _spec(tf, name, each) for name, each in request["specs"].items()}
     place = request["place"]
-    if request["recipe"] is not None:
+    function: Function | Callable[..., Any]
+    samples: Mapping[str, Sequence[bytes]]
+    frozen = 0
+    if request["model"] is not None:
+        other = other_model(tf, request["model"], request["most_bytes"])
+        function, taken, frozen = other.function, other.inputs, other.variables
+        samples, name = {}, "".join(c if c.isalnum() else "_" for c in request["model"]["key"])
+    elif request["recipe"] is not None:
         made = recipe(tf, request["recipe"], given, place)
-        function: Function | Callable[..., Any] = made.function
+        function = made.function
         taken, samples, name = made.parameters, made.samples, request["recipe"]["name"]
     else:
         os.chdir(os.path.dirname(request["file"]))
@@ -76,7 +84,8 @@ def _traced(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
         samples, name = {}, found.name
     fed = _widened(tf, taken, given) if place == "after" else taken
     wanted = given if place == "before" else {}
-    concrete, outputs = _concrete(tf, function, _Interface(name, taken, fed, wanted))
+    interface = _Interface(name, taken, fed, wanted, as_written=request["model"] is not None)
+    concrete, outputs = _concrete(tf, function, interface)
     result = closed(tf, concrete, len(fed), request["most_bytes"])
     if not samples:
         samples = _images(tf, fed, result)
@@ -85,7 +94,7 @@ def _traced(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
         "outputs": [_fact(name, value) for name, value in outputs.items()],
         "functions": [_base64(each) for each in result.functions],
         "ops": result.ops,
-        "frozen_bytes": result.frozen_bytes,
+        "frozen_bytes": result.frozen_bytes + frozen,
         "samples": {name: list(map(_base64, each)) for name, each in samples.items()},
     }
 
@@ -99,12 +108,15 @@ class _Interface(NamedTuple):
         fed: The same, to those that it is given. Where they are wider, a check when the function
             runs makes sure that what comes has the shape that it was traced for.
         wanted: Type and shape of what it yields, by name, where that is known.
+        as_written: Whether what has a state runs only where a result waits for it. A session runs
+            a graph so; ``tf.function`` lets all results wait, also for a branch that is not taken.
     """
 
     name: str
     taken: dict[str, Any]
     fed: dict[str, Any]
     wanted: dict[str, Any]
+    as_written: bool = False
 
 
 def _widened(tf: Any, taken: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +160,11 @@ def _concrete(
         return [tf.identity(each) for each in checked]
 
     flat.__name__ = interface.name
-    traced = tf.function(flat, input_signature=[*interface.fed.values()], autograph=False)
+    specs = [*interface.fed.values()]
+    if interface.as_written:
+        concrete = tf.compat.v1.wrap_function(flat, specs, interface.name)
+        return concrete, dict(zip(names, concrete.structured_outputs, strict=True))
+    traced = tf.function(flat, input_signature=specs, autograph=False)
     try:
         concrete = traced.get_concrete_function()
     except UntraceableError:

@@ -60,14 +60,12 @@ def trace(child: Child, limit_seconds: float, request: Mapping[str, Any]) -> Tra
     Args:
         child: Of the tracing program.
         limit_seconds: Longest wait.
-        request: ``file`` and ``name`` of a function, or a ``recipe``; ``place``; ``specs`` by
-            alias; ``most_bytes`` of variables that may become constants; ``scratch``, a directory
-            for temporary files.
+        request: ``file`` and ``name`` of a function, a ``recipe``, or another ``model``;
+            ``place``; ``specs`` by alias; ``most_bytes`` of variables that may become constants;
+            ``scratch``, a directory for temporary files.
     """
-    reply = child.ask(
-        {"do": "trace", "file": "", "name": "", "recipe": None, "scratch": None, **request},
-        limit_seconds,
-    )
+    asked = {"file": "", "name": "", "recipe": None, "model": None, "scratch": None, **request}
+    reply = child.ask({"do": "trace", **asked}, limit_seconds)
     if not reply["ok"]:
         return Traced(Refusal(" ".join(f"{reply['kind']}: {reply['message']}".split())))
     printed = tuple(reply["printed"])

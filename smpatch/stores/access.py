@@ -94,12 +94,10 @@ class Fetched:
     Attributes:
         data: Its bytes.
         version: Its version.
-        attributes: What its writer noted beside it.
     """
 
     data: bytes = field(repr=False)
     version: Version
-    attributes: Mapping[str, str]
 
 
 class Store:
@@ -129,11 +127,10 @@ class Store:
         self._begins("fetch", key)
         with self._reading(key):
             found = self._obstore.get(self._store, key)
-            meta, attributes = found.meta, found.attributes
+            meta = found.meta
             data = bytes(found.bytes())
         _LOG.info("read %s, %d bytes", self.url(key), len(data))
-        noted = {str(name): str(value) for name, value in attributes.items()}
-        return Fetched(data, _version(meta), noted)
+        return Fetched(data, _version(meta))
 
     def version(self, key: str) -> Version:
         """Return the version of an object; raises as ``read``."""
@@ -164,7 +161,6 @@ class Store:
         key: str,
         data: bytes | Path,
         condition: Version | Literal["absent"] | None = None,
-        attributes: Mapping[str, str] | None = None,
     ) -> Version:
         """Write an object.
 
@@ -172,7 +168,6 @@ class Store:
             key: Its name.
             data: Its bytes, or the file that has them.
             condition: What must be there before; None for whatever.
-            attributes: To be noted beside it.
 
         Returns:
             Its version.
@@ -181,7 +176,7 @@ class Store:
             ConflictError: Something else is there.
             WriteError: The store refuses.
         """
-        named: dict[str, Any] = {"attributes": dict(attributes)} if attributes else {}
+        named: dict[str, Any] = {}
         if condition is not None:
             named["use_multipart"] = False
             named["mode"] = "create" if condition == ABSENT else _given(condition)

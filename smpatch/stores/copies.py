@@ -18,10 +18,12 @@ __all__ = [
     "FINGERPRINT",
     "MODEL_FILES",
     "OWN",
+    "UNDO_RECORD_SUFFIX",
     "Copy",
     "at_hand",
     "copied",
     "described",
+    "digest_of",
     "is_changed",
     "renamed",
     "seen",
@@ -33,6 +35,13 @@ MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 FINGERPRINT = "fingerprint.pb"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 BACKUP_SUFFIX = ".backup"
+UNDO_RECORD_SUFFIX = ".undone"
+
+_HISTORY = frozenset(
+    {f"{name}{BACKUP_SUFFIX}" for name in (*MODEL_FILES, FINGERPRINT, WARM_UP)}
+    | {f"{name}{UNDO_RECORD_SUFFIX}" for name in MODEL_FILES}
+)
+"""What edits and undos keep: no part of the model."""
 
 OWN = ".smpatch-"
 """Objects that are no part of a model begin so."""
@@ -60,7 +69,6 @@ class Copy:
         file: The name of the model file.
         digests: Name to digest, of the model file and of the warm-up requests.
         versions: Name to version of the files that an edit writes.
-        marks: Name to what the writer of a backup noted beside it.
         moved: Bytes of variables that were read.
     """
 
@@ -69,7 +77,6 @@ class Copy:
     file: str
     digests: Mapping[str, bytes]
     versions: Mapping[str, Version]
-    marks: Mapping[str, Mapping[str, str]]
     moved: int
 
     @property
@@ -191,21 +198,20 @@ def _copy(store: Store, url: ModelUrl, directory: Path, *, variables: bool, back
     seen[url] = fetched.version
     file = directory / name
     file.write_bytes(fetched.data)
-    versions, marks, moved = {name: fetched.version}, {}, 0
+    versions, moved = {name: fetched.version}, 0
     for path, size in _names(store, url, variables=variables):
         target = directory / path
-        is_backup = path.endswith(BACKUP_SUFFIX)
-        if path == name or (is_backup and not backups):
+        if path == name or (path in _HISTORY and not backups):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.startswith(_DATA) and not variables:
             with target.open("xb") as opened:
                 opened.truncate(size)
-        elif path in {FINGERPRINT, WARM_UP} or is_backup:
+        elif path in {FINGERPRINT, WARM_UP, *_HISTORY}:
             with contextlib.suppress(FileNotFoundError):
-                noted = store.read((url / path).key)
-                target.write_bytes(noted.data)
-                versions[path], marks[path] = noted.version, noted.attributes
+                read = store.read((url / path).key)
+                target.write_bytes(read.data)
+                versions[path] = read.version
         else:
             with contextlib.suppress(FileNotFoundError):
                 store.download((url / path).key, target)
@@ -215,7 +221,7 @@ def _copy(store: Store, url: ModelUrl, directory: Path, *, variables: bool, back
         for each in (name, WARM_UP)
         if (directory / each).is_file()
     }
-    return Copy(url, directory, name, digests, versions, marks, moved)
+    return Copy(url, directory, name, digests, versions, moved)
 
 
 def _names(store: Store, url: ModelUrl, *, variables: bool) -> Iterator[tuple[str, int]]:

@@ -21,16 +21,14 @@ from smpatch.stores.copies import (
     FINGERPRINT,
     MODEL_FILES,
     OWN,
+    UNDO_RECORD_SUFFIX,
     WARM_UP,
     Copy,
     seen,
 )
 from smpatch.urls import READ_ONLY, ModelUrl
 
-__all__ = ["UNDONE", "check_destination", "check_writable", "exchange", "put_back", "upload"]
-
-UNDONE = "smpatch_undone"
-"""Noted beside a backup that holds what an undo took away."""
+__all__ = ["check_destination", "check_writable", "exchange", "put_back", "upload"]
 
 _UPLOADING = f"{OWN}upload"
 """There while a new model is not complete."""
@@ -93,18 +91,19 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
 
         words = f"the previous file is {store.url(kept)} and not {store.url(place)}"
         _afterwards(keep, words, warnings)
+        # Afterwards: without the record the older backup would be taken for that of an edit.
+        _put_undo_record(store, copy, warnings)
         _put_backups(store, copy, warnings)
     _put_fingerprint(store, copy, ours, warnings)
     _put_requests(store, copy, warnings)
     return tuple(warnings)
 
 
-def exchange(copy: Copy, *, redo: bool, unconditional: bool) -> tuple[str, ...]:
+def exchange(copy: Copy, *, unconditional: bool) -> tuple[str, ...]:
     """Commit what an undo made of a copy: the model and its backup have changed places.
 
     Args:
         copy: The copy, after the undo.
-        redo: Whether an edit was done again.
         unconditional: As for ``put_back``.
 
     Returns:
@@ -118,9 +117,9 @@ def exchange(copy: Copy, *, redo: bool, unconditional: bool) -> tuple[str, ...]:
     ours = _commit(store, key, copy, conditional=conditional)
     warnings: list[str] = []
     backup = copy.directory / f"{copy.file}{BACKUP_SUFFIX}"
-    marks = {} if redo else {UNDONE: "yes"}
+    _put_undo_record(store, copy, warnings)
     _afterwards(
-        lambda: store.put(f"{key}{BACKUP_SUFFIX}", backup.read_bytes(), attributes=marks),
+        lambda: store.put(f"{key}{BACKUP_SUFFIX}", backup.read_bytes()),
         f"{backup.name} is still the previous one",
         warnings,
     )
@@ -267,6 +266,16 @@ def _put_requests(store: Store, copy: Copy, warnings: list[str]) -> None:
     data, key = (copy.directory / WARM_UP).read_bytes(), (copy.url / WARM_UP).key
     words = f"{WARM_UP} was not rewritten, so that TF Serving may not load the model"
     _afterwards(lambda: store.put(key, data, copy.versions[WARM_UP]), words, warnings)
+
+
+def _put_undo_record(store: Store, copy: Copy, warnings: list[str]) -> None:
+    """Put what an undo recorded, or delete what an earlier one did."""
+    name = f"{copy.file}{UNDO_RECORD_SUFFIX}"
+    _afterwards(
+        partial(_put_or_delete, store, (copy.url / name).key, copy.directory / name),
+        f"{name} is still the previous one",
+        warnings,
+    )
 
 
 def _put_backups(store: Store, copy: Copy, warnings: list[str]) -> None:

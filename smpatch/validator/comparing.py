@@ -7,13 +7,12 @@ Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from smpatch import dtypes, schema
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph
-from smpatch.op_libraries import package_of
+from smpatch.op_libraries import unregistered
 from smpatch.rules import Note
 from smpatch.runtime.questions import CompositeFact, Description, PythonSignature, TensorFact
 from smpatch.signature import (
@@ -41,8 +40,6 @@ WITHOUT = "skip the reload with --validate none"
 
 _MANY = 20
 """So many findings in other signatures are reported one by one."""
-
-_UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
 
 
 def _python_differences(
@@ -200,24 +197,21 @@ def _differences(tensor: TensorSpec, fact: TensorFact) -> Iterator[str]:
 
 
 def unloadable(
-    description: Description, *, already: bool, missing: Sequence[str] = ()
+    description: Description, *, already: bool, missing: Callable[[], Sequence[str]]
 ) -> ValidationError:
     """Return the error for a model that does not load.
 
     Args:
         description: What TensorFlow said.
         already: Whether it did not load before the edit either.
-        missing: All operations of the model that TensorFlow does not register, where known.
+        missing: Returns all operations of the model that TensorFlow does not register.
     """
     when = "it did not load before either" if already else "the model is unchanged"
-    unregistered = _UNREGISTERED.search(description.message)
-    if unregistered:
-        names = missing or (unregistered[1],)
-        listed = ", ".join(map(repr, names[:_MANY])) + (", ..." if len(names) > _MANY else "")
+    lacking = unregistered(description.message, missing)
+    if lacking is not None:
+        listed, options = lacking
         found = f"TensorFlow has no operation {listed}, which the model needs"
-        packages = sorted({package_of(each) for each in names} - {""})
-        library = f"--op-library {packages[0]}" if packages else "--op-library FILE"
-        hint = f"{when}; load its library with {library}, or {WITHOUT}"
+        hint = f"{when}; load its library with {options}, or {WITHOUT}"
         return ValidationError(found, hint=hint)
     found = f"TensorFlow does not load the model: {description.message}"
     return ValidationError(found, hint=f"{when}; {WITHOUT}" if already else when)

@@ -21,9 +21,10 @@ import numpy as np
 
 from smpatch import dtypes, schema, wire
 from smpatch.errors import UsageError
-from smpatch.fragments import Composition, Fragment
+from smpatch.fragments import Composition, Fragment, SignatureOf
 from smpatch.functions.binding import Bound, Follow, bound_inputs
 from smpatch.functions.calls import call, placeholder
+from smpatch.functions.other_models import signature_of
 from smpatch.loader import MetaGraph
 from smpatch.runs.arrays import from_numpy, to_numpy
 from smpatch.runs.comparing import EXACT
@@ -201,7 +202,9 @@ def _behind(
 
 
 def _alone(asks: Asks, held: ExitStack, fragment: Fragment, flow: Sequence[Ran]) -> list[Ran]:
-    """Run a function in a model that has nothing else."""
+    """Run a function in a model that has nothing else, or the model that it is made of."""
+    if fragment.model is not None:
+        return _run(asks, *_of_model(fragment.model, flow))
     directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="smpatch-")))
     (directory / "saved_model.pb").write_bytes(_model_of(fragment))
     fetches = {alias: (f"call:{port}",) for port, alias in enumerate(fragment.outputs)}
@@ -216,6 +219,17 @@ def _alone(asks: Asks, held: ExitStack, fragment: Fragment, flow: Sequence[Ran])
         for each in flow
     ]
     return _run(asks, Place(directory, _TAGS), calls)
+
+
+def _of_model(asked: SignatureOf, flow: Sequence[Ran]) -> tuple[Place, Sequence[Call | Ran]]:
+    """Return another model with its variables and tables, and calls of its signature."""
+    directory, signature = signature_of(asked)
+    target = in_c({asked.key: signature})[asked.key]
+    calls = [
+        each if each.failure else target.call({a: each.outputs[a] for a in signature.inputs})
+        for each in flow
+    ]
+    return Place(directory, asked.tags), calls
 
 
 def _run(asks: Asks, place: Place, calls: Sequence[Call | Ran]) -> list[Ran]:

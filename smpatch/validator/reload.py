@@ -217,7 +217,8 @@ class Validator:
         bare = self._describe_bare(*asked) if without_variables else None
         loader, description = bare or self._describe(*asked)
         if not description.ok:
-            raise unloadable(description, already=True)
+            missing = partial(self.unregistered, meta_graph)
+            raise unloadable(description, already=True, missing=missing)
         return Validation((loader,), specs(description, wanted))
 
     def validate(self, edited: Edited, model: SavedModel) -> Validation:
@@ -249,11 +250,8 @@ class Validator:
             raise crash.beside(words) from crash
         if not description.ok:
             _, before = self._describe(model.directory, edited.before, ())
-            raise unloadable(
-                description,
-                already=not before.ok,
-                missing=self._unregistered(edited.before),
-            )
+            missing = partial(self.unregistered, edited.before)
+            raise unloadable(description, already=not before.ok, missing=missing)
         check_entries(description, edited.after)
         tensors = specs(description, ours)
         edited_ones = {key: each.signature for key, each in edited.built.items()}
@@ -275,7 +273,7 @@ class Validator:
                 notes.append(note)
         return Validation(tuple(loaders), tensors, tuple(notes), variables_read=read)
 
-    def _unregistered(self, meta_graph: MetaGraph) -> list[str]:
+    def unregistered(self, meta_graph: MetaGraph) -> list[str]:
         """Return the operations of a model that TensorFlow does not register, sorted."""
         with contextlib.suppress(ValidationError, ModelUnreadableError):
             registered, graph = self.op_defs(), meta_graph.graph

@@ -14,7 +14,7 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.errors import RefusedError
-from smpatch.fragments import Fragment, FunctionOf, Mode, Tracing
+from smpatch.fragments import Fragment, FunctionOf, Mode, RecipeOf, SignatureOf, Tracing
 from smpatch.runtime.process import ChildDied, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import TensorFact
 from smpatch.runtime.traces import Traced, trace
@@ -57,11 +57,19 @@ class Tracer:
         request: dict[str, Any] = {"place": place, "specs": specs, "most_bytes": _MOST_BYTES}
         if isinstance(asked, FunctionOf):
             request |= {"file": asked.file, "name": asked.name}
+        elif isinstance(asked, SignatureOf):
+            directory, tags, names = asked.directory, list(asked.tags), dict(asked.names)
+            request["model"] = {
+                "directory": directory,
+                "tags": tags,
+                "key": asked.key,
+                "names": names,
+            }
         else:
             arguments = dict(asked.arguments)
             request["recipe"] = {"name": asked.name, "alias": asked.alias, "arguments": arguments}
         # A recipe needs no process of its own.
-        program = Program.TRACER if isinstance(asked, FunctionOf) else Program.PYTHON
+        program = Program.PYTHON if isinstance(asked, RecipeOf) else Program.TRACER
         try:
             # Made here, so that it also goes where the process is ended.
             with tempfile.TemporaryDirectory(prefix="smpatch-") as scratch:
@@ -90,6 +98,7 @@ class Tracer:
             said.samples,
             said.printed,
             said.frozen_bytes,
+            asked if isinstance(asked, SignatureOf) else None,
         )
 
 

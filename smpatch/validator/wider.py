@@ -3,8 +3,9 @@
 An edit that opens a dimension which the graph fixes makes a claim. Before the commit the C
 runtime runs the edited model with the size that the graph has and with two others. Where the
 first dimension is opened, the rows of a larger batch must equal those of single runs, and as
-many must come out as went in; where another one is opened, the runs must succeed and give what
-the signature promises.
+many must come out as went in. Where another one is opened, larger sizes must run and give what the
+signature promises, and the elements that they add must change an output: a graph that reads the
+first three steps of any number gives a wrong result without an error.
 
 What cannot run with the old size, or cannot be given made-up values, is not proved; the edit
 then says so.
@@ -12,7 +13,7 @@ then says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,14 +68,11 @@ def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built
     session = CRuntime(validator, place)
     with session:
         try:
-            sizes = _Proof(session, meta_graph, built).sizes()
+            ran = _Proof(session, meta_graph, built).ran()
         except (UnmakeableError, NotLoadedError, ChildUnfit, _UnprovedError) as error:
             hint = "try it: smpatch check --run --batch 1,2 --feed FILE.npz"
             return Note("unproved-shape", f"{names}; that is not proved: {error} ({hint})")
-    ran = ", ".join(map(str, sizes))
-    return Note(
-        "proved-shape", f"{names}; it runs with the sizes {ran}, and each row equals its single run"
-    )
+    return Note("proved-shape", "; ".join((names, *ran)))
 
 
 class _UnprovedError(Exception):
@@ -89,8 +87,8 @@ class _Proof:
         self._signature: SignatureDef = built.signature
         self._target = in_c({built.key: built.signature})[built.key]
 
-    def sizes(self) -> list[int]:
-        """Run with several sizes; return those of the first dimensions that were opened.
+    def ran(self) -> list[str]:
+        """Run with several sizes; return with which, in words.
 
         Raises:
             ValidationError: The model gives something else than with the old size.
@@ -114,19 +112,69 @@ class _Proof:
             if size > 1:
                 self._compare_first(results[0], self._run(self._row(singles[0]), 1))
                 sizes.append(1)
-        self._try_others(size)
-        return sorted(sizes)
+        which = "sizes" if known else "batches"
+        batches = f"it runs with the {which} {_listed(sizes)}, and each row equals its single run"
+        inner = [*self._inner_dimensions(size)]
+        return [batches, *inner] if known or not inner else inner
 
-    def _try_others(self, size: int) -> None:
+    def _inner_dimensions(self, size: int) -> Iterator[str]:
         """Run with other sizes of the dimensions behind the first that were opened."""
         for alias, each in self._built.wider.items():
             for place, old in enumerate(each.graph or ()):
                 opened = each.shape is None or each.shape[place] is None
-                if place == 0 or old is None or not opened:
-                    continue
-                for factor in (2, 3):
-                    values = self._made(size, 0, {alias: (place, factor * old)})
-                    self._promised(self._run(values, factor * old), factor * old)
+                if place and old is not None and opened:
+                    yield self._dimension(alias, place, old, size)
+
+    def _dimension(self, alias: str, place: int, old: int, size: int) -> str:
+        """Return with which sizes of a dimension it runs, in words; larger ones must."""
+        runs, fails = [old], []
+        for other in dict.fromkeys((2 * old, 3 * old, 1, old - 1, old + 1)):
+            if other in {0, old}:
+                continue
+            ran = self._session.run(self._target.call(self._made(size, 0, {alias: (place, other)})))
+            if not ran.failure:
+                self._promised(ran, other)
+                runs.append(other)
+            elif other >= 2 * old:
+                raise self._refused(f"it fails with the size {other}: {ran.failure}")
+            else:
+                fails.append(other)
+        where = f"dimension {place} of {alias!r}"
+        words = [f"{where} runs with the sizes {_listed(runs)}"]
+        if fails:
+            words.append(f"fails with {_listed(fails)}")
+        if not self._reads_all(alias, place, old, size):
+            words.append("no value of it was found that changes an output")
+        return ", ".join(words)
+
+    def _reads_all(self, alias: str, place: int, old: int, size: int) -> bool:
+        """Return whether elements behind the old size change an output.
+
+        Returns:
+            Whether they do; False also where no element of the input does.
+
+        Raises:
+            ValidationError: Only the elements within the old size change an output.
+        """
+        other = {alias: (place, 2 * old)}
+        values = self._made(size, 0, other)
+        first = self._run(values, 2 * old).outputs
+        if first != self._run(values, 2 * old).outputs:
+            return False  # random: each run is another one
+        matters = False
+        for seed in range(1, 5):
+            others = self._made(size, seed, other)[alias]
+            behind = tuple(
+                _behind(*each, place, old) for each in zip(values[alias], others, strict=True)
+            )
+            if first != self._run({**values, alias: behind}, 2 * old).outputs:
+                return True
+            matters |= first != self._run({**values, alias: others}, 2 * old).outputs
+        if matters:
+            found = f"dimension {place} of {alias!r}: the graph reads {old} elements of any number"
+            found = f"{found}, the others change no output"
+            raise ValidationError(found, where=self._where, hint=_UNCHANGED)
+        return False
 
     def _made(
         self, size: int, seed: int, other: Mapping[str, tuple[int, int]] | None = None
@@ -250,6 +298,17 @@ def _joined(parts: Sequence[Array]) -> Array:
     if any(not each.shape for each in parts):
         return parts[0]
     return _like(parts[0], np.concatenate([to_numpy(each) for each in parts]))
+
+
+def _behind(array: Array, other: Array, place: int, old: int) -> Array:
+    """Return an array with the elements of another behind the old size of a dimension."""
+    kept, taken = to_numpy(array), to_numpy(other)
+    parts = np.split(kept, [old], place)[0], np.split(taken, [old], place)[1]
+    return _like(array, np.concatenate(parts, place))
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(map(str, sorted(sizes)))
 
 
 def _cut(array: Array) -> Array:

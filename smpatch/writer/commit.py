@@ -52,13 +52,16 @@ class Committed:
     warnings: tuple[str, ...]
 
 
-def commit(staged: StagingDirectory, *, backup: bool = False) -> Committed:
+def commit(
+    staged: StagingDirectory, *, backup: bool = False, undo_record: bytes | None = None
+) -> Committed:
     """Put the staged model in place.
 
     Args:
         staged: The edited model.
         backup: Keep the previous file beside the new one, as ``NAME.backup``, and its
             fingerprint likewise.
+        undo_record: What is recorded of an undo, with ``backup``; None for an edit.
 
     Returns:
         What was done.
@@ -70,7 +73,7 @@ def commit(staged: StagingDirectory, *, backup: bool = False) -> Committed:
     """
     if staged.target is None:
         return _make_directory(staged)
-    done = _replace_file(staged, staged.target, backup=backup)
+    done = _replace_file(staged, staged.target, backup=backup, undo_record=undo_record)
     _LOG.info(
         "commit of %s done, %s", staged.target, "with a backup" if done.backup else "no backup"
     )
@@ -102,7 +105,9 @@ def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _replace_file(staged: StagingDirectory, target: Path, *, backup: bool) -> Committed:
+def _replace_file(
+    staged: StagingDirectory, target: Path, *, backup: bool, undo_record: bytes | None
+) -> Committed:
     model = staged.model
     warnings: list[str] = []
     try:
@@ -114,7 +119,7 @@ def _replace_file(staged: StagingDirectory, target: Path, *, backup: bool) -> Co
             announce(staged.directory, staged.file, target)
         _check_unchanged(staged, target, warnings)
         if backup:
-            keep(staged.directory, target, dict(_renewed(staged, there)))
+            keep(staged.directory, target, dict(_renewed(staged, there)), undo_record)
         # From now on the previous file, or new requests, may have no other name.
         staged.own.keep = backup or WARM_UP in replaced
         try:

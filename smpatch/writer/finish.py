@@ -22,9 +22,21 @@ from smpatch.errors import RefusedError
 from smpatch.loader import SavedModel
 from smpatch.writer.companions import Companion, places
 from smpatch.writer.copying import copy_tree_entry
-from smpatch.writer.staging_directory import COMMITTING, PREVIOUS, backup_of, sweep
+from smpatch.writer.staging_directory import (
+    COMMITTING,
+    PREFIX,
+    PREVIOUS,
+    backup_of,
+    sweep,
+    undo_record_of,
+)
 
 __all__ = ["announce", "finish_backups", "finish_companion", "keep", "link", "recover", "spare"]
+
+_UNDO_RECORD = f"{PREFIX}undo-record"
+
+_NO_UNDO_RECORD = f"{PREFIX}no-undo-record"
+"""Says that an older record must go: the backup is of an edit again."""
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """Answers of FAT, of some network file systems, and about files of other users."""
@@ -41,13 +53,15 @@ def announce(staging: Path, new: Path, target: Path) -> None:
         new: The staged model file.
         target: The file to replace, links resolved.
     """
-    with (staging / COMMITTING).open("xb") as record:
-        record.write(_record(new) + os.fsencode(target.name))
-        record.flush()
-        os.fsync(record.fileno())
+    _write(staging / COMMITTING, _record(new) + os.fsencode(target.name))
 
 
-def keep(staging: Path, target: Path, companions: Mapping[Companion, Path | None]) -> None:
+def keep(
+    staging: Path,
+    target: Path,
+    companions: Mapping[Companion, Path | None],
+    undo_record: bytes | None = None,
+) -> None:
     """Give the previous files second names in a staging directory.
 
     Args:
@@ -55,17 +69,21 @@ def keep(staging: Path, target: Path, companions: Mapping[Companion, Path | None
         target: The model file, links resolved.
         companions: Those whose backups are renewed: where each lies, links resolved; None
             where it has no backup any more.
+        undo_record: What is recorded of an undo; None for an edit.
 
     Raises:
         RefusedError: Something else has the name of the backup.
         OSError: The file system refused.
     """
-    for kept in (target, *filter(None, companions.values())):
-        if os.path.isdir(backup_of(kept)):
+    backups = map(backup_of, (target, *filter(None, companions.values())))
+    for kept in (*backups, undo_record_of(target)):
+        if os.path.isdir(kept):
             hint = "move it away, or edit without --backup"
-            raise RefusedError(
-                "it is a directory, not a backup", where=str(backup_of(kept)), hint=hint
-            )
+            raise RefusedError("it is a directory, not a backup", where=str(kept), hint=hint)
+    if undo_record is not None:
+        _write(staging / _UNDO_RECORD, undo_record)
+    elif _is_there(undo_record_of(target)):
+        (staging / _NO_UNDO_RECORD).touch()
     link(target, staging / PREVIOUS)
     for companion, place in companions.items():
         # Elsewhere it cannot be renamed to; without it an undo computes a fingerprint anew.
@@ -103,6 +121,10 @@ def finish_backups(staging: Path, target: Path, companions: Mapping[Companion, P
                 backup_of(place).unlink()
             if _is_there(staging / companion.previous):
                 _move(staging / companion.previous, backup_of(place))
+        if _is_there(staging / _NO_UNDO_RECORD) and _is_there(undo_record_of(target)):
+            undo_record_of(target).unlink()
+        if _is_there(staging / _UNDO_RECORD):
+            _move(staging / _UNDO_RECORD, undo_record_of(target))
         _move(staging / PREVIOUS, backup_of(target))
 
 
@@ -176,6 +198,13 @@ def _committed(left_behind: Path) -> str | None:
     except OSError:
         is_there = False
     return target.name if is_there else None
+
+
+def _write(file: Path, data: bytes) -> None:
+    with file.open("xb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
 
 
 def _record(file: Path) -> bytes:

@@ -35,6 +35,7 @@ __all__ = [
     "own_directory",
     "sweep",
     "to_the_end",
+    "undo_record_of",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -46,7 +47,12 @@ FINGERPRINT_NAME = "fingerprint.pb"
 
 BACKUP_SUFFIX = ".backup"
 
-BACKUPS = frozenset(f"{name}{BACKUP_SUFFIX}" for name in (BINARY_NAME, TEXT_NAME, FINGERPRINT_NAME))
+UNDO_RECORD_SUFFIX = ".undone"
+
+BACKUPS = frozenset(
+    {f"{name}{BACKUP_SUFFIX}" for name in (BINARY_NAME, TEXT_NAME, FINGERPRINT_NAME)}
+    | {f"{name}{UNDO_RECORD_SUFFIX}" for name in (BINARY_NAME, TEXT_NAME)}
+)
 """Names that belong to the history of one directory, and not to its model."""
 
 COMMITTING = f"{PREFIX}committing"
@@ -60,6 +66,11 @@ def backup_of(file: Path) -> Path:
     """Return where the previous content of a file is kept: beside it, links resolved."""
     place = os.path.realpath(file)
     return Path(f"{place}{BACKUP_SUFFIX}")
+
+
+def undo_record_of(file: Path) -> Path:
+    """Return where an undo records which file it put back, and which one it made the backup."""
+    return Path(f"{os.path.realpath(file)}{UNDO_RECORD_SUFFIX}")
 
 
 def backup_shown(file: Path) -> Path:

@@ -27,20 +27,20 @@ def test_there_and_back_and_there_again(call: Run, model: Callable[[str], Path])
         f"the backup of {place}/saved_model.pb put back",
         "  serving_default  is gone (MetaGraph serve)",
         "saved_model.pb: 7,301 -> 7,194 bytes",
-        f"what was there is kept as {place / BACKUP}; undo --redo brings it back",
+        f"what was there is kept as {place / BACKUP}; smpatch undo {place} --redo brings it back",
     ]
     undone = content(place)
     refused = call("undo", place)
     assert refused.code == 4
-    assert "undone already (smpatch undo --redo does the edit again)" in refused.line
+    assert f"undone already (smpatch undo {place} --redo does the edit again)" in refused.line
     assert content(place) == undone
     again = call("undo", place, "--redo")
-    assert again.out.splitlines()[-1].endswith("; undo brings it back")
+    assert again.out.splitlines()[-1].endswith(f"; smpatch undo {place} brings it back")
     assert "serving_default  is there again" in again.out
     assert content(place) == edited
     refused = call("undo", place, "--redo")
     assert refused.code == 4
-    assert "no edit is undone (undo without --redo)" in refused.line
+    assert f"no edit is undone (smpatch undo {place} undoes one)" in refused.line
 
 
 def test_rehearsal(call: Run, model: Callable[[str], Path]) -> None:

@@ -433,7 +433,7 @@ def test_a_model_in_text_form_is_refused_with_the_command_that_works(tmp_path: P
         smpatch.compose_signature(
             model, "scale", bind={"x": [1.0]}, signature="new", options=Options(validate="none")
         )
-    assert "smpatch edit --default" in refused.value.hint
+    assert f"smpatch edit {model} --signature" in refused.value.hint
     edit = EditSignature("scale", defaults={"x": [1.0]})
     assert smpatch.edit_signature(model, edit, options=RUNTIME).outcome == "edited"
 

@@ -209,7 +209,7 @@ def test_tables_of_a_frozen_graph_are_filled(
     names = note.text.partition("--init-op ")[2].removesuffix(" does").split(",")
     assert len(names) == len(expected) - 2 + (kind == "tables")
     (fault,) = smpatch.check(place, options=CheckOptions(validate="none")).faults
-    assert fault.hint.endswith(f"smpatch edit --init-op {','.join(names)}")
+    assert fault.hint.endswith(f"smpatch edit {place} --init-op {','.join(names)}")
     feed = {"words:0": encoded(np.array([b"a", b"b", b"c"], object))}
     run = {"tags": ["serve"], "key": "serving_default", "feed": feed}
     refused = oracle.ask("run_signature", directory=place, **run)["refused"]

@@ -42,6 +42,7 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "outside": outside.outside,
     "encoded_images": outside.encoded_images,
     "encoded_examples": outside.encoded_examples,
+    "example_messages": outside.example_messages,
     "build_composites": build_composites,
     "build_objects": build_objects,
     "build_random": build_random,

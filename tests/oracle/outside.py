@@ -20,7 +20,7 @@ import tensorflow as tf
 from tests.oracle.client import Value, decoded, encoded
 from tests.oracle.loading import opened_session, refusal
 
-__all__ = ["build_composable", "encoded_examples", "encoded_images", "outside"]
+__all__ = ["build_composable", "encoded_examples", "encoded_images", "example_messages", "outside"]
 
 Answer = dict[str, Any]
 Arrays = dict[str, Any]
@@ -271,6 +271,24 @@ def encoded_examples(values: Value, name: str) -> Answer:
         else:
             feature.int64_list.value.extend(row.ravel().tolist())
         messages.append(example.SerializeToString())
+    return {"examples": encoded(np.array(messages, object))}
+
+
+def example_messages(features: Mapping[str, Value]) -> Answer:
+    """Return serialized ``tf.train.Example`` messages: one for each row of all features."""
+    arrays = {name: decoded(value) for name, value in features.items()}
+    messages = []
+    for row in range(len(next(iter(arrays.values())))):
+        example = tf.train.Example()
+        for name, array in arrays.items():
+            feature, values = example.features.feature[name], array[row : row + 1].ravel().tolist()
+            if array.dtype == object:
+                feature.bytes_list.value.extend(values)
+            elif array.dtype.kind == "f":
+                feature.float_list.value.extend(values)
+            else:
+                feature.int64_list.value.extend(map(int, values))
+        messages.append(example.SerializeToString(deterministic=True))
     return {"examples": encoded(np.array(messages, object))}
 
 

@@ -50,6 +50,11 @@ class _Dense(tf.Module):
     def words(self, text: Any) -> Any:  # noqa: ANN401 - as above
         return {"length": tf.strings.length(text)}
 
+    @tf.function(input_signature=[tf.TensorSpec([None, 3, 4], tf.float32, name="x")])
+    def windows(self, x: Any) -> Any:  # noqa: ANN401 - as above
+        found = tf.nn.conv1d(x, tf.ones([3, 4, 1]), 1, "VALID")
+        return {"y": tf.reduce_sum(found, axis=[1, 2])}
+
 
 class _Python(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
@@ -84,7 +89,7 @@ class _Lossy(tf.Module):
 
 def _dense(directory: str) -> None:
     module = _Dense()
-    names = ("free", "pairs", "reshaped", "detector", "normed", "words")
+    names = ("free", "pairs", "reshaped", "detector", "normed", "words", "windows")
     signatures = {name: getattr(module, name) for name in names}
     tf.saved_model.save(module, directory, signatures=signatures)
 

@@ -142,13 +142,13 @@ TRUE = [
 @pytest.mark.parametrize("edit", TRUE, ids=lambda edit: type(edit).__name__)
 def test_a_true_edit_is_proved(tmp_path: Path, edit: Edit) -> None:
     before, after = edited(tmp_path, "module", edit)
-    prove(before, after, edit.expected(before))
+    prove(before, after, edit.expected(before), edit.gone(before))
 
 
 @pytest.mark.parametrize("edit", TRUE, ids=lambda edit: type(edit).__name__)
 def test_a_true_edit_is_proved_whose_bytes_all_lie_elsewhere(tmp_path: Path, edit: Edit) -> None:
     before, after = edited(tmp_path, "module", edit, lambda _: None)
-    prove(before, after, edit.expected(before))
+    prove(before, after, edit.expected(before), edit.gone(before))
 
 
 def _exchange(fields: Message) -> None:
@@ -205,6 +205,29 @@ def lose_an_output(messages: Messages) -> None:
     del messages.signatures["inner"].outputs["score"]
 
 
+def lose_the_signature_that_stays(messages: Messages) -> None:
+    """Lose the signature that is not edited."""
+    del messages.signatures[DEFAULT]
+
+
+def lose_the_signature_that_stays_in_python(messages: Messages) -> None:
+    """Lose the signature that is not edited in the object graph alone."""
+    root = messages.objects.nodes[0]
+    number = next(each.node_id for each in root.children if each.local_name == "signatures")
+    children = messages.objects.nodes[number].children
+    del children[[each.local_name for each in children].index(DEFAULT)]
+
+
+def change_the_type_of_the_signature_that_stays(messages: Messages) -> None:
+    """Let the signature that is not edited promise another type."""
+    messages.signatures[DEFAULT].outputs["score"].dtype = 2  # a double
+
+
+def lose_the_new_signature(messages: Messages) -> None:
+    """Lose the signature that is made."""
+    del messages.signatures["inner"]
+
+
 @pytest.mark.parametrize(
     ("edit", "change"),
     [
@@ -216,6 +239,10 @@ def lose_an_output(messages: Messages) -> None:
         (INNER, name_another_output),
         (INNER, change_the_signature_that_stays),
         (INNER, lose_an_output),
+        (INNER, lose_the_signature_that_stays),
+        (INNER, lose_the_signature_that_stays_in_python),
+        (INNER, change_the_type_of_the_signature_that_stays),
+        (INNER, lose_the_new_signature),
         (FUNCTION, exchange_variables_in_python),
         (FUNCTION, exchange_variables_in_the_main_graph),
         (FUNCTION, change_the_signature_that_stays),
@@ -227,7 +254,7 @@ def test_a_defect_is_refused(
 ) -> None:
     before, after = edited(tmp_path, "module", edit, change)
     with pytest.raises(ValidationError):
-        prove(before, after, edit.expected(before))
+        prove(before, after, edit.expected(before), edit.gone(before))
 
 
 def test_names_that_are_exchanged_in_one_half_are_refused(tmp_path: Path) -> None:
@@ -248,7 +275,7 @@ def test_names_that_are_exchanged_in_one_half_are_refused(tmp_path: Path) -> Non
     after = tmp_path / "after"
     shutil.copytree(start, after)
     smpatch.patch(after, [edit], options=UNPROVED)
-    prove(before, load(after).meta_graph(), edit.expected(before))
+    prove(before, load(after).meta_graph(), edit.expected(before), edit.gone(before))
 
     def exchange(messages: Messages) -> None:
         function = messages.graph.library.function
@@ -258,7 +285,7 @@ def test_names_that_are_exchanged_in_one_half_are_refused(tmp_path: Path) -> Non
 
     _rewrite(after / "saved_model.pb", exchange)
     with pytest.raises(ValidationError, match=r"in tf\.saved_model\.load"):
-        prove(before, load(after).meta_graph(), edit.expected(before))
+        prove(before, load(after).meta_graph(), edit.expected(before), edit.gone(before))
 
 
 def test_a_function_that_a_signature_needs_is_missed(tmp_path: Path) -> None:
@@ -270,7 +297,7 @@ def test_a_function_that_a_signature_needs_is_missed(tmp_path: Path) -> None:
     edit = Copy(DEFAULT, "second")
     before, after = edited(tmp_path, "module", edit, prune_too_much)
     with pytest.raises(ProofError):
-        prove(before, after, edit.expected(before))
+        prove(before, after, edit.expected(before), edit.gone(before))
 
 
 def test_a_signature_that_was_broken_before_stops_no_other_edit(tmp_path: Path) -> None:

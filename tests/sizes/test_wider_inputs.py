@@ -180,3 +180,43 @@ def test_a_signature_of_a_narrowed_one_asks_for_the_same(tmp_path: Path, oracle:
     feeds = {"made": {"x": encoded(np.array([1.0, 3.0], np.float32))}}
     told = oracle.ask("tour", directory=directory, tags=["serve"], feeds=feeds, loaders=["session"])
     np.testing.assert_allclose(decoded(told["session"]["made"]["arrays"]["y"]), [2.5, 3.5])
+
+
+def test_steps_that_the_graph_never_reads_are_refused(tmp_path: Path, oracle: Oracle) -> None:
+    """It ran with six steps, read three of them, and was taken for a proof."""
+    directory = Path(shutil.copytree(FIXTURES / "keras_rnn", tmp_path / "model"))
+    spec = smpatch.load(directory).signatures["serving_default"].inputs["steps"]
+    assert isinstance(spec, smpatch.TensorSpec)
+    assert spec.shape == (None, 3, 2)
+    before = (directory / "saved_model.pb").read_bytes()
+    with pytest.raises(ValidationError, match="reads 3 elements of any number"):
+        _edit(directory, "serving_default", {"steps": (None, None, 2)})
+    assert (directory / "saved_model.pb").read_bytes() == before
+
+    # TensorFlow itself: six steps run without the proof, and give what the first three give.
+    _edit(directory, "serving_default", {"steps": (None, None, 2)}, validate="none")
+    steps = np.random.default_rng(0).random((1, 6, 2), np.float32)
+    found = []
+    for count in (6, 3):
+        feeds = {"serving_default": {"steps": encoded(steps[:, :count])}}
+        asked = {"directory": directory, "tags": ["serve"], "feeds": feeds, "loaders": ["session"]}
+        toured = oracle.ask("tour", **asked)["session"]["serving_default"]["arrays"]
+        found.append(decoded(toured["output_0"]))
+    np.testing.assert_array_equal(*found)
+
+
+def test_rows_and_columns_that_all_count_are_proved_with_their_sizes(tmp_path: Path) -> None:
+    directory = Path(
+        shutil.copytree(FIXTURES.parent / "exporters" / "from_onnx", tmp_path / "model")
+    )
+    receipt = _edit(directory, "serving_default", {"image": (None, None, None, 3)})
+    (note,) = [note for note in receipt.notes if note.code == "proved-shape"]
+    for place in (1, 2):
+        assert f"dimension {place} of 'image' runs with the sizes 1, 5, 6, 7, 12, 18" in note.text
+    assert "no value" not in note.text
+
+
+def test_a_size_that_does_not_run_is_named(model: Model) -> None:
+    receipt = _edit(model("dense"), "windows", {"x": (None, None, 4)})
+    (note,) = [note for note in receipt.notes if note.code == "proved-shape"]
+    assert "dimension 1 of 'x' runs with the sizes 2, 3, 4, 6, 9, fails with 1" in note.text

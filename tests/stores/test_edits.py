@@ -156,8 +156,31 @@ def test_undo_and_redo(bucket: str) -> None:
     assert tree(url) == edited
     smpatch.undo(url)
     smpatch.patch(url, Copy("scale", "new"), options=KEPT)
+    assert "saved_model.pb.undone" not in tree(url)
     smpatch.undo(url)
     assert tree(url)["saved_model.pb"] == before["saved_model.pb"]
+
+
+def test_an_undone_edit_does_not_come_back_after_an_edit_without_a_backup(bucket: str) -> None:
+    url = linear(f"{bucket}/1")
+    smpatch.patch(url, ADDED, options=KEPT)
+    smpatch.undo(url)
+    smpatch.patch(url, Copy("scale", "new"), options=UNPROVED)
+    there = tree(url)
+    for redo in (False, True):
+        with pytest.raises(smpatch.RefusedError, match="has changed since without --backup"):
+            smpatch.undo(url, redo=redo)
+    assert tree(url) == there
+
+
+def test_an_asset_whose_name_ends_like_that_of_a_backup_is_copied(
+    bucket: str, tmp_path: Path
+) -> None:
+    url = linear(f"{bucket}/1")
+    Store(ModelUrl(url)).put(f"{ModelUrl(url).key}/assets/words.backup", b"an asset")
+    options = smpatch.Options(validate="none", save_to=tmp_path / "saved")
+    smpatch.patch(url, ADDED, options=options)
+    assert (tmp_path / "saved" / "assets" / "words.backup").read_bytes() == b"an asset"
 
 
 def test_warm_up_requests_follow_as_in_a_directory(bucket: str, tmp_path: Path) -> None:
@@ -215,10 +238,9 @@ def ignoring(monkeypatch: pytest.MonkeyPatch) -> None:
         key: str,
         data: bytes | Path,
         condition: object = None,
-        attributes: dict[str, str] | None = None,
     ) -> object:
         del condition
-        return original(self, key, data, None, attributes)
+        return original(self, key, data, None)
 
     monkeypatch.setattr(Store, "put", put)
 

@@ -48,14 +48,65 @@ class TestThereAndBack:
         models.add(model, backup=True)
         edited = models.tree(model)
         models.undo(model)
-        assert {**models.tree(model), BACKUP: None, f"{PRINT}.backup": None} == {
-            **old,
-            BACKUP: None,
-            f"{PRINT}.backup": None,
-        }
+        kept = dict.fromkeys((BACKUP, f"{PRINT}.backup", "saved_model.pb.undone"))
+        assert {**models.tree(model), **kept} == {**old, **kept}
         undone = models.undo(model)
         assert models.tree(model) == edited
         assert [each.outcome for each in undone.changes] == ["added"]
+
+    def test_an_undone_edit_does_not_come_back_after_an_edit_without_a_backup(
+        self, model: Path
+    ) -> None:
+        models.add(model, "one", backup=True)
+        smpatch.undo(model)
+        models.add(model, "two")
+        before = models.tree(model)
+        for redo in (False, True):
+            for dry_run in (False, True):
+                with pytest.raises(smpatch.RefusedError, match="changed since without --backup"):
+                    smpatch.undo(model, redo=redo, dry_run=dry_run)
+        assert models.tree(model) == before
+        models.add(model, "three", backup=True)
+        smpatch.undo(model)
+        assert models.keys(model) == {"scale", "two"}
+
+    def test_an_edit_undone_and_done_anew_is_undone_again(self, model: Path) -> None:
+        models.add(model, "one", backup=True)
+        smpatch.undo(model)
+        models.add(model, "one", backup=True)
+        models.add(model, "two", backup=True)  # its backup is what the record once told of
+        smpatch.undo(model)
+        assert models.keys(model) == {"one", "scale"}
+
+    @pytest.mark.parametrize("undone", [False, True])
+    def test_times_that_a_copy_has_not_kept_say_nothing(self, model: Path, *, undone: bool) -> None:
+        models.add(model, "one", backup=True)
+        if undone:
+            smpatch.undo(model)
+        for times in ((1, 2), (2, 1), (3, 3)):
+            for name, time in zip((FILE, BACKUP), times, strict=True):
+                os.utime(model / name, (time, time))
+            with pytest.raises(smpatch.RefusedError):
+                smpatch.undo(model, redo=not undone)
+            told = smpatch.undo(model, redo=undone, dry_run=True)
+            assert [each.outcome for each in told.changes] == ["added" if undone else "removed"]
+
+    def test_a_backup_put_there_by_hand_is_not_taken_for_one_that_was_undone(
+        self, model: Path, tmp_path: Path
+    ) -> None:
+        other = shutil.copytree(model, tmp_path / "other")
+        models.add(other, "other")
+        models.add(model, "one", backup=True)
+        smpatch.undo(model)
+        shutil.copy(other / FILE, model / BACKUP)
+        smpatch.undo(model)
+        assert models.keys(model) == {"other", "scale"}
+
+    def test_a_copy_elsewhere_has_no_record_of_an_undo(self, model: Path, tmp_path: Path) -> None:
+        models.add(model, "one", backup=True)
+        smpatch.undo(model)
+        models.add(model, "two", save_to=tmp_path / "saved")
+        assert not [name for name in models.tree(tmp_path / "saved") if "undone" in name]
 
     def test_a_second_undo_is_no_silent_redo(self, model: Path) -> None:
         models.add(model, backup=True)
@@ -131,7 +182,7 @@ class TestThereAndBack:
         assert (printed / FILE).is_symlink()
         assert (printed / PRINT).is_symlink()
         assert models.tree(store).items() >= old.items()
-        assert len(models.tree(store)) == 4
+        assert len(models.tree(store)) == 5  # with the record of the undo
 
     def test_tensorflow_does_not_see_the_backups(self, model: Path, oracle: TensorFlow) -> None:
         models.add(model, backup=True, validate="runtime")
