@@ -152,7 +152,7 @@ class Page {
       element("th", { scope: "row" }, row.kind, row.differs ? element("span", { class: "mark differ" }, "differs") : ""),
       element("td", { class: "alias" }, printable(row.alias)),
       ...cells(row.served, true), ...(both ? cells(row.traced, row.kind !== "default") : [])));
-    return element("table", { class: "halves" }, element("thead", {}, head), element("tbody", {}, ...method, ...rows));
+    return element("table", { class: "halves", "aria-label": "Both halves" }, element("thead", {}, head), element("tbody", {}, ...method, ...rows));
   }
 
   showProposals(section) {

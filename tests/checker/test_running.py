@@ -52,6 +52,7 @@ def test_examples_are_made_up_as_the_model_parses_them(filling: Filling) -> None
     assert report.ran == tuple((key, (1, 3)) for key in signatures)
 
 
+@pytest.mark.own_children
 def test_a_loader_that_gave_no_answer_has_not_loaded() -> None:
     report = smpatch.check(FIXTURES / "linear", options=CheckOptions(time_limit=0.01))
     assert {each.code for each in report.faults} == {"loader-hangs"}

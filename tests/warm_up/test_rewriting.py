@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpatch import wire
-from smpatch.warmup import Fate, NotRewrittenError, rewritten
+from smpatch.warmup import Fate, NotRewrittenError, rewritten, tfrecord
 from smpatch.warmup.tfrecord import Record, framed, masked_checksum, read
 from tests.oracle.serving_protos import prediction_log
 
@@ -170,7 +171,10 @@ def _shuffled(data: bytes, source: random.Random, depth: int = 0) -> bytes:
     return b"".join(pieces)
 
 
-@pytest.mark.parametrize("size", [0, 1, 100, (1 << 14) - 1, 1 << 14, 70_001, 1 << 20])
+SIZES = [0, 1, 100, (1 << 14) - 1, 1 << 14, 70_001, 1 << 20]
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_checksums_are_tensorflows(size: int, oracle: Any, tmp_path: Any) -> None:  # noqa: ANN401 - fixtures
     data = random.Random(size).randbytes(size)  # noqa: S311 - no secret
     oracle.ask("write_records", file=tmp_path / "x" / "records", records=[data.hex()])
@@ -191,3 +195,19 @@ def test_checksums_are_tensorflows(size: int, oracle: Any, tmp_path: Any) -> Non
 def test_checksums_are_those_of_the_standard(data: bytes, value: int) -> None:
     """RFC 3720, B.4, and the check value of CRC-32C."""
     assert masked_checksum(data) == (((value >> 15) | (value << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_each_way_to_take_a_checksum_gives_the_same(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("google_crc32c.cext", reason="google-crc32c is not installed")
+    data = random.Random(size).randbytes(size)  # noqa: S311 - no secret
+    found = {masked_checksum(data)}
+    monkeypatch.setattr(tfrecord, "_IN_LANES", 2)
+    found.add(masked_checksum(data))
+    monkeypatch.setitem(sys.modules, "google_crc32c", None)
+    found.add(masked_checksum(data))
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    found.add(masked_checksum(data))
+    assert len(found) == 1
