@@ -204,12 +204,12 @@ class Compose(Making):
         opened = {
             alias: each.inner or (full(each.spec.name),) for alias, each in self.starts.items()
         }
-        inputs = source.inputs
+        inputs = {a: each for a, each in source.inputs.items() if a not in opened}
+        fed = {alias: tensor_names(each) for alias, each in source.inputs.items()}
+        spare: frozenset[str] = frozenset()
         if opened:
-            fed = {alias: tensor_names(each) for alias, each in inputs.items()}
-            left = still_needed(before, fed, fetched, opened)
-            inputs = {alias: spec for alias, spec in inputs.items() if alias in left}
-        fed = {alias: tensor_names(each) for alias, each in inputs.items()}
+            spare = frozenset(inputs) - still_needed(before, fed, fetched, opened)
+        fed = {alias: fed[alias] for alias in inputs}
         specs = {**inputs, **{alias: each.spec for alias, each in self.starts.items()}}
         bound = bound_inputs(replace(source, inputs=specs), self.source, self.bind)
         if not self.in_parts:
@@ -218,15 +218,18 @@ class Compose(Making):
             return {self.key: Request(unbound, fetched, bound=values)}
         first = tuple(each for each in self.before if isinstance(each, Fragment))
         then = tuple(each for each in self.after if isinstance(each, Fragment))
-        taken, outputs = specs.keys() - self.bind.keys(), set(source.outputs)
+        taken = specs.keys() - self.bind.keys() - spare
+        outputs = set(source.outputs)
         for each in reversed(first):
             taken = (taken - each.outputs.keys()) | each.inputs.keys()
         for each in then:
             outputs = (outputs - each.inputs.keys()) | each.outputs.keys()
         if self.dummy_input:
             taken = {self.dummy_input}
-        sides = frozenset(taken), frozenset(outputs)
-        return {self.key: ComposedRequest(*sides, fed, fetched, first, then, bound, opened)}
+        request = ComposedRequest(
+            frozenset(taken), frozenset(outputs), fed, fetched, first, then, bound, opened, spare
+        )
+        return {self.key: request}
 
     def follow(self, signatures: KeptSignatures) -> None:
         """Give what the source gives where it is fed the values."""

@@ -5,8 +5,8 @@ are copied: the copy takes the tensor as an argument, and has neither the nodes 
 nor the arguments that only these need. A new node of the main graph calls the copy.
 
 What is needed behind the tensor stays: the results of a function, and what runs with a call
-(``control_ret``) unless it lies before the tensor. An input that is needed there still has to be
-fed.
+(``control_ret``) unless it lies before the tensor. Nothing waits for what lies before the tensor
+and is not computed. An input that is needed otherwise still has to be fed.
 
 This module does not put a signature in.
 
@@ -37,6 +37,8 @@ from smpatch.signature import SignatureDef, TensorSpec, shape_proto
 
 __all__ = ["Opened", "Start", "opened", "starts"]
 
+_DEEPEST = 100
+"""Calls within calls; no model has more."""
 _INPUT_SHAPES = "_input_shapes"
 """Attribute of a function: a shape for each argument. ``tf.saved_model.load`` insists on it."""
 
@@ -90,6 +92,7 @@ def starts(
         where = f"input {alias!r}"
         if is_inner(meta_graph, name):
             inner = find_inner(meta_graph, key, name, asked=infer is not None, what=where)
+            inner = _origin(meta_graph, inner)
             if infer is not None:
                 (inner,) = inferred(meta_graph, [inner], infer)
             start = Start(inner.spec, inner)
@@ -106,6 +109,34 @@ def starts(
             raise TensorUnservableError(words, where=where)
         found[alias] = replace(start, spec=with_open_sizes(start.spec)) if wider else start
     return found
+
+
+def _origin(meta_graph: MetaGraph, inner: Inner) -> Inner:
+    """Return the tensor inside a called function that a result of the call is.
+
+    A call cannot lose a result; a function can lose what only leads to a tensor inside.
+    """
+    library = meta_graph.functions
+    for _ in range(len(inner.calls), _DEEPEST):
+        op, _, output = inner.spec.name.rpartition(":")
+        if inner.op not in CALLS:
+            break
+        name = _function(_named(library[inner.function], op))
+        if name not in library:
+            break
+        body = library[name]
+        node, colon, rest = _tensor(
+            body.ret.get(body.signature.output_arg[int(output)].name, "")
+        ).partition(":")
+        if not colon:  # an argument that is handed on
+            break
+        yielding = _named(body, node)
+        places = [f"{each.arg}:{each.index}" for each in library.outputs(yielding) or ()]
+        if rest not in places:
+            break
+        spec = replace(inner.spec, name=f"{node}:{places.index(rest)}")
+        inner = Inner((*inner.calls, op), name, str(yielding.op), spec, rest)
+    return inner
 
 
 def opened(
@@ -126,43 +157,48 @@ def opened(
     """
     inner = {alias: each.inner for alias, each in found.items() if each.inner is not None}
     fed = {alias: full(each.spec.name) for alias, each in found.items() if each.inner is None}
+    given = {full(t.name) for spec in source.inputs.values() for t in spec.tensors()}
+    _, computed = _walked(meta_graph.graph, source, given | {*fed.values()})
+    # tf.saved_model.load takes no input that is one of several outputs of a node that runs.
+    placed = {alias: tensor for alias, tensor in fed.items() if op_of(tensor) in computed}
     nodes: list[Any] = []
     functions: list[bytes] = []
-    if inner:
-        wider = is_wider(meta_graph, source)
-        opening = _Opening(meta_graph, prefix, keep_shapes=not wider)
-        fed |= opening.put(inner, {alias: found[alias].spec for alias in inner})
-        given = {full(t.name) for spec in source.inputs.values() for t in spec.tensors()}
+    if inner or placed:
+        specs = {alias: each.spec for alias, each in found.items()}
+        opening = _Opening(meta_graph, prefix, specs, keep_shapes=not is_wider(meta_graph, source))
+        fed |= opening.put(inner, placed)
         meta_graph, source = opening.joined(source, given | {*fed.values()})
         nodes, functions = opening.nodes, opening.functions
-    outputs = [full(t.name) for spec in source.outputs.values() for t in spec.tensors()]
-    given = {full(t.name) for spec in source.inputs.values() for t in spec.tensors()}
-    used = _fed(meta_graph.graph, outputs, given | {*fed.values()})
+    used, _ = _walked(meta_graph.graph, source, given | {*fed.values()})
     inputs = {
         alias: spec
         for alias, spec in source.inputs.items()
         if any(full(tensor.name) in used for tensor in spec.tensors())
     }
     for alias, tensor in fed.items():
-        where = f"input {alias!r}"
         if tensor not in used:
-            words = f"no output of the signature depends on {found[alias].spec.name}"
-            hint = "or other tensors that become inputs cover it"
-            raise RefusedError(words, where=where, hint=hint)
+            raise _unread(alias, found[alias].spec)
         if alias in inputs:
             words = f"the signature {key!r} has an input of that name, which is still needed"
-            raise AliasError(words, where=where, hint="choose another alias")
+            raise AliasError(words, where=f"input {alias!r}", hint="choose another alias")
     defaults = {alias: value for alias, value in source.defaults.items() if alias in inputs}
     inputs |= {alias: replace(found[alias].spec, name=tensor) for alias, tensor in fed.items()}
     source = replace(source, inputs=inputs, defaults=defaults)
     return Opened(meta_graph, source, tuple(nodes), tuple(functions))
 
 
-def _fed(graph: GraphIndex, outputs: Iterable[str], given: Collection[str]) -> set[str]:
-    """Return the tensors that are fed and that outputs need."""
+def _unread(alias: str, spec: TensorSpec) -> RefusedError:
+    found = f"no output depends on {spec.name}, or only through other tensors that become inputs"
+    return RefusedError(found, where=f"input {alias!r}", hint="leave it out")
+
+
+def _walked(
+    graph: GraphIndex, source: SignatureDef, given: Collection[str]
+) -> tuple[set[str], set[str]]:
+    """Return the tensors that are fed and that outputs need, and the nodes that run."""
     used: set[str] = set()
     seen: set[str] = set()
-    waiting = [*outputs]
+    waiting = [full(t.name) for spec in source.outputs.values() for t in spec.tensors()]
     while waiting:
         tensor = waiting.pop()
         if tensor in given:
@@ -172,7 +208,7 @@ def _fed(graph: GraphIndex, outputs: Iterable[str], given: Collection[str]) -> s
         if name not in seen and name in graph:
             seen.add(name)
             waiting += map(full, graph.wiring(name).inputs)
-    return used
+    return used, seen
 
 
 @dataclass(slots=True)
@@ -207,26 +243,40 @@ class _Opening:
         functions: New functions, serialized.
     """
 
-    def __init__(self, meta_graph: MetaGraph, prefix: str, *, keep_shapes: bool) -> None:
+    def __init__(
+        self,
+        meta_graph: MetaGraph,
+        prefix: str,
+        specs: Mapping[str, TensorSpec],
+        *,
+        keep_shapes: bool,
+    ) -> None:
         self.nodes: list[Any] = []
         self.functions: list[bytes] = []
         self._meta_graph = meta_graph
         self._prefix = prefix
         self._keep_shapes = keep_shapes
         self._number = meta_graph.functions.last_number
-        self._specs: Mapping[str, TensorSpec] = {}
-        self._calls: dict[str, Any] = {}
-
-    def put(self, inner: Mapping[str, Inner], specs: Mapping[str, TensorSpec]) -> dict[str, str]:
-        """Make placeholders and calls; return the placeholders' tensors, by alias."""
         self._specs = specs
+        self._calls: dict[str, Any] = {}
+        self._replaced: dict[str, str] = {}
+
+    def put(self, inner: Mapping[str, Inner], placed: Mapping[str, str]) -> dict[str, str]:
+        """Make placeholders and calls; return the placeholders' tensors, by alias.
+
+        Args:
+            inner: The inner tensors.
+            placed: Tensors of the main graph in whose place something else is read.
+        """
         graph, taken = self._meta_graph.graph, set[str]()
         roots: dict[str, _Site] = {}
         tensors: dict[str, str] = {}
-        for alias, each in inner.items():
+        for alias in (*inner, *placed):
             name = fresh_name(f"{self._prefix}_{_stem(alias)}", graph, taken)
-            self.nodes.append(placeholder(name, specs[alias]))
+            self.nodes.append(placeholder(name, self._specs[alias]))
             tensors[alias] = f"{name}:0"
+        self._replaced = {tensor: tensors[alias] for alias, tensor in placed.items()}
+        for alias, each in inner.items():
             call = each.calls[0]
             site = roots.setdefault(call, _Site(_function(graph.node(call).message())))
             for step in each.calls[1:]:
@@ -259,7 +309,7 @@ class _Opening:
         """
         graph = self._meta_graph.graph
         library = self._meta_graph.functions
-        replaced: dict[str, str] = {}
+        replaced = dict(self._replaced)
         for call, node in self._calls.items():
             count = len(library[_function(graph.node(call).message())].signature.output_arg)
             replaced |= {f"{call}:{place}": f"{node.name}:{place}" for place in range(count)}
@@ -305,14 +355,20 @@ class _Opening:
             if node.name in inside:
                 made = inside[node.name]
                 _call_copy(node, made, [arguments[alias] for alias in made.aliases], self)
-            sources = [_tensor(each) for each in node.input]
             node.input[:] = [
-                arguments[site.fed[each]] if each in site.fed else old
-                for each, old in zip(sources, node.input, strict=True)
+                arguments[site.fed[_tensor(each)]] if _tensor(each) in site.fed else each
+                for each in node.input
+                if not each.startswith("^") or each[1:] in body.live
             ]
         for result, tensor in [*function.ret.items()]:
             if _tensor(tensor) in site.fed:
                 function.ret[result] = arguments[site.fed[_tensor(tensor)]]
+        read = {each for node in function.node_def for each in node.input} | {
+            *function.ret.values()
+        }
+        for alias in aliases:
+            if arguments[alias] not in read:
+                raise _unread(alias, self._specs[alias])
         for name, control in [*function.control_ret.items()]:
             if control not in body.live:
                 del function.control_ret[name]
@@ -378,11 +434,13 @@ class _Body:
         self._nodes = {node.name: node for node in function.node_def}
         self._fed = fed
         self._inside = inside
+        self._lost: frozenset[str] = frozenset()
         before = [tensor.partition(":")[0] for tensor in fed]
         for call, made in inside.items():
             data = _data(self._nodes[call])
             before += [_node_of(each) for n, each in enumerate(data) if n not in made.kept]
         lies_before = self._reached(before, everything=True)
+        self._lost = frozenset(lies_before)
         roots = [_node_of(each) for each in function.ret.values() if _tensor(each) not in fed]
         roots += [each for each in function.control_ret.values() if each not in lies_before]
         self.live = self._reached(roots, everything=False)
@@ -405,7 +463,8 @@ class _Body:
                 data = [data[place] for place in kept]
                 data = [each for each in data if _tensor(each) not in self._fed]
             waiting += map(_node_of, data)
-            waiting += [each[1:] for each in node.input if each.startswith("^")]
+            controls = {each[1:] for each in node.input if each.startswith("^")}
+            waiting += controls & self._nodes.keys() - self._lost  # arguments are there before
         return found
 
 

@@ -96,6 +96,7 @@ class _Scope:
         placed: Tensors that are fed, by node and output, to their fingerprints.
         inside: Call to what is fed inside the function that it calls.
         taken: Call to the places of the arguments that are needed then.
+        lost: Nodes that only lead to what is fed; nothing waits for them.
     """
 
     body: Body
@@ -105,6 +106,11 @@ class _Scope:
     placed: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
     inside: dict[str, Inside] = field(default_factory=dict)
     taken: dict[str, frozenset[int]] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+
+    def controls(self, parts: Parts) -> list[str]:
+        """Return the nodes that a node waits for."""
+        return [each for each in parts.controls if each not in self.lost]
 
     def leaf(self, source: Source) -> bytes | None:
         """Return the fingerprint of an input of a node that is a leaf; None of another."""
@@ -294,7 +300,7 @@ class Fingerprints:
         parts = scope.body.parts(name)
         given = scope.inputs(name, parts)
         needed = [each.node for each in given if scope.leaf(each) is None]
-        return [each for each in (*needed, *parts.controls) if each not in scope.values]
+        return [each for each in (*needed, *scope.controls(parts)) if each not in scope.values]
 
     def _value(self, scope: _Scope, name: str) -> _Value:
         parts = scope.body.parts(name)
@@ -329,7 +335,7 @@ class Fingerprints:
     @staticmethod
     def _waits(scope: _Scope, parts: Parts) -> frozenset[bytes]:
         waits: set[bytes] = set()
-        for each in parts.controls:
+        for each in scope.controls(parts):
             waits |= scope.values[each].effects
         return frozenset(waits)
 
@@ -350,7 +356,7 @@ class Fingerprints:
                 for source in each.inputs
             ]
             waits: set[bytes] = set()
-            for control in each.controls:
+            for control in scope.controls(each):
                 if control not in inside:
                     waits |= scope.values[control].effects
             called = [self._function(each.function)] if each.function else []
@@ -364,7 +370,7 @@ class Fingerprints:
                     for source in each.inputs
                     if scope.leaf(source) is None and source.node in inside
                 ]
-                waits = {digests[control] for control in each.controls if control in inside}
+                waits = {digests[control] for control in scope.controls(each) if control in inside}
                 following[name] = digest(fixed[name], b"(", *given, b")", *sorted(waits))
             digests = following
             if len(set(digests.values())) == classes:
@@ -450,7 +456,7 @@ class Fingerprints:
                 parts = body.parts(name)
                 given = list(parts.inputs) if past else scope.inputs(name, parts)
                 waiting += [e.node for e in given if past or e[:2] not in scope.placed]
-                waiting += parts.controls
+                waiting += scope.controls(parts)
             return found
 
         lost = [node for node, _ in scope.placed]
@@ -458,9 +464,11 @@ class Fingerprints:
             sources = enumerate(body.parts(call).inputs)
             lost += [each.node for place, each in sources if place not in taken]
         lies_before = walk(lost, past=True)
+        scope.lost = lies_before
         roots = [each.node for each in body.results if each[:2] not in scope.placed]
         roots += [each for each in body.control_results if each not in lies_before]
         needed = walk(roots, past=False)
+        scope.lost = lies_before - needed
         return needed, [each for each in body.control_results if each in needed]
 
     def _call_fed(

@@ -86,6 +86,7 @@ class ComposedRequest:
         bound: Alias of an input of the source to the value that it is fed.
         opened: Alias to a tensor, between the source's inputs and outputs, that is fed as they
             are: of the main graph, or inside a function.
+        spare: Inputs of the source that it may take, although nothing depends on them.
     """
 
     inputs: frozenset[str]
@@ -96,6 +97,7 @@ class ComposedRequest:
     after: tuple[Fragment, ...]
     bound: Mapping[str, Bound]
     opened: Mapping[str, Names | Inner] = field(default_factory=dict)
+    spare: frozenset[str] = frozenset()
 
 
 AnyRequest = Request | FunctionRequest | ComposedRequest

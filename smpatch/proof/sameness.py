@@ -222,7 +222,8 @@ class _Proof:
     def check_composed(self, key: str, request: ComposedRequest) -> None:
         """Check both halves of a signature that has functions before or behind it."""
         signature = self.after.signatures[key]
-        self._check_names(key, request, signature.inputs.keys(), signature.outputs.keys())
+        taken = signature.inputs.keys() - (request.spare - request.inputs)
+        self._check_names(key, request, taken, signature.outputs.keys())
         inputs = _tensors(signature.inputs)
         outputs = _tensors(signature.outputs)
         expected = composed_computation(self.before, request)

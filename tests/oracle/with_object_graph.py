@@ -115,7 +115,8 @@ def inner_values(
     Args:
         directory: The model.
         tags: Its tag-set.
-        tensors: The call nodes on the way, the main graph's first, and the tensor.
+        tensors: The call nodes on the way, the main graph's first, and the tensor; no call for a
+            tensor of the main graph.
         feed: Tensor of the main graph to what is fed.
 
     Returns:
@@ -142,7 +143,8 @@ class _Inlined:
         self._scopes: dict[tuple[str, ...], str] = {}
 
     def tensor(self, calls: tuple[str, ...], tensor: str) -> Any:  # noqa: ANN401 - as above
-        return self._graph.get_tensor_by_name(f"{self._scope(calls)}/{tensor}")
+        name = f"{self._scope(calls)}/{tensor}" if calls else tensor
+        return self._graph.get_tensor_by_name(name)
 
     def _scope(self, calls: tuple[str, ...]) -> str:
         if calls not in self._scopes:
