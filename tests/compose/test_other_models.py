@@ -301,7 +301,7 @@ def test_variables_that_are_too_large_are_refused(
 )
 def test_a_name_that_no_file_can_have_is_an_error_of_use(text: str) -> None:
     """Python raises OSError where it asks whether there is such a file."""
-    with pytest.raises(UsageError, match="there is no such|neither a function"):
+    with pytest.raises(UsageError, match=r"there is no such|neither a function"):
         asked_list([text], "before")
 
 
