@@ -210,7 +210,8 @@ class Compose(Making):
         if opened:
             spare = frozenset(inputs) - still_needed(before, fed, fetched, opened)
         fed = {alias: fed[alias] for alias in inputs}
-        specs = {**inputs, **{alias: each.spec for alias, each in self.starts.items()}}
+        specs = {alias: spec for alias, spec in inputs.items() if alias not in spare}
+        specs |= {alias: each.spec for alias, each in self.starts.items()}
         bound = bound_inputs(replace(source, inputs=specs), self.source, self.bind)
         if not self.in_parts:
             unbound = {alias: each for alias, each in fed.items() if alias not in self.bind}
@@ -218,7 +219,7 @@ class Compose(Making):
             return {self.key: Request(unbound, fetched, bound=values)}
         first = tuple(each for each in self.before if isinstance(each, Fragment))
         then = tuple(each for each in self.after if isinstance(each, Fragment))
-        taken = specs.keys() - self.bind.keys() - spare
+        taken = specs.keys() - self.bind.keys()
         outputs = set(source.outputs)
         for each in reversed(first):
             taken = (taken - each.outputs.keys()) | each.inputs.keys()
