@@ -23,12 +23,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from smpatch import arguments
+from google.protobuf.message import DecodeError
+
+from smpatch import arguments, schema
 from smpatch.display import command_line, model_words
 from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.loader import SavedModel, load_file
 from smpatch.rules import Note
-from smpatch.savedmodel.directory import FileIdentity, Form, which_file, writing
+from smpatch.savedmodel.directory import FileIdentity, Form, open_regular, which_file, writing
 from smpatch.store_edits import undone_in_store
 from smpatch.stores.copies import digest_of
 from smpatch.urls import ModelUrl
@@ -166,10 +168,12 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
         if dry_run:
             backup = _read_backup(there, find_backup(there))
             _check_direction(there, find_backup(there), redo=redo)
+            _check_variables(there)
             undone = _compare(there, backup, dry_run=True)
             return replace(undone, notes=(*undone.notes, *rehearse(there)))
         recover(there)
         _check_direction(there, find_backup(there), redo=redo)
+        _check_variables(there)
         with stage_backup(there) as staged:
             return _commit(staged, validator, redo=redo)
 
@@ -209,6 +213,29 @@ def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
     elif not redo:
         hint = f"{undo_it} --redo does the edit again"
         raise RefusedError("the last edit is undone already", where=where, hint=hint)
+
+
+def _check_variables(there: SavedModel) -> None:
+    """Refuse a backup from before the model was exported again: its graph reads other variables.
+
+    Without two fingerprints nothing says so.
+    """
+    file = FINGERPRINT.path(there.directory)
+    now, then = _variables(file), _variables(backup_of(file))
+    if now and then and now != then:
+        backup = find_backup(there)
+        found = f"the variables are not those of {backup.name}: the model was exported again"
+        hint = f"without {backup.name} the next edit with --backup keeps a new one"
+        raise RefusedError(found, where=str(there.file), hint=hint)
+
+
+def _variables(fingerprint: Path) -> int:
+    """Return the number that stands for the variables; 0 if there is none."""
+    try:
+        with open_regular(fingerprint) as opened:
+            return int(schema.FingerprintDef.FromString(opened.read()).checkpoint_hash)
+    except (OSError, DecodeError):
+        return 0
 
 
 def _record(model: Path, backup: Path) -> bytes:
