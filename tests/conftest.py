@@ -79,6 +79,8 @@ class _Warm:
         if self.tests % _CALLS_OF_A_CHILD == 0:
             self.session.close()
             self.session = smpatch.Session()
+        for validator in self.session._validators.values():  # noqa: SLF001 - a test may patch it
+            validator._wheel = None  # noqa: SLF001 - looked for anew
         return self.session._lend  # noqa: SLF001 - what its own methods call
 
 

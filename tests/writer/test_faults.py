@@ -207,7 +207,11 @@ def _check_new(outcome: Outcome, way: Way, whole: Outcome) -> None:
         assert "after-commit" in codes
         _check_kept_backup(outcome)
         for tree in (after, expected):
-            for name in [each for each in tree if ".smpatch-" in each or each.endswith(".backup")]:
+            for name in [
+                each
+                for each in tree
+                if ".smpatch-" in each or each.endswith((".backup", ".undone"))
+            ]:
                 del tree[name]
     if receipt.warm_up == "kept" != whole.receipt.warm_up:
         # They could not be read, or replaced: said, and they are as they were.
