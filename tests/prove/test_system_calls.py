@@ -126,7 +126,7 @@ def _split(tree: models.Tree) -> tuple[models.Tree, set[str], models.Tree]:
 
 def _lasting(tree: models.Tree) -> models.Tree:
     """Return what is there whether or not a commit has been finished."""
-    passing = ("fingerprint.pb", ".backup", PLACE.name)
+    passing = ("fingerprint.pb", ".backup", ".undone", PLACE.name)
     return {name: data for name, data in tree.items() if not name.endswith(passing)}
 
 
