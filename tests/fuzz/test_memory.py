@@ -28,7 +28,7 @@ _META_GRAPH, _GRAPH, _NODE, _SIGNATURE = 2, 2, 1, 5
 FEW = 8 << 10
 """Kilobytes for a file of some kilobytes."""
 
-TIMES = 48
+TIMES = 52
 """As many bytes may be taken for each byte of a file that consists of signatures."""
 
 COMMANDS = {
