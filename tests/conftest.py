@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 import smpatch
 from smpatch.runtime.process import Child
+from smpatch.validator import Validator
 from smpatch.validator.lending import Lender, lending
 from tests.oracle.client import Oracle
 from tests.prove import ledger
@@ -80,6 +81,7 @@ class _Warm:
             self.session.close()
             self.session = smpatch.Session()
         for validator in self.session._validators.values():  # noqa: SLF001 - a test may patch it
+            assert type(validator) is Validator, "mark the last tests own_children: they patch it"
             validator._wheel = None  # noqa: SLF001 - looked for anew
         return self.session._lend  # noqa: SLF001 - what its own methods call
 
