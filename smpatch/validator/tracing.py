@@ -90,8 +90,8 @@ class Tracer:
         else:
             arguments = dict(asked.arguments)
             request["recipe"] = {"name": asked.name, "alias": asked.alias, "arguments": arguments}
-        # A recipe needs no process of its own.
-        program = Program.PYTHON if isinstance(asked, RecipeOf) else Program.TRACER
+        # What a user's file imports stays in a process; recipes and models leave nothing.
+        program = Program.TRACER if isinstance(asked, FunctionOf) else Program.PYTHON
         try:
             # Made here, so that it also goes where the process is ended.
             with tempfile.TemporaryDirectory(prefix="smpatch-") as scratch:
