@@ -16,6 +16,7 @@ import smpatch
 from smpatch.runtime.process import Child
 from smpatch.validator import Validator
 from smpatch.validator.lending import Lender, lending
+from tests.oracle import programs
 from tests.oracle.client import Oracle
 from tests.prove import ledger
 
@@ -40,6 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """With ``--quick``, skip a test as soon as it starts a process that loads TensorFlow."""
+    if not ledger.LONG and _is_large(_MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)  # pytest's, for ``tmp_path``
     if config.getoption("--quick"):
 
         def skip(*_: object, **__: object) -> NoReturn:
@@ -55,9 +58,26 @@ def pytest_configure(config: pytest.Config) -> None:
         patched = pytest.MonkeyPatch()
         patched.setattr(Child, "start", skip)
         patched.setattr(Oracle, "__init__", skip)
+        patched.setattr(programs, "run", skip)
         patched.setattr(subprocess, "Popen", Popen)
         settings.register_profile("quick", settings.get_profile("patient"), max_examples=20)
         settings.load_profile("quick")
+
+
+_MEMORY = "/dev/shm"  # noqa: S108 - pytest makes a directory of its own in it
+"""A file system in memory. Edits wait for the disk, which no test outside ``make prove`` needs."""
+
+_ENOUGH = 8 << 30
+"""Bytes; the tests take one or two GB."""
+
+
+def _is_large(place: str) -> bool:
+    """Return whether a file system has room for the tests, and may hold programs."""
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize > _ENOUGH and not found.f_flag & os.ST_NOEXEC
 
 
 ALONE = {"tests/docs/test_sessions.py", "tests/test_bad_input.py", "tests/writer/test_faults.py"}
