@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
@@ -130,6 +131,12 @@ def _warm() -> Iterator[_Warm]:
     warm = _Warm()
     yield warm
     warm.session.close()
+
+
+@pytest.fixture(scope="session")
+def lend(_warm: _Warm) -> Callable[[], AbstractContextManager[None]]:
+    """Let the library ask those children in a fixture of the whole session."""
+    return lambda: lending(_warm.lender())
 
 
 @pytest.fixture(autouse=True)
