@@ -20,7 +20,7 @@ from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Outcome, Proof
 from smpatch.editing.warm_up import Carried, carry
 from smpatch.errors import RefusedError
-from smpatch.fragments import Trace
+from smpatch.fragments import RecipeOf, SignatureOf, Trace
 from smpatch.functions.restored import needed_at_load, restored_variables
 from smpatch.loader import SavedModel
 from smpatch.options import Options
@@ -153,7 +153,7 @@ class Transaction:
         if self.options.dry_run:
             return self._dry_run(save_to)
         if self._with_object_graph:
-            self.validator.expect_python()
+            self.validator.expect_python(whole=self._traced)
         done = self._apply(Inferred())
         receipt = self._write(done, save_to)
         if isinstance(receipt, Inferred):
@@ -269,6 +269,13 @@ class Transaction:
     @property
     def _composed(self) -> bool:
         return any(each.composition is not None for each in self.edits)
+
+    @property
+    def _traced(self) -> bool:
+        """Whether the child that validates also traces; a user's file has a child of its own."""
+        parts = (each.composition for each in self.edits)
+        asked = (one for each in parts if each for one in (*each.before, *each.after))
+        return any(isinstance(each, RecipeOf | SignatureOf) for each in asked)
 
     def _wider(self, directory: Path, done: Done) -> Iterator[Note]:
         """Prove each signature that is to take more than its graph says."""

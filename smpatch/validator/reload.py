@@ -134,8 +134,14 @@ class Validator:
             with contextlib.suppress(ChildUnfit):
                 self._start(Program.CAPI)
 
-    def expect_python(self) -> None:
-        """Start Python's TensorFlow now, for it takes seconds and will be asked."""
+    def expect_python(self, *, whole: bool = False) -> None:
+        """Start Python's TensorFlow now, for it takes seconds and will be asked.
+
+        Args:
+            whole: Whether functions are traced in it, so that all of it is imported in any case.
+        """
+        if whole:
+            self._python.program = Program.PYTHON
         program = self._python.program
         wanted = self.mode in {"auto", "full", "run"} and program not in self._running
         if wanted and self._wheel is not None:
