@@ -15,6 +15,7 @@ import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from smpatch import absent
 from smpatch.runtime.messages import one_line, without_frames
 from smpatch.runtime.process import path_text
 
@@ -209,6 +210,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
     Returns:
         The facts.
     """
+    absent.provide(directory)
     reply = child.ask(
         {
             "do": "describe",
@@ -369,6 +371,8 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
     Returns:
         The signatures.
     """
+    if variables:
+        absent.provide(directory)
     reply = child.ask(
         {
             "do": "load",
