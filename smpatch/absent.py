@@ -2,8 +2,8 @@
 
 Such a file has the name and the length of the object and no content: enough for whoever looks
 at names and lengths. The content is read when it is needed: ``provide`` is called before
-TensorFlow loads a directory together with its variables, ``provide_file`` before a file is
-looked into. A file whose content could not be read is gone, so that nobody takes it for one.
+TensorFlow loads a directory together with its variables. A file whose content could not be
+read is gone, so that nobody takes it for one.
 
 This module does not know stores: it is given what reads the content.
 """
@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Read", "forget", "provide", "provide_file", "stand_in", "stand_in_again"]
+__all__ = ["Read", "forget", "provide", "stand_in", "stand_in_again"]
 
 Read = Callable[[Path], None]
 """Writes the content to a file, which is not there yet."""
@@ -62,47 +62,37 @@ def stand_in_again(source: Path, target: Path) -> bool:
     owner, _ = found
 
     def read(file: Path) -> None:
-        provide_file(source)
+        _provide(Path(os.path.realpath(source)))
         shutil.copyfile(source, file)
 
     stand_in(target, source.stat().st_size, read, owner)
     return True
 
 
-def provide(directory: os.PathLike[str] | str) -> None:
+def provide(directory: os.PathLike[str] | str, most: int | None = None) -> None:
     """Read the variables of a SavedModel, as far as files stand for them.
 
     Args:
         directory: The SavedModel.
+        most: Only files of so many bytes or less; None for all.
 
     Raises:
-        SmpatchError: The store refuses.
-        OSError: A file cannot be written.
+        SmpatchError: The store refuses, or a file cannot be written.
     """
     if not _files:
         return
     variables = Path(os.path.realpath(Path(directory) / _VARIABLES))
-    for file in [*_files]:
-        if Path(file).parent == variables:
-            provide_file(Path(file))
+    for file in map(Path, [*_files]):
+        if file.parent == variables and (most is None or file.stat().st_size <= most):
+            _provide(file)
 
 
-def provide_file(file: Path) -> None:
-    """Read the content of a file that stands for an object; any other file stays as it is.
-
-    Args:
-        file: The file.
-
-    Raises:
-        SmpatchError: The store refuses.
-        OSError: The file cannot be written.
-    """
-    place = os.path.realpath(file) if _files else ""
-    if place in _files:
-        _, read = _files[place]
-        Path(place).unlink(missing_ok=True)
-        read(Path(place))
-        del _files[place]
+def _provide(file: Path) -> None:
+    if str(file) in _files:
+        _, read = _files[str(file)]
+        file.unlink(missing_ok=True)
+        read(file)
+        del _files[str(file)]
 
 
 def forget(owner: object) -> None:

@@ -73,7 +73,7 @@ def edit_in_store(
             saved = options.save_to is not None and _source(model, place) is None
             saved = saved and not options.dry_run
             whole = loads or saved
-            copy = held.enter_context(copied(model, loads=whole, variables=saved))
+            copy = held.enter_context(copied(model, looks=loads, loads=whole, variables=saved))
             local = copy.directory
             names[local] = model
         if place is not None:

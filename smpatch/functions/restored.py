@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smpatch import absent
 from smpatch.functions.load_time import init_op, restore_op, state_behind
 from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
@@ -113,7 +112,6 @@ def _pointer(file: Path) -> tuple[str, str] | None:
     try:
         if file.stat().st_size > _POINTER_BYTES:
             return None
-        absent.provide_file(file)
         kind = recognise(file.read_bytes())
     except OSError:
         return None

@@ -53,6 +53,9 @@ seen: dict[ModelUrl, Version | None] = {}
 
 _DATA = "variables/variables.data-"
 
+_POINTER_BYTES = 1024
+"""No pointer of Git LFS is larger (git-lfs/docs/spec.md)."""
+
 _KNOWN = (
     FINGERPRINT,
     "variables/variables.index",
@@ -158,7 +161,12 @@ def at_hand(place: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def copied(
-    url: ModelUrl, *, loads: bool = False, variables: bool = False, backups: bool = False
+    url: ModelUrl,
+    *,
+    looks: bool = False,
+    loads: bool = False,
+    variables: bool = False,
+    backups: bool = False,
 ) -> Iterator[Copy]:
     """Copy a model to a temporary directory.
 
@@ -167,6 +175,8 @@ def copied(
 
     Args:
         url: Where it is.
+        looks: Whether somebody looks whether its variables are complete: data files that are
+            small enough to be pointers of Git LFS are read.
         loads: Whether TensorFlow may load it, so that no file may lack.
         variables: Whether to read the data files at once.
         backups: Whether to read what an edit kept, too.
@@ -188,8 +198,8 @@ def copied(
             try:
                 with _written(url):
                     versions = _copy(store, url, directory, lengths, loads=loads, backups=backups)
-                if variables:
-                    absent.provide(directory)
+                if looks or variables:
+                    absent.provide(directory, None if variables else _POINTER_BYTES)
                 name = next(iter(versions))
                 digests = {
                     each: digest_of(directory / each)

@@ -1,0 +1,85 @@
+"""A port before a server that counts the bytes that cross it, both ways, heads included."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+__all__ = ["Counter", "counting"]
+
+_PIECE = 1 << 16
+
+
+class Counter:
+    """Takes connections on a free port of loopback, and hands them on."""
+
+    def __init__(self, behind: int) -> None:
+        """Listen.
+
+        Args:
+            behind: The port of the server.
+        """
+        self.moved = 0
+        self._behind = behind
+        self._lock = threading.Lock()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+
+    @property
+    def port(self) -> int:
+        """Where to connect to."""
+        port: int = self._listening.getsockname()[1]
+        return port
+
+    def serve(self) -> None:
+        """Take connections until ``close``; then close them all."""
+        threads: list[threading.Thread] = []
+        opened: list[socket.socket] = []
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                far = socket.create_connection(("127.0.0.1", self._behind))
+                opened += [near, far]
+                for pair in ((near, far), (far, near)):
+                    threads.append(threading.Thread(target=self._hand_on, args=pair))
+                    threads[-1].start()
+        for each in opened:
+            with contextlib.suppress(OSError):  # of those that the other side has closed
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+        for each in opened:
+            each.close()
+        self._listening.close()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        with contextlib.suppress(OSError):  # it wakes who waits in accept
+            self._listening.shutdown(socket.SHUT_RDWR)
+
+    def _hand_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(_PIECE):
+                with self._lock:
+                    self.moved += len(piece)
+                target.sendall(piece)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def counting(behind: int) -> Iterator[Counter]:
+    """Yield a counter that serves.
+
+    Args:
+        behind: The port of the server.
+    """
+    counter = Counter(behind)
+    thread = threading.Thread(target=counter.serve)
+    thread.start()
+    try:
+        yield counter
+    finally:
+        counter.close()
+        thread.join()
