@@ -1,10 +1,14 @@
-"""A port before a server that counts the bytes that cross it, both ways, heads included."""
+"""A port before a server that counts the bytes that cross it, both ways, heads included.
+
+It can let each request wait, as a server far away does.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 __all__ = ["Counter", "counting"]
@@ -13,7 +17,12 @@ _PIECE = 1 << 16
 
 
 class Counter:
-    """Takes connections on a free port of loopback, and hands them on."""
+    """Takes connections on a free port of loopback, and hands them on.
+
+    Attributes:
+        moved: Bytes that have crossed.
+        wait: Seconds that each request waits.
+    """
 
     def __init__(self, behind: int) -> None:
         """Listen.
@@ -21,6 +30,7 @@ class Counter:
         Args:
             behind: The port of the server.
         """
+        self.wait = 0.0
         self.moved = 0
         self._behind = behind
         self._lock = threading.Lock()
@@ -41,8 +51,10 @@ class Counter:
                 near, _ = self._listening.accept()
                 far = socket.create_connection(("127.0.0.1", self._behind))
                 opened += [near, far]
-                for pair in ((near, far), (far, near)):
-                    threads.append(threading.Thread(target=self._hand_on, args=pair))
+                answered = threading.Event()
+                answered.set()
+                for ends in ((near, far, answered, False), (far, near, answered, True)):
+                    threads.append(threading.Thread(target=self._hand_on, args=ends))
                     threads[-1].start()
         for each in opened:
             with contextlib.suppress(OSError):  # of those that the other side has closed
@@ -58,11 +70,23 @@ class Counter:
         with contextlib.suppress(OSError):  # it wakes who waits in accept
             self._listening.shutdown(socket.SHUT_RDWR)
 
-    def _hand_on(self, source: socket.socket, target: socket.socket) -> None:
+    def _hand_on(
+        self,
+        source: socket.socket,
+        target: socket.socket,
+        answered: threading.Event,
+        answers: bool,  # noqa: FBT001 - the arguments of a thread
+    ) -> None:
+        """Hand on what one side says; what comes after an answer is a new request."""
         with contextlib.suppress(OSError):
             while piece := source.recv(_PIECE):
                 with self._lock:
                     self.moved += len(piece)
+                if answers:
+                    answered.set()
+                elif answered.is_set():
+                    answered.clear()
+                    time.sleep(self.wait)
                 target.sendall(piece)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)

@@ -13,7 +13,7 @@ import sys
 
 def main() -> None:
     import boto3  # noqa: PLC0415 - it runs in a process of its own
-    from moto.core import DEFAULT_ACCOUNT_ID  # noqa: PLC0415
+    from moto.core.models import DEFAULT_ACCOUNT_ID  # noqa: PLC0415
     from moto.s3.models import s3_backends  # noqa: PLC0415
     from moto.server import ThreadedMotoServer  # noqa: PLC0415
 

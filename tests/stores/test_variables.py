@@ -119,6 +119,24 @@ def test_an_init_op_that_reads_them_gets_them(s3: str, counter: Counter, tmp_pat
     assert counter.moved > MANY
 
 
+@pytest.mark.parametrize("validate", ["auto", "none"])
+def test_a_composed_signature_runs_with_the_values(
+    validate: Any,  # noqa: ANN401 - one of its words
+    s3: str,
+    counter: Counter,
+    tmp_path: Path,
+) -> None:
+    url = put(_big("linear", tmp_path), f"{s3}/1")
+    counter.moved = 0
+    options = smpatch.Options(validate=validate)
+    bound = {"x": [1.0, 2.0]}
+    receipt = smpatch.compose_signature(
+        url, "scale", signature="bound", bind=bound, dummy_input="unread", options=options
+    )
+    assert (receipt.numbers is not None) is (validate == "auto")
+    assert (counter.moved > MANY) is (validate == "auto")
+
+
 def test_who_reads_the_model_moves_its_file_once(
     local: Path, model: str, counter: Counter, call: Run
 ) -> None:
@@ -213,7 +231,7 @@ def test_variables_that_cannot_be_read_are_not_taken_for_zeros(
     monkeypatch.setattr(Store, "download", fail)
     key = _key(model)
     for validate in ("full", "run"):
-        options = smpatch.Options(validate=validate)  # type: ignore[arg-type]  # one of its words
+        options = smpatch.Options(validate=validate)
         with pytest.raises(smpatch.ModelUnreadableError, match="denies permission"):
             smpatch.copy_signature(model, key, "again", options=options)
     with pytest.raises(smpatch.ModelUnreadableError, match="denies permission"):
@@ -228,7 +246,7 @@ def test_a_copy_in_another_place_has_the_values(
     key = _key(model)
     counter.moved = 0
     for validate in ("none", "auto"):
-        options = smpatch.Options(validate=validate, save_to=tmp_path / validate)  # type: ignore[arg-type]  # one of its words
+        options = smpatch.Options(validate=validate, save_to=tmp_path / validate)
         smpatch.copy_signature(model, key, "again", options=options)
         made = (tmp_path / validate / DATA).read_bytes()
         assert made == (local / DATA).read_bytes()
