@@ -10,6 +10,7 @@ This module does not know stores: it is given what reads the content.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -63,7 +64,8 @@ def stand_in_again(source: Path, target: Path) -> bool:
 
     def read(file: Path) -> None:
         _provide(Path(os.path.realpath(source)))
-        shutil.copyfile(source, file)
+        with contextlib.suppress(FileNotFoundError):  # the object is gone
+            shutil.copyfile(source, file)
 
     stand_in(target, source.stat().st_size, read, owner)
     return True
@@ -91,7 +93,11 @@ def _provide(file: Path) -> None:
     if str(file) in _files:
         _, read = _files[str(file)]
         file.unlink(missing_ok=True)
-        read(file)
+        try:
+            read(file)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
         del _files[str(file)]
 
 
