@@ -7,8 +7,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +16,14 @@ from tests.benchmarks.measure import Measured, run
 from tests.benchmarks.results import Result, Row, Skipped
 from tests.benchmarks.rounds import compared, rounds, time_row
 from tests.benchmarks.workshop import Sizes, Workshop
-from tests.stores.counting import Counter, counting
 
 __all__ = ["in_stores"]
 
-_SERVER = Path(__file__).resolve().parents[1] / "stores" / "moto_server.py"
+_TESTS = Path(__file__).resolve().parents[1]
+_SERVER = _TESTS / "stores" / "moto_server.py"
+_COUNTER = _TESTS / "stores" / "counting.py"
+_DOWNLOAD = _TESTS / "benchmarks" / "rivals" / "download.py"
 _BUCKET = "bench"
-_KNOWN = {"Authorization": "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request"}
-"""The server verifies no signature, but refuses who does not say a name."""
-
 _MOST_VARIABLES = 2**30
 _ENVELOPE = 64 * 1024
 _DELAY = 0.05
@@ -47,25 +44,51 @@ def in_stores(shop: Workshop, sizes: Sizes) -> Iterator[Result]:
         yield _jobs(shop, sizes, counter)
 
 
+class _Counter:
+    """What counts the bytes, in a process of its own: this one has to stay small."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def begin(self, wait: float = 0.0) -> int:
+        """Let each request wait from now on; return the bytes that were moved until now."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{wait}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
 @contextlib.contextmanager
-def _server() -> Iterator[Counter]:
+def _server() -> Iterator[_Counter]:
     """Start the server, behind a port that counts; clients find it by their environment."""
-    command = [sys.executable, "-W", "ignore", str(_SERVER), _BUCKET]
+    with contextlib.ExitStack() as held:
+        _, port = held.enter_context(_started(str(_SERVER), _BUCKET))
+        counter, port = held.enter_context(_started(str(_COUNTER), port))
+        os.environ |= {
+            "AWS_ENDPOINT": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+        }
+        yield _Counter(counter)
+
+
+@contextlib.contextmanager
+def _started(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start a program that prints its port."""
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:
-        assert server.stdout is not None
+        [sys.executable, "-W", "ignore", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as program:
+        assert program.stdout is not None
         try:
-            with counting(int(server.stdout.readline())) as counter:
-                os.environ |= {
-                    "AWS_ENDPOINT": f"http://127.0.0.1:{counter.port}",
-                    "AWS_ACCESS_KEY_ID": "key",
-                    "AWS_SECRET_ACCESS_KEY": "secret",
-                    "AWS_REGION": "us-east-1",
-                }
-                yield counter
+            yield program, program.stdout.readline().strip()
         finally:
-            server.kill()
+            program.kill()
 
 
 def _upload(model: Path, name: str, count: int = 1) -> str:
@@ -85,12 +108,7 @@ def _show(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
             return run([*SMPATCH, "show", url])
 
         def theirs(model: Path = model, file: str = file) -> Measured:
-            begin = time.perf_counter()
-            request = urllib.request.Request(file, headers=_KNOWN)  # noqa: S310 - loopback
-            with urllib.request.urlopen(request) as answer:  # noqa: S310 - likewise
-                while answer.read(1 << 16):
-                    pass
-            download = time.perf_counter() - begin
+            download = run([sys.executable, str(_DOWNLOAD), file], self_timed=True).seconds
             shown = show(model)
             return replace(shown, seconds=shown.seconds + download)
 
@@ -100,22 +118,22 @@ def _show(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
         yield time_row(contest, "`show` and one download", (mine, local), 1.5)
 
 
-def _moved(shop: Workshop, sizes: Sizes, counter: Counter) -> Row:
+def _moved(shop: Workshop, sizes: Sizes, counter: _Counter) -> Row:
     many = min(sizes.variable_bytes, _MOST_VARIABLES)
     model = shop.variables(many)
     url = f"{_upload(model, 'variables')}/0"
     limit = 2 * (model / "saved_model.pb").stat().st_size + _ENVELOPE
     pairs = []
     for _ in range(_TIMES):
-        counter.moved = 0
+        counter.begin()
         words = ("--function", "encode", "--signature", shop.new_key())
         run([*SMPATCH, "add-predict", url, *words])
-        pairs.append((counter.moved / 1e3, limit / 1e3))
+        pairs.append((counter.begin() / 1e3, limit / 1e3))
     contest = f"bytes that `add-predict URL` moves, {bytes_label(many)} of variables"
     return compared((contest, "`saved_model.pb` twice and 64 kB", "kB"), pairs, 1.0)
 
 
-def _jobs(shop: Workshop, sizes: Sizes, counter: Counter) -> Row:
+def _jobs(shop: Workshop, sizes: Sizes, counter: _Counter) -> Row:
     fleet = _upload(shop.small(), "fleet", sizes.batch)
     patch = shop.root / "patch.toml"
 
@@ -126,8 +144,8 @@ def _jobs(shop: Workshop, sizes: Sizes, counter: Counter) -> Row:
         words = ("apply", str(patch), f"{fleet}/*", "--jobs", str(jobs), "--validate", "none")
         return run([*SMPATCH, *words])
 
-    counter.wait = _DELAY
+    counter.begin(_DELAY)
     mine, single = rounds((lambda: apply(_JOBS), lambda: apply(1)), 1)
-    counter.wait = 0.0
+    counter.begin()
     contest = f"`apply --jobs {_JOBS} --validate none`, {sizes.batch} models in a store 50 ms away"
     return time_row(contest, "the same with one job", (mine, single), 0.25, judged=sizes.judged)

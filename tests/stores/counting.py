@@ -1,12 +1,15 @@
 """A port before a server that counts the bytes that cross it, both ways, heads included.
 
-It can let each request wait, as a server far away does.
+It can let each request wait, as a server far away does. As a program (``counting.py PORT``) it
+prints its own port; each line of its input is the seconds that requests wait from then on, and
+it answers with the bytes that have crossed since the last one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -107,3 +110,17 @@ def counting(behind: int) -> Iterator[Counter]:
     finally:
         counter.close()
         thread.join()
+
+
+def main(behind: str) -> None:
+    """Serve until the input ends."""
+    with counting(int(behind)) as counter:
+        print(counter.port, flush=True)  # noqa: T201 - it is read
+        for line in sys.stdin:
+            counter.wait = float(line)
+            moved, counter.moved = counter.moved, 0
+            print(moved, flush=True)  # noqa: T201 - likewise
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
