@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from smpatch import absent
+from smpatch import absent, arguments
 from smpatch.errors import ModelUnreadableError, SmpatchError, WriteError
 from smpatch.stores.access import Fetched, Store, Version
 from smpatch.urls import READ_ONLY, ModelUrl
@@ -144,7 +144,7 @@ def at_hand(place: Path) -> Iterator[Path]:
     """Make a model readable as a directory, for whoever asks TensorFlow nothing.
 
     Args:
-        place: A directory, which is taken as it is, or a URL.
+        place: A directory, which is taken as it is, an archive, or a URL.
 
     Yields:
         The directory.
@@ -152,6 +152,12 @@ def at_hand(place: Path) -> Iterator[Path]:
     Raises:
         SmpatchError: As ``copied``.
     """
+    if arguments.is_archive(place):
+        from smpatch.archives import unpacked  # noqa: PLC0415 - only where an archive is given
+
+        with unpacked(place, variables=False) as directory:
+            yield directory
+        return
     if not isinstance(place, ModelUrl):
         yield place
         return
