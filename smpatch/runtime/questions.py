@@ -16,7 +16,7 @@ import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from smpatch import absent
+from smpatch.runtime import absent
 from smpatch.runtime.messages import one_line, without_frames
 from smpatch.runtime.process import path_text
 

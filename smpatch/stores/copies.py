@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from smpatch import absent, arguments
+from smpatch import arguments
 from smpatch.errors import ModelUnreadableError, SmpatchError, WriteError
+from smpatch.runtime import absent
 from smpatch.stores.access import Fetched, Store, Version
 from smpatch.urls import READ_ONLY, ModelUrl
 

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from smpatch import absent
+from smpatch.runtime import absent
 from smpatch.wire import Kept
 
 __all__ = ["copy_tree_entry", "sync_directory", "take_after", "write_pieces"]

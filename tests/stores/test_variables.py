@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch import CheckOptions, Feeding, absent
+from smpatch import CheckOptions, Feeding
 from smpatch.edits import Copy, SetInitOp
+from smpatch.runtime import absent
 from smpatch.stores.access import Store
 from smpatch.urls import ModelUrl
 from tests.cli.conftest import Run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smpatch import absent
+from smpatch.runtime import absent
 from smpatch.writer.copying import copy_tree_entry
 
 
