@@ -50,7 +50,7 @@ def edit_in_store(
         model: The directory or URL of the model.
         options: How the edit is done.
         edit: Edits a directory.
-        loads: Whether TensorFlow loads the model, which takes the values of its variables.
+        loads: Whether TensorFlow loads the model.
 
     Returns:
         What was done, in terms of the store.
@@ -69,9 +69,11 @@ def edit_in_store(
         names: dict[Path, Path] = {}
         copy, local = None, model
         if isinstance(model, ModelUrl):
-            # With placeholders for variables nothing may be made that lives on.
-            read = loads or (options.save_to is not None and _source(model, place) is None)
-            copy = held.enter_context(copied(model, variables=read))
+            # What is saved elsewhere has the variables with their values.
+            saved = options.save_to is not None and _source(model, place) is None
+            saved = saved and not options.dry_run
+            whole = loads or saved
+            copy = held.enter_context(copied(model, looks=loads, loads=whole, variables=saved))
             local = copy.directory
             names[local] = model
         elif arguments.is_archive(model):
@@ -115,7 +117,7 @@ def undone_in_store(
     """
     if not dry_run:
         check_writable(url)
-    with copied(url, variables=False, backups=True) as copy:
+    with copied(url, backups=True) as copy:
         undone = undo(copy.directory)
         notes: list[Note] = []
         if not dry_run:
@@ -157,7 +159,7 @@ def _put(
 
 def _moved(copy: Copy | None) -> Iterator[Note]:
     if copy is not None and copy.moved:
-        text = f"{copy.moved:,} bytes of variables were read from the store, to load the model"
+        text = f"{copy.moved:,} bytes of variables were read from the store"
         yield Note("variables-read", text)
 
 

@@ -203,7 +203,7 @@ def _checked(
     model: Path, options: CheckOptions, required: Sequence[Requirement], validator: Validator
 ) -> Report:
     if isinstance(model, ModelUrl):
-        with copied(model, variables=options.validate != "none") as copy:
+        with copied(model, looks=True, loads=options.validate != "none") as copy:
             report = _checked(copy.directory, options, required, validator)
             return _told(report, copy.directory, model)
     if arguments.is_archive(model):

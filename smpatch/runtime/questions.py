@@ -1,12 +1,13 @@
 """The questions that other modules may ask a child, and the answers as frozen values.
 
-Other packages use this module; the lines on the pipe stay inside the package. When
-TensorFlow says no, the answer has ``ok`` False and its words; that is a result,
-not an exception, for the same refusal before and after an edit means that the
-edit is not to blame. Exceptions are ``ChildDied``, ``ChildHung``, ``ChildUnfit``.
+Other packages use this module; the lines on the pipe stay inside the package. When TensorFlow
+says no, the answer has ``ok`` False and its words; that is a result, not an exception, for the
+same refusal before and after an edit means that the edit is not to blame. Exceptions are
+``ChildDied``, ``ChildHung``, ``ChildUnfit``. Variables that are still in a store are read before
+a model is loaded with them (``absent``).
 
-Numbers of data types are those of ``DataType`` in TensorFlow's ``types.proto``,
-which the C API shares; 100 more means a reference.
+Numbers of data types are those of ``DataType`` in TensorFlow's ``types.proto``, which the C API
+shares; 100 more means a reference.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from smpatch.runtime import absent
 from smpatch.runtime.messages import one_line, without_frames
 from smpatch.runtime.process import path_text
 
@@ -95,11 +97,10 @@ class Description(Answer):
     """A model that was loaded into a session.
 
     Attributes:
-        tensors: Each tensor name that was asked for; None when the graph does
-            not have it.
+        tensors: Each tensor name that was asked for; None when the graph does not have it.
         operations: Those of the names that name an operation, not a tensor.
-        signature_entries: The entries of the ``signature_def`` map (key in field
-            1, value in field 2), in no particular order.
+        signature_entries: The entries of the ``signature_def`` map (key in field 1, value in
+            field 2), in no particular order.
     """
 
     tensors: Mapping[str, TensorFact | None] = field(default_factory=dict)
@@ -112,8 +113,7 @@ class Inference(Answer):
     """A graph that was put together without a session.
 
     Attributes:
-        tensors: Each tensor name that was asked for; None when the graph does
-            not have it.
+        tensors: Each tensor name that was asked for; None when the graph does not have it.
     """
 
     tensors: Mapping[str, TensorFact | None] = field(default_factory=dict)
@@ -209,6 +209,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
     Returns:
         The facts.
     """
+    absent.provide(directory)
     reply = child.ask(
         {
             "do": "describe",
@@ -369,6 +370,8 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
     Returns:
         The signatures.
     """
+    if variables:
+        absent.provide(directory)
     reply = child.ask(
         {
             "do": "load",
@@ -413,10 +416,8 @@ def _payload(reply: dict[str, Any]) -> Payload:
 def _fact(reply: dict[str, Any]) -> TensorFact:
     """Return a tensor's facts; -1 on the pipe is None here."""
     shape: list[int] | None = reply["shape"]
-    return TensorFact(
-        dtype=reply["dtype"],
-        shape=None if shape is None else tuple(None if size < 0 else size for size in shape),
-    )
+    known = None if shape is None else tuple(None if size < 0 else size for size in shape)
+    return TensorFact(reply["dtype"], known)
 
 
 def _spec(reply: dict[str, Any]) -> TensorFact | CompositeFact:

@@ -7,10 +7,12 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from smpatch import arguments
 from smpatch.errors import ModelUnreadableError, SmpatchError, WriteError
+from smpatch.runtime import absent
 from smpatch.stores.access import Fetched, Store, Version
 from smpatch.urls import READ_ONLY, ModelUrl
 
@@ -52,6 +54,9 @@ seen: dict[ModelUrl, Version | None] = {}
 
 _DATA = "variables/variables.data-"
 
+_POINTER_BYTES = 1024
+"""No pointer of Git LFS is larger (git-lfs/docs/spec.md)."""
+
 _KNOWN = (
     FINGERPRINT,
     "variables/variables.index",
@@ -70,7 +75,7 @@ class Copy:
         file: The name of the model file.
         digests: Name to digest, of the model file and of the warm-up requests.
         versions: Name to version of the files that an edit writes.
-        moved: Bytes of variables that were read.
+        lengths: The length of each data file of variables that was read so far.
     """
 
     url: ModelUrl
@@ -78,7 +83,12 @@ class Copy:
     file: str
     digests: Mapping[str, bytes]
     versions: Mapping[str, Version]
-    moved: int
+    lengths: list[int]
+
+    @property
+    def moved(self) -> int:
+        """Bytes of variables that were read."""
+        return sum(self.lengths)
 
     @property
     def is_changed(self) -> bool:
@@ -132,12 +142,10 @@ def is_changed(url: ModelUrl) -> bool:
 
 @contextlib.contextmanager
 def at_hand(place: Path) -> Iterator[Path]:
-    """Make a model readable as a directory; of variables that lie in a store only the index.
-
-    Their data files have the right names and lengths, and no content: whoever reads only those.
+    """Make a model readable as a directory, for whoever asks TensorFlow nothing.
 
     Args:
-        place: A directory, which is taken as it is, or a URL.
+        place: A directory, which is taken as it is, an archive, or a URL.
 
     Yields:
         The directory.
@@ -154,18 +162,30 @@ def at_hand(place: Path) -> Iterator[Path]:
     if not isinstance(place, ModelUrl):
         yield place
         return
-    with copied(place, variables=False) as copy:
+    with copied(place) as copy:
         yield copy.directory
 
 
 @contextlib.contextmanager
-def copied(url: ModelUrl, *, variables: bool, backups: bool = False) -> Iterator[Copy]:
+def copied(
+    url: ModelUrl,
+    *,
+    looks: bool = False,
+    loads: bool = False,
+    variables: bool = False,
+    backups: bool = False,
+) -> Iterator[Copy]:
     """Copy a model to a temporary directory.
+
+    Of its variables the index is read. The data files have the right names and lengths, and no
+    content; it is read when TensorFlow loads the directory together with its variables.
 
     Args:
         url: Where it is.
-        variables: Whether to read the values of its variables. Without them their files have
-            the right names and lengths, and no content.
+        looks: Whether somebody looks whether its variables are complete: data files that are
+            small enough to be pointers of Git LFS are read.
+        loads: Whether TensorFlow may load it, so that no file may lack.
+        variables: Whether to read the data files at once.
         backups: Whether to read what an edit kept, too.
 
     Yields:
@@ -177,16 +197,35 @@ def copied(url: ModelUrl, *, variables: bool, backups: bool = False) -> Iterator
         WriteError: The temporary directory cannot be written.
     """
     store = Store(url)
+    lengths: list[int] = []
     with tempfile.TemporaryDirectory(prefix="smpatch-") as work:
         directory = Path(work) / (url.name or "model")
         directory.mkdir()
         with renamed({directory: url}):
             try:
-                copy = _copy(store, url, directory, variables=variables, backups=backups)
-            except OSError as error:
-                found = f"the copy cannot be written: {(error.strerror or str(error)).lower()}"
-                raise WriteError(found, where=str(url), hint="TMPDIR names its place") from error
-            yield copy
+                with _written(url):
+                    versions = _copy(store, url, directory, lengths, loads=loads, backups=backups)
+                if looks or variables:
+                    absent.provide(directory, None if variables else _POINTER_BYTES)
+                name = next(iter(versions))
+                digests = {
+                    each: digest_of(directory / each)
+                    for each in (name, WARM_UP)
+                    if (directory / each).is_file()
+                }
+                yield Copy(url, directory, name, digests, versions, lengths)
+            finally:
+                absent.forget(lengths)
+
+
+@contextlib.contextmanager
+def _written(url: ModelUrl) -> Iterator[None]:
+    """Report that the copy of a model cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        found = f"the copy cannot be written: {(error.strerror or str(error)).lower()}"
+        raise WriteError(found, where=str(url), hint="TMPDIR names its place") from error
 
 
 @contextlib.contextmanager
@@ -200,41 +239,42 @@ def renamed(names: Mapping[Path, Path]) -> Iterator[None]:
         raise
 
 
-def _copy(store: Store, url: ModelUrl, directory: Path, *, variables: bool, backups: bool) -> Copy:
+def _copy(  # noqa: PLR0913 - from where to where, and how much
+    store: Store, url: ModelUrl, directory: Path, lengths: list[int], *, loads: bool, backups: bool
+) -> dict[str, Version]:
+    """Read all but the variables; return the versions of the files that an edit writes."""
+
+    def read(place: ModelUrl, file: Path) -> None:
+        with _written(url), contextlib.suppress(FileNotFoundError):
+            store.download(place.key, file)
+            lengths.append(file.stat().st_size)
+
     name, fetched = _model_file(store, url)
     seen[url] = fetched.version
-    file = directory / name
-    file.write_bytes(fetched.data)
-    versions, moved = {name: fetched.version}, 0
-    for path, size in _names(store, url, variables=variables):
+    (directory / name).write_bytes(fetched.data)
+    versions = {name: fetched.version}
+    for path, size in _names(store, url, loads=loads):
         target = directory / path
         if path == name or (path in _HISTORY and not backups):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        if path.startswith(_DATA) and not variables:
-            with target.open("xb") as opened:
-                opened.truncate(size)
+        if path.startswith(_DATA):
+            absent.stand_in(target, size, partial(read, url / path), owner=lengths)
         elif path in {FINGERPRINT, WARM_UP, *_HISTORY}:
             with contextlib.suppress(FileNotFoundError):
-                read = store.read((url / path).key)
-                target.write_bytes(read.data)
-                versions[path] = read.version
+                found = store.read((url / path).key)
+                target.write_bytes(found.data)
+                versions[path] = found.version
         else:
             with contextlib.suppress(FileNotFoundError):
                 store.download((url / path).key, target)
-                moved += target.stat().st_size if path.startswith(_DATA) else 0
-    digests = {
-        each: digest_of(directory / each)
-        for each in (name, WARM_UP)
-        if (directory / each).is_file()
-    }
-    return Copy(url, directory, name, digests, versions, moved)
+    return versions
 
 
-def _names(store: Store, url: ModelUrl, *, variables: bool) -> Iterator[tuple[str, int]]:
+def _names(store: Store, url: ModelUrl, *, loads: bool) -> Iterator[tuple[str, int]]:
     """Yield the files of a model below its URL, with their lengths."""
     if url.scheme in READ_ONLY:
-        if variables:
+        if loads:
             found = f"{url.scheme}:// has no listing, so that not all files of a model can be read"
             hint = "copy the model here, or --validate none"
             raise ModelUnreadableError(found, where=str(url), hint=hint)

@@ -17,6 +17,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from smpatch.runtime import absent
 from smpatch.wire import Kept
 
 __all__ = ["copy_tree_entry", "sync_directory", "take_after", "write_pieces"]
@@ -93,6 +94,8 @@ def copy_tree_entry(
             copy_tree_entry(each, target / each.name, inside=(*inside, status), around=around)
         take_after(target, source, status)
         sync_directory(target)
+    elif absent.stand_in_again(source, target):
+        take_after(target, source, status)
     elif stat.S_ISREG(status.st_mode):
         with source.open("rb") as reader, target.open("xb") as writer:
             _copy_span(reader.fileno(), writer.fileno(), 0, os.fstat(reader.fileno()).st_size)

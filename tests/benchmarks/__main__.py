@@ -24,6 +24,7 @@ from tests.benchmarks.instructions import start_up
 from tests.benchmarks.jobs import throughput
 from tests.benchmarks.measure import ProgramError
 from tests.benchmarks.results import Point, Rate, Report, Result, Row, Skipped
+from tests.benchmarks.stores import in_stores
 from tests.benchmarks.workshop import FULL, QUICK, Sizes, Workshop
 from tests.evidence import EVIDENCE, between
 
@@ -35,7 +36,11 @@ _Benchmark = Callable[[Workshop, Sizes], Iterator[Result]]
 
 def main() -> int:
     """Parse the command line, run what it asks for and return the exit code."""
-    contests: dict[str, _Benchmark] = {**CONTESTS, "instructions": start_up}
+    contests: dict[str, _Benchmark] = {
+        **CONTESTS,
+        "stores": in_stores,
+        "instructions": start_up,
+    }
     curves: dict[str, _Benchmark] = {**CURVES}
     names = [*contests, *curves, "jobs"]
     parser = _parser(names)

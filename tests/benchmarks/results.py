@@ -18,7 +18,7 @@ class Row:
     Attributes:
         contest: What was done, to what.
         rival: What ours is divided by.
-        unit: ``s``, ``MB``, of models ``/s``, of instructions ``M`` (millions), and of what
+        unit: ``s``, ``MB``, ``kB``, of models ``/s``, of instructions ``M`` (millions), and of what
             one node costs ``ns``, ``B`` or (instructions) ``each``.
         ours: Median of ours, in ``unit``.
         theirs: Median of theirs, or the limit, in ``unit``.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from tests.cli.conftest import call
 from tests.stores import azurite, generations
 from tests.writer import models
 
-__all__ = ["call", "keys", "linear", "put", "tree"]
+__all__ = ["Moto", "call", "keys", "linear", "put", "tree"]
 
 BUCKET = "models"
 
@@ -31,9 +33,31 @@ def _missing(*libraries: str) -> str:
     return f"not installed: {', '.join(absent)} (dependency group stores)" if absent else ""
 
 
+@dataclass(frozen=True)
+class Moto:
+    """A server of S3.
+
+    Attributes:
+        port: Where it is.
+        process: It.
+    """
+
+    port: int
+    process: subprocess.Popen[str]
+
+    def fill(self, names: Sequence[str]) -> str:
+        """Make a bucket with an empty object under each of many keys; return its URL."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{json.dumps([*names])}\n")
+        self.process.stdin.flush()
+        assert int(self.process.stdout.readline()) == len(names)
+        return "s3://filled"
+
+
 @pytest.fixture(scope="session")
-def moto_port() -> Iterator[int]:
-    """The port of a server of S3."""
+def moto() -> Iterator[Moto]:
+    """A server of S3."""
     reason = _missing("obstore", "moto", "boto3")
     if reason:
         pytest.skip(reason)
@@ -47,9 +71,15 @@ def moto_port() -> Iterator[int]:
     ) as server:
         assert server.stdout is not None
         try:
-            yield int(server.stdout.readline())
+            yield Moto(int(server.stdout.readline()), server)
         finally:
             server.kill()
+
+
+@pytest.fixture(scope="session")
+def moto_port(moto: Moto) -> int:
+    """The port of a server of S3."""
+    return moto.port
 
 
 @pytest.fixture(scope="session")
