@@ -239,7 +239,9 @@ class Table:
 
     def fragments(self, key: Mode) -> tuple[Asked, ...]:
         """Return functions and recipes: one text, or an array of them; files start as paths do."""
-        found = [self._fragment(text, key, at) for at, text in enumerate(self.names(key, twice=True))]
+        found = [
+            self._fragment(text, key, at) for at, text in enumerate(self.names(key, twice=True))
+        ]
         return tuple(each for each in found if each is not None)
 
     def _fragment(self, text: str, key: Mode, place: int) -> Asked | None:

@@ -90,13 +90,14 @@ class Tracer:
         else:
             arguments = dict(asked.arguments)
             request["recipe"] = {"name": asked.name, "alias": asked.alias, "arguments": arguments}
-        # A recipe needs no process of its own.
-        program = Program.PYTHON if isinstance(asked, RecipeOf) else Program.TRACER
         try:
             # Made here, so that it also goes where the process is ended.
             with tempfile.TemporaryDirectory(prefix="smpatch-") as scratch:
                 asks = partial(trace, request={**request, "scratch": scratch})
-                return self._validator.ask(program, asks)
+                # A recipe needs no process of its own.
+                if isinstance(asked, RecipeOf):
+                    return self._validator.trace_in_python(asks)
+                return self._validator.ask(Program.TRACER, asks)
         except ChildHung as error:
             hint = "wait longer with --time-limit"
             found = f"it is not traced within {error.limit:g} s"
