@@ -1,4 +1,4 @@
-"""Which child process loads a model by ``tf.saved_model.load``, or traces a recipe, and which decides.
+"""Which child process loads a model by ``tf.saved_model.load`` or traces a recipe; who decides.
 
 ``light_child`` has the modules of the loader alone and starts in half of the processor time.
 What it loads is loaded, and what it traces is traced. What it refuses, or dies of, may be refused

@@ -391,7 +391,7 @@ def asked_names(texts: Sequence[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_the_loaders_own_modules_trace_what_all_of_tensorflow_traces(
+def test_the_loaders_own_modules_trace_what_all_of_tensorflow_traces(  # noqa: PLR0913, PLR0917 - fixtures
     case: Case,
     composable: Mapping[str, Path],
     quick: Validator,
@@ -419,7 +419,7 @@ def test_the_loaders_own_modules_trace_what_all_of_tensorflow_traces(
             before=asked_list(case.before, "before"),
             after=asked_list(case.after, "after"),
         )
-        context = Context(True, Inferred(), proof="omitted", trace=noted)
+        context = Context(with_object_graph=True, inferred=Inferred(), proof="omitted", trace=noted)
         edit.prepared(load(composable[case.model]).meta_graph(), context)
         made.append(traced)
     first, second = made
