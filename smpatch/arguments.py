@@ -25,9 +25,11 @@ from smpatch.errors import UsageError
 from smpatch.urls import ModelUrl, path_or_url
 
 __all__ = [
+    "ARCHIVES",
     "Constant",
     "constants",
     "dtype",
+    "is_archive",
     "local_path",
     "mapping",
     "path",
@@ -36,6 +38,9 @@ __all__ = [
     "shape",
     "texts",
 ]
+
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
+"""How the names of archives end."""
 
 _LONGEST = 60
 """Characters of a value that an error shows."""
@@ -251,6 +256,23 @@ def path(value: object, where: str) -> Path:
         return value
     found = os.fspath(value)
     return path_or_url(found if isinstance(found, str) else os.fsdecode(found))
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a path is that of an archive: by its name, and that it is a file.
+
+    Args:
+        path: The path; a URL is none.
+
+    Example:
+        >>> is_archive(Path("export/1"))
+        False
+    """
+    if isinstance(path, ModelUrl) or not path.name.lower().endswith(ARCHIVES):
+        return False
+    with contextlib.suppress(OSError):
+        return path.is_file()
+    return False
 
 
 def local_path(value: object, where: str, hint: str) -> Path:

@@ -353,8 +353,8 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
     """Open a SavedModel.
 
     Args:
-        directory: The directory that holds ``saved_model.pb`` or ``saved_model.pbtxt``, or its
-            URL in a store; then that file alone is read.
+        directory: The directory that holds ``saved_model.pb`` or ``saved_model.pbtxt``, its URL
+            in a store, or an archive that holds it; of both that file alone is read.
 
     Returns:
         The model, read as far as its MetaGraphs.
@@ -369,7 +369,13 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
     """
     root = arguments.path(directory, "directory")
     if isinstance(root, ModelUrl):
-        return _load_url(root)
+        from smpatch.stores.copies import described
+
+        return _load_bytes(root, *described(root))
+    if arguments.is_archive(root):
+        from smpatch.archives import model_file
+
+        return _load_bytes(root, *model_file(root))
     return load_file(root, *which_file(root))
 
 
@@ -393,14 +399,12 @@ def load_file(
     return SavedModel(root, form, meta_graphs, data, identity)
 
 
-def _load_url(url: ModelUrl) -> SavedModel:
-    from smpatch.stores.copies import described
-
-    name, data = described(url)
-    form: Form = "binary" if name == BINARY_NAME else "text"
-    with naming(url / name):
-        meta_graphs = _meta_graphs(data, url / name, form, None)
-    return SavedModel(url, form, meta_graphs, data, FileIdentity(0, 0, len(data), 0, 0, 1))
+def _load_bytes(root: Path, name: str, data: bytes) -> SavedModel:
+    """Open a SavedModel by the bytes of its file, which lies below a URL or in an archive."""
+    form: Form = "binary" if name.endswith(BINARY_NAME) else "text"
+    with naming(root / name):
+        meta_graphs = _meta_graphs(data, root / name, form, None)
+    return SavedModel(root, form, meta_graphs, data, FileIdentity(0, 0, len(data), 0, 0, 1))
 
 
 def _meta_graphs(

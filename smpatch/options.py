@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smpatch import arguments
+from smpatch.arguments import ARCHIVES
 from smpatch.errors import UsageError
 from smpatch.op_libraries import check_files, op_libraries
 from smpatch.validator import Mode
@@ -92,6 +93,9 @@ def check_options(options: Options) -> None:
         raise UsageError("values are given, and nothing is run", where="--feed", hint=hint)
     if options.save_to is not None and not os.fspath(options.save_to):
         raise UsageError("the directory to save to has no name", hint="give --save-to a path")
+    if options.save_to is not None and os.fspath(options.save_to).lower().endswith(ARCHIVES):
+        found = "no archive is written"
+        raise UsageError(found, where=os.fspath(options.save_to), hint="give --save-to a directory")
     if options.backup and options.save_to is not None:
         found = "a backup and a new directory do not go together"
         raise UsageError(found, hint="with --save-to the original stays as it is")

@@ -37,8 +37,8 @@ _UNCONDITIONAL = Note(
 
 
 def in_a_store(model: Path, options: Options) -> bool:
-    """Return whether an edit reads from a store or writes to one."""
-    return isinstance(model, ModelUrl) or _place(options) is not None
+    """Return whether an edit reads from a store or an archive, or writes to a store."""
+    return isinstance(model, ModelUrl) or arguments.is_archive(model) or _place(options) is not None
 
 
 def edit_in_store(
@@ -73,6 +73,13 @@ def edit_in_store(
             read = loads or (options.save_to is not None and _source(model, place) is None)
             copy = held.enter_context(copied(model, variables=read))
             local = copy.directory
+            names[local] = model
+        elif arguments.is_archive(model):
+            from smpatch.archives import refuse_edit, unpacked  # noqa: PLC0415 - here alone
+
+            if options.save_to is None and not options.dry_run:
+                refuse_edit(model)
+            local = held.enter_context(unpacked(model))
             names[local] = model
         if place is not None:
             work = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="smpatch-")))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
@@ -14,7 +15,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 import smpatch
 from smpatch.runtime.process import Child
+from smpatch.validator import Validator
 from smpatch.validator.lending import Lender, lending
+from tests.oracle import programs
 from tests.oracle.client import Oracle
 from tests.prove import ledger
 
@@ -39,6 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """With ``--quick``, skip a test as soon as it starts a process that loads TensorFlow."""
+    if not ledger.LONG and _is_large(_MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)  # pytest's, for ``tmp_path``
     if config.getoption("--quick"):
 
         def skip(*_: object, **__: object) -> NoReturn:
@@ -54,9 +59,26 @@ def pytest_configure(config: pytest.Config) -> None:
         patched = pytest.MonkeyPatch()
         patched.setattr(Child, "start", skip)
         patched.setattr(Oracle, "__init__", skip)
+        patched.setattr(programs, "run", skip)
         patched.setattr(subprocess, "Popen", Popen)
         settings.register_profile("quick", settings.get_profile("patient"), max_examples=20)
         settings.load_profile("quick")
+
+
+_MEMORY = "/dev/shm"  # noqa: S108 - pytest makes a directory of its own in it
+"""A file system in memory. Edits wait for the disk, which no test outside ``make prove`` needs."""
+
+_ENOUGH = 8 << 30
+"""Bytes; the tests take one or two GB."""
+
+
+def _is_large(place: str) -> bool:
+    """Return whether a file system has room for the tests, and may hold programs."""
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize > _ENOUGH and not found.f_flag & os.ST_NOEXEC
 
 
 ALONE = {"tests/docs/test_sessions.py", "tests/test_bad_input.py", "tests/writer/test_faults.py"}
@@ -80,6 +102,7 @@ class _Warm:
             self.session.close()
             self.session = smpatch.Session()
         for validator in self.session._validators.values():  # noqa: SLF001 - a test may patch it
+            assert type(validator) is Validator, "mark the last tests own_children: they patch it"
             validator._wheel = None  # noqa: SLF001 - looked for anew
         return self.session._lend  # noqa: SLF001 - what its own methods call
 
@@ -108,6 +131,12 @@ def _warm() -> Iterator[_Warm]:
     warm = _Warm()
     yield warm
     warm.session.close()
+
+
+@pytest.fixture(scope="session")
+def lend(_warm: _Warm) -> Callable[[], AbstractContextManager[None]]:
+    """Let the library ask those children in a fixture of the whole session."""
+    return lambda: lending(_warm.lender())
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import smpatch
 from smpatch import arguments
 from smpatch.edits import AddPredict, Edit, Remove, Rename, Retag
 from smpatch.errors import SmpatchError, UsageError
+from tests.oracle import programs
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
 UNPROVED = smpatch.Options(validate="none")
@@ -183,10 +182,7 @@ print(signature.inputs["x"].name, tf.make_ndarray(signature.defaults["x"]).tolis
 
 
 def test_values_of_tensorflow_itself(model: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(model)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "x:0 [1.0, 1.0]\n"
+    assert programs.run("-c", PROGRAM, model) == "x:0 [1.0, 1.0]\n"
 
 
 def test_examples_of_the_docstrings() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 
 import smpatch
 from smpatch.edits import EditSignature
+from tests.oracle import programs
 from tests.oracle.client import Oracle, decoded, encoded
 
 EXPORT = """
@@ -49,7 +48,7 @@ ROWS = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], np.float32)
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("policy") / "model"
-    subprocess.run([sys.executable, "-c", EXPORT, place], check=True, capture_output=True)
+    programs.run("-c", EXPORT, place)
     return place
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.oracle import programs
+
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 MODELS = FIXTURES / "models"
 BROKEN = FIXTURES / "broken"
@@ -49,14 +51,8 @@ print(json.dumps(facts))
 def parsed() -> dict[str, dict[str, Any] | str]:
     """What TensorFlow's own parser reads in every model, or what it says instead."""
     names = [entry["dir"] for entry in ENTRIES]
-    done = subprocess.run(
-        [sys.executable, "-c", _PARSE, str(MODELS), *names],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    facts: dict[str, dict[str, Any] | str] = json.loads(done.stdout.splitlines()[-1])
+    said = programs.run("-c", _PARSE, MODELS, *names)
+    facts: dict[str, dict[str, Any] | str] = json.loads(said.splitlines()[-1])
     return facts
 
 

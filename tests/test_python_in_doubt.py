@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import smpatch
+from tests.oracle import programs
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "models"
 
@@ -31,7 +30,7 @@ with tf.Graph().as_default(), v1.Session() as session:
 @pytest.fixture(scope="module")
 def halves(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("halves") / "model"
-    subprocess.run([sys.executable, "-c", EXPORT, place], check=True, capture_output=True)
+    programs.run("-c", EXPORT, place)
     return place
 
 

@@ -18,6 +18,7 @@ import smpatch
 from smpatch.edits import Retag
 from smpatch.runtime import installation, process, questions
 from smpatch.runtime.questions import Description, TensorFact
+from tests.oracle import programs
 from tests.validating import add, copied, fails
 from tests.writer import models
 
@@ -356,12 +357,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         check=True,
         capture_output=True,
     )
-    subprocess.run(
-        [sys.executable, "-m", "tests.custom_op.export", str(top / "echo.so"), str(top / "model")],
-        check=True,
-        capture_output=True,
-        cwd=Path(__file__).parents[1],
-    )
+    programs.run("-m", "tests.custom_op.export", top / "echo.so", top / "model")
     return top / "echo.so", top / "model"
 
 

@@ -206,6 +206,11 @@ def _checked(
         with copied(model, variables=options.validate != "none") as copy:
             report = _checked(copy.directory, options, required, validator)
             return _told(report, copy.directory, model)
+    if arguments.is_archive(model):
+        from smpatch.archives import unpacked
+
+        with unpacked(model, variables=options.validate != "none") as directory:
+            return _told(_checked(directory, options, required, validator), directory, model)
     opened = load(model)
     if options.validate == "full":
         validator.expect_python()
@@ -213,19 +218,20 @@ def _checked(
         return _Check(opened, validator, options, required).report()
 
 
-def _told(report: Report, copy: Path, url: ModelUrl) -> Report:
-    """Name the URL in the place of a copy."""
+def _told(report: Report, copy: Path, known: Path) -> Report:
+    """Name the URL or the archive in the place of a copy."""
 
     def words(text: str) -> str:
-        return text.replace(str(copy), str(url))
+        return text.replace(str(copy), str(known))
 
     findings = [
         replace(each, where=words(each.where), text=words(each.text), hint=words(each.hint))
         for each in report.findings
-        # The server lists no files, so that nothing is known of the variables.
-        if each.code != "variables-missing" or url.scheme not in READ_ONLY
+        # The server of a URL lists no files, so that nothing is known of the variables.
+        if each.code != "variables-missing"
+        or not (isinstance(known, ModelUrl) and known.scheme in READ_ONLY)
     ]
-    return replace(report, directory=url, findings=tuple(findings))
+    return replace(report, directory=known, findings=tuple(findings))
 
 
 def _understood(options: CheckOptions) -> list[Requirement]:

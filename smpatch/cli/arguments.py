@@ -112,8 +112,8 @@ Model = Annotated[
     typer.Argument(
         metavar="[MODEL]",
         parser=model_directory,
-        help="The SavedModel directory, its saved_model.pb, or its URL (gs://, s3://, az://, "
-        "https://). Default: the current directory.",
+        help="The SavedModel directory, its saved_model.pb, its URL (gs://, s3://, az://, "
+        "https://), or an archive of it (.zip, .tar, .tar.gz). Default: the current directory.",
         show_default=False,
     ),
 ]

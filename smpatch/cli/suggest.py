@@ -169,10 +169,10 @@ class _TensorFlow:
         return {}
 
     def _asked(self) -> Validator:
-        from smpatch.validator import Validator
+        from smpatch.validator.lending import validator_for
 
         if self._validator is None:
-            self._validator = self._open.enter_context(Validator("runtime", (), _PATIENCE))
+            self._validator = self._open.enter_context(validator_for("runtime", (), _PATIENCE))
         return self._validator
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from smpatch import arguments
 from smpatch.errors import ModelUnreadableError, SmpatchError, WriteError
 from smpatch.stores.access import Fetched, Store, Version
 from smpatch.urls import READ_ONLY, ModelUrl
@@ -144,6 +145,12 @@ def at_hand(place: Path) -> Iterator[Path]:
     Raises:
         SmpatchError: As ``copied``.
     """
+    if arguments.is_archive(place):
+        from smpatch.archives import unpacked  # noqa: PLC0415 - only where an archive is given
+
+        with unpacked(place, variables=False) as directory:
+            yield directory
+        return
     if not isinstance(place, ModelUrl):
         yield place
         return

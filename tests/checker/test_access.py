@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +15,7 @@ import smpatch
 from smpatch import CheckOptions, Finding
 from smpatch.checker.access import _MARKS, FILES, NETWORK, PYTHON
 from tests.checker.faults import FIXTURES
+from tests.oracle import programs
 from tests.oracle.client import Oracle
 
 QUICK = CheckOptions(validate="none")
@@ -58,17 +56,8 @@ class Exported:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     room = tmp_path_factory.mktemp("access")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.checker.exporting_access", str(room)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        cwd=FIXTURES.parents[1],
-        check=False,
-        capture_output=True,
-        timeout=300,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return Exported(room, json.loads(done.stdout.splitlines()[-1]))
+    said = programs.run("-m", "tests.checker.exporting_access", room)
+    return Exported(room, json.loads(said.splitlines()[-1]))
 
 
 def _found(directory: Path, options: CheckOptions = QUICK) -> list[Finding]:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from smpatch import CheckOptions
 from smpatch.checker.access import FILES, NETWORK, PYTHON
 from tests.checker.faults import FIXTURES
 from tests.contract.models import corpus, found_in
+from tests.oracle import programs
 
 OPS = FILES | NETWORK | PYTHON
 CODES = {"file-access", "network-access", "python-function", "unserved-access"}
@@ -84,17 +84,7 @@ def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Everywhere:
 
 def _program(name: str, room: Path) -> str:
     """Run a program of this directory with TensorFlow."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.checker.{name}", str(room)],
-        cwd=FIXTURES.parents[1],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        check=False,
-        capture_output=True,
-        timeout=300,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    return programs.run("-m", f"tests.checker.{name}", room)
 
 
 def _reported(model: Path) -> set[str]:
@@ -109,18 +99,8 @@ def _scanned(
 ) -> Mapping[Path, frozenset[str]]:
     """Return what ``saved_model_cli scan`` reports of each model; None for its own list."""
     asked = {"models": [*map(str, models)], "ops": None if ops is None else sorted(ops)}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.checker.scanning"],
-        cwd=FIXTURES.parents[1],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        input=json.dumps(asked),
-        check=False,
-        capture_output=True,
-        timeout=300,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    reported: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    said = programs.run("-m", "tests.checker.scanning", stdin=json.dumps(asked))
+    reported: dict[str, list[str]] = json.loads(said.splitlines()[-1])
     return {Path(each): frozenset(found) for each, found in reported.items()}
 
 

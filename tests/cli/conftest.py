@@ -16,6 +16,7 @@ import pytest
 
 from smpatch.cli import guard
 from smpatch.cli.main import application
+from tests.oracle import programs
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 MODELS: list[dict[str, Any]] = json.loads((FIXTURES / "models" / "MANIFEST.json").read_text())
@@ -116,13 +117,4 @@ def content(directory: Path) -> dict[str, bytes]:
 
 def tensorflow(program: str, *arguments: Path) -> str:
     """Run a Python program that imports TensorFlow, and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        check=True,
-        text=True,
-        timeout=120,
-    )
-    return done.stdout
+    return programs.run("-c", program, *arguments)

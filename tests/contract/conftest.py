@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from smpatch.runtime.process import Child, Program
 from tests.contract.editing import Edit, add, copy, snapshot
 from tests.contract.models import KEY, Candidate, Case, cases
 from tests.oracle.client import Oracle
+
+Lend = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,11 @@ def told(case: Case, candidate: Candidate, oracle: Oracle) -> Told:
 
 @pytest.fixture(scope="session")
 def edit(
-    case: Case, candidate: Candidate, told: Told, tmp_path_factory: pytest.TempPathFactory
+    case: Case,
+    candidate: Candidate,
+    told: Told,
+    tmp_path_factory: pytest.TempPathFactory,
+    lend: Lend,
 ) -> Iterator[Edit]:
     """Add the candidate to a copy, without the reload where TensorFlow cannot load it."""
     directory = tmp_path_factory.mktemp("edit") / "model"
@@ -102,7 +109,8 @@ def edit(
         validate="runtime" if told.loads else "none",
     )
     try:
-        receipt = add(directory, candidate, options)
+        with lend():
+            receipt = add(directory, candidate, options)
     except OpDefMissingError as error:
         if told.loads:
             raise

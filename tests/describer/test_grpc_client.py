@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import pytest
 import smpatch
 from smpatch.signature import SparseTensorSpec, Spec, TensorSpec
 from tests.describer.models import FIXTURES, HOSTILE, cases, made, row
+from tests.oracle import programs
 
 TYPES = (
     *("bool", "string", "float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
@@ -27,17 +25,8 @@ def _answers(calls: list[dict[str, Any]], room: Path) -> list[dict[str, Any]]:
     """Run programs in one process with TensorFlow."""
     file = room / "calls.json"
     file.write_text(json.dumps(calls))
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.describer.calling", str(file)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        cwd=FIXTURES.parent,
-        check=False,
-        capture_output=True,
-        timeout=300,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    answers: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    said = programs.run("-m", "tests.describer.calling", file)
+    answers: list[dict[str, Any]] = json.loads(said.splitlines()[-1])
     assert len(answers) == len(calls)
     return answers
 

@@ -36,6 +36,8 @@ FUNCTIONS = [name for name in smpatch.__all__ if inspect.isfunction(getattr(smpa
 CLASSES = ["CheckOptions", "EditSignature", "Options", "RaggedRef", "Session", "SparseRef"]
 """Classes that a client makes; the others are made by the library."""
 
+pytestmark = pytest.mark.own_children  # a validator without TensorFlow stays in no session
+
 PATCH = 'version = 1\n[[edit]]\nrename = "serving_default"\nto = "predict"\n'
 
 

@@ -6,7 +6,8 @@ The fixtures have session scope, so that pytest runs all tests of one model toge
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,10 @@ class Trial:
 
 @pytest.fixture(scope="session", params=subjects(), ids=lambda subject: subject.name)
 def trial(
-    request: pytest.FixtureRequest, oracle: Oracle, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    oracle: Oracle,
+    tmp_path_factory: pytest.TempPathFactory,
+    lend: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Trial]:
     """A model with every signature that can be asked of it."""
     subject: Subject = request.param
@@ -93,10 +97,11 @@ def trial(
             pytest.skip(f"TensorFlow does not load it: {loads}")
     trial = Trial(subject, original, root / "model")
     shutil.copytree(original, trial.directory)
-    _known(trial, oracle)
-    _from_the_main_graph(trial)
-    _from_functions(trial, told)
-    _from_within(trial, oracle)
+    with lend():
+        _known(trial, oracle)
+        _from_the_main_graph(trial)
+        _from_functions(trial, told)
+        _from_within(trial, oracle)
     yield trial
     shutil.rmtree(root)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import smpatch
 from smpatch import Options, TensorSpec, load
 from smpatch.signature import Spec
 from smpatch.suggestions import suggest
+from tests.oracle import programs
 from tests.oracle.client import Oracle, encoded
 
 Sketch = dict[str, tuple[str, object]]
@@ -112,8 +111,7 @@ tf.saved_model.save(module, sys.argv[2], signatures=by_hand)
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     plain, by_hand = (tmp_path_factory.mktemp("composites") / name for name in ("plain", "by_hand"))
-    command: list[str | Path] = [sys.executable, "-c", EXPORT, plain, by_hand]
-    subprocess.run(command, check=True, capture_output=True)
+    programs.run("-c", EXPORT, plain, by_hand)
     for name in ("ragged", "deep", "sparse", "slices"):
         smpatch.promote_function(plain, name, options=Options(validate="none"))
     return plain, by_hand

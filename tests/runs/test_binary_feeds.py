@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from smpatch.loader import load
 from smpatch.runs.arrays import read_npz
 from smpatch.runs.feeds import Feeds
 from tests.checker.faults import FIXTURES
+from tests.oracle import programs
 
 ENDS_IN_ZEROS = (b"\x08\x01\x00\x00", b"\x00", b"")
 
@@ -136,7 +135,7 @@ with tf.io.TFRecordWriter(sys.argv[1]) as writer:
 def test_records_that_tensorflow_writes_arrive_whole(tmp_path: Path) -> None:
     file = tmp_path / "a.tfrecord"
     texts = [each.hex() for each in ENDS_IN_ZEROS]
-    subprocess.run([sys.executable, "-c", WRITE_RECORDS, file, *texts], check=True)
+    programs.run("-c", WRITE_RECORDS, file, *texts)
     key, alias = _key_and_input("strings")
     feeds = Feeds(Feeding(file=file), load(FIXTURES / "strings").signatures)
     (feed,) = feeds.of(key, load(FIXTURES / "strings").signatures[key].inputs)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ import pytest
 
 from smpatch.runtime import installation
 from smpatch.runtime.process import Child, Program
+from tests.oracle import programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the models of ``export_models.py``."""
     directory = tmp_path_factory.mktemp("models")
     script = Path(__file__).with_name("export_models.py")
-    subprocess.run([sys.executable, str(script), str(directory)], check=True, capture_output=True)
+    programs.run(script, directory)
     return directory
 
 

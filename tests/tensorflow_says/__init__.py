@@ -10,12 +10,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpatch.runtime import installation
+from tests.oracle import programs
 
 if TYPE_CHECKING:
     import pytest
@@ -46,14 +45,6 @@ def ask(program: str, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa:
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not answer.exists():
-            done = subprocess.run(
-                [sys.executable, "-m", f"{__name__}.{program}"],
-                cwd=_ROOT,
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            answer.write_text(done.stdout.splitlines()[-1])
+            said = programs.run("-m", f"{__name__}.{program}")
+            answer.write_text(said.splitlines()[-1])
     return json.loads(answer.read_text())

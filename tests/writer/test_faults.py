@@ -127,7 +127,9 @@ def _run(work: Path, way: Way, count: int, fault: faults.Fault) -> Outcome:
 
 
 def _outcomes(work: Path, way: Way, fault: faults.Fault) -> Iterator[Outcome]:
-    for count in range(1, MOST_CALLS):
+    """Strike every call; outside ``make prove`` every third, and others in the next way."""
+    step = 1 if ledger.LONG else 3
+    for count in range(1 + [*WAYS.values()].index(way) % step, MOST_CALLS, step):
         outcome = _run(work, way, count, fault)
         if not outcome.layer.struck:
             return
@@ -167,8 +169,8 @@ def test_old_or_new_whatever_fails(tmp_path: Path, way: Way, name: str, count: C
                 _check_new(outcome, way, whole)
     count.settle()
     # Both sides of the commit were hit.
-    assert met[False] > 30
-    assert met[True] > 2
+    assert met[False] > 10
+    assert met[True] > 0
 
 
 @pytest.mark.proof("calls of Python")

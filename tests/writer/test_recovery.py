@@ -6,8 +6,6 @@ import errno
 import fcntl
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 import smpatch
 from smpatch.warmup import PLACE
 from smpatch.writer.stage import PREFIX
+from tests.oracle import programs
 from tests.prove.ledger import Count
 from tests.writer import faults, killer, models
 
@@ -59,14 +58,7 @@ class TestKilledAtEveryCall:
     def test_old_and_new_are_what_tensorflow_takes_them_for(self, tmp_path: Path) -> None:
         files = [models.linear(tmp_path / name) / FILE for name in ("old", "new")]
         models.add(tmp_path / "new", "killed")
-        done = subprocess.run(
-            [sys.executable, "-c", _DIFFERENCE, *map(str, files)],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.stdout.split() == ["killed", "True"]
+        assert programs.run("-c", _DIFFERENCE, *files).split() == ["killed", "True"]
 
 
 _DIFFERENCE = """
