@@ -14,7 +14,7 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.errors import RefusedError
-from smpatch.fragments import CallableOf, Fragment, FunctionOf, Mode, SignatureOf, Tracing
+from smpatch.fragments import CallableOf, Fragment, FunctionOf, Mode, RecipeOf, SignatureOf, Tracing
 from smpatch.runtime.process import ChildDied, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import TensorFact
 from smpatch.runtime.traces import Traced, trace, traced_here
