@@ -131,8 +131,14 @@ class Table:
             self._wrong((key,), "true or false", given)
         return given is True
 
-    def names(self, key: str, *, needed: bool = False) -> tuple[str, ...]:
-        """Return names: one text, or an array of them."""
+    def names(self, key: str, *, needed: bool = False, twice: bool = False) -> tuple[str, ...]:
+        """Return names: one text, or an array of them.
+
+        Args:
+            key: The key.
+            needed: Whether it must be there.
+            twice: Whether a name may be there several times.
+        """
         given = self.take(key)
         if given is None:
             if needed:
@@ -148,7 +154,7 @@ class Table:
                 self._wrong(at, "text" if isinstance(given, list) else "text or an array", each)
             elif not each:
                 self.fault("it is empty", at=at)
-            elif each in seen:
+            elif each in seen and not twice:
                 self.fault(f"{each!r} is there twice", at=at)
             else:
                 seen.add(each)
@@ -233,7 +239,9 @@ class Table:
 
     def fragments(self, key: Mode) -> tuple[Asked, ...]:
         """Return functions and recipes: one text, or an array of them; files start as paths do."""
-        found = [self._fragment(text, key, at) for at, text in enumerate(self.names(key))]
+        found = [
+            self._fragment(text, key, at) for at, text in enumerate(self.names(key, twice=True))
+        ]
         return tuple(each for each in found if each is not None)
 
     def _fragment(self, text: str, key: Mode, place: int) -> Asked | None:

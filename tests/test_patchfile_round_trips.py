@@ -30,6 +30,7 @@ from smpatch.edits import (
     SparseRef,
     TensorRef,
 )
+from smpatch.fragments import Asked, asked_list
 from smpatch.patchfile.conflicts import conflicts
 
 NAME = st.text(min_size=1, max_size=9)
@@ -51,11 +52,30 @@ SCALAR = (
 )
 VALUE = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
 CONSTANTS = st.dictionaries(NAME, VALUE.map(Constant), min_size=1, max_size=3)
+BEFORE: st.SearchStrategy[tuple[Asked, ...]] = st.lists(
+    st.sampled_from(
+        (
+            "cast(float64)",
+            "x=cast(float16, name='a \\' # \u00e9')",
+            "image=decode_image(8, scale=1/255, mean=[1, -2.5], layout=NCHW)",
+            "parse_example('a b', c)",
+            "e=encode_example('x:float32[3]', 'y z:string[?]')",
+        )
+    ),
+    max_size=3,
+).map(lambda texts: asked_list(texts, "before"))
+AFTER: st.SearchStrategy[tuple[Asked, ...]] = st.lists(
+    st.sampled_from(("top_k(scores, 5)", "p=softmax('a, b', axis=0)", "threshold(x, 1e-3)")),
+    max_size=3,
+).map(lambda texts: asked_list(texts, "after"))
+STARTS = st.dictionaries(NAME, NAME, max_size=2)
 EDIT: st.SearchStrategy[Edit] = st.one_of(
     st.builds(AddPredict, TENSORS, TENSORS, NAME, st.booleans()),
     st.builds(PromoteFunction, NAME, st.none(), st.none(), NAME, st.booleans()),
     st.builds(FromSignature, NAME, st.dictionaries(NAME, NAME, min_size=1), NAME, st.booleans()),
-    st.builds(Compose, NAME, NAME, CONSTANTS, st.booleans()),
+    st.builds(
+        Compose, NAME, NAME, CONSTANTS | st.just({}), st.booleans(), BEFORE, AFTER, STARTS, NAME
+    ),
     st.builds(AddClassify, TENSOR, TENSOR, TENSOR, NAME, st.booleans()),
     st.builds(AddRegress, TENSOR, TENSOR, NAME, st.booleans()),
     st.builds(Rename, NAME, NAME, st.booleans()),
@@ -107,8 +127,15 @@ def _(edit: FromSignature) -> dict[str, object]:
 
 @_written.register
 def _(edit: Compose) -> dict[str, object]:
-    bind = {alias: each.value for alias, each in edit.bind.items()}
-    return {"bind": bind, "from-signature": edit.source, "compose": edit.key}
+    put = {
+        "bind": {alias: each.value for alias, each in edit.bind.items()},
+        "before": list(map(str, edit.before)),
+        "after": list(map(str, edit.after)),
+        "from-input": edit.from_input,
+        "dummy-input": edit.dummy_input,
+    }
+    given = {key: each for key, each in put.items() if each}
+    return {**given, "from-signature": edit.source, "compose": edit.key}
 
 
 @_written.register

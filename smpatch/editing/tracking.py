@@ -86,11 +86,19 @@ class Tracker:
         self._put(key, Tracked(None), overwrite=overwrite)
         self.made.add(key)
 
-    def start_from(self, source: str, key: str) -> None:
-        """Take a signature of which an edit makes another one."""
+    def start_from(self, source: str, key: str, *, with_outputs: bool = False) -> None:
+        """Take a signature of which an edit makes another one.
+
+        Args:
+            source: Its key.
+            key: The key of the other one.
+            with_outputs: Whether that has the names of its outputs.
+        """
         self._take(source)
         if source != key and source not in self.made:
             self._derived[source] = self.place
+            if with_outputs:
+                self._copied[source] = self.place
 
     def move(self, source: str, target: str, *, overwrite: bool, copies: bool) -> None:
         """Give a signature another key, or a second one."""
@@ -154,11 +162,11 @@ class Tracker:
 
     def _changes_what_was_read(self, key: str, *, copied: bool = True) -> None:
         """Note a change of what an earlier edit starts from; then it is not known what that was."""
-        for readers in (self._copied, self._derived) if copied else (self._derived,):
-            if key in readers:
-                found = f"edit[{readers[key]}] starts from {key!r}, which this edit changes"
-                hint = "put this edit before that one, or into a patch file of its own"
-                self._unproved.append(Conflict(self.place, found, hint))
+        readers = {**self._copied, **self._derived} if copied else self._derived
+        if key in readers:
+            found = f"edit[{readers[key]}] starts from {key!r}, which this edit changes"
+            hint = "put this edit before that one, or into a patch file of its own"
+            self._unproved.append(Conflict(self.place, found, hint))
 
     def _known(self, key: str) -> Tracked | None:
         """Return what is known of a key; None where an edit took it away."""

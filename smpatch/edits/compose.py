@@ -254,7 +254,7 @@ class Compose(Making):
         return None if bound else alias
 
     def track(self, tracker: Tracker) -> None:
-        tracker.start_from(self.source, self.key)
+        tracker.start_from(self.source, self.key, with_outputs=True)
         if self.source == self.key not in tracker.made:
             found = f"{self.key!r} would be made of itself, and a model does not show it"
             tracker.conflict(found, 'rename it before: rename = "KEY", to = "raw"')

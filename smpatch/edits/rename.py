@@ -34,7 +34,7 @@ class Rename(Moving):
         return self.target if key == self.source else key
 
     def _repeated_from_source(self, again: Repetition) -> Edit | None:
-        if self.target in again.keys and self.source not in again.fresh:
+        if again.later_key(self.target) in again.keys and self.source not in again.fresh:
             if not again.is_made_later(self.source):
                 raise NotAppliedError("its source and its target are there")
             return None

@@ -5,11 +5,13 @@
 them. This program puts an empty package
 ``tensorflow`` in their place. What is loaded then is loaded by the same code; what is refused
 may be refused because of what is missing, so that the parent asks ``python_child`` again.
+Recipes are traced here as well: the modules that they need are among these thousand.
 Whoever asks the empty package for more than a module makes every answer a refusal, too.
 
 Standard library and TensorFlow only; ``child_main.py`` loads this file in a child process.
 
-Sources: ``tensorflow/__init__.py`` and ``tensorflow/python/compat/v2_compat.py``.
+Sources: ``tensorflow/__init__.py``, ``tensorflow/python/compat/v2_compat.py`` and
+``tensorflow/python/util/tf_export.py``.
 """
 
 from __future__ import annotations
@@ -128,8 +130,41 @@ def needed() -> Any:  # noqa: ANN401 - modules without stubs
     return tf
 
 
+class Names:
+    """What ``tensorflow`` exports under its names, as far as it is imported.
+
+    Each symbol has been registered under the names that the public modules give it.
+    """
+
+    def __init__(self, package: Package, prefix: str = "") -> None:
+        """Take the names that start so."""
+        self._package, self._prefix = package, prefix
+        self._exports = importlib.import_module("tensorflow.python.util.tf_export")
+        self._dtypes = importlib.import_module("tensorflow.python.framework.dtypes")
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - modules without stubs
+        """Return a symbol, a type, or a part of the names.
+
+        Raises:
+            AttributeError: There is none; the package remembers it.
+        """
+        path = self._prefix + name
+        found = self._exports.get_symbol_from_name(path)
+        if found is None and not self._prefix:
+            found = getattr(self._dtypes, name, None)  # constants are not registered
+        if found is not None:
+            return found
+        if path in _PARTS:
+            return Names(self._package, f"{path}.")
+        return getattr(self._package, path)
+
+
+_PARTS = {"__internal__", "image", "io", "lookup", "math", "nn", "random", "raw_ops", "sparse"}
+_OPS = ("image_ops", "lookup_ops", "map_fn", "nn_ops", "parsing_ops", "proto_ops", "sparse_ops")
+
+
 class LightLoader(PythonLoader):
-    """``tf.saved_model.load`` alone: it loads, and calls nothing."""
+    """``tf.saved_model.load`` alone: it loads, traces recipes, and calls nothing."""
 
     def __init__(self, tf: Any, package: Package) -> None:  # noqa: ANN401 - modules without stubs
         """Keep the modules."""
@@ -143,3 +178,11 @@ class LightLoader(PythonLoader):
             missed = ", ".join(dict.fromkeys(self._package.asked))
             return {"ok": False, "code": 2, "kind": "", "message": f"{missed} is not imported"}
         return reply
+
+    def _do_trace(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Trace a recipe."""
+        from .trace_request import trace  # noqa: PLC0415 - seldom needed
+
+        for name in (*_OPS, "stateful_random_ops"):
+            importlib.import_module(f"tensorflow.python.ops.{name}")
+        return trace(Names(self._package), request)

@@ -1,8 +1,8 @@
-"""Which child process loads a model by ``tf.saved_model.load``, and which one decides.
+"""Which child process loads a model by ``tf.saved_model.load`` or traces a recipe; who decides.
 
 ``light_child`` has the modules of the loader alone and starts in half of the processor time.
-What it loads is loaded. What it refuses, or dies of, may be refused for want of the rest, so
-that ``python_child``, which has imported all of TensorFlow, decides.
+What it loads is loaded, and what it traces is traced. What it refuses, or dies of, may be refused
+for want of the rest, so that ``python_child``, which has imported all of TensorFlow, decides.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from smpatch.runtime import questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import PythonSignatures
+from smpatch.runtime.traces import Traced
 
 __all__ = ["PythonLoader"]
 
 _LOG = logging.getLogger(__name__)
 
+_Answer = TypeVar("_Answer")
+
 
 class _Ask(Protocol):
-    def __call__(
-        self, program: Program, question: Callable[[Child, float], PythonSignatures]
-    ) -> PythonSignatures:
+    def __call__(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
         """Ask a child; see ``Validator.ask``."""
         ...
 
@@ -83,10 +84,39 @@ class PythonLoader:
                 return said
             why = f"{said.kind}: {said.message}" if said.kind else said.message
         except ChildError as error:
-            if isinstance(error, ChildHung) or (isinstance(error, ChildDied) and error.was_killed):
-                raise  # another process would need more time, or more memory
-            if isinstance(error, ChildUnfit):
-                self.program = Program.PYTHON  # it would be unfit for the next model, too
-            why = str(error)
+            why = self._undecided(error)
         _LOG.info("the modules of tf.saved_model.load alone: %s; all of TensorFlow decides", why)
         return self._ask(Program.PYTHON, whole)
+
+    def trace(self, question: Callable[[Child, float], Traced]) -> Traced:
+        """Trace a recipe.
+
+        Args:
+            question: Asks a child.
+
+        Raises:
+            ValidationError: There is no TensorFlow, or an op library cannot be loaded.
+            ChildError: The child that decides died, hung or is unfit.
+        """
+        if self.program is Program.LIGHT:
+            try:
+                said = self._ask(Program.LIGHT, question)
+                if said.refusal is None:
+                    return said
+                why = said.refusal.found
+            except ChildError as error:
+                why = self._undecided(error)
+            _LOG.info("it is not traced by the modules of tf.saved_model.load alone: %s", why)
+        return self._ask(Program.PYTHON, question)
+
+    def _undecided(self, error: ChildError) -> str:
+        """Return why the light child does not decide.
+
+        Raises:
+            ChildError: Another process would need more time, or more memory.
+        """
+        if isinstance(error, ChildHung) or (isinstance(error, ChildDied) and error.was_killed):
+            raise error
+        if isinstance(error, ChildUnfit):
+            self.program = Program.PYTHON  # it would be unfit for the next model, too
+        return str(error)

@@ -28,6 +28,7 @@ from smpatch.rules import Note
 from smpatch.runtime import early, installation, questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import Description, PythonSignatures
+from smpatch.runtime.traces import Traced
 from smpatch.signature import Shape, TensorSpec
 from smpatch.validator.comparing import (
     WITHOUT,
@@ -181,6 +182,10 @@ class Validator:
             ChildError: The child died, hung or is unfit.
         """
         return self._python.load(directory, tags, variables=variables)
+
+    def trace_in_python(self, question: Callable[[Child, float], Traced]) -> Traced:
+        """Let the child that loads models in Python trace a recipe; see ``PythonLoader.trace``."""
+        return self._python.trace(question)
 
     def op_defs(self) -> Mapping[str, Any]:
         """Return the operations that TensorFlow registers, by name.

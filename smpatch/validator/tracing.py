@@ -14,7 +14,7 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.errors import RefusedError
-from smpatch.fragments import CallableOf, Fragment, FunctionOf, Mode, SignatureOf, Tracing
+from smpatch.fragments import CallableOf, Fragment, FunctionOf, Mode, RecipeOf, SignatureOf, Tracing
 from smpatch.runtime.process import ChildDied, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import TensorFact
 from smpatch.runtime.traces import Traced, trace, traced_here
@@ -90,12 +90,14 @@ class Tracer:
         else:
             arguments = dict(asked.arguments)
             request["recipe"] = {"name": asked.name, "alias": asked.alias, "arguments": arguments}
-        # What a user's file imports stays in a process; recipes and models leave nothing.
-        program = Program.TRACER if isinstance(asked, FunctionOf) else Program.PYTHON
         try:
             # Made here, so that it also goes where the process is ended.
             with tempfile.TemporaryDirectory(prefix="smpatch-") as scratch:
                 asks = partial(trace, request={**request, "scratch": scratch})
+                if isinstance(asked, RecipeOf):
+                    return self._validator.trace_in_python(asks)
+                # What a user's file imports stays in a process; recipes and models leave nothing.
+                program = Program.TRACER if isinstance(asked, FunctionOf) else Program.PYTHON
                 return self._validator.ask(program, asks)
         except ChildHung as error:
             hint = "wait longer with --time-limit"

@@ -88,6 +88,28 @@ def add_predict_tf2(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
         yield compared((contest, rival, "s"), pairs, limit)
 
 
+def compose_tf2(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
+    """A recipe behind a signature of a TensorFlow 2 export, against an edit without a trace.
+
+    Both are reloaded as ``auto`` does it; the recipe is traced in the process that reloads, and
+    the composed signature is run. Counted is processor time.
+    """
+
+    def ours() -> Measured:
+        words = ("--from-signature", "serving_default", "--after", "sigmoid(score)")
+        model = str(shop.small(_MODULE))
+        return run([*SMPATCH, "compose", model, *words, "--signature", "bench"])
+
+    def function() -> Measured:
+        words = ("--function", "encode", "--signature", "bench")
+        return run([*SMPATCH, "add-predict", str(shop.small(_MODULE)), *words])
+
+    mine, theirs = rounds((ours, function), sizes.short_rounds)
+    contest = "`compose` of a recipe with its reload, small TensorFlow 2 export, processor time"
+    pairs = [(a.processor_seconds, b.processor_seconds) for a, b in zip(mine, theirs, strict=True)]
+    yield compared((contest, "`add-predict --function`", "s"), pairs, 1.5)
+
+
 def add_predict_variables(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     """An edit with its reload of a model with gigabytes of variables, against kilobytes."""
     few = 4096
@@ -271,6 +293,7 @@ def proofs(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 CONTESTS: dict[str, Callable[[Workshop, Sizes], Iterator[Row]]] = {
     "small": add_predict_small,
     "tf2": add_predict_tf2,
+    "compose": compose_tf2,
     "variables": add_predict_variables,
     "show": show_small,
     "constants": add_predict_constants,

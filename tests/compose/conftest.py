@@ -52,3 +52,10 @@ def quick() -> Iterator[Validator]:
     """The C runtime, in one process for all edits."""
     with Validator("runtime", [], 300.0) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def whole() -> Iterator[Validator]:
+    """All of TensorFlow in Python, in one process for all edits."""
+    with Validator("run", [], 300.0) as opened:
+        yield opened

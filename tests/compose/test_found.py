@@ -13,8 +13,10 @@ import pytest
 import smpatch
 from smpatch import Options, RefusedError, UsageError, load
 from smpatch.fragments import asked_list
+from smpatch.patchfile import parse_patch
 from smpatch.runs import pairs as pairs_module
 from smpatch.validator import Validator, by_numbers
+from tests.compose.conftest import Copied
 from tests.oracle.client import Oracle, encoded
 
 DEFAULT = "serving_default"
@@ -160,3 +162,51 @@ def test_pure_scatters_and_dead_references_are_carried(
     for loader in ("session", "python"):
         assert "arrays" in told[loader]["new"]
         assert told[loader]["new"] == told[loader][DEFAULT]
+
+
+def test_a_kept_signature_that_gets_another_key_later_is_known_again(copied: Copied) -> None:
+    """The second application made the signature of itself, and failed."""
+    model = copied("module")
+    patch = model.parent / "patch.toml"
+    patch.write_text(
+        """
+        version = 1
+        [[edit]]
+        compose = "serving_default"
+        from-signature = "serving_default"
+        keep-as = "raw"
+        bind = { training = false }
+        [[edit]]
+        rename = "raw"
+        to = "kept"
+        [[edit]]
+        rename = "kept"
+        to = "last"
+        """,
+        encoding="utf-8",
+    )
+    data = []
+    for _ in range(2):
+        (done,) = smpatch.apply([model], smpatch.load_patch(patch).edits)
+        assert done.error is None
+        data.append((model / "saved_model.pb").read_bytes())
+    assert data[0] == data[1]
+    assert "training" in load(model).signatures["last"].inputs
+    assert "training" not in load(model).signatures["serving_default"].inputs
+
+
+def test_a_source_whose_outputs_get_other_names_afterwards_is_refused() -> None:
+    """A second application looked for names that were gone."""
+    text = """
+        version = 1
+        [[edit]]
+        compose = "new"
+        from-signature = "serving_default"
+        after = ["softmax(both)"]
+        [[edit]]
+        edit = "serving_default"
+        rename-output = { both = "x" }
+        """
+    with pytest.raises(smpatch.PatchFileError, match="put this edit before that one") as refused:
+        parse_patch(text)
+    assert str(refused.value).count("starts from") == 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import numpy as np
 import pytest
 
 import smpatch
-from smpatch import load
-from smpatch.fragments import asked_list
+from smpatch import load, schema
+from smpatch.builder import Inferred
+from smpatch.editing import Context
+from smpatch.fragments import Fragment, Tracing, asked_list
 from smpatch.recipes import RECIPES
+from smpatch.runtime.process import Program
 from smpatch.validator import Validator
+from smpatch.validator.tracing import Tracer
 from tests.oracle.client import Oracle, decoded, encoded
 
 DEFAULT = "serving_default"
@@ -383,3 +388,49 @@ def test_every_recipe_is_tried() -> None:
 def asked_names(texts: Sequence[str]) -> list[Any]:
     """Return the recipes that texts name."""
     return [each for text in texts for each in RECIPES if f"{each.name}(" in text]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_loaders_own_modules_trace_what_all_of_tensorflow_traces(  # noqa: PLR0913, PLR0917 - fixtures
+    case: Case,
+    composable: Mapping[str, Path],
+    quick: Validator,
+    whole: Validator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("\n".join(WORDS))
+    (tmp_path / "labels.txt").write_text("\n".join(LABELS))
+    made = []
+    for validator in (quick, whole):
+        traced: list[Fragment] = []
+        tracer = Tracer(validator)
+
+        def noted(
+            tracing: Tracing, tracer: Tracer = tracer, to: list[Fragment] = traced
+        ) -> Fragment:
+            to.append(tracer.trace(tracing))
+            return to[-1]
+
+        edit = smpatch.edits.Compose(
+            DEFAULT,
+            "new",
+            before=asked_list(case.before, "before"),
+            after=asked_list(case.after, "after"),
+        )
+        context = Context(with_object_graph=True, inferred=Inferred(), proof="omitted", trace=noted)
+        edit.prepared(load(composable[case.model]).meta_graph(), context)
+        made.append(traced)
+    first, second = made
+    assert [*map(_nameless, first)] == [*map(_nameless, second)]
+    assert first
+    unnumbered = [replace(each, functions=()) for each in first]
+    assert unnumbered == [replace(each, functions=()) for each in second]
+    assert Program.PYTHON not in quick._running  # noqa: SLF001 - who was asked
+
+
+def _nameless(fragment: Fragment) -> list[str]:
+    """Return its functions as text without the numbers that a process counts up."""
+    read = schema.FunctionDef.FromString
+    return [re.sub(r"_\d+", "_0", str(read(each))) for each in fragment.functions]

@@ -17,6 +17,7 @@ from smpatch.runtime import light_child, questions
 from smpatch.runtime.installation import Wheel
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import PythonSignatures
+from smpatch.runtime.traces import Refusal, Traced, trace
 from smpatch.validator.python_loader import PythonLoader
 from tests.checker import faults
 from tests.contract.models import FIXTURES, PROVE, Case, corpus, found_in
@@ -138,12 +139,11 @@ NO = PythonSignatures(ok=False, kind="KeyError", message="'w'")
 class _Asked:
     """A validator whose children give the answers that it is made with."""
 
-    def __init__(self, light: PythonSignatures | ChildError, python: PythonSignatures) -> None:
-        self.says: dict[Program, PythonSignatures | ChildError]
+    def __init__(self, light: object, python: object) -> None:
         self.says = {Program.LIGHT: light, Program.PYTHON: python}
         self.asked: list[Program] = []
 
-    def __call__(self, program: Program, question: Any) -> PythonSignatures:  # noqa: ANN401, ARG002 - as a validator's
+    def __call__(self, program: Program, question: Any) -> Any:  # noqa: ANN401, ARG002 - as a validator's
         self.asked.append(program)
         said = self.says[program]
         if isinstance(said, ChildError):
@@ -202,3 +202,33 @@ def test_where_signatures_are_called_all_of_tensorflow_is_asked_at_once() -> Non
     ask = _Asked(NO, OK)
     assert PythonLoader(ask, light=False).load(Path("model"), ["serve"]) is OK
     assert ask.asked == [Program.PYTHON]
+
+
+def _question(child: Child, limit: float) -> Traced:
+    return trace(child, limit, {})
+
+
+@pytest.mark.parametrize(
+    "light", [Traced(Refusal("no")), ChildDied("killed by SIGSEGV", ""), ChildUnfit("no")]
+)
+def test_a_recipe_that_it_does_not_trace_is_traced_by_all_of_tensorflow(
+    light: Traced | ChildError,
+) -> None:
+    python = Traced()
+    ask = _Asked(light, python)
+    assert PythonLoader(ask, light=True).trace(_question) is python
+    assert ask.asked == [Program.LIGHT, Program.PYTHON]
+    assert PythonLoader(_Asked(python, light), light=True).trace(_question) is python
+
+
+def test_a_name_that_is_not_imported_makes_the_answer_a_refusal() -> None:
+    package = light_child.Package("/tensorflow")
+    names = object.__new__(light_child.Names)
+    exports = types.SimpleNamespace(get_symbol_from_name={"io.known": 1}.get)
+    vars(names).update(
+        _package=package, _prefix="", _exports=exports, _dtypes=types.SimpleNamespace(int8=2)
+    )
+    assert names.int8 == 2
+    with pytest.raises(AttributeError):
+        _ = names.unknown
+    assert package.asked == ["unknown"]
