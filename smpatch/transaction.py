@@ -20,7 +20,7 @@ from smpatch.editing.sequence import Done, perform
 from smpatch.editing.step import Outcome, Proof
 from smpatch.editing.warm_up import Carried, carry
 from smpatch.errors import RefusedError
-from smpatch.fragments import RecipeOf, SignatureOf, Trace
+from smpatch.fragments import SignatureOf, Trace
 from smpatch.functions.restored import needed_at_load, restored_variables
 from smpatch.loader import SavedModel
 from smpatch.options import Options
@@ -272,10 +272,10 @@ class Transaction:
 
     @property
     def _traced(self) -> bool:
-        """Whether the child that validates also traces; a user's file has a child of its own."""
+        """Whether another model is traced, which takes all of TensorFlow; a file has its own child."""
         parts = (each.composition for each in self.edits)
         asked = (one for each in parts if each for one in (*each.before, *each.after))
-        return any(isinstance(each, RecipeOf | SignatureOf) for each in asked)
+        return any(isinstance(each, SignatureOf) for each in asked)
 
     def _wider(self, directory: Path, done: Done) -> Iterator[Note]:
         """Prove each signature that is to take more than its graph says."""

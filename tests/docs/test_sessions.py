@@ -30,9 +30,6 @@ KINDS = {"console", "python", "text", "sh", "toml"}
 ELSEWHERE = {"docs/stores.md"}
 """Pages whose sessions need a server: ``tests/stores`` runs them."""
 
-ANSWER = re.compile(r"\| `(smpatch [^`]+)` \|$", re.MULTILINE)
-"""The command in a row of a table of questions; it uses the models of the sessions."""
-
 HERE = [page for page in PAGES if page.name not in ELSEWHERE]
 
 START = "in a clone of this repository"
@@ -114,8 +111,6 @@ def test_a_session_prints_what_the_page_shows(page: Page, tmp_path: Path) -> Non
                 if shlex.split(line)[0] == "python":
                     (printed,) = reader.shell(line).splitlines()
                     assert Path(printed).is_dir()
-    for command in ANSWER.findall(page.text):
-        reader.shell(command)
 
 
 def _told(text: str, page: Page) -> str:
