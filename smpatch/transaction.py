@@ -272,7 +272,7 @@ class Transaction:
 
     @property
     def _traced(self) -> bool:
-        """Whether another model is traced, which takes all of TensorFlow; a file has its own child."""
+        """Whether another model is traced, which takes all of TensorFlow."""
         parts = (each.composition for each in self.edits)
         asked = (one for each in parts if each for one in (*each.before, *each.after))
         return any(isinstance(each, SignatureOf) for each in asked)
