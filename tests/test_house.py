@@ -150,7 +150,8 @@ def _talk(file: Path) -> Iterator[int]:
 
 def test_only_the_command_line_prints() -> None:
     # What enters a child process is a program, not library; its stdout is a pipe to us.
-    talkers = {PACKAGE / "runtime" / "child_main.py", *(PACKAGE / "cli").rglob("*.py")}
+    programs = {PACKAGE / "runtime" / "child_main.py", PACKAGE / "beam" / "__main__.py"}
+    talkers = {*programs, *(PACKAGE / "cli").rglob("*.py")}
     found = [
         f"{file.relative_to(ROOT)}:{line}"
         for file in set(PACKAGE.rglob("*.py")) - talkers

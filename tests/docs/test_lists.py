@@ -23,6 +23,7 @@ from tests.docs.pages import PAGES, README, ROOT, Page, page
 COMMANDS = page("docs/commands.md")
 # Of pip, of every program, of make prove and make bench, and of saved_model_cli.
 NOT_OURS = {"--no-deps", "--group", "--help", "--write", "--all"}
+NOT_OURS |= {"--models", "--outcomes", "--runner", "--direct"}  # of smpatch.beam and of Beam
 
 
 def _commands() -> dict[str, set[str]]:

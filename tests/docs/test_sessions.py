@@ -27,8 +27,8 @@ from tests.prove import ledger
 from tests.tensorflow_says import OLDEST
 
 KINDS = {"console", "python", "text", "sh", "toml"}
-ELSEWHERE = {"docs/stores.md"}
-"""Pages whose sessions need a server: ``tests/stores`` runs them."""
+ELSEWHERE = {"docs/beam.md", "docs/stores.md"}
+"""Pages whose sessions need Beam or a server: ``tests/beam`` and ``tests/stores`` run them."""
 
 HERE = [page for page in PAGES if page.name not in ELSEWHERE]
 

@@ -1,0 +1,192 @@
+"""Transforms from models to outcomes, and the worker that has a session.
+
+This module needs Apache Beam.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+try:
+    import apache_beam as beam
+    from apache_beam.metrics import Metrics
+    from apache_beam.utils.shared import Shared
+except ImportError as missing:
+    message = f"Apache Beam cannot be imported ({missing}); pip install 'smpatch[beam]'"
+    raise ImportError(message) from missing
+
+from smpatch.checker import CheckOptions, Report
+from smpatch.editing import Edit
+from smpatch.editing.lists import edit_list
+from smpatch.errors import SmpatchError, UsageError
+from smpatch.options import Options, check_options
+from smpatch.session import Session
+from smpatch.transaction import Receipt
+
+__all__ = ["CheckModels", "ModelOutcome", "PatchModels"]
+
+
+class ModelOutcome(NamedTuple):
+    """The outcome for one model; Beam makes its schemas of named tuples.
+
+    Attributes:
+        model: The model, as it was named.
+        outcome: ``edited``, ``unchanged`` or ``failed``; of a check ``passed``, ``faults`` or
+            ``failed``.
+        changes: What was done, or which faults were found, a line each.
+        notes: What else is worth knowing, a line each.
+        error: Why nothing was done; empty where something was.
+        exit_code: The exit code of a command line for this model alone.
+        seconds: How long it took.
+    """
+
+    model: str
+    outcome: str
+    changes: Sequence[str]
+    notes: Sequence[str]
+    error: str
+    exit_code: int
+    seconds: float
+
+
+beam.coders.registry.register_coder(ModelOutcome, beam.coders.RowCoder)
+
+
+class PatchModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
+    """Edit each model whose path or URL is given; the outcomes are ``ModelOutcome``.
+
+    Example:
+        >>> edits = smpatch.load_patch("patch.toml").edits
+        >>> models | PatchModels(edits, smpatch.Options(validate="runtime"))  # doctest: +SKIP
+    """
+
+    def __init__(self, edits: Sequence[Edit] | Edit, options: Options | None = None) -> None:
+        """Take what is done with each model.
+
+        Args:
+            edits: The edits, in their order, or one of them; each model gets them in one commit.
+            options: How they are done; ``save_to`` is for one model and is refused.
+
+        Raises:
+            UsageError: The options contradict each other, or no edit is given.
+        """
+        super().__init__()
+        self._edits = edit_list(edits)
+        self._options = Options() if options is None else options
+        check_options(self._options)
+        if self._options.save_to is not None:
+            raise UsageError("several models cannot be saved to one directory", where="save_to")
+        if not self._edits:
+            raise UsageError("no edits are given")
+
+    def expand(self, models: Any) -> Any:  # noqa: ANN401 - Beam has no types
+        """Return the outcomes of a collection of models."""
+        return _spread(models, _Patching(self._edits, self._options))
+
+
+class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
+    """Check each model whose path or URL is given; the outcomes are ``ModelOutcome``.
+
+    Example:
+        >>> models | CheckModels(smpatch.CheckOptions(validate="none"))  # doctest: +SKIP
+    """
+
+    def __init__(self, options: CheckOptions | None = None) -> None:
+        """Take how models are checked."""
+        super().__init__()
+        self._options = CheckOptions() if options is None else options
+
+    def expand(self, models: Any) -> Any:  # noqa: ANN401 - Beam has no types
+        """Return the outcomes of a collection of models."""
+        return _spread(models, _Checking(self._options))
+
+
+def _spread(models: Any, do: _Doing) -> Any:  # noqa: ANN401 - Beam has no types
+    """Let each worker take models of its own, also where all come from one place."""
+    return models | beam.Reshuffle() | beam.ParDo(do).with_output_types(ModelOutcome)
+
+
+class _Worker:
+    """A thread with a session, for a whole worker process.
+
+    A session is for the thread that made it, and Beam calls from any of its threads. The child
+    processes end with this thread, which ends with the worker.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._session = self._thread.submit(Session).result()
+
+    def do(self, function: Callable[[Session], ModelOutcome]) -> ModelOutcome:
+        """Call a function with the session."""
+        return self._thread.submit(function, self._session).result()
+
+
+class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
+    """Do the same with each model, and count the outcomes."""
+
+    _shared = Shared()
+
+    def setup(self) -> None:
+        """Take the session of this process, or make it."""
+        self._worker = self._shared.acquire(_Worker)
+
+    def process(self, model: str) -> Iterator[ModelOutcome]:
+        """Yield the outcome for a model."""
+        started = time.monotonic()
+
+        def one(session: Session) -> ModelOutcome:
+            try:
+                return self.outcome(session, model)
+            except SmpatchError as error:
+                return ModelOutcome(model, "failed", (), (), str(error), error.exit_code, 0.0)
+
+        found = self._worker.do(one)
+        seconds = time.monotonic() - started
+        Metrics.counter("smpatch", found.outcome).inc()
+        Metrics.distribution("smpatch", "milliseconds").update(round(seconds * 1000))
+        Metrics.distribution("smpatch", "exit code").update(found.exit_code)
+        yield found._replace(seconds=seconds)
+
+    def outcome(self, session: Session, model: str) -> ModelOutcome:
+        """Return the outcome for a model.
+
+        Raises:
+            SmpatchError: As the function of the library.
+        """
+        raise NotImplementedError
+
+
+class _Patching(_Doing):
+    def __init__(self, edits: tuple[Edit, ...], options: Options) -> None:
+        super().__init__()
+        self._edits, self._options = edits, options
+
+    def outcome(self, session: Session, model: str) -> ModelOutcome:
+        receipt: Receipt = session.patch(model, self._edits, options=self._options, once=True)
+        done = [each for each in receipt.changes if each.outcome != "unchanged"]
+        changes = tuple(f"{each.key}: {each.outcome}" for each in done)
+        notes = tuple(note.text for note in receipt.notes)
+        return ModelOutcome(model, "edited" if done else "unchanged", changes, notes, "", 0, 0.0)
+
+
+class _Checking(_Doing):
+    def __init__(self, options: CheckOptions) -> None:
+        super().__init__()
+        self._options = options
+
+    def outcome(self, session: Session, model: str) -> ModelOutcome:
+        report: Report = session.check(model, options=self._options)
+        lines = {
+            severity: tuple(
+                f"{each.where}: {each.text}" if each.where else each.text
+                for each in report.findings
+                if each.severity == severity
+            )
+            for severity in ("fault", "note")
+        }
+        kind, code = ("faults", 1) if lines["fault"] else ("passed", 0)
+        return ModelOutcome(model, kind, lines["fault"], lines["note"], "", code, 0.0)
