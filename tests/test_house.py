@@ -109,8 +109,6 @@ FACE = [
 
 MEANINGLESS = {"util", "utils", "helper", "helpers", "common", "misc", "core"}
 LONGEST_FILE = 450
-TO_BE_SPLIT = {"smpatch/graph/fingerprint.py", "smpatch/functions/inner_inputs.py"}
-"""They grew above it with compositions that begin at an inner tensor."""
 
 
 # Each of these alone costs more than all that `show` does.
@@ -127,7 +125,7 @@ def _sources() -> list[Path]:
 def test_no_file_is_too_long_to_read() -> None:
     lengths = {file.relative_to(ROOT): file.read_bytes().count(b"\n") for file in _sources()}
     too_long = {str(file) for file, length in lengths.items() if length > LONGEST_FILE}
-    assert too_long == TO_BE_SPLIT
+    assert too_long == set()
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:

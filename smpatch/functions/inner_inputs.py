@@ -15,32 +15,26 @@ Source: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/ops/func
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from smpatch import dtypes, schema
-from smpatch.errors import AliasError, RefusedError, TensorUnservableError
-from smpatch.functions.calls import STANDS_FOR, fresh_name, numbered, placeholder
-from smpatch.functions.copies import copies, full, with_names
+from smpatch import dtypes
+from smpatch.errors import AliasError, TensorUnservableError
+from smpatch.functions.copies import full
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
 from smpatch.functions.open_sizes import is_wider, with_open_sizes
+from smpatch.functions.opening import Opening, function_of, named, tensor_of, unread
 from smpatch.functions.shape_inference import Infer, Place, shapes
-from smpatch.functions.wrapper import argument_names
 from smpatch.graph.functions import CALLS
 from smpatch.graph.index import GraphIndex, op_of
 from smpatch.loader import MetaGraph
-from smpatch.savedmodel.draft import Draft
-from smpatch.savedmodel.parts import Addition
-from smpatch.signature import SignatureDef, TensorSpec, shape_proto
+from smpatch.signature import SignatureDef, TensorSpec
 
 __all__ = ["Opened", "Start", "opened", "starts"]
 
 _DEEPEST = 100
 """Calls within calls; no model has more."""
-_INPUT_SHAPES = "_input_shapes"
-"""Attribute of a function: a shape for each argument. ``tf.saved_model.load`` insists on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +115,16 @@ def _origin(meta_graph: MetaGraph, inner: Inner) -> Inner:
         op, _, output = inner.spec.name.rpartition(":")
         if inner.op not in CALLS:
             break
-        name = _function(_named(library[inner.function], op))
+        name = function_of(named(library[inner.function], op))
         if name not in library:
             break
         body = library[name]
-        node, colon, rest = _tensor(
+        node, colon, rest = tensor_of(
             body.ret.get(body.signature.output_arg[int(output)].name, "")
         ).partition(":")
         if not colon:  # an argument that is handed on
             break
-        yielding = _named(body, node)
+        yielding = named(body, node)
         places = [f"{each.arg}:{each.index}" for each in library.outputs(yielding) or ()]
         if rest not in places:
             break
@@ -165,7 +159,7 @@ def opened(
     functions: list[bytes] = []
     if inner or placed:
         specs = {alias: each.spec for alias, each in found.items()}
-        opening = _Opening(meta_graph, prefix, specs, keep_shapes=not is_wider(meta_graph, source))
+        opening = Opening(meta_graph, prefix, specs, keep_shapes=not is_wider(meta_graph, source))
         fed |= opening.put(inner, placed)
         meta_graph, source = opening.joined(source, given | {*fed.values()})
         nodes, functions = opening.nodes, opening.functions
@@ -177,7 +171,7 @@ def opened(
     }
     for alias, tensor in fed.items():
         if tensor not in used:
-            raise _unread(alias, found[alias].spec)
+            raise unread(alias, found[alias].spec)
         if alias in inputs:
             words = f"the signature {key!r} has an input of that name, which is still needed"
             raise AliasError(words, where=f"input {alias!r}", hint="choose another alias")
@@ -185,11 +179,6 @@ def opened(
     inputs |= {alias: replace(found[alias].spec, name=tensor) for alias, tensor in fed.items()}
     source = replace(source, inputs=inputs, defaults=defaults)
     return Opened(meta_graph, source, tuple(nodes), tuple(functions))
-
-
-def _unread(alias: str, spec: TensorSpec) -> RefusedError:
-    found = f"no output depends on {spec.name}, or only through other tensors that become inputs"
-    return RefusedError(found, where=f"input {alias!r}", hint="leave it out")
 
 
 def _walked(
@@ -209,301 +198,3 @@ def _walked(
             seen.add(name)
             waiting += map(full, graph.wiring(name).inputs)
     return used, seen
-
-
-@dataclass(slots=True)
-class _Site:
-    """One function on the way, as it is called from one place."""
-
-    function: str
-    fed: dict[str, str] = field(default_factory=dict)
-    """Tensor (``node:arg:index``) to the alias of the input that it becomes."""
-    calls: dict[str, _Site] = field(default_factory=dict)
-
-
-class _Copy(NamedTuple):
-    """A copied function.
-
-    Attributes:
-        name: Its name.
-        kept: The places of the arguments that it has of the old ones.
-        aliases: The inputs that follow these, by alias.
-    """
-
-    name: str
-    kept: tuple[int, ...]
-    aliases: tuple[str, ...]
-
-
-class _Opening:
-    """Copies of functions that take inner tensors, and calls of them.
-
-    Attributes:
-        nodes: New nodes, ``NodeDef`` messages.
-        functions: New functions, serialized.
-    """
-
-    def __init__(
-        self,
-        meta_graph: MetaGraph,
-        prefix: str,
-        specs: Mapping[str, TensorSpec],
-        *,
-        keep_shapes: bool,
-    ) -> None:
-        self.nodes: list[Any] = []
-        self.functions: list[bytes] = []
-        self._meta_graph = meta_graph
-        self._prefix = prefix
-        self._keep_shapes = keep_shapes
-        self._number = meta_graph.functions.last_number
-        self._specs = specs
-        self._calls: dict[str, Any] = {}
-        self._replaced: dict[str, str] = {}
-
-    def put(self, inner: Mapping[str, Inner], placed: Mapping[str, str]) -> dict[str, str]:
-        """Make placeholders and calls; return the placeholders' tensors, by alias.
-
-        Args:
-            inner: The inner tensors.
-            placed: Tensors of the main graph in whose place something else is read.
-        """
-        graph, taken = self._meta_graph.graph, set[str]()
-        roots: dict[str, _Site] = {}
-        tensors: dict[str, str] = {}
-        for alias in (*inner, *placed):
-            name = fresh_name(f"{self._prefix}_{_stem(alias)}", graph, taken)
-            self.nodes.append(placeholder(name, self._specs[alias]))
-            tensors[alias] = f"{name}:0"
-        self._replaced = {tensor: tensors[alias] for alias, tensor in placed.items()}
-        for alias, each in inner.items():
-            call = each.calls[0]
-            site = roots.setdefault(call, _Site(_function(graph.node(call).message())))
-            for step in each.calls[1:]:
-                node = _named(self._meta_graph.functions[site.function], step)
-                site = site.calls.setdefault(step, _Site(_function(node)))
-            tensor = f"{each.spec.name.rpartition(':')[0]}:{each.arg}"
-            if tensor in site.fed:
-                words = f"it is the tensor of the input {site.fed[tensor]!r}"
-                raise AliasError(words, where=f"input {alias!r}")
-            site.fed[tensor] = alias
-        for call, site in roots.items():
-            made = self._copied(site)
-            node = graph.node(call).message()
-            name = fresh_name(f"{self._prefix}/{call}", graph, taken)
-            _call_copy(node, made, [tensors[a].removesuffix(":0") for a in made.aliases], self)
-            node.name = name
-            if not self._keep_shapes:
-                node.attr.pop("_output_shapes", None)
-            self._calls[call] = node
-        return tensors
-
-    def joined(
-        self, source: SignatureDef, given: Collection[str]
-    ) -> tuple[MetaGraph, SignatureDef]:
-        """Let all that reads the old calls read the new ones; return the graph and the signature.
-
-        Args:
-            source: The signature that reads the old ones.
-            given: The tensors that are fed.
-        """
-        graph = self._meta_graph.graph
-        library = self._meta_graph.functions
-        replaced = dict(self._replaced)
-        for call, node in self._calls.items():
-            count = len(library[_function(graph.node(call).message())].signature.output_arg)
-            replaced |= {f"{call}:{place}": f"{node.name}:{place}" for place in range(count)}
-        outputs = [full(t.name) for spec in source.outputs.values() for t in spec.tensors()]
-        read = [full(each) for node in self._calls.values() for each in _data(node)]
-        read = [each for each in read if op_of(each) in graph]  # the others are placeholders
-        known = {tensor for tensor in given if op_of(tensor) in graph}
-        wanted = [*outputs, *read]
-        copied = copies(graph, replaced, known, wanted, self._prefix, keep_shapes=self._keep_shapes)
-        for node in self._calls.values():
-            now = [
-                copied.tensors.get(full(each), each) if not each.startswith("^") else each
-                for each in node.input
-            ]
-            node.input[:] = [each.removesuffix(":0") for each in now]
-        self.nodes += [*self._calls.values(), *copied.nodes]
-        addition = Addition(
-            nodes=tuple(node.SerializeToString(deterministic=True) for node in self.nodes),
-            functions=tuple(self.functions),
-        )
-        draft = Draft.of(self._meta_graph.parts).appended(addition)
-        yielded = {a: with_names(spec, copied.tensors) for a, spec in source.outputs.items()}
-        return self._meta_graph.with_parts(draft), replace(source, outputs=yielded)
-
-    def _copied(self, site: _Site) -> _Copy:
-        """Copy a function and those that it calls on the way."""
-        inside = {call: self._copied(each) for call, each in site.calls.items()}
-        body = _Body(self._meta_graph.functions[site.function], site.fed, inside)
-        function = schema.FunctionDef()
-        function.CopyFrom(body.function)
-        signature = function.signature
-        self._number += 1
-        signature.name = numbered(site.function, self._number)
-        aliases = (*site.fed.values(), *(a for each in inside.values() for a in each.aliases))
-        taken = {arg.name for arg in signature.input_arg} | {n.name for n in function.node_def}
-        taken |= {arg.name for arg in signature.output_arg}
-        arguments = argument_names(aliases, taken)
-        kept = [place for place, arg in enumerate(signature.input_arg) if arg.name in body.live]
-        nodes = [node for node in function.node_def if node.name in body.live]
-        del function.node_def[:]
-        function.node_def.extend(nodes)
-        for node in function.node_def:
-            if node.name in inside:
-                made = inside[node.name]
-                _call_copy(node, made, [arguments[alias] for alias in made.aliases], self)
-            node.input[:] = [
-                arguments[site.fed[_tensor(each)]] if _tensor(each) in site.fed else each
-                for each in node.input
-                if not each.startswith("^") or each[1:] in body.live
-            ]
-        for result, tensor in [*function.ret.items()]:
-            if _tensor(tensor) in site.fed:
-                function.ret[result] = arguments[site.fed[_tensor(tensor)]]
-        read = {each for node in function.node_def for each in node.input} | {
-            *function.ret.values()
-        }
-        for alias in aliases:
-            if arguments[alias] not in read:
-                raise _unread(alias, self._specs[alias])
-        for name, control in [*function.control_ret.items()]:
-            if control not in body.live:
-                del function.control_ret[name]
-        signature.control_output[:] = [
-            each for each in signature.control_output if each in function.control_ret
-        ]
-        self._arguments(function, kept, {arguments[alias]: alias for alias in aliases})
-        for attribute in [each for each in function.attr if each.startswith(STANDS_FOR)]:
-            del function.attr[attribute]
-        self.functions.append(function.SerializeToString(deterministic=True))
-        return _Copy(str(signature.name), tuple(kept), aliases)
-
-    def _arguments(self, function: Any, kept: Sequence[int], fresh: Mapping[str, str]) -> None:  # noqa: ANN401 - a FunctionDef; protobuf makes the class at run time
-        """Leave the arguments that are kept, and add others."""
-        signature = function.signature
-        left = [signature.input_arg[place] for place in kept]
-        old = {place: function.arg_attr[place] for place in kept if place in function.arg_attr}
-        unique = dict(function.resource_arg_unique_id)
-        copied = schema.FunctionDef()
-        copied.signature.input_arg.extend(left)
-        for now, place in enumerate(kept):
-            if place in old:
-                copied.arg_attr[now].CopyFrom(old[place])
-            if place in unique:
-                copied.resource_arg_unique_id[now] = unique[place]
-        for name, alias in fresh.items():
-            spec = self._specs[alias]
-            now = len(copied.signature.input_arg)
-            copied.signature.input_arg.add(name=name, type=dtypes.number(spec.dtype))
-            described = copied.arg_attr[now].attr["_output_shapes"].list.shape
-            described.append(shape_proto(spec.shape))
-        if _INPUT_SHAPES in function.attr:
-            recorded = [*function.attr[_INPUT_SHAPES].list.shape]
-            staying = [recorded[place] for place in kept if place < len(recorded)]
-            del function.attr[_INPUT_SHAPES].list.shape[:]
-            more = [shape_proto(self._specs[alias].shape) for alias in fresh.values()]
-            function.attr[_INPUT_SHAPES].list.shape.extend([*staying, *more])
-        del signature.input_arg[:]
-        function.arg_attr.clear()
-        function.resource_arg_unique_id.clear()
-        function.MergeFrom(copied)
-
-    def dtype(self, alias: str) -> int:
-        """Return the number of the element type of an input."""
-        return dtypes.number(self._specs[alias].dtype)
-
-
-class _Body:
-    """A function, with what of it is needed where inner tensors are given.
-
-    Attributes:
-        function: The function.
-        live: The names of the nodes and arguments that are needed.
-    """
-
-    def __init__(
-        self,
-        function: Any,  # noqa: ANN401 - a FunctionDef
-        fed: Collection[str],
-        inside: Mapping[str, _Copy],
-    ) -> None:
-        self.function = function
-        self._nodes = {node.name: node for node in function.node_def}
-        self._fed = fed
-        self._inside = inside
-        self._lost: frozenset[str] = frozenset()
-        before = [tensor.partition(":")[0] for tensor in fed]
-        for call, made in inside.items():
-            data = _data(self._nodes[call])
-            before += [_node_of(each) for n, each in enumerate(data) if n not in made.kept]
-        lies_before = self._reached(before, everything=True)
-        self._lost = frozenset(lies_before)
-        roots = [_node_of(each) for each in function.ret.values() if _tensor(each) not in fed]
-        roots += [each for each in function.control_ret.values() if each not in lies_before]
-        self.live = self._reached(roots, everything=False)
-
-    def _reached(self, roots: Iterable[str], *, everything: bool) -> set[str]:
-        """Return nodes and arguments with all that they need; what is given leads no further."""
-        found: set[str] = set()
-        waiting = [*roots]
-        while waiting:
-            name = waiting.pop()
-            if name in found:
-                continue
-            found.add(name)
-            if name not in self._nodes:
-                continue
-            node = self._nodes[name]
-            data = _data(node)
-            if not everything:
-                kept = self._inside[name].kept if name in self._inside else range(len(data))
-                data = [data[place] for place in kept]
-                data = [each for each in data if _tensor(each) not in self._fed]
-            waiting += map(_node_of, data)
-            controls = {each[1:] for each in node.input if each.startswith("^")}
-            waiting += controls & self._nodes.keys() - self._lost  # arguments are there before
-        return found
-
-
-def _call_copy(node: Any, made: _Copy, given: Sequence[str], opening: _Opening) -> None:  # noqa: ANN401 - a NodeDef
-    """Let a call node call a copy: with the inputs that stay, and those that are new."""
-    data, controls = _data(node), [each for each in node.input if each.startswith("^")]
-    node.input[:] = [*(data[place] for place in made.kept), *given, *controls]
-    types = [node.attr["Tin"].list.type[place] for place in made.kept]
-    types += [opening.dtype(alias) for alias in made.aliases]
-    node.attr["Tin"].list.type[:] = types
-    node.attr["f"].func.name = made.name
-    if "_read_only_resource_inputs" in node.attr:
-        places = node.attr["_read_only_resource_inputs"].list
-        now = [made.kept.index(place) for place in places.i if place in made.kept]
-        places.i[:] = now
-
-
-def _data(node: Any) -> list[str]:  # noqa: ANN401 - a NodeDef
-    return [each for each in node.input if not each.startswith("^")]
-
-
-def _tensor(name: str) -> str:
-    """Return a tensor of a function in full: ``node:arg`` is ``node:arg:0``."""
-    return f"{name}:0" if name.count(":") == 1 else name
-
-
-def _node_of(tensor: str) -> str:
-    return tensor.partition(":")[0]
-
-
-def _named(function: Any, name: str) -> Any:  # noqa: ANN401 - a FunctionDef and a NodeDef
-    return next(node for node in function.node_def if node.name == name)
-
-
-def _function(node: Any) -> str:  # noqa: ANN401 - a NodeDef
-    if node.op not in CALLS:
-        raise RefusedError(f"{node.name!r} calls no function")
-    return str(node.attr["f"].func.name)
-
-
-def _stem(alias: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.\-]", "_", alias)

@@ -18,12 +18,9 @@ Sources: ``tensorflow/core/framework/function.cc`` (names of tensors in a functi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 from smpatch.graph.bodies import (
-    Body,
     FingerprintError,
     FunctionBody,
     MainBody,
@@ -33,6 +30,7 @@ from smpatch.graph.bodies import (
     digest,
     main_source,
 )
+from smpatch.graph.computations import Computation, Inside, Scope, Value
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 
@@ -42,85 +40,6 @@ _MOST_WORK = 20_000_000
 """Node visits, calls within calls counted each time; TensorFlow could not inline more either."""
 _DEEPEST = 100
 """Calls within calls; Python's own stack allows no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Computation:
-    """The computation of a set of tensors.
-
-    Attributes:
-        outputs: Label of a tensor to its fingerprint.
-        effects: Fingerprints of what runs besides, such as assignments in called functions.
-    """
-
-    outputs: Mapping[str, bytes]
-    effects: frozenset[bytes]
-
-
-Inside = dict[tuple[tuple[str, ...], str], bytes]
-"""Tensors inside functions that are fed: the call nodes that lead to one and its name there
-(``node:index``), to the fingerprint of the value."""
-
-
-class _Value(NamedTuple):
-    """The outputs of a node.
-
-    Attributes:
-        digest: The fingerprint of the node; its outputs differ by their number.
-        results: The fingerprints of the outputs, where the node is a call; else None.
-        effects: What a control edge from the node waits for.
-    """
-
-    digest: bytes
-    results: tuple[bytes, ...] | None
-    effects: frozenset[bytes]
-
-    def output(self, port: int | str) -> bytes:
-        """Return the fingerprint of an output."""
-        if self.results is None:
-            return self.digest + b":%s" % str(port).encode()
-        if not isinstance(port, int) or port >= len(self.results):
-            raise FingerprintError(f"a call has no result {port}")
-        return self.results[port]
-
-
-@dataclass(slots=True)
-class _Scope:
-    """One body with what its leaves are.
-
-    Attributes:
-        body: The nodes.
-        leaves: Name of a leaf to its fingerprint.
-        values: The nodes that are done.
-        effects: What the calls that were met do besides.
-        placed: Tensors that are fed, by node and output, to their fingerprints.
-        inside: Call to what is fed inside the function that it calls.
-        taken: Call to the places of the arguments that are needed then.
-        lost: Nodes that only lead to what is fed; nothing waits for them.
-    """
-
-    body: Body
-    leaves: Mapping[str, bytes]
-    values: dict[str, _Value] = field(default_factory=dict)
-    effects: set[bytes] = field(default_factory=set)
-    placed: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
-    inside: dict[str, Inside] = field(default_factory=dict)
-    taken: dict[str, frozenset[int]] = field(default_factory=dict)
-    lost: set[str] = field(default_factory=set)
-
-    def controls(self, parts: Parts) -> list[str]:
-        """Return the nodes that a node waits for."""
-        return [each for each in parts.controls if each not in self.lost]
-
-    def leaf(self, source: Source) -> bytes | None:
-        """Return the fingerprint of an input of a node that is a leaf; None of another."""
-        found = self.leaves.get(source.leaf) if source.leaf else None
-        return self.placed.get(source[:2]) if found is None and self.placed else found
-
-    def inputs(self, name: str, parts: Parts) -> list[Source]:
-        """Return the data inputs of a node that are needed."""
-        taken = self.taken.get(name)
-        return [each for n, each in enumerate(parts.inputs) if taken is None or n in taken]
 
 
 class Fingerprints:
@@ -267,24 +186,24 @@ class Fingerprints:
         """
         return self._tensors(self._fed(feeds or {}, {}), [main_source(name)])[0]
 
-    def _fed(self, feeds: Mapping[str, str], bound: Mapping[str, bytes]) -> _Scope:
+    def _fed(self, feeds: Mapping[str, str], bound: Mapping[str, bytes]) -> Scope:
         """Return the main graph with what is fed."""
         leaves = {name: self.leaf("feed", label) for name, label in feeds.items()}
         leaves.update(bound)
         body = MainBody(self._graph, self._library, self._main, frozenset(leaves))
-        return _Scope(body, leaves)
+        return Scope(body, leaves)
 
-    def _tensors(self, scope: _Scope, sources: Iterable[Source]) -> list[bytes]:
+    def _tensors(self, scope: Scope, sources: Iterable[Source]) -> list[bytes]:
         wanted = list(sources)
         self._compute(scope, [each.node for each in wanted if scope.leaf(each) is None])
         return [self._source(scope, each) for each in wanted]
 
     @staticmethod
-    def _source(scope: _Scope, source: Source) -> bytes:
+    def _source(scope: Scope, source: Source) -> bytes:
         leaf = scope.leaf(source)
         return leaf if leaf is not None else scope.values[source.node].output(source.port)
 
-    def _compute(self, scope: _Scope, wanted: Iterable[str]) -> None:
+    def _compute(self, scope: Scope, wanted: Iterable[str]) -> None:
         """Compute the values of nodes and of all that they need."""
         wanted = [each for each in wanted if each not in scope.values]
         for component in components(wanted, partial(self._needs, scope)):
@@ -293,7 +212,7 @@ class Fingerprints:
             else:
                 self._loop(scope, component)
 
-    def _needs(self, scope: _Scope, name: str) -> list[str]:
+    def _needs(self, scope: Scope, name: str) -> list[str]:
         self._work += 1
         if self._work > _MOST_WORK:
             raise FingerprintError("the functions of the graph call each other too often")
@@ -302,11 +221,11 @@ class Fingerprints:
         needed = [each.node for each in given if scope.leaf(each) is None]
         return [each for each in (*needed, *scope.controls(parts)) if each not in scope.values]
 
-    def _value(self, scope: _Scope, name: str) -> _Value:
+    def _value(self, scope: Scope, name: str) -> Value:
         parts = scope.body.parts(name)
         waits = self._waits(scope, parts)
         if parts.op == "NoOp":
-            return _Value(digest(b"wait", *sorted(waits)), None, waits)
+            return Value(digest(b"wait", *sorted(waits)), None, waits)
         inside = scope.inside.get(name)
         if inside is not None and parts.function:
             results, effects = self._call_fed(scope, parts, inside)
@@ -317,10 +236,10 @@ class Fingerprints:
             results = tuple(self._returned(parts, waits, each) for each in results)
             effects = frozenset(_after(each, waits) for each in effects)
             scope.effects |= effects
-            return _Value(b"", results, effects)
+            return Value(b"", results, effects)
         given = tuple(self._source(scope, each) for each in parts.inputs)
         own = digest(*self._head(parts), b"(", *given, b")", *sorted(waits))
-        return _Value(own, None, frozenset() if parts.is_source else frozenset({own}))
+        return Value(own, None, frozenset() if parts.is_source else frozenset({own}))
 
     def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
         """Return what a tensor of a called function is outside the call."""
@@ -333,13 +252,13 @@ class Fingerprints:
         return [parts.op.encode(), parts.attributes, parts.identity.encode(), *functions]
 
     @staticmethod
-    def _waits(scope: _Scope, parts: Parts) -> frozenset[bytes]:
+    def _waits(scope: Scope, parts: Parts) -> frozenset[bytes]:
         waits: set[bytes] = set()
         for each in scope.controls(parts):
             waits |= scope.values[each].effects
         return frozenset(waits)
 
-    def _loop(self, scope: _Scope, component: Sequence[str]) -> None:
+    def _loop(self, scope: Scope, component: Sequence[str]) -> None:
         """Compute the values of nodes in a cycle: refine until no more nodes can be distinguished.
 
         Each round gives a node a digest of itself and of what its inputs had in the round
@@ -382,7 +301,7 @@ class Fingerprints:
             if parts[name].function:
                 count = self._body(parts[name].function).result_count
                 results = tuple(digest(own, b"%d" % place) for place in range(count))
-            scope.values[name] = _Value(own, results, frozenset({own}))
+            scope.values[name] = Value(own, results, frozenset({own}))
 
     def _call(
         self, name: str, given: tuple[bytes, ...]
@@ -416,7 +335,7 @@ class Fingerprints:
             self._recursive = False
         return found
 
-    def _place(self, scope: _Scope, inside: Inside) -> None:
+    def _place(self, scope: Scope, inside: Inside) -> None:
         """Let tensors be fed in a body and in the functions that it calls."""
         for (calls, tensor), value in inside.items():
             if calls:
@@ -433,7 +352,7 @@ class Fingerprints:
             taken = (n for n, name in enumerate(body.arguments) if name in needed)
             scope.taken[call] = frozenset(taken)
 
-    def _opened(self, function: str, inside: Inside) -> _Scope:
+    def _opened(self, function: str, inside: Inside) -> Scope:
         """Return a function in which tensors are fed; its arguments are leaves."""
         arguments = self._body(function).arguments
         scope = self._bound(function, [digest(b"not needed")] * len(arguments))
@@ -441,7 +360,7 @@ class Fingerprints:
         return scope
 
     @staticmethod
-    def _needed(scope: _Scope, body: FunctionBody) -> tuple[set[str], list[str]]:
+    def _needed(scope: Scope, body: FunctionBody) -> tuple[set[str], list[str]]:
         """Return the nodes and arguments of a function that are needed, and what runs with it."""
 
         def walk(waiting: list[str], *, past: bool) -> set[str]:
@@ -472,7 +391,7 @@ class Fingerprints:
         return needed, [each for each in body.control_results if each in needed]
 
     def _call_fed(
-        self, scope: _Scope, parts: Parts, inside: Inside
+        self, scope: Scope, parts: Parts, inside: Inside
     ) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
         """Return what ``_call`` does, where tensors inside the function are fed."""
         if len(self._active) >= _DEEPEST or parts.function in self._active:
@@ -496,14 +415,14 @@ class Fingerprints:
             effects |= opened.values[each].effects
         return results, frozenset(effects)
 
-    def _bound(self, name: str, given: Sequence[bytes]) -> _Scope:
+    def _bound(self, name: str, given: Sequence[bytes]) -> Scope:
         body = self._body(name)
         if len(given) != len(body.arguments):
             found = f"the function {name!r} takes {len(body.arguments)} arguments"
             raise FingerprintError(f"{found}, and a call gives {len(given)}")
         if len(self._active) >= _DEEPEST:
             raise FingerprintError(f"more than {_DEEPEST} calls are nested")
-        return _Scope(body, dict(zip(body.arguments, given, strict=True)))
+        return Scope(body, dict(zip(body.arguments, given, strict=True)))
 
     def _function(self, name: str) -> bytes:
         """Return the fingerprint of a function that an operation is given, as a whole."""

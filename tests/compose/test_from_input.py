@@ -15,7 +15,7 @@ import smpatch
 from smpatch import Options, RefusedError, ValidationError, load
 from smpatch.arguments import constants
 from smpatch.edits import Compose
-from smpatch.functions import inner_inputs
+from smpatch.functions import inner_inputs, opening
 from smpatch.patchfile import parse_patch
 from smpatch.validator import Validator
 from tests.oracle.client import Oracle, Value, decoded, encoded
@@ -265,7 +265,7 @@ def test_a_mistake_is_refused_and_nothing_is_written(
 
 def _another_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a copied function read the first of its new arguments in the place of the last."""
-    copied = inner_inputs._Opening._copied  # noqa: SLF001 - the fault is planted where it would be made
+    copied = opening.Opening._copied  # noqa: SLF001 - the fault is planted where it would be made
 
     def wrong(self: Any, site: Any) -> Any:  # noqa: ANN401 - of private classes
         if len(site.fed) > 1:
@@ -273,7 +273,7 @@ def _another_argument(monkeypatch: pytest.MonkeyPatch) -> None:
             site.fed[first], site.fed[last] = site.fed[last], site.fed[first]
         return copied(self, site)
 
-    monkeypatch.setattr(inner_inputs._Opening, "_copied", wrong)  # noqa: SLF001 - as above
+    monkeypatch.setattr(opening.Opening, "_copied", wrong)
 
 
 def test_the_structural_proof_finds_exchanged_tensors(
