@@ -17,6 +17,7 @@ from smpatch.fragments import asked_list
 from smpatch.functions import calls, joining
 from smpatch.patchfile import parse_patch
 from smpatch.validator import Validator
+from tests.object_graph.test_consumers import installed
 from tests.oracle.client import Oracle, decoded, encoded
 
 DEFAULT = "serving_default"
@@ -88,15 +89,18 @@ def test_signatures_run_together_in_one_call_of_one_session(
     assert together == {key: each["arrays"] for key, each in alone.items()}
 
 
-def test_tflite_takes_what_it_took(
-    composable: Mapping[str, Path], keras: Path, oracle: Oracle, quick: Validator
+@pytest.mark.parametrize(
+    "consumer", ["tflite", pytest.param("tf2onnx", marks=installed("tf2onnx", "onnx"))]
+)
+def test_a_converter_takes_what_it_took(
+    composable: Mapping[str, Path], keras: Path, oracle: Oracle, quick: Validator, consumer: str
 ) -> None:
     about: dict[str, Any] = {"key": DEFAULT, "feed": {**LEFT, **RIGHT}, "tags": ["serve"]}
-    was = oracle.ask("tflite", directory=composable[KERAS], **about)
+    was = oracle.ask(consumer, directory=composable[KERAS], **about)
     edit = _compose(DEFAULT, "new", before="words_to_left", after="summed")
     smpatch.patch(keras, edit, validator=quick)
     assert was["arrays"]
-    assert oracle.ask("tflite", directory=keras, **about) == was
+    assert oracle.ask(consumer, directory=keras, **about) == was
 
 
 def test_a_patch_file_names_functions_and_recipes(
