@@ -110,7 +110,7 @@ def write_suggestions(
                     "function": each.function or None,
                     "op": each.op,
                     "tensor": spec_body(each.spec),
-                    "path": each.path if each.calls else each.spec.name,
+                    "path": each.path,
                     "command": commands[each],
                 }
                 for each in found.inner

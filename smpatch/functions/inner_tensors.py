@@ -57,8 +57,9 @@ class Inner:
 
     @property
     def path(self) -> str:
-        """Its name with the path of calls, for a name that is ambiguous."""
-        return f"{self.spec.name}{_PATH}{_STEP.join(self.calls)}"
+        """Its name, inside functions with the path of calls, for a name that is ambiguous."""
+        calls = f"{_PATH}{_STEP.join(self.calls)}" if self.calls else ""
+        return f"{self.spec.name}{calls}"
 
 
 def is_inner(meta_graph: MetaGraph, name: str) -> bool:

@@ -18,6 +18,7 @@ from smpatch.edits import Compose
 from smpatch.functions import inner_inputs, opening
 from smpatch.patchfile import parse_patch
 from smpatch.validator import Validator
+from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, Value, decoded, encoded
 
 DEFAULT = "serving_default"
@@ -295,3 +296,19 @@ def test_the_numbers_find_exchanged_tensors_without_the_structural_proof(
     with pytest.raises(ValidationError, match="it is not what the whole signature gives"):
         smpatch.patch(parsed, edit, validator=quick)
     assert (parsed / "saved_model.pb").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "op"),
+    [("estimator", "predict", "LookupTableFindV2"), ("keras_examples", DEFAULT, "AddV2")],
+)
+def test_a_path_of_suggest_is_one_that_compose_takes(
+    name: str, key: str, op: str, tmp_path: Path
+) -> None:
+    """A tensor of the main graph had a path that ended in the sign for calls, and was refused."""
+    model = Path(shutil.copytree(FIXTURES.parent / "exporters" / name, tmp_path / "model"))
+    (first, *_) = (each for each in smpatch.suggest(model, key).inner if each.op == op)
+    receipt = smpatch.compose_signature(
+        model, key, signature="new", from_input={"inner": first.path}, options=Options(dry_run=True)
+    )
+    assert "inner" in receipt.signature.inputs
