@@ -213,6 +213,7 @@ class TestSurroundings:
         _add(model)
         assert capfd.readouterr() == ("", "")
 
+    @pytest.mark.own_children  # a child that stays has pipes
     def test_no_descriptor_stays_open(self, model: Path, tmp_path: Path) -> None:
         if not Path("/proc/self/fd").is_dir():
             pytest.skip("this system does not list open files")
