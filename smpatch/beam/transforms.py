@@ -5,9 +5,11 @@ This module needs Apache Beam.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 try:
@@ -84,7 +86,7 @@ class PatchModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
 
     def expand(self, models: Any) -> Any:  # noqa: ANN401 - Beam has no types
         """Return the outcomes of a collection of models."""
-        return _spread(models, _Patching(self._edits, self._options))
+        return _spread(models, partial(_patched, edits=self._edits, options=self._options))
 
 
 class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
@@ -101,12 +103,12 @@ class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
 
     def expand(self, models: Any) -> Any:  # noqa: ANN401 - Beam has no types
         """Return the outcomes of a collection of models."""
-        return _spread(models, _Checking(self._options))
+        return _spread(models, partial(_checked, options=self._options))
 
 
-def _spread(models: Any, do: _Doing) -> Any:  # noqa: ANN401 - Beam has no types
+def _spread(models: Any, outcome: Callable[[Session, str], ModelOutcome]) -> Any:  # noqa: ANN401 - Beam has no types
     """Let each worker take models of its own, also where all come from one place."""
-    return models | beam.Reshuffle() | beam.ParDo(do).with_output_types(ModelOutcome)
+    return models | beam.Reshuffle() | beam.ParDo(_Doing(outcome)).with_output_types(ModelOutcome)
 
 
 class _Worker:
@@ -130,19 +132,23 @@ class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
 
     _shared = Shared()
 
+    def __init__(self, outcome: Callable[[Session, str], ModelOutcome]) -> None:
+        super().__init__()
+        self._outcome = outcome
+
     def setup(self) -> None:
         """Take the session of this process, or make it."""
         self._worker = self._shared.acquire(_Worker)
 
-    def process(self, model: str) -> Iterator[ModelOutcome]:
+    def process(self, model: str | os.PathLike[str]) -> Iterator[ModelOutcome]:
         """Yield the outcome for a model."""
-        started = time.monotonic()
+        name, started = os.fspath(model), time.monotonic()
 
         def one(session: Session) -> ModelOutcome:
             try:
-                return self.outcome(session, model)
+                return self._outcome(session, name)
             except SmpatchError as error:
-                return ModelOutcome(model, "failed", (), (), str(error), error.exit_code, 0.0)
+                return ModelOutcome(name, "failed", (), (), str(error), error.exit_code, 0.0)
 
         found = self._worker.do(one)
         seconds = time.monotonic() - started
@@ -151,42 +157,26 @@ class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
         Metrics.distribution("smpatch", "exit code").update(found.exit_code)
         yield found._replace(seconds=seconds)
 
-    def outcome(self, session: Session, model: str) -> ModelOutcome:
-        """Return the outcome for a model.
 
-        Raises:
-            SmpatchError: As the function of the library.
-        """
-        raise NotImplementedError
-
-
-class _Patching(_Doing):
-    def __init__(self, edits: tuple[Edit, ...], options: Options) -> None:
-        super().__init__()
-        self._edits, self._options = edits, options
-
-    def outcome(self, session: Session, model: str) -> ModelOutcome:
-        receipt: Receipt = session.patch(model, self._edits, options=self._options, once=True)
-        done = [each for each in receipt.changes if each.outcome != "unchanged"]
-        changes = tuple(f"{each.key}: {each.outcome}" for each in done)
-        notes = tuple(note.text for note in receipt.notes)
-        return ModelOutcome(model, "edited" if done else "unchanged", changes, notes, "", 0, 0.0)
+def _patched(
+    session: Session, model: str, *, edits: tuple[Edit, ...], options: Options
+) -> ModelOutcome:
+    receipt: Receipt = session.patch(model, edits, options=options, once=True)
+    done = [each for each in receipt.changes if each.outcome != "unchanged"]
+    changes = tuple(f"{each.key}: {each.outcome}" for each in done)
+    notes = tuple(note.text for note in receipt.notes)
+    return ModelOutcome(model, "edited" if done else "unchanged", changes, notes, "", 0, 0.0)
 
 
-class _Checking(_Doing):
-    def __init__(self, options: CheckOptions) -> None:
-        super().__init__()
-        self._options = options
-
-    def outcome(self, session: Session, model: str) -> ModelOutcome:
-        report: Report = session.check(model, options=self._options)
-        lines = {
-            severity: tuple(
-                f"{each.where}: {each.text}" if each.where else each.text
-                for each in report.findings
-                if each.severity == severity
-            )
-            for severity in ("fault", "note")
-        }
-        kind, code = ("faults", 1) if lines["fault"] else ("passed", 0)
-        return ModelOutcome(model, kind, lines["fault"], lines["note"], "", code, 0.0)
+def _checked(session: Session, model: str, *, options: CheckOptions) -> ModelOutcome:
+    report: Report = session.check(model, options=options)
+    lines = {
+        severity: tuple(
+            f"{each.where}: {each.text}" if each.where else each.text
+            for each in report.findings
+            if each.severity == severity
+        )
+        for severity in ("fault", "note")
+    }
+    kind, code = ("faults", 1) if lines["fault"] else ("passed", 0)
+    return ModelOutcome(model, kind, lines["fault"], lines["note"], "", code, 0.0)
