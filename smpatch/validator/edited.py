@@ -66,6 +66,12 @@ class Edited:
         return self.with_object_graph or (self.before.is_only and self.before.has_object_graph)
 
     @property
+    def listed(self) -> set[str]:
+        """The keys that Python lists."""
+        objects = self.after.objects.signatures if self.in_objects else {}
+        return set(objects or self.after.signatures)
+
+    @property
     def tensors(self) -> dict[str, TensorSpec]:
         """The tensors of the signatures that must hold, by full name."""
         return {name: spec for each in self.built.values() for name, spec in each.tensors.items()}

@@ -325,10 +325,7 @@ class Validator:
                 raise ValidationError(found, hint=why_in_doubt(edited))
             text = f"tf.saved_model.load did not load the model before either: {refusal(before)}"
             return Note("python-loader-failed-before", text), True
-        listed = edited.after.signatures.keys()
-        if edited.in_objects:
-            listed = edited.after.objects.signatures.keys() or listed
-        expected = set(listed)
+        expected = edited.listed
         missing = expected - set(loaded.signatures)
         if missing - edited.touched:
             before = self._load_in_python(model.directory, edited.before)
