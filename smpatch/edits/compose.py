@@ -172,7 +172,9 @@ class Compose(Making):
         _check_form(meta_graph, self)
         halves = wanted.inputs, wanted.outputs
         inputs, outputs = ({alias: _ref(s) for alias, s in each.items()} for each in halves)
-        request = Wanted(self.key, inputs, outputs, self.overwrite, without_inputs=not inputs)
+        request = Wanted(
+            self.key, inputs, outputs, self.overwrite, without_inputs=not inputs, narrower=True
+        )
         try:
             built = build(extended, request, context.inferred)
         except UnreachableOutputError as error:
