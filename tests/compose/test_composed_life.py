@@ -12,7 +12,7 @@ import pytest
 
 import smpatch
 from smpatch import Options, PatchFileError, ValidationError, arguments, load
-from smpatch.edits import Compose, EditSignature, FromSignature, Rename
+from smpatch.edits import Compose, Copy, Edit, EditSignature, FromSignature, Remove, Rename
 from smpatch.fragments import asked_list
 from smpatch.functions import calls, joining
 from smpatch.patchfile import parse_patch
@@ -342,6 +342,28 @@ def test_a_widened_signature_is_composed_to_another_size(
             assert np.allclose(made["open"], exponents / exponents.sum(axis=1, keepdims=True))
 
 
+@pytest.mark.parametrize("then", [Remove(("first",)), Rename("first", "other")])
+def test_a_composed_signature_that_a_later_edit_takes_away_is_no_python_error(
+    then: Edit,
+    composable: Mapping[str, Path],
+    keras: Path,
+    quick: Validator,
+    oracle: Oracle,
+) -> None:
+    # The key was looked up among the signatures after all edits.
+    edits = [_compose(DEFAULT, "first", before="words_to_left"), Copy("first", "second"), then]
+    receipt = smpatch.patch(keras, edits, validator=quick)
+    assert [each.outcome for each in receipt.changes][:2] == ["added", "copied"]
+    assert "first" not in load(keras).signatures
+    about: dict[str, Any] = {"tags": ["serve"], "key": DEFAULT, "feed": {**TEXT, **RIGHT}}
+    wanted = oracle.ask("outside", directory=composable[KERAS], before=[WORDS], after=[], **about)
+    feeds, loaders = {"second": about["feed"]}, ["session", "python"]
+    got = oracle.ask("tour", directory=keras, tags=["serve"], feeds=feeds, loaders=loaders)
+    assert {loader: got[loader]["second"] for loader in loaders} == {
+        loader: wanted[loader] for loader in loaders
+    }
+
+
 def test_a_sparse_input_of_a_known_size_stays_as_it_is(
     quick: Validator, oracle: Oracle, tmp_path: Path
 ) -> None:
@@ -362,7 +384,10 @@ def test_a_sparse_input_of_a_known_size_stays_as_it_is(
         "ids/indices:0": encoded(np.array([[0, 0], [1, 3]])),
         "ids/shape:0": encoded(np.array([2, 4])),
     }
-    wanted = {"derived": ("again", 2 * values), "composed": ("flat", 1 / (1 + np.exp(-2 * values)))}
+    wanted: dict[str, tuple[str, Any]] = {
+        "derived": ("again", 2 * values),
+        "composed": ("flat", 1 / (1 + np.exp(-2 * values))),
+    }
     for key, (alias, expected) in wanted.items():
         about: dict[str, Any] = {"tags": ["serve"], "key": key, "feed": feed}
         ran = oracle.ask("run_signature", directory=model, **about)
