@@ -193,6 +193,8 @@ class Compose(Making):
         if composed.copied:
             on = "what is bound" if self.bind and not self.before else "what is put in"
             text = f"{composed.copied:,} nodes that depend on {on} are copied"
+            if composed.copied == 1:
+                text = f"1 node that depends on {on} is copied"
             notes = (*notes, Note("copied-nodes", f"{text}, {composed.size:,} bytes"))
         if not signatures.in_python and _is_there(meta_graph, self.key, extended, signature):
             present = meta_graph.signatures[self.key]
