@@ -192,6 +192,8 @@ class Subject:
     def signatures(self) -> Mapping[str, SignatureDef]:
         """The signatures that are checked, by key."""
         found = self.meta_graph.signatures
+        if not self.chosen:
+            return found  # each of thousands of signatures may ask
         return {key: each for key, each in found.items() if self.concerns(key)}
 
     def concerns(self, key: str) -> bool:

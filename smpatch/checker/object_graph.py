@@ -18,7 +18,7 @@ from smpatch import dtypes
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.functions.compare import disagreements
 from smpatch.graph.bodies import FingerprintError
-from smpatch.graph.functions import CALLS
+from smpatch.graph.index import CALLS
 from smpatch.graph.objects import Leaf, keyword_arguments, leaves
 from smpatch.proof.sameness import python_computation, signature_computation
 from smpatch.runs.feeds import Feeds, in_c, in_python

@@ -26,8 +26,7 @@ from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inne
 from smpatch.functions.open_sizes import is_wider, with_open_sizes
 from smpatch.functions.opening import Opening, function_of, named, tensor_of, unread
 from smpatch.functions.shape_inference import Infer, Place, shapes
-from smpatch.graph.functions import CALLS
-from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.index import CALLS, GraphIndex, op_of
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, TensorSpec
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from smpatch import schema, wire
-from smpatch.graph.functions import CALLS
+from smpatch.graph.index import CALLS
 from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import GRAPH_LIBRARY, LIBRARY_FUNCTION

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from smpatch.errors import SmpatchError
-from smpatch.graph.functions import CALLS, FunctionLibrary
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import CALLS, GraphIndex
 
 __all__ = [
     "Body",

@@ -26,8 +26,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from smpatch.graph.functions import CALLS, FunctionLibrary
-from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import CALLS, GraphIndex, op_of
 from smpatch.graph.objects import ObjectGraph
 
 __all__ = ["Captures", "Crossed"]
@@ -80,9 +80,10 @@ class Captures:
         self._graph = graph
         self._library = library
         self._objects = objects
-        calls = [*self._from_constants(), *self._from_calls()]
+        self._calls = list(self._from_calls())
+        calls = [*self._from_constants(), *self._calls]
         restored = list(self._from_restore(restore_op))
-        self._calls, self._restored = list(self._from_calls()), _one_to_one(restored)
+        self._restored = _one_to_one(restored)
         # A call is more reliable: Keras exports a variable as two objects, and its calls
         # pass the node of one for the other. Only what no call tells is asked of the restore.
         self._tensors = {**self._unambiguous(restored), **self._unambiguous(calls)}
@@ -131,9 +132,8 @@ class Captures:
                 yield number, _full(node.constant.operation)
 
     def _from_calls(self) -> Iterator[tuple[int, str]]:
-        for name in self._graph:
-            wiring = self._graph.wiring(name)
-            if wiring.op not in CALLS:
+        for name, op in self._graph.marked.items():
+            if op not in CALLS:
                 continue
             function = self._graph.node(name).attr("f")
             concrete = (
@@ -141,7 +141,7 @@ class Captures:
             )
             if concrete is None or not concrete.bound_inputs:
                 continue
-            inputs = [each for each in wiring.inputs if not each.startswith("^")]
+            inputs = [each for each in self._graph.wiring(name).inputs if not each.startswith("^")]
             bound = list(concrete.bound_inputs)
             yield from zip(bound, map(_full, inputs[-len(bound) :]), strict=False)
 

@@ -26,10 +26,7 @@ from smpatch.graph.index import GraphIndex
 from smpatch.graph.op_defs import find_op_def
 from smpatch.graph.resolve import Attributes, Output, outputs
 
-__all__ = ["CALLS", "FunctionLibrary", "attributes", "called"]
-
-CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-"""Operations that call the function in their attribute ``f`` and nothing else."""
+__all__ = ["FunctionLibrary", "attributes", "called"]
 
 _NUMBERED = re.compile(r"_([0-9]{1,18})$")
 """A number that TensorFlow can read, too; Python does not read one of thousands of digits."""
