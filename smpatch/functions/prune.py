@@ -140,7 +140,7 @@ def _uncalled(meta_graph: MetaGraph, concrete: set[str], nodes: set[str]) -> set
     callers: dict[str, set[str]] = {name: set() for name in library}
     callees: dict[str, set[str]] = {}
     for name in library:
-        callees[name] = {each for node in library[name].node_def for each in called(node)}
+        callees[name] = set(library.calls(name))
         for each in callees[name] & callers.keys():
             callers[each].add(name)
     by_main = set(_called_by_main(meta_graph, nodes))
@@ -165,8 +165,8 @@ def _uncalled(meta_graph: MetaGraph, concrete: set[str], nodes: set[str]) -> set
 def _called_by_main(meta_graph: MetaGraph, without: Iterable[str]) -> Iterator[str]:
     """Yield the functions that calls in the main graph name; other references are spelled."""
     graph, skipped = meta_graph.graph, set(without)
-    for name in graph:
-        if name not in skipped and graph.wiring(name).op in CALLS:
+    for name, op in graph.marked.items():
+        if name not in skipped and op in CALLS:
             function = graph.node(name).attr("f")
             if function is not None:
                 yield str(function.func.name)

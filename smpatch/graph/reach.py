@@ -94,7 +94,7 @@ def behind(
             nodes = {node.name: node for node in library[function].node_def}
             for node in nodes.values():
                 yield Behind(node, function, in_body(nodes))
-                functions += called(node)
+            functions += library.calls(function)
 
 
 def in_graph(graph: GraphIndex) -> Callable[[str], Any]:
