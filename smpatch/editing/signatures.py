@@ -110,10 +110,10 @@ class Signatures:
             return
         if key not in self.meta_graph.objects.signatures:
             text = f"signature {key!r} was only in signature_def; the object graph never had it"
-            yield Note("one-plane", text)
+            yield Note("one-half", text)
         elif key not in self.meta_graph.entries:
             text = f"signature {key!r} was only in the object graph; servers never had it"
-            yield Note("one-plane", text)
+            yield Note("one-half", text)
 
     @property
     def _draft(self) -> Draft:
