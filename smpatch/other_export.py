@@ -115,7 +115,7 @@ def copy_signatures(
     """Give a model the signatures of another export of the same graph.
 
     Those whose tensors the model does not have, or that break a rule there, are left out and
-    told in a note of the receipt, unless they were asked for by key.
+    named in a note of the receipt, unless they were asked for by key.
 
     Args:
         model: The model directory that lacks them.

@@ -5,7 +5,7 @@ splices; the bytes outside the splices are copied from the old file to the new o
 kernel where it can. That is what makes "nothing else changed" true, and what keeps the
 cost independent of the weights that lie between.
 
-This module knows no message type and opens no file. Text form is in ``text``.
+This module uses no message type and opens no file. Text form is in ``text``.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """

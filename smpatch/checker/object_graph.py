@@ -75,7 +75,7 @@ def check_halves(
         asks: Who asks TensorFlow.
         subject: A MetaGraph with an object graph, from which Python takes its signatures.
         feeding: What the signatures are fed. Where it makes values up, random ones are fed as
-            well: zeros and ones do not tell variables apart.
+            well: zeros and ones do not distinguish variables.
         broken: Keys of signatures that are known to have a fault; they are left out.
     """
     place = Place(subject.model.directory, subject.meta_graph.tags)

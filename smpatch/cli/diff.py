@@ -70,8 +70,9 @@ def diff(
     graph, functions, object graph, saver, collections; the variables, by
     variables/variables.index, which has their checksums, and the size of their data; assets.
 
-    What is told and does not count: other bytes of the same meaning, meta info, fingerprint.pb,
-    other files. Signs: + added, - removed, ~ changed, > renamed. Needs no TensorFlow.
+    Printed, but not counted as a difference: other bytes of the same meaning, meta info,
+    fingerprint.pb, other files. Signs: + added, - removed, ~ changed, > renamed. Needs no
+    TensorFlow.
 
     \b
     smpatch diff export/1 export/2
@@ -103,7 +104,7 @@ def _answer(found: Difference) -> Answer:
     notes = []
     if found.before.form != found.after.form:
         notes.append(
-            "one model is in text form: only fields that smpatch knows are compared, and "
+            "one model is in text form: only fields of smpatch's schema are compared, and "
             "collections are not"
         )
     for each in (found.before, found.after):
@@ -254,8 +255,8 @@ def _model_file(found: Difference) -> str:
         return ", another version of the format or fields of a newer writer"
     if any(each.counts for each in found.meta_graphs):
         return ""
-    told = any(part.outcome != "recoded" for each in found.meta_graphs for part in each.parts)
-    return "" if told else ", same meaning in other bytes"
+    shown = any(part.outcome != "recoded" for each in found.meta_graphs for part in each.parts)
+    return "" if shown else ", same meaning in other bytes"
 
 
 def _file(found: FileDifference) -> str:

@@ -38,7 +38,7 @@ COUNTED_PARTS = frozenset(
         "other_fields",
     }
 )
-"""Parts of a MetaGraph that are the model. Its meta info, which tells who wrote it and which
+"""Parts of a MetaGraph that are the model. Its meta info, which says who wrote it and which
 operations it uses, is not."""
 
 COUNTED_FILES = frozenset({"variables_index", "variables_data", "assets"})

@@ -56,7 +56,7 @@ def differing(
     Args:
         before: The MetaGraph of the first model; None where there is none.
         after: The MetaGraph of the second model, likewise.
-        known_only: Leave out fields that the schema does not know, for one of the models is
+        known_only: Leave out fields that are not in the schema, for one of the models is
             text, of which they are not decoded.
         objects: Whether the object graphs are looked at; needless where they are equal.
     """

@@ -1,4 +1,4 @@
-"""Notes on the result of a list of edits: facts that no single edit knows.
+"""Notes on the result of a list of edits: facts that no single edit has.
 
 This module decides nothing: what is noted here is done all the same.
 

@@ -74,7 +74,7 @@ def starts(
         meta_graph: The MetaGraph.
         key: The signature.
         wanted: Alias to a tensor of the main graph, or to an inner tensor.
-        infer: Asks TensorFlow for shapes; None leaves those unknown that the file does not tell.
+        infer: Asks TensorFlow for shapes; None leaves those unknown that the file does not give.
 
     Raises:
         RefusedError: There is no such tensor, it is ambiguous, or it cannot be fed.

@@ -69,7 +69,7 @@ def is_inner(meta_graph: MetaGraph, name: str) -> bool:
 
 
 def inferred(meta_graph: MetaGraph, inner: Iterable[Inner], infer: Infer) -> tuple[Inner, ...]:
-    """Return inner tensors with the shapes that TensorFlow infers, as far as it can tell."""
+    """Return inner tensors with the shapes that TensorFlow can infer."""
     known = tuple(inner)
     names = [each.spec.name.rpartition(":") for each in known]
     places = [

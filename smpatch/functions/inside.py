@@ -126,7 +126,7 @@ def spelled(
 
 
 def matching(pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether a tensor or a function is of a pattern, with or without ``:0``."""
+    """Return a test whether a tensor or a function is of a pattern, with or without ``:0``."""
     if not pattern:
         return lambda _: True
     return lambda name: (

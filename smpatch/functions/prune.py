@@ -6,7 +6,7 @@ functions, the functions that only those call, and the nodes that were appended 
 signature. They go where it is proved that nothing refers to them:
 
 * no object and no concrete function of the object graph does, by number or by name, and
-  the object graph has no field that this version does not know;
+  the object graph has no unknown field;
 * no name of theirs is spelled in what stays: graph, function library with its gradients,
   object graph, saver, collections, assets.
 

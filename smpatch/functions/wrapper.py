@@ -4,7 +4,7 @@ The nodes between inputs and outputs are copied into the wrapper (in TensorFlow 
 mostly a single call); variables, tables and assets that they use become captured inputs.
 No node is added to the main graph.
 
-This module refuses what a function cannot hold: resources whose object nothing tells, and
+This module refuses what a function cannot hold: resources whose object is uncertain, and
 TensorFlow 1's control flow.
 
 Source: ``tensorflow/core/framework/function.cc`` (how nodes of a function name their inputs).
@@ -319,7 +319,7 @@ def _check_copyable(main: MainGraph, name: str) -> None:
     if not wiring.inputs and any(
         output.dtype == "resource" for output in outputs(op_def, main.graph.node(name).attr)
     ):
-        found = f"nothing tells for certain which object the resource {name!r} is"
+        found = f"it is not certain which object the resource {name!r} is"
         raise RefusedError(found, hint=ALONE)
 
 

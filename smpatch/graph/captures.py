@@ -1,7 +1,7 @@
 """Tensors of the main graph paired with objects of the object graph.
 
 A function that captures a variable, a table or a constant names an object in
-``bound_inputs``; a call of it in the main graph passes a tensor. Names tell nothing (two
+``bound_inputs``; a call of it in the main graph passes a tensor. Names prove nothing (two
 variables may share one, or wear each other's), so the mapping comes from where both sides
 stand beside each other:
 
@@ -85,7 +85,7 @@ class Captures:
         restored = list(self._from_restore(restore_op))
         self._restored = _one_to_one(restored)
         # A call is more reliable: Keras exports a variable as two objects, and its calls
-        # pass the node of one for the other. Only what no call tells is asked of the restore.
+        # pass the node of one for the other. The restore decides only where no call does.
         self._tensors = {**self._unambiguous(restored), **self._unambiguous(calls)}
         self._numbers = {
             **_one_to_one((tensor, number) for number, tensor in restored),

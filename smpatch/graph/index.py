@@ -90,7 +90,7 @@ class Node:
         self.wiring = _wiring(data, *span)
 
     def message(self) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
-        """Return the whole node, fields that the schema does not know included."""
+        """Return the whole node, unknown fields included."""
         return _decode(schema.NodeDef, self._data[self._span[0] : self._span[1]], self._span[0])
 
     def attr(self, key: str) -> Any | None:  # noqa: ANN401 - an AttrValue; protobuf makes the class at run time

@@ -112,7 +112,7 @@ def _understood(alias: str, written: str) -> bool:
 
 
 def _usual(alias: str, written: str, name: str, index: int) -> bool:
-    """Return whether the page can tell alias and tensor from the name of the node."""
+    """Return whether alias and tensor follow from the name of the node."""
     last = name.rpartition("/")[2]
     usual = last if index == 0 else f"{last}_{index}"
     return alias == usual and written == f"{name}:{index}"
