@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,6 +39,11 @@ _CLIENT_OPTIONS = frozenset(
     {"allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "timeout"}
 )
 """Options of the connection; the others are of the store."""
+
+_clients: dict[object, Any] = {}
+"""Clients of obstore, each by all that it was made of; they keep their connections."""
+
+_making = threading.Lock()
 
 _RETRIES = 4
 _RETRY_SECONDS = 60
@@ -211,10 +217,16 @@ class Store:
         client.setdefault("timeout", _REQUEST_SECONDS)
         retries = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
         further = {} if self.scheme in READ_ONLY else {"config": given}
+        # To make one takes longer than an edit does here, and a connection of its own each time.
+        parts = (client, retries, given, os.environ)
+        key = (self.base, *(frozenset(each.items()) for each in parts))
         try:
-            return self._obstore.store.from_url(
-                self.base, client_options=client, retry_config=retries, **further
-            )
+            with _making:
+                if key not in _clients:
+                    _clients[key] = self._obstore.store.from_url(
+                        self.base, client_options=client, retry_config=retries, **further
+                    )
+                return _clients[key]
         except self._errors.UnknownConfigurationKeyError:
             names = ", ".join(sorted(_OPTIONS))
             found = f"one of the options {names} is none of {self.scheme}://"

@@ -109,7 +109,9 @@ def _kinds(place: Path) -> Sequence[str]:
 
 
 @needs_beam
-@pytest.mark.parametrize("workers", [(), TWO_THREADS, TWO_WORKERS], ids=["one", "two threads", "two processes"])
+@pytest.mark.parametrize(
+    "workers", [(), TWO_THREADS, TWO_WORKERS], ids=["one", "two threads", "two processes"]
+)
 def test_each_model_has_an_outcome_and_a_second_run_changes_nothing(
     place: Path, workers: Sequence[str]
 ) -> None:

@@ -86,6 +86,7 @@ def azurite_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """What this process knows of stores is as at its start."""
     monkeypatch.setattr(access, "_OPTIONS", {})
+    monkeypatch.setattr(access, "_clients", {})
     monkeypatch.setattr(putting, "_probed", {})
 
 

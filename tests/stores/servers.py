@@ -23,9 +23,7 @@ COUNTING = (*_PYTHON, str(Path(__file__).with_name("counting.py")))
 
 
 @contextlib.contextmanager
-def started(
-    *command: str, said: str = r"^(\d+)$"
-) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def started(*command: str, said: str = r"^(\d+)$") -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start a server; it is killed at the end.
 
     Args:
