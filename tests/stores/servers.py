@@ -9,7 +9,7 @@ import contextlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 __all__ = ["COUNTING", "MOTO", "started"]
@@ -23,13 +23,16 @@ COUNTING = (*_PYTHON, str(Path(__file__).with_name("counting.py")))
 
 
 @contextlib.contextmanager
-def started(*command: str, said: str = r"^(\d+)$") -> Iterator[tuple[subprocess.Popen[str], int]]:
+def started(
+    *command: str, said: str = r"^(\d+)$", env: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start a server; it is killed at the end.
 
     Args:
         command: The program and its arguments. It must print little beside its port, for
             nobody reads the rest.
         said: The line of its output that has the port, as a regular expression.
+        env: Its environment; that of this process by default.
 
     Yields:
         The process, with pipes on its input and output, and the port.
@@ -39,6 +42,7 @@ def started(*command: str, said: str = r"^(\d+)$") -> Iterator[tuple[subprocess.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=env,
         text=True,
     ) as server:
         assert server.stdout is not None
