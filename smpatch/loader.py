@@ -399,7 +399,7 @@ def load_file(
     return SavedModel(root, form, meta_graphs, data, identity)
 
 
-def _load_bytes(root: Path, name: str, data: bytes) -> SavedModel:
+def _load_bytes(root: Path, name: str, data: wire.Buffer) -> SavedModel:
     """Open a SavedModel by the bytes of its file, which lies below a URL or in an archive."""
     form: Form = "binary" if name.endswith(BINARY_NAME) else "text"
     with naming(root / name):

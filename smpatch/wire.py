@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from smpatch.errors import ModelUnreadableError
+from smpatch.remote import RemoteBytes
 
 __all__ = [
     "BYTES",
@@ -34,7 +35,7 @@ __all__ = [
     "varint",
 ]
 
-Buffer = bytes | mmap.mmap
+Buffer = bytes | mmap.mmap | RemoteBytes
 
 VARINT, FIXED64, BYTES, GROUP, END_GROUP, FIXED32 = range(6)
 

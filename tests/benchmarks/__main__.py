@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.benchmarks import table
+from tests.benchmarks.beam import on_beam
 from tests.benchmarks.contests import CONTESTS
 from tests.benchmarks.curves import CURVES
 from tests.benchmarks.growth import growth, large_export
@@ -40,6 +41,7 @@ def main() -> int:
     contests: dict[str, _Benchmark] = {
         **CONTESTS,
         "stores": in_stores,
+        "beam": on_beam,
         "instructions": start_up,
     }
     curves: dict[str, _Benchmark] = {**CURVES, "growth": growth, "large": large_export}
