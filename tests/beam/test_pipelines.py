@@ -48,13 +48,12 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from smpatch.beam import transforms
 both = threading.Barrier(2)
-class Meeting(transforms._Doing):
-    def outcome(self, session, model):
-        both.wait(60)
-        return transforms.ModelOutcome(model, str(id(session)), (), (), "", 0, 0.0)
+def meet(session, model):
+    both.wait(60)
+    return transforms.ModelOutcome(model, str(id(session)), (), (), "", 0, 0.0)
 def run():
     with beam.Pipeline(options=PipelineOptions(["--direct_num_workers", "2"])) as pipeline:
-        outcomes = transforms._spread(pipeline | beam.Create([*"abcdefgh"]), Meeting())
+        outcomes = transforms._spread(pipeline | beam.Create([*"abcdefgh"]), meet)
         outcomes | beam.Map(lambda each: print("session", each.outcome))
 """
 
