@@ -80,14 +80,21 @@ class Wiring(NamedTuple):
 class Node:
     """One ``NodeDef``, decoded as far as it is asked."""
 
-    __slots__ = ("_data", "_decoded", "_span", "wiring")
+    __slots__ = ("_data", "_decoded", "_span", "_wiring")
 
     def __init__(self, data: wire.Buffer, span: tuple[int, int]) -> None:
-        """Decode the wiring of the node that lies at ``span`` (start and end in bytes)."""
+        """Decode nothing yet of the node that lies at ``span`` (start and end in bytes)."""
         self._data = data
         self._span = span
         self._decoded: Any = None
-        self.wiring = _wiring(data, *span)
+        self._wiring: Wiring | None = None
+
+    @property
+    def wiring(self) -> Wiring:
+        """The operation, and where the inputs come from."""
+        if self._wiring is None:
+            self._wiring = _wiring(self._data, *self._span)
+        return self._wiring
 
     def message(self) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
         """Return the whole node, unknown fields included."""
