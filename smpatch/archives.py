@@ -27,10 +27,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
 from smpatch.errors import ModelUnreadableError, RefusedError, SmpatchError, WriteError
+from smpatch.savedmodel.directory import BINARY_NAME, TEXT_NAME
 
 __all__ = ["model_file", "refuse_edit", "unpacked"]
 
-_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+_MODEL_FILES = (BINARY_NAME, TEXT_NAME)
 """The files that loaders read; of both the first."""
 
 _DATA = "variables/variables.data-"
@@ -126,15 +127,15 @@ def unpacked(archive: Path, *, variables: bool = True) -> Iterator[Path]:
 
     Raises:
         ModelUnreadableError: The archive does not hold one model, or is damaged or hostile.
-        WriteError: The temporary directory has no room.
+        WriteError: The disk of the temporary directory has too little space.
     """
     with tempfile.TemporaryDirectory(prefix="smpatch-") as work:
         directory = Path(work) / "model"
         with _reading(archive) as model:
-            told = {n: m for n, m in model.files.items() if variables or not n.startswith(_DATA)}
-            needed = sum(member.size for member in told.values())
+            wanted = {n: m for n, m in model.files.items() if variables or not n.startswith(_DATA)}
+            needed = sum(member.size for member in wanted.values())
             if needed > shutil.disk_usage(work).free:
-                found = f"there is no room for {needed:,} bytes in {work}"
+                found = f"{work} has too little space for {needed:,} bytes"
                 raise WriteError(found, where=str(archive), hint="TMPDIR names another place")
             for name in ("", *model.directories):
                 (directory / name).mkdir(parents=True, exist_ok=True)
@@ -142,7 +143,7 @@ def unpacked(archive: Path, *, variables: bool = True) -> Iterator[Path]:
                 target = directory / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("xb") as file:
-                    if name in told:
+                    if name in wanted:
                         _write(member, file)
                     else:
                         file.truncate(member.size)

@@ -37,6 +37,7 @@ __all__ = [
     "seconds",
     "shape",
     "texts",
+    "without_archive",
 ]
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
@@ -273,6 +274,22 @@ def is_archive(path: Path) -> bool:
     with contextlib.suppress(OSError):
         return path.is_file()
     return False
+
+
+def without_archive(path: Path) -> Path:
+    """Return a path without the ending of an archive.
+
+    Args:
+        path: The path.
+
+    Example:
+        >>> without_archive(Path("models/m.tar.gz")).name
+        'm'
+    """
+    ending = max(
+        (each for each in ARCHIVES if path.name.lower().endswith(each)), default="", key=len
+    )
+    return path.with_name(path.name[: len(path.name) - len(ending)] or path.name)
 
 
 def local_path(value: object, where: str, hint: str) -> Path:

@@ -175,10 +175,10 @@ def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
     if options.save_to is None:
         return [None] * len(models)
     real = [Path(_real(model)) for model in models]
-    names = [path.name for path in real]
+    names = [arguments.without_archive(path).name for path in real]
     if len(set(names)) < len(names):
         common = os.path.commonpath(real)
-        names = [os.path.relpath(path, common) for path in real]
+        names = [os.path.relpath(arguments.without_archive(path), common) for path in real]
     place = arguments.path(options.save_to, "save_to")
     return [place / name for name in names]
 
@@ -209,7 +209,7 @@ def _check_distinct(models: Sequence[Path]) -> None:
 
 
 def _identities(model: Path) -> list[object]:
-    """Return what tells a model: its directory, and the file that an edit would replace."""
+    """Return what identifies a model: its directory, and the file that an edit would replace."""
     found: list[object] = [_real(model)]
     if isinstance(model, ModelUrl):
         return found

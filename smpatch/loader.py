@@ -330,7 +330,7 @@ class SavedModel:
     def tensor(self, name: str) -> TensorSpec:
         """Return a tensor of the only MetaGraph's graph, by ``op:index`` or ``op``.
 
-        The shape is what the file says; None where only TensorFlow could tell.
+        The shape is what the file says; None where only TensorFlow can infer it.
 
         Raises:
             TensorNotFoundError: There is no such tensor.
@@ -345,7 +345,7 @@ class SavedModel:
         present = sorted({",".join(each.tags) or "(no tags)" for each in self.meta_graphs})
         hint = f"tag-sets present: {' | '.join(present)}; "
         if len(present) == 1 < len(self.meta_graphs):
-            return hint + "tell them apart with retag --from INDEX --to TAG,..."
+            return hint + "give one other tags: retag --from INDEX --to TAG,..."
         return hint + "choose one with --tag-set"
 
 

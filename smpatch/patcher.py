@@ -35,7 +35,7 @@ from smpatch.loader import load_file
 from smpatch.options import Options, check_options
 from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import DEFAULT_KEY
-from smpatch.store_edits import edit_in_store, in_a_store
+from smpatch.store_edits import edit_copy, needs_copy
 from smpatch.tensor_refs import TensorRef
 from smpatch.transaction import Receipt, Transaction
 from smpatch.validator import Validator
@@ -106,8 +106,8 @@ def patch(
         raise UsageError("no edits are given")
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
     directory = arguments.path(model, "model")
-    if in_a_store(directory, chosen):
-        return edit_in_store(
+    if needs_copy(directory, chosen):
+        return edit_copy(
             directory,
             chosen,
             lambda copy, local: patch(copy, several, options=local, validator=validator, once=once),

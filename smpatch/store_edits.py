@@ -1,4 +1,4 @@
-"""An edit of a model in a store: copied here, edited here, committed there.
+"""An edit of a model in a store or an archive: a copy is edited, and put where it belongs.
 
 This module does not edit: it hands the copy to whoever does.
 """
@@ -26,7 +26,7 @@ from smpatch.stores.putting import (
 from smpatch.transaction import Receipt
 from smpatch.urls import ModelUrl
 
-__all__ = ["edit_in_store", "in_a_store", "undone_in_store"]
+__all__ = ["edit_copy", "needs_copy", "undone_in_store"]
 
 _T = TypeVar("_T")
 
@@ -36,12 +36,12 @@ _UNCONDITIONAL = Note(
 )
 
 
-def in_a_store(model: Path, options: Options) -> bool:
+def needs_copy(model: Path, options: Options) -> bool:
     """Return whether an edit reads from a store or an archive, or writes to a store."""
     return isinstance(model, ModelUrl) or arguments.is_archive(model) or _place(options) is not None
 
 
-def edit_in_store(
+def edit_copy(
     model: Path, options: Options, edit: Callable[[Path, Options], Receipt], *, loads: bool
 ) -> Receipt:
     """Edit a model that lies in a store, or that is to be saved to one.
@@ -113,7 +113,7 @@ def undone_in_store(
         What was done, and what else is worth knowing.
 
     Raises:
-        SmpatchError: As ``edit_in_store``.
+        SmpatchError: As ``edit_copy``.
     """
     if not dry_run:
         check_writable(url)

@@ -21,6 +21,7 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, ModelUnreadableError, Options, RefusedError, TensorSpec, archives
+from smpatch.edits import Rename
 from smpatch.errors import SmpatchError
 from tests.cli.conftest import Run, call  # noqa: F401 - a fixture
 from tests.oracle.client import Oracle, encoded
@@ -335,7 +336,7 @@ def test_a_disk_without_room_is_an_error_before_anything_is_written(
     archive = packed(MODELS / "linear", tmp_path / "model.zip")
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(SmpatchError, match="there is no room for") as caught:
+    with pytest.raises(SmpatchError, match="has too little space for") as caught:
         smpatch.check(archive, options=QUICK)
     assert (caught.value.exit_code, caught.value.where) == (5, str(archive))
 
@@ -386,3 +387,24 @@ def test_no_directory_gets_the_name_of_an_archive(tmp_path: Path, kind: str) -> 
             "a",
             options=Options(save_to=tmp_path / f"a.{kind}"),
         )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_names_directories_without_the_ending_of_an_archive(
+    tmp_path: Path, kind: str
+) -> None:
+    archive = packed(MODELS / "module", tmp_path / f"model.{kind}")
+    options = Options(save_to=tmp_path / "out", validate="none")
+    (found,) = smpatch.apply([archive], Rename("serving_default", "a"), options=options)
+    assert found.error is None
+    assert set(smpatch.load(tmp_path / "out" / "model").signatures) == {"a"}
+
+
+def test_a_run_is_not_compared_with_an_archive_and_never_called_another_model(
+    tmp_path: Path,
+) -> None:
+    """TensorFlow was given the archive as a directory, and the models were said to differ."""
+    archive = packed(MODELS / "module", tmp_path / "model.zip")
+    options = CheckOptions(validate="runtime", same_as=smpatch.SameAs(archive))
+    with pytest.raises(smpatch.UsageError, match="with a model in an archive"):
+        smpatch.check(MODELS / "module", options=options)

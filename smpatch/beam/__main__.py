@@ -108,9 +108,10 @@ def _models(patterns: Sequence[str]) -> list[str]:
         if isinstance(place, ModelUrl):
             names = [str(each) for each in listed([place])]
         else:
-            # A pattern may be absolute, which Path.glob refuses.
-            names = sorted(glob.glob(str(place)))  # noqa: PTH207
-            names = names if glob.has_magic(pattern) else [str(place)]
+            # A pattern may be absolute, which Path.glob refuses. A name is a model even if it
+            # is not there: its outcome says so.
+            found_here = sorted(glob.glob(str(place)))  # noqa: PTH207
+            names = found_here if glob.has_magic(pattern) else [str(place)]
         if not names:
             raise UsageError("nothing has such a name", where=f"--models {pattern}")
         found += names

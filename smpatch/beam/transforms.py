@@ -5,6 +5,7 @@ This module needs Apache Beam.
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -88,7 +89,7 @@ class PatchModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
 
     def expand(self, models: Any) -> Any:  # noqa: ANN401 - Beam has no types
         """Return the outcomes of a collection of models."""
-        return _spread(models, _Patching(self._edits, self._options))
+        return _spread(models, partial(_patched, edits=self._edits, options=self._options))
 
 
 class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
@@ -105,14 +106,14 @@ class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
 
     def expand(self, models: Any) -> Any:  # noqa: ANN401 - Beam has no types
         """Return the outcomes of a collection of models."""
-        return _spread(models, _Checking(self._options))
+        return _spread(models, partial(_checked, options=self._options))
 
 
-def _spread(models: Any, do: _Doing) -> Any:  # noqa: ANN401 - Beam has no types
+def _spread(models: Any, outcome: Callable[[Session, str], ModelOutcome]) -> Any:  # noqa: ANN401 - Beam has no types
     """Let each worker take models of its own, also where all come from one place."""
     # Other runners leave the option at 1: they start a process for each processor.
     wanted = models.pipeline.options.view_as(DirectOptions).direct_num_workers
-    do.sessions = job_count(wanted or None)
+    do = _Doing(outcome, job_count(wanted or None))
     return models | beam.Reshuffle() | beam.ParDo(do).with_output_types(ModelOutcome)
 
 
@@ -143,21 +144,24 @@ class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
     """Do the same with each model, and count the outcomes."""
 
     _shared = Shared()
-    sessions = 1
+
+    def __init__(self, outcome: Callable[[Session, str], ModelOutcome], sessions: int) -> None:
+        super().__init__()
+        self._outcome, self._sessions = outcome, sessions
 
     def setup(self) -> None:
         """Take the sessions of this process, or make them."""
-        self._worker = self._shared.acquire(partial(_Sessions, self.sessions))
+        self._worker = self._shared.acquire(partial(_Sessions, self._sessions))
 
-    def process(self, model: str) -> Iterator[ModelOutcome]:
+    def process(self, model: str | os.PathLike[str]) -> Iterator[ModelOutcome]:
         """Yield the outcome for a model."""
-        started = time.monotonic()
+        name, started = os.fspath(model), time.monotonic()
 
         def one(session: Session) -> ModelOutcome:
             try:
-                return self.outcome(session, model)
+                return self._outcome(session, name)
             except SmpatchError as error:
-                return ModelOutcome(model, "failed", (), (), str(error), error.exit_code, 0.0)
+                return ModelOutcome(name, "failed", (), (), str(error), error.exit_code, 0.0)
 
         found = self._worker.do(one)
         seconds = time.monotonic() - started
@@ -166,42 +170,26 @@ class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
         Metrics.distribution("smpatch", "exit code").update(found.exit_code)
         yield found._replace(seconds=seconds)
 
-    def outcome(self, session: Session, model: str) -> ModelOutcome:
-        """Return the outcome for a model.
 
-        Raises:
-            SmpatchError: As the function of the library.
-        """
-        raise NotImplementedError
-
-
-class _Patching(_Doing):
-    def __init__(self, edits: tuple[Edit, ...], options: Options) -> None:
-        super().__init__()
-        self._edits, self._options = edits, options
-
-    def outcome(self, session: Session, model: str) -> ModelOutcome:
-        receipt: Receipt = session.patch(model, self._edits, options=self._options, once=True)
-        done = [each for each in receipt.changes if each.outcome != "unchanged"]
-        changes = tuple(f"{each.key}: {each.outcome}" for each in done)
-        notes = tuple(note.text for note in receipt.notes)
-        return ModelOutcome(model, "edited" if done else "unchanged", changes, notes, "", 0, 0.0)
+def _patched(
+    session: Session, model: str, *, edits: tuple[Edit, ...], options: Options
+) -> ModelOutcome:
+    receipt: Receipt = session.patch(model, edits, options=options, once=True)
+    done = [each for each in receipt.changes if each.outcome != "unchanged"]
+    changes = tuple(f"{each.key}: {each.outcome}" for each in done)
+    notes = tuple(note.text for note in receipt.notes)
+    return ModelOutcome(model, "edited" if done else "unchanged", changes, notes, "", 0, 0.0)
 
 
-class _Checking(_Doing):
-    def __init__(self, options: CheckOptions) -> None:
-        super().__init__()
-        self._options = options
-
-    def outcome(self, session: Session, model: str) -> ModelOutcome:
-        report: Report = session.check(model, options=self._options)
-        lines = {
-            severity: tuple(
-                f"{each.where}: {each.text}" if each.where else each.text
-                for each in report.findings
-                if each.severity == severity
-            )
-            for severity in ("fault", "note")
-        }
-        kind, code = ("faults", 1) if lines["fault"] else ("passed", 0)
-        return ModelOutcome(model, kind, lines["fault"], lines["note"], "", code, 0.0)
+def _checked(session: Session, model: str, *, options: CheckOptions) -> ModelOutcome:
+    report: Report = session.check(model, options=options)
+    lines = {
+        severity: tuple(
+            f"{each.where}: {each.text}" if each.where else each.text
+            for each in report.findings
+            if each.severity == severity
+        )
+        for severity in ("fault", "note")
+    }
+    kind, code = ("faults", 1) if lines["fault"] else ("passed", 0)
+    return ModelOutcome(model, kind, lines["fault"], lines["note"], "", code, 0.0)

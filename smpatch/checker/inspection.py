@@ -1,10 +1,10 @@
 """A model checked from end to end.
 
-First what the files say of themselves, with what TensorFlow's C runtime knows of tensors
+First what the files say of themselves, with the facts of tensors in TensorFlow's C runtime
 where the files say too little; then the loaders, the runs and the contracts that were asked
 for. Nothing is written.
 
-This module puts the others together and knows no rule of its own.
+This module puts the others together and has no rule of its own.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
         options: What to look at.
 
     Returns:
-        What was found; ``ok`` tells whether there is no fault.
+        What was found; ``ok`` is whether there is no fault.
 
     Example:
         >>> options = smpatch.CheckOptions(require="serving_default: x:float32[?] -> y:float32[?]")
@@ -252,8 +252,6 @@ def _understood(options: CheckOptions) -> list[Requirement]:
 def _check_numbers(options: CheckOptions) -> None:
     """Refuse runs that make no sense."""
     same_as = options.same_as
-    if same_as is not None:
-        arguments.local_path(same_as.model, "--same-as", "copy that model here first")
     for feeding in (options.run, None if same_as is None else same_as.feeding):
         if feeding is None:
             continue
@@ -266,10 +264,19 @@ def _check_numbers(options: CheckOptions) -> None:
         if not feeding.batches or min(feeding.batches) < 0:
             raise UsageError("a batch has a size of 0 or more", where="--batch")
     if same_as is not None:
-        for option, size in (("--rtol", same_as.relative), ("--atol", same_as.absolute)):
-            if not 0 <= size < math.inf:
-                found = f"{size} is no tolerance: a number from 0 on"
-                raise UsageError(found, where=option)
+        _check_other(same_as)
+
+
+def _check_other(same_as: SameAs) -> None:
+    """Refuse a model that cannot be compared with, and tolerances that are no numbers."""
+    other = arguments.local_path(same_as.model, "--same-as", "copy that model here first")
+    if arguments.is_archive(other):
+        found = "no values are compared with a model in an archive"
+        raise UsageError(found, where=f"--same-as {other}", hint="unpack it first")
+    for option, size in (("--rtol", same_as.relative), ("--atol", same_as.absolute)):
+        if not 0 <= size < math.inf:
+            found = f"{size} is no tolerance: a number from 0 on"
+            raise UsageError(found, where=option)
 
 
 class _Check:

@@ -122,8 +122,8 @@ Models = Annotated[
     typer.Argument(
         metavar="[MODEL]...",
         parser=model_directory,
-        help="The SavedModel directories, their saved_model.pb, or their URLs (gs://, s3://, "
-        "az://, https://). Default: the current directory.",
+        help="The SavedModel directories, their saved_model.pb, their URLs (gs://, s3://, "
+        "az://, https://), or archives of them. Default: the current directory.",
         show_default=False,
     ),
 ]

@@ -1,6 +1,6 @@
 """One bucket, container or host: read, list, put, copy, delete.
 
-Errors are told in words of this module's own: what the client library says may hold addresses
+Errors are written in words of this module's own: what the client library says may hold addresses
 with signatures in them.
 
 Sources: the documentation of obstore; RFC 9110 (conditional requests).

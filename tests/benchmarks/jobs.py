@@ -31,8 +31,8 @@ __all__ = ["JOBS", "STYLES", "Style", "throughput"]
 
 JOBS = (1, 2, 4)
 _TWO_JOBS = {"auto": 0.77, "none": 1.1}
-_TWO_PLANES = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "module"
-_BOTH_PLANES = """
+_TWO_HALVES = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "module"
+_BOTH_HALVES = """
 version = 1
 [[edit]]
 add-predict = "bench"
@@ -52,7 +52,7 @@ class Style:
 
 STYLES = (
     Style("TensorFlow 1", None, ADD_X_TO_Y),
-    Style("TensorFlow 2", _TWO_PLANES, _BOTH_PLANES),
+    Style("TensorFlow 2", _TWO_HALVES, _BOTH_HALVES),
 )
 
 

@@ -151,7 +151,7 @@ def test_python_reads_the_object_graph_of_the_only_one_that_stays(
         )
     assert "arrays" in called["serving_default"]
     assert "KeyError" in called["served"]["refused"]
-    assert any(each.code == "planes-disagree" for each in receipt.notes)
+    assert any(each.code == "halves-disagree" for each in receipt.notes)
 
 
 def test_the_fingerprint_is_that_of_the_first_meta_graph_that_stays(
