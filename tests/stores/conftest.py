@@ -117,6 +117,17 @@ def s3rver(s3rver_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
     return place
 
 
+@pytest.fixture
+def radosgw(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a bucket of Ceph's gateway 16, which refuses the right condition, too."""
+    port = os.environ.get("SMPATCH_RADOSGW")
+    if port is None:
+        pytest.skip("SMPATCH_RADOSGW does not name the port of a radosgw")
+    if reason := _missing("obstore"):
+        pytest.skip(reason)
+    return _place_of_s3(int(port), monkeypatch)
+
+
 def _place_of_s3(port: int, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in [*os.environ]:
         if name.startswith("AWS_"):

@@ -246,7 +246,7 @@ def ignoring(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return s3
 
 
-@pytest.mark.parametrize("kind", ["ignoring", "s3rver"])
+@pytest.mark.parametrize("kind", ["ignoring", "s3rver", "radosgw"])
 def test_a_store_that_ignores_conditions_is_refused(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
