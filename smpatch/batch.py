@@ -88,8 +88,7 @@ def apply(
     chosen = Options() if options is None else options
     check_options(chosen)
     count = job_count(jobs)
-    several = (models,) if isinstance(models, str | os.PathLike) else models
-    paths = listed([arguments.path(each, "models") for each in several])
+    paths = listed(arguments.paths(models, "models"))
     _check_distinct(paths)
     places = destinations(paths, chosen)
     work = [

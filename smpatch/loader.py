@@ -64,6 +64,8 @@ class MetaGraph:
         file: Path,
         more_op_defs: MoreOpDefs | None = None,
         before: MetaGraph | None = None,
+        *,
+        is_only: bool = True,
     ) -> None:
         """Read lazily from ``parts``; errors name the ``file``.
 
@@ -73,11 +75,13 @@ class MetaGraph:
             more_op_defs: Returns definitions (name to ``OpDef``) of operations that the model
                 may lack; called when one is missing for the first time.
             before: The MetaGraph of which this is an edited one; what is the same is shared.
+            is_only: Whether the model has no other. Of several Python reads no object graph.
         """
         self.parts = parts
         self._file = file
         self._more_op_defs = more_op_defs
         self._before = before
+        self.is_only = is_only
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -140,7 +144,8 @@ class MetaGraph:
 
     def with_parts(self, parts: MetaGraphParts) -> MetaGraph:
         """Return a MetaGraph of the same file with other parts, such as a draft of them."""
-        return MetaGraph(parts, self._file, self._more_op_defs, self)
+        more = self._more_op_defs
+        return MetaGraph(parts, self._file, more, self, is_only=self.is_only)
 
     @property
     def _same_graph(self) -> bool:
@@ -149,7 +154,7 @@ class MetaGraph:
 
     def with_op_defs(self, more: Mapping[str, Any]) -> MetaGraph:
         """Return it with definitions (name to ``OpDef``) for operations that it does not define."""
-        return MetaGraph(self.parts, self._file, lambda: more)
+        return MetaGraph(self.parts, self._file, lambda: more, is_only=self.is_only)
 
     @cached_property
     def functions(self) -> FunctionLibrary:
@@ -411,7 +416,9 @@ def _meta_graphs(
     data: wire.Buffer, file: Path, form: Form, more_op_defs: MoreOpDefs | None
 ) -> list[MetaGraph]:
     with explaining(data, file, form):
-        meta_graphs = [MetaGraph(each, file, more_op_defs) for each in _parts(form, data)]
+        parts = _parts(form, data)
+        only = len(parts) == 1
+        meta_graphs = [MetaGraph(each, file, more_op_defs, is_only=only) for each in parts]
         for each in meta_graphs:
             _ = each.tags  # a file that is something else is reported from a model here
         if not meta_graphs:

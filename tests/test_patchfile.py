@@ -364,6 +364,12 @@ def test_a_file_that_is_none(tmp_path: Path, content: bytes | None, fault: str) 
     assert (str(caught.value).lower(), caught.value.exit_code) == (f"{file}: {fault}".lower(), 3)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "patch.toml"
+    file.write_bytes(b"\xef\xbb\xbfversion = 1\r\n[[edit]]\r\nrename = 'a'\r\nto = 'b'\r\n")
+    assert patchfile.load_patch(file).edits == (Rename("a", "b"),)
+
+
 def test_a_directory_in_the_place_of_the_file_is_a_slip(tmp_path: Path) -> None:
     with pytest.raises(PatchFileError, match=r"is a directory \(smpatch apply PATCH.toml MODEL"):
         patchfile.load_patch(tmp_path)

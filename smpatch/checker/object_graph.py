@@ -129,7 +129,7 @@ def _findings(subject: Subject, key: str, outcome: Outcome) -> Iterator[Finding]
 def check_object_graph(subject: Subject) -> Iterator[Finding]:
     """Yield where TF Serving and Python see different signatures."""
     meta_graph = subject.meta_graph
-    if not meta_graph.has_object_graph:
+    if subject.python_reads_signature_def:
         return
     different = {each.key: each.found for each in disagreements(meta_graph)}
     for key, found in different.items():

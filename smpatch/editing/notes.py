@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from smpatch.display import command_line, model_words
 from smpatch.editing.sequence import Done
-from smpatch.functions.compare import disagreements
+from smpatch.functions.compare import differences, disagreements
 from smpatch.functions.restored import missing_variables, needed_at_load
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
@@ -53,8 +53,8 @@ def _on_text(model: SavedModel, done: Done) -> Iterator[Note]:
 
 def _on_object_graph(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
     before = model.meta_graphs[done.place]
-    if not before.has_object_graph:
-        return
+    if not before.has_object_graph or not before.is_only:
+        return  # of several MetaGraphs Python reads what servers read
     touched = {
         name
         for each in done.step.changes
@@ -85,7 +85,7 @@ def _on_the_only_one(done: Done) -> Iterator[Note]:
         "with several it took them from signature_def"
     )
     yield Note("object-graph-read", text)
-    for each in disagreements(staying[0]):
+    for each in differences(staying[0]):
         yield Note("halves-disagree", f"signature {each.key!r} is {each.found}")
 
 

@@ -140,7 +140,7 @@ def load_patch(file: str | os.PathLike[str]) -> Patch:
         _LOG.info("loaded %s, %d bytes", file, len(data))
         if len(data) > _LARGEST:
             raise PatchFileError([Fault("", None, "too big for a patch file")], where=where)
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # editors of Windows begin a file with a byte order mark
     except OSError as error:
         found = f"cannot be read: {(error.strerror or str(error)).lower()}"
         hint = "smpatch apply PATCH.toml MODEL..." if error.errno == errno.EISDIR else ""

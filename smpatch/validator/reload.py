@@ -325,7 +325,7 @@ class Validator:
                 raise ValidationError(found, hint=why_in_doubt(edited))
             text = f"tf.saved_model.load did not load the model before either: {refusal(before)}"
             return Note("python-loader-failed-before", text), True
-        expected = set(edited.after.objects.signatures or edited.after.signatures)
+        expected = edited.listed
         missing = expected - set(loaded.signatures)
         if missing - edited.touched:
             before = self._load_in_python(model.directory, edited.before)
@@ -333,7 +333,7 @@ class Validator:
             if lost:
                 found = f"tf.saved_model.load no longer lists the signatures {lost}"
                 raise ValidationError(found, hint="the model is unchanged")
-        if edited.before.has_object_graph and not edited.with_object_graph:
+        if edited.in_objects and not edited.with_object_graph:
             # Its signatures come from the object graph, which is not edited.
             return None, loaded.variables
         for key in sorted(missing & edited.touched):
