@@ -315,7 +315,8 @@ def without_archive(path: Path) -> Path:
     ending = max(
         (each for each in ARCHIVES if path.name.lower().endswith(each)), default="", key=len
     )
-    return path.with_name(path.name[: len(path.name) - len(ending)] or path.name)
+    stem = path.name[: len(path.name) - len(ending)]
+    return path.with_name(stem) if ending and stem else path
 
 
 def local_path(value: object, where: str, hint: str) -> Path:

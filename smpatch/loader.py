@@ -335,7 +335,7 @@ class SavedModel:
     def tensor(self, name: str) -> TensorSpec:
         """Return a tensor of the only MetaGraph's graph, by ``op:index`` or ``op``.
 
-        The shape is what the file says; None where only TensorFlow could tell.
+        The shape is what the file says; None where only TensorFlow can infer it.
 
         Raises:
             TensorNotFoundError: There is no such tensor.
@@ -350,7 +350,7 @@ class SavedModel:
         present = sorted({",".join(each.tags) or "(no tags)" for each in self.meta_graphs})
         hint = f"tag-sets present: {' | '.join(present)}; "
         if len(present) == 1 < len(self.meta_graphs):
-            return hint + "tell them apart with retag --from INDEX --to TAG,..."
+            return hint + "give one other tags: retag --from INDEX --to TAG,..."
         return hint + "choose one with --tag-set"
 
 
@@ -404,7 +404,7 @@ def load_file(
     return SavedModel(root, form, meta_graphs, data, identity)
 
 
-def _load_bytes(root: Path, name: str, data: bytes) -> SavedModel:
+def _load_bytes(root: Path, name: str, data: wire.Buffer) -> SavedModel:
     """Open a SavedModel by the bytes of its file, which lies below a URL or in an archive."""
     form: Form = "binary" if name.endswith(BINARY_NAME) else "text"
     with naming(root / name):

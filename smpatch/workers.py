@@ -5,7 +5,7 @@ processes and the disk, so that threads do not wait for each other. A caller tha
 middle (Ctrl-C, or a generator that is closed) ends the workers: the work of each is broken off
 as a signal would break it off.
 
-This module does not know what is done to a model.
+Callers pass what is done to a model.
 """
 
 from __future__ import annotations

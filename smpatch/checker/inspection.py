@@ -1,10 +1,10 @@
 """A model checked from end to end.
 
-First what the files say of themselves, with what TensorFlow's C runtime knows of tensors
+First what the files say of themselves, with the facts of tensors in TensorFlow's C runtime
 where the files say too little; then the loaders, the runs and the contracts that were asked
 for. Nothing is written.
 
-This module puts the others together and knows no rule of its own.
+This module puts the others together and has no rule of its own.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
         options: What to look at.
 
     Returns:
-        What was found; ``ok`` tells whether there is no fault.
+        What was found; ``ok`` is whether there is no fault.
 
     Example:
         >>> options = smpatch.CheckOptions(require="serving_default: x:float32[?] -> y:float32[?]")

@@ -1,4 +1,4 @@
-"""Notes on the result of a list of edits: facts that no single edit knows.
+"""Notes on the result of a list of edits: facts that no single edit has.
 
 This module decides nothing: what is noted here is done all the same.
 
@@ -72,7 +72,7 @@ def _on_object_graph(model: SavedModel, done: Done, *, with_object_graph: bool) 
     for each in disagreements(before):
         if each.key not in touched:
             text = f"signature {each.key!r} is {each.found} (it was so before)"
-            yield Note("planes-disagree", text)
+            yield Note("halves-disagree", text)
 
 
 def _on_the_only_one(done: Done) -> Iterator[Note]:
@@ -86,7 +86,7 @@ def _on_the_only_one(done: Done) -> Iterator[Note]:
     )
     yield Note("object-graph-read", text)
     for each in differences(staying[0]):
-        yield Note("planes-disagree", f"signature {each.key!r} is {each.found}")
+        yield Note("halves-disagree", f"signature {each.key!r} is {each.found}")
 
 
 def notes_on_variables(

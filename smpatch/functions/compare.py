@@ -1,6 +1,6 @@
 """Differences between the two halves of a TensorFlow 2 export.
 
-This module tells facts and mends nothing: an edit leaves a disagreement that it finds as it
+This module reports facts and mends nothing: an edit leaves a disagreement that it finds as it
 is, because it cannot be known which half was meant.
 """
 

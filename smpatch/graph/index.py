@@ -12,11 +12,10 @@ Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -24,7 +23,7 @@ from google.protobuf.message import DecodeError
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError
 
-__all__ = ["GraphIndex", "Node", "Wiring", "op_of"]
+__all__ = ["CALLS", "GraphIndex", "Node", "Wiring", "op_of"]
 
 _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
 _LIBRARY_FUNCTION = 1
@@ -46,11 +45,14 @@ _parse_batch = schema.GraphWiring.FromString
 _BATCH = 1 << 14
 """So many bytes of small nodes are decoded at once: protobuf's parser is fast, calls are not."""
 
-MARKED = frozenset(
-    {"Placeholder", "PlaceholderV2", "Enter", "RefEnter", "Exit", "RefExit"}
-    | {"Switch", "RefSwitch", "_SwitchN", "Merge", "RefMerge"}
-)
-"""The operations that a walk stops or turns at."""
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+"""Operations that call the function in their attribute ``f`` and nothing else."""
+
+MARKED = CALLS | {
+    *("Placeholder", "PlaceholderV2", "Enter", "RefEnter", "Exit", "RefExit"),
+    *("Switch", "RefSwitch", "_SwitchN", "Merge", "RefMerge"),
+}
+"""The operations that a walk stops or turns at, and calls."""
 
 Sources = str | tuple[str, ...]
 """A node's inputs; a lone one as itself, for a million tuples of one would be all overhead."""
@@ -78,17 +80,24 @@ class Wiring(NamedTuple):
 class Node:
     """One ``NodeDef``, decoded as far as it is asked."""
 
-    __slots__ = ("_data", "_decoded", "_span", "wiring")
+    __slots__ = ("_data", "_decoded", "_span", "_wiring")
 
     def __init__(self, data: wire.Buffer, span: tuple[int, int]) -> None:
-        """Decode the wiring of the node that lies at ``span`` (start and end in bytes)."""
+        """Decode nothing yet of the node that lies at ``span`` (start and end in bytes)."""
         self._data = data
         self._span = span
         self._decoded: Any = None
-        self.wiring = _wiring(data, *span)
+        self._wiring: Wiring | None = None
+
+    @property
+    def wiring(self) -> Wiring:
+        """The operation, and where the inputs come from."""
+        if self._wiring is None:
+            self._wiring = _wiring(self._data, *self._span)
+        return self._wiring
 
     def message(self) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
-        """Return the whole node, fields that the schema does not know included."""
+        """Return the whole node, unknown fields included."""
         return _decode(schema.NodeDef, self._data[self._span[0] : self._span[1]], self._span[0])
 
     def attr(self, key: str) -> Any | None:  # noqa: ANN401 - an AttrValue; protobuf makes the class at run time
@@ -158,7 +167,7 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        return Node(self._data, self._span(self._nodes.offset(self._data, name)))
+        return Node(self._data, self._span(self._nodes.offset(name)))
 
     def raw(self, name: str) -> bytes:
         """Return a node as its serialized ``NodeDef``.
@@ -166,7 +175,7 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        start, end = self._span(self._nodes.offset(self._data, name))
+        start, end = self._span(self._nodes.offset(name))
         return bytes(self._data[start:end])
 
     def wiring(self, name: str) -> Wiring:
@@ -175,7 +184,7 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        start, end = self._span(self._nodes.offset(self._data, name))
+        start, end = self._span(self._nodes.offset(name))
         return _wiring(self._data, start, end)
 
     @cached_property
@@ -257,16 +266,13 @@ class GraphIndex:
 
 
 class _Nodes:
-    """The inputs and the number of each node; of two nodes of one name the last counts."""
+    """Place, inputs and number of each node; of two nodes of one name the last counts."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
         self.sources: list[Sources] = []
         self.marked: dict[str, str] = {}
-        self._batch_numbers: list[int] = []
-        self._batch_offsets: list[int] = []
-        self._known_batch = -1
-        self._known_starts: list[int] = []
+        self._offsets = array("Q")
 
     def read(self, data: wire.Buffer, start: int, end: int) -> None:
         """Add the nodes of one ``GraphDef``.
@@ -276,6 +282,7 @@ class _Nodes:
         as one message. Anything else goes through ``wire.fields``.
         """
         at = batch = start
+        put = self._offsets.append
         while at < end:
             if data[at] == _NODE_TAG:
                 length = data[at + 1]
@@ -285,42 +292,32 @@ class _Nodes:
                 elif (high := data[at + 2]) < _MORE:
                     after = at + 3 + (length & 0x7F | high << 7)
                 if 0 < after <= end:
+                    put(at)
                     at = after
                     if at - batch >= _BATCH:
-                        self._add(batch, _parse_batch(data[batch:at]).node)
+                        self._add(_parse_batch(data[batch:at]).node)
                         batch = at
                     continue
-            self._add(batch, _parse_batch(data[batch:at]).node)
+            self._add(_parse_batch(data[batch:at]).node)
             field = next(wire.fields(data, at, end, depth=_DEPTH))
             if field.number == _GRAPH_NODE and field.wire_type == wire.BYTES:
-                self._add(at, [_message(data, field.value, field.end)])
+                put(at)
+                self._add([_message(data, field.value, field.end)])
             batch = at = field.end
-        self._add(batch, _parse_batch(data[batch:at]).node)
+        self._add(_parse_batch(data[batch:at]).node)
 
-    def offset(self, data: wire.Buffer, name: str) -> int:
+    def offset(self, name: str) -> int:
         """Return where the field of a node starts.
 
         Raises:
             KeyError: There is no such node.
         """
-        number = self.numbers[name]
-        # A batch without nodes has the number of the one that follows it.
-        batch = bisect.bisect_right(self._batch_numbers, number) - 1
-        first = self._batch_numbers[batch]
-        if self._known_batch != batch:
-            # Whoever asks for one node asks for its neighbours.
-            following = self._batch_numbers[batch + 1 : batch + 2] or [len(self.sources)]
-            rest = wire.fields(data, self._batch_offsets[batch])
-            self._known_starts = [field.start for field in islice(rest, following[0] - first)]
-            self._known_batch = batch
-        return self._known_starts[number - first]
+        return self._offsets[self.numbers[name]]
 
-    def _add(self, offset: int, nodes: Iterable[Any]) -> None:
+    def _add(self, nodes: Iterable[Any]) -> None:
         numbers, marked = self.numbers, self.marked
         push = self.sources.append
         number = len(self.sources)
-        self._batch_numbers.append(number)
-        self._batch_offsets.append(offset)
         for node in nodes:
             name, op, inputs = node.name, node.op, node.input
             numbers[name] = number

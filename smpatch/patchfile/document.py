@@ -235,7 +235,7 @@ def _edit(table: Table) -> tuple[Edit, ...]:
 
 
 def _known(kind: type[InPatchFiles], table: Table) -> frozenset[str]:
-    """Return the keys that a kind of edit knows, of a table that asks for another one."""
+    """Return the keys that a kind of edit takes, of a table that asks for another one."""
     asked = table.without_faults()
     with contextlib.suppress(UsageError):
         kind.read(asked)

@@ -153,7 +153,7 @@ def test_python_reads_the_object_graph_of_the_only_one_that_stays(
         )
     assert "arrays" in called["serving_default"]
     assert "KeyError" in called["served"]["refused"]
-    assert any(each.code == "planes-disagree" for each in receipt.notes)
+    assert any(each.code == "halves-disagree" for each in receipt.notes)
 
 
 @pytest.mark.parametrize("validate", ["auto", "full", "run"])
@@ -166,7 +166,7 @@ def test_of_several_python_reads_what_servers_read_and_nothing_disagrees(
     chosen = Options(tag_set=["serve"], validate=validate)
     edits = [Rename("serving_default", "served"), Copy("served", "again")]
     receipt = smpatch.patch(directory, edits, options=chosen)
-    assert not {"object-graph-unchanged", "planes-disagree"} & {each.code for each in receipt.notes}
+    assert not {"object-graph-unchanged", "halves-disagree"} & {each.code for each in receipt.notes}
     for key in ("served", "again"):
         called = oracle.ask(
             "call",
@@ -178,10 +178,10 @@ def test_of_several_python_reads_what_servers_read_and_nothing_disagrees(
         )
         assert "arrays" in called
     report = smpatch.check(directory, options=smpatch.CheckOptions(tag_set=["serve"]))
-    assert not [each for each in report.faults if each.code == "planes-disagree"]
+    assert not [each for each in report.faults if each.code == "halves-disagree"]
     assert not disagreements(smpatch.load(directory).meta_graph("serve"))
     again = smpatch.rename_signature(directory, "served", "served_too", options=chosen)
-    assert "planes-disagree" not in {each.code for each in again.notes}
+    assert "halves-disagree" not in {each.code for each in again.notes}
 
 
 def test_the_fingerprint_is_that_of_the_first_meta_graph_that_stays(
