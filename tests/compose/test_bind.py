@@ -295,14 +295,6 @@ def test_what_does_not_depend_on_the_input_is_shared(copied: Copied) -> None:
     assert outputs["switched"] != after.signatures[DEFAULT].outputs["switched"]
 
 
-def test_one_copied_node_is_no_nodes(tmp_path: Path) -> None:
-    model = Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model"))
-    made: dict[str, Any] = {"signature": "one", "bind": {"x": [1.0]}}
-    receipt = smpatch.compose_signature(model, "scale", options=Options(validate="none"), **made)
-    (text,) = (each.text for each in receipt.notes if each.code == "copied-nodes")
-    assert text.startswith("1 node that depends on what is bound is copied, ")
-
-
 def test_a_loop_that_is_touched_has_a_frame_of_its_own(copied: Copied) -> None:
     model = copied("session")
     before = {*load(model).meta_graph().graph}

@@ -364,6 +364,14 @@ def test_a_composed_signature_that_a_later_edit_takes_away_is_no_python_error(
     }
 
 
+def test_one_copied_node_is_no_nodes(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model"))
+    made: dict[str, Any] = {"signature": "one", "bind": {"x": [1.0]}}
+    receipt = smpatch.compose_signature(model, "scale", options=Options(validate="none"), **made)
+    (text,) = (each.text for each in receipt.notes if each.code == "copied-nodes")
+    assert text.startswith("1 node that depends on what is bound is copied, ")
+
+
 def test_a_sparse_input_of_a_known_size_stays_as_it_is(
     quick: Validator, oracle: Oracle, tmp_path: Path
 ) -> None:
