@@ -15,14 +15,17 @@ from __future__ import annotations
 import bisect
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError
+
+if TYPE_CHECKING:
+    from smpatch.graph.numbered import Numbered
 
 __all__ = ["GraphIndex", "Node", "Wiring", "op_of"]
 
@@ -54,6 +57,9 @@ MARKED = frozenset(
 
 Sources = str | tuple[str, ...]
 """A node's inputs; a lone one as itself, for a million tuples of one would be all overhead."""
+
+_LARGE, _SAMPLE, _MANY = 1 << 22, 1 << 10, 1 << 16
+"""A graph is large that has so many bytes and, judged by so many nodes, so many of them."""
 
 _SMALL_NODE = 1 << 16
 """Up to this many bytes protobuf's own parser is faster than a walk around the attributes."""
@@ -146,7 +152,9 @@ class GraphIndex:
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is a node of that name."""
-        return name in self._nodes.numbers
+        if self.numbered is None:
+            return name in self._nodes.numbers
+        return isinstance(name, str) and self.number(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names in the order of the graph."""
@@ -158,7 +166,7 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        return Node(self._data, self._span(self._nodes.offset(self._data, name)))
+        return Node(self._data, self._span(self._offset(name)))
 
     def raw(self, name: str) -> bytes:
         """Return a node as its serialized ``NodeDef``.
@@ -166,7 +174,7 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        start, end = self._span(self._nodes.offset(self._data, name))
+        start, end = self._span(self._offset(name))
         return bytes(self._data[start:end])
 
     def wiring(self, name: str) -> Wiring:
@@ -175,8 +183,29 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        start, end = self._span(self._nodes.offset(self._data, name))
-        return _wiring(self._data, start, end)
+        return _wiring(self._data, *self._span(self._offset(name)))
+
+    @cached_property
+    def numbered(self) -> Numbered | None:
+        """The nodes as numbers, where the graph is large and there are no two of one name."""
+        if sum(end - start for start, end in self._graph_defs) < _LARGE or not self._has_many():
+            return None
+        from smpatch.graph.numbered import numbered  # noqa: PLC0415 - NumPy, for large graphs alone
+
+        decoded = partial(_message, self._data)
+        return numbered(self._data, self._graph_defs, MARKED, decoded)
+
+    def number(self, name: str) -> int | None:
+        """Return the number of a node of a large graph; None where there is none."""
+        nodes = self.numbered
+        number = None if nodes is None else nodes.number(name)
+        if nodes is None or number is None or self.wiring_at(nodes.start(number)).name != name:
+            return None
+        return number
+
+    def wiring_at(self, offset: int) -> Wiring:
+        """Return what the node does whose field starts at an offset."""
+        return _wiring(self._data, *self._span(offset))
 
     @cached_property
     def producer(self) -> int:
@@ -233,6 +262,27 @@ class GraphIndex:
         except (DecodeError, IndexError) as error:
             raise ModelUnreadableError(f"the graph holds what is no node: {error}") from error
         return nodes
+
+    def _has_many(self) -> bool:
+        """Return whether there are many nodes, judged by the first ones of the largest piece."""
+        start, end = max(self._graph_defs, key=lambda span: span[1] - span[0])
+        with contextlib.suppress(ModelUnreadableError):  # whoever reads the nodes tells of it
+            *_, last = islice(wire.fields(self._data, start, end, depth=_DEPTH), _SAMPLE)
+            return _SAMPLE * (end - start) > _MANY * (last.end - start)
+        return False
+
+    def _offset(self, name: str) -> int:
+        """Return where the field of a node starts.
+
+        Raises:
+            KeyError: There is no such node.
+        """
+        if self.numbered is None:
+            return self._nodes.offset(self._data, name)
+        number = self.number(name)
+        if number is None:
+            raise KeyError(name)
+        return self.numbered.start(number)
 
     def _span(self, offset: int) -> tuple[int, int]:
         """Return where the body lies of the node whose field starts at ``offset``.

@@ -21,7 +21,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -62,14 +62,6 @@ _PARTS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 """The first bytes of a word, by how many they are."""
 
 
-class Wired(NamedTuple):
-    """The wiring of a node, as ``index`` has it."""
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-
-
 class Numbered:
     """The nodes of a graph by number, in the order of the graph."""
 
@@ -77,7 +69,7 @@ class Numbered:
         self, starts: _Ints, names: _Hashes, inputs: _Hashes, counts: _Ints, marked: _Ints
     ) -> None:
         """Turn the names that inputs have into numbers."""
-        self.starts = starts
+        self._starts = starts
         self._names = names
         self._shift = np.uint64(64 - (2 * len(names)).bit_length())
         self._slots = self._placed()
@@ -87,7 +79,11 @@ class Numbered:
 
     def __len__(self) -> int:
         """Return how many nodes there are."""
-        return len(self.starts)
+        return len(self._starts)
+
+    def start(self, number: int) -> int:
+        """Return where the field of a node starts."""
+        return int(self._starts[number])
 
     def number(self, name: str) -> int | None:
         """Return the node whose name has the hash of this one, or None; the caller compares."""
@@ -116,7 +112,7 @@ class Numbered:
         edges = np.flatnonzero(np.isin(self._sources, [-1, *special]))
         fed = np.searchsorted(self._ends, edges, side="right")
         looked_at = np.concatenate([fed, self._marked, np.fromiter(special, np.int64)])
-        if len(looked_at) > len(self) // _FEWEST + _FEWEST:
+        if 8 * len(looked_at) > len(self) + _FEWEST:
             return None
         following[looked_at] = SPECIAL
         return following.tolist()  # type: ignore[no-any-return]
@@ -215,11 +211,11 @@ class _Reader:
 
     def arrays(self) -> tuple[_Ints, _Hashes, _Hashes, _Ints, _Ints]:
         """Return starts and hashes of the nodes, those of their inputs, how many, the marked."""
-        hashes = (np.concatenate(each) for each in (self._names, self._inputs))
         starts, counts, marked = (
             np.concatenate(each) for each in (self._starts, self._counts, self._marked)
         )
-        return starts, *hashes, counts, marked
+        names, inputs = (np.concatenate(each) for each in (self._names, self._inputs))
+        return starts, names, inputs, counts, marked
 
     def _field(self, at: int, end: int) -> int:
         """Read a field that is no small node, and return where it ends."""
@@ -274,7 +270,7 @@ def _boundaries(text: _Bytes, size: int) -> tuple[_Ints, _Ints, _Ints]:
     starts = np.flatnonzero(tagged)
     bodies, lengths = _lengths(text, starts + 1)
     ends = bodies + lengths
-    whole = ends <= size
+    whole = (ends <= size) & (text[bodies] == _NAME)
     starts, bodies, ends = starts[whole], bodies[whole], ends[whole]
     if not starts.size or starts[0]:
         return starts[:0], bodies[:0], ends[:0]
@@ -311,7 +307,8 @@ class _Fields:
         self._words = np.ndarray((len(text) - 8,), "<u8", text, strides=(1,))
         self.odd = np.zeros(len(bodies), np.bool_)
         self._places = {tag: np.zeros((2, len(bodies)), np.int64) for tag in (_NAME, _OP)}
-        self._inputs: list[tuple[_Ints, _Ints, _Ints]] = []
+        none = np.zeros(0, np.int64)
+        self._inputs = [(none, none, none)]
         numbers, at = np.arange(len(bodies)), bodies
         at = at[on := at < ends]
         numbers, ends = numbers[on], ends[on]
@@ -319,13 +316,19 @@ class _Fields:
             tags = text[at]
             at, lengths = _lengths(text, at + 1)
             after = at + lengths
-            sound = (after <= ends) & (tags & 7 == wire.BYTES) & (tags > wire.BYTES) & (tags < _MORE)
-            self.odd[numbers[~sound]] = True
-            for tag, (starts, sizes) in self._places.items():
-                these = tags == tag
-                starts[numbers[these]], sizes[numbers[these]] = at[these], lengths[these]
-            these = sound & (tags == _INPUT)
-            self._inputs.append((numbers[these], at[these], lengths[these]))
+            sound = (
+                (after <= ends) & (tags & 7 == wire.BYTES) & (tags > wire.BYTES) & (tags < _MORE)
+            )
+            if not sound.all():
+                self.odd[numbers[~sound]] = True
+                tags[~sound] = 0
+            for tag, places in self._places.items():
+                these = np.flatnonzero(tags == tag)
+                if these.size:
+                    places[:, numbers[these]] = at[these], lengths[these]
+            these = np.flatnonzero(tags == _INPUT)
+            if these.size:
+                self._inputs.append((numbers[these], at[these], lengths[these]))
             on = sound & (after < ends)
             numbers, at, ends = numbers[on], after[on], ends[on]
 
@@ -337,38 +340,44 @@ class _Fields:
         every = np.arange(len(self.odd))
         names, ops = (self._hashes(every, *place) for place in self._places.values())
         owners, at, sizes = map(np.concatenate, zip(*self._inputs, strict=True))
-        control = self._text[at] == ord("^")
+        control = (self._text[at] == ord("^")) & (sizes > 0)
         at, sizes = at + control, sizes - control
-        port = np.zeros(len(at), np.int64)
-        last = at + sizes - 1
-        for back in range(1, _LONGEST_PORT):
-            port[(port == 0) & (back < sizes) & (self._text[last - back] == ord(":"))] = back + 1
-        self.odd[owners[(sizes < 1) | control & (port > 0)]] = True
-        inputs = self._hashes(owners, at, sizes - port, colons=True)
+        colons = np.zeros(len(at), np.bool_)
+        inputs = self._hashes(owners, at, sizes, colons)
+        some = np.flatnonzero(colons)
+        if some.size:
+            port, last = np.zeros(len(some), np.int64), at[some] + sizes[some] - 1
+            for back in range(_LONGEST_PORT):
+                here = (port == 0) & (back < sizes[some]) & (self._text[last - back] == ord(":"))
+                port[here] = back + 1
+            still = np.zeros(len(some), np.bool_)
+            inputs[some] = self._hashes(owners[some], at[some], sizes[some] - port, still)
+            self.odd[owners[some[still | control[some]]]] = True
         kept = ~self.odd[owners]
         return names, ops, inputs[kept], owners[kept]
 
-    def _hashes(self, owners: _Ints, at: _Ints, sizes: _Ints, *, colons: bool = False) -> _Hashes:
+    def _hashes(
+        self, owners: _Ints, at: _Ints, sizes: _Ints, colons: _Mask | None = None
+    ) -> _Hashes:
         """Return what ``_hash`` returns of texts; a node is odd whose text is not ASCII.
 
         Args:
             owners: The node of each text.
             at: Where it starts.
             sizes: How long it is.
-            colons: Whether a colon in it makes the node odd as well.
+            colons: Where to note which texts have a colon.
         """
         hashes = sizes.astype(np.uint64) * np.uint64(_KEY)
         texts = np.arange(len(at))
         while texts.size:
             words = self._words[at] & _PARTS[np.minimum(sizes, 8)]
-            strange = words & _TOPS
-            if colons:
+            self.odd[owners[texts[words & _TOPS != 0]]] = True
+            if colons is not None:
                 other = words ^ np.uint64(ord(":") * _ONES)
-                strange |= other - np.uint64(_ONES) & ~other & _TOPS
-            self.odd[owners[texts[strange != 0]]] = True
+                colons[texts[other - np.uint64(_ONES) & ~other & _TOPS != 0]] = True
             mixed = (hashes[texts] ^ words) * np.uint64(_FACTOR)
             hashes[texts] = mixed ^ mixed >> np.uint64(32)
-            on = sizes > 8  # noqa: PLR2004 - bytes in a word
+            on = np.flatnonzero(sizes > 8)  # noqa: PLR2004 - bytes in a word
             texts, at, sizes = texts[on], at[on] + 8, sizes[on] - 8
         return hashes
 
