@@ -46,6 +46,8 @@ _WINDOW = 1 << 20
 """So many bytes are looked at together: arrays of that size stay in the processor's cache."""
 _PAD = bytes(16)
 """Behind a window: a word or a length may be read past its end, and is not used then."""
+_BLOCK = 1 << 16
+"""So many names are looked up side by side."""
 _TOO_LONG = 1 << 20
 _FEWEST = 256
 """With fewer nodes between two fields that are no small node, ``index`` is as fast."""
@@ -74,7 +76,7 @@ class Numbered:
         self._shift = np.uint64(64 - (2 * len(names)).bit_length())
         self._slots = self._placed()
         self._marked = marked
-        self._ends = np.cumsum(counts)
+        self._ends = np.cumsum(counts, dtype=np.int32)
         self._sources = self._found(inputs)
 
     def __len__(self) -> int:
@@ -95,7 +97,7 @@ class Numbered:
         start = self._ends[number - 1] if number else 0
         return self._sources[start : self._ends[number]].tolist()  # type: ignore[no-any-return]
 
-    def following(self, special: Collection[int]) -> list[int] | None:
+    def following(self, special: Collection[int]) -> memoryview[int] | None:
         """Return for each node the one that its only input names, or what it has instead.
 
         Args:
@@ -105,9 +107,9 @@ class Numbered:
         Returns:
             The numbers; None where so much has to be looked at that it is no gain.
         """
-        counts = np.diff(self._ends, prepend=0)
-        following = np.where(counts == 0, DONE, SEVERAL)
-        alone = counts == 1
+        counts = np.diff(self._ends, prepend=np.int32(0))
+        following = np.where(counts == 0, np.int32(DONE), np.int32(SEVERAL))
+        alone = np.flatnonzero(counts == 1)
         following[alone] = self._sources[self._ends[alone] - 1]
         edges = np.flatnonzero(np.isin(self._sources, [-1, *special]))
         fed = np.searchsorted(self._ends, edges, side="right")
@@ -115,7 +117,7 @@ class Numbered:
         if 8 * len(looked_at) > len(self) + _FEWEST:
             return None
         following[looked_at] = SPECIAL
-        return following.tolist()  # type: ignore[no-any-return]
+        return following.data
 
     def _placed(self) -> NDArray[np.int32]:
         """Return the table of numbers: each lies where its hash says or behind, without a gap.
@@ -124,30 +126,32 @@ class Numbered:
             _NotNumberedError: Two nodes have one name.
         """
         slots = np.full(1 << 64 - int(self._shift), -1, np.int32)
-        waiting = np.arange(len(self._names), dtype=np.int32)
-        at = (self._names >> self._shift).astype(np.int64)
-        while waiting.size:
-            free = slots[at] < 0
-            slots[at[free]] = waiting[free]
-            held = slots[at]
-            others = np.flatnonzero(held != waiting)
-            held, waiting, at = held[others], waiting[others], at[others]
-            if (self._names[held] == self._names[waiting]).any():
-                raise _NotNumberedError
-            at = at + 1 & len(slots) - 1
+        for start in range(0, len(self), _BLOCK):
+            waiting = np.arange(start, min(start + _BLOCK, len(self)))
+            at = (self._names[waiting] >> self._shift).astype(np.int64)
+            while waiting.size:
+                free = np.flatnonzero(slots.take(at) < 0)
+                slots[at[free]] = waiting[free]
+                held = slots.take(at)
+                others = np.flatnonzero(held != waiting)
+                held, waiting, at = held[others], waiting[others], at[others]
+                if (self._names[held] == self._names[waiting]).any():
+                    raise _NotNumberedError
+                at = at + 1 & len(slots) - 1
         return slots
 
     def _found(self, wanted: _Hashes) -> NDArray[np.int32]:
         """Return the numbers of nodes by the hashes of their names; -1 where there is none."""
         found = np.full(len(wanted), -1, np.int32)
-        left = np.arange(len(wanted))
-        at = (wanted >> self._shift).astype(np.int64)
-        while left.size:
-            held = self._slots[at]
-            same = (held >= 0) & (self._names[held] == wanted[left])
-            found[left[same]] = held[same]
-            on = np.flatnonzero(~same & (held >= 0))
-            left, at = left[on], at[on] + 1 & len(self._slots) - 1
+        for start in range(0, len(wanted), _BLOCK):
+            left = np.arange(start, min(start + _BLOCK, len(wanted)))
+            at = (wanted[left] >> self._shift).astype(np.int64)
+            while left.size:
+                held = self._slots.take(at)
+                same = (held >= 0) & (self._names.take(held) == wanted.take(left))
+                found[left[same]] = held[same]
+                on = np.flatnonzero(~same & (held >= 0))
+                left, at = left[on], at[on] + 1 & len(self._slots) - 1
         return found
 
 
@@ -191,6 +195,7 @@ class _Reader:
         self._decoded = decoded
         self._marked_ops = np.array([_hash(op.encode()) for op in marked], np.uint64)
         self._count = self._breaks = 0
+        self._scratch = np.empty((2, _WINDOW), np.bool_)  # new memory for each window costs more
         self._starts: list[_Ints] = []
         self._names: list[_Hashes] = []
         self._inputs: list[_Hashes] = []
@@ -211,11 +216,8 @@ class _Reader:
 
     def arrays(self) -> tuple[_Ints, _Hashes, _Hashes, _Ints, _Ints]:
         """Return starts and hashes of the nodes, those of their inputs, how many, the marked."""
-        starts, counts, marked = (
-            np.concatenate(each) for each in (self._starts, self._counts, self._marked)
-        )
-        names, inputs = (np.concatenate(each) for each in (self._names, self._inputs))
-        return starts, names, inputs, counts, marked
+        names, inputs = _joined(self._names), _joined(self._inputs)
+        return _joined(self._starts), names, inputs, _joined(self._counts), _joined(self._marked)
 
     def _field(self, at: int, end: int) -> int:
         """Read a field that is no small node, and return where it ends."""
@@ -231,8 +233,12 @@ class _Reader:
 
     def _window(self, at: int, stop: int) -> int:
         """Read the small nodes that lie from ``at`` on, and return where the last one ends."""
-        text = np.frombuffer(self._data[at:stop] + _PAD, np.uint8)
-        starts, bodies, ends = _boundaries(text, stop - at)
+        size = stop - at
+        if stop + len(_PAD) <= len(self._data):
+            text = np.frombuffer(self._data, np.uint8, size + len(_PAD), at)
+        else:
+            text = np.frombuffer(self._data[at:stop] + _PAD, np.uint8)
+        starts, bodies, ends = _boundaries(text, size, self._scratch[:, :size])
         if not starts.size:
             return at
         fields = _Fields(text, bodies, ends)
@@ -259,19 +265,28 @@ class _Reader:
         self._count += len(starts)
 
 
-def _boundaries(text: _Bytes, size: int) -> tuple[_Ints, _Ints, _Ints]:
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return arrays as one, and forget them."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
+
+
+def _boundaries(text: _Bytes, size: int, scratch: _Mask) -> tuple[_Ints, _Ints, _Ints]:
     """Return where nodes start that lie behind each other, their bodies start, and they end.
 
     What looks like the start of a node may lie inside of one; those count that start where the
     one before ends.
     """
-    tagged = text[:size] == _NODE
-    tagged &= (text[2 : size + 2] == _NAME) | (text[3 : size + 3] == _NAME)
+    tagged, named = scratch
+    np.equal(text[2 : size + 2], _NAME, tagged)
+    tagged |= np.equal(text[3 : size + 3], _NAME, named)
+    tagged &= np.equal(text[:size], _NODE, named)
     starts = np.flatnonzero(tagged)
     bodies, lengths = _lengths(text, starts + 1)
     ends = bodies + lengths
-    whole = (ends <= size) & (text[bodies] == _NAME)
-    starts, bodies, ends = starts[whole], bodies[whole], ends[whole]
+    whole = np.flatnonzero((ends <= size) & (text.take(bodies) == _NAME))
+    starts, bodies, ends = starts.take(whole), bodies.take(whole), ends.take(whole)
     if not starts.size or starts[0]:
         return starts[:0], bodies[:0], ends[:0]
     if (starts[1:] != ends[:-1]).any():
@@ -288,13 +303,13 @@ def _boundaries(text: _Bytes, size: int) -> tuple[_Ints, _Ints, _Ints]:
 
 def _lengths(text: _Bytes, at: _Ints) -> tuple[_Ints, _Ints]:
     """Read a length at each place; return where it ends, and what it is or ``_TOO_LONG``."""
-    lengths = text[at].astype(np.int64)
+    lengths = text.take(at).astype(np.int64)
     at = at + 1
-    long = lengths >= _MORE
-    if long.any():
-        high = text[at[long]].astype(np.int64)
+    long = np.flatnonzero(lengths >= _MORE)
+    if long.size:
+        high = text.take(at.take(long)).astype(np.int64)
         lengths[long] += np.where(high < _MORE, (high << 7) - _MORE, _TOO_LONG)
-        at = at + long
+        at[long] += 1
     return at, lengths
 
 
@@ -313,7 +328,7 @@ class _Fields:
         at = at[on := at < ends]
         numbers, ends = numbers[on], ends[on]
         while numbers.size:
-            tags = text[at]
+            tags = text.take(at)
             at, lengths = _lengths(text, at + 1)
             after = at + lengths
             sound = (
@@ -323,14 +338,17 @@ class _Fields:
                 self.odd[numbers[~sound]] = True
                 tags[~sound] = 0
             for tag, places in self._places.items():
-                these = np.flatnonzero(tags == tag)
-                if these.size:
-                    places[:, numbers[these]] = at[these], lengths[these]
-            these = np.flatnonzero(tags == _INPUT)
-            if these.size:
-                self._inputs.append((numbers[these], at[these], lengths[these]))
-            on = sound & (after < ends)
-            numbers, at, ends = numbers[on], after[on], ends[on]
+                found = np.flatnonzero(tags == tag)
+                if found.size:
+                    owners = numbers.take(found)
+                    places[0, owners], places[1, owners] = at.take(found), lengths.take(found)
+            found = np.flatnonzero(tags == _INPUT)
+            if found.size:
+                self._inputs.append((numbers.take(found), at.take(found), lengths.take(found)))
+            at = after
+            further = np.flatnonzero(sound & (after < ends))
+            if further.size < at.size:
+                numbers, at, ends = numbers.take(further), at.take(further), ends.take(further)
 
     def hashes(self) -> tuple[_Hashes, _Hashes, _Hashes, _Ints]:
         """Return hashes of names and operations, of the nodes of inputs, and whose inputs.
@@ -370,15 +388,15 @@ class _Fields:
         hashes = sizes.astype(np.uint64) * np.uint64(_KEY)
         texts = np.arange(len(at))
         while texts.size:
-            words = self._words[at] & _PARTS[np.minimum(sizes, 8)]
-            self.odd[owners[texts[words & _TOPS != 0]]] = True
+            words = self._words[at] & _PARTS.take(np.minimum(sizes, 8))
+            self.odd[owners[texts[np.flatnonzero(words & _TOPS)]]] = True
             if colons is not None:
                 other = words ^ np.uint64(ord(":") * _ONES)
-                colons[texts[other - np.uint64(_ONES) & ~other & _TOPS != 0]] = True
-            mixed = (hashes[texts] ^ words) * np.uint64(_FACTOR)
+                colons[texts[np.flatnonzero(other - np.uint64(_ONES) & ~other & _TOPS)]] = True
+            mixed = (hashes.take(texts) ^ words) * np.uint64(_FACTOR)
             hashes[texts] = mixed ^ mixed >> np.uint64(32)
             on = np.flatnonzero(sizes > 8)  # noqa: PLR2004 - bytes in a word
-            texts, at, sizes = texts[on], at[on] + 8, sizes[on] - 8
+            texts, at, sizes = texts.take(on), at.take(on) + 8, sizes.take(on) - 8
         return hashes
 
 

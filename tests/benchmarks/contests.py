@@ -177,28 +177,37 @@ def add_predict_constants(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
 
 def add_predict_chain(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
-    """``add-predict --validate none`` on a long chain, against TensorFlow's message classes."""
-    model = shop.chain(sizes.chain_nodes[-1])
-    written = shop.root / "written.pb"
+    """``add-predict --validate none`` on large graphs, against TensorFlow's message classes.
 
-    def ours() -> Measured:
-        written.unlink(missing_ok=True)
-        os.sync()
-        return add_predict(model, shop.new_key())
+    The outputs need all nodes, or one in a hundred. Counted is processor time: a machine with
+    other work makes the one wait that has more to do.
+    """
+    written, nodes = shop.root / "written.pb", sizes.chain_nodes[-1]
+    for what, stride, time_limit, memory_limit in (
+        ("all are needed", 1, 0.26, 0.25),
+        ("1 % are needed", 100, 0.2, 0.1),
+    ):
+        model = shop.chain(nodes, stride)
 
-    def full_parse() -> Measured:
-        program = str(_RIVALS / "full_parse.py")
-        return run([sys.executable, program, str(model), str(written)], self_timed=True)
+        def ours(model: Path = model) -> Measured:
+            written.unlink(missing_ok=True)
+            os.sync()
+            return add_predict(model, shop.new_key())
 
-    mine, parses = rounds((ours, full_parse), sizes.long_rounds)
-    written.unlink()
-    contest = f"`add-predict --validate none`, chain of {sizes.chain_nodes[-1]:,} nodes"
-    yield time_row(
-        contest, "TensorFlow's message classes", (mine, parses), 0.6, judged=sizes.judged
-    )
-    yield memory_row(
-        contest, "TensorFlow's message classes", (mine, parses), 0.5, judged=sizes.judged
-    )
+        def full_parse(model: Path = model) -> Measured:
+            program = str(_RIVALS / "full_parse.py")
+            return run([sys.executable, program, str(model), str(written)], self_timed=True)
+
+        mine, parses = rounds((ours, full_parse), sizes.long_rounds)
+        written.unlink()
+        contest = f"`add-predict --validate none`, {nodes:,} nodes, {what}"
+        rival = "TensorFlow's message classes"
+        pairs = [
+            (a.processor_seconds, b.processor_seconds) for a, b in zip(mine, parses, strict=True)
+        ]
+        labels = (f"{contest}, processor time", rival, "s")
+        yield compared(labels, pairs, time_limit, judged=sizes.judged)
+        yield memory_row(contest, rival, (mine, parses), memory_limit, judged=sizes.judged)
 
 
 def promote_keras(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
