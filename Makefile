@@ -62,8 +62,9 @@ fuzz: $(READY) ## Try hostile bytes and random edits; SMPATCH_FUZZ says how many
 	$(RUN) -m tests.fuzz.guided || code=1; \
 	$(RUN) -m tests.prove.table build/fuzz && exit $$code
 
-# The servers are those of the dependency group `stores`; Azurite is found as `azurite-blob`, or
-# where SMPATCH_AZURITE says. What is not installed is skipped by name.
+# The servers are those of the dependency group `stores`; npm's Azurite is found as `azurite-blob`
+# or where SMPATCH_AZURITE says, npm's s3rver as `s3rver` or where SMPATCH_S3RVER says. What is not
+# installed is skipped by name.
 stores: $(READY) ## Run the tests of models in object stores, against servers on loopback
 	@$(RUN) -m pytest -n 2 tests/stores
 

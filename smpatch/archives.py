@@ -132,8 +132,8 @@ def unpacked(archive: Path, *, variables: bool = True) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="smpatch-") as work:
         directory = Path(work) / "model"
         with _reading(archive) as model:
-            told = {n: m for n, m in model.files.items() if variables or not n.startswith(_DATA)}
-            needed = sum(member.size for member in told.values())
+            wanted = {n: m for n, m in model.files.items() if variables or not n.startswith(_DATA)}
+            needed = sum(member.size for member in wanted.values())
             if needed > shutil.disk_usage(work).free:
                 found = f"{work} has too little space for {needed:,} bytes"
                 raise WriteError(found, where=str(archive), hint="TMPDIR names another place")
@@ -143,7 +143,7 @@ def unpacked(archive: Path, *, variables: bool = True) -> Iterator[Path]:
                 target = directory / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("xb") as file:
-                    if name in told:
+                    if name in wanted:
                         _write(member, file)
                     else:
                         file.truncate(member.size)

@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from smpatch import dtypes
 from smpatch.errors import UsageError
@@ -29,19 +29,24 @@ __all__ = [
     "Constant",
     "constants",
     "dtype",
+    "instance",
     "is_archive",
     "local_path",
     "mapping",
     "path",
+    "paths",
     "plain_value",
     "seconds",
     "shape",
     "texts",
+    "whole",
     "without_archive",
 ]
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 """How the names of archives end."""
+
+_T = TypeVar("_T")
 
 _LONGEST = 60
 """Characters of a value that an error shows."""
@@ -259,6 +264,27 @@ def path(value: object, where: str) -> Path:
     return path_or_url(found if isinstance(found, str) else os.fsdecode(found))
 
 
+def paths(value: object, where: str) -> list[Path]:
+    """Return paths, of one or of several.
+
+    Args:
+        value: A text, a path, or several of them.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> [each.name for each in paths("export/1", "models")]
+        ['1']
+    """
+    if isinstance(value, str | os.PathLike):
+        return [path(value, where)]
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        _refuse(value, where, "a path, or a list of paths")
+    return [path(each, where) for each in value]
+
+
 def is_archive(path: Path) -> bool:
     """Return whether a path is that of an archive: by its name, and that it is a file.
 
@@ -289,7 +315,8 @@ def without_archive(path: Path) -> Path:
     ending = max(
         (each for each in ARCHIVES if path.name.lower().endswith(each)), default="", key=len
     )
-    return path.with_name(path.name[: len(path.name) - len(ending)] or path.name)
+    stem = path.name[: len(path.name) - len(ending)]
+    return path.with_name(stem) if ending and stem else path
 
 
 def local_path(value: object, where: str, hint: str) -> Path:
@@ -335,6 +362,49 @@ def seconds(value: object, where: str) -> float:
         hint = f"give a number from 0 to {_MOST_SECONDS:,.0f}"
         raise UsageError(f"{value!r} is no number of seconds", where=where, hint=hint)
     return found
+
+
+def whole(value: object, where: str, least: int) -> int:
+    """Return a whole number.
+
+    Args:
+        value: An integer, also one of NumPy's.
+        where: What the value is for; errors begin with it.
+        least: The smallest one that is taken.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> whole(4, "jobs", 1)
+        4
+    """
+    found = least - 1
+    with contextlib.suppress(TypeError):
+        found = found if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type] # it raises
+    if found < least:
+        _refuse(value, where, f"a whole number from {least} on")
+    return found
+
+
+def instance(value: object, kind: type[_T], where: str) -> _T:
+    """Return a value of a class.
+
+    Args:
+        value: The value.
+        kind: The class.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: It is of another class.
+
+    Example:
+        >>> instance("scale", str, "signature")
+        'scale'
+    """
+    if not isinstance(value, kind):
+        _refuse(value, where, "a text" if kind is str else f"smpatch.{kind.__name__}(...)")
+    return value
 
 
 def _refuse(value: object, where: str, wanted: str) -> NoReturn:

@@ -88,8 +88,7 @@ def apply(
     chosen = Options() if options is None else options
     check_options(chosen)
     count = job_count(jobs)
-    several = (models,) if isinstance(models, str | os.PathLike) else models
-    paths = listed([arguments.path(each, "models") for each in several])
+    paths = listed(arguments.paths(models, "models"))
     _check_distinct(paths)
     places = destinations(paths, chosen)
     work = [
@@ -209,7 +208,7 @@ def _check_distinct(models: Sequence[Path]) -> None:
 
 
 def _identities(model: Path) -> list[object]:
-    """Return what tells a model: its directory, and the file that an edit would replace."""
+    """Return what identifies a model: its directory, and the file that an edit would replace."""
     found: list[object] = [_real(model)]
     if isinstance(model, ModelUrl):
         return found

@@ -3,7 +3,7 @@
 Names are resolved in the graph, dtype and shape are taken from there, and what comes of it
 must keep all the ``rules``.
 
-This module touches no file and starts no TensorFlow. What the file alone cannot tell it
+This module touches no file and starts no TensorFlow. What the file alone does not say it
 takes from ``Inferred``, when somebody has asked TensorFlow.
 
 Source: ``tensorflow/python/saved_model/signature_def_utils_impl.py``.
@@ -251,7 +251,7 @@ class Tensors:
         _check_part(values, None, 1, where)
         _check_part(indices, {"int64"}, 2, where)
         _check_part(dense_shape, {"int64"}, 1, where)
-        # What TensorFlow knows of a sparse tensor's shape is what its dense shape says.
+        # TensorFlow takes a sparse tensor's shape from its dense shape.
         shape = constant_shape(self._graph, dense_shape.name)
         if shape is None and dense_shape.shape and dense_shape.shape[0] is not None:
             rank = dense_shape.shape[0]

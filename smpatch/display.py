@@ -46,7 +46,7 @@ _BARE_COMMAND = re.compile(
     r"\bsmpatch (add-predict|check|compose|edit|rename|retag|show|suggest)"
     r"(?= --(?!help|recipes)| (?:gives|lists|names|proposes|sets)\b|[;,)]|$)"
 )
-"""A command of a text that names no model, as the library writes it where it knows of none."""
+"""A command of a text that names no model, as the library writes it where there is none."""
 
 _WITHOUT_TAGS = frozenset({"retag"})
 

@@ -1,10 +1,10 @@
 """TensorFlow's element types: numbers on the wire, names in front of people.
 
 A name is what ``tf.DType.name`` gives (``float32``, ``string``, ``float32_ref``). A number
-that this schema does not know keeps a name that can be turned back (``DT_77``), for a
+that is not in this schema keeps a name that can be turned back (``DT_77``), for a
 newer writer's type must survive being read.
 
-This module knows nothing of sizes or values.
+This module has no sizes and no values.
 
 Source: ``tensorflow/core/framework/types.proto``, ``tensorflow/python/framework/dtypes.py``.
 """
@@ -45,7 +45,7 @@ _NAMES = {value: _public_name(key) for key, value in schema.DataType.items()}
 _NAMES[_REF] = f"{INVALID}_ref"
 _NUMBERS = {value: key for key, value in _NAMES.items()}
 KNOWN = frozenset(_NUMBERS)
-"""The names of all types that the schema knows."""
+"""The names of all types of the schema."""
 
 
 def name(number: int) -> str:

@@ -64,6 +64,8 @@ class MetaGraph:
         file: Path,
         more_op_defs: MoreOpDefs | None = None,
         before: MetaGraph | None = None,
+        *,
+        is_only: bool = True,
     ) -> None:
         """Read lazily from ``parts``; errors name the ``file``.
 
@@ -73,11 +75,13 @@ class MetaGraph:
             more_op_defs: Returns definitions (name to ``OpDef``) of operations that the model
                 may lack; called when one is missing for the first time.
             before: The MetaGraph of which this is an edited one; what is the same is shared.
+            is_only: Whether the model has no other. Of several Python reads no object graph.
         """
         self.parts = parts
         self._file = file
         self._more_op_defs = more_op_defs
         self._before = before
+        self.is_only = is_only
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -140,7 +144,8 @@ class MetaGraph:
 
     def with_parts(self, parts: MetaGraphParts) -> MetaGraph:
         """Return a MetaGraph of the same file with other parts, such as a draft of them."""
-        return MetaGraph(parts, self._file, self._more_op_defs, self)
+        more = self._more_op_defs
+        return MetaGraph(parts, self._file, more, self, is_only=self.is_only)
 
     @property
     def _same_graph(self) -> bool:
@@ -149,7 +154,7 @@ class MetaGraph:
 
     def with_op_defs(self, more: Mapping[str, Any]) -> MetaGraph:
         """Return it with definitions (name to ``OpDef``) for operations that it does not define."""
-        return MetaGraph(self.parts, self._file, lambda: more)
+        return MetaGraph(self.parts, self._file, lambda: more, is_only=self.is_only)
 
     @cached_property
     def functions(self) -> FunctionLibrary:
@@ -330,7 +335,7 @@ class SavedModel:
     def tensor(self, name: str) -> TensorSpec:
         """Return a tensor of the only MetaGraph's graph, by ``op:index`` or ``op``.
 
-        The shape is what the file says; None where only TensorFlow could tell.
+        The shape is what the file says; None where only TensorFlow can infer it.
 
         Raises:
             TensorNotFoundError: There is no such tensor.
@@ -345,7 +350,7 @@ class SavedModel:
         present = sorted({",".join(each.tags) or "(no tags)" for each in self.meta_graphs})
         hint = f"tag-sets present: {' | '.join(present)}; "
         if len(present) == 1 < len(self.meta_graphs):
-            return hint + "tell them apart with retag --from INDEX --to TAG,..."
+            return hint + "give one other tags: retag --from INDEX --to TAG,..."
         return hint + "choose one with --tag-set"
 
 
@@ -399,7 +404,7 @@ def load_file(
     return SavedModel(root, form, meta_graphs, data, identity)
 
 
-def _load_bytes(root: Path, name: str, data: bytes) -> SavedModel:
+def _load_bytes(root: Path, name: str, data: wire.Buffer) -> SavedModel:
     """Open a SavedModel by the bytes of its file, which lies below a URL or in an archive."""
     form: Form = "binary" if name.endswith(BINARY_NAME) else "text"
     with naming(root / name):
@@ -411,7 +416,9 @@ def _meta_graphs(
     data: wire.Buffer, file: Path, form: Form, more_op_defs: MoreOpDefs | None
 ) -> list[MetaGraph]:
     with explaining(data, file, form):
-        meta_graphs = [MetaGraph(each, file, more_op_defs) for each in _parts(form, data)]
+        parts = _parts(form, data)
+        only = len(parts) == 1
+        meta_graphs = [MetaGraph(each, file, more_op_defs, is_only=only) for each in parts]
         for each in meta_graphs:
             _ = each.tags  # a file that is something else is reported from a model here
         if not meta_graphs:

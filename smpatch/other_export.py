@@ -19,8 +19,8 @@ from smpatch import arguments
 from smpatch.builder import build
 from smpatch.edits import AddSignature, Edit
 from smpatch.errors import RefusedError, SignatureExistsError
-from smpatch.graph.functions import CALLS, FunctionLibrary, called
-from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.functions import FunctionLibrary, called
+from smpatch.graph.index import CALLS, GraphIndex, op_of
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.options import Options
@@ -115,7 +115,7 @@ def copy_signatures(
     """Give a model the signatures of another export of the same graph.
 
     Those whose tensors the model does not have, or that break a rule there, are left out and
-    told in a note of the receipt, unless they were asked for by key.
+    named in a note of the receipt, unless they were asked for by key.
 
     Args:
         model: The model directory that lacks them.

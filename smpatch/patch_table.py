@@ -4,7 +4,7 @@ Each reading method returns a value of the right type whatever stands in the tab
 wrong is kept as a fault, with its path, so that the rest of the document can be read too.
 Whoever asks for edits looks at the faults first.
 
-This module knows no verbs; which keys a table may have is what it is asked for.
+This module reads no verbs; callers say which keys a table may have.
 """
 
 from __future__ import annotations
@@ -94,17 +94,17 @@ class Table:
         """Keep the keys that were not read.
 
         Args:
-            what: What does not know them.
+            what: Who has no such key: a kind of edit, or the command.
             mark: The key that makes another request of it, if there is one.
-            others: The keys that the request without it knows.
+            others: The keys that the request without it takes.
         """
         for key in self.keys:
             if mark and key in others and key not in self._known:
                 self.fault(f"{mark} and {key} do not go together", at=(key,))
             elif key not in self._known:
                 known = ", ".join(sorted(self._known))
-                hint = nearest(key.replace("_", "-"), sorted(self._known)) or f"it knows {known}"
-                self.fault(f"{what} knows no {key!r}", at=(key,), hint=hint)
+                hint = nearest(key.replace("_", "-"), sorted(self._known)) or f"it takes {known}"
+                self.fault(f"{what} takes no {key!r}", at=(key,), hint=hint)
 
     def take(self, key: str) -> Any:  # noqa: ANN401 - whatever TOML can hold
         """Return a value as it stands; None where there is none."""

@@ -62,7 +62,7 @@ __all__ = [
 ]
 
 METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
-"""The methods that Serving knows, by their short names."""
+"""The methods that Serving takes, by their short names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from smpatch import (
+    arguments,
     checker,
     composition,
     frozen_graph,
@@ -109,6 +110,7 @@ class Session:
         self.options = Options() if options is None else options
         self.check_options = CheckOptions() if check_options is None else check_options
         _check(self.options, recycle_after)
+        arguments.instance(self.check_options, CheckOptions, "check_options")
         self._recycle_after = recycle_after
         self._calls = 0
         self._validators: dict[tuple[Path, ...], Validator] = {}
@@ -194,5 +196,4 @@ def _check(options: Options, recycle_after: int) -> None:
     if options.save_to is not None:
         found = "several models cannot be saved to one directory"
         raise UsageError(found, where="save_to", hint="give it with each call")
-    if recycle_after < 1:
-        raise UsageError(f"{recycle_after} is no number of calls", where="recycle_after")
+    arguments.whole(recycle_after, "recycle_after", 1)

@@ -23,7 +23,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from smpatch import schema
+from smpatch import arguments, schema
 from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.functions.composed_of import ComposedOf, compositions
 from smpatch.functions.function_signature import Promotable, promotable, promote, training_remark
@@ -145,6 +145,9 @@ def suggest(  # noqa: PLR0913 - the model and what to list of it, each with a de
         TensorNotFoundError: There is no such signature.
         RefusedError: It has tensors inside, but the model's form takes no edit that they need.
     """
+    arguments.instance(match, str, "match")
+    if signature is not None:
+        arguments.instance(signature, str, "signature")
     meta_graph = _meta_graph(model, tag_set)
     form = form_refusal(meta_graph)
     inner: tuple[Inner, ...] = ()

@@ -1,6 +1,6 @@
 """Tensors as a request names them: by name, by the names of their parts, or by a whole spec.
 
-This module knows no graph: whether there is such a tensor is not asked here.
+This module reads no graph: it does not check whether there is such a tensor.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedMo
         ModelUnreadableError: One of them cannot be read.
         RefusedError: There is no backup, or it is no SavedModel.
     """
-    hint = "smpatch undo URL --dry-run tells what an undo would change"
+    hint = "smpatch undo URL --dry-run prints what an undo would change"
     directory = arguments.local_path(model, "--backup", hint)
     there = _look(directory)
     backup = _read_backup(there, find_backup(there))
@@ -200,7 +200,7 @@ def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
         record = undo_record_of(there.file).read_bytes()
     except OSError:
         record = b""
-    # A record of another backup tells nothing: somebody has replaced that one by hand.
+    # A record of another backup does not count: somebody has replaced that one by hand.
     if not record or _digest_of_backup(record) != digest_of(backup).hex().encode():
         if redo:
             hint = f"{undo_it} undoes one"

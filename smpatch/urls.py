@@ -70,7 +70,9 @@ def path_or_url(text: str) -> Path:
         return Path(unquote(parts.path))
     if scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in ("gs", "s3", "az", "abfs", "http", "file"))
-        raise UsageError(f"{scheme}:// is no store that smpatch knows", hint=f"it knows {known}")
+        raise UsageError(
+            f"{scheme}:// is no store that smpatch supports", hint=f"it supports {known}"
+        )
     host = parts.netloc.rpartition("@")[2]
     if parts.query or parts.fragment or parts.password is not None:
         found_words = "the URL has a query or a password"

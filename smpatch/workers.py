@@ -5,7 +5,7 @@ processes and the disk, so that threads do not wait for each other. A caller tha
 middle (Ctrl-C, or a generator that is closed) ends the workers: the work of each is broken off
 as a signal would break it off.
 
-This module does not know what is done to a model.
+Callers pass what is done to a model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import Generic, TypeVar
 
-from smpatch.errors import UsageError
+from smpatch import arguments
 from smpatch.validator import Validator
 
 __all__ = ["Workers", "job_count"]
@@ -30,7 +30,7 @@ def job_count(jobs: int | None) -> int:
     """Return the number of workers: as many as there are processors, if None is given.
 
     Raises:
-        UsageError: It is less than 1.
+        UsageError: It is no whole number from 1 on.
 
     Example:
         >>> job_count(4)
@@ -38,9 +38,7 @@ def job_count(jobs: int | None) -> int:
     """
     if jobs is None:
         return _processors()
-    if jobs < 1:
-        raise UsageError(f"{jobs} is no number of jobs", hint="1 or more")
-    return jobs
+    return arguments.whole(jobs, "jobs", 1)
 
 
 def _processors() -> int:

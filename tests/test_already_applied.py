@@ -283,7 +283,7 @@ def test_a_default_that_is_set_twice_is_set_once(tmp_path: Path) -> None:
     assert not is_applied(once, edits[:1])
 
 
-def test_a_plane_that_lacks_it_is_not_done(tmp_path: Path) -> None:
+def test_a_half_that_lacks_it_is_not_done(tmp_path: Path) -> None:
     model = _copy("module", tmp_path)
     edits = _edits(CASES["copy both halves"][1])
     patch(model, edits, options=Options(validate="none", signature_def_only=True))

@@ -99,6 +99,38 @@ def test_one_text_is_one_name_and_commas_part_several(model: Path) -> None:
     assert list(smpatch.load(model).signatures) == ["a"]
 
 
+def test_one_path_is_one_model(model: Path) -> None:
+    # It was taken for a list of its characters.
+    options = smpatch.CheckOptions(validate="none")
+    assert [each.model for each in smpatch.check_all(str(model), options=options)] == [model]
+    edits = [Rename("scale", "predict")]
+    assert [each.error for each in smpatch.apply(str(model), edits, options=UNPROVED)] == [None]
+
+
+def test_what_is_no_option_is_refused_and_not_a_python_error(model: Path) -> None:
+    wrong: Any = object()
+    calls: dict[str, Callable[[], object]] = {
+        "run": lambda: smpatch.CheckOptions(run=wrong),
+        "same_as": lambda: smpatch.CheckOptions(same_as=str(model)),  # type: ignore[arg-type]
+        "require": lambda: smpatch.CheckOptions(require=[wrong]),
+        "options": lambda: smpatch.check(model, options=wrong),
+        "check_options": lambda: smpatch.Session(check_options=wrong),
+        "recycle_after": lambda: smpatch.Session(recycle_after=1.5),  # type: ignore[arg-type]
+        "jobs": lambda: smpatch.check_all([model], jobs=True),
+        "models": lambda: smpatch.check_all(wrong),
+        "signature": lambda: smpatch.suggest(model, wrong),
+        "match": lambda: smpatch.suggest(model, match=wrong),
+        "batches": lambda: smpatch.Feeding(batches=(-1,)),
+        "seed": lambda: smpatch.Feeding(seed=wrong),
+        "feeding": lambda: smpatch.SameAs(model, wrong),
+    }
+    for where, call in calls.items():
+        with pytest.raises(UsageError, match=f"^{where}: .* is given"):
+            call()
+    with pytest.raises(UsageError, match="is no way to make values up"):
+        smpatch.Feeding(wrong)
+
+
 def test_edits_take_one_text_where_several_are_possible() -> None:
     edit = smpatch.EditSignature("scale", drop_outputs="product", shapes={"x": [-1]})  # type: ignore[arg-type, dict-item] # taken all the same
     assert (edit.drop_outputs, edit.shapes) == (("product",), {"x": (None,)})

@@ -35,6 +35,7 @@ SIZES = Sizes(
     long_rounds=1,
     curve_rounds=3,
     job_rounds=3,
+    growth_rounds=3,
     batch=20,
     judged=True,
 )

@@ -52,7 +52,7 @@ def pair(copy: Copy, oracle: Oracle) -> Callable[..., Difference]:
 def signatures(found: Difference) -> list[str]:
     """Spell what became of the signatures."""
     return [
-        f"{each.plane} {each.outcome} {each.was or ''}>{each.key}: "
+        f"{each.half} {each.outcome} {each.was or ''}>{each.key}: "
         + ", ".join(f"{detail.kind} {detail.alias}".strip() for detail in each.details)
         for meta_graph in found.meta_graphs
         for each in meta_graph.signatures
@@ -235,7 +235,7 @@ class TestEdits:
         again = smpatch.diff(after, before)
         assert signatures(again) == ["signature_def removed >new: method, input x, output y"]
 
-    def test_a_promoted_function_is_on_both_planes_and_appended(self, copy: Copy) -> None:
+    def test_a_promoted_function_is_on_both_halves_and_appended(self, copy: Copy) -> None:
         before, after = copy("module", "before"), copy("module", "after")
         smpatch.promote_function(after, "encode", options=self.options)
         found = smpatch.diff(before, after)

@@ -145,7 +145,7 @@ def test_a_tag_is_named_once(tmp_path: Path) -> None:
 
 def test_what_is_removed_for_servers_alone_is_not_said_to_be_there() -> None:
     alone = Options(validate="none", dry_run=True, signature_def_only=True)
-    receipt = smpatch.remove_signatures(FIXTURES / "planes_disagree", "half", options=alone)
+    receipt = smpatch.remove_signatures(FIXTURES / "halves_disagree", "half", options=alone)
     texts = {note.code: note.text for note in receipt.notes}
     assert "loaders see what was done to 'half'; tf.saved_model" in texts["object-graph-unchanged"]
 

@@ -196,9 +196,9 @@ def test_all_faults_are_told_at_once_with_path_and_line() -> None:
         """
     ) == [
         "version (line 1): it must say version = 1",
-        "tagset (line 2): smpatch apply knows no 'tagset' (did you mean tag-set?)",
+        "tagset (line 2): smpatch apply takes no 'tagset' (did you mean tag-set?)",
         "edit[0] (line 3): to is missing",
-        "edit[0].too (line 5): rename knows no 'too' (did you mean to?)",
+        "edit[0].too (line 5): rename takes no 'too' (did you mean to?)",
         "edit[1].inputs.x (line 8): a parenthesis is not closed",
         "edit[1].inputs.y (line 8): it is an integer (write text)",
         "edit[1].inputs.'a b' (line 8): one tensor can stand here, not several",
@@ -209,7 +209,7 @@ def test_all_faults_are_told_at_once_with_path_and_line() -> None:
         'edit[3].shape.y (line 17): it is a date or time (write an array of sizes or "unknown")',
         "edit[3].shape.z[0] (line 18): it is a truth value (write a size, -1 where it is unknown)",
         "edit[4] (line 19): it has 2 verbs: rename, copy (one [[edit]] each)",
-        "edit[5].rename_input (line 24): edit knows no 'rename_input' (did you mean rename-input?)",
+        "edit[5].rename_input (line 24): edit takes no 'rename_input' (did you mean rename-input?)",
         "edit[5].drop-output[1] (line 25): 'a' is there twice",
         "edit[5].drop-output[2] (line 25): it is an integer (write text)",
         f"edit[5].default.a (line 26): it is a table {VALUES}",
@@ -362,6 +362,12 @@ def test_a_file_that_is_none(tmp_path: Path, content: bytes | None, fault: str) 
     with pytest.raises(PatchFileError) as caught:
         patchfile.load_patch(file)
     assert (str(caught.value).lower(), caught.value.exit_code) == (f"{file}: {fault}".lower(), 3)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "patch.toml"
+    file.write_bytes(b"\xef\xbb\xbfversion = 1\r\n[[edit]]\r\nrename = 'a'\r\nto = 'b'\r\n")
+    assert patchfile.load_patch(file).edits == (Rename("a", "b"),)
 
 
 def test_a_directory_in_the_place_of_the_file_is_a_slip(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@
 processed twice, as Beam does after a failure: an edit that is applied already changes no byte,
 and a commit in a store is conditional. A model that fails is an outcome and stops no pipeline.
 
-Each worker process has one thread with one ``smpatch.Session``, so that TensorFlow's child
-processes stay from model to model. ``python -m smpatch.beam`` runs a pipeline of these.
+Each worker process has one ``smpatch.Session``, or on the local runner as many as it has threads,
+so that TensorFlow's child processes stay from model to model. ``python -m smpatch.beam`` runs a
+pipeline of these.
 
 Nothing else imports this package. Beam is imported with the first of its names; it comes with the
 extra ``smpatch[beam]``.

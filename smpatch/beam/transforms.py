@@ -1,4 +1,4 @@
-"""Transforms from models to outcomes, and the worker that has a session.
+"""Transforms from models to outcomes, and the sessions of a worker process.
 
 This module needs Apache Beam.
 """
@@ -6,6 +6,7 @@ This module needs Apache Beam.
 from __future__ import annotations
 
 import os
+import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 try:
     import apache_beam as beam
     from apache_beam.metrics import Metrics
+    from apache_beam.options.pipeline_options import DirectOptions
     from apache_beam.utils.shared import Shared
 except ImportError as missing:
     message = f"Apache Beam cannot be imported ({missing}); pip install 'smpatch[beam]'"
@@ -27,6 +29,7 @@ from smpatch.errors import SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.session import Session
 from smpatch.transaction import Receipt
+from smpatch.workers import job_count
 
 __all__ = ["CheckModels", "ModelOutcome", "PatchModels"]
 
@@ -108,23 +111,33 @@ class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
 
 def _spread(models: Any, outcome: Callable[[Session, str], ModelOutcome]) -> Any:  # noqa: ANN401 - Beam has no types
     """Let each worker take models of its own, also where all come from one place."""
-    return models | beam.Reshuffle() | beam.ParDo(_Doing(outcome)).with_output_types(ModelOutcome)
+    # Other runners leave the option at 1: they start a process for each processor.
+    wanted = models.pipeline.options.view_as(DirectOptions).direct_num_workers
+    do = _Doing(outcome, job_count(wanted or None))
+    return models | beam.Reshuffle() | beam.ParDo(do).with_output_types(ModelOutcome)
 
 
-class _Worker:
-    """A thread with a session, for a whole worker process.
+class _Sessions:
+    """Sessions for the threads of a worker process, each in a thread of its own.
 
     A session is for the thread that made it, and Beam calls from any of its threads. The child
-    processes end with this thread, which ends with the worker.
+    processes end with these threads, which end with the worker.
     """
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
-        self._session = self._thread.submit(Session).result()
+    def __init__(self, count: int) -> None:
+        """Make so many; a session starts its first child with the first model."""
+        self._idle: queue.LifoQueue[tuple[ThreadPoolExecutor, Session]] = queue.LifoQueue()
+        for _ in range(count):
+            thread = ThreadPoolExecutor(1)
+            self._idle.put((thread, thread.submit(Session).result()))
 
     def do(self, function: Callable[[Session], ModelOutcome]) -> ModelOutcome:
-        """Call a function with the session."""
-        return self._thread.submit(function, self._session).result()
+        """Call a function with a session, when one is idle."""
+        thread, session = self._idle.get()
+        try:
+            return thread.submit(function, session).result()
+        finally:
+            self._idle.put((thread, session))
 
 
 class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
@@ -132,13 +145,13 @@ class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
 
     _shared = Shared()
 
-    def __init__(self, outcome: Callable[[Session, str], ModelOutcome]) -> None:
+    def __init__(self, outcome: Callable[[Session, str], ModelOutcome], sessions: int) -> None:
         super().__init__()
-        self._outcome = outcome
+        self._outcome, self._sessions = outcome, sessions
 
     def setup(self) -> None:
-        """Take the session of this process, or make it."""
-        self._worker = self._shared.acquire(_Worker)
+        """Take the sessions of this process, or make them."""
+        self._worker = self._shared.acquire(partial(_Sessions, self._sessions))
 
     def process(self, model: str | os.PathLike[str]) -> Iterator[ModelOutcome]:
         """Yield the outcome for a model."""

@@ -58,7 +58,7 @@ CODES: tuple[str, ...] = (
     "default-type",
     "default-shape",
     "default-batch",
-    "planes-disagree",
+    "halves-disagree",
     "function-missing",
     "positional-arguments",
     "halves-differ",

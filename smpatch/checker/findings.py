@@ -46,7 +46,7 @@ class Finding:
         text: What was found there, one sentence for people.
         hint: What would work; empty when nothing would, or when it goes without saying.
         stops_python: Whether ``tf.saved_model.load`` refuses the whole model for it, with all
-            its other signatures; told only of models whose signatures it takes from
+            its other signatures; set only for models whose signatures it takes from
             ``signature_def``, as those of TensorFlow 1. TensorFlow 2.21 and Python 3.11 are
             meant; older ones may take an input of an odd name.
         ignored: Whether it is taken out of the verdict, as ``CheckOptions.ignore`` asks.
@@ -177,7 +177,7 @@ class Subject:
     Attributes:
         model: The model.
         meta_graph: One of its MetaGraphs.
-        facts: What the C runtime knows of tensors, by name; empty where it was not asked.
+        facts: The facts of tensors in the C runtime, by name; empty where it was not asked.
         op_defs: Definitions (``OpDef``) of operations that the model does not define.
         chosen: The keys of the signatures that are checked; empty for all.
     """
@@ -192,6 +192,8 @@ class Subject:
     def signatures(self) -> Mapping[str, SignatureDef]:
         """The signatures that are checked, by key."""
         found = self.meta_graph.signatures
+        if not self.chosen:
+            return found  # each of thousands of signatures may ask
         return {key: each for key, each in found.items() if self.concerns(key)}
 
     def concerns(self, key: str) -> bool:

@@ -1,10 +1,10 @@
 """A model checked from end to end.
 
-First what the files say of themselves, with what TensorFlow's C runtime knows of tensors
+First what the files say of themselves, with the facts of tensors in TensorFlow's C runtime
 where the files say too little; then the loaders, the runs and the contracts that were asked
 for. Nothing is written.
 
-This module puts the others together and knows no rule of its own.
+This module puts the others together and has no rule of its own.
 """
 
 from __future__ import annotations
@@ -97,8 +97,13 @@ class CheckOptions:
         """Take one text where several may be given."""
         if self.tag_set is not None:
             object.__setattr__(self, "tag_set", arguments.texts(self.tag_set, "tag_set"))
-        if isinstance(self.require, str):  # commas stand inside a contract
-            object.__setattr__(self, "require", (self.require,))
+        # Commas stand inside a contract.
+        required = [self.require] if isinstance(self.require, str) else self.require
+        object.__setattr__(self, "require", arguments.texts(required, "require"))
+        if self.run is not None:
+            arguments.instance(self.run, Feeding, "run")
+        if self.same_as is not None:
+            arguments.instance(self.same_as, SameAs, "same_as")
         for name in ("consumers", "signatures", "ignore"):
             object.__setattr__(self, name, arguments.texts(getattr(self, name), name))
         object.__setattr__(self, "op_libraries", op_libraries(self.op_libraries))
@@ -112,7 +117,7 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
         options: What to look at.
 
     Returns:
-        What was found; ``ok`` tells whether there is no fault.
+        What was found; ``ok`` is whether there is no fault.
 
     Example:
         >>> options = smpatch.CheckOptions(require="serving_default: x:float32[?] -> y:float32[?]")
@@ -154,7 +159,7 @@ class Checked:
 
 
 def check_all(
-    models: Sequence[str | os.PathLike[str]],
+    models: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
     options: CheckOptions | None = None,
     jobs: int | None = None,
@@ -162,7 +167,7 @@ def check_all(
     """Check several models; a model that cannot be checked stops none of the others.
 
     Args:
-        models: The SavedModel directories.
+        models: The SavedModel directories, or one of them.
         options: What to look at, the same for all.
         jobs: Number of models to process in parallel (one TensorFlow process each); None for
             the number of processors.
@@ -189,7 +194,7 @@ def check_all(
         except SmpatchError as error:
             return Checked(model, None, error)
 
-    paths = [arguments.path(each, "models") for each in models]
+    paths = arguments.paths(models, "models")
     return Workers(paths, one, lambda: _validator(chosen)).run(count)
 
 
@@ -236,6 +241,7 @@ def _told(report: Report, copy: Path, known: Path) -> Report:
 
 def _understood(options: CheckOptions) -> list[Requirement]:
     """Refuse options that make no sense, and parse the contracts."""
+    arguments.instance(options, CheckOptions, "options")
     for what, given, known in (
         ("way to validate", options.validate, get_args(Asked)),
         *(("consumer", each, CONSUMERS) for each in options.consumers),
@@ -261,7 +267,7 @@ def _check_numbers(options: CheckOptions) -> None:
         if not options.variables:
             hint = "leave --no-variables out"
             raise UsageError("nothing can be run without the variables", hint=hint)
-        if not feeding.batches or min(feeding.batches) < 0:
+        if not feeding.batches:
             raise UsageError("a batch has a size of 0 or more", where="--batch")
     if same_as is not None:
         _check_other(same_as)

@@ -45,7 +45,7 @@ _SHARPENED: Mapping[Consumer, frozenset[str]] = {
 
 
 def sharpened(finding: Finding, consumers: tuple[Consumer, ...]) -> Finding:
-    """Return a note as a fault where one of the readers rejects what it tells."""
+    """Return a note as a fault where one of the consumers rejects it."""
     for consumer in consumers:
         if finding.severity == "note" and finding.code in _SHARPENED[consumer]:
             text = f"{finding.text} (for {consumer})"

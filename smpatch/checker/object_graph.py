@@ -18,7 +18,7 @@ from smpatch import dtypes
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.functions.compare import disagreements
 from smpatch.graph.bodies import FingerprintError
-from smpatch.graph.functions import CALLS
+from smpatch.graph.index import CALLS
 from smpatch.graph.objects import Leaf, keyword_arguments, leaves
 from smpatch.proof.sameness import python_computation, signature_computation
 from smpatch.runs.feeds import Feeds, in_c, in_python
@@ -75,7 +75,7 @@ def check_halves(
         asks: Who asks TensorFlow.
         subject: A MetaGraph with an object graph, from which Python takes its signatures.
         feeding: What the signatures are fed. Where it makes values up, random ones are fed as
-            well: zeros and ones do not tell variables apart.
+            well: zeros and ones do not distinguish variables.
         broken: Keys of signatures that are known to have a fault; they are left out.
     """
     place = Place(subject.model.directory, subject.meta_graph.tags)
@@ -129,14 +129,14 @@ def _findings(subject: Subject, key: str, outcome: Outcome) -> Iterator[Finding]
 def check_object_graph(subject: Subject) -> Iterator[Finding]:
     """Yield where TF Serving and Python see different signatures."""
     meta_graph = subject.meta_graph
-    if not meta_graph.has_object_graph:
+    if subject.python_reads_signature_def:
         return
     different = {each.key: each.found for each in disagreements(meta_graph)}
     for key, found in different.items():
         if not subject.concerns(key):
             continue
         where = subject.where(f"signature {key!r}")
-        yield fault("planes-disagree", where, f"it is {found}")
+        yield fault("halves-disagree", where, f"it is {found}")
     for key, bare in meta_graph.objects.signatures.items():
         if key in subject.signatures and key not in different:
             yield from _Pair(subject, key, bare).findings()
@@ -175,11 +175,11 @@ class _Pair:
         dense = all(isinstance(spec, TensorSpec) for spec in self._signature.inputs.values())
         if dense and not same_parameters(keywords, arguments):
             text = f"Python calls its inputs {sorted(keywords)} and {sorted(arguments)} at once"
-            yield fault("planes-disagree", where, text)
+            yield fault("halves-disagree", where, text)
         specified = _keyword_only(self._bare.function_spec)
         if specified and not same_parameters(specified, keywords):
             text = f"Python calls its inputs {sorted(keywords)} and {sorted(specified)} at once"
-            yield fault("planes-disagree", where, text)
+            yield fault("halves-disagree", where, text)
         positional = 1 if len(keywords) == 1 else 0
         if self._bare.allowed_positional_arguments != positional:
             given = self._bare.allowed_positional_arguments
@@ -207,7 +207,7 @@ class _Pair:
                 ours = fed.get(source if ":" in source else f"{source}:0", theirs)
                 if ours != theirs:
                     text = f"servers feed {ours!r} where Python feeds {theirs!r}"
-                    yield fault("planes-disagree", where, text)
+                    yield fault("halves-disagree", where, text)
         names = sorted(results)
         for alias, tensor in _dense(signature.outputs):
             op, _, place = tensor.name.rpartition(":")
@@ -215,7 +215,7 @@ class _Pair:
                 theirs = names[int(place)]
                 if theirs != alias:
                     text = f"servers answer {alias!r} with what Python calls {theirs!r}"
-                    yield fault("planes-disagree", where, text)
+                    yield fault("halves-disagree", where, text)
 
     def _calls(self, op: str) -> bool:
         """Return whether a node of the main graph calls the function that Python calls."""
@@ -235,11 +235,11 @@ class _Pair:
             where = self._subject.where(f"signature {self._key!r}", f"{kind} {alias!r}")
             if dtypes.base(leaf.spec.dtype) != dtypes.base(spec.dtype):
                 text = f"it is {spec.dtype} in signature_def, {leaf.spec.dtype} in Python"
-                yield fault("planes-disagree", where, text)
+                yield fault("halves-disagree", where, text)
             elif not compatible(leaf.spec.shape, spec.shape):
                 ours, others = shape_text(spec.shape), shape_text(leaf.spec.shape)
                 text = f"its shape is {ours} in signature_def, {others} in Python"
-                yield fault("planes-disagree", where, text)
+                yield fault("halves-disagree", where, text)
 
 
 def _dense(specs: Mapping[str, Spec]) -> Iterator[tuple[str, TensorSpec]]:

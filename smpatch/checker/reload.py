@@ -45,7 +45,7 @@ class Loaded:
 
     Attributes:
         loader: Which loader loaded it; empty when none did.
-        facts: What it knows of the tensors that signatures name.
+        facts: Type and shape of the tensors that signatures name.
         op_defs: Definitions of operations, where the model has none itself.
         findings: Why it did not load, or what is not as it should be.
         variables_read: Whether the variables were read.
@@ -118,7 +118,7 @@ def _unless_it_would_again() -> Iterator[None]:
 
 
 def load_in_python(validator: Validator, subject: Subject, *, variables: bool = True) -> Loaded:
-    """Load with ``tf.saved_model.load``, and tell what it refuses or does not list.
+    """Load with ``tf.saved_model.load``, and report what it refuses or does not list.
 
     Args:
         validator: Who asks TensorFlow.

@@ -214,7 +214,7 @@ class _Check:
         return own
 
     def _existing(self, kind: str, part: str, spec: TensorSpec) -> TensorSpec | None:
-        """Return the tensor as the graph has it, when it is there; else tell that it is not."""
+        """Return the tensor as the graph has it, when it is there; else report that it is not."""
         name = spec.name
         if not name:
             self._fault("no-name", part, "it names no tensor", stops=True)
@@ -248,7 +248,7 @@ class _Check:
             self._fault("shape-left-out", part, text + shape_text(own.shape), stops=stops)
 
     def _parts(self, part: str, spec: Spec) -> bool:
-        """Compare the tensors of a sparse or other composite one; tell whether all are there."""
+        """Compare the tensors of a sparse or other composite one; return whether all are there."""
         if isinstance(spec, CompositeTensorSpec) and not spec.components:
             self._fault("no-name", part, "it names no tensor", stops=True)
             return False

@@ -29,8 +29,8 @@ from smpatch.functions.load_time import (
     state_of,
 )
 from smpatch.functions.restored import missing_variables, restored_variables
-from smpatch.graph.functions import CALLS, called
-from smpatch.graph.index import op_of
+from smpatch.graph.functions import called
+from smpatch.graph.index import CALLS, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.checkpoint import INDEX
 from smpatch.signature import SignatureDef

@@ -40,7 +40,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
     try:
         requests = warmup.requests(subject.model.directory)
     except ModelUnreadableError:
-        return  # told by whoever reads the file
+        return  # the check of the file reports it
     where = str(warmup.PLACE)
     seen: set[tuple[WarmUp, tuple[bytes, ...]]] = set()
     for call in requests:

@@ -291,9 +291,9 @@ def _line(finding: Finding) -> str:
 
 def _summary(report: Report) -> str:
     faults, notes, ignored = map(len, (report.faults, report.notes, report.ignored))
-    told = f"{faults} fault{'' if faults == 1 else 's'}" if faults else "no faults"
-    told += f", {notes} note{'' if notes == 1 else 's'}" if notes else ""
-    return f"{told}, {ignored} ignored" if ignored else told
+    summary = f"{faults} fault{'' if faults == 1 else 's'}" if faults else "no faults"
+    summary += f", {notes} note{'' if notes == 1 else 's'}" if notes else ""
+    return f"{summary}, {ignored} ignored" if ignored else summary
 
 
 def _body(report: Report, options: CheckOptions) -> dict[str, object]:

@@ -39,7 +39,7 @@ _HIDDEN = (
     "or a field of a newer writer"
 )
 _NOTHING = "(none)"
-_PLANES = {
+_HALVES = {
     "signature_def": "  (for servers, not for Python)",
     "object_graph": "  (for Python, not for servers)",
 }
@@ -70,8 +70,9 @@ def diff(
     graph, functions, object graph, saver, collections; the variables, by
     variables/variables.index, which has their checksums, and the size of their data; assets.
 
-    What is told and does not count: other bytes of the same meaning, meta info, fingerprint.pb,
-    other files. Signs: + added, - removed, ~ changed, > renamed. Needs no TensorFlow.
+    Printed, but not counted as a difference: other bytes of the same meaning, meta info,
+    fingerprint.pb, other files. Signs: + added, - removed, ~ changed, > renamed. Needs no
+    TensorFlow.
 
     \b
     smpatch diff export/1 export/2
@@ -103,7 +104,7 @@ def _answer(found: Difference) -> Answer:
     notes = []
     if found.before.form != found.after.form:
         notes.append(
-            "one model is in text form: only fields that smpatch knows are compared, and "
+            "one model is in text form: only fields of smpatch's schema are compared, and "
             "collections are not"
         )
     for each in (found.before, found.after):
@@ -149,15 +150,15 @@ def _signature_lines(found: MetaGraphDifference) -> Iterator[str]:
     by_key: dict[str, list[SignatureDifference]] = {}
     for each in found.signatures:
         by_key.setdefault(each.key, []).append(each)
-    for _, planes in sorted(by_key.items()):
-        if len({(each.outcome, each.was) for each in planes}) == 1:
-            only = found.has_object_graph and len(planes) == 1
-            remark = _PLANES[planes[0].plane] if only else ""
-            yield _signature(planes[0]) + remark
-            yield from _detail_lines(planes)
+    for _, halves in sorted(by_key.items()):
+        if len({(each.outcome, each.was) for each in halves}) == 1:
+            only = found.has_object_graph and len(halves) == 1
+            remark = _HALVES[halves[0].half] if only else ""
+            yield _signature(halves[0]) + remark
+            yield from _detail_lines(halves)
             continue
-        for each in planes:
-            yield _signature(each) + _PLANES[each.plane]
+        for each in halves:
+            yield _signature(each) + _HALVES[each.half]
             yield from _detail_lines([each])
 
 
@@ -166,11 +167,11 @@ def _signature(found: SignatureDifference) -> str:
     return f"{_SIGNS[found.outcome]} {was}{printable(found.key)}"
 
 
-def _detail_lines(planes: list[SignatureDifference]) -> list[str]:
+def _detail_lines(halves: list[SignatureDifference]) -> list[str]:
     """Say how a signature changed; what both halves say of an alias, once."""
     rows: list[tuple[str, ...]] = []
     said = set()
-    for each in planes:
+    for each in halves:
         if each.outcome not in {"changed", "renamed"}:
             continue
         # The arguments in their order say nothing more of inputs that have come or gone.
@@ -254,8 +255,8 @@ def _model_file(found: Difference) -> str:
         return ", another version of the format or fields of a newer writer"
     if any(each.counts for each in found.meta_graphs):
         return ""
-    told = any(part.outcome != "recoded" for each in found.meta_graphs for part in each.parts)
-    return "" if told else ", same meaning in other bytes"
+    shown = any(part.outcome != "recoded" for each in found.meta_graphs for part in each.parts)
+    return "" if shown else ", same meaning in other bytes"
 
 
 def _file(found: FileDifference) -> str:
@@ -301,7 +302,7 @@ def _meta_graph_body(found: MetaGraphDifference) -> dict[str, Any]:
         "has_object_graph": found.has_object_graph,
         "signatures": [
             {
-                "plane": each.plane,
+                "half": each.half,
                 "key": each.key,
                 "outcome": each.outcome,
                 "was": each.was,

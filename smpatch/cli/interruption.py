@@ -82,7 +82,7 @@ def _pass_over(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def watching(model: Path, save_to: Path | None) -> Iterator[None]:
-    """Let an interruption inside know whether the edit was in place.
+    """Tell the user of an interruption whether the edit was in place.
 
     Args:
         model: The model that is edited.
@@ -99,7 +99,7 @@ def watching(model: Path, save_to: Path | None) -> Iterator[None]:
 
 @contextmanager
 def watching_all(directories: Sequence[Path]) -> Iterator[None]:
-    """Let an interruption inside know how many models were edited.
+    """Tell the user of an interruption how many models were edited.
 
     Args:
         directories: Those that are edited, or made.

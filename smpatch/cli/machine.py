@@ -135,7 +135,7 @@ def _node(flow: Dataflow, node: DataNode) -> dict[str, Any]:
 
 
 def write_receipt(command: str, receipt: Receipt) -> None:
-    """Write what an edit did; what adds one signature tells it beside the list of changes."""
+    """Write the receipt; an edit that adds one signature has it beside the list of changes."""
     body: dict[str, Any] = receipt_body(receipt)
     if command in {"add-predict", "wrap"}:
         added = body.pop("changes")[-1]
@@ -300,7 +300,7 @@ def signature_body(signature: SignatureDef) -> dict[str, Any]:
 
 
 def spec_body(spec: Spec) -> dict[str, Any]:
-    """Return a spec as JSON has it, told apart by ``encoding``."""
+    """Return a spec as JSON has it; ``encoding`` names its kind."""
     if isinstance(spec, CompositeTensorSpec):
         return {
             "encoding": "composite",

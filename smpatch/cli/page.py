@@ -79,7 +79,7 @@ def section(  # noqa: PLR0913 - what a section of the page shows
         tag_set: The value of ``--tag-set``, if one is needed.
         signature: The only signature whose computation is shown; None for all.
         proposals: What else could become a signature.
-        notes: What a reader has to know.
+        notes: Notes for the reader.
         infer: Asks TensorFlow for shapes.
     """
     from smpatch.cli.suggested_commands import Commands

@@ -163,7 +163,7 @@ class _TensorFlow:
         return meta_graph
 
     def infer(self, graph: bytes, tensors: Sequence[str]) -> Mapping[str, Shape]:
-        """Return the shapes of tensors of a ``GraphDef``, of those that TensorFlow can tell."""
+        """Return the shapes of tensors of a ``GraphDef``, of those that TensorFlow can infer."""
         with suppress(ValidationError):
             return self._asked().infer(graph, tensors)
         return {}
@@ -275,12 +275,12 @@ def _inner_lines(found: Suggestions, signature: str, commands: Commands) -> list
     if len(shown) > len(between):
         lines.append(f"Inside the functions that {printable(signature)} calls")
     bodies = {each.calls: each.function for each in inner}
-    told: set[tuple[str, ...]] = set()
+    shown_ways: set[tuple[str, ...]] = set()
     for calls, tensors in groupby(shown[len(between) :], key=lambda each: each.calls):
         for depth in range(1, len(calls) + 1):
             way = calls[:depth]
-            if way not in told:
-                told.add(way)
+            if way not in shown_ways:
+                shown_ways.add(way)
                 body = bodies.get(way, "a function")
                 lines.append(f"{'  ' * depth}{printable(way[-1])} calls {printable(body)}")
         rows = []

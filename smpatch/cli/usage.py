@@ -78,12 +78,12 @@ def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class
     meant = _command(message)
     if meant:
         message = message.partition(". ")[0]  # behind it stands a command of similar letters
-    told = _option(error, command) or meant or _keys(error)
-    if not told and possibilities:
-        told = f"did you mean {' or '.join(possibilities)}?"
+    advice = _option(error, command) or meant or _keys(error)
+    if not advice and possibilities:
+        advice = f"did you mean {' or '.join(possibilities)}?"
     hint = f"see {command} --help"
-    if told:
-        hint = f"{told} {hint}" if told.endswith("?") else f"{told}; {hint}"
+    if advice:
+        hint = f"{advice} {hint}" if advice.endswith("?") else f"{advice}; {hint}"
     return UsageError(message[:1].lower() + message[1:], hint=hint)
 
 
@@ -127,8 +127,8 @@ def missing_key(model: str | os.PathLike[str], command: str, otherwise: str) -> 
         command: The command.
         otherwise: The option that makes the key unneeded, and its effect.
     """
-    told = "; ".join(filter(None, (_present(model), otherwise, f"see smpatch {command} --help")))
-    return UsageError("missing option '--signature'", hint=told)
+    advice = "; ".join(filter(None, (_present(model), otherwise, f"see smpatch {command} --help")))
+    return UsageError("missing option '--signature'", hint=advice)
 
 
 def _present(model: str | os.PathLike[str]) -> str:

@@ -66,7 +66,7 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
         b: The directory of the second one.
 
     Returns:
-        What differs: signatures, parts of the MetaGraphs, files. ``same`` tells whether
+        What differs: signatures, parts of the MetaGraphs, files. ``same`` is whether
         anything of it counts.
 
     Example:
@@ -83,7 +83,7 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
         replace(side, directory=place, file=place / side.file.name)
         for side, place in zip((found.before, found.after), places, strict=True)
     )
-    # What has no listing tells of too few files.
+    # Without a listing, files would be missing from the comparison.
     listed = all(getattr(each, "scheme", "") not in READ_ONLY for each in places)
     return replace(found, before=before, after=after, files=found.files if listed else ())
 
@@ -123,7 +123,7 @@ def _side(model: SavedModel) -> Side:
 def _naming_both(
     error: ModelUnreadableError, before: SavedModel, after: SavedModel
 ) -> ModelUnreadableError:
-    """Say where to look, of an error that does not know in which of the models it happened."""
+    """Say where to look, of an error without the model in which it happened."""
     if any(error.where.startswith(str(each.file)) for each in (before, after)):
         return error
     where = f"{before.file} or {after.file}"

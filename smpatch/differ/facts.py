@@ -38,7 +38,7 @@ COUNTED_PARTS = frozenset(
         "other_fields",
     }
 )
-"""Parts of a MetaGraph that are the model. Its meta info, which tells who wrote it and which
+"""Parts of a MetaGraph that are the model. Its meta info, which says who wrote it and which
 operations it uses, is not."""
 
 COUNTED_FILES = frozenset({"variables_index", "variables_data", "assets"})
@@ -100,7 +100,7 @@ class SignatureDifference:
     """A signature that the models do not have alike.
 
     Attributes:
-        plane: ``signature_def``, which servers read, or ``object_graph``, which Python reads.
+        half: ``signature_def``, which servers read, or ``object_graph``, which Python reads.
         key: The signature key; of one that was removed the key that it had.
         outcome: What became of it. Renamed is a key that went and one that came with the
             same signature.
@@ -108,7 +108,7 @@ class SignatureDifference:
         details: What differs; of one that was added or removed all that it says.
     """
 
-    plane: Literal["signature_def", "object_graph"]
+    half: Literal["signature_def", "object_graph"]
     key: str
     outcome: Literal["added", "removed", "changed", "renamed"]
     was: str | None

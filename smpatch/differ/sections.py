@@ -1,7 +1,7 @@
 """The parts of a MetaGraph, the signatures left out, in two models against each other.
 
 In binary form a part is spans of the file. In text form it is what the form's reader decodes
-of it, as far as the schema knows its fields; parts that the schema does not know at all are
+of it, as far as its fields are in the schema; parts that are not in the schema at all are
 compared as text where both models are text, and not at all where one is binary.
 
 Source: field numbers of ``MetaGraphDef``, ``GraphDef``, ``SavedObjectGraph`` in

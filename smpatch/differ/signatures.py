@@ -56,7 +56,7 @@ def differing(
     Args:
         before: The MetaGraph of the first model; None where there is none.
         after: The MetaGraph of the second model, likewise.
-        known_only: Leave out fields that the schema does not know, for one of the models is
+        known_only: Leave out fields that are not in the schema, for one of the models is
             text, of which they are not decoded.
         objects: Whether the object graphs are looked at; needless where they are equal.
     """
@@ -66,7 +66,7 @@ def differing(
 
 
 def _half(
-    plane: _Half, before: Mapping[str, _View], after: Mapping[str, _View]
+    half: _Half, before: Mapping[str, _View], after: Mapping[str, _View]
 ) -> Iterator[SignatureDifference]:
     gone = [key for key in sorted(before) if key not in after]
     come = [key for key in sorted(after) if key not in before]
@@ -83,13 +83,13 @@ def _half(
     for key in sorted({*gone, *after}):
         was, now = before.get(origin.get(key, key)), after.get(key)
         if now is None:
-            yield SignatureDifference(plane, key, "removed", None, _details(was, None))
+            yield SignatureDifference(half, key, "removed", None, _details(was, None))
         elif key in origin:
-            yield SignatureDifference(plane, key, "renamed", origin[key], _details(was, now))
+            yield SignatureDifference(half, key, "renamed", origin[key], _details(was, now))
         elif was is None:
-            yield SignatureDifference(plane, key, "added", None, _details(None, now))
+            yield SignatureDifference(half, key, "added", None, _details(None, now))
         elif details := _details(was, now):
-            yield SignatureDifference(plane, key, "changed", None, details)
+            yield SignatureDifference(half, key, "changed", None, details)
 
 
 def _same_function(view: _View) -> object:

@@ -5,7 +5,7 @@ reading and hardly any memory. What is equal is never decoded. Of what differs t
 are paired by name; two of one name are decoded by protobuf, to tell another encoding (maps
 come in any order) from another meaning.
 
-This module knows no SavedModel: which message lies where is the business of ``sections``.
+This module reads no SavedModel: which message lies where is the business of ``sections``.
 
 Source: https://protobuf.dev/programming-guides/encoding/ (order of fields and of maps).
 """
@@ -166,7 +166,7 @@ def alike(kind: Kind, one: Span, other: Span, *, known_only: bool = False) -> bo
         kind: How to decode them.
         one: A message.
         other: Another one, in other bytes.
-        known_only: Leave out what the schema does not know, for a text form that was decoded
+        known_only: Leave out what is not in the schema, for a text form that was decoded
             has lost it.
 
     Raises:
@@ -185,7 +185,7 @@ def alike(kind: Kind, one: Span, other: Span, *, known_only: bool = False) -> bo
 def _canonical(kind: Kind, span: Span, known_only: bool) -> bytes:  # noqa: FBT001 - passed on
     data = span.bytes()
     if not kind.maps.issubset(kind.message.DESCRIPTOR.fields_by_number):
-        # A map that the schema does not know would keep the order of its entries.
+        # A map that is not in the schema would keep the order of its entries.
         data = b"".join(
             data[each.start - span.start : each.end - span.start]
             for each in (whole for _, whole in _sorted_fields(kind, span, whole=True))
@@ -207,7 +207,7 @@ def _sorted_fields(
     found = []
     for number, start, value, end in walk(span.data, span.start, span.end):
         name = _name(Span(span.data, value, end), (1,)) if number in kind.maps else b""
-        # What is no length-delimited field is told by its tag, which lies in its bytes.
+        # A field without a length is identified by its tag, which lies in its bytes.
         at = start if whole or not number else value
         found.append(((number, name), Span(span.data, at, end)))
     return sorted(found, key=lambda each: each[0])

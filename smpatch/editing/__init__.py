@@ -3,7 +3,7 @@
 ``edit`` has the base of all kinds, ``sequence`` does a list of edits one after the other. Kinds
 are made of the rest: ``adding`` puts signatures in, ``naming`` gives them other keys or takes them
 away, ``revising`` changes one that is there, ``tracking`` follows names through a list.
-Nothing here knows a kind of edit, or touches a disk.
+Nothing here imports a kind of edit, or touches a disk.
 """
 
 from __future__ import annotations

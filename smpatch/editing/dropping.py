@@ -20,8 +20,7 @@ from smpatch import dtypes
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.calls import fresh_name, zeros
 from smpatch.graph.bodies import FingerprintError
-from smpatch.graph.functions import CALLS
-from smpatch.graph.index import op_of
+from smpatch.graph.index import CALLS, op_of
 from smpatch.graph.reach import reach
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft

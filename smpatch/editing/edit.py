@@ -1,6 +1,6 @@
 """The base of all edits: what each kind says of itself, in one class.
 
-A kind of edit is a frozen dataclass in a module of ``edits``. Everything else knows ``Edit`` alone:
+A kind of edit is a frozen dataclass in a module of ``edits``. All other modules use ``Edit`` alone:
 patch files, the proof, the validator, and whether a model shows an edit already.
 
 An edit is read by two witnesses that share no code, so that no mistake is in both: ``apply`` makes

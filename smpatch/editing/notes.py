@@ -1,4 +1,4 @@
-"""Notes on the result of a list of edits: facts that no single edit knows.
+"""Notes on the result of a list of edits: facts that no single edit has.
 
 This module decides nothing: what is noted here is done all the same.
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from smpatch.display import command_line, model_words
 from smpatch.editing.sequence import Done
-from smpatch.functions.compare import disagreements
+from smpatch.functions.compare import differences, disagreements
 from smpatch.functions.restored import missing_variables, needed_at_load
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
@@ -53,8 +53,8 @@ def _on_text(model: SavedModel, done: Done) -> Iterator[Note]:
 
 def _on_object_graph(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
     before = model.meta_graphs[done.place]
-    if not before.has_object_graph:
-        return
+    if not before.has_object_graph or not before.is_only:
+        return  # of several MetaGraphs Python reads what servers read
     touched = {
         name
         for each in done.step.changes
@@ -72,7 +72,7 @@ def _on_object_graph(model: SavedModel, done: Done, *, with_object_graph: bool) 
     for each in disagreements(before):
         if each.key not in touched:
             text = f"signature {each.key!r} is {each.found} (it was so before)"
-            yield Note("planes-disagree", text)
+            yield Note("halves-disagree", text)
 
 
 def _on_the_only_one(done: Done) -> Iterator[Note]:
@@ -85,8 +85,8 @@ def _on_the_only_one(done: Done) -> Iterator[Note]:
         "with several it took them from signature_def"
     )
     yield Note("object-graph-read", text)
-    for each in disagreements(staying[0]):
-        yield Note("planes-disagree", f"signature {each.key!r} is {each.found}")
+    for each in differences(staying[0]):
+        yield Note("halves-disagree", f"signature {each.key!r} is {each.found}")
 
 
 def notes_on_variables(

@@ -3,7 +3,7 @@
 Each edit sees what those before it have made; the first that is refused ends the list, and
 nothing was written.
 
-This module knows no model on disk.
+This module reads no model on disk.
 """
 
 from __future__ import annotations

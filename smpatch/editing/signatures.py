@@ -47,7 +47,7 @@ class Signatures:
         entry = self.meta_graph.entries.get(key)
         if entry is None or (self.in_python and key not in self.meta_graph.objects.signatures):
             return False
-        message = schema.SignatureDef.FromString(entry.value)  # with fields that it does not know
+        message = schema.SignatureDef.FromString(entry.value)  # unknown fields included
         return bytes(message.SerializeToString(deterministic=True)) == signature.to_bytes()
 
     def put(self, key: str, signature: SignatureDef) -> Signatures:
@@ -110,10 +110,10 @@ class Signatures:
             return
         if key not in self.meta_graph.objects.signatures:
             text = f"signature {key!r} was only in signature_def; the object graph never had it"
-            yield Note("one-plane", text)
+            yield Note("one-half", text)
         elif key not in self.meta_graph.entries:
             text = f"signature {key!r} was only in the object graph; servers never had it"
-            yield Note("one-plane", text)
+            yield Note("one-half", text)
 
     @property
     def _draft(self) -> Draft:

@@ -6,7 +6,7 @@ and outputs. ``main_graph`` makes the second for the first, with ``wrapper``.
 
 What is not in the main graph is brought there first: ``promote`` calls a traced function
 from it, ``expose`` calls copies (``clone``) of functions that yield an inner tensor too,
-both with nodes of ``calls``. ``compare`` tells where the two halves disagree.
+both with nodes of ``calls``. ``compare`` finds where the two halves disagree.
 
 All of it is appended: functions, objects, map entries. Existing bytes stay. What cannot be
 told with certainty is refused, with the reason. Nothing is written here; the result is an

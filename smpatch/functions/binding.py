@@ -3,7 +3,7 @@
 A value has the shape of its input, or of the input's last dimensions; then it is repeated over
 the first ones, and where one of these is open it is as large as in another input.
 
-This module knows dense inputs alone, and does not connect the constants.
+This module takes dense inputs alone, and does not connect the constants.
 
 Sources: ``tensorflow/core/ops/array_ops.cc`` (``Shape``, ``StridedSlice``, ``ConcatV2``,
 ``BroadcastTo``), ``tensorflow/core/ops/const_op.cc``.

@@ -1,6 +1,6 @@
 """Differences between the two halves of a TensorFlow 2 export.
 
-This module tells facts and mends nothing: an edit leaves a disagreement that it finds as it
+This module reports facts and mends nothing: an edit leaves a disagreement that it finds as it
 is, because it cannot be known which half was meant.
 """
 
@@ -12,7 +12,7 @@ from smpatch.graph.objects import ObjectGraph, keyword_arguments
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, same_parameters
 
-__all__ = ["Disagreement", "disagreements"]
+__all__ = ["Disagreement", "differences", "disagreements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,15 @@ class Disagreement:
 
 
 def disagreements(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
+    """Return what servers and Python see differently, sorted by key.
+
+    Args:
+        meta_graph: The MetaGraph; of one of several, Python reads ``signature_def``, too.
+    """
+    return differences(meta_graph) if meta_graph.is_only else ()
+
+
+def differences(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
     """Compare the signatures of both halves: keys, names of inputs and outputs.
 
     Args:

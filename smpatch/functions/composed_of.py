@@ -18,8 +18,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from smpatch.graph.functions import CALLS
-from smpatch.graph.index import op_of
+from smpatch.graph.index import CALLS, op_of
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef
 

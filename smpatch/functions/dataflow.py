@@ -15,8 +15,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from smpatch.functions.inner_tensors import inner_tensors
-from smpatch.graph.functions import CALLS
-from smpatch.graph.index import op_of
+from smpatch.graph.index import CALLS, op_of
 from smpatch.graph.resolve import OpDefMissingError, parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, Spec, TensorSpec

@@ -8,7 +8,7 @@ graph.
 A composite argument (sparse, ragged) becomes the dense tensors that it consists of, as in
 TensorFlow's own export of such a function; a composite result likewise (``composites``).
 
-This module refuses what it cannot tell for certain: several traces of one function, an
+This module refuses what is not certain: several traces of one function, an
 object for which no tensor of the main graph stands.
 
 Sources: ``tensorflow/python/saved_model/signature_serialization.py``
@@ -70,7 +70,7 @@ class Promotable:
         outputs: TensorFlow's name of the output to spec, in the order of the function.
         bound: The objects that it captures, by number.
         constants: Arguments that are no tensors and were bound when it was traced.
-        refusal: Why it cannot become a signature, as far as it alone tells; empty when it can.
+        refusal: Why it cannot become a signature, as far as it alone shows; empty when it can.
     """
 
     path: str

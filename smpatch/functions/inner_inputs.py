@@ -26,8 +26,7 @@ from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inne
 from smpatch.functions.open_sizes import is_wider, with_open_sizes
 from smpatch.functions.opening import Opening, function_of, named, tensor_of, unread
 from smpatch.functions.shape_inference import Infer, Place, shapes
-from smpatch.graph.functions import CALLS
-from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.index import CALLS, GraphIndex, op_of
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, TensorSpec
 
@@ -75,7 +74,7 @@ def starts(
         meta_graph: The MetaGraph.
         key: The signature.
         wanted: Alias to a tensor of the main graph, or to an inner tensor.
-        infer: Asks TensorFlow for shapes; None leaves those unknown that the file does not tell.
+        infer: Asks TensorFlow for shapes; None leaves those unknown that the file does not give.
 
     Raises:
         RefusedError: There is no such tensor, it is ambiguous, or it cannot be fed.

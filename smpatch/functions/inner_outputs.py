@@ -49,7 +49,7 @@ def expose(
         key: The signature to start from.
         wanted: Alias to one of its outputs, a tensor of the main graph, or an inner tensor.
         infer: Asks TensorFlow for the shapes of inner tensors; None leaves those unknown
-            that the file does not tell.
+            that the file does not give.
 
     Returns:
         The MetaGraph, with copies of functions and a call of them where inner tensors were

@@ -20,7 +20,8 @@ from smpatch import dtypes
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.bodies import FingerprintError
-from smpatch.graph.functions import CALLS, FunctionLibrary, called
+from smpatch.graph.functions import FunctionLibrary, called
+from smpatch.graph.index import CALLS
 from smpatch.graph.resolve import OpDefMissingError, TensorName, nearest, parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import Shape, SignatureDef, TensorSpec, shape_from_proto
@@ -68,7 +69,7 @@ def is_inner(meta_graph: MetaGraph, name: str) -> bool:
 
 
 def inferred(meta_graph: MetaGraph, inner: Iterable[Inner], infer: Infer) -> tuple[Inner, ...]:
-    """Return inner tensors with the shapes that TensorFlow infers, as far as it can tell."""
+    """Return inner tensors with the shapes that TensorFlow can infer."""
     known = tuple(inner)
     names = [each.spec.name.rpartition(":") for each in known]
     places = [

@@ -15,8 +15,7 @@ from smpatch.errors import RefusedError
 from smpatch.functions.inner_tensors import Inner, inferred, inner_tensors
 from smpatch.functions.shape_inference import Infer
 from smpatch.graph.auxiliary import auxiliary
-from smpatch.graph.functions import CALLS
-from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.index import CALLS, GraphIndex, op_of
 from smpatch.graph.operations import needed
 from smpatch.graph.reach import framed
 from smpatch.graph.resolve import OpDefMissingError, Resolver
@@ -127,7 +126,7 @@ def spelled(
 
 
 def matching(pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether a tensor or a function is of a pattern, with or without ``:0``."""
+    """Return a test whether a tensor or a function is of a pattern, with or without ``:0``."""
     if not pattern:
         return lambda _: True
     return lambda name: (
@@ -148,8 +147,10 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
     unfed = {f"{name}:0" for name, op in graph.marked.items() if op in _UNFED} - fed
     reached = _reached(graph, fed, among) - _reached(graph, unfed, among) - framed(graph, among)
     for name in graph:
+        if name not in reached:
+            continue
         op = graph.wiring(name).op
-        if name in reached and op not in _HANDED_ON and (everything or not auxiliary(op, name)):
+        if op not in _HANDED_ON and (everything or not auxiliary(op, name)):
             for spec in fetchable(resolver, name):
                 if spec.name not in own:
                     yield Inner((), "", op, spec, "")

@@ -21,8 +21,7 @@ from smpatch.functions.calls import STANDS_FOR, fresh_name, numbered, placeholde
 from smpatch.functions.copies import copies, full, with_names
 from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.wrapper import argument_names
-from smpatch.graph.functions import CALLS
-from smpatch.graph.index import op_of
+from smpatch.graph.index import CALLS, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition

@@ -6,7 +6,7 @@ functions, the functions that only those call, and the nodes that were appended 
 signature. They go where it is proved that nothing refers to them:
 
 * no object and no concrete function of the object graph does, by number or by name, and
-  the object graph has no field that this version does not know;
+  the object graph has no unknown field;
 * no name of theirs is spelled in what stays: graph, function library with its gradients,
   object graph, saver, collections, assets.
 
@@ -24,8 +24,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from smpatch import wire
-from smpatch.graph.functions import CALLS, called
-from smpatch.graph.index import op_of
+from smpatch.graph.functions import called
+from smpatch.graph.index import CALLS, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF
@@ -140,7 +140,7 @@ def _uncalled(meta_graph: MetaGraph, concrete: set[str], nodes: set[str]) -> set
     callers: dict[str, set[str]] = {name: set() for name in library}
     callees: dict[str, set[str]] = {}
     for name in library:
-        callees[name] = {each for node in library[name].node_def for each in called(node)}
+        callees[name] = set(library.calls(name))
         for each in callees[name] & callers.keys():
             callers[each].add(name)
     by_main = set(_called_by_main(meta_graph, nodes))
@@ -165,8 +165,8 @@ def _uncalled(meta_graph: MetaGraph, concrete: set[str], nodes: set[str]) -> set
 def _called_by_main(meta_graph: MetaGraph, without: Iterable[str]) -> Iterator[str]:
     """Yield the functions that calls in the main graph name; other references are spelled."""
     graph, skipped = meta_graph.graph, set(without)
-    for name in graph:
-        if name not in skipped and graph.wiring(name).op in CALLS:
+    for name, op in graph.marked.items():
+        if name not in skipped and op in CALLS:
             function = graph.node(name).attr("f")
             if function is not None:
                 yield str(function.func.name)

@@ -86,7 +86,7 @@ def missing_variables(directory: Path, meta_graph: MetaGraph) -> tuple[Missing, 
 def _incomplete(directory: Path, index: Index, keys: frozenset[bytes] | None) -> Iterator[Missing]:
     """Yield the data files that are not as long as the tensors of these keys need them."""
     named = [each for key, each in index.extents.items() if keys is None or key in keys]
-    # A slice has a key of its own, in another form: no one tells whose it is.
+    # A slice has a key of its own, in another form, without the variable's name.
     wanted = index.extents.values() if any(each.sliced for each in named) else named
     ends: dict[int, int] = {}
     for each in wanted:
@@ -98,7 +98,7 @@ def _incomplete(directory: Path, index: Index, keys: frozenset[bytes] | None) ->
         except FileNotFoundError:
             yield Missing(file, "is missing")
             continue
-        except OSError:  # who may not look cannot tell
+        except OSError:  # without permission nothing is found
             continue
         pointer = _pointer(directory / file)
         if pointer is not None:

@@ -8,7 +8,7 @@ numbers for names, for one body may be in several places.
 
 The graph is for looking at and never runs: control inputs and devices are left out, and
 constants too long to be shapes are placeholders. Loops and branches stay nodes; what they
-yield their own attributes tell.
+yield is in their own attributes.
 
 Sources: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/common_runtime/
 shape_refiner.cc``, ``graph_constructor.cc`` (which takes ``_output_shapes`` into account).
@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from smpatch import schema, wire
-from smpatch.graph.functions import CALLS
+from smpatch.graph.index import CALLS
 from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import GRAPH_LIBRARY, LIBRARY_FUNCTION
@@ -30,7 +30,7 @@ __all__ = ["Infer", "Place", "shapes"]
 
 Infer = Callable[[bytes, Sequence[str]], Mapping[str, Shape]]
 """Asks TensorFlow: from a ``GraphDef`` and names of its tensors to their shapes, of those that
-it can tell."""
+it can infer."""
 
 _LONGEST_SHAPE = 1 << 16
 """Bytes of a constant; longer ones are weights, whose values make no shape."""
@@ -70,7 +70,7 @@ def shapes(meta_graph: MetaGraph, places: Sequence[Place], infer: Infer) -> list
         infer: Asks TensorFlow.
 
     Returns:
-        A shape for each; None where it cannot tell, or where the file does not define all
+        A shape for each; None where it cannot infer one, or where the file does not define all
         that the tensor hangs on.
     """
     inlined = _Inlined(meta_graph)

@@ -18,7 +18,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import RefusedError
 from smpatch.functions.prune import pruned
 from smpatch.functions.wrapper import ALONE, MainGraph, dense, wrap
-from smpatch.graph.functions import CALLS
+from smpatch.graph.index import CALLS
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.changes import Reference
 from smpatch.savedmodel.draft import Draft

@@ -4,7 +4,7 @@ The nodes between inputs and outputs are copied into the wrapper (in TensorFlow 
 mostly a single call); variables, tables and assets that they use become captured inputs.
 No node is added to the main graph.
 
-This module refuses what a function cannot hold: resources whose object nothing tells, and
+This module refuses what a function cannot hold: resources whose object is uncertain, and
 TensorFlow 1's control flow.
 
 Source: ``tensorflow/core/framework/function.cc`` (how nodes of a function name their inputs).
@@ -12,8 +12,9 @@ Source: ``tensorflow/core/framework/function.cc`` (how nodes of a function name 
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,12 +101,7 @@ def argument_names(aliases: Sequence[str], taken: set[str]) -> dict[str, str]:
         aliases: The aliases.
         taken: Names that are in use; those returned are added.
     """
-    return {alias: _free(_identifier(alias), taken) for alias in aliases}
-
-
-def captured_name(taken: set[str]) -> str:
-    """Return a name for the next captured input, as TensorFlow writes them."""
-    return _free("unknown", taken)
+    return {alias: next(_names(_identifier(alias), taken)) for alias in aliases}
 
 
 def assemble(wrapper: Wrapper, library: FunctionLibrary, name: str = "") -> Addition:
@@ -204,12 +200,12 @@ def _identifier(alias: str) -> str:
     return name if name[:1].isalpha() else f"arg_{name}"
 
 
-def _free(name: str, taken: set[str]) -> str:
-    fresh, count = name, 0
-    while fresh in taken:
-        fresh, count = f"{name}_{count}", count + 1
-    taken.add(fresh)
-    return fresh
+def _names(name: str, taken: set[str]) -> Iterator[str]:
+    """Yield the name and then numbered ones, except those that are in use; each is added."""
+    for fresh in itertools.chain([name], (f"{name}_{number}" for number in itertools.count())):
+        if fresh not in taken:
+            taken.add(fresh)
+            yield fresh
 
 
 _V1_CONTROL_FLOW = frozenset(
@@ -256,8 +252,9 @@ def wrap(main: MainGraph, key: str, signature: SignatureDef, name: str = "") -> 
     )
     taken = set(copied)
     arguments = argument_names(list(inputs), taken)
+    names = _names("unknown", taken)
     captured = {
-        tensor: Captured(number, _declared(main, tensor, captured_name(taken)))
+        tensor: Captured(number, _declared(main, tensor, next(names)))
         for tensor, number in captured_tensors.items()
     }
     inside = {spec.name: arguments[alias] for alias, spec in inputs.items()}
@@ -322,7 +319,7 @@ def _check_copyable(main: MainGraph, name: str) -> None:
     if not wiring.inputs and any(
         output.dtype == "resource" for output in outputs(op_def, main.graph.node(name).attr)
     ):
-        found = f"nothing tells for certain which object the resource {name!r} is"
+        found = f"it is not certain which object the resource {name!r} is"
         raise RefusedError(found, hint=ALONE)
 
 

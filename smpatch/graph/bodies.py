@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from smpatch.errors import SmpatchError
-from smpatch.graph.functions import CALLS, FunctionLibrary
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import CALLS, GraphIndex
 
 __all__ = [
     "Body",
@@ -84,7 +84,7 @@ _IGNORED = frozenset(
         "_class",  # places a node beside another one
         "_output_shapes",  # describes
         "_user_specified_name",  # describes
-        "frame_name",  # tells loops of one graph apart; the edges do so, too
+        "frame_name",  # distinguishes loops of one graph; the edges do so, too
     }
 )
 """Attributes that do not change what a node computes."""

@@ -1,7 +1,7 @@
 """Tensors of the main graph paired with objects of the object graph.
 
 A function that captures a variable, a table or a constant names an object in
-``bound_inputs``; a call of it in the main graph passes a tensor. Names tell nothing (two
+``bound_inputs``; a call of it in the main graph passes a tensor. Names prove nothing (two
 variables may share one, or wear each other's), so the mapping comes from where both sides
 stand beside each other:
 
@@ -26,8 +26,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from smpatch.graph.functions import CALLS, FunctionLibrary
-from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import CALLS, GraphIndex, op_of
 from smpatch.graph.objects import ObjectGraph
 
 __all__ = ["Captures", "Crossed"]
@@ -80,11 +80,12 @@ class Captures:
         self._graph = graph
         self._library = library
         self._objects = objects
-        calls = [*self._from_constants(), *self._from_calls()]
+        self._calls = list(self._from_calls())
+        calls = [*self._from_constants(), *self._calls]
         restored = list(self._from_restore(restore_op))
-        self._calls, self._restored = list(self._from_calls()), _one_to_one(restored)
+        self._restored = _one_to_one(restored)
         # A call is more reliable: Keras exports a variable as two objects, and its calls
-        # pass the node of one for the other. Only what no call tells is asked of the restore.
+        # pass the node of one for the other. The restore decides only where no call does.
         self._tensors = {**self._unambiguous(restored), **self._unambiguous(calls)}
         self._numbers = {
             **_one_to_one((tensor, number) for number, tensor in restored),
@@ -131,9 +132,8 @@ class Captures:
                 yield number, _full(node.constant.operation)
 
     def _from_calls(self) -> Iterator[tuple[int, str]]:
-        for name in self._graph:
-            wiring = self._graph.wiring(name)
-            if wiring.op not in CALLS:
+        for name, op in self._graph.marked.items():
+            if op not in CALLS:
                 continue
             function = self._graph.node(name).attr("f")
             concrete = (
@@ -141,7 +141,7 @@ class Captures:
             )
             if concrete is None or not concrete.bound_inputs:
                 continue
-            inputs = [each for each in wiring.inputs if not each.startswith("^")]
+            inputs = [each for each in self._graph.wiring(name).inputs if not each.startswith("^")]
             bound = list(concrete.bound_inputs)
             yield from zip(bound, map(_full, inputs[-len(bound) :]), strict=False)
 

@@ -26,10 +26,7 @@ from smpatch.graph.index import GraphIndex
 from smpatch.graph.op_defs import find_op_def
 from smpatch.graph.resolve import Attributes, Output, outputs
 
-__all__ = ["CALLS", "FunctionLibrary", "attributes", "called"]
-
-CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-"""Operations that call the function in their attribute ``f`` and nothing else."""
+__all__ = ["FunctionLibrary", "attributes", "called"]
 
 _NUMBERED = re.compile(r"_([0-9]{1,18})$")
 """A number that TensorFlow can read, too; Python does not read one of thousands of digits."""
@@ -43,6 +40,7 @@ class FunctionLibrary:
         self._graph = graph
         self._op_defs = op_defs
         self._decoded: dict[str, Any] = {}
+        self._calls: dict[str, tuple[str, ...]] = {}
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is a function of that name."""
@@ -70,6 +68,18 @@ class FunctionLibrary:
                 found = f"the function {name!r} cannot be decoded: {error}"
                 raise ModelUnreadableError(found) from error
         return self._decoded[name]
+
+    def calls(self, name: str) -> tuple[str, ...]:
+        """Return what the nodes of a function name, as ``called``; read once for many walks.
+
+        Raises:
+            KeyError: There is no such function.
+            ModelUnreadableError: It cannot be decoded.
+        """
+        if name not in self._calls:
+            found = (each for node in self[name].node_def for each in called(node))
+            self._calls[name] = tuple(dict.fromkeys(found))
+        return self._calls[name]
 
     def op_def(self, op: str) -> Any | None:  # noqa: ANN401 - as above
         """Return what defines an operation: the op list, or a function of that name."""

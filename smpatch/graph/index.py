@@ -12,8 +12,8 @@ Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import islice
@@ -27,7 +27,7 @@ from smpatch.errors import ModelUnreadableError
 if TYPE_CHECKING:
     from smpatch.graph.numbered import Numbered
 
-__all__ = ["GraphIndex", "Node", "Wiring", "op_of"]
+__all__ = ["CALLS", "GraphIndex", "Node", "Wiring", "op_of"]
 
 _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
 _LIBRARY_FUNCTION = 1
@@ -49,17 +49,23 @@ _parse_batch = schema.GraphWiring.FromString
 _BATCH = 1 << 14
 """So many bytes of small nodes are decoded at once: protobuf's parser is fast, calls are not."""
 
-MARKED = frozenset(
-    {"Placeholder", "PlaceholderV2", "Enter", "RefEnter", "Exit", "RefExit"}
-    | {"Switch", "RefSwitch", "_SwitchN", "Merge", "RefMerge"}
-)
-"""The operations that a walk stops or turns at."""
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+"""Operations that call the function in their attribute ``f`` and nothing else."""
+
+MARKED = CALLS | {
+    *("Placeholder", "PlaceholderV2", "Enter", "RefEnter", "Exit", "RefExit"),
+    *("Switch", "RefSwitch", "_SwitchN", "Merge", "RefMerge"),
+}
+"""The operations that a walk stops or turns at, and calls."""
 
 Sources = str | tuple[str, ...]
 """A node's inputs; a lone one as itself, for a million tuples of one would be all overhead."""
 
 _LARGE, _SAMPLE, _MANY = 1 << 22, 1 << 10, 1 << 16
 """A graph is large that has so many bytes and, judged by so many nodes, so many of them."""
+
+_FEW = 16
+"""Of a large graph one node in so many can be asked for, before all names are indexed."""
 
 _SMALL_NODE = 1 << 16
 """Up to this many bytes protobuf's own parser is faster than a walk around the attributes."""
@@ -84,17 +90,24 @@ class Wiring(NamedTuple):
 class Node:
     """One ``NodeDef``, decoded as far as it is asked."""
 
-    __slots__ = ("_data", "_decoded", "_span", "wiring")
+    __slots__ = ("_data", "_decoded", "_span", "_wiring")
 
     def __init__(self, data: wire.Buffer, span: tuple[int, int]) -> None:
-        """Decode the wiring of the node that lies at ``span`` (start and end in bytes)."""
+        """Decode nothing yet of the node that lies at ``span`` (start and end in bytes)."""
         self._data = data
         self._span = span
         self._decoded: Any = None
-        self.wiring = _wiring(data, *span)
+        self._wiring: Wiring | None = None
+
+    @property
+    def wiring(self) -> Wiring:
+        """The operation, and where the inputs come from."""
+        if self._wiring is None:
+            self._wiring = _wiring(self._data, *self._span)
+        return self._wiring
 
     def message(self) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
-        """Return the whole node, fields that the schema does not know included."""
+        """Return the whole node, unknown fields included."""
         return _decode(schema.NodeDef, self._data[self._span[0] : self._span[1]], self._span[0])
 
     def attr(self, key: str) -> Any | None:  # noqa: ANN401 - an AttrValue; protobuf makes the class at run time
@@ -145,6 +158,7 @@ class GraphIndex:
         """Index the graph whose pieces lie at ``graph_defs`` (start and end in bytes)."""
         self._data = data
         self._graph_defs = tuple(graph_defs)
+        self._asked = 0
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -196,12 +210,19 @@ class GraphIndex:
         return numbered(self._data, self._graph_defs, MARKED, decoded)
 
     def number(self, name: str) -> int | None:
-        """Return the number of a node of a large graph; None where there is none."""
+        """Return the number of a node of a large graph; None where there is none.
+
+        Who asks for many names is better served by the index of all, which is made then.
+        """
         nodes = self.numbered
-        number = None if nodes is None else nodes.number(name)
-        if nodes is None or number is None or self.wiring_at(nodes.start(number)).name != name:
+        if nodes is None:
             return None
-        return number
+        self._asked += 1
+        if self._asked > len(nodes) // _FEW:
+            self.numbered = None
+        number = nodes.number(name)
+        found = number is not None and self.wiring_at(nodes.start(number)).name == name
+        return number if found else None
 
     def wiring_at(self, offset: int) -> Wiring:
         """Return what the node does whose field starts at an offset."""
@@ -277,12 +298,13 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        if self.numbered is None:
-            return self._nodes.offset(self._data, name)
+        nodes = self.numbered
+        if nodes is None:
+            return self._nodes.offset(name)
         number = self.number(name)
         if number is None:
             raise KeyError(name)
-        return self.numbered.start(number)
+        return nodes.start(number)
 
     def _span(self, offset: int) -> tuple[int, int]:
         """Return where the body lies of the node whose field starts at ``offset``.
@@ -307,16 +329,13 @@ class GraphIndex:
 
 
 class _Nodes:
-    """The inputs and the number of each node; of two nodes of one name the last counts."""
+    """Place, inputs and number of each node; of two nodes of one name the last counts."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
         self.sources: list[Sources] = []
         self.marked: dict[str, str] = {}
-        self._batch_numbers: list[int] = []
-        self._batch_offsets: list[int] = []
-        self._known_batch = -1
-        self._known_starts: list[int] = []
+        self._offsets = array("Q")
 
     def read(self, data: wire.Buffer, start: int, end: int) -> None:
         """Add the nodes of one ``GraphDef``.
@@ -326,6 +345,7 @@ class _Nodes:
         as one message. Anything else goes through ``wire.fields``.
         """
         at = batch = start
+        put = self._offsets.append
         while at < end:
             if data[at] == _NODE_TAG:
                 length = data[at + 1]
@@ -335,42 +355,32 @@ class _Nodes:
                 elif (high := data[at + 2]) < _MORE:
                     after = at + 3 + (length & 0x7F | high << 7)
                 if 0 < after <= end:
+                    put(at)
                     at = after
                     if at - batch >= _BATCH:
-                        self._add(batch, _parse_batch(data[batch:at]).node)
+                        self._add(_parse_batch(data[batch:at]).node)
                         batch = at
                     continue
-            self._add(batch, _parse_batch(data[batch:at]).node)
+            self._add(_parse_batch(data[batch:at]).node)
             field = next(wire.fields(data, at, end, depth=_DEPTH))
             if field.number == _GRAPH_NODE and field.wire_type == wire.BYTES:
-                self._add(at, [_message(data, field.value, field.end)])
+                put(at)
+                self._add([_message(data, field.value, field.end)])
             batch = at = field.end
-        self._add(batch, _parse_batch(data[batch:at]).node)
+        self._add(_parse_batch(data[batch:at]).node)
 
-    def offset(self, data: wire.Buffer, name: str) -> int:
+    def offset(self, name: str) -> int:
         """Return where the field of a node starts.
 
         Raises:
             KeyError: There is no such node.
         """
-        number = self.numbers[name]
-        # A batch without nodes has the number of the one that follows it.
-        batch = bisect.bisect_right(self._batch_numbers, number) - 1
-        first = self._batch_numbers[batch]
-        if self._known_batch != batch:
-            # Whoever asks for one node asks for its neighbours.
-            following = self._batch_numbers[batch + 1 : batch + 2] or [len(self.sources)]
-            rest = wire.fields(data, self._batch_offsets[batch])
-            self._known_starts = [field.start for field in islice(rest, following[0] - first)]
-            self._known_batch = batch
-        return self._known_starts[number - first]
+        return self._offsets[self.numbers[name]]
 
-    def _add(self, offset: int, nodes: Iterable[Any]) -> None:
+    def _add(self, nodes: Iterable[Any]) -> None:
         numbers, marked = self.numbers, self.marked
         push = self.sources.append
         number = len(self.sources)
-        self._batch_numbers.append(number)
-        self._batch_offsets.append(offset)
         for node in nodes:
             name, op, inputs = node.name, node.op, node.input
             numbers[name] = number

@@ -89,8 +89,11 @@ class Numbered:
 
     def number(self, name: str) -> int | None:
         """Return the node whose name has the hash of this one, or None; the caller compares."""
-        (found,) = self._found(np.array([_hash(name.encode("utf-8", "surrogatepass"))], np.uint64))
-        return None if found < 0 else int(found)
+        wanted = _hash(name.encode("utf-8", "surrogatepass"))
+        at = wanted >> int(self._shift)
+        while (held := int(self._slots[at])) >= 0 and self._names[held] != wanted:
+            at = at + 1 & len(self._slots) - 1
+        return held if held >= 0 else None
 
     def sources(self, number: int) -> list[int]:
         """Return the nodes that the inputs of a node name, in their order; -1 for none."""
@@ -234,7 +237,7 @@ class _Reader:
     def _window(self, at: int, stop: int) -> int:
         """Read the small nodes that lie from ``at`` on, and return where the last one ends."""
         size = stop - at
-        if stop + len(_PAD) <= len(self._data):
+        if isinstance(self._data, bytes | mmap.mmap) and stop + len(_PAD) <= len(self._data):
             text = np.frombuffer(self._data, np.uint8, size + len(_PAD), at)
         else:
             text = np.frombuffer(self._data[at:stop] + _PAD, np.uint8)

@@ -114,7 +114,7 @@ class ObjectGraph:
 
     @cached_property
     def has_unknown_fields(self) -> bool:
-        """Whether any message has a field that this version does not know."""
+        """Whether any message has a field that is not in the schema."""
         known = schema.SavedObjectGraph()
         known.CopyFrom(self._message)
         known.DiscardUnknownFields()
@@ -176,7 +176,7 @@ class ObjectGraph:
         return found
 
     def argument_keywords(self, function: str) -> tuple[str, ...]:
-        """Return the names of a concrete function's arguments, where an object tells them."""
+        """Return the names of a concrete function's arguments, where an object has them."""
         return self._keywords.get(function, ())
 
     def bound_constants(self, function: str) -> tuple[str, ...]:
@@ -290,7 +290,7 @@ def leaves(structure: Any) -> list[Leaf]:  # noqa: ANN401 - a StructuredValue
 def parts(structure: Any) -> list[Leaf | None]:  # noqa: ANN401 - a StructuredValue
     """Return the same with None for each dense part of a composite tensor.
 
-    Those parts have no names, and only TensorFlow's classes know their shapes.
+    Those parts have no names, and only TensorFlow's classes can give their shapes.
 
     Source: ``tf.nest.flatten`` with ``expand_composites``.
     """

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from smpatch.graph.functions import CALLS, FunctionLibrary
-from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import CALLS, GraphIndex, op_of
 from smpatch.graph.reach import behind
 
 __all__ = ["fixed_sizes", "needed", "operations"]

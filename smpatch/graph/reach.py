@@ -4,8 +4,8 @@ The walk starts at the outputs and stops at the tensors that are fed. A placehol
 reaches would be unfed at request time. Control inputs count; cycles (while loops of
 TensorFlow 1) are met once.
 
-It also tells of tensors inside a while loop's frame, which no session can feed or fetch,
-and of outputs that only one branch of a conditional yields.
+It also finds tensors inside a while loop's frame, which no session can feed or fetch,
+and outputs that only one branch of a conditional yields.
 
 This module does not run anything: that a graph is complete does not mean that it computes.
 
@@ -97,7 +97,7 @@ def behind(
             nodes = {node.name: node for node in library[function].node_def}
             for node in nodes.values():
                 yield Behind(node, function, in_body(nodes))
-                functions += called(node)
+            functions += library.calls(function)
 
 
 def in_graph(graph: GraphIndex) -> Callable[[str], Any]:

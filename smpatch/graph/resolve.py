@@ -5,8 +5,8 @@ The dtype of an output comes from the operation's definition, which the exporter
 from the node's attributes. The shape comes from ``_output_shapes``, which exporters write
 on every node, or from the few operations that carry it as an attribute.
 
-This module infers no shapes: what the file does not say stays unknown, and the caller is
-told so, for only TensorFlow's shape functions can know. It does not look at other nodes.
+This module infers no shapes: what the file does not say stays unknown, and the result
+says so, for only TensorFlow's shape functions can infer it. It does not look at other nodes.
 
 Sources: ``OpDef.ArgDef`` in ``tensorflow/core/framework/op_def.proto``;
 ``tensorflow/core/framework/node_def_util.cc`` (``OutputTypesForNode``);
@@ -78,7 +78,7 @@ class OpDefMissingError(TensorNotFoundError):
     def __init__(self, op: str, *, where: str) -> None:
         """Keep the operation's name, for a caller that can ask TensorFlow for it."""
         found = f"the model does not say what an operation {op!r} yields"
-        super().__init__(found, where=where, hint="validate with TensorFlow, which may know it")
+        super().__init__(found, where=where, hint="validate with TensorFlow, which may infer it")
         self.op = op
 
 
@@ -126,7 +126,7 @@ class Resolved:
         spec: Full name, dtype and shape.
         op: The operation that yields it.
         shape_known: Whether the file says what the shape is; when not, ``spec.shape`` is
-            None although TensorFlow may know more.
+            None although TensorFlow may infer more.
     """
 
     spec: TensorSpec

@@ -18,8 +18,7 @@ from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.inside import PARAMETERS, Inside, inside, servable, spelled
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.auxiliary import automatic, auxiliary
-from smpatch.graph.functions import CALLS
-from smpatch.graph.index import op_of
+from smpatch.graph.index import CALLS, op_of
 from smpatch.loader import MetaGraph
 from smpatch.signature import Shape, TensorSpec, shape_text
 
@@ -113,7 +112,7 @@ def _understood(alias: str, written: str) -> bool:
 
 
 def _usual(alias: str, written: str, name: str, index: int) -> bool:
-    """Return whether the page can tell alias and tensor from the name of the node."""
+    """Return whether alias and tensor follow from the name of the node."""
     last = name.rpartition("/")[2]
     usual = last if index == 0 else f"{last}_{index}"
     return alias == usual and written == f"{name}:{index}"

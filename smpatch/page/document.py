@@ -52,7 +52,7 @@ class Section:
         look: For each other signature the command that makes a page of it.
         key: The proposed key of a new signature.
         proposals: What else could become a signature.
-        notes: What a reader of this section has to know.
+        notes: Notes for the reader of this section.
         infer: Asks TensorFlow for shapes; None where it is not asked.
     """
 

@@ -1,6 +1,6 @@
 """Signatures as both halves have them, side by side.
 
-This module tells facts; which half was meant cannot be known.
+This module reports facts; it does not say which half is right.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def halves(meta_graph: MetaGraph) -> list[dict[str, Any]]:
     """
     served = meta_graph.signatures
     traced = meta_graph.objects.signatures if meta_graph.has_object_graph else {}
-    told = {each.key: each.found for each in disagreements(meta_graph)}
+    by_key = {each.key: each.found for each in disagreements(meta_graph)}
     return [
         {
             "key": key,
             "method": served[key].method_name if key in served else None,
             "function": traced[key].concrete_function_name if key in traced else None,
-            "disagreement": told.get(key),
+            "disagreement": by_key.get(key),
             "rows": list(_rows(meta_graph, key, traced.get(key))),
         }
         for key in sorted({*served, *traced})

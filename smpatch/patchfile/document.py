@@ -140,7 +140,7 @@ def load_patch(file: str | os.PathLike[str]) -> Patch:
         _LOG.info("loaded %s, %d bytes", file, len(data))
         if len(data) > _LARGEST:
             raise PatchFileError([Fault("", None, "too big for a patch file")], where=where)
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # editors of Windows begin a file with a byte order mark
     except OSError as error:
         found = f"cannot be read: {(error.strerror or str(error)).lower()}"
         hint = "smpatch apply PATCH.toml MODEL..." if error.errno == errno.EISDIR else ""
@@ -235,7 +235,7 @@ def _edit(table: Table) -> tuple[Edit, ...]:
 
 
 def _known(kind: type[InPatchFiles], table: Table) -> frozenset[str]:
-    """Return the keys that a kind of edit knows, of a table that asks for another one."""
+    """Return the keys that a kind of edit takes, of a table that asks for another one."""
     asked = table.without_faults()
     with contextlib.suppress(UsageError):
         kind.read(asked)

@@ -1,11 +1,11 @@
 """A TOML document with the line of each of its keys.
 
-Python's reader tells the values and, of a document that it cannot read, the place; where a
-value stands that turns out wrong later, it does not tell. Here the headers and keys of a
+Python's reader returns the values and, of a document that it cannot read, the place; it does
+not return the place of a value that turns out wrong later. Here the headers and keys of a
 document that it has read are looked up again: what stands in an inline table or an array
 has the line of the statement that it is in.
 
-This module knows nothing of what a document is about.
+This module does not interpret the document.
 
 Source: https://toml.io/en/v1.0.0
 """

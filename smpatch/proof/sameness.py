@@ -324,7 +324,7 @@ class _Proof:
             if name in self.changed:
                 return True
             seen.add(name)
-            waiting += [each for node in library[name].node_def for each in called(node)]
+            waiting += library.calls(name)
         return False
 
     @staticmethod

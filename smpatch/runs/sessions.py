@@ -192,7 +192,7 @@ class CRuntime(Session):
     """A model in a session of TensorFlow's C runtime, as TF Serving has it.
 
     Attributes:
-        tensors: Those of the names that it was made with to what the loaded graph knows of
+        tensors: Those of the names that it was made with to the facts in the loaded graph of
             them; None where it has no such tensor.
     """
 

@@ -12,11 +12,12 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from smpatch import dtypes, wire
+from smpatch import arguments, dtypes, wire
+from smpatch.errors import UsageError
 from smpatch.graph.functions import attributes
 from smpatch.graph.index import op_of
 from smpatch.loader import MetaGraph
@@ -55,6 +56,16 @@ class Feeding:
     batches: tuple[int, ...] = (1,)
     file: str | os.PathLike[str] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse values that are none."""
+        known: tuple[object, ...] = get_args(Filling)
+        if self.filling not in known:
+            hint = f"one of {', '.join(map(str, known))}"
+            raise UsageError(f"{self.filling!r} is no way to make values up", hint=hint)
+        arguments.whole(self.seed, "seed", 0)
+        for each in self.batches:
+            arguments.whole(each, "batches", 0)
+
 
 @dataclass(frozen=True, slots=True)
 class SameAs:
@@ -73,6 +84,10 @@ class SameAs:
     feeding: Feeding = Feeding("random")
     relative: float = 0.0
     absolute: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values of other classes."""
+        arguments.instance(self.feeding, Feeding, "feeding")
 
 
 _PARSERS = {"ParseExample", "ParseExampleV2", "ParseSingleExample"}

@@ -5,7 +5,7 @@ at names and lengths. The content is read when it is needed: ``provide`` is call
 TensorFlow loads a directory together with its variables. A file whose content could not be
 read is gone, so that nobody takes it for one.
 
-This module does not know stores: it is given what reads the content.
+This module uses no store: callers pass a function that reads the content.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The functions of TensorFlow's C API that this module uses, declared for ctypes.
 
 Standard library only: this file runs in the child process. It declares and
-wraps, and knows nothing of requests.
+wraps, and reads no requests.
 
 Sources: ``tensorflow/c/c_api.h``, ``tf_buffer.h``, ``tf_tensor.h`` and
 ``tf_tstring.h`` in the wheel's ``include`` directory.

@@ -70,7 +70,7 @@ class CApi:
             self._done.pop().delete()
 
     def _do_describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Load a model and report what TensorFlow knows of the named tensors."""
+        """Load a model and report the facts of the named tensors."""
         self._do_unload(request)
         tags = [tag.encode() for tag in request["tags"]]
         plain = request.get("plain", False)

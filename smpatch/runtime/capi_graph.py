@@ -1,4 +1,4 @@
-"""One graph of TensorFlow's C API: what it knows of a name.
+"""One graph of TensorFlow's C API: the facts of a name.
 
 Standard library only: this file runs in the child process. A graph gets its nodes from a
 session that is loaded into it, or from a ``GraphDef``, which needs no session; either way
@@ -31,7 +31,7 @@ class Graph:
         """Add the nodes and functions of a serialized ``GraphDef``.
 
         Raises:
-            Refused: TensorFlow does not know an operation, or takes the graph for wrong.
+            Refused: TensorFlow does not register an operation, or takes the graph for wrong.
         """
         tf = self._tf
         options = tf.TF_NewImportGraphDefOptions()
@@ -45,7 +45,7 @@ class Graph:
             tf.TF_DeleteImportGraphDefOptions(options)
 
     def fact(self, name: str) -> dict[str, Any] | None:
-        """Return what the graph knows of a tensor ``op:index`` or an operation ``op``.
+        """Return the facts of a tensor ``op:index`` or an operation ``op``.
 
         Returns:
             ``dtype`` and ``shape`` (-1 for an unknown dimension, None for an

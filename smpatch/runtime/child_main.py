@@ -75,7 +75,7 @@ def die_with_parent(parent: int) -> None:
         import _thread  # noqa: PLC0415 - seldom needed
 
         _thread.start_new_thread(watch_parent, (parent,))
-    # The parent may have died before the kernel was asked to tell.
+    # The parent may have died before the kernel was asked for the signal.
     if os.getppid() != parent:
         os._exit(0)
 

@@ -1,7 +1,7 @@
 """Find the installed TensorFlow without importing it.
 
 An import takes 3 to 5 s and 500 MB; the paths of the two C libraries and of one
-extension module are all that is needed, and the import system tells where the
+extension module are all that is needed, and the import system says where the
 package lies. The module looks at names, and at one string: whether the libraries
 load is for the child process to find out.
 
@@ -64,7 +64,7 @@ class Wheel:
     def git_version(self) -> str | None:
         """The value of ``tf.version.GIT_VERSION``; None if unknown.
 
-        No function of the C API tells it, and the extension module whose function does
+        No function of the C API returns it, and the extension module whose function does
         cannot be loaded by itself in every release; the string lies in it as it is.
         """
         try:

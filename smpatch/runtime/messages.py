@@ -65,12 +65,12 @@ def without_frames(text: str) -> str:
     Returns:
         The other lines; the whole text where there are no others.
     """
-    told = "\n".join(line for line in text.splitlines() if not _FRAMES.match(line))
-    return told if told.strip() else text
+    lines = "\n".join(line for line in text.splitlines() if not _FRAMES.match(line))
+    return lines if lines.strip() else text
 
 
 def last_words(output: bytes) -> str:
-    """Return what a dead process has said last that may tell why.
+    """Return the last lines of a dead process that may say why it ended.
 
     Args:
         output: The end of its error output.
@@ -79,7 +79,7 @@ def last_words(output: bytes) -> str:
         The fatal line if it has logged one, else its last few lines that are
         neither chatter nor the frames of a stack trace; empty if there are none.
     """
-    told: list[str] = []
+    lines: list[str] = []
     fatal: list[str] = []
     for line in _ESCAPE.sub("", output.decode("utf-8", "replace")).splitlines():
         prefix = _PREFIX.match(line)
@@ -91,7 +91,7 @@ def last_words(output: bytes) -> str:
             continue
         words = one_line(line[prefix.end() :] if prefix else line, WORDS_CHARACTERS)
         if words:
-            told.append(words)
+            lines.append(words)
             if severity == "F":
                 fatal.append(words)
-    return one_line(" / ".join((fatal or told)[-WORDS_LINES:]), WORDS_CHARACTERS)
+    return one_line(" / ".join((fatal or lines)[-WORDS_LINES:]), WORDS_CHARACTERS)

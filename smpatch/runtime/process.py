@@ -155,7 +155,7 @@ class Child:
             wheel: Where TensorFlow is.
 
         Returns:
-            The child; whether it could load TensorFlow, the first answer tells.
+            The child; the first answer says whether it could load TensorFlow.
 
         Raises:
             ChildUnfit: The wheel lacks what the program needs.
@@ -214,7 +214,7 @@ class Child:
         return self._closed or self._process.poll() is not None
 
     def kill(self) -> None:
-        """Kill the process, from whatever thread; who waits for an answer is told that it died."""
+        """Kill the process, from whatever thread; a wait for an answer ends with an error."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -250,8 +250,8 @@ class Child:
             self._log_errors()
             answer = "answered" if reply["ok"] else "refused"
             seconds = time.monotonic() - asked
-            told = (*where, question, answer, seconds)
-            _LOG.info("%s, pid %d: %s %s after %.3f s", *told, extra={"step": ""})
+            facts = (*where, question, answer, seconds)
+            _LOG.info("%s, pid %d: %s %s after %.3f s", *facts, extra={"step": ""})
         except BaseException:
             # An answer that was not read would be taken for the next one.
             self.close()
@@ -292,7 +292,7 @@ class Child:
         except BlockingIOError:
             return
         except BrokenPipeError:
-            # The end of its output follows, and tells how it died.
+            # The end of its output follows, and says how it died.
             written = len(self._outbox)
         del self._outbox[:written]
 
@@ -387,7 +387,7 @@ def _first_request(program: Program, wheel: Wheel) -> dict[str, Any]:
 def _command(program: Program) -> list[str]:
     """Return the command line of a program."""
     if not sys.executable:
-        msg = "this Python does not know its own interpreter"
+        msg = "this Python does not say where its interpreter is"
         raise ChildUnfit(msg)
     # The C API needs no site-packages; without them Python starts faster.
     options = ["-I", "-S"] if program is Program.CAPI else ["-I"]

@@ -166,7 +166,7 @@ class PythonLoader:
         return {"composite": repr(value)}
 
     def _fact(self, graph: Any, name: str) -> dict[str, Any] | None:  # noqa: ANN401 - TensorFlow has no stubs
-        """Return what the graph knows of a tensor ``op:index`` or an operation ``op``."""
+        """Return the facts of a tensor ``op:index`` or an operation ``op``."""
         try:
             found = graph.as_graph_element(name)
         except (KeyError, ValueError, TypeError):

@@ -194,7 +194,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
     keep: bool = False,
     plain: bool = False,
 ) -> Description:
-    """Load a model as TF Serving does, and report what its graph knows of some names.
+    """Load a model as TF Serving does, and report the facts of some names in its graph.
 
     Args:
         child: Of either program.
@@ -246,7 +246,7 @@ def infer(child: Child, limit_seconds: float, graph: bytes, tensors: Sequence[st
         tensors: Names of tensors (``op:index``).
 
     Returns:
-        The facts; not ok when TensorFlow does not know an operation, say.
+        The facts; not ok if, for example, TensorFlow does not register an operation.
     """
     request = {"do": "infer", "graph": _base64(graph), "tensors": [*tensors]}
     reply = child.ask(request, limit_seconds)

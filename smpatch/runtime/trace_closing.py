@@ -7,7 +7,7 @@
 * Anything else that is captured is refused, and so are calls back into Python.
 
 Attributes that have their default are left out, for TensorFlow before 2.5 refuses models with
-attributes that it does not know. Names of gradients in Python are left out, too.
+attributes that it does not define. Names of gradients in Python are left out, too.
 
 Standard library and TensorFlow only: this file runs in a child process.
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from .trace_words import UntraceableError
 
 _LONGEST = 600
-"""Characters of an exception that are told."""
+"""The most characters of an exception that an error repeats."""
 
 
 class Function(NamedTuple):
@@ -133,7 +133,7 @@ def parameters(
         place: ``before`` or ``after``.
 
     Raises:
-        UntraceableError: The type of one is not told, or it is not one tensor.
+        UntraceableError: One has no type, or it is not one tensor.
     """
     where = f"{function.file}, {function.name}"
     found = function.given

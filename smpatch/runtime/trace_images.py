@@ -93,7 +93,7 @@ def decode_image(  # noqa: C901 - one condition for each argument
     method: str = "bilinear",
     antialias: bool = False,
     layout: str = "NHWC",
-    format: str | None = None,  # noqa: A002 - as users know it
+    format: str | None = None,  # noqa: A002 - the name that users expect
     like: str = "tensorflow",
     name: str | None = None,
 ) -> Recipe:

@@ -29,7 +29,7 @@ _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _TABLE = "HashTableV2"
 _LOOPS = ("Enter", "RefEnter")
 _LONGEST = 600
-"""Characters of an error that are told."""
+"""The most characters of an error that another error repeats."""
 _LOCAL = ("TensorArrayV3", "StackV2")
 """Operations that yield a handle to what lives as long as one run."""
 
@@ -77,8 +77,8 @@ def other_model(tf: Any, asked: Mapping[str, Any], most_bytes: int) -> OtherMode
         assets = {each.tensor_info.name for each in meta_graph.asset_file_def}
         cut.check({name.partition(":")[0] for name in assets})
         variables = [each for each in cut.graph.node if each.op in _VARIABLES]
-        told = ((each.attr["dtype"].type, each.attr["shape"].shape) for each in variables)
-        _check_size(sum(_size(tf, *each) for each in told), most_bytes)
+        declared = ((each.attr["dtype"].type, each.attr["shape"].shape) for each in variables)
+        _check_size(sum(_size(tf, *each) for each in declared), most_bytes)
         tables = {
             each.name: _entries(tf, session, each) for each in cut.graph.node if each.op == _TABLE
         }

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, RefusedError
+from smpatch.remote import RemoteBytes
 from smpatch.savedmodel.changes import Changes, Entry, Reference, Slot
 from smpatch.savedmodel.parts import (
     GRAPH_DEF,
@@ -73,7 +74,9 @@ class BinaryMetaGraph:
     def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
         """The file and where in it the pieces of the ``GraphDef`` lie."""
         pieces = [field for field in self._fields if field.number == GRAPH_DEF]
-        return self._data, tuple((field.value, field.end) for field in pieces)
+        # Whoever asks walks all nodes, byte for byte.
+        data = bytes(self._data) if isinstance(self._data, RemoteBytes) else self._data
+        return data, tuple((field.value, field.end) for field in pieces)
 
     @cached_property
     def has_object_graph(self) -> bool:
@@ -92,15 +95,15 @@ class BinaryMetaGraph:
     @cached_property
     def appended_nodes(self) -> tuple[str, ...]:
         """The nodes that lie behind the function library, where TensorFlow writes none."""
-        pieces = [field for field in self._fields if field.number == GRAPH_DEF]
+        data, pieces = self.graph
         names: list[str] = []
         library = False
         for piece in pieces:
-            for field in wire.fields(self._data, piece.value, piece.end):
+            for field in wire.fields(data, *piece):
                 if field.number == GRAPH_LIBRARY:
                     library = True
                 elif library and field.number == GRAPH_NODE and field.wire_type == wire.BYTES:
-                    names.append(_node_name(field.bytes(self._data)))
+                    names.append(_node_name(field.bytes(data)))
         return tuple(names)
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:

@@ -1,6 +1,6 @@
 """The files of a model directory: which one loaders read, and its bytes.
 
-This module knows what a file is called and how it is opened; of its content it knows nothing.
+This module finds and opens files; it does not read their content.
 
 Sources: ``tensorflow/cc/saved_model/reader.cc`` and ``tensorflow/python/saved_model/
 loader_impl.py`` (which file is read: ``.pb`` before ``.pbtxt``).
@@ -220,7 +220,7 @@ def _at_once(file: str, flags: int) -> int:
     with contextlib.ExitStack() as held:
         held.callback(os.close, descriptor)
         mode = os.fstat(descriptor).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a directory open itself tells
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a directory open itself raises
             raise OSError(errno.EINVAL, "not a regular file", file)
         held.pop_all()
     return descriptor

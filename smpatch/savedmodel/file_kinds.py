@@ -43,7 +43,7 @@ _ONNX = frozenset({7, 8})
 """``graph`` and ``opset_import`` of ``ModelProto``; as in SavedModel a number comes first."""
 
 _LOOKED_AT = 64
-"""So many fields tell one file from another; a graph can have millions."""
+"""So many fields identify a kind of file; a graph can have millions."""
 
 _SAMPLE = 4096
 _NODE_OP = 2

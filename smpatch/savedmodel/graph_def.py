@@ -1,7 +1,7 @@
 """A bare ``GraphDef``: a graph that no SavedModel holds yet, in binary or in text form.
 
 A binary graph is read where it lies; a text is parsed once, strictly, for what this schema
-does not know would be lost. ``file_kinds`` recognises the many other files that end in
+does not have would be lost. ``file_kinds`` recognises the many other files that end in
 ``.pb``.
 
 This module does not check whether the graph can be served, and writes nothing.
@@ -31,7 +31,7 @@ __all__ = ["FrozenGraph", "read"]
 
 _NODE = 1
 _LOOKED_AT = 64
-"""So many fields tell one file from another; a graph can have millions."""
+"""So many fields identify a kind of file; a graph can have millions."""
 
 _ELSE = "a frozen graph is what tf.io.write_graph writes"
 
@@ -104,7 +104,7 @@ def _from_text(data: bytes) -> bytes:
     """Return a text ``GraphDef`` in binary form.
 
     Raises:
-        ModelUnreadableError: It is another text, damaged, or says what this schema does not know.
+        ModelUnreadableError: It is another text, damaged, or has unknown fields.
     """
     graph = schema.GraphDef()
     try:

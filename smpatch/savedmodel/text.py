@@ -61,7 +61,7 @@ class TextualMetaGraph:
 
     @cached_property
     def meta_info(self) -> bytes:
-        """The ``MetaInfoDef``, serialized, as far as the schema knows it."""
+        """The ``MetaInfoDef``, serialized, without unknown fields."""
         info, ops = schema.MetaInfoDef(), schema.MetaInfoOps()
         for field in self._fields:
             if field.name == "meta_info_def":
@@ -76,7 +76,7 @@ class TextualMetaGraph:
 
     @cached_property
     def graph(self) -> tuple[bytes, tuple[tuple[int, int], ...]]:
-        """The ``GraphDef`` in binary form, as far as the schema knows it."""
+        """The ``GraphDef`` in binary form, without unknown fields."""
         graph = schema.GraphDef()
         for field in self._fields:
             if field.name == "graph_def":
@@ -90,7 +90,7 @@ class TextualMetaGraph:
         return any(field.name == "object_graph_def" for field in self._fields)
 
     def pieces(self, number: int) -> tuple[bytes, ...]:
-        """Return the fields of a number that the schema knows, serialized, in their order."""
+        """Return the fields of a number of the schema, serialized, in their order."""
         if number == COLLECTION_DEF:
             return tuple(self._collections())
         name, kind = _MESSAGES[number]

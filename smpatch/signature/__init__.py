@@ -1,4 +1,4 @@
-"""Signatures as values, and the makers that TensorFlow's users know.
+"""Signatures as values, and the makers of TensorFlow's own API.
 
 ``specs`` has the values: a spec of a tensor, a ``SignatureDef``, to and from bytes;
 ``makers`` puts signatures together from tensors; ``shapes`` compares shapes and writes them.

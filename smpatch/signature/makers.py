@@ -1,4 +1,4 @@
-"""The makers of signatures that TensorFlow's users know.
+"""The makers of signatures of TensorFlow's own API.
 
 ``predict_signature_def``, ``classification_signature_def`` and ``regression_signature_def``
 have the contracts of those in ``tf.compat.v1.saved_model``: the same arguments, the same

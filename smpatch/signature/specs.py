@@ -165,7 +165,7 @@ class SignatureDef:
     Attributes:
         inputs: Alias to spec.
         outputs: Alias to spec.
-        method_name: ``tensorflow/serving/predict`` or another that a server knows.
+        method_name: ``tensorflow/serving/predict`` or another that a server takes.
         defaults: Alias of an input to its default, a serialized ``TensorProto``.
     """
 

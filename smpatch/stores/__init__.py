@@ -5,7 +5,7 @@ URL is given; ``copies`` makes a local copy of a model for as long as it is need
 puts what an edit made of it back, in one conditional put of ``saved_model.pb``; ``patterns``
 lists models.
 
-These modules know names of files and nothing of their content.
+These modules use the names of files and do not read their content.
 """
 
 from smpatch.stores.access import set_store_options

@@ -1,6 +1,6 @@
 """One bucket, container or host: read, list, put, copy, delete.
 
-Errors are told in words of this module's own: what the client library says may hold addresses
+Errors are written in words of this module's own: what the client library says may hold addresses
 with signatures in them.
 
 Sources: the documentation of obstore; RFC 9110 (conditional requests).
@@ -12,10 +12,11 @@ import contextlib
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from smpatch.errors import (
     UsageError,
     WriteError,
 )
+from smpatch.remote import RemoteBytes
 from smpatch.urls import READ_ONLY, ModelUrl
 
 __all__ = ["ABSENT", "Entry", "Fetched", "Store", "Version", "set_store_options"]
@@ -38,6 +40,14 @@ _CLIENT_OPTIONS = frozenset(
     {"allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "timeout"}
 )
 """Options of the connection; the others are of the store."""
+
+_clients: dict[object, Any] = {}
+"""Clients of obstore, each by all that it was made of; they keep their connections."""
+
+_making = threading.Lock()
+
+_WHOLE = 1 << 23
+"""A model file of at most this length is read at once."""
 
 _RETRIES = 4
 _RETRY_SECONDS = 60
@@ -99,6 +109,10 @@ class Fetched:
     data: bytes = field(repr=False)
     version: Version
 
+    def __len__(self) -> int:
+        """Return the length in bytes."""
+        return len(self.data)
+
 
 class Store:
     """The store that a URL is in."""
@@ -131,6 +145,39 @@ class Store:
             data = bytes(found.bytes())
         _LOG.info("read %s, %d bytes", self.url(key), len(data))
         return Fetched(data, _version(meta))
+
+    def opened(self, key: str) -> bytes | RemoteBytes:
+        """Return the bytes of an object; a large one is read in ranges, as it is looked at.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ModelUnreadableError: The store refuses; so does a later look at the bytes, also if
+                the object has changed.
+        """
+        self._begins("fetch", key)
+        with self._reading(key):
+            found = self._obstore.get(self._store, key)
+            size, version = found.meta["size"], _version(found.meta)
+            # A web server may have no ranges.
+            if size <= _WHOLE or self.scheme in READ_ONLY or version == Version(None, None):
+                data = bytes(found.bytes())
+                _LOG.info("read %s, %d bytes", self.url(key), len(data))
+                return data
+        return RemoteBytes(size, partial(self._range, key, version))
+
+    def _range(self, key: str, version: Version, start: int, end: int) -> bytes:
+        """Read a part of an object that has not changed."""
+        try:
+            with self._reading(key):
+                found = self._obstore.get(self._store, key, options={"range": (start, end)})
+                same, data = _version(found.meta) == version, bytes(found.bytes())
+        except FileNotFoundError:
+            same, data = False, b""
+        if not same or len(data) != end - start:
+            words = "another program changed it while it was read"
+            raise ModelUnreadableError(words, where=self.url(key), hint="run the command again")
+        _LOG.info("read %s, bytes %d to %d", self.url(key), start, end)
+        return data
 
     def version(self, key: str) -> Version:
         """Return the version of an object; raises as ``read``."""
@@ -211,10 +258,16 @@ class Store:
         client.setdefault("timeout", _REQUEST_SECONDS)
         retries = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
         further = {} if self.scheme in READ_ONLY else {"config": given}
+        # To make one takes longer than an edit does here, and a connection of its own each time.
+        parts = (client, retries, given, os.environ)
+        key = (self.base, *(frozenset(each.items()) for each in parts))
         try:
-            return self._obstore.store.from_url(
-                self.base, client_options=client, retry_config=retries, **further
-            )
+            with _making:
+                if key not in _clients:
+                    _clients[key] = self._obstore.store.from_url(
+                        self.base, client_options=client, retry_config=retries, **further
+                    )
+                return _clients[key]
         except self._errors.UnknownConfigurationKeyError:
             names = ", ".join(sorted(_OPTIONS))
             found = f"one of the options {names} is none of {self.scheme}://"

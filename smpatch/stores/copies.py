@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from smpatch import arguments
 from smpatch.errors import ModelUnreadableError, SmpatchError, WriteError
+from smpatch.remote import RemoteBytes
 from smpatch.runtime import absent
-from smpatch.stores.access import Fetched, Store, Version
+from smpatch.stores.access import Store, Version
 from smpatch.urls import READ_ONLY, ModelUrl
 
 __all__ = [
@@ -31,6 +33,8 @@ __all__ = [
     "renamed",
     "seen",
 ]
+
+_Read = TypeVar("_Read", bound=Sized)
 
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 """The files that loaders read; of both the first."""
@@ -114,15 +118,17 @@ def digest_of(file: Path) -> bytes:
     return digest.digest()
 
 
-def described(url: ModelUrl) -> tuple[str, bytes]:
+def described(url: ModelUrl) -> tuple[str, bytes | RemoteBytes]:
     """Return the name of a model's file, and its bytes; nothing else is read.
+
+    Of a large file they are read when they are looked at.
 
     Raises:
         ModelUnreadableError: There is none, or the store refuses.
         UsageError: obstore is not installed.
     """
-    name, fetched = _model_file(Store(url), url)
-    return name, fetched.data
+    store = Store(url)
+    return _model_file(store, url, store.opened)
 
 
 def is_changed(url: ModelUrl) -> bool:
@@ -249,7 +255,7 @@ def _copy(  # noqa: PLR0913 - from where to where, and how much
             store.download(place.key, file)
             lengths.append(file.stat().st_size)
 
-    name, fetched = _model_file(store, url)
+    name, fetched = _model_file(store, url, store.read)
     seen[url] = fetched.version
     (directory / name).write_bytes(fetched.data)
     versions = {name: fetched.version}
@@ -292,16 +298,16 @@ def _names(store: Store, url: ModelUrl, *, loads: bool) -> Iterator[tuple[str, i
             yield path, each.size
 
 
-def _model_file(store: Store, url: ModelUrl) -> tuple[str, Fetched]:
+def _model_file(store: Store, url: ModelUrl, read: Callable[[str], _Read]) -> tuple[str, _Read]:
     for name in MODEL_FILES:
         with contextlib.suppress(FileNotFoundError):
-            fetched = store.read((url / name).key)
-            if not fetched.data:
-                found, hint = "the file is empty", "its export or its copy did not finish"
-                raise ModelUnreadableError(found, where=store.url((url / name).key), hint=hint)
-            return name, fetched
-    found = f"no {' and no '.join(MODEL_FILES)} here"
-    raise ModelUnreadableError(found, where=str(url), hint=_below(store, url))
+            found = read((url / name).key)
+            if not found:
+                words, hint = "the file is empty", "its export or its copy did not finish"
+                raise ModelUnreadableError(words, where=store.url((url / name).key), hint=hint)
+            return name, found
+    words = f"no {' and no '.join(MODEL_FILES)} here"
+    raise ModelUnreadableError(words, where=str(url), hint=_below(store, url))
 
 
 def _below(store: Store, url: ModelUrl) -> str:

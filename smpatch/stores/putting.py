@@ -9,6 +9,7 @@ A store that ignores the condition would lose edits of others: a probe object fi
 from __future__ import annotations
 
 import contextlib
+import threading
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -40,6 +41,8 @@ _TRIES = 5
 
 _probed: dict[str, bool] = {}
 """The bases of stores, and whether they honour conditions."""
+
+_probing = threading.Lock()
 
 
 def check_writable(url: ModelUrl) -> None:
@@ -323,8 +326,9 @@ def _conditional(store: Store, url: ModelUrl, *, unconditional: bool) -> bool:
     """
     if unconditional:
         return False
-    if store.base not in _probed:
-        _probed[store.base] = _honours(store, (url / f"{OWN}probe-{uuid.uuid4().hex}").key)
+    with _probing:
+        if store.base not in _probed:
+            _probed[store.base] = _honours(store, (url / f"{OWN}probe-{uuid.uuid4().hex}").key)
     if not _probed[store.base]:
         found = "the store does not honour conditional puts, so that edits of others could be lost"
         hint = "--unconditional edits all the same: let nobody else edit the model meanwhile"

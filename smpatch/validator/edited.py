@@ -61,6 +61,17 @@ class Edited:
     without_variables: bool = False
 
     @property
+    def in_objects(self) -> bool:
+        """Whether Python takes the signatures of the edited model from the object graph."""
+        return self.with_object_graph or (self.before.is_only and self.before.has_object_graph)
+
+    @property
+    def listed(self) -> set[str]:
+        """The keys that Python lists."""
+        objects = self.after.objects.signatures if self.in_objects else {}
+        return set(objects or self.after.signatures)
+
+    @property
     def tensors(self) -> dict[str, TensorSpec]:
         """The tensors of the signatures that must hold, by full name."""
         return {name: spec for each in self.built.values() for name, spec in each.tensors.items()}

@@ -199,7 +199,7 @@ class Validator:
         return {op_def.name: op_def for op_def in ops.op}
 
     def infer(self, graph: bytes, tensors: Sequence[str]) -> Mapping[str, Shape]:
-        """Return the shapes that TensorFlow infers in a ``GraphDef``, of those that it can tell.
+        """Return the shapes that TensorFlow infers in a ``GraphDef``, of those that it can infer.
 
         Raises:
             ValidationError: There is no TensorFlow, or an op library cannot be loaded.
@@ -219,7 +219,7 @@ class Validator:
         *,
         without_variables: bool = False,
     ) -> Validation:
-        """Load the model as it is, and report what its graph knows of some tensors.
+        """Load the model as it is, and report type and shape of some tensors of its graph.
 
         Raises:
             ValidationError: TensorFlow does not load it.
@@ -240,7 +240,7 @@ class Validator:
             model: The model before the edit.
 
         Returns:
-            What TensorFlow said. ``tensors`` may tell other shapes than those with which the
+            What TensorFlow said. ``tensors`` may have other shapes than those with which the
             signatures were built: then they are to be built again with them.
 
         Raises:
@@ -325,7 +325,7 @@ class Validator:
                 raise ValidationError(found, hint=why_in_doubt(edited))
             text = f"tf.saved_model.load did not load the model before either: {refusal(before)}"
             return Note("python-loader-failed-before", text), True
-        expected = set(edited.after.objects.signatures or edited.after.signatures)
+        expected = edited.listed
         missing = expected - set(loaded.signatures)
         if missing - edited.touched:
             before = self._load_in_python(model.directory, edited.before)
@@ -333,7 +333,7 @@ class Validator:
             if lost:
                 found = f"tf.saved_model.load no longer lists the signatures {lost}"
                 raise ValidationError(found, hint="the model is unchanged")
-        if edited.before.has_object_graph and not edited.with_object_graph:
+        if edited.in_objects and not edited.with_object_graph:
             # Its signatures come from the object graph, which is not edited.
             return None, loaded.variables
         for key in sorted(missing & edited.touched):
@@ -399,7 +399,7 @@ class Validator:
 
     def _start(self, program: Program) -> Child:
         if self._wheel is None:
-            message = "a child needs to know where TensorFlow is"
+            message = "a child needs the place of TensorFlow"
             raise ValueError(message)
         waiting = early.take() if program is Program.CAPI else None
         try:

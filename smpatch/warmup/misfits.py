@@ -1,6 +1,6 @@
 """What keeps a warm-up request from being answered by the signature that it calls.
 
-This module runs nothing, and knows no model but the signature.
+This module runs nothing, and reads nothing of the model but the signature.
 
 Source: ``tensorflow_serving/servables/tensorflow/predict_util.cc``, ``classifier.cc`` and
 ``regressor.cc`` beside it.

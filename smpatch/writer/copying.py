@@ -2,7 +2,7 @@
 
 On file systems that share blocks (Btrfs, XFS) ``copy_file_range`` copies nothing at all.
 
-This module knows no model and leaves nothing behind by itself: whoever opened a file closes
+This module reads no model and leaves nothing behind by itself: whoever opened a file closes
 and removes it.
 
 Source: copy_file_range(2), sendfile(2).

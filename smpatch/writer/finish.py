@@ -45,7 +45,7 @@ _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 def announce(staging: Path, new: Path, target: Path) -> None:
     """Record which model file is about to be put where, before the commit.
 
-    It is on the disk when this returns: after a power cut an empty record would tell nothing,
+    It is on the disk when this returns: after a power cut an empty record would say nothing,
     and the previous file, which has no other name by then, would be removed with it.
 
     Args:

@@ -127,7 +127,7 @@ def _check_directory(directory: Path, *, where: str, hint: str) -> None:
 
 
 def _check_mount(directory: Path, *, where: str, hint: str) -> None:
-    """Check that a file system is not read-only as a whole, which no permission tells."""
+    """Check that a file system is not read-only as a whole, which no permission shows."""
     if os.statvfs(directory).f_flag & os.ST_RDONLY:
         raise WriteError("its file system is mounted read-only", where=where, hint=hint)
 

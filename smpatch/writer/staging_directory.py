@@ -171,7 +171,7 @@ def sweep(home: Path, finish: Callable[[Path], bool]) -> None:
 
     Args:
         home: The directory.
-        finish: Finishes what was begun there, and tells whether the rest may be removed.
+        finish: Finishes what was begun there, and returns whether the rest may be removed.
     """
     entries: list[Path] = []
     with contextlib.suppress(OSError):

@@ -24,6 +24,7 @@ import smpatch
 ROOT = Path(__file__).resolve().parents[2]
 LINEAR = ROOT / "fixtures" / "models" / "linear"
 PATCH = 'version = 1\n[[edit]]\nrename = "scale"\nto = "serving_default"\n'
+TWO_THREADS = ("--direct_num_workers", "2")
 TWO_WORKERS = ("--direct_running_mode", "multi_processing", "--direct_num_workers", "2")
 TRANSFORM = """
 import sys
@@ -39,6 +40,23 @@ with beam.Pipeline() as pipeline:
     outcomes = pipeline | beam.Create(sys.argv[1:]) | PatchModels(
         Rename("scale", "serving_default"), smpatch.Options(validate="none"))
     outcomes | beam.Map(lambda each: print("outcome", each.outcome, each.exit_code))
+"""
+MEETING = """
+import sys
+import threading
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from smpatch.beam import transforms
+both = threading.Barrier(2)
+seen = []
+def meet(session, model):
+    both.wait(60)
+    seen.append(id(session))
+    return transforms.ModelOutcome(model, "met", (), (), "", 0, 0.0)
+def run():
+    with beam.Pipeline(options=PipelineOptions(["--direct_num_workers", "2"])) as pipeline:
+        transforms._spread(pipeline | beam.Create([*"abcdefgh"]), meet)
+    print(len(seen), len(set(seen)))
 """
 
 needs_beam = pytest.mark.skipif(
@@ -92,7 +110,9 @@ def _kinds(place: Path) -> Sequence[str]:
 
 
 @needs_beam
-@pytest.mark.parametrize("workers", [(), TWO_WORKERS], ids=["one", "two processes"])
+@pytest.mark.parametrize(
+    "workers", [(), TWO_THREADS, TWO_WORKERS], ids=["one", "two threads", "two processes"]
+)
 def test_each_model_has_an_outcome_and_a_second_run_changes_nothing(
     place: Path, workers: Sequence[str]
 ) -> None:
@@ -161,6 +181,17 @@ def test_a_transform_yields_outcomes_that_beam_can_encode(place: Path) -> None:
     assert done.returncode == 0, done.stderr
     said = sorted(line for line in done.stdout.splitlines() if line.startswith("outcome"))
     assert said == ["outcome edited 0", "outcome failed 3"]
+
+
+@needs_beam
+def test_threads_of_the_local_runner_do_not_wait_for_each_other(place: Path) -> None:
+    (place / "meeting.py").write_text(MEETING)
+    done = subprocess.run(
+        [sys.executable, "-c", "import meeting; meeting.run()"],
+        cwd=place, check=False, capture_output=True, text=True, timeout=300, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "8 2\n"
 
 
 @needs_beam

@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.benchmarks import table
+from tests.benchmarks.beam import on_beam
 from tests.benchmarks.contests import CONTESTS
 from tests.benchmarks.curves import CURVES
+from tests.benchmarks.growth import growth, large_export
 from tests.benchmarks.instructions import start_up
 from tests.benchmarks.jobs import throughput
 from tests.benchmarks.measure import ProgramError
@@ -39,9 +41,10 @@ def main() -> int:
     contests: dict[str, _Benchmark] = {
         **CONTESTS,
         "stores": in_stores,
+        "beam": on_beam,
         "instructions": start_up,
     }
-    curves: dict[str, _Benchmark] = {**CURVES}
+    curves: dict[str, _Benchmark] = {**CURVES, "growth": growth, "large": large_export}
     names = [*contests, *curves, "jobs"]
     parser = _parser(names)
     arguments = parser.parse_args()

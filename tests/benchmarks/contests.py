@@ -44,15 +44,17 @@ def add_predict_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
         program = str(_RIVALS / "python_script.py")
         return run([sys.executable, program, str(shop.small()), "bench"])
 
-    def floor() -> Measured:
+    def floor(*binding: str) -> Measured:
         program = str(_RIVALS / "floor.py")
         libraries = _tensorflow_directory()
-        return run([sys.executable, "-I", "-S", program, libraries, str(shop.small())])
+        return run([sys.executable, "-I", "-S", program, libraries, str(shop.small()), *binding])
 
-    mine, scripts, floors = rounds((ours, script, floor), sizes.short_rounds)
+    sides = (ours, script, floor, lambda: floor("lazy"))
+    mine, scripts, floors, lazy = rounds(sides, sizes.short_rounds)
     contest = "`add-predict` with its reload, small model"
     yield time_row(contest, "the same in Python with TensorFlow", (mine, scripts), 0.15)
     yield time_row(contest, "a bare process: C libraries, model", (mine, floors), 1.5)
+    yield time_row(contest, "the same, bound lazily", (mine, lazy), 1.25)
 
 
 def add_predict_tf2(shop: Workshop, sizes: Sizes) -> Iterator[Row]:

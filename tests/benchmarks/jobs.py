@@ -27,12 +27,12 @@ from tests.benchmarks.results import Rate, Row
 from tests.benchmarks.rounds import compared, rounds
 from tests.benchmarks.workshop import Sizes, Workshop
 
-__all__ = ["JOBS", "throughput"]
+__all__ = ["JOBS", "STYLES", "Style", "throughput"]
 
 JOBS = (1, 2, 4)
 _TWO_JOBS = {"auto": 0.77, "none": 1.1}
-_TWO_PLANES = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "module"
-_BOTH_PLANES = """
+_TWO_HALVES = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "module"
+_BOTH_HALVES = """
 version = 1
 [[edit]]
 add-predict = "bench"
@@ -42,27 +42,29 @@ outputs = { result = "StatefulPartitionedCall:0" }
 
 
 @dataclass(frozen=True, slots=True)
-class _Style:
+class Style:
+    """A kind of small model, and the patch file that edits it."""
+
     name: str
     model: Path | None
     patch: str
 
 
-_STYLES = (
-    _Style("TensorFlow 1", None, ADD_X_TO_Y),
-    _Style("TensorFlow 2", _TWO_PLANES, _BOTH_PLANES),
+STYLES = (
+    Style("TensorFlow 1", None, ADD_X_TO_Y),
+    Style("TensorFlow 2", _TWO_HALVES, _BOTH_HALVES),
 )
 
 
 def throughput(shop: Workshop, sizes: Sizes) -> Iterator[Rate | Row]:
     """Edit batches with one job, two and four."""
     patch = shop.root / "jobs.toml"
-    for style in _STYLES:
+    for style in STYLES:
         patch.write_text(style.patch)
         models = f"{sizes.batch} small models, {style.name}"
         for mode, bar in _TWO_JOBS.items():
 
-            def edited(jobs: int, style: _Style = style, mode: str = mode) -> Measured:
+            def edited(jobs: int, style: Style = style, mode: str = mode) -> Measured:
                 batch = shop.batch(sizes.batch, style.model)
                 options = ("--jobs", str(jobs), "--validate", mode)
                 return run([*SMPATCH, "apply", str(patch), *batch, *options])

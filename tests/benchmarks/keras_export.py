@@ -1,6 +1,6 @@
-"""A Keras model of a usual size, exported: the architecture of ResNet50 without its weights.
+"""A Keras model of a usual size, exported: the architecture of a ResNet without its weights.
 
-    python -m tests.benchmarks.keras_export OUTPUT_DIR
+    python -m tests.benchmarks.keras_export ResNet50 OUTPUT_DIR
 
 It runs TensorFlow, so the harness calls it in a process of its own, once.
 """
@@ -12,9 +12,9 @@ import sys
 import keras
 
 
-def main(output_dir: str) -> None:
+def main(name: str, output_dir: str) -> None:
     """Build and export the model."""
-    keras.applications.ResNet50(weights=None).export(output_dir, verbose=False)
+    getattr(keras.applications, name)(weights=None).export(output_dir, verbose=False)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,11 @@ from tests.benchmarks.measure import Measured, run
 from tests.benchmarks.results import Result, Row, Skipped
 from tests.benchmarks.rounds import compared, rounds, time_row
 from tests.benchmarks.workshop import Sizes, Workshop
+from tests.stores.servers import COUNTING, MOTO, started
 
 __all__ = ["in_stores"]
 
-_TESTS = Path(__file__).resolve().parents[1]
-_SERVER = _TESTS / "stores" / "moto_server.py"
-_COUNTER = _TESTS / "stores" / "counting.py"
-_DOWNLOAD = _TESTS / "benchmarks" / "rivals" / "download.py"
+_DOWNLOAD = Path(__file__).with_name("rivals") / "download.py"
 _BUCKET = "bench"
 _MOST_VARIABLES = 2**30
 _ENVELOPE = 64 * 1024
@@ -63,8 +61,8 @@ class _Counter:
 def _server() -> Iterator[_Counter]:
     """Start the server, behind a port that counts; clients find it by their environment."""
     with contextlib.ExitStack() as held:
-        _, port = held.enter_context(_started(str(_SERVER), _BUCKET))
-        counter, port = held.enter_context(_started(str(_COUNTER), port))
+        _, port = held.enter_context(started(*MOTO, _BUCKET))
+        counter, port = held.enter_context(started(*COUNTING, str(port)))
         os.environ |= {
             "AWS_ENDPOINT": f"http://127.0.0.1:{port}",
             "AWS_ACCESS_KEY_ID": "key",
@@ -72,23 +70,6 @@ def _server() -> Iterator[_Counter]:
             "AWS_REGION": "us-east-1",
         }
         yield _Counter(counter)
-
-
-@contextlib.contextmanager
-def _started(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start a program that prints its port."""
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as program:
-        assert program.stdout is not None
-        try:
-            yield program, program.stdout.readline().strip()
-        finally:
-            program.kill()
 
 
 def _upload(model: Path, name: str, count: int = 1) -> str:

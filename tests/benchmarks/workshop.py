@@ -31,6 +31,7 @@ class Sizes:
         short_rounds: Counted rounds where a run takes a second or so.
         long_rounds: Counted rounds on the big models.
         curve_rounds: Counted rounds of a curve, each at all its sizes.
+        growth_rounds: Counted rounds of what grows in number, each at all its sizes.
         job_rounds: Counted rounds of many models, each with all numbers of jobs.
         batch: So many small models are edited by one command.
         judged: Whether the bars on the big models mean anything at these sizes.
@@ -44,6 +45,7 @@ class Sizes:
     long_rounds: int
     curve_rounds: int
     job_rounds: int
+    growth_rounds: int
     batch: int
     judged: bool
 
@@ -57,6 +59,7 @@ FULL = Sizes(
     long_rounds=7,
     curve_rounds=5,
     job_rounds=5,
+    growth_rounds=3,
     batch=200,
     judged=True,
 )
@@ -69,6 +72,7 @@ QUICK = Sizes(
     long_rounds=2,
     curve_rounds=2,
     job_rounds=1,
+    growth_rounds=1,
     batch=20,
     judged=False,
 )
@@ -130,15 +134,23 @@ class Workshop:
             run([sys.executable, "-m", program, str(directory), str(total_bytes)])
         return directory
 
-    def resnet(self) -> Path:
+    def many(self, kind: str, number: int) -> Path:
+        """Return the model with that many ``signatures``, ``functions`` or ``objects``."""
+        directory = self.root / f"{kind}-{number}"
+        if not directory.exists():
+            program = "tests.benchmarks.growing_export"
+            run([sys.executable, "-m", program, kind, str(number), str(directory)])
+        return directory
+
+    def resnet(self, name: str = "ResNet50") -> Path:
         """Return a fresh copy of a Keras export, made once.
 
         Without its ``fingerprint.pb``: TensorFlow computes that, and what is measured is
         smpatch alone.
         """
-        made = self.root / "resnet-made"
+        made = self.root / f"{name}-made"
         if not made.exists():
-            run([sys.executable, "-m", "tests.benchmarks.keras_export", str(made)])
+            run([sys.executable, "-m", "tests.benchmarks.keras_export", name, str(made)])
             (made / "fingerprint.pb").unlink()
         copy = self.root / "resnet"
         shutil.rmtree(copy, ignore_errors=True)

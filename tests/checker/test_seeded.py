@@ -30,7 +30,7 @@ NEWEST = (2, 21)
 
 FAULTY = {
     "duplicate_key": {"duplicate-key"},
-    "planes_disagree": {"planes-disagree"},
+    "halves_disagree": {"halves-disagree"},
     # TensorFlow's parser of text refuses fields that it does not know.
     "text_newer_writer": {"c-runtime"},
     "wrong_dtype": {"dtype"},

@@ -53,7 +53,7 @@ def test_a_signature_that_was_added(call: Run, model: Copy) -> None:
     assert "  signatures  - serving_default\n" in call("diff", place, LINEAR).out
 
 
-def test_a_signature_that_is_on_one_plane_only(call: Run, model: Copy) -> None:
+def test_a_signature_that_is_on_one_half_only(call: Run, model: Copy) -> None:
     place = model("module")
     call("add-predict", place, "--function", "encode", *QUICK)
     # Python keeps it, servers lose it.

@@ -222,7 +222,7 @@ not reloaded: nothing proves that TensorFlow accepts it (--validate none)
     )
 
 
-def test_the_receipt_of_an_edit_of_both_planes(
+def test_the_receipt_of_an_edit_of_both_halves(
     call: Run, model: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = ("--inputs", "x=serving_default_x", "--outputs", "y=StatefulPartitionedCall")

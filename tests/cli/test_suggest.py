@@ -60,7 +60,7 @@ Functions that were traced
 Inside the functions that a signature calls are more; these list them
   smpatch suggest --signature serving_default
 """,
-    ("planes_disagree",): """\
+    ("halves_disagree",): """\
 Outputs of the main graph that nothing consumes
   StatefulPartitionedCall_1:0  float32 [?]
     smpatch add-predict --inputs plus_x:0 --outputs StatefulPartitionedCall_1:0

@@ -142,7 +142,7 @@ def _unlike_asked(trial: Trial, journey: Journey, oracle: Oracle) -> Iterator[ob
         after=trial.directory,
         place=journey.place,
         asks=[{"kind": type(edit).__name__, **asdict(edit)} for edit in journey.there],
-        planes=2 if both else 1,
+        halves=2 if both else 1,
     )
     yield from told["wrong"]
     difference = smpatch.diff(trial.case.directory, trial.directory)
@@ -163,9 +163,9 @@ def _unlike_asked(trial: Trial, journey: Journey, oracle: Oracle) -> Iterator[ob
         yield from _touched(each.parts, both=both)
 
 
-def _differing(found: Sequence[Any], plane: str) -> list[str]:
+def _differing(found: Sequence[Any], half: str) -> list[str]:
     """Return the keys that one of the models has otherwise."""
-    of_half = [each for each in found if each.plane == plane]
+    of_half = [each for each in found if each.half == half]
     return sorted({key for each in of_half for key in (each.key, each.was) if key is not None})
 
 
@@ -207,7 +207,7 @@ def _unlike_before(trial: Trial, journey: Journey, oracle: Oracle) -> Iterator[o
         yield f"{trial.file.stat().st_size} bytes instead of {len(was)}"
     elif trial.case.name in {"padded_lengths", "text_form"}:
         place = {"before": trial.case.directory, "after": trial.directory, "place": 0}
-        yield from oracle.ask("live", **place, asks=[], planes=1)["wrong"]
+        yield from oracle.ask("live", **place, asks=[], halves=1)["wrong"]
     trial.file.write_bytes(was)
 
 

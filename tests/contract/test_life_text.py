@@ -160,7 +160,7 @@ def test_nothing_moves_but_what_was_asked(
         rest = TEXTS[name][place:].replace(old, new, 1)
         assert now == TEXTS[name][:place] + rest
     asks = [{"kind": type(edit).__name__, **asdict(edit)} for edit in there]
-    told = oracle.ask("live", before=before, after=model, place=0, asks=asks, planes=1)
+    told = oracle.ask("live", before=before, after=model, place=0, asks=asks, halves=1)
     assert told["wrong"] == []
     assert now.count("\r\n") == (now.count("\n") if "crlf" in name else 0)
     assert [mark for mark in _comments(TEXTS[name]) if mark not in now] == []
@@ -236,7 +236,7 @@ def test_what_is_left_of_a_list_is_one(
         (each / "saved_model.pbtxt").write_text(text)
     smpatch.remove_signatures(model, *gone, options=UNPROVED)
     asks = [{"kind": "Remove", "keys": list(gone)}]
-    told = oracle.ask("live", before=before, after=model, place=0, asks=asks, planes=1)
+    told = oracle.ask("live", before=before, after=model, place=0, asks=asks, halves=1)
     assert told["wrong"] == []
     assert (model / "saved_model.pbtxt").read_text().count("# one") == text.count("# one")
 

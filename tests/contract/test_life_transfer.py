@@ -22,7 +22,7 @@ SAY_TOO_LITTLE = {"no_op_list", "text_form", "text_newer_writer"}
 
 NOT_ALIKE = {
     "newer_writer": {"scale"},  # fields that the schema does not know are not taken along
-    "planes_disagree": {"plus"},  # which Python's view lacked
+    "halves_disagree": {"plus"},  # which Python's view lacked
 }
 """Signatures that come back, and not quite as they were."""
 

@@ -11,9 +11,11 @@ import pytest
 
 import smpatch
 from smpatch import Options, PatchFileError, TagSetError, UsageError, ValidationError, wire
-from smpatch.edits import Edit, RemoveMetaGraph, Rename
+from smpatch.edits import Copy, Edit, RemoveMetaGraph, Rename
+from smpatch.functions.compare import disagreements
 from smpatch.patchfile import parse_patch
 from smpatch.savedmodel.parts import META_GRAPHS, META_INFO_DEF, OBJECT_GRAPH_DEF
+from smpatch.validator import Mode
 from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, decoded, encoded
 
@@ -151,7 +153,35 @@ def test_python_reads_the_object_graph_of_the_only_one_that_stays(
         )
     assert "arrays" in called["serving_default"]
     assert "KeyError" in called["served"]["refused"]
-    assert any(each.code == "planes-disagree" for each in receipt.notes)
+    assert any(each.code == "halves-disagree" for each in receipt.notes)
+
+
+@pytest.mark.parametrize("validate", ["auto", "full", "run"])
+def test_of_several_python_reads_what_servers_read_and_nothing_disagrees(
+    validate: Mode, tmp_path: Path, oracle: Oracle
+) -> None:
+    # A rename was refused where Python was asked, and ``check`` reported faults after it.
+    directory = _copy("module", tmp_path / "model")
+    _write(directory, [_body(directory), _tagged("other")])
+    chosen = Options(tag_set=["serve"], validate=validate)
+    edits = [Rename("serving_default", "served"), Copy("served", "again")]
+    receipt = smpatch.patch(directory, edits, options=chosen)
+    assert not {"object-graph-unchanged", "halves-disagree"} & {each.code for each in receipt.notes}
+    for key in ("served", "again"):
+        called = oracle.ask(
+            "call",
+            directory=directory,
+            tags=["serve"],
+            key=key,
+            inputs={"x": ["dense", "x"]},
+            feed={"x": encoded(np.ones((1, 2), "float32"))},
+        )
+        assert "arrays" in called
+    report = smpatch.check(directory, options=smpatch.CheckOptions(tag_set=["serve"]))
+    assert not [each for each in report.faults if each.code == "halves-disagree"]
+    assert not disagreements(smpatch.load(directory).meta_graph("serve"))
+    again = smpatch.rename_signature(directory, "served", "served_too", options=chosen)
+    assert "halves-disagree" not in {each.code for each in again.notes}
 
 
 def test_the_fingerprint_is_that_of_the_first_meta_graph_that_stays(

@@ -85,7 +85,7 @@ def trial(
 ) -> Iterator[Trial]:
     """A model with every signature that can be asked of it."""
     subject: Subject = request.param
-    root = tmp_path_factory.mktemp("planes")
+    root = tmp_path_factory.mktemp("halves")
     original = root / "original"
     told: Mapping[str, Any] = {}
     if subject.case is None:

@@ -16,7 +16,7 @@ import pytest
 import smpatch
 from smpatch import load, schema, wire
 from smpatch.edits import Remove
-from smpatch.graph.functions import CALLS
+from smpatch.graph.index import CALLS
 from smpatch.wire import Splice
 from tests.contract.models import FIXTURES
 from tests.object_graph.conftest import UNPROVED

@@ -56,8 +56,8 @@ REFUSED: dict[str, tuple[str, Edit, list[str]]] = {
     "no such output": ("module", promote("encode", outputs={"a": "y"}), ["no output", "output_0"]),
     "the key is taken": ("module", derive("serving_default", {"y": "product:0"}, "serving_default"),
                          ["the key is taken"]),
-    "the key is taken in Python's plane": (
-        "planes_disagree",
+    "the key is taken in Python's half": (
+        "halves_disagree",
         lambda model: smpatch.promote_function(
             model, "plus", signature=_only_in_python(model), options=UNPROVED
         ),
@@ -191,18 +191,18 @@ def test_signature_def_only_leaves_the_object_graph(tmp_path: Path, oracle: Orac
     assert (
         told["objects"] == told["children"] == told["concrete_functions"] == told["changed"] == []
     )
-    # The other plane follows when it is asked for, over what is there.
+    # The other half follows when it is asked for, over what is there.
     smpatch.promote_function(model, "encode", options=replace(UNPROVED, overwrite=True))
     assert load(model).meta_graph(None).objects.signatures.keys() >= {"encode"}
 
 
-def test_planes_that_disagree_still_do(tmp_path: Path) -> None:
-    model = _copied("planes_disagree", tmp_path)
+def test_halves_that_disagree_still_do(tmp_path: Path) -> None:
+    model = _copied("halves_disagree", tmp_path)
     before = disagreements(load(model).meta_graph(None))
     assert before
     alias = next(iter(load(model).signatures["half"].outputs))
     for receipt in (promote("plus")(model), derive("half", {"z": alias}, "other")(model)):
-        assert "planes-disagree" in {note.code for note in receipt.notes}
+        assert "halves-disagree" in {note.code for note in receipt.notes}
         assert disagreements(load(model).meta_graph(None)) == before
 
 

@@ -53,7 +53,7 @@ def _back(names: dict[str, str]) -> dict[str, str]:
     return {new: old for old, new in names.items()}
 
 
-@pytest.mark.parametrize("planes", [1, 2])
+@pytest.mark.parametrize("halves", [1, 2])
 @settings(
     max_examples=EXAMPLES,
     # An example takes seconds: a failure is told as it was found.
@@ -62,13 +62,13 @@ def _back(names: dict[str, str]) -> dict[str, str]:
 )
 @given(names=chosen())
 def test_values_follow_their_names(
-    oracle: Oracle, planes: int, names: tuple[dict[str, str], dict[str, str]]
+    oracle: Oracle, halves: int, names: tuple[dict[str, str], dict[str, str]]
 ) -> None:
     inputs, outputs = names
     with tempfile.TemporaryDirectory() as scratch:
         directory, again = Path(scratch) / "model", Path(scratch) / "again"
         told = oracle.ask("build_random", directory=directory, inputs=[*inputs], outputs=[*outputs])
-        if planes == 1:
+        if halves == 1:
             oracle.ask("change", directory=directory, what="no_object_graph")
         before = (directory / "saved_model.pb").read_bytes()
         try:
@@ -82,7 +82,7 @@ def test_values_follow_their_names(
         toured = oracle.ask("tour", directory=directory, **about)
         assert_values(toured["python"], asked)
         assert_values(toured["session"], asked)
-        if planes == 2:
+        if halves == 2:
             saved = oracle.ask("save_again", directory=directory, tags=["serve"], to=again)
             noted = "alias-not-resavable" in {note.code for note in receipt.notes}
             assert bool(saved) == noted, saved

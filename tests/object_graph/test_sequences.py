@@ -80,7 +80,7 @@ def test_many_edits_after_each_other(oracle: Oracle, model: Path) -> None:
     assert_all(oracle, model, asked)
 
 
-def test_overwriting_an_exported_signature_changes_both_planes(oracle: Oracle, model: Path) -> None:
+def test_overwriting_an_exported_signature_changes_both_halves(oracle: Oracle, model: Path) -> None:
     score = encoded((X @ np.array([[1.0, 2.0], [4.0, 8.0]], np.float32)).sum(axis=1) + 0.75)
     before = load(model).meta_graph(None)
     assert decoded(score).tolist() == [27.75, 69.75]
@@ -117,7 +117,7 @@ def test_an_equal_signature_is_left_as_it_is(model: Path) -> None:
     assert (model / "saved_model.pb").read_bytes() == before
 
 
-def test_what_was_added_in_one_plane_is_completed_in_the_other(oracle: Oracle, model: Path) -> None:
+def test_what_was_added_in_one_half_is_completed_in_the_other(oracle: Oracle, model: Path) -> None:
     alone = replace(UNPROVED, signature_def_only=True)
     tensors = load(model).signatures["serving_default"]
     request: dict[str, Any] = {

@@ -101,7 +101,7 @@ def test_inference_finds_what_the_exporter_recorded(
         assert [each.spec for each in again] == [each.spec for each in known]
 
 
-def test_a_new_signature_tells_the_inferred_shapes_on_both_planes(
+def test_a_new_signature_tells_the_inferred_shapes_on_both_halves(
     oracle: Oracle, tmp_path: Path
 ) -> None:
     model = tmp_path / "model"

@@ -71,7 +71,7 @@ def test_the_c_runtime_gives_the_values(trial: Trial, c_runtime: Child) -> None:
     assert_values(told, trial.new)
 
 
-def test_both_planes_list_the_same_names(trial: Trial, toured: Answer) -> None:
+def test_both_halves_list_the_same_names(trial: Trial, toured: Answer) -> None:
     signatures = trial.meta_graph.signatures
     listed = {key: toured["listed"][key] for key in trial.new}
     assert listed == {

@@ -22,7 +22,7 @@ Answer = dict[str, Any]
 Ask = Mapping[str, Any]
 
 
-def live(before: str, after: str, place: int, asks: Sequence[Ask], planes: int) -> Answer:
+def live(before: str, after: str, place: int, asks: Sequence[Ask], halves: int) -> Answer:
     """Tell where an edited model is not what was asked for.
 
     Args:
@@ -30,7 +30,7 @@ def live(before: str, after: str, place: int, asks: Sequence[Ask], planes: int) 
         after: What was made of it.
         place: The MetaGraph that was edited.
         asks: The edits, each with its ``kind`` and its attributes.
-        planes: 2 where the object graph was edited as well.
+        halves: 2 where the object graph was edited as well.
 
     Returns:
         ``wrong``: what is not as asked. ``keys``: which signatures ``signature_def`` has
@@ -44,12 +44,12 @@ def live(before: str, after: str, place: int, asks: Sequence[Ask], planes: int) 
     listed = set(names)
     for ask in asks:
         _WAYS.get(ask["kind"], _added)(was, now, ask)
-        if planes == 2:
+        if halves == 2:
             names = _renamed(names, ask)
     wrong = [*_signatures(was, now), *_tags(was, now)]
     if _names(now) != names:
         wrong.append(f"the object graph lists {_names(now)} instead of {names}")
-    wrong += _in_step(now) if planes == 2 else []
+    wrong += _in_step(now) if halves == 2 else []
     changed = {
         key
         for key in {*untouched, *now.signature_def}

@@ -235,7 +235,7 @@ def test_a_neighbour_and_a_step_of_the_path_can_be_chosen(show: Show, keras: Pat
 
 
 def test_halves_that_differ_are_seen(show: Show) -> None:
-    opened = show(FIXTURES / "models" / "planes_disagree", command="show")
+    opened = show(FIXTURES / "models" / "halves_disagree", command="show")
     page = opened.page
     assert page.locator("#agreement").inner_text().endswith("Both halves agree")
     assert "1 other signature differ" in page.locator("#others").inner_text()

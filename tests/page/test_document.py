@@ -50,7 +50,7 @@ def computed(data: dict[str, Any]) -> list[tuple[dict[str, Any], list[Tensor]]]:
     ]
 
 
-DIFFERENT = {"planes_disagree"}
+DIFFERENT = {"halves_disagree"}
 """Models whose halves differ."""
 
 

@@ -10,11 +10,11 @@ import contextlib
 import email.utils
 import hashlib
 import hmac
-import re
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.stores.servers import started
 
 __all__ = ["environment", "serving"]
 
@@ -35,25 +35,12 @@ def environment(port: int) -> dict[str, str]:
 @contextlib.contextmanager
 def serving(program: str, directory: Path, container: str) -> Iterator[int]:
     """Start the server with one container, and yield its port."""
-    command = [program, "--blobHost", "127.0.0.1", "--blobPort", "0", "--location", str(directory)]
-    with subprocess.Popen(
-        [*command, "--skipApiVersionCheck"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        try:
-            port = 0
-            for line in server.stdout:
-                if found := re.search(r"listens on http://127\.0\.0\.1:(\d+)", line):
-                    port = int(found[1])
-                    break
-            assert port, "Azurite did not start"
-            _create(port, container)
-            yield port
-        finally:
-            server.kill()
+    place = ("--blobHost", "127.0.0.1", "--blobPort", "0", "--location", str(directory))
+    # Without --silent it prints a line for each request.
+    command = (program, *place, "--silent", "--skipApiVersionCheck")
+    with started(*command, said=r"listens on http://127\.0\.0\.1:(\d+)") as (_, port):
+        _create(port, container)
+        yield port
 
 
 def _create(port: int, container: str) -> None:

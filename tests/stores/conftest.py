@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from smpatch.stores.access import Store
 from smpatch.urls import ModelUrl
 from tests.cli.conftest import call
 from tests.stores import azurite, generations
+from tests.stores.servers import MOTO, started
 from tests.writer import models
 
 __all__ = ["Moto", "call", "keys", "linear", "put", "tree"]
@@ -61,19 +61,8 @@ def moto() -> Iterator[Moto]:
     reason = _missing("obstore", "moto", "boto3")
     if reason:
         pytest.skip(reason)
-    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("moto_server.py"))]
-    with subprocess.Popen(
-        [*command, BUCKET],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        try:
-            yield Moto(int(server.stdout.readline()), server)
-        finally:
-            server.kill()
+    with started(*MOTO, BUCKET) as (server, port):
+        yield Moto(port, server)
 
 
 @pytest.fixture(scope="session")
@@ -97,16 +86,53 @@ def azurite_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """What this process knows of stores is as at its start."""
     monkeypatch.setattr(access, "_OPTIONS", {})
+    monkeypatch.setattr(access, "_clients", {})
     monkeypatch.setattr(putting, "_probed", {})
 
 
 @pytest.fixture
 def s3(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty place in a bucket of S3."""
+    return _place_of_s3(moto_port, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def s3rver_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of s3rver, a server of S3 that takes every put, whatever its condition is."""
+    program = os.environ.get("SMPATCH_S3RVER") or shutil.which("s3rver")
+    reason = _missing("obstore") or ("" if program else "not installed: s3rver (npm)")
+    if reason or program is None:
+        pytest.skip(reason)
+    place = ("--directory", str(tmp_path_factory.mktemp("s3rver")), "--configure-bucket", BUCKET)
+    options = ("--address", "127.0.0.1", "--port", "0", "--silent", "--allow-mismatched-signatures")
+    with started(program, *place, *options, said=r"listening on 127\.0\.0\.1:(\d+)") as (_, port):
+        yield port
+
+
+@pytest.fixture
+def s3rver(s3rver_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a bucket of a store that ignores conditions."""
+    place = _place_of_s3(s3rver_port, monkeypatch)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "S3RVER")
+    return place
+
+
+@pytest.fixture
+def radosgw(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a bucket of Ceph's gateway 16, which refuses the right condition, too."""
+    port = os.environ.get("SMPATCH_RADOSGW")
+    if port is None:
+        pytest.skip("SMPATCH_RADOSGW does not name the port of a radosgw")
+    if reason := _missing("obstore"):
+        pytest.skip(reason)
+    return _place_of_s3(int(port), monkeypatch)
+
+
+def _place_of_s3(port: int, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in [*os.environ]:
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{moto_port}")
+    monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-test")
     monkeypatch.setenv("AWS_REGION", "us-east-1")

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif self.command == "DELETE":
             del self.server.objects[key]
             self._answer(204)
+        elif wanted := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
+            start, last = int(wanted[1]), min(int(wanted[2]), len(found.data) - 1)
+            place = {"Content-Range": f"bytes {start}-{last}/{len(found.data)}"}
+            self._answer(206, found.data[start : last + 1], {**_headers(found), **place})
         else:
             self._answer(200, found.data, _headers(found))
 

@@ -229,8 +229,8 @@ def test_the_backup_has_the_name_that_it_has_in_a_directory(s3: str, tmp_path: P
 
 
 @pytest.fixture
-def ignoring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that takes every put, whatever its condition is."""
+def ignoring(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a store that is made to take every put, whatever its condition is."""
     original = Store.put
 
     def put(
@@ -243,17 +243,21 @@ def ignoring(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(self, key, data, None)
 
     monkeypatch.setattr(Store, "put", put)
+    return s3
 
 
-@pytest.mark.usefixtures("ignoring")
-def test_a_store_that_ignores_conditions_is_refused(s3: str) -> None:
-    url = linear(f"{s3}/1")
+@pytest.mark.parametrize("kind", ["ignoring", "s3rver", "radosgw"])
+def test_a_store_that_ignores_conditions_is_refused(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    place: str = request.getfixturevalue(kind)
+    url = linear(f"{place}/1")
     before = tree(url)
     with pytest.raises(smpatch.RefusedError, match="does not honour conditional puts") as caught:
         smpatch.patch(url, ADDED, options=KEPT)
     assert "--unconditional" in caught.value.hint
     with pytest.raises(smpatch.RefusedError, match="conditional"):
-        smpatch.patch(url, ADDED, options=smpatch.Options(validate="none", save_to=f"{s3}/2"))
+        smpatch.patch(url, ADDED, options=smpatch.Options(validate="none", save_to=f"{place}/2"))
     assert tree(url) == before
     options = smpatch.Options(validate="none", unconditional=True, backup=True)
     receipt = smpatch.patch(url, ADDED, options=options)

@@ -69,6 +69,21 @@ def test_show_suggest_and_describe_read_the_model_file_alone(
     assert set(objects()) == {"saved_model.pb"}
 
 
+def test_models_of_a_bucket_share_a_client(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To make one takes longer than an edit; each had connections of its own."""
+
+    def client(name: str) -> object:
+        return Store(ModelUrl(f"{s3}/{name}"))._store  # noqa: SLF001 - it is not seen otherwise
+
+    first = client("1")
+    assert client("2") is first
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-secret")
+    second = client("1")
+    assert second is not first
+    smpatch.set_store_options({"region": "eu-central-1"})
+    assert client("1") not in (first, second)
+
+
 def test_check_says_what_it_says_of_the_directory(
     bucket: str, objects: Callable[[], list[str]]
 ) -> None:
@@ -170,7 +185,7 @@ def test_options_on_the_command_line_reach_the_store(
         ("s3://bucket/model?X-Amz-Signature=hidden", "a query or a password"),
         ("https://user:hidden@host/model", "a query or a password"),
         ("https://hidden@host/model", "a user name"),
-        ("ftp://host/hidden", "no store that smpatch knows"),
+        ("ftp://host/hidden", "no store that smpatch supports"),
         ("s3:///hidden", "names no bucket"),
         ("s3://bucket/../hidden", "'..'"),
         ("file://host/hidden", "three slashes"),

@@ -4,11 +4,12 @@ It loads the two libraries, calls ``TF_LoadSessionFromSavedModel`` and leaves.
 Nothing is looked up and nothing compared: no tool that proves an edit by
 reloading through the C runtime can take less. It is started without ``site``
 and told where the libraries are, so that its own Python costs as little as a
-Python can.
+Python can. Functions are bound at the start, as ``ctypes`` does it, or with ``lazy`` when they
+are called first.
 
-    python -I -S floor.py LIBRARY_DIR SAVED_MODEL_DIR
+    python -I -S floor.py LIBRARY_DIR SAVED_MODEL_DIR [lazy]
 
-Source: ``tensorflow/c/c_api.h``.
+Sources: ``tensorflow/c/c_api.h``, dlopen(3).
 """
 
 from __future__ import annotations
@@ -21,10 +22,20 @@ import sys
 _SOFT_PLACEMENT = b"\x38\x01"
 
 
-def main(library_dir: str, model_dir: str) -> None:
+def library(path: str, binding: str) -> ctypes.CDLL:
+    """Load a library; ``ctypes`` itself always binds at once."""
+    if binding != "lazy":
+        return ctypes.CDLL(path, ctypes.RTLD_GLOBAL)
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.restype = ctypes.c_void_p
+    handle = dlopen(path.encode(), os.RTLD_LAZY | os.RTLD_GLOBAL)
+    return ctypes.CDLL(path, ctypes.RTLD_GLOBAL, handle=handle)
+
+
+def main(library_dir: str, model_dir: str, binding: str = "now") -> None:
     """Load the model as TF Serving does."""
-    ctypes.CDLL(f"{library_dir}/libtensorflow_framework.so.2", ctypes.RTLD_GLOBAL)
-    tf = ctypes.CDLL(f"{library_dir}/libtensorflow_cc.so.2", ctypes.RTLD_GLOBAL)
+    library(f"{library_dir}/libtensorflow_framework.so.2", binding)
+    tf = library(f"{library_dir}/libtensorflow_cc.so.2", binding)
     for new in (tf.TF_NewStatus, tf.TF_NewGraph, tf.TF_NewSessionOptions):
         new.restype = ctypes.c_void_p
     tf.TF_LoadSessionFromSavedModel.restype = ctypes.c_void_p

@@ -180,15 +180,15 @@ def test_the_way_to_a_tensor_chooses_it(call: Run, model: Copy) -> None:
 def test_show_says_where_servers_and_python_disagree(
     call: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(FIXTURES / "models" / "planes_disagree")
+    monkeypatch.chdir(FIXTURES / "models" / "halves_disagree")
     found = "only in the object graph: TF Serving and the C runtime do not have it"
     assert f"  servers and Python disagree: plus is {found}\n" in call("show").out
     (meta_graph,) = call("show", "--json").document["show"]["meta_graphs"]
     assert meta_graph["disagreements"] == [{"key": "plus", "found": found}]
 
 
-def test_show_says_so_where_one_plane_has_more_outputs(call: Run, model: Copy) -> None:
-    """Planes were compared where they had as many names; ``check`` told of it, and ``show`` not."""
+def test_show_says_so_where_one_half_has_more_outputs(call: Run, model: Copy) -> None:
+    """Halves were compared where they had as many names; ``check`` told of it, and ``show`` not."""
     place = model("module")
     more = ("--add-output", "more=StatefulPartitionedCall", "--signature-def-only")
     before = call("show", place, "--json").document["show"]["meta_graphs"][0]
@@ -199,7 +199,7 @@ def test_show_says_so_where_one_plane_has_more_outputs(call: Run, model: Copy) -
     words = f"servers and Python disagree: serving_default is different: {found}"
     assert words in " ".join(call("show", place).out.split())
     told = call("check", place, "--validate", "none", "--json").document["check"]
-    assert [each["code"] for each in told["findings"]].count("planes-disagree") == 1
+    assert [each["code"] for each in told["findings"]].count("halves-disagree") == 1
 
 
 def test_the_object_graph_is_left_alone_on_request(call: Run, model: Copy) -> None:
@@ -249,5 +249,5 @@ def test_show_imports_nothing_that_it_does_not_need() -> None:
         )
         imported = set(json.loads(done.stderr))
         assert "smpatch.loader" in imported
-        surplus = {"patcher", "suggestions", "planes", "writer", "validator", "job"}
+        surplus = {"patcher", "suggestions", "halves", "writer", "validator", "job"}
         assert not {f"smpatch.{room}" for room in surplus} & imported

@@ -1,0 +1,87 @@
+"""The bytes of a file that lies elsewhere, fetched in blocks as they are read.
+
+Whoever passes over a part of a large file does not fetch it. What is read is what lies there:
+nothing is guessed. This module knows no store.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import SupportsIndex, overload
+
+__all__ = ["RemoteBytes"]
+
+_BLOCK = 1 << 18
+
+
+class RemoteBytes:
+    """The bytes of a file, for reading by index and slice.
+
+    To read many small parts, turn it into ``bytes``, which fetches the whole file in one request.
+    """
+
+    def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
+        """Fetch nothing yet.
+
+        Args:
+            size: Length of the file.
+            fetch: Returns the bytes from a start to an end, or raises.
+        """
+        self._size = size
+        self._fetch = fetch
+        self._blocks: dict[int, bytes] = {}
+        self._whole: bytes | None = None
+        self._failed: Exception | None = None
+
+    def __len__(self) -> int:
+        """Return the length of the file."""
+        return self._size
+
+    @overload
+    def __getitem__(self, place: SupportsIndex, /) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice, /) -> bytes: ...
+
+    def __getitem__(self, place: SupportsIndex | slice, /) -> int | bytes:
+        """Return a byte, or the bytes of a slice without a step."""
+        if self._whole is not None:
+            return self._whole[place]
+        if not isinstance(place, slice):
+            at = range(self._size)[operator.index(place)]
+            return self._between(at, at + 1)[0]
+        start, stop, _ = place.indices(self._size)
+        return self._between(start, stop) if start < stop else b""
+
+    def __bytes__(self) -> bytes:
+        """Return the whole file."""
+        if self._whole is None:
+            self._whole = self._fetched(0, self._size)
+            self._blocks.clear()
+        return self._whole
+
+    def find(self, wanted: bytes, start: int, end: int) -> int:
+        """Return where bytes begin between two offsets; -1 where they are not."""
+        return bytes(self).find(wanted, start, end)
+
+    def _between(self, start: int, stop: int) -> bytes:
+        first, last = start // _BLOCK, (stop - 1) // _BLOCK
+        missing = [each for each in range(first, last + 1) if each not in self._blocks]
+        if missing:
+            begin, end = missing[0] * _BLOCK, min((missing[-1] + 1) * _BLOCK, self._size)
+            data = self._fetched(begin, end)
+            for at in range(0, len(data), _BLOCK):
+                self._blocks[(begin + at) // _BLOCK] = data[at : at + _BLOCK]
+        whole = b"".join([self._blocks[each] for each in range(first, last + 1)])
+        return whole[start - first * _BLOCK : stop - first * _BLOCK]
+
+    def _fetched(self, start: int, end: int) -> bytes:
+        """Fetch bytes; after a failure nothing more, for a caller may go on without a part."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            return self._fetch(start, end)
+        except Exception as error:
+            self._failed = error
+            raise

@@ -1,0 +1,1 @@
+"""A standalone cluster of Spark, where it is installed."""
