@@ -64,8 +64,8 @@ Sources = str | tuple[str, ...]
 _LARGE, _SAMPLE, _MANY = 1 << 22, 1 << 10, 1 << 16
 """A graph is large that has so many bytes and, judged by so many nodes, so many of them."""
 
-_FEW = 16
-"""Of a large graph one node in so many can be asked for, before all names are indexed."""
+_FEW = 1 << 14
+"""Nodes of a large graph that can be asked for by name, before all names are indexed."""
 
 _SMALL_NODE = 1 << 16
 """Up to this many bytes protobuf's own parser is faster than a walk around the attributes."""
@@ -218,7 +218,7 @@ class GraphIndex:
         if nodes is None:
             return None
         self._asked += 1
-        if self._asked > len(nodes) // _FEW:
+        if self._asked > _FEW:
             self.numbered = None
         number = nodes.number(name)
         found = number is not None and self.wiring_at(nodes.start(number)).name == name

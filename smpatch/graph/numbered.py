@@ -91,7 +91,7 @@ class Numbered:
         """Return the node whose name has the hash of this one, or None; the caller compares."""
         wanted = _hash(name.encode("utf-8", "surrogatepass"))
         at = wanted >> int(self._shift)
-        while (held := int(self._slots[at])) >= 0 and self._names[held] != wanted:
+        while (held := int(self._slots[at])) >= 0 and int(self._names[held]) != wanted:
             at = at + 1 & len(self._slots) - 1
         return held if held >= 0 else None
 
