@@ -13,6 +13,7 @@ Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.
 from __future__ import annotations
 
 import contextlib
+import mmap
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -202,12 +203,13 @@ class GraphIndex:
     @cached_property
     def numbered(self) -> Numbered | None:
         """The nodes as numbers, where the graph is large and there are no two of one name."""
-        if sum(end - start for start, end in self._graph_defs) < _LARGE or not self._has_many():
+        data, size = self._data, sum(end - start for start, end in self._graph_defs)
+        # Of a file in a store no more is read than has to be.
+        if size < _LARGE or not isinstance(data, bytes | mmap.mmap) or not self._has_many():
             return None
         from smpatch.graph.numbered import numbered  # noqa: PLC0415 - NumPy, for large graphs alone
 
-        decoded = partial(_message, self._data)
-        return numbered(self._data, self._graph_defs, MARKED, decoded)
+        return numbered(data, self._graph_defs, MARKED, partial(_message, data))
 
     def number(self, name: str) -> int | None:
         """Return the number of a node of a large graph; None where there is none.

@@ -163,7 +163,7 @@ class _NotNumberedError(Exception):
 
 
 def numbered(
-    data: wire.Buffer,
+    data: bytes | mmap.mmap,
     graph_defs: Iterable[tuple[int, int]],
     marked: Collection[str],
     decoded: Callable[[int, int], Any],
@@ -183,7 +183,7 @@ def numbered(
     try:
         for start, end in graph_defs:
             reader.read(start, end)
-        return Numbered(*reader.arrays())
+        return Numbered(*reader.arrays()) if len(reader) else None
     except (_NotNumberedError, DecodeError, IndexError, ModelUnreadableError):
         return None
 
@@ -192,7 +192,7 @@ class _Reader:
     """What is known of the nodes that were read."""
 
     def __init__(
-        self, data: wire.Buffer, marked: Collection[str], decoded: Callable[[int, int], Any]
+        self, data: bytes | mmap.mmap, marked: Collection[str], decoded: Callable[[int, int], Any]
     ) -> None:
         self._data = data
         self._decoded = decoded
@@ -204,6 +204,10 @@ class _Reader:
         self._inputs: list[_Hashes] = []
         self._counts: list[_Ints] = []
         self._marked: list[_Ints] = []
+
+    def __len__(self) -> int:
+        """Return how many nodes were read."""
+        return self._count
 
     def read(self, start: int, end: int) -> None:
         """Read one ``GraphDef``."""
@@ -237,7 +241,7 @@ class _Reader:
     def _window(self, at: int, stop: int) -> int:
         """Read the small nodes that lie from ``at`` on, and return where the last one ends."""
         size = stop - at
-        if isinstance(self._data, bytes | mmap.mmap) and stop + len(_PAD) <= len(self._data):
+        if stop + len(_PAD) <= len(self._data):
             text = np.frombuffer(self._data, np.uint8, size + len(_PAD), at)
         else:
             text = np.frombuffer(self._data[at:stop] + _PAD, np.uint8)

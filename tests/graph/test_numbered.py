@@ -5,8 +5,10 @@ Here every graph counts as large, and is read in windows of a few nodes.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -15,12 +17,14 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import smpatch
 from fixtures.make import raw
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.graph import index, numbered
 from smpatch.graph.index import GraphIndex, op_of
 from smpatch.graph.reach import Reach, reach
+from tests.benchmarks import generate
 from tests.tensorflow_says import ask
 
 NODE, LIBRARY, VERSIONS = 1, 2, 4
@@ -105,6 +109,8 @@ def all_large(window: int) -> Iterator[None]:
     ):
         yield
 
+
+UNPROVED = smpatch.Options(validate="none")
 
 windows = st.sampled_from([40, 100, 300, 1 << 20])
 
@@ -212,3 +218,64 @@ def test_a_lone_name_is_found_by_the_hash_of_many(text: bytes) -> None:
     with all_large(1 << 20):
         graph = GraphIndex(encoded, [(0, len(encoded))])
         assert graph.number(node[0]) == 0
+
+
+def test_a_graph_without_nodes_is_none_of_numbers() -> None:
+    encoded = raw.field(VERSIONS, b"\x08\x07") * 3
+    with all_large(1 << 20):
+        graph = GraphIndex(encoded, [(0, len(encoded))])
+        assert graph.numbered is None
+        assert "a" not in graph
+
+
+def test_who_asks_for_many_names_gets_the_index_of_all() -> None:
+    encoded = b"".join(_plain((name, "Op", ())) for name in "abc")
+    with all_large(1 << 20), patch.object(index, "_FEW", 2):
+        graph = GraphIndex(encoded, [(0, len(encoded))])
+        assert [graph.wiring(name).name for name in "abcabc"] == list("abcabc")
+        assert graph.numbered is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        ("x:0", "y:0"),
+        ("n7:0", "n69999:0"),
+        ("x:0,n7:0", "y:0"),
+        ("n7:0", "y:0,x:0"),
+        ("n8:0", "n7:0"),
+        ("x:0", "z:0"),
+        ("x:0", "Y:0"),
+        ("x:0", "y:1"),
+    ],
+)
+def test_a_large_model_is_edited_as_over_names(
+    large_chain: Path, tmp_path: Path, inputs: str, outputs: str
+) -> None:
+    """The bytes, the notes and the refusals are the same."""
+    given, results = (
+        {f"t{at}": name for at, name in enumerate(names.split(","))} for names in (inputs, outputs)
+    )
+    found = []
+    for way in ("numbers", "names"):
+        model = tmp_path / "model"
+        shutil.copytree(large_chain, model)
+        with patch.object(index, "_LARGE", 1 << 22 if way == "numbers" else 1 << 40):
+            try:
+                receipt = smpatch.add_predict(
+                    model, inputs=given, outputs=results, signature="new", options=UNPROVED
+                )
+                said = repr(receipt)
+            except smpatch.SmpatchError as error:
+                said = str(error)
+        found.append((said, (model / "saved_model.pb").read_bytes()))
+        shutil.rmtree(model)
+    assert found[0] == found[1]
+
+
+@pytest.fixture(scope="module")
+def large_chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model with enough nodes to be read as integers."""
+    model = generate.chain(tmp_path_factory.mktemp("large") / "chain", 70_000)
+    assert smpatch.load(model).meta_graph().graph.numbered is not None
+    return model
