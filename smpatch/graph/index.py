@@ -202,7 +202,10 @@ class GraphIndex:
 
     @cached_property
     def numbered(self) -> Numbered | None:
-        """The nodes as numbers, where the graph is large and there are no two of one name."""
+        """The nodes as numbers, where the graph is large and there are no two of one name.
+
+        None once the names of all are indexed.
+        """
         data, size = self._data, sum(end - start for start, end in self._graph_defs)
         # Of a file in a store no more is read than has to be.
         if size < _LARGE or not isinstance(data, bytes | mmap.mmap) or not self._has_many():
@@ -278,7 +281,7 @@ class GraphIndex:
 
     @cached_property
     def _nodes(self) -> _Nodes:
-        nodes = _Nodes()
+        nodes, self.numbered = _Nodes(), None  # whoever needs all names finds each of them here
         try:
             for start, end in self._graph_defs:
                 nodes.read(self._data, start, end)

@@ -234,6 +234,10 @@ def test_who_asks_for_many_names_gets_the_index_of_all() -> None:
         graph = GraphIndex(encoded, [(0, len(encoded))])
         assert [graph.wiring(name).name for name in "abcabc"] == list("abcabc")
         assert graph.numbered is None
+        graph = GraphIndex(encoded, [(0, len(encoded))])
+        assert graph.wiring("b").name == "b"
+        assert list(graph) == list("abc")
+        assert graph.numbered is None
 
 
 @pytest.mark.parametrize(
