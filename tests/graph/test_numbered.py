@@ -6,8 +6,9 @@ Here every graph counts as large, and is read in windows of a few nodes.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -37,18 +38,31 @@ names = st.sampled_from(
     ["a", "b", "c", "a/b", "a" * 7, "a" * 8, "a" * 9, "n" * 130, "é", "a:b", "x\n\x05\n\x01a"]
 ) | st.text(max_size=20)
 ops = st.sampled_from(["Add", "Split", "Const", "Placeholder", "Enter", "Switch", "NoOp", "é" * 9])
+SOUND = ["{}", "{}:0", "{}:1", "^{}"]
 forms = st.sampled_from(["{}", "{}", "{}:0", "{}:1", "{}:12345678", "^{}", "^{}:1", "{}:", "{}:a"])
 
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[list[Drawn], bytes]:
     """Draw nodes, and a graph that holds them in one of the ways in which protobuf may."""
+    if draw(st.booleans()):  # as exporters write it, and sound
+        drawn = draw(st.permutations(["a", "b", "a/b", "a" * 7, "a" * 8, "a" * 9, "n" * 130]))
+        kinds = st.sampled_from(["Add", "Add", "Split", "Const", "Switch", "Placeholder"])
+        sources = st.builds(str.format, st.sampled_from(SOUND), st.sampled_from(drawn))
+        return _encoded(_plain, [(name, draw(kinds), _inputs(draw, sources)) for name in drawn])
     drawn = draw(st.lists(names, min_size=1, max_size=9, unique=True))
     known = st.sampled_from(drawn)
     sources = st.builds(str.format, forms, known | known | known | names)
-    nodes = [(name, draw(ops), tuple(draw(st.lists(sources, max_size=3)))) for name in drawn]
-    plain = draw(st.booleans())
-    return nodes, b"".join(_plain(node) if plain else _odd(draw, node) for node in nodes)
+    nodes = [(name, draw(ops), _inputs(draw, sources)) for name in drawn]
+    return _encoded(partial(_odd, draw), nodes)
+
+
+def _inputs(draw: st.DrawFn, sources: st.SearchStrategy[str]) -> tuple[str, ...]:
+    return tuple(draw(st.lists(sources, max_size=3)))
+
+
+def _encoded(write: Callable[[Drawn], bytes], nodes: list[Drawn]) -> tuple[list[Drawn], bytes]:
+    return nodes, b"".join(map(write, nodes))
 
 
 def _plain(node: Drawn) -> bytes:
