@@ -282,16 +282,15 @@ class Tensors:
             return spec
         if isinstance(spec, SparseTensorSpec):
             parts = SparseRef(spec.values, spec.indices, spec.dense_shape)
-            own = self._sparse(parts, where)
-            _check_agreement(spec.dtype, spec.shape, own.dtype, own.shape, where)
-            return spec
-        dense = self._dense(spec.name)
+            own: SparseTensorSpec | TensorSpec = self._sparse(parts, where)
+        else:
+            own = self._dense(spec.name)
         # A shape that nothing has said yet is compared when TensorFlow has been asked.
-        as_given = dense.name in self.unknown_shapes or (
-            self._narrower and compatible(spec.shape, dense.shape)
+        as_given = (isinstance(own, TensorSpec) and own.name in self.unknown_shapes) or (
+            self._narrower and compatible(spec.shape, own.shape)
         )
-        shape = spec.shape if as_given else dense.shape
-        _check_agreement(spec.dtype, spec.shape, dense.dtype, shape, where)
+        shape = spec.shape if as_given else own.shape
+        _check_agreement(spec.dtype, spec.shape, own.dtype, shape, where)
         return spec
 
 

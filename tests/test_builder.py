@@ -264,7 +264,7 @@ REFUSED = {
     "operation that nothing defines": Refused(
         OpDefMissingError,
         "y:0: the model does not say what an operation 'AddV2' yields "
-        "(validate with TensorFlow, which may know it)",
+        "(validate with TensorFlow, which may infer it)",
         model="no_op_list",
     ),
 }

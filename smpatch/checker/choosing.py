@@ -61,7 +61,7 @@ CODES: tuple[str, ...] = (
     "halves-disagree",
     "function-missing",
     "positional-arguments",
-    "halves-differ",
+    "computations-differ",
     "c-runtime",
     "python-loader",
     "python-signature",

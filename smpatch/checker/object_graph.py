@@ -47,11 +47,11 @@ def check_computations(subject: Subject) -> Iterator[Finding]:
                 f"Python takes the variable {each.name!r} (object {each.number}) where servers "
                 f"take {each.passed!r}: they compute different numbers"
             )
-            yield fault("halves-differ", where, text)
+            yield fault("computations-differ", where, text)
         if not wrong and not _are_equal(subject, key):
             text = "Python's function computes something else than signature_def names"
             hint = "smpatch check --run compares the numbers"
-            yield fault("halves-differ", where, text, hint)
+            yield fault("computations-differ", where, text, hint)
 
 
 def _are_equal(subject: Subject, key: str) -> bool:

@@ -172,7 +172,9 @@ class Compose(Making):
         _check_form(meta_graph, self)
         halves = wanted.inputs, wanted.outputs
         inputs, outputs = ({alias: _ref(s) for alias, s in each.items()} for each in halves)
-        request = Wanted(self.key, inputs, outputs, self.overwrite, without_inputs=not inputs)
+        request = Wanted(
+            self.key, inputs, outputs, self.overwrite, without_inputs=not inputs, narrower=True
+        )
         try:
             built = build(extended, request, context.inferred)
         except UnreachableOutputError as error:
@@ -191,6 +193,8 @@ class Compose(Making):
         if composed.copied:
             on = "what is bound" if self.bind and not self.before else "what is put in"
             text = f"{composed.copied:,} nodes that depend on {on} are copied"
+            if composed.copied == 1:
+                text = f"1 node that depends on {on} is copied"
             notes = (*notes, Note("copied-nodes", f"{text}, {composed.size:,} bytes"))
         if not signatures.in_python and _is_there(meta_graph, self.key, extended, signature):
             present = meta_graph.signatures[self.key]

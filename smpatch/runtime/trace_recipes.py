@@ -170,12 +170,22 @@ def _cast(
     spec = specs[alias]
     parameter = name or alias
     taken = tf.TensorSpec(spec.shape, tf.as_dtype(dtype))
+    _castable(tf, taken.dtype, spec.dtype)
     return Recipe(
         {parameter: taken}, lambda **given: {alias: tf.cast(given[parameter], spec.dtype)}, {}
     )
 
 
+def _castable(tf: Any, source: Any, target: Any) -> None:
+    """Refuse what TensorFlow traces and runs nowhere."""
+    if (source == tf.string) != (target == tf.string):
+        found = f"TensorFlow does not cast {source.name} to {target.name}"
+        hint = "a function of your own takes tf.strings.to_number or tf.strings.as_string"
+        raise UntraceableError(found, hint=hint)
+
+
 def _cast_output(tf: Any, specs: Mapping[str, Any], alias: str, output: str, dtype: str) -> Recipe:
+    _castable(tf, specs[output].dtype, tf.as_dtype(dtype))
     return _of_output(specs, alias, output, lambda value: tf.cast(value, tf.as_dtype(dtype)))
 
 

@@ -164,9 +164,9 @@ class _Proof:
         for place, edit in enumerate(each.composition for each in edits):
             if edit is None or not edit.in_parts:
                 continue
-            chain = self._chain(edits[:place], edit)
-            last = self._after.signatures.get(edit.key)
-            if chain is None or last is None or _changed_later(edits[place + 1 :], edit.key):
+            changed = _changed_later(edits[place + 1 :], edit.key)
+            chain = None if changed else self._chain(edits[:place], edit)
+            if chain is None:
                 why = "another edit of the list makes or changes it or what it is made of"
                 self._left_out(edit.key, why)
                 continue

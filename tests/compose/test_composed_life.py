@@ -12,7 +12,7 @@ import pytest
 
 import smpatch
 from smpatch import Options, PatchFileError, ValidationError, arguments, load
-from smpatch.edits import Compose, EditSignature, Rename
+from smpatch.edits import Compose, Copy, Edit, EditSignature, FromSignature, Remove, Rename
 from smpatch.fragments import asked_list
 from smpatch.functions import calls, joining
 from smpatch.patchfile import parse_patch
@@ -22,6 +22,7 @@ from tests.oracle.client import Oracle, decoded, encoded
 
 DEFAULT = "serving_default"
 KERAS = "keras_functional"
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 CODE = Path(__file__).with_name("user_code.py")
 RNG = np.random.default_rng(23)
 LEFT = {"left": encoded(RNG.random((3, 2), np.float32))}
@@ -339,6 +340,66 @@ def test_a_widened_signature_is_composed_to_another_size(
             assert (made["one"] == y[:1]).all()
             exponents = np.exp(y - y.max(axis=1, keepdims=True))
             assert np.allclose(made["open"], exponents / exponents.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("then", [Remove(("first",)), Rename("first", "other")])
+def test_a_composed_signature_that_a_later_edit_takes_away_is_no_python_error(
+    then: Edit,
+    composable: Mapping[str, Path],
+    keras: Path,
+    quick: Validator,
+    oracle: Oracle,
+) -> None:
+    # The key was looked up among the signatures after all edits.
+    edits = [_compose(DEFAULT, "first", before="words_to_left"), Copy("first", "second"), then]
+    receipt = smpatch.patch(keras, edits, validator=quick)
+    assert [each.outcome for each in receipt.changes][:2] == ["added", "copied"]
+    assert "first" not in load(keras).signatures
+    about: dict[str, Any] = {"tags": ["serve"], "key": DEFAULT, "feed": {**TEXT, **RIGHT}}
+    wanted = oracle.ask("outside", directory=composable[KERAS], before=[WORDS], after=[], **about)
+    feeds, loaders = {"second": about["feed"]}, ["session", "python"]
+    got = oracle.ask("tour", directory=keras, tags=["serve"], feeds=feeds, loaders=loaders)
+    assert {loader: got[loader]["second"] for loader in loaders} == {
+        loader: wanted[loader] for loader in loaders
+    }
+
+
+def test_one_copied_node_is_no_nodes(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model"))
+    made: dict[str, Any] = {"signature": "one", "bind": {"x": [1.0]}}
+    receipt = smpatch.compose_signature(model, "scale", options=Options(validate="none"), **made)
+    (text,) = (each.text for each in receipt.notes if each.code == "copied-nodes")
+    assert text.startswith("1 node that depends on what is bound is copied, ")
+
+
+def test_a_sparse_input_of_a_known_size_stays_as_it_is(
+    quick: Validator, oracle: Oracle, tmp_path: Path
+) -> None:
+    # The graph does not say the size that TensorFlow's own exporter writes into the signature.
+    model = Path(shutil.copytree(FIXTURES / "sparse", tmp_path / "model"))
+    edits = [
+        EditSignature("twice", drop_outputs=("twice",), add_outputs={"flat": "mul:0"}),
+        FromSignature("twice", {"again": "mul:0"}, "derived"),
+        Compose("twice", "composed", after=asked_list("flat=sigmoid(flat)", "after")),
+    ]
+    smpatch.patch(model, edits, validator=quick)
+    signatures = load(model).signatures
+    for key in ("derived", "composed"):
+        assert signatures[key].inputs == signatures["twice"].inputs
+    values = np.array([0.5, -2.0], np.float32)
+    feed = {
+        "ids/values:0": encoded(values),
+        "ids/indices:0": encoded(np.array([[0, 0], [1, 3]])),
+        "ids/shape:0": encoded(np.array([2, 4])),
+    }
+    wanted: dict[str, tuple[str, Any]] = {
+        "derived": ("again", 2 * values),
+        "composed": ("flat", 1 / (1 + np.exp(-2 * values))),
+    }
+    for key, (alias, expected) in wanted.items():
+        about: dict[str, Any] = {"tags": ["serve"], "key": key, "feed": feed}
+        ran = oracle.ask("run_signature", directory=model, **about)
+        np.testing.assert_allclose(decoded(ran["arrays"][alias]), expected, rtol=1e-6)
 
 
 def test_a_signature_takes_the_place_of_the_one_that_it_is_made_of(

@@ -147,6 +147,7 @@ def another_type(score: tf.TensorSpec([None, 1], tf.float64)):
 HERE = "pre.py"
 AT = CODE.split("\n").index('    raise ValueError("my own mistake")') + 1
 BEFORE: Mapping[str, str] = {
+    "left=cast(string)": "TensorFlow does not cast string to float32 (a function of your own",
     f"{HERE}:typo": "it yields 'lefft', and the signature has no input of that name",
     f"{HERE}:doubles": "'left': it yields float64 [?, 2], the signature's input is float32 [?, 2]"
     " (cast it: tf.cast(left, tf.float32))",
@@ -183,6 +184,7 @@ BEFORE: Mapping[str, str] = {
     "parse_example(lef)": "the signature has no input 'lef' (did you mean left?)",
 }
 AFTER: Mapping[str, str] = {
+    "both=cast(both, string)": "TensorFlow does not cast float32 to string",
     f"{HERE}:unknown_output": "'scores' is neither an output nor an input (it has",
     f"{HERE}:taken": "it yields 'both', and the signature has an output of that name",
     f"{HERE}:another_type": "it takes float64 [?, 1], the signature's output is float32 [?, 1]",
