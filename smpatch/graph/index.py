@@ -13,15 +13,20 @@ Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.
 from __future__ import annotations
 
 import contextlib
+import mmap
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError
+
+if TYPE_CHECKING:
+    from smpatch.graph.numbered import Numbered
 
 __all__ = ["CALLS", "GraphIndex", "Node", "Wiring", "op_of"]
 
@@ -56,6 +61,12 @@ MARKED = CALLS | {
 
 Sources = str | tuple[str, ...]
 """A node's inputs; a lone one as itself, for a million tuples of one would be all overhead."""
+
+_LARGE, _SAMPLE, _MANY = 1 << 22, 1 << 10, 1 << 16
+"""A graph is large that has so many bytes and, judged by so many nodes, so many of them."""
+
+_FEW = 1 << 14
+"""Nodes of a large graph that can be asked for by name, before all names are indexed."""
 
 _SMALL_NODE = 1 << 16
 """Up to this many bytes protobuf's own parser is faster than a walk around the attributes."""
@@ -148,6 +159,7 @@ class GraphIndex:
         """Index the graph whose pieces lie at ``graph_defs`` (start and end in bytes)."""
         self._data = data
         self._graph_defs = tuple(graph_defs)
+        self._asked = 0
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -155,7 +167,9 @@ class GraphIndex:
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is a node of that name."""
-        return name in self._nodes.numbers
+        if self.numbered is None:
+            return name in self._nodes.numbers
+        return isinstance(name, str) and self.number(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names in the order of the graph."""
@@ -167,7 +181,7 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        return Node(self._data, self._span(self._nodes.offset(name)))
+        return Node(self._data, self._span(self._offset(name)))
 
     def raw(self, name: str) -> bytes:
         """Return a node as its serialized ``NodeDef``.
@@ -175,7 +189,7 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        start, end = self._span(self._nodes.offset(name))
+        start, end = self._span(self._offset(name))
         return bytes(self._data[start:end])
 
     def wiring(self, name: str) -> Wiring:
@@ -184,8 +198,40 @@ class GraphIndex:
         Raises:
             KeyError: There is no such node.
         """
-        start, end = self._span(self._nodes.offset(name))
-        return _wiring(self._data, start, end)
+        return _wiring(self._data, *self._span(self._offset(name)))
+
+    @cached_property
+    def numbered(self) -> Numbered | None:
+        """The nodes as numbers, where the graph is large and there are no two of one name.
+
+        None once the names of all are indexed.
+        """
+        data, size = self._data, sum(end - start for start, end in self._graph_defs)
+        # Of a file in a store no more is read than has to be.
+        if size < _LARGE or not isinstance(data, bytes | mmap.mmap) or not self._has_many():
+            return None
+        from smpatch.graph.numbered import numbered  # noqa: PLC0415 - NumPy, for large graphs alone
+
+        return numbered(data, self._graph_defs, MARKED, partial(_message, data))
+
+    def number(self, name: str) -> int | None:
+        """Return the number of a node of a large graph; None where there is none.
+
+        Who asks for many names is better served by the index of all, which is made then.
+        """
+        nodes = self.numbered
+        if nodes is None:
+            return None
+        self._asked += 1
+        if self._asked > _FEW:
+            self.numbered = None
+        number = nodes.number(name)
+        found = number is not None and self.wiring_at(nodes.start(number)).name == name
+        return number if found else None
+
+    def wiring_at(self, offset: int) -> Wiring:
+        """Return what the node does whose field starts at an offset."""
+        return _wiring(self._data, *self._span(offset))
 
     @cached_property
     def producer(self) -> int:
@@ -235,13 +281,35 @@ class GraphIndex:
 
     @cached_property
     def _nodes(self) -> _Nodes:
-        nodes = _Nodes()
+        nodes, self.numbered = _Nodes(), None  # whoever needs all names finds each of them here
         try:
             for start, end in self._graph_defs:
                 nodes.read(self._data, start, end)
         except (DecodeError, IndexError) as error:
             raise ModelUnreadableError(f"the graph holds what is no node: {error}") from error
         return nodes
+
+    def _has_many(self) -> bool:
+        """Return whether there are many nodes, judged by the first ones of the largest piece."""
+        start, end = max(self._graph_defs, key=lambda span: span[1] - span[0])
+        with contextlib.suppress(ModelUnreadableError):  # whoever reads the nodes tells of it
+            *_, last = islice(wire.fields(self._data, start, end, depth=_DEPTH), _SAMPLE)
+            return _SAMPLE * (end - start) > _MANY * (last.end - start)
+        return False
+
+    def _offset(self, name: str) -> int:
+        """Return where the field of a node starts.
+
+        Raises:
+            KeyError: There is no such node.
+        """
+        nodes = self.numbered
+        if nodes is None:
+            return self._nodes.offset(name)
+        number = self.number(name)
+        if number is None:
+            raise KeyError(name)
+        return nodes.start(number)
 
     def _span(self, offset: int) -> tuple[int, int]:
         """Return where the body lies of the node whose field starts at ``offset``.

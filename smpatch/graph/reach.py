@@ -17,11 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smpatch.errors import ModelUnreadableError
 from smpatch.graph.functions import FunctionLibrary, called
 from smpatch.graph.index import GraphIndex, op_of
+
+if TYPE_CHECKING:
+    from smpatch.graph.numbered import Numbered
 
 __all__ = [
     "Behind",
@@ -156,6 +159,9 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
     Raises:
         ModelUnreadableError: A node names an input that the graph does not have.
     """
+    nodes = graph.numbered
+    if nodes is not None and (found := _by_number(graph, nodes, outputs, fed)) is not None:
+        return found
     fed_nodes = {name.rpartition(":")[0] for name in fed}
     used: set[str] = set()
     unfed: list[str] = []
@@ -220,6 +226,58 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
     )
 
 
+def _by_number(  # noqa: C901 - one loop, as in ``reach``
+    graph: GraphIndex, nodes: Numbered, outputs: Sequence[str], fed: Collection[str]
+) -> Reach | None:
+    """Walk over the numbers of a large graph, and decode the nodes that are looked at alone.
+
+    Returns:
+        The result; None where something is missing, which the walk over names tells, and where
+        this one is no gain.
+    """
+    from smpatch.graph.numbered import DONE, SEVERAL  # noqa: PLC0415 - NumPy, for large graphs alone
+
+    fed_nodes = {name: graph.number(name) for name in {each.rpartition(":")[0] for each in fed}}
+    following = nodes.following([each for each in fed_nodes.values() if each is not None])
+    if following is None:
+        return None
+    placeholders = {
+        number
+        for name, number in fed_nodes.items()
+        if number is not None and graph.wiring(name).op in _MUST_BE_FED
+    }
+    used = {output for output in outputs if output in fed}
+    waiting = [graph.number(each.rpartition(":")[0]) for each in outputs if each not in fed]
+    looked_at: dict[int, str] = {}
+    while waiting:
+        at = waiting.pop()
+        if at is None:
+            return None
+        while (ahead := following[at]) >= 0:  # a million nodes pass through here
+            following[at] = DONE
+            at = ahead
+        following[at] = DONE
+        if ahead == SEVERAL:
+            waiting += nodes.sources(at)
+        elif ahead != DONE:
+            wiring = graph.wiring_at(nodes.start(at))
+            looked_at[at] = wiring.op
+            for source in wiring.inputs:
+                control = source.startswith("^")
+                name = source[1:] if control else op_of(source)
+                full = source if ":" in source else f"{source}:0"
+                if full in fed:
+                    used.add(full)
+                elif not (control and fed_nodes.get(name) in placeholders):
+                    waiting.append(graph.number(name))
+    ops = set(looked_at.values())
+    if not ops.isdisjoint(_MUST_BE_FED):
+        return None
+    partly_fed = sorted(name for name, number in fed_nodes.items() if number in looked_at)
+    loops, branches = not ops.isdisjoint(_ENTER), not ops.isdisjoint(_SWITCH)
+    return Reach((), frozenset(used), tuple(partly_fed), loops, branches)
+
+
 def reads_besides(
     graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]
 ) -> tuple[str, ...]:
@@ -234,7 +292,7 @@ def reads_besides(
         Full names, sorted; only what waits for such an operation needs nothing of it.
     """
     fed_nodes = {name.rpartition(":")[0] for name in fed}
-    if all(graph.marked.get(name) == "Placeholder" for name in fed_nodes):
+    if all(name in graph and graph.wiring(name).op == "Placeholder" for name in fed_nodes):
         return ()  # the common case: a placeholder has one tensor
     besides: set[str] = set()
     seen: set[str] = set()

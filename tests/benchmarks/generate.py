@@ -7,8 +7,8 @@ Two shapes of model, each with one dial:
   Each weight is 1/side, so ``y`` is the mean of ``x`` and a test can tell.
 * ``chain``: a placeholder ``x``, then ``n0``, ``n1``, ... each fed by the one
   before, then ``y``. The dial is the number of nodes; a backwards walk from
-  ``y`` visits all of them. About 140 bytes a node, as an old export with
-  ``_output_shapes`` on every node has.
+  ``y`` visits all of them, or each node of ``stride``. About 140 bytes a node,
+  as an old export with ``_output_shapes`` on every node has.
 
 Both are TF1-style: one MetaGraph tagged ``serve``, a true ``stripped_op_list``,
 no variables, no signature. TensorFlow is not used: it would need five times the
@@ -81,12 +81,14 @@ def constants(directory: Path, total_bytes: int) -> Path:
     return _write(directory, op_list, graph_length, graph())
 
 
-def chain(directory: Path, length: int) -> Path:
-    """Write a SavedModel whose graph is one chain of ``length`` nodes from x to y.
+def chain(directory: Path, length: int, stride: int = 1) -> Path:
+    """Write a SavedModel whose graph has ``length`` nodes between x and y.
 
     Args:
         directory: Where the SavedModel goes; made when absent.
         length: How many nodes there are between ``x`` and ``y``, 1 or more.
+        stride: Each node of that many is on the chain from x to y; the ones behind it hang on
+            it, one on the other, and lead nowhere.
 
     Returns:
         ``directory``.
@@ -97,12 +99,14 @@ def chain(directory: Path, length: int) -> Path:
     ops = (_field(2, b"Identity"), _field(2, b"Relu"))
     ending = _field(4, _DEVICE.encode()) + attrs
     first = _field(1, _placeholder(dims))
-    last_node = _node("y", "Identity", [f"n{length - 1}"], attrs)
+    last_node = _node("y", "Identity", [f"n{(length - 1) // stride * stride}"], attrs)
     last = _field(1, last_node) + _versions()
 
     def nodes() -> Iterator[bytes]:
-        source = _field(3, b"x")
+        source = on_chain = _field(3, b"x")
         for index in range(length):
+            if index % stride == 0:
+                source = on_chain
             name = b"n%d" % index
             # A name is far below 128 bytes, so its length is one byte: this
             # loop runs two million times and _field would be half of it.
@@ -110,6 +114,8 @@ def chain(directory: Path, length: int) -> Path:
             body += ops[index & 1] + source + ending
             yield b"\x0a" + _varint(len(body)) + body
             source = b"\x1a%c%b" % (len(name), name)
+            if index % stride == 0:
+                on_chain = source
 
     graph_length = len(first) + sum(map(len, nodes())) + len(last)
 

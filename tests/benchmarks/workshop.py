@@ -119,11 +119,11 @@ class Workshop:
             generate.constants(directory, total_bytes)
         return directory
 
-    def chain(self, length: int) -> Path:
-        """Return the model with a chain of that many nodes, made once."""
-        directory = self.root / f"chain-{length}"
+    def chain(self, length: int, stride: int = 1) -> Path:
+        """Return a model of which one node in ``stride`` is needed, made once."""
+        directory = self.root / f"chain-{length}-{stride}"
         if not directory.exists():
-            generate.chain(directory, length)
+            generate.chain(directory, length, stride)
         return directory
 
     def variables(self, total_bytes: int) -> Path:

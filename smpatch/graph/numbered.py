@@ -1,0 +1,432 @@
+"""A large graph as arrays of integers: where each node lies, and which nodes its inputs name.
+
+``index`` reads each node in Python, which takes microseconds; a million of them take seconds.
+Here NumPy reads a window of the file at a time, all nodes of it side by side: their boundaries,
+their fields, and a hash of each name. A table of hashes then turns inputs into numbers.
+
+What is not as TensorFlow writes it (a node whose fields do not lie one behind the other with a
+tag of one byte, a name that is not ASCII, a node of more than 16 KiB) goes to protobuf, one by
+one. Where two nodes have one name, or something is no node, ``numbered`` returns None, and
+``index`` tells what it is.
+
+Distinct names have distinct hashes here, or ``numbered`` returns None; so an input that names a
+node is never taken for another. Only one that names none could be, where two hashes of 64 bits
+with a secret key are equal; it would take a damaged graph for a sound one.
+
+Nothing is decoded for people here, and no node is kept as an object.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from smpatch import schema, wire
+from smpatch.errors import ModelUnreadableError
+
+__all__ = ["DONE", "SEVERAL", "SPECIAL", "Numbered", "numbered"]
+
+_Ints = NDArray[np.int64]
+_Hashes = NDArray[np.uint64]
+_Bytes = NDArray[np.uint8]
+_Mask = NDArray[np.bool_]
+
+_NODE = _NAME = 1 << 3 | wire.BYTES
+_OP, _INPUT = 2 << 3 | wire.BYTES, 3 << 3 | wire.BYTES
+_DEPTH = 2
+"""The number of messages that enclose a ``GraphDef``."""
+_MORE = 0x80
+_WINDOW = 1 << 20
+"""So many bytes are looked at together: arrays of that size stay in the processor's cache."""
+_PAD = bytes(16)
+"""Behind a window: a word or a length may be read past its end, and is not used then."""
+_BLOCK = 1 << 16
+"""So many names are looked up side by side."""
+_TOO_LONG = 1 << 20
+_FEWEST = 256
+"""With fewer nodes between two fields that are no small node, ``index`` is as fast."""
+_LONGEST_PORT = 6
+
+DONE, SEVERAL, SPECIAL = -1, -2, -3
+"""Instead of a node that follows: none, more than one, or what has to be looked at."""
+
+_KEY, _FACTOR = (int.from_bytes(os.urandom(8), "little") | 1 for _ in range(2))
+_WORD = (1 << 64) - 1
+_ONES = 0x0101010101010101
+_TOPS = np.uint64(0x80 * _ONES)
+_PARTS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
+"""The first bytes of a word, by how many they are."""
+
+
+class Numbered:
+    """The nodes of a graph by number, in the order of the graph."""
+
+    def __init__(
+        self, starts: _Ints, names: _Hashes, inputs: _Hashes, counts: _Ints, marked: _Ints
+    ) -> None:
+        """Turn the names that inputs have into numbers."""
+        self._starts = starts
+        self._names = names
+        self._shift = np.uint64(64 - (2 * len(names)).bit_length())
+        self._slots = self._placed()
+        self._marked = marked
+        self._ends = np.cumsum(counts, dtype=np.int32)
+        self._sources = self._found(inputs)
+
+    def __len__(self) -> int:
+        """Return how many nodes there are."""
+        return len(self._starts)
+
+    def start(self, number: int) -> int:
+        """Return where the field of a node starts."""
+        return int(self._starts[number])
+
+    def number(self, name: str) -> int | None:
+        """Return the node whose name has the hash of this one, or None; the caller compares."""
+        wanted = _hash(name.encode("utf-8", "surrogatepass"))
+        at = wanted >> int(self._shift)
+        while (held := int(self._slots[at])) >= 0 and int(self._names[held]) != wanted:
+            at = at + 1 & len(self._slots) - 1
+        return held if held >= 0 else None
+
+    def sources(self, number: int) -> list[int]:
+        """Return the nodes that the inputs of a node name, in their order; -1 for none."""
+        start = self._ends[number - 1] if number else 0
+        return self._sources[start : self._ends[number]].tolist()  # type: ignore[no-any-return]
+
+    def following(self, special: Collection[int]) -> memoryview[int] | None:
+        """Return for each node the one that its only input names, or what it has instead.
+
+        Args:
+            special: Nodes that have to be looked at, and so has what they feed. So has a node
+                of a marked operation, or with an input that is not in the graph.
+
+        Returns:
+            The numbers; None where so much has to be looked at that it is no gain.
+        """
+        counts = np.diff(self._ends, prepend=np.int32(0))
+        following = np.where(counts == 0, np.int32(DONE), np.int32(SEVERAL))
+        alone = np.flatnonzero(counts == 1)
+        following[alone] = self._sources[self._ends[alone] - 1]
+        edges = np.flatnonzero(np.isin(self._sources, [-1, *special]))
+        fed = np.searchsorted(self._ends, edges, side="right")
+        looked_at = np.concatenate([fed, self._marked, np.fromiter(special, np.int64)])
+        if 8 * len(looked_at) > len(self) + _FEWEST:
+            return None
+        following[looked_at] = SPECIAL
+        return following.data
+
+    def _placed(self) -> NDArray[np.int32]:
+        """Return the table of numbers: each lies where its hash says or behind, without a gap.
+
+        Raises:
+            _NotNumberedError: Two nodes have one name.
+        """
+        slots = np.full(1 << 64 - int(self._shift), -1, np.int32)
+        for start in range(0, len(self), _BLOCK):
+            waiting = np.arange(start, min(start + _BLOCK, len(self)))
+            at = (self._names[waiting] >> self._shift).astype(np.int64)
+            while waiting.size:
+                free = np.flatnonzero(slots.take(at) < 0)
+                slots[at[free]] = waiting[free]
+                held = slots.take(at)
+                others = np.flatnonzero(held != waiting)
+                held, waiting, at = held[others], waiting[others], at[others]
+                if (self._names[held] == self._names[waiting]).any():
+                    raise _NotNumberedError
+                at = at + 1 & len(slots) - 1
+        return slots
+
+    def _found(self, wanted: _Hashes) -> NDArray[np.int32]:
+        """Return the numbers of nodes by the hashes of their names; -1 where there is none."""
+        found = np.full(len(wanted), -1, np.int32)
+        for start in range(0, len(wanted), _BLOCK):
+            left = np.arange(start, min(start + _BLOCK, len(wanted)))
+            at = (wanted[left] >> self._shift).astype(np.int64)
+            while left.size:
+                held = self._slots.take(at)
+                same = (held >= 0) & (self._names.take(held) == wanted.take(left))
+                found[left[same]] = held[same]
+                on = np.flatnonzero(~same & (held >= 0))
+                left, at = left[on], at[on] + 1 & len(self._slots) - 1
+        return found
+
+
+class _NotNumberedError(Exception):
+    """The graph is one for ``index``."""
+
+
+def numbered(
+    data: bytes | mmap.mmap,
+    graph_defs: Iterable[tuple[int, int]],
+    marked: Collection[str],
+    decoded: Callable[[int, int], Any],
+) -> Numbered | None:
+    """Read a large graph.
+
+    Args:
+        data: The file.
+        graph_defs: Where in it the pieces of the graph lie.
+        marked: Operations whose nodes have to be looked at.
+        decoded: Returns the wiring of the node whose bytes lie at these offsets.
+
+    Returns:
+        Its nodes; None where that is no gain, or something is wrong.
+    """
+    reader = _Reader(data, marked, decoded)
+    try:
+        for start, end in graph_defs:
+            reader.read(start, end)
+        return Numbered(*reader.arrays()) if len(reader) else None
+    except (_NotNumberedError, DecodeError, IndexError, ModelUnreadableError):
+        return None
+
+
+class _Reader:
+    """What is known of the nodes that were read."""
+
+    def __init__(
+        self, data: bytes | mmap.mmap, marked: Collection[str], decoded: Callable[[int, int], Any]
+    ) -> None:
+        self._data = data
+        self._decoded = decoded
+        self._marked_ops = np.array([_hash(op.encode()) for op in marked], np.uint64)
+        self._count = self._breaks = 0
+        self._scratch = np.empty((2, _WINDOW), np.bool_)  # new memory for each window costs more
+        self._starts: list[_Ints] = []
+        self._names: list[_Hashes] = []
+        self._inputs: list[_Hashes] = []
+        self._counts: list[_Ints] = []
+        self._marked: list[_Ints] = []
+
+    def __len__(self) -> int:
+        """Return how many nodes were read."""
+        return self._count
+
+    def read(self, start: int, end: int) -> None:
+        """Read one ``GraphDef``."""
+        at = start
+        while at < end:
+            after = self._window(at, min(at + _WINDOW, end))
+            if after == at:
+                after = self._field(at, end)
+            if isinstance(self._data, mmap.mmap):  # pages that were read would count as memory
+                page = at - at % mmap.PAGESIZE
+                self._data.madvise(mmap.MADV_DONTNEED, page, after - page)
+            at = after
+
+    def arrays(self) -> tuple[_Ints, _Hashes, _Hashes, _Ints, _Ints]:
+        """Return starts and hashes of the nodes, those of their inputs, how many, the marked."""
+        names, inputs = _joined(self._names), _joined(self._inputs)
+        return _joined(self._starts), names, inputs, _joined(self._counts), _joined(self._marked)
+
+    def _field(self, at: int, end: int) -> int:
+        """Read a field that is no small node, and return where it ends."""
+        self._breaks += 1
+        if self._breaks > _FEWEST + self._count // _FEWEST:
+            raise _NotNumberedError
+        field = next(wire.fields(self._data, at, end, depth=_DEPTH))
+        if field.number << 3 | field.wire_type == _NODE:
+            node = self._decoded(field.value, field.end)
+            names, ops, inputs = _hashes_of(node)
+            self._add(np.array([at]), names, ops, inputs, np.array([len(inputs)]))
+        return field.end
+
+    def _window(self, at: int, stop: int) -> int:
+        """Read the small nodes that lie from ``at`` on, and return where the last one ends."""
+        size = stop - at
+        if stop + len(_PAD) <= len(self._data):
+            text = np.frombuffer(self._data, np.uint8, size + len(_PAD), at)
+        else:
+            text = np.frombuffer(self._data[at:stop] + _PAD, np.uint8)
+        starts, bodies, ends = _boundaries(text, size, self._scratch[:, :size])
+        if not starts.size:
+            return at
+        fields = _Fields(text, bodies, ends)
+        names, ops, inputs, owners = fields.hashes()
+        for number in np.flatnonzero(fields.odd).tolist():
+            body = self._data[at + int(starts[number]) : at + int(ends[number])]
+            (node,) = schema.GraphWiring.FromString(body).node
+            names[number : number + 1], ops[number : number + 1], given = _hashes_of(node)
+            inputs = np.concatenate([inputs, given])
+            owners = np.concatenate([owners, np.full(len(given), number)])
+        order = np.argsort(owners, kind="stable")
+        counts = np.bincount(owners, minlength=len(starts))
+        self._add(starts + at, names, ops, inputs[order], counts)
+        return at + int(ends[-1])
+
+    def _add(
+        self, starts: _Ints, names: _Hashes, ops: _Hashes, inputs: _Hashes, counts: _Ints
+    ) -> None:
+        self._starts.append(starts)
+        self._names.append(names)
+        self._inputs.append(inputs)
+        self._counts.append(counts)
+        self._marked.append(np.flatnonzero(np.isin(ops, self._marked_ops)) + self._count)
+        self._count += len(starts)
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return arrays as one, and forget them."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
+
+
+def _boundaries(text: _Bytes, size: int, scratch: _Mask) -> tuple[_Ints, _Ints, _Ints]:
+    """Return where nodes start that lie behind each other, their bodies start, and they end.
+
+    What looks like the start of a node may lie inside of one; those count that start where the
+    one before ends.
+    """
+    tagged, named = scratch
+    np.equal(text[2 : size + 2], _NAME, tagged)
+    tagged |= np.equal(text[3 : size + 3], _NAME, named)
+    tagged &= np.equal(text[:size], _NODE, named)
+    starts = np.flatnonzero(tagged)
+    bodies, lengths = _lengths(text, starts + 1)
+    ends = bodies + lengths
+    whole = np.flatnonzero((ends <= size) & (text.take(bodies) == _NAME))
+    starts, bodies, ends = starts.take(whole), bodies.take(whole), ends.take(whole)
+    if not starts.size or starts[0]:
+        return starts[:0], bodies[:0], ends[:0]
+    if (starts[1:] != ends[:-1]).any():
+        place = {start: number for number, start in enumerate(starts.tolist())}
+        until = ends.tolist()
+        chain: list[int] = []
+        number: int | None = 0
+        while number is not None:
+            chain.append(number)
+            number = place.get(until[number])
+        starts, bodies, ends = starts[chain], bodies[chain], ends[chain]
+    return starts, bodies, ends
+
+
+def _lengths(text: _Bytes, at: _Ints) -> tuple[_Ints, _Ints]:
+    """Read a length at each place; return where it ends, and what it is or ``_TOO_LONG``."""
+    lengths = text.take(at).astype(np.int64)
+    at = at + 1
+    long = np.flatnonzero(lengths >= _MORE)
+    if long.size:
+        high = text.take(at.take(long)).astype(np.int64)
+        lengths[long] += np.where(high < _MORE, (high << 7) - _MORE, _TOO_LONG)
+        at[long] += 1
+    return at, lengths
+
+
+class _Fields:
+    """The name, the operation and the inputs of the nodes of a window, as places in it."""
+
+    def __init__(self, text: _Bytes, bodies: _Ints, ends: _Ints) -> None:
+        """Walk over the first field of all nodes, then over the second of all, and so on."""
+        self._text = text
+        self._words = np.ndarray((len(text) - 8,), "<u8", text, strides=(1,))
+        self.odd = np.zeros(len(bodies), np.bool_)
+        self._places = {tag: np.zeros((2, len(bodies)), np.int64) for tag in (_NAME, _OP)}
+        none = np.zeros(0, np.int64)
+        self._inputs = [(none, none, none)]
+        numbers, at = np.arange(len(bodies)), bodies
+        at = at[on := at < ends]
+        numbers, ends = numbers[on], ends[on]
+        while numbers.size:
+            tags = text.take(at)
+            at, lengths = _lengths(text, at + 1)
+            after = at + lengths
+            sound = (
+                (after <= ends) & (tags & 7 == wire.BYTES) & (tags > wire.BYTES) & (tags < _MORE)
+            )
+            if not sound.all():
+                self.odd[numbers[~sound]] = True
+                tags[~sound] = 0
+            for tag, places in self._places.items():
+                found = np.flatnonzero(tags == tag)
+                if found.size:
+                    owners = numbers.take(found)
+                    places[0, owners], places[1, owners] = at.take(found), lengths.take(found)
+            found = np.flatnonzero(tags == _INPUT)
+            if found.size:
+                self._inputs.append((numbers.take(found), at.take(found), lengths.take(found)))
+            at = after
+            further = np.flatnonzero(sound & (after < ends))
+            if further.size < at.size:
+                numbers, at, ends = numbers.take(further), at.take(further), ends.take(further)
+
+    def hashes(self) -> tuple[_Hashes, _Hashes, _Hashes, _Ints]:
+        """Return hashes of names and operations, of the nodes of inputs, and whose inputs.
+
+        Those of odd nodes mean nothing, and their inputs are left out.
+        """
+        every = np.arange(len(self.odd))
+        names, ops = (self._hashes(every, *place) for place in self._places.values())
+        owners, at, sizes = map(np.concatenate, zip(*self._inputs, strict=True))
+        control = (self._text[at] == ord("^")) & (sizes > 0)
+        at, sizes = at + control, sizes - control
+        colons = np.zeros(len(at), np.bool_)
+        inputs = self._hashes(owners, at, sizes, colons)
+        some = np.flatnonzero(colons)
+        if some.size:
+            port, last = np.zeros(len(some), np.int64), at[some] + sizes[some] - 1
+            for back in range(_LONGEST_PORT):
+                here = (port == 0) & (back < sizes[some]) & (self._text[last - back] == ord(":"))
+                port[here] = back + 1
+            still = np.zeros(len(some), np.bool_)
+            inputs[some] = self._hashes(owners[some], at[some], sizes[some] - port, still)
+            self.odd[owners[some[still | control[some]]]] = True
+        kept = ~self.odd[owners]
+        return names, ops, inputs[kept], owners[kept]
+
+    def _hashes(
+        self, owners: _Ints, at: _Ints, sizes: _Ints, colons: _Mask | None = None
+    ) -> _Hashes:
+        """Return what ``_hash`` returns of texts; a node is odd whose text is not ASCII.
+
+        Args:
+            owners: The node of each text.
+            at: Where it starts.
+            sizes: How long it is.
+            colons: Where to note which texts have a colon.
+        """
+        hashes = sizes.astype(np.uint64) * np.uint64(_KEY)
+        texts = np.arange(len(at))
+        while texts.size:
+            words = self._words[at] & _PARTS.take(np.minimum(sizes, 8))
+            self.odd[owners[texts[np.flatnonzero(words & _TOPS)]]] = True
+            if colons is not None:
+                other = words ^ np.uint64(ord(":") * _ONES)
+                colons[texts[np.flatnonzero(other - np.uint64(_ONES) & ~other & _TOPS)]] = True
+            mixed = (hashes.take(texts) ^ words) * np.uint64(_FACTOR)
+            hashes[texts] = mixed ^ mixed >> np.uint64(32)
+            on = np.flatnonzero(sizes > 8)  # noqa: PLR2004 - bytes in a word
+            texts, at, sizes = texts.take(on), at.take(on) + 8, sizes.take(on) - 8
+        return hashes
+
+
+def _hash(text: bytes) -> int:
+    """Return the hash of a text, as ``_Fields`` computes those of many."""
+    value = len(text) * _KEY & _WORD
+    for at in range(0, max(len(text), 1), 8):
+        value = (value ^ int.from_bytes(text[at : at + 8], "little")) * _FACTOR & _WORD
+        value ^= value >> 32
+    return value
+
+
+def _hashes_of(node: Any) -> tuple[_Hashes, _Hashes, _Hashes]:  # noqa: ANN401 - a NodeWiring
+    """Return the hashes of a node's name and operation, and those of the nodes of its inputs."""
+    return (_array([node.name]), _array([node.op]), _array([_origin(each) for each in node.input]))
+
+
+def _array(texts: Sequence[str]) -> _Hashes:
+    return np.array([_hash(text.encode()) for text in texts], np.uint64)
+
+
+def _origin(source: str) -> str:
+    """Return the node that an input names, as a walk takes it: of a control input all of it."""
+    if source.startswith("^"):
+        return source[1:]
+    return source.rpartition(":")[0] if ":" in source else source
