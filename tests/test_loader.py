@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.make import raw
-from smpatch import loader, schema, wire
+from smpatch import loader, schema, suggest, wire
 from smpatch.errors import ModelUnreadableError, TagSetError, TensorNotFoundError
+from smpatch.frozen_graph import load_graph
 from smpatch.signature import TensorSpec
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
@@ -317,3 +319,19 @@ def test_the_identity_changes_with_the_file(model: Callable[[bytes], Path]) -> N
     file = directory / "saved_model.pb"
     os.utime(file, ns=(0, first.modified + 1))
     assert loader.load(directory).identity != first
+
+
+@pytest.mark.parametrize("number", [str(10**20 - 1), str(-(2**63) - 1)])
+def test_a_number_in_text_that_no_field_holds_is_no_bare_python_error(
+    number: str, tmp_path: Path
+) -> None:
+    """Protobuf raises a ValueError for an enum's number of more than 64 bits."""
+    text, count = re.subn(r"(type:) *1\b", rf"\1 {number}", TEXT.decode())
+    assert count
+    (tmp_path / "saved_model.pbtxt").write_text(text)
+    with pytest.raises(ModelUnreadableError, match=r"cannot be read: .*out of range"):
+        suggest(tmp_path)
+    frozen = tmp_path / "frozen.pbtxt"
+    frozen.write_text(f'node {{ name: "x" attr {{ key: "T" value {{ type: {number} }} }} }}')
+    with pytest.raises(ModelUnreadableError, match=r"cannot be read as a GraphDef: .*out of range"):
+        load_graph(frozen)

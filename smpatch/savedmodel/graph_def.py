@@ -112,7 +112,8 @@ def _from_text(data: bytes) -> bytes:
     except UnicodeDecodeError as error:
         found = f"byte {error.start}: this is not UTF-8"
         raise ModelUnreadableError(found, hint="a text is written in UTF-8") from error
-    except (text_format.ParseError, RecursionError) as error:
+    # A ValueError: a number that its field does not hold.
+    except (text_format.ParseError, ValueError, RecursionError) as error:
         words = str(error).replace('"smpatch.', '"tensorflow.') or type(error).__name__
         found = f"the text cannot be read as a GraphDef: {words}"
         hint = "TensorFlow can write it in binary form: tf.io.write_graph(..., as_text=False)"

@@ -114,7 +114,7 @@ class TextualMetaGraph:
             written = self._data[field.value_start : field.value_end].decode("utf-8", "replace")
             try:
                 text_format.Merge(f"key: {written}", entry)
-            except text_format.ParseError as error:
+            except (text_format.ParseError, ValueError) as error:
                 raise ModelUnreadableError(f"a collection cannot be read: {error}") from error
             return str(entry.key).encode()
 
@@ -225,8 +225,9 @@ class TextualMetaGraph:
         reason = f"not every reader understands the escape {strange[0].decode()}" if strange else ""
         try:
             text_format.Merge(body.decode(), schema.SignatureDefEntry())
-        except text_format.ParseError as error:
-            reason = str(error).partition(" : ")[2].replace('"smpatch.', '"tensorflow.')
+        except (text_format.ParseError, ValueError) as error:
+            words = str(error)
+            reason = (words.partition(" : ")[2] or words).replace('"smpatch.', '"tensorflow.')
         if reason:
             found = f"signature {key!r} has text that an edit would lose: {reason}"
             hint = "take it out of the text, or add a signature under another key"
@@ -281,7 +282,8 @@ class TextualMetaGraph:
         try:
             body = self._data[field.value_start : field.value_end].decode()
             text_format.Merge(body, message, allow_unknown_field=True)
-        except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        # A ValueError: a number that no field holds, or bytes that are not UTF-8.
+        except (text_format.ParseError, ValueError, RecursionError) as error:
             line = self._data.count(b"\n", 0, field.start) + 1
             found = f"this {field.name} cannot be read: {str(error) or type(error).__name__}"
             raise ModelUnreadableError(found, where=f"line {line}") from error
