@@ -29,8 +29,9 @@ from smpatch.cli.arguments import (
 )
 from smpatch.cli.interruption import watching_all
 from smpatch.cli.several import collected, failure, shows_bar
-from smpatch.cli.terminal import OutputError, data, printable, talk
+from smpatch.cli.terminal import OutputError, data, talk
 from smpatch.cli.verbosity import verbose
+from smpatch.display import printable
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.batch import Outcome

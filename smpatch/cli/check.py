@@ -23,7 +23,7 @@ from smpatch.cli.arguments import (
     text,
 )
 from smpatch.cli.several import Answer, collected, print_answers
-from smpatch.cli.terminal import printable, tag_set
+from smpatch.display import printable, tag_set
 from smpatch.errors import SmpatchError, UsageError
 
 if TYPE_CHECKING:  # `smpatch show` does without what checks

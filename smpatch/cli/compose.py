@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 def _recipes(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
     if not value:
         return
-    from smpatch.cli.terminal import columns, data
+    from smpatch.cli.terminal import data
+    from smpatch.display import columns
     from smpatch.recipes import RECIPES
 
     for place in ("before", "after"):

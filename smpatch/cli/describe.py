@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from smpatch.cli.arguments import Json, Model, TagSet, present_keys, text
-from smpatch.cli.terminal import data, printable, size
+from smpatch.cli.terminal import data
+from smpatch.display import printable, size
 from smpatch.errors import UsageError
 
 __all__ = ["describe"]

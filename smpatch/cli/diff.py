@@ -10,8 +10,8 @@ import typer
 
 from smpatch.cli.arguments import Json, Quiet, model_directory
 from smpatch.cli.several import Answer, answers, print_answers
-from smpatch.cli.terminal import columns, default_rows, printable, size, spec_rows
-from smpatch.cli.terminal import tag_set as shown_tags
+from smpatch.display import columns, default_rows, printable, size, spec_rows
+from smpatch.display import tag_set as shown_tags
 from smpatch.errors import UsageError
 
 if TYPE_CHECKING:  # `--help` does without what compares

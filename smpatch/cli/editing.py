@@ -30,17 +30,15 @@ from smpatch.cli.arguments import (
     Validate,
 )
 from smpatch.cli.interruption import watching
-from smpatch.cli.terminal import (
-    OutputError,
+from smpatch.cli.terminal import OutputError, data, talk
+from smpatch.display import (
     columns,
     command_line,
-    data,
     default_rows,
     model_words,
     printable,
     spec_rows,
     tag_set,
-    talk,
 )
 
 __all__ = ["editing", "headlines", "report"]

@@ -14,9 +14,10 @@ import typer
 
 from smpatch.cli.command_line import ordered
 from smpatch.cli.interruption import Interrupted
-from smpatch.cli.terminal import OutputError, printable, talk
+from smpatch.cli.terminal import OutputError, talk
 from smpatch.cli.usage import usage_error
 from smpatch.cli.verbosity import given
+from smpatch.display import printable
 from smpatch.errors import PatchFileError, SmpatchError, WriteError
 
 __all__ = ["run"]

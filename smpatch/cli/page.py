@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.terminal import data, printable, size
+from smpatch.cli.terminal import data
+from smpatch.display import printable, size
 from smpatch.errors import UsageError
 
 if TYPE_CHECKING:

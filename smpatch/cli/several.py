@@ -17,8 +17,9 @@ from typing import TypeVar
 import typer
 
 from smpatch.cli import progress
-from smpatch.cli.terminal import data, printable, talk
+from smpatch.cli.terminal import data, talk
 from smpatch.cli.verbosity import verbose
+from smpatch.display import printable
 from smpatch.errors import SmpatchError
 
 __all__ = ["Answer", "answers", "collected", "failure", "print_answers", "shows_bar"]

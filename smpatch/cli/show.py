@@ -9,9 +9,8 @@ import typer
 from smpatch.cli.arguments import Json, Models, TagSet
 from smpatch.cli.page import Html, Overwrite, check_options
 from smpatch.cli.several import Answer, answers, print_answers
-from smpatch.cli.terminal import columns, printable, size
-from smpatch.cli.terminal import tag_set as shown_tags
-from smpatch.display import signature_rows
+from smpatch.display import columns, printable, signature_rows, size
+from smpatch.display import tag_set as shown_tags
 from smpatch.errors import UsageError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.savedmodel.directory import TEXT_NAME

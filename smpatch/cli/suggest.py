@@ -12,7 +12,8 @@ import typer
 
 from smpatch.cli.arguments import Json, Model, TagSet, present_keys, text
 from smpatch.cli.page import Html, Overwrite, check_options
-from smpatch.cli.terminal import columns, command_line, data, printable, talk
+from smpatch.cli.terminal import data, talk
+from smpatch.display import columns, command_line, printable
 from smpatch.errors import ValidationError
 from smpatch.loader import load
 from smpatch.savedmodel.directory import naming

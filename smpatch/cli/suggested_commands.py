@@ -6,7 +6,7 @@ import keyword
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smpatch.cli.terminal import command_line, model_words
+from smpatch.display import command_line, model_words
 from smpatch.functions.inside import spelled
 from smpatch.page.document import ARGUMENT, KEY
 from smpatch.signature import DEFAULT_KEY

@@ -7,31 +7,13 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from smpatch.display import (
-    columns,
-    command_line,
-    default_rows,
-    model_words,
-    printable,
-    size,
-    spec_rows,
-    tag_set,
-)
 from smpatch.errors import WriteError
 
 __all__ = [
     "OutputError",
-    "columns",
-    "command_line",
     "data",
-    "default_rows",
-    "model_words",
     "prepare",
-    "printable",
-    "size",
-    "spec_rows",
     "stream",
-    "tag_set",
     "talk",
     "watch",
 ]

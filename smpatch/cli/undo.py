@@ -10,15 +10,14 @@ import typer
 from smpatch.cli.arguments import DryRun, Json, LockTimeout, Models, Quiet, TimeLimit, Unconditional
 from smpatch.cli.interruption import watching, watching_all
 from smpatch.cli.several import Answer, answers, print_answers
-from smpatch.cli.terminal import (
-    OutputError,
+from smpatch.cli.terminal import OutputError, talk
+from smpatch.display import (
     columns,
     command_line,
     model_words,
     printable,
     size,
     tag_set,
-    talk,
 )
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay

@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 
-from smpatch.cli.terminal import printable, talk
+from smpatch.cli.terminal import talk
 
 __all__ = ["given", "start", "verbose"]
 
@@ -34,6 +34,8 @@ class _Lines(logging.Handler):
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
+        from smpatch.display import printable  # protobuf comes with it, after the first child
+
         seconds = time.monotonic() - self._started
         talk(printable(f"smpatch: {seconds:.3f} s: {record.getMessage()}"))
 

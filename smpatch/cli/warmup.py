@@ -20,7 +20,8 @@ from smpatch.cli.arguments import (
     text,
 )
 from smpatch.cli.interruption import watching
-from smpatch.cli.terminal import OutputError, columns, data, printable, talk
+from smpatch.cli.terminal import OutputError, data, talk
+from smpatch.display import columns, printable
 from smpatch.errors import UsageError
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay

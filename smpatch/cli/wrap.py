@@ -173,7 +173,8 @@ def _suggest(
     """Show what could be served, and return what to hint at."""
     from smpatch import frozen_graph
     from smpatch.cli.suggest import output_lines
-    from smpatch.cli.terminal import command_line, data
+    from smpatch.cli.terminal import data
+    from smpatch.display import command_line
 
     def command(each: Output) -> str:
         fed = ",".join(spec.name for spec in each.inputs)
