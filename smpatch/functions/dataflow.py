@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from smpatch.errors import TensorNotFoundError
 from smpatch.functions.inner_tensors import inner_tensors
 from smpatch.graph.index import CALLS, op_of
 from smpatch.graph.resolve import OpDefMissingError, parse
@@ -181,7 +182,10 @@ class _Building:
                 yield port, alias
 
     def _main_port(self, tensor: str) -> Port | None:
-        parsed = parse(_full(tensor))
+        try:
+            parsed = parse(_full(tensor))
+        except TensorNotFoundError:  # a damaged signature, which the check reports
+            return None
         number = self._numbers.get(((), parsed.op))
         return None if number is None else Port(number, parsed.index or 0)
 

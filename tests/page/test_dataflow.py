@@ -159,3 +159,14 @@ def test_a_fed_tensor_ends_the_way_back(tmp_path: Path) -> None:
     flow = dataflow(meta_graph, meta_graph.signatures["from_h"])
     assert [(each.name, each.inputs) for each in flow.nodes] == [("h", ()), ("y", (Port(0, 0),))]
     assert (flow.inputs, flow.outputs) == ({Port(0, 0): "h"}, {Port(1, 0): "y"})
+
+
+def test_an_output_without_a_name_comes_from_no_node(tmp_path: Path) -> None:
+    """``suggest --json`` refused a model of which ``suggest`` made a list."""
+    text = (FIXTURES / "models" / "text_newer_writer" / "saved_model.pbtxt").read_text()
+    assert 'name: "product:0"' in text
+    (tmp_path / "saved_model.pbtxt").write_text(text.replace('name: "product:0"', ""))
+    meta_graph = smpatch.load(tmp_path).meta_graphs[0]
+    found = dataflow(meta_graph, meta_graph.signatures["scale"])
+    assert found.outputs == {}
+    assert [*found.inputs.values()] == ["x"]
