@@ -12,8 +12,8 @@ from pathlib import Path
 import tensorflow as tf
 
 _X = [tf.TensorSpec([None], tf.float32, "x")]
-_PIECE = 1 << 24
-"""No variable has more elements: 64 MB of them are in memory at a time when they are saved."""
+_PIECES = 64
+"""The number of variables, whatever their size: each costs TensorFlow's loaders time."""
 
 
 class Module(tf.Module):  # type: ignore[misc]  # a class of TensorFlow, which ships no types
@@ -22,8 +22,8 @@ class Module(tf.Module):  # type: ignore[misc]  # a class of TensorFlow, which s
     def __init__(self, elements: int) -> None:
         """Make the variables."""
         super().__init__()
-        sizes = [_PIECE] * (elements // _PIECE) or [elements]
-        self.pieces = [tf.Variable(tf.zeros([size])) for size in sizes]
+        size = elements // _PIECES
+        self.pieces = [tf.Variable(tf.zeros([size])) for _ in range(_PIECES)]
 
     @tf.function(input_signature=_X)  # type: ignore[untyped-decorator]  # likewise
     def __call__(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
