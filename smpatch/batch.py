@@ -170,14 +170,22 @@ def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
 
     A new directory has the name of its model. Where two models have one name, as versions have
     (``a/1``, ``b/1``), all keep their paths below the directory that they have in common.
+
+    Raises:
+        UsageError: A model and an archive would get one place (``a``, ``a.zip``).
     """
     if options.save_to is None:
         return [None] * len(models)
-    real = [Path(_real(model)) for model in models]
-    names = [arguments.without_archive(path).name for path in real]
+    real = [arguments.without_archive(Path(_real(model))) for model in models]
+    names = [path.name for path in real]
     if len(set(names)) < len(names):
+        known: dict[Path, Path] = {}
+        for model, path in zip(models, real, strict=True):
+            if (other := known.setdefault(path, model)) is not model:
+                found = f"{other} and {model} would be saved to one directory"
+                raise UsageError(found, where="save_to", hint="save them one by one")
         common = os.path.commonpath(real)
-        names = [os.path.relpath(arguments.without_archive(path), common) for path in real]
+        names = [os.path.relpath(path, common) for path in real]
     place = arguments.path(options.save_to, "save_to")
     return [place / name for name in names]
 

@@ -1,7 +1,7 @@
 """The bytes of a file that lies elsewhere, fetched in blocks as they are read.
 
-Whoever passes over a part of a large file does not fetch it. What is read is what lies there:
-nothing is guessed. This module knows no store.
+A part that nobody reads is not fetched. This module uses no store: callers pass a function that
+fetches.
 """
 
 from __future__ import annotations

@@ -408,3 +408,14 @@ def test_a_run_is_not_compared_with_an_archive_and_never_called_another_model(
     options = CheckOptions(validate="runtime", same_as=smpatch.SameAs(archive))
     with pytest.raises(smpatch.UsageError, match="with a model in an archive"):
         smpatch.check(MODELS / "module", options=options)
+
+
+def test_a_model_and_an_archive_are_not_saved_to_one_directory(tmp_path: Path) -> None:
+    """One of them was refused as if another program had made the directory."""
+    model = tmp_path / "m"
+    shutil.copytree(MODELS / "linear", model)
+    archive = packed(model, tmp_path / "m.tgz")
+    options = Options(save_to=tmp_path / "out", validate="none")
+    with pytest.raises(smpatch.UsageError, match=r"m and .*m\.tgz would be saved to one directory"):
+        smpatch.apply([model, archive], Rename("scale", "a"), options=options)
+    assert not (tmp_path / "out").exists()

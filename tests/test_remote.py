@@ -62,7 +62,7 @@ def test_a_part_is_fetched_once_and_what_lies_between_is_not() -> None:
 
 
 def test_after_a_failure_nothing_more_is_read() -> None:
-    """Some callers go on without what cannot be read, and would tell half of a model."""
+    """Some callers go on without what cannot be read, and would print half of a model."""
     answers = [b"x" * BLOCK]
 
     def fetch(_start: int, _end: int) -> bytes:

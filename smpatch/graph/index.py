@@ -292,7 +292,7 @@ class GraphIndex:
     def _has_many(self) -> bool:
         """Return whether there are many nodes, judged by the first ones of the largest piece."""
         start, end = max(self._graph_defs, key=lambda span: span[1] - span[0])
-        with contextlib.suppress(ModelUnreadableError):  # whoever reads the nodes tells of it
+        with contextlib.suppress(ModelUnreadableError):  # the index of all names reports it
             *_, last = islice(wire.fields(self._data, start, end, depth=_DEPTH), _SAMPLE)
             return _SAMPLE * (end - start) > _MANY * (last.end - start)
         return False

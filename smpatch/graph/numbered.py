@@ -7,11 +7,11 @@ their fields, and a hash of each name. A table of hashes then turns inputs into 
 What is not as TensorFlow writes it (a node whose fields do not lie one behind the other with a
 tag of one byte, a name that is not ASCII, a node of more than 16 KiB) goes to protobuf, one by
 one. Where two nodes have one name, or something is no node, ``numbered`` returns None, and
-``index`` tells what it is.
+``index`` reports what is wrong.
 
 Distinct names have distinct hashes here, or ``numbered`` returns None; so an input that names a
-node is never taken for another. Only one that names none could be, where two hashes of 64 bits
-with a secret key are equal; it would take a damaged graph for a sound one.
+node is never taken for another. An input that names no node is taken for one if their hashes (64
+bits, with a secret key) are equal: then a damaged graph would count as sound.
 
 Nothing is decoded for people here, and no node is kept as an object.
 """
@@ -189,7 +189,7 @@ def numbered(
 
 
 class _Reader:
-    """What is known of the nodes that were read."""
+    """The reader of a graph, with what it has read of the nodes."""
 
     def __init__(
         self, data: bytes | mmap.mmap, marked: Collection[str], decoded: Callable[[int, int], Any]

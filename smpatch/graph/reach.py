@@ -232,7 +232,7 @@ def _by_number(  # noqa: C901 - one loop, as in ``reach``
     """Walk over the numbers of a large graph, and decode the nodes that are looked at alone.
 
     Returns:
-        The result; None where something is missing, which the walk over names tells, and where
+        The result; None where something is missing, which the walk over names reports, and where
         this one is no gain.
     """
     from smpatch.graph.numbered import DONE, SEVERAL  # noqa: PLC0415 - NumPy, for large graphs alone

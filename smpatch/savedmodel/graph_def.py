@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from google.protobuf import text_format
+from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError
@@ -22,6 +22,7 @@ from smpatch.savedmodel import text_fields
 from smpatch.savedmodel.binary import BinaryMetaGraph
 from smpatch.savedmodel.file_kinds import GRAPH, GRAPH_TEXT, has_text, recognise
 from smpatch.savedmodel.parts import META_GRAPHS
+from smpatch.schema import text_form
 from smpatch.wire import Field, Splice
 
 if TYPE_CHECKING:
@@ -108,13 +109,12 @@ def _from_text(data: bytes) -> bytes:
     """
     graph = schema.GraphDef()
     try:
-        text_format.Merge(data.decode("utf-8-sig"), graph)
+        text_form.merge(data.decode("utf-8-sig"), graph)
     except UnicodeDecodeError as error:
         found = f"byte {error.start}: this is not UTF-8"
         raise ModelUnreadableError(found, hint="a text is written in UTF-8") from error
-    # A ValueError: a number that its field does not hold.
-    except (text_format.ParseError, ValueError, RecursionError) as error:
-        words = str(error).replace('"smpatch.', '"tensorflow.') or type(error).__name__
+    except DecodeError as error:
+        words = str(error).replace('"smpatch.', '"tensorflow.')
         found = f"the text cannot be read as a GraphDef: {words}"
         hint = "TensorFlow can write it in binary form: tf.io.write_graph(..., as_text=False)"
         raise ModelUnreadableError(found, hint=hint) from error

@@ -16,12 +16,14 @@ from functools import cached_property
 from typing import Any
 
 from google.protobuf import text_format
+from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.savedmodel.changes import Changes, Entry, Slot
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, OBJECT_GRAPH_DEF, SAVER_DEF
 from smpatch.savedmodel.text_fields import TextField, fields
+from smpatch.schema import text_form
 from smpatch.wire import Splice
 
 __all__ = ["TextualMetaGraph", "read"]
@@ -113,8 +115,8 @@ class TextualMetaGraph:
             entry = schema.SignatureDefEntry()
             written = self._data[field.value_start : field.value_end].decode("utf-8", "replace")
             try:
-                text_format.Merge(f"key: {written}", entry)
-            except (text_format.ParseError, ValueError) as error:
+                text_form.merge(f"key: {written}", entry)
+            except DecodeError as error:
                 raise ModelUnreadableError(f"a collection cannot be read: {error}") from error
             return str(entry.key).encode()
 
@@ -224,8 +226,8 @@ class TextualMetaGraph:
         strange = [each for each in _ESCAPE.findall(body) if each[1] not in _ESCAPES]
         reason = f"not every reader understands the escape {strange[0].decode()}" if strange else ""
         try:
-            text_format.Merge(body.decode(), schema.SignatureDefEntry())
-        except (text_format.ParseError, ValueError) as error:
+            text_form.merge(body, schema.SignatureDefEntry())
+        except DecodeError as error:
             words = str(error)
             reason = (words.partition(" : ")[2] or words).replace('"smpatch.', '"tensorflow.')
         if reason:
@@ -280,12 +282,10 @@ class TextualMetaGraph:
 
     def _parse(self, field: TextField, message: Any) -> None:  # noqa: ANN401 - as above
         try:
-            body = self._data[field.value_start : field.value_end].decode()
-            text_format.Merge(body, message, allow_unknown_field=True)
-        # A ValueError: a number that no field holds, or bytes that are not UTF-8.
-        except (text_format.ParseError, ValueError, RecursionError) as error:
+            text_form.merge(self._data[field.value_start : field.value_end], message, unknown=True)
+        except DecodeError as error:
             line = self._data.count(b"\n", 0, field.start) + 1
-            found = f"this {field.name} cannot be read: {str(error) or type(error).__name__}"
+            found = f"this {field.name} cannot be read: {error}"
             raise ModelUnreadableError(found, where=f"line {line}") from error
 
 

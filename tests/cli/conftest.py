@@ -54,6 +54,12 @@ class Said:
 Run = Callable[..., Said]
 
 
+def refused(said: Said, words: str) -> None:
+    """Assert that an edit was refused, by one line with these words."""
+    assert (said.code, said.out) == (4, "")
+    assert words in said.line
+
+
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in this process."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FIXTURES, QUICK, Run, content, tensorflow
+from tests.cli.conftest import FIXTURES, QUICK, Run, content, refused, tensorflow
 
 Copy = Callable[[str], Path]
 
@@ -85,9 +85,7 @@ def test_4_refused(
 ) -> None:
     place = model(name)
     before = content(place)
-    said = call("add-predict", place, *arguments, *QUICK)
-    assert (said.code, said.out) == (4, "")
-    assert words in said.line
+    refused(call("add-predict", place, *arguments, *QUICK), words)
     assert content(place) == before
 
 

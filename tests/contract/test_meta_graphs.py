@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +45,18 @@ def _body(directory: Path) -> bytes:
     data = (directory / "saved_model.pb").read_bytes()
     (field,) = (each for each in wire.fields(data) if each.number == META_GRAPHS)
     return field.bytes(data)
+
+
+def _called(oracle: Oracle, directory: Path, key: str) -> dict[str, Any]:
+    """Call a signature of the model in Python, or return what refuses it."""
+    return oracle.ask(
+        "call",
+        directory=directory,
+        tags=["serve"],
+        key=key,
+        inputs={"x": ["dense", "x"]},
+        feed={"x": encoded(np.ones((1, 2), "float32"))},
+    )
 
 
 def _tagged(tag: str) -> bytes:
@@ -141,18 +154,8 @@ def test_python_reads_the_object_graph_of_the_only_one_that_stays(
     assert receipt.loaders == ("C runtime", "tf.saved_model.load")
     said = {note.code: note.text for note in receipt.notes}
     assert "from its object graph now" in said["object-graph-read"]
-    called = {}
-    for key in ("serving_default", "served"):
-        called[key] = oracle.ask(
-            "call",
-            directory=directory,
-            tags=["serve"],
-            key=key,
-            inputs={"x": ["dense", "x"]},
-            feed={"x": encoded(np.ones((1, 2), "float32"))},
-        )
-    assert "arrays" in called["serving_default"]
-    assert "KeyError" in called["served"]["refused"]
+    assert "arrays" in _called(oracle, directory, "serving_default")
+    assert "KeyError" in _called(oracle, directory, "served")["refused"]
     assert any(each.code == "halves-disagree" for each in receipt.notes)
 
 
@@ -163,20 +166,14 @@ def test_of_several_python_reads_what_servers_read_and_nothing_disagrees(
     # A rename was refused where Python was asked, and ``check`` reported faults after it.
     directory = _copy("module", tmp_path / "model")
     _write(directory, [_body(directory), _tagged("other")])
+    before = _called(oracle, directory, "serving_default")
+    assert "arrays" in before
     chosen = Options(tag_set=["serve"], validate=validate)
     edits = [Rename("serving_default", "served"), Copy("served", "again")]
     receipt = smpatch.patch(directory, edits, options=chosen)
     assert not {"object-graph-unchanged", "halves-disagree"} & {each.code for each in receipt.notes}
     for key in ("served", "again"):
-        called = oracle.ask(
-            "call",
-            directory=directory,
-            tags=["serve"],
-            key=key,
-            inputs={"x": ["dense", "x"]},
-            feed={"x": encoded(np.ones((1, 2), "float32"))},
-        )
-        assert "arrays" in called
+        assert _called(oracle, directory, key) == before
     report = smpatch.check(directory, options=smpatch.CheckOptions(tag_set=["serve"]))
     assert not [each for each in report.faults if each.code == "halves-disagree"]
     assert not disagreements(smpatch.load(directory).meta_graph("serve"))

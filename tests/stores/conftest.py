@@ -33,6 +33,15 @@ def _missing(*libraries: str) -> str:
     return f"not installed: {', '.join(absent)} (dependency group stores)" if absent else ""
 
 
+def _program(name: str, variable: str, package: str) -> str:
+    """Return a server's program, which a variable or the path names; skip the test without it."""
+    program = os.environ.get(variable) or shutil.which(name)
+    reason = _missing("obstore") or ("" if program else f"not installed: {package} (npm)")
+    if reason or program is None:
+        pytest.skip(reason)
+    return program
+
+
 @dataclass(frozen=True)
 class Moto:
     """A server of S3.
@@ -74,10 +83,7 @@ def moto_port(moto: Moto) -> int:
 @pytest.fixture(scope="session")
 def azurite_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of Azurite, Microsoft's emulator of its blob store."""
-    program = os.environ.get("SMPATCH_AZURITE") or shutil.which("azurite-blob")
-    reason = _missing("obstore") or ("" if program else "not installed: azurite (npm)")
-    if reason or program is None:
-        pytest.skip(reason)
+    program = _program("azurite-blob", "SMPATCH_AZURITE", "azurite")
     with azurite.serving(program, tmp_path_factory.mktemp("azurite"), BUCKET) as port:
         yield port
 
@@ -99,10 +105,7 @@ def s3(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(scope="session")
 def s3rver_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of s3rver, a server of S3 that takes every put, whatever its condition is."""
-    program = os.environ.get("SMPATCH_S3RVER") or shutil.which("s3rver")
-    reason = _missing("obstore") or ("" if program else "not installed: s3rver (npm)")
-    if reason or program is None:
-        pytest.skip(reason)
+    program = _program("s3rver", "SMPATCH_S3RVER", "s3rver")
     place = ("--directory", str(tmp_path_factory.mktemp("s3rver")), "--configure-bucket", BUCKET)
     options = ("--address", "127.0.0.1", "--port", "0", "--silent", "--allow-mismatched-signatures")
     with started(program, *place, *options, said=r"listening on 127\.0\.0\.1:(\d+)") as (_, port):

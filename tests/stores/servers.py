@@ -1,6 +1,6 @@
 """Servers on loopback, for as long as tests or benchmarks need them.
 
-A server is a program that prints its port. This module knows nothing of stores.
+A server is a program that prints its port. This module uses no store.
 """
 
 from __future__ import annotations
