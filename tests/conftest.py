@@ -15,9 +15,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 import smpatch
 from smpatch.runtime.process import Child
-from smpatch.validator import Validator
+from smpatch.validator import Validator, reload
 from smpatch.validator.lending import Lender, lending
 from tests.oracle import programs
+from tests.oracle.children import ForkedChild
 from tests.oracle.client import Oracle
 from tests.prove import ledger
 
@@ -127,10 +128,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scopes |
 
 
 @pytest.fixture(scope="session")
-def _warm() -> Iterator[_Warm]:
-    warm = _Warm()
-    yield warm
-    warm.session.close()
+def _warm(request: pytest.FixtureRequest) -> Iterator[_Warm]:
+    with pytest.MonkeyPatch.context() as patched:
+        if not ledger.LONG and not request.config.getoption("--quick"):
+            patched.setattr(reload, "Child", ForkedChild)
+        warm = _Warm()
+        yield warm
+        warm.session.close()
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +151,9 @@ def _warm_children(_warm: _Warm, request: pytest.FixtureRequest) -> Iterator[Non
     that is about the start or the end of a child has the marker ``own_children``.
     """
     if request.node.get_closest_marker("own_children"):
-        yield
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(reload, "Child", Child)
+            yield
         return
     with lending(_warm.lender()):
         yield

@@ -1,0 +1,130 @@
+"""Child processes of smpatch that are forks of a process which has loaded TensorFlow.
+
+To load it takes five seconds of a processor. A fork finds TensorFlow as after its start, and no
+fork sees what another has done. ``make prove`` and the tests of the start and the end of a child
+start each child as users' programs do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, cast
+
+from smpatch.runtime import process
+from smpatch.runtime.installation import Wheel
+from smpatch.runtime.process import Child, Program
+
+__all__ = ["ForkedChild"]
+
+_STEP = 0.005
+"""Seconds between two questions whether a process has ended."""
+
+
+class ForkedChild(Child):
+    """A child that is a fork where it can be one, and is started anew where not."""
+
+    @classmethod
+    def start(cls, program: Program, wheel: Wheel) -> Child:
+        """Start a child; see ``Child.start``."""
+        if program is Program.CAPI:
+            return super().start(program, wheel)
+        # A tracer is Python's TensorFlow under another name.
+        kind = Program.PYTHON if program is Program.TRACER else program
+        request = process._first_request(program, wheel)  # noqa: SLF001 - what start sends
+        about = json.dumps(request), json.dumps(process._environment(program))  # noqa: SLF001 - likewise
+        server = _server(kind, about)
+        if server is None:
+            return super().start(program, wheel)
+        errors = process._nameless_file()  # noqa: SLF001 - likewise
+        child = cls(program, cast("subprocess.Popen[bytes]", server.fork(program, errors)), errors)
+        child._post(request)
+        return child
+
+
+class _Fork:
+    """A forked process, with the part of ``subprocess.Popen`` that ``Child`` uses."""
+
+    def __init__(self, server: _Server, pid: int, requests: int, replies: int) -> None:
+        self._server = server
+        self.pid = pid
+        self.stdin = os.fdopen(requests, "wb", buffering=0)
+        self.stdout = os.fdopen(replies, "rb", buffering=0)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._server.ask(self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        started = time.monotonic()
+        while self.poll() is None:
+            if timeout is not None and time.monotonic() > started + timeout:
+                raise subprocess.TimeoutExpired("a fork", timeout)
+            time.sleep(_STEP)
+        assert self.returncode is not None
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, 9)
+
+
+class _Server:
+    """The process that is forked. It ends with this one, and its forks end with it."""
+
+    def __init__(self, program: Program, about: tuple[str, str]) -> None:
+        self.about = about
+        request, environment = about
+        self._channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        main = Path(process.__file__).with_name("child_main.py")
+        here = Path(__file__).with_name("child_forking.py")
+        with other:
+            arguments = str(here), str(main), program.value, request, str(other.fileno())
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", *arguments],
+                cwd="/",
+                env=json.loads(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[other.fileno()],
+                start_new_session=True,
+            )
+        self._turn = threading.Lock()
+        self.ready = bool(self._channel.recv(1 << 10))
+
+    def ask(self, about: Any, *descriptors: int) -> Any:  # noqa: ANN401 - JSON
+        with self._turn:
+            socket.send_fds(self._channel, [json.dumps(about).encode()], descriptors)
+            return json.loads(self._channel.recv(1 << 10))
+
+    def fork(self, program: Program, errors: int) -> _Fork:
+        (requests, to_child), (from_child, replies) = os.pipe(), os.pipe()
+        try:
+            pid = self.ask(program.value, requests, replies, errors)
+        finally:
+            os.close(requests)
+            os.close(replies)
+        return _Fork(self, pid, to_child, from_child)
+
+
+_OWNER = os.getpid()
+_SERVERS: dict[Program, _Server] = {}
+
+
+def _server(program: Program, about: tuple[str, str]) -> _Server | None:
+    """Return what forks; None where a test has changed what a child finds."""
+    if os.getpid() != _OWNER:  # two may not ask at one socket
+        return None
+    if program not in _SERVERS:
+        _SERVERS[program] = _Server(program, about)
+    server = _SERVERS[program]
+    return server if server.ready and server.about == about else None
