@@ -23,15 +23,17 @@ ERASED = "\r\x1b[K"
 
 @contextmanager
 def _locked(directory: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock of a model for some seconds."""
+    """Hold the lock of a model for some seconds, at most until the block ends."""
     descriptor = os.open(directory, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    timer = threading.Timer(seconds, os.close, [descriptor])
+    timer = threading.Timer(seconds, fcntl.flock, [descriptor, fcntl.LOCK_UN])
     timer.start()
     try:
         yield
     finally:
+        timer.cancel()
         timer.join()
+        os.close(descriptor)
 
 
 def _on_terminal(*arguments: str | Path, term: str = "xterm") -> tuple[int, str, str]:
@@ -70,7 +72,7 @@ def test_waiting_for_a_lock_is_shown_after_a_second_and_erased(
 
 def test_an_error_stands_on_a_line_of_its_own(model: Callable[[str], Path]) -> None:
     place = model("linear")
-    with _locked(place, 8.0):
+    with _locked(place, 60.0):
         code, _, err = _on_terminal("add-predict", place, *XY, *QUICK, "--lock-timeout", "2")
     assert code == 5
     before, _, line = err.rpartition(ERASED)

@@ -283,10 +283,10 @@ def test_what_cannot_be_meant_is_wrong_usage(
 
 
 def test_a_function_that_hangs_is_stopped(model: Path, files: Path) -> None:
-    with Validator("runtime", [], 20.0) as opened:
+    with Validator("runtime", [], 5.0) as opened:
         error = _refused(model, files, opened, before=f"{HERE}:hangs")
     assert error.exit_code == 4
-    assert "it is not traced within 20 s (wait longer with --time-limit)" in str(error)
+    assert "it is not traced within 5 s (wait longer with --time-limit)" in str(error)
 
 
 def test_sparse_inputs_are_refused(files: Path, quick: Validator, tmp_path: Path) -> None:

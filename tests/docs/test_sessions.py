@@ -23,6 +23,7 @@ from smpatch.cli import guard
 from smpatch.cli.command_line import ordered
 from smpatch.cli.main import application
 from tests.docs.pages import PAGES, ROOT, Page
+from tests.oracle import programs
 from tests.prove import ledger
 from tests.tensorflow_says import OLDEST
 
@@ -31,6 +32,9 @@ ELSEWHERE = {"docs/beam.md", "docs/stores.md"}
 """Pages whose sessions need Beam or a server: ``tests/beam`` and ``tests/stores`` run them."""
 
 HERE = [page for page in PAGES if page.name not in ELSEWHERE]
+
+FAILING = ' || echo "exit code $?"'
+"""How a page shows that a command fails."""
 
 START = "in a clone of this repository"
 
@@ -67,11 +71,12 @@ class Reader:
     def shell(self, line: str) -> str:
         """Run a line of a session.
 
-        A command of smpatch alone runs in this process, which takes a fifth of the time; with
-        ``make prove`` all run as they are typed.
+        A command of smpatch alone, and one that fails, runs in this process, which takes a fifth
+        of the time; with ``make prove`` all run as they are typed.
         """
-        program, *arguments = shlex.split(line)
-        alone = program == "smpatch" and not set("|&><;$`*\n") & set(line.rstrip("\n"))
+        command = line.rstrip("\n").removesuffix(FAILING)
+        program, *arguments = shlex.split(command)
+        alone = program == "smpatch" and not set("|&><;$`*\n") & set(re.sub("'[^']*'", "", command))
         if ledger.LONG or not alone:
             return self.run("/bin/sh", "-c", line)
         printed = io.StringIO()
@@ -83,8 +88,20 @@ class Reader:
             patched.chdir(self.place)
             patched.setattr(sys, "argv", [program, *arguments])
             code = guard.run(application(*ordered(arguments)[:1]))
+        if code and FAILING in line:
+            return f"{printed.getvalue()}exit code {code}\n"
         assert code == 0, printed.getvalue()
         return printed.getvalue()
+
+    def python(self, program: str) -> str:
+        """Run a program, and return what it prints.
+
+        TensorFlow is imported already for one that imports it; with ``make prove`` it is not.
+        """
+        if "import tensorflow" in program and not ledger.LONG:
+            return programs.run("-c", program, cwd=self.place)
+        # TensorFlow writes to stderr while it is imported.
+        return self.run(sys.executable, "-c", program, errors=False)
 
     def console(self, text: str) -> str:
         """Run the commands of a session, and return the session that they make."""
@@ -100,8 +117,7 @@ def test_a_session_prints_what_the_page_shows(page: Page, tmp_path: Path) -> Non
         if block.kind == "console":
             assert _told(reader.console(block.text), page) == _told(block.text, page)
         elif block.kind == "python":
-            # TensorFlow writes to stderr while it is imported.
-            printed = reader.run(sys.executable, "-c", block.text, errors=False)
+            printed = reader.python(block.text)
             assert [printed] == shown[number + 1 : number + 2], "its output belongs below it"
         elif block.kind == "toml":
             (reader.place / "patch.toml").write_text(block.text, encoding="utf-8")

@@ -23,7 +23,7 @@ from tests.object_graph.subjects import Asked, differences
 from tests.object_graph.test_order import renamings
 from tests.oracle.client import Oracle
 
-EXAMPLES = 100 if os.environ.get("SMPATCH_PROVE") else 6
+EXAMPLES = 100 if os.environ.get("SMPATCH_PROVE") else 3
 """Each builds a model, saves it again and converts it."""
 
 KEY = "serving_default"

@@ -35,13 +35,13 @@ def toured(trial: Trial, oracle: Oracle) -> Answer:
 @pytest.fixture(scope="session")
 def resaved(trial: Trial, oracle: Oracle) -> Answer:
     """The same, after TensorFlow has loaded and saved the model."""
-    again = trial.directory.with_name("again")
-    told = oracle.ask("save_again", directory=trial.original, tags=trial.subject.tags, to=again)
-    if told:
-        pytest.skip(f"TensorFlow cannot save the original again: {told['refused']}")
     again = trial.directory.with_name("edited again")
     told = oracle.ask("save_again", directory=trial.directory, tags=trial.subject.tags, to=again)
-    assert told == {}
+    if told:
+        first = trial.directory.with_name("again")
+        was = oracle.ask("save_again", directory=trial.original, tags=trial.subject.tags, to=first)
+        assert was, f"TensorFlow saves the original again, and not the edited model: {told}"
+        pytest.skip(f"TensorFlow cannot save the original again: {was['refused']}")
     return oracle.ask("tour", directory=again, tags=["serve"], feeds=trial.feeds())
 
 

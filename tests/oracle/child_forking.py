@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 from types import ModuleType
+from typing import Any
 
 __all__: list[str] = []
 
@@ -30,7 +31,12 @@ def main(path: str, name: str, request: str, descriptor: str) -> None:
     spec.loader.exec_module(child_main)
     program = child_main.load(name)
     started = program.start(json.loads(request))
-    program.start = lambda _: started
+
+    def start(request: dict[str, Any]) -> object:
+        sys.path[:] = request["path"]
+        return started
+
+    program.start = start
     gc.freeze()  # a collection in a fork would copy all of it
     with socket.socket(fileno=int(descriptor)) as channel:
         channel.send(b"true")

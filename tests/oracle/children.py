@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,8 +39,8 @@ class ForkedChild(Child):
         # A tracer is Python's TensorFlow under another name.
         kind = Program.PYTHON if program is Program.TRACER else program
         request = process._first_request(program, wheel)  # noqa: SLF001 - what start sends
-        about = json.dumps(request), json.dumps(process._environment(program))  # noqa: SLF001 - likewise
-        server = _server(kind, about)
+        environment = process._environment(program)  # noqa: SLF001 - likewise
+        server = _server(kind, request, environment)
         if server is None:
             return super().start(program, wheel)
         errors = process._nameless_file()  # noqa: SLF001 - likewise
@@ -80,18 +81,19 @@ class _Fork:
 class _Server:
     """The process that is forked. It ends with this one, and its forks end with it."""
 
-    def __init__(self, program: Program, about: tuple[str, str]) -> None:
-        self.about = about
-        request, environment = about
+    def __init__(
+        self, program: Program, request: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> None:
+        self.about = request["root"], environment
         self._channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         main = Path(process.__file__).with_name("child_main.py")
         here = Path(__file__).with_name("child_forking.py")
         with other:
-            arguments = str(here), str(main), program.value, request, str(other.fileno())
+            arguments = main, program.value, json.dumps(request), str(other.fileno())
             self._process = subprocess.Popen(
-                [sys.executable, "-I", *arguments],
+                [sys.executable, "-I", "-B", here, *arguments],
                 cwd="/",
-                env=json.loads(environment),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -120,11 +122,14 @@ _OWNER = os.getpid()
 _SERVERS: dict[Program, _Server] = {}
 
 
-def _server(program: Program, about: tuple[str, str]) -> _Server | None:
+def _server(
+    program: Program, request: Mapping[str, Any], environment: Mapping[str, str]
+) -> _Server | None:
     """Return what forks; None where a test has changed what a child finds."""
     if os.getpid() != _OWNER:  # two may not ask at one socket
         return None
     if program not in _SERVERS:
-        _SERVERS[program] = _Server(program, about)
+        _SERVERS[program] = _Server(program, request, environment)
     server = _SERVERS[program]
+    about = request["root"], environment
     return server if server.ready and server.about == about else None
