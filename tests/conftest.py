@@ -148,7 +148,8 @@ def _warm_children(_warm: _Warm, request: pytest.FixtureRequest) -> Iterator[Non
     """Let the library ask children that are there already, as in a session.
 
     To start TensorFlow takes a hundred times as long as what most tests ask of it. A test
-    that is about the start or the end of a child has the marker ``own_children``.
+    that is about the start or the end of a child has the marker ``own_children``; the others
+    may find forks of a process that has loaded TensorFlow.
     """
     if request.node.get_closest_marker("own_children"):
         with pytest.MonkeyPatch.context() as patched:
