@@ -12,24 +12,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import smpatch.edits as kinds
 from smpatch import arguments
-from smpatch.already_applied import remaining
 from smpatch.display import hinting
-from smpatch.editing import Change
+from smpatch.editing import Change, Edit
 from smpatch.editing.lists import edit_list
-from smpatch.edits import (
-    AddClassify,
-    AddPredict,
-    AddRegress,
-    Copy,
-    Edit,
-    EditSignature,
-    FromSignature,
-    PromoteFunction,
-    Remove,
-    Rename,
-    Retag,
-)
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.loader import load_file
 from smpatch.options import Options, check_options
@@ -129,6 +116,8 @@ def patch(
             trace = Tracer(validator).trace
             if not once:
                 return Transaction(opened, several, validator, chosen, trace).run()
+            from smpatch.already_applied import remaining
+
             left = remaining(
                 opened,
                 several,
@@ -191,7 +180,7 @@ def add_predict(
     for name, given in (("inputs", inputs), ("outputs", outputs)):
         if not given:
             raise UsageError(f"no {name} are given", hint="name at least one tensor")
-    edit = AddPredict(inputs, outputs, signature, _overwrite(options))
+    edit = kinds.AddPredict(inputs, outputs, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -227,7 +216,7 @@ def promote_function(  # noqa: PLR0913 - the parts of the request, each with a d
             something for which no tensor of the main graph surely stands.
         SmpatchError: As ``add_predict``.
     """
-    edit = PromoteFunction(function, inputs, outputs, signature, _overwrite(options))
+    edit = kinds.PromoteFunction(function, inputs, outputs, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -265,7 +254,7 @@ def derive_signature(
     """
     if not outputs:
         raise UsageError("no outputs are given", hint="name at least one tensor")
-    edit = FromSignature(source, outputs, signature, _overwrite(options))
+    edit = kinds.FromSignature(source, outputs, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -297,7 +286,7 @@ def add_classify(  # noqa: PLR0913 - the parts of the request, and how it is don
     Raises:
         SmpatchError: As ``patch``.
     """
-    edit = AddClassify(examples, classes, scores, signature, _overwrite(options))
+    edit = kinds.AddClassify(examples, classes, scores, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -327,7 +316,7 @@ def add_regress(
     Raises:
         SmpatchError: As ``patch``.
     """
-    edit = AddRegress(examples, predictions, signature, _overwrite(options))
+    edit = kinds.AddRegress(examples, predictions, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -349,7 +338,7 @@ def rename_signature(
     Raises:
         SmpatchError: As ``patch``.
     """
-    return patch(model, [Rename(source, target, _overwrite(options))], options=options)
+    return patch(model, [kinds.Rename(source, target, _overwrite(options))], options=options)
 
 
 def copy_signature(
@@ -370,7 +359,7 @@ def copy_signature(
     Raises:
         SmpatchError: As ``patch``.
     """
-    return patch(model, [Copy(source, target, _overwrite(options))], options=options)
+    return patch(model, [kinds.Copy(source, target, _overwrite(options))], options=options)
 
 
 def remove_signatures(
@@ -391,11 +380,11 @@ def remove_signatures(
         SmpatchError: As ``patch``.
     """
     several = [key for each in keys for key in ([each] if isinstance(each, str) else each)]
-    return patch(model, [Remove(tuple(several))], options=options)
+    return patch(model, [kinds.Remove(tuple(several))], options=options)
 
 
 def edit_signature(
-    model: _Model, edit: EditSignature, *, options: Options | None = None
+    model: _Model, edit: kinds.EditSignature, *, options: Options | None = None
 ) -> Receipt:
     """Change a signature that is there: names, tensors, shapes, method, defaults.
 
@@ -438,7 +427,7 @@ def retag(
         SmpatchError: As ``patch``.
     """
     named = source if isinstance(source, int) else arguments.texts(source, "source")
-    return patch(model, [Retag(named, arguments.texts(target, "target"))], options=options)
+    return patch(model, [kinds.Retag(named, arguments.texts(target, "target"))], options=options)
 
 
 def _overwrite(options: Options | None) -> bool:

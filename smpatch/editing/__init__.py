@@ -18,7 +18,6 @@ from smpatch.editing.edit import (
     Repetition,
 )
 from smpatch.editing.step import Change, Context, Step
-from smpatch.editing.tracking import Tracker
 
 __all__ = [
     "Change",
@@ -31,5 +30,4 @@ __all__ = [
     "NotAppliedError",
     "Repetition",
     "Step",
-    "Tracker",
 ]

@@ -13,17 +13,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, cast
 
 from smpatch.editing.naming import keys
 from smpatch.editing.step import Context, Step
-from smpatch.editing.tracking import Kind, Tracker
 from smpatch.errors import SmpatchError
-from smpatch.functions.composed import Composition
 from smpatch.loader import MetaGraph
-from smpatch.patch_table import Table
-from smpatch.proof.numbers import KeptSignatures
-from smpatch.proof.requests import AnyRequest
+
+if TYPE_CHECKING:
+    from smpatch.editing.tracking import Kind, Tracker
+    from smpatch.functions.composed import Composition
+    from smpatch.patch_table import Table
+    from smpatch.proof.numbers import KeptSignatures
+    from smpatch.proof.requests import AnyRequest
 
 __all__ = [
     "Edit",
@@ -35,7 +37,7 @@ __all__ = [
     "Repetition",
 ]
 
-Expected = Mapping[str, AnyRequest]
+Expected: TypeAlias = "Mapping[str, AnyRequest]"
 
 
 class InPatchFiles(Protocol):

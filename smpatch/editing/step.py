@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from smpatch.builder import Built, Inferred
-from smpatch.fragments import Trace
-from smpatch.functions.shape_inference import Infer
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
 from smpatch.signature import SignatureDef
+
+if TYPE_CHECKING:
+    from smpatch.fragments import Trace
+    from smpatch.functions.shape_inference import Infer
 
 __all__ = ["Change", "Context", "Outcome", "Proof", "Step"]
 

@@ -18,10 +18,10 @@ from typing import ClassVar
 from smpatch import arguments
 from smpatch.arguments import Constant
 from smpatch.builder import Wanted, build
-from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step, Tracker
+from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step
 from smpatch.editing.adding import placed
 from smpatch.editing.signatures import Signatures
-from smpatch.editing.tracking import Kind
+from smpatch.editing.tracking import Kind, Tracker
 from smpatch.edits.fields import names, take, text
 from smpatch.edits.rename import Rename
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError

@@ -14,16 +14,7 @@ from typing import ClassVar, NamedTuple
 
 from smpatch import arguments, schema
 from smpatch.builder import Tensors
-from smpatch.editing import (
-    Change,
-    Context,
-    Edit,
-    Expected,
-    NotAppliedError,
-    Repetition,
-    Step,
-    Tracker,
-)
+from smpatch.editing import Change, Context, Edit, Expected, NotAppliedError, Repetition, Step
 from smpatch.editing.dropping import missed, refusal
 from smpatch.editing.naming import source_of
 from smpatch.editing.reshaping import reshape, widened
@@ -38,7 +29,7 @@ from smpatch.editing.revising import (
     without_dropped,
 )
 from smpatch.editing.signatures import Signatures
-from smpatch.editing.tracking import Kind, Tracked
+from smpatch.editing.tracking import Kind, Tracked, Tracker
 from smpatch.edits.fields import names, take, text
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.functions.inner_tensors import Inner

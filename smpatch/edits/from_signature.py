@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from smpatch.builder import Wanted, build
-from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step, Tracker
+from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step
 from smpatch.editing.adding import placed
 from smpatch.editing.signatures import Signatures
-from smpatch.editing.tracking import Kind
+from smpatch.editing.tracking import Kind, Tracker
 from smpatch.edits.fields import names, take, text
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.inner_outputs import expose

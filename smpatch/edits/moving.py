@@ -6,19 +6,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from smpatch.editing import (
-    Change,
-    Context,
-    Edit,
-    Expected,
-    NotAppliedError,
-    Repetition,
-    Step,
-    Tracker,
-)
+from smpatch.editing import Change, Context, Edit, Expected, NotAppliedError, Repetition, Step
 from smpatch.editing.naming import keys, source_of
 from smpatch.editing.signatures import Signatures
 from smpatch.editing.step import Outcome
+from smpatch.editing.tracking import Tracker
 from smpatch.edits.fields import text
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table

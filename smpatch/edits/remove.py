@@ -7,9 +7,10 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from smpatch import arguments
-from smpatch.editing import Change, Context, Edit, Expected, Repetition, Step, Tracker
+from smpatch.editing import Change, Context, Edit, Expected, Repetition, Step
 from smpatch.editing.naming import matches, matching
 from smpatch.editing.signatures import Signatures
+from smpatch.editing.tracking import Tracker
 from smpatch.edits.fields import take
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table

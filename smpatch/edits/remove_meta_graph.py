@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smpatch import arguments
-from smpatch.editing import Change, Context, Edit, MetaGraphEdit, Step, Tracker
+from smpatch.editing import Change, Context, Edit, MetaGraphEdit, Step
 from smpatch.editing.tagging import place
+from smpatch.editing.tracking import Tracker
 from smpatch.edits.fields import take
 from smpatch.errors import TagSetError, UsageError
 from smpatch.loader import MetaGraph

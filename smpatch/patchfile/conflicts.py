@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smpatch.editing import Edit, Tracker
-from smpatch.editing.tracking import Conflict
+from smpatch.editing import Edit
+from smpatch.editing.tracking import Conflict, Tracker
 
 __all__ = ["Conflict", "conflicts"]
 
