@@ -22,9 +22,9 @@ from smpatch.loader import load_file
 from smpatch.options import Options, check_options
 from smpatch.savedmodel.directory import naming, which_file, writing
 from smpatch.signature import DEFAULT_KEY
-from smpatch.store_edits import edit_copy, needs_copy
 from smpatch.tensor_refs import TensorRef
 from smpatch.transaction import Receipt, Transaction
+from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
 from smpatch.validator.tracing import Tracer
@@ -93,7 +93,10 @@ def patch(
         raise UsageError("no edits are given")
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
     directory = arguments.path(model, "model")
-    if needs_copy(directory, chosen):
+    elsewhere = isinstance(directory, ModelUrl) or arguments.is_archive(directory)
+    if elsewhere or chosen.store_to is not None:
+        from smpatch.store_edits import edit_copy
+
         return edit_copy(
             directory,
             chosen,

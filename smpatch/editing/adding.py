@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from smpatch.builder import Built, Wanted, build
 from smpatch.editing.edit import Expected, Making
 from smpatch.editing.signatures import Signatures
 from smpatch.editing.step import Change, Context, Outcome, Step
 from smpatch.loader import MetaGraph
-from smpatch.proof.numbers import Kept, KeptSignatures, named
 from smpatch.proof.requests import on_tensors
 from smpatch.tensor_refs import TensorRef
+
+if TYPE_CHECKING:
+    from smpatch.proof.numbers import KeptSignatures
 
 __all__ = ["Adding", "NamedTensors", "add", "placed"]
 
@@ -45,6 +48,8 @@ class Adding(Making):
 
     def follow(self, signatures: KeptSignatures) -> None:
         """Give what its tensors give."""
+        from smpatch.proof.numbers import Kept, named
+
         inputs, outputs = self.named
         signatures[self.subject] = Kept("", named(inputs), named(outputs))
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from smpatch.builder import Wanted
 from smpatch.editing.adding import Adding, NamedTensors
 from smpatch.edits.fields import take, text
-from smpatch.patch_table import Table
 from smpatch.signature import DEFAULT_KEY
 from smpatch.tensor_refs import TensorRef, tensor_refs
+
+if TYPE_CHECKING:
+    from smpatch.patch_table import Table
 
 __all__ = ["AddPredict"]
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from smpatch.errors import SmpatchError, TensorNotFoundError
-from smpatch.functions.inner_tensors import Inner, inner_tensors, layer_outputs
 from smpatch.graph.resolve import NodeNotFoundError
 from smpatch.loader import MetaGraph
 from smpatch.signature import DEFAULT_KEY, TensorSpec
+
+if TYPE_CHECKING:
+    from smpatch.functions.inner_tensors import Inner
 
 __all__ = ["leading", "name_hint"]
 
@@ -57,6 +60,8 @@ def name_hint(meta_graph: MetaGraph, name: str) -> str:
         meta_graph: The MetaGraph.
         name: A node, as it was typed, without the index of an output.
     """
+    from smpatch.functions.inner_tensors import inner_tensors, layer_outputs
+
     # The default key first: it is the one that people look at.
     signatures = sorted(meta_graph.signatures.items(), key=lambda each: each[0] != DEFAULT_KEY)
     aliases = [

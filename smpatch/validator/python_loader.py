@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from smpatch.runtime import questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import PythonSignatures
-from smpatch.runtime.traces import Traced
+
+if TYPE_CHECKING:
+    from smpatch.runtime.traces import Traced
 
 __all__ = ["PythonLoader"]
 

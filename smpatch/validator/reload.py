@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError, ValidationError
@@ -28,7 +28,6 @@ from smpatch.rules import Note
 from smpatch.runtime import early, installation, questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import Description, PythonSignatures
-from smpatch.runtime.traces import Traced
 from smpatch.signature import Shape, TensorSpec
 from smpatch.validator.comparing import (
     WITHOUT,
@@ -44,6 +43,9 @@ from smpatch.validator.edited import Edited, Mode, Validation
 from smpatch.validator.python_loader import PythonLoader
 from smpatch.validator.refusals import CrashError, refusal, why_in_doubt
 from smpatch.validator.variables import without_variables
+
+if TYPE_CHECKING:
+    from smpatch.runtime.traces import Traced
 
 __all__ = ["Edited", "Mode", "Validation", "Validator"]
 
