@@ -106,7 +106,7 @@ def patch(
     with writing(directory, "edited"), ExitStack() as held:
         if validator is None:
             asking = chosen.validate, libraries, chosen.time_limit
-            validator = lent(*asking) or held.enter_context(Validator(*asking))
+            validator = lent(*asking) or held.enter_context(Validator(*asking, one_edit=True))
         if directory.is_dir() and not chosen.dry_run:
             # With --save-to the model is only read, beside other readers.
             shared = chosen.save_to is not None

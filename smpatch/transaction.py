@@ -370,6 +370,7 @@ class Transaction:
                 fingerprint = "absent"
                 text = f"the new model has no fingerprint.pb: {computed}"
                 notes.append(Note("no-fingerprint", text))
+        self.validator.finish()
         committed = commit(staged, backup=self.options.backup)
         if fingerprint == "refreshed" and not committed.fingerprint_refreshed:
             fingerprint = "stale"

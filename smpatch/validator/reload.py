@@ -68,6 +68,7 @@ class Validator:
         time_limit: float,
         *,
         calls: bool = False,
+        one_edit: bool = False,
     ) -> None:
         """Prepare, and start the first child unless the mode is ``none``.
 
@@ -76,6 +77,7 @@ class Validator:
             op_libraries: Libraries of custom operations to load first.
             time_limit: Longest wait for one answer, in seconds.
             calls: Whether signatures will be called in Python, as they are in ``run``.
+            one_edit: Whether nothing is asked after the commit of the first edit.
         """
         self.mode: Mode = mode
         self._python = PythonLoader(self.ask, light=not calls and mode != "run")
@@ -85,6 +87,7 @@ class Validator:
         self._running: dict[Program, Child] = {}
         self._unloaded: dict[Program, list[Path]] = {}
         self._lent = False
+        self._one_edit = one_edit
         self._wheel = installation.find() if mode != "none" else None
         self._expect_c()
 
@@ -124,6 +127,11 @@ class Validator:
         if mode != "none":
             lent._expect_c()  # noqa: SLF001 - likewise
         return lent
+
+    def finish(self) -> None:
+        """Kill all children if no other edit asks: the kernel frees them during the commit."""
+        if self._one_edit:
+            self.abort()
 
     def abort(self) -> None:
         """Kill all children, from whatever thread; who waits for an answer fails at once."""
