@@ -33,6 +33,7 @@ __all__ = [
     "is_archive",
     "local_path",
     "mapping",
+    "names",
     "path",
     "paths",
     "plain_value",
@@ -112,6 +113,27 @@ def mapping(value: object, where: str) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise UsageError("a name is given twice", where=where)
     return found
+
+
+def names(value: object, where: str) -> dict[str, str]:
+    """Return names by alias.
+
+    Args:
+        value: A mapping, or pairs.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> names({"product": "p"}, "rename_outputs")
+        {'product': 'p'}
+    """
+    given = mapping(value, where)
+    for alias, each in given.items():
+        if not isinstance(each, str):
+            _refuse(each, f"{where} {alias!r}", "a name")
+    return given
 
 
 def dtype(value: object, where: str) -> str:

@@ -110,6 +110,11 @@ class MetaGraph:
         return self._decoded(key for key in sorted(self.entries) if key not in _RESERVED)
 
     @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the signatures of both halves, sorted."""
+        return tuple(sorted({*self.signatures, *self.objects.signatures}))
+
+    @cached_property
     def reserved(self) -> Mapping[str, SignatureDef]:
         """The reserved entries, which name an operation to run at load time."""
         return self._decoded(sorted(_RESERVED & set(self.entries)))

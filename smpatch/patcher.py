@@ -16,7 +16,7 @@ from smpatch import arguments
 from smpatch.already_applied import remaining
 from smpatch.display import hinting
 from smpatch.editing import Change
-from smpatch.editing.lists import edit_list
+from smpatch.editing.sequence import edit_list
 from smpatch.edits import (
     AddClassify,
     AddPredict,

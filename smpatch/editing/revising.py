@@ -14,7 +14,7 @@ from typing import Any
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
 from smpatch.editing.dropping import missed, without
-from smpatch.editing.step import Context
+from smpatch.editing.edit import Context
 from smpatch.editing.tracking import Kind
 from smpatch.errors import (
     AliasError,

@@ -1,4 +1,4 @@
-"""Warm-up requests that follow an edit, and what is said of those that cannot.
+"""Warm-up requests that follow an edit, and notes on those that cannot.
 
 A record follows where the signature that it calls, an input that it feeds or an output that it
 asks for gets another name or goes; every other record keeps its bytes. A file in which anything
@@ -13,14 +13,14 @@ fails keeps TF Serving from loading the model).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from smpatch import warmup
 from smpatch.editing.edit import Edit
 from smpatch.editing.sequence import Done
-from smpatch.editing.warm_up_fates import fates_of
+from smpatch.editing.tracking import Kind
 from smpatch.loader import SavedModel, served
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import FileIdentity, open_regular
@@ -83,7 +83,7 @@ def carry(
     fates: Mapping[str, Fate] = {}
     # Requests go to one MetaGraph: those to another one stay, whatever is done to this one.
     if was is model.meta_graphs[done.place] and now is done.meta_graphs[done.place]:
-        fates = fates_of(edits, before, after, changed)
+        fates = _fates(edits, before, after, changed)
     file = model.directory / warmup.PLACE
     following = _Following(before, after, changed, fates)
     try:
@@ -222,3 +222,68 @@ def _broken(calls: Iterator[WarmUp], before: _Signatures, after: _Signatures) ->
                 what = f"{', '.join(map(repr, gone))} of {what}"
             text = f"a warm-up request in {warmup.PLACE} names {what}: {_REFUSES}"
             yield Note("warm-up", text)
+
+
+_Names = dict[str, str | None]
+
+
+@dataclass(slots=True)
+class _Track:
+    """A signature on its way: its key and the names of its inputs and outputs by now."""
+
+    key: str | None
+    inputs: _Names
+    outputs: _Names
+
+
+def _fates(
+    edits: Iterable[Edit],
+    before: Mapping[str, SignatureDef],
+    after: Mapping[str, SignatureDef],
+    changed: Collection[str],
+) -> dict[str, Fate]:
+    """Return what becomes of signatures whose requests have to change.
+
+    The edits are followed one by one: the key of each signature, and the names of its inputs and
+    outputs. A signature that is made anew under a key takes over the requests to that key.
+
+    Args:
+        edits: The edits, in their order.
+        before: The signatures before them, by key.
+        after: The signatures after them.
+        changed: The keys under which there is another signature now, or none.
+    """
+    tracks = {
+        key: _Track(
+            key,
+            {alias: alias for alias in signature.inputs},
+            {alias: alias for alias in signature.outputs},
+        )
+        for key, signature in before.items()
+    }
+    for edit in edits:
+        for track in tracks.values():
+            _follow(track, edit)
+    return {
+        key: fate
+        for key, track in tracks.items()
+        if key in changed
+        # Of one that was taken away and made again the requests are left to the new one.
+        and (track.key is not None or key not in after)
+        and (fate := Fate(track.key, _moved(track.inputs), _moved(track.outputs))) != Fate(key)
+    }
+
+
+def _follow(track: _Track, edit: Edit) -> None:
+    if track.key is None:
+        return
+    halves: tuple[tuple[Kind, _Names], ...] = (("inputs", track.inputs), ("outputs", track.outputs))
+    for half, names in halves:
+        for alias, now in names.items():
+            if now is not None:
+                names[alias] = edit.alias_after(half, track.key, now)
+    track.key = None if edit.removes(track.key) else edit.key_after(track.key)
+
+
+def _moved(names: _Names) -> dict[str, str | None]:
+    return {alias: now for alias, now in names.items() if now != alias}

@@ -19,11 +19,9 @@ from smpatch import arguments
 from smpatch.arguments import Constant
 from smpatch.builder import Wanted, build
 from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step, Tracker
-from smpatch.editing.adding import placed
-from smpatch.editing.signatures import Signatures
+from smpatch.editing.signatures import Signatures, placed
 from smpatch.editing.tracking import Kind
-from smpatch.edits.fields import names, take, text
-from smpatch.edits.rename import Rename
+from smpatch.edits.keys import Rename
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.fragments import (
     Asked,
@@ -89,17 +87,16 @@ class Compose(Making):
     starts: Mapping[str, Start] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        text(self.source, "the signature key")
-        text(self.key, "the signature key")
-        take(
-            self,
+        arguments.instance(self.source, str, "the signature key")
+        arguments.instance(self.key, str, "the signature key")
+        self._take(
             bind=arguments.constants(self.bind, "bind"),
             before=asked_list(self.before, "before"),
             after=asked_list(self.after, "after"),
-            from_input=names(self.from_input, "input"),
+            from_input=arguments.names(self.from_input, "input"),
         )
         if self.dummy_input:
-            text(self.dummy_input, "the input")
+            arguments.instance(self.dummy_input, str, "the input")
 
     @classmethod
     def read(cls, table: Table) -> tuple[Edit, ...]:

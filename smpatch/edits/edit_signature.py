@@ -25,7 +25,6 @@ from smpatch.editing import (
     Tracker,
 )
 from smpatch.editing.dropping import missed, refusal
-from smpatch.editing.naming import source_of
 from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.revising import (
     add,
@@ -37,9 +36,8 @@ from smpatch.editing.revising import (
     with_fields,
     without_dropped,
 )
-from smpatch.editing.signatures import Signatures
+from smpatch.editing.signatures import Signatures, check_there
 from smpatch.editing.tracking import Kind, Tracked
-from smpatch.edits.fields import names, take, text
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.open_sizes import is_wider
@@ -112,19 +110,18 @@ class EditSignature(Edit):
     defaults: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        text(self.key, "the signature key")
+        arguments.instance(self.key, str, "the signature key")
         for name in ("rename_inputs", "rename_outputs"):
-            take(self, **{name: names(getattr(self, name), name)})
+            self._take(**{name: arguments.names(getattr(self, name), name)})
         for name in ("drop_inputs", "drop_outputs"):
-            take(self, **{name: arguments.texts(getattr(self, name), name)})
+            self._take(**{name: arguments.texts(getattr(self, name), name)})
         for name in ("add_inputs", "add_outputs"):
-            take(self, **{name: tensor_refs(getattr(self, name), name)})
+            self._take(**{name: tensor_refs(getattr(self, name), name)})
         shapes = arguments.mapping(self.shapes, "shapes")
         defaults = arguments.mapping(self.defaults, "defaults")
         if self.method_name is not None:
-            text(self.method_name, "method_name")
-        take(
-            self,
+            arguments.instance(self.method_name, str, "method_name")
+        self._take(
             shapes={
                 alias: arguments.shape(each, f"shape of {alias!r}")
                 for alias, each in shapes.items()
@@ -161,7 +158,7 @@ class EditSignature(Edit):
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Change the signature."""
         key = self.key
-        source_of(meta_graph, key, "--signature")
+        check_there(meta_graph, key, "--signature")
         entry = meta_graph.entries.get(key)
         if entry is None:
             found = "it is only in the object graph; servers never had it"

@@ -30,7 +30,6 @@ from smpatch.editing import (
     Step,
     Tracker,
 )
-from smpatch.edits.fields import take
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions import load_time
 from smpatch.functions.load_time import INIT_OP, InitOp, State, Writer
@@ -65,7 +64,7 @@ class SetInitOp(Edit):
     operations: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        take(self, operations=arguments.texts(self.operations, "the init op"))
+        self._take(operations=arguments.texts(self.operations, "the init op"))
 
     @property
     def subject(self) -> str:

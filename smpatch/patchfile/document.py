@@ -86,11 +86,11 @@ from pathlib import Path
 
 from smpatch import arguments
 from smpatch.editing import InPatchFiles
+from smpatch.editing.sequence import conflicts
 from smpatch.edits import IN_PATCH_FILES, Edit
 from smpatch.errors import Fault, PatchFileError, UsageError
 from smpatch.patch_table import Table, dotted
 from smpatch.patchfile import toml
-from smpatch.patchfile.conflicts import conflicts
 
 __all__ = ["Patch", "load_patch", "parse_patch"]
 
