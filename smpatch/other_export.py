@@ -19,8 +19,8 @@ from smpatch import arguments
 from smpatch.builder import build
 from smpatch.edits import AddSignature, Edit
 from smpatch.errors import RefusedError, SignatureExistsError
-from smpatch.graph.functions import FunctionLibrary, called
-from smpatch.graph.index import CALLS, GraphIndex, op_of
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import CALLS, GraphIndex, called, op_of
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.options import Options

@@ -30,8 +30,8 @@ from smpatch.functions.function_signature import Promotable, promotable, promote
 from smpatch.functions.inner_tensors import Inner, inner_tensors
 from smpatch.functions.inside import fetchable, form_refusal, inside, matching
 from smpatch.functions.shape_inference import Infer
-from smpatch.graph.auxiliary import auxiliary
 from smpatch.graph.index import op_of
+from smpatch.graph.operations import auxiliary
 from smpatch.graph.reach import reach
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.savedmodel.parts import SAVER_DEF

@@ -24,8 +24,7 @@ from smpatch import dtypes, schema
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.errors import ModelUnreadableError
 from smpatch.functions.load_time import INIT_OP, asset_files, init_op, saver
-from smpatch.graph.functions import called
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, called, op_of
 from smpatch.graph.reach import Behind, behind, in_body, in_graph
 from smpatch.loader import MetaGraph
 

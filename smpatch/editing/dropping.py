@@ -20,7 +20,7 @@ from smpatch import dtypes
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.calls import fresh_name, zeros
 from smpatch.graph.bodies import FingerprintError
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, full, op_of
 from smpatch.graph.reach import reach
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
@@ -76,7 +76,7 @@ def without(
     moved: dict[str, str] = {}
     for caller in dict.fromkeys(map(op_of, _names(signature.outputs.values()))):
         given = graph.wiring(caller).inputs
-        if graph.wiring(caller).op not in CALLS or constants.keys().isdisjoint(map(_full, given)):
+        if graph.wiring(caller).op not in CALLS or constants.keys().isdisjoint(map(full, given)):
             continue
         node = graph.node(caller).message()
         count = len(node.attr["Tout"].list.type)
@@ -87,7 +87,7 @@ def without(
         except FingerprintError:
             return meta_graph, {}
         node.name = fresh_name(node.op, graph, taken)
-        node.input[:] = [constants.get(_full(source), source) for source in given]
+        node.input[:] = [constants.get(full(source), source) for source in given]
         nodes.append(node)
         moved |= {f"{caller}:{place}": f"{node.name}:{place}" for place in range(count)}
     if not moved:
@@ -177,10 +177,6 @@ def _zero(spec: TensorSpec) -> str:
             return "VALUE"
         value = [value] * (size or 1)
     return json.dumps(value, separators=(",", ":"))
-
-
-def _full(source: str) -> str:
-    return source if ":" in source or source.startswith("^") else f"{source}:0"
 
 
 def _names(specs: Iterable[Spec]) -> list[str]:

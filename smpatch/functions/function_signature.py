@@ -27,7 +27,7 @@ from smpatch import dtypes
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.functions.calls import call, fresh_name, placeholder
 from smpatch.graph.composites import dense_results
-from smpatch.graph.functions import called
+from smpatch.graph.index import called
 from smpatch.graph.objects import Leaf, ObjectGraph, parts
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph

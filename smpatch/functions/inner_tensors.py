@@ -20,8 +20,8 @@ from smpatch import dtypes
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.bodies import FingerprintError
-from smpatch.graph.functions import FunctionLibrary, called
-from smpatch.graph.index import CALLS
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import CALLS, called, full, op_of
 from smpatch.graph.resolve import OpDefMissingError, TensorName, nearest, parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import Shape, SignatureDef, TensorSpec, shape_from_proto
@@ -151,14 +151,11 @@ def _called_by(meta_graph: MetaGraph, source: SignatureDef) -> list[str]:
     seen: set[str] = set()
     while wanted:
         tensor = wanted.pop()
-        op = tensor.rpartition(":")[0] if ":" in tensor else tensor
+        op = op_of(tensor)
         if tensor in fed or op in seen or op not in graph:
             continue
         seen.add(op)
-        given = graph.sources(op)
-        for each in (given,) if isinstance(given, str) else given:
-            name = each.removeprefix("^")
-            wanted.append(name if ":" in name else f"{name}:0")
+        wanted += [full(each.removeprefix("^")) for each in graph.sources(op)]
     return [name for name in graph if name in seen and graph.wiring(name).op in CALLS]
 
 

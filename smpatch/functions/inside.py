@@ -14,9 +14,8 @@ from smpatch import dtypes
 from smpatch.errors import RefusedError
 from smpatch.functions.inner_tensors import Inner, inferred, inner_tensors
 from smpatch.functions.shape_inference import Infer
-from smpatch.graph.auxiliary import auxiliary
-from smpatch.graph.index import CALLS, GraphIndex, op_of
-from smpatch.graph.operations import needed
+from smpatch.graph.index import CALLS, GraphIndex, full, op_of
+from smpatch.graph.operations import auxiliary, needed
 from smpatch.graph.reach import framed
 from smpatch.graph.resolve import OpDefMissingError, Resolver
 from smpatch.loader import MetaGraph
@@ -175,10 +174,9 @@ def _reached(graph: GraphIndex, fed: Collection[str], among: set[str]) -> set[st
     consumers: dict[str, list[str]] = {}
     waiting: list[str] = []
     for name in among:
-        given = graph.sources(name)
-        for each in (given,) if isinstance(given, str) else given:
+        for each in graph.sources(name):
             consumers.setdefault(op_of(each), []).append(name)
-            if (each if ":" in each else f"{each}:0") in fed:
+            if full(each) in fed:
                 waiting.append(name)
     reached: set[str] = set()
     while waiting:

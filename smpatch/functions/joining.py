@@ -24,12 +24,12 @@ from smpatch.fragments import Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
 from smpatch.functions.calls import call, fresh_name, placeholder
 from smpatch.functions.composed import Composition
-from smpatch.functions.copies import copies, full, with_names
+from smpatch.functions.copies import copies, with_names
 from smpatch.functions.inner_inputs import Opened, Start, opened
 from smpatch.functions.open_sizes import is_wider
 from smpatch.functions.stages import inputs_before, outputs_after
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import CALLS, GraphIndex, op_of
+from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition

@@ -17,8 +17,7 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError
-from smpatch.graph.functions import called
-from smpatch.graph.index import op_of
+from smpatch.graph.index import called, op_of
 from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 from smpatch import dtypes, schema
 from smpatch.errors import AliasError, RefusedError
 from smpatch.functions.calls import STANDS_FOR, fresh_name, numbered, placeholder
-from smpatch.functions.copies import copies, full, with_names
+from smpatch.functions.copies import copies, with_names
 from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.wrapper import argument_names
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition

@@ -24,8 +24,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from smpatch import wire
-from smpatch.graph.functions import called
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, called, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF

@@ -18,7 +18,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import RefusedError
 from smpatch.functions.prune import pruned
 from smpatch.functions.wrapper import ALONE, MainGraph, dense, wrap
-from smpatch.graph.index import CALLS
+from smpatch.graph.index import CALLS, full
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.changes import Reference
 from smpatch.savedmodel.draft import Draft
@@ -198,7 +198,7 @@ def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bo
         inputs, outputs = dense(signature.inputs, "input"), dense(signature.outputs, "output")
     except RefusedError:
         return False
-    given = [_full(source) for source in graph.wiring(caller).inputs]
+    given = [full(source) for source in graph.wiring(caller).inputs]
     return (
         list(bare.argument_keywords) == list(inputs)
         and given[: len(inputs)] == [spec.name for spec in inputs.values()]
@@ -238,7 +238,7 @@ def _captured(meta_graph: MetaGraph, caller: str, given: list[str], bound: list[
             for tensor, number in zip(given, bound, strict=True)
         )
         and all(
-            [_full(each) for each in graph.wiring(name).inputs][-len(given) :] == given
+            [full(each) for each in graph.wiring(name).inputs][-len(given) :] == given
             for name in (graph if given else ())
             if name != caller and _called(meta_graph, name) == function
         )
@@ -260,7 +260,3 @@ def _described(structure: Any, specs: Mapping[str, TensorSpec]) -> bool:  # noqa
         and shape_from_proto(found[alias].tensor_spec_value.shape) == spec.shape
         for alias, spec in specs.items()
     )
-
-
-def _full(source: str) -> str:
-    return source if ":" in source or source.startswith("^") else f"{source}:0"

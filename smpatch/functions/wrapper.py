@@ -22,7 +22,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import RefusedError
 from smpatch.graph.captures import Captures
 from smpatch.graph.functions import FunctionLibrary, attributes
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.index import GraphIndex, full
 from smpatch.graph.objects import ObjectGraph
 from smpatch.graph.resolve import Output, outputs
 from smpatch.savedmodel.parts import Addition
@@ -299,7 +299,7 @@ def _between(
         elif op not in nodes:
             _check_copyable(main, op)
             nodes.add(op)
-            wanted += [_full(source) for source in main.graph.wiring(op).inputs]
+            wanted += [full(source) for source in main.graph.wiring(op).inputs]
     # Sorted by object, so that the order does not hang on the way the walk took.
     ordered = dict(sorted(captured.items(), key=lambda each: (each[1], each[0])))
     return [name for name in main.graph if name in nodes], ordered
@@ -357,7 +357,7 @@ def _rewire(
     del node.input[:]
     for source in sources:
         if not source.startswith("^"):
-            node.input.append(_inner_name(main, _full(source), inside, nodes))
+            node.input.append(_inner_name(main, full(source), inside, nodes))
         elif source[1:] in nodes:  # what is fed or captured is there before anything runs
             node.input.append(source)
 
@@ -373,7 +373,3 @@ def _inner_name(
     found: list[Output] = outputs(op_def, attributes(nodes[op]))
     output = found[int(index)]
     return f"{op}:{output.arg}:{output.index}"
-
-
-def _full(source: str) -> str:
-    return source if ":" in source or source.startswith("^") else f"{source}:0"

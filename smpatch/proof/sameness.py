@@ -19,8 +19,7 @@ from smpatch.errors import ProofError, ValidationError
 from smpatch.functions.inner_tensors import Inner
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.fingerprint import Computation, Fingerprints
-from smpatch.graph.functions import called
-from smpatch.graph.index import op_of
+from smpatch.graph.index import called, op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
 from smpatch.proof.composed import composed_computation
