@@ -27,7 +27,7 @@ from smpatch.options import Options
 from smpatch.patcher import patch
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import writing
-from smpatch.signature import SignatureDef
+from smpatch.signature import SignatureDef, names_of
 from smpatch.transaction import Receipt
 
 __all__ = ["copy_signatures", "unlike"]
@@ -181,10 +181,8 @@ def _chosen(
 
 def _check_alike(origin: MetaGraph, meta_graph: MetaGraph, signature: SignatureDef) -> None:
     """Refuse tensors that are called alike in both graphs and are not the same."""
-    fetched, fed = (
-        [tensor.name.rpartition(":")[0] for spec in specs for tensor in spec.tensors()]
-        for specs in (signature.outputs.values(), signature.inputs.values())
-    )
+    fetched = [*map(op_of, names_of(signature.outputs.values()))]
+    fed = [*map(op_of, names_of(signature.inputs.values()))]
     both = [name for name in fetched if name in origin.graph and name in meta_graph.graph]
     reason = unlike(
         (origin.graph, origin.functions), (meta_graph.graph, meta_graph.functions), both, fed

@@ -42,6 +42,7 @@ from smpatch.signature import (
     SignatureDef,
     Spec,
     TensorSpec,
+    names_of,
     parameter,
 )
 
@@ -263,7 +264,7 @@ def check_graph(
         UnreachableOutputError: An output needs a placeholder that is not fed.
     """
     graph = meta_graph.graph
-    fetched = [tensor.name for spec in outputs.values() for tensor in spec.tensors()]
+    fetched = names_of(outputs.values())
     walk = reach(graph, fetched, set(fed))
     loops = not meta_graph.op_defs or not {"Enter", "RefEnter"}.isdisjoint(meta_graph.op_defs)
     for kind, specs, possible in (("input", inputs, loops), ("output", outputs, walk.loops)):

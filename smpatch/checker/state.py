@@ -24,7 +24,6 @@ from smpatch.functions.load_time import (
     VARIABLES,
     filling,
     init_op,
-    restore_op,
     state_behind,
     state_of,
 )
@@ -135,7 +134,7 @@ def _filled(meta_graph: MetaGraph, *, restored: bool = True) -> frozenset[object
     found = init_op(meta_graph)
     names = [] if found is None else [*found.names]
     if restored:
-        names.append(restore_op(meta_graph))
+        names.append(meta_graph.saver.restore_op_name)
     return frozenset(state_behind(meta_graph, names))
 
 

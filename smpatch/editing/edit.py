@@ -18,7 +18,7 @@ from smpatch.builder import Built, Inferred
 from smpatch.editing.tracking import Kind, Tracker
 from smpatch.errors import SmpatchError
 from smpatch.fragments import Trace
-from smpatch.functions.composed import Composition
+from smpatch.functions.joining import Composition
 from smpatch.functions.shape_inference import Infer
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table

@@ -26,6 +26,7 @@ from smpatch.signature import (
     SignatureDef,
     TensorSpec,
     compatible,
+    names_of,
     shape_from_proto,
     shape_proto,
     shape_text,
@@ -124,7 +125,7 @@ def _shared(meta_graph: MetaGraph, tensor: str, name: str) -> Iterator[Note]:
     others = [
         key
         for key, each in meta_graph.signatures.items()
-        if tensor in {part.name for spec in each.inputs.values() for part in spec.tensors()}
+        if tensor in names_of(each.inputs.values())
     ]
     if len(others) > 1:
         text = f"{name!r}: the signatures {', '.join(map(repr, others))} feed the same {tensor}"

@@ -33,11 +33,9 @@ from smpatch.fragments import (
     asked_list,
 )
 from smpatch.functions.binding import bound_inputs
-from smpatch.functions.composed import Composition
+from smpatch.functions.fitting import addressed, inputs_before, outputs_after
 from smpatch.functions.inner_inputs import Start, starts
-from smpatch.functions.joining import fragments, join, source_of
-from smpatch.functions.other_models import addressed
-from smpatch.functions.stages import inputs_before, outputs_after
+from smpatch.functions.joining import Composition, fragments, join, source_of
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph

@@ -42,6 +42,7 @@ from smpatch.proof.numbers import KeptSignatures
 from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, Addition
+from smpatch.signature import names_of
 
 __all__ = ["SetInitOp"]
 
@@ -224,12 +225,8 @@ def _check_values(meta_graph: MetaGraph, old: InitOp | None, names: Sequence[str
 
 def _needed(meta_graph: MetaGraph) -> Collection[State]:
     """Return the variables and tables that signatures reach."""
-    outputs = [
-        tensor.name
-        for signature in meta_graph.signatures.values()
-        for spec in signature.outputs.values()
-        for tensor in spec.tensors()
-    ]
+    signatures = meta_graph.signatures.values()
+    outputs = names_of(spec for each in signatures for spec in each.outputs.values())
     return load_time.state_behind(meta_graph, outputs).keys()
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "call",
     "clone",
     "fresh_name",
+    "node_stem",
     "numbered",
     "placeholder",
     "redirected",
@@ -84,6 +85,11 @@ def call(
     described.SetInParent()
     described.shape.extend(shape_proto(shape) for shape in shapes)
     return node
+
+
+def node_stem(name: str) -> str:
+    """Return a name with the characters that a part of a node's name may have."""
+    return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
 
 
 def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:

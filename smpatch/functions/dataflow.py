@@ -125,7 +125,7 @@ class _Building:
         found: list[_Item] = []
         inner = inner_tensors(self._meta_graph, self._source)
         inside: dict[str, list[_Item]] = {}
-        for (calls, name), group in groupby(inner, key=lambda each: (each.calls, _node(each.spec))):
+        for (calls, name), group in groupby(inner, key=lambda each: (each.calls, each.node)):
             tensors = list(group)
             specs = tuple(each.spec for each in tensors)
             first = tensors[0]
@@ -270,7 +270,3 @@ def _named(specs: Mapping[str, Spec]) -> Iterator[tuple[str, str]]:
     for alias, spec in specs.items():
         for tensor in spec.tensors():
             yield full(tensor.name), alias
-
-
-def _node(spec: TensorSpec) -> str:
-    return spec.name.rpartition(":")[0]

@@ -27,7 +27,7 @@ from smpatch.functions.opening import Opening, function_of, named, tensor_of, un
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.loader import MetaGraph
-from smpatch.signature import SignatureDef, TensorSpec
+from smpatch.signature import SignatureDef, TensorSpec, names_of
 
 __all__ = ["Opened", "Start", "opened", "starts"]
 
@@ -149,7 +149,7 @@ def opened(
     """
     inner = {alias: each.inner for alias, each in found.items() if each.inner is not None}
     fed = {alias: full(each.spec.name) for alias, each in found.items() if each.inner is None}
-    given = {full(t.name) for spec in source.inputs.values() for t in spec.tensors()}
+    given = set(map(full, names_of(source.inputs.values())))
     _, computed = _walked(meta_graph.graph, source, given | {*fed.values()})
     # tf.saved_model.load takes no input that is one of several outputs of a node that runs.
     placed = {alias: tensor for alias, tensor in fed.items() if op_of(tensor) in computed}
@@ -165,7 +165,7 @@ def opened(
     inputs = {
         alias: spec
         for alias, spec in source.inputs.items()
-        if any(full(tensor.name) in used for tensor in spec.tensors())
+        if not used.isdisjoint(map(full, names_of([spec])))
     }
     for alias, tensor in fed.items():
         if tensor not in used:
@@ -185,7 +185,7 @@ def _walked(
     """Return the tensors that are fed and that outputs need, and the nodes that run."""
     used: set[str] = set()
     seen: set[str] = set()
-    waiting = [full(t.name) for spec in source.outputs.values() for t in spec.tensors()]
+    waiting = [*map(full, names_of(source.outputs.values()))]
     while waiting:
         tensor = waiting.pop()
         if tensor in given:

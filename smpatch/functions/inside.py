@@ -20,7 +20,7 @@ from smpatch.graph.reach import framed
 from smpatch.graph.resolve import OpDefMissingError, Resolver
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.changes import Changes
-from smpatch.signature import SignatureDef, TensorSpec, compatible
+from smpatch.signature import SignatureDef, TensorSpec, compatible, names_of
 
 __all__ = [
     "PARAMETERS",
@@ -92,7 +92,7 @@ def inside(
         for each in within
         if each.op not in PARAMETERS
         and servable(each.spec)
-        and (everything or not auxiliary(each.op, op_of(each.spec.name)))
+        and (everything or not auxiliary(each.op, each.node))
         and wanted(each.spec.name)
     )
     if inner and (form := form_refusal(meta_graph)) is not None:
@@ -139,8 +139,8 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
     graph, resolver = meta_graph.graph, meta_graph.resolver()
     if not _agrees(meta_graph, source):
         return  # an addition with these inputs is refused
-    own = {tensor.name for spec in source.outputs.values() for tensor in spec.tensors()}
-    fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
+    own = set(names_of(source.outputs.values()))
+    fed = set(names_of(source.inputs.values()))
     among = needed(graph, own)
     # What needs a placeholder that the signature does not feed cannot be its output.
     unfed = {f"{name}:0" for name, op in graph.marked.items() if op in _UNFED} - fed

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from smpatch.errors import SmpatchError, TensorNotFoundError
-from smpatch.functions.inner_tensors import Inner, inner_tensors, layer_outputs
+from smpatch.functions.inner_tensors import inner_tensors, layer_outputs
 from smpatch.graph.resolve import NodeNotFoundError
 from smpatch.loader import MetaGraph
 from smpatch.signature import DEFAULT_KEY, TensorSpec
@@ -69,7 +69,7 @@ def name_hint(meta_graph: MetaGraph, name: str) -> str:
         return aliases[0]
     for key, signature in signatures:
         inside = list(inner_tensors(meta_graph, signature))
-        same = [each for each in inside if _node(each) == name]
+        same = [each for each in inside if each.node == name]
         if same:
             return (
                 f"it lies inside the functions that {key} calls, where no request can feed it; "
@@ -80,7 +80,3 @@ def name_hint(meta_graph: MetaGraph, name: str) -> str:
             choices = " or ".join(f"--outputs {each}" for each in layer)
             return f"inside {key} there is such a layer: --from-signature {key} {choices}"
     return ""
-
-
-def _node(inner: Inner) -> str:
-    return inner.spec.name.rpartition(":")[0]

@@ -98,7 +98,7 @@ def _last_nodes(
     }
     if not appended or not olds:
         return []
-    reached = {tensor.name.rpartition(":")[0] for old in olds for tensor in old.tensors()}
+    reached = {op_of(tensor.name) for old in olds for tensor in old.tensors()}
     waiting = [name for name in reached if name in appended]
     while waiting:
         for source in graph.wiring(waiting.pop()).inputs:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smpatch.functions.load_time import init_op, restore_op, state_behind
+from smpatch.functions.load_time import init_op, state_behind
 from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.checkpoint import INDEX, Index, read_index
@@ -50,7 +50,7 @@ class Missing:
 
 def restored_variables(meta_graph: MetaGraph) -> tuple[str, ...]:
     """Return the names of what a checkpoint gives a value, sorted: nodes, or object paths."""
-    found = {*state_behind(meta_graph, [restore_op(meta_graph)]).values()}
+    found = {*state_behind(meta_graph, [meta_graph.saver.restore_op_name]).values()}
     if not found and meta_graph.has_object_graph:
         objects = meta_graph.objects
         nodes = (objects.node(number) for number in range(len(objects)))
@@ -121,7 +121,7 @@ def _pointer(file: Path) -> tuple[str, str] | None:
 def _keys(meta_graph: MetaGraph) -> frozenset[bytes] | None:
     """Return the keys that the restore operation reads; None where they cannot be told."""
     found: set[bytes] = set()
-    for each in behind(meta_graph.graph, meta_graph.functions, [restore_op(meta_graph)]):
+    for each in behind(meta_graph.graph, meta_graph.functions, [meta_graph.saver.restore_op_name]):
         if each.node.op in _OLD:
             return None
         if each.node.op == "RestoreV2":

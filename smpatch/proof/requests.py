@@ -17,7 +17,7 @@ from smpatch.functions.inner_tensors import Inner, find_inner
 from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef
-from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
+from smpatch.tensor_refs import TensorRef, named_tensors
 
 __all__ = [
     "AnyRequest",
@@ -131,15 +131,7 @@ def output(before: MetaGraph, key: str, ref: TensorRef) -> Names | Inner:
 
 def tensor_names(ref: TensorRef) -> Names:
     """Return the full names of the dense tensors of which a tensor consists."""
-    if isinstance(ref, str):
-        names: Names = (ref,)
-    elif isinstance(ref, SparseRef):
-        names = (ref.values, ref.indices, ref.dense_shape)
-    elif isinstance(ref, RaggedRef):
-        names = (ref.values, *ref.row_splits)
-    else:
-        names = tuple(tensor.name for tensor in ref.tensors())
-    return tuple(full(name) for name in names)
+    return tuple(map(full, named_tensors(ref)))
 
 
 def full(name: str) -> str:

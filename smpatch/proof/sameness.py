@@ -22,8 +22,7 @@ from smpatch.graph.fingerprint import Computation, Fingerprints
 from smpatch.graph.index import called, op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
-from smpatch.proof.composed import composed_computation
-from smpatch.proof.constants import value_fingerprint
+from smpatch.proof.composed import composed_computation, value_fingerprint
 from smpatch.proof.requests import (
     AnyRequest,
     ComposedRequest,
@@ -32,7 +31,7 @@ from smpatch.proof.requests import (
     Request,
     kept,
 )
-from smpatch.signature import SignatureDef, Spec, same_parameters
+from smpatch.signature import SignatureDef, Spec, names_of, same_parameters
 
 __all__ = ["prove", "python_computation", "signature_computation"]
 
@@ -420,4 +419,4 @@ def _captured(meta_graph: MetaGraph, numbers: Iterable[int], *, by_tensor: bool)
 
 
 def _tensors(specs: Mapping[str, Spec]) -> dict[str, Names]:
-    return {alias: tuple(each.name for each in spec.tensors()) for alias, spec in specs.items()}
+    return {alias: tuple(names_of([spec])) for alias, spec in specs.items()}
