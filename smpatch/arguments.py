@@ -1,4 +1,4 @@
-"""Values as users of TensorFlow have them in hand, turned into those of this library.
+"""Values in the forms that users of TensorFlow have, turned into those of this library.
 
 One text stands for one name, or for several with commas between them, as on the command line.
 Types, shapes, specs and arrays may be TensorFlow's or NumPy's: they are recognised by their
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
-"""How the names of archives end."""
+"""The endings of the names of archives."""
 
 _T = TypeVar("_T")
 
@@ -53,7 +53,7 @@ _LONGEST = 60
 """Characters of a value that an error shows."""
 
 _MOST_SECONDS = 1_000_000.0
-"""The system calls that wait take no more than twice as much."""
+"""System calls that wait take at most twice as much."""
 
 
 def texts(value: object, where: str) -> tuple[str, ...]:

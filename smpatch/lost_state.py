@@ -18,7 +18,7 @@ _TABLES = frozenset({"HashTable", "HashTableV2"})
 """Operations that hold what a graph does not."""
 
 _MANY = 5
-"""So many nodes are named in one message."""
+"""The most nodes that one message names."""
 
 
 def state_notes(

@@ -1,8 +1,8 @@
 """Signatures of one export carried over to another export of the same graph.
 
-Conversions lose them: the nodes keep their names, the signatures are gone. What carries over
-is what resolves in the other graph with the same types and shapes, means the same there, and
-keeps the rules.
+Conversions lose them: the nodes keep their names, the signatures are gone. A signature carries over
+if its tensors are in the other graph with the same types, shapes and operations, and it keeps the
+rules.
 
 This module chooses the signatures; ``patcher`` makes the edit.
 """

@@ -35,7 +35,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _RECYCLED_AFTER = 200
-"""Models after which a session starts its children anew, unless it is told another number."""
+"""Calls after which a session replaces its children by default."""
 
 
 class _Verb(Generic[_P, _R]):

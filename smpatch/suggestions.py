@@ -4,12 +4,11 @@ Three kinds: an output of the main graph that nothing else consumes, with the pl
 it needs; a traced function; and, for a signature that is there, the tensors inside the
 functions that it calls.
 
-This module proposes and checks nothing that an edit would not check again. It guesses no
-names: an alias in a proposal is what the command line would make of the tensor.
+This module proposes; an edit checks again. It guesses no names: an alias in a proposal is the one
+that the command line makes of the tensor.
 
-Source: what people ask for when they have an export and no code ("how do I find the
-outputs?"); ``tensorflow/python/tools/optimize_for_inference.py`` and
-``summarize_graph_main.cc`` take the nodes that nothing consumes for outputs, too.
+Source: ``tensorflow/python/tools/optimize_for_inference.py`` and ``summarize_graph_main.cc`` take
+the nodes that nothing consumes for outputs, too.
 """
 
 from __future__ import annotations
@@ -50,13 +49,13 @@ __all__ = [
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
 _BOOKKEEPING = frozenset({"Const", "NoOp"})
-"""Operations that nobody serves, though nothing consumes them; ``--all`` shows none either."""
+"""Operations that are no outputs, though nothing consumes them; ``--all`` shows none either."""
 
 _WATCHING = re.compile(r".*Summary(V2)?|.*Grad(V2)?")
 """Operations that look at what a model yields; such a tensor may be its output."""
 
 _MOST = 50
-"""So many outputs of the main graph are followed back; each costs a walk."""
+"""The most outputs of the main graph that are followed back; each costs a walk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Inputs that an edit drops although a node of the main graph takes them.
 
-In a TensorFlow 2 export the main graph calls a function with all inputs of the signature. Where
-none of its results depends on an input, a new call of the function is given zeros instead; the
-old call stays. Else the edit is refused with the outputs that need the input.
+In a TensorFlow 2 export the main graph calls a function with all inputs of the signature. If none
+of its results depends on an input, a new call of the function gets zeros instead, and the old call
+stays. Otherwise the edit is refused, and the error names the outputs that need the input.
 
 Sources: ``tensorflow/core/graph/subgraph.cc`` (a node runs with all of its inputs),
 ``tensorflow/core/common_runtime/function_utils.cc`` (``PruneFunctionGraph``: what no result and

@@ -157,7 +157,7 @@ class Edit(ABC):
     @property
     @abstractmethod
     def subject(self) -> str:
-        """What it is about, as it is named beside the verb."""
+        """The subject of the edit, as it is named beside the verb."""
 
     @property
     def shown_keys(self) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ class Edit(ABC):
 
     @property
     def composition(self) -> Composition | None:
-        """What it composes; its numbers are compared in every mode of validation but ``none``."""
+        """The composition that it asks for; every mode but ``none`` compares its numbers."""
         return None
 
     def prepared(self, meta_graph: MetaGraph, context: Context) -> Edit:
@@ -203,7 +203,7 @@ class Edit(ABC):
 
     @abstractmethod
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return what is to be done of it to a model that may show it; None for nothing.
+        """Return the part of it that is left to do to a model that may show it; None for nothing.
 
         Raises:
             SmpatchError: The model does not show it.
@@ -310,9 +310,8 @@ class Repetition:
         present: The MetaGraph as it is.
         meta_graph: The same after the edits before this one.
         later: The edits behind this one.
-        fresh: The keys of signatures that the repetition has made: those are to be changed,
-            renamed and taken away as the list says. Of all others the list has, where the model
-            shows it, done so already.
+        fresh: The keys of signatures that the repetition has made: the list still has to change,
+            rename and remove these. To all others it has done so where the model shows it.
         touched: The keys that are compared in the end.
         exact: Of these the ones for which an unknown shape is asked for.
     """
@@ -326,7 +325,7 @@ class Repetition:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys that are there by now."""
+        """The keys that are there now."""
         return self.meta_graph.keys
 
     def make(self, key: str) -> None:

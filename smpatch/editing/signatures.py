@@ -139,7 +139,7 @@ class Signatures:
 
 
 def placed(meta_graph: MetaGraph, built: Built, context: Context) -> Step:
-    """Put a signature that was built in its place, unless it is there."""
+    """Put a signature that was built in its place, unless it is there already."""
     key, signature = built.key, built.signature
     signatures = Signatures.of(meta_graph, context)
     outcome: Outcome = "unchanged"

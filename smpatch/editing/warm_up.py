@@ -1,8 +1,8 @@
 """Warm-up requests that follow an edit, and notes on those that cannot.
 
-A record follows where the signature that it calls, an input that it feeds or an output that it
-asks for gets another name or goes; every other record keeps its bytes. A file in which anything
-is damaged stays as it is, for a server does not take it either way.
+A record changes if the signature that it calls, an input that it feeds or an output that it asks
+for gets another name or goes; every other record keeps its bytes. A damaged file stays as it is: a
+server does not take it either way.
 
 This module writes nothing.
 
@@ -41,12 +41,12 @@ _REFUSES = "TF Serving will not load the model until that file is rewritten or r
 _MAY_REFUSE = "TF Serving may not load the model until that file is rewritten or removed"
 
 _NAMED = 5
-"""So many records are named by their numbers."""
+"""The most records that a note names by their numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What becomes of a model's warm-up requests.
+    """The effect of edits on a model's warm-up requests.
 
     Attributes:
         rewrite: How the file changes; None where it stays as it is.
@@ -155,7 +155,7 @@ class _Following:
         self.splices += splices
 
     def _contradiction(self, pairs: Sequence[tuple[WarmUp, WarmUp | None]]) -> str:
-        """Return what a request contradicts that it did not before; empty where nothing is."""
+        """Return a contradiction that a request has only after the edits; empty for none."""
         for call, now in pairs:
             was = self.before.get(call.signature)
             if now is None or was is None or any(misfits(call, was)):
@@ -171,7 +171,7 @@ class _Following:
         self._left.setdefault(reason, []).append(record.number)
 
     def notes(self, file: Path) -> Iterator[Note]:
-        """Yield what is worth knowing of what was decided."""
+        """Yield notes on the decisions."""
         if self.splices:
             counts = ((self._rewritten, "rewritten"), (self._removed, "removed"))
             done = " and ".join(f"{count} {words}" for count, words in counts if count)
@@ -229,7 +229,7 @@ _Names = dict[str, str | None]
 
 @dataclass(slots=True)
 class _Track:
-    """A signature on its way: its key and the names of its inputs and outputs by now."""
+    """A signature amid the edits: its key, and the names that its inputs and outputs have now."""
 
     key: str | None
     inputs: _Names

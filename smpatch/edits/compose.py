@@ -1,10 +1,9 @@
-"""Signatures put in that are made of another one, functions before and behind it, and constants.
+"""A signature made of another one, functions before and behind it, and constants.
 
-Names, method and defaults are those of the other one as far as no function takes their place,
-and so are shapes where the graph does not contradict them.
+Names, method and defaults are those of the other one unless a function replaces them, and so are
+shapes unless the graph contradicts them.
 
-This module does not say how functions and constants get into the graph; that is the business of
-``functions.joining``.
+This module does not put functions and constants into the graph (``functions.joining``).
 """
 
 from __future__ import annotations
@@ -260,7 +259,7 @@ class Compose(Making):
         Making.track(self, tracker)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the same, made of the source and its inputs as they are called by now."""
+        """Return the same, made of the source and its inputs under their present names."""
         made = self
         if self.source not in again.fresh and self.key != self.source:
             source, now = again.by_now(self.source, "inputs", self.bind)

@@ -1,7 +1,7 @@
-"""A signature that is there becomes another: names, tensors, shapes, method, defaults.
+"""Changes of a signature that is there: names, tensors, shapes, method, defaults.
 
-All of one request is done at once. What the edit makes worse is refused; what was wrong
-before, and stays so, is reported.
+All changes of one request are made at once. A rule that the edit breaks is a refusal; one that was
+broken before, in the same way, is a note.
 
 Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 """
@@ -87,8 +87,8 @@ class EditSignature(Edit):
         shapes: Alias to the shape that the signature promises; an alias that is an input and
             an output is written ``inputs.x`` or ``outputs.x``.
         method_name: The method, ``tensorflow/serving/predict`` or another; None keeps it.
-        defaults: Alias of an input to what it is where a request leaves it out: a number, a
-            string, a truth value, or nested lists of these; None takes a default away.
+        defaults: Alias of an input to its value if a request omits it: a number, a string, a truth
+            value, or nested lists of these; None removes a default.
 
     Example:
         >>> edit = smpatch.EditSignature("serving_default", shapes={"x": [-1, 224, 224, 3]})
@@ -207,7 +207,7 @@ class EditSignature(Edit):
         return Step(meta_graph, (Change(key, "edited", signature),), {key: built}, built.notes)
 
     def _check_asked(self, old: SignatureDef) -> None:
-        """Refuse names that are no UTF-8, and what names no input or output that is there."""
+        """Refuse names that are no UTF-8, and names of inputs or outputs that are not there."""
         new = (*self.rename_inputs.values(), *self.rename_outputs.values())
         for name in (*new, *self.add_inputs, *self.add_outputs, self.method_name or ""):
             if name.encode(errors="replace").decode() != name:
@@ -240,7 +240,7 @@ class EditSignature(Edit):
 
     @property
     def _halves(self) -> tuple[_Half, _Half]:
-        """What is to change of the inputs, and of the outputs."""
+        """The changes of the inputs, and those of the outputs."""
         return (
             _Half("inputs", self.rename_inputs, self.drop_inputs, self.add_inputs),
             _Half("outputs", self.rename_outputs, self.drop_outputs, self.add_outputs),
@@ -342,7 +342,7 @@ class EditSignature(Edit):
 
 
 class _Half(NamedTuple):
-    """What is to change of the inputs or of the outputs."""
+    """The changes of the inputs or of the outputs."""
 
     kind: Kind
     renames: Mapping[str, str]

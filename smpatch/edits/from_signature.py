@@ -123,7 +123,7 @@ class FromSignature(Making):
         Making.track(self, tracker)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the same, made of the source and its outputs as they are called by now."""
+        """Return the same, made of the source and its outputs under their present names."""
         made = self
         if self.source not in again.fresh and self.key != self.source:
             source, now = again.by_now(self.source, "outputs", self.outputs.values())

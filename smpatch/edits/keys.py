@@ -99,11 +99,11 @@ class _Moving(Edit):
 
     @abstractmethod
     def _repeated_from_source(self, again: Repetition) -> Edit | None:
-        """Return what is to be done where the model has the source."""
+        """Return the edit for a model that has the source."""
 
     @abstractmethod
     def _repeated_without_source(self, again: Repetition) -> Edit | None:
-        """Return what is to be done where the model has the target alone."""
+        """Return the edit for a model that has the target alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class Remove(Edit):
         return matches(key, self.keys)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the removal of what is there by now."""
+        """Return the removal of the signatures that are there now."""
         gone = [key for key in again.keys if self.removes(key)]
         again.fresh -= set(gone)
         again.touched |= set(gone)

@@ -1,12 +1,12 @@
-"""The init op of a MetaGraph is set or taken away: what a session runs when it loads the model.
+"""The init op of a MetaGraph, which a session runs when it loads the model, is set or removed.
 
-The entry of ``signature_def`` is that of TensorFlow's exporter. Several operations get one node
-that runs them all, for an entry names one. It is refused that
+The entry of ``signature_def`` is that of TensorFlow's exporter. An entry names one operation, so
+several get one node that runs them all. An init op is refused if
 
-* the init op needs a placeholder, for nothing is fed then but the names of assets;
-* it may assign a variable that the checkpoint restores, for it runs after that;
-* what the former init op gives a value, and a signature needs, would not get that value;
-* two operations fill one table, of which the first counts, whichever that is.
+* it needs a placeholder: only the names of assets are fed at load time;
+* it may assign a variable that the checkpoint restores: it runs after the restore;
+* a variable or table that a signature needs would lose the value that the former init op gives;
+* two of its operations fill one table: the first that runs counts.
 
 Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py`` (``op_signature_def``),
 ``tensorflow/python/saved_model/utils_impl.py`` (``build_tensor_info_from_op``),

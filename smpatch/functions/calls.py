@@ -121,8 +121,8 @@ _SIGNATURE, _NODE_DEF, _RET, _ATTR = 1, 3, 4, 5
 _OP_NAME, _OP_OUTPUT_ARG = 1, 3
 _NUMBER = re.compile(r"_\d+$")
 STANDS_FOR = ("api_", "_implements")
-"""Attributes by which grappler and TFLite put something else in a function's place, something of
-the same interface; a copy has another."""
+"""Attributes by which grappler and TFLite replace a function by another one of the same interface;
+a copy has another interface."""
 
 
 @dataclass(frozen=True, slots=True)

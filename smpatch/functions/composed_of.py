@@ -1,4 +1,4 @@
-"""What the composed signatures of a model are made of, as far as the model shows it.
+"""The parts of the composed signatures of a model, as far as the model shows them.
 
 ``compose`` appends nodes behind the function library, where TensorFlow writes none, and their
 names have a form (``functions/joining.py``, ``functions/binding.py``):

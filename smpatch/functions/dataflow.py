@@ -24,7 +24,7 @@ from smpatch.signature import SignatureDef, Spec, TensorSpec
 __all__ = ["DataNode", "Dataflow", "Port", "dataflow"]
 
 _MOST_OUTPUTS = 1 << 16
-"""More outputs no node has."""
+"""The most outputs that are asked of a node."""
 
 _Calls = tuple[str, ...]
 _Item = tuple[_Calls, str, str, str, tuple[TensorSpec, ...]]
@@ -85,7 +85,7 @@ class Dataflow:
             of the function that it calls.
         inputs: The tensors that the signature feeds, with their aliases.
         outputs: The tensors that it fetches, likewise.
-        untold: How many inputs of nodes the file does not lead to a tensor.
+        untold: Number of inputs of nodes whose tensor the file does not show.
     """
 
     nodes: tuple[DataNode, ...]

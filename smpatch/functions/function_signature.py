@@ -44,10 +44,10 @@ __all__ = [
 _INSTEAD = "where a signature calls it, --from-signature exposes dense tensors inside it"
 
 _TRAINING = re.compile(r"(is_)?train(ing)?(_mode)?=(True|1)")
-"""How a trace for training was called."""
+"""The arguments that mark a trace for training."""
 
 _WRITES = re.compile(r"Assign(Add|Sub)?VariableOp|Resource(Apply|Scatter|SparseApply)")
-"""Operations that write variables: whoever serves them changes the model with each request."""
+"""Operations that write variables: a server that runs them changes the model with each request."""
 
 _UNLIKE_ARGUMENTS = (
     "the function definition and its recorded trace have different numbers of arguments"

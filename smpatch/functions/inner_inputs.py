@@ -1,12 +1,11 @@
 """Tensors between the inputs and outputs of a signature become inputs of it.
 
 A tensor of the main graph can be fed as it is. For one inside a function, the functions on the way
-are copied: the copy takes the tensor as an argument, and has neither the nodes that only lead to it
-nor the arguments that only these need. A new node of the main graph calls the copy.
+are copied (``opening``), and a new node of the main graph calls the copy.
 
-What is needed behind the tensor stays: the results of a function, and what runs with a call
-(``control_ret``) unless it lies before the tensor. Nothing waits for what lies before the tensor
-and is not computed. An input that is needed otherwise still has to be fed.
+The results of a function stay, and so do the nodes that run with a call (``control_ret``) unless
+they lie before the tensor. No node waits for one that lies before the tensor and is not computed.
+An input that is needed otherwise still has to be fed.
 
 This module does not put a signature in.
 

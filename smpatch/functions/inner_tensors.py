@@ -29,7 +29,7 @@ from smpatch.signature import Shape, SignatureDef, TensorSpec, names_of, shape_f
 __all__ = ["Inner", "find_inner", "inferred", "inner_tensors", "is_inner", "layer_outputs"]
 
 _MOST_INSIDE, _DEEPEST = 250_000, 100
-"""More tensors and nodes, and calls within calls, no model has; each path of calls counts."""
+"""The most tensors and nodes, and calls within calls, of a model; each path of calls counts."""
 
 _PARAMETERS = frozenset({"Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp"})
 """Operations in a layer that yield no result of it."""

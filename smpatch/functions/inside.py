@@ -1,6 +1,6 @@
 """The tensors between the inputs and outputs of a signature that could be outputs of it.
 
-This module proposes and checks nothing that an edit would not check again.
+This module proposes; an edit checks again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _HANDED_ON = PARAMETERS | CALLS | {"Identity"}
 """Operations of the main graph that hand on what others yield."""
 
 _MOST_OUTPUTS = 50
-"""So many outputs of one node of the main graph are listed."""
+"""The most outputs of one node of the main graph that are listed."""
 
 
 @dataclass(frozen=True, slots=True)

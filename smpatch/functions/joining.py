@@ -1,10 +1,8 @@
 """A signature with functions before and behind it, and constants in the place of inputs.
 
-New inputs are placeholders of the main graph, and each function is a call. What lies between a
-replaced input and the outputs is copied to read the replacement (``copies``); in a TensorFlow 2
-export that is one call of the function that the signature calls. The rest is as for any
-signature on tensors of the main graph: the object graph gets a wrapper function that makes the
-same calls.
+New inputs are placeholders of the main graph, and each function is a call. The nodes between a
+replaced input and the outputs are copied to read the replacement (``copies``); in a TensorFlow 2
+export that is one call. The object graph gets a wrapper function that makes the same calls.
 
 This module traces nothing.
 
@@ -42,7 +40,7 @@ DUMMY = TensorSpec("", "float32", (None,))
 
 
 class Composition(Protocol):
-    """A signature that is to be made of another one, as ``Compose`` asks for it.
+    """The request for a composed signature (``Compose``, which this module does not import).
 
     Attributes:
         source: The key of the signature to start from.

@@ -1,4 +1,4 @@
-"""The operations that a session runs when it loads a model, and what has a value after them.
+"""The operations that a session runs when it loads a model, and the state that they give a value.
 
 A session runs the restore operation of the saver and then the init op, and nothing else. The init
 op is named by an entry of ``signature_def``; where there is none, by a collection of TensorFlow 1.
@@ -44,7 +44,7 @@ VARIABLES = frozenset({"VarHandleOp", "Variable", "VariableV2"})
 TABLES = frozenset({"HashTable", "HashTableV2"})
 
 FILLS = ("Assign", "InitializeTable", "LookupTableImport")
-"""How the names of the operations begin that give a value."""
+"""The beginnings of the names of operations that give a value."""
 
 _STATE = VARIABLES | {
     f"{kind}{version}"

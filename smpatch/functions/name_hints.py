@@ -1,8 +1,8 @@
 """Hints for names that a graph does not have: aliases, layers, tensors inside functions.
 
-People type what they see first: the alias that ``show`` prints, the name of a Keras layer,
-a tensor that ``suggest`` lists. None of these is a node of the main graph, and the nodes
-with the most similar names are variables. Each leads to a tensor here.
+People type the alias that ``show`` prints, the name of a Keras layer, or a tensor that ``suggest``
+lists. None of these is a node of the main graph, and the nodes with the most similar names are
+variables.
 """
 
 from __future__ import annotations

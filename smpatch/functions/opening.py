@@ -1,9 +1,8 @@
 """Copies of functions that take inner tensors as arguments, and calls of the copies.
 
-The functions on the way to a tensor are copied: the copy takes the tensor as an argument, and has
-neither the nodes that only lead to it nor the arguments that only these need.
+A copy has neither the nodes that only lead to such a tensor nor the arguments that only these need.
 
-This module does not decide what becomes an input.
+This module does not choose the tensors (``inner_inputs``).
 
 Source: ``tensorflow/core/framework/function.proto``.
 """

@@ -10,7 +10,7 @@ signature. They go where it is proved that nothing refers to them:
 * no name of theirs is spelled in what stays: graph, function library with its gradients,
   object graph, saver, collections, assets.
 
-Where that cannot be proved, all of it stays: a few bytes too many are no fault.
+Where that cannot be proved, all of it stays.
 
 Sources: ``tensorflow/core/protobuf/saved_object_graph.proto``,
 ``tensorflow/core/framework/function.proto`` (``GradientDef``, ``RegisteredGradient``,

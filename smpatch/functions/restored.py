@@ -1,4 +1,4 @@
-"""What a model restores from its checkpoint, and the files that this needs and are not there.
+"""The variables that a model restores from its checkpoint, and the files that are missing for it.
 
 A server runs the restore operation of the saver, and ``tf.saved_model.load`` restores the
 variables of the object graph. A model that has neither needs no files below ``variables/``.
@@ -26,7 +26,7 @@ _OLD = frozenset({"Restore", "RestoreSlice"})
 """The operations that restore the checkpoints of the first releases."""
 
 _POINTER_BYTES = 1024
-"""No pointer of Git LFS is larger (git-lfs/docs/spec.md)."""
+"""The largest pointer of Git LFS (git-lfs/docs/spec.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Missing:
 
 
 def restored_variables(meta_graph: MetaGraph) -> tuple[str, ...]:
-    """Return the names of what a checkpoint gives a value, sorted: nodes, or object paths."""
+    """Return the names of the variables that a checkpoint restores, sorted: nodes, or objects."""
     found = {*state_behind(meta_graph, [meta_graph.saver.restore_op_name]).values()}
     if not found and meta_graph.has_object_graph:
         objects = meta_graph.objects
@@ -119,7 +119,7 @@ def _pointer(file: Path) -> tuple[str, str] | None:
 
 
 def _keys(meta_graph: MetaGraph) -> frozenset[bytes] | None:
-    """Return the keys that the restore operation reads; None where they cannot be told."""
+    """Return the keys that the restore operation reads; None where the graph does not show them."""
     found: set[bytes] = set()
     for each in behind(meta_graph.graph, meta_graph.functions, [meta_graph.saver.restore_op_name]):
         if each.node.op in _OLD:

@@ -141,7 +141,7 @@ def _number(meta_graph: MetaGraph, key: str) -> int | None:
 
 
 def _functions(meta_graph: MetaGraph) -> list[int]:
-    """Return the objects that may be a signature: those laid staging, then those of others."""
+    """Return the objects that may be a signature: the unused ones, then those of others."""
     objects = meta_graph.objects
     shared = {each.number for each in _references(meta_graph)}
     found = [

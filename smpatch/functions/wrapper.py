@@ -1,10 +1,9 @@
-"""A wrapper for a signature on tensors of the main graph.
+"""A wrapper function for a signature on tensors of the main graph.
 
 The nodes between inputs and outputs are copied into the wrapper (in TensorFlow 2 exports
 mostly a single call); variables, tables and assets that they use become captured inputs.
-No node is added to the main graph.
 
-This module refuses what a function cannot hold: resources whose object is uncertain, and
+This module adds no node to the main graph. It refuses resources whose object is uncertain, and
 TensorFlow 1's control flow.
 
 Source: ``tensorflow/core/framework/function.cc`` (how nodes of a function name their inputs).

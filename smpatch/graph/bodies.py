@@ -96,7 +96,7 @@ _IGNORED = frozenset(
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 _SOURCES = frozenset({"Const", "VarHandleOp", "VariableV2", "Variable"})
-"""Operations without an effect of their own: whoever waits for one waits for nothing."""
+"""Operations without an effect of their own: a node that waits for one waits for nothing."""
 
 _COMPILED = "_XlaMustCompile"
 

@@ -2,17 +2,17 @@
 
 A function that captures a variable, a table or a constant names an object in
 ``bound_inputs``; a call of it in the main graph passes a tensor. Names prove nothing (two
-variables may share one, or wear each other's), so the mapping comes from where both sides
-stand beside each other:
+variables may share one, or have each other's), so the mapping comes from the places that
+have both:
 
 * a call in the main graph: its last inputs against the ``bound_inputs`` of the function;
 * a constant: the operation that its object names;
 * a variable that no call passes: the restore function, from the checkpoint key (the
   object's path) over ``RestoreV2`` and ``AssignVariableOp`` to the call's input.
 
-What stays ambiguous is left out, for a guess would serve one variable's values as another's.
+An ambiguous pair is left out, because a guess would serve one variable's values as another's.
 
-This module reads alone.
+This module changes nothing.
 
 Sources: ``tensorflow/python/saved_model/save.py`` (``_map_captures_to_created_tensors``),
 ``load.py`` (``_setup_functions_captures``), ``tensorflow/python/checkpoint/
@@ -42,7 +42,7 @@ _PLACE = re.compile("0|[1-9][0-9]{0,8}")
 """The number of an output, as TensorFlow writes it, and no longer than a number can be."""
 
 _NUMBER = re.compile(r"_[0-9]+$")
-"""What TensorFlow appends to the second name of its kind; Keras writes some variables twice."""
+"""The suffix that TensorFlow gives the second of two equal names; Keras writes some twice."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")

@@ -46,7 +46,7 @@ _parse_wiring = schema.NodeWiring.FromString
 _parse_batch = schema.GraphWiring.FromString
 
 _BATCH = 1 << 14
-"""So many bytes of small nodes are decoded at once: protobuf's parser is fast, calls are not."""
+"""Bytes of small nodes that are decoded at once: protobuf's parser is fast, calls are not."""
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 """Operations that call the function in their attribute ``f`` and nothing else."""
@@ -58,7 +58,7 @@ MARKED = CALLS | {
 """The operations that a walk stops or turns at, and calls."""
 
 Sources = str | tuple[str, ...]
-"""A node's inputs; a lone one as itself, for a million tuples of one would be all overhead."""
+"""A node's inputs; one alone is itself, to save a million tuples."""
 
 _LARGE, _SAMPLE, _MANY = 1 << 22, 1 << 10, 1 << 16
 """A graph is large that has so many bytes and, judged by so many nodes, so many of them."""
@@ -280,7 +280,7 @@ class GraphIndex:
 
     @cached_property
     def _nodes(self) -> _Nodes:
-        nodes, self.numbered = _Nodes(), None  # whoever needs all names finds each of them here
+        nodes, self.numbered = _Nodes(), None  # all names are here then
         try:
             for start, end in self._graph_defs:
                 nodes.read(self._data, start, end)

@@ -166,5 +166,5 @@ def auxiliary(op: str, name: str) -> bool:
 
 
 def automatic(name: str) -> bool:
-    """Return whether a node, nameless but for its operation, only hands on what others compute."""
+    """Return whether a node is named after an operation that only passes on other tensors."""
     return _AUTOMATIC.fullmatch(name.rpartition("/")[2]) is not None

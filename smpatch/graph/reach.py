@@ -127,8 +127,7 @@ class Reach:
             to them (the output's node first, the placeholder last).
         used: The fed tensors on which some output depends.
         partly_fed: Nodes of which one tensor is fed and that run all the same, for another.
-        loops: Whether the walk met the door of a while loop; without one, no output can lie
-            in a loop's frame.
+        loops: Whether the walk met an ``Enter``; without one, no output can lie in a loop's frame.
         branches: Whether it met a ``Switch``; without one, no output is conditional.
     """
 
@@ -316,7 +315,7 @@ def in_frame(graph: GraphIndex, tensor: str) -> str | None:
     """Return whether a tensor lies inside a while loop's frame.
 
     An ``Exit`` on the way back leads into a loop that is already over, an ``Enter`` out of
-    one; an ``Enter`` that no ``Exit`` answers is the door of the loop we are in.
+    one; an ``Enter`` without an ``Exit`` enters the loop that the tensor lies in.
 
     Args:
         graph: The graph.

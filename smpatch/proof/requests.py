@@ -1,8 +1,7 @@
 """The computation that each signature must have after an edit, in terms of the graph before.
 
-Each kind of edit makes these from its fields and the model before it (``Edit.expected``), and does
-not look at what its other half makes. A tensor inside a function is found by the same search that
-the edit uses.
+Each kind of edit makes requests from its fields and the model before it (``Edit.expected``),
+without the result of ``Edit.apply``. Both find a tensor inside a function by the same search.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The comparison of a model after an edit with what was asked for.
+"""The comparison of a model after an edit with the request.
 
-Where an edit only adds to the graph, a tensor that keeps its name computes what it computed;
-nothing is walked then. Else the fingerprints of what was asked for, in the graph before the
-edit, are compared with those of what the signature names, in the graph after it. In a model
-with an object graph the same holds for the functions from which Python takes its signatures.
+If an edit only adds to the graph, a tensor that keeps its name computes the same, without a walk.
+Otherwise the fingerprints of the requested tensors, in the graph before the edit, are compared with
+those of the signature's tensors, in the graph after it. In a model with an object graph this holds
+also for the functions from which Python takes its signatures.
 
 Sources: ``tensorflow/python/saved_model/signature_serialization.py`` and ``load.py`` (the
 order of arguments and results), ``tensorflow/core/graph/subgraph.cc``.

@@ -56,10 +56,10 @@ PLACE = Path("assets.extra", "tf_serving_warmup_requests")
 """The place of the file below the model's directory (``saved_model_warmup_util.h``)."""
 
 MOST = 1000
-"""So many records a server replays (``WarmupConsts::kMaxNumRecords``)."""
+"""The most records that a server replays (``WarmupConsts::kMaxNumRecords``)."""
 
 LONGEST = 1 << 27
-"""A record of so many bytes is read by nobody here: no request is so large."""
+"""Bytes of a record that is not read: no request is so large."""
 
 Kind = Literal[
     "predict", "predict_streamed", "classify", "regress", "multi_inference", "session_run"
@@ -76,8 +76,8 @@ class WarmUp:
         signature: The key that is called; empty for a ``session_run`` that calls none.
         inputs: The inputs that are fed, sorted; where no signature is called names of tensors.
         kind: The method that is called.
-        outputs: The outputs that are asked for, where not all are; where no signature is
-            called names of tensors and operations.
+        outputs: The outputs that are asked for, empty for all; where no signature is called
+            names of tensors and operations.
         values: What is fed to the inputs, in their order, each a serialized ``TensorProto``;
             none but for ``predict`` and ``predict_streamed``.
         record: The number of the record that makes the call, from 1.
@@ -234,7 +234,7 @@ class Misfit(NamedTuple):
 
 
 def misfits(call: WarmUp, signature: SignatureDef) -> Iterator[Misfit]:
-    """Yield what keeps a request from being answered by a signature that is there."""
+    """Yield the reasons why a signature does not answer a request."""
     key = call.signature
     methods = _METHODS.get(call.kind)
     if methods is not None:
