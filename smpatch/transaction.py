@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Literal
 from smpatch import warmup
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
-from smpatch.editing import Change, Context, Edit, MetaGraphEdit
+from smpatch.editing import Change, Context, Edit, MetaGraphEdit, Outcome, Proof
 from smpatch.editing.notes import notes_on, notes_on_variables
 from smpatch.editing.sequence import Done, perform
-from smpatch.editing.step import Outcome, Proof
 from smpatch.editing.warm_up import Carried, carry
 from smpatch.errors import RefusedError
 from smpatch.functions.restored import needed_at_load, restored_variables

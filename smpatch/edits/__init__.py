@@ -1,8 +1,7 @@
-"""Requests as frozen values: what can be asked of a model. Each kind of edit has one module here.
+"""The kinds of edits, each a class of frozen values that says everything of itself.
 
-A kind is one class, which says everything of itself (``editing.edit``). What is named here is
-public, and imported when it is first asked for (PEP 562): an edit does not pay for the other kinds.
-Nothing else imports a kind but what makes one.
+``editing.edit`` describes the methods. Only what makes edits imports a kind. A kind is imported
+when it is first asked for (PEP 562), so that an edit does not pay for the other kinds.
 """
 
 from __future__ import annotations
@@ -10,23 +9,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from smpatch.editing.edit import Edit, InPatchFiles, Making
+from smpatch.editing import Edit, InPatchFiles, Making
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef, tensor_ref
 
 if TYPE_CHECKING:
-    from smpatch.edits.add_classify import AddClassify
-    from smpatch.edits.add_predict import AddPredict
-    from smpatch.edits.add_regress import AddRegress
-    from smpatch.edits.add_signature import AddSignature
+    from smpatch.edits.adding import AddClassify, AddPredict, AddRegress, AddSignature
     from smpatch.edits.compose import Compose
-    from smpatch.edits.copy import Copy
     from smpatch.edits.edit_signature import EditSignature
     from smpatch.edits.from_signature import FromSignature
+    from smpatch.edits.keys import Copy, Remove, Rename
+    from smpatch.edits.meta_graphs import RemoveMetaGraph, Retag
     from smpatch.edits.promote_function import PromoteFunction
-    from smpatch.edits.remove import Remove
-    from smpatch.edits.remove_meta_graph import RemoveMetaGraph
-    from smpatch.edits.rename import Rename
-    from smpatch.edits.retag import Retag
     from smpatch.edits.set_init_op import SetInitOp
 
 __all__ = [
@@ -54,20 +47,20 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AddPredict": "add_predict",
+    "AddPredict": "adding",
     "PromoteFunction": "promote_function",
     "FromSignature": "from_signature",
-    "AddClassify": "add_classify",
-    "AddRegress": "add_regress",
-    "AddSignature": "add_signature",
+    "AddClassify": "adding",
+    "AddRegress": "adding",
+    "AddSignature": "adding",
     "Compose": "compose",
-    "Rename": "rename",
-    "Copy": "copy",
-    "Remove": "remove",
-    "RemoveMetaGraph": "remove_meta_graph",
+    "Rename": "keys",
+    "Copy": "keys",
+    "Remove": "keys",
+    "RemoveMetaGraph": "meta_graphs",
     "EditSignature": "edit_signature",
     "SetInitOp": "set_init_op",
-    "Retag": "retag",
+    "Retag": "meta_graphs",
 }
 """Kind to module, in the order in which errors list the verbs of patch files."""
 

@@ -1,8 +1,7 @@
 """The computation that each signature must have after an edit, in terms of the graph before.
 
-Each kind of edit makes these from its fields and the model before it (``Edit.expected``), and does
-not look at what its other half makes. A tensor inside a function is found by the same search that
-the edit uses.
+Each kind of edit makes requests from its fields and the model before it (``Edit.expected``),
+without the result of ``Edit.apply``. Both find a tensor inside a function by the same search.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef
-from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
+from smpatch.tensor_refs import TensorRef, named_tensors
 
 if TYPE_CHECKING:
     from smpatch.fragments import Fragment
@@ -136,15 +135,7 @@ def output(before: MetaGraph, key: str, ref: TensorRef) -> Names | Inner:
 
 def tensor_names(ref: TensorRef) -> Names:
     """Return the full names of the dense tensors of which a tensor consists."""
-    if isinstance(ref, str):
-        names: Names = (ref,)
-    elif isinstance(ref, SparseRef):
-        names = (ref.values, ref.indices, ref.dense_shape)
-    elif isinstance(ref, RaggedRef):
-        names = (ref.values, *ref.row_splits)
-    else:
-        names = tuple(tensor.name for tensor in ref.tensors())
-    return tuple(full(name) for name in names)
+    return tuple(map(full, named_tensors(ref)))
 
 
 def full(name: str) -> str:

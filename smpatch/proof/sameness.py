@@ -1,9 +1,9 @@
-"""The comparison of a model after an edit with what was asked for.
+"""The comparison of a model after an edit with the request.
 
-Where an edit only adds to the graph, a tensor that keeps its name computes what it computed;
-nothing is walked then. Else the fingerprints of what was asked for, in the graph before the
-edit, are compared with those of what the signature names, in the graph after it. In a model
-with an object graph the same holds for the functions from which Python takes its signatures.
+If an edit only adds to the graph, a tensor that keeps its name computes the same, without a walk.
+Otherwise the fingerprints of the requested tensors, in the graph before the edit, are compared with
+those of the signature's tensors, in the graph after it. In a model with an object graph this holds
+also for the functions from which Python takes its signatures.
 
 Sources: ``tensorflow/python/saved_model/signature_serialization.py`` and ``load.py`` (the
 order of arguments and results), ``tensorflow/core/graph/subgraph.cc``.
@@ -18,8 +18,7 @@ from typing import Any
 from smpatch.errors import ProofError, ValidationError
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.fingerprint import Computation, Fingerprints
-from smpatch.graph.functions import called
-from smpatch.graph.index import op_of
+from smpatch.graph.index import called, op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
 from smpatch.proof.requests import (
@@ -30,7 +29,7 @@ from smpatch.proof.requests import (
     Request,
     kept,
 )
-from smpatch.signature import SignatureDef, Spec, same_parameters
+from smpatch.signature import SignatureDef, Spec, names_of, same_parameters
 
 __all__ = ["prove", "python_computation", "signature_computation"]
 
@@ -179,7 +178,7 @@ class _Proof:
         }
         same = (inputs, outputs) == (request.inputs, request.outputs) and not request.bound
         if not same or self._reaches_change(outputs):
-            from smpatch.proof.constants import value_fingerprint
+            from smpatch.proof.composed import value_fingerprint
 
             bound = {
                 name: value_fingerprint(each, self.before.functions)
@@ -422,4 +421,4 @@ def _captured(meta_graph: MetaGraph, numbers: Iterable[int], *, by_tensor: bool)
 
 
 def _tensors(specs: Mapping[str, Spec]) -> dict[str, Names]:
-    return {alias: tuple(each.name for each in spec.tensors()) for alias, spec in specs.items()}
+    return {alias: tuple(names_of([spec])) for alias, spec in specs.items()}
