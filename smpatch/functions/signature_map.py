@@ -20,8 +20,8 @@ from smpatch.functions.prune import pruned
 from smpatch.functions.wrapper import ALONE, MainGraph, dense, wrap
 from smpatch.graph.index import CALLS
 from smpatch.loader import MetaGraph
-from smpatch.savedmodel.changes import Reference
 from smpatch.savedmodel.draft import Draft
+from smpatch.savedmodel.parts import Reference
 from smpatch.signature import SignatureDef, TensorSpec, shape_from_proto
 
 __all__ = ["copied", "put", "removed", "renamed"]

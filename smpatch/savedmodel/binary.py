@@ -16,8 +16,8 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, RefusedError
+from smpatch.minimal import patched
 from smpatch.remote import RemoteBytes
-from smpatch.savedmodel.changes import Changes, Entry, Reference, Slot
 from smpatch.savedmodel.parts import (
     GRAPH_DEF,
     GRAPH_LIBRARY,
@@ -28,11 +28,14 @@ from smpatch.savedmodel.parts import (
     META_INFO_DEF,
     OBJECT_GRAPH_DEF,
     SIGNATURE_DEF,
+    Changes,
+    Entry,
+    Reference,
+    Slot,
 )
-from smpatch.savedmodel.revision import revised_entry, revised_reference
 from smpatch.wire import Field, Splice
 
-__all__ = ["BinaryMetaGraph", "read"]
+__all__ = ["BinaryMetaGraph", "read", "revised_entry", "revised_reference"]
 
 _KEY, _VALUE = 1, 2
 _OBJECT, _CONCRETE_FUNCTION, _CHILD = 1, 2, 1
@@ -375,3 +378,35 @@ def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:
         for field in wire.fields(data)
         if field.number == META_GRAPHS and field.wire_type == wire.BYTES
     )
+
+
+def revised_entry(entry: bytes, slot: Slot) -> bytes:
+    """Return an entry of the ``signature_def`` map as a slot has it; what stays keeps its bytes.
+
+    Args:
+        entry: The entry in the file, without its tag and length.
+        slot: What it is to be.
+    """
+    message = schema.SignatureDefEntry.FromString(entry)
+    message.key = slot.key
+    entry = patched(entry, message)
+    values = [
+        field
+        for field in wire.fields(entry)
+        if field.number == _VALUE and field.wire_type == wire.BYTES
+    ]
+    old = b"".join(field.bytes(entry) for field in values)
+    new = slot.value
+    if not slot.exact:
+        renamed = {"inputs": slot.inputs, "outputs": slot.outputs, "defaults": slot.inputs}
+        new = patched(old, schema.SignatureDef.FromString(slot.value), renamed)
+    if new == old:
+        return entry
+    splices = [Splice(field.start, field.end, b"") for field in values[:-1]]
+    start, end = (values[-1].start, values[-1].end) if values else (len(entry), len(entry))
+    return wire.apply(entry, [*splices, Splice(start, end, wire.delimited(_VALUE, new))])
+
+
+def revised_reference(old: bytes, wanted: Reference) -> bytes:
+    """Return an ``ObjectReference`` with another name or number, its other bytes as they are."""
+    return patched(old, schema.ObjectReference(node_id=wanted.number, local_name=wanted.name))

@@ -15,8 +15,15 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from smpatch import schema, wire
-from smpatch.savedmodel.changes import Changes, Entry, Reference, Slot
-from smpatch.savedmodel.parts import OBJECT_GRAPH_DEF, Addition, MetaGraphParts
+from smpatch.savedmodel.parts import (
+    OBJECT_GRAPH_DEF,
+    Addition,
+    Changes,
+    Entry,
+    MetaGraphParts,
+    Reference,
+    Slot,
+)
 from smpatch.wire import Splice
 
 __all__ = ["Draft"]

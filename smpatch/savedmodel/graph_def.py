@@ -22,11 +22,11 @@ from smpatch.savedmodel import text_fields
 from smpatch.savedmodel.binary import BinaryMetaGraph
 from smpatch.savedmodel.file_kinds import GRAPH, GRAPH_TEXT, has_text, recognise
 from smpatch.savedmodel.parts import META_GRAPHS
-from smpatch.schema import text_form
+from smpatch.savedmodel.text import merge_text
 from smpatch.wire import Field, Splice
 
 if TYPE_CHECKING:
-    from smpatch.savedmodel.changes import Changes
+    from smpatch.savedmodel.parts import Changes
 
 __all__ = ["FrozenGraph", "read"]
 
@@ -109,7 +109,7 @@ def _from_text(data: bytes) -> bytes:
     """
     graph = schema.GraphDef()
     try:
-        text_form.merge(data.decode("utf-8-sig"), graph)
+        merge_text(data.decode("utf-8-sig"), graph)
     except UnicodeDecodeError as error:
         found = f"byte {error.start}: this is not UTF-8"
         raise ModelUnreadableError(found, hint="a text is written in UTF-8") from error
