@@ -141,16 +141,17 @@ def _names(texts: list[str] | None, option: str) -> dict[str, str] | None:
 
 _Signature = Annotated[str, typer.Option(metavar="KEY", parser=text, help="The signature key.")]
 _Tensor = "TENSOR"
+_Examples = Annotated[
+    str,
+    typer.Option(
+        metavar=_Tensor, parser=text, help="The serialized tf.train.Examples, a string tensor."
+    ),
+]
 
 
 @editing("add-classify", overwrite="Replace the signature that has the key.")
 def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    examples: Annotated[
-        str,
-        typer.Option(
-            metavar=_Tensor, parser=text, help="The serialized tf.train.Examples, a string tensor."
-        ),
-    ],
+    examples: _Examples,
     options: Options,
     model: Model = Path(),
     classes: Annotated[
@@ -187,12 +188,7 @@ def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command l
 
 @editing("add-regress", overwrite="Replace the signature that has the key.")
 def add_regress(
-    examples: Annotated[
-        str,
-        typer.Option(
-            metavar=_Tensor, parser=text, help="The serialized tf.train.Examples, a string tensor."
-        ),
-    ],
+    examples: _Examples,
     predictions: Annotated[
         str, typer.Option(metavar=_Tensor, parser=text, help="The predictions, a float32 tensor.")
     ],

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smpatch.cli.arguments import Model, present_keys, text
+from smpatch.cli.command_line import missing_key
 from smpatch.cli.editing import editing
-from smpatch.cli.usage import missing_key
 from smpatch.errors import UsageError
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay

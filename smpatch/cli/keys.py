@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smpatch.cli.arguments import Model, model_directory, present_keys, text
+from smpatch.cli.command_line import missing_key
 from smpatch.cli.editing import editing
-from smpatch.cli.usage import missing_key
 from smpatch.errors import UsageError
 
 __all__ = ["copy", "copy_signatures", "remove", "rename", "retag"]
@@ -48,16 +48,6 @@ def rename(
     return patcher.rename_signature(model, source, target, options=options)
 
 
-_Source = Annotated[
-    str,
-    typer.Option(
-        "--from",
-        metavar="KEY",
-        parser=text,
-        autocompletion=present_keys,
-        help="The key that the signature has.",
-    ),
-]
 _Target = Annotated[
     str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets as well.")
 ]
@@ -65,7 +55,7 @@ _Target = Annotated[
 
 @editing("copy", overwrite="Replace the signature that has that key.")
 def copy(
-    source: _Source,
+    source: _From,
     target: _Target,
     options: Options,
     model: Model = Path(),

@@ -20,7 +20,7 @@ from smpatch.cli.arguments import (
     text,
 )
 from smpatch.cli.interruption import watching
-from smpatch.cli.terminal import OutputError, data, talk
+from smpatch.cli.terminal import data, done, talk
 from smpatch.display import columns, printable
 from smpatch.errors import UsageError
 
@@ -141,7 +141,7 @@ def _sizes(given: str | None) -> tuple[int, ...]:
 
 
 def _report(model: Path, written: WrittenWarmup, *, as_json: bool, quiet: bool) -> None:
-    try:
+    with done("the requests are written", dry_run=written.dry_run):
         if as_json:
             _write(model, written.requests, written)
         elif not quiet:
@@ -151,13 +151,7 @@ def _report(model: Path, written: WrittenWarmup, *, as_json: bool, quiet: bool) 
             verb = "would be written" if written.dry_run else "written"
             ran = "it" if count == 1 else "each"
             line = f"{file}: {requests} {verb}, {written.records:,} in all; {ran} ran in TensorFlow"
-            lines = [line, *_rows(written.requests)]
-            data("\n".join(lines))
-    except OutputError as error:
-        if written.dry_run:
-            raise
-        # Failing now would say that nothing was written.
-        talk(printable(f"smpatch: warning: the requests are written, but {error}"))
+            data("\n".join([line, *_rows(written.requests)]))
     if not quiet:
         for note in written.notes:
             talk(printable(f"smpatch: note: {note.text}"))
