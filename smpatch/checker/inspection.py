@@ -419,8 +419,7 @@ class _Check:
         if loaded.loader != C_RUNTIME or self._options.run is None:
             why = "the C runtime has not loaded the model"
             return [note("not-run", subject.where(), why)] if not loaded.findings else []
-        from smpatch.checker.running import Runs
-        from smpatch.checker.warm_up_runs import run_warm_up
+        from smpatch.checker.running import Runs, run_warm_up
         from smpatch.runs.sessions import scratch
 
         runs = Runs(self._validator, subject, self._options.run)

@@ -21,10 +21,11 @@ from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.index import CALLS
 from smpatch.graph.objects import Leaf, keyword_arguments, leaves
 from smpatch.proof.sameness import python_computation, signature_computation
+from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import Feeds, in_c, in_python
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonLoader
-from smpatch.runs.values import Feeding, UnmakeableError, features
+from smpatch.runs.values import Feeding, features
 from smpatch.signature import Spec, TensorSpec, compatible, same_parameters, shape_text
 
 __all__ = ["check_computations", "check_halves", "check_object_graph"]
