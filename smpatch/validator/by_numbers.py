@@ -25,14 +25,13 @@ from smpatch.functions.composed import Composition
 from smpatch.loader import SavedModel, load
 from smpatch.proof.numbers import Kept
 from smpatch.rules import Note
+from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import Names, Target, in_c, in_python
 from smpatch.runs.pairs import Outcome, Pair, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
-from smpatch.runs.values import UnmakeableError
 from smpatch.runtime.process import ChildUnfit
 from smpatch.signature import SignatureDef
-from smpatch.validator.bound_values import with_bound
-from smpatch.validator.composed_values import Chain, composed_outcome, composed_values
+from smpatch.validator.composed_values import Chain, composed_outcome, composed_values, with_bound
 from smpatch.validator.kept import SameValues, kept
 from smpatch.validator.opened_values import opened_chain, opened_outcome
 from smpatch.validator.reload import Edited, Validator

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 from smpatch.runtime import questions
@@ -64,28 +65,28 @@ class PythonLoader:
             ChildError: The child that decides died, hung or is unfit.
         """
 
-        def whole(child: Child, limit: float) -> PythonSignatures:
-            return questions.python_signatures(child, directory, tags, limit)
+        def whole(child: Child, limit: float, *, variables: bool = True) -> PythonSignatures:
+            return questions.python_signatures(child, directory, tags, limit, variables=variables)
 
-        def bare(child: Child, limit: float) -> PythonSignatures:
-            return questions.python_signatures(child, directory, tags, limit, variables=False)
-
-        question = whole if variables else bare
-        if self.program is Program.PYTHON:
-            if not variables:
-                said = self._ask(Program.PYTHON, bare)
+        question = partial(whole, variables=variables)
+        if self.program is Program.LIGHT:
+            try:
+                said = self._ask(Program.LIGHT, question)
                 if said.ok:
+                    _LOG.info(
+                        "the modules of tf.saved_model.load alone decide: it loads %s", directory
+                    )
                     return said
-            return self._ask(Program.PYTHON, whole)
-        try:
-            said = self._ask(Program.LIGHT, question)
+                why = f"{said.kind}: {said.message}" if said.kind else said.message
+            except ChildError as error:
+                why = self._undecided(error)
+            _LOG.info(
+                "the modules of tf.saved_model.load alone: %s; all of TensorFlow decides", why
+            )
+        elif not variables:
+            said = self._ask(Program.PYTHON, question)
             if said.ok:
-                _LOG.info("the modules of tf.saved_model.load alone decide: it loads %s", directory)
                 return said
-            why = f"{said.kind}: {said.message}" if said.kind else said.message
-        except ChildError as error:
-            why = self._undecided(error)
-        _LOG.info("the modules of tf.saved_model.load alone: %s; all of TensorFlow decides", why)
         return self._ask(Program.PYTHON, whole)
 
     def trace(self, question: Callable[[Child, float], Traced]) -> Traced:

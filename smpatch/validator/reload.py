@@ -32,17 +32,19 @@ from smpatch.runtime.traces import Traced
 from smpatch.signature import Shape, TensorSpec
 from smpatch.validator.comparing import (
     WITHOUT,
+    CrashError,
     already_wrong,
     check_entries,
     check_python_view,
+    refusal,
     shortened,
     specs,
     unloadable,
+    why_in_doubt,
     wrong_shapes,
 )
 from smpatch.validator.edited import Edited, Mode, Validation
 from smpatch.validator.python_loader import PythonLoader
-from smpatch.validator.refusals import CrashError, refusal, why_in_doubt
 from smpatch.validator.variables import without_variables
 
 __all__ = ["Edited", "Mode", "Validation", "Validator"]
