@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .trace_images import Recipe, decode_image, normalized, resize_images
-from .trace_words import UntraceableError, described
+from .refusals import UntraceableError
+from .trace_images import Recipe, decode_image, described, normalized, resize_images
 
 Tensor = Any
 

@@ -18,11 +18,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .refusals import UntraceableError
 from .trace_closing import Closed, closed
 from .trace_files import Function, blame, loaded, of_this_process, parameters
 from .trace_models import other_model
 from .trace_recipes import recipe
-from .trace_words import UntraceableError
 
 _MOST_PRINTED = 20
 
