@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Json, Model, TagSet, present_keys, text
+from smpatch.cli.arguments import Json, Model, TagSet, named
 from smpatch.cli.page import Html, Overwrite, check_options
 from smpatch.cli.terminal import data, talk
 from smpatch.display import columns, command_line, printable
@@ -34,20 +34,18 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     model: Model = Path(),
     signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            autocompletion=present_keys,
-            help="List the tensors between the inputs and outputs of this signature, in the main "
+        named(
+            "KEY",
+            "List the tensors between the inputs and outputs of this signature, in the main "
             "graph and inside the functions that it calls.",
+            keys=True,
         ),
     ] = None,
     match: Annotated[
         str,
-        typer.Option(
-            metavar="PATTERN",
-            parser=text,
-            help="List only tensors and functions of this pattern, such as '*Relu*'; in the main "
+        named(
+            "PATTERN",
+            "List only tensors and functions of this pattern, such as '*Relu*'; in the main "
             "graph also tensors that other nodes consume.",
             show_default=False,
         ),

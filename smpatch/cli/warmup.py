@@ -16,8 +16,7 @@ from smpatch.cli.arguments import (
     OpLibraries,
     Quiet,
     TimeLimit,
-    present_keys,
-    text,
+    named,
 )
 from smpatch.cli.interruption import watching
 from smpatch.cli.terminal import data, done, talk
@@ -34,12 +33,10 @@ def warmup(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     model: Model = Path(),
     signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            autocompletion=present_keys,
-            help="Write requests for this signature. Without it the requests that are there are "
-            "listed.",
+        named(
+            "KEY",
+            "Write requests for this signature. Without it the requests that are there are listed.",
+            keys=True,
         ),
     ] = None,
     random: Annotated[

@@ -5,8 +5,8 @@ where it lies: what is equal is never decoded, and of what differs only as much 
 elements apart. So a model of gigabytes costs one reading of its file, and an edit of smpatch's
 shows as what it appended.
 
-This module validators neither model, and it does not say which tensors would come out otherwise:
-two graphs that compute the same in other nodes are different here.
+This module checks neither model, and it does not say which tensors have other values: two graphs
+that compute the same in other nodes are different here.
 """
 
 from __future__ import annotations

@@ -109,8 +109,7 @@ def _details(before: _View | None, after: _View | None) -> tuple[Detail, ...]:
         for name in sorted(names, key=lambda name: _ORDER.index(name[0]))
         if ours.get(name) != theirs.get(name)
     ]
-    hidden = before and after and before.canonical != after.canonical
-    if hidden and before is not None and after is not None and before.says == after.says:
+    if before and after and before.canonical != after.canonical and before.says == after.says:
         found.append(Detail("other", "", None, None))
     return tuple(found)
 

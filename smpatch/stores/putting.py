@@ -97,8 +97,7 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
         # Afterwards: without the record the older backup would be taken for that of an edit.
         _put_undo_record(store, copy, warnings)
         _put_backups(store, copy, warnings)
-    _put_fingerprint(store, copy, ours, warnings)
-    _put_requests(store, copy, warnings)
+    _put_companions(store, copy, ours, warnings)
     return tuple(warnings)
 
 
@@ -127,8 +126,7 @@ def exchange(copy: Copy, *, unconditional: bool) -> tuple[str, ...]:
         warnings,
     )
     _put_backups(store, copy, warnings)
-    _put_fingerprint(store, copy, ours, warnings)
-    _put_requests(store, copy, warnings)
+    _put_companions(store, copy, ours, warnings)
     return tuple(warnings)
 
 
@@ -237,6 +235,15 @@ def _check_same(store: Store, key: str, version: Version) -> None:
         raise ConflictError(found, where=store.url(key), hint="run the edit again")
 
 
+def _put_companions(store: Store, copy: Copy, ours: Version, warnings: list[str]) -> None:
+    """Put the fingerprint, and the warm-up requests if the edit changed them."""
+    _put_fingerprint(store, copy, ours, warnings)
+    if copy.has_changed(WARM_UP):
+        data, key = (copy.directory / WARM_UP).read_bytes(), (copy.url / WARM_UP).key
+        words = f"{WARM_UP} was not rewritten, so that TF Serving may not load the model"
+        _afterwards(lambda: store.put(key, data, copy.versions[WARM_UP]), words, warnings)
+
+
 def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str]) -> None:
     """Put the fingerprint of the model that was committed, unless it is out of date by now."""
     file = copy.directory / FINGERPRINT
@@ -260,15 +267,6 @@ def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str
     if _has(store, key, data):
         return
     _afterwards(put, f"{FINGERPRINT} could not be refreshed", warnings)
-
-
-def _put_requests(store: Store, copy: Copy, warnings: list[str]) -> None:
-    """Put the warm-up requests, if the edit changed them and nobody else did."""
-    if not copy.has_changed(WARM_UP):
-        return
-    data, key = (copy.directory / WARM_UP).read_bytes(), (copy.url / WARM_UP).key
-    words = f"{WARM_UP} was not rewritten, so that TF Serving may not load the model"
-    _afterwards(lambda: store.put(key, data, copy.versions[WARM_UP]), words, warnings)
 
 
 def _put_undo_record(store: Store, copy: Copy, warnings: list[str]) -> None:
