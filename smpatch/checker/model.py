@@ -135,7 +135,7 @@ _MAPS = {1: "input", 2: "output", 4: "default"}
 """The fields of ``SignatureDef`` that are maps."""
 
 _SPELT = 2
-"""So many tags of one character each are a word that was taken for a list."""
+"""The fewest tags of one character each that are taken for a word saved as a list."""
 
 
 def check_tags(model: SavedModel) -> Iterator[Finding]:

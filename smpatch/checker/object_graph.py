@@ -1,9 +1,9 @@
 """The two halves of a TensorFlow 2 export against each other, and each against itself.
 
-``functions.compare`` finds keys and names that differ; here is what lies deeper: the names of
-arguments that Python keeps in three places, types, shapes, whether the functions exist, and
-whether the main graph gives a function what Python gives it: Python pairs sorted names with
-places, and no loader notices when servers pair them otherwise.
+``functions.compare`` finds keys and names that differ. This module compares the names of arguments
+that Python keeps in three places, types, shapes, whether the functions exist, and whether the main
+graph passes to a function what Python passes: Python pairs sorted names with places, and no loader
+notices when servers pair them otherwise.
 
 Source: ``tensorflow/python/saved_model/signature_serialization.py``, ``load.py``.
 """
@@ -73,7 +73,7 @@ def check_halves(
     """Yield where Python computes other numbers than servers.
 
     Args:
-        asks: Who asks TensorFlow.
+        asks: Asks TensorFlow.
         subject: A MetaGraph with an object graph, from which Python takes its signatures.
         feeding: What the signatures are fed. Where it makes values up, random ones are fed as
             well: zeros and ones do not distinguish variables.
@@ -101,14 +101,14 @@ def check_halves(
             pairs, lambda: PythonLoader(asks, place), lambda: CRuntime(asks, place)
         )
     except NotLoadedError:
-        return  # whoever loads the model reports it
+        return  # the check of the loader reports it
     for key, outcome in outcomes.items():
         yield from _findings(subject, key, outcome)
 
 
 def _values(feeds: Sequence[Feeds], subject: Subject, key: str) -> Iterator[Values]:
     inputs = subject.meta_graph.signatures[key].inputs
-    with contextlib.suppress(UnmakeableError):  # whoever runs the signature reports it
+    with contextlib.suppress(UnmakeableError):  # the check that runs the signature reports it
         for each in feeds:
             yield from (feed.values for feed in each.of(key, inputs))
 

@@ -27,10 +27,10 @@ Loader = type[CRuntime | PythonLoader]
 
 
 class Comparing:
-    """A MetaGraph against that of another model.
+    """The comparison of a MetaGraph with that of another model.
 
     Attributes:
-        compared: What came of each output that was run in both.
+        compared: The comparison of each output that was run in both.
     """
 
     def __init__(self, asks: Asks, subject: Subject, other: SavedModel, asked: SameAs) -> None:

@@ -148,7 +148,7 @@ def check_signature(subject: Subject, tensors: Tensors, key: str) -> tuple[Findi
         key: The signature key.
 
     Returns:
-        What is wrong with it, and what is worth knowing.
+        The faults and the notes.
     """
     check = _Check(subject, tensors, key)
     check.run()

@@ -38,13 +38,13 @@ _MODEL_FILES = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 
 
 def text(given: str) -> str:
-    """Read an argument that names something in a model, which speaks UTF-8 in every locale."""
+    """Read an argument that names something in a model: a model has UTF-8 in every locale."""
     if given.isprintable():
         return given
     try:
         return os.fsencode(given).decode("utf-8")
     except UnicodeError:
-        return given  # whoever takes it will say what is wrong with it
+        return given  # an error about it comes where it is used
 
 
 def present_keys(incomplete: str) -> list[str]:

@@ -115,7 +115,7 @@ _WITHOUT = {
     "--yes": "smpatch asks nothing; --dry-run shows what would be done",
     "--redo": "undo has this option",
 }
-"""What to do where there is no option for it."""
+"""Options of other tools that have none here, and the advice."""
 
 _COMMANDS = {
     "run": "smpatch check MODEL --run",

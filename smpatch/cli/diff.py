@@ -189,7 +189,7 @@ def _detail_lines(halves: list[SignatureDifference]) -> list[str]:
 
 
 def _detail(detail: Detail) -> tuple[str, ...]:
-    """Return a row: sign, kind, alias, what was and what is."""
+    """Return a row: sign, kind, alias, the values before and after."""
     if detail.kind == "other":
         return ("~", _HIDDEN)
     before, after = _cells(detail, detail.before), _cells(detail, detail.after)

@@ -73,7 +73,7 @@ _OUTCOME = {
         "{key} would no longer run when {where} is loaded",
     ),
 }
-"""Outcome to its words, for an edit and for a dry run."""
+"""Outcome to its text, for an edit and for a dry run."""
 
 _SHOWN = frozenset({"added", "replaced", "unchanged", "edited"})
 """Outcomes of which the signature is shown."""

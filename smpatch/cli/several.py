@@ -33,7 +33,7 @@ class Answer:
     Attributes:
         lines: The lines for a person, escaped.
         body: The same as JSON.
-        exit_code: 0, or 1 where the answer is no.
+        exit_code: 0, or 1 for a fault or a difference.
         summary: One line for stderr where the lines are not printed; empty for none.
         notes: Lines for stderr behind them.
     """

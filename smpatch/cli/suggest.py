@@ -105,7 +105,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             shown = page.Shown(match, everything)
             page.write_page(html, opened, model, [made], shown, overwrite=overwrite)
             return
-    if asked.remark:  # which is no help where there is nothing to be shown
+    if asked.remark:  # behind the block: an error inside it needs no remark
         talk(asked.remark)
     if as_json:
         flow = None if signature is None else dataflow(meta_graph, meta_graph.signatures[signature])
@@ -131,7 +131,7 @@ class _TensorFlow:
     Where it cannot be asked, what the model does not say stays unknown.
 
     Attributes:
-        remark: What stays unknown; empty when all is known.
+        remark: A line about what stays unknown; empty when nothing does.
     """
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ _PATIENCE = 60.0
 """Seconds; the longest wait for a shape."""
 
 _FEW = 5
-"""So many operations are named in a remark."""
+"""The most operations that a remark names."""
 
 
 def output_lines(

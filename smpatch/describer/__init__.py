@@ -4,8 +4,8 @@
 configuration for Triton, ``serving_requests`` a request to TF Serving by REST or by gRPC,
 ``markdown`` tables for the card of a model.
 
-All is known from the signatures alone; TensorFlow is not asked. Names in a model may be
-hostile: each text escapes them by the rules of its language.
+The signatures alone are read; TensorFlow is not asked. Names in a model may be hostile: each text
+escapes them by the rules of its language.
 """
 
 from __future__ import annotations

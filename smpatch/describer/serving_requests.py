@@ -304,7 +304,7 @@ _PYTHON_TYPES = frozenset(
 """Types that a value of Python is easily made of."""
 
 _WRITTEN = 64
-"""So many elements are written one by one."""
+"""The most elements that are written one by one."""
 
 
 def grpc_program(subject: Subject) -> str:

@@ -24,7 +24,7 @@ Form = tuple[str | int, ...]
 """The words of a command, with ``KEY`` and ``ARGUMENT`` where the page puts in what is chosen."""
 
 _MOST_NODES = 250_000
-"""So many nodes a page holds; the signatures behind them are shown without their computation."""
+"""The most nodes of a page; further signatures are shown without their computation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page is about.
+    """The subject of a page.
 
     Attributes:
         model: The model.
@@ -94,7 +94,7 @@ def document(page: Page) -> dict[str, Any]:
     """Return the data of a page, as JSON has them.
 
     Args:
-        page: What the page is about.
+        page: The subject of the page.
 
     Raises:
         TensorNotFoundError: A section names a signature that is not there.

@@ -23,7 +23,7 @@ from smpatch.signature import shape_from_proto
 __all__ = ["UnmakeableError", "array_of", "from_numpy", "numpy_type", "tensor_of", "to_numpy"]
 
 _MOST = 1 << 28
-"""More elements are not made of a few: a damaged shape may say anything."""
+"""The most elements of a tensor that is decoded: a damaged shape may have any size."""
 
 _HALVES = frozenset({"float16", "bfloat16"})
 
@@ -132,7 +132,7 @@ def _numbers(message: Any, name: str, kind: Any, count: int) -> Any:  # noqa: AN
 
 
 def _filled(values: list[Any], count: int, zero: Any) -> list[Any]:  # noqa: ANN401 - elements
-    """Return so many values; the last one stands for those that are missing."""
+    """Return this count of values; the last one replaces those that are missing."""
     last = values[-1] if values else zero
     return values[:count] + [last] * (count - len(values))
 

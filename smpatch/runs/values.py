@@ -165,7 +165,7 @@ def _wanted(
     attribute: Attributes,
     constant: Callable[[str], Sequence[bytes]],
 ) -> Iterator[tuple[bytes, Feature]]:
-    """Yield the features that one node parses; none whose names are no constants."""
+    """Yield the features that one node parses, of those whose names are constants."""
 
     def listed(name: str, kind: str) -> list[Any]:
         value = attribute(name)

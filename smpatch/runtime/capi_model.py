@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 # pinned to a GPU do not load on a machine that has none.
 SESSION_CONFIG = b"\x38\x01"
 # graph_options{optimizer_options{opt_level: L0 do_function_inlining: true}
-# rewrite_options{disable_meta_optimizer: true}}. What is fused or folded hangs on what else is
-# fetched, and its last bits with it. A call that is not inlined brings a configuration of its own.
+# rewrite_options{disable_meta_optimizer: true}}. What is fused or folded depends on what else is
+# fetched, and the last bits of a result with it. A call that is not inlined brings a configuration
+# of its own.
 PLAIN_CONFIG = SESSION_CONFIG + bytes.fromhex("52141a0d18ffffffffffffffffff0120015203980101")
 SIGNATURE_DEF = 5
 STRING = 7

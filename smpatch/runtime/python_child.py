@@ -75,7 +75,7 @@ class PythonLoader:
             options["options"] = skipping
         model = saved_model.load(request["dir"], tags=request["tags"], **options)
         if request.get("keep"):
-            # What is fused or folded hangs on what else a function yields.
+            # What is fused or folded depends on what else a function yields.
             self._tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
             self._model, self._place = model, request["dir"]
         return {

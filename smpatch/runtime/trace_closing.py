@@ -6,7 +6,7 @@
   tables of one name have the same entries.
 * Anything else that is captured is refused, and so are calls back into Python.
 
-Attributes that have their default are left out, for TensorFlow before 2.5 refuses models with
+Attributes that have their default are left out, because TensorFlow before 2.5 refuses models with
 attributes that it does not define. Names of gradients in Python are left out, too.
 
 Standard library and TensorFlow only: this file runs in a child process.
@@ -275,7 +275,7 @@ def _made(tf: Any, nodes: Any, name: str, table: TableOf) -> Any:
 
 
 def _sorted(keys: Any, values: Any) -> tuple[list[Any], list[Any]]:
-    """Return entries in the order of their keys, for a table yields them in any order."""
+    """Return entries in the order of their keys, because a table yields them in any order."""
     pairs = sorted(zip(keys.tolist(), values.tolist(), strict=True))
     return [key for key, _ in pairs], [value for _, value in pairs]
 

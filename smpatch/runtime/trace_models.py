@@ -208,7 +208,7 @@ def _reached(
 
 
 def _plain(graph: Any) -> None:
-    """Take away what is said of nodes that are no longer there."""
+    """Remove attributes about nodes that are no longer there."""
     for node in graph.node:
         for key in ("_class", "_output_shapes"):
             node.attr.pop(key, None)

@@ -1,4 +1,4 @@
-"""What each recipe computes, in TensorFlow.
+"""The recipes, as functions of TensorFlow.
 
 The names and arguments of recipes are in ``smpatch/recipes.py``, which checks them first; here
 each is a function that is given the types of the signature.

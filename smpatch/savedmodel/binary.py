@@ -70,14 +70,14 @@ class BinaryMetaGraph:
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """The ``signature_def`` map as it lies in the file, duplicate keys included."""
+        """The ``signature_def`` map of the file, duplicate keys included."""
         return tuple(self._entry(field) for field in self._all_entries)
 
     @cached_property
     def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
-        """The file and where in it the pieces of the ``GraphDef`` lie."""
+        """The file and the places of the pieces of the ``GraphDef`` in it."""
         pieces = [field for field in self._fields if field.number == GRAPH_DEF]
-        # Whoever asks walks all nodes, byte for byte.
+        # The graph is walked byte for byte.
         data = bytes(self._data) if isinstance(self._data, RemoteBytes) else self._data
         return data, tuple((field.value, field.end) for field in pieces)
 
@@ -97,7 +97,7 @@ class BinaryMetaGraph:
 
     @cached_property
     def appended_nodes(self) -> tuple[str, ...]:
-        """The nodes that lie behind the function library, where TensorFlow writes none."""
+        """The nodes behind the function library, where TensorFlow writes none."""
         data, pieces = self.graph
         names: list[str] = []
         library = False
@@ -130,7 +130,7 @@ class BinaryMetaGraph:
         return wire.enclose(self._data, edits)
 
     def changed_graph(self, changes: Changes) -> bytes:
-        """Return the ``GraphDef`` as it will be, serialized; a copy, for it lies in no file."""
+        """Return a copy of the ``GraphDef`` as it will be, serialized."""
         pieces = self._all(GRAPH_DEF)
         changed = self._changed_nodes(changes)
         edits: list[list[_Edit]] = [

@@ -1,7 +1,7 @@
 """A bare ``GraphDef``: a graph that no SavedModel holds yet, in binary or in text form.
 
-A binary graph is read where it lies; a text is parsed once, strictly, for what this schema
-does not have would be lost. ``file_kinds`` recognises the many other files that end in
+A binary graph is read in place. A text is parsed once, and an unknown field is an error, because it
+would be lost. ``file_kinds`` recognises the many other files that end in
 ``.pb``.
 
 This module does not check whether the graph can be served, and writes nothing.
@@ -32,7 +32,7 @@ __all__ = ["FrozenGraph", "read"]
 
 _NODE = 1
 _LOOKED_AT = 64
-"""So many fields identify a kind of file; a graph can have millions."""
+"""The fields that are read to recognise a kind; a graph can have millions."""
 
 _ELSE = "a frozen graph is what tf.io.write_graph writes"
 

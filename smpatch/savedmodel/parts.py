@@ -78,11 +78,11 @@ class MetaGraphParts(Protocol):
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The ``signature_def`` map as it lies in the file, duplicate keys included."""
+        """The ``signature_def`` map of the file, duplicate keys included."""
 
     @property
     def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
-        """A buffer and where in it the pieces of the ``GraphDef`` lie, in binary form."""
+        """A buffer and the places of the pieces of the ``GraphDef`` in it, in binary form."""
 
     @property
     def has_object_graph(self) -> bool:
@@ -97,7 +97,7 @@ class MetaGraphParts(Protocol):
 
     @property
     def appended_nodes(self) -> tuple[str, ...]:
-        """The nodes that lie behind the function library, where TensorFlow writes none."""
+        """The nodes behind the function library, where TensorFlow writes none."""
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:
         """Return what makes the file what ``changes`` say.
@@ -107,7 +107,7 @@ class MetaGraphParts(Protocol):
         """
 
     def changed_graph(self, changes: Changes) -> bytes:
-        """Return the ``GraphDef`` as it will be, serialized; a copy, for it lies in no file."""
+        """Return a copy of the ``GraphDef`` as it will be, serialized."""
 
     def changed_objects(self, changes: Changes) -> bytes:
         """Return the ``SavedObjectGraph`` as it will be, serialized."""

@@ -79,7 +79,7 @@ class TextualMetaGraph:
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """The ``signature_def`` map as it lies in the file, duplicate keys included."""
+        """The ``signature_def`` map of the file, duplicate keys included."""
         return tuple(self._entry(field) for field in self._entry_fields)
 
     @cached_property

@@ -50,10 +50,10 @@ _HISTORY = frozenset(
     {f"{name}{BACKUP_SUFFIX}" for name in (*MODEL_FILES, FINGERPRINT, WARM_UP)}
     | {f"{name}{UNDO_RECORD_SUFFIX}" for name in MODEL_FILES}
 )
-"""What edits and undos keep: no part of the model."""
+"""Files that edits and undos keep, which do not belong to the model."""
 
 OWN = ".smpatch-"
-"""Objects that are no part of a model begin so."""
+"""The beginning of names of objects that do not belong to a model."""
 
 seen: dict[ModelUrl, Version | None] = {}
 """Models that this process began to edit, and the version that it read; None for a new one."""
@@ -71,7 +71,7 @@ _KNOWN = (
     "variables/variables.index",
     WARM_UP,
 )
-"""What is asked for where there is no listing."""
+"""The files that are asked for where there is no listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def is_changed(url: ModelUrl) -> bool:
 
 @contextlib.contextmanager
 def at_hand(place: Path) -> Iterator[Path]:
-    """Make a model readable as a directory, for whoever asks TensorFlow nothing.
+    """Make a model readable as a directory, for callers that do not ask TensorFlow.
 
     Args:
         place: A directory, which is taken as it is, an archive, or a URL.
@@ -193,7 +193,7 @@ def copied(
 
     Args:
         url: Where it is.
-        looks: Whether somebody looks whether its variables are complete: data files that are
+        looks: Whether the caller checks that its variables are complete: data files that are
             small enough to be pointers of Git LFS are read.
         loads: Whether TensorFlow may load it, so that no file may lack.
         variables: Whether to read the data files at once.

@@ -1,4 +1,4 @@
-"""What an edit made of the copy of a model goes back to the store.
+"""The edited copy of a model is put back into the store.
 
 The commit is one put of the model file, on the condition that the object is the one that was
 read. Before it nothing of the model has changed; the backup and the fingerprint follow it.
@@ -57,7 +57,7 @@ def check_writable(url: ModelUrl) -> None:
 
 
 def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...]:
-    """Commit what an edit made of a copy.
+    """Commit an edited copy.
 
     Args:
         copy: The copy, edited.
@@ -102,7 +102,7 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
 
 
 def exchange(copy: Copy, *, unconditional: bool) -> tuple[str, ...]:
-    """Commit what an undo made of a copy: the model and its backup have changed places.
+    """Commit a copy after an undo: the model and its backup have changed places.
 
     Args:
         copy: The copy, after the undo.
@@ -156,7 +156,7 @@ def upload(
             changes is then copied inside the store.
 
     Raises:
-        ConflictError: Somebody else put a model there in the meantime.
+        ConflictError: Another program put a model there in the meantime.
         RefusedError: The place is in use, or the store ignores conditions.
         WriteError: The store refuses.
     """
@@ -198,7 +198,7 @@ def _leftovers(store: Store, url: ModelUrl) -> set[str]:
 
 
 def _commit(store: Store, key: str, copy: Copy, *, conditional: bool) -> Version:
-    """Put the model file in place, and find out what became of it where that is in doubt.
+    """Put the model file in place; where the answer was lost, read which file is there.
 
     Returns:
         Its version.

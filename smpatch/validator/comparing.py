@@ -50,7 +50,7 @@ WITHOUT = "skip the reload with --validate none"
 """A hint for where TensorFlow, or an operation, is not there; never for where a proof failed."""
 
 _MANY = 20
-"""So many findings in other signatures are reported one by one."""
+"""The most findings in other signatures that are reported one by one."""
 
 
 def _python_differences(
@@ -229,7 +229,7 @@ def unloadable(
 
 
 def why_in_doubt(edited: Edited) -> str:
-    """Return a hint where Python's loader refuses a model: what is known to cause that, if any."""
+    """Return a hint for a model that Python's loader refuses, with the known causes."""
     texts = [n.text for built in edited.built.values() for n in built.notes if n.code in IN_DOUBT]
     if not texts:
         return "the model is unchanged; please report this"
@@ -253,7 +253,7 @@ class CrashError(ValidationError):
         self.was_killed = death.was_killed
 
     def beside(self, before: str) -> ValidationError:
-        """Return what to say when it is known how the model as it was ended the process, if so."""
+        """Return the error, with how the unedited model ended the process; empty if it did not."""
         hint = "the unedited model does not end it; the model is unchanged"
         if before:
             hint = f"the unedited model ends it, too: {before}; the model is unchanged; {WITHOUT}"

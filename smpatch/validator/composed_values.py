@@ -2,7 +2,7 @@
 
 The functions before it, the signature that it is made of as it was before the edit, and the
 functions behind it run in sessions of the C runtime of their own, each as it was traced or as it
-lies in the model. What one yields is fed to the next. The composed signature is fed the same
+is in the model. The results of one are fed to the next. The composed signature is fed the same
 values and must give the same, bit for bit.
 
 The values are made up; where a function decodes images, they are images. A signature of which only

@@ -144,7 +144,7 @@ def opened_outcome(
 
 
 def _with_images(inputs: Mapping[str, Spec], values: Values) -> Values:
-    """Return values with an image in the place of each text of a vector, for what decodes them."""
+    """Return values with an image in the place of each string, for models that decode images."""
     shown = dict(values)
     for alias, spec in inputs.items():
         if isinstance(spec, TensorSpec) and spec.dtype == "string":

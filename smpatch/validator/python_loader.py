@@ -1,8 +1,9 @@
-"""Which child process loads a model by ``tf.saved_model.load`` or traces a recipe; who decides.
+"""The child process that loads a model by ``tf.saved_model.load`` or traces a recipe.
 
 ``light_child`` has the modules of the loader alone and starts in half of the processor time.
-What it loads is loaded, and what it traces is traced. What it refuses, or dies of, may be refused
-for want of the rest, so that ``python_child``, which has imported all of TensorFlow, decides.
+A model that it loads is loaded, and a recipe that it traces is traced. It may refuse a model, or
+die of it, because other modules are missing: then ``python_child``, which has imported all of
+TensorFlow, decides.
 """
 
 from __future__ import annotations

@@ -127,12 +127,12 @@ class Validator:
     def _expect_c(self) -> None:
         """Start the C runtime now, if TensorFlow is installed."""
         if self._wheel is not None and Program.CAPI not in self._running:
-            # Where it lacks a library, whoever asks is reported, or asks Python's TensorFlow.
+            # Where a library is missing, the first question fails or goes to Python's TensorFlow.
             with contextlib.suppress(ChildUnfit):
                 self._start(Program.CAPI)
 
     def expect_python(self, *, whole: bool = False) -> None:
-        """Start Python's TensorFlow now, for it takes seconds and will be asked.
+        """Start Python's TensorFlow now, because it takes seconds and will be asked.
 
         Args:
             whole: Whether functions are traced in it, so that all of it is imported in any case.
@@ -142,14 +142,14 @@ class Validator:
         program = self._python.program
         wanted = self.mode in {"auto", "full", "run"} and program not in self._running
         if wanted and self._wheel is not None:
-            with contextlib.suppress(ChildUnfit):  # whoever asks is reported
+            with contextlib.suppress(ChildUnfit):  # the first question fails
                 self._start(program)
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
         """Ask anything; a child that dies of it is replaced when the next question comes.
 
         Args:
-            program: Who is asked.
+            program: The program that is asked.
             question: Given the child and the longest wait in seconds.
 
         Raises:
@@ -381,7 +381,7 @@ class Validator:
             hint = f"pip install tensorflow, or {WITHOUT}"
             raise ValidationError("TensorFlow is not installed", hint=hint)
         child = self._running.get(program)
-        if child is None or child.closed:  # one that died on a model is no use for the next
+        if child is None or child.closed:  # it died on the model before
             child = self._start(program)
         while self._unloaded.get(program):
             library = self._unloaded[program].pop()

@@ -1,4 +1,4 @@
-"""Functions and recipes that TensorFlow traces, in a process of their own.
+"""Functions and recipes that TensorFlow traces in a child process.
 
 A user's file runs there, with the user's rights. A process that ends or hangs is a refusal of
 what was asked for: the model is not to blame. A callable of this process is traced in it.

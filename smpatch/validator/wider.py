@@ -49,7 +49,7 @@ def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built
     """Prove that a signature takes what it says beyond what its graph said.
 
     Args:
-        validator: Who asks TensorFlow.
+        validator: Asks TensorFlow.
         place: The edited model.
         meta_graph: The MetaGraph as it will be.
         built: The signature, some inputs of which are wider.

@@ -65,7 +65,7 @@ def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
         The lock.
 
     Raises:
-        ConflictError: Somebody else held it all the time.
+        ConflictError: Another process held it all the time.
         ModelUnreadableError: The directory cannot be opened.
         WriteError: The file system has locks and something is wrong with them.
     """

@@ -90,7 +90,7 @@ def check_above(save_to: Path, missing: Sequence[Path]) -> None:
         missing: What ``check_destination`` returned of it.
 
     Raises:
-        WriteError: The directory above it is no directory, or cannot be written to.
+        WriteError: The path above it is not a directory, or cannot be written to.
     """
     _check_directory(_above(save_to, missing), where=str(save_to), hint="name another place")
 
@@ -161,7 +161,7 @@ def check_destination(save_to: Path, model: SavedModel | None) -> list[Path]:
             hint = "name a directory that is absent or empty"
             raise RefusedError("the directory is not empty", where=where, hint=hint)
     if model is not None:
-        # Not Path.resolve, which takes links in a circle for a bug of whoever asks.
+        # Not Path.resolve, which raises a RuntimeError for links in a circle before Python 3.13.
         source, destination = (Path(os.path.realpath(each)) for each in (model.directory, save_to))
         if destination == source or source in destination.parents:
             hint = "name a directory outside the model"
@@ -192,7 +192,7 @@ def failed(
         where: What is named where the system names nothing, or a staging directory.
         error: What the system said.
         what: What it was to be done to.
-        hint: What has become of the model.
+        hint: The state of the model.
     """
     reason = (error.strerror or str(error)).lower()
     found = f"could not {verb} {what}: {reason}"
