@@ -1,6 +1,6 @@
 """An edit of a model in a store or an archive: a copy is edited, and put where it belongs.
 
-This module does not edit: it hands the copy to whoever does.
+This module does not edit: the caller passes a function that edits the copy.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def edit_copy(
 
     Raises:
         RefusedError: The store can only be read, or ignores conditions; or as ``edit``.
-        ConflictError: Somebody else has changed the model.
+        ConflictError: Another program has changed the model.
         SmpatchError: As ``edit``, or because of the store.
     """
     place = options.store_to
@@ -85,7 +85,7 @@ def edit_copy(
         with renamed(names):
             receipt = edit(local, options)
         notes = [*_moved(copy), *_put(receipt, options, copy, place)]
-        return _told(receipt, names, notes)
+        return _in_names_of_the_user(receipt, names, notes)
 
 
 @contextlib.contextmanager
@@ -130,7 +130,7 @@ def _source(model: ModelUrl, place: ModelUrl | None) -> ModelUrl | None:
 def _put(
     receipt: Receipt, options: Options, copy: Copy | None, place: ModelUrl | None
 ) -> Iterator[Note]:
-    """Write to the store what the edit made, and yield what is worth knowing of that."""
+    """Write the edited model to the store, and yield notes on that."""
     if options.dry_run:
         return
     if place is not None:
@@ -151,7 +151,7 @@ def _moved(copy: Copy | None) -> Iterator[Note]:
         yield Note("variables-read", text)
 
 
-def _told(receipt: Receipt, names: dict[Path, Path], notes: list[Note]) -> Receipt:
+def _in_names_of_the_user(receipt: Receipt, names: dict[Path, Path], notes: list[Note]) -> Receipt:
     """Put the user's names in the place of temporary ones."""
 
     def known(path: Path) -> Path:

@@ -27,7 +27,7 @@ from smpatch.savedmodel.directory import Form
 from smpatch.signature import SignatureDef
 from smpatch.validator import Edited, Mode, Validation, Validator
 from smpatch.writer import Plan, Staged, commit, merge, rehearse, stage
-from smpatch.writer.places import place_notes, shown
+from smpatch.writer.rehearsal import place_notes, shown
 
 if TYPE_CHECKING:
     from smpatch.fragments import Trace
