@@ -402,6 +402,8 @@ def test_the_loaders_own_modules_trace_what_all_of_tensorflow_traces(  # noqa: P
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("\n".join(WORDS))
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
+    if (other := quick._running.pop(Program.PYTHON, None)) is not None:  # noqa: SLF001 - of another test
+        other.close()
     made = []
     for validator in (quick, whole):
         traced: list[Fragment] = []
