@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py tests/runtime/test_light_loader.py tests/stores/test_race.py tests/stores/test_faults.py
+PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py tests/runtime/test_light_loader.py tests/stores/test_race.py tests/stores/test_faults.py tests/test_bad_input.py
 RUN := $(VENV)/bin/python
 
 # An environment is good for one Python and one place: its scripts hold absolute paths.

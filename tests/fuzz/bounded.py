@@ -47,7 +47,7 @@ def main() -> int:
         if not child:
             _bounded(int(kilobytes), command, model, options)
         ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    print(json.dumps(ends))
+    json.dump(ends, sys.stdout)
     return 0
 
 
