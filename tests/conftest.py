@@ -26,6 +26,7 @@ from tests.prove import ledger
 # looks for what nobody has seen yet is everybody else.
 settings.register_profile(
     "patient",
+    max_examples=100 if ledger.LONG else 40,
     deadline=None,
     derandomize=bool(os.environ.get("CI")),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
