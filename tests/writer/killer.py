@@ -129,7 +129,7 @@ def _next_edit(work: Path, model: Path, options: dict[str, Any]) -> str:
 def _kill_everywhere(work: Path, way: str) -> list[Killed]:
     told: list[Killed] = []
     known: dict[bytes, str] = {}
-    for count in (0, *range(1, MOST_CALLS, 1 if ledger.LONG else 3)):
+    for count in (0, *range(1, MOST_CALLS, 1 if ledger.LONG else 5)):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         model = models.linear(work / "model", fingerprint=True, requests=True)
