@@ -17,6 +17,9 @@ READY := $(VENV)/ready-$(STAMP)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
+# The tests start hundreds of processes, each of which would compile smpatch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick prove fuzz page stores matrix check bench fixtures schema lock clean
 
