@@ -16,7 +16,7 @@ from pathlib import Path
 
 from smpatch import arguments
 from smpatch.editing import Edit
-from smpatch.editing.lists import edit_list
+from smpatch.editing.sequence import edit_list
 from smpatch.errors import RefusedError, SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.patcher import Receipt, patch
@@ -198,7 +198,7 @@ def listed(models: Sequence[Path]) -> list[Path]:
     """
     if not any(isinstance(each, ModelUrl) for each in models):
         return [*models]
-    from smpatch.stores.patterns import expanded  # noqa: PLC0415 - only where a URL is given
+    from smpatch.stores.copies import expanded  # noqa: PLC0415 - only where a URL is given
 
     return expanded(models)
 

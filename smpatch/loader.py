@@ -1,10 +1,7 @@
 """Open a SavedModel directory: its form, its MetaGraphs, their tags, signatures and graph.
 
-Everything is lazy and read-only: loading walks the top level of the file, and what lies
-deeper is decoded when it is asked for. No TensorFlow is involved.
-
-This module does not edit, and it does not validate: a model with a signature that cannot work
-loads like any other.
+Loading walks the top level of the file; what lies deeper is decoded when it is asked for.
+This module does not edit or validate, and does not use TensorFlow.
 
 Source: ``tensorflow/core/protobuf/saved_model.proto``.
 """
@@ -23,7 +20,6 @@ from google.protobuf.message import DecodeError
 from smpatch import arguments, schema, wire
 from smpatch.errors import ModelUnreadableError, TagSetError, TensorNotFoundError
 from smpatch.savedmodel import binary
-from smpatch.savedmodel.changes import Entry
 from smpatch.savedmodel.directory import (
     BINARY_NAME,
     TEXT_NAME,
@@ -34,7 +30,7 @@ from smpatch.savedmodel.directory import (
     which_file,
 )
 from smpatch.savedmodel.file_kinds import explaining
-from smpatch.savedmodel.parts import SAVER_DEF, MetaGraphParts
+from smpatch.savedmodel.parts import SAVER_DEF, Entry, MetaGraphParts
 from smpatch.signature import SignatureDef, TensorSpec
 from smpatch.urls import ModelUrl
 
@@ -108,6 +104,11 @@ class MetaGraph:
     def signatures(self) -> Mapping[str, SignatureDef]:
         """The signatures by key, sorted, without the reserved entries."""
         return self._decoded(key for key in sorted(self.entries) if key not in _RESERVED)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the signatures of both halves, sorted."""
+        return tuple(sorted({*self.signatures, *self.objects.signatures}))
 
     @cached_property
     def reserved(self) -> Mapping[str, SignatureDef]:
@@ -189,12 +190,16 @@ class MetaGraph:
         """Tensors of the main graph paired with objects."""
         from smpatch.graph.captures import Captures
 
+        return Captures(self.graph, self.functions, self.objects, self.saver.restore_op_name)
+
+    @cached_property
+    def saver(self) -> Any:  # noqa: ANN401 - a SaverDef; protobuf makes the class at run time
+        """The saver, whose names are empty where there is none."""
         try:
-            saver = schema.SaverDef.FromString(b"".join(self.parts.pieces(SAVER_DEF)))
+            return schema.SaverDef.FromString(b"".join(self.parts.pieces(SAVER_DEF)))
         except DecodeError as error:
             found = f"the saver cannot be decoded: {error}"
             raise ModelUnreadableError(found, where=str(self._file)) from error
-        return Captures(self.graph, self.functions, self.objects, saver.restore_op_name)
 
     def signature(self, key: str) -> SignatureDef:
         """Return the signature of a key.

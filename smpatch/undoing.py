@@ -10,7 +10,7 @@ kept.
 Nothing is reloaded: the file is one that was there before. What is there now need not even
 be readable, for that is a reason to undo.
 
-There is one backup, not a history: it is of the last edit that was told to keep one.
+There is one backup, not a history: that of the last edit with ``--backup``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from smpatch.writer import (
     stage_backup,
 )
 from smpatch.writer.companions import FINGERPRINT, WARM_UP
-from smpatch.writer.places import place_notes, shown
+from smpatch.writer.rehearsal import place_notes, shown
 from smpatch.writer.staging_directory import backup_of, undo_record_of
 
 __all__ = ["Restored", "Undone", "backup_and_model", "undo"]

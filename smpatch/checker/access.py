@@ -4,8 +4,8 @@ An operation counts if an output of a signature needs it, the init op or the res
 the bodies of functions too. The operations that save and restore variables do not count where the
 saver alone has them, and a table that is filled from an asset of the model does not count either.
 Any file name may be one of a remote file system, so that an operation on files may use the network.
-What a server does not run is one note, for a program may call it. Custom operations are not known
-here: TensorFlow refuses them (``unregistered-operation``).
+What a server does not run is one note, because a program may call it. Custom operations are not
+known here: TensorFlow refuses them (``unregistered-operation``).
 
 Sources: the operations of TensorFlow 2.21 with a file, a directory, an address, a URL or a graph
 among their inputs and attributes (``tests/checker/test_access.py`` compares the table with them);
@@ -23,9 +23,8 @@ from google.protobuf.message import DecodeError
 from smpatch import dtypes, schema
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.errors import ModelUnreadableError
-from smpatch.functions.load_time import INIT_OP, asset_files, init_op, saver
-from smpatch.graph.functions import called
-from smpatch.graph.index import CALLS, op_of
+from smpatch.functions.load_time import INIT_OP, asset_files, init_op
+from smpatch.graph.index import CALLS, called, op_of
 from smpatch.graph.reach import Behind, behind, in_body, in_graph
 from smpatch.loader import MetaGraph
 
@@ -90,10 +89,10 @@ _CODES = ("file-access", "network-access", "unserved-access")
 _STRING = dtypes.number("string")
 
 _DEEPEST = 20
-"""So many calls in each other are followed back to an asset."""
+"""The depth of calls that are followed back to an asset."""
 
 _MANY = 5
-"""So many operations are listed, or more so that none is missing."""
+"""The operations that are listed; more if there are more kinds."""
 
 _ALL = FILES | NETWORK | PYTHON
 
@@ -128,7 +127,7 @@ def check_access(subject: Subject) -> Iterator[Finding]:
 def _has(meta_graph: MetaGraph, parts: Iterable[bytes]) -> bool:
     """Return whether the bytes of the graph have one of some parts.
 
-    A frozen graph of a million nodes would be walked in vain.
+    This saves the walk of a frozen graph of a million nodes.
     """
     data, pieces = meta_graph.parts.graph
     return any(data.find(part, start, end) >= 0 for part in parts for start, end in pieces)
@@ -146,7 +145,7 @@ def _served(meta_graph: MetaGraph) -> Iterator[tuple[str | None, str, _Used]]:
     init = init_op(meta_graph)
     met = [*behind(graph, library, init.names if init else ())]
     yield None, INIT_OP, _Used(meta_graph, met, assets)
-    restoring = saver(meta_graph)
+    restoring = meta_graph.saver
     met = [*behind(graph, library, [restoring.restore_op_name])]
     checkpoint = [op_of(restoring.filename_tensor_name)]
     yield None, _RESTORE_OP, _Used(meta_graph, met, checkpoint)
@@ -313,7 +312,7 @@ def _cache(_: _Used, each: Behind) -> bool:
 
 
 def _elsewhere(place: int) -> Callable[[_Used, Behind], bool]:
-    """Return whether an input is no name of a file of the model."""
+    """Return whether an input is not the name of a file of the model."""
     return lambda used, each: not used.from_asset(each, place)
 
 

@@ -24,13 +24,11 @@ from smpatch.functions.load_time import (
     VARIABLES,
     filling,
     init_op,
-    restore_op,
     state_behind,
     state_of,
 )
 from smpatch.functions.restored import missing_variables, restored_variables
-from smpatch.graph.functions import called
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, called, full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.checkpoint import INDEX
 from smpatch.signature import SignatureDef
@@ -58,7 +56,7 @@ _PASSES = frozenset({"Identity", "Enter", "RefEnter"})
 """The operations whose output is their input."""
 
 _MANY = 5
-"""So many names are listed."""
+"""The most names that are listed."""
 
 
 class _Use(NamedTuple):
@@ -93,7 +91,7 @@ def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
     """Yield signatures, by key, that read what no operation fills when a server loads the model."""
     meta_graph = subject.meta_graph
     data, pieces = meta_graph.parts.graph
-    # One search through the bytes, for a frozen graph of a million nodes would be walked in vain.
+    # One search through the bytes saves the walk of a frozen graph of a million nodes.
     if all(data.find(mark, start, end) < 0 for mark in _MARKS for start, end in pieces):
         return
     filled = _filled(meta_graph)
@@ -136,7 +134,7 @@ def _filled(meta_graph: MetaGraph, *, restored: bool = True) -> frozenset[object
     found = init_op(meta_graph)
     names = [] if found is None else [*found.names]
     if restored:
-        names.append(restore_op(meta_graph))
+        names.append(meta_graph.saver.restore_op_name)
     return frozenset(state_behind(meta_graph, names))
 
 
@@ -176,10 +174,8 @@ class _Empty:
             if name in seen or name not in self._graph:
                 continue
             seen.add(name)
-            given = self._graph.sources(name)
-            for place, source in enumerate((given,) if isinstance(given, str) else given):
-                full = source if ":" in source or source.startswith("^") else f"{source}:0"
-                if full not in self._fed:
+            for place, source in enumerate(self._graph.sources(name)):
+                if full(source) not in self._fed:
                     waiting.append(source)
                     self._readers.setdefault(op_of(source), []).append((name, place))
         return list(seen)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import typer
-
-from smpatch.cli.arguments import Model, present_keys, text
+from smpatch.cli.arguments import Model, named
 from smpatch.cli.editing import editing
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY
@@ -27,19 +25,17 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     options: Options,
     inputs: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar=_TENSORS,
-            parser=text,
-            help="What is fed. A tensor is op:index, or op where the operation has one output. "
+        named(
+            _TENSORS,
+            "What is fed. A tensor is op:index, or op where the operation has one output. "
             "With --function the arguments to rename, as ALIAS=ARGUMENT. May be repeated.",
         ),
     ] = None,
     outputs: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar=_TENSORS,
-            parser=text,
-            help="What is fetched, likewise. With --function its results (a key, output_0), all "
+        named(
+            _TENSORS,
+            "What is fetched, likewise. With --function its results (a key, output_0), all "
             "by default. With --from-signature its outputs by alias, tensors of the main graph, "
             "or tensors inside the functions that it calls.",
         ),
@@ -47,29 +43,26 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     model: Model = Path(),
     signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            help=f"The signature key. Default: {DEFAULT_KEY}; with --function its name.",
+        named(
+            "KEY",
+            f"The signature key. Default: {DEFAULT_KEY}; with --function its name.",
             show_default=False,
         ),
     ] = None,
     function: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            parser=text,
-            help="Make the signature from a function that was traced but not exported: its path, "
+        named(
+            "NAME",
+            "Make the signature from a function that was traced but not exported: its path, "
             "such as encoder.call, or the name of one trace.",
         ),
     ] = None,
     from_signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            autocompletion=present_keys,
-            help="Make the signature from another one: its inputs, with other --outputs.",
+        named(
+            "KEY",
+            "Make the signature from another one: its inputs, with other --outputs.",
+            keys=True,
         ),
     ] = None,
 ) -> Receipt:
@@ -86,11 +79,11 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     smpatch add-predict --function encode --outputs embedding=output_0
     smpatch add-predict --from-signature serving_default --signature embedding --outputs enc/Relu:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher, tensor_syntax
+    from smpatch import tensor_syntax, verbs
 
     if function is not None:
         _refuse("--function", {"--from-signature": from_signature})
-        return patcher.promote_function(
+        return verbs.promote_function(
             model,
             function,
             inputs=_names(inputs, "--inputs"),
@@ -100,14 +93,14 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
         )
     if from_signature is not None:
         _refuse("--from-signature", {"--inputs": inputs})
-        return patcher.derive_signature(
+        return verbs.derive_signature(
             model,
             from_signature,
             outputs=_names(_needed(outputs, "--outputs"), "--outputs") or {},
             signature=_needed(signature, "--signature"),
             options=options,
         )
-    return patcher.add_predict(
+    return verbs.add_predict(
         model,
         inputs=tensor_syntax.parse_tensors(_needed(inputs, "--inputs"), option="--inputs"),
         outputs=tensor_syntax.parse_tensors(_needed(outputs, "--outputs"), option="--outputs"),
@@ -139,27 +132,26 @@ def _names(texts: list[str] | None, option: str) -> dict[str, str] | None:
     return None if texts is None else tensor_syntax.parse_names(texts, option=option)
 
 
-_Signature = Annotated[str, typer.Option(metavar="KEY", parser=text, help="The signature key.")]
+_Signature = Annotated[str, named("KEY", "The signature key.")]
 _Tensor = "TENSOR"
+_Examples = Annotated[
+    str,
+    named(_Tensor, "The serialized tf.train.Examples, a string tensor."),
+]
 
 
 @editing("add-classify", overwrite="Replace the signature that has the key.")
 def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    examples: Annotated[
-        str,
-        typer.Option(
-            metavar=_Tensor, parser=text, help="The serialized tf.train.Examples, a string tensor."
-        ),
-    ],
+    examples: _Examples,
     options: Options,
     model: Model = Path(),
     classes: Annotated[
         str | None,
-        typer.Option(metavar=_Tensor, parser=text, help="The class labels, a string tensor."),
+        named(_Tensor, "The class labels, a string tensor."),
     ] = None,
     scores: Annotated[
         str | None,
-        typer.Option(metavar=_Tensor, parser=text, help="The scores, a float32 tensor."),
+        named(_Tensor, "The scores, a float32 tensor."),
     ] = None,
     signature: _Signature = DEFAULT_KEY,
 ) -> Receipt:
@@ -168,12 +160,12 @@ def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command l
     \b
     smpatch add-classify export/1 --examples tf_example:0 --classes labels:0 --scores probs:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher, tensor_syntax
+    from smpatch import tensor_syntax, verbs
 
     if classes is None and scores is None:
         hint = "name what it yields: the labels, the scores, or both"
         raise UsageError("neither --classes nor --scores is given", hint=hint)
-    return patcher.add_classify(
+    return verbs.add_classify(
         model,
         examples=tensor_syntax.parse_tensor(examples, option="--examples"),
         classes=None
@@ -187,15 +179,8 @@ def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command l
 
 @editing("add-regress", overwrite="Replace the signature that has the key.")
 def add_regress(
-    examples: Annotated[
-        str,
-        typer.Option(
-            metavar=_Tensor, parser=text, help="The serialized tf.train.Examples, a string tensor."
-        ),
-    ],
-    predictions: Annotated[
-        str, typer.Option(metavar=_Tensor, parser=text, help="The predictions, a float32 tensor.")
-    ],
+    examples: _Examples,
+    predictions: Annotated[str, named(_Tensor, "The predictions, a float32 tensor.")],
     options: Options,
     model: Model = Path(),
     signature: _Signature = DEFAULT_KEY,
@@ -205,9 +190,9 @@ def add_regress(
     \b
     smpatch add-regress export/1 --examples tf_example:0 --predictions y:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher, tensor_syntax
+    from smpatch import tensor_syntax, verbs
 
-    return patcher.add_regress(
+    return verbs.add_regress(
         model,
         examples=tensor_syntax.parse_tensor(examples, option="--examples"),
         predictions=tensor_syntax.parse_tensor(predictions, option="--predictions"),

@@ -21,8 +21,9 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
+from smpatch.proof.numbers import Kept, Names
 from smpatch.signature.specs import SparseTensorSpec
-from smpatch.validator.kept import Kept, Names, kept
+from smpatch.validator.kept import kept
 
 BEFORE = {"one": (["x"], ["a", "b"]), "two": (["x", "y"], ["c"])}
 
