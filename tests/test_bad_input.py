@@ -390,7 +390,7 @@ _FEW_FILES = (("check", 7), ("apply", 8), ("wrap", 9))
 
 @pytest.mark.parametrize(
     ("command", "count"),
-    product(*zip(*_FEW_FILES, strict=True)) if ledger.LONG else _FEW_FILES,
+    [*product(*zip(*_FEW_FILES, strict=True))] if ledger.LONG else _FEW_FILES,
 )
 def test_a_process_that_may_not_open_enough_files_says_so_and_passes_nothing(
     command: str, count: int, tmp_path: Path
