@@ -123,7 +123,9 @@ class Feeds:
         self._given: Mapping[str, object] | None = None
         if feeding.file is not None:
             self._given = self._read(os.fspath(feeding.file), signatures)
-        if self._given is not None and not self._names_some(signatures):
+        if self._given is not None and not any(
+            self.has_some(key, signature.inputs) for key, signature in signatures.items()
+        ):
             names = ", ".join(sorted(self._given)) or "nothing"
             found = f"it names no input of any signature: {names}"
             hint = "call arrays like inputs, or KEY/INPUT"
@@ -188,9 +190,6 @@ class Feeds:
         """
         names = set(self._given or ())
         return any(names & {alias, f"{key}/{alias}"} for alias in inputs)
-
-    def _names_some(self, signatures: Mapping[str, SignatureDef]) -> bool:
-        return any(self.has_some(key, signature.inputs) for key, signature in signatures.items())
 
 
 def _from_records(file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[str, object]:

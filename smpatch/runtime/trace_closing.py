@@ -65,7 +65,8 @@ def closed(tf: Any, concrete: Any, count: int, most_bytes: int | None) -> Closed
     for each in [root, *library.values()]:
         check_python(each.node_def)
     frozen = 0
-    variables = [each for each in concrete.graph.variables if _is_held(each, held)]
+    handles = list(map(id, held.values()))
+    variables = [each for each in concrete.graph.variables if id(each.handle) in handles]
     if variables:
         if most_bytes is None:
             found = f"it captures a variable ({variables[0].name})"
@@ -96,10 +97,6 @@ def _definitions(concrete: Any) -> tuple[Any, dict[str, Any]]:
     root.CopyFrom(concrete.function_def)
     library = concrete.graph.as_graph_def().library
     return root, {each.signature.name: each for each in library.function}
-
-
-def _is_held(variable: Any, held: dict[str, Any]) -> bool:
-    return any(each is variable.handle for each in held.values())
 
 
 def check_size(size: int, most_bytes: int) -> None:

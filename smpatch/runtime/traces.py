@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smpatch.runtime.process import Child
-from smpatch.runtime.questions import TensorFact
+from smpatch.runtime.questions import TensorFact, read_fact
 
 __all__ = ["Refusal", "Traced", "trace", "traced_here"]
 
@@ -97,8 +97,8 @@ def _read(reply: Mapping[str, Any]) -> Traced:
     if "refused" in reply:
         return Traced(Refusal(**reply["refused"]), printed=printed)
     return Traced(
-        inputs={each["name"]: _fact(each) for each in reply["inputs"]},
-        outputs=[(each["name"], _fact(each)) for each in reply["outputs"]],
+        inputs={each["name"]: read_fact(each) for each in reply["inputs"]},
+        outputs=[(each["name"], read_fact(each)) for each in reply["outputs"]],
         functions=tuple(map(binascii.a2b_base64, reply["functions"])),
         ops=tuple(reply["ops"]),
         samples={
@@ -107,9 +107,3 @@ def _read(reply: Mapping[str, Any]) -> Traced:
         printed=printed,
         frozen_bytes=reply["frozen_bytes"],
     )
-
-
-def _fact(reply: Mapping[str, Any]) -> TensorFact:
-    shape: list[int] | None = reply["shape"]
-    sizes = None if shape is None else tuple(None if size < 0 else size for size in shape)
-    return TensorFact(reply["dtype"], sizes)

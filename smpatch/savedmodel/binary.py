@@ -32,6 +32,9 @@ from smpatch.savedmodel.parts import (
     Entry,
     Reference,
     Slot,
+    entry_key,
+    function_name,
+    node_name,
 )
 from smpatch.wire import Field, Splice
 
@@ -106,7 +109,7 @@ class BinaryMetaGraph:
                 if field.number == GRAPH_LIBRARY:
                     library = True
                 elif library and field.number == GRAPH_NODE and field.wire_type == wire.BYTES:
-                    names.append(_node_name(field.bytes(data)))
+                    names.append(node_name(field.bytes(data)))
         return tuple(names)
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:
@@ -208,7 +211,8 @@ class BinaryMetaGraph:
             if field.number == GRAPH_LIBRARY and field.wire_type == wire.BYTES
         ]
         if libraries and functions:
-            edits.append(_append(functions, (libraries[-1],)))
+            at = libraries[-1].end
+            edits.append((Splice(at, at, functions), (libraries[-1],)))
         elif functions:
             at = graph.end
             edits.append((Splice(at, at, wire.delimited(GRAPH_LIBRARY, functions)), ()))
@@ -226,7 +230,7 @@ class BinaryMetaGraph:
             for field in inside
             if field.number == LIBRARY_FUNCTION
             and field.wire_type == wire.BYTES
-            and _function_name(field.bytes(self._data)) in changes.without_functions
+            and function_name(field.bytes(self._data)) in changes.without_functions
         ]
         before = [
             field.number
@@ -246,7 +250,7 @@ class BinaryMetaGraph:
             for field in wire.fields(self._data, piece.value, piece.end):
                 if field.number != GRAPH_NODE or field.wire_type != wire.BYTES:
                     continue
-                name = _node_name(field.bytes(self._data))
+                name = node_name(field.bytes(self._data))
                 if name in gone:
                     edits.append((Splice(field.start, field.end, b""), (self._span, piece)))
                 elif name in new:
@@ -271,7 +275,7 @@ class BinaryMetaGraph:
                 edits.append((Splice(field.start, field.end, b""), ()))
         for field in inside if changes.without_concrete_functions else ():
             if field.number == _CONCRETE_FUNCTION and (
-                _entry_key(field.bytes(self._data)) in changes.without_concrete_functions
+                entry_key(field.bytes(self._data)) in changes.without_concrete_functions
             ):
                 edits.append((Splice(field.start, field.end, b""), ()))
         more = _fields(_OBJECT, changes.objects)
@@ -345,26 +349,8 @@ class BinaryMetaGraph:
         return Entry(message.key, b"".join(values), field.start, field.end)
 
 
-def _append(new: bytes, enclosing: tuple[Field, ...]) -> _Edit:
-    """Return the edit that adds bytes at the end of the innermost of these fields."""
-    at = enclosing[-1].end
-    return Splice(at, at, new), enclosing
-
-
 def _fields(number: int, values: Iterable[bytes]) -> bytes:
     return b"".join(wire.delimited(number, value) for value in values)
-
-
-def _node_name(node: bytes) -> str:
-    return str(schema.NodeWiring.FromString(node).name)
-
-
-def _entry_key(entry: bytes) -> str:
-    return str(schema.ConcreteFunctionEntry.FromString(entry).key)
-
-
-def _function_name(function: bytes) -> str:
-    return str(schema.FunctionDef.FromString(function).signature.name)
 
 
 def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:

@@ -250,7 +250,9 @@ class Store:
     def _store(self) -> Any:  # noqa: ANN401 - obstore is not imported for its types
         given = dict(_OPTIONS)
         client = {name: given.pop(name) for name in [*given] if name in _CLIENT_OPTIONS}
-        endpoints = [value for name, value in {**os.environ, **given}.items() if _endpoint(name)]
+        endpoints = [
+            value for name, value in {**os.environ, **given}.items() if "ENDPOINT" in name.upper()
+        ]
         if self.scheme == "http" or any(each.startswith("http://") for each in endpoints):
             client.setdefault("allow_http", "true")
         client.setdefault("connect_timeout", _CONNECT_SECONDS)
@@ -321,10 +323,6 @@ def _obstore(url: ModelUrl) -> Any:  # noqa: ANN401 - it may not be installed
         hint = "pip install 'obstore>=0.6'"
         raise UsageError(found, where=str(url), hint=hint) from error
     return obstore
-
-
-def _endpoint(name: str) -> bool:
-    return "ENDPOINT" in name.upper()
 
 
 def _given(version: Version) -> dict[str, str]:

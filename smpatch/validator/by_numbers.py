@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from smpatch.editing import Edit
 from smpatch.errors import SmpatchError, ValidationError
@@ -28,7 +29,7 @@ from smpatch.rules import Note
 from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import Names, Target, in_c, in_python
 from smpatch.runs.pairs import Outcome, Pair, Values, compare_pairs, pair_up
-from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
+from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader
 from smpatch.runtime.process import ChildUnfit
 from smpatch.signature import SignatureDef
 from smpatch.validator.composed_values import Chain, composed_outcome, composed_values, with_bound
@@ -268,7 +269,10 @@ class _Proof:
                 there.function,
             )
             pairs += self._pairs(target, function)
-        opened = (self._opening(CRuntime, self._now), self._opening(PythonLoader, self._was))
+        opened = (
+            partial(CRuntime, self._validator, self._now),
+            partial(PythonLoader, self._validator, self._was),
+        )
         for key, outcome in compare_pairs(pairs, *opened).items():
             if outcome.failure:
                 self._left_out(key, f"the C runtime does not run it: {outcome.failure}")
@@ -351,7 +355,10 @@ class _Proof:
         Raises:
             ValidationError: A number is another, or a signature does not run any more.
         """
-        opened = (self._opening(loader, self._now), self._opening(loader, self._was))
+        opened = (
+            partial(loader, self._validator, self._now),
+            partial(loader, self._validator, self._was),
+        )
         for key, outcome in compare_pairs(pairs, *opened).items():
             words = f"it is not what it was before the edit ({loader.loader})"
             self._judge(key, outcome, words, f" ({loader.loader})")
@@ -380,7 +387,10 @@ class _Proof:
         Raises:
             ValidationError: They give different numbers.
         """
-        opened = (self._opening(PythonLoader, self._now), self._opening(CRuntime, self._now))
+        opened = (
+            partial(PythonLoader, self._validator, self._now),
+            partial(CRuntime, self._validator, self._now),
+        )
         for key, outcome in compare_pairs(pairs, *opened).items():
             if not outcome.not_run and not outcome.failure:
                 _check(
@@ -390,11 +400,6 @@ class _Proof:
 
     def _proved(self, key: str, outcome: Outcome) -> None:
         self._new[key] = [each for each in self._new[key] if each not in outcome.outputs]
-
-    def _opening(
-        self, loader: type[CRuntime | PythonLoader], place: Place
-    ) -> Callable[[], Session]:
-        return lambda: loader(self._validator, place)
 
     def _left_out(self, key: str, why: str) -> None:
         if key not in self._skipped:  # Python's loader fails as the C runtime does
