@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from smpatch.runtime import questions
-from smpatch.runtime.calls import call as call_in_python
-from smpatch.runtime.calls import call_function, stand_in
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.runtime.python_questions import call as call_in_python
+from smpatch.runtime.python_questions import call_function, stand_in
 from smpatch.runtime.questions import Answer, Array, PythonSignature, RunResult, TensorFact
 
 __all__ = [

@@ -364,7 +364,7 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
         directory: The SavedModel.
         tags: Its tag-set; None lets TensorFlow take the only one.
         limit_seconds: Longest wait.
-        keep: Keep the model for ``calls.call``, and let its functions run as they are
+        keep: Keep the model for ``python_questions.call``, and let its functions run as they are
             written, without TensorFlow's optimizers.
         variables: Read the variables; without it they have no values.
 

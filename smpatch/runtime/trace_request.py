@@ -32,7 +32,7 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         tf: The module.
-        request: What is traced, see ``traces``.
+        request: What is traced, see ``python_questions``.
 
     Returns:
         The function with the functions that it calls, or why there is none; what it printed.

@@ -16,8 +16,8 @@ from typing import Protocol, TypeVar
 
 from smpatch.runtime import questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.runtime.python_questions import Traced
 from smpatch.runtime.questions import PythonSignatures
-from smpatch.runtime.traces import Traced
 
 __all__ = ["PythonLoader"]
 

@@ -26,8 +26,8 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
 from smpatch.runtime import early, installation, questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.runtime.python_questions import Traced
 from smpatch.runtime.questions import Description, PythonSignatures
-from smpatch.runtime.traces import Traced
 from smpatch.signature import Shape, TensorSpec
 from smpatch.validator.comparing import (
     WITHOUT,

@@ -16,8 +16,8 @@ from smpatch import dtypes
 from smpatch.errors import RefusedError
 from smpatch.fragments import CallableOf, Fragment, FunctionOf, Mode, RecipeOf, SignatureOf, Tracing
 from smpatch.runtime.process import ChildDied, ChildHung, ChildUnfit, Program
+from smpatch.runtime.python_questions import Traced, trace, traced_here
 from smpatch.runtime.questions import TensorFact
-from smpatch.runtime.traces import Traced, trace, traced_here
 from smpatch.signature import Spec, TensorSpec
 from smpatch.validator.reload import Validator
 
