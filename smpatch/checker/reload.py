@@ -47,7 +47,7 @@ class Loaded:
         loader: Which loader loaded it; empty when none did.
         facts: Type and shape of the tensors that signatures name.
         op_defs: Definitions of operations, where the model has none itself.
-        findings: Why it did not load, or what is not as it should be.
+        findings: Why it did not load, or the faults of what was loaded.
         variables_read: Whether the variables were read.
     """
 
@@ -109,7 +109,7 @@ def load_in_c(
 
 @contextlib.contextmanager
 def _unless_it_would_again() -> Iterator[None]:
-    """Let the question be asked once more, unless that takes more time or memory than there is."""
+    """Ignore a child that died or refused, unless for lack of time or memory."""
     try:
         yield
     except ChildError as error:
@@ -122,7 +122,7 @@ def load_in_python(validator: Validator, subject: Subject, *, variables: bool = 
 
     Args:
         validator: Asks TensorFlow.
-        subject: What is loaded.
+        subject: The MetaGraph to load.
         variables: Whether its variables are read; what does not load without is loaded with.
 
     Raises:

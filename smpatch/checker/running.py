@@ -46,7 +46,7 @@ in no other process (internal).
 """
 
 _WITHOUT_VALUES = ("No OpKernel", "Missing py trampoline")
-"""What is missing then is an operation, or Python itself, whatever the values are.
+"""Messages about a missing operation, or missing Python, which no value can mend.
 
 Source: ``python/lib/core/py_func.cc``.
 """
@@ -268,7 +268,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
     fetches; an input that it leaves out takes its default).
 
     Args:
-        validator: Whose child has the session.
+        validator: The owner of the child process that has the session.
         subject: The MetaGraph that servers load.
     """
     try:

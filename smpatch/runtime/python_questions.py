@@ -87,9 +87,9 @@ class Refusal:
     """Why a function cannot be traced.
 
     Attributes:
-        found: What was found.
+        found: The reason.
         where: The place in the user's file; empty where there is none.
-        hint: What would work.
+        hint: Advice.
     """
 
     found: str
@@ -109,7 +109,7 @@ class Traced:
         functions: It and the functions that it calls, each a serialized ``FunctionDef``.
         ops: The operations that it uses.
         samples: Values to try it with, serialized ``TensorProto`` messages by parameter.
-        printed: What it printed, line by line.
+        printed: The lines that it printed.
         frozen_bytes: The size of the variables that became constants.
     """
 
@@ -124,7 +124,7 @@ class Traced:
 
 
 def trace(child: Child, limit_seconds: float, request: Mapping[str, Any]) -> Traced:
-    """Let TensorFlow trace a function.
+    """Trace a function in TensorFlow.
 
     Args:
         child: Of the tracing program.

@@ -52,7 +52,7 @@ def closed(tf: Any, concrete: Any, count: int, most_bytes: int | None) -> Closed
     Args:
         tf: The module.
         concrete: The function.
-        count: How many arguments it has beside its captures.
+        count: The number of its arguments beside its captures.
         most_bytes: The largest size of the variables that may become constants; None if there
             may be no variables.
 
@@ -158,7 +158,7 @@ def _bind(tf: Any, root: Any, count: int, held: list[Any]) -> None:
 
 
 def _redirect(root: Any, name: str, source: str, wait: str) -> None:
-    """Let all that reads an argument read a tensor, after the node that it waits for has run."""
+    """Replace an argument by a tensor in all readers, which wait for a node."""
     for node in root.node_def:
         if name in node.input:
             sources = [source if each == name else each for each in node.input]

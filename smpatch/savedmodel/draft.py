@@ -213,7 +213,7 @@ class Draft:
 
     @property
     def references(self) -> tuple[Reference, ...] | None:
-        """What the map of signatures will refer to, where that was changed."""
+        """The references of the map of signatures, where they were changed."""
         return self.changes.references
 
     def names_in_file(self, holder: int) -> tuple[str, ...]:

@@ -213,7 +213,7 @@ class Store:
         Args:
             key: Its name.
             data: Its bytes, or the file that has them.
-            condition: What must be there before; None for whatever.
+            condition: The version that must be there before; None for any.
 
         Returns:
             Its version.
@@ -335,7 +335,7 @@ def _version(meta: Mapping[str, Any]) -> Version:
 
 
 def _words(error: Exception) -> str:
-    """Return what is not there, where it is more than an object."""
+    """Return that the bucket is not there; empty where an object is not."""
     lost = re.search(r"NoSuchBucket|ContainerNotFound|bucket does not exist", str(error))
     return "no such bucket" if lost else ""
 

@@ -52,7 +52,7 @@ class Numbers:
     Attributes:
         outputs: Key of a signature to those of its outputs that gave, bit for bit, what they
             gave before, or what the tensors give that they name.
-        notes: What could not be compared, and why.
+        notes: The outputs that could not be compared, and why.
     """
 
     outputs: Mapping[str, tuple[str, ...]]
@@ -74,7 +74,7 @@ def same_numbers(
         validator: Asks TensorFlow.
         edited: The edited model, which loads.
         model: The model before the edit.
-        edits: What was asked for.
+        edits: The edits.
         feed: A ``.npz`` file with values, used beside those that are made up.
 
     Raises:
@@ -281,7 +281,7 @@ class _Proof:
                 self._proved(key, outcome)
 
     def in_python(self, edits: Sequence[Edit]) -> None:
-        """Compare what Python's loader gives, and what is new in both loaders."""
+        """Compare the results of Python's loader, and new outputs in both loaders."""
         before, after = self._listed(self._was), self._listed(self._now)
         for key in after.keys() - self._after.signatures.keys():
             self._left_out(key, "it is only in the object graph")
@@ -382,7 +382,7 @@ class _Proof:
         self._same.setdefault(key, {}).update(dict.fromkeys(outcome.outputs))
 
     def _compare_halves(self, pairs: Sequence[Pair]) -> None:
-        """Make calls of what is new in both loaders.
+        """Make calls of new outputs in both loaders.
 
         Raises:
             ValidationError: They give different numbers.
@@ -423,7 +423,7 @@ def _reference(there: Kept, before: _Targets, inputs: Names, outputs: Names) -> 
     """Return what gave before what a signature must give now, by the aliases of now.
 
     Args:
-        there: What it was.
+        there: The signature before the edits.
         before: The signatures before.
         inputs: Inputs that are tensors of the graph.
         outputs: Outputs that are tensors of the graph.

@@ -101,7 +101,7 @@ def check_python_view(ours: SignatureDef, theirs: PythonSignature) -> None:
 
 
 def check_entries(description: Description, after: MetaGraph) -> None:
-    """Compare the signature map that TensorFlow parsed with what it should be.
+    """Compare the signature map that TensorFlow parsed with the one that was written.
 
     Raises:
         ValidationError: They differ.
@@ -149,7 +149,7 @@ def specs(description: Description, wanted: Mapping[str, TensorSpec]) -> dict[st
 def already_wrong(
     signatures: Mapping[str, SignatureDef], description: Description
 ) -> Iterator[Note]:
-    """Report what is wrong with the signatures that the edit did not touch."""
+    """Report faults of the signatures that the edit did not touch."""
     for where, spec in _places(signatures):
         for found in _disagreements(spec, description):
             yield Note("already-wrong", f"{where}: {found} (it was so before)")
@@ -216,7 +216,7 @@ def unloadable(
     """Return the error for a model that does not load.
 
     Args:
-        description: What TensorFlow said.
+        description: The answer of TensorFlow.
         already: Whether it did not load before the edit either.
         missing: Returns all operations of the model that TensorFlow does not register.
     """

@@ -39,7 +39,7 @@ class Tracer:
         """Trace a function.
 
         Args:
-            tracing: What is asked for.
+            tracing: The request.
 
         Raises:
             RefusedError: It cannot be traced.
@@ -117,7 +117,7 @@ class Tracer:
 def _outputs(
     said: Traced, place: Mode, specs: Mapping[str, Spec], where: str
 ) -> dict[str, TensorSpec]:
-    """Return what is yielded by name; one tensor without a name has that of the only one."""
+    """Return the outputs by name; one tensor without a name has that of the only input."""
     found = {}
     for name, fact in said.outputs:
         known = name

@@ -28,7 +28,7 @@ __all__ = ["Committed", "commit", "commit_new"]
 _LOG = logging.getLogger(__name__)
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
-"""What rename(2) answers where a directory is to be made and something is."""
+"""Errors of rename(2) where a directory is to be made and something is there."""
 
 _TOO_LATE = "the interruption came when the model had changed already"
 
