@@ -18,7 +18,6 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from smpatch.editing import Edit
 from smpatch.errors import SmpatchError, ValidationError
@@ -43,6 +42,7 @@ _UNCHANGED = "the model is unchanged"
 _REPORT = f"{_UNCHANGED}; please report this"
 
 _Targets = Mapping[str, Target]
+_Loaded = tuple[type[CRuntime | PythonLoader], Place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +269,8 @@ class _Proof:
                 there.function,
             )
             pairs += self._pairs(target, function)
-        opened = (
-            partial(CRuntime, self._validator, self._now),
-            partial(PythonLoader, self._validator, self._was),
-        )
-        for key, outcome in compare_pairs(pairs, *opened).items():
+        outcomes = self._outcomes(pairs, (CRuntime, self._now), (PythonLoader, self._was))
+        for key, outcome in outcomes.items():
             if outcome.failure:
                 self._left_out(key, f"the C runtime does not run it: {outcome.failure}")
             elif not outcome.not_run:
@@ -355,13 +352,16 @@ class _Proof:
         Raises:
             ValidationError: A number is another, or a signature does not run any more.
         """
-        opened = (
-            partial(loader, self._validator, self._now),
-            partial(loader, self._validator, self._was),
-        )
-        for key, outcome in compare_pairs(pairs, *opened).items():
+        outcomes = self._outcomes(pairs, (loader, self._now), (loader, self._was))
+        for key, outcome in outcomes.items():
             words = f"it is not what it was before the edit ({loader.loader})"
             self._judge(key, outcome, words, f" ({loader.loader})")
+
+    def _outcomes(
+        self, pairs: Sequence[Pair], one: _Loaded, other: _Loaded
+    ) -> Mapping[str, Outcome]:
+        asks = self._validator
+        return compare_pairs(pairs, lambda: one[0](asks, one[1]), lambda: other[0](asks, other[1]))
 
     def _judge(self, key: str, outcome: Outcome, different: str, loader: str = "") -> None:
         """Keep what was compared.
@@ -387,11 +387,8 @@ class _Proof:
         Raises:
             ValidationError: They give different numbers.
         """
-        opened = (
-            partial(PythonLoader, self._validator, self._now),
-            partial(CRuntime, self._validator, self._now),
-        )
-        for key, outcome in compare_pairs(pairs, *opened).items():
+        outcomes = self._outcomes(pairs, (PythonLoader, self._now), (CRuntime, self._now))
+        for key, outcome in outcomes.items():
             if not outcome.not_run and not outcome.failure:
                 _check(
                     key, outcome, "tf.saved_model.load and the C runtime compute different numbers"
