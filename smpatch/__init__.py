@@ -46,7 +46,6 @@ if TYPE_CHECKING:
         check,
         check_all,
     )
-    from smpatch.composition import compose_signature
     from smpatch.describer import describe
     from smpatch.differ import Difference, diff
     from smpatch.editing.edit import Edit
@@ -71,24 +70,9 @@ if TYPE_CHECKING:
     )
     from smpatch.frozen_graph import wrap_graph
     from smpatch.loader import MetaGraph, SavedModel, load
-    from smpatch.meta_graphs import remove_meta_graph, set_init_op
     from smpatch.options import Options
     from smpatch.other_export import copy_signatures
-    from smpatch.patcher import (
-        Change,
-        Receipt,
-        add_classify,
-        add_predict,
-        add_regress,
-        copy_signature,
-        derive_signature,
-        edit_signature,
-        patch,
-        promote_function,
-        remove_signatures,
-        rename_signature,
-        retag,
-    )
+    from smpatch.patcher import Change, Receipt, patch
     from smpatch.patchfile import Patch, load_patch
     from smpatch.rules import Note
     from smpatch.session import Session
@@ -105,6 +89,21 @@ if TYPE_CHECKING:
     from smpatch.suggestions import Suggestions, suggest
     from smpatch.tensor_refs import RaggedRef, SparseRef
     from smpatch.undoing import Restored, Undone, undo
+    from smpatch.verbs import (
+        add_classify,
+        add_predict,
+        add_regress,
+        compose_signature,
+        copy_signature,
+        derive_signature,
+        edit_signature,
+        promote_function,
+        remove_meta_graph,
+        remove_signatures,
+        rename_signature,
+        retag,
+        set_init_op,
+    )
     from smpatch.warmup_file import WarmupRequest, WrittenWarmup, warmup_requests, write_warmup
 
 __version__ = "0.1.0"
@@ -238,31 +237,31 @@ _MODULES = {
     "WarmupRequest": "warmup_file",
     "WriteError": "errors",
     "WrittenWarmup": "warmup_file",
-    "add_classify": "patcher",
-    "add_predict": "patcher",
-    "add_regress": "patcher",
+    "add_classify": "verbs",
+    "add_predict": "verbs",
+    "add_regress": "verbs",
     "apply": "batch",
     "check": "checker",
     "check_all": "checker",
     "classification_signature_def": "signature",
-    "compose_signature": "composition",
-    "copy_signature": "patcher",
+    "compose_signature": "verbs",
+    "copy_signature": "verbs",
     "copy_signatures": "other_export",
-    "derive_signature": "patcher",
+    "derive_signature": "verbs",
     "describe": "describer",
     "diff": "differ",
-    "edit_signature": "patcher",
+    "edit_signature": "verbs",
     "load": "loader",
     "load_patch": "patchfile",
     "patch": "patcher",
     "predict_signature_def": "signature",
-    "promote_function": "patcher",
+    "promote_function": "verbs",
     "regression_signature_def": "signature",
-    "remove_meta_graph": "meta_graphs",
-    "remove_signatures": "patcher",
-    "rename_signature": "patcher",
-    "retag": "patcher",
-    "set_init_op": "meta_graphs",
+    "remove_meta_graph": "verbs",
+    "remove_signatures": "verbs",
+    "rename_signature": "verbs",
+    "retag": "verbs",
+    "set_init_op": "verbs",
     "set_store_options": "stores.access",
     "suggest": "suggestions",
     "undo": "undoing",

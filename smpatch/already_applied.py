@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from smpatch.builder import Inferred
-from smpatch.editing import Context, Edit, MetaGraphEdit, Repetition, naming
+from smpatch.editing import Context, Edit, MetaGraphEdit, Repetition
 from smpatch.editing.sequence import exclude_each_other, perform
 from smpatch.errors import SmpatchError, TagSetError
 from smpatch.fragments import Trace
@@ -131,7 +131,7 @@ def _shows_again(present: MetaGraph, edits: Sequence[Edit], context: Context) ->
         if todo is not None:
             done = perform((again.meta_graph,), 0, [todo], context)
             again.meta_graph = done.step.meta_graph
-    there = naming.keys(present)
+    there = present.keys
     return again.keys == there and all(
         _are_equal(present, again.meta_graph, key, exact=key in again.exact)
         and (not context.with_object_graph or _are_equal_in_python(present, again.meta_graph, key))
@@ -193,7 +193,7 @@ def _may_be_applied(meta_graph: MetaGraph, edits: Sequence[Edit]) -> bool:
     for edit in edits:
         made = {edit.key_after(key) for key in made if not edit.removes(key)}
         made |= {key for key in (edit.makes(),) if key is not None}
-    return made <= set(naming.keys(meta_graph))
+    return made <= set(meta_graph.keys)
 
 
 def _tagging(edits: Sequence[Edit]) -> list[tuple[tuple[str, ...] | int, tuple[str, ...]]]:

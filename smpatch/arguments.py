@@ -1,4 +1,4 @@
-"""Values as users of TensorFlow have them in hand, turned into those of this library.
+"""Values in the forms that users of TensorFlow have, turned into those of this library.
 
 One text stands for one name, or for several with commas between them, as on the command line.
 Types, shapes, specs and arrays may be TensorFlow's or NumPy's: they are recognised by their
@@ -33,6 +33,7 @@ __all__ = [
     "is_archive",
     "local_path",
     "mapping",
+    "names",
     "path",
     "paths",
     "plain_value",
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
-"""How the names of archives end."""
+"""The endings of the names of archives."""
 
 _T = TypeVar("_T")
 
@@ -52,7 +53,7 @@ _LONGEST = 60
 """Characters of a value that an error shows."""
 
 _MOST_SECONDS = 1_000_000.0
-"""The system calls that wait take no more than twice as much."""
+"""System calls that wait take at most twice as much."""
 
 
 def texts(value: object, where: str) -> tuple[str, ...]:
@@ -112,6 +113,27 @@ def mapping(value: object, where: str) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise UsageError("a name is given twice", where=where)
     return found
+
+
+def names(value: object, where: str) -> dict[str, str]:
+    """Return names by alias.
+
+    Args:
+        value: A mapping, or pairs.
+        where: What the value is for; errors begin with it.
+
+    Raises:
+        UsageError: It is something else.
+
+    Example:
+        >>> names({"product": "p"}, "rename_outputs")
+        {'product': 'p'}
+    """
+    given = mapping(value, where)
+    for alias, each in given.items():
+        if not isinstance(each, str):
+            _refuse(each, f"{where} {alias!r}", "a name")
+    return given
 
 
 def dtype(value: object, where: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from smpatch import arguments
 from smpatch.editing import Edit
-from smpatch.editing.lists import edit_list
+from smpatch.editing.sequence import edit_list
 from smpatch.errors import RefusedError, SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.patcher import Receipt, patch

@@ -1,10 +1,10 @@
-"""From a request to a SignatureDef that is known to work, or a refusal that says why not.
+"""From a request to a SignatureDef that is known to work, or a refusal with the reason.
 
-Names are resolved in the graph, dtype and shape are taken from there, and what comes of it
-must keep all the ``rules``.
+Names are resolved in the graph, dtype and shape are taken from there, and the result must keep
+all the ``rules``.
 
-This module touches no file and starts no TensorFlow. What the file alone does not say it
-takes from ``Inferred``, when somebody has asked TensorFlow.
+This module touches no file and starts no TensorFlow: facts that the file does not have come in
+``Inferred``.
 
 Source: ``tensorflow/python/saved_model/signature_def_utils_impl.py``.
 """
@@ -117,8 +117,8 @@ class Wanted:
         outputs: Alias to the tensor that is fetched.
         overwrite: Whether a signature that has the key already may be replaced.
         method: Its method name, predict, classify or regress.
-        without_inputs: Whether it is meant that nothing is fed.
-        whole: The signature, where it is known as a whole.
+        without_inputs: Whether the signature may feed nothing.
+        whole: The signature, if it is known as a whole.
         narrower: Whether specs may promise less than the graph takes, as those of a signature
             that is there.
     """

@@ -24,7 +24,7 @@ UNSERVABLE = frozenset({"resource", "variant"})
 """Types whose values are handles: no session can feed them from, or fetch them to, outside."""
 
 _REF = 100
-"""By so much the number of a reference type is higher than that of its value."""
+"""The difference between the number of a reference type and that of its value."""
 
 _UNKNOWN = re.compile(r"DT_(?P<number>-?[0-9]+)(?P<ref>_ref)?")
 
@@ -60,7 +60,7 @@ def number(name: str) -> int:
     """Return the ``DataType`` number of a name.
 
     Raises:
-        ValueError: The name is none of TensorFlow's.
+        ValueError: TensorFlow has no type of that name.
     """
     known = _NUMBERS.get(name)
     if known is not None:
@@ -76,7 +76,7 @@ def spelled(text: str) -> str:
     """Return the name of a type that is written in another way: ``float``, ``DT_FLOAT``.
 
     Raises:
-        ValueError: It is none of TensorFlow's; the message offers the nearest.
+        ValueError: TensorFlow has no such type; the message offers the nearest.
 
     Example:
         >>> spelled("DT_FLOAT"), spelled("double"), spelled("tf.int64")

@@ -1,4 +1,4 @@
-"""What is put before or behind a signature, as it is asked for and as TensorFlow traced it.
+"""Functions before or behind a signature, as they are asked for and as TensorFlow traced them.
 
     pre.py:decode                              a function of a Python file
     image=decode_image(224, 224, scale=1/255)  a recipe for the input image

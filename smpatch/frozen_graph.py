@@ -73,7 +73,7 @@ from smpatch.writer.rehearsal import shown
 __all__ = ["Graph", "load_graph", "suggest_for_graph", "wrap_graph"]
 
 _SCHEMA_VERSION = 1
-"""Of ``SavedModel`` (``tensorflow/python/saved_model/constants.py``)."""
+"""The version of ``SavedModel`` (``tensorflow/python/saved_model/constants.py``)."""
 
 _VERSION_FIELD = 1
 _OP_LIST, _TAGS, _TENSORFLOW, _GIT = 2, 4, 5, 6
@@ -81,7 +81,7 @@ _OP_LIST, _TAGS, _TENSORFLOW, _GIT = 2, 4, 5, 6
 
 _UNWRITTEN = "nothing was written"
 _OF_A_MODEL = ("the model is unchanged", "it did not load before either")
-"""What errors say of a model that is edited; here there was none before."""
+"""Words of errors about a model that is edited; here there was no model before."""
 
 
 @dataclass(frozen=True, slots=True)

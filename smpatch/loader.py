@@ -1,10 +1,7 @@
 """Open a SavedModel directory: its form, its MetaGraphs, their tags, signatures and graph.
 
-Everything is lazy and read-only: loading walks the top level of the file, and what lies
-deeper is decoded when it is asked for. No TensorFlow is involved.
-
-This module does not edit, and it does not validate: a model with a signature that cannot work
-loads like any other.
+Loading walks the top level of the file; what lies deeper is decoded when it is asked for.
+This module does not edit or validate, and does not use TensorFlow.
 
 Source: ``tensorflow/core/protobuf/saved_model.proto``.
 """
@@ -109,6 +106,11 @@ class MetaGraph:
         return self._decoded(key for key in sorted(self.entries) if key not in _RESERVED)
 
     @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the signatures of both halves, sorted."""
+        return tuple(sorted({*self.signatures, *self.objects.signatures}))
+
+    @cached_property
     def reserved(self) -> Mapping[str, SignatureDef]:
         """The reserved entries, which name an operation to run at load time."""
         return self._decoded(sorted(_RESERVED & set(self.entries)))
@@ -188,12 +190,16 @@ class MetaGraph:
         """Tensors of the main graph paired with objects."""
         from smpatch.graph.captures import Captures
 
+        return Captures(self.graph, self.functions, self.objects, self.saver.restore_op_name)
+
+    @cached_property
+    def saver(self) -> Any:  # noqa: ANN401 - a SaverDef; protobuf makes the class at run time
+        """The saver, whose names are empty where there is none."""
         try:
-            saver = schema.SaverDef.FromString(b"".join(self.parts.pieces(SAVER_DEF)))
+            return schema.SaverDef.FromString(b"".join(self.parts.pieces(SAVER_DEF)))
         except DecodeError as error:
             found = f"the saver cannot be decoded: {error}"
             raise ModelUnreadableError(found, where=str(self._file)) from error
-        return Captures(self.graph, self.functions, self.objects, saver.restore_op_name)
 
     def signature(self, key: str) -> SignatureDef:
         """Return the signature of a key.

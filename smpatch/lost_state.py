@@ -1,15 +1,15 @@
-"""What a graph in a file of its own has lost: values of variables, contents of tables."""
+"""State that a graph in a file of its own has lost: values of variables, contents of tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from smpatch.errors import RefusedError
 from smpatch.functions.load_time import filling, state_behind, state_of
 from smpatch.graph.operations import needed
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
-from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
+from smpatch.tensor_refs import TensorRef, named_tensors
 
 __all__ = ["VARIABLES", "state_notes"]
 
@@ -18,7 +18,7 @@ _TABLES = frozenset({"HashTable", "HashTableV2"})
 """Operations that hold what a graph does not."""
 
 _MANY = 5
-"""So many nodes are named in one message."""
+"""The most nodes that one message names."""
 
 
 def state_notes(
@@ -43,7 +43,7 @@ def state_notes(
         return ()
     graph = meta_graph.graph
     filled = state_behind(meta_graph, init_op).keys()
-    wanted = needed(graph, [name for ref in outputs for name in _names(ref)])
+    wanted = needed(graph, [name for ref in outputs for name in named_tensors(ref)])
     state: dict[str, list[str]] = {"needed": [], "spare": [], "tables": []}
     for name in graph:
         op = graph.wiring(name).op
@@ -74,17 +74,6 @@ def state_notes(
         )
         notes.append(Note("empty-tables", text))
     return tuple(notes)
-
-
-def _names(ref: TensorRef) -> Iterator[str]:
-    if isinstance(ref, str):
-        yield ref
-    elif isinstance(ref, SparseRef):
-        yield from (ref.values, ref.indices, ref.dense_shape)
-    elif isinstance(ref, RaggedRef):
-        yield from (ref.values, *ref.row_splits)
-    else:
-        yield from (tensor.name for tensor in ref.tensors())
 
 
 def _listed(names: Sequence[str]) -> str:

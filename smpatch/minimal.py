@@ -5,8 +5,7 @@ describes them, and replaces only the bytes of what differs. Everything else kee
 and its place: unknown fields (nested ones too), the order of fields and of map entries, and
 lengths and varints that are longer than they need to be.
 
-This module does not look for the shortest edit script in general; long lists that differ in
-many places are compared position by position. It opens no file.
+Long lists that differ in many places are compared position by position. This module opens no file.
 
 Source: https://protobuf.dev/programming-guides/encoding/ (last one wins, merged messages,
 maps, packed fields).

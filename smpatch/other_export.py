@@ -1,8 +1,8 @@
 """Signatures of one export carried over to another export of the same graph.
 
-Conversions lose them: the nodes keep their names, the signatures are gone. What carries over
-is what resolves in the other graph with the same types and shapes, means the same there, and
-keeps the rules.
+Conversions lose them: the nodes keep their names, the signatures are gone. A signature carries over
+if its tensors are in the other graph with the same types, shapes and operations, and it keeps the
+rules.
 
 This module chooses the signatures; ``patcher`` makes the edit.
 """
@@ -19,15 +19,15 @@ from smpatch import arguments
 from smpatch.builder import build
 from smpatch.edits import AddSignature, Edit
 from smpatch.errors import RefusedError, SignatureExistsError
-from smpatch.graph.functions import FunctionLibrary, called
-from smpatch.graph.index import CALLS, GraphIndex, op_of
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import CALLS, GraphIndex, called, op_of
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import MetaGraph, SavedModel, load
 from smpatch.options import Options
 from smpatch.patcher import patch
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import writing
-from smpatch.signature import SignatureDef
+from smpatch.signature import SignatureDef, names_of
 from smpatch.transaction import Receipt
 
 __all__ = ["copy_signatures", "unlike"]
@@ -181,10 +181,8 @@ def _chosen(
 
 def _check_alike(origin: MetaGraph, meta_graph: MetaGraph, signature: SignatureDef) -> None:
     """Refuse tensors that are called alike in both graphs and are not the same."""
-    fetched, fed = (
-        [tensor.name.rpartition(":")[0] for spec in specs for tensor in spec.tensors()]
-        for specs in (signature.outputs.values(), signature.inputs.values())
-    )
+    fetched = [*map(op_of, names_of(signature.outputs.values()))]
+    fed = [*map(op_of, names_of(signature.inputs.values()))]
     both = [name for name in fetched if name in origin.graph and name in meta_graph.graph]
     reason = unlike(
         (origin.graph, origin.functions), (meta_graph.graph, meta_graph.functions), both, fed

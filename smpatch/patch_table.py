@@ -1,10 +1,9 @@
 """One table of a patch file, taken apart key by key.
 
-Each reading method returns a value of the right type whatever stands in the table: what is
-wrong is kept as a fault, with its path, so that the rest of the document can be read too.
-Whoever asks for edits looks at the faults first.
+Each reading method returns a value of the right type, whatever the table has: a fault is kept with
+its path, so that the rest of the document can be read too. Callers look at the faults first.
 
-This module reads no verbs; callers say which keys a table may have.
+This module reads no verbs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The recipes that ``compose`` can put before or behind a signature, and their arguments.
 
-What each computes is in ``runtime/trace_recipes.py``; here an argument is checked before
-TensorFlow is asked.
+``runtime/trace_recipes.py`` has their computations; this module checks arguments before TensorFlow
+is asked.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Argument:
 
     @property
     def words(self) -> str:
-        """What it means, what it may be, and what it is where it is left out."""
+        """Its meaning, its choices and its default."""
         notes = [f"one of {', '.join(self.choices)}" if self.choices else ""]
         notes.append(f"default: {self.default}" if self.default else "")
         said = "; ".join(filter(None, notes))

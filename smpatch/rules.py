@@ -1,10 +1,9 @@
 """The rules that a signature must keep, beyond naming tensors that are there.
 
-TensorFlow does not enforce them when it should: one SignatureDef that breaks them makes a
-model unloadable in Python, or fails at the first request.
+TensorFlow does not enforce them in time: a SignatureDef that breaks them makes a model unloadable
+in Python, or fails at the first request. The rules of TF Serving for each method are here as well.
 
-This module resolves no names and changes nothing; it is given specs and looks at the graph.
-The rules of TF Serving for each method are here as well.
+This module resolves no names and changes nothing.
 
 Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``wrap_function.py`` (what
 the Python loader does to a signature), ``tensorflow/core/common_runtime/
@@ -42,6 +41,7 @@ from smpatch.signature import (
     SignatureDef,
     Spec,
     TensorSpec,
+    names_of,
     parameter,
 )
 
@@ -134,7 +134,7 @@ IN_DOUBT = frozenset({"partly-fed", "reference-tensor", "narrowed-shape"})
 """Codes of notes on what Python's loader is known to refuse, in some models and TensorFlows."""
 
 _MANY = 10
-"""So many unfed placeholders are named; a graph can have thousands."""
+"""The most unfed placeholders that are named; a graph can have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ def check_graph(
         UnreachableOutputError: An output needs a placeholder that is not fed.
     """
     graph = meta_graph.graph
-    fetched = [tensor.name for spec in outputs.values() for tensor in spec.tensors()]
+    fetched = names_of(outputs.values())
     walk = reach(graph, fetched, set(fed))
     loops = not meta_graph.op_defs or not {"Enter", "RefEnter"}.isdisjoint(meta_graph.op_defs)
     for kind, specs, possible in (("input", inputs, loops), ("output", outputs, walk.loops)):

@@ -17,12 +17,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from smpatch import (
     arguments,
     checker,
-    composition,
     frozen_graph,
-    meta_graphs,
     other_export,
     patcher,
     undoing,
+    verbs,
 )
 from smpatch.checker import CheckOptions
 from smpatch.errors import UsageError
@@ -36,7 +35,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _RECYCLED_AFTER = 200
-"""Models after which a session starts its children anew, unless it is told another number."""
+"""Calls after which a session replaces its children by default."""
 
 
 class _Verb(Generic[_P, _R]):
@@ -141,19 +140,19 @@ class Session:
         self._end_children()
 
     patch = _Verb(patcher.patch, "options")
-    add_predict = _Verb(patcher.add_predict, "options")
-    promote_function = _Verb(patcher.promote_function, "options")
-    derive_signature = _Verb(patcher.derive_signature, "options")
-    compose_signature = _Verb(composition.compose_signature, "options")
-    add_classify = _Verb(patcher.add_classify, "options")
-    add_regress = _Verb(patcher.add_regress, "options")
-    edit_signature = _Verb(patcher.edit_signature, "options")
-    rename_signature = _Verb(patcher.rename_signature, "options")
-    copy_signature = _Verb(patcher.copy_signature, "options")
-    remove_signatures = _Verb(patcher.remove_signatures, "options")
-    remove_meta_graph = _Verb(meta_graphs.remove_meta_graph, "options")
-    set_init_op = _Verb(meta_graphs.set_init_op, "options")
-    retag = _Verb(patcher.retag, "options")
+    add_predict = _Verb(verbs.add_predict, "options")
+    promote_function = _Verb(verbs.promote_function, "options")
+    derive_signature = _Verb(verbs.derive_signature, "options")
+    compose_signature = _Verb(verbs.compose_signature, "options")
+    add_classify = _Verb(verbs.add_classify, "options")
+    add_regress = _Verb(verbs.add_regress, "options")
+    edit_signature = _Verb(verbs.edit_signature, "options")
+    rename_signature = _Verb(verbs.rename_signature, "options")
+    copy_signature = _Verb(verbs.copy_signature, "options")
+    remove_signatures = _Verb(verbs.remove_signatures, "options")
+    remove_meta_graph = _Verb(verbs.remove_meta_graph, "options")
+    set_init_op = _Verb(verbs.set_init_op, "options")
+    retag = _Verb(verbs.retag, "options")
     copy_signatures = _Verb(other_export.copy_signatures, "options")
     wrap_graph = _Verb(frozen_graph.wrap_graph, "options")
     check = _Verb(checker.check, "check_options")

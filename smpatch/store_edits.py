@@ -26,7 +26,7 @@ from smpatch.stores.putting import (
 from smpatch.transaction import Receipt
 from smpatch.urls import ModelUrl
 
-__all__ = ["edit_copy", "needs_copy", "undone_in_store"]
+__all__ = ["edit_copy", "undone_in_store"]
 
 _T = TypeVar("_T")
 
@@ -34,11 +34,6 @@ _UNCONDITIONAL = Note(
     "unconditional",
     "the store was not asked to check that nobody else has changed the model (--unconditional)",
 )
-
-
-def needs_copy(model: Path, options: Options) -> bool:
-    """Return whether an edit reads from a store or an archive, or writes to a store."""
-    return isinstance(model, ModelUrl) or arguments.is_archive(model) or _place(options) is not None
 
 
 def edit_copy(
@@ -60,7 +55,7 @@ def edit_copy(
         ConflictError: Another program has changed the model.
         SmpatchError: As ``edit``, or because of the store.
     """
-    place = _place(options)
+    place = options.store_to
     if place is not None:
         check_destination(place)
     elif isinstance(model, ModelUrl) and not options.dry_run:
@@ -130,13 +125,6 @@ def undone_in_store(
 def _source(model: ModelUrl, place: ModelUrl | None) -> ModelUrl | None:
     """Return the model if what stays of it can be copied inside the store."""
     return model if place is not None and place.base == model.base else None
-
-
-def _place(options: Options) -> ModelUrl | None:
-    if options.save_to is None:
-        return None
-    place = arguments.path(options.save_to, "save_to")
-    return place if isinstance(place, ModelUrl) else None
 
 
 def _put(

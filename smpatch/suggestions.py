@@ -4,12 +4,11 @@ Three kinds: an output of the main graph that nothing else consumes, with the pl
 it needs; a traced function; and, for a signature that is there, the tensors inside the
 functions that it calls.
 
-This module proposes and checks nothing that an edit would not check again. It guesses no
-names: an alias in a proposal is what the command line would make of the tensor.
+This module proposes; an edit checks again. It guesses no names: an alias in a proposal is the one
+that the command line makes of the tensor.
 
-Source: what people ask for when they have an export and no code ("how do I find the
-outputs?"); ``tensorflow/python/tools/optimize_for_inference.py`` and
-``summarize_graph_main.cc`` take the nodes that nothing consumes for outputs, too.
+Source: ``tensorflow/python/tools/optimize_for_inference.py`` and ``summarize_graph_main.cc`` take
+the nodes that nothing consumes for outputs, too.
 """
 
 from __future__ import annotations
@@ -19,22 +18,24 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from google.protobuf.message import DecodeError
-
-from smpatch import arguments, schema
-from smpatch.errors import ModelUnreadableError, RefusedError
+from smpatch import arguments
+from smpatch.errors import RefusedError
 from smpatch.functions.composed_of import ComposedOf, compositions
-from smpatch.functions.function_signature import Promotable, promotable, promote, training_remark
+from smpatch.functions.function_signature import (
+    Promotable,
+    is_internal,
+    promotable,
+    promote,
+    training_remark,
+)
 from smpatch.functions.inner_tensors import Inner, inner_tensors
 from smpatch.functions.inside import fetchable, form_refusal, inside, matching
 from smpatch.functions.shape_inference import Infer
-from smpatch.graph.auxiliary import auxiliary
 from smpatch.graph.index import op_of
+from smpatch.graph.operations import auxiliary
 from smpatch.graph.reach import reach
 from smpatch.loader import MetaGraph, SavedModel, load
-from smpatch.savedmodel.parts import SAVER_DEF
 from smpatch.signature import TensorSpec
 
 __all__ = [
@@ -48,13 +49,13 @@ __all__ = [
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
 _BOOKKEEPING = frozenset({"Const", "NoOp"})
-"""Operations that nobody serves, though nothing consumes them; ``--all`` shows none either."""
+"""Operations that are no outputs, though nothing consumes them; ``--all`` shows none either."""
 
 _WATCHING = re.compile(r".*Summary(V2)?|.*Grad(V2)?")
 """Operations that look at what a model yields; such a tensor may be its output."""
 
 _MOST = 50
-"""So many outputs of the main graph are followed back; each costs a walk."""
+"""The most outputs of the main graph that are followed back; each costs a walk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def _functions(meta_graph: MetaGraph, form: RefusedError | None) -> list[Functio
     traces = Counter(trace.path for trace in meta_graph.objects.traces)
     for traced in promotable(meta_graph):
         # What begins with an underscore is TensorFlow's own (initializers) or Keras's.
-        if (traced.outputs or traced.refusal) and not _internal(traced.path):
+        if (traced.outputs or traced.refusal) and not is_internal(traced.path):
             name = traced.path if traces[traced.path] == 1 else traced.function
             remark = training_remark(meta_graph, traced)
             try:
@@ -208,10 +209,6 @@ def _functions(meta_graph: MetaGraph, form: RefusedError | None) -> list[Functio
     paths = list(dict.fromkeys(each.traced.path for each in found))
     order = {path: place for place, path in enumerate(paths)}
     return sorted(found, key=lambda each: (order[each.traced.path], bool(each.remark)))
-
-
-def _internal(path: str) -> bool:
-    return any(part.startswith("_") and not part.startswith("__") for part in path.split("."))
 
 
 def _main_graph(
@@ -259,15 +256,6 @@ def _main_graph(
 
 def _saver_nodes(meta_graph: MetaGraph) -> set[str]:
     """Return the nodes by which a session saves and restores; they are no model's outputs."""
-    names = set()
-    for saver in _savers(meta_graph):
-        for name in (saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name):
-            names.add(op_of(name))
-    return names
-
-
-def _savers(meta_graph: MetaGraph) -> list[Any]:
-    try:
-        return [schema.SaverDef.FromString(each) for each in meta_graph.parts.pieces(SAVER_DEF)]
-    except DecodeError as error:
-        raise ModelUnreadableError(f"the saver cannot be decoded: {error}") from error
+    saver = meta_graph.saver
+    names = saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name
+    return set(map(op_of, names))

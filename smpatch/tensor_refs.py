@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from smpatch import arguments
 from smpatch.errors import UsageError
-from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec
+from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec, names_of
 
-__all__ = ["RaggedRef", "SparseRef", "TensorRef", "tensor_ref", "tensor_refs"]
+__all__ = ["RaggedRef", "SparseRef", "TensorRef", "named_tensors", "tensor_ref", "tensor_refs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +88,14 @@ def tensor_refs(value: object, where: str) -> dict[str, TensorRef]:
     """
     given = arguments.mapping(value, where)
     return {alias: tensor_ref(each, f"{where} {alias!r}") for alias, each in given.items()}
+
+
+def named_tensors(ref: TensorRef) -> tuple[str, ...]:
+    """Return the names of the dense tensors that a request names, in the order of a spec."""
+    if isinstance(ref, str):
+        return (ref,)
+    if isinstance(ref, SparseRef):
+        return (ref.values, ref.indices, ref.dense_shape)
+    if isinstance(ref, RaggedRef):
+        return (ref.values, *ref.row_splits)
+    return tuple(names_of([ref]))

@@ -10,7 +10,7 @@ kept.
 Nothing is reloaded: the file is one that was there before. What is there now need not even
 be readable, for that is a reason to undo.
 
-There is one backup, not a history: it is of the last edit that was told to keep one.
+There is one backup, not a history: that of the last edit with ``--backup``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Values of a ``TensorProto``, as far as people look at them or write them down.
+"""Values of a ``TensorProto``: its first elements as text, and values of Python in its form.
 
-This module makes no arrays and needs no NumPy: it takes the first few elements, and puts
-numbers and strings into the form that TensorFlow gives them.
+This module makes no arrays and needs no NumPy.
 
 Sources: ``tensorflow/core/framework/tensor.proto`` (the typed lists, ``tensor_content`` in
 little endian, a list's last value standing for all that follow),
@@ -23,7 +22,7 @@ from smpatch.signature import Shape, shape_from_proto
 __all__ = ["holds", "preview", "tensor_proto"]
 
 _FIRST = 8
-"""So many elements are shown."""
+"""Elements that are shown."""
 
 _LAYOUT = {
     "float32": ("float_val", "f"),
@@ -145,7 +144,7 @@ _AS_CONTENT = frozenset(_LAYOUT) - {"bool", "uint16"}
 """Types of which more than one element goes into ``tensor_content``."""
 
 _LONG = 60
-"""So many characters of a value fit into an error."""
+"""Characters of a value that an error shows."""
 
 _FLOATS = frozenset({"float16", "float32", "float64"})
 

@@ -23,8 +23,7 @@ from smpatch.signature import EXAMPLES
 from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.warmup import PLACE
-from smpatch.warmup.misfits import described
-from smpatch.warmup.requests import count
+from smpatch.warmup.requests import count, described
 from smpatch.writer import hold, recover
 from smpatch.writer.warm_up_file import check_place, write_warm_up
 

@@ -1,11 +1,10 @@
 """Protobuf's wire form as spans: walk fields, replace bytes, grow the lengths around them.
 
-Nothing here parses a message. A field is a span of a buffer; an edit is a list of
-splices; the bytes outside the splices are copied from the old file to the new one by the
-kernel where it can. That is what makes "nothing else changed" true, and what keeps the
-cost independent of the weights that lie between.
+A field is a span of a buffer; an edit is a list of splices; the bytes outside the splices are
+copied from the old file to the new one, by the kernel where it can. So nothing else changes, and
+the cost does not depend on the weights.
 
-This module uses no message type and opens no file. Text form is in ``text``.
+This module uses no message type and opens no file.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """

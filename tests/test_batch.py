@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch import batch, patcher
+from smpatch import batch, patcher, verbs
 from smpatch.edits import AddPredict, Copy, Edit, Rename
 from smpatch.errors import (
     ConflictError,
@@ -288,7 +288,7 @@ def test_whoever_stops_asking_leaves_every_model_whole(make: Make, started: list
     left = [each.parent for each in models[0].parent.glob("*/.smpatch-*")]
     assert len(left) <= 2
     for model in left:
-        patcher.copy_signature(model, "scale", "copied", options=UNPROVED)
+        verbs.copy_signature(model, "scale", "copied", options=UNPROVED)
     assert [*models[0].parent.glob("*/.smpatch-*")] == []
     assert all(map(_gone, started))
     assert _workers() == []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from smpatch import patchfile
 from smpatch.arguments import Constant
+from smpatch.editing.sequence import conflicts
 from smpatch.edits import (
     AddClassify,
     AddPredict,
@@ -31,7 +32,6 @@ from smpatch.edits import (
     TensorRef,
 )
 from smpatch.fragments import Asked, asked_list
-from smpatch.patchfile.conflicts import conflicts
 
 NAME = st.text(min_size=1, max_size=9)
 # In a table an alias is any text; a tensor is what the command line takes for one.

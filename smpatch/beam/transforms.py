@@ -24,7 +24,7 @@ except ImportError as missing:
 
 from smpatch.checker import CheckOptions, Report
 from smpatch.editing import Edit
-from smpatch.editing.lists import edit_list
+from smpatch.editing.sequence import edit_list
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.options import Options, check_options
 from smpatch.session import Session

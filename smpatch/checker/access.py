@@ -23,9 +23,8 @@ from google.protobuf.message import DecodeError
 from smpatch import dtypes, schema
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.errors import ModelUnreadableError
-from smpatch.functions.load_time import INIT_OP, asset_files, init_op, saver
-from smpatch.graph.functions import called
-from smpatch.graph.index import CALLS, op_of
+from smpatch.functions.load_time import INIT_OP, asset_files, init_op
+from smpatch.graph.index import CALLS, called, op_of
 from smpatch.graph.reach import Behind, behind, in_body, in_graph
 from smpatch.loader import MetaGraph
 
@@ -146,7 +145,7 @@ def _served(meta_graph: MetaGraph) -> Iterator[tuple[str | None, str, _Used]]:
     init = init_op(meta_graph)
     met = [*behind(graph, library, init.names if init else ())]
     yield None, INIT_OP, _Used(meta_graph, met, assets)
-    restoring = saver(meta_graph)
+    restoring = meta_graph.saver
     met = [*behind(graph, library, [restoring.restore_op_name])]
     checkpoint = [op_of(restoring.filename_tensor_name)]
     yield None, _RESTORE_OP, _Used(meta_graph, met, checkpoint)

@@ -20,7 +20,7 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.loader import MetaGraph, SavedModel, served
 from smpatch.savedmodel.directory import open_regular
 from smpatch.warmup import WarmUp
-from smpatch.warmup.misfits import described, misfits
+from smpatch.warmup.requests import described, misfits
 
 __all__ = ["FINGERPRINT", "check_fingerprint", "check_warmup"]
 

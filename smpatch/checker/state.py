@@ -24,13 +24,11 @@ from smpatch.functions.load_time import (
     VARIABLES,
     filling,
     init_op,
-    restore_op,
     state_behind,
     state_of,
 )
 from smpatch.functions.restored import missing_variables, restored_variables
-from smpatch.graph.functions import called
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, called, full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.checkpoint import INDEX
 from smpatch.signature import SignatureDef
@@ -136,7 +134,7 @@ def _filled(meta_graph: MetaGraph, *, restored: bool = True) -> frozenset[object
     found = init_op(meta_graph)
     names = [] if found is None else [*found.names]
     if restored:
-        names.append(restore_op(meta_graph))
+        names.append(meta_graph.saver.restore_op_name)
     return frozenset(state_behind(meta_graph, names))
 
 
@@ -176,10 +174,8 @@ class _Empty:
             if name in seen or name not in self._graph:
                 continue
             seen.add(name)
-            given = self._graph.sources(name)
-            for place, source in enumerate((given,) if isinstance(given, str) else given):
-                full = source if ":" in source or source.startswith("^") else f"{source}:0"
-                if full not in self._fed:
+            for place, source in enumerate(self._graph.sources(name)):
+                if full(source) not in self._fed:
                     waiting.append(source)
                     self._readers.setdefault(op_of(source), []).append((name, place))
         return list(seen)

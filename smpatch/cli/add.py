@@ -79,11 +79,11 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     smpatch add-predict --function encode --outputs embedding=output_0
     smpatch add-predict --from-signature serving_default --signature embedding --outputs enc/Relu:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher, tensor_syntax
+    from smpatch import tensor_syntax, verbs
 
     if function is not None:
         _refuse("--function", {"--from-signature": from_signature})
-        return patcher.promote_function(
+        return verbs.promote_function(
             model,
             function,
             inputs=_names(inputs, "--inputs"),
@@ -93,14 +93,14 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
         )
     if from_signature is not None:
         _refuse("--from-signature", {"--inputs": inputs})
-        return patcher.derive_signature(
+        return verbs.derive_signature(
             model,
             from_signature,
             outputs=_names(_needed(outputs, "--outputs"), "--outputs") or {},
             signature=_needed(signature, "--signature"),
             options=options,
         )
-    return patcher.add_predict(
+    return verbs.add_predict(
         model,
         inputs=tensor_syntax.parse_tensors(_needed(inputs, "--inputs"), option="--inputs"),
         outputs=tensor_syntax.parse_tensors(_needed(outputs, "--outputs"), option="--outputs"),
@@ -160,12 +160,12 @@ def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command l
     \b
     smpatch add-classify export/1 --examples tf_example:0 --classes labels:0 --scores probs:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher, tensor_syntax
+    from smpatch import tensor_syntax, verbs
 
     if classes is None and scores is None:
         hint = "name what it yields: the labels, the scores, or both"
         raise UsageError("neither --classes nor --scores is given", hint=hint)
-    return patcher.add_classify(
+    return verbs.add_classify(
         model,
         examples=tensor_syntax.parse_tensor(examples, option="--examples"),
         classes=None
@@ -190,9 +190,9 @@ def add_regress(
     \b
     smpatch add-regress export/1 --examples tf_example:0 --predictions y:0
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher, tensor_syntax
+    from smpatch import tensor_syntax, verbs
 
-    return patcher.add_regress(
+    return verbs.add_regress(
         model,
         examples=tensor_syntax.parse_tensor(examples, option="--examples"),
         predictions=tensor_syntax.parse_tensor(predictions, option="--predictions"),

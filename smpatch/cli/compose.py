@@ -119,11 +119,11 @@ def compose(  # noqa: PLR0913 - the options of the command
     smpatch compose export/1 --from-signature serving_default --signature serve --bind dropout=0.0
     smpatch compose --from-signature predict --signature serve --bind 'ids=[0, 1]' --bind w=w.npy
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import composition, tensor_syntax
+    from smpatch import tensor_syntax, verbs
 
     passed = [each.partition("=") for each in pass_ or ()]
     kept = [f"{alias or name}=identity({name!r})" for name, _, alias in passed]
-    return composition.compose_signature(
+    return verbs.compose_signature(
         model,
         from_signature,
         signature=signature,

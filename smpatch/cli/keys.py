@@ -37,9 +37,9 @@ def rename(
     \b
     smpatch rename export/1 --from image_quality --to serving_default
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher
+    from smpatch import verbs
 
-    return patcher.rename_signature(model, source, target, options=options)
+    return verbs.rename_signature(model, source, target, options=options)
 
 
 _Target = Annotated[str, named("KEY", "The key that it gets as well.", "--to")]
@@ -57,9 +57,9 @@ def copy(
     \b
     smpatch copy export/1 --from predict --to serving_default
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher
+    from smpatch import verbs
 
-    return patcher.copy_signature(model, source, target, options=options)
+    return verbs.copy_signature(model, source, target, options=options)
 
 
 @editing("remove")
@@ -88,7 +88,7 @@ def remove(
     """  # noqa: D301 - \b keeps click from wrapping the examples
     from dataclasses import replace
 
-    from smpatch import meta_graphs, patcher, tensor_syntax
+    from smpatch import tensor_syntax, verbs
 
     if signature is None:
         if options.tag_set is None:
@@ -98,9 +98,9 @@ def remove(
             found = "a whole MetaGraph has both halves of its signatures"
             raise UsageError(found, where="--signature-def-only", hint=hint)
         tags, others = options.tag_set, replace(options, tag_set=None)
-        return meta_graphs.remove_meta_graph(model, tags, options=others)
+        return verbs.remove_meta_graph(model, tags, options=others)
     keys = tensor_syntax.parse_list(signature, option="--signature")
-    return patcher.remove_signatures(model, *keys, options=options)
+    return verbs.remove_signatures(model, *keys, options=options)
 
 
 @editing("retag", without=("tag_set", "signature_def_only"))
@@ -125,11 +125,11 @@ def retag(
     smpatch retag export/1 --from transform --to serve
     smpatch retag export/1 --from 0 --to serve,gpu
     """  # noqa: D301 - \b keeps click from wrapping the examples
-    from smpatch import patcher, tensor_syntax
+    from smpatch import tensor_syntax, verbs
 
     tags = tensor_syntax.parse_tags(source)
     named = int(source) if source.isascii() and source.isdecimal() else tags
-    return patcher.retag(model, named, tensor_syntax.parse_tags(target), options=options)
+    return verbs.retag(model, named, tensor_syntax.parse_tags(target), options=options)
 
 
 @editing("copy-signatures", overwrite="Replace signatures that have their keys.")

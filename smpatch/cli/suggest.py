@@ -256,8 +256,8 @@ def _composed_lines(found: Suggestions) -> list[str]:
 
 def _inner_lines(found: Suggestions, signature: str, commands: Commands) -> list[str]:
     """Return the inner tensors as a tree of calls."""
-    from smpatch.graph.auxiliary import automatic
     from smpatch.graph.index import op_of
+    from smpatch.graph.operations import automatic
 
     inner = found.inner
     shown = [each for each in inner if not automatic(op_of(each.spec.name))]

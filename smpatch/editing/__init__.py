@@ -1,24 +1,25 @@
-"""Edits done to a MetaGraph that is not written yet: each makes a new draft of it.
+"""Edits of a MetaGraph in memory: each makes a new draft of it. Nothing here touches a disk.
 
-``edit`` has the base of all kinds, ``sequence`` does a list of edits one after the other. Kinds
-are made of the rest: ``adding`` puts signatures in, ``naming`` gives them other keys or takes them
-away, ``revising`` changes one that is there, ``tracking`` follows names through a list.
-Nothing here imports a kind of edit, or touches a disk.
+``edit`` has the base of all kinds, ``sequence`` does a list of edits one after the other,
+``tracking`` follows names through a list. The kinds (``edits``) are made of the rest.
 """
 
 from __future__ import annotations
 
 from smpatch.editing.edit import (
+    Change,
+    Context,
     Edit,
     Expected,
     InPatchFiles,
     Making,
     MetaGraphEdit,
     NotAppliedError,
+    Outcome,
+    Proof,
     Repetition,
+    Step,
 )
-from smpatch.editing.step import Change, Context, Step
-from smpatch.editing.tracking import Tracker
 
 __all__ = [
     "Change",
@@ -29,7 +30,8 @@ __all__ = [
     "Making",
     "MetaGraphEdit",
     "NotAppliedError",
+    "Outcome",
+    "Proof",
     "Repetition",
     "Step",
-    "Tracker",
 ]

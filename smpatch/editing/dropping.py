@@ -1,8 +1,8 @@
 """Inputs that an edit drops although a node of the main graph takes them.
 
-In a TensorFlow 2 export the main graph calls a function with all inputs of the signature. Where
-none of its results depends on an input, a new call of the function is given zeros instead; the
-old call stays. Else the edit is refused with the outputs that need the input.
+In a TensorFlow 2 export the main graph calls a function with all inputs of the signature. If none
+of its results depends on an input, a new call of the function gets zeros instead, and the old call
+stays. Otherwise the edit is refused, and the error names the outputs that need the input.
 
 Sources: ``tensorflow/core/graph/subgraph.cc`` (a node runs with all of its inputs),
 ``tensorflow/core/common_runtime/function_utils.cc`` (``PruneFunctionGraph``: what no result and
@@ -20,12 +20,12 @@ from smpatch import dtypes
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.calls import fresh_name, zeros
 from smpatch.graph.bodies import FingerprintError
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, full, op_of
 from smpatch.graph.reach import reach
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
-from smpatch.signature import SignatureDef, Spec, TensorSpec
+from smpatch.signature import SignatureDef, Spec, TensorSpec, names_of
 
 __all__ = ["missed", "refusal", "without"]
 
@@ -44,7 +44,7 @@ def missed(
         old: The signature before the edit.
         signature: The signature after it.
     """
-    walk = reach(meta_graph.graph, _names(signature.outputs.values()), _fed(signature))
+    walk = reach(meta_graph.graph, names_of(signature.outputs.values()), _fed(signature))
     unfed = {path[-1] for path in walk.unfed}
     return tuple(
         alias
@@ -69,14 +69,14 @@ def without(
         no tensors where that cannot be done.
     """
     graph, resolver = meta_graph.graph, meta_graph.resolver()
-    specs = [resolver.resolve(name).spec for name in _names(old.inputs[a] for a in aliases)]
+    specs = [resolver.resolve(name).spec for name in names_of(old.inputs[a] for a in aliases)]
     taken: set[str] = set()
     constants = {spec.name: fresh_name(f"{op_of(spec.name)}_zeros", graph, taken) for spec in specs}
     nodes = [zeros(constants[spec.name], spec) for spec in specs]
     moved: dict[str, str] = {}
-    for caller in dict.fromkeys(map(op_of, _names(signature.outputs.values()))):
+    for caller in dict.fromkeys(map(op_of, names_of(signature.outputs.values()))):
         given = graph.wiring(caller).inputs
-        if graph.wiring(caller).op not in CALLS or constants.keys().isdisjoint(map(_full, given)):
+        if graph.wiring(caller).op not in CALLS or constants.keys().isdisjoint(map(full, given)):
             continue
         node = graph.node(caller).message()
         count = len(node.attr["Tout"].list.type)
@@ -87,7 +87,7 @@ def without(
         except FingerprintError:
             return meta_graph, {}
         node.name = fresh_name(node.op, graph, taken)
-        node.input[:] = [constants.get(_full(source), source) for source in given]
+        node.input[:] = [constants.get(full(source), source) for source in given]
         nodes.append(node)
         moved |= {f"{caller}:{place}": f"{node.name}:{place}" for place in range(count)}
     if not moved:
@@ -110,7 +110,7 @@ def refusal(
         signature: The signature after it.
     """
     spec = old.inputs[alias]
-    outputs = {key: _names([each]) for key, each in signature.outputs.items()}
+    outputs = {key: names_of([each]) for key, each in signature.outputs.items()}
     try:
         needing = _dependent(meta_graph, [spec], _fed(old) | _fed(signature), outputs)
     except FingerprintError:
@@ -146,7 +146,7 @@ def _dependent(
     """
     feeds = {name: f"kept {name}" for name in fed}
     once, again = (
-        meta_graph.fingerprints.main({**feeds, **dict.fromkeys(_names(inputs), label)}, outputs)
+        meta_graph.fingerprints.main({**feeds, **dict.fromkeys(names_of(inputs), label)}, outputs)
         for label in ("dropped", "dropped as well")
     )
     names = [alias for alias in outputs if once.outputs[alias] != again.outputs[alias]]
@@ -179,13 +179,5 @@ def _zero(spec: TensorSpec) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _full(source: str) -> str:
-    return source if ":" in source or source.startswith("^") else f"{source}:0"
-
-
-def _names(specs: Iterable[Spec]) -> list[str]:
-    return [tensor.name for spec in specs for tensor in spec.tensors()]
-
-
 def _fed(signature: SignatureDef) -> set[str]:
-    return set(_names(signature.inputs.values()))
+    return set(names_of(signature.inputs.values()))

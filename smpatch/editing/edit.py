@@ -1,11 +1,10 @@
-"""The base of all edits: what each kind says of itself, in one class.
+"""The base of all edits, the context that an edit gets, and the step that it returns.
 
-A kind of edit is a frozen dataclass in a module of ``edits``. All other modules use ``Edit`` alone:
-patch files, the proof, the validator, and whether a model shows an edit already.
+A kind of edit is a frozen dataclass in a module of ``edits``. All other modules use ``Edit`` alone.
 
-An edit is read by two witnesses that share no code, so that no mistake is in both: ``apply`` makes
-the signature; ``expected`` says what it computes, for the structural proof, and ``follow`` what it
-gives, for the proof by numbers. The latter use the fields of the edit and the model before it.
+``apply`` makes the signature. The proofs share no code with it, so that no mistake is in both:
+``expected`` returns what the signature computes, for the structural proof; ``follow`` what it
+gives, for the proof by numbers. These use the fields of the edit and the model before it.
 """
 
 from __future__ import annotations
@@ -13,29 +12,113 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, cast
 
-from smpatch.editing.naming import keys
-from smpatch.editing.step import Context, Step
-from smpatch.editing.tracking import Kind, Tracker
+from smpatch.builder import Built, Inferred
 from smpatch.errors import SmpatchError
-from smpatch.functions.composed import Composition
 from smpatch.loader import MetaGraph
-from smpatch.patch_table import Table
-from smpatch.proof.numbers import KeptSignatures
-from smpatch.proof.requests import AnyRequest
+from smpatch.rules import Note
+from smpatch.signature import SignatureDef
+
+if TYPE_CHECKING:
+    from smpatch.editing.tracking import Kind, Tracker
+    from smpatch.fragments import Trace
+    from smpatch.functions.joining import Composition
+    from smpatch.functions.shape_inference import Infer
+    from smpatch.patch_table import Table
+    from smpatch.proof.numbers import KeptSignatures
+    from smpatch.proof.requests import AnyRequest
 
 __all__ = [
+    "Change",
+    "Context",
     "Edit",
     "Expected",
     "InPatchFiles",
     "Making",
     "MetaGraphEdit",
     "NotAppliedError",
+    "Outcome",
+    "Proof",
     "Repetition",
+    "Step",
 ]
 
-Expected = Mapping[str, AnyRequest]
+Expected: TypeAlias = "Mapping[str, AnyRequest]"
+"""Signature key to what the signature computes."""
+
+Outcome = Literal[
+    "added",
+    "replaced",
+    "unchanged",
+    "renamed",
+    "copied",
+    "removed",
+    "edited",
+    "retagged",
+    "meta-graph-removed",
+    "init-op-set",
+    "init-op-removed",
+]
+
+Proof = Literal["required", "attempted", "omitted"]
+"""Whether an edit needs the structural proof: where it cannot be made, an edit for which it is
+``required`` fails, and one for which it is ``attempted`` goes on with a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The outcome for one signature or, where it is about a MetaGraph, for that.
+
+    Attributes:
+        key: The signature key; of a MetaGraph that is ``retagged`` or removed its tags, with
+            commas between them; of an init op the name of the operation.
+        outcome: What became of it.
+        signature: The signature; None where there is none any more.
+        was: The key, or the tags, that it had before, or of which it is a copy; empty where
+            that does not apply.
+    """
+
+    key: str
+    outcome: Outcome
+    signature: SignatureDef | None = None
+    was: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The context that all edits of a MetaGraph share.
+
+    Attributes:
+        with_object_graph: Whether the object graph is to be edited as well.
+        inferred: What TensorFlow infers of the model, where it was asked.
+        infer: Asks TensorFlow for the shapes of inner tensors; None where it is not to be asked.
+        proof: Whether an edit needs the structural proof.
+        trace: Lets TensorFlow trace a function; None where it is not to be asked.
+    """
+
+    with_object_graph: bool
+    inferred: Inferred
+    infer: Infer | None = None
+    proof: Proof = "required"
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A MetaGraph after an edit.
+
+    Attributes:
+        meta_graph: The MetaGraph as it will be.
+        changes: What became of the signatures that the edit is about.
+        built: The signatures that were built, by key, which must hold when it is reloaded.
+        notes: What is worth knowing.
+    """
+
+    meta_graph: MetaGraph
+    changes: tuple[Change, ...] = ()
+    built: Mapping[str, Built] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
 
 class InPatchFiles(Protocol):
@@ -68,10 +151,15 @@ class Edit(ABC):
     other_verb: ClassVar[str] = ""
     mark: ClassVar[str] = ""
 
+    def _take(self, **fields: object) -> None:
+        """Set fields that a caller gave in another form."""
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
     @property
     @abstractmethod
     def subject(self) -> str:
-        """What it is about, as it is named beside the verb."""
+        """The subject of the edit, as it is named beside the verb."""
 
     @property
     def shown_keys(self) -> tuple[str, ...]:
@@ -80,7 +168,7 @@ class Edit(ABC):
 
     @property
     def composition(self) -> Composition | None:
-        """What it composes; its numbers are compared in every mode of validation but ``none``."""
+        """The composition that it asks for; every mode but ``none`` compares its numbers."""
         return None
 
     def prepared(self, meta_graph: MetaGraph, context: Context) -> Edit:
@@ -89,7 +177,6 @@ class Edit(ABC):
         Raises:
             RefusedError: TensorFlow has none.
         """
-        del meta_graph, context
         return self
 
     @abstractmethod
@@ -118,7 +205,7 @@ class Edit(ABC):
 
     @abstractmethod
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return what is to be done of it to a model that may show it; None for nothing.
+        """Return the part of it that is left to do to a model that may show it; None for nothing.
 
         Raises:
             SmpatchError: The model does not show it.
@@ -142,7 +229,7 @@ class Edit(ABC):
 
     def gone(self, before: MetaGraph) -> set[str]:
         """Return the keys of a MetaGraph that no signature may have after it."""
-        return {key for key in keys(before) if self.removes(key) or self.key_after(key) != key}
+        return {key for key in before.keys if self.removes(key) or self.key_after(key) != key}
 
     def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
         """Return the name that an input or output of a signature has after it; None if it goes."""
@@ -225,9 +312,8 @@ class Repetition:
         present: The MetaGraph as it is.
         meta_graph: The same after the edits before this one.
         later: The edits behind this one.
-        fresh: The keys of signatures that the repetition has made: those are to be changed,
-            renamed and taken away as the list says. Of all others the list has, where the model
-            shows it, done so already.
+        fresh: The keys of signatures that the repetition has made: the list still has to change,
+            rename and remove these. To all others it has done so where the model shows it.
         touched: The keys that are compared in the end.
         exact: Of these the ones for which an unknown shape is asked for.
     """
@@ -240,9 +326,9 @@ class Repetition:
     exact: set[str] = field(default_factory=set)
 
     @property
-    def keys(self) -> list[str]:
-        """The keys that are there by now."""
-        return keys(self.meta_graph)
+    def keys(self) -> tuple[str, ...]:
+        """The keys that are there now."""
+        return self.meta_graph.keys
 
     def make(self, key: str) -> None:
         """Note that a signature is made again."""

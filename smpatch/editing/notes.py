@@ -1,6 +1,6 @@
 """Notes on the result of a list of edits: facts that no single edit has.
 
-This module decides nothing: what is noted here is done all the same.
+This module refuses nothing.
 
 Source: ``tensorflow/python/saved_model/load.py`` (which half ``tf.saved_model.load`` reads).
 """
@@ -20,7 +20,7 @@ __all__ = ["notes_on", "notes_on_variables"]
 
 
 _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op-removed"})
-"""Outcomes that leave the object graph as it is meant to be."""
+"""Outcomes that do not concern the object graph."""
 
 
 def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:

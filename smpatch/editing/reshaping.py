@@ -1,9 +1,9 @@
 """Shapes that a signature promises, and graphs that fix a smaller one.
 
 An output may promise less than the graph (a dimension that is open in the signature and fixed
-in the graph), an input may take less. An input that is to take more than the graph says is a
-claim about the graph: its placeholder is opened here, and ``validator.wider`` runs the model
-with other sizes before the commit.
+in the graph), an input may take less. For an input that is to take more than the graph says, this
+module opens the placeholder, and ``validator.wider`` runs the model with other sizes before the
+commit.
 
 Source: ``tensorflow/python/client/session.py`` (a session compares a value that is fed with the
 placeholder's shape), ``tensorflow/core/ops/array_ops.cc``.
@@ -26,6 +26,7 @@ from smpatch.signature import (
     SignatureDef,
     TensorSpec,
     compatible,
+    names_of,
     shape_from_proto,
     shape_proto,
     shape_text,
@@ -71,7 +72,7 @@ def reshape(
         graph = own.shape if isinstance(own, TensorSpec) and known else None
         is_placeholder = there is inputs and _is_placeholder(meta_graph, info.name)
         if is_placeholder:
-            # The file's word, for TensorFlow may have seen the placeholder open already.
+            # From the file, because TensorFlow may have inferred from a placeholder that is open.
             resolved = meta_graph.resolver().resolve(info.name)
             known, graph = resolved.shape_known, resolved.spec.shape
         if graph is not None and shape is not None and not compatible(shape, graph):
@@ -124,7 +125,7 @@ def _shared(meta_graph: MetaGraph, tensor: str, name: str) -> Iterator[Note]:
     others = [
         key
         for key, each in meta_graph.signatures.items()
-        if tensor in {part.name for spec in each.inputs.values() for part in spec.tensors()}
+        if tensor in names_of(each.inputs.values())
     ]
     if len(others) > 1:
         text = f"{name!r}: the signatures {', '.join(map(repr, others))} feed the same {tensor}"

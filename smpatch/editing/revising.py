@@ -1,8 +1,6 @@
-"""The parts of a signature that becomes another, and the rules that it must keep.
+"""The parts of a signature that an edit changes, and the check of the result by the rules.
 
-What the edit makes worse is refused; what was wrong before, and stays so, is reported.
-
-This module does not decide what a signature must keep (``rules``), nor which bytes change.
+This module defines no rule (``rules``), and changes no bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from typing import Any
 from smpatch import dtypes, schema
 from smpatch.builder import Built, Tensors
 from smpatch.editing.dropping import missed, without
-from smpatch.editing.step import Context
+from smpatch.editing.edit import Context
 from smpatch.editing.tracking import Kind
 from smpatch.errors import (
     AliasError,
@@ -68,7 +66,7 @@ def without_dropped(
     inputs: Mapping[str, Any],
     outputs: Mapping[str, Any],
 ) -> tuple[MetaGraph, list[Note]]:
-    """Take the outputs from calls without inputs that are dropped and on which none depends.
+    """Fetch the outputs from new calls that get zeros for dropped inputs, if no result needs these.
 
     Args:
         meta_graph: The MetaGraph.
@@ -133,7 +131,7 @@ def brought_out(
 def mapped(
     kind: Kind, present: Mapping[str, Any], renamed: Mapping[str, str], dropped: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what is there under its new names without what goes, and new name to old."""
+    """Return inputs or outputs under their new names without the dropped, and new name to old."""
     gone = set(dropped)
     found: dict[str, Any] = {}
     for alias in sorted(present):
@@ -171,7 +169,7 @@ def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above
 def set_defaults(
     wanted: Mapping[str, object], inputs: Mapping[str, Any], defaults: dict[str, Any]
 ) -> None:
-    """Set and take away what inputs are where a request leaves them out."""
+    """Set and remove the values that inputs have if a request omits them."""
     for alias, value in wanted.items():
         where = f"default of {alias!r}"
         if alias not in inputs:
@@ -255,7 +253,7 @@ def checked(
 
 
 def _so_before(broken: RefusedError, before: RefusedError | None) -> Note:
-    """Report a broken rule that it was so before.
+    """Return a note on a rule that was broken before in the same way.
 
     Raises:
         RefusedError: It was not.
@@ -299,7 +297,7 @@ def _graph_notes(meta_graph: MetaGraph, signature: SignatureDef) -> Iterable[Not
 
 
 def built_of(key: str, signature: SignatureDef, tensors: Tensors, notes: Iterable[Note]) -> Built:
-    """Put together what must hold; of the rest of the signature what the graph confirms."""
+    """Return the signature with the tensors that the graph confirms."""
     for tensor in signature.tensors():
         with contextlib.suppress(RefusedError):
             tensors.spec(tensor.name, "")

@@ -1,25 +1,24 @@
-"""A list of edits, done one after the other to the MetaGraphs of a model.
+"""A list of edits: its conflicts, and its edits done one after the other.
 
-Each edit sees what those before it have made; the first that is refused ends the list, and
-nothing was written.
+Each edit sees what those before it have made; the first that is refused ends the list.
 
-This module reads no model on disk.
+This module reads no model on disk, and writes none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from smpatch.editing.edit import Edit, MetaGraphEdit
-from smpatch.editing.step import Context, Step
+from smpatch.editing.edit import Context, Edit, MetaGraphEdit, Step
+from smpatch.editing.tracking import Conflict, Tracker
 from smpatch.errors import ProofError, SmpatchError, UsageError
 from smpatch.functions.name_hints import leading
 from smpatch.loader import MetaGraph
 from smpatch.proof.sameness import prove
 from smpatch.rules import Note
 
-__all__ = ["Done", "check_alone", "described", "exclude_each_other", "perform"]
+__all__ = ["Done", "conflicts", "described", "edit_list", "exclude_each_other", "perform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +116,43 @@ def exclude_each_other(edits: Sequence[Edit]) -> bool:
     return any(each.excludes(other) for each in edits for other in edits)
 
 
-def check_alone(edits: Sequence[Edit]) -> None:
-    """Refuse a list of edits of which one excludes another.
+def edit_list(edits: object) -> tuple[Edit, ...]:
+    """Return one or several edits as a tuple.
 
     Raises:
-        UsageError: It removes a MetaGraph, and edits another one.
+        UsageError: Something else is among them, or they cannot stand in one list.
     """
-    if exclude_each_other(edits):
+    given = tuple(edits) if isinstance(edits, Iterable) and not isinstance(edits, str) else (edits,)
+    several = tuple(each for each in given if isinstance(each, Edit))
+    for each in given:
+        if not isinstance(each, Edit):
+            found = f"{each!r} ({type(each).__name__}) is given"
+            raise UsageError(found, where="edits", hint="such as smpatch.edits.Rename('a', 'b')")
+    if exclude_each_other(several):
         found = "a MetaGraph is removed by a list of edits that has other edits as well"
         raise UsageError(found, hint="remove it first, in a list of its own")
+    return several
+
+
+def conflicts(edits: Sequence[Edit], places: Sequence[int] = ()) -> tuple[Conflict, ...]:
+    """Return the conflicts in a list of edits, in its order.
+
+    Args:
+        edits: The edits.
+        places: The place of each, as conflicts name it; that in the list by default.
+    """
+    tracker = Tracker()
+    excluded: list[Conflict] = []
+    numbers = places or range(len(edits))
+    for tracker.place, edit in zip(numbers, edits, strict=True):
+        reasons = ((place, each.excludes(edit)) for place, each in zip(numbers, edits, strict=True))
+        reason = next((f"edit[{place}] {why}" for place, why in reasons if why), "")
+        if reason:
+            hint = "put it into a patch file of its own"
+            excluded.append(Conflict(tracker.place, reason, hint))
+        else:
+            edit.track(tracker)
+    return tuple(sorted((*excluded, *tracker.conflicts()), key=lambda each: each.edit))
 
 
 def _after(before: Step, now: Step) -> Step:

@@ -1,28 +1,34 @@
 """The signatures of a MetaGraph, on both halves of an export, which are kept in step.
 
 What is done to ``signature_def`` is done to the map of signatures in the object graph as well,
-where that is edited; nothing else asks whether it is. Each change makes a new MetaGraph.
+where that is edited. Each change makes a new MetaGraph.
 
-This module does not ask whether a signature works, nor who has its key.
+This module does not check whether a signature works.
 """
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Concatenate, ParamSpec
 
 from smpatch import schema
-from smpatch.editing.step import Context
+from smpatch.builder import Built
+from smpatch.editing.edit import Change, Context, Outcome, Step
+from smpatch.errors import RefusedError, TensorNotFoundError
 from smpatch.functions import signature_map
+from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 from smpatch.signature import SignatureDef
 
-__all__ = ["Signatures"]
+__all__ = ["Signatures", "check_there", "matching", "placed"]
 
 P = ParamSpec("P")
+
+_PATTERN = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +95,11 @@ class Signatures:
     def remove(self, *keys: str) -> Signatures:
         """Take signatures away, with what was appended for them alone."""
         # All at once, for each new MetaGraph reads the whole map and the object graph.
-        meta_graph = _without(self.meta_graph, *keys)
-        if self.in_python:
-            there = self.meta_graph.signatures
-            olds = [there[key] for key in keys if key in there]
-            meta_graph = signature_map.removed(meta_graph, frozenset(keys), olds)
-        return replace(self, meta_graph=meta_graph)
+        there = self.meta_graph.signatures
+        olds = [there[key] for key in keys if key in there]
+        is_served = not self.meta_graph.entries.keys().isdisjoint(keys)
+        draft = self._draft.removed(*keys) if is_served else None
+        return self._changed(draft, signature_map.removed, frozenset(keys), olds)
 
     def clear(self, key: str) -> Signatures:
         """Take away what only the signature of a key needs, which is made anew.
@@ -133,8 +138,52 @@ class Signatures:
         return replace(self, meta_graph=meta_graph)
 
 
-def _without(meta_graph: MetaGraph, *keys: str) -> MetaGraph:
-    """Return it without the entries of these keys, those that there are."""
-    if meta_graph.entries.keys().isdisjoint(keys):
-        return meta_graph
-    return meta_graph.with_parts(Draft.of(meta_graph.parts).removed(*keys))
+def placed(meta_graph: MetaGraph, built: Built, context: Context) -> Step:
+    """Put a signature that was built in its place, unless it is there already."""
+    key, signature = built.key, built.signature
+    signatures = Signatures.of(meta_graph, context)
+    outcome: Outcome = "unchanged"
+    if not signatures.has(key, signature):
+        outcome = "replaced" if key in meta_graph.entries else "added"
+        signatures = signatures.put(key, signature)
+    change = Change(key, outcome, signature)
+    return Step(signatures.meta_graph, (change,), {key: built}, built.notes)
+
+
+def check_there(meta_graph: MetaGraph, key: str, option: str) -> None:
+    """Refuse a key that no signature has.
+
+    Raises:
+        RefusedError: None has it, or it is TensorFlow's own.
+    """
+    if key in meta_graph.reserved:
+        found = "the key is reserved: TensorFlow runs what it names at load time"
+        raise RefusedError(found, where=f"signature {key!r}", hint="it is no signature")
+    present = meta_graph.keys
+    if key not in present:
+        hint = nearest(key, present) or f"signatures here: {', '.join(present) or 'none'}"
+        where = f"{option} {key!r}"
+        raise TensorNotFoundError("no such signature", where=where, hint=hint)
+
+
+def matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
+    """Return the keys that are meant, in the order in which they were given.
+
+    Raises:
+        RefusedError: No signature has one of the keys, or it is TensorFlow's own.
+    """
+    found: dict[str, None] = {}
+    present = meta_graph.keys
+    known = frozenset(present)
+    for pattern in patterns:
+        if pattern in known or not _PATTERN & set(pattern):
+            check_there(meta_graph, pattern, "--signature")
+            found[pattern] = None
+            continue
+        matches = fnmatch.filter(present, pattern)
+        if not matches:
+            hint = f"signatures here: {', '.join(present) or 'none'}"
+            where = f"--signature {pattern!r}"
+            raise TensorNotFoundError("no signature matches", where=where, hint=hint)
+        found.update(dict.fromkeys(matches))
+    return list(found)

@@ -1,10 +1,9 @@
 """The keys and aliases of signatures, followed through a list of edits without a model.
 
-Each edit takes, puts and changes names; two kinds of conflict are found. An edit needs what an
-earlier one took away, or the other way round; or an edit leaves no trace, or changes what an
-earlier edit reads, so that it could not be found out from the model whether the list was applied
-already. An exchange of names (a becomes b and b becomes a) is of the second kind: to do it again
-undoes it.
+Two kinds of conflict are found. An edit needs a name that an earlier one took away, or the other
+way round. Or an edit leaves no trace, or changes what an earlier edit reads, so that the model does
+not show whether the list was applied already. An exchange of names (a becomes b and b becomes a) is
+of the second kind: to do it again undoes it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-__all__ = ["Conflict", "Tracked", "Tracker"]
+__all__ = ["Conflict", "Tracked", "Tracker", "matches"]
 
 Kind = Literal["inputs", "outputs"]
 
@@ -125,10 +124,10 @@ class Tracker:
                 by = self._by[pattern]
                 self.conflict(f"there is no {pattern!r} any more: edit[{by}] took it away")
         for key in [*self._signatures]:
-            if _matches(key, patterns) and self._signatures[key] is not None:
+            if matches(key, patterns) and self._signatures[key] is not None:
                 self._set(key, None)
         for key in [*self._derived, *self._copied]:
-            if _matches(key, patterns):
+            if matches(key, patterns):
                 self._changes_what_was_read(key, copied=False)  # a copy and a removal are a rename
                 self._derived.pop(key, None)
                 self._copied.pop(key, None)
@@ -173,7 +172,7 @@ class Tracker:
         if key in self._signatures:
             return self._signatures[key]
         fresh = Tracked(key)
-        return None if _matches(key, self._removed) else fresh
+        return None if matches(key, self._removed) else fresh
 
     def _take(self, key: str) -> Tracked:
         """Return the signature that an edit starts from."""
@@ -202,7 +201,8 @@ def _exchange(kind: str, ring: Sequence[str], place: int) -> Conflict:
     return Conflict(place, f"{found} cannot be detected", "do it once, without a patch file")
 
 
-def _matches(key: str, patterns: Iterable[str]) -> bool:
+def matches(key: str, patterns: Iterable[str]) -> bool:
+    """Return whether a key is one of the patterns or matches one."""
     return any(key == pattern or fnmatchcase(key, pattern) for pattern in patterns)
 
 

@@ -1,8 +1,8 @@
-"""Warm-up requests that follow an edit, and what is said of those that cannot.
+"""Warm-up requests that follow an edit, and notes on those that cannot.
 
-A record follows where the signature that it calls, an input that it feeds or an output that it
-asks for gets another name or goes; every other record keeps its bytes. A file in which anything
-is damaged stays as it is, for a server does not take it either way.
+A record changes if the signature that it calls, an input that it feeds or an output that it asks
+for gets another name or goes; every other record keeps its bytes. A damaged file stays as it is: a
+server does not take it either way.
 
 This module writes nothing.
 
@@ -13,14 +13,14 @@ fails keeps TF Serving from loading the model).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from smpatch import warmup
 from smpatch.editing.edit import Edit
 from smpatch.editing.sequence import Done
-from smpatch.editing.warm_up_fates import fates_of
+from smpatch.editing.tracking import Kind
 from smpatch.loader import SavedModel, served
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import FileIdentity, open_regular
@@ -41,12 +41,12 @@ _REFUSES = "TF Serving will not load the model until that file is rewritten or r
 _MAY_REFUSE = "TF Serving may not load the model until that file is rewritten or removed"
 
 _NAMED = 5
-"""So many records are named by their numbers."""
+"""The most records that a note names by their numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What becomes of a model's warm-up requests.
+    """The effect of edits on a model's warm-up requests.
 
     Attributes:
         rewrite: How the file changes; None where it stays as it is.
@@ -83,7 +83,7 @@ def carry(
     fates: Mapping[str, Fate] = {}
     # Requests go to one MetaGraph: those to another one stay, whatever is done to this one.
     if was is model.meta_graphs[done.place] and now is done.meta_graphs[done.place]:
-        fates = fates_of(edits, before, after, changed)
+        fates = _fates(edits, before, after, changed)
     file = model.directory / warmup.PLACE
     following = _Following(before, after, changed, fates)
     try:
@@ -155,7 +155,7 @@ class _Following:
         self.splices += splices
 
     def _contradiction(self, pairs: Sequence[tuple[WarmUp, WarmUp | None]]) -> str:
-        """Return what a request contradicts that it did not before; empty where nothing is."""
+        """Return a contradiction that a request has only after the edits; empty for none."""
         for call, now in pairs:
             was = self.before.get(call.signature)
             if now is None or was is None or any(misfits(call, was)):
@@ -171,7 +171,7 @@ class _Following:
         self._left.setdefault(reason, []).append(record.number)
 
     def notes(self, file: Path) -> Iterator[Note]:
-        """Yield what is worth knowing of what was decided."""
+        """Yield notes on the decisions."""
         if self.splices:
             counts = ((self._rewritten, "rewritten"), (self._removed, "removed"))
             done = " and ".join(f"{count} {words}" for count, words in counts if count)
@@ -222,3 +222,68 @@ def _broken(calls: Iterator[WarmUp], before: _Signatures, after: _Signatures) ->
                 what = f"{', '.join(map(repr, gone))} of {what}"
             text = f"a warm-up request in {warmup.PLACE} names {what}: {_REFUSES}"
             yield Note("warm-up", text)
+
+
+_Names = dict[str, str | None]
+
+
+@dataclass(slots=True)
+class _Track:
+    """A signature amid the edits: its key, and the names that its inputs and outputs have now."""
+
+    key: str | None
+    inputs: _Names
+    outputs: _Names
+
+
+def _fates(
+    edits: Iterable[Edit],
+    before: Mapping[str, SignatureDef],
+    after: Mapping[str, SignatureDef],
+    changed: Collection[str],
+) -> dict[str, Fate]:
+    """Return what becomes of signatures whose requests have to change.
+
+    The edits are followed one by one: the key of each signature, and the names of its inputs and
+    outputs. A signature that is made anew under a key takes over the requests to that key.
+
+    Args:
+        edits: The edits, in their order.
+        before: The signatures before them, by key.
+        after: The signatures after them.
+        changed: The keys under which there is another signature now, or none.
+    """
+    tracks = {
+        key: _Track(
+            key,
+            {alias: alias for alias in signature.inputs},
+            {alias: alias for alias in signature.outputs},
+        )
+        for key, signature in before.items()
+    }
+    for edit in edits:
+        for track in tracks.values():
+            _follow(track, edit)
+    return {
+        key: fate
+        for key, track in tracks.items()
+        if key in changed
+        # Of one that was taken away and made again the requests are left to the new one.
+        and (track.key is not None or key not in after)
+        and (fate := Fate(track.key, _moved(track.inputs), _moved(track.outputs))) != Fate(key)
+    }
+
+
+def _follow(track: _Track, edit: Edit) -> None:
+    if track.key is None:
+        return
+    halves: tuple[tuple[Kind, _Names], ...] = (("inputs", track.inputs), ("outputs", track.outputs))
+    for half, names in halves:
+        for alias, now in names.items():
+            if now is not None:
+                names[alias] = edit.alias_after(half, track.key, now)
+    track.key = None if edit.removes(track.key) else edit.key_after(track.key)
+
+
+def _moved(names: _Names) -> dict[str, str | None]:
+    return {alias: now for alias, now in names.items() if now != alias}

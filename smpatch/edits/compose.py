@@ -1,10 +1,9 @@
-"""Signatures put in that are made of another one, functions before and behind it, and constants.
+"""A signature made of another one, functions before and behind it, and constants.
 
-Names, method and defaults are those of the other one as far as no function takes their place,
-and so are shapes where the graph does not contradict them.
+Names, method and defaults are those of the other one unless a function replaces them, and so are
+shapes unless the graph contradicts them.
 
-This module does not say how functions and constants get into the graph; that is the business of
-``functions.joining``.
+This module does not put functions and constants into the graph (``functions.joining``).
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from typing import ClassVar
 from smpatch import arguments
 from smpatch.arguments import Constant
 from smpatch.builder import Wanted, build
-from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step, Tracker
-from smpatch.editing.adding import placed
-from smpatch.editing.signatures import Signatures
-from smpatch.editing.tracking import Kind
-from smpatch.edits.fields import names, take, text
-from smpatch.edits.rename import Rename
+from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step
+from smpatch.editing.signatures import Signatures, placed
+from smpatch.editing.tracking import Kind, Tracker
+from smpatch.edits.keys import Rename
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.fragments import (
     Asked,
@@ -35,11 +32,9 @@ from smpatch.fragments import (
     asked_list,
 )
 from smpatch.functions.binding import bound_inputs
-from smpatch.functions.composed import Composition
+from smpatch.functions.fitting import addressed, inputs_before, outputs_after
 from smpatch.functions.inner_inputs import Start, starts
-from smpatch.functions.joining import fragments, join, source_of
-from smpatch.functions.other_models import addressed
-from smpatch.functions.stages import inputs_before, outputs_after
+from smpatch.functions.joining import Composition, fragments, join, source_of
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
@@ -89,17 +84,16 @@ class Compose(Making):
     starts: Mapping[str, Start] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        text(self.source, "the signature key")
-        text(self.key, "the signature key")
-        take(
-            self,
+        arguments.instance(self.source, str, "the signature key")
+        arguments.instance(self.key, str, "the signature key")
+        self._take(
             bind=arguments.constants(self.bind, "bind"),
             before=asked_list(self.before, "before"),
             after=asked_list(self.after, "after"),
-            from_input=names(self.from_input, "input"),
+            from_input=arguments.names(self.from_input, "input"),
         )
         if self.dummy_input:
-            text(self.dummy_input, "the input")
+            arguments.instance(self.dummy_input, str, "the input")
 
     @classmethod
     def read(cls, table: Table) -> tuple[Edit, ...]:
@@ -265,7 +259,7 @@ class Compose(Making):
         Making.track(self, tracker)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the same, made of the source and its inputs as they are called by now."""
+        """Return the same, made of the source and its inputs under their present names."""
         made = self
         if self.source not in again.fresh and self.key != self.source:
             source, now = again.by_now(self.source, "inputs", self.bind)

@@ -1,7 +1,7 @@
-"""A signature that is there becomes another: names, tensors, shapes, method, defaults.
+"""Changes of a signature that is there: names, tensors, shapes, method, defaults.
 
-All of one request is done at once. What the edit makes worse is refused; what was wrong
-before, and stays so, is reported.
+All changes of one request are made at once. A rule that the edit breaks is a refusal; one that was
+broken before, in the same way, is a note.
 
 Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 """
@@ -14,18 +14,8 @@ from typing import ClassVar, NamedTuple
 
 from smpatch import arguments, schema
 from smpatch.builder import Tensors
-from smpatch.editing import (
-    Change,
-    Context,
-    Edit,
-    Expected,
-    NotAppliedError,
-    Repetition,
-    Step,
-    Tracker,
-)
+from smpatch.editing import Change, Context, Edit, Expected, NotAppliedError, Repetition, Step
 from smpatch.editing.dropping import missed, refusal
-from smpatch.editing.naming import source_of
 from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.revising import (
     add,
@@ -37,9 +27,8 @@ from smpatch.editing.revising import (
     with_fields,
     without_dropped,
 )
-from smpatch.editing.signatures import Signatures
-from smpatch.editing.tracking import Kind, Tracked
-from smpatch.edits.fields import names, take, text
+from smpatch.editing.signatures import Signatures, check_there
+from smpatch.editing.tracking import Kind, Tracked, Tracker
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.open_sizes import is_wider
@@ -89,8 +78,8 @@ class EditSignature(Edit):
         shapes: Alias to the shape that the signature promises; an alias that is an input and
             an output is written ``inputs.x`` or ``outputs.x``.
         method_name: The method, ``tensorflow/serving/predict`` or another; None keeps it.
-        defaults: Alias of an input to what it is where a request leaves it out: a number, a
-            string, a truth value, or nested lists of these; None takes a default away.
+        defaults: Alias of an input to its value if a request omits it: a number, a string, a truth
+            value, or nested lists of these; None removes a default.
 
     Example:
         >>> edit = smpatch.EditSignature("serving_default", shapes={"x": [-1, 224, 224, 3]})
@@ -112,19 +101,18 @@ class EditSignature(Edit):
     defaults: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        text(self.key, "the signature key")
+        arguments.instance(self.key, str, "the signature key")
         for name in ("rename_inputs", "rename_outputs"):
-            take(self, **{name: names(getattr(self, name), name)})
+            self._take(**{name: arguments.names(getattr(self, name), name)})
         for name in ("drop_inputs", "drop_outputs"):
-            take(self, **{name: arguments.texts(getattr(self, name), name)})
+            self._take(**{name: arguments.texts(getattr(self, name), name)})
         for name in ("add_inputs", "add_outputs"):
-            take(self, **{name: tensor_refs(getattr(self, name), name)})
+            self._take(**{name: tensor_refs(getattr(self, name), name)})
         shapes = arguments.mapping(self.shapes, "shapes")
         defaults = arguments.mapping(self.defaults, "defaults")
         if self.method_name is not None:
-            text(self.method_name, "method_name")
-        take(
-            self,
+            arguments.instance(self.method_name, str, "method_name")
+        self._take(
             shapes={
                 alias: arguments.shape(each, f"shape of {alias!r}")
                 for alias, each in shapes.items()
@@ -161,7 +149,7 @@ class EditSignature(Edit):
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Change the signature."""
         key = self.key
-        source_of(meta_graph, key, "--signature")
+        check_there(meta_graph, key, "--signature")
         entry = meta_graph.entries.get(key)
         if entry is None:
             found = "it is only in the object graph; servers never had it"
@@ -210,7 +198,7 @@ class EditSignature(Edit):
         return Step(meta_graph, (Change(key, "edited", signature),), {key: built}, built.notes)
 
     def _check_asked(self, old: SignatureDef) -> None:
-        """Refuse names that are no UTF-8, and what names no input or output that is there."""
+        """Refuse names that are no UTF-8, and names of inputs or outputs that are not there."""
         new = (*self.rename_inputs.values(), *self.rename_outputs.values())
         for name in (*new, *self.add_inputs, *self.add_outputs, self.method_name or ""):
             if name.encode(errors="replace").decode() != name:
@@ -243,7 +231,7 @@ class EditSignature(Edit):
 
     @property
     def _halves(self) -> tuple[_Half, _Half]:
-        """What is to change of the inputs, and of the outputs."""
+        """The changes of the inputs, and those of the outputs."""
         return (
             _Half("inputs", self.rename_inputs, self.drop_inputs, self.add_inputs),
             _Half("outputs", self.rename_outputs, self.drop_outputs, self.add_outputs),
@@ -345,7 +333,7 @@ class EditSignature(Edit):
 
 
 class _Half(NamedTuple):
-    """What is to change of the inputs or of the outputs."""
+    """The changes of the inputs or of the outputs."""
 
     kind: Kind
     renames: Mapping[str, str]

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from smpatch import arguments
 from smpatch.builder import Wanted, build
-from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step, Tracker
-from smpatch.editing.adding import placed
-from smpatch.editing.signatures import Signatures
-from smpatch.editing.tracking import Kind
-from smpatch.edits.fields import names, take, text
+from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step
+from smpatch.editing.signatures import Signatures, placed
+from smpatch.editing.tracking import Kind, Tracker
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.inner_outputs import expose
 from smpatch.functions.inner_tensors import Inner
@@ -47,9 +46,9 @@ class FromSignature(Making):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        text(self.source, "the signature key")
-        text(self.key, "the signature key")
-        take(self, outputs=names(self.outputs, "output"))
+        arguments.instance(self.source, str, "the signature key")
+        arguments.instance(self.key, str, "the signature key")
+        self._take(outputs=arguments.names(self.outputs, "output"))
 
     @classmethod
     def read(cls, table: Table) -> FromSignature:
@@ -124,7 +123,7 @@ class FromSignature(Making):
         Making.track(self, tracker)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the same, made of the source and its outputs as they are called by now."""
+        """Return the same, made of the source and its outputs under their present names."""
         made = self
         if self.source not in again.fresh and self.key != self.source:
             source, now = again.by_now(self.source, "outputs", self.outputs.values())

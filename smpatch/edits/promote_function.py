@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from smpatch.builder import Wanted
+from smpatch import arguments
+from smpatch.builder import Wanted, build
 from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step
-from smpatch.editing.adding import add
-from smpatch.editing.signatures import Signatures
-from smpatch.edits.fields import names, take, text
+from smpatch.editing.signatures import Signatures, placed
 from smpatch.functions.function_signature import find_function, promote, training_remark
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
@@ -45,11 +44,11 @@ class PromoteFunction(Making):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        text(self.function, "the function")
+        arguments.instance(self.function, str, "the function")
         for name in ("inputs", "outputs"):
             given = getattr(self, name)
             if given is not None:
-                take(self, **{name: names(given, name.removesuffix("s"))})
+                self._take(**{name: arguments.names(given, name.removesuffix("s"))})
 
     @property
     def subject(self) -> str:
@@ -82,7 +81,7 @@ class PromoteFunction(Making):
         bare = signatures.clear(key).meta_graph if self.overwrite else meta_graph
         extended, fed, fetched = promote(bare, self.function, self.inputs, self.outputs, key)
         wanted = Wanted(key, fed, fetched, self.overwrite, without_inputs=not fed)
-        step = add(extended, wanted, context)
+        step = placed(extended, build(extended, wanted, context.inferred), context)
         remark = training_remark(meta_graph, found)
         if not remark:
             return step

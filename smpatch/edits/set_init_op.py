@@ -1,12 +1,12 @@
-"""The init op of a MetaGraph is set or taken away: what a session runs when it loads the model.
+"""The init op of a MetaGraph, which a session runs when it loads the model, is set or removed.
 
-The entry of ``signature_def`` is that of TensorFlow's exporter. Several operations get one node
-that runs them all, for an entry names one. It is refused that
+The entry of ``signature_def`` is that of TensorFlow's exporter. An entry names one operation, so
+several get one node that runs them all. An init op is refused if
 
-* the init op needs a placeholder, for nothing is fed then but the names of assets;
-* it may assign a variable that the checkpoint restores, for it runs after that;
-* what the former init op gives a value, and a signature needs, would not get that value;
-* two operations fill one table, of which the first counts, whichever that is.
+* it needs a placeholder: only the names of assets are fed at load time;
+* it may assign a variable that the checkpoint restores: it runs after the restore;
+* a variable or table that a signature needs would lose the value that the former init op gives;
+* two of its operations fill one table: the first that runs counts.
 
 Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py`` (``op_signature_def``),
 ``tensorflow/python/saved_model/utils_impl.py`` (``build_tensor_info_from_op``),
@@ -20,17 +20,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smpatch import arguments, schema
-from smpatch.editing import (
-    Change,
-    Context,
-    Edit,
-    Expected,
-    NotAppliedError,
-    Repetition,
-    Step,
-    Tracker,
-)
-from smpatch.edits.fields import take
+from smpatch.editing import Change, Context, Edit, Expected, NotAppliedError, Repetition, Step
+from smpatch.editing.tracking import Tracker
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions import load_time
 from smpatch.functions.load_time import INIT_OP, InitOp, State, Writer
@@ -43,6 +34,7 @@ from smpatch.proof.numbers import KeptSignatures
 from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, Addition
+from smpatch.signature import names_of
 
 __all__ = ["SetInitOp"]
 
@@ -65,7 +57,7 @@ class SetInitOp(Edit):
     operations: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        take(self, operations=arguments.texts(self.operations, "the init op"))
+        self._take(operations=arguments.texts(self.operations, "the init op"))
 
     @property
     def subject(self) -> str:
@@ -225,12 +217,8 @@ def _check_values(meta_graph: MetaGraph, old: InitOp | None, names: Sequence[str
 
 def _needed(meta_graph: MetaGraph) -> Collection[State]:
     """Return the variables and tables that signatures reach."""
-    outputs = [
-        tensor.name
-        for signature in meta_graph.signatures.values()
-        for spec in signature.outputs.values()
-        for tensor in spec.tensors()
-    ]
+    signatures = meta_graph.signatures.values()
+    outputs = names_of(spec for each in signatures for spec in each.outputs.values())
     return load_time.state_behind(meta_graph, outputs).keys()
 
 

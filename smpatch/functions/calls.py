@@ -30,6 +30,7 @@ __all__ = [
     "call",
     "clone",
     "fresh_name",
+    "node_stem",
     "numbered",
     "placeholder",
     "redirected",
@@ -86,6 +87,11 @@ def call(
     return node
 
 
+def node_stem(name: str) -> str:
+    """Return a name with the characters that a part of a node's name may have."""
+    return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
+
+
 def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
     """Return a node name that neither the graph nor a function has, counting up as TensorFlow does.
 
@@ -115,8 +121,8 @@ _SIGNATURE, _NODE_DEF, _RET, _ATTR = 1, 3, 4, 5
 _OP_NAME, _OP_OUTPUT_ARG = 1, 3
 _NUMBER = re.compile(r"_\d+$")
 STANDS_FOR = ("api_", "_implements")
-"""Attributes by which grappler and TFLite put something else in a function's place, something of
-the same interface; a copy has another."""
+"""Attributes by which grappler and TFLite replace a function by another one of the same interface;
+a copy has another interface."""
 
 
 @dataclass(frozen=True, slots=True)

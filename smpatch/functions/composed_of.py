@@ -1,4 +1,4 @@
-"""What the composed signatures of a model are made of, as far as the model shows it.
+"""The parts of the composed signatures of a model, as far as the model shows them.
 
 ``compose`` appends nodes behind the function library, where TensorFlow writes none, and their
 names have a form (``functions/joining.py``, ``functions/binding.py``):
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from smpatch.graph.index import CALLS, op_of
 from smpatch.loader import MetaGraph
-from smpatch.signature import SignatureDef
+from smpatch.signature import SignatureDef, names_of
 
 __all__ = ["ComposedOf", "compositions"]
 
@@ -105,7 +105,7 @@ def _composed_of(
     if not (calls["before"] or calls["after"] or bound):
         return None
     signature = meta_graph.signatures[key]
-    fed = {op_of(each.name) for spec in signature.inputs.values() for each in spec.tensors()}
+    fed = set(map(op_of, names_of(signature.inputs.values())))
     sources = [
         other for other, ops in named.items() if other != key and ops <= continued <= ops | fed
     ]
@@ -144,9 +144,7 @@ def _stem(name: str) -> str:
 
 
 def _ops(signature: SignatureDef) -> frozenset[str]:
-    return frozenset(
-        op_of(tensor.name) for spec in signature.outputs.values() for tensor in spec.tensors()
-    )
+    return frozenset(map(op_of, names_of(signature.outputs.values())))
 
 
 def _aliases(names: Iterable[str], inputs: Iterable[str]) -> list[str]:

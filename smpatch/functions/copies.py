@@ -26,10 +26,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.index import GraphIndex, full, op_of
 from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec
 
-__all__ = ["Copies", "copies", "full", "with_names"]
+__all__ = ["Copies", "copies", "with_names"]
 
 _ENTER = frozenset({"Enter", "RefEnter"})
 _EXIT = frozenset({"Exit", "RefExit"})
@@ -255,11 +255,6 @@ def _placeholders(graph: GraphIndex, replaced: Mapping[str, str]) -> frozenset[s
 def _around(frame: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Return a frame with those around it."""
     return [frame[:depth] for depth in range(1, len(frame) + 1)]
-
-
-def full(source: str) -> str:
-    """Return an input of a node with the number of the output: ``op`` is ``op:0``."""
-    return source if ":" in source or source.startswith("^") else f"{source}:0"
 
 
 def with_names(spec: Spec, names: Mapping[str, str]) -> Spec:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from smpatch.errors import TensorNotFoundError
 from smpatch.functions.inner_tensors import inner_tensors
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, full, op_of
 from smpatch.graph.resolve import OpDefMissingError, parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef, Spec, TensorSpec
@@ -24,7 +24,7 @@ from smpatch.signature import SignatureDef, Spec, TensorSpec
 __all__ = ["DataNode", "Dataflow", "Port", "dataflow"]
 
 _MOST_OUTPUTS = 1 << 16
-"""More outputs no node has."""
+"""The most outputs that are asked of a node."""
 
 _Calls = tuple[str, ...]
 _Item = tuple[_Calls, str, str, str, tuple[TensorSpec, ...]]
@@ -85,7 +85,7 @@ class Dataflow:
             of the function that it calls.
         inputs: The tensors that the signature feeds, with their aliases.
         outputs: The tensors that it fetches, likewise.
-        untold: How many inputs of nodes the file does not lead to a tensor.
+        untold: Number of inputs of nodes whose tensor the file does not show.
     """
 
     nodes: tuple[DataNode, ...]
@@ -125,7 +125,7 @@ class _Building:
         found: list[_Item] = []
         inner = inner_tensors(self._meta_graph, self._source)
         inside: dict[str, list[_Item]] = {}
-        for (calls, name), group in groupby(inner, key=lambda each: (each.calls, _node(each.spec))):
+        for (calls, name), group in groupby(inner, key=lambda each: (each.calls, each.node)):
             tensors = list(group)
             specs = tuple(each.spec for each in tensors)
             first = tensors[0]
@@ -167,11 +167,7 @@ class _Building:
             if name in found or name not in graph or tensor in self._fed:
                 continue
             found.add(name)
-            given = graph.sources(name)
-            waiting += [
-                each.removeprefix("^") if each.startswith("^") else _full(each)
-                for each in ((given,) if isinstance(given, str) else given)
-            ]
+            waiting += [full(each).removeprefix("^") for each in graph.sources(name)]
         self._running = frozenset(found)  # a node of which all that is needed is fed does not run
         return found | {op_of(name) for name in self._fed if op_of(name) in graph}
 
@@ -183,7 +179,7 @@ class _Building:
 
     def _main_port(self, tensor: str) -> Port | None:
         try:
-            parsed = parse(_full(tensor))
+            parsed = parse(full(tensor))
         except TensorNotFoundError:  # a damaged signature, which the check reports
             return None
         number = self._numbers.get(((), parsed.op))
@@ -273,12 +269,4 @@ def _named(specs: Mapping[str, Spec]) -> Iterator[tuple[str, str]]:
     """Yield the tensors of inputs or outputs by name, with their aliases."""
     for alias, spec in specs.items():
         for tensor in spec.tensors():
-            yield _full(tensor.name), alias
-
-
-def _full(name: str) -> str:
-    return name if ":" in name else f"{name}:0"
-
-
-def _node(spec: TensorSpec) -> str:
-    return spec.name.rpartition(":")[0]
+            yield full(tensor.name), alias

@@ -1,15 +1,12 @@
 """A traced function becomes a signature.
 
 The function is called from the main graph, on new placeholders and on the tensors that
-stand for what it captures; the signature names those placeholders and the call's outputs.
-The rest is the business of ``main_graph``, as for any signature on tensors of the main
-graph.
+stand for its captures; the signature names those placeholders and the call's outputs.
+A composite argument or result (sparse, ragged) becomes the dense tensors that it consists of, as in
+TensorFlow's own export of such a function (``composites``).
 
-A composite argument (sparse, ragged) becomes the dense tensors that it consists of, as in
-TensorFlow's own export of such a function; a composite result likewise (``composites``).
-
-This module refuses what is not certain: several traces of one function, an
-object for which no tensor of the main graph stands.
+This module refuses several traces of one function, and an object for which no tensor of the main
+graph stands.
 
 Sources: ``tensorflow/python/saved_model/signature_serialization.py``
 (``_normalize_outputs``), ``tensorflow/core/protobuf/saved_object_graph.proto``.
@@ -25,9 +22,9 @@ from typing import Any
 
 from smpatch import dtypes
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
-from smpatch.functions.calls import call, fresh_name, placeholder
+from smpatch.functions.calls import call, fresh_name, node_stem, placeholder
 from smpatch.graph.composites import dense_results
-from smpatch.graph.functions import called
+from smpatch.graph.index import called
 from smpatch.graph.objects import Leaf, ObjectGraph, parts
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
@@ -38,6 +35,7 @@ from smpatch.signature import TensorSpec, shape_from_proto, shape_text
 __all__ = [
     "Promotable",
     "find_function",
+    "is_internal",
     "promotable",
     "promote",
     "training_remark",
@@ -46,10 +44,10 @@ __all__ = [
 _INSTEAD = "where a signature calls it, --from-signature exposes dense tensors inside it"
 
 _TRAINING = re.compile(r"(is_)?train(ing)?(_mode)?=(True|1)")
-"""How a trace for training was called."""
+"""The arguments that mark a trace for training."""
 
 _WRITES = re.compile(r"Assign(Add|Sub)?VariableOp|Resource(Apply|Scatter|SparseApply)")
-"""Operations that write variables: whoever serves them changes the model with each request."""
+"""Operations that write variables: a server that runs them changes the model with each request."""
 
 _UNLIKE_ARGUMENTS = (
     "the function definition and its recorded trace have different numbers of arguments"
@@ -128,14 +126,14 @@ def promote(
         raise RefusedError(words, where=f"function {path!r}")
     fed = _renamed(inputs, found.inputs, "argument", path, keep_others=True)
     fetched = _renamed(outputs, found.outputs, "output", path, keep_others=False)
-    stem = _stem(key or found.key)
+    stem = node_stem(key or found.key)
     graph = meta_graph.graph
     taken: set[str] = set()
     alias = {argument: each for each, argument in fed.items()}
     names = {
         # As in TensorFlow's own export, whose names TFLite shows. It takes no node whose name
         # begins with an underscore, as `__call__` does.
-        argument: fresh_name(f"{stem}_{_stem(alias[argument])}".lstrip("_"), graph, taken)
+        argument: fresh_name(f"{stem}_{node_stem(alias[argument])}".lstrip("_"), graph, taken)
         for argument in found.inputs
     }
     nodes = [placeholder(names[argument], spec) for argument, spec in found.inputs.items()]
@@ -197,7 +195,7 @@ def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
     if name in objects.concrete_functions:
         path = next((trace.path for trace in objects.traces if trace.function == name), "")
         return _described(meta_graph, path, name)
-    paths = [trace.path for trace in objects.traces if not _internal(trace.path)]
+    paths = [trace.path for trace in objects.traces if not is_internal(trace.path)]
     hint = nearest(name, paths) or (
         f"functions here: {', '.join(dict.fromkeys(paths))}" if paths else "the model has none"
     )
@@ -221,10 +219,7 @@ def _described(meta_graph: MetaGraph, path: str, name: str) -> Promotable:
     bound = tuple(concrete.bound_inputs)
     bare = Promotable(path, name, {}, {}, bound, ())
     if len(arguments) + len(bound) != len(function.signature.input_arg):
-        return replace(
-            bare,
-            refusal=_UNLIKE_ARGUMENTS,
-        )
+        return replace(bare, refusal=_UNLIKE_ARGUMENTS)
     inputs = _inputs(function, arguments, meta_graph.objects)
     found = replace(bare, inputs=inputs, constants=meta_graph.objects.bound_constants(name))
     handles = [alias for alias, spec in inputs.items() if spec.dtype in dtypes.UNSERVABLE]
@@ -343,7 +338,8 @@ def _sketch(found: Promotable) -> str:
     return f"{found.function}({', '.join([*arguments, *found.constants])})"
 
 
-def _internal(path: str) -> bool:
+def is_internal(path: str) -> bool:
+    """Return whether a function is TensorFlow's own, or Keras's, by a name on its path."""
     return any(part.startswith("_") and not part.startswith("__") for part in path.split("."))
 
 
@@ -351,8 +347,3 @@ def _plain(name: str) -> str:
     """Return a name that a signature can carry."""
     plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
     return plain if _PLAIN.fullmatch(plain) else f"arg{plain}"
-
-
-def _stem(name: str) -> str:
-    """Return a name as a part of a node's name."""
-    return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)

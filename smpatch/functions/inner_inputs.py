@@ -1,12 +1,11 @@
 """Tensors between the inputs and outputs of a signature become inputs of it.
 
 A tensor of the main graph can be fed as it is. For one inside a function, the functions on the way
-are copied: the copy takes the tensor as an argument, and has neither the nodes that only lead to it
-nor the arguments that only these need. A new node of the main graph calls the copy.
+are copied (``opening``), and a new node of the main graph calls the copy.
 
-What is needed behind the tensor stays: the results of a function, and what runs with a call
-(``control_ret``) unless it lies before the tensor. Nothing waits for what lies before the tensor
-and is not computed. An input that is needed otherwise still has to be fed.
+The results of a function stay, and so do the nodes that run with a call (``control_ret``) unless
+they lie before the tensor. No node waits for one that lies before the tensor and is not computed.
+An input that is needed otherwise still has to be fed.
 
 This module does not put a signature in.
 
@@ -21,14 +20,13 @@ from typing import Any, NamedTuple
 
 from smpatch import dtypes
 from smpatch.errors import AliasError, TensorUnservableError
-from smpatch.functions.copies import full
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
 from smpatch.functions.open_sizes import is_wider, with_open_sizes
 from smpatch.functions.opening import Opening, function_of, named, tensor_of, unread
 from smpatch.functions.shape_inference import Infer, Place, shapes
-from smpatch.graph.index import CALLS, GraphIndex, op_of
+from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.loader import MetaGraph
-from smpatch.signature import SignatureDef, TensorSpec
+from smpatch.signature import SignatureDef, TensorSpec, names_of
 
 __all__ = ["Opened", "Start", "opened", "starts"]
 
@@ -150,7 +148,7 @@ def opened(
     """
     inner = {alias: each.inner for alias, each in found.items() if each.inner is not None}
     fed = {alias: full(each.spec.name) for alias, each in found.items() if each.inner is None}
-    given = {full(t.name) for spec in source.inputs.values() for t in spec.tensors()}
+    given = set(map(full, names_of(source.inputs.values())))
     _, computed = _walked(meta_graph.graph, source, given | {*fed.values()})
     # tf.saved_model.load takes no input that is one of several outputs of a node that runs.
     placed = {alias: tensor for alias, tensor in fed.items() if op_of(tensor) in computed}
@@ -166,7 +164,7 @@ def opened(
     inputs = {
         alias: spec
         for alias, spec in source.inputs.items()
-        if any(full(tensor.name) in used for tensor in spec.tensors())
+        if not used.isdisjoint(map(full, names_of([spec])))
     }
     for alias, tensor in fed.items():
         if tensor not in used:
@@ -186,7 +184,7 @@ def _walked(
     """Return the tensors that are fed and that outputs need, and the nodes that run."""
     used: set[str] = set()
     seen: set[str] = set()
-    waiting = [full(t.name) for spec in source.outputs.values() for t in spec.tensors()]
+    waiting = [*map(full, names_of(source.outputs.values()))]
     while waiting:
         tensor = waiting.pop()
         if tensor in given:

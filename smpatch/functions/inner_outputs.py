@@ -1,12 +1,10 @@
 """An inner tensor of a signature becomes an output of a new one.
 
-What people want to fetch lies inside the functions that a signature calls, where
-``signature_def`` cannot point. The functions on the way are copied so that they yield it
-(``clone``), a new node of the main graph calls the copy with what the old node is given,
-and the new signature names that node's outputs. The rest is the business of
-``main_graph``, as for any signature on tensors of the main graph.
+``signature_def`` names tensors of the main graph alone. The functions on the way to an inner tensor
+are copied so that they yield it (``clone``), a new node of the main graph calls the copy with the
+inputs of the old node, and the new signature names that node's outputs.
 
-The module ``inner`` finds which tensor a name means.
+This module does not find the tensor that a name means (``inner_tensors``).
 
 Source: ``tensorflow/core/ops/functional_ops.cc``.
 """
@@ -137,8 +135,7 @@ def _reach_out(library: FunctionLibrary, root: _Site, inner: Inner) -> Result:
     for step in inner.calls[1:]:
         node = _node(library, way[-1].function, step)
         way.append(way[-1].calls.setdefault(step, _Site(_function(node))))
-    op = inner.spec.name.rpartition(":")[0]
-    result = _yield_also(library, way[-1], f"{op}:{inner.arg}", inner.spec.dtype)
+    result = _yield_also(library, way[-1], f"{inner.node}:{inner.arg}", inner.spec.dtype)
     for depth in range(len(way) - 1, 0, -1):
         site = way[depth]
         place = len(library[site.function].signature.output_arg) + site.results.index(result)

@@ -20,16 +20,16 @@ from smpatch import dtypes
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.bodies import FingerprintError
-from smpatch.graph.functions import FunctionLibrary, called
-from smpatch.graph.index import CALLS
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import CALLS, called, full, op_of
 from smpatch.graph.resolve import OpDefMissingError, TensorName, nearest, parse
 from smpatch.loader import MetaGraph
-from smpatch.signature import Shape, SignatureDef, TensorSpec, shape_from_proto
+from smpatch.signature import Shape, SignatureDef, TensorSpec, names_of, shape_from_proto
 
 __all__ = ["Inner", "find_inner", "inferred", "inner_tensors", "is_inner", "layer_outputs"]
 
 _MOST_INSIDE, _DEEPEST = 250_000, 100
-"""More tensors and nodes, and calls within calls, no model has; each path of calls counts."""
+"""The most tensors and nodes, and calls within calls, of a model; each path of calls counts."""
 
 _PARAMETERS = frozenset({"Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp"})
 """Operations in a layer that yield no result of it."""
@@ -55,6 +55,11 @@ class Inner:
     op: str
     spec: TensorSpec
     arg: str
+
+    @property
+    def node(self) -> str:
+        """The node that yields it."""
+        return op_of(self.spec.name)
 
     @property
     def path(self) -> str:
@@ -145,20 +150,17 @@ def _body(
 
 def _called_by(meta_graph: MetaGraph, source: SignatureDef) -> list[str]:
     """Return the call nodes of the main graph between a signature's inputs and outputs."""
-    fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
-    wanted = [tensor.name for spec in source.outputs.values() for tensor in spec.tensors()]
+    fed = set(names_of(source.inputs.values()))
+    wanted = names_of(source.outputs.values())
     graph = meta_graph.graph
     seen: set[str] = set()
     while wanted:
         tensor = wanted.pop()
-        op = tensor.rpartition(":")[0] if ":" in tensor else tensor
+        op = op_of(tensor)
         if tensor in fed or op in seen or op not in graph:
             continue
         seen.add(op)
-        given = graph.sources(op)
-        for each in (given,) if isinstance(given, str) else given:
-            name = each.removeprefix("^")
-            wanted.append(name if ":" in name else f"{name}:0")
+        wanted += [full(each.removeprefix("^")) for each in graph.sources(op)]
     return [name for name in graph if name in seen and graph.wiring(name).op in CALLS]
 
 
@@ -228,7 +230,7 @@ def find_inner(
         found = f"it lies in the body of {holder}, which may run never or many times"
         raise TensorUnservableError(found, where=where, hint="name a tensor outside")
     layer = layer_outputs(name, everything)
-    known = {each.spec.name.rpartition(":")[0] for each in everything}
+    known = {each.node for each in everything}
     same = _renumbered(tensor, everything)
     hint = f"did you mean {' or '.join(same[:4])}?" if same else ""
     hint = hint or (f"the layer's last tensor is {' or '.join(layer)}" if layer else "")
@@ -273,7 +275,7 @@ def layer_outputs(name: str, inside: Iterable[Inner]) -> list[str]:
     for each in inside:
         if each.op in _PARAMETERS or dtypes.base(each.spec.dtype) in dtypes.UNSERVABLE:
             continue
-        scopes = each.spec.name.rpartition(":")[0].split("/")[:-1]
+        scopes = each.node.split("/")[:-1]
         for pattern in (numbered, plain):
             if any(map(pattern.fullmatch, scopes)):
                 found[pattern] = each.spec.name

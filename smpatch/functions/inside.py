@@ -1,6 +1,6 @@
 """The tensors between the inputs and outputs of a signature that could be outputs of it.
 
-This module proposes and checks nothing that an edit would not check again.
+This module proposes; an edit checks again.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from smpatch import dtypes
 from smpatch.errors import RefusedError
 from smpatch.functions.inner_tensors import Inner, inferred, inner_tensors
 from smpatch.functions.shape_inference import Infer
-from smpatch.graph.auxiliary import auxiliary
-from smpatch.graph.index import CALLS, GraphIndex, op_of
-from smpatch.graph.operations import needed
+from smpatch.graph.index import CALLS, GraphIndex, full, op_of
+from smpatch.graph.operations import auxiliary, needed
 from smpatch.graph.reach import framed
 from smpatch.graph.resolve import OpDefMissingError, Resolver
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import Changes
-from smpatch.signature import SignatureDef, TensorSpec, compatible
+from smpatch.signature import SignatureDef, TensorSpec, compatible, names_of
 
 __all__ = [
     "PARAMETERS",
@@ -44,7 +43,7 @@ _HANDED_ON = PARAMETERS | CALLS | {"Identity"}
 """Operations of the main graph that hand on what others yield."""
 
 _MOST_OUTPUTS = 50
-"""So many outputs of one node of the main graph are listed."""
+"""The most outputs of one node of the main graph that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def inside(
         for each in within
         if each.op not in PARAMETERS
         and servable(each.spec)
-        and (everything or not auxiliary(each.op, op_of(each.spec.name)))
+        and (everything or not auxiliary(each.op, each.node))
         and wanted(each.spec.name)
     )
     if inner and (form := form_refusal(meta_graph)) is not None:
@@ -140,8 +139,8 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
     graph, resolver = meta_graph.graph, meta_graph.resolver()
     if not _agrees(meta_graph, source):
         return  # an addition with these inputs is refused
-    own = {tensor.name for spec in source.outputs.values() for tensor in spec.tensors()}
-    fed = {tensor.name for spec in source.inputs.values() for tensor in spec.tensors()}
+    own = set(names_of(source.outputs.values()))
+    fed = set(names_of(source.inputs.values()))
     among = needed(graph, own)
     # What needs a placeholder that the signature does not feed cannot be its output.
     unfed = {f"{name}:0" for name, op in graph.marked.items() if op in _UNFED} - fed
@@ -175,10 +174,9 @@ def _reached(graph: GraphIndex, fed: Collection[str], among: set[str]) -> set[st
     consumers: dict[str, list[str]] = {}
     waiting: list[str] = []
     for name in among:
-        given = graph.sources(name)
-        for each in (given,) if isinstance(given, str) else given:
+        for each in graph.sources(name):
             consumers.setdefault(op_of(each), []).append(name)
-            if (each if ":" in each else f"{each}:0") in fed:
+            if full(each) in fed:
                 waiting.append(name)
     reached: set[str] = set()
     while waiting:

@@ -1,10 +1,8 @@
 """A signature with functions before and behind it, and constants in the place of inputs.
 
-New inputs are placeholders of the main graph, and each function is a call. What lies between a
-replaced input and the outputs is copied to read the replacement (``copies``); in a TensorFlow 2
-export that is one call of the function that the signature calls. The rest is as for any
-signature on tensors of the main graph: the object graph gets a wrapper function that makes the
-same calls.
+New inputs are placeholders of the main graph, and each function is a call. The nodes between a
+replaced input and the outputs are copied to read the replacement (``copies``); in a TensorFlow 2
+export that is one call. The object graph gets a wrapper function that makes the same calls.
 
 This module traces nothing.
 
@@ -16,35 +14,64 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from smpatch import dtypes, schema
+from smpatch.arguments import Constant
 from smpatch.errors import AliasError, RefusedError, UsageError
-from smpatch.fragments import Fragment
+from smpatch.fragments import Asked, Fragment
 from smpatch.functions.binding import Bound, Constants, Follow, bound_inputs
-from smpatch.functions.calls import call, fresh_name, placeholder
-from smpatch.functions.composed import Composition
-from smpatch.functions.copies import copies, full, with_names
+from smpatch.functions.calls import call, fresh_name, node_stem, placeholder
+from smpatch.functions.copies import copies, with_names
+from smpatch.functions.fitting import inputs_before, outputs_after
 from smpatch.functions.inner_inputs import Opened, Start, opened
 from smpatch.functions.open_sizes import is_wider
-from smpatch.functions.stages import inputs_before, outputs_after
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import CALLS, GraphIndex, op_of
+from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
-from smpatch.signature import (
-    Shape,
-    SignatureDef,
-    Spec,
-    TensorSpec,
-    compatible,
-)
+from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec, compatible, names_of
 
-__all__ = ["DUMMY", "Composed", "join", "prefix_of", "source_of"]
+__all__ = ["DUMMY", "Composed", "Composition", "fragments", "join", "prefix_of", "source_of"]
 
 DUMMY = TensorSpec("", "float32", (None,))
 """An input that nothing reads: a number for each of the batch."""
+
+
+class Composition(Protocol):
+    """The request for a composed signature (``Compose``, which this module does not import).
+
+    Attributes:
+        source: The key of the signature to start from.
+        key: The signature key.
+        bind: Input of the source to its value.
+        before: The functions that yield inputs of the source, in the order in which they run.
+        after: The functions that take outputs of the source, in the order in which they run.
+        from_input: Alias to a tensor between the source's inputs and outputs, which is an input.
+        starts: The same, once they are found.
+        dummy_input: An input that nothing reads; empty for none.
+        in_parts: Whether its numbers are compared with those of its parts.
+    """
+
+    @property
+    def source(self) -> str: ...  # noqa: D102 - said above
+    @property
+    def key(self) -> str: ...  # noqa: D102 - said above
+    @property
+    def bind(self) -> Mapping[str, Constant]: ...  # noqa: D102 - said above
+    @property
+    def before(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above
+    @property
+    def after(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above
+    @property
+    def from_input(self) -> Mapping[str, str]: ...  # noqa: D102 - said above
+    @property
+    def starts(self) -> Mapping[str, Start]: ...  # noqa: D102 - said above
+    @property
+    def dummy_input(self) -> str: ...  # noqa: D102 - said above
+    @property
+    def in_parts(self) -> bool: ...  # noqa: D102 - said above
 
 
 class Composed(NamedTuple):
@@ -130,13 +157,13 @@ def join(
     replacements = {full(spec.name): env[alias] for alias, spec in replaced.items()}
     prefix = prefix_of(edit.key, meta_graph.graph)
     constants = Constants(prefix, env)
-    fed = {full(t.name) for spec in left.values() for t in spec.tensors()} - replacements.keys()
+    fed = set(map(full, names_of(left.values()))) - replacements.keys()
     replacements |= {full(e.spec.name): constants.put(alias, e) for alias, e in bound.items()}
     wider = is_wider(meta_graph, source)
     if wider:  # what is shared would have recorded shapes of one size alone
         replacements |= {tensor: tensor for tensor in fed}
         fed = set()
-    outputs = [full(each.name) for spec in source.outputs.values() for each in spec.tensors()]
+    outputs = [*map(full, names_of(source.outputs.values()))]
     copied = copies(
         meta_graph.graph,
         replacements,
@@ -159,12 +186,7 @@ def join(
             for alias, spec in outputs_after(yielded, inputs, fragment).items()
         }
     nodes = [*calls.placeholders, *calls.before, *constants.nodes, *copied.nodes, *calls.after]
-    roots = [
-        each.name
-        for specs in (inputs, yielded)
-        for spec in specs.values()
-        for each in spec.tensors()
-    ]
+    roots = names_of((*inputs.values(), *yielded.values()))
     nodes = [*_needed(start.nodes, [*roots, *(i for node in nodes for i in node.input)]), *nodes]
     serialized = tuple(node.SerializeToString(deterministic=True) for node in nodes)
     addition = Addition(nodes=serialized, functions=(*start.functions, *calls.functions))
@@ -208,8 +230,8 @@ def _check_replaced(
     meta_graph: MetaGraph, source: SignatureDef, replaced: Mapping[str, TensorSpec]
 ) -> None:
     """Check that inputs are as the graph has them, and that no other input is the same tensor."""
-    others = [(a, spec) for a, spec in source.inputs.items() if a not in replaced]
-    taken = {full(tensor.name) for _, spec in others for tensor in spec.tensors()}
+    others = [spec for alias, spec in source.inputs.items() if alias not in replaced]
+    taken = set(map(full, names_of(others)))
     for alias, spec in replaced.items():
         _check_known(meta_graph, f"input {alias!r}", spec)
         tensor = full(spec.name)
@@ -255,7 +277,7 @@ def _shapes_stay(
 
 def prefix_of(key: str, graph: GraphIndex) -> str:
     """Return what names of new nodes begin with, and no name of the graph or a function does."""
-    stem = re.sub(r"[^A-Za-z0-9_.\-]", "_", key).lstrip("_-") or "signature"
+    stem = node_stem(key).lstrip("_-") or "signature"
     tops = {name.partition("/")[0] for name in graph}
     wanted, count = stem, 0
     while wanted in tops or any(
@@ -282,7 +304,7 @@ class _Calls:
         self.before: list[Any] = []
         self.after: list[Any] = []
         self.functions: list[bytes] = []
-        self._key = re.sub(r"[^A-Za-z0-9_.\-]", "_", key)
+        self._key = node_stem(key)
         self._graph = meta_graph.graph
         self._taken: set[str] = set()
         self._numbers = _numbers(meta_graph.functions)
@@ -291,8 +313,7 @@ class _Calls:
         """Return an input with the tensor that is fed; a new one gets a placeholder."""
         if not isinstance(spec, TensorSpec) or spec.name:
             return spec
-        stem = re.sub(r"[^A-Za-z0-9_.\-]", "_", alias)
-        name = fresh_name(f"{self._key}_{stem}".lstrip("_-"), self._graph, self._taken)
+        name = fresh_name(f"{self._key}_{node_stem(alias)}".lstrip("_-"), self._graph, self._taken)
         self.placeholders.append(placeholder(name, spec))
         return replace(spec, name=f"{name}:0")
 

@@ -1,4 +1,4 @@
-"""The operations that a session runs when it loads a model, and what has a value after them.
+"""The operations that a session runs when it loads a model, and the state that they give a value.
 
 A session runs the restore operation of the saver and then the init op, and nothing else. The init
 op is named by an entry of ``signature_def``; where there is none, by a collection of TensorFlow 1.
@@ -13,15 +13,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from google.protobuf.message import DecodeError
-
-from smpatch import schema, wire
-from smpatch.errors import ModelUnreadableError
-from smpatch.graph.functions import called
-from smpatch.graph.index import op_of
+from smpatch import wire
+from smpatch.graph.index import called, op_of
 from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
-from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF
+from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF
 
 __all__ = [
     "FILLS",
@@ -36,8 +32,6 @@ __all__ = [
     "init_op",
     "init_op_of_collections",
     "overwriting",
-    "restore_op",
-    "saver",
     "state_behind",
     "state_of",
     "writers",
@@ -50,7 +44,7 @@ VARIABLES = frozenset({"VarHandleOp", "Variable", "VariableV2"})
 TABLES = frozenset({"HashTable", "HashTableV2"})
 
 FILLS = ("Assign", "InitializeTable", "LookupTableImport")
-"""How the names of the operations begin that give a value."""
+"""The beginnings of the names of operations that give a value."""
 
 _STATE = VARIABLES | {
     f"{kind}{version}"
@@ -138,20 +132,6 @@ def init_op_of_collections(meta_graph: MetaGraph) -> InitOp | None:
     return None
 
 
-def saver(meta_graph: MetaGraph) -> Any:  # noqa: ANN401 - a SaverDef; protobuf makes the class at run time
-    """Return the saver, which has empty names where there is none."""
-    try:
-        return schema.SaverDef.FromString(b"".join(meta_graph.parts.pieces(SAVER_DEF)))
-    except DecodeError as error:
-        found = f"the saver cannot be decoded: {error}"
-        raise ModelUnreadableError(found) from error
-
-
-def restore_op(meta_graph: MetaGraph) -> str:
-    """Return the operation that restores the variables; empty where there is none."""
-    return str(saver(meta_graph).restore_op_name)
-
-
 def asset_files(meta_graph: MetaGraph) -> Iterator[bytes]:
     """Yield each serialized ``AssetFileDef``, as servers look for it.
 
@@ -209,7 +189,7 @@ def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
 
 def overwriting(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
     """Return those of the writers that may assign what the saver restores."""
-    restored = state_behind(meta_graph, [restore_op(meta_graph)])
+    restored = state_behind(meta_graph, [meta_graph.saver.restore_op_name])
     return frozenset(each for each in writers(meta_graph, names) if each.state in restored)
 
 

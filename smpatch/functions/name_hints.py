@@ -1,8 +1,8 @@
 """Hints for names that a graph does not have: aliases, layers, tensors inside functions.
 
-People type what they see first: the alias that ``show`` prints, the name of a Keras layer,
-a tensor that ``suggest`` lists. None of these is a node of the main graph, and the nodes
-with the most similar names are variables. Each leads to a tensor here.
+People type the alias that ``show`` prints, the name of a Keras layer, or a tensor that ``suggest``
+lists. None of these is a node of the main graph, and the nodes with the most similar names are
+variables.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from smpatch.errors import SmpatchError, TensorNotFoundError
-from smpatch.functions.inner_tensors import Inner, inner_tensors, layer_outputs
 from smpatch.graph.resolve import NodeNotFoundError
 from smpatch.loader import MetaGraph
 from smpatch.signature import DEFAULT_KEY, TensorSpec
@@ -57,6 +56,8 @@ def name_hint(meta_graph: MetaGraph, name: str) -> str:
         meta_graph: The MetaGraph.
         name: A node, as it was typed, without the index of an output.
     """
+    from smpatch.functions.inner_tensors import inner_tensors, layer_outputs
+
     # The default key first: it is the one that people look at.
     signatures = sorted(meta_graph.signatures.items(), key=lambda each: each[0] != DEFAULT_KEY)
     aliases = [
@@ -69,7 +70,7 @@ def name_hint(meta_graph: MetaGraph, name: str) -> str:
         return aliases[0]
     for key, signature in signatures:
         inside = list(inner_tensors(meta_graph, signature))
-        same = [each for each in inside if _node(each) == name]
+        same = [each for each in inside if each.node == name]
         if same:
             return (
                 f"it lies inside the functions that {key} calls, where no request can feed it; "
@@ -80,7 +81,3 @@ def name_hint(meta_graph: MetaGraph, name: str) -> str:
             choices = " or ".join(f"--outputs {each}" for each in layer)
             return f"inside {key} there is such a layer: --from-signature {key} {choices}"
     return ""
-
-
-def _node(inner: Inner) -> str:
-    return inner.spec.name.rpartition(":")[0]

@@ -1,7 +1,7 @@
 """Signatures that leave sizes open which the graph fixes.
 
 Such a signature was widened (``edit --shape``) or promises less than the graph. The shapes that the
-graph records of other tensors are then those of one size, and not of all requests.
+graph records of other tensors then hold for one size only.
 
 This module changes no graph.
 """

@@ -1,31 +1,29 @@
 """Copies of functions that take inner tensors as arguments, and calls of the copies.
 
-The functions on the way to a tensor are copied: the copy takes the tensor as an argument, and has
-neither the nodes that only lead to it nor the arguments that only these need.
+A copy has neither the nodes that only lead to such a tensor nor the arguments that only these need.
 
-This module does not decide what becomes an input.
+This module does not choose the tensors (``inner_inputs``).
 
 Source: ``tensorflow/core/framework/function.proto``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from smpatch import dtypes, schema
 from smpatch.errors import AliasError, RefusedError
-from smpatch.functions.calls import STANDS_FOR, fresh_name, numbered, placeholder
-from smpatch.functions.copies import copies, full, with_names
+from smpatch.functions.calls import STANDS_FOR, fresh_name, node_stem, numbered, placeholder
+from smpatch.functions.copies import copies, with_names
 from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.wrapper import argument_names
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
-from smpatch.signature import SignatureDef, TensorSpec, shape_proto
+from smpatch.signature import SignatureDef, TensorSpec, names_of, shape_proto
 
 __all__ = ["Opening", "function_of", "named", "tensor_of", "unread"]
 
@@ -102,7 +100,7 @@ class Opening:
         roots: dict[str, _Site] = {}
         tensors: dict[str, str] = {}
         for alias in (*inner, *placed):
-            name = fresh_name(f"{self._prefix}_{_stem(alias)}", graph, taken)
+            name = fresh_name(f"{self._prefix}_{node_stem(alias)}", graph, taken)
             self.nodes.append(placeholder(name, self._specs[alias]))
             tensors[alias] = f"{name}:0"
         self._replaced = {tensor: tensors[alias] for alias, tensor in placed.items()}
@@ -112,7 +110,7 @@ class Opening:
             for step in each.calls[1:]:
                 node = named(self._meta_graph.functions[site.function], step)
                 site = site.calls.setdefault(step, _Site(function_of(node)))
-            tensor = f"{each.spec.name.rpartition(':')[0]}:{each.arg}"
+            tensor = f"{each.node}:{each.arg}"
             if tensor in site.fed:
                 words = f"it is the tensor of the input {site.fed[tensor]!r}"
                 raise AliasError(words, where=f"input {alias!r}")
@@ -143,7 +141,7 @@ class Opening:
         for call, node in self._calls.items():
             count = len(library[function_of(graph.node(call).message())].signature.output_arg)
             replaced |= {f"{call}:{place}": f"{node.name}:{place}" for place in range(count)}
-        outputs = [full(t.name) for spec in source.outputs.values() for t in spec.tensors()]
+        outputs = [*map(full, names_of(source.outputs.values()))]
         read = [full(each) for node in self._calls.values() for each in _data(node)]
         read = [each for each in read if op_of(each) in graph]  # the others are placeholders
         known = {tensor for tensor in given if op_of(tensor) in graph}
@@ -339,10 +337,6 @@ def function_of(node: Any) -> str:  # noqa: ANN401 - a NodeDef
     if node.op not in CALLS:
         raise RefusedError(f"{node.name!r} calls no function")
     return str(node.attr["f"].func.name)
-
-
-def _stem(alias: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.\-]", "_", alias)
 
 
 def unread(alias: str, spec: TensorSpec) -> RefusedError:

@@ -10,7 +10,7 @@ signature. They go where it is proved that nothing refers to them:
 * no name of theirs is spelled in what stays: graph, function library with its gradients,
   object graph, saver, collections, assets.
 
-Where that cannot be proved, all of it stays: a few bytes too many are no fault.
+Where that cannot be proved, all of it stays.
 
 Sources: ``tensorflow/core/protobuf/saved_object_graph.proto``,
 ``tensorflow/core/framework/function.proto`` (``GradientDef``, ``RegisteredGradient``,
@@ -24,8 +24,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from smpatch import wire
-from smpatch.graph.functions import called
-from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.index import CALLS, called, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, SAVER_DEF
@@ -99,7 +98,7 @@ def _last_nodes(
     }
     if not appended or not olds:
         return []
-    reached = {tensor.name.rpartition(":")[0] for old in olds for tensor in old.tensors()}
+    reached = {op_of(tensor.name) for old in olds for tensor in old.tensors()}
     waiting = [name for name in reached if name in appended]
     while waiting:
         for source in graph.wiring(waiting.pop()).inputs:

@@ -1,4 +1,4 @@
-"""What a model restores from its checkpoint, and the files that this needs and are not there.
+"""The variables that a model restores from its checkpoint, and the files that are missing for it.
 
 A server runs the restore operation of the saver, and ``tf.saved_model.load`` restores the
 variables of the object graph. A model that has neither needs no files below ``variables/``.
@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from smpatch.functions.load_time import init_op, restore_op, state_behind
+from smpatch.functions.load_time import init_op, state_behind
 from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
-from smpatch.savedmodel.checkpoint import INDEX, Index, read_index
 from smpatch.savedmodel.file_kinds import recognise
+
+if TYPE_CHECKING:
+    from smpatch.savedmodel.checkpoint import Index
 
 __all__ = ["Missing", "missing_variables", "needed_at_load", "restored_variables"]
 
@@ -26,7 +28,7 @@ _OLD = frozenset({"Restore", "RestoreSlice"})
 """The operations that restore the checkpoints of the first releases."""
 
 _POINTER_BYTES = 1024
-"""No pointer of Git LFS is larger (git-lfs/docs/spec.md)."""
+"""The largest pointer of Git LFS (git-lfs/docs/spec.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class Missing:
 
 
 def restored_variables(meta_graph: MetaGraph) -> tuple[str, ...]:
-    """Return the names of what a checkpoint gives a value, sorted: nodes, or object paths."""
-    found = {*state_behind(meta_graph, [restore_op(meta_graph)]).values()}
+    """Return the names of the variables that a checkpoint restores, sorted: nodes, or objects."""
+    found = {*state_behind(meta_graph, [meta_graph.saver.restore_op_name]).values()}
     if not found and meta_graph.has_object_graph:
         objects = meta_graph.objects
         nodes = (objects.node(number) for number in range(len(objects)))
@@ -74,6 +76,8 @@ def missing_variables(directory: Path, meta_graph: MetaGraph) -> tuple[Missing, 
     """
     if not restored_variables(meta_graph):
         return ()
+    from smpatch.savedmodel.checkpoint import INDEX, read_index
+
     if not (directory / INDEX).exists():
         return (Missing(INDEX, "is missing"),)
     index = read_index(directory)
@@ -119,9 +123,9 @@ def _pointer(file: Path) -> tuple[str, str] | None:
 
 
 def _keys(meta_graph: MetaGraph) -> frozenset[bytes] | None:
-    """Return the keys that the restore operation reads; None where they cannot be told."""
+    """Return the keys that the restore operation reads; None where the graph does not show them."""
     found: set[bytes] = set()
-    for each in behind(meta_graph.graph, meta_graph.functions, [restore_op(meta_graph)]):
+    for each in behind(meta_graph.graph, meta_graph.functions, [meta_graph.saver.restore_op_name]):
         if each.node.op in _OLD:
             return None
         if each.node.op == "RestoreV2":

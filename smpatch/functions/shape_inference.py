@@ -1,14 +1,14 @@
 """The computation of a signature as one plain graph, in which TensorFlow infers shapes.
 
 TensorFlow infers shapes from node to node and not into the functions that nodes call. Here
-the bodies of functions take the places of their calls, from the tensors that are asked for
-back to the placeholders and variables of the main graph: so every node meets the shapes,
-the constants and the resource handles that it meets when the signature runs. Nodes get
-numbers for names, for one body may be in several places.
+the bodies of functions replace their calls, from the tensors that are asked for back to the
+placeholders and variables of the main graph: so every node gets the shapes, constants and resource
+handles that it gets when the signature runs. Nodes have numbers for names, because one body may be
+in several places.
 
-The graph is for looking at and never runs: control inputs and devices are left out, and
-constants too long to be shapes are placeholders. Loops and branches stay nodes; what they
-yield is in their own attributes.
+The graph never runs: control inputs and devices are left out, and constants too long to be shapes
+are placeholders. Loops and branches stay nodes; their own attributes have the shapes of their
+outputs.
 
 Sources: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/common_runtime/
 shape_refiner.cc``, ``graph_constructor.cc`` (which takes ``_output_shapes`` into account).
@@ -36,7 +36,7 @@ _LONGEST_SHAPE = 1 << 16
 """Bytes of a constant; longer ones are weights, whose values make no shape."""
 
 _MOST_NODES = 250_000
-"""More no model has; a few functions that call each other twice over, and so on, make more."""
+"""The most nodes; a few functions that call each other twice, and so on, would make more."""
 
 _TENSOR, _TENSOR_SHAPE = 8, 2
 """Fields of ``AttrValue`` and of ``TensorProto``."""
@@ -71,7 +71,7 @@ def shapes(meta_graph: MetaGraph, places: Sequence[Place], infer: Infer) -> list
 
     Returns:
         A shape for each; None where it cannot infer one, or where the file does not define all
-        that the tensor hangs on.
+        that the tensor needs.
     """
     inlined = _Inlined(meta_graph)
     names = [inlined.tensor(place) for place in places]
@@ -92,7 +92,7 @@ class _Inlined:
         self._nodes: list[Any] = []
 
     def tensor(self, place: Place) -> str:
-        """Put in all that a tensor hangs on; return its name, empty where that is not told."""
+        """Add all nodes that a tensor needs; return its name, empty where the file lacks some."""
         added: dict[tuple[tuple[str, ...], str], tuple[Any, list[Place]]] = {}
         try:
             origin = self._origin(place)

@@ -17,12 +17,12 @@ from typing import Any
 from smpatch import dtypes, schema
 from smpatch.errors import RefusedError
 from smpatch.functions.prune import pruned
-from smpatch.functions.wrapper import ALONE, MainGraph, dense, wrap
-from smpatch.graph.index import CALLS
+from smpatch.functions.wrapper import ALONE, dense, wrap
+from smpatch.graph.index import CALLS, full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Reference
-from smpatch.signature import SignatureDef, TensorSpec, shape_from_proto
+from smpatch.signature import SignatureDef, TensorSpec, names_of, shape_from_proto
 
 __all__ = ["copied", "put", "removed", "renamed"]
 
@@ -52,7 +52,7 @@ def put(
     number = next((n for n in _functions(meta_graph) if _exported(meta_graph, n, signature)), None)
     if number is None:
         number = len(meta_graph.objects)
-        addition = wrap(_main(meta_graph), key, signature)
+        addition = wrap(meta_graph, key, signature)
         meta_graph = meta_graph.with_parts(Draft.of(meta_graph.parts).appended(addition))
     if all(each.name != key for each in before):
         return _referring(meta_graph, [*before, _reference(meta_graph, key, number)])
@@ -102,12 +102,6 @@ def copied(meta_graph: MetaGraph, source: str, target: str) -> MetaGraph:
     return _referring(meta_graph, [*others, _reference(meta_graph, target, number)])
 
 
-def _main(meta_graph: MetaGraph) -> MainGraph:
-    return MainGraph(
-        meta_graph.graph, meta_graph.functions, meta_graph.objects, meta_graph.captures
-    )
-
-
 def _holder(meta_graph: MetaGraph) -> int:
     number = meta_graph.objects.signature_map
     if number is None:
@@ -147,7 +141,7 @@ def _number(meta_graph: MetaGraph, key: str) -> int | None:
 
 
 def _functions(meta_graph: MetaGraph) -> list[int]:
-    """Return the objects that may be a signature: those laid staging, then those of others."""
+    """Return the objects that may be a signature: the unused ones, then those of others."""
     objects = meta_graph.objects
     shared = {each.number for each in _references(meta_graph)}
     found = [
@@ -165,7 +159,7 @@ def _made(meta_graph: MetaGraph, number: int, key: str, signature: SignatureDef)
     name = objects.node(number).bare_concrete_function.concrete_function_name
     if name not in library or name not in objects.concrete_functions:
         return False
-    addition = wrap(_main(meta_graph), key, signature, name)
+    addition = wrap(meta_graph, key, signature, name)
     entry = schema.ConcreteFunctionEntry.FromString(addition.concrete_functions[0])
     return (
         addition.functions[0] == library.body(name)
@@ -184,11 +178,7 @@ def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bo
     objects, graph = meta_graph.objects, meta_graph.graph
     bare = objects.node(number).bare_concrete_function
     concrete = objects.concrete_functions.get(bare.concrete_function_name)
-    callers = {
-        tensor.name.rpartition(":")[0]
-        for spec in signature.outputs.values()
-        for tensor in spec.tensors()
-    }
+    callers = set(map(op_of, names_of(signature.outputs.values())))
     if concrete is None or len(callers) != 1:
         return False
     (caller,) = callers
@@ -198,7 +188,7 @@ def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bo
         inputs, outputs = dense(signature.inputs, "input"), dense(signature.outputs, "output")
     except RefusedError:
         return False
-    given = [_full(source) for source in graph.wiring(caller).inputs]
+    given = [full(source) for source in graph.wiring(caller).inputs]
     return (
         list(bare.argument_keywords) == list(inputs)
         and given[: len(inputs)] == [spec.name for spec in inputs.values()]
@@ -238,7 +228,7 @@ def _captured(meta_graph: MetaGraph, caller: str, given: list[str], bound: list[
             for tensor, number in zip(given, bound, strict=True)
         )
         and all(
-            [_full(each) for each in graph.wiring(name).inputs][-len(given) :] == given
+            [full(each) for each in graph.wiring(name).inputs][-len(given) :] == given
             for name in (graph if given else ())
             if name != caller and _called(meta_graph, name) == function
         )
@@ -260,7 +250,3 @@ def _described(structure: Any, specs: Mapping[str, TensorSpec]) -> bool:  # noqa
         and shape_from_proto(found[alias].tensor_spec_value.shape) == spec.shape
         for alias, spec in specs.items()
     )
-
-
-def _full(source: str) -> str:
-    return source if ":" in source or source.startswith("^") else f"{source}:0"

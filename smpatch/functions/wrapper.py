@@ -1,10 +1,9 @@
-"""A wrapper for a signature on tensors of the main graph.
+"""A wrapper function for a signature on tensors of the main graph.
 
 The nodes between inputs and outputs are copied into the wrapper (in TensorFlow 2 exports
 mostly a single call); variables, tables and assets that they use become captured inputs.
-No node is added to the main graph.
 
-This module refuses what a function cannot hold: resources whose object is uncertain, and
+This module adds no node to the main graph. It refuses resources whose object is uncertain, and
 TensorFlow 1's control flow.
 
 Source: ``tensorflow/core/framework/function.cc`` (how nodes of a function name their inputs).
@@ -20,21 +19,16 @@ from typing import Any, Literal
 
 from smpatch import dtypes, schema
 from smpatch.errors import RefusedError
-from smpatch.graph.captures import Captures
 from smpatch.graph.functions import FunctionLibrary, attributes
-from smpatch.graph.index import GraphIndex
-from smpatch.graph.objects import ObjectGraph
+from smpatch.graph.index import GraphIndex, full
 from smpatch.graph.resolve import Output, outputs
+from smpatch.loader import MetaGraph
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, Spec, TensorSpec, parameter, shape_proto
 
 __all__ = [
     "ALONE",
-    "Captured",
-    "MainGraph",
-    "Wrapper",
     "argument_names",
-    "assemble",
     "dense",
     "wrap",
 ]
@@ -43,7 +37,7 @@ ALONE = "--signature-def-only edits what TF Serving reads and leaves Python's vi
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
+class _Captured:
     """A captured input of a wrapper.
 
     Attributes:
@@ -56,7 +50,7 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
-class Wrapper:
+class _Wrapper:
     """The description of a wrapper function.
 
     Attributes:
@@ -74,7 +68,7 @@ class Wrapper:
     arguments: Mapping[str, str]
     outputs: Mapping[str, TensorSpec]
     results: Mapping[str, str]
-    captured: Sequence[Captured]
+    captured: Sequence[_Captured]
     nodes: Sequence[Any]
 
 
@@ -104,7 +98,7 @@ def argument_names(aliases: Sequence[str], taken: set[str]) -> dict[str, str]:
     return {alias: next(_names(_identifier(alias), taken)) for alias in aliases}
 
 
-def assemble(wrapper: Wrapper, library: FunctionLibrary, name: str = "") -> Addition:
+def _assembled(wrapper: _Wrapper, library: FunctionLibrary, name: str = "") -> Addition:
     """Make a wrapper's function and everything that the object graph needs of it.
 
     Args:
@@ -131,7 +125,7 @@ def assemble(wrapper: Wrapper, library: FunctionLibrary, name: str = "") -> Addi
     )
 
 
-def _function(wrapper: Wrapper, name: str, library: FunctionLibrary) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+def _function(wrapper: _Wrapper, name: str, library: FunctionLibrary) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
     function = schema.FunctionDef()
     signature = function.signature
     signature.name = name
@@ -157,7 +151,7 @@ def _function(wrapper: Wrapper, name: str, library: FunctionLibrary) -> Any:  # 
     return function
 
 
-def _bare_concrete_function(wrapper: Wrapper, function: str) -> Any:  # noqa: ANN401 - as above
+def _bare_concrete_function(wrapper: _Wrapper, function: str) -> Any:  # noqa: ANN401 - as above
     """Return the object that Python lists under ``signatures``."""
     saved = schema.SavedObject()
     bare = saved.bare_concrete_function
@@ -213,28 +207,11 @@ _V1_CONTROL_FLOW = frozenset(
 )
 
 
-class MainGraph:
-    """A MetaGraph's main graph with all that ties it to its objects."""
-
-    def __init__(
-        self,
-        graph: GraphIndex,
-        library: FunctionLibrary,
-        objects: ObjectGraph,
-        captures: Captures,
-    ) -> None:
-        """Hold the four views together."""
-        self.graph = graph
-        self.library = library
-        self.objects = objects
-        self.captures = captures
-
-
-def wrap(main: MainGraph, key: str, signature: SignatureDef, name: str = "") -> Addition:
+def wrap(meta_graph: MetaGraph, key: str, signature: SignatureDef, name: str = "") -> Addition:
     """Make what a signature on tensors of the main graph needs in the object graph.
 
     Args:
-        main: The main graph.
+        meta_graph: The MetaGraph.
         key: The signature key.
         signature: The signature.
         name: What the function is called; by default as TensorFlow's exporter would.
@@ -248,31 +225,33 @@ def wrap(main: MainGraph, key: str, signature: SignatureDef, name: str = "") -> 
     """
     inputs, fetched = dense(signature.inputs, "input"), dense(signature.outputs, "output")
     copied, captured_tensors = _between(
-        main, {spec.name for spec in inputs.values()}, [spec.name for spec in fetched.values()]
+        meta_graph,
+        {spec.name for spec in inputs.values()},
+        [spec.name for spec in fetched.values()],
     )
     taken = set(copied)
     arguments = argument_names(list(inputs), taken)
     names = _names("unknown", taken)
     captured = {
-        tensor: Captured(number, _declared(main, tensor, next(names)))
+        tensor: _Captured(number, _declared(meta_graph, tensor, next(names)))
         for tensor, number in captured_tensors.items()
     }
     inside = {spec.name: arguments[alias] for alias, spec in inputs.items()}
     inside |= {tensor: each.arg.name for tensor, each in captured.items()}
-    nodes = {name: _message(main.graph, name) for name in copied}
+    nodes = {name: _message(meta_graph.graph, name) for name in copied}
     for node in nodes.values():
-        _rewire(main, node, inside, nodes)
+        _rewire(meta_graph, node, inside, nodes)
     results = {
-        alias: _inner_name(main, spec.name, inside, nodes) for alias, spec in fetched.items()
+        alias: _inner_name(meta_graph, spec.name, inside, nodes) for alias, spec in fetched.items()
     }
-    wrapper = Wrapper(
+    wrapper = _Wrapper(
         key, inputs, arguments, fetched, results, list(captured.values()), list(nodes.values())
     )
-    return assemble(wrapper, main.library, name)
+    return _assembled(wrapper, meta_graph.functions, name)
 
 
 def _between(
-    main: MainGraph, fed: set[str], fetched: list[str]
+    meta_graph: MetaGraph, fed: set[str], fetched: list[str]
 ) -> tuple[list[str], dict[str, int]]:
     """Return the nodes from the outputs back to the inputs, and what they capture on the way.
 
@@ -290,44 +269,44 @@ def _between(
         if tensor.startswith("^"):
             # What is fed or captured is there before anything runs.
             op = tensor[1:]
-            if op in fed_nodes or main.captures.number(f"{op}:0") is not None:
+            if op in fed_nodes or meta_graph.captures.number(f"{op}:0") is not None:
                 continue
         op = tensor.removeprefix("^").rpartition(":")[0] or tensor.removeprefix("^")
-        number = main.captures.number(tensor)
+        number = meta_graph.captures.number(tensor)
         if number is not None:
             captured[tensor] = number
         elif op not in nodes:
-            _check_copyable(main, op)
+            _check_copyable(meta_graph, op)
             nodes.add(op)
-            wanted += [_full(source) for source in main.graph.wiring(op).inputs]
+            wanted += [full(source) for source in meta_graph.graph.wiring(op).inputs]
     # Sorted by object, so that the order does not hang on the way the walk took.
     ordered = dict(sorted(captured.items(), key=lambda each: (each[1], each[0])))
-    return [name for name in main.graph if name in nodes], ordered
+    return [name for name in meta_graph.graph if name in nodes], ordered
 
 
-def _check_copyable(main: MainGraph, name: str) -> None:
-    wiring = main.graph.wiring(name)
+def _check_copyable(meta_graph: MetaGraph, name: str) -> None:
+    wiring = meta_graph.graph.wiring(name)
     if wiring.op in _V1_CONTROL_FLOW:
         found = f"{name!r} is control flow of TensorFlow 1 ({wiring.op})"
         raise RefusedError(found, hint=ALONE)
     if wiring.op in {"Placeholder", "PlaceholderV2"}:
         raise RefusedError(f"the placeholder {name!r} is not fed", hint=ALONE)
-    op_def = main.library.op_def(wiring.op)
+    op_def = meta_graph.functions.op_def(wiring.op)
     if op_def is None:
         found = f"the model does not define the operation {wiring.op!r} of {name!r}"
         raise RefusedError(found, hint=ALONE)
     if not wiring.inputs and any(
-        output.dtype == "resource" for output in outputs(op_def, main.graph.node(name).attr)
+        output.dtype == "resource" for output in outputs(op_def, meta_graph.graph.node(name).attr)
     ):
         found = f"it is not certain which object the resource {name!r} is"
         raise RefusedError(found, hint=ALONE)
 
 
-def _declared(main: MainGraph, tensor: str, name: str) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
+def _declared(meta_graph: MetaGraph, tensor: str, name: str) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
     """Return how the wrapper declares a captured tensor: type and, of a variable, what it holds."""
     op, _, index = tensor.rpartition(":")
-    node = main.graph.node(op)
-    op_def = main.library.op_def(node.wiring.op)
+    node = meta_graph.graph.node(op)
+    op_def = meta_graph.functions.op_def(node.wiring.op)
     if op_def is None:
         found = f"the model does not define the operation {node.wiring.op!r} of {op!r}"
         raise RefusedError(found, hint=ALONE)
@@ -347,7 +326,7 @@ def _message(graph: GraphIndex, name: str) -> Any:  # noqa: ANN401 - as above
 
 
 def _rewire(
-    main: MainGraph,
+    meta_graph: MetaGraph,
     node: Any,  # noqa: ANN401 - as above
     inside: Mapping[str, str],
     nodes: Mapping[str, Any],
@@ -357,23 +336,19 @@ def _rewire(
     del node.input[:]
     for source in sources:
         if not source.startswith("^"):
-            node.input.append(_inner_name(main, _full(source), inside, nodes))
+            node.input.append(_inner_name(meta_graph, full(source), inside, nodes))
         elif source[1:] in nodes:  # what is fed or captured is there before anything runs
             node.input.append(source)
 
 
 def _inner_name(
-    main: MainGraph, tensor: str, inside: Mapping[str, str], nodes: Mapping[str, Any]
+    meta_graph: MetaGraph, tensor: str, inside: Mapping[str, str], nodes: Mapping[str, Any]
 ) -> str:
     """Return what a tensor of the main graph is called inside the function."""
     if tensor in inside:
         return inside[tensor]
     op, _, index = tensor.rpartition(":")
-    op_def = main.library.op_def(nodes[op].op)
+    op_def = meta_graph.functions.op_def(nodes[op].op)
     found: list[Output] = outputs(op_def, attributes(nodes[op]))
     output = found[int(index)]
     return f"{op}:{output.arg}:{output.index}"
-
-
-def _full(source: str) -> str:
-    return source if ":" in source or source.startswith("^") else f"{source}:0"

@@ -2,17 +2,17 @@
 
 A function that captures a variable, a table or a constant names an object in
 ``bound_inputs``; a call of it in the main graph passes a tensor. Names prove nothing (two
-variables may share one, or wear each other's), so the mapping comes from where both sides
-stand beside each other:
+variables may share one, or have each other's), so the mapping comes from the places that
+have both:
 
 * a call in the main graph: its last inputs against the ``bound_inputs`` of the function;
 * a constant: the operation that its object names;
 * a variable that no call passes: the restore function, from the checkpoint key (the
   object's path) over ``RestoreV2`` and ``AssignVariableOp`` to the call's input.
 
-What stays ambiguous is left out, for a guess would serve one variable's values as another's.
+An ambiguous pair is left out, because a guess would serve one variable's values as another's.
 
-This module reads alone.
+This module changes nothing.
 
 Sources: ``tensorflow/python/saved_model/save.py`` (``_map_captures_to_created_tensors``),
 ``load.py`` (``_setup_functions_captures``), ``tensorflow/python/checkpoint/
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import CALLS, GraphIndex, op_of
+from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.graph.objects import ObjectGraph
 
 __all__ = ["Captures", "Crossed"]
@@ -42,7 +42,7 @@ _PLACE = re.compile("0|[1-9][0-9]{0,8}")
 """The number of an output, as TensorFlow writes it, and no longer than a number can be."""
 
 _NUMBER = re.compile(r"_[0-9]+$")
-"""What TensorFlow appends to the second name of its kind; Keras writes some variables twice."""
+"""The suffix that TensorFlow gives the second of two equal names; Keras writes some twice."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -129,7 +129,7 @@ class Captures:
         for number in range(len(self._objects)):
             node = self._objects.node(number)
             if node.WhichOneof("kind") == "constant" and node.constant.operation in self._graph:
-                yield number, _full(node.constant.operation)
+                yield number, full(node.constant.operation)
 
     def _from_calls(self) -> Iterator[tuple[int, str]]:
         for name, op in self._graph.marked.items():
@@ -143,7 +143,7 @@ class Captures:
                 continue
             inputs = [each for each in self._graph.wiring(name).inputs if not each.startswith("^")]
             bound = list(concrete.bound_inputs)
-            yield from zip(bound, map(_full, inputs[-len(bound) :]), strict=False)
+            yield from zip(bound, map(full, inputs[-len(bound) :]), strict=False)
 
     def _from_restore(self, restore_op: str) -> Iterator[tuple[int, str]]:
         name = restore_op.rpartition(":")[0] if ":" in restore_op else restore_op
@@ -156,7 +156,7 @@ class Captures:
         for position, key in _restored(self._library[function.func.name]):
             number = self._object_at(key)
             if number is not None and position < len(inputs):
-                yield number, _full(inputs[position])
+                yield number, full(inputs[position])
 
     def _object_at(self, key: str) -> int | None:
         """Return the variable that a checkpoint key names, by its path from the root."""
@@ -182,10 +182,6 @@ def _one_to_one(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, _Value]:
 
 def _unescaped(found: re.Match[str]) -> str:
     return "/" if found[0] == ".S" else "."
-
-
-def _full(name: str) -> str:
-    return name if ":" in name else f"{name}:0"
 
 
 def _restored(function: Any) -> Iterator[tuple[int, str]]:  # noqa: ANN401 - a FunctionDef

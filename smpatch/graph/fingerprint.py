@@ -21,16 +21,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from smpatch.graph.bodies import (
+    Computation,
     FingerprintError,
     FunctionBody,
+    Inside,
     MainBody,
     Parts,
+    Scope,
     Source,
+    Value,
     components,
     digest,
     main_source,
 )
-from smpatch.graph.computations import Computation, Inside, Scope, Value
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 
@@ -40,6 +43,9 @@ _MOST_WORK = 20_000_000
 """Node visits, calls within calls counted each time; TensorFlow could not inline more either."""
 _DEEPEST = 100
 """Calls within calls; Python's own stack allows no more."""
+
+_Called = tuple[tuple[bytes, ...], frozenset[bytes]]
+"""The fingerprints of the results of a call, and of its effects."""
 
 
 class Fingerprints:
@@ -51,10 +57,7 @@ class Fingerprints:
         self._library = library
         self._bodies: dict[str, FunctionBody] = {}
         self._main: dict[str, Parts] = {}
-        self._called: dict[
-            tuple[str, tuple[bytes, ...]], tuple[tuple[bytes, ...], frozenset[bytes]]
-        ]
-        self._called = {}
+        self._called: dict[tuple[str, tuple[bytes, ...]], _Called] = {}
         self._whole: dict[str, bytes] = {}
         self._active: list[str] = []
         self._recursive = False
@@ -120,10 +123,8 @@ class Fingerprints:
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
         """
-        results, effects = self._call(name, tuple(arguments))
-        if self._body(name).is_compiled:
-            results = tuple(digest(b"compiled", each) for each in results)
-        found = {str(place): digest(b"tensor", each) for place, each in enumerate(results)}
+        results, effects = self.results(name, arguments)
+        found = {str(place): self.whole([each]) for place, each in enumerate(results)}
         return Computation(found, effects)
 
     @staticmethod
@@ -303,9 +304,7 @@ class Fingerprints:
                 results = tuple(digest(own, b"%d" % place) for place in range(count))
             scope.values[name] = Value(own, results, frozenset({own}))
 
-    def _call(
-        self, name: str, given: tuple[bytes, ...]
-    ) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+    def _call(self, name: str, given: tuple[bytes, ...]) -> _Called:
         """Return what the results of a called function compute, and what runs with the call."""
         known = self._called.get((name, given))
         if known is not None:
@@ -390,9 +389,7 @@ class Fingerprints:
         scope.lost = lies_before - needed
         return needed, [each for each in body.control_results if each in needed]
 
-    def _call_fed(
-        self, scope: Scope, parts: Parts, inside: Inside
-    ) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+    def _call_fed(self, scope: Scope, parts: Parts, inside: Inside) -> _Called:
         """Return what ``_call`` does, where tensors inside the function are fed."""
         if len(self._active) >= _DEEPEST or parts.function in self._active:
             raise FingerprintError(f"the function {parts.function!r} calls itself")

@@ -1,11 +1,8 @@
-"""The function library: what a TensorFlow 2 export computes inside its calls.
+"""The function library: the functions that a TensorFlow 2 export calls.
 
 Inside a function a tensor is called ``node:arg:index`` (the output argument's name comes
-from the operation's definition), an argument simply by its name. This module translates
-between that and ``node:index``, which is how people and tools see inner tensors, and says
-which functions a node calls.
-
-This module changes nothing: copies of functions are made by ``functions``.
+from the operation's definition), an argument by its name. This module translates between that
+and ``node:index``, the form that people and tools use. It changes nothing.
 
 Source: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/framework/
 function.cc`` (``FunctionDefHelper``, name resolution in ``FunctionInstantiationHelper``).
@@ -22,11 +19,11 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError
-from smpatch.graph.index import GraphIndex
+from smpatch.graph.index import GraphIndex, called
 from smpatch.graph.op_defs import find_op_def
 from smpatch.graph.resolve import Attributes, Output, outputs
 
-__all__ = ["FunctionLibrary", "attributes", "called"]
+__all__ = ["FunctionLibrary", "attributes"]
 
 _NUMBERED = re.compile(r"_([0-9]{1,18})$")
 """A number that TensorFlow can read, too; Python does not read one of thousands of digits."""
@@ -115,14 +112,3 @@ def attributes(node: Any) -> Attributes:  # noqa: ANN401 - a NodeDef
     """Return what looks up an attribute of a decoded ``NodeDef``."""
     lookup: Attributes = node.attr.get
     return lookup
-
-
-def called(node: Any) -> list[str]:  # noqa: ANN401 - a NodeDef
-    """Return the functions that a node names in its attributes, and its own operation."""
-    names = [node.op]
-    for value in node.attr.values():
-        if value.WhichOneof("value") == "func":
-            names.append(value.func.name)
-        elif value.WhichOneof("value") == "list":
-            names += [func.name for func in value.list.func]
-    return names

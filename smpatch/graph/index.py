@@ -1,11 +1,9 @@
-"""Names of nodes to where they lie, and nodes decoded when somebody asks.
+"""The nodes of a graph by name, each decoded when it is asked for.
 
 The index is one pass over the top level of a ``GraphDef``: it reads each node's name and
-skips the rest, so that gigabytes of constants cost nothing. A node's wiring (operation and
-inputs) and single attributes are decoded on demand.
+skips the rest, so that gigabytes of constants cost nothing.
 
-This module interprets nothing: what an attribute means is the business of ``resolve``, what
-an input leads to that of ``reach``.
+This module gives attributes no meaning (``resolve``), and follows no input (``reach``).
 
 Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.
 """
@@ -28,7 +26,7 @@ from smpatch.errors import ModelUnreadableError
 if TYPE_CHECKING:
     from smpatch.graph.numbered import Numbered
 
-__all__ = ["CALLS", "GraphIndex", "Node", "Wiring", "op_of"]
+__all__ = ["CALLS", "GraphIndex", "Node", "Wiring", "called", "full", "op_of"]
 
 _GRAPH_NODE, _GRAPH_LIBRARY, _GRAPH_VERSIONS = 1, 2, 4
 _LIBRARY_FUNCTION = 1
@@ -48,7 +46,7 @@ _parse_wiring = schema.NodeWiring.FromString
 _parse_batch = schema.GraphWiring.FromString
 
 _BATCH = 1 << 14
-"""So many bytes of small nodes are decoded at once: protobuf's parser is fast, calls are not."""
+"""Bytes of small nodes that are decoded at once: protobuf's parser is fast, calls are not."""
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 """Operations that call the function in their attribute ``f`` and nothing else."""
@@ -60,7 +58,7 @@ MARKED = CALLS | {
 """The operations that a walk stops or turns at, and calls."""
 
 Sources = str | tuple[str, ...]
-"""A node's inputs; a lone one as itself, for a million tuples of one would be all overhead."""
+"""A node's inputs; one alone is itself, to save a million tuples."""
 
 _LARGE, _SAMPLE, _MANY = 1 << 22, 1 << 10, 1 << 16
 """A graph is large that has so many bytes and, judged by so many nodes, so many of them."""
@@ -265,9 +263,10 @@ class GraphIndex:
                 found.append((op_def, (function.value, function.end)))
         return found
 
-    def sources(self, name: str) -> Sources:
+    def sources(self, name: str) -> tuple[str, ...]:
         """Return the inputs of a node, as they stand in it."""
-        return self._nodes.sources[self._nodes.numbers[name]]
+        found = self._nodes.sources[self._nodes.numbers[name]]
+        return (found,) if isinstance(found, str) else found
 
     @property
     def tables(self) -> tuple[Mapping[str, int], Sequence[Sources]]:
@@ -281,7 +280,7 @@ class GraphIndex:
 
     @cached_property
     def _nodes(self) -> _Nodes:
-        nodes, self.numbered = _Nodes(), None  # whoever needs all names finds each of them here
+        nodes, self.numbered = _Nodes(), None  # all names are here then
         try:
             for start, end in self._graph_defs:
                 nodes.read(self._data, start, end)
@@ -432,3 +431,19 @@ def op_of(source: str) -> str:
     """Return the node that an input comes from: of ``op``, ``op:index`` or ``^op``."""
     name = source.removeprefix("^")
     return name.rpartition(":")[0] if ":" in name else name
+
+
+def full(source: str) -> str:
+    """Return an input of a node with the number of the output: ``op`` is ``op:0``."""
+    return source if ":" in source or source.startswith("^") else f"{source}:0"
+
+
+def called(node: Any) -> list[str]:  # noqa: ANN401 - a NodeDef
+    """Return the functions that a node names in its attributes, and its own operation."""
+    names = [node.op]
+    for value in node.attr.values():
+        if value.WhichOneof("value") == "func":
+            names.append(value.func.name)
+        elif value.WhichOneof("value") == "list":
+            names += [func.name for func in value.list.func]
+    return names

@@ -13,7 +13,7 @@ Distinct names have distinct hashes here, or ``numbered`` returns None; so an in
 node is never taken for another. An input that names no node is taken for one if their hashes (64
 bits, with a secret key) are equal: then a damaged graph would count as sound.
 
-Nothing is decoded for people here, and no node is kept as an object.
+This module keeps no node as an object.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _DEPTH = 2
 """The number of messages that enclose a ``GraphDef``."""
 _MORE = 0x80
 _WINDOW = 1 << 20
-"""So many bytes are looked at together: arrays of that size stay in the processor's cache."""
+"""Bytes that are read together: arrays of that size stay in the processor's cache."""
 _PAD = bytes(16)
 """Behind a window: a word or a length may be read past its end, and is not used then."""
 _BLOCK = 1 << 16
-"""So many names are looked up side by side."""
+"""Names that are looked up together."""
 _TOO_LONG = 1 << 20
 _FEWEST = 256
 """With fewer nodes between two fields that are no small node, ``index`` is as fast."""

@@ -43,7 +43,7 @@ _ROOT = 0
 _SIGNATURES = "signatures"
 _SIGNATURE_MAP = "signature_map"
 _TOP = 2
-"""How long the path of an argument is that is no part of another one."""
+"""Length of the path of an argument that is no part of another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Leaf:
 
 
 Composite = Callable[[Any, tuple[str, ...]], list[Leaf | None]]
-"""What the parts of a composite tensor are, given its ``TypeSpecProto`` and its path."""
+"""Returns the parts of a composite tensor, given its ``TypeSpecProto`` and its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class ObjectGraph:
     def signatures(self) -> Mapping[str, Any]:
         """The signatures by key, each a ``SavedBareConcreteFunction``.
 
-        One whose object is not there is none; Python does not load a model that has it.
+        One whose object is missing is left out; Python does not load a model that has it.
         """
         if self.signature_map is None:
             return {}
@@ -371,7 +371,7 @@ _RAGGED_RANK = 2
 """Its place in the state of a ``RaggedTensorSpec``: shape, dtype, ragged rank, ..."""
 
 _MOST_PARTS = 255
-"""No tensor has more dimensions; a damaged number would take all memory."""
+"""The most dimensions of a tensor; a damaged number would take all memory."""
 
 _CONSTANTS = ("bool_value", "float64_value", "int64_value", "string_value")
 

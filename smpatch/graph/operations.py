@@ -1,12 +1,14 @@
-"""The operations of a graph, its nodes that are needed, and operations that fix a size.
+"""The operations of a graph: which there are, which are needed, which fix a size or only assist.
 
-This module gives a meaning to few operations: calls of functions, and those that take a size.
+An auxiliary node serves training, saving, watching or control flow; callers decide whether to
+leave it out.
 
 Source: ``ops_used_by_graph_def`` in ``tensorflow/python/framework/meta_graph.py``.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -15,7 +17,26 @@ from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex, op_of
 from smpatch.graph.reach import behind
 
-__all__ = ["fixed_sizes", "needed", "operations"]
+__all__ = ["automatic", "auxiliary", "fixed_sizes", "needed", "operations"]
+
+_AUXILIARY = re.compile(
+    r".*Summary(V2)?|(Ref)?(Switch|Merge|Enter|Exit|NextIteration)|LoopCond|Assert|Print(V2)?"
+    r"|Shape(N)?|Size|Rank|CheckNumerics|BroadcastGradientArgs|(Ref)?Identity.*Grad|.*Grad(V2)?"
+    r"|Save(V2|Slices)?|Restore(V2|Slice)?|MergeV2Checkpoints|ShardedFilename"
+    r"|Assign.*|.*Apply[A-Z].*|(Resource)?Scatter(Add|Sub|Update)|ReadVariableOp"
+    r"|IsVariableInitialized|VarIsInitializedOp"
+)
+"""Operations of training, saving, watching and control flow."""
+
+_AUXILIARY_SCOPE = re.compile(
+    r"(gradients?|gradient_tape|save|assert_[a-z_]+|report_uninitialized.*|Adam|summaries)(_\d+)?"
+)
+"""Scopes of the same."""
+
+_CONDITION = re.compile(r"(switch_[tf]|pred_id)(_\d+)?")
+"""Names of the operations Identity that ``tf.cond`` puts around its condition."""
+
+_AUTOMATIC = re.compile(r"(Identity|(Stateful)?PartitionedCall)(_\d+)?")
 
 _SHAPES: Mapping[str, int] = {
     "Reshape": 1,
@@ -131,6 +152,19 @@ def needed(graph: GraphIndex, names: Iterable[str]) -> set[str]:
         if name in found or name not in graph:
             continue
         found.add(name)
-        given = graph.sources(name)
-        waiting += [op_of(each) for each in ((given,) if isinstance(given, str) else given)]
+        waiting += map(op_of, graph.sources(name))
     return found
+
+
+def auxiliary(op: str, name: str) -> bool:
+    """Return whether a node serves training, saving, watching or control flow."""
+    *scopes, last = name.split("/")
+    condition = op == "Identity" and _CONDITION.fullmatch(last)
+    return bool(_AUXILIARY.fullmatch(op) or condition) or any(
+        map(_AUXILIARY_SCOPE.fullmatch, scopes)
+    )
+
+
+def automatic(name: str) -> bool:
+    """Return whether a node is named after an operation that only passes on other tensors."""
+    return _AUTOMATIC.fullmatch(name.rpartition("/")[2]) is not None

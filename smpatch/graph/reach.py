@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smpatch.errors import ModelUnreadableError
-from smpatch.graph.functions import FunctionLibrary, called
-from smpatch.graph.index import GraphIndex, op_of
+from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import GraphIndex, called, full, op_of
 
 if TYPE_CHECKING:
     from smpatch.graph.numbered import Numbered
@@ -83,11 +83,7 @@ def behind(
             seen.add(name)
             node = graph.node(name).message()
             yield Behind(node, "", find)
-            waiting += [
-                op_of(each)
-                for each in node.input
-                if not fed or (each if ":" in each else f"{each}:0") not in fed
-            ]
+            waiting += [op_of(each) for each in node.input if not fed or full(each) not in fed]
             functions += called(node)
     met: set[str] = set()
     while functions:
@@ -131,8 +127,7 @@ class Reach:
             to them (the output's node first, the placeholder last).
         used: The fed tensors on which some output depends.
         partly_fed: Nodes of which one tensor is fed and that run all the same, for another.
-        loops: Whether the walk met the door of a while loop; without one, no output can lie
-            in a loop's frame.
+        loops: Whether the walk met an ``Enter``; without one, no output can lie in a loop's frame.
         branches: Whether it met a ``Switch``; without one, no output is conditional.
     """
 
@@ -209,9 +204,9 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
                 if ":" in source:
                     op = source.rpartition(":")[0]
                 if op in fed_nodes:
-                    full = source if ":" in source else f"{source}:0"
-                    if full in fed:
-                        used.add(full)
+                    tensor = source if ":" in source else f"{source}:0"
+                    if tensor in fed:
+                        used.add(tensor)
                         continue
             if op not in parent:
                 parent[op] = name
@@ -265,9 +260,8 @@ def _by_number(  # noqa: C901 - one loop, as in ``reach``
             for source in wiring.inputs:
                 control = source.startswith("^")
                 name = source[1:] if control else op_of(source)
-                full = source if ":" in source else f"{source}:0"
-                if full in fed:
-                    used.add(full)
+                if full(source) in fed:
+                    used.add(full(source))
                 elif not (control and fed_nodes.get(name) in placeholders):
                     waiting.append(graph.number(name))
     ops = set(looked_at.values())
@@ -308,13 +302,12 @@ def reads_besides(
         if name in seen or name not in graph:
             continue
         seen.add(name)
-        given = graph.sources(name)
-        for source in (given,) if isinstance(given, str) else given:
+        for source in graph.sources(name):
             if source.startswith("^"):
                 if source[1:] not in fed_nodes:
                     waiting.append(f"{source[1:]}:0")
             else:
-                waiting.append(source if ":" in source else f"{source}:0")
+                waiting.append(full(source))
     return tuple(sorted(besides))
 
 
@@ -322,7 +315,7 @@ def in_frame(graph: GraphIndex, tensor: str) -> str | None:
     """Return whether a tensor lies inside a while loop's frame.
 
     An ``Exit`` on the way back leads into a loop that is already over, an ``Enter`` out of
-    one; an ``Enter`` that no ``Exit`` answers is the door of the loop we are in.
+    one; an ``Enter`` without an ``Exit`` enters the loop that the tensor lies in.
 
     Args:
         graph: The graph.
@@ -345,10 +338,8 @@ def in_frame(graph: GraphIndex, tensor: str) -> str | None:
             level -= 1
         elif op in _EXIT:
             level += 1
-        given = graph.sources(name)
-        for source in (given,) if isinstance(given, str) else given:
-            op = source.removeprefix("^")
-            op = op.rpartition(":")[0] if ":" in op else op
+        for source in graph.sources(name):
+            op = op_of(source)
             if op not in depth:
                 depth[op] = level
                 stack.append(op)
@@ -367,8 +358,7 @@ def framed(graph: GraphIndex, among: Collection[str]) -> set[str]:
         return set()
     consumers: dict[str, list[str]] = {}
     for name in among:
-        given = graph.sources(name)
-        for source in (given,) if isinstance(given, str) else given:
+        for source in graph.sources(name):
             consumers.setdefault(op_of(source), []).append(name)
     seen: set[tuple[str, int]] = set()
     stack = [(name, 1) for name in doors]
@@ -405,10 +395,8 @@ def conditional(graph: GraphIndex, tensor: str) -> str | None:
             return name
         if op in _MERGE or op in _EXIT:
             continue
-        given = graph.sources(name)
-        for source in (given,) if isinstance(given, str) else given:
-            op = source.removeprefix("^")
-            op = op.rpartition(":")[0] if ":" in op else op
+        for source in graph.sources(name):
+            op = op_of(source)
             if op not in seen:
                 seen.add(op)
                 stack.append(op)

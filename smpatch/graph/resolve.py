@@ -1,12 +1,12 @@
-"""From ``x:0`` to name, dtype and shape, by what the file itself says.
+"""From ``x:0`` to name, dtype and shape, as the file has them.
 
 The dtype of an output comes from the operation's definition, which the exporter leaves in
 ``MetaInfoDef.stripped_op_list`` (or, for a call, from the function's own signature), and
 from the node's attributes. The shape comes from ``_output_shapes``, which exporters write
-on every node, or from the few operations that carry it as an attribute.
+on every node, or from an attribute of a few operations.
 
-This module infers no shapes: what the file does not say stays unknown, and the result
-says so, for only TensorFlow's shape functions can infer it. It does not look at other nodes.
+This module reads one node at a time and infers no shapes: one that the file does not have is
+marked as unknown, for TensorFlow may infer it.
 
 Sources: ``OpDef.ArgDef`` in ``tensorflow/core/framework/op_def.proto``;
 ``tensorflow/core/framework/node_def_util.cc`` (``OutputTypesForNode``);
@@ -63,13 +63,13 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 """An output's number: as TensorFlow writes it, and no longer than 32 bits are."""
 
 MAX_RANK = 254
-"""More dimensions no TensorFlow shape has (``tensor_shape.h``)."""
+"""The most dimensions of a TensorFlow shape (``tensor_shape.h``)."""
 
 _MAX_OUTPUTS = 1 << 16
-"""More outputs no node has; a damaged number of them would take all memory."""
+"""The most outputs of a node; a damaged number of them would take all memory."""
 
 _CANDIDATES = 20_000
-"""So many names are compared with a misspelt one; more would take seconds."""
+"""The most names that are compared with a misspelt one; more would take seconds."""
 
 
 class OpDefMissingError(TensorNotFoundError):

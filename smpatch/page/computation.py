@@ -17,8 +17,8 @@ from smpatch.functions.dataflow import Dataflow, DataNode, Port, dataflow
 from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.inside import PARAMETERS, Inside, inside, servable, spelled
 from smpatch.functions.shape_inference import Infer, Place, shapes
-from smpatch.graph.auxiliary import automatic, auxiliary
 from smpatch.graph.index import CALLS, op_of
+from smpatch.graph.operations import automatic, auxiliary
 from smpatch.loader import MetaGraph
 from smpatch.signature import Shape, TensorSpec, shape_text
 

@@ -70,9 +70,9 @@ signature stands before those that start from it, or a second application could 
 that the first was made. ``remove-meta-graph = "train"`` (tags) stands in a file that has no
 edits of another kind.
 
-Everything that is wrong with a document is reported at once, each fault with its path
-(``edit[2].inputs.x``, counted from 0) and its line. This module looks at no model, and so has
-no ``copy-signatures``: what that does depends on the model that it is done to.
+All faults of a document are reported at once, each with its path (``edit[2].inputs.x``, counted
+from 0) and its line. This module reads no model, and so has no ``copy-signatures``, whose effect
+depends on the model.
 """
 
 from __future__ import annotations
@@ -86,18 +86,18 @@ from pathlib import Path
 
 from smpatch import arguments
 from smpatch.editing import InPatchFiles
-from smpatch.edits import IN_PATCH_FILES, Edit
+from smpatch.editing.sequence import conflicts
+from smpatch.edits import Edit, in_patch_files
 from smpatch.errors import Fault, PatchFileError, UsageError
 from smpatch.patch_table import Table, dotted
 from smpatch.patchfile import toml
-from smpatch.patchfile.conflicts import conflicts
 
 __all__ = ["Patch", "load_patch", "parse_patch"]
 
 _VERSION = 1
 
 _LARGEST = 1 << 24
-"""Bytes; whoever names a model's file by mistake is not to wait for it to be parsed."""
+"""Bytes; a model file that is named by mistake is not parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ def _known(kind: type[InPatchFiles], table: Table) -> frozenset[str]:
 def _kinds() -> dict[str, list[type[InPatchFiles]]]:
     """Return each verb with the kinds of edit that it may mean."""
     kinds: dict[str, list[type[InPatchFiles]]] = {}
-    for kind in IN_PATCH_FILES:
+    for kind in in_patch_files():
         for verb in filter(None, (kind.verb, kind.other_verb)):
             kinds.setdefault(verb, []).append(kind)
     return kinds

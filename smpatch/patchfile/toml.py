@@ -1,11 +1,8 @@
 """A TOML document with the line of each of its keys.
 
-Python's reader returns the values and, of a document that it cannot read, the place; it does
-not return the place of a value that turns out wrong later. Here the headers and keys of a
-document that it has read are looked up again: what stands in an inline table or an array
-has the line of the statement that it is in.
-
-This module does not interpret the document.
+Python's reader returns no places of values. This module finds the headers and keys of a document
+that Python has read; a value in an inline table or an array has the line of its statement. It does
+not interpret the document.
 
 Source: https://toml.io/en/v1.0.0
 """
@@ -27,21 +24,19 @@ from smpatch.patch_table import Path
 
 __all__ = ["Document", "Path", "TomlError", "read"]
 
-"""Keys and, within arrays, positions from 0, from the outside in."""
-
 _STRING = r'"""(?s:\\.|[^\\])*?"{3,5}|\'\'\'(?s:.)*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\''
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY = re.compile(rf"[ \t]*({_STRING}|[A-Za-z0-9_-]+)[ \t]*")
 _VALUE = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}\n]|[^\[\]{{}}\n#\"']+")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _DEEP = re.compile(r"(?<![\w.\"'-])(?:(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*\.[ \t]*){100}")
-"""A key of more than a hundred parts: Python's reader takes their square of time for it."""
+"""A key of more than a hundred parts: Python's reader takes time that grows with their square."""
 
 _LONG_NUMBER = re.compile(r"[0-9][0-9_]{639}")
-"""More digits than every Python is ready to read."""
+"""More digits than every Python reads."""
 
 _BITS = 64
-"""Those of the integers that TOML promises."""
+"""Bits of the integers that TOML promises."""
 
 _TOO_DEEP = "it is nested too deeply"
 _TOO_LONG = f"a number has more than {_BITS} bits"

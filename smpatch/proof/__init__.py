@@ -1,6 +1,6 @@
-"""The structural proof: each signature computes after an edit what it is asked to compute.
+"""The structural proof: each signature computes after an edit what was asked for.
 
-``requests`` says what that is, from the edit and the model before it. ``sameness`` compares
-it with the edited model, by structural fingerprints. Nothing here shares code with the
-modules that edit, and nothing needs TensorFlow.
+``requests`` has the requests, made from the edit and the model before it; ``sameness`` compares
+them with the edited model by structural fingerprints. Nothing here uses TensorFlow or code of the
+modules that edit.
 """

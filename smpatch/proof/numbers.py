@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from smpatch.arguments import Constant
-from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
+from smpatch.tensor_refs import TensorRef, named_tensors
 
 __all__ = ["Kept", "KeptSignatures", "Names", "named", "tensor"]
 
@@ -58,17 +58,8 @@ KeptSignatures = dict[str, Kept]
 
 def named(refs: Mapping[str, TensorRef]) -> Names:
     """Return inputs or outputs that are tensors which an edit names."""
-    return Names(tensors={alias: _tensors(ref) for alias, ref in refs.items()})
-
-
-def _tensors(ref: TensorRef) -> tuple[str, ...]:
-    if isinstance(ref, str):
-        return (tensor(ref),)
-    if isinstance(ref, SparseRef):
-        return tuple(map(tensor, (ref.values, ref.indices, ref.dense_shape)))
-    if isinstance(ref, RaggedRef):
-        return tuple(map(tensor, (ref.values, *ref.row_splits)))
-    return tuple(tensor(each.name) for each in ref.tensors())
+    tensors = {alias: tuple(map(tensor, named_tensors(ref))) for alias, ref in refs.items()}
+    return Names(tensors=tensors)
 
 
 def tensor(name: str) -> str:

@@ -1,23 +1,25 @@
 """The computation that each signature must have after an edit, in terms of the graph before.
 
-Each kind of edit makes these from its fields and the model before it (``Edit.expected``), and does
-not look at what its other half makes. A tensor inside a function is found by the same search that
-the edit uses.
+Each kind of edit makes requests from its fields and the model before it (``Edit.expected``),
+without the result of ``Edit.apply``. Both find a tensor inside a function by the same search.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from smpatch.fragments import Fragment
-from smpatch.functions.binding import Bound
-from smpatch.functions.function_signature import Promotable
-from smpatch.functions.inner_tensors import Inner, find_inner
 from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef
-from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
+from smpatch.tensor_refs import TensorRef, named_tensors
+
+if TYPE_CHECKING:
+    from smpatch.fragments import Fragment
+    from smpatch.functions.binding import Bound
+    from smpatch.functions.function_signature import Promotable
+    from smpatch.functions.inner_tensors import Inner
 
 __all__ = [
     "AnyRequest",
@@ -126,20 +128,14 @@ def output(before: MetaGraph, key: str, ref: TensorRef) -> Names | Inner:
     """Return the tensors of the main graph that are meant, or the one inside a function."""
     if not isinstance(ref, str) or ("@" not in ref and parse(ref).op in before.graph):
         return tensor_names(ref)
+    from smpatch.functions.inner_tensors import find_inner
+
     return find_inner(before, key, ref)
 
 
 def tensor_names(ref: TensorRef) -> Names:
     """Return the full names of the dense tensors of which a tensor consists."""
-    if isinstance(ref, str):
-        names: Names = (ref,)
-    elif isinstance(ref, SparseRef):
-        names = (ref.values, ref.indices, ref.dense_shape)
-    elif isinstance(ref, RaggedRef):
-        names = (ref.values, *ref.row_splits)
-    else:
-        names = tuple(tensor.name for tensor in ref.tensors())
-    return tuple(full(name) for name in names)
+    return tuple(map(full, named_tensors(ref)))
 
 
 def full(name: str) -> str:

@@ -1,9 +1,9 @@
-"""The comparison of a model after an edit with what was asked for.
+"""The comparison of a model after an edit with the request.
 
-Where an edit only adds to the graph, a tensor that keeps its name computes what it computed;
-nothing is walked then. Else the fingerprints of what was asked for, in the graph before the
-edit, are compared with those of what the signature names, in the graph after it. In a model
-with an object graph the same holds for the functions from which Python takes its signatures.
+If an edit only adds to the graph, a tensor that keeps its name computes the same, without a walk.
+Otherwise the fingerprints of the requested tensors, in the graph before the edit, are compared with
+those of the signature's tensors, in the graph after it. In a model with an object graph this holds
+also for the functions from which Python takes its signatures.
 
 Sources: ``tensorflow/python/saved_model/signature_serialization.py`` and ``load.py`` (the
 order of arguments and results), ``tensorflow/core/graph/subgraph.cc``.
@@ -16,15 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from smpatch.errors import ProofError, ValidationError
-from smpatch.functions.inner_tensors import Inner
 from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.fingerprint import Computation, Fingerprints
-from smpatch.graph.functions import called
-from smpatch.graph.index import op_of
+from smpatch.graph.index import called, op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
-from smpatch.proof.composed import composed_computation
-from smpatch.proof.constants import value_fingerprint
 from smpatch.proof.requests import (
     AnyRequest,
     ComposedRequest,
@@ -33,7 +29,7 @@ from smpatch.proof.requests import (
     Request,
     kept,
 )
-from smpatch.signature import SignatureDef, Spec, same_parameters
+from smpatch.signature import SignatureDef, Spec, names_of, same_parameters
 
 __all__ = ["prove", "python_computation", "signature_computation"]
 
@@ -178,10 +174,12 @@ class _Proof:
         outputs = _tensors(signature.outputs)
         self._check_names(key, request, inputs.keys(), outputs.keys())
         in_graph = {
-            alias: each for alias, each in request.outputs.items() if not isinstance(each, Inner)
+            alias: each for alias, each in request.outputs.items() if isinstance(each, tuple)
         }
         same = (inputs, outputs) == (request.inputs, request.outputs) and not request.bound
         if not same or self._reaches_change(outputs):
+            from smpatch.proof.composed import value_fingerprint
+
             bound = {
                 name: value_fingerprint(each, self.before.functions)
                 for name, each in request.bound.items()
@@ -190,7 +188,7 @@ class _Proof:
             kept = {alias: outputs[alias] for alias in in_graph}
             self._compare(key, expected, _computation(self.after, inputs, kept))
             for alias, inner in request.outputs.items():
-                if isinstance(inner, Inner):
+                if not isinstance(inner, tuple):
                     wanted = self.before.fingerprints.inside(
                         _feeds(request.inputs), inner.calls, inner.spec.name
                     )
@@ -221,6 +219,8 @@ class _Proof:
 
     def check_composed(self, key: str, request: ComposedRequest) -> None:
         """Check both halves of a signature that has functions before or behind it."""
+        from smpatch.proof.composed import composed_computation
+
         signature = self.after.signatures[key]
         taken = signature.inputs.keys() - (request.spare - request.inputs)
         self._check_names(key, request, taken, signature.outputs.keys())
@@ -421,4 +421,4 @@ def _captured(meta_graph: MetaGraph, numbers: Iterable[int], *, by_tensor: bool)
 
 
 def _tensors(specs: Mapping[str, Spec]) -> dict[str, Names]:
-    return {alias: tuple(each.name for each in spec.tensors()) for alias, spec in specs.items()}
+    return {alias: tuple(names_of([spec])) for alias, spec in specs.items()}

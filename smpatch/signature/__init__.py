@@ -1,8 +1,7 @@
 """Signatures as values, and the makers of TensorFlow's own API.
 
 ``specs`` has the values: a spec of a tensor, a ``SignatureDef``, to and from bytes;
-``makers`` puts signatures together from tensors; ``shapes`` compares shapes and writes them.
-This module looks into no graph: a spec says what it was told. It never imports TensorFlow.
+``makers`` puts signatures together from tensors. Nothing here reads a graph or imports TensorFlow.
 """
 
 from smpatch.signature.makers import (
@@ -26,6 +25,7 @@ from smpatch.signature.specs import (
     Spec,
     TensorSpec,
     compatible,
+    names_of,
     parameter,
     ragged,
     same_parameters,
@@ -51,6 +51,7 @@ __all__ = [
     "TensorSpec",
     "classification_signature_def",
     "compatible",
+    "names_of",
     "parameter",
     "predict_signature_def",
     "ragged",

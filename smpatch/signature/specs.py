@@ -23,6 +23,7 @@ __all__ = [
     "Spec",
     "TensorSpec",
     "compatible",
+    "names_of",
     "parameter",
     "ragged",
     "same_parameters",
@@ -156,6 +157,11 @@ class CompositeTensorSpec:
 
 
 Spec = TensorSpec | SparseTensorSpec | CompositeTensorSpec
+
+
+def names_of(specs: Iterable[Spec]) -> list[str]:
+    """Return the names of the dense tensors of which some tensors consist."""
+    return [tensor.name for spec in specs for tensor in spec.tensors()]
 
 
 @dataclass(frozen=True, slots=True)

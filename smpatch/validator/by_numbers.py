@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from smpatch.editing import Edit
 from smpatch.errors import SmpatchError, ValidationError
-from smpatch.functions.composed import Composition
+from smpatch.functions.joining import Composition
 from smpatch.loader import SavedModel, load
 from smpatch.proof.numbers import Kept
 from smpatch.rules import Note

@@ -25,8 +25,8 @@ from smpatch.errors import RefusedError, UsageError
 from smpatch.fragments import Fragment, SignatureOf
 from smpatch.functions.binding import Bound, Follow, bound_inputs
 from smpatch.functions.calls import call, placeholder
-from smpatch.functions.composed import Composition
-from smpatch.functions.other_models import signature_of
+from smpatch.functions.fitting import signature_of
+from smpatch.functions.joining import Composition
 from smpatch.loader import MetaGraph
 from smpatch.proof.numbers import Kept
 from smpatch.runs.arrays import UnmakeableError, array_of, from_numpy, to_numpy

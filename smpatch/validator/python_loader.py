@@ -12,12 +12,14 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from smpatch.runtime import questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
-from smpatch.runtime.python_questions import Traced
 from smpatch.runtime.questions import PythonSignatures
+
+if TYPE_CHECKING:
+    from smpatch.runtime.python_questions import Traced
 
 __all__ = ["PythonLoader"]
 

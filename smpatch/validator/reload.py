@@ -18,7 +18,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError, ValidationError
@@ -26,7 +26,6 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import Note
 from smpatch.runtime import early, installation, questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
-from smpatch.runtime.python_questions import Traced
 from smpatch.runtime.questions import Description, PythonSignatures
 from smpatch.signature import Shape, TensorSpec
 from smpatch.validator.comparing import (
@@ -45,6 +44,9 @@ from smpatch.validator.comparing import (
 from smpatch.validator.edited import Edited, Mode, Validation
 from smpatch.validator.python_loader import PythonLoader
 from smpatch.validator.variables import without_variables
+
+if TYPE_CHECKING:
+    from smpatch.runtime.python_questions import Traced
 
 __all__ = ["Edited", "Mode", "Validation", "Validator"]
 
@@ -67,6 +69,7 @@ class Validator:
         time_limit: float,
         *,
         calls: bool = False,
+        one_edit: bool = False,
     ) -> None:
         """Prepare, and start the first child unless the mode is ``none``.
 
@@ -75,6 +78,7 @@ class Validator:
             op_libraries: Libraries of custom operations to load first.
             time_limit: Longest wait for one answer, in seconds.
             calls: Whether signatures will be called in Python, as they are in ``run``.
+            one_edit: Whether nothing is asked after the commit of the first edit.
         """
         self.mode: Mode = mode
         self._python = PythonLoader(self.ask, light=not calls and mode != "run")
@@ -84,6 +88,7 @@ class Validator:
         self._running: dict[Program, Child] = {}
         self._unloaded: dict[Program, list[Path]] = {}
         self._lent = False
+        self._one_edit = one_edit
         self._wheel = installation.find() if mode != "none" else None
         self._expect_c()
 
@@ -118,6 +123,11 @@ class Validator:
         if mode != "none":
             lent._expect_c()  # noqa: SLF001 - likewise
         return lent
+
+    def finish(self) -> None:
+        """Kill all children if no other edit asks: the kernel frees them during the commit."""
+        if self._one_edit:
+            self.abort()
 
     def abort(self) -> None:
         """Kill all children, from any thread; a wait for an answer ends with an error."""

@@ -10,16 +10,18 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smpatch import dtypes
 from smpatch.errors import RefusedError
-from smpatch.fragments import CallableOf, Fragment, FunctionOf, Mode, RecipeOf, SignatureOf, Tracing
 from smpatch.runtime.process import ChildDied, ChildHung, ChildUnfit, Program
-from smpatch.runtime.python_questions import Traced, trace, traced_here
-from smpatch.runtime.questions import TensorFact
 from smpatch.signature import Spec, TensorSpec
 from smpatch.validator.reload import Validator
+
+if TYPE_CHECKING:
+    from smpatch.fragments import Fragment, Mode, Tracing
+    from smpatch.runtime.python_questions import Traced
+    from smpatch.runtime.questions import TensorFact
 
 __all__ = ["Tracer"]
 
@@ -51,6 +53,8 @@ class Tracer:
         return replace(self._known[key], text=str(tracing.asked))
 
     def _traced(self, tracing: Tracing) -> Fragment:
+        from smpatch.fragments import Fragment, SignatureOf
+
         asked, place = tracing.asked, tracing.place
         where = f"{place} {asked}"
         said = self._said(tracing, where)
@@ -71,6 +75,9 @@ class Tracer:
         )
 
     def _said(self, tracing: Tracing, where: str) -> Traced:
+        from smpatch.fragments import CallableOf, FunctionOf, RecipeOf, SignatureOf
+        from smpatch.runtime.python_questions import trace, traced_here
+
         asked, place = tracing.asked, tracing.place
         specs = {
             alias: _wire(spec)

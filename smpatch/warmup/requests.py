@@ -1,9 +1,10 @@
-"""The requests of a warm-up file, and what they call.
+"""The requests of a warm-up file, and the misfits of a request with the signature that it calls.
 
-This module reads: it compares nothing with the model, decodes no value, and answers no
-request. The responses that may be recorded beside the requests are passed over.
+This module runs nothing, and reads nothing of the model but the signature. It passes over
+responses that are recorded beside the requests.
 
-Sources: ``tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc`` and
+Sources: ``saved_model_warmup_util.cc``, ``predict_util.cc``, ``classifier.cc`` and
+``regressor.cc`` in ``tensorflow_serving/servables/tensorflow``;
 ``tensorflow_serving/apis/prediction_log.proto``.
 """
 
@@ -14,34 +15,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from smpatch import schema
+from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
 from smpatch.savedmodel.directory import open_regular
-from smpatch.signature import DEFAULT_KEY
+from smpatch.signature import (
+    CLASSIFY,
+    DEFAULT_KEY,
+    EXAMPLES,
+    REGRESS,
+    Shape,
+    SignatureDef,
+    TensorSpec,
+    compatible,
+    shape_text,
+)
+from smpatch.values import preview
 from smpatch.warmup import tfrecord
 from smpatch.warmup.tfrecord import RecordError
 
-__all__ = ["LONGEST", "MOST", "PLACE", "Kind", "WarmUp", "calls_of", "count", "records", "requests"]
+__all__ = [
+    "LONGEST",
+    "MOST",
+    "PLACE",
+    "Kind",
+    "Misfit",
+    "WarmUp",
+    "calls_of",
+    "count",
+    "described",
+    "misfits",
+    "records",
+    "requests",
+]
 
 PLACE = Path("assets.extra", "tf_serving_warmup_requests")
 """The place of the file below the model's directory (``saved_model_warmup_util.h``)."""
 
 MOST = 1000
-"""So many records a server replays (``WarmupConsts::kMaxNumRecords``)."""
+"""The most records that a server replays (``WarmupConsts::kMaxNumRecords``)."""
 
 LONGEST = 1 << 27
-"""A record of so many bytes is read by nobody here: no request is so large."""
+"""Bytes of a record that is not read: no request is so large."""
 
 Kind = Literal[
     "predict", "predict_streamed", "classify", "regress", "multi_inference", "session_run"
 ]
 
-_EXAMPLES = "inputs"
-"""The one input of signatures that take examples (``signature_constants.py``)."""
+_METHODS = {"classify": (CLASSIFY,), "regress": (REGRESS,), "multi_inference": (CLASSIFY, REGRESS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +76,8 @@ class WarmUp:
         signature: The key that is called; empty for a ``session_run`` that calls none.
         inputs: The inputs that are fed, sorted; where no signature is called names of tensors.
         kind: The method that is called.
-        outputs: The outputs that are asked for, where not all are; where no signature is
-            called names of tensors and operations.
+        outputs: The outputs that are asked for, empty for all; where no signature is called
+            names of tensors and operations.
         values: What is fed to the inputs, in their order, each a serialized ``TensorProto``;
             none but for ``predict`` and ``predict_streamed``.
         record: The number of the record that makes the call, from 1.
@@ -188,8 +212,72 @@ def _predict(request: Any, kind: Kind) -> WarmUp:  # noqa: ANN401 - as above
 def _examples(named: Any, kind: Kind, request: Any) -> WarmUp:  # noqa: ANN401 - as above
     form = request.input.WhichOneof("kind")
     count = len(getattr(request.input, form).examples) if form else 0
-    return WarmUp(_key(named), (_EXAMPLES,), kind, examples=count)
+    return WarmUp(_key(named), (EXAMPLES,), kind, examples=count)
 
 
 def _key(request: Any) -> str:  # noqa: ANN401 - as above
     return str(request.model_spec.signature_name) or DEFAULT_KEY
+
+
+class Misfit(NamedTuple):
+    """One reason why a request fails.
+
+    Attributes:
+        code: What kind of reason.
+        text: The reason.
+        hint: What there is in its place; may be empty.
+    """
+
+    code: str
+    text: str
+    hint: str = ""
+
+
+def misfits(call: WarmUp, signature: SignatureDef) -> Iterator[Misfit]:
+    """Yield the reasons why a signature does not answer a request."""
+    key = call.signature
+    methods = _METHODS.get(call.kind)
+    if methods is not None:
+        if signature.method_name not in methods:
+            text = f"a {call.kind} request calls {key!r}, whose method is different"
+            yield Misfit("warm-up-method", text, signature.method_name)
+        if EXAMPLES not in signature.inputs:
+            text = f"a {call.kind} request feeds {EXAMPLES!r}, which {key!r} does not take"
+            yield Misfit("warm-up-input", text)
+        return
+    fed, known = set(call.inputs), set(signature.inputs)
+    for alias in sorted(fed - known):
+        text = f"a request feeds the input {alias!r}, which {key!r} does not have"
+        yield Misfit("warm-up-input", text, f"it has {', '.join(sorted(known))}")
+    for alias in sorted(known - fed - set(signature.defaults)) if call.kind == "predict" else ():
+        yield Misfit("warm-up-input", f"a request to {key!r} leaves the input {alias!r} out")
+    for alias, value in zip(call.inputs, call.values, strict=False):
+        spec = signature.inputs.get(alias)
+        if isinstance(spec, TensorSpec):
+            yield from _tensor(f"a request to {key!r} feeds {alias!r}", value, spec)
+    for alias in sorted(set(call.outputs) - set(signature.outputs)):
+        text = f"a request asks for the output {alias!r}, which {key!r} does not have"
+        yield Misfit("warm-up-output", text, f"it has {', '.join(signature.outputs)}")
+
+
+def _tensor(words: str, value: bytes, spec: TensorSpec) -> Iterator[Misfit]:
+    """Compare a tensor of a request with the input that it feeds."""
+    found = described(value)
+    if found is None:
+        yield Misfit("warm-up-type", f"{words} without a tensor that can be read")
+        return
+    dtype, shape = found
+    if dtype != dtypes.base(spec.dtype):
+        yield Misfit("warm-up-type", f"{words} as {dtype}, and the input is {spec.dtype}")
+    elif not compatible(shape, spec.shape):
+        text = f"{words} as {shape_text(shape)}, and the input is {shape_text(spec.shape)}"
+        yield Misfit("warm-up-shape", text)
+
+
+def described(tensor: bytes) -> tuple[str, Shape] | None:
+    """Return the type and the shape of a tensor; None where there are none."""
+    try:
+        dtype, shape, _ = preview(tensor)
+    except ModelUnreadableError:
+        return None
+    return (dtype, shape) if dtype != dtypes.INVALID else None

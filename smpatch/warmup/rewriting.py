@@ -1,8 +1,7 @@
 """A recorded request under the names that its signature, inputs and outputs get.
 
-Only the names change: whatever else the record holds keeps its bytes and its place, fields
-that the schema does not have among them, and the responses that were recorded. What was
-written is decoded and compared with what was to be written.
+Only the names change: all else keeps its bytes and its place, also fields that the schema does not
+have, and recorded responses. The new record is decoded and compared with the wanted one.
 
 Sources: ``tensorflow_serving/apis/prediction_log.proto``, ``predict.proto``, ``model.proto``,
 ``inference.proto``.
@@ -37,12 +36,12 @@ _Edit = tuple[Splice, Sequence[Field]]
 
 
 class NotRewrittenError(Exception):
-    """A record cannot be rewritten; says why."""
+    """A record cannot be rewritten, for the reason in the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of a signature, as far as requests name it.
+    """The effect of edits on a signature, as far as requests name it.
 
     Attributes:
         key: The key that it gets; None where it goes.
@@ -179,7 +178,7 @@ def _within(data: bytes, message: Field, number: int) -> list[Field]:
 
 
 def _only(fields: Sequence[Field]) -> Field:
-    """Return a field that is there once: one that is given in parts is left to nobody's guess."""
+    """Return a field that is there once; one that is given in parts is refused."""
     if len(fields) != 1 or fields[0].wire_type != wire.BYTES:
         raise NotRewrittenError("it is encoded in a way that is not rewritten")
     return fields[0]

@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 LONGEST = 1 << 31
-"""No protobuf message is longer, in bytes."""
+"""Bytes of the longest protobuf message."""
 
 _HEAD = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
 _OVERHEAD = _HEAD.size + _CHECKSUM.size
 
 _IN_LANES = 1 << 14
-"""From so many bytes on C or NumPy takes a checksum, at least some ten times as fast."""
+"""Bytes from which on C or NumPy computes a checksum, at least ten times as fast."""
 
 
 class RecordError(Exception):
@@ -57,7 +57,7 @@ class Record(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Where the next one begins."""
+        """The offset of the next record."""
         return self.start + _OVERHEAD + len(self.data)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch import patcher, session
+from smpatch import patcher, session, verbs
 from smpatch.validator import Validator
 from tests.docs.pages import ROOT
 
@@ -66,12 +66,12 @@ def test_an_example_prints_what_it_shows(name: str, place: Path) -> None:
     one, other = place / "export" / "1", place / "export" / "2"
     shutil.copytree(MODELS / OTHERS.get(name, "linear"), one)
     if name not in OTHERS:
-        patcher.add_predict(one, inputs={"x": "x:0"}, outputs={"y": "y:0"})
+        verbs.add_predict(one, inputs={"x": "x:0"}, outputs={"y": "y:0"})
         shutil.copytree(one, other)
         for each in (one, other):
-            patcher.remove_signatures(each, "scale")
+            verbs.remove_signatures(each, "scale")
     if name == "copy_signatures":
-        patcher.rename_signature(one, "serving_default", "predict")
+        verbs.rename_signature(one, "serving_default", "predict")
     shutil.copy(ROOT / "fixtures" / "graphs" / "frozen.pb", place / "frozen.pb")
     (place / "patch.toml").write_text(PATCH)
     (test,) = doctest.DocTestFinder(recurse=False).find(

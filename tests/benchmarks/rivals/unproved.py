@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 
 from smpatch.cli import main
-from smpatch.editing import sequence
-from smpatch.editing.step import Step
+from smpatch.editing import Step, sequence
 
 
 def _unproved(_: object, done: Step, *__: object) -> Step:

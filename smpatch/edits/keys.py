@@ -1,0 +1,233 @@
+"""Edits of keys alone: a signature gets another key, gets a second key, or goes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import ClassVar
+
+from smpatch import arguments
+from smpatch.editing import (
+    Change,
+    Context,
+    Edit,
+    Expected,
+    NotAppliedError,
+    Outcome,
+    Repetition,
+    Step,
+)
+from smpatch.editing.signatures import Signatures, check_there, matching
+from smpatch.editing.tracking import Tracker, matches
+from smpatch.loader import MetaGraph
+from smpatch.patch_table import Table
+from smpatch.proof.numbers import KeptSignatures
+from smpatch.proof.requests import kept
+from smpatch.rules import check_free, check_key
+
+__all__ = ["Copy", "Remove", "Rename"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Moving(Edit):
+    """Base of ``Rename`` and ``Copy``."""
+
+    copies: ClassVar[bool]
+    source: str
+    target: str
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        arguments.instance(self.source, str, "the key that it has")
+        arguments.instance(self.target, str, "the key that it gets")
+
+    @property
+    def subject(self) -> str:
+        return self.source
+
+    @property
+    def shown_keys(self) -> tuple[str, ...]:
+        return (self.target,)
+
+    @classmethod
+    def read(cls, table: Table) -> _Moving:
+        return cls(table.text(cls.verb), table.text("to"), table.flag("overwrite"))
+
+    def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
+        check_there(meta_graph, self.source, "--from")
+        signature = meta_graph.signatures.get(self.source)
+        if self.source == self.target:
+            return Step(meta_graph, (Change(self.source, "unchanged", signature),))
+        check_key(self.target, "--to")
+        check_free(meta_graph, self.target, overwrite=self.overwrite, option="--to")
+        signatures = Signatures.of(meta_graph, context)
+        notes = tuple(signatures.on_one_half(self.source))
+        changes: tuple[Change, ...] = ()
+        if self.target in meta_graph.keys:
+            signatures = signatures.remove(self.target)
+            changes = (Change(self.target, "removed"),)
+        move = signatures.copy if self.copies else signatures.rename
+        outcome: Outcome = "copied" if self.copies else "renamed"
+        changes = (*changes, Change(self.target, outcome, signature, self.source))
+        return Step(move(self.source, self.target).meta_graph, changes, notes=notes)
+
+    def expected(self, before: MetaGraph) -> Expected:
+        """Return what the signature computes."""
+        if self.source not in before.signatures:
+            return {}
+        return {self.target: kept(self.source, before.signatures[self.source])}
+
+    def track(self, tracker: Tracker) -> None:
+        if self.source == self.target:
+            tracker.conflict(f"source and target are both {self.source!r}")
+        else:
+            tracker.move(self.source, self.target, overwrite=self.overwrite, copies=self.copies)
+
+    def makes(self) -> str | None:
+        return self.target
+
+    def repeated(self, again: Repetition) -> Edit | None:
+        """Return the same where the model has the source."""
+        again.touched |= {self.source, self.target}
+        if self.source in again.keys:
+            return self._repeated_from_source(again)
+        if again.later_key(self.target) not in again.keys:
+            raise NotAppliedError("neither its source nor its target is there")
+        return self._repeated_without_source(again)
+
+    @abstractmethod
+    def _repeated_from_source(self, again: Repetition) -> Edit | None:
+        """Return the edit for a model that has the source."""
+
+    @abstractmethod
+    def _repeated_without_source(self, again: Repetition) -> Edit | None:
+        """Return the edit for a model that has the target alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rename(_Moving):
+    """Give a signature another key.
+
+    Attributes:
+        source: The key that it has.
+        target: The key that it gets.
+        overwrite: Whether a signature that has that key already may be replaced.
+    """
+
+    verb: ClassVar[str] = "rename"
+    copies: ClassVar[bool] = False
+
+    def follow(self, signatures: KeptSignatures) -> None:
+        """Give what the signature gives."""
+        if self.source in signatures:
+            signatures[self.target] = signatures.pop(self.source)
+
+    def key_after(self, key: str) -> str:
+        return self.target if key == self.source else key
+
+    def _repeated_from_source(self, again: Repetition) -> Edit | None:
+        if again.later_key(self.target) in again.keys and self.source not in again.fresh:
+            if not again.is_made_later(self.source):
+                raise NotAppliedError("its source and its target are there")
+            return None
+        again.fresh.discard(self.source)
+        again.make(self.target)
+        return replace(self, overwrite=True)
+
+    def _repeated_without_source(self, again: Repetition) -> Edit | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(_Moving):
+    """Serve a signature under a second key.
+
+    Attributes:
+        source: The key that it has.
+        target: The key that it gets as well.
+        overwrite: Whether a signature that has that key already may be replaced.
+    """
+
+    verb: ClassVar[str] = "copy"
+    copies: ClassVar[bool] = True
+
+    def follow(self, signatures: KeptSignatures) -> None:
+        """Give what the signature gives."""
+        if self.source in signatures:
+            signatures[self.target] = signatures[self.source]
+
+    def _repeated_from_source(self, again: Repetition) -> Edit | None:
+        again.make(self.target)
+        return replace(self, overwrite=True)
+
+    def _repeated_without_source(self, again: Repetition) -> Edit | None:
+        later = again.later_key(self.source)
+        if later in again.keys:
+            again.make(self.target)
+            return Copy(later, self.target, overwrite=True)
+        if not again.is_removed_later(self.source):
+            raise NotAppliedError("its source is not there")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Remove(Edit):
+    """Take signatures away, with what was appended for them alone.
+
+    Attributes:
+        keys: Keys, or patterns of them (``*``, ``?``, ``[...]``) as file names have them.
+    """
+
+    verb: ClassVar[str] = "remove"
+
+    keys: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        self._take(keys=arguments.texts(self.keys, "keys"))
+
+    @property
+    def subject(self) -> str:
+        return ", ".join(self.keys)
+
+    @property
+    def shown_keys(self) -> tuple[str, ...]:
+        return self.keys
+
+    @classmethod
+    def read(cls, table: Table) -> Remove:
+        return cls(table.names("remove", needed=True))
+
+    def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
+        """Take the signatures away."""
+        going = matching(meta_graph, self.keys)
+        signatures = Signatures.of(meta_graph, context)
+        notes = tuple(note for key in going for note in signatures.on_one_half(key))
+        changes = tuple(Change(key, "removed") for key in going)
+        return Step(signatures.remove(*going).meta_graph, changes, notes=notes)
+
+    def expected(self, before: MetaGraph) -> Expected:
+        """Return nothing: a signature that is gone computes nothing."""
+        return {}
+
+    def follow(self, signatures: KeptSignatures) -> None:
+        """Give nothing any more."""
+        for wanted in self.keys:
+            gone = [wanted]
+            if wanted not in signatures:
+                gone = [key for key in signatures if fnmatchcase(key, wanted)]
+            for key in gone:
+                del signatures[key]
+
+    def track(self, tracker: Tracker) -> None:
+        tracker.remove(self.keys)
+
+    def removes(self, key: str) -> bool:
+        return matches(key, self.keys)
+
+    def repeated(self, again: Repetition) -> Edit | None:
+        """Return the removal of the signatures that are there now."""
+        gone = [key for key in again.keys if self.removes(key)]
+        again.fresh -= set(gone)
+        again.touched |= set(gone)
+        return Remove(tuple(gone)) if gone else None

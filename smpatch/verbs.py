@@ -1,0 +1,427 @@
+"""The verbs of the library: each makes an edit of its arguments and calls ``patch`` with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+import smpatch.edits as kinds
+from smpatch import arguments
+from smpatch.errors import UsageError
+from smpatch.options import Options
+from smpatch.patcher import Receipt, patch
+from smpatch.signature import DEFAULT_KEY
+from smpatch.tensor_refs import TensorRef
+
+__all__ = [
+    "add_classify",
+    "add_predict",
+    "add_regress",
+    "compose_signature",
+    "copy_signature",
+    "derive_signature",
+    "edit_signature",
+    "promote_function",
+    "remove_meta_graph",
+    "remove_signatures",
+    "rename_signature",
+    "retag",
+    "set_init_op",
+]
+
+_Model = str | os.PathLike[str]
+_Function = Callable[..., object]
+
+
+def add_predict(
+    model: _Model,
+    *,
+    inputs: Mapping[str, TensorRef],
+    outputs: Mapping[str, TensorRef],
+    signature: str = DEFAULT_KEY,
+    options: Options | None = None,
+) -> Receipt:
+    """Add a predict signature to a SavedModel on disk.
+
+    Args:
+        model: The model directory.
+        inputs: Alias to the tensor that is fed: ``op:index``, ``op`` where the operation
+            has one output, the parts of a sparse or ragged tensor, or a whole spec.
+        outputs: Alias to the tensor that is fetched, likewise.
+        signature: The signature key.
+        options: How the edit is done.
+
+    Example:
+        >>> smpatch.add_predict("export/1", inputs={"x": "x:0"}, outputs={"y": "y:0"}).key
+        'serving_default'
+
+    Raises:
+        UsageError: Nothing is fed or fetched.
+        RefusedError: The signature cannot work, or the key is taken.
+        SmpatchError: As ``patch``.
+    """
+    for name, given in (("inputs", inputs), ("outputs", outputs)):
+        if not given:
+            raise UsageError(f"no {name} are given", hint="name at least one tensor")
+    edit = kinds.AddPredict(inputs, outputs, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
+
+
+def promote_function(  # noqa: PLR0913 - the parts of the request, each with a default, and how it is done
+    model: _Model,
+    function: str,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    signature: str | None = None,
+    options: Options | None = None,
+) -> Receipt:
+    """Give a traced function of a TensorFlow 2 export a signature of its own.
+
+    Args:
+        model: The model directory.
+        function: Its path in the object graph (``encoder.call``), or the name of a concrete
+            function where there are several traces.
+        inputs: Alias to argument; the other arguments keep their names.
+        outputs: Alias to structured output (a key of a dict, ``output_0``); None for all.
+        signature: The signature key; None for the last part of the path.
+        options: How the edit is done.
+
+    Example:
+        >>> smpatch.promote_function("export/1", "encode").key
+        'encode'
+
+    Raises:
+        RefusedError: There is no such function, it has several traces, or it captures
+            something for which no tensor of the main graph surely stands.
+        SmpatchError: As ``patch``.
+    """
+    edit = kinds.PromoteFunction(function, inputs, outputs, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
+
+
+def derive_signature(
+    model: _Model,
+    source: str,
+    *,
+    outputs: Mapping[str, str],
+    signature: str,
+    options: Options | None = None,
+) -> Receipt:
+    """Make a signature with the inputs of another one and other outputs.
+
+    Args:
+        model: The model directory.
+        source: The key of the signature to start from.
+        outputs: Alias to one of its outputs (by alias), a tensor of the main graph, or a
+            tensor inside the functions that it calls.
+        signature: The key of the new signature.
+        options: How the edit is done.
+
+    Example:
+        >>> outputs = {"features": "two_by_two_1/enc_2_1/Relu:0"}
+        >>> smpatch.derive_signature(
+        ...     "export/1", "serving_default", outputs=outputs, signature="features"
+        ... ).outcome
+        'added'
+
+    Raises:
+        RefusedError: There is no such signature or tensor, or it is ambiguous.
+        SmpatchError: As ``patch``.
+    """
+    if not outputs:
+        raise UsageError("no outputs are given", hint="name at least one tensor")
+    edit = kinds.FromSignature(source, outputs, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
+
+
+def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it is done
+    model: _Model,
+    source: str,
+    *,
+    signature: str,
+    before: Sequence[str | _Function] | str | _Function = (),
+    after: Sequence[str | _Function] | str | _Function = (),
+    bind: Mapping[str, object] | None = None,
+    from_input: Mapping[str, str] | None = None,
+    dummy_input: str | None = None,
+    keep_as: str | None = None,
+    options: Options | None = None,
+) -> Receipt:
+    """Make a signature of another one: with functions before and behind it, and constants.
+
+    Args:
+        model: The model directory.
+        source: The key of the signature to start from, which stays as it is.
+        signature: The key of the new signature.
+        before: What yields inputs of the source, in the order in which it runs: functions of
+            Python files (``pre.py:decode``), recipes (``image=decode_image(224, 224)``), and
+            signatures of other models (``tokenizer/1:tokenize``). A file runs with the rights of
+            the caller, in a process of its own. A callable of this process (a Python function, a
+            ``tf.function`` or a concrete function) is traced in the TensorFlow that the caller
+            has imported; it may capture constants and tables that do not change.
+        after: What takes outputs of the source, likewise.
+        bind: Input to its value: a number, a text, a truth value, nested lists of these, or an
+            array. It has the input's shape or that of its last dimensions; then it is repeated
+            over the first ones, which are as large as those of another input where they are open.
+        from_input: Alias to a tensor between the inputs and outputs of the source, which becomes an
+            input: of the main graph, or inside a function (``node:index``, with ``@call+call``
+            behind it where that is ambiguous). What lies before it is not computed, and inputs
+            that only that needs go. ``before`` and ``bind`` may name the alias.
+        dummy_input: An input that nothing reads, ``float32 [?]``, for a server that does not
+            accept a signature without inputs.
+        keep_as: The key that the signature gets which has ``signature`` now; it may be the source.
+        options: How the edit is done.
+
+    Raises:
+        UsageError: There is no such file or recipe, or nothing is asked for.
+        RefusedError: There is no such signature or input, a value is not one of its input, or a
+            function cannot be traced or does not fit.
+        SmpatchError: As ``patch``.
+
+    Example:
+        >>> compose_signature(
+        ...     "export/1", "serving_default", bind={"is_training": False}, signature="serve"
+        ... )  # doctest: +SKIP
+    """
+    if not (bind or before or after or from_input or dummy_input):
+        hint = "give before, after, bind, from_input or dummy_input"
+        raise UsageError("nothing is composed", hint=hint)
+    from smpatch.fragments import asked_list
+
+    constants = arguments.constants(bind or {}, "bind")
+    put = asked_list(before, "before"), asked_list(after, "after")
+    more = from_input or {}, dummy_input or ""
+    edit = kinds.Compose(source, signature, constants, _overwrite(options), *put, *more)
+    return patch(model, edit if keep_as is None else edit.keeping(keep_as), options=options)
+
+
+def add_classify(  # noqa: PLR0913 - the parts of the request, and how it is done
+    model: _Model,
+    *,
+    examples: TensorRef,
+    classes: TensorRef | None = None,
+    scores: TensorRef | None = None,
+    signature: str = DEFAULT_KEY,
+    options: Options | None = None,
+) -> Receipt:
+    """Add a classify signature, as TF Serving's Classify takes it.
+
+    Args:
+        model: The model directory.
+        examples: The tensor of serialized ``tf.train.Example`` messages.
+        classes: The tensor of class labels, strings.
+        scores: The tensor of scores, float32; one of the two at least.
+        signature: The signature key.
+        options: How the edit is done.
+
+    Example:
+        >>> smpatch.add_classify(
+        ...     "export/1", examples="examples:0", scores="y:0", signature="scores"
+        ... ).outcome
+        'added'
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    edit = kinds.AddClassify(examples, classes, scores, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
+
+
+def add_regress(
+    model: _Model,
+    *,
+    examples: TensorRef,
+    predictions: TensorRef,
+    signature: str = DEFAULT_KEY,
+    options: Options | None = None,
+) -> Receipt:
+    """Add a regress signature, as TF Serving's Regress takes it.
+
+    Args:
+        model: The model directory.
+        examples: The tensor of serialized ``tf.train.Example`` messages.
+        predictions: The tensor of predictions, float32.
+        signature: The signature key.
+        options: How the edit is done.
+
+    Example:
+        >>> smpatch.add_regress(
+        ...     "export/1", examples="examples:0", predictions="y:0", signature="price"
+        ... ).outcome
+        'added'
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    edit = kinds.AddRegress(examples, predictions, signature, _overwrite(options))
+    return patch(model, [edit], options=options)
+
+
+def rename_signature(
+    model: _Model, source: str, target: str, *, options: Options | None = None
+) -> Receipt:
+    """Give a signature another key.
+
+    Args:
+        model: The model directory.
+        source: The key that it has.
+        target: The key that it gets.
+        options: How the edit is done.
+
+    Example:
+        >>> smpatch.rename_signature("export/1", "serving_default", "predict").outcome
+        'renamed'
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    return patch(model, [kinds.Rename(source, target, _overwrite(options))], options=options)
+
+
+def copy_signature(
+    model: _Model, source: str, target: str, *, options: Options | None = None
+) -> Receipt:
+    """Serve a signature under a second key as well.
+
+    Args:
+        model: The model directory.
+        source: The key that it has.
+        target: The key that it gets as well.
+        options: How the edit is done.
+
+    Example:
+        >>> smpatch.copy_signature("export/1", "serving_default", "predict").outcome
+        'copied'
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    return patch(model, [kinds.Copy(source, target, _overwrite(options))], options=options)
+
+
+def remove_signatures(
+    model: _Model, *keys: str | Sequence[str], options: Options | None = None
+) -> Receipt:
+    """Take signatures away, with what was appended for them alone.
+
+    Args:
+        model: The model directory.
+        keys: Keys, or patterns of them as file names have them.
+        options: How the edit is done.
+
+    Example:
+        >>> smpatch.remove_signatures("export/1", "scores_*").key
+        'scores_only'
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    several = [key for each in keys for key in ([each] if isinstance(each, str) else each)]
+    return patch(model, [kinds.Remove(tuple(several))], options=options)
+
+
+def edit_signature(
+    model: _Model, edit: kinds.EditSignature, *, options: Options | None = None
+) -> Receipt:
+    """Change a signature that is there: names, tensors, shapes, method, defaults.
+
+    Args:
+        model: The model directory.
+        edit: What is to change, all at once.
+        options: How the edit is done.
+
+    Example:
+        >>> edit = smpatch.EditSignature("serving_default", rename_inputs={"x": "image"})
+        >>> smpatch.edit_signature("export/1", edit).outcome
+        'edited'
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    return patch(model, [edit], options=options)
+
+
+def retag(
+    model: _Model,
+    source: Sequence[str] | str | int,
+    target: Sequence[str] | str,
+    *,
+    options: Options | None = None,
+) -> Receipt:
+    """Give a MetaGraph other tags.
+
+    Args:
+        model: The model directory.
+        source: The tags that it has, or its place among the MetaGraphs, from 0.
+        target: The tags that it gets.
+        options: How the edit is done.
+
+    Example:
+        >>> smpatch.retag("export/1", "train", "train,gpu").changes[0].outcome
+        'retagged'
+
+    Raises:
+        SmpatchError: As ``patch``.
+    """
+    named = source if isinstance(source, int) else arguments.texts(source, "source")
+    return patch(model, [kinds.Retag(named, arguments.texts(target, "target"))], options=options)
+
+
+def remove_meta_graph(
+    model: _Model, tag_set: Sequence[str] | str, *, options: Options | None = None
+) -> Receipt:
+    """Take a whole MetaGraph away; the bytes of the others stay as they are.
+
+    Variables and assets stay on disk, because other MetaGraphs may share them.
+
+    Args:
+        model: The model directory.
+        tag_set: The tags that the MetaGraph has.
+        options: How the edit is done; its ``tag_set`` is not given here.
+
+    Raises:
+        TagSetError: No MetaGraph has the tags, several have them, or it is the only one.
+        SmpatchError: As ``patch``.
+
+    Example:
+        >>> smpatch.remove_meta_graph("export/1", "train").outcome
+        'meta-graph-removed'
+    """
+    return patch(
+        model, [kinds.RemoveMetaGraph(arguments.texts(tag_set, "tag_set"))], options=options
+    )
+
+
+def set_init_op(
+    model: _Model, operations: Sequence[str] | str | None, *, options: Options | None = None
+) -> Receipt:
+    """Set the init op: what servers run when they load the model, such as to fill tables.
+
+    Args:
+        model: The model directory.
+        operations: Names of operations of the main graph, which need no input; of several all
+            are run. None takes the init op away.
+        options: How the edit is done.
+
+    Raises:
+        UsageError: No operation is named.
+        RefusedError: There is no such operation, it cannot run when a model is loaded, it may
+            assign variables that the checkpoint restores, or tables that signatures need would
+            not be filled.
+        SmpatchError: As ``patch``.
+
+    Example:
+        >>> smpatch.set_init_op("export/1", "init").outcome
+        'init-op-set'
+    """
+    names = () if operations is None else arguments.texts(operations, "operations")
+    if operations is not None and not names:
+        raise UsageError(
+            "no operation is named", where="operations", hint="None removes the init op"
+        )
+    return patch(model, [kinds.SetInitOp(names)], options=options)
+
+
+def _overwrite(options: Options | None) -> bool:
+    return isinstance(options, Options) and options.overwrite
