@@ -28,7 +28,7 @@ from smpatch.runtime.questions import Answer, PythonSignatures, TensorFact
 from smpatch.validator import Validator
 from smpatch.validator.variables import without_variables
 
-__all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "perished"]
+__all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "without_answer"]
 
 C_RUNTIME, PYTHON_V1, PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
 
@@ -87,7 +87,7 @@ def load_in_c(
     loader, program = C_RUNTIME, Program.CAPI
     try:
         if not variables:
-            with without_variables(model.directory) as view, _unless_it_would_again():
+            with without_variables(model.directory) as view, _once_more():
                 bare = view and validator.ask(program, partial(question, directory=view))
                 if bare and bare.ok:
                     op_defs = {} if meta_graph.op_defs else _op_defs(validator)
@@ -101,14 +101,14 @@ def load_in_c(
         if not meta_graph.op_defs and program is Program.CAPI:
             op_defs = _op_defs(validator)
     except ChildError as error:
-        return Loaded(findings=(perished(subject, loader, error),))
+        return Loaded(findings=(without_answer(subject, loader, error),))
     if not said.ok:
         return Loaded(op_defs=op_defs, findings=(_refused(validator, subject, loader, said),))
     return Loaded(loader, said.tensors, op_defs)
 
 
 @contextlib.contextmanager
-def _unless_it_would_again() -> Iterator[None]:
+def _once_more() -> Iterator[None]:
     """Ignore a child that died or refused, unless for lack of time or memory."""
     try:
         yield
@@ -133,7 +133,7 @@ def load_in_python(validator: Validator, subject: Subject, *, variables: bool = 
     try:
         said = validator.load_in_python(directory, tags, variables=variables)
     except ChildError as error:
-        return Loaded(findings=(perished(subject, PYTHON, error),))
+        return Loaded(findings=(without_answer(subject, PYTHON, error),))
     if not said.ok:
         return Loaded(findings=(_refused(validator, subject, PYTHON, said),))
     return Loaded(PYTHON, findings=tuple(_unlisted(subject, said)), variables_read=said.variables)
@@ -147,7 +147,7 @@ def _unlisted(subject: Subject, said: PythonSignatures) -> Iterator[Finding]:
             yield fault("python-signature", subject.where(f"signature {key!r}"), text)
 
 
-def perished(subject: Subject, loader: str, error: ChildError) -> Finding:
+def without_answer(subject: Subject, loader: str, error: ChildError) -> Finding:
     """Return the finding of a child that gave no answer.
 
     Raises:

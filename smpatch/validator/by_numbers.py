@@ -184,7 +184,7 @@ class _Proof:
         outcome = composed_outcome(self._validator, chain, values)
         self._composed[edit.key] = frozenset(outcome.outputs)
         self._composed_values[edit.key] = values
-        self._judge(edit.key, outcome, "it is not what its parts give one after the other")
+        self._record(edit.key, outcome, "it is not what its parts give one after the other")
 
     def _opened(self, chain: Chain) -> None:
         """Compare a signature some of whose tensors became inputs with the whole one."""
@@ -194,7 +194,7 @@ class _Proof:
             words = "fed what its tensors give, it is not what the whole signature gives"
             if both.is_target:
                 self._composed[key] = frozenset(outcome.outputs)
-                self._judge(key, outcome, words)
+                self._record(key, outcome, words)
                 return
             if outcome.not_run:
                 why = f"the whole signature does not run before the edit: {outcome.not_run}"
@@ -355,7 +355,7 @@ class _Proof:
         outcomes = self._outcomes(pairs, (loader, self._now), (loader, self._was))
         for key, outcome in outcomes.items():
             words = f"it is not what it was before the edit ({loader.loader})"
-            self._judge(key, outcome, words, f" ({loader.loader})")
+            self._record(key, outcome, words, f" ({loader.loader})")
 
     def _outcomes(
         self, pairs: Sequence[Pair], one: _Loaded, other: _Loaded
@@ -363,7 +363,7 @@ class _Proof:
         asks = self._validator
         return compare_pairs(pairs, lambda: one[0](asks, one[1]), lambda: other[0](asks, other[1]))
 
-    def _judge(self, key: str, outcome: Outcome, different: str, loader: str = "") -> None:
+    def _record(self, key: str, outcome: Outcome, different: str, loader: str = "") -> None:
         """Keep what was compared.
 
         Raises:
