@@ -109,10 +109,10 @@ def _yielding(
         name = writer.write(root)
         node = redirected(graph.node(main_call).message(), name, root.results)
         node.name = callers[main_call]
-        told = _told(meta_graph, main_call, infer)
-        if told is not None:
+        shapes_before = _shapes_of(meta_graph, main_call, infer)
+        if shapes_before is not None:
             described = node.attr["_output_shapes"].list
-            described.shape.extend(told)
+            described.shape.extend(shapes_before)
             described.shape.extend(shape_proto(spec.shape) for spec in specs[main_call])
         nodes.append(node.SerializeToString(deterministic=True))
     addition = Addition(nodes=tuple(nodes), functions=tuple(writer.functions))
@@ -176,7 +176,7 @@ class _Cloning:
         return name
 
 
-def _told(meta_graph: MetaGraph, call: str, infer: Infer | None) -> list[Any] | None:
+def _shapes_of(meta_graph: MetaGraph, call: str, infer: Infer | None) -> list[Any] | None:
     """Return the shapes of what a call yields, as the file says or as TensorFlow infers."""
     node = meta_graph.graph.node(call)
     written = node.attr("_output_shapes")

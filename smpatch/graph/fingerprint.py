@@ -178,14 +178,9 @@ class Fingerprints:
         """Return the fingerprint of an output, of those of the tensors of which it consists."""
         return digest(b"tensor", *tensors)
 
-    def tensor(self, name: str, feeds: Mapping[str, str] | None = None) -> bytes:
-        """Return the fingerprint of one tensor of the main graph.
-
-        Args:
-            name: The tensor.
-            feeds: As for ``main``; None where nothing is fed.
-        """
-        return self._tensors(self._fed(feeds or {}, {}), [main_source(name)])[0]
+    def tensor(self, name: str) -> bytes:
+        """Return the fingerprint of one tensor of the main graph, where nothing is fed."""
+        return self._tensors(self._fed({}, {}), [main_source(name)])[0]
 
     def _fed(self, feeds: Mapping[str, str], bound: Mapping[str, bytes]) -> Scope:
         """Return the main graph with what is fed."""
