@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from smpatch.builder import Inferred
-from smpatch.editing import Context, Edit, MetaGraphEdit, Repetition
+from smpatch.editing.edit import Context, Edit, MetaGraphEdit, Repetition
 from smpatch.editing.sequence import exclude_each_other, perform
 from smpatch.errors import SmpatchError, TagSetError
 from smpatch.fragments import Trace

@@ -14,7 +14,7 @@ from typing import Literal
 from smpatch import warmup
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
-from smpatch.editing import Change, Context, Edit, MetaGraphEdit, Outcome, Proof
+from smpatch.editing.edit import Change, Context, Edit, MetaGraphEdit, Outcome, Proof
 from smpatch.editing.notes import notes_on, notes_on_variables
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.warm_up import Carried, carry
@@ -32,8 +32,8 @@ from smpatch.writer.places import place_notes, shown
 
 __all__ = ["Receipt", "Transaction"]
 
-Fingerprint = Literal["absent", "kept", "refreshed", "stale"]
-WarmUp = Literal["absent", "kept", "rewritten", "stale"]
+FingerprintOutcome = Literal["absent", "kept", "refreshed", "stale"]
+WarmUpOutcome = Literal["absent", "kept", "rewritten", "stale"]
 
 
 _PROOF: Mapping[Mode, Proof] = {
@@ -79,12 +79,12 @@ class Receipt:
     size_before: int
     size_after: int
     loaders: tuple[str, ...]
-    fingerprint: Fingerprint
+    fingerprint: FingerprintOutcome
     backup: Path | None
     notes: tuple[Note, ...]
     numbers: Mapping[str, tuple[str, ...]] | None = None
     applied: tuple[Change, ...] = ()
-    warm_up: WarmUp = "absent"
+    warm_up: WarmUpOutcome = "absent"
     variables_read: bool | None = None
 
     def __repr__(self) -> str:
@@ -395,7 +395,9 @@ class Transaction:
             text = f"that the graph takes the wider shape of {named} is not proved: nothing was run"
             unknown = (*unknown, Note("unproved-shape", text))
         kept = (self.model.directory / "fingerprint.pb").exists()
-        warm_up: WarmUp = "kept" if (self.model.directory / warmup.PLACE).exists() else "absent"
+        warm_up: WarmUpOutcome = (
+            "kept" if (self.model.directory / warmup.PLACE).exists() else "absent"
+        )
         return Receipt(
             directory=self.model.directory,
             form=self.model.form,

@@ -11,8 +11,9 @@ import pytest
 
 import smpatch
 from smpatch import MetaGraph, ValidationError, load
-from smpatch.editing import Change, Context, Expected, Repetition, Step, Tracker
+from smpatch.editing.edit import Change, Context, Expected, Repetition, Step
 from smpatch.editing.signatures import Signatures
+from smpatch.editing.tracking import Tracker
 from smpatch.edits import IN_PATCH_FILES, Edit, Making, __all__
 from smpatch.patch_table import Table
 from smpatch.patchfile import document, parse_patch

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from smpatch.editing import Edit
+from smpatch.editing.edit import Edit
 from smpatch.editing.sequence import described
 from smpatch.errors import SmpatchError
 

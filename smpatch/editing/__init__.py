@@ -3,37 +3,3 @@
 ``edit`` has the base of all kinds, ``sequence`` does a list of edits one after the other,
 ``tracking`` follows names through a list. The kinds (``edits``) are made of the rest.
 """
-
-from __future__ import annotations
-
-from smpatch.editing.edit import (
-    Change,
-    Context,
-    Edit,
-    Expected,
-    InPatchFiles,
-    Making,
-    MetaGraphEdit,
-    NotAppliedError,
-    Outcome,
-    Proof,
-    Repetition,
-    Step,
-)
-from smpatch.editing.tracking import Tracker
-
-__all__ = [
-    "Change",
-    "Context",
-    "Edit",
-    "Expected",
-    "InPatchFiles",
-    "Making",
-    "MetaGraphEdit",
-    "NotAppliedError",
-    "Outcome",
-    "Proof",
-    "Repetition",
-    "Step",
-    "Tracker",
-]

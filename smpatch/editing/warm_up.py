@@ -277,11 +277,11 @@ def _fates(
 def _follow(track: _Track, edit: Edit) -> None:
     if track.key is None:
         return
-    halves: tuple[tuple[Kind, _Names], ...] = (("inputs", track.inputs), ("outputs", track.outputs))
-    for half, names in halves:
+    sides: tuple[tuple[Kind, _Names], ...] = (("inputs", track.inputs), ("outputs", track.outputs))
+    for kind, names in sides:
         for alias, now in names.items():
             if now is not None:
-                names[alias] = edit.alias_after(half, track.key, now)
+                names[alias] = edit.alias_after(kind, track.key, now)
     track.key = None if edit.removes(track.key) else edit.key_after(track.key)
 
 

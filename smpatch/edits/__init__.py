@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from smpatch.editing import Edit, InPatchFiles, Making
+from smpatch.editing.edit import Edit, InPatchFiles, Making
 from smpatch.edits.adding import AddClassify, AddPredict, AddRegress, AddSignature
 from smpatch.edits.compose import Compose
 from smpatch.edits.edit_signature import EditSignature

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from smpatch import arguments
 from smpatch.builder import Wanted, build
-from smpatch.editing import Context, Expected, Making, Step
+from smpatch.editing.edit import Context, Expected, Making, Step
 from smpatch.editing.signatures import placed
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table

@@ -17,9 +17,9 @@ from typing import ClassVar
 from smpatch import arguments
 from smpatch.arguments import Constant
 from smpatch.builder import Wanted, build
-from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step, Tracker
+from smpatch.editing.edit import Change, Context, Edit, Expected, Making, Repetition, Step
 from smpatch.editing.signatures import Signatures, placed
-from smpatch.editing.tracking import Kind
+from smpatch.editing.tracking import Kind, Tracker
 from smpatch.edits.keys import Rename
 from smpatch.errors import RefusedError, TensorNotFoundError, UnreachableOutputError
 from smpatch.fragments import (
@@ -247,8 +247,8 @@ class Compose(Making):
         bound = {had.was[alias]: value for alias, value in self.bind.items()}
         signatures[self.key] = replace(source, inputs=replace(had, was=left), bound=bound)
 
-    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
-        bound = half == "inputs" and key == self.key == self.source and alias in self.bind
+    def alias_after(self, kind: Kind, key: str, alias: str) -> str | None:
+        bound = kind == "inputs" and key == self.key == self.source and alias in self.bind
         return None if bound else alias
 
     def track(self, tracker: Tracker) -> None:

@@ -8,17 +8,16 @@ from typing import ClassVar
 
 from smpatch import arguments
 from smpatch.builder import Wanted, build
-from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step, Tracker
+from smpatch.editing.edit import Context, Edit, Expected, Making, Repetition, Step
 from smpatch.editing.signatures import Signatures, placed
-from smpatch.editing.tracking import Kind
+from smpatch.editing.tracking import Kind, Tracker
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.inner_outputs import expose
 from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.open_sizes import is_wider, with_open_sizes
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
-from smpatch.proof import numbers
-from smpatch.proof.numbers import Kept, KeptSignatures
+from smpatch.proof.numbers import Kept, KeptNames, KeptSignatures, tensor
 from smpatch.proof.requests import Names, Request, output, tensor_names
 
 __all__ = ["FromSignature"]
@@ -107,14 +106,14 @@ class FromSignature(Making):
         had = source.outputs
         was = {alias: had.was[ref] for alias, ref in self.outputs.items() if ref in had.was}
         tensors = {
-            alias: had.tensors.get(ref, (numbers.tensor(ref),))
+            alias: had.tensors.get(ref, (tensor(ref),))
             for alias, ref in self.outputs.items()
             if alias not in was
         }
-        signatures[self.key] = replace(source, outputs=numbers.Names(was, tensors))
+        signatures[self.key] = replace(source, outputs=KeptNames(was, tensors))
 
-    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
-        if half == "inputs" or alias in self.outputs or not key == self.key == self.source:
+    def alias_after(self, kind: Kind, key: str, alias: str) -> str | None:
+        if kind == "inputs" or alias in self.outputs or not key == self.key == self.source:
             return alias
         return next((new for new, old in self.outputs.items() if old == alias), None)
 

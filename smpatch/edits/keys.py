@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from smpatch import arguments
-from smpatch.editing import (
+from smpatch.editing.edit import (
     Change,
     Context,
     Edit,
@@ -17,10 +17,9 @@ from smpatch.editing import (
     Outcome,
     Repetition,
     Step,
-    Tracker,
 )
 from smpatch.editing.signatures import Signatures, check_there, matching
-from smpatch.editing.tracking import matches
+from smpatch.editing.tracking import Tracker, matches
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.proof.numbers import KeptSignatures

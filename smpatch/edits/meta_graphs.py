@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smpatch import arguments
-from smpatch.editing import Change, Context, Edit, MetaGraphEdit, Step, Tracker
+from smpatch.editing.edit import Change, Context, Edit, MetaGraphEdit, Step
+from smpatch.editing.tracking import Tracker
 from smpatch.errors import TagSetError, UsageError
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table

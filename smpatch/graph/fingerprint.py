@@ -24,7 +24,7 @@ from smpatch.graph.bodies import (
     Computation,
     FingerprintError,
     FunctionBody,
-    Inside,
+    InnerFeeds,
     MainBody,
     Parts,
     Scope,
@@ -37,7 +37,7 @@ from smpatch.graph.bodies import (
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 
-__all__ = ["Computation", "FingerprintError", "Fingerprints", "Inside"]
+__all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds"]
 
 _MOST_WORK = 20_000_000
 """Node visits, calls within calls counted each time; TensorFlow could not inline more either."""
@@ -154,7 +154,7 @@ class Fingerprints:
         names: Sequence[str],
         feeds: Mapping[str, str],
         bound: Mapping[str, bytes],
-        inside: Inside | None = None,
+        inside: InnerFeeds | None = None,
     ) -> tuple[list[bytes], frozenset[bytes]]:
         """Return the fingerprints of tensors of the main graph, and what runs besides.
 
@@ -329,7 +329,7 @@ class Fingerprints:
             self._recursive = False
         return found
 
-    def _place(self, scope: Scope, inside: Inside) -> None:
+    def _place(self, scope: Scope, inside: InnerFeeds) -> None:
         """Let tensors be fed in a body and in the functions that it calls."""
         for (calls, tensor), value in inside.items():
             if calls:
@@ -346,7 +346,7 @@ class Fingerprints:
             taken = (n for n, name in enumerate(body.arguments) if name in needed)
             scope.taken[call] = frozenset(taken)
 
-    def _opened(self, function: str, inside: Inside) -> Scope:
+    def _opened(self, function: str, inside: InnerFeeds) -> Scope:
         """Return a function in which tensors are fed; its arguments are leaves."""
         arguments = self._body(function).arguments
         scope = self._bound(function, [digest(b"not needed")] * len(arguments))
@@ -384,7 +384,7 @@ class Fingerprints:
         scope.lost = lies_before - needed
         return needed, [each for each in body.control_results if each in needed]
 
-    def _call_fed(self, scope: Scope, parts: Parts, inside: Inside) -> _Called:
+    def _call_fed(self, scope: Scope, parts: Parts, inside: InnerFeeds) -> _Called:
         """Return what ``_call`` does, where tensors inside the function are fed."""
         if len(self._active) >= _DEEPEST or parts.function in self._active:
             raise FingerprintError(f"the function {parts.function!r} calls itself")

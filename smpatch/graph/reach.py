@@ -83,7 +83,8 @@ def behind(
             seen.add(name)
             node = graph.node(name).message()
             yield Behind(node, "", find)
-            waiting += [op_of(each) for each in node.input if not fed or full(each) not in fed]
+            sources = [each for each in node.input if full(each) not in fed] if fed else node.input
+            waiting += map(op_of, sources)
             functions += called(node)
     met: set[str] = set()
     while functions:

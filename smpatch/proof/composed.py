@@ -15,7 +15,7 @@ from smpatch import dtypes, schema
 from smpatch.fragments import Fragment
 from smpatch.functions.binding import Bound, Follow
 from smpatch.functions.inner_tensors import Inner
-from smpatch.graph.fingerprint import Computation, Fingerprints, Inside
+from smpatch.graph.fingerprint import Computation, Fingerprints, InnerFeeds
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 from smpatch.loader import MetaGraph
@@ -43,7 +43,7 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
     yielded = {alias for each in request.before for alias in each.outputs}
     feeds: dict[str, str] = {}
     given: dict[str, bytes] = {}
-    inside: Inside = {}
+    inside: InnerFeeds = {}
     for alias, names in (*request.source.items(), *request.opened.items()):
         if alias in request.bound:
             value = value_fingerprint(request.bound[alias], before.functions, flow.values)
@@ -101,7 +101,7 @@ def still_needed(
             for place, name in enumerate(names)
         }
         given: dict[str, bytes] = {}
-        inside: Inside = {}
+        inside: InnerFeeds = {}
         for alias, where in opened.items():
             value = Fingerprints.leaf("opened", alias)
             if isinstance(where, Inner):

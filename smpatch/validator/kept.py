@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from smpatch.editing import Edit
+from smpatch.editing.edit import Edit
 from smpatch.loader import MetaGraph
-from smpatch.proof.numbers import Kept, Names
+from smpatch.proof.numbers import Kept, KeptNames
 from smpatch.runs.feeds import Feeds, agreed
 from smpatch.runs.pairs import Values
 from smpatch.runs.values import Feeding, UnmakeableError, features
 from smpatch.signature import Spec
 
-__all__ = ["Kept", "Names", "SameValues", "kept"]
+__all__ = ["Kept", "KeptNames", "SameValues", "kept"]
 
 _MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
 
@@ -102,7 +102,7 @@ def kept(
         Key to signature, after all edits.
     """
     state = {
-        key: Kept(key, Names({a: a for a in inputs}), Names({a: a for a in outputs}))
+        key: Kept(key, KeptNames({a: a for a in inputs}), KeptNames({a: a for a in outputs}))
         for key, (inputs, outputs) in before.items()
     }
     for edit in edits:
