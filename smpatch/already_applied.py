@@ -47,7 +47,7 @@ def remaining(
     with_object_graph: bool = True,
     trace: Trace | None = None,
 ) -> Remaining:
-    """Return what of a list of edits is left to do.
+    """Return the edits of a list that are left to do.
 
     Args:
         model: The model.

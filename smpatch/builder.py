@@ -209,7 +209,7 @@ class Tensors:
         self._resolver: Resolver = meta_graph.resolver()
 
     def spec(self, ref: TensorRef, where: str) -> Spec:
-        """Return what a reference names.
+        """Return the spec of the tensor that a reference names.
 
         Args:
             ref: The reference.

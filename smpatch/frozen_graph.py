@@ -276,7 +276,7 @@ def _prepare(
     init_op: Sequence[str],
     validator: Validator,
 ) -> tuple[bytes, tuple[Note, ...]]:
-    """Return what is to stand before the graph, and what is worth knowing of the graph.
+    """Return the bytes before the graph, and notes on the graph.
 
     Raises:
         RefusedError: The graph is not frozen, or too large.
@@ -356,7 +356,7 @@ def _meta_info(ops: Sequence[Any], tags: Sequence[str], version: str) -> bytes:
 
 
 def _head(parts: FrozenGraph, meta_info: bytes, file: Path) -> bytes:
-    """Return what stands before the graph in a SavedModel that holds nothing else.
+    """Return the bytes before the graph in a SavedModel that holds nothing else.
 
     Raises:
         RefusedError: It would be more than protobuf reads.
@@ -392,7 +392,7 @@ def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
     """Name the user's file in errors that name a temporary one.
 
     Args:
-        names: Directories staging, and what they are to be called.
+        names: Temporary directories to the names for the user.
     """
     try:
         yield

@@ -145,7 +145,7 @@ def _chosen(
     keys: Sequence[str] | None,
     chosen: Options,
 ) -> tuple[list[Edit], list[Note]]:
-    """Return what carries over, and why the rest does not.
+    """Return the signatures that carry over, and notes on the others.
 
     Raises:
         RefusedError: Nothing does, or not one that was asked for.

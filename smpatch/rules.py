@@ -107,7 +107,7 @@ def breaches(signature: SignatureDef) -> Iterator[Breach]:
 
 
 def check_method(signature: SignatureDef) -> None:
-    """Refuse what TF Serving would not serve by the signature's method.
+    """Refuse a signature that TF Serving would not serve by its method.
 
     Raises:
         RefusedError: A rule of the method is broken.

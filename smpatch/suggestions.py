@@ -79,7 +79,7 @@ class Function:
         traced: What its signature would show.
         name: What ``--function`` takes for it: the path, or the trace where there are several.
         refusal: Why it cannot become a signature; empty when it can.
-        remark: By what it is a trace for training, such as ``training=True``; else empty.
+        remark: The sign of a trace for training, such as ``training=True``; else empty.
     """
 
     traced: Promotable
@@ -103,7 +103,7 @@ class Suggestions:
         deep: The keys of the signatures that have such tensors.
         ambiguous: The names that several tensors inside the signature's functions have, those
             that are left out included.
-        composed: Key of a composed signature to what it is made of.
+        composed: Key of a composed signature to its parts.
     """
 
     placeholders: tuple[TensorSpec, ...]

@@ -287,7 +287,7 @@ def _alias_and_tensor(item: str, option: str) -> tuple[str | None, TensorRef]:
 
 
 def _repair(text: str) -> str:
-    """Return what to write in place of a text that is no tensor name."""
+    """Return a hint about a text that is no tensor name."""
     if "(" in text or ")" in text:
         return "write [alias=]op:index; a shell needs quotes around parentheses"
     if any(mark in text for mark in " \t;"):

@@ -201,7 +201,7 @@ class Transaction:
             return self._commit(staged, self._receipt(plan, done, said, carried))
 
     def _carried(self, plan: Plan, done: Done) -> Carried:
-        """Return what becomes of the warm-up requests."""
+        """Return the effect on the warm-up requests."""
         if not plan.splices:
             return Carried()
         options = self.options
@@ -427,6 +427,6 @@ def _unchanged(change: Change) -> Change:
 
 
 def _inferred(said: Validation, done: Done) -> Inferred | None:
-    """Return what TensorFlow infers; None where the signatures were built with the same."""
+    """Return the shapes that TensorFlow infers; None where the signatures were built with them."""
     ours = {n: spec for each in done.step.built.values() for n, spec in each.tensors.items()}
     return None if said.tensors is None or said.tensors == ours else Inferred(said.tensors)

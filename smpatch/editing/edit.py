@@ -187,7 +187,7 @@ class Edit(ABC):
 
     @abstractmethod
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what the signatures that it makes or changes compute, by their keys after it.
+        """Return the computations of the signatures that it makes or changes, by their new keys.
 
         Args:
             before: The MetaGraph before the edit, which was carried out without an error.
@@ -338,7 +338,7 @@ class Repetition:
         return self.by_now(key, "outputs", ())[0]
 
     def by_now(self, key: str, kind: Kind, aliases: Iterable[str]) -> tuple[str, dict[str, str]]:
-        """Return the key that a signature has in the model, and alias to what it is called there.
+        """Return the key that a signature has in the model, and alias to the alias there.
 
         Args:
             key: The key at this edit.

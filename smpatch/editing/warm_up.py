@@ -242,7 +242,7 @@ def _fates(
     after: Mapping[str, SignatureDef],
     changed: Collection[str],
 ) -> dict[str, Fate]:
-    """Return what becomes of signatures whose requests have to change.
+    """Return the fates of the signatures whose requests have to change.
 
     The edits are followed one by one: the key of each signature, and the names of its inputs and
     outputs. A signature that is made anew under a key takes over the requests to that key.

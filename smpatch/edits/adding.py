@@ -56,11 +56,11 @@ class Adding(Making):
         return placed(meta_graph, build(meta_graph, self.wanted, context.inferred), context)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what its tensors compute."""
+        """Return the computation of its tensors."""
         return {self.subject: on_tensors(*self.named)}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give what its tensors give."""
+        """Give its tensors."""
         inputs, outputs = self.named
         signatures[self.subject] = Kept("", named(inputs), named(outputs))
 

@@ -244,7 +244,7 @@ class EditSignature(Edit):
         return replace(old, inputs=inputs, outputs=outputs)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what it computes under the new names, and what the tensors do that are added."""
+        """Return its computation under the new names, and that of the added tensors."""
         old = before.signatures[self.key]
         input_was = {
             self.rename_inputs.get(alias, alias): alias
@@ -300,7 +300,7 @@ class EditSignature(Edit):
         return None if gone else changed.renames.get(alias, alias)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return what the signature does not show."""
+        """Return the part of the edit that the signature does not show."""
         key = self.key if self.key in again.keys else again.later_key(self.key)
         edit = replace(self, key=key)
         again.touched.add(key)
@@ -340,7 +340,7 @@ class _Side(NamedTuple):
     adds: Mapping[str, TensorRef]
 
     def followed(self, names: KeptNames) -> KeptNames:
-        """Return what the aliases gave before all edits."""
+        """Return the aliases with the outputs or inputs that they had before all edits."""
         new, dropped = self.renames, self.drops
         was = {new.get(a, a): old for a, old in names.was.items() if a not in dropped}
         tensors = {new.get(a, a): ref for a, ref in names.tensors.items() if a not in dropped}

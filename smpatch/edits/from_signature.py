@@ -84,7 +84,7 @@ class FromSignature(Making):
         return placed(extended, built, context)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what the source computes of these outputs, or the tensors that are named."""
+        """Return the computation of these outputs of the source, or of the named tensors."""
         source = before.signatures[self.source]
         outputs: dict[str, Names | Inner] = {}
         for alias, wanted in self.outputs.items():
@@ -96,7 +96,7 @@ class FromSignature(Making):
         return {self.key: Request(inputs, outputs)}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give what the source gives, or the tensors that are named."""
+        """Give the outputs of the source, or the named tensors."""
         source = signatures.get(self.source)
         if source is None:
             return  # the other half has it

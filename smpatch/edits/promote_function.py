@@ -90,7 +90,7 @@ class PromoteFunction(Making):
         return replace(step, notes=(*step.notes, Note("training-trace", remarked + others)))
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what the function computes."""
+        """Return the computation of the function."""
         function = find_function(before, self.function)
         named = dict(self.inputs or {})
         others = {name: name for name in function.inputs if name not in named.values()}
@@ -101,7 +101,7 @@ class PromoteFunction(Making):
         return {self.key or function.key: request}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give what the function gives."""
+        """Give the results of the function."""
         key = self.key or self.function.rpartition(".")[2]
         there = KeptNames(self.inputs or {}), KeptNames(self.outputs or {})
         signatures[key] = Kept("", *there, complete=False, function=self.function)

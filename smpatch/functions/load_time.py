@@ -159,7 +159,7 @@ def state_behind(meta_graph: MetaGraph, names: Iterable[str]) -> dict[State, str
 
 
 def state_of(node: Any, name: str) -> State:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
-    """Return what two nodes have in common that are one variable or table."""
+    """Return the identity of a variable or table, which two nodes may share."""
     shared, container = (
         node.attr[key].s if key in node.attr else b"" for key in ("shared_name", "container")
     )

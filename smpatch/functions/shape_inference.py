@@ -62,7 +62,7 @@ class _UntoldError(Exception):
 
 
 def shapes(meta_graph: MetaGraph, places: Sequence[Place], infer: Infer) -> list[Shape]:
-    """Return what TensorFlow infers of some tensors.
+    """Return the shapes that TensorFlow infers of some tensors.
 
     Args:
         meta_graph: The MetaGraph.
@@ -142,7 +142,7 @@ class _Inlined:
         return place
 
     def _place(self, calls: tuple[str, ...], tensor: str) -> Place:
-        """Return what a tensor is, named as in a function or in the main graph."""
+        """Return the place of a tensor that is named as in a function or in the main graph."""
         while calls and ":" not in tensor:  # an argument: what the call is given
             function = self._function(calls)
             arguments = [each.name for each in function.signature.input_arg]

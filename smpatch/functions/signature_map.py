@@ -236,7 +236,7 @@ def _captured(meta_graph: MetaGraph, caller: str, given: list[str], bound: list[
 
 
 def _keywords(concrete: Any) -> Any:  # noqa: ANN401 - a SavedConcreteFunction, a StructuredValue
-    """Return what a function is given by name: the second part of its arguments."""
+    """Return the keyword arguments of a function: the second part of its arguments."""
     values = concrete.canonicalized_input_signature.tuple_value.values
     return values[1] if len(values) > 1 else schema.StructuredValue()
 

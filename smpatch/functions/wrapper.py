@@ -208,7 +208,7 @@ _V1_CONTROL_FLOW = frozenset(
 
 
 def wrap(meta_graph: MetaGraph, key: str, signature: SignatureDef, name: str = "") -> Addition:
-    """Make what a signature on tensors of the main graph needs in the object graph.
+    """Make the function and the object of a signature on tensors of the main graph.
 
     Args:
         meta_graph: The MetaGraph.
@@ -344,7 +344,7 @@ def _rewire(
 def _inner_name(
     meta_graph: MetaGraph, tensor: str, inside: Mapping[str, str], nodes: Mapping[str, Any]
 ) -> str:
-    """Return what a tensor of the main graph is called inside the function."""
+    """Return the name of a tensor of the main graph inside the function."""
     if tensor in inside:
         return inside[tensor]
     op, _, index = tensor.rpartition(":")

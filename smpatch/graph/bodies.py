@@ -102,7 +102,7 @@ _COMPILED = "_XlaMustCompile"
 
 
 class FingerprintError(SmpatchError):
-    """A fingerprint cannot be computed: the graph refers to what it does not have."""
+    """A fingerprint cannot be computed: the graph refers to something that is missing."""
 
 
 class Source(NamedTuple):

@@ -173,7 +173,7 @@ class Captures:
 
 
 def _one_to_one(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, _Value]:
-    """Return what is mapped to one value alone."""
+    """Return the keys that are mapped to one value alone, with it."""
     found: dict[_Key, set[_Value]] = {}
     for key, value in pairs:
         found.setdefault(key, set()).add(value)

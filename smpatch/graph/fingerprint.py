@@ -69,7 +69,7 @@ class Fingerprints:
         fetches: Mapping[str, Sequence[str]],
         bound: Mapping[str, bytes] | None = None,
     ) -> Computation:
-        """Return what tensors of the main graph compute.
+        """Return the computation of tensors of the main graph.
 
         Args:
             feeds: Full name (``op:index``) of a tensor that is fed to the label of the input.
@@ -77,7 +77,7 @@ class Fingerprints:
             bound: Full name of a tensor that is fed a known value to the value's fingerprint.
 
         Raises:
-            FingerprintError: The graph refers to what it does not have.
+            FingerprintError: The graph refers to a node or function that is missing.
         """
         scope = self._fed(feeds, bound or {})
         found = {
@@ -114,7 +114,7 @@ class Fingerprints:
         return digest(b"tensor", found)
 
     def function(self, name: str, arguments: Sequence[bytes]) -> Computation:
-        """Return what the results of a function compute.
+        """Return the computation of the results of a function.
 
         Args:
             name: The function.
@@ -166,7 +166,7 @@ class Fingerprints:
                 not count.
 
         Raises:
-            FingerprintError: The graph refers to what it does not have.
+            FingerprintError: The graph refers to a node or function that is missing.
         """
         scope = self._fed(feeds, bound)
         self._place(scope, inside or {})
@@ -238,7 +238,7 @@ class Fingerprints:
         return Value(own, None, frozenset() if parts.is_source else frozenset({own}))
 
     def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
-        """Return what a tensor of a called function is outside the call."""
+        """Return the fingerprint outside the call of a tensor of a called function."""
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
         return _after(result, waits)
@@ -300,7 +300,7 @@ class Fingerprints:
             scope.values[name] = Value(own, results, frozenset({own}))
 
     def _call(self, name: str, given: tuple[bytes, ...]) -> _Called:
-        """Return what the results of a called function compute, and what runs with the call."""
+        """Return the fingerprints of the results of a called function, and of its effects."""
         known = self._called.get((name, given))
         if known is not None:
             return known
@@ -385,7 +385,7 @@ class Fingerprints:
         return needed, [each for each in body.control_results if each in needed]
 
     def _call_fed(self, scope: Scope, parts: Parts, inside: InnerFeeds) -> _Called:
-        """Return what ``_call`` does, where tensors inside the function are fed."""
+        """Return the same as ``_call``, where tensors inside the function are fed."""
         if len(self._active) >= _DEEPEST or parts.function in self._active:
             raise FingerprintError(f"the function {parts.function!r} calls itself")
         opened = self._opened(parts.function, inside)

@@ -317,7 +317,7 @@ def _parameters(specification: Any) -> list[str]:  # noqa: ANN401 - a FunctionSp
 
 
 def _keyword(leaf: Leaf, parameters: Sequence[str]) -> str:
-    """Return what a user calls an argument; specs have its name in lower case.
+    """Return a user's name of an argument; specs have it in lower case.
 
     Arguments lie under ``0`` by their place, under ``1`` by their keyword.
     """

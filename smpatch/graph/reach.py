@@ -98,7 +98,7 @@ def behind(
 
 
 def in_graph(graph: GraphIndex) -> Callable[[str], Any]:
-    """Return what gives the node of the main graph that an input comes from; None for none."""
+    """Return a function from an input to its node in the main graph; None for none."""
 
     def find(source: str) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
         name = op_of(source)
@@ -108,7 +108,7 @@ def in_graph(graph: GraphIndex) -> Callable[[str], Any]:
 
 
 def in_body(nodes: dict[str, Any]) -> Callable[[str], Any]:
-    """Return what gives the node of a function's body that an input comes from; None for none."""
+    """Return a function from an input to its node in a function's body; None for none."""
     return lambda source: nodes.get(source.partition(":")[0])
 
 

@@ -26,14 +26,14 @@ __all__ = ["composed_computation", "still_needed", "value_fingerprint"]
 
 
 def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computation:
-    """Return what a composed signature is to compute.
+    """Return the computation that a composed signature must have.
 
     Args:
         before: The MetaGraph before the edit.
         request: The signature.
 
     Raises:
-        FingerprintError: The graph refers to what it does not have.
+        FingerprintError: The graph refers to a node or function that is missing.
     """
     made = {a for each in request.before for a in (*each.outputs, *each.inputs)}
     made |= request.opened.keys()
@@ -153,7 +153,7 @@ def value_fingerprint(
     Args:
         bound: The value.
         library: Whatever defines operations.
-        given: Input to the fingerprint of what it is given; those that it lacks are fed.
+        given: Input to the fingerprint of its value; inputs that it lacks are fed.
     """
     return _Graph(library, given or {}).fingerprint(bound)
 
