@@ -178,8 +178,7 @@ class _Inlined:
             if outer:
                 name = self._node(tuple(outer), call).attr["f"].func.name
             else:
-                function = self._graph.node(call).attr("f")
-                name = "" if function is None else function.func.name
+                name = self._library.called_by(call)
             known = name in self._library
             self._called[calls] = self._library[name] if known else None
         return self._called[calls]

@@ -78,6 +78,11 @@ class FunctionLibrary:
             self._calls[name] = tuple(dict.fromkeys(found))
         return self._calls[name]
 
+    def called_by(self, name: str) -> str:
+        """Return the function that a node of the main graph calls; empty where it calls none."""
+        function = self._graph.node(name).attr("f")
+        return "" if function is None else str(function.func.name)
+
     def op_def(self, op: str) -> Any | None:  # noqa: ANN401 - as above
         """Return the definition of an operation: of the op list, or a function of that name."""
         return find_op_def(op, self._op_defs, self._graph, appended=True)
