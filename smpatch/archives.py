@@ -38,10 +38,10 @@ _DATA = "variables/variables.data-"
 
 _MOST_MEMBERS = 100_000
 _MOST_BYTES = 1 << 36
-"""What all members come to at most, unpacked."""
+"""The largest sum of all members, unpacked."""
 
 _MOST_TIMES, _ALWAYS = 200, 1 << 30
-"""How many times the size of the archive that may be; so many bytes may be in any case."""
+"""The largest ratio of that to the size of the archive, and the bytes that are always allowed."""
 
 _LARGEST_READ = 1 << 24
 """The largest header: ``tarfile`` reads headers of any length into memory."""

@@ -198,7 +198,7 @@ def listed(models: Sequence[Path]) -> list[Path]:
     """
     if not any(isinstance(each, ModelUrl) for each in models):
         return [*models]
-    from smpatch.stores.patterns import expanded  # noqa: PLC0415 - only where a URL is given
+    from smpatch.stores.copies import expanded  # noqa: PLC0415 - only where a URL is given
 
     return expanded(models)
 

@@ -23,7 +23,6 @@ from smpatch.signature import (
     shape_from_proto,
     shape_text,
 )
-from smpatch.values import preview
 
 __all__ = [
     "columns",
@@ -171,6 +170,8 @@ def default_rows(defaults: Mapping[str, bytes]) -> list[Row]:
     """Return a row for each default: kind, alias, dtype, shape, value."""
     rows: list[Row] = []
     for alias, value in defaults.items():
+        from smpatch.values import preview  # noqa: PLC0415 - defaults are rare
+
         dtype, dimensions, text = preview(value)
         rows.append(("default", printable(alias), dtype, shape_text(dimensions), printable(text)))
     return rows

@@ -67,8 +67,8 @@ from smpatch.validator.lending import validator_for
 from smpatch.wire import Kept
 from smpatch.writer import commit_new, stage_new
 from smpatch.writer.copying import write_pieces
-from smpatch.writer.places import shown
 from smpatch.writer.plan import SIZE_LIMIT
+from smpatch.writer.rehearsal import shown
 
 __all__ = ["Graph", "load_graph", "suggest_for_graph", "wrap_graph"]
 

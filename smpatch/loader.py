@@ -20,7 +20,6 @@ from google.protobuf.message import DecodeError
 from smpatch import arguments, schema, wire
 from smpatch.errors import ModelUnreadableError, TagSetError, TensorNotFoundError
 from smpatch.savedmodel import binary
-from smpatch.savedmodel.changes import Entry
 from smpatch.savedmodel.directory import (
     BINARY_NAME,
     TEXT_NAME,
@@ -31,7 +30,7 @@ from smpatch.savedmodel.directory import (
     which_file,
 )
 from smpatch.savedmodel.file_kinds import explaining
-from smpatch.savedmodel.parts import SAVER_DEF, MetaGraphParts
+from smpatch.savedmodel.parts import SAVER_DEF, Entry, MetaGraphParts
 from smpatch.signature import SignatureDef, TensorSpec
 from smpatch.urls import ModelUrl
 

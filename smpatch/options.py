@@ -13,6 +13,7 @@ from smpatch import arguments
 from smpatch.arguments import ARCHIVES
 from smpatch.errors import UsageError
 from smpatch.op_libraries import check_files, op_libraries
+from smpatch.urls import ModelUrl
 from smpatch.validator import Mode
 
 __all__ = ["MODES", "Options", "check_options"]
@@ -74,6 +75,12 @@ class Options:
             if getattr(self, name) is not None:
                 arguments.path(getattr(self, name), name)
         object.__setattr__(self, "op_libraries", op_libraries(self.op_libraries))
+
+    @property
+    def store_to(self) -> ModelUrl | None:
+        """The place in a store to save to; None where a directory is written."""
+        place = None if self.save_to is None else arguments.path(self.save_to, "save_to")
+        return place if isinstance(place, ModelUrl) else None
 
 
 def check_options(options: Options) -> None:

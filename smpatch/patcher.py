@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from smpatch import arguments
-from smpatch.already_applied import remaining
 from smpatch.display import hinting
 from smpatch.editing.edit import Change, Edit
 from smpatch.editing.sequence import edit_list
@@ -21,8 +20,8 @@ from smpatch.errors import SmpatchError, UsageError
 from smpatch.loader import load_file
 from smpatch.options import Options, check_options
 from smpatch.savedmodel.directory import naming, which_file, writing
-from smpatch.store_edits import edit_copy, needs_copy
 from smpatch.transaction import Receipt, Transaction
+from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.validator.lending import lent
 from smpatch.validator.tracing import Tracer
@@ -74,7 +73,10 @@ def patch(
         raise UsageError("no edits are given")
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
     directory = arguments.path(model, "model")
-    if needs_copy(directory, chosen):
+    elsewhere = isinstance(directory, ModelUrl) or arguments.is_archive(directory)
+    if elsewhere or chosen.store_to is not None:
+        from smpatch.store_edits import edit_copy
+
         return edit_copy(
             directory,
             chosen,
@@ -84,7 +86,7 @@ def patch(
     with writing(directory, "edited"), ExitStack() as held:
         if validator is None:
             asking = chosen.validate, libraries, chosen.time_limit
-            validator = lent(*asking) or held.enter_context(Validator(*asking))
+            validator = lent(*asking) or held.enter_context(Validator(*asking, one_edit=True))
         if directory.is_dir() and not chosen.dry_run:
             # With --save-to the model is only read, beside other readers.
             shared = chosen.save_to is not None
@@ -97,6 +99,8 @@ def patch(
             trace = Tracer(validator).trace
             if not once:
                 return Transaction(opened, several, validator, chosen, trace).run()
+            from smpatch.already_applied import remaining
+
             left = remaining(
                 opened,
                 several,

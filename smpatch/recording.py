@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from smpatch import dtypes, schema
-from smpatch.describer.predict import check_method
+from smpatch.describer.serving_requests import check_method
 from smpatch.describer.subject import Subject, chosen, command, refuse, refuse_composites
 from smpatch.errors import RefusedError, UsageError, ValidationError
 from smpatch.loader import SavedModel, served
@@ -181,9 +181,9 @@ class Recording:
             RefusedError: It fails, or TF Serving would not take it.
             ValidationError: There is no TensorFlow.
         """
+        from smpatch.runs.arrays import UnmakeableError  # noqa: PLC0415 - as above
         from smpatch.runs.feeds import in_c  # noqa: PLC0415 - NumPy
         from smpatch.runs.sessions import CRuntime, NotLoadedError, Place  # noqa: PLC0415 - as above
-        from smpatch.runs.values import UnmakeableError  # noqa: PLC0415 - as above
         from smpatch.runtime.process import ChildError  # noqa: PLC0415 - only where one is asked
 
         subject, place = self._subject, Place(self._subject.directory, self._meta_graph.tags)
@@ -208,7 +208,7 @@ class Recording:
                 raise ValidationError(found, where=str(subject.directory)) from error
 
     def _record(self, number: int, feed: Feed) -> bytes:
-        from smpatch.runs.protos import tensor_of  # noqa: PLC0415 - NumPy
+        from smpatch.runs.arrays import tensor_of  # noqa: PLC0415 - NumPy
 
         log = schema.PredictionLog()
         kept = {alias: array for alias, (array,) in feed.values.items()}

@@ -1,6 +1,6 @@
-"""The bytes of a file that lies elsewhere, fetched in blocks as they are read.
+"""The bytes of a remote file, fetched in blocks as they are read.
 
-A part that nobody reads is not fetched. This module uses no store: callers pass a function that
+A part that is not read is not fetched. This module uses no store: callers pass a function that
 fetches.
 """
 
@@ -77,7 +77,7 @@ class RemoteBytes:
         return whole[start - first * _BLOCK : stop - first * _BLOCK]
 
     def _fetched(self, start: int, end: int) -> bytes:
-        """Fetch bytes; after a failure nothing more, for a caller may go on without a part."""
+        """Fetch bytes; after a failure raise it again: a caller may go on without a part."""
         if self._failed is not None:
             raise self._failed
         try:

@@ -1,6 +1,6 @@
 """An edit of a model in a store or an archive: a copy is edited, and put where it belongs.
 
-This module does not edit: it hands the copy to whoever does.
+This module does not edit: the caller passes a function that edits the copy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from smpatch.stores.putting import (
 from smpatch.transaction import Receipt
 from smpatch.urls import ModelUrl
 
-__all__ = ["edit_copy", "needs_copy", "undone_in_store"]
+__all__ = ["edit_copy", "undone_in_store"]
 
 _T = TypeVar("_T")
 
@@ -34,11 +34,6 @@ _UNCONDITIONAL = Note(
     "unconditional",
     "the store was not asked to check that nobody else has changed the model (--unconditional)",
 )
-
-
-def needs_copy(model: Path, options: Options) -> bool:
-    """Return whether an edit reads from a store or an archive, or writes to a store."""
-    return isinstance(model, ModelUrl) or arguments.is_archive(model) or _place(options) is not None
 
 
 def edit_copy(
@@ -57,10 +52,10 @@ def edit_copy(
 
     Raises:
         RefusedError: The store can only be read, or ignores conditions; or as ``edit``.
-        ConflictError: Somebody else has changed the model.
+        ConflictError: Another program has changed the model.
         SmpatchError: As ``edit``, or because of the store.
     """
-    place = _place(options)
+    place = options.store_to
     if place is not None:
         check_destination(place)
     elif isinstance(model, ModelUrl) and not options.dry_run:
@@ -90,7 +85,7 @@ def edit_copy(
         with renamed(names):
             receipt = edit(local, options)
         notes = [*_moved(copy), *_put(receipt, options, copy, place)]
-        return _told(receipt, names, notes)
+        return _in_names_of_the_user(receipt, names, notes)
 
 
 @contextlib.contextmanager
@@ -132,17 +127,10 @@ def _source(model: ModelUrl, place: ModelUrl | None) -> ModelUrl | None:
     return model if place is not None and place.base == model.base else None
 
 
-def _place(options: Options) -> ModelUrl | None:
-    if options.save_to is None:
-        return None
-    place = arguments.path(options.save_to, "save_to")
-    return place if isinstance(place, ModelUrl) else None
-
-
 def _put(
     receipt: Receipt, options: Options, copy: Copy | None, place: ModelUrl | None
 ) -> Iterator[Note]:
-    """Write to the store what the edit made, and yield what is worth knowing of that."""
+    """Write the edited model to the store, and yield notes on that."""
     if options.dry_run:
         return
     if place is not None:
@@ -163,7 +151,7 @@ def _moved(copy: Copy | None) -> Iterator[Note]:
         yield Note("variables-read", text)
 
 
-def _told(receipt: Receipt, names: dict[Path, Path], notes: list[Note]) -> Receipt:
+def _in_names_of_the_user(receipt: Receipt, names: dict[Path, Path], notes: list[Note]) -> Receipt:
     """Put the user's names in the place of temporary ones."""
 
     def known(path: Path) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from smpatch import warmup
 from smpatch.builder import Inferred
@@ -19,7 +19,6 @@ from smpatch.editing.notes import notes_on, notes_on_variables
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.warm_up import Carried, carry
 from smpatch.errors import RefusedError
-from smpatch.fragments import SignatureOf, Trace
 from smpatch.functions.restored import needed_at_load, restored_variables
 from smpatch.loader import SavedModel
 from smpatch.options import Options
@@ -28,7 +27,10 @@ from smpatch.savedmodel.directory import Form
 from smpatch.signature import SignatureDef
 from smpatch.validator import Edited, Mode, Validation, Validator
 from smpatch.writer import Plan, Staged, commit, merge, rehearse, stage
-from smpatch.writer.places import place_notes, shown
+from smpatch.writer.rehearsal import place_notes, shown
+
+if TYPE_CHECKING:
+    from smpatch.fragments import Trace
 
 __all__ = ["Receipt", "Transaction"]
 
@@ -272,8 +274,12 @@ class Transaction:
     @property
     def _traced(self) -> bool:
         """Whether another model is traced, which takes all of TensorFlow."""
-        parts = (each.composition for each in self.edits)
-        asked = (one for each in parts if each for one in (*each.before, *each.after))
+        parts = [each.composition for each in self.edits]
+        asked = [one for each in parts if each for one in (*each.before, *each.after)]
+        if not asked:
+            return False
+        from smpatch.fragments import SignatureOf
+
         return any(isinstance(each, SignatureOf) for each in asked)
 
     def _wider(self, directory: Path, done: Done) -> Iterator[Note]:
@@ -363,6 +369,7 @@ class Transaction:
                 fingerprint = "absent"
                 text = f"the new model has no fingerprint.pb: {computed}"
                 notes.append(Note("no-fingerprint", text))
+        self.validator.finish()
         committed = commit(staged, backup=self.options.backup)
         if fingerprint == "refreshed" and not committed.fingerprint_refreshed:
             fingerprint = "stale"

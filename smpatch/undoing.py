@@ -46,7 +46,7 @@ from smpatch.writer import (
     stage_backup,
 )
 from smpatch.writer.companions import FINGERPRINT, WARM_UP
-from smpatch.writer.places import place_notes, shown
+from smpatch.writer.rehearsal import place_notes, shown
 from smpatch.writer.staging_directory import backup_of, undo_record_of
 
 __all__ = ["Restored", "Undone", "backup_and_model", "undo"]

@@ -5,24 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+import smpatch.edits as kinds
 from smpatch import arguments
-from smpatch.edits import (
-    AddClassify,
-    AddPredict,
-    AddRegress,
-    Compose,
-    Copy,
-    EditSignature,
-    FromSignature,
-    PromoteFunction,
-    Remove,
-    RemoveMetaGraph,
-    Rename,
-    Retag,
-    SetInitOp,
-)
 from smpatch.errors import UsageError
-from smpatch.fragments import asked_list
 from smpatch.options import Options
 from smpatch.patcher import Receipt, patch
 from smpatch.signature import DEFAULT_KEY
@@ -78,7 +63,7 @@ def add_predict(
     for name, given in (("inputs", inputs), ("outputs", outputs)):
         if not given:
             raise UsageError(f"no {name} are given", hint="name at least one tensor")
-    edit = AddPredict(inputs, outputs, signature, _overwrite(options))
+    edit = kinds.AddPredict(inputs, outputs, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -111,7 +96,7 @@ def promote_function(  # noqa: PLR0913 - the parts of the request, each with a d
             something for which no tensor of the main graph surely stands.
         SmpatchError: As ``patch``.
     """
-    edit = PromoteFunction(function, inputs, outputs, signature, _overwrite(options))
+    edit = kinds.PromoteFunction(function, inputs, outputs, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -146,7 +131,7 @@ def derive_signature(
     """
     if not outputs:
         raise UsageError("no outputs are given", hint="name at least one tensor")
-    edit = FromSignature(source, outputs, signature, _overwrite(options))
+    edit = kinds.FromSignature(source, outputs, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -202,10 +187,12 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
     if not (bind or before or after or from_input or dummy_input):
         hint = "give before, after, bind, from_input or dummy_input"
         raise UsageError("nothing is composed", hint=hint)
+    from smpatch.fragments import asked_list
+
     constants = arguments.constants(bind or {}, "bind")
     put = asked_list(before, "before"), asked_list(after, "after")
     more = from_input or {}, dummy_input or ""
-    edit = Compose(source, signature, constants, _overwrite(options), *put, *more)
+    edit = kinds.Compose(source, signature, constants, _overwrite(options), *put, *more)
     return patch(model, edit if keep_as is None else edit.keeping(keep_as), options=options)
 
 
@@ -237,7 +224,7 @@ def add_classify(  # noqa: PLR0913 - the parts of the request, and how it is don
     Raises:
         SmpatchError: As ``patch``.
     """
-    edit = AddClassify(examples, classes, scores, signature, _overwrite(options))
+    edit = kinds.AddClassify(examples, classes, scores, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -267,7 +254,7 @@ def add_regress(
     Raises:
         SmpatchError: As ``patch``.
     """
-    edit = AddRegress(examples, predictions, signature, _overwrite(options))
+    edit = kinds.AddRegress(examples, predictions, signature, _overwrite(options))
     return patch(model, [edit], options=options)
 
 
@@ -289,7 +276,7 @@ def rename_signature(
     Raises:
         SmpatchError: As ``patch``.
     """
-    return patch(model, [Rename(source, target, _overwrite(options))], options=options)
+    return patch(model, [kinds.Rename(source, target, _overwrite(options))], options=options)
 
 
 def copy_signature(
@@ -310,7 +297,7 @@ def copy_signature(
     Raises:
         SmpatchError: As ``patch``.
     """
-    return patch(model, [Copy(source, target, _overwrite(options))], options=options)
+    return patch(model, [kinds.Copy(source, target, _overwrite(options))], options=options)
 
 
 def remove_signatures(
@@ -331,11 +318,11 @@ def remove_signatures(
         SmpatchError: As ``patch``.
     """
     several = [key for each in keys for key in ([each] if isinstance(each, str) else each)]
-    return patch(model, [Remove(tuple(several))], options=options)
+    return patch(model, [kinds.Remove(tuple(several))], options=options)
 
 
 def edit_signature(
-    model: _Model, edit: EditSignature, *, options: Options | None = None
+    model: _Model, edit: kinds.EditSignature, *, options: Options | None = None
 ) -> Receipt:
     """Change a signature that is there: names, tensors, shapes, method, defaults.
 
@@ -378,7 +365,7 @@ def retag(
         SmpatchError: As ``patch``.
     """
     named = source if isinstance(source, int) else arguments.texts(source, "source")
-    return patch(model, [Retag(named, arguments.texts(target, "target"))], options=options)
+    return patch(model, [kinds.Retag(named, arguments.texts(target, "target"))], options=options)
 
 
 def remove_meta_graph(
@@ -401,7 +388,9 @@ def remove_meta_graph(
         >>> smpatch.remove_meta_graph("export/1", "train").outcome
         'meta-graph-removed'
     """
-    return patch(model, [RemoveMetaGraph(arguments.texts(tag_set, "tag_set"))], options=options)
+    return patch(
+        model, [kinds.RemoveMetaGraph(arguments.texts(tag_set, "tag_set"))], options=options
+    )
 
 
 def set_init_op(
@@ -431,7 +420,7 @@ def set_init_op(
         raise UsageError(
             "no operation is named", where="operations", hint="None removes the init op"
         )
-    return patch(model, [SetInitOp(names)], options=options)
+    return patch(model, [kinds.SetInitOp(names)], options=options)
 
 
 def _overwrite(options: Options | None) -> bool:

@@ -14,7 +14,7 @@ from smpatch import MetaGraph, ValidationError, load
 from smpatch.editing.edit import Change, Context, Expected, Repetition, Step
 from smpatch.editing.signatures import Signatures
 from smpatch.editing.tracking import Tracker
-from smpatch.edits import IN_PATCH_FILES, Edit, Making, __all__
+from smpatch.edits import Edit, Making, __all__, in_patch_files
 from smpatch.patch_table import Table
 from smpatch.patchfile import document, parse_patch
 from smpatch.proof.numbers import KeptSignatures
@@ -110,7 +110,7 @@ def test_a_signature_of_which_a_kind_says_nothing_is_refused(model: Path) -> Non
 
 
 def test_a_patch_file_has_it_once_its_verb_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(document._KINDS, "upper", [Upper])  # noqa: SLF001 - what IN_PATCH_FILES gives
+    monkeypatch.setitem(document._KINDS, "upper", [Upper])  # noqa: SLF001 - what in_patch_files gives
     text = 'version = 1\n[[edit]]\nupper = "a"\n'
     assert parse_patch(text).edits == (Upper("a"),)
     with pytest.raises(smpatch.PatchFileError, match="there is no signature 'a' any more"):
@@ -134,6 +134,6 @@ def test_patch_files_have_every_kind_but_signatures_of_another_export() -> None:
         for name in __all__
         if isinstance(kind := getattr(smpatch.edits, name), type) and issubclass(kind, Edit)
     }
-    asked = {kind.__name__ for kind in IN_PATCH_FILES}
+    asked = {kind.__name__ for kind in in_patch_files()}
     assert kinds - asked == {"Edit", "Making", "AddSignature"}
     assert asked <= kinds

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from smpatch import schema, wire
 from smpatch.minimal import patched
-from smpatch.savedmodel.changes import Slot
-from smpatch.savedmodel.revision import revised_entry
+from smpatch.savedmodel.binary import revised_entry
+from smpatch.savedmodel.parts import Slot
 from tests.tensorflow_says import ask
 
 UNKNOWN = bytes.fromhex("9a06017a")

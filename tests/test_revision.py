@@ -11,8 +11,8 @@ import pytest
 import smpatch
 from smpatch import Options, RefusedError, load, schema, wire
 from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename
-from smpatch.savedmodel.changes import Reference, Slot
-from smpatch.savedmodel.revision import revised_entry, revised_reference
+from smpatch.savedmodel.binary import revised_entry, revised_reference
+from smpatch.savedmodel.parts import Reference, Slot
 from tests.contract.editing import copy
 from tests.contract.models import FIXTURES
 

@@ -41,8 +41,8 @@ class ModelOutcome(NamedTuple):
         model: The model, as it was named.
         outcome: ``edited``, ``unchanged`` or ``failed``; of a check ``passed``, ``faults`` or
             ``failed``.
-        changes: What was done, or which faults were found, a line each.
-        notes: What else is worth knowing, a line each.
+        changes: The changes, or the faults that were found, a line each.
+        notes: Notes, a line each.
         error: Why nothing was done; empty where something was.
         exit_code: The exit code of a command line for this model alone.
         seconds: How long it took.
@@ -125,7 +125,7 @@ class _Sessions:
     """
 
     def __init__(self, count: int) -> None:
-        """Make so many; a session starts its first child with the first model."""
+        """Make sessions; a session starts its first child with the first model."""
         self._idle: queue.LifoQueue[tuple[ThreadPoolExecutor, Session]] = queue.LifoQueue()
         for _ in range(count):
             thread = ThreadPoolExecutor(1)
@@ -141,7 +141,7 @@ class _Sessions:
 
 
 class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
-    """Do the same with each model, and count the outcomes."""
+    """Call one function with each model, and count the outcomes."""
 
     _shared = Shared()
 

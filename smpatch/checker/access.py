@@ -4,8 +4,8 @@ An operation counts if an output of a signature needs it, the init op or the res
 the bodies of functions too. The operations that save and restore variables do not count where the
 saver alone has them, and a table that is filled from an asset of the model does not count either.
 Any file name may be one of a remote file system, so that an operation on files may use the network.
-What a server does not run is one note, for a program may call it. Custom operations are not known
-here: TensorFlow refuses them (``unregistered-operation``).
+What a server does not run is one note, because a program may call it. Custom operations are not
+known here: TensorFlow refuses them (``unregistered-operation``).
 
 Sources: the operations of TensorFlow 2.21 with a file, a directory, an address, a URL or a graph
 among their inputs and attributes (``tests/checker/test_access.py`` compares the table with them);
@@ -89,10 +89,10 @@ _CODES = ("file-access", "network-access", "unserved-access")
 _STRING = dtypes.number("string")
 
 _DEEPEST = 20
-"""So many calls in each other are followed back to an asset."""
+"""The depth of calls that are followed back to an asset."""
 
 _MANY = 5
-"""So many operations are listed, or more so that none is missing."""
+"""The operations that are listed; more if there are more kinds."""
 
 _ALL = FILES | NETWORK | PYTHON
 
@@ -127,7 +127,7 @@ def check_access(subject: Subject) -> Iterator[Finding]:
 def _has(meta_graph: MetaGraph, parts: Iterable[bytes]) -> bool:
     """Return whether the bytes of the graph have one of some parts.
 
-    A frozen graph of a million nodes would be walked in vain.
+    This saves the walk of a frozen graph of a million nodes.
     """
     data, pieces = meta_graph.parts.graph
     return any(data.find(part, start, end) >= 0 for part in parts for start, end in pieces)
@@ -312,7 +312,7 @@ def _cache(_: _Used, each: Behind) -> bool:
 
 
 def _elsewhere(place: int) -> Callable[[_Used, Behind], bool]:
-    """Return whether an input is no name of a file of the model."""
+    """Return whether an input is not the name of a file of the model."""
     return lambda used, each: not used.from_asset(each, place)
 
 

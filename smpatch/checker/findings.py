@@ -41,7 +41,7 @@ class Finding:
     Attributes:
         code: A stable name for programs, such as ``missing-tensor``.
         severity: ``fault`` for what fails, or gives wrong answers, in some consumer of the
-            model; ``note`` for what is worth knowing.
+            model; ``note`` for a remark.
         where: The signature, its input or output, or the file concerned.
         text: What was found there, one sentence for people.
         hint: What would work; empty when nothing would, or when it goes without saying.
@@ -72,7 +72,7 @@ class Compared:
         same: Whether all elements are the same, within the tolerance.
         elements: How many were compared, in all runs.
         different: How many differ by more than the tolerance.
-        absolute: The largest absolute difference, infinite where one of two is no number;
+        absolute: The largest absolute difference, infinite where one of two is not a number;
             None for strings, and where types or shapes differ.
         relative: The largest difference relative to the other model's absolute value; None
             as above.
@@ -139,7 +139,7 @@ class Report:
 
     @property
     def notes(self) -> tuple[Finding, ...]:
-        """The findings that are only worth knowing."""
+        """The findings that are notes."""
         return tuple(each for each in self.findings if each.severity == "note" and not each.ignored)
 
     @property
@@ -161,7 +161,7 @@ def fault(
 
 
 def note(code: str, where: str, text: str, hint: str = "") -> Finding:
-    """Return a finding that is only worth knowing."""
+    """Return a finding that is a note."""
     return Finding(code, "note", where, text, hint)
 
 

@@ -210,12 +210,12 @@ def _checked(
     if isinstance(model, ModelUrl):
         with copied(model, looks=True, loads=options.validate != "none") as copy:
             report = _checked(copy.directory, options, required, validator)
-            return _told(report, copy.directory, model)
+            return _named(report, copy.directory, model)
     if arguments.is_archive(model):
         from smpatch.archives import unpacked
 
         with unpacked(model, variables=options.validate != "none") as directory:
-            return _told(_checked(directory, options, required, validator), directory, model)
+            return _named(_checked(directory, options, required, validator), directory, model)
     opened = load(model)
     if options.validate == "full":
         validator.expect_python()
@@ -223,7 +223,7 @@ def _checked(
         return _Check(opened, validator, options, required).report()
 
 
-def _told(report: Report, copy: Path, known: Path) -> Report:
+def _named(report: Report, copy: Path, known: Path) -> Report:
     """Name the URL or the archive in the place of a copy."""
 
     def words(text: str) -> str:
@@ -232,7 +232,7 @@ def _told(report: Report, copy: Path, known: Path) -> Report:
     findings = [
         replace(each, where=words(each.where), text=words(each.text), hint=words(each.hint))
         for each in report.findings
-        # The server of a URL lists no files, so that nothing is known of the variables.
+        # The server of a URL lists no files: the files of the variables may be there.
         if each.code != "variables-missing"
         or not (isinstance(known, ModelUrl) and known.scheme in READ_ONLY)
     ]
@@ -274,7 +274,7 @@ def _check_numbers(options: CheckOptions) -> None:
 
 
 def _check_other(same_as: SameAs) -> None:
-    """Refuse a model that cannot be compared with, and tolerances that are no numbers."""
+    """Refuse a model that cannot be compared, and tolerances that are not numbers."""
     other = arguments.local_path(same_as.model, "--same-as", "copy that model here first")
     if arguments.is_archive(other):
         found = "no values are compared with a model in an archive"
@@ -419,8 +419,7 @@ class _Check:
         if loaded.loader != C_RUNTIME or self._options.run is None:
             why = "the C runtime has not loaded the model"
             return [note("not-run", subject.where(), why)] if not loaded.findings else []
-        from smpatch.checker.running import Runs
-        from smpatch.checker.warm_up_runs import run_warm_up
+        from smpatch.checker.running import Runs, run_warm_up
         from smpatch.runs.sessions import scratch
 
         runs = Runs(self._validator, subject, self._options.run)

@@ -15,10 +15,10 @@ from typing import Literal, get_args
 
 from smpatch import wire
 from smpatch.checker.findings import Finding, Subject, fault, note
-from smpatch.checker.triton import check_triton
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.rules import remarks
-from smpatch.signature import DEFAULT_KEY, TensorSpec
+from smpatch.signature import DEFAULT_KEY, Spec, TensorSpec, shape_text
+from smpatch.triton import objection
 
 __all__ = [
     "CONSUMERS",
@@ -34,6 +34,7 @@ Consumer = Literal["serving", "triton", "tflite", "python"]
 CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
 
 _SERVE = "serve"
+"""The tag that servers look for (``tag_constants.py``)."""
 
 _SHARPENED: Mapping[Consumer, frozenset[str]] = {
     "serving": frozenset({"no-inputs", "unknown-method", "no-serve-tag"}),
@@ -73,6 +74,35 @@ def _serving(subject: Subject) -> Iterator[Finding]:
                 yield note("bytes-alias", where, text)
 
 
+def _triton(subject: Subject) -> Iterator[Finding]:
+    """Yield what Triton rejects, or serves in another way than the signature says.
+
+    Triton derives the configuration of a model from ``serving_default``. ``smpatch.triton`` has
+    the rules and their sources.
+    """
+    signature = subject.signatures.get(DEFAULT_KEY)
+    if signature is None:
+        return
+    for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
+        for alias, spec in specs.items():
+            where = subject.where(f"signature {DEFAULT_KEY!r}", f"{kind} {alias!r}")
+            yield from _triton_tensor(where, kind, spec)
+    for alias in signature.defaults:
+        where = subject.where(f"signature {DEFAULT_KEY!r}", f"default {alias!r}")
+        text = "Triton does not read defaults: each request has to feed the input"
+        yield note("default-not-read", where, text)
+
+
+def _triton_tensor(where: str, kind: str, spec: Spec) -> Iterator[Finding]:
+    refused = objection(kind, spec)
+    if refused is not None:
+        yield fault(refused.code, where, refused.text, refused.hint)
+    if isinstance(spec, TensorSpec) and spec.shape and spec.shape[0] is not None:
+        text = f"its shape is {shape_text(spec.shape)}: Triton makes no batches of a model where "
+        hint = "Triton serves it with max_batch_size 0"
+        yield note("no-batching", where, text + "a first dimension is not open", hint)
+
+
 def _tflite(subject: Subject) -> Iterator[Finding]:
     keys = list(subject.meta_graph.signatures)
     if _SERVE in keys and len(keys) > 1 and subject.meta_graph.has_object_graph:
@@ -95,19 +125,17 @@ def _python(subject: Subject) -> Iterator[Finding]:
 
 _CHECKS: Mapping[Consumer, Callable[[Subject], Iterator[Finding]]] = {
     "serving": _serving,
-    "triton": check_triton,
+    "triton": _triton,
     "tflite": _tflite,
     "python": _python,
 }
 
 
-"""The tag that servers look for (``tag_constants.py``)."""
-
 _MAPS = {1: "input", 2: "output", 4: "default"}
 """The fields of ``SignatureDef`` that are maps."""
 
 _SPELT = 2
-"""So many tags of one character each are a word that was taken for a list."""
+"""The fewest tags of one character each that are taken for a word saved as a list."""
 
 
 def check_tags(model: SavedModel) -> Iterator[Finding]:

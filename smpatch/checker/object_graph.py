@@ -1,9 +1,9 @@
 """The two halves of a TensorFlow 2 export against each other, and each against itself.
 
-``functions.compare`` finds keys and names that differ; here is what lies deeper: the names of
-arguments that Python keeps in three places, types, shapes, whether the functions exist, and
-whether the main graph gives a function what Python gives it: Python pairs sorted names with
-places, and no loader notices when servers pair them otherwise.
+``functions.compare`` finds keys and names that differ. This module compares the names of arguments
+that Python keeps in three places, types, shapes, whether the functions exist, and whether the main
+graph passes to a function what Python passes: Python pairs sorted names with places, and no loader
+notices when servers pair them otherwise.
 
 Source: ``tensorflow/python/saved_model/signature_serialization.py``, ``load.py``.
 """
@@ -21,10 +21,11 @@ from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.index import CALLS
 from smpatch.graph.objects import Leaf, keyword_arguments, leaves
 from smpatch.proof.sameness import python_computation, signature_computation
+from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import Feeds, in_c, in_python
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonLoader
-from smpatch.runs.values import Feeding, UnmakeableError, features
+from smpatch.runs.values import Feeding, features
 from smpatch.signature import Spec, TensorSpec, compatible, same_parameters, shape_text
 
 __all__ = ["check_computations", "check_halves", "check_object_graph"]
@@ -72,7 +73,7 @@ def check_halves(
     """Yield where Python computes other numbers than servers.
 
     Args:
-        asks: Who asks TensorFlow.
+        asks: Asks TensorFlow.
         subject: A MetaGraph with an object graph, from which Python takes its signatures.
         feeding: What the signatures are fed. Where it makes values up, random ones are fed as
             well: zeros and ones do not distinguish variables.
@@ -100,14 +101,14 @@ def check_halves(
             pairs, lambda: PythonLoader(asks, place), lambda: CRuntime(asks, place)
         )
     except NotLoadedError:
-        return  # whoever loads the model reports it
+        return  # the check of the loader reports it
     for key, outcome in outcomes.items():
         yield from _findings(subject, key, outcome)
 
 
 def _values(feeds: Sequence[Feeds], subject: Subject, key: str) -> Iterator[Values]:
     inputs = subject.meta_graph.signatures[key].inputs
-    with contextlib.suppress(UnmakeableError):  # whoever runs the signature reports it
+    with contextlib.suppress(UnmakeableError):  # the check that runs the signature reports it
         for each in feeds:
             yield from (feed.values for feed in each.of(key, inputs))
 

@@ -64,7 +64,7 @@ def load_in_c(
     """Load with the C runtime or, where there is none, with Python's v1 loader.
 
     Args:
-        validator: Who asks TensorFlow.
+        validator: Asks TensorFlow.
         model: The model.
         meta_graph: One of its MetaGraphs.
         variables: Whether its variables are read; what does not load without is loaded with.
@@ -121,7 +121,7 @@ def load_in_python(validator: Validator, subject: Subject, *, variables: bool = 
     """Load with ``tf.saved_model.load``, and report what it refuses or does not list.
 
     Args:
-        validator: Who asks TensorFlow.
+        validator: Asks TensorFlow.
         subject: What is loaded.
         variables: Whether its variables are read; what does not load without is loaded with.
 
@@ -151,8 +151,7 @@ def perished(subject: Subject, loader: str, error: ChildError) -> Finding:
     """Return the finding of a child that gave no answer.
 
     Raises:
-        ValidationError: It is this machine's TensorFlow that cannot be asked: nothing is found
-            of the model then, and no faults would be a lie.
+        ValidationError: TensorFlow cannot be asked on this machine, so that no fault can be found.
     """
     if isinstance(error, ChildHung):
         text = f"{loader} gave no answer within {error.limit:g} s"

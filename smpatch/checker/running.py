@@ -1,4 +1,4 @@
-"""Feed every signature and see what comes of it.
+"""Runs of every signature, and of the warm-up requests.
 
 Runs go through the C runtime's session, as those of TF Serving. With values that were made
 up a failure need not be the model's: what parses its input (serialized examples, images)
@@ -9,22 +9,25 @@ never initialized, which no value can mend.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
-from smpatch import dtypes
-from smpatch.checker.defaults import forms, left_out
+from smpatch import dtypes, warmup
 from smpatch.checker.findings import Finding, Subject, fault, note
 from smpatch.checker.reload import C_RUNTIME, perished
-from smpatch.runs.feeds import Feed, Feeds, placed
-from smpatch.runs.protos import array_of
-from smpatch.runs.values import Feeding, UnmakeableError, features
+from smpatch.errors import ModelUnreadableError
+from smpatch.runs.arrays import UnmakeableError, array_of
+from smpatch.runs.feeds import Feed, Feeds, in_c, placed
+from smpatch.runs.values import Feeding, features, is_open
 from smpatch.runtime import questions
 from smpatch.runtime.process import ChildError, Program
 from smpatch.runtime.questions import Array, RunResult
 from smpatch.signature import SignatureDef, Spec, TensorSpec, compatible, shape_text
 from smpatch.validator import Validator
+from smpatch.warmup import WarmUp, misfits
 
-__all__ = ["Runs"]
+__all__ = ["Runs", "forms", "left_out", "run_warm_up"]
 
 _BLAMES_VALUES = frozenset(
     {
@@ -209,10 +212,10 @@ def _lost_rows(
     where: str, signature: SignatureDef, runs: Mapping[int, RunResult]
 ) -> Iterator[Finding]:
     """Yield outputs that have a row for each of a batch of one, and too few for a larger one."""
-    if len(runs) == 1 or not all(_is_open(spec) for spec in signature.inputs.values()):
+    if len(runs) == 1 or not all(is_open(spec) for spec in signature.inputs.values()):
         return
     for alias, spec in signature.outputs.items():
-        if not isinstance(spec, TensorSpec) or not _is_open(spec):
+        if not isinstance(spec, TensorSpec) or not is_open(spec):
             continue
         rows = {
             batch: said.arrays[spec.name].shape[0]
@@ -226,6 +229,92 @@ def _lost_rows(
             yield fault("run-batch", f"{where}, output {alias!r}", text)
 
 
-def _is_open(spec: Spec) -> bool:
-    """Return whether a tensor has a row for each of the batch, as its signature has it."""
-    return isinstance(spec, TensorSpec) and (spec.shape is None or spec.shape[:1] == (None,))
+def left_out(
+    values: Mapping[str, tuple[Array, ...]], defaults: Mapping[str, Array]
+) -> dict[str, tuple[Array, ...]]:
+    """Return what a signature is fed where a request leaves out all inputs with a default."""
+    return {**values, **{alias: (array,) for alias, array in defaults.items() if alias in values}}
+
+
+def forms(array: Array, spec: Spec) -> Iterator[Array]:
+    """Yield a default in the forms that more graphs broadcast: one row, and a scalar.
+
+    Args:
+        array: The default; only one whose rows, or elements, are equal has other forms.
+        spec: The input.
+    """
+    if not isinstance(spec, TensorSpec) or not array.shape or 0 in array.shape:
+        return
+    shapes: list[tuple[int, ...]] = [(1, *array.shape[1:]), ()]
+    for shape in shapes:
+        times = math.prod(array.shape) // math.prod(shape)
+        if shape != array.shape and compatible(shape, spec.shape):
+            data = array.data[: len(array.data) // times]
+            strings = array.strings[: len(array.strings) // times]
+            if (data * times, strings * times) == (array.data, array.strings):
+                yield replace(array, shape=shape, data=data, strings=strings)
+
+
+_REPLAYED = frozenset({"predict", "predict_streamed"})
+
+
+def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
+    """Run warm-up requests in the session that the C runtime has kept; yield those that fail.
+
+    Predict requests alone are run, each once: of the methods that take examples the values are
+    not decoded. A request that does not fit the signature is left out.
+
+    Source: ``tensorflow_serving/servables/tensorflow/predict_util.cc`` (what a request feeds and
+    fetches; an input that it leaves out takes its default).
+
+    Args:
+        validator: Whose child has the session.
+        subject: The MetaGraph that servers load.
+    """
+    try:
+        requests = warmup.requests(subject.model.directory)
+    except ModelUnreadableError:
+        return  # the check of the file reports it
+    where = str(warmup.PLACE)
+    seen: set[tuple[WarmUp, tuple[bytes, ...]]] = set()
+    for call in requests:
+        signature = subject.meta_graph.signatures.get(call.signature)
+        if signature is None or call.kind not in _REPLAYED or (call, call.values) in seen:
+            continue
+        seen.add((call, call.values))
+        if any(misfits(call, signature)) or not _complete(call, signature):
+            continue
+        try:
+            said = _replay(validator, call, signature)
+        except UnmakeableError as error:
+            yield note("not-run", where, f"record {call.record}: {error}")
+        except ChildError as error:
+            yield perished(subject, C_RUNTIME, error)
+            return  # the session is gone with the child
+        else:
+            if not said.ok:
+                text = f"record {call.record}, a request to {call.signature!r}, fails: "
+                hint = "TF Serving does not load the model"
+                yield fault("warm-up-fails", where, text + said.message, hint)
+
+
+def _complete(call: WarmUp, signature: SignatureDef) -> bool:
+    """Return whether a request feeds all that the signature needs, and feeds dense tensors."""
+    given = {*call.inputs, *signature.defaults}
+    return all(
+        alias in given and isinstance(spec, TensorSpec) for alias, spec in signature.inputs.items()
+    )
+
+
+def _replay(validator: Validator, call: WarmUp, signature: SignatureDef) -> RunResult:
+    target = in_c({call.signature: signature})[call.signature]
+    given = {**signature.defaults, **dict(zip(call.inputs, call.values, strict=True))}
+    values = {alias: (array_of(given[alias]),) for alias in signature.inputs}
+    ready = target.yielding(call.outputs or target.outputs).call(values)
+    fetched = {name for names in ready.fetches.values() for name in names}
+    return validator.ask(
+        Program.CAPI,
+        lambda child, limit: questions.run(
+            child, ready.feeds, sorted(fetched - ready.feeds.keys()), limit
+        ),
+    )

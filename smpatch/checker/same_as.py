@@ -13,11 +13,12 @@ from functools import partial
 from smpatch import dtypes
 from smpatch.checker.findings import Compared, Finding, Subject, fault, note
 from smpatch.loader import MetaGraph, SavedModel
+from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.comparing import Tolerance
 from smpatch.runs.feeds import Feeds, Target, agreed, in_c, in_python
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonLoader
-from smpatch.runs.values import SameAs, UnmakeableError, features
+from smpatch.runs.values import SameAs, features
 from smpatch.signature import SignatureDef, TensorSpec
 
 __all__ = ["Comparing"]
@@ -26,10 +27,10 @@ Loader = type[CRuntime | PythonLoader]
 
 
 class Comparing:
-    """A MetaGraph against that of another model.
+    """The comparison of a MetaGraph with that of another model.
 
     Attributes:
-        compared: What came of each output that was run in both.
+        compared: The comparison of each output that was run in both.
     """
 
     def __init__(self, asks: Asks, subject: Subject, other: SavedModel, asked: SameAs) -> None:

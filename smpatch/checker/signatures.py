@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from smpatch import dtypes, rules, schema
-from smpatch.checker.defaults import check_rows
 from smpatch.checker.findings import Finding, Subject, Tensors, fault, note
 from smpatch.errors import (
     ModelUnreadableError,
@@ -33,6 +32,7 @@ from smpatch.signature import (
     PREDICT,
     REGRESS,
     CompositeTensorSpec,
+    Shape,
     SignatureDef,
     Spec,
     TensorSpec,
@@ -90,10 +90,49 @@ def _defaults(subject: Subject, key: str, signature: SignatureDef) -> Iterator[F
             text = f"it has the shape {shape_text(shape)}, and the input {shape_text(spec.shape)}"
             yield fault("default-shape", where, text)
         else:
-            yield from check_rows(where, alias, signature)
+            yield from _rows(where, alias, signature)
 
 
-_TOLD_ELSEWHERE = frozenset({"reference-tensor", "no-inputs", "partly-fed"})
+def _rows(where: str, alias: str, signature: SignatureDef) -> Iterator[Finding]:
+    """Yield a default that has a fixed number of rows where the batch is open.
+
+    A server puts the default in place of an input that a request leaves out, and it makes no rows:
+    a default of one row meets a batch of three. The graph may broadcast it.
+
+    Source: ``tensorflow_serving/servables/tensorflow/predict_util.cc`` (``PreProcessPrediction``).
+    """
+    spec = signature.inputs[alias]
+    if not isinstance(spec, TensorSpec) or not _is_open(spec.shape):
+        return
+    others = (other for name, other in signature.inputs.items() if name not in signature.defaults)
+    if not any(isinstance(each, TensorSpec) and _is_open(each.shape) for each in others):
+        return
+    try:
+        _, shape, _ = preview(signature.defaults[alias])
+    except ModelUnreadableError:
+        return  # reported already
+    if not shape:
+        return  # a scalar has no rows
+    text = (
+        f"its shape is {shape_text(shape)}: a request with another batch than {shape[0]} that "
+        "leaves the input out works only if the graph broadcasts it"
+    )
+    yield note("default-batch", where, text, _advice(shape, spec.shape))
+
+
+def _advice(shape: tuple[int | None, ...], wanted: Shape) -> str:
+    if compatible((), wanted):
+        return "a scalar is broadcast to every batch where the graph takes one"
+    if shape[0] != 1:
+        return f"of {shape_text((1, *shape[1:]))} a graph that broadcasts makes every batch"
+    return "smpatch check --run --batch 1,3 runs it with the defaults"
+
+
+def _is_open(shape: Shape) -> bool:
+    return shape is None or shape[:1] == (None,)
+
+
+_OTHER_FINDINGS = frozenset({"reference-tensor", "no-inputs", "partly-fed"})
 """Notes of the rules that are findings of their own here."""
 
 _NUMBER = re.compile(r".*:(-\d+|0\d+)", re.DOTALL)
@@ -109,7 +148,7 @@ def check_signature(subject: Subject, tensors: Tensors, key: str) -> tuple[Findi
         key: The signature key.
 
     Returns:
-        What is wrong with it, and what is worth knowing.
+        The faults and the notes.
     """
     check = _Check(subject, tensors, key)
     check.run()
@@ -309,7 +348,7 @@ class _Check:
         self.found += [
             note(each.code, self._where(), each.text)
             for each in notes
-            if each.code not in _TOLD_ELSEWHERE
+            if each.code not in _OTHER_FINDINGS
             # What seems unused may be there for an output that is not.
             and (each.code != "unused-input" or outputs.keys() == self._signature.outputs.keys())
         ]

@@ -56,7 +56,7 @@ _PASSES = frozenset({"Identity", "Enter", "RefEnter"})
 """The operations whose output is their input."""
 
 _MANY = 5
-"""So many names are listed."""
+"""The most names that are listed."""
 
 
 class _Use(NamedTuple):
@@ -91,7 +91,7 @@ def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
     """Yield signatures, by key, that read what no operation fills when a server loads the model."""
     meta_graph = subject.meta_graph
     data, pieces = meta_graph.parts.graph
-    # One search through the bytes, for a frozen graph of a million nodes would be walked in vain.
+    # One search through the bytes saves the walk of a frozen graph of a million nodes.
     if all(data.find(mark, start, end) < 0 for mark in _MARKS for start, end in pieces):
         return
     filled = _filled(meta_graph)

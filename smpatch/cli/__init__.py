@@ -1,9 +1,9 @@
 """The command line: call the library, render what it returns, exit.
 
 One file for each command, shared options in ``arguments``, errors in ``guard``, signals in
-``interruption``, the log in ``verbosity``, text for people in ``terminal``, for programs in
-``machine`` and, described, in ``schemas/``. Data goes to stdout, talk to stderr. Nothing is
-decided here that a caller of the library would have to decide again.
+``interruption``, the log in ``log``, text for people in ``terminal``, for programs in ``machine``
+and, described, in ``schemas/``. Data goes to stdout, remarks go to stderr. Nothing is decided here
+that a caller of the library would have to decide again.
 """
 
 from __future__ import annotations
@@ -15,35 +15,19 @@ import sys
 __all__ = ["main"]
 
 
-_RELOADING = frozenset(
-    {
-        "add-classify",
-        "add-predict",
-        "add-regress",
-        "copy",
-        "copy-signatures",
-        "edit",
-        "remove",
-        "rename",
-        "retag",
-    }
-)
-"""Commands of one model that end with a reload by the C runtime."""
-
-
 def main() -> int:
     """Run the command line; return the exit code."""
     # A tenth of a short command's time is the collector's, over modules that all stay.
     gc.disable()
     atexit.register(gc.freeze)
-    from smpatch.cli import interruption, progress, terminal, verbosity
+    from smpatch.cli import interruption, log, terminal
 
     terminal.prepare()
     try:
         # From here on Ctrl-C leaves no traceback, also while the commands are imported.
         interruption.listen()
-        if verbosity.given("--verbose"):
-            verbosity.start()
+        if log.given("--verbose"):
+            log.start()
         if _will_reload(sys.argv[1:]):
             # Before typer and protobuf are imported, which takes a third of what TensorFlow
             # does.
@@ -53,7 +37,7 @@ def main() -> int:
         from smpatch.cli.command_line import ordered
         from smpatch.cli.main import application, guard
 
-        with progress.shown():
+        with log.shown():
             return guard.run(application(*ordered(sys.argv[1:])[:1]))
     except interruption.Interrupted as stop:
         terminal.talk(f"smpatch: {stop}")

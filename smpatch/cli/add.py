@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import typer
-
-from smpatch.cli.arguments import Model, present_keys, text
+from smpatch.cli.arguments import Model, named
 from smpatch.cli.editing import editing
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY
@@ -27,19 +25,17 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     options: Options,
     inputs: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar=_TENSORS,
-            parser=text,
-            help="What is fed. A tensor is op:index, or op where the operation has one output. "
+        named(
+            _TENSORS,
+            "What is fed. A tensor is op:index, or op where the operation has one output. "
             "With --function the arguments to rename, as ALIAS=ARGUMENT. May be repeated.",
         ),
     ] = None,
     outputs: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar=_TENSORS,
-            parser=text,
-            help="What is fetched, likewise. With --function its results (a key, output_0), all "
+        named(
+            _TENSORS,
+            "What is fetched, likewise. With --function its results (a key, output_0), all "
             "by default. With --from-signature its outputs by alias, tensors of the main graph, "
             "or tensors inside the functions that it calls.",
         ),
@@ -47,29 +43,26 @@ def add_predict(  # noqa: PLR0913, PLR0917 - each is an option of the command li
     model: Model = Path(),
     signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            help=f"The signature key. Default: {DEFAULT_KEY}; with --function its name.",
+        named(
+            "KEY",
+            f"The signature key. Default: {DEFAULT_KEY}; with --function its name.",
             show_default=False,
         ),
     ] = None,
     function: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            parser=text,
-            help="Make the signature from a function that was traced but not exported: its path, "
+        named(
+            "NAME",
+            "Make the signature from a function that was traced but not exported: its path, "
             "such as encoder.call, or the name of one trace.",
         ),
     ] = None,
     from_signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            autocompletion=present_keys,
-            help="Make the signature from another one: its inputs, with other --outputs.",
+        named(
+            "KEY",
+            "Make the signature from another one: its inputs, with other --outputs.",
+            keys=True,
         ),
     ] = None,
 ) -> Receipt:
@@ -139,27 +132,26 @@ def _names(texts: list[str] | None, option: str) -> dict[str, str] | None:
     return None if texts is None else tensor_syntax.parse_names(texts, option=option)
 
 
-_Signature = Annotated[str, typer.Option(metavar="KEY", parser=text, help="The signature key.")]
+_Signature = Annotated[str, named("KEY", "The signature key.")]
 _Tensor = "TENSOR"
+_Examples = Annotated[
+    str,
+    named(_Tensor, "The serialized tf.train.Examples, a string tensor."),
+]
 
 
 @editing("add-classify", overwrite="Replace the signature that has the key.")
 def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    examples: Annotated[
-        str,
-        typer.Option(
-            metavar=_Tensor, parser=text, help="The serialized tf.train.Examples, a string tensor."
-        ),
-    ],
+    examples: _Examples,
     options: Options,
     model: Model = Path(),
     classes: Annotated[
         str | None,
-        typer.Option(metavar=_Tensor, parser=text, help="The class labels, a string tensor."),
+        named(_Tensor, "The class labels, a string tensor."),
     ] = None,
     scores: Annotated[
         str | None,
-        typer.Option(metavar=_Tensor, parser=text, help="The scores, a float32 tensor."),
+        named(_Tensor, "The scores, a float32 tensor."),
     ] = None,
     signature: _Signature = DEFAULT_KEY,
 ) -> Receipt:
@@ -187,15 +179,8 @@ def add_classify(  # noqa: PLR0913, PLR0917 - each is an option of the command l
 
 @editing("add-regress", overwrite="Replace the signature that has the key.")
 def add_regress(
-    examples: Annotated[
-        str,
-        typer.Option(
-            metavar=_Tensor, parser=text, help="The serialized tf.train.Examples, a string tensor."
-        ),
-    ],
-    predictions: Annotated[
-        str, typer.Option(metavar=_Tensor, parser=text, help="The predictions, a float32 tensor.")
-    ],
+    examples: _Examples,
+    predictions: Annotated[str, named(_Tensor, "The predictions, a float32 tensor.")],
     options: Options,
     model: Model = Path(),
     signature: _Signature = DEFAULT_KEY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -28,13 +29,14 @@ from smpatch.cli.arguments import (
     model_directory,
 )
 from smpatch.cli.interruption import watching_all
+from smpatch.cli.log import verbose
 from smpatch.cli.several import collected, failure, shows_bar
-from smpatch.cli.terminal import OutputError, data, talk
-from smpatch.cli.verbosity import verbose
+from smpatch.cli.terminal import data, done, talk
 from smpatch.display import printable
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.batch import Outcome
+    from smpatch.editing.edit import Edit
     from smpatch.patchfile import Patch
 
 __all__ = ["apply"]
@@ -48,6 +50,11 @@ _OPTIONS = frozenset(
     }
 )
 """The options of this command, which errors may name."""
+
+_OPTION = re.compile(r"--([a-z][a-z-]*)")
+
+_COMMAND = re.compile(r"smpatch [a-z-]+ [^;)]*")
+"""A command in a hint, whose options stay."""
 
 
 def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
@@ -132,13 +139,8 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         with closing(batch.apply(models, asked.edits, options=options, jobs=jobs)) as finished:
             outcomes = _collected(_in_words(finished, patch, asked), len(models), quiet=quiet)
         outcomes.sort(key=lambda each: order[each.model])
-        try:
+        with done("the edits are done", dry_run=dry_run):
             _report(patch, outcomes, dry_run=dry_run, as_json=as_json, quiet=quiet)
-        except OutputError as error:
-            if dry_run:
-                raise
-            # Failing now would say that the models are unchanged.
-            talk(printable(f"smpatch: warning: the edits are done, but {error}"))
     raise typer.Exit(max(each.exit_code for each in outcomes))
 
 
@@ -156,13 +158,41 @@ def _collected(finished: Iterator[Outcome], count: int, *, quiet: bool) -> list[
 
 
 def _in_words(finished: Iterator[Outcome], file: Path, patch: Patch) -> Iterator[Outcome]:
-    """Yield the outcomes, with errors that name lines and keys of the patch file."""
-    from smpatch.cli.patch_words import in_words_of_the_file
+    """Yield the outcomes, with errors that name lines and keys of the patch file.
+
+    The library names options, as the commands have them. A patch file has keys of the same names
+    without the dashes; ``apply`` itself has some of the options, which stay.
+    """
+    from smpatch.editing.sequence import described
 
     for outcome in finished:
-        if outcome.error is not None:
-            in_words_of_the_file(outcome.error, file, patch.edits, patch.lines, _OPTIONS)
+        error = outcome.error
+        if error is not None and error.edit is not None:
+            edit = patch.edits[error.edit]
+            prefix = described(edit)
+            where = error.where.removeprefix(prefix).removeprefix(": ")
+            line = f"{file}, line {patch.lines[error.edit]} ({prefix})"
+            error.where = f"{line}: {_keys(where, edit)}" if where else line
+            error.hint = _keys(error.hint, edit)
         yield outcome
+
+
+def _keys(text: str, edit: Edit) -> str:
+    """Return a text with keys of a patch file in the place of options."""
+
+    def key(found: re.Match[str]) -> str:
+        name = found[1]
+        if f"--{name}" in _OPTIONS:
+            return found[0]
+        if name == "overwrite":
+            return "overwrite = true"
+        return edit.verb if name in {"signature", "from"} else name
+
+    parts, start = [], 0
+    for command in _COMMAND.finditer(text):
+        parts += [_OPTION.sub(key, text[start : command.start()]), command[0]]
+        start = command.end()
+    return "".join([*parts, _OPTION.sub(key, text[start:])])
 
 
 def _print_failure(outcome: Outcome) -> None:
@@ -224,12 +254,8 @@ def _outcome(outcome: Outcome) -> str:
     """Name what became of a model: ``edited``, ``unchanged`` or ``failed``."""
     if outcome.receipt is None:
         return "failed"
-    return "edited" if _changed(outcome) else "unchanged"
-
-
-def _changed(outcome: Outcome) -> bool:
-    receipt = outcome.receipt
-    return receipt is not None and any(each.outcome != "unchanged" for each in receipt.changes)
+    done_already = all(each.outcome == "unchanged" for each in outcome.receipt.changes)
+    return "unchanged" if done_already else "edited"
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:

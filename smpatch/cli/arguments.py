@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -29,6 +29,7 @@ __all__ = [
     "Verbose",
     "directory",
     "model_directory",
+    "named",
     "present_keys",
     "text",
 ]
@@ -37,13 +38,13 @@ _MODEL_FILES = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 
 
 def text(given: str) -> str:
-    """Read an argument that names something in a model, which speaks UTF-8 in every locale."""
+    """Read an argument that names something in a model: a model has UTF-8 in every locale."""
     if given.isprintable():
         return given
     try:
         return os.fsencode(given).decode("utf-8")
     except UnicodeError:
-        return given  # whoever takes it will say what is wrong with it
+        return given  # an error about it comes where it is used
 
 
 def present_keys(incomplete: str) -> list[str]:
@@ -62,6 +63,28 @@ def present_keys(incomplete: str) -> list[str]:
     except (SmpatchError, ValueError):  # a quote may be open
         return []
     return [key for key in keys if key.startswith(incomplete)]
+
+
+def named(
+    metavar: str, words: str, *names: str, keys: bool = False, show_default: bool = True
+) -> Any:  # noqa: ANN401 - a class of typer
+    """Return an option whose value names something in a model.
+
+    Args:
+        metavar: The form of its value.
+        words: Its help.
+        names: Its names, where they do not follow from the parameter.
+        keys: Whether the value is a key of a signature, which a shell completes.
+        show_default: Whether its help shows the default.
+    """
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        parser=text,
+        help=words,
+        autocompletion=present_keys if keys else None,
+        show_default=show_default,
+    )
 
 
 def directory(given: str | Path) -> Path:

@@ -20,7 +20,7 @@ from smpatch.cli.arguments import (
     TagSet,
     TimeLimit,
     model_directory,
-    text,
+    named,
 )
 from smpatch.cli.several import Answer, collected, print_answers
 from smpatch.display import printable, tag_set
@@ -80,10 +80,9 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = None,
     require: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CONTRACT",
-            parser=text,
-            help="A signature that clients count on, such as 'serving_default: "
+        named(
+            "CONTRACT",
+            "A signature that clients count on, such as 'serving_default: "
             "image:float32[?,224,224,3] -> scores:float32[?,1000]'. May be repeated.",
         ),
     ] = None,
@@ -98,20 +97,15 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = None,
     signature: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="KEY,...",
-            parser=text,
-            help="Check these signatures and the model as a whole, and no other signature. May be "
+        named(
+            "KEY,...",
+            "Check these signatures and the model as a whole, and no other signature. May be "
             "repeated.",
         ),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CODE,...",
-            parser=text,
-            help="List findings of these codes, and do not count them. May be repeated.",
-        ),
+        named("CODE,...", "List findings of these codes, and do not count them. May be repeated."),
     ] = None,
     deny_file_access: Annotated[
         bool,

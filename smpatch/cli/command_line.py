@@ -1,21 +1,26 @@
-"""The reading of a command line, beyond typer: one rule for all commands and options.
+"""The reading of a command line, beyond typer, and the errors of one that is not understood.
 
-An option of one value that is given twice is refused, for the first value would be lost.
-``_`` stands for ``-`` in the names of options. ``--json`` may stand before the command.
+An option of one value that is given twice is refused, because the first value would be lost.
+``_`` stands for ``-`` in the names of options. ``--json`` may stand before the command. Options
+and commands of other tools lead to those of smpatch; an error about a missing signature key
+names the keys that the model has.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand, TyperOption
 
-from smpatch.errors import UsageError
+from smpatch.errors import SmpatchError, UsageError
 
-__all__ = ["Command", "ordered"]
+__all__ = ["Command", "missing_key", "ordered", "usage_error"]
 
 _ANYWHERE = frozenset({"--json", "--quiet", "-q"})
 """Options of the commands that may stand before the command."""
@@ -81,3 +86,130 @@ def _values(names: Sequence[str], args: Sequence[str]) -> list[str]:
         if name.replace("_", "-") in names:
             found.append(value if equals else next(rest, ""))
     return found
+
+
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "--signature-def": ("--signature",),
+    "--signature-def-key": ("--signature",),
+    "--key": ("--signature",),
+    "--output-dir": ("--save-to",),
+    "--output": ("--outputs", "--save-to"),
+    "--out": ("--save-to",),
+    "--input": ("--inputs",),
+    "--force": ("--overwrite",),
+    "--tags": ("--tag-set",),
+    "--tag": ("--tag-set",),
+    "--strict": ("--require",),
+}
+"""Options of other tools to the options here; a command has some of them."""
+
+_WITHOUT = {
+    "--dir": "the model is named without an option: {command} DIR",
+    "--model": "the model is named without an option: {command} DIR",
+    "--model-dir": "the model is named without an option: {command} DIR",
+    "--saved-model-dir": "the model is named without an option: {command} DIR",
+    "--inplace": "models are edited in place unless --save-to names a directory",
+    "--in-place": "models are edited in place unless --save-to names a directory",
+    "--all": "smpatch show lists all MetaGraphs and signatures",
+    "--force": "none is needed; --dry-run shows what would be done",
+    "--yes": "smpatch asks nothing; --dry-run shows what would be done",
+    "--redo": "undo has this option",
+}
+"""Options of other tools that have none here, and the advice."""
+
+_COMMANDS = {
+    "run": "smpatch check MODEL --run",
+    "scan": "smpatch check MODEL",
+    "validate": "smpatch check MODEL",
+    "restore": "smpatch undo MODEL",
+    "redo": "smpatch undo MODEL --redo",
+    "list": "smpatch show MODEL",
+    "ls": "smpatch show MODEL",
+    "inspect": "smpatch show MODEL",
+    "add": "smpatch add-predict MODEL",
+    "delete": "smpatch remove MODEL",
+    "rm": "smpatch remove MODEL",
+    "freeze": "smpatch wrap GRAPH makes a SavedModel of a frozen graph",
+    "compare": "smpatch diff A B",
+    "convert": "smpatch wrap GRAPH makes a SavedModel of a frozen graph",
+}
+"""Commands of other tools to the commands here."""
+
+
+def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class, found at run time
+    """Return the error for a command line that click did not understand."""
+    possibilities = sorted(getattr(error, "possibilities", None) or ())
+    # Only the sentence: what click appends in parentheses is the hint here.
+    message = str(getattr(error, "message", "") or error.format_message())
+    if not possibilities:
+        message = str(error.format_message())
+    message = message.strip().rstrip(".")
+    if message.endswith("is not a valid int range"):
+        message = message.replace("is not a valid int range", "is no number")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "smpatch"
+    meant = _command(message)
+    if meant:
+        message = message.partition(". ")[0]  # behind it stands a command of similar letters
+    advice = _option(error, command) or meant or _keys(error)
+    if not advice and possibilities:
+        advice = f"did you mean {' or '.join(possibilities)}?"
+    hint = f"see {command} --help"
+    if advice:
+        hint = f"{advice} {hint}" if advice.endswith("?") else f"{advice}; {hint}"
+    return UsageError(message[:1].lower() + message[1:], hint=hint)
+
+
+def _option(error: Any, command: str) -> str:  # noqa: ANN401 - as above
+    """Return what to write in place of an option that another tool has."""
+    name = getattr(error, "option_name", "")
+    if not name or getattr(error, "ctx", None) is None:
+        return ""
+    present = {each for param in error.ctx.command.params for each in param.opts}
+    known = [each for each in _OPTIONS.get(name, ()) if each in present]
+    if name not in present and known:
+        return f"did you mean {known[0]}?"
+    return _WITHOUT.get(name, "").format(command=command) if name not in present else ""
+
+
+def _command(message: str) -> str:
+    """Return what to type in place of a command that another tool has."""
+    words = message.split("'")
+    typed = words[1] if message.lower().startswith("no such command") and len(words) > 1 else ""
+    return _COMMANDS.get(typed, "")
+
+
+def _keys(error: Any) -> str:  # noqa: ANN401 - as above
+    """Return the keys of the model, where the key of a signature is missing."""
+    param, context = getattr(error, "param", None), getattr(error, "ctx", None)
+    missing = type(error).__name__ == "MissingParameter"
+    names = getattr(param, "opts", [""])
+    # For --to a key is wanted that the model does not have yet.
+    if not missing or context is None or names[0] == "--to":
+        return ""
+    if getattr(param, "metavar", "") not in {"KEY", "KEY,..."}:
+        return ""
+    return _present(context.params.get("model") or Path())
+
+
+def missing_key(model: str | os.PathLike[str], command: str, otherwise: str) -> UsageError:
+    """Return the error for a command without the key of a signature that it needs.
+
+    Args:
+        model: The model directory.
+        command: The command.
+        otherwise: The option that makes the key unneeded, and its effect.
+    """
+    advice = "; ".join(filter(None, (_present(model), otherwise, f"see smpatch {command} --help")))
+    return UsageError("missing option '--signature'", hint=advice)
+
+
+def _present(model: str | os.PathLike[str]) -> str:
+    """Return the keys of a model in words; nothing if it does not load."""
+    from smpatch.loader import load
+
+    with suppress(SmpatchError, OSError):
+        graphs = load(os.fspath(model)).meta_graphs
+        keys = dict.fromkeys(key for each in graphs for key in each.signatures)
+        return f"signatures here: {', '.join(keys)}" if keys else "the model has no signatures"
+    return ""

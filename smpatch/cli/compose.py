@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Model, present_keys, text
+from smpatch.cli.arguments import Model, named
 from smpatch.cli.editing import editing
 
 __all__ = ["compose"]
@@ -38,41 +38,31 @@ def _recipes(value: bool) -> None:  # noqa: FBT001 - typer calls it with the opt
 def compose(  # noqa: PLR0913 - the options of the command
     from_signature: Annotated[
         str,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            autocompletion=present_keys,
-            help="The signature to start from; it stays as it is.",
-        ),
+        named("KEY", "The signature to start from; it stays as it is.", keys=True),
     ],
-    signature: Annotated[
-        str, typer.Option(metavar="KEY", parser=text, help="The key of the new signature.")
-    ],
+    signature: Annotated[str, named("KEY", "The key of the new signature.")],
     before: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE.py:NAME|RECIPE|DIR:KEY",
-            parser=text,
-            help="What yields inputs of the signature: a function of a Python file, a recipe "
+        named(
+            "FILE.py:NAME|RECIPE|DIR:KEY",
+            "What yields inputs of the signature: a function of a Python file, a recipe "
             "such as 'image=decode_image(224, 224)', or a signature of another "
             "model. May be repeated; the first runs first.",
         ),
     ] = None,
     after: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE.py:NAME|RECIPE|DIR:KEY",
-            parser=text,
-            help="What takes outputs of the signature, likewise, such as "
+        named(
+            "FILE.py:NAME|RECIPE|DIR:KEY",
+            "What takes outputs of the signature, likewise, such as "
             "'top_k(scores, 5, labels=labels.txt)'.",
         ),
     ] = None,
     bind: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="INPUT=VALUE",
-            parser=text,
-            help="An input that becomes a constant and is no input of the new signature. The "
+        named(
+            "INPUT=VALUE",
+            "An input that becomes a constant and is no input of the new signature. The "
             "value is JSON, or a file FILE.npy; it has the input's shape or that of its last "
             "dimensions, and is then repeated for each of the batch. May be repeated.",
         ),
@@ -80,37 +70,29 @@ def compose(  # noqa: PLR0913 - the options of the command
     *,
     from_input: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="ALIAS=TENSOR",
-            parser=text,
-            help="A tensor between the inputs and outputs that becomes an input, also one inside a "
+        named(
+            "ALIAS=TENSOR",
+            "A tensor between the inputs and outputs that becomes an input, also one inside a "
             "function. What lies before it is not computed, and inputs that only that needs go. "
             "May be repeated.",
         ),
     ] = None,
     dummy_input: Annotated[
         str | None,
-        typer.Option(
-            metavar="ALIAS",
-            parser=text,
-            help="An input that nothing reads, float32 [?], for a signature without inputs.",
-        ),
+        named("ALIAS", "An input that nothing reads, float32 [?], for a signature without inputs."),
     ] = None,
     pass_: Annotated[
         list[str] | None,
-        typer.Option(
+        named(
+            "INPUT[=ALIAS]",
+            "An input that comes out as an output, too, such as a key. May be repeated.",
             "--pass",
-            metavar="INPUT[=ALIAS]",
-            parser=text,
-            help="An input that comes out as an output, too, such as a key. May be repeated.",
         ),
     ] = None,
     keep_as: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            help="The key under which the signature is kept that has the key of the new one now.",
+        named(
+            "KEY", "The key under which the signature is kept that has the key of the new one now."
         ),
     ] = None,
     recipes: Annotated[  # noqa: ARG001 - its callback answers

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from smpatch.cli.arguments import Json, Model, TagSet, present_keys, text
+from smpatch.cli.arguments import Json, Model, TagSet, named
 from smpatch.cli.terminal import data
 from smpatch.display import printable, size
 from smpatch.errors import UsageError
@@ -29,19 +29,17 @@ def describe(  # noqa: PLR0913 - each is an option of the command line
     ],
     signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            autocompletion=present_keys,
-            help="The signature. Default: serving_default or the only one; with markdown all.",
+        named(
+            "KEY",
+            "The signature. Default: serving_default or the only one; with markdown all.",
+            keys=True,
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            parser=text,
-            help="The name that the server has for the model. Default: the name of the directory, "
+        named(
+            "NAME",
+            "The name that the server has for the model. Default: the name of the directory, "
             "without the version.",
         ),
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -188,7 +189,7 @@ def _detail_lines(halves: list[SignatureDifference]) -> list[str]:
 
 
 def _detail(detail: Detail) -> tuple[str, ...]:
-    """Return a row: sign, kind, alias, what was and what is."""
+    """Return a row: sign, kind, alias, the values before and after."""
     if detail.kind == "other":
         return ("~", _HIDDEN)
     before, after = _cells(detail, detail.before), _cells(detail, detail.after)
@@ -273,15 +274,7 @@ def _body(found: Difference) -> dict[str, Any]:
         "identical": found.identical,
         "same_around": found.same_around,
         "meta_graphs": [_meta_graph_body(each) for each in found.meta_graphs],
-        "files": [
-            {
-                "path": each.path,
-                "kind": each.kind,
-                "outcome": each.outcome,
-                "counts": each.counts,
-            }
-            for each in found.files
-        ],
+        "files": [{**asdict(each), "counts": each.counts} for each in found.files],
     }
 
 
@@ -315,7 +308,7 @@ def _meta_graph_body(found: MetaGraphDifference) -> dict[str, Any]:
                 "name": part.name,
                 "outcome": part.outcome,
                 "counts": part.counts,
-                "tallies": [_tally_body(tally) for tally in part.tallies],
+                "tallies": list(map(asdict, part.tallies)),
             }
             for part in found.parts
         ],
@@ -339,18 +332,3 @@ def _value_body(value: Value | None) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, bytes):
         return machine.default_body(value)
     return list(value) if isinstance(value, tuple) else machine.spec_body(value)
-
-
-def _tally_body(tally: Tally) -> dict[str, Any]:
-    return {
-        "kind": tally.kind,
-        "before": tally.before,
-        "after": tally.after,
-        "added": tally.added,
-        "removed": tally.removed,
-        "changed": tally.changed,
-        "recoded": tally.recoded,
-        "reordered": tally.reordered,
-        "appended": tally.appended,
-        "names": list(tally.names),
-    }

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Model, present_keys, text
+from smpatch.cli.arguments import Model, named, text
+from smpatch.cli.command_line import missing_key
 from smpatch.cli.editing import editing
-from smpatch.cli.usage import missing_key
 from smpatch.errors import UsageError
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
@@ -30,47 +30,27 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     model: Model = Path(),
     signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            autocompletion=present_keys,
-            help="The signature to change.",
-        ),
+        named("KEY", "The signature to change.", keys=True),
     ] = None,
-    rename_input: Annotated[
-        _Many, typer.Option(metavar=_Pairs, parser=text, help="Give inputs other names.")
-    ] = None,
-    rename_output: Annotated[
-        _Many, typer.Option(metavar=_Pairs, parser=text, help="Give outputs other names.")
-    ] = None,
+    rename_input: Annotated[_Many, named(_Pairs, "Give inputs other names.")] = None,
+    rename_output: Annotated[_Many, named(_Pairs, "Give outputs other names.")] = None,
     drop_input: Annotated[
         _Many,
-        typer.Option(
-            metavar=_Names,
-            parser=text,
-            help="Remove these inputs (refused if an output depends on one).",
-        ),
+        named(_Names, "Remove these inputs (refused if an output depends on one)."),
     ] = None,
-    drop_output: Annotated[
-        _Many, typer.Option(metavar=_Names, parser=text, help="Remove these outputs.")
-    ] = None,
-    add_input: Annotated[
-        _Many, typer.Option(metavar=_Tensors, parser=text, help="Feed these tensors as well.")
-    ] = None,
+    drop_output: Annotated[_Many, named(_Names, "Remove these outputs.")] = None,
+    add_input: Annotated[_Many, named(_Tensors, "Feed these tensors as well.")] = None,
     add_output: Annotated[
         _Many,
-        typer.Option(
-            metavar=_Tensors,
-            parser=text,
-            help="Fetch these tensors as well, also from inside the functions that it calls.",
+        named(
+            _Tensors, "Fetch these tensors as well, also from inside the functions that it calls."
         ),
     ] = None,
     shape: Annotated[
         _Many,
-        typer.Option(
-            metavar="ALIAS=SIZES",
-            parser=text,
-            help="The shape that the signature promises, such as x=-1,224,224,3; -1, ? or None is "
+        named(
+            "ALIAS=SIZES",
+            "The shape that the signature promises, such as x=-1,224,224,3; -1, ? or None is "
             "open, x=[] is a scalar.",
         ),
     ] = None,
@@ -85,18 +65,13 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = None,
     default: Annotated[
         _Many,
-        typer.Option(
-            metavar="ALIAS=VALUE",
-            parser=text,
-            help="Default value (JSON) if a request omits the input; null removes it.",
-        ),
+        named("ALIAS=VALUE", "Default value (JSON) if a request omits the input; null removes it."),
     ] = None,
     init_op: Annotated[
         _Many,
-        typer.Option(
-            metavar="NAME,...",
-            parser=text,
-            help="The operation that servers run when they load the model, such as one that fills "
+        named(
+            "NAME,...",
+            "The operation that servers run when they load the model, such as one that fills "
             "tables; of several all run. Needs no --signature.",
         ),
     ] = None,

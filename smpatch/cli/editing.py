@@ -30,7 +30,7 @@ from smpatch.cli.arguments import (
     Validate,
 )
 from smpatch.cli.interruption import watching
-from smpatch.cli.terminal import OutputError, data, talk
+from smpatch.cli.terminal import data, done, talk
 from smpatch.display import (
     columns,
     command_line,
@@ -45,6 +45,7 @@ __all__ = ["editing", "headlines", "report"]
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.patcher import Change, Receipt
+    from smpatch.rules import Note
 
 
 _OUTCOME = {
@@ -72,7 +73,7 @@ _OUTCOME = {
         "{key} would no longer run when {where} is loaded",
     ),
 }
-"""Outcome to its words, for an edit and for a dry run."""
+"""Outcome to its text, for an edit and for a dry run."""
 
 _SHOWN = frozenset({"added", "replaced", "unchanged", "edited"})
 """Outcomes of which the signature is shown."""
@@ -84,18 +85,13 @@ def report(command: str, receipt: Receipt, *, as_json: bool, quiet: bool) -> Non
     Raises:
         OutputError: Nothing could be printed, and nothing was changed.
     """
-    try:
+    with done("the edit is done", dry_run=receipt.dry_run):
         if as_json:
             from smpatch.cli import machine
 
             machine.write_receipt(command, receipt)
         elif not quiet:
             data("\n".join(_lines(receipt)))
-    except OutputError as error:
-        if receipt.dry_run:
-            raise
-        # Failing now would say that the model is unchanged.
-        talk(printable(f"smpatch: warning: the edit is done, but {error}"))
     if not quiet:
         for note in receipt.notes:
             talk(printable(f"smpatch: note: {note.text}"))
@@ -182,11 +178,6 @@ def _name(receipt: Receipt) -> str:
     return "saved_model.pb" if receipt.form == "binary" else "saved_model.pbtxt"
 
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
-    from smpatch.patcher import Receipt
-    from smpatch.rules import Note
-
-
 _Shared = tuple[str, object, object]
 
 _SHARED: tuple[_Shared, ...] = (
@@ -235,8 +226,6 @@ def editing(
 
         @functools.wraps(function)
         def run(**given: Any) -> None:  # noqa: ANN401 - whatever typer has parsed
-            from smpatch.cli.editing import report
-
             as_json, quiet = given.pop("as_json"), given.pop("quiet")
             arguments = {name: given[name] for name in own if name != "options"}
             with watching(given["model"], given.get("save_to")):

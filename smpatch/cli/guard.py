@@ -12,11 +12,10 @@ from typing import Any
 
 import typer
 
-from smpatch.cli.command_line import ordered
+from smpatch.cli.command_line import ordered, usage_error
 from smpatch.cli.interruption import Interrupted
+from smpatch.cli.log import given
 from smpatch.cli.terminal import OutputError, talk
-from smpatch.cli.usage import usage_error
-from smpatch.cli.verbosity import given
 from smpatch.display import printable
 from smpatch.errors import PatchFileError, SmpatchError, WriteError
 

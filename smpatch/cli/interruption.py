@@ -1,7 +1,6 @@
-"""Ctrl-C and its kin: stop, clean up, and say truly what became of the model.
+"""Signals that ask to stop, such as Ctrl-C: the error says whether the model was edited.
 
-The signals become an exception that is not ``KeyboardInterrupt``, for typer would take that
-one away before anything can be said.
+The signals become an exception that is not ``KeyboardInterrupt``, which typer would catch.
 
 Source: signal(7); a shell expects 128 and the signal's number.
 """
@@ -77,12 +76,12 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _pass_over(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: somebody stops already."""
+    """Do nothing: the process stops already."""
 
 
 @contextmanager
 def watching(model: Path, save_to: Path | None) -> Iterator[None]:
-    """Tell the user of an interruption whether the edit was in place.
+    """Record in an interruption whether the edit was in place.
 
     Args:
         model: The model that is edited.
@@ -99,7 +98,7 @@ def watching(model: Path, save_to: Path | None) -> Iterator[None]:
 
 @contextmanager
 def watching_all(directories: Sequence[Path]) -> Iterator[None]:
-    """Tell the user of an interruption how many models were edited.
+    """Record in an interruption how many models were edited.
 
     Args:
         directories: Those that are edited, or made.
@@ -114,14 +113,14 @@ def watching_all(directories: Sequence[Path]) -> Iterator[None]:
 
 
 def _identities(directory: Path) -> list[_Identity]:
-    """Return which files are there; in a store none, for to look takes a request."""
+    """Return which files are there; none in a store, where each takes a request."""
     if isinstance(directory, ModelUrl):
         return []
     return [_identity(directory / name) for name in _FILES]
 
 
 def _is_other(directory: Path, before: list[_Identity]) -> bool:
-    """Return whether a model is another one than before."""
+    """Return whether a model has changed."""
     if isinstance(directory, ModelUrl):
         from smpatch.stores.copies import is_changed
 

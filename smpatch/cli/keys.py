@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Model, model_directory, present_keys, text
+from smpatch.cli.arguments import Model, model_directory, named
+from smpatch.cli.command_line import missing_key
 from smpatch.cli.editing import editing
-from smpatch.cli.usage import missing_key
 from smpatch.errors import UsageError
 
 __all__ = ["copy", "copy_signatures", "remove", "rename", "retag"]
@@ -20,15 +20,9 @@ if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
 
 _From = Annotated[
     str,
-    typer.Option(
-        "--from",
-        metavar="KEY",
-        parser=text,
-        autocompletion=present_keys,
-        help="The key that the signature has.",
-    ),
+    named("KEY", "The key that the signature has.", "--from", keys=True),
 ]
-_To = Annotated[str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets.")]
+_To = Annotated[str, named("KEY", "The key that it gets.", "--to")]
 
 
 @editing("rename", overwrite="Replace the signature that has that key.")
@@ -48,24 +42,12 @@ def rename(
     return verbs.rename_signature(model, source, target, options=options)
 
 
-_Source = Annotated[
-    str,
-    typer.Option(
-        "--from",
-        metavar="KEY",
-        parser=text,
-        autocompletion=present_keys,
-        help="The key that the signature has.",
-    ),
-]
-_Target = Annotated[
-    str, typer.Option("--to", metavar="KEY", parser=text, help="The key that it gets as well.")
-]
+_Target = Annotated[str, named("KEY", "The key that it gets as well.", "--to")]
 
 
 @editing("copy", overwrite="Replace the signature that has that key.")
 def copy(
-    source: _Source,
+    source: _From,
     target: _Target,
     options: Options,
     model: Model = Path(),
@@ -86,12 +68,11 @@ def remove(
     model: Model = Path(),
     signature: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="KEY,...",
-            parser=text,
-            autocompletion=present_keys,
-            help="Keys of signatures, or patterns such as 'debug_*'. May be repeated. Without it: "
+        named(
+            "KEY,...",
+            "Keys of signatures, or patterns such as 'debug_*'. May be repeated. Without it: "
             "the whole MetaGraph that has the tags of --tag-set.",
+            keys=True,
             show_default=False,
         ),
     ] = None,
@@ -126,16 +107,13 @@ def remove(
 def retag(
     source: Annotated[
         str,
-        typer.Option(
+        named(
+            "TAG,...|INDEX",
+            "The tags that the MetaGraph has, or its place among the MetaGraphs, from 0.",
             "--from",
-            metavar="TAG,...|INDEX",
-            parser=text,
-            help="The tags that the MetaGraph has, or its place among the MetaGraphs, from 0.",
         ),
     ],
-    target: Annotated[
-        str, typer.Option("--to", metavar="TAG,...", parser=text, help="The tags that it gets.")
-    ],
+    target: Annotated[str, named("TAG,...", "The tags that it gets.", "--to")],
     options: Options,
     model: Model = Path(),
 ) -> Receipt:
@@ -168,10 +146,9 @@ def copy_signatures(
     model: Model = Path(),
     signature: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="KEY,...",
-            parser=text,
-            help="Which signatures. May be repeated. Default: all that can be taken over.",
+        named(
+            "KEY,...",
+            "Which signatures. May be repeated. Default: all that can be taken over.",
             show_default=False,
         ),
     ] = None,

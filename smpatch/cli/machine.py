@@ -245,7 +245,7 @@ def _plain(value: object) -> dict[str, Any]:
 
 
 def _printable(piece: str) -> str:
-    """Return JSON in ASCII, without what strict readers refuse: bytes that are no UTF-8."""
+    """Return JSON in ASCII; bytes that are not UTF-8, which strict readers refuse, are replaced."""
     if _ESCAPED.search(piece) is None:
         return piece
     text = piece.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

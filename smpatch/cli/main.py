@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated
 
@@ -109,9 +109,7 @@ def _with_common(function: Callable[..., object], *, stores: bool) -> Callable[.
         del given["verbose"]
         options = given.pop("store_option", None)
         if isinstance(options, list) and options:
-            from smpatch.cli.store_options import take
-
-            take(options)
+            _set_store_options(options)
         return function(**given)
 
     own = inspect.signature(function, eval_str=True).parameters.values()
@@ -130,6 +128,28 @@ def _with_common(function: Callable[..., object], *, stores: bool) -> Callable[.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # PEP 362
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run
+
+
+def _set_store_options(options: Sequence[str]) -> None:
+    """Set the options of stores that were given; values may be secret, and no error repeats one.
+
+    Raises:
+        UsageError: One has no key or no value, or a key is there twice.
+    """
+    from smpatch.errors import UsageError
+    from smpatch.stores.access import set_store_options
+
+    found: dict[str, str] = {}
+    for place, each in enumerate(options, 1):
+        key, separator, value = each.partition("=")
+        if not key or not separator:
+            which = f"the {place}. of {len(options)}" if len(options) > 1 else "it"
+            found_words = f"{which} is not of the form KEY=VALUE"
+            raise UsageError(found_words, where="--store-option", hint="such as region=eu-west-1")
+        if key in found:
+            raise UsageError(f"the key {key!r} is given twice", where="--store-option")
+        found[key] = value
+    set_store_options(found)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

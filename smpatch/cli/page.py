@@ -116,7 +116,7 @@ def undefined_notes(meta_graph: MetaGraph) -> list[str]:
 
 
 _FEW = 5
-"""So many operations are named in a note."""
+"""The most operations that a note names."""
 
 
 def write_page(  # noqa: PLR0913 - the file, and what is in it

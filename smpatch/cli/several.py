@@ -16,9 +16,8 @@ from typing import TypeVar
 
 import typer
 
-from smpatch.cli import progress
+from smpatch.cli import log
 from smpatch.cli.terminal import data, talk
-from smpatch.cli.verbosity import verbose
 from smpatch.display import printable
 from smpatch.errors import SmpatchError
 
@@ -34,7 +33,7 @@ class Answer:
     Attributes:
         lines: The lines for a person, escaped.
         body: The same as JSON.
-        exit_code: 0, or 1 where the answer is no.
+        exit_code: 0, or 1 for a fault or a difference.
         summary: One line for stderr where the lines are not printed; empty for none.
         notes: Lines for stderr behind them.
     """
@@ -128,14 +127,14 @@ def _bar(count: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     if not shows_bar(count, quiet=quiet):
         yield lambda _: None
         return
-    progress.stop()
+    log.stop()
     with typer.progressbar(length=count, label="models", show_pos=True, file=sys.stderr) as bar:
         yield bar.update
 
 
 def shows_bar(count: int, *, quiet: bool) -> bool:
     """Return whether a bar is shown while models are processed."""
-    hidden = quiet or verbose() or count == 1
+    hidden = quiet or log.verbose() or count == 1
     return not hidden and sys.stderr is not None and sys.stderr.isatty()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpatch.cli.arguments import Json, Model, TagSet, present_keys, text
+from smpatch.cli.arguments import Json, Model, TagSet, named
 from smpatch.cli.page import Html, Overwrite, check_options
 from smpatch.cli.terminal import data, talk
 from smpatch.display import columns, command_line, printable
@@ -34,20 +34,18 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     model: Model = Path(),
     signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            autocompletion=present_keys,
-            help="List the tensors between the inputs and outputs of this signature, in the main "
+        named(
+            "KEY",
+            "List the tensors between the inputs and outputs of this signature, in the main "
             "graph and inside the functions that it calls.",
+            keys=True,
         ),
     ] = None,
     match: Annotated[
         str,
-        typer.Option(
-            metavar="PATTERN",
-            parser=text,
-            help="List only tensors and functions of this pattern, such as '*Relu*'; in the main "
+        named(
+            "PATTERN",
+            "List only tensors and functions of this pattern, such as '*Relu*'; in the main "
             "graph also tensors that other nodes consume.",
             show_default=False,
         ),
@@ -107,7 +105,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             shown = page.Shown(match, everything)
             page.write_page(html, opened, model, [made], shown, overwrite=overwrite)
             return
-    if asked.remark:  # which is no help where there is nothing to be shown
+    if asked.remark:  # behind the block: an error inside it needs no remark
         talk(asked.remark)
     if as_json:
         flow = None if signature is None else dataflow(meta_graph, meta_graph.signatures[signature])
@@ -133,7 +131,7 @@ class _TensorFlow:
     Where it cannot be asked, what the model does not say stays unknown.
 
     Attributes:
-        remark: What stays unknown; empty when all is known.
+        remark: A line about what stays unknown; empty when nothing does.
     """
 
     def __init__(self) -> None:
@@ -181,7 +179,7 @@ _PATIENCE = 60.0
 """Seconds; the longest wait for a shape."""
 
 _FEW = 5
-"""So many operations are named in a remark."""
+"""The most operations that a remark names."""
 
 
 def output_lines(

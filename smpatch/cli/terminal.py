@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from smpatch.errors import WriteError
@@ -12,6 +13,7 @@ from smpatch.errors import WriteError
 __all__ = [
     "OutputError",
     "data",
+    "done",
     "prepare",
     "stream",
     "talk",
@@ -79,6 +81,29 @@ def stream(pieces: Iterable[str]) -> None:
             print("".join(text), end="")
             text, waiting = [], 0
     data("".join(text))
+
+
+@contextmanager
+def done(what: str, *, dry_run: bool) -> Iterator[None]:
+    """Print the result of an edit; one that cannot be printed is a warning.
+
+    An error would say that the model is unchanged.
+
+    Args:
+        what: What is done, as a sentence.
+        dry_run: Whether nothing was written.
+
+    Raises:
+        OutputError: It cannot be printed, and nothing was written.
+    """
+    try:
+        yield
+    except OutputError as error:
+        if dry_run:
+            raise
+        from smpatch.display import printable
+
+        talk(printable(f"smpatch: warning: {what}, but {error}"))
 
 
 def talk(line: str) -> None:

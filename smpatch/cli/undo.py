@@ -10,7 +10,7 @@ import typer
 from smpatch.cli.arguments import DryRun, Json, LockTimeout, Models, Quiet, TimeLimit, Unconditional
 from smpatch.cli.interruption import watching, watching_all
 from smpatch.cli.several import Answer, answers, print_answers
-from smpatch.cli.terminal import OutputError, talk
+from smpatch.cli.terminal import done
 from smpatch.display import (
     columns,
     command_line,
@@ -76,14 +76,9 @@ def undo(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     watched = watching(several[0], None) if one else watching_all(several)
     with Validator("none", (), time_limit) as validator, watched:
         found = list(answers(several, work))
-        try:
-            code = print_answers("undo", found, several=not one, as_json=as_json, quiet=quiet)
-        except OutputError as error:
-            if dry_run:
-                raise
-            # Failing now would say that the model is unchanged.
-            talk(printable(f"smpatch: warning: the undo is done, but {error}"))
-            code = max(0 if isinstance(each, Answer) else each.exit_code for _, each in found)
+        with done("the undo is done", dry_run=dry_run):
+            print_answers("undo", found, several=not one, as_json=as_json, quiet=quiet)
+        code = max(each.exit_code for _, each in found)
     if code:
         raise typer.Exit(code)
 

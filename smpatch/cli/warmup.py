@@ -16,11 +16,10 @@ from smpatch.cli.arguments import (
     OpLibraries,
     Quiet,
     TimeLimit,
-    present_keys,
-    text,
+    named,
 )
 from smpatch.cli.interruption import watching
-from smpatch.cli.terminal import OutputError, data, talk
+from smpatch.cli.terminal import data, done, talk
 from smpatch.display import columns, printable
 from smpatch.errors import UsageError
 
@@ -34,12 +33,10 @@ def warmup(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     model: Model = Path(),
     signature: Annotated[
         str | None,
-        typer.Option(
-            metavar="KEY",
-            parser=text,
-            autocompletion=present_keys,
-            help="Write requests for this signature. Without it the requests that are there are "
-            "listed.",
+        named(
+            "KEY",
+            "Write requests for this signature. Without it the requests that are there are listed.",
+            keys=True,
         ),
     ] = None,
     random: Annotated[
@@ -141,7 +138,7 @@ def _sizes(given: str | None) -> tuple[int, ...]:
 
 
 def _report(model: Path, written: WrittenWarmup, *, as_json: bool, quiet: bool) -> None:
-    try:
+    with done("the requests are written", dry_run=written.dry_run):
         if as_json:
             _write(model, written.requests, written)
         elif not quiet:
@@ -151,13 +148,7 @@ def _report(model: Path, written: WrittenWarmup, *, as_json: bool, quiet: bool) 
             verb = "would be written" if written.dry_run else "written"
             ran = "it" if count == 1 else "each"
             line = f"{file}: {requests} {verb}, {written.records:,} in all; {ran} ran in TensorFlow"
-            lines = [line, *_rows(written.requests)]
-            data("\n".join(lines))
-    except OutputError as error:
-        if written.dry_run:
-            raise
-        # Failing now would say that nothing was written.
-        talk(printable(f"smpatch: warning: the requests are written, but {error}"))
+            data("\n".join([line, *_rows(written.requests)]))
     if not quiet:
         for note in written.notes:
             talk(printable(f"smpatch: note: {note.text}"))

@@ -15,7 +15,7 @@ from smpatch.cli.arguments import (
     TimeLimit,
     Validate,
     directory,
-    text,
+    named,
 )
 from smpatch.cli.interruption import watching
 from smpatch.errors import UsageError
@@ -50,54 +50,44 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar=_TENSORS,
-            parser=text,
-            help="What is fed. A tensor is op:index, or op where the operation has one output. "
+        named(
+            _TENSORS,
+            "What is fed. A tensor is op:index, or op where the operation has one output. "
             "May be repeated.",
         ),
     ] = None,
     outputs: Annotated[
         list[str] | None,
-        typer.Option(metavar=_TENSORS, parser=text, help="What is fetched, likewise."),
+        named(_TENSORS, "What is fetched, likewise."),
     ] = None,
-    signature: Annotated[
-        str, typer.Option(metavar="KEY", parser=text, help="The signature key.")
-    ] = DEFAULT_KEY,
+    signature: Annotated[str, named("KEY", "The signature key.")] = DEFAULT_KEY,
     before: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE.py:NAME|RECIPE|DIR:KEY",
-            parser=text,
-            help="What yields these inputs, as for smpatch compose. May be repeated.",
+        named(
+            "FILE.py:NAME|RECIPE|DIR:KEY",
+            "What yields these inputs, as for smpatch compose. May be repeated.",
         ),
     ] = None,
     after: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE.py:NAME|RECIPE|DIR:KEY",
-            parser=text,
-            help="What takes these outputs, as for smpatch compose. May be repeated.",
+        named(
+            "FILE.py:NAME|RECIPE|DIR:KEY",
+            "What takes these outputs, as for smpatch compose. May be repeated.",
         ),
     ] = None,
     bind: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="INPUT=VALUE",
-            parser=text,
-            help="One of these inputs that becomes a constant, as for smpatch compose. May be "
-            "repeated.",
+        named(
+            "INPUT=VALUE",
+            "One of these inputs that becomes a constant, as for smpatch compose. May be repeated.",
         ),
     ] = None,
-    tag_set: Annotated[
-        str, typer.Option(metavar="TAG,...", parser=text, help="The tags of the MetaGraph.")
-    ] = _TAG,
+    tag_set: Annotated[str, named("TAG,...", "The tags of the MetaGraph.")] = _TAG,
     init_op: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME,...",
-            parser=text,
-            help="The operation that servers run when they load the model, such as one that fills "
+        named(
+            "NAME,...",
+            "The operation that servers run when they load the model, such as one that fills "
             "tables; of several all run.",
         ),
     ] = None,

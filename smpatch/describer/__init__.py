@@ -1,12 +1,11 @@
 """Texts about a signature, for those who deploy it or call it.
 
-``describe`` chooses the signature (``subject``) and writes one of four texts:
-``triton_config`` a configuration for Triton, ``rest`` and ``grpc_client`` requests for
-TF Serving with the values of ``samples``, ``markdown`` tables for the card of a model.
-``predict`` has the properties that both kinds of request share.
+``describe`` chooses the signature (``subject``) and writes one of four texts: ``triton_config`` a
+configuration for Triton, ``serving_requests`` a request to TF Serving by REST or by gRPC,
+``markdown`` tables for the card of a model.
 
-All is known from the signatures alone; TensorFlow is not asked. Names in a model may be
-hostile: each text escapes them by the rules of its language.
+The signatures alone are read; TensorFlow is not asked. Names in a model may be hostile: each text
+escapes them by the rules of its language.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
-from smpatch.describer.grpc_client import grpc_program
 from smpatch.describer.markdown import markdown_tables
-from smpatch.describer.rest import rest_request
+from smpatch.describer.serving_requests import grpc_program, rest_request
 from smpatch.describer.subject import Subject, chosen, model_name, one_of
 from smpatch.describer.triton_config import triton_config
 from smpatch.errors import UsageError

@@ -1,12 +1,11 @@
-"""Two models to what differs between them, without TensorFlow.
+"""The differences between two models, without TensorFlow.
 
 Signatures are compared by meaning, on both halves. Everything else is compared by its bytes
-where it lies: what is equal is never decoded, and of what differs only as much as tells its
-elements apart. So a model of gigabytes costs one reading of its file, and an edit of smpatch's
-shows as what it appended.
+in place: equal parts are never decoded, and of other parts only the elements that differ. So a
+model of gigabytes is read once, and an edit by smpatch shows as what it appended.
 
-This module validators neither model, and it does not say which tensors would come out otherwise:
-two graphs that compute the same in other nodes are different here.
+This module checks neither model, and it does not say which tensors have other values: two graphs
+that compute the same in other nodes are different here.
 """
 
 from __future__ import annotations
@@ -123,7 +122,7 @@ def _side(model: SavedModel) -> Side:
 def _naming_both(
     error: ModelUnreadableError, before: SavedModel, after: SavedModel
 ) -> ModelUnreadableError:
-    """Say where to look, of an error without the model in which it happened."""
+    """Return an error with both models, where it names neither."""
     if any(error.where.startswith(str(each.file)) for each in (before, after)):
         return error
     where = f"{before.file} or {after.file}"

@@ -1,7 +1,6 @@
 """The result of a comparison of two models, as values.
 
-This module compares nothing; it says what counts, in one place for the library, the command
-line and its help.
+This module compares nothing. It lists what counts, for the library, the command line and its help.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One thing that a signature says differently.
+    """One difference between two signatures.
 
     Attributes:
         kind: ``input``, ``output``, ``default`` or ``method``; of the object graph also
@@ -97,7 +96,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class SignatureDifference:
-    """A signature that the models do not have alike.
+    """A signature that differs between the models.
 
     Attributes:
         half: ``signature_def``, which servers read, or ``object_graph``, which Python reads.
@@ -195,7 +194,7 @@ class MetaGraphDifference:
 
     @property
     def retagged(self) -> bool:
-        """Whether loaders have to ask for other tags; their order is no matter."""
+        """Whether loaders have to ask for other tags, in any order."""
         if self.tags_before is None or self.tags_after is None:
             return True
         return set(self.tags_before) != set(self.tags_after)

@@ -2,7 +2,7 @@
 
 Files are compared by their bytes, a piece at a time; of the variables only the index, which
 holds a checksum of each, and of their data the size. Symbolic links are followed, as a loader
-follows them. What is no regular file is compared by what it is, and never opened.
+follows them. Files that are not regular are compared by their kind, and never opened.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from smpatch.loader import SavedModel
 __all__ = ["differing"]
 
 _PIECE = 1 << 20
-"""So many bytes are compared at once."""
+"""The bytes that are compared at once."""
 
 _ASIDE = ".smpatch-"
 """Names of the directories of an edit in progress, or of one that was killed."""

@@ -42,7 +42,7 @@ _Rest = Literal["equal", "alike", "other"]
 """Equal in every byte, the same meaning, or another one."""
 
 _OTHER = 0
-"""Stands for all fields of a MetaGraph that have no name here."""
+"""The key of all fields of a MetaGraph that have no name here."""
 
 _PARTS = {
     META_INFO_DEF: "meta_info",
@@ -248,8 +248,7 @@ class _Comparison:
     """The comparison of parts that are not equal in every byte.
 
     Attributes:
-        known_only: Only fields of the schema count, and other bytes mean nothing, for one of
-            the models is decoded text.
+        known_only: Only fields of the schema count, because one of the models is decoded text.
     """
 
     known_only: bool
@@ -337,7 +336,7 @@ class _Comparison:
     def whole(
         self, kinds: Sequence[Kind], name: str, ones: Sequence[Span], others: Sequence[Span]
     ) -> Iterator[Part]:
-        """Compare a part that is one message, in however many pieces it lies."""
+        """Compare a part that is one message, in one or several pieces."""
         if not ones or not others:
             yield Part(name, "added" if others else "removed")
             return
@@ -356,7 +355,7 @@ class _Comparison:
         Args:
             name: Of the part.
             tallies: Of its elements.
-            rest: Of what is no element.
+            rest: Of the fields that are not elements.
             raw: Whether the part is known to differ in its bytes.
         """
         if rest == "other" or not all(each.same for each in tallies):

@@ -30,7 +30,7 @@ _Name = tuple[
     str,
 ]
 _STRUCTURED = 2
-"""How long the path of a signature's input is: under 1, for keywords, its name."""
+"""The length of the path of a signature's input: 1, for keywords, and its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class _View:
     """A signature as one half has it.
 
     Attributes:
-        says: What it says, by kind and alias, in the order in which one would read it.
+        says: Its properties by kind and alias, in the order in which they are printed.
         canonical: Equal for signatures that are parsed alike.
-        more: What it says that is no part of its contract: which function computes it.
+        more: Properties that do not belong to its contract: the function that computes it.
     """
 
     says: Mapping[_Name, Value]
@@ -56,7 +56,7 @@ def differing(
     Args:
         before: The MetaGraph of the first model; None where there is none.
         after: The MetaGraph of the second model, likewise.
-        known_only: Leave out fields that are not in the schema, for one of the models is
+        known_only: Leave out fields that are not in the schema, because one of the models is
             text, of which they are not decoded.
         objects: Whether the object graphs are looked at; needless where they are equal.
     """
@@ -109,8 +109,7 @@ def _details(before: _View | None, after: _View | None) -> tuple[Detail, ...]:
         for name in sorted(names, key=lambda name: _ORDER.index(name[0]))
         if ours.get(name) != theirs.get(name)
     ]
-    hidden = before and after and before.canonical != after.canonical
-    if hidden and before is not None and after is not None and before.says == after.says:
+    if before and after and before.canonical != after.canonical and before.says == after.says:
         found.append(Detail("other", "", None, None))
     return tuple(found)
 

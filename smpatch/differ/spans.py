@@ -1,11 +1,11 @@
 """Spans of two files against each other: equal or not, and which elements make the difference.
 
-Bytes are compared where they lie, a piece at a time, so that gigabytes of constants cost one
-reading and hardly any memory. What is equal is never decoded. Of what differs the elements
-are paired by name; two of one name are decoded by protobuf, to tell another encoding (maps
-come in any order) from another meaning.
+Bytes are compared in place, a piece at a time, so that gigabytes of constants are read once and
+take hardly any memory. Equal parts are never decoded. Elements of other parts are paired by name;
+two of one name are decoded by protobuf, because another encoding (maps come in any order) may have
+the same meaning.
 
-This module reads no SavedModel: which message lies where is the business of ``sections``.
+This module reads no SavedModel: ``sections`` finds the messages.
 
 Source: https://protobuf.dev/programming-guides/encoding/ (order of fields and of maps).
 """
@@ -29,16 +29,16 @@ from smpatch.errors import ModelUnreadableError
 __all__ = ["Kind", "Span", "alike", "all_equal", "by_number", "equal", "inside", "tally", "walk"]
 
 _PIECE = 1 << 20
-"""So many bytes are compared at once."""
+"""The bytes that are compared at once."""
 
 _FORGOTTEN = 1 << 26
-"""After so many bytes the system may take back the pages that were read."""
+"""The bytes after which the system may take back the pages that were read."""
 
 _LARGE = 1 << 24
 """Messages of more bytes are not decoded: their fields are compared one by one."""
 
 _NAMES = 8
-"""So many elements are named."""
+"""The most elements that are named."""
 
 _MORE = 0x80
 """The bit that says that a varint goes on."""
@@ -141,7 +141,7 @@ def equal(one: Span, other: Span) -> bool:
 
 
 def all_equal(ones: Sequence[Span], others: Sequence[Span]) -> bool:
-    """Return whether two parts lie in equal pieces."""
+    """Return whether two parts consist of equal pieces."""
     return len(ones) == len(others) and all(map(equal, ones, others))
 
 
@@ -166,8 +166,7 @@ def alike(kind: Kind, one: Span, other: Span, *, known_only: bool = False) -> bo
         kind: How to decode them.
         one: A message.
         other: Another one, in other bytes.
-        known_only: Leave out what is not in the schema, for a text form that was decoded
-            has lost it.
+        known_only: Leave out fields that are not in the schema: a decoded text has lost them.
 
     Raises:
         ModelUnreadableError: One cannot be decoded.
@@ -238,7 +237,7 @@ def tally(
         kind: What they are.
         ones: Those of the first model, in their order.
         others: Those of the second.
-        means: Tells of two in different bytes whether they mean the same.
+        means: Returns whether two in different bytes have the same meaning.
     """
     pairing = _Pairing(kind, means)
     before = after = 0
@@ -270,7 +269,7 @@ _Waiting = dict[bytes, deque[tuple[int, Span]]]
 
 
 class _Pairing:
-    """Elements of two models, paired by name as they come by, so that few have to wait.
+    """Elements of two models, paired by name in their order, so that few have to be kept.
 
     Of several of one name the first goes with the first.
     """

@@ -12,20 +12,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, cast
 
 from smpatch.builder import Built, Inferred
-from smpatch.editing.tracking import Kind, Tracker
 from smpatch.errors import SmpatchError
-from smpatch.fragments import Trace
-from smpatch.functions.joining import Composition
-from smpatch.functions.shape_inference import Infer
 from smpatch.loader import MetaGraph
-from smpatch.patch_table import Table
-from smpatch.proof.numbers import KeptSignatures
-from smpatch.proof.requests import AnyRequest
 from smpatch.rules import Note
 from smpatch.signature import SignatureDef
+
+if TYPE_CHECKING:
+    from smpatch.editing.tracking import Kind, Tracker
+    from smpatch.fragments import Trace
+    from smpatch.functions.joining import Composition
+    from smpatch.functions.shape_inference import Infer
+    from smpatch.patch_table import Table
+    from smpatch.proof.numbers import KeptSignatures
+    from smpatch.proof.requests import AnyRequest
 
 __all__ = [
     "Change",
@@ -42,7 +44,7 @@ __all__ = [
     "Step",
 ]
 
-Expected = Mapping[str, AnyRequest]
+Expected: TypeAlias = "Mapping[str, AnyRequest]"
 """Signature key to what the signature computes."""
 
 Outcome = Literal[

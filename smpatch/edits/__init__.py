@@ -1,23 +1,28 @@
 """The kinds of edits, each a class of frozen values that says everything of itself.
 
-``editing.edit`` describes the methods. Only what makes edits imports a kind.
+``editing.edit`` describes the methods. Only what makes edits imports a kind. A kind is imported
+when it is first asked for (PEP 562), so that an edit does not pay for the other kinds.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
 from smpatch.editing.edit import Edit, InPatchFiles, Making
-from smpatch.edits.adding import AddClassify, AddPredict, AddRegress, AddSignature
-from smpatch.edits.compose import Compose
-from smpatch.edits.edit_signature import EditSignature
-from smpatch.edits.from_signature import FromSignature
-from smpatch.edits.keys import Copy, Remove, Rename
-from smpatch.edits.meta_graphs import RemoveMetaGraph, Retag
-from smpatch.edits.promote_function import PromoteFunction
-from smpatch.edits.set_init_op import SetInitOp
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef, tensor_ref
 
+if TYPE_CHECKING:
+    from smpatch.edits.adding import AddClassify, AddPredict, AddRegress, AddSignature
+    from smpatch.edits.compose import Compose
+    from smpatch.edits.edit_signature import EditSignature
+    from smpatch.edits.from_signature import FromSignature
+    from smpatch.edits.keys import Copy, Remove, Rename
+    from smpatch.edits.meta_graphs import RemoveMetaGraph, Retag
+    from smpatch.edits.promote_function import PromoteFunction
+    from smpatch.edits.set_init_op import SetInitOp
+
 __all__ = [
-    "IN_PATCH_FILES",
     "AddClassify",
     "AddPredict",
     "AddRegress",
@@ -37,22 +42,43 @@ __all__ = [
     "SetInitOp",
     "SparseRef",
     "TensorRef",
+    "in_patch_files",
     "tensor_ref",
 ]
 
-IN_PATCH_FILES: tuple[type[InPatchFiles], ...] = (
-    AddPredict,
-    PromoteFunction,
-    FromSignature,
-    AddClassify,
-    AddRegress,
-    Compose,
-    Rename,
-    Copy,
-    Remove,
-    RemoveMetaGraph,
-    EditSignature,
-    SetInitOp,
-    Retag,
-)
-"""The kinds for which a patch file may ask, in the order in which errors list their verbs."""
+_MODULES = {
+    "AddPredict": "adding",
+    "PromoteFunction": "promote_function",
+    "FromSignature": "from_signature",
+    "AddClassify": "adding",
+    "AddRegress": "adding",
+    "AddSignature": "adding",
+    "Compose": "compose",
+    "Rename": "keys",
+    "Copy": "keys",
+    "Remove": "keys",
+    "RemoveMetaGraph": "meta_graphs",
+    "EditSignature": "edit_signature",
+    "SetInitOp": "set_init_op",
+    "Retag": "meta_graphs",
+}
+"""Kind to module, in the order in which errors list the verbs of patch files."""
+
+
+def in_patch_files() -> tuple[type[InPatchFiles], ...]:
+    """Return the kinds for which a patch file may ask."""
+    kinds = (__getattr__(name) for name in _MODULES)
+    return tuple(cast("type[InPatchFiles]", each) for each in kinds if hasattr(each, "read"))
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

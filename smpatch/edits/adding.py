@@ -8,15 +8,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from smpatch import arguments
 from smpatch.builder import Wanted, build
 from smpatch.editing.edit import Context, Expected, Making, Step
 from smpatch.editing.signatures import placed
 from smpatch.loader import MetaGraph
-from smpatch.patch_table import Table
-from smpatch.proof.numbers import Kept, KeptSignatures, named
 from smpatch.proof.requests import on_tensors
 from smpatch.signature import (
     CLASSES,
@@ -29,6 +27,10 @@ from smpatch.signature import (
     SignatureDef,
 )
 from smpatch.tensor_refs import TensorRef, tensor_ref, tensor_refs
+
+if TYPE_CHECKING:
+    from smpatch.patch_table import Table
+    from smpatch.proof.numbers import KeptSignatures
 
 __all__ = ["AddClassify", "AddPredict", "AddRegress", "AddSignature"]
 
@@ -61,6 +63,8 @@ class Adding(Making):
 
     def follow(self, signatures: KeptSignatures) -> None:
         """Give its tensors."""
+        from smpatch.proof.numbers import Kept, named
+
         inputs, outputs = self.named
         signatures[self.subject] = Kept("", named(inputs), named(outputs))
 

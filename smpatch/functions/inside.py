@@ -19,7 +19,7 @@ from smpatch.graph.operations import auxiliary, needed
 from smpatch.graph.reach import framed
 from smpatch.graph.resolve import OpDefMissingError, Resolver
 from smpatch.loader import MetaGraph
-from smpatch.savedmodel.changes import Changes
+from smpatch.savedmodel.parts import Changes
 from smpatch.signature import SignatureDef, TensorSpec, compatible, names_of
 
 __all__ = [

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from smpatch.errors import SmpatchError, TensorNotFoundError
-from smpatch.functions.inner_tensors import inner_tensors, layer_outputs
 from smpatch.graph.resolve import NodeNotFoundError
 from smpatch.loader import MetaGraph
 from smpatch.signature import DEFAULT_KEY, TensorSpec
@@ -57,6 +56,8 @@ def name_hint(meta_graph: MetaGraph, name: str) -> str:
         meta_graph: The MetaGraph.
         name: A node, as it was typed, without the index of an output.
     """
+    from smpatch.functions.inner_tensors import inner_tensors, layer_outputs
+
     # The default key first: it is the one that people look at.
     signatures = sorted(meta_graph.signatures.items(), key=lambda each: each[0] != DEFAULT_KEY)
     aliases = [

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smpatch.functions.load_time import init_op, state_behind
 from smpatch.graph.reach import Behind, behind
 from smpatch.loader import MetaGraph
-from smpatch.savedmodel.checkpoint import INDEX, Index, read_index
 from smpatch.savedmodel.file_kinds import recognise
+
+if TYPE_CHECKING:
+    from smpatch.savedmodel.checkpoint import Index
 
 __all__ = ["Missing", "missing_variables", "needed_at_load", "restored_variables"]
 
@@ -74,6 +76,8 @@ def missing_variables(directory: Path, meta_graph: MetaGraph) -> tuple[Missing, 
     """
     if not restored_variables(meta_graph):
         return ()
+    from smpatch.savedmodel.checkpoint import INDEX, read_index
+
     if not (directory / INDEX).exists():
         return (Missing(INDEX, "is missing"),)
     index = read_index(directory)

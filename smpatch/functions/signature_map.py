@@ -20,8 +20,8 @@ from smpatch.functions.prune import pruned
 from smpatch.functions.wrapper import ALONE, dense, wrap
 from smpatch.graph.index import CALLS, full, op_of
 from smpatch.loader import MetaGraph
-from smpatch.savedmodel.changes import Reference
 from smpatch.savedmodel.draft import Draft
+from smpatch.savedmodel.parts import Reference
 from smpatch.signature import SignatureDef, TensorSpec, names_of, shape_from_proto
 
 __all__ = ["copied", "put", "removed", "renamed"]

@@ -87,7 +87,7 @@ from pathlib import Path
 from smpatch import arguments
 from smpatch.editing.edit import InPatchFiles
 from smpatch.editing.sequence import conflicts
-from smpatch.edits import IN_PATCH_FILES, Edit
+from smpatch.edits import Edit, in_patch_files
 from smpatch.errors import Fault, PatchFileError, UsageError
 from smpatch.patch_table import Table, dotted
 from smpatch.patchfile import toml
@@ -245,7 +245,7 @@ def _known(kind: type[InPatchFiles], table: Table) -> frozenset[str]:
 def _kinds() -> dict[str, list[type[InPatchFiles]]]:
     """Return each verb with the kinds of edit that it may mean."""
     kinds: dict[str, list[type[InPatchFiles]]] = {}
-    for kind in IN_PATCH_FILES:
+    for kind in in_patch_files():
         for verb in filter(None, (kind.verb, kind.other_verb)):
             kinds.setdefault(verb, []).append(kind)
     return kinds

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from smpatch.fragments import Fragment
-from smpatch.functions.binding import Bound
-from smpatch.functions.function_signature import Promotable
-from smpatch.functions.inner_tensors import Inner, find_inner
 from smpatch.graph.resolve import parse
 from smpatch.loader import MetaGraph
 from smpatch.signature import SignatureDef
 from smpatch.tensor_refs import TensorRef, named_tensors
+
+if TYPE_CHECKING:
+    from smpatch.fragments import Fragment
+    from smpatch.functions.binding import Bound
+    from smpatch.functions.function_signature import Promotable
+    from smpatch.functions.inner_tensors import Inner
 
 __all__ = [
     "AnyRequest",
@@ -125,6 +128,8 @@ def output(before: MetaGraph, key: str, ref: TensorRef) -> Names | Inner:
     """Return the tensors of the main graph that are meant, or the one inside a function."""
     if not isinstance(ref, str) or ("@" not in ref and parse(ref).op in before.graph):
         return tensor_names(ref)
+    from smpatch.functions.inner_tensors import find_inner
+
     return find_inner(before, key, ref)
 
 

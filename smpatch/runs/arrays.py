@@ -1,108 +1,49 @@
-"""Arrays of the C runtime and of ``.npz`` files as NumPy arrays, and back.
+"""Arrays of the C runtime as arrays of NumPy and as ``TensorProto`` messages, and back.
 
 The small types of TensorFlow that NumPy lacks (``bfloat16``, ``float8_e5m2``, ``int4``) are
 those of ml_dtypes, which TensorFlow installs.
+
+Source: ``tensorflow/core/framework/tensor.cc`` (``Tensor::FromProto``: the typed lists, of
+which the last value stands for all that follow, and ``tensor_content`` in little endian).
 """
 
 from __future__ import annotations
 
-import os
-import zipfile
-import zlib
-from collections.abc import Mapping
+import math
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+from google.protobuf.message import DecodeError
 
-from smpatch import dtypes
-from smpatch.errors import UsageError
-from smpatch.runs.objects import ObjectsError, read_objects
+from smpatch import dtypes, schema
 from smpatch.runtime.questions import Array
-from smpatch.savedmodel.directory import open_regular
+from smpatch.signature import shape_from_proto
 
-__all__ = ["from_numpy", "numpy_type", "read_npz", "to_numpy"]
+__all__ = ["UnmakeableError", "array_of", "from_numpy", "numpy_type", "tensor_of", "to_numpy"]
 
-_NPY = b"\x93NUMPY"
-"""How a ``.npy`` file begins."""
+_MOST = 1 << 28
+"""The most elements of a tensor that is decoded: a damaged shape may have any size."""
 
-_NUMBERS = "?bhilqBHILQefdFD"
+_HALVES = frozenset({"float16", "bfloat16"})
 
-
-def read_npz(file: str | os.PathLike[str], cut: list[str] | None = None) -> Mapping[str, Array]:
-    """Read all arrays of a ``.npz`` file, by name.
-
-    Args:
-        file: The file.
-        cut: Gets the names of the arrays of bytes from which NumPy may have cut zeros.
-
-    Raises:
-        UsageError: It cannot be read, or holds what is not read here.
-    """
-    where = os.fspath(file)
-    try:
-        # Not numpy.load: of what is no such file it says that it holds pickled objects.
-        with open_regular(file) as opened, np.lib.npyio.NpzFile(opened) as archive:
-            return {
-                name: _array(archive, name, f"{where}: {name}", [] if cut is None else cut)
-                for name in archive.files
-            }
-    except OSError as error:
-        raise UsageError(f"cannot be read: {_words(error)}", where=where) from error
-    except zipfile.BadZipFile as error:
-        hint = "write it with numpy.savez(FILE, **arrays)"
-        raise UsageError(f"cannot be read: {_words(error)}", where=where, hint=hint) from error
-
-
-def _array(archive: Any, name: str, where: str, cut: list[str]) -> Array:  # noqa: ANN401 - a file of NumPy's
-    try:
-        objects = _objects(archive, name)
-        if objects is not None:
-            return from_numpy(objects, _STRING)
-        array = archive[name]
-    except ObjectsError as error:
-        raise UsageError(f"the array cannot be read: {error}", where=where) from error
-    except (ValueError, EOFError, zlib.error) as error:  # cut, damaged, or of objects
-        raise UsageError(f"the array cannot be read: {_words(error)}", where=where) from error
-    if not isinstance(array, np.ndarray):
-        raise UsageError("not an array of NumPy's", where=where)
-    if array.dtype.kind == "U":
-        array = np.char.encode(array, "utf-8")
-    elif array.dtype.kind == "S" and not all(map(_is_text, array.ravel().tolist())):
-        cut.append(name)
-    if array.dtype.kind == "S":
-        return from_numpy(array, "string")
-    if array.dtype.char not in _NUMBERS:
-        hint = "numbers, truth values and strings (S, U, objects) are"
-        raise UsageError(f"arrays of type {array.dtype} are not read", where=where, hint=hint)
-    return from_numpy(array, array.dtype.name)
-
-
-def _objects(archive: Any, name: str) -> Any:  # noqa: ANN401 - a file of NumPy's, an array
-    """Return an array of objects; None where the array holds others, or is none."""
-    member = name if name in archive.zip.namelist() else f"{name}.npy"
-    with archive.zip.open(member) as opened:
-        if opened.peek(len(_NPY))[: len(_NPY)] != _NPY:
-            return None
-        return read_objects(opened)
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return all(each.isprintable() or each.isspace() for each in text)
-
-
-def _words(error: Exception) -> str:
-    """Return what an error says in the style of the others, without the file's name."""
-    said = error.strerror if isinstance(error, OSError) else None
-    said = said or str(error)
-    return said[:1].lower() + said[1:]
-
+_LISTS = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "int64": "int64_val",
+    "uint64": "uint64_val",
+    "uint32": "uint32_val",
+    "bool": "bool_val",
+    "complex64": "scomplex_val",
+    "complex128": "dcomplex_val",
+}
+"""Type name to the list that holds its values; ``int_val`` holds the other whole numbers."""
 
 _STRING = "string"
+
+
+class UnmakeableError(Exception):
+    """No value can be made up; says why."""
 
 
 def numpy_type(name: str) -> np.dtype[Any] | None:
@@ -141,3 +82,69 @@ def from_numpy(array: Any, dtype: str) -> Array:  # noqa: ANN401 - an array of a
         return Array(number, array.shape, strings=tuple(array.ravel().tolist()))
     native = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
     return Array(number, array.shape, data=native.tobytes())
+
+
+def array_of(tensor: bytes) -> Array:
+    """Return the array that a serialized ``TensorProto`` holds.
+
+    Raises:
+        UnmakeableError: It is none, or of a type that has no numbers.
+    """
+    try:
+        message = schema.TensorProto.FromString(tensor)
+    except DecodeError as error:
+        found = f"a tensor cannot be decoded: {error}"
+        raise UnmakeableError(found) from error
+    name = dtypes.name(message.dtype)
+    shape = shape_from_proto(message.tensor_shape)
+    if shape is None or any(size is None for size in shape):
+        found = "a tensor has no complete shape"
+        raise UnmakeableError(found)
+    sizes = tuple(size or 0 for size in shape)
+    count = math.prod(sizes)
+    if count > _MOST:
+        found = f"a tensor has {count} elements, which are too many"
+        raise UnmakeableError(found)
+    if name == "string":
+        strings = _filled([*message.string_val], count, b"")
+        return Array(message.dtype, sizes, strings=tuple(strings))
+    kind = numpy_type(name)
+    if kind is None:
+        found = f"a tensor has the type {name}, which is not fed"
+        raise UnmakeableError(found)
+    if message.tensor_content:
+        if len(message.tensor_content) != count * kind.itemsize:
+            found = f"a tensor has {len(message.tensor_content)} bytes, and its shape needs others"
+            raise UnmakeableError(found)
+        return Array(message.dtype, sizes, data=bytes(message.tensor_content))
+    return from_numpy(_numbers(message, name, kind, count).reshape(sizes), name)
+
+
+def _numbers(message: Any, name: str, kind: Any, count: int) -> Any:  # noqa: ANN401 - a TensorProto, a dtype, an array
+    if name in _HALVES:
+        halves = np.array(_filled([*message.half_val], count, 0), np.uint16)
+        return halves.view(kind)
+    values = [*getattr(message, _LISTS.get(name, "int_val"))]
+    if name.startswith("complex"):
+        pairs = zip(values[::2], values[1::2], strict=False)
+        values = [complex(real, imaginary) for real, imaginary in pairs]
+    return np.array(_filled(values, count, 0)).astype(kind)
+
+
+def _filled(values: list[Any], count: int, zero: Any) -> list[Any]:  # noqa: ANN401 - elements
+    """Return this count of values; the last one replaces those that are missing."""
+    last = values[-1] if values else zero
+    return values[:count] + [last] * (count - len(values))
+
+
+def tensor_of(array: Array) -> bytes:
+    """Return an array as a serialized ``TensorProto``."""
+    message = schema.TensorProto(dtype=array.dtype)
+    message.tensor_shape.SetInParent()  # of a scalar, whose shape has no dimensions
+    for size in array.shape:
+        message.tensor_shape.dim.add(size=size)
+    if array.dtype == dtypes.number("string"):
+        message.string_val.extend(array.strings)
+    else:
+        message.tensor_content = array.data
+    return bytes(message.SerializeToString(deterministic=True))

@@ -44,7 +44,7 @@ class Comparison:
         same: Whether they are the same, within the tolerance.
         elements: How many elements were compared.
         different: How many of them differ by more than the tolerance.
-        absolute: The largest absolute difference, infinite where one of two is no number;
+        absolute: The largest absolute difference, infinite where one of two is not a number;
             None for strings, and where types or shapes differ.
         relative: The largest difference relative to the reference's absolute value,
             infinite where that is 0 and the other is not; None as above.
@@ -143,7 +143,7 @@ def _same_bits(one: Any, other: Any) -> Any:  # noqa: ANN401 - arrays of any typ
 
 
 def _difference(found: Any, equal: Any) -> Any:  # noqa: ANN401 - arrays of any type
-    """Return differences: none where the numbers are equal, infinite where one is no number."""
+    """Return differences: 0 where the numbers are equal, infinite where one is not a number."""
     return np.where(equal, 0, np.where(np.isnan(found), np.inf, found))
 
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 from smpatch import dtypes
 from smpatch.errors import ModelUnreadableError, UsageError
-from smpatch.runs.arrays import read_npz
-from smpatch.runs.protos import array_of
+from smpatch.runs.arrays import UnmakeableError, array_of
+from smpatch.runs.files import array_from, read_json, read_npz
 from smpatch.runs.sessions import Call
-from smpatch.runs.values import Feature, Feeding, UnmakeableError, has_batch, made_up
-from smpatch.runs.written import array_from, read_json
+from smpatch.runs.values import Feature, Feeding, has_batch, made_up
 from smpatch.runtime.questions import Array, PythonSignature, TensorFact
 from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec
 from smpatch.warmup import records

@@ -1,8 +1,8 @@
 """Calls of two models that must give the same, and whether they do.
 
-What differs from one run to the next in the reference alone is random or has a state; it is
-told apart from a difference. Another difference is believed only after both calls were made
-once more, each as the first of a model that was just loaded.
+An output that differs between two runs of the reference is random or has a state, and is not
+compared. A difference counts only if both calls, made once more, each as the first of a model that
+was just loaded, show it again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Open = Callable[[], Session]
 Values = Mapping[str, tuple[Array, ...]]
 
 _CONFIRMED = 8
-"""So many signatures that differ are looked at once more; of the others it is known as well."""
+"""The most signatures that differ and run once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Pair:
     Attributes:
         key: What the outcome is called; pairs of one key have one outcome.
         call: In the model in question.
-        reference: In the model that it is held against. Both fetch the same aliases.
+        reference: In the model that it is compared with. Both fetch the same aliases.
     """
 
     key: str
@@ -69,7 +69,7 @@ def pair_up(target: Target, reference: Target, values: Iterable[Values]) -> Iter
 
     Args:
         target: The signature in question, after which the pairs are called.
-        reference: The one that it is held against; of the outputs those count that both have.
+        reference: The one that it is compared with; the outputs that both have count.
         values: Alias to the tensors of which an input consists.
     """
     both = [alias for alias in target.outputs if alias in reference.outputs]
@@ -86,12 +86,12 @@ def pair_up(target: Target, reference: Target, values: Iterable[Values]) -> Iter
 def compare_pairs(
     pairs: Sequence[Pair], model: Open, reference: Open, tolerance: Tolerance = EXACT
 ) -> dict[str, Outcome]:
-    """Make all calls, and compare what comes of them.
+    """Make all calls, and compare their results.
 
     Args:
         pairs: The calls, in the order in which they are made.
         model: Opens a session of the model in question.
-        reference: Opens a session of the one that it is held against.
+        reference: Opens a session of the one that it is compared with.
         tolerance: By how much numbers may differ.
 
     Returns:
@@ -117,7 +117,7 @@ def compare_pairs(
 
 
 def outcome_of(ran: Ran, first: Ran, again: Ran, tolerance: Tolerance) -> Outcome:
-    """Return the outcome of one call, held against two calls of its reference."""
+    """Return the outcome of one call, compared with two calls of its reference."""
     if first.failure:
         return Outcome(not_run=first.failure, refused="" if ran.failure else first.failure)
     unstable = {

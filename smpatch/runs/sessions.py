@@ -1,7 +1,7 @@
 """One model loaded by one of TensorFlow's loaders, and runs of its signatures there.
 
 Both loaders run the graph as it is written, without TensorFlow's optimizers: what these fuse
-hangs on what else is in the graph, and the last bits of a result with it. What a signature
+depends on the rest of the graph, and the last bits of a result with it. What a signature
 writes to a relative path goes to a directory that is removed afterwards.
 
 A model is loaded when it is first needed, and again after a process has died of a run.
@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, TypeVar
 
 from smpatch.runtime import questions
@@ -127,12 +126,7 @@ class Session(ABC):
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Remove what the runs have written."""
         self._scratch.cleanup()
 
@@ -193,7 +187,7 @@ class CRuntime(Session):
 
     Attributes:
         tensors: Those of the names that it was made with to the facts in the loaded graph of
-            them; None where it has no such tensor.
+            them; None where it does not have the tensor.
     """
 
     loader = "C runtime"

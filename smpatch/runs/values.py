@@ -21,7 +21,7 @@ from smpatch.errors import UsageError
 from smpatch.graph.functions import attributes
 from smpatch.graph.index import op_of
 from smpatch.loader import MetaGraph
-from smpatch.runs.arrays import from_numpy, numpy_type
+from smpatch.runs.arrays import UnmakeableError, from_numpy, numpy_type
 from smpatch.runtime.questions import Array
 from smpatch.signature import CompositeTensorSpec, SparseTensorSpec, Spec, TensorSpec, shape_text
 
@@ -30,10 +30,10 @@ __all__ = [
     "Feeding",
     "Filling",
     "SameAs",
-    "UnmakeableError",
     "example",
     "features",
     "has_batch",
+    "is_open",
     "made_up",
 ]
 
@@ -165,7 +165,7 @@ def _wanted(
     attribute: Attributes,
     constant: Callable[[str], Sequence[bytes]],
 ) -> Iterator[tuple[bytes, Feature]]:
-    """Yield the features that one node parses; none whose names are no constants."""
+    """Yield the features that one node parses, of those whose names are constants."""
 
     def listed(name: str, kind: str) -> list[Any]:
         value = attribute(name)
@@ -220,10 +220,6 @@ _MOST = 1 << 28
 """More elements are not made up: no request has such a shape."""
 
 
-class UnmakeableError(Exception):
-    """No value can be made up; says why."""
-
-
 def made_up(
     inputs: Mapping[str, Spec],
     filling: Filling,
@@ -255,12 +251,14 @@ def made_up(
     }
 
 
+def is_open(spec: Spec) -> bool:
+    """Return whether a dense tensor has a first dimension of unknown size, or an unknown rank."""
+    return isinstance(spec, TensorSpec) and (spec.shape is None or spec.shape[:1] == (None,))
+
+
 def has_batch(inputs: Mapping[str, Spec]) -> bool:
-    """Return whether some input has a first dimension of unknown size."""
-    return any(
-        not isinstance(spec, TensorSpec) or spec.shape is None or spec.shape[:1] == (None,)
-        for spec in inputs.values()
-    )
+    """Return whether some input has a first dimension of unknown size, or is not dense."""
+    return any(not isinstance(spec, TensorSpec) or is_open(spec) for spec in inputs.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
 """Files that stand for objects of a store which have not been read.
 
-Such a file has the name and the length of the object and no content: enough for whoever looks
-at names and lengths. The content is read when it is needed: ``provide`` is called before
-TensorFlow loads a directory together with its variables. A file whose content could not be
-read is gone, so that nobody takes it for one.
+Such a file has the name and the length of the object and no content, which is enough for code that
+lists files. The content is read when it is needed: ``provide`` is called before TensorFlow loads a
+directory together with its variables. A file whose content could not be read is removed.
 
 This module uses no store: callers pass a function that reads the content.
 """
@@ -24,7 +23,7 @@ Read = Callable[[Path], None]
 _VARIABLES = "variables"
 
 _files: dict[str, tuple[object, Read]] = {}
-"""Each file, without links in its name, to its owner and to who reads it."""
+"""Each file, links resolved, to its owner and to the function that reads it."""
 
 
 def stand_in(file: Path, size: int, read: Read, owner: object) -> None:

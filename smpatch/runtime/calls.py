@@ -1,4 +1,4 @@
-"""Calls of signatures in Python, as ``answers.run`` runs them in the C runtime."""
+"""Calls of signatures in Python, as ``questions.run`` runs them in the C runtime."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def call(child: Child, key: str, inputs: Mapping[str, Array], limit_seconds: flo
         limit_seconds: Longest wait.
 
     Returns:
-        The arrays by the result's name; not ok when the signature has no such argument, or
-        TensorFlow says no.
+        The arrays by the result's name; not ok when the signature does not have the argument, or
+        TensorFlow refuses.
     """
     return _called(child, {"do": "call", "key": key}, inputs, limit_seconds)
 

@@ -157,7 +157,7 @@ class Status:
 
 
 def contents(buffer: Any) -> memoryview:  # noqa: ANN401 - a ctypes pointer
-    """Return a buffer's bytes where they lie; they live as long as the buffer."""
+    """Return the bytes of a buffer in place; they live as long as the buffer."""
     length: int = buffer.contents.length
     if length == 0:
         return memoryview(b"")

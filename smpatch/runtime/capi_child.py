@@ -8,7 +8,7 @@ abort the process: that, too, is an answer, which the parent reads off the
 signal.
 
 Source: ``tensorflow/python/saved_model/pywrap_saved_model_fingerprinting.cc``
-for the extension module; ``capi``, ``capi_graph`` and ``capi_model`` name theirs.
+for the extension module; ``capi`` and ``capi_model`` name theirs.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import os
 from typing import Any
 
 from . import capi
-from .capi_graph import Graph
-from .capi_model import Model, base64
+from .capi_model import Graph, Model, base64
 from .refusals import Refused, Unfit
 
 NOT_FOUND, FAILED_PRECONDITION, UNIMPLEMENTED, INTERNAL = 5, 9, 12, 13

@@ -1,7 +1,7 @@
-"""One SavedModel in a session of TensorFlow's C API, and runs of it.
+"""Graphs of TensorFlow's C API, and SavedModels in sessions of it with runs of them.
 
-Standard library only: this file runs in the child process. It reports what
-TensorFlow says of a name and validators nothing.
+Standard library only: this file runs in the child process. It reports what TensorFlow says of a
+name and decides nothing.
 
 Sources: ``tensorflow/c/c_api.h``, ``tf_tstring.h`` and ``tf_datatype.h`` in the
 wheel's ``include`` directory; ``meta_graph.proto`` for field 5;
@@ -16,7 +16,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .capi import POINTER, Output, Status, contents
-from .capi_graph import Graph
 from .refusals import Refused
 
 if TYPE_CHECKING:
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
 # pinned to a GPU do not load on a machine that has none.
 SESSION_CONFIG = b"\x38\x01"
 # graph_options{optimizer_options{opt_level: L0 do_function_inlining: true}
-# rewrite_options{disable_meta_optimizer: true}}. What is fused or folded hangs on what else is
-# fetched, and its last bits with it. A call that is not inlined brings a configuration of its own.
+# rewrite_options{disable_meta_optimizer: true}}. What is fused or folded depends on what else is
+# fetched, and the last bits of a result with it. A call that is not inlined brings a configuration
+# of its own.
 PLAIN_CONFIG = SESSION_CONFIG + bytes.fromhex("52141a0d18ffffffffffffffffff0120015203980101")
 SIGNATURE_DEF = 5
 STRING = 7
@@ -38,6 +38,82 @@ STRING_BYTES = 24
 WIRE_VARINT, WIRE_64_BITS, WIRE_LENGTH, WIRE_GROUP, WIRE_END_GROUP, WIRE_32_BITS = range(6)
 CONTINUES = 0x80
 INVALID_ARGUMENT, NOT_FOUND, INTERNAL = 3, 5, 13
+
+
+class Graph:
+    """A ``TF_Graph``.
+
+    It gets its nodes from a session that is loaded into it, or from a ``GraphDef``, which needs no
+    session; either way TensorFlow infers the shapes of all tensors.
+    """
+
+    def __init__(self, tf: ctypes.CDLL) -> None:
+        """Make an empty one."""
+        self._tf = tf
+        self.pointer: int = tf.TF_NewGraph()
+
+    def delete(self) -> None:
+        """Free it; the object is of no use afterwards."""
+        self._tf.TF_DeleteGraph(self.pointer)
+
+    def add(self, graph_def: bytes) -> None:
+        """Add the nodes and functions of a serialized ``GraphDef``.
+
+        Raises:
+            Refused: TensorFlow does not register an operation, or takes the graph for wrong.
+        """
+        tf = self._tf
+        options = tf.TF_NewImportGraphDefOptions()
+        buffer = tf.TF_NewBufferFromString(graph_def, len(graph_def))
+        try:
+            with Status(tf) as status:
+                tf.TF_GraphImportGraphDef(self.pointer, buffer, options, status.pointer)
+                status.check()
+        finally:
+            tf.TF_DeleteBuffer(buffer)
+            tf.TF_DeleteImportGraphDefOptions(options)
+
+    def fact(self, name: str) -> dict[str, Any] | None:
+        """Return the facts of a tensor ``op:index`` or an operation ``op``.
+
+        Returns:
+            ``dtype`` and ``shape`` (-1 for an unknown dimension, None for an
+            unknown rank); ``operation`` for a name without index; None when the
+            graph has no such thing.
+        """
+        operation, index = self.find(name)
+        if operation is None:
+            return None
+        if index is None:
+            return {"operation": True}
+        if index >= self._tf.TF_OperationNumOutputs(operation):
+            return None
+        output = Output(operation, index)
+        with Status(self._tf) as status:
+            rank = self._tf.TF_GraphGetTensorNumDims(self.pointer, output, status.pointer)
+            status.check()
+            sizes = (ctypes.c_int64 * max(rank, 0))()
+            if rank > 0:
+                self._tf.TF_GraphGetTensorShape(self.pointer, output, sizes, rank, status.pointer)
+                status.check()
+        return {
+            "dtype": self._tf.TF_OperationOutputType(output),
+            "shape": None if rank < 0 else list(sizes),
+        }
+
+    def find(self, name: str) -> tuple[int | None, int | None]:
+        """Return the operation of a name, None if there is none, and the index in the name."""
+        operation, colon, digits = name.rpartition(":")
+        if not colon or not (digits.isascii() and digits.isdigit()):
+            operation, digits = name, ""
+        if "\0" in operation:
+            # C would see another, shorter name.
+            return None, None
+        found = self._tf.TF_GraphOperationByName(
+            self.pointer, operation.encode("utf-8", "surrogateescape")
+        )
+        # Ten digits do not fit TensorFlow's int, which would wrap around.
+        return found, min(int(digits), 2**31 - 1) if digits else None
 
 
 class Model:

@@ -2,8 +2,8 @@
 
 An import takes 3 to 5 s and 500 MB; the paths of the two C libraries and of one
 extension module are all that is needed, and the import system says where the
-package lies. The module looks at names, and at one string: whether the libraries
-load is for the child process to find out.
+package is. The module reads names, and one string; the child process finds out whether the
+libraries load.
 
 Source: the layout of the wheels ``tensorflow`` and ``tensorflow-cpu`` for Linux
 and macOS; ``tensorflow/tools/git/gen_git_source.py`` (what a version from git is).

@@ -3,10 +3,10 @@
 ``import tensorflow`` brings in almost three thousand modules;
 ``tensorflow.python.saved_model.load``, which is ``tf.saved_model.load``, needs a thousand of
 them. This program puts an empty package
-``tensorflow`` in their place. What is loaded then is loaded by the same code; what is refused
-may be refused because of what is missing, so that the parent asks ``python_child`` again.
+``tensorflow`` in their place. It loads a model by the same code. A refusal may come from a
+module that is missing, so that the parent then asks ``python_child``.
 Recipes are traced here as well: the modules that they need are among these thousand.
-Whoever asks the empty package for more than a module makes every answer a refusal, too.
+Code that asks the empty package for more than a module makes every answer a refusal, too.
 
 Standard library and TensorFlow only; ``child_main.py`` loads this file in a child process.
 
@@ -62,11 +62,11 @@ class Package(types.ModuleType):
     """An empty package ``tensorflow``.
 
     Attributes:
-        asked: What it was asked for in vain.
+        asked: The names that it was asked for and does not have.
     """
 
     def __init__(self, root: str) -> None:
-        """Be a package whose modules lie below a directory."""
+        """Make a package whose modules are below a directory."""
         super().__init__("tensorflow")
         self.__path__ = [root]
         self.asked: list[str] = []

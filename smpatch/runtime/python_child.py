@@ -75,7 +75,7 @@ class PythonLoader:
             options["options"] = skipping
         model = saved_model.load(request["dir"], tags=request["tags"], **options)
         if request.get("keep"):
-            # What is fused or folded hangs on what else a function yields.
+            # What is fused or folded depends on what else a function yields.
             self._tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
             self._model, self._place = model, request["dir"]
         return {
@@ -86,18 +86,17 @@ class PythonLoader:
 
     def _do_call(self, request: dict[str, Any]) -> dict[str, Any]:
         """Call a signature of the kept model."""
-        from .python_arrays import array, tensor  # noqa: PLC0415 - NumPy is beside TensorFlow
+        from .python_calls import array, tensor  # noqa: PLC0415 - seldom needed
 
-        fed = {name: tensor(self._tf, array) for name, array in request["inputs"].items()}
+        fed = {name: tensor(self._tf, each) for name, each in request["inputs"].items()}
         answer = self._model.signatures[request["key"]](**fed)
         return {"arrays": {name: array(value) for name, value in answer.items()}}
 
     def _do_call_function(self, request: dict[str, Any]) -> dict[str, Any]:
         """Call a traced function of the kept model."""
-        from .python_arrays import array, tensor  # noqa: PLC0415 - NumPy is beside TensorFlow
-        from .python_functions import call, find  # noqa: PLC0415 - seldom needed
+        from .python_calls import array, call, find, tensor  # noqa: PLC0415 - seldom needed
 
-        fed = {name: tensor(self._tf, array) for name, array in request["inputs"].items()}
+        fed = {name: tensor(self._tf, each) for name, each in request["inputs"].items()}
         function = find(self._model, self._place, request["function"])
         answer = call(self._tf, function, fed)
         return {"arrays": {name: array(value) for name, value in answer.items()}}

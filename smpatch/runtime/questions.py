@@ -1,8 +1,8 @@
 """The questions that other modules may ask a child, and the answers as frozen values.
 
 Other packages use this module; the lines on the pipe stay inside the package. When TensorFlow
-says no, the answer has ``ok`` False and its words; that is a result, not an exception, for the
-same refusal before and after an edit means that the edit is not to blame. Exceptions are
+refuses, the answer has ``ok`` False and its message; that is a result, not an exception, because
+the same refusal before and after an edit means that the edit is not the cause. Exceptions are
 ``ChildDied``, ``ChildHung``, ``ChildUnfit``. Variables that are still in a store are read before
 a model is loaded with them (``absent``).
 
@@ -397,7 +397,7 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
 
 
 def refusal(reply: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of an answer that says no."""
+    """Return the parts of an answer that is a refusal."""
     return {
         "ok": False,
         "code": reply["code"],

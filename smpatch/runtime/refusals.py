@@ -1,4 +1,4 @@
-"""The two errors with which a child's program refuses a request.
+"""The errors with which the program of a child process refuses a request.
 
 Standard library only: this file runs in the child processes.
 """
@@ -23,3 +23,20 @@ class Refused(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class UntraceableError(Exception):
+    """A function cannot be put before or behind a signature.
+
+    Attributes:
+        found: What was found.
+        where: The place in the user's file; empty where the request says it.
+        hint: What would work; empty where nothing would.
+    """
+
+    def __init__(self, found: str, *, where: str = "", hint: str = "") -> None:
+        """Keep the three parts apart."""
+        super().__init__(found)
+        self.found = found
+        self.where = where
+        self.hint = hint

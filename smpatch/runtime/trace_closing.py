@@ -6,7 +6,7 @@
   tables of one name have the same entries.
 * Anything else that is captured is refused, and so are calls back into Python.
 
-Attributes that have their default are left out, for TensorFlow before 2.5 refuses models with
+Attributes that have their default are left out, because TensorFlow before 2.5 refuses models with
 attributes that it does not define. Names of gradients in Python are left out, too.
 
 Standard library and TensorFlow only: this file runs in a child process.
@@ -23,7 +23,7 @@ import hashlib
 import importlib
 from typing import Any, NamedTuple
 
-from .trace_words import UntraceableError
+from .refusals import UntraceableError
 
 _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 _WRITES = ("Assign", "ResourceScatter", "ResourceApply", "ResourceSparse", "Scatter", "Rng")
@@ -66,16 +66,13 @@ def closed(tf: Any, concrete: Any, count: int, most_bytes: int | None) -> Closed
         check_python(each.node_def)
     frozen = 0
     variables = [each for each in concrete.graph.variables if _is_held(each, held)]
-    if variables and most_bytes is None:
-        found = f"it captures a variable ({variables[0].name})"
-        hint = "variables of a function in a file, FILE.py:NAME, become constants"
-        raise UntraceableError(found, hint=hint)
     if variables:
-        frozen = sum(each.dtype.size * each.shape.num_elements() for each in variables)
-        if most_bytes is not None and frozen > most_bytes:
-            found = f"its variables have {frozen:,} bytes"
-            hint = f"those of a function become constants, up to {most_bytes:,} bytes"
+        if most_bytes is None:
+            found = f"it captures a variable ({variables[0].name})"
+            hint = "variables of a function in a file, FILE.py:NAME, become constants"
             raise UntraceableError(found, hint=hint)
+        frozen = sum(each.dtype.size * each.shape.num_elements() for each in variables)
+        check_size(frozen, most_bytes)
         for each in [root, *library.values()]:
             check_writes(each.node_def)
         freezing = importlib.import_module("tensorflow.python.framework.convert_to_constants")
@@ -103,6 +100,17 @@ def _definitions(concrete: Any) -> tuple[Any, dict[str, Any]]:
 
 def _is_held(variable: Any, held: dict[str, Any]) -> bool:
     return any(each is variable.handle for each in held.values())
+
+
+def check_size(size: int, most_bytes: int) -> None:
+    """Check that variables are not too large to become constants.
+
+    Raises:
+        UntraceableError: They are.
+    """
+    if size > most_bytes:
+        hint = f"those of a function become constants, up to {most_bytes:,} bytes"
+        raise UntraceableError(f"its variables have {size:,} bytes", hint=hint)
 
 
 def check_python(nodes: Any) -> None:
@@ -267,7 +275,7 @@ def _made(tf: Any, nodes: Any, name: str, table: TableOf) -> Any:
 
 
 def _sorted(keys: Any, values: Any) -> tuple[list[Any], list[Any]]:
-    """Return entries in the order of their keys, for a table yields them in any order."""
+    """Return entries in the order of their keys, because a table yields them in any order."""
     pairs = sorted(zip(keys.tolist(), values.tolist(), strict=True))
     return [key for key, _ in pairs], [value for _, value in pairs]
 
@@ -284,14 +292,15 @@ def _reached(root: Any, library: dict[str, Any]) -> list[Any]:
     seen = {root.signature.name}
     for function in found:
         for node in function.node_def:
-            for name in _called(node):
+            for name in called(node):
                 if name in library and name not in seen:
                     seen.add(name)
                     found.append(library[name])
     return found
 
 
-def _called(node: Any) -> list[str]:
+def called(node: Any) -> list[str]:
+    """Return the operation of a node, and the functions that its attributes name."""
     names = [node.op]
     for key in sorted(node.attr):
         value = node.attr[key]

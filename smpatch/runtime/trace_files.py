@@ -16,7 +16,7 @@ import sys
 import traceback
 from typing import Any, NamedTuple
 
-from .trace_words import UntraceableError
+from .refusals import UntraceableError
 
 _LONGEST = 600
 """The most characters of an exception that an error repeats."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .trace_words import UntraceableError, described
+from .refusals import UntraceableError
 
 Tensor = Any
 
@@ -32,6 +32,14 @@ class Recipe(NamedTuple):
     parameters: dict[str, Any]
     function: Callable[..., Any]
     samples: Mapping[str, Sequence[bytes]]
+
+
+def described(spec: Any) -> str:
+    """Return a type and a shape as smpatch writes them."""
+    if spec.shape.rank is None:
+        return f"{spec.dtype.name} unknown rank"
+    sizes = ", ".join("?" if size is None else str(size) for size in spec.shape.as_list())
+    return f"{spec.dtype.name} [{sizes}]"
 
 
 _GIF = bytes.fromhex(

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .trace_closing import TableOf, check_python, check_writes, fill
-from .trace_words import UntraceableError
+from .refusals import UntraceableError
+from .trace_closing import TableOf, called, check_python, check_size, check_writes, fill
 
 _VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
@@ -78,7 +78,7 @@ def other_model(tf: Any, asked: Mapping[str, Any], most_bytes: int) -> OtherMode
         cut.check({name.partition(":")[0] for name in assets})
         variables = [each for each in cut.graph.node if each.op in _VARIABLES]
         declared = ((each.attr["dtype"].type, each.attr["shape"].shape) for each in variables)
-        _check_size(sum(_size(tf, *each) for each in declared), most_bytes)
+        check_size(sum(_size(tf, *each) for each in declared), most_bytes)
         tables = {
             each.name: _entries(tf, session, each) for each in cut.graph.node if each.op == _TABLE
         }
@@ -87,7 +87,7 @@ def other_model(tf: Any, asked: Mapping[str, Any], most_bytes: int) -> OtherMode
         known = {each.name for each in variables}
         made = [each.attr["value"].tensor for each in graph.node if each.name in known]
         size = sum(_size(tf, each.dtype, each.tensor_shape) for each in made)
-        _check_size(size, most_bytes)
+        check_size(size, most_bytes)
     _plain(graph)
     for name, table in tables.items():
         fill(tf, graph.node, name, table)
@@ -208,7 +208,7 @@ def _reached(
 
 
 def _plain(graph: Any) -> None:
-    """Take away what is said of nodes that are no longer there."""
+    """Remove attributes about nodes that are no longer there."""
     for node in graph.node:
         for key in ("_class", "_output_shapes"):
             node.attr.pop(key, None)
@@ -219,17 +219,11 @@ def _used(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[Any]:
     seen: set[str] = set()
     wanted = list(nodes)
     while wanted:
-        for name in _names(wanted.pop()):
+        for name in called(wanted.pop()):
             if name in library and name not in seen:
                 seen.add(name)
                 wanted += library[name].node_def
     return [each for name, each in library.items() if name in seen]
-
-
-def _names(node: Any) -> Iterator[str]:
-    yield node.op
-    for value in node.attr.values():
-        yield from (each.name for each in (value.func, *value.list.func) if each.name)
 
 
 def _holds(op_def: Any, node: Any) -> bool:
@@ -242,12 +236,6 @@ def _holds(op_def: Any, node: Any) -> bool:
 
 def _size(tf: Any, dtype: int, shape: Any) -> int:
     return int(tf.as_dtype(dtype).size * (tf.TensorShape(shape).num_elements() or 0))
-
-
-def _check_size(size: int, most_bytes: int) -> None:
-    if size > most_bytes:
-        hint = f"those of a function become constants, up to {most_bytes:,} bytes"
-        raise UntraceableError(f"its variables have {size:,} bytes", hint=hint)
 
 
 def _frozen(tf: Any, session: Any, graph: Any, variables: list[Any], outputs: list[str]) -> Any:

@@ -1,4 +1,4 @@
-"""What each recipe computes, in TensorFlow.
+"""The recipes, as functions of TensorFlow.
 
 The names and arguments of recipes are in ``smpatch/recipes.py``, which checks them first; here
 each is a function that is given the types of the signature.
@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .trace_images import Recipe, decode_image, normalized, resize_images
-from .trace_words import UntraceableError, described
+from .refusals import UntraceableError
+from .trace_images import Recipe, decode_image, described, normalized, resize_images
 
 Tensor = Any
 

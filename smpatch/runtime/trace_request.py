@@ -4,7 +4,7 @@ Standard library and TensorFlow only: this file runs in a child process. A user'
 file runs here with the user's rights. What it prints is kept apart from the replies, and whatever
 it raises is an answer that names the line.
 
-This module does not look at captures; that is the business of ``trace_closing``.
+This module does not look at captures: ``trace_closing`` does.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .refusals import UntraceableError
 from .trace_closing import Closed, closed
 from .trace_files import Function, blame, loaded, of_this_process, parameters
 from .trace_models import other_model
 from .trace_recipes import recipe
-from .trace_words import UntraceableError
 
 _MOST_PRINTED = 20
 

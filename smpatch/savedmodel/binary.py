@@ -16,8 +16,8 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, RefusedError
+from smpatch.minimal import patched
 from smpatch.remote import RemoteBytes
-from smpatch.savedmodel.changes import Changes, Entry, Reference, Slot
 from smpatch.savedmodel.parts import (
     GRAPH_DEF,
     GRAPH_LIBRARY,
@@ -28,11 +28,14 @@ from smpatch.savedmodel.parts import (
     META_INFO_DEF,
     OBJECT_GRAPH_DEF,
     SIGNATURE_DEF,
+    Changes,
+    Entry,
+    Reference,
+    Slot,
 )
-from smpatch.savedmodel.revision import revised_entry, revised_reference
 from smpatch.wire import Field, Splice
 
-__all__ = ["BinaryMetaGraph", "read"]
+__all__ = ["BinaryMetaGraph", "read", "revised_entry", "revised_reference"]
 
 _KEY, _VALUE = 1, 2
 _OBJECT, _CONCRETE_FUNCTION, _CHILD = 1, 2, 1
@@ -67,14 +70,14 @@ class BinaryMetaGraph:
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """The ``signature_def`` map as it lies in the file, duplicate keys included."""
+        """The ``signature_def`` map of the file, duplicate keys included."""
         return tuple(self._entry(field) for field in self._all_entries)
 
     @cached_property
     def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
-        """The file and where in it the pieces of the ``GraphDef`` lie."""
+        """The file and the places of the pieces of the ``GraphDef`` in it."""
         pieces = [field for field in self._fields if field.number == GRAPH_DEF]
-        # Whoever asks walks all nodes, byte for byte.
+        # The graph is walked byte for byte.
         data = bytes(self._data) if isinstance(self._data, RemoteBytes) else self._data
         return data, tuple((field.value, field.end) for field in pieces)
 
@@ -94,7 +97,7 @@ class BinaryMetaGraph:
 
     @cached_property
     def appended_nodes(self) -> tuple[str, ...]:
-        """The nodes that lie behind the function library, where TensorFlow writes none."""
+        """The nodes behind the function library, where TensorFlow writes none."""
         data, pieces = self.graph
         names: list[str] = []
         library = False
@@ -127,7 +130,7 @@ class BinaryMetaGraph:
         return wire.enclose(self._data, edits)
 
     def changed_graph(self, changes: Changes) -> bytes:
-        """Return the ``GraphDef`` as it will be, serialized; a copy, for it lies in no file."""
+        """Return a copy of the ``GraphDef`` as it will be, serialized."""
         pieces = self._all(GRAPH_DEF)
         changed = self._changed_nodes(changes)
         edits: list[list[_Edit]] = [
@@ -375,3 +378,35 @@ def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:
         for field in wire.fields(data)
         if field.number == META_GRAPHS and field.wire_type == wire.BYTES
     )
+
+
+def revised_entry(entry: bytes, slot: Slot) -> bytes:
+    """Return an entry of the ``signature_def`` map as a slot has it; what stays keeps its bytes.
+
+    Args:
+        entry: The entry in the file, without its tag and length.
+        slot: What it is to be.
+    """
+    message = schema.SignatureDefEntry.FromString(entry)
+    message.key = slot.key
+    entry = patched(entry, message)
+    values = [
+        field
+        for field in wire.fields(entry)
+        if field.number == _VALUE and field.wire_type == wire.BYTES
+    ]
+    old = b"".join(field.bytes(entry) for field in values)
+    new = slot.value
+    if not slot.exact:
+        renamed = {"inputs": slot.inputs, "outputs": slot.outputs, "defaults": slot.inputs}
+        new = patched(old, schema.SignatureDef.FromString(slot.value), renamed)
+    if new == old:
+        return entry
+    splices = [Splice(field.start, field.end, b"") for field in values[:-1]]
+    start, end = (values[-1].start, values[-1].end) if values else (len(entry), len(entry))
+    return wire.apply(entry, [*splices, Splice(start, end, wire.delimited(_VALUE, new))])
+
+
+def revised_reference(old: bytes, wanted: Reference) -> bytes:
+    """Return an ``ObjectReference`` with another name or number, its other bytes as they are."""
+    return patched(old, schema.ObjectReference(node_id=wanted.number, local_name=wanted.name))

@@ -46,8 +46,8 @@ _LOG = logging.getLogger(__name__)
 _MAPPED_FROM = 1 << 24
 """Files of 16 MiB and more are mapped, smaller ones read.
 
-A mapped file that somebody truncates kills the process that looks at it (SIGBUS); for the
-many small ones that risk buys nothing.
+A process that reads a mapped file dies (SIGBUS) if another process truncates the file; small files
+do not gain from mapping.
 """
 
 Form = Literal["binary", "text"]
@@ -74,7 +74,7 @@ _HELD = (
     ("*.tgz", "it holds {name}: unpack it: tar -xf {file}"),
     ("*.pb", "it holds {name}; a frozen graph is given as a file: smpatch wrap {file}"),
 )
-"""Names in a directory that is no SavedModel, and the step that leads on; the first counts."""
+"""Names in a directory that is not a SavedModel, and the next step; the first match counts."""
 
 
 class FileIdentity(NamedTuple):
@@ -204,7 +204,7 @@ def _version(name: str) -> int:
 
 
 def open_regular(file: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for reading; what else has its name is refused, and not waited for.
+    """Open a regular file for reading; anything else is refused at once.
 
     A FIFO in the place of a file would wait for a writer for ever, with the model locked.
 
@@ -233,7 +233,7 @@ def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
         ModelUnreadableError: It cannot be opened, is empty, or is no regular file.
     """
     try:
-        # Not blocking, for a FIFO in the file's place would wait for a writer for ever.
+        # Not blocking: a FIFO in the file's place would wait for a writer for ever.
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise ModelUnreadableError(f"cannot be opened: {error.strerror}") from error
@@ -260,11 +260,11 @@ def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
 
 @contextlib.contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """Put the file's name in front of what is said of its content."""
+    """Put the name of a file into errors about its content."""
     try:
         yield
     except DecodeError as error:
-        # Whoever looks at a part says which one it is; this is for unforeseen ones.
+        # Most parts have an error of their own; this is for the others.
         found = f"a part of it cannot be decoded: {error}"
         raise ModelUnreadableError(found, where=str(file)) from error
     except ModelUnreadableError as error:
@@ -276,7 +276,7 @@ def naming(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(place: Path, verb: str, *, hint: str = "the model is unchanged") -> Iterator[None]:
-    """Say what the file system refused where no module on the way has; a commit raises nothing.
+    """Turn errors of the file system that no other module has turned into ``WriteError``.
 
     Args:
         place: What is written, where the system names nothing else.

@@ -1,9 +1,9 @@
 """A MetaGraph as it will be: the parts in the file with changes that are not written yet.
 
-Packages that read a model can so read one that is still being edited, and edit upon edit
-comes to one set of splices in the end. Every method returns a new draft.
+Packages that read a model also read a model that is being edited. Several edits become one set of
+splices. Every method returns a new draft.
 
-This module decides nothing: what may be changed, and what goes with what, is reported to it.
+This module does not decide which changes are allowed, or which belong together.
 
 Source: protobuf merges the pieces of a message field on parsing, which is what appending
 to a serialized ``GraphDef`` amounts to.
@@ -15,8 +15,15 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from smpatch import schema, wire
-from smpatch.savedmodel.changes import Changes, Entry, Reference, Slot
-from smpatch.savedmodel.parts import OBJECT_GRAPH_DEF, Addition, MetaGraphParts
+from smpatch.savedmodel.parts import (
+    OBJECT_GRAPH_DEF,
+    Addition,
+    Changes,
+    Entry,
+    MetaGraphParts,
+    Reference,
+    Slot,
+)
 from smpatch.wire import Splice
 
 __all__ = ["Draft"]
@@ -30,7 +37,7 @@ class Draft:
     """The parts of a MetaGraph with changes to them."""
 
     def __init__(self, parts: MetaGraphParts, changes: Changes = Changes()) -> None:  # noqa: B008 - it cannot change
-        """Look at ``parts``, which lie in a file, as if ``changes`` had been made."""
+        """Take the parts of a file, and changes of them."""
         self._parts = parts
         self.changes = changes
 
@@ -67,7 +74,7 @@ class Draft:
 
     @cached_property
     def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
-        """A buffer and where in it the pieces of the ``GraphDef`` lie, in binary form."""
+        """A buffer and the places of the pieces of the ``GraphDef`` in it, in binary form."""
         if not self.changes.touch_graph:
             return self._parts.graph
         changed = self._parts.changed_graph(self.changes)
@@ -87,7 +94,7 @@ class Draft:
 
     @cached_property
     def appended_nodes(self) -> tuple[str, ...]:
-        """The nodes that lie behind the function library, where TensorFlow writes none."""
+        """The nodes behind the function library, where TensorFlow writes none."""
         old = (
             each for each in self._parts.appended_nodes if each not in self.changes.without_nodes
         )

@@ -1,4 +1,4 @@
-"""Kinds of files: one recogniser for every place where a user names one.
+"""Kinds of files that users give to a command.
 
 People give many files to a command that are no SavedModel and no graph: archives, Keras
 models, checkpoints, pointers of Git LFS, error pages. Each is recognised by its first or
@@ -43,7 +43,7 @@ _ONNX = frozenset({7, 8})
 """``graph`` and ``opset_import`` of ``ModelProto``; as in SavedModel a number comes first."""
 
 _LOOKED_AT = 64
-"""So many fields identify a kind of file; a graph can have millions."""
+"""The fields that are read to recognise a kind; a graph can have millions."""
 
 _SAMPLE = 4096
 _NODE_OP = 2
@@ -144,7 +144,7 @@ _MARKS: tuple[tuple[int, bytes, Kind], ...] = (
         Kind("a Git LFS pointer, in place of the file", "git lfs pull fetches the file"),
     ),
 )
-"""Where bytes stand by which a kind is reported."""
+"""The offset of bytes, the bytes, and the kind that has them."""
 
 _PAGE = "download the file again; the address or the credentials were wrong"
 _WORDS: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
@@ -158,7 +158,7 @@ _WORDS: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
     ),
     (re.compile(rb"[{\[]"), _JSON),
 )
-"""How texts begin that are no text form of protobuf."""
+"""The beginnings of texts that are not protobuf's text form."""
 
 _TEXT_GRAPH = frozenset({"node", "library", "version", "versions", "debug_info"})
 _TEXT_FIELDS: dict[str, Kind] = {
@@ -180,7 +180,7 @@ _TABLE = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 
 _REPLACEMENT = "\ufffd".encode()
 _TAIL = 1 << 16
-"""So many bytes at the end of a ZIP archive hold the names of its first files."""
+"""The bytes at the end of a ZIP archive that hold the names of its first files."""
 
 
 def recognise(data: wire.Buffer) -> Kind | None:
@@ -230,13 +230,13 @@ def explaining(data: wire.Buffer, file: Path, form: Literal["binary", "text"]) -
 
 
 def has_text(data: wire.Buffer) -> bool:
-    """Tell the text form of protobuf from binary, in which tags are control bytes."""
+    """Return whether bytes are text; in binary form tags are control bytes."""
     sample = data[:_SAMPLE]
     return _NO_TEXT.search(sample) is None and _TEXT_START.match(sample) is not None
 
 
 def _by_marks(data: wire.Buffer) -> Kind | None:
-    """Tell a file that is no protobuf by its first or last bytes."""
+    """Recognise a file that is not protobuf by its first or last bytes."""
     for start, mark, kind in _MARKS:
         if data[start : start + len(mark)] == mark:
             if kind is _ZIP:
@@ -262,7 +262,7 @@ def _gzipped(data: wire.Buffer) -> Kind:
 
 
 def _by_words(data: wire.Buffer) -> Kind | None:
-    """Tell a text by its first word or, of the text form of protobuf, by its fields."""
+    """Recognise a text by its first word, or by its fields in protobuf's text form."""
     sample = data[:_SAMPLE]
     if _NO_TEXT.search(sample) is not None:
         return None
@@ -284,7 +284,7 @@ def _by_words(data: wire.Buffer) -> Kind | None:
 
 
 def _by_fields(data: wire.Buffer) -> Kind | None:
-    """Tell a protobuf by its first fields."""
+    """Recognise a protobuf message by its first fields."""
     try:
         first = list(islice(wire.fields(data), _LOOKED_AT))
     except ModelUnreadableError:
@@ -326,7 +326,7 @@ def _holds_graph(data: wire.Buffer, part: Field) -> bool:
 
 
 def _by_damage(data: wire.Buffer) -> Kind | None:
-    """Tell a file that a program took for text when it copied it."""
+    """Recognise a file that a copy in text mode damaged."""
     whole = bytes(data[: 1 << 20])
     if _REPLACEMENT in whole:
         try:

@@ -1,7 +1,7 @@
 """A bare ``GraphDef``: a graph that no SavedModel holds yet, in binary or in text form.
 
-A binary graph is read where it lies; a text is parsed once, strictly, for what this schema
-does not have would be lost. ``file_kinds`` recognises the many other files that end in
+A binary graph is read in place. A text is parsed once, and an unknown field is an error, because it
+would be lost. ``file_kinds`` recognises the many other files that end in
 ``.pb``.
 
 This module does not check whether the graph can be served, and writes nothing.
@@ -22,17 +22,17 @@ from smpatch.savedmodel import text_fields
 from smpatch.savedmodel.binary import BinaryMetaGraph
 from smpatch.savedmodel.file_kinds import GRAPH, GRAPH_TEXT, has_text, recognise
 from smpatch.savedmodel.parts import META_GRAPHS
-from smpatch.schema import text_form
+from smpatch.savedmodel.text import merge_text
 from smpatch.wire import Field, Splice
 
 if TYPE_CHECKING:
-    from smpatch.savedmodel.changes import Changes
+    from smpatch.savedmodel.parts import Changes
 
 __all__ = ["FrozenGraph", "read"]
 
 _NODE = 1
 _LOOKED_AT = 64
-"""So many fields identify a kind of file; a graph can have millions."""
+"""The fields that are read to recognise a kind; a graph can have millions."""
 
 _ELSE = "a frozen graph is what tf.io.write_graph writes"
 
@@ -109,7 +109,7 @@ def _from_text(data: bytes) -> bytes:
     """
     graph = schema.GraphDef()
     try:
-        text_form.merge(data.decode("utf-8-sig"), graph)
+        merge_text(data.decode("utf-8-sig"), graph)
     except UnicodeDecodeError as error:
         found = f"byte {error.start}: this is not UTF-8"
         raise ModelUnreadableError(found, hint="a text is written in UTF-8") from error

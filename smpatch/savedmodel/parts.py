@@ -1,14 +1,16 @@
-"""The parts of a MetaGraph that both forms of a file have.
+"""The parts of a MetaGraph that both forms of a file have, and changes of them as values.
+
+Both forms turn the changes into splices of the file.
 
 Source: field numbers of ``SavedModel``, ``MetaGraphDef`` in ``tensorflow/core/protobuf``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from smpatch import wire
-from smpatch.savedmodel.changes import Changes, Entry
 from smpatch.wire import Splice
 
 __all__ = [
@@ -25,7 +27,11 @@ __all__ = [
     "SAVER_DEF",
     "SIGNATURE_DEF",
     "Addition",
+    "Changes",
+    "Entry",
     "MetaGraphParts",
+    "Reference",
+    "Slot",
 ]
 
 META_GRAPHS = 2
@@ -72,11 +78,11 @@ class MetaGraphParts(Protocol):
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The ``signature_def`` map as it lies in the file, duplicate keys included."""
+        """The ``signature_def`` map of the file, duplicate keys included."""
 
     @property
     def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
-        """A buffer and where in it the pieces of the ``GraphDef`` lie, in binary form."""
+        """A buffer and the places of the pieces of the ``GraphDef`` in it, in binary form."""
 
     @property
     def has_object_graph(self) -> bool:
@@ -91,7 +97,7 @@ class MetaGraphParts(Protocol):
 
     @property
     def appended_nodes(self) -> tuple[str, ...]:
-        """The nodes that lie behind the function library, where TensorFlow writes none."""
+        """The nodes behind the function library, where TensorFlow writes none."""
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:
         """Return what makes the file what ``changes`` say.
@@ -101,7 +107,111 @@ class MetaGraphParts(Protocol):
         """
 
     def changed_graph(self, changes: Changes) -> bytes:
-        """Return the ``GraphDef`` as it will be, serialized; a copy, for it lies in no file."""
+        """Return a copy of the ``GraphDef`` as it will be, serialized."""
 
     def changed_objects(self, changes: Changes) -> bytes:
         """Return the ``SavedObjectGraph`` as it will be, serialized."""
+
+
+class Entry(NamedTuple):
+    """One entry of the ``signature_def`` map.
+
+    Attributes:
+        key: The signature key.
+        value: The ``SignatureDef``, serialized.
+        start: Offset of the entry in the file, in bytes.
+        end: Offset one past it.
+    """
+
+    key: str
+    value: bytes
+    start: int
+    end: int
+
+
+class Slot(NamedTuple):
+    """A place in the ``signature_def`` map.
+
+    Attributes:
+        key: The signature key.
+        value: The ``SignatureDef``, serialized.
+        origin: The entry of the file that it was; None when it is new.
+        inputs: Alias of an input to its alias in the file, where that is another.
+        outputs: Alias of an output to its alias in the file, where that is another.
+        exact: Whether it is written in these bytes, and not as the old one with changes.
+    """
+
+    key: str
+    value: bytes
+    origin: Entry | None = None
+    inputs: Mapping[str, str] = {}
+    outputs: Mapping[str, str] = {}
+    exact: bool = False
+
+
+class Reference(NamedTuple):
+    """A place among what the map of signatures in the object graph refers to.
+
+    Attributes:
+        name: The signature key.
+        number: The object.
+        origin: Its place among the references of the file; None when it is new.
+    """
+
+    name: str
+    number: int
+    origin: int | None = None
+
+
+class Changes(NamedTuple):
+    """The changes between the MetaGraph in the file and the edited one.
+
+    Attributes:
+        slots: The whole ``signature_def`` map as it will be; None leaves it as it is.
+        tags: The tags; None leaves them.
+        nodes: New nodes of the main graph, each a serialized ``NodeDef``.
+        functions: New functions of the library, each a serialized ``FunctionDef``.
+        objects: New objects, each a serialized ``SavedObject``.
+        concrete_functions: New entries of the map, each serialized with key and value.
+        holder: The object whose references ``references`` are.
+        references: All of them as they will be; None leaves them.
+        without_nodes: Nodes of the file, by name, that go.
+        rewritten_nodes: Nodes of the file, by name, each as the serialized ``NodeDef`` that it
+            becomes, in its place.
+        without_functions: Functions of the file, by name, that go.
+        without_concrete_functions: Entries of the map in the file, by key, that go.
+        objects_kept: How many objects of the file stay, from the first; None for all.
+        removed: Whether the MetaGraph as a whole goes; nothing else of the changes counts then.
+    """
+
+    slots: tuple[Slot, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    nodes: tuple[bytes, ...] = ()
+    functions: tuple[bytes, ...] = ()
+    objects: tuple[bytes, ...] = ()
+    concrete_functions: tuple[bytes, ...] = ()
+    holder: int = 0
+    references: tuple[Reference, ...] | None = None
+    without_nodes: frozenset[str] = frozenset()
+    rewritten_nodes: Mapping[str, bytes] = {}
+    without_functions: frozenset[str] = frozenset()
+    without_concrete_functions: frozenset[str] = frozenset()
+    objects_kept: int | None = None
+    removed: bool = False
+
+    @property
+    def touch_graph(self) -> bool:
+        """Whether nodes or functions change."""
+        changed = self.without_nodes or self.rewritten_nodes
+        return bool(self.nodes or self.functions or changed or self.without_functions)
+
+    @property
+    def touch_objects(self) -> bool:
+        """Whether the object graph changes."""
+        return bool(
+            self.objects
+            or self.concrete_functions
+            or self.references is not None
+            or self.without_concrete_functions
+            or self.objects_kept is not None
+        )

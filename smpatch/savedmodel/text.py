@@ -20,13 +20,19 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema, wire
 from smpatch.errors import ModelUnreadableError, RefusedError
-from smpatch.savedmodel.changes import Changes, Entry, Slot
-from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF, OBJECT_GRAPH_DEF, SAVER_DEF
+from smpatch.savedmodel.parts import (
+    ASSET_FILE_DEF,
+    COLLECTION_DEF,
+    OBJECT_GRAPH_DEF,
+    SAVER_DEF,
+    Changes,
+    Entry,
+    Slot,
+)
 from smpatch.savedmodel.text_fields import TextField, fields
-from smpatch.schema import text_form
 from smpatch.wire import Splice
 
-__all__ = ["TextualMetaGraph", "read"]
+__all__ = ["TextualMetaGraph", "merge_text", "read"]
 
 _UP_TO_SIGNATURES = frozenset({"meta_info_def", "graph_def", "saver_def", "collection_def"})
 """The fields that a printer writes before the signatures."""
@@ -73,7 +79,7 @@ class TextualMetaGraph:
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """The ``signature_def`` map as it lies in the file, duplicate keys included."""
+        """The ``signature_def`` map of the file, duplicate keys included."""
         return tuple(self._entry(field) for field in self._entry_fields)
 
     @cached_property
@@ -115,7 +121,7 @@ class TextualMetaGraph:
             entry = schema.SignatureDefEntry()
             written = self._data[field.value_start : field.value_end].decode("utf-8", "replace")
             try:
-                text_form.merge(f"key: {written}", entry)
+                merge_text(f"key: {written}", entry)
             except DecodeError as error:
                 raise ModelUnreadableError(f"a collection cannot be read: {error}") from error
             return str(entry.key).encode()
@@ -226,7 +232,7 @@ class TextualMetaGraph:
         strange = [each for each in _ESCAPE.findall(body) if each[1] not in _ESCAPES]
         reason = f"not every reader understands the escape {strange[0].decode()}" if strange else ""
         try:
-            text_form.merge(body, schema.SignatureDefEntry())
+            merge_text(body, schema.SignatureDefEntry())
         except DecodeError as error:
             words = str(error)
             reason = (words.partition(" : ")[2] or words).replace('"smpatch.', '"tensorflow.')
@@ -282,7 +288,7 @@ class TextualMetaGraph:
 
     def _parse(self, field: TextField, message: Any) -> None:  # noqa: ANN401 - as above
         try:
-            text_form.merge(self._data[field.value_start : field.value_end], message, unknown=True)
+            merge_text(self._data[field.value_start : field.value_end], message, unknown=True)
         except DecodeError as error:
             line = self._data.count(b"\n", 0, field.start) + 1
             found = f"this {field.name} cannot be read: {error}"
@@ -297,6 +303,25 @@ def read(data: bytes) -> tuple[TextualMetaGraph, ...]:
     """
     spans = [each for each in fields(data) if each.name == "meta_graphs" and each.is_message]
     return tuple(TextualMetaGraph(data, span, spans) for span in spans)
+
+
+def merge_text(text: bytes | str, message: Any, *, unknown: bool = False) -> None:  # noqa: ANN401 - protobuf's classes are made at run time
+    """Read protobuf's text form into a message.
+
+    Args:
+        text: The text; bytes are UTF-8.
+        message: Takes the fields.
+        unknown: Whether fields that the schema does not have are passed over.
+
+    Raises:
+        DecodeError: It is no such text. Protobuf's parser itself raises a ``ParseError``, a
+            ``ValueError`` for a number that a field does not hold, or a ``RecursionError``.
+    """
+    try:
+        body = text.decode() if isinstance(text, bytes) else text
+        text_format.Merge(body, message, allow_unknown_field=unknown)
+    except (text_format.ParseError, ValueError, RecursionError) as error:
+        raise DecodeError(str(error) or type(error).__name__) from error
 
 
 def _entry_message(slot: Slot) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time

@@ -1,7 +1,6 @@
 """One bucket, container or host: read, list, put, copy, delete.
 
-Errors are written in words of this module's own: what the client library says may hold addresses
-with signatures in them.
+Errors do not repeat the text of the client library, which may hold addresses with signatures.
 
 Sources: the documentation of obstore; RFC 9110 (conditional requests).
 """
@@ -34,7 +33,7 @@ __all__ = ["ABSENT", "Entry", "Fetched", "Store", "Version", "set_store_options"
 _LOG = logging.getLogger(__name__)
 
 _OPTIONS: dict[str, str] = {}
-"""Given by the user, for all stores of this process."""
+"""The user's options for all stores of this process."""
 
 _CLIENT_OPTIONS = frozenset(
     {"allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "timeout"}
@@ -62,7 +61,7 @@ _UNREACHABLE = re.compile(r"error sending request|timed out", re.IGNORECASE)
 
 
 def set_store_options(options: Mapping[str, str]) -> None:
-    """Set options of object stores, for this process; beside them their environment counts.
+    """Set options of object stores for this process; the environment of their tools counts too.
 
     Args:
         options: Such as ``endpoint``, ``region``, ``skip_signature``, ``allow_http``: the

@@ -1,18 +1,19 @@
-"""A local copy of a model in a store, in a temporary directory, for as long as it is needed."""
+"""Models of a store: which ones a pattern means, and a local copy of one while it is needed."""
 
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from smpatch import arguments
-from smpatch.errors import ModelUnreadableError, SmpatchError, WriteError
+from smpatch.errors import ModelUnreadableError, SmpatchError, UsageError, WriteError
 from smpatch.remote import RemoteBytes
 from smpatch.runtime import absent
 from smpatch.stores.access import Store, Version
@@ -29,6 +30,7 @@ __all__ = [
     "copied",
     "described",
     "digest_of",
+    "expanded",
     "is_changed",
     "renamed",
     "seen",
@@ -48,15 +50,18 @@ _HISTORY = frozenset(
     {f"{name}{BACKUP_SUFFIX}" for name in (*MODEL_FILES, FINGERPRINT, WARM_UP)}
     | {f"{name}{UNDO_RECORD_SUFFIX}" for name in MODEL_FILES}
 )
-"""What edits and undos keep: no part of the model."""
+"""Files that edits and undos keep, which do not belong to the model."""
 
 OWN = ".smpatch-"
-"""Objects that are no part of a model begin so."""
+"""The beginning of names of objects that do not belong to a model."""
 
 seen: dict[ModelUrl, Version | None] = {}
 """Models that this process began to edit, and the version that it read; None for a new one."""
 
 _DATA = "variables/variables.data-"
+
+_SPECIAL = frozenset("*[")
+"""What makes a URL a pattern."""
 
 _POINTER_BYTES = 1024
 """No pointer of Git LFS is larger (git-lfs/docs/spec.md)."""
@@ -66,7 +71,7 @@ _KNOWN = (
     "variables/variables.index",
     WARM_UP,
 )
-"""What is asked for where there is no listing."""
+"""The files that are asked for where there is no listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ def is_changed(url: ModelUrl) -> bool:
 
 @contextlib.contextmanager
 def at_hand(place: Path) -> Iterator[Path]:
-    """Make a model readable as a directory, for whoever asks TensorFlow nothing.
+    """Make a model readable as a directory, for callers that do not ask TensorFlow.
 
     Args:
         place: A directory, which is taken as it is, an archive, or a URL.
@@ -188,7 +193,7 @@ def copied(
 
     Args:
         url: Where it is.
-        looks: Whether somebody looks whether its variables are complete: data files that are
+        looks: Whether the caller checks that its variables are complete: data files that are
             small enough to be pointers of Git LFS are read.
         loads: Whether TensorFlow may load it, so that no file may lack.
         variables: Whether to read the data files at once.
@@ -321,3 +326,44 @@ def _below(store: Store, url: ModelUrl) -> str:
         return "is this the URL of a SavedModel directory?"
     newest = max(versions, key=lambda name: (int(name) if name.isdecimal() else -1, name))
     return f"did you mean {url / newest}?"
+
+
+def expanded(models: Sequence[Path]) -> list[Path]:
+    """Return the models, each URL with a pattern in it replaced by those that it stands for.
+
+    Args:
+        models: Directories, which a shell has expanded, and URLs such as
+            ``gs://bucket/models/*/[0-9]*``. ``*`` and ``[...]`` stand for a part of a name between
+            two slashes.
+
+    Raises:
+        ModelUnreadableError: No model matches, or the store refuses.
+        UsageError: The store has no listing.
+    """
+    found: list[Path] = []
+    for each in models:
+        if isinstance(each, ModelUrl) and _SPECIAL & set(each.key):
+            found += _matching(each)
+        else:
+            found.append(each)
+    return found
+
+
+def _matching(pattern: ModelUrl) -> list[ModelUrl]:
+    if pattern.scheme in READ_ONLY:
+        found = f"{pattern.scheme}:// has no listing"
+        raise UsageError(found, where=str(pattern), hint="name each model")
+    wanted = pattern.key.split("/")
+    fixed = next(place for place, part in enumerate(wanted) if _SPECIAL & set(part))
+    keys = set()
+    for each in Store(pattern).listing("".join(f"{part}/" for part in wanted[:fixed])):
+        *model, name = each.key.split("/")
+        if (
+            name in MODEL_FILES
+            and len(model) == len(wanted)
+            and all(fnmatch.fnmatchcase(*pair) for pair in zip(model, wanted, strict=True))
+        ):
+            keys.add("/".join(model))
+    if not keys:
+        raise ModelUnreadableError("no model matches", where=str(pattern))
+    return [pattern.__class__(f"{pattern.base}/{key}") for key in sorted(keys)]

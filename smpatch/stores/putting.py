@@ -1,4 +1,4 @@
-"""What an edit made of the copy of a model goes back to the store.
+"""The edited copy of a model is put back into the store.
 
 The commit is one put of the model file, on the condition that the object is the one that was
 read. Before it nothing of the model has changed; the backup and the fingerprint follow it.
@@ -57,7 +57,7 @@ def check_writable(url: ModelUrl) -> None:
 
 
 def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...]:
-    """Commit what an edit made of a copy.
+    """Commit an edited copy.
 
     Args:
         copy: The copy, edited.
@@ -97,13 +97,12 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
         # Afterwards: without the record the older backup would be taken for that of an edit.
         _put_undo_record(store, copy, warnings)
         _put_backups(store, copy, warnings)
-    _put_fingerprint(store, copy, ours, warnings)
-    _put_requests(store, copy, warnings)
+    _put_companions(store, copy, ours, warnings)
     return tuple(warnings)
 
 
 def exchange(copy: Copy, *, unconditional: bool) -> tuple[str, ...]:
-    """Commit what an undo made of a copy: the model and its backup have changed places.
+    """Commit a copy after an undo: the model and its backup have changed places.
 
     Args:
         copy: The copy, after the undo.
@@ -127,8 +126,7 @@ def exchange(copy: Copy, *, unconditional: bool) -> tuple[str, ...]:
         warnings,
     )
     _put_backups(store, copy, warnings)
-    _put_fingerprint(store, copy, ours, warnings)
-    _put_requests(store, copy, warnings)
+    _put_companions(store, copy, ours, warnings)
     return tuple(warnings)
 
 
@@ -158,7 +156,7 @@ def upload(
             changes is then copied inside the store.
 
     Raises:
-        ConflictError: Somebody else put a model there in the meantime.
+        ConflictError: Another program put a model there in the meantime.
         RefusedError: The place is in use, or the store ignores conditions.
         WriteError: The store refuses.
     """
@@ -200,7 +198,7 @@ def _leftovers(store: Store, url: ModelUrl) -> set[str]:
 
 
 def _commit(store: Store, key: str, copy: Copy, *, conditional: bool) -> Version:
-    """Put the model file in place, and find out what became of it where that is in doubt.
+    """Put the model file in place; where the answer was lost, read which file is there.
 
     Returns:
         Its version.
@@ -237,6 +235,15 @@ def _check_same(store: Store, key: str, version: Version) -> None:
         raise ConflictError(found, where=store.url(key), hint="run the edit again")
 
 
+def _put_companions(store: Store, copy: Copy, ours: Version, warnings: list[str]) -> None:
+    """Put the fingerprint, and the warm-up requests if the edit changed them."""
+    _put_fingerprint(store, copy, ours, warnings)
+    if copy.has_changed(WARM_UP):
+        data, key = (copy.directory / WARM_UP).read_bytes(), (copy.url / WARM_UP).key
+        words = f"{WARM_UP} was not rewritten, so that TF Serving may not load the model"
+        _afterwards(lambda: store.put(key, data, copy.versions[WARM_UP]), words, warnings)
+
+
 def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str]) -> None:
     """Put the fingerprint of the model that was committed, unless it is out of date by now."""
     file = copy.directory / FINGERPRINT
@@ -260,15 +267,6 @@ def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str
     if _has(store, key, data):
         return
     _afterwards(put, f"{FINGERPRINT} could not be refreshed", warnings)
-
-
-def _put_requests(store: Store, copy: Copy, warnings: list[str]) -> None:
-    """Put the warm-up requests, if the edit changed them and nobody else did."""
-    if not copy.has_changed(WARM_UP):
-        return
-    data, key = (copy.directory / WARM_UP).read_bytes(), (copy.url / WARM_UP).key
-    words = f"{WARM_UP} was not rewritten, so that TF Serving may not load the model"
-    _afterwards(lambda: store.put(key, data, copy.versions[WARM_UP]), words, warnings)
 
 
 def _put_undo_record(store: Store, copy: Copy, warnings: list[str]) -> None:

@@ -5,8 +5,8 @@ each new output what the tensor gives that was asked for; ``kept`` says which is
 Python's loader has signatures of its own, they are compared in the same way, and a new output
 that nothing before can be compared with must be the same in both loaders.
 
-A signature with bound inputs is held against the one that it is made of, which is fed the same
-values, and one with functions before or behind it against its parts. This runs in every mode
+A signature with bound inputs is compared with the one that it is made of, which is fed the same
+values, and one with functions before or behind it with its parts. This runs in every mode
 but ``none``, in the C runtime alone.
 
 What cannot run before the edit, and what is random or has a state, is reported and not counted.
@@ -25,14 +25,13 @@ from smpatch.functions.joining import Composition
 from smpatch.loader import SavedModel, load
 from smpatch.proof.numbers import Kept
 from smpatch.rules import Note
+from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import Names, Target, in_c, in_python
 from smpatch.runs.pairs import Outcome, Pair, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
-from smpatch.runs.values import UnmakeableError
 from smpatch.runtime.process import ChildUnfit
 from smpatch.signature import SignatureDef
-from smpatch.validator.bound_values import with_bound
-from smpatch.validator.composed_values import Chain, composed_outcome, composed_values
+from smpatch.validator.composed_values import Chain, composed_outcome, composed_values, with_bound
 from smpatch.validator.kept import SameValues, kept
 from smpatch.validator.opened_values import opened_chain, opened_outcome
 from smpatch.validator.reload import Edited, Validator
@@ -71,7 +70,7 @@ def same_numbers(
     Where the validator's mode is not ``run``, only signatures with bound inputs run.
 
     Args:
-        validator: Who asks TensorFlow.
+        validator: Asks TensorFlow.
         edited: The edited model, which loads.
         model: The model before the edit.
         edits: What was asked for.

@@ -1,6 +1,6 @@
-"""Comparison of the written signatures with those that TensorFlow loads.
+"""Comparison of the written signatures with those that TensorFlow loads, and its refusals.
 
-This module compares; it starts no process.
+This module starts no process.
 
 Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 """
@@ -13,8 +13,15 @@ from smpatch import dtypes, schema
 from smpatch.errors import ValidationError
 from smpatch.loader import MetaGraph
 from smpatch.op_libraries import unregistered
-from smpatch.rules import Note
-from smpatch.runtime.questions import CompositeFact, Description, PythonSignature, TensorFact
+from smpatch.rules import IN_DOUBT, Note
+from smpatch.runtime.process import ChildDied
+from smpatch.runtime.questions import (
+    CompositeFact,
+    Description,
+    PythonSignature,
+    PythonSignatures,
+    TensorFact,
+)
 from smpatch.signature import (
     SignatureDef,
     SparseTensorSpec,
@@ -23,15 +30,19 @@ from smpatch.signature import (
     compatible,
     shape_text,
 )
+from smpatch.validator.edited import Edited
 
 __all__ = [
     "WITHOUT",
+    "CrashError",
     "already_wrong",
     "check_entries",
     "check_python_view",
+    "refusal",
     "shortened",
     "specs",
     "unloadable",
+    "why_in_doubt",
     "wrong_shapes",
 ]
 
@@ -39,7 +50,7 @@ WITHOUT = "skip the reload with --validate none"
 """A hint for where TensorFlow, or an operation, is not there; never for where a proof failed."""
 
 _MANY = 20
-"""So many findings in other signatures are reported one by one."""
+"""The most findings in other signatures that are reported one by one."""
 
 
 def _python_differences(
@@ -215,3 +226,35 @@ def unloadable(
         return ValidationError(found, hint=hint)
     found = f"TensorFlow does not load the model: {description.message}"
     return ValidationError(found, hint=f"{when}; {WITHOUT}" if already else when)
+
+
+def why_in_doubt(edited: Edited) -> str:
+    """Return a hint for a model that Python's loader refuses, with the known causes."""
+    texts = [n.text for built in edited.built.values() for n in built.notes if n.code in IN_DOUBT]
+    if not texts:
+        return "the model is unchanged; please report this"
+    return "; ".join(("the model is unchanged", *texts))
+
+
+def refusal(said: PythonSignatures) -> str:
+    """Return why Python does not load a model; a ``KeyError`` has its key as words, or none."""
+    if said.kind == "KeyError" or not said.message:
+        return f"{said.kind}: {said.message}" if said.message else said.kind
+    return said.message
+
+
+class CrashError(ValidationError):
+    """TensorFlow's process ended on a model."""
+
+    def __init__(self, found: str, death: ChildDied) -> None:
+        """Say what was found, and keep how the process ended."""
+        super().__init__(found, hint="the model is unchanged")
+        self.how = death.how
+        self.was_killed = death.was_killed
+
+    def beside(self, before: str) -> ValidationError:
+        """Return the error, with how the unedited model ended the process; empty if it did not."""
+        hint = "the unedited model does not end it; the model is unchanged"
+        if before:
+            hint = f"the unedited model ends it, too: {before}; the model is unchanged; {WITHOUT}"
+        return ValidationError(self.found, hint=hint)

@@ -1,46 +1,47 @@
-"""The numbers of a composed signature, held against its parts that run one after the other.
+"""The numbers of a composed signature, compared with its parts that run one after the other.
 
 The functions before it, the signature that it is made of as it was before the edit, and the
 functions behind it run in sessions of the C runtime of their own, each as it was traced or as it
-lies in the model. What one yields is fed to the next. The composed signature is fed the same
+is in the model. The results of one are fed to the next. The composed signature is fed the same
 values and must give the same, bit for bit.
 
-The values are made up; where a function decodes images, they are images.
+The values are made up; where a function decodes images, they are images. A signature of which only
+inputs became constants is compared with the one that it is made of (``with_bound``).
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from smpatch import dtypes, schema, wire
-from smpatch.errors import UsageError
+from smpatch.errors import RefusedError, UsageError
 from smpatch.fragments import Fragment, SignatureOf
 from smpatch.functions.binding import Bound, Follow, bound_inputs
 from smpatch.functions.calls import call, placeholder
 from smpatch.functions.fitting import signature_of
 from smpatch.functions.joining import Composition
 from smpatch.loader import MetaGraph
-from smpatch.runs.arrays import from_numpy, to_numpy
+from smpatch.proof.numbers import Kept
+from smpatch.runs.arrays import UnmakeableError, array_of, from_numpy, to_numpy
 from smpatch.runs.comparing import EXACT
-from smpatch.runs.feeds import Feeds, in_c
-from smpatch.runs.pairs import Outcome, Values, merged, outcome_of
-from smpatch.runs.protos import array_of
+from smpatch.runs.feeds import Feeds, Names, Target, in_c
+from smpatch.runs.pairs import Outcome, Pair, Values, merged, outcome_of
 from smpatch.runs.sessions import Asks, Call, CRuntime, Place, Ran
-from smpatch.runs.values import Feeding, UnmakeableError, features
+from smpatch.runs.values import Feeding, features
 from smpatch.runtime.questions import Array
 from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.signature import SignatureDef
+from smpatch.validator.kept import MADE_UP
 
-__all__ = ["MADE_UP", "Chain", "composed_outcome", "composed_values"]
+__all__ = ["Chain", "composed_outcome", "composed_values", "run_calls", "with_bound"]
 
-MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
 _TAGS = ("serve",)
 _VERSION = 1000
 """A version of graphs that has functions, older than any TensorFlow that smpatch runs with."""
@@ -140,7 +141,7 @@ def _compared(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outcome:
     twice = [*values, *values]
     reference = _in_parts(asks, chain, twice)
     target = in_c({chain.edit.key: chain.target})[chain.edit.key]
-    ran = _run(asks, chain.after, [target.call(each) for each in values])
+    ran = run_calls(asks, chain.after, [target.call(each) for each in values])
     count = len(values)
     both = zip(ran, reference[:count], reference[count:], strict=True)
     return merged([outcome_of(now, first, again, EXACT) for now, first, again in both])
@@ -160,7 +161,7 @@ def _in_parts(asks: Asks, chain: Chain, values: Sequence[Values]) -> list[Ran]:
                 ]
         bound = bound_inputs(chain.source, edit.source, edit.bind)
         calls = [each if each.failure else _source(chain, bound, each) for each in flow]
-        flow = _run(asks, chain.before, calls)
+        flow = run_calls(asks, chain.before, calls)
         for each in edit.after:
             if isinstance(each, Fragment):
                 flow = _behind(asks, held, each, flow, values)
@@ -169,20 +170,27 @@ def _in_parts(asks: Asks, chain: Chain, values: Sequence[Values]) -> list[Ran]:
 
 def _source(chain: Chain, bound: Mapping[str, Bound], given: Ran) -> Call:
     feeds: dict[str, Array] = {}
+    first = {alias: arrays[0] for alias, arrays in given.outputs.items()}
     for alias, names in chain.tensors.items():
         if alias in bound:
-            feeds[names[0]] = _constant(bound[alias], given.outputs)
+            feeds[names[0]] = _repeated(bound[alias], first)
         else:
             feeds |= dict(zip(names, given.outputs[alias], strict=True))
     return Call(chain.edit.source, feeds, chain.fetched)
 
 
-def _constant(bound: Bound, given: Mapping[str, tuple[Array, ...]]) -> Array:
+def _repeated(bound: Bound, given: Mapping[str, Array]) -> Array:
+    """Return a value that is bound to an input, repeated as the edited model repeats it.
+
+    Args:
+        bound: The value.
+        given: Input to its value, of those whose sizes it follows.
+    """
     made = array_of(bound.proto)
     if bound.dims is None:
         return made
     sizes = [
-        given[each.alias][0].shape[each.axis] if isinstance(each, Follow) else each
+        given[each.alias].shape[each.axis] if isinstance(each, Follow) else each
         for each in bound.dims
     ]
     return from_numpy(np.broadcast_to(to_numpy(made), tuple(sizes)), dtypes.name(made.dtype))
@@ -214,7 +222,7 @@ def _behind(
 def _alone(asks: Asks, held: ExitStack, fragment: Fragment, flow: Sequence[Ran]) -> list[Ran]:
     """Run a function in a model that has nothing else, or the model that it is made of."""
     if fragment.model is not None:
-        return _run(asks, *_of_model(fragment.model, flow))
+        return run_calls(asks, *_of_model(fragment.model, flow))
     directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="smpatch-")))
     (directory / "saved_model.pb").write_bytes(_model_of(fragment))
     fetches = {alias: (f"call:{port}",) for port, alias in enumerate(fragment.outputs)}
@@ -228,7 +236,7 @@ def _alone(asks: Asks, held: ExitStack, fragment: Fragment, flow: Sequence[Ran])
         )
         for each in flow
     ]
-    return _run(asks, Place(directory, _TAGS), calls)
+    return run_calls(asks, Place(directory, _TAGS), calls)
 
 
 def _of_model(asked: SignatureOf, flow: Sequence[Ran]) -> tuple[Place, Sequence[Call | Ran]]:
@@ -242,7 +250,7 @@ def _of_model(asked: SignatureOf, flow: Sequence[Ran]) -> tuple[Place, Sequence[
     return Place(directory, asked.tags), calls
 
 
-def _run(asks: Asks, place: Place, calls: Sequence[Call | Ran]) -> list[Ran]:
+def run_calls(asks: Asks, place: Place, calls: Sequence[Call | Ran]) -> list[Ran]:
     """Make calls in one session; what failed before is handed on."""
     with CRuntime(asks, place) as session:
         return [each if isinstance(each, Ran) else session.run(each) for each in calls]
@@ -263,3 +271,38 @@ def _model_of(fragment: Fragment) -> bytes:
     parts = {META_INFO_DEF: info, GRAPH_DEF: graph.SerializeToString() + versions}
     meta_graph = b"".join(wire.delimited(number, part) for number, part in parts.items())
     return wire.varint(1 << 3) + wire.varint(1) + wire.delimited(META_GRAPHS, meta_graph)
+
+
+def with_bound(
+    pairs: Iterable[Pair], target: Target, there: Kept, source: SignatureDef, named: Names
+) -> Iterator[Pair]:
+    """Return pairs in which the reference is fed the values that are bound, too.
+
+    Args:
+        pairs: The calls.
+        target: The signature that has constants.
+        there: What it was.
+        source: The signature that it was made of.
+        named: Alias to what the source is fed by, in the loader that makes the calls.
+
+    Raises:
+        RefusedError: The source does not have such inputs.
+    """
+    bound = bound_inputs(source, there.was, there.bound)
+    now = {was: alias for alias, was in there.inputs.was.items()}
+    followed = {
+        size.alias
+        for each in bound.values()
+        for size in each.dims or ()
+        if isinstance(size, Follow)
+    }
+    if not followed <= now.keys():  # in Python an input may have another name
+        raise RefusedError("a value follows an input that has another name here")
+
+    def fed(pair: Pair) -> Pair:
+        given = {alias: pair.call.feeds[target.inputs[now[alias]][0]] for alias in followed}
+        feeds = {named[alias][0]: _repeated(each, given) for alias, each in bound.items()}
+        call = replace(pair.reference, feeds={**pair.reference.feeds, **feeds})
+        return replace(pair, reference=call)
+
+    return map(fed, pairs)

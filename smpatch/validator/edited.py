@@ -1,4 +1,4 @@
-"""What is validated, and what comes of it."""
+"""The edited model that is validated, and the result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Validation:
         tensors: The new signature's tensors as the loaded graph has them.
         notes: What was wrong before the edit already, and what could not be looked at.
         numbers: Key to the outputs that give what they gave; None where nothing was run.
-        variables_read: Whether a loader read the variables; None where nobody looked, or the
+        variables_read: Whether a loader read the variables; None where no loader ran, or the
             model has none.
     """
 

@@ -11,14 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from smpatch.editing.edit import Edit
 from smpatch.loader import MetaGraph
 from smpatch.proof.numbers import Kept, KeptNames
+from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import Feeds, agreed
 from smpatch.runs.pairs import Values
-from smpatch.runs.values import Feeding, UnmakeableError, features
+from smpatch.runs.values import Feeding, features
 from smpatch.signature import Spec
 
-__all__ = ["Kept", "KeptNames", "SameValues", "kept"]
+__all__ = ["MADE_UP", "SameValues", "kept"]
 
-_MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
+MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zeros", 0, (1,)))
+"""The rules by which values are made up; each signature runs with the values of each rule."""
 
 
 class SameValues:
@@ -62,7 +64,7 @@ class SameValues:
         try:
             made += [
                 feed.values
-                for rule in _MADE_UP
+                for rule in MADE_UP
                 for feed in Feeds(rule, {}, self._wanted).of(key, inputs)
             ]
         except UnmakeableError as error:

@@ -1,4 +1,4 @@
-"""The numbers of a signature some of whose tensors became inputs, held against the whole signature.
+"""The numbers of a signature some of whose tensors became inputs, against the whole signature.
 
 The signature as it was before the edit runs in the C runtime, and so do the tensors that became
 inputs: those of the main graph in the model as it was, those inside functions in a copy of it in
@@ -26,11 +26,12 @@ from smpatch.loader import MetaGraph, SavedModel
 from smpatch.runs.comparing import EXACT
 from smpatch.runs.feeds import Feeds, in_c
 from smpatch.runs.pairs import Outcome, Values, merged, outcome_of
-from smpatch.runs.sessions import Asks, Call, CRuntime, Place, Ran
+from smpatch.runs.sessions import Asks, Call, Place, Ran
 from smpatch.runs.values import features
 from smpatch.signature import Spec, TensorSpec
 from smpatch.tensor_refs import TensorRef
-from smpatch.validator.composed_values import MADE_UP, Chain
+from smpatch.validator.composed_values import Chain, run_calls
+from smpatch.validator.kept import MADE_UP
 from smpatch.writer.plan import merge
 
 __all__ = ["OpenedChain", "opened_chain", "opened_outcome"]
@@ -143,7 +144,7 @@ def opened_outcome(
 
 
 def _with_images(inputs: Mapping[str, Spec], values: Values) -> Values:
-    """Return values with an image in the place of each text of a vector, for what decodes them."""
+    """Return values with an image in the place of each string, for models that decode images."""
     shown = dict(values)
     for alias, spec in inputs.items():
         if isinstance(spec, TensorSpec) and spec.dtype == "string":
@@ -172,9 +173,9 @@ def _compared(
 ) -> tuple[Outcome, list[Values]]:
     whole, part = both.whole, both.chain
     calls = [_call(whole, each, whole.fetched) for each in values]
-    reference = _run(asks, whole.before, [*calls, *calls])
+    reference = run_calls(asks, whole.before, [*calls, *calls])
     count = len(values)
-    tensors = _run(asks, part.before, [_call(whole, each, both.fetched) for each in values])
+    tensors = run_calls(asks, part.before, [_call(whole, each, both.fetched) for each in values])
     given = [
         {} if each.failure else {**had, **each.outputs}
         for had, each in zip(values, tensors, strict=True)
@@ -187,7 +188,7 @@ def _compared(
         for each, failed in zip(given, tensors, strict=True)
     ]
     place = part.after if both.is_target else part.before
-    ran = _run(asks, place, asked)
+    ran = run_calls(asks, place, asked)
     three = zip(ran, reference[:count], reference[count:], strict=True)
     outcome = merged([outcome_of(*each, EXACT) for each in three])
     return outcome, [{a: each[a] for a in both.fetched} if each else {} for each in given]
@@ -200,8 +201,3 @@ def _call(chain: Chain, values: Values, fetches: Mapping[str, tuple[str, ...]]) 
         for name, array in zip(names, values[alias], strict=True)
     }
     return Call(chain.edit.source, feeds, fetches)
-
-
-def _run(asks: Asks, place: Place, calls: Sequence[Call | Ran]) -> list[Ran]:
-    with CRuntime(asks, place) as session:
-        return [each if isinstance(each, Ran) else session.run(each) for each in calls]

@@ -1,8 +1,9 @@
-"""Which child process loads a model by ``tf.saved_model.load`` or traces a recipe; who decides.
+"""The child process that loads a model by ``tf.saved_model.load`` or traces a recipe.
 
 ``light_child`` has the modules of the loader alone and starts in half of the processor time.
-What it loads is loaded, and what it traces is traced. What it refuses, or dies of, may be refused
-for want of the rest, so that ``python_child``, which has imported all of TensorFlow, decides.
+A model that it loads is loaded, and a recipe that it traces is traced. It may refuse a model, or
+die of it, because other modules are missing: then ``python_child``, which has imported all of
+TensorFlow, decides.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from smpatch.runtime import questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import PythonSignatures
-from smpatch.runtime.traces import Traced
+
+if TYPE_CHECKING:
+    from smpatch.runtime.traces import Traced
 
 __all__ = ["PythonLoader"]
 
@@ -64,28 +68,28 @@ class PythonLoader:
             ChildError: The child that decides died, hung or is unfit.
         """
 
-        def whole(child: Child, limit: float) -> PythonSignatures:
-            return questions.python_signatures(child, directory, tags, limit)
+        def whole(child: Child, limit: float, *, variables: bool = True) -> PythonSignatures:
+            return questions.python_signatures(child, directory, tags, limit, variables=variables)
 
-        def bare(child: Child, limit: float) -> PythonSignatures:
-            return questions.python_signatures(child, directory, tags, limit, variables=False)
-
-        question = whole if variables else bare
-        if self.program is Program.PYTHON:
-            if not variables:
-                said = self._ask(Program.PYTHON, bare)
+        question = partial(whole, variables=variables)
+        if self.program is Program.LIGHT:
+            try:
+                said = self._ask(Program.LIGHT, question)
                 if said.ok:
+                    _LOG.info(
+                        "the modules of tf.saved_model.load alone decide: it loads %s", directory
+                    )
                     return said
-            return self._ask(Program.PYTHON, whole)
-        try:
-            said = self._ask(Program.LIGHT, question)
+                why = f"{said.kind}: {said.message}" if said.kind else said.message
+            except ChildError as error:
+                why = self._undecided(error)
+            _LOG.info(
+                "the modules of tf.saved_model.load alone: %s; all of TensorFlow decides", why
+            )
+        elif not variables:
+            said = self._ask(Program.PYTHON, question)
             if said.ok:
-                _LOG.info("the modules of tf.saved_model.load alone decide: it loads %s", directory)
                 return said
-            why = f"{said.kind}: {said.message}" if said.kind else said.message
-        except ChildError as error:
-            why = self._undecided(error)
-        _LOG.info("the modules of tf.saved_model.load alone: %s; all of TensorFlow decides", why)
         return self._ask(Program.PYTHON, whole)
 
     def trace(self, question: Callable[[Child, float], Traced]) -> Traced:

@@ -18,8 +18,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError, ValidationError
@@ -28,22 +27,26 @@ from smpatch.rules import Note
 from smpatch.runtime import early, installation, questions
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
 from smpatch.runtime.questions import Description, PythonSignatures
-from smpatch.runtime.traces import Traced
 from smpatch.signature import Shape, TensorSpec
 from smpatch.validator.comparing import (
     WITHOUT,
+    CrashError,
     already_wrong,
     check_entries,
     check_python_view,
+    refusal,
     shortened,
     specs,
     unloadable,
+    why_in_doubt,
     wrong_shapes,
 )
 from smpatch.validator.edited import Edited, Mode, Validation
 from smpatch.validator.python_loader import PythonLoader
-from smpatch.validator.refusals import CrashError, refusal, why_in_doubt
 from smpatch.validator.variables import without_variables
+
+if TYPE_CHECKING:
+    from smpatch.runtime.traces import Traced
 
 __all__ = ["Edited", "Mode", "Validation", "Validator"]
 
@@ -66,6 +69,7 @@ class Validator:
         time_limit: float,
         *,
         calls: bool = False,
+        one_edit: bool = False,
     ) -> None:
         """Prepare, and start the first child unless the mode is ``none``.
 
@@ -74,6 +78,7 @@ class Validator:
             op_libraries: Libraries of custom operations to load first.
             time_limit: Longest wait for one answer, in seconds.
             calls: Whether signatures will be called in Python, as they are in ``run``.
+            one_edit: Whether nothing is asked after the commit of the first edit.
         """
         self.mode: Mode = mode
         self._python = PythonLoader(self.ask, light=not calls and mode != "run")
@@ -83,6 +88,7 @@ class Validator:
         self._running: dict[Program, Child] = {}
         self._unloaded: dict[Program, list[Path]] = {}
         self._lent = False
+        self._one_edit = one_edit
         self._wheel = installation.find() if mode != "none" else None
         self._expect_c()
 
@@ -90,12 +96,7 @@ class Validator:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End all children; those that were lent go on."""
         if not self._lent:
             self._children.close()
@@ -123,6 +124,11 @@ class Validator:
             lent._expect_c()  # noqa: SLF001 - likewise
         return lent
 
+    def finish(self) -> None:
+        """Kill all children if no other edit asks: the kernel frees them during the commit."""
+        if self._one_edit:
+            self.abort()
+
     def abort(self) -> None:
         """Kill all children, from whatever thread; who waits for an answer fails at once."""
         for child in [*self._running.values()]:
@@ -131,12 +137,12 @@ class Validator:
     def _expect_c(self) -> None:
         """Start the C runtime now, if TensorFlow is installed."""
         if self._wheel is not None and Program.CAPI not in self._running:
-            # Where it lacks a library, whoever asks is reported, or asks Python's TensorFlow.
+            # Where a library is missing, the first question fails or goes to Python's TensorFlow.
             with contextlib.suppress(ChildUnfit):
                 self._start(Program.CAPI)
 
     def expect_python(self, *, whole: bool = False) -> None:
-        """Start Python's TensorFlow now, for it takes seconds and will be asked.
+        """Start Python's TensorFlow now, because it takes seconds and will be asked.
 
         Args:
             whole: Whether functions are traced in it, so that all of it is imported in any case.
@@ -146,14 +152,14 @@ class Validator:
         program = self._python.program
         wanted = self.mode in {"auto", "full", "run"} and program not in self._running
         if wanted and self._wheel is not None:
-            with contextlib.suppress(ChildUnfit):  # whoever asks is reported
+            with contextlib.suppress(ChildUnfit):  # the first question fails
                 self._start(program)
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
         """Ask anything; a child that dies of it is replaced when the next question comes.
 
         Args:
-            program: Who is asked.
+            program: The program that is asked.
             question: Given the child and the longest wait in seconds.
 
         Raises:
@@ -385,7 +391,7 @@ class Validator:
             hint = f"pip install tensorflow, or {WITHOUT}"
             raise ValidationError("TensorFlow is not installed", hint=hint)
         child = self._running.get(program)
-        if child is None or child.closed:  # one that died on a model is no use for the next
+        if child is None or child.closed:  # it died on the model before
             child = self._start(program)
         while self._unloaded.get(program):
             library = self._unloaded[program].pop()

@@ -1,4 +1,4 @@
-"""Functions and recipes that TensorFlow traces, in a process of their own.
+"""Functions and recipes that TensorFlow traces in a child process.
 
 A user's file runs there, with the user's rights. A process that ends or hangs is a refusal of
 what was asked for: the model is not to blame. A callable of this process is traced in it.
@@ -10,16 +10,18 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smpatch import dtypes
 from smpatch.errors import RefusedError
-from smpatch.fragments import CallableOf, Fragment, FunctionOf, Mode, RecipeOf, SignatureOf, Tracing
 from smpatch.runtime.process import ChildDied, ChildHung, ChildUnfit, Program
-from smpatch.runtime.questions import TensorFact
-from smpatch.runtime.traces import Traced, trace, traced_here
 from smpatch.signature import Spec, TensorSpec
 from smpatch.validator.reload import Validator
+
+if TYPE_CHECKING:
+    from smpatch.fragments import Fragment, Mode, Tracing
+    from smpatch.runtime.questions import TensorFact
+    from smpatch.runtime.traces import Traced
 
 __all__ = ["Tracer"]
 
@@ -51,6 +53,8 @@ class Tracer:
         return replace(self._known[key], text=str(tracing.asked))
 
     def _traced(self, tracing: Tracing) -> Fragment:
+        from smpatch.fragments import Fragment, SignatureOf
+
         asked, place = tracing.asked, tracing.place
         where = f"{place} {asked}"
         said = self._said(tracing, where)
@@ -71,8 +75,15 @@ class Tracer:
         )
 
     def _said(self, tracing: Tracing, where: str) -> Traced:
+        from smpatch.fragments import CallableOf, FunctionOf, RecipeOf, SignatureOf
+        from smpatch.runtime.traces import trace, traced_here
+
         asked, place = tracing.asked, tracing.place
-        specs = {alias: _wire(spec) for alias, spec in tracing.specs.items() if _is_dense(spec)}
+        specs = {
+            alias: _wire(spec)
+            for alias, spec in tracing.specs.items()
+            if isinstance(spec, TensorSpec)
+        }
         request: dict[str, Any] = {"place": place, "specs": specs, "most_bytes": _MOST_BYTES}
         if isinstance(asked, CallableOf):
             here = {"callable": asked.callable, "name": str(asked), "most_bytes": None}
@@ -80,12 +91,11 @@ class Tracer:
         if isinstance(asked, FunctionOf):
             request |= {"file": asked.file, "name": asked.name}
         elif isinstance(asked, SignatureOf):
-            directory, tags, names = asked.directory, list(asked.tags), dict(asked.names)
             request["model"] = {
-                "directory": directory,
-                "tags": tags,
+                "directory": asked.directory,
+                "tags": list(asked.tags),
                 "key": asked.key,
-                "names": names,
+                "names": dict(asked.names),
             }
         else:
             arguments = dict(asked.arguments)
@@ -130,14 +140,10 @@ def _outputs(
     return found
 
 
-def _is_dense(spec: Spec) -> bool:
-    return isinstance(spec, TensorSpec)
-
-
-def _wire(spec: Spec) -> dict[str, Any]:
-    shape = spec.shape if isinstance(spec, TensorSpec) else None
-    sizes = None if shape is None else [-1 if size is None else size for size in shape]
-    return {"dtype": dtypes.base(spec.tensors()[0].dtype), "shape": sizes}
+def _wire(spec: TensorSpec) -> dict[str, Any]:
+    known = spec.shape is not None
+    sizes = [-1 if size is None else size for size in spec.shape or ()] if known else None
+    return {"dtype": dtypes.base(spec.dtype), "shape": sizes}
 
 
 def _spec(name: str, fact: TensorFact) -> TensorSpec:

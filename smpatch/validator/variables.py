@@ -1,4 +1,4 @@
-"""A SavedModel as it looks without its variables.
+"""A directory of links to a SavedModel, without its variables.
 
 Without ``variables/variables.index`` TensorFlow's C runtime restores nothing and loads the
 rest; with the index alone it tries to, and fails. So the model is loaded from a directory of

@@ -24,11 +24,11 @@ from smpatch.errors import ValidationError
 from smpatch.graph.operations import fixed_sizes
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
-from smpatch.runs.arrays import from_numpy, to_numpy
+from smpatch.runs.arrays import UnmakeableError, from_numpy, to_numpy
 from smpatch.runs.comparing import Tolerance, compare
 from smpatch.runs.feeds import in_c
 from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, Ran
-from smpatch.runs.values import UnmakeableError, made_up
+from smpatch.runs.values import is_open, made_up
 from smpatch.runtime.process import ChildUnfit
 from smpatch.runtime.questions import Array
 from smpatch.signature import SignatureDef, TensorSpec, compatible, shape_text
@@ -49,7 +49,7 @@ def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built
     """Prove that a signature takes what it says beyond what its graph said.
 
     Args:
-        validator: Who asks TensorFlow.
+        validator: Asks TensorFlow.
         place: The edited model.
         meta_graph: The MetaGraph as it will be.
         built: The signature, some inputs of which are wider.
@@ -104,7 +104,7 @@ class _Proof:
         singles = [self._made(size, seed) for seed in range(3)]
         results = [self._run(each, size, is_old=True) for each in singles]
         sizes = [size]
-        if known or any(_is_open(spec) for spec in self._signature.inputs.values()):
+        if known or any(is_open(spec) for spec in self._signature.inputs.values()):
             for count in (2, 3):
                 stacked = _stacked(self._signature, singles[:count])
                 self._compare(results[:count], self._run(stacked, count * size), count * size)
@@ -209,7 +209,7 @@ class _Proof:
             if not isinstance(spec, TensorSpec) or not parts[0][0].shape:
                 continue  # nothing in it belongs to one row
             rows = sum(each[0].shape[0] for each in parts)
-            if got[0].shape[:1] == parts[0][0].shape[:1] and not _is_open(spec):
+            if got[0].shape[:1] == parts[0][0].shape[:1] and not is_open(spec):
                 continue  # it never had a row for each of the batch
             if got[0].shape[0] != rows:
                 count = got[0].shape[0]
@@ -226,7 +226,7 @@ class _Proof:
         self._promised(row, 1)
         for alias, spec in self._signature.outputs.items():
             got, full = row.outputs[alias][0], whole.outputs[alias][0]
-            if isinstance(spec, TensorSpec) and _is_open(spec) and full.shape:
+            if isinstance(spec, TensorSpec) and is_open(spec) and full.shape:
                 comparison = compare((got,), (_cut(full),), _TOLERANCE)
                 if not comparison.same:
                     raise self._refused(f"output {alias!r} of one row alone differs: {comparison}")
@@ -247,7 +247,7 @@ class _Proof:
     def _row(self, values: _Values) -> _Values:
         """Return the first row of what has a row for each of the batch."""
         return {
-            alias: tuple(map(_cut, arrays)) if _is_open(self._signature.inputs[alias]) else arrays
+            alias: tuple(map(_cut, arrays)) if is_open(self._signature.inputs[alias]) else arrays
             for alias, arrays in values.items()
         }
 
@@ -275,20 +275,13 @@ def _opens_first(each: Wider) -> bool:
     return bool(each.graph) and (each.shape is None or each.shape[0] is None)
 
 
-def _is_open(spec: object) -> bool:
-    """Return whether a tensor has one row for each of the batch, as its signature has it."""
-    if not isinstance(spec, TensorSpec):
-        return False
-    return spec.shape is None or spec.shape[:1] == (None,)
-
-
 def _stacked(signature: SignatureDef, singles: list[_Values]) -> _Values:
     """Return several values as one batch; what has no open first dimension stays as it is."""
     return {
         alias: tuple(
             _joined(list(parts)) for parts in zip(*(each[alias] for each in singles), strict=True)
         )
-        if _is_open(signature.inputs[alias])
+        if is_open(signature.inputs[alias])
         else singles[0][alias]
         for alias in singles[0]
     }

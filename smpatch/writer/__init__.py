@@ -1,13 +1,12 @@
 """From a signature to a changed model on disk: merge, stage, commit.
 
-``merge`` makes a plan and touches no disk; ``stage`` writes the edited model staging, with
-the payloads linked or copied; ``commit`` puts it in place by one rename. Before that
-rename the model on disk is what it was; after it, it is the new one, whole. ``stage_backup``
-stages what an earlier edit has kept, so that the same commit takes the edit back.
+``merge`` makes a plan and touches no disk; ``stage`` writes the edited model into a staging
+directory, with the payloads linked or copied; ``commit`` puts it in place by one rename. Before the
+rename the model on disk is the old one; after it, the new one. ``stage_backup`` stages the backup
+of an earlier edit, so that the same commit undoes the edit.
 ``stage_new`` makes a staging directory that others fill, ``commit_new`` puts it in place.
 
-These modules validate nothing: between ``stage`` and ``commit`` somebody else proves that
-what was staged works.
+These modules validate nothing: the caller validates the staged model before ``commit``.
 """
 
 from smpatch.writer.commit import Committed, commit, commit_new

@@ -1,8 +1,8 @@
 """Put a staged model in place by one rename.
 
 Before the rename the old model is there, whole; after it the new one. What can still fail
-after it (a companion, a sync) is reported and is no failure, for the model has changed;
-and Ctrl-C comes too late then.
+after it (a companion, a sync) is a warning and not an error, because the model has changed; Ctrl-C
+comes too late then.
 
 Source: rename(2), fsync(2).
 """
@@ -42,7 +42,7 @@ class Committed:
         backup: The previous file, when it was kept.
         fingerprint_refreshed: Whether ``fingerprint.pb`` was replaced too.
         warm_up_replaced: Whether the warm-up requests were replaced too.
-        warnings: What failed after the change was in place, or is worth knowing about it.
+        warnings: What failed after the change was in place, and remarks on it.
     """
 
     directory: Path

@@ -1,10 +1,10 @@
 """The files beside the model file that change with it, and are put in place by the same commit.
 
-A new companion lies in the staging directory until the model file is renamed; then it takes
-its place by a rename of its own. A process that was killed between the two leaves it to the
+A new companion is in the staging directory until the model file is renamed; then it takes its
+place by a rename of its own. A process that was killed between the two leaves it to the
 next edit. Backups of companions go the way of the model file's.
 
-This module says where they lie; it renames nothing.
+This module has their places; it renames nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Companion:
     """A file that changes with the model file.
 
     Attributes:
-        place: Where it lies, below the model directory.
+        place: Its place below the model directory.
         staged: The name of a new one in a staging directory.
         previous: The name there of the previous one, until the commit has made it a backup.
         no_previous: The name there of a file that says that an older backup must go.
@@ -39,7 +39,7 @@ class Companion:
     no_previous: str
 
     def path(self, directory: Path) -> Path:
-        """Return where it lies in a model directory, links resolved."""
+        """Return its place in a model directory, links resolved."""
         return Path(os.path.realpath(directory / self.place))
 
 
@@ -100,5 +100,5 @@ def hindrance(file: Path, target: Path) -> str:
 
 
 def places(directory: Path) -> Mapping[Companion, Path]:
-    """Return where the companions of a model lie, or would lie, links resolved."""
+    """Return the places of the companions of a model, links resolved."""
     return {each: each.path(directory) for each in COMPANIONS}

@@ -67,7 +67,7 @@ def keep(
     Args:
         staging: The staging directory.
         target: The model file, links resolved.
-        companions: Those whose backups are renewed: where each lies, links resolved; None
+        companions: Those whose backups are renewed: the place of each, links resolved; None
             where it has no backup any more.
         undo_record: What is recorded of an undo; None for an edit.
 
@@ -109,12 +109,12 @@ def finish_backups(staging: Path, target: Path, companions: Mapping[Companion, P
     Args:
         staging: The staging directory.
         target: The model file, links resolved.
-        companions: Where each companion lies or would lie, links resolved.
+        companions: The place of each companion, links resolved.
 
     Raises:
         OSError: The file system refused; what is left can be put in place later.
     """
-    # The model file comes last: as long as it is here, the rest is known to be due.
+    # The model file comes last: as long as it is here, the rest is due.
     if _is_there(staging / PREVIOUS):
         for companion, place in companions.items():
             if _is_there(staging / companion.no_previous) and _is_there(backup_of(place)):
@@ -170,7 +170,7 @@ def recover(model: SavedModel) -> None:
         if name is None:
             return True
         if name != target.name:
-            return False  # the business of whoever edits that one
+            return False  # the next edit of that file finishes it
         # An error leaves it for another time.
         finish_backups(left_behind, target, companions)
         for companion, place in companions.items():

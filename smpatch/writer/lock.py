@@ -17,7 +17,6 @@ import logging
 import os
 import time
 from pathlib import Path
-from types import TracebackType
 
 from smpatch.errors import ConflictError, ModelUnreadableError, WriteError
 
@@ -48,12 +47,7 @@ class Lock:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Release the lock."""
         with contextlib.suppress(OSError):  # it comes after the commit, and the lock is gone
             os.close(self._descriptor)
@@ -71,7 +65,7 @@ def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
         The lock.
 
     Raises:
-        ConflictError: Somebody else held it all the time.
+        ConflictError: Another process held it all the time.
         ModelUnreadableError: The directory cannot be opened.
         WriteError: The file system has locks and something is wrong with them.
     """

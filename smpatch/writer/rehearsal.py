@@ -1,4 +1,4 @@
-"""Checks of the place where a model would be written, without writing.
+"""Checks of the place where a model would be written, without writing, and notes on it.
 
 An edit is refused by them before anything is staged; a dry run reports in a note that the edit
 could not write, so that models on read-only shares can be looked at.
@@ -7,16 +7,24 @@ could not write, so that models on read-only shares can be looked at.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from smpatch.errors import RefusedError, SmpatchError, WriteError
 from smpatch.loader import SavedModel
 from smpatch.rules import Note
-from smpatch.writer.places import place_notes
-from smpatch.writer.staging_directory import PREFIX
+from smpatch.writer.staging_directory import PREFIX, backup_of, backup_shown
 
-__all__ = ["check_above", "check_destination", "check_writable", "failed", "rehearse"]
+__all__ = [
+    "check_above",
+    "check_destination",
+    "check_writable",
+    "failed",
+    "place_notes",
+    "rehearse",
+    "shown",
+]
 
 
 def rehearse(
@@ -82,7 +90,7 @@ def check_above(save_to: Path, missing: Sequence[Path]) -> None:
         missing: What ``check_destination`` returned of it.
 
     Raises:
-        WriteError: The directory above it is no directory, or cannot be written to.
+        WriteError: The path above it is not a directory, or cannot be written to.
     """
     _check_directory(_above(save_to, missing), where=str(save_to), hint="name another place")
 
@@ -153,7 +161,7 @@ def check_destination(save_to: Path, model: SavedModel | None) -> list[Path]:
             hint = "name a directory that is absent or empty"
             raise RefusedError("the directory is not empty", where=where, hint=hint)
     if model is not None:
-        # Not Path.resolve, which takes links in a circle for a bug of whoever asks.
+        # Not Path.resolve, which raises a RuntimeError for links in a circle before Python 3.13.
         source, destination = (Path(os.path.realpath(each)) for each in (model.directory, save_to))
         if destination == source or source in destination.parents:
             hint = "name a directory outside the model"
@@ -184,7 +192,7 @@ def failed(
         where: What is named where the system names nothing, or a staging directory.
         error: What the system said.
         what: What it was to be done to.
-        hint: What has become of the model.
+        hint: The state of the model.
     """
     reason = (error.strerror or str(error)).lower()
     found = f"could not {verb} {what}: {reason}"
@@ -192,3 +200,35 @@ def failed(
     if any(part.startswith(PREFIX) for part in Path(named).parts):  # it is gone by now
         named = str(where)
     return WriteError(found, where=named, hint=hint)
+
+
+def shown(notes: Iterable[Note], staging: Path, place: Path) -> tuple[Note, ...]:
+    """Return notes that quote TensorFlow on a staged model, with a path that stays.
+
+    Args:
+        notes: The notes; those on the commit name the staging directory itself.
+        staging: The staging directory.
+        place: What the user calls the model.
+    """
+    return tuple(
+        each
+        if each.code == "after-commit"
+        else replace(each, text=each.text.replace(str(staging), str(place)))
+        for each in notes
+    )
+
+
+def place_notes(model: SavedModel, *, backup: bool) -> Iterator[Note]:
+    """Yield a note for each symbolic link that the edit follows, and for a backup that it replaces.
+
+    Args:
+        model: The model, before the edit.
+        backup: Whether the edit keeps the previous file.
+    """
+    for place in (model.directory, model.file):
+        if os.path.islink(place):
+            text = f"{place} is a symbolic link; {os.path.realpath(place)} is edited"
+            yield Note("through-link", text)
+    if backup and os.path.lexists(backup_of(model.file)):
+        text = f"{backup_shown(model.file)} of an earlier edit is replaced"
+        yield Note("backup-replaced", text)

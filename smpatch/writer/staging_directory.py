@@ -4,7 +4,7 @@ The name of such a directory begins with ``.smpatch-``, which no loader and no s
 for a version. It is locked while its owner lives; one that is not locked was left by a killed
 process.
 
-This module does not use the content.
+This module does not read the content.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 _LOG = logging.getLogger(__name__)
 
 PREFIX = ".smpatch-"
-"""Of a staging directory, and in it of everything that is no part of the staged model."""
+"""The prefix of staging directories, and of files in them that do not belong to the model."""
 
 FINGERPRINT_NAME = "fingerprint.pb"
 
@@ -74,7 +74,7 @@ def undo_record_of(file: Path) -> Path:
 
 
 def backup_shown(file: Path) -> Path:
-    """Return the same, beginning as the file's own path does where it is no link."""
+    """Return the same, with the file's own directory where the file is not a link."""
     return backup_of(file) if file.is_symlink() else Path(f"{file}{BACKUP_SUFFIX}")
 
 
@@ -84,8 +84,7 @@ class OwnDirectory:
 
     Attributes:
         path: Where it is.
-        keep: Whether it stays when its owner has done with it, for it holds the only name of
-            something.
+        keep: Whether it stays in the end, because it holds the only name of a file.
     """
 
     path: Path
@@ -116,7 +115,7 @@ def own_directory(home: Path) -> Iterator[OwnDirectory]:
 
 
 def _lock_new(directory: Path) -> int | None:
-    """Lock a directory just made; None when somebody who sweeps has it, or had it, first."""
+    """Lock a directory just made; None when another process that sweeps has locked it first."""
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -29,7 +29,7 @@ def write_text(file: Path, text: str, *, overwrite: bool = False, option: str = 
         option: The option that names the file, for errors.
 
     Raises:
-        RefusedError: A file is there, or something that is no file.
+        RefusedError: A file is there, or something that is not a file.
         WriteError: The file system refused; what was there is unchanged.
 
     Example:

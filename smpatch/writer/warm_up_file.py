@@ -35,7 +35,7 @@ def check_place(model: SavedModel, *, replaces: bool) -> FileIdentity | None:
         replaces: Whether a file that is there may be replaced.
 
     Raises:
-        RefusedError: One is there and may not be, or something that is no file is.
+        RefusedError: A file is there and may not be replaced, or something that is not a file.
     """
     file = model.directory / WARM_UP.place
     try:

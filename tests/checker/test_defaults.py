@@ -11,7 +11,7 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions, EditSignature, Feeding, Finding, Options
-from smpatch.checker.defaults import forms
+from smpatch.checker.running import forms
 from smpatch.runs.arrays import from_numpy, to_numpy
 from smpatch.signature import TensorSpec
 from tests.checker.faults import FIXTURES

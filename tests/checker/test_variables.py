@@ -104,7 +104,7 @@ def test_a_data_file_that_no_variable_needs_is_not_asked_for(
     assert index is not None
     more = {**index.extents, b"another": checkpoint.Extent(shard=1, end=4, sliced=False)}
     grown = checkpoint.Index(index.shards, more)
-    monkeypatch.setattr("smpatch.functions.restored.read_index", lambda _: grown)
+    monkeypatch.setattr("smpatch.savedmodel.checkpoint.read_index", lambda _: grown)
     assert _missing(directory) == []
     assert not _requests_fail(directory, oracle)
 

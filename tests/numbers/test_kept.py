@@ -21,8 +21,9 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
+from smpatch.proof.numbers import Kept, KeptNames
 from smpatch.signature.specs import SparseTensorSpec
-from smpatch.validator.kept import Kept, KeptNames, kept
+from smpatch.validator.kept import kept
 
 BEFORE = {"one": (["x"], ["a", "b"]), "two": (["x", "y"], ["c"])}
 

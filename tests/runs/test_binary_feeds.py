@@ -14,8 +14,8 @@ import pytest
 import smpatch
 from smpatch import CheckOptions, Feeding, Report, UsageError
 from smpatch.loader import load
-from smpatch.runs.arrays import read_npz
 from smpatch.runs.feeds import Feeds
+from smpatch.runs.files import read_npz
 from tests.checker.faults import FIXTURES
 from tests.oracle import programs
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from smpatch import TensorSpec, UsageError, dtypes
-from smpatch.runs.arrays import read_npz
+from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import placed
-from smpatch.runs.values import Filling, UnmakeableError, has_batch, made_up
+from smpatch.runs.files import read_npz
+from smpatch.runs.values import Filling, has_batch, made_up
 from smpatch.runtime.questions import Array
 from smpatch.signature import SparseTensorSpec, Spec, ragged
 

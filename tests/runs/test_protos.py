@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from smpatch import dtypes, schema
-from smpatch.runs.arrays import numpy_type, to_numpy
-from smpatch.runs.protos import array_of
-from smpatch.runs.values import UnmakeableError
+from smpatch.runs.arrays import UnmakeableError, array_of, numpy_type, to_numpy
 from tests.oracle.client import Oracle
 
 VALUES: tuple[tuple[Any, str], ...] = (

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import smpatch
-from smpatch.stores import expanded
 from smpatch.stores.access import Store
+from smpatch.stores.copies import expanded
 from smpatch.urls import ModelUrl
 from tests.cli.conftest import Run
 from tests.stores.conftest import Moto, linear, put

@@ -1,7 +1,11 @@
-"""One line on a terminal while a command takes longer than a second; it goes away at the end.
+"""The log of the library on stderr: each record with ``--verbose``, else a line of progress.
 
-The line has the step that the library logs (``extra={"step": ...}``) and the seconds since the
-start. It is shown on a terminal alone, never in a pipe, with ``--quiet`` or with ``--verbose``.
+The line of progress is shown on a terminal while a command takes longer than a second, and goes
+away at the end. It has the step that the library logs (``extra={"step": ...}``) and the seconds
+since the start. A pipe, ``--quiet`` and ``--verbose`` get none.
+
+The options are looked for before the command line is parsed, because the first child process
+starts before that.
 """
 
 from __future__ import annotations
@@ -15,11 +19,56 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from smpatch.cli import terminal
-from smpatch.cli.verbosity import given
 
-__all__ = ["shown", "stop"]
+__all__ = ["given", "shown", "start", "stop", "verbose"]
 
 _LIBRARY = logging.getLogger("smpatch")
+
+
+class _Handler(logging.Handler):
+    """A handler without a lock, as logging.NullHandler.
+
+    ``apply`` stops a thread by an exception, which can come while the thread holds a lock.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._started = time.monotonic()
+
+    def createLock(self) -> None:  # noqa: N802 - the name of logging
+        self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        self.emit(record)
+        return True
+
+
+class _Lines(_Handler):
+    """One line on stderr for each record; ``talk`` writes a line by one call."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from smpatch.display import printable  # protobuf comes with it, after the first child
+
+        seconds = time.monotonic() - self._started
+        terminal.talk(printable(f"smpatch: {seconds:.3f} s: {record.getMessage()}"))
+
+
+def given(option: str) -> bool:
+    """Return whether the command line has an option, also one that cannot be parsed."""
+    arguments = sys.argv[1:]
+    return option in arguments[: arguments.index("--") if "--" in arguments else None]
+
+
+def start() -> None:
+    """Print the log of the library from now on."""
+    _LIBRARY.addHandler(_Lines(logging.DEBUG))
+    _LIBRARY.setLevel(logging.DEBUG)
+
+
+def verbose() -> bool:
+    """Return whether the log is printed."""
+    return any(isinstance(each, _Lines) for each in _LIBRARY.handlers)
+
 
 _FIRST, _PAUSE = 1.0, 0.2
 """Seconds before the line appears, and between two drawings."""
@@ -72,25 +121,16 @@ def _wanted() -> bool:
     return on_terminal and not spared and os.environ.get("TERM") != "dumb"
 
 
-class _Line(logging.Handler):
+class _Line(_Handler):
     """The line, and the thread that draws it."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self._started = time.monotonic()
         self._step = ""
         self._visible = False
         self._drawing = threading.Lock()
         self._ended = threading.Event()
         threading.Thread(target=self._draw, daemon=True).start()
-
-    # Without a lock, for the reason that ``verbosity`` gives.
-    def createLock(self) -> None:  # noqa: N802 - the name of logging
-        self.lock = None
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        self.emit(record)
-        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         self._step = getattr(record, "step", self._step)
