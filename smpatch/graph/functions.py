@@ -11,7 +11,7 @@ function.cc`` (``FunctionDefHelper``, name resolution in ``FunctionInstantiation
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -77,6 +77,16 @@ class FunctionLibrary:
             found = (each for node in self[name].node_def for each in called(node))
             self._calls[name] = tuple(dict.fromkeys(found))
         return self._calls[name]
+
+    def reached(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield functions and those that they call, each once; other names are left out."""
+        waiting, seen = [*names], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in self and name not in seen:
+                seen.add(name)
+                yield name
+                waiting += self.calls(name)
 
     def called_by(self, name: str) -> str:
         """Return the function that a node of the main graph calls; empty where it calls none."""

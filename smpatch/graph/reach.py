@@ -86,15 +86,10 @@ def behind(
             sources = [each for each in node.input if full(each) not in fed] if fed else node.input
             waiting += map(op_of, sources)
             functions += called(node)
-    met: set[str] = set()
-    while functions:
-        function = functions.pop()
-        if function not in met and function in library:
-            met.add(function)
-            nodes = {node.name: node for node in library[function].node_def}
-            for node in nodes.values():
-                yield Behind(node, function, in_body(nodes))
-            functions += library.calls(function)
+    for function in library.reached(functions):
+        nodes = {node.name: node for node in library[function].node_def}
+        for node in nodes.values():
+            yield Behind(node, function, in_body(nodes))
 
 
 def in_graph(graph: GraphIndex) -> Callable[[str], Any]:

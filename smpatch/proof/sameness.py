@@ -315,17 +315,8 @@ class _Proof:
         return not seen.isdisjoint(self.changed) or self._functions_reach_change(functions)
 
     def _functions_reach_change(self, names: Iterable[str]) -> bool:
-        library = self.before.functions
-        waiting, seen = list(names), set[str]()
-        while waiting and self.changed:
-            name = waiting.pop()
-            if name in seen or name not in library:
-                continue
-            if name in self.changed:
-                return True
-            seen.add(name)
-            waiting += library.calls(name)
-        return False
+        reached = self.before.functions.reached(names) if self.changed else ()
+        return any(name in self.changed for name in reached)
 
     @staticmethod
     def _check_names(
