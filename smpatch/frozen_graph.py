@@ -381,7 +381,7 @@ def _bare(graph: Graph, head: bytes, workshop: Path) -> Path:
         _write(graph, head, directory / BINARY_NAME)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        found = f"could not write a SavedModel staging: {reason}"
+        found = f"could not write the SavedModel into the staging directory: {reason}"
         where = str(error.filename or directory)
         raise WriteError(found, where=where, hint=_UNWRITTEN) from error
     return directory
@@ -397,9 +397,9 @@ def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
     try:
         yield
     except SmpatchError as error:
-        for staging, known in names.items():
-            error.rename(str(staging / BINARY_NAME), str(known))
-            error.rename(str(staging), str(known))
+        for temporary, known in names.items():
+            error.rename(str(temporary / BINARY_NAME), str(known))
+            error.rename(str(temporary), str(known))
         for said in _OF_A_MODEL:
             error.rename(said, _UNWRITTEN)
         raise

@@ -193,7 +193,7 @@ def _functions(meta_graph: MetaGraph, form: RefusedError | None) -> list[Functio
     found: list[Function] = []
     traces = Counter(trace.path for trace in meta_graph.objects.traces)
     for traced in promotable(meta_graph):
-        # What begins with an underscore is TensorFlow's own (initializers) or Keras's.
+        # A name with an underscore before it is TensorFlow's own (initializers) or Keras's.
         if (traced.outputs or traced.refusal) and not is_internal(traced.path):
             name = traced.path if traces[traced.path] == 1 else traced.function
             remark = training_remark(meta_graph, traced)

@@ -200,7 +200,7 @@ def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
         record = undo_record_of(there.file).read_bytes()
     except OSError:
         record = b""
-    # A record of another backup does not count: somebody has replaced that one by hand.
+    # A record of another backup does not count: that one was replaced by hand.
     if not record or _digest_of_backup(record) != digest_of(backup).hex().encode():
         if redo:
             hint = f"{undo_it} undoes one"

@@ -218,7 +218,7 @@ def checked(
     there = {breach.about for breach in breaches(old)} if same_method else set()
     for breach in breaches(signature):
         error = RefusedError(breach.found, hint=breach.hint)
-        # Of what was broken before, other names and types are no worse.
+        # A rule that was broken before stays broken with other names and types.
         yield _so_before(error, error if breach.about in there else None)
     if not signature.outputs:
         error = RefusedError("no outputs are left", hint="remove takes a whole signature away")

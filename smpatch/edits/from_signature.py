@@ -67,7 +67,7 @@ class FromSignature(Making):
         try:
             built = build(extended, wanted, context.inferred)
         except UnreachableOutputError as error:
-            # What is fed is the source's business; nothing can be added to it here.
+            # The source decides the inputs; none can be added here.
             hint = (
                 f"signature {self.source!r} does not feed that; name something that it computes, "
                 "or name all inputs with --inputs in place of --from-signature"

@@ -201,7 +201,7 @@ def _handle(behind_it: Behind, source: str) -> Any:  # noqa: ANN401 - a NodeDef 
         node = behind_it.find(node.input[0])
         passed = True
     there = node is not None and node.op in _STATE
-    # What is passed on of a variable of TensorFlow 1 is its value.
+    # An operation passes on the value of a variable of TensorFlow 1.
     return node if there and not (passed and node.op in _REFERENCES) else None
 
 

@@ -118,7 +118,7 @@ class _Inlined:
         """Return the graph as a serialized ``GraphDef``."""
         message = schema.GraphDef(node=self._nodes)
         message.versions.producer = self._graph.producer
-        # What a node has for its operation has to be defined; what loops call has not.
+        # A function that is a node's operation has to be defined; one that a loop calls has not.
         used = dict.fromkeys(node.op for node in self._nodes if node.op in self._library)
         functions = [wire.delimited(LIBRARY_FUNCTION, self._library.body(name)) for name in used]
         return bytes(message.SerializeToString()) + wire.delimited(

@@ -322,7 +322,7 @@ class Fingerprints:
         for each in body.control_results:
             effects |= scope.values[each].effects
         found = results, frozenset(effects)
-        # What holds a reference to a call around it holds in that call alone.
+        # A result that refers to an enclosing call is valid in that call alone.
         if not self._recursive:
             self._called[name, given] = found
         elif not self._active:
