@@ -23,7 +23,7 @@ except ImportError as missing:
     raise ImportError(message) from missing
 
 from smpatch.checker import CheckOptions, Report
-from smpatch.editing import Edit
+from smpatch.editing.edit import Edit
 from smpatch.editing.sequence import edit_list
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.options import Options, check_options

@@ -19,7 +19,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from smpatch.editing import Edit
+from smpatch.editing.edit import Edit
 from smpatch.errors import SmpatchError, ValidationError
 from smpatch.functions.joining import Composition
 from smpatch.loader import SavedModel, load
