@@ -3,7 +3,9 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py tests/runtime/test_light_loader.py tests/cli/test_suggest.py tests/docs/test_sessions.py tests/stores/test_race.py tests/stores/test_faults.py
+PROOFS := tests/exporters tests/contract tests/checker/test_seeded.py tests/object_graph tests/prove tests/writer/test_faults.py tests/writer/test_recovery.py tests/writer/test_power_cuts.py tests/writer/test_between_lines.py tests/fuzz tests/differential tests/runtime/test_hostile_models.py tests/runtime/test_light_loader.py tests/cli/test_suggest.py tests/docs/test_sessions.py tests/stores/test_race.py tests/stores/test_faults.py tests/runtime/test_process.py tests/test_bad_input.py
+# Where hypothesis draws, which tries more examples then.
+DRAWN := $(filter-out $(PROOFS) $(PROOFS:=/%),$(shell grep -rl --include='test_*.py' '^@given' tests))
 RUN := $(VENV)/bin/python
 
 # An environment is good for one Python and one place: its scripts hold absolute paths.
@@ -14,6 +16,9 @@ READY := $(VENV)/ready-$(STAMP)
 # Kept out of the recipes' own words, and in force whatever the user's settings are.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
+
+# The tests start hundreds of processes, each of which would compile smpatch anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick prove fuzz page stores matrix check bench fixtures schema lock clean
@@ -44,7 +49,7 @@ quick: $(READY) ## Run the unit tests that need no TensorFlow, in less than a mi
 prove: $(READY) ## Run the long proofs: both halves, crashes at every step, many writers at once
 	@rm -rf build/prove
 	@export SMPATCH_PROVE=1 SMPATCH_PROVE_LEDGER=$(CURDIR)/build/prove; \
-	$(RUN) -m pytest -n 2 --dist loadscope $(PROOFS); code=$$?; \
+	$(RUN) -m pytest -n 2 --dist loadscope $(PROOFS) $(DRAWN); code=$$?; \
 	SMPATCH_FUZZ_SECONDS=$${SMPATCH_FUZZ_SECONDS:-10} $(RUN) -m tests.fuzz.guided || code=1; \
 	$(RUN) -m tests.prove.table build/prove $(ARGS) && exit $$code
 

@@ -1,13 +1,12 @@
 """The edits of a list that a model already shows.
 
-A list is carried out once more in memory, on the model as it is now: what a rename, a removal
-or a change of aliases already did is left out, what makes a signature makes it again. Where
-the result is the model as it is, nothing is left to do. Signatures are compared by their
-specs and by the structural fingerprints of their outputs, in both halves of an export, so
-that a signature of the right name that computes something else does not count.
+A list is carried out once more in memory, on the model as it is now, without the renames, removals
+and changes of aliases that the model shows. If the result is the model as it is, nothing is left to
+do. Signatures are compared by their specs and by the structural fingerprints of their outputs, in
+both halves of an export.
 
-This module writes nothing. What it cannot prove is not applied; the edit is then carried out,
-or refused.
+This module writes nothing. An edit that it cannot prove counts as not applied: it is then carried
+out, or refused.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from smpatch.builder import Inferred
-from smpatch.editing import Context, Edit, MetaGraphEdit, Repetition
+from smpatch.editing.edit import Context, Edit, MetaGraphEdit, Repetition
 from smpatch.editing.sequence import exclude_each_other, perform
 from smpatch.errors import SmpatchError, TagSetError
 from smpatch.fragments import Trace
@@ -48,7 +47,7 @@ def remaining(
     with_object_graph: bool = True,
     trace: Trace | None = None,
 ) -> Remaining:
-    """Return what of a list of edits is left to do.
+    """Return the edits of a list that are left to do.
 
     Args:
         model: The model.
@@ -92,30 +91,16 @@ def is_applied(
     others = [each for each in edits if not isinstance(each, MetaGraphEdit)]
     if not _is_tagged(model, edits) or exclude_each_other(edits):
         return False
+    if not others:
+        return True
     try:
-        return not others or _is_repeated(
-            model,
-            _chosen(model, edits, tag_set),
-            others,
-            trace,
-            with_object_graph=with_object_graph,
-        )
+        meta_graph = _chosen(model, edits, tag_set)
+        # With several MetaGraphs Python takes its signatures from signature_def (load.py).
+        halves = with_object_graph and meta_graph.has_object_graph and meta_graph.is_only
+        context = Context(halves, Inferred(), proof="omitted", trace=trace)
+        return _may_be_applied(meta_graph, others) and _shows_again(meta_graph, others, context)
     except SmpatchError:
         return False  # the edit itself meets it again, and reports it
-
-
-def _is_repeated(
-    model: SavedModel,
-    meta_graph: MetaGraph,
-    edits: Sequence[Edit],
-    trace: Trace | None,
-    *,
-    with_object_graph: bool,
-) -> bool:
-    # With several MetaGraphs Python takes its signatures from signature_def (load.py).
-    halves = with_object_graph and meta_graph.has_object_graph and len(model.meta_graphs) == 1
-    context = Context(halves, Inferred(), proof="omitted", trace=trace)
-    return _may_be_applied(meta_graph, edits) and _shows_again(meta_graph, edits, context)
 
 
 def _shows_again(present: MetaGraph, edits: Sequence[Edit], context: Context) -> bool:
@@ -143,7 +128,7 @@ def _are_equal_in_python(one: MetaGraph, other: MetaGraph, key: str) -> bool:
     """Return whether Python takes a signature from functions that compute the same."""
     if key not in one.objects.signatures or key not in other.objects.signatures:
         return False
-    if not _names_agree(one, key):
+    if any(each.key == key for each in disagreements(one)):
         return False
     if one.objects is other.objects and one.graph is other.graph:
         return True
@@ -183,12 +168,8 @@ def _is_spec(present: Spec, made: Spec, *, exact: bool) -> bool:
     return present == made
 
 
-def _names_agree(meta_graph: MetaGraph, key: str) -> bool:
-    return all(each.key != key for each in disagreements(meta_graph))
-
-
 def _may_be_applied(meta_graph: MetaGraph, edits: Sequence[Edit]) -> bool:
-    """Return whether each key is there that the list makes and leaves: it costs next to nothing."""
+    """Return whether each key is there that the list makes and leaves: a cheap test."""
     made: set[str] = set()
     for edit in edits:
         made = {edit.key_after(key) for key in made if not edit.removes(key)}

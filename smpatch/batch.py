@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import arguments
-from smpatch.editing import Edit
+from smpatch.editing.edit import Edit
 from smpatch.editing.sequence import edit_list
 from smpatch.errors import RefusedError, SmpatchError, UsageError
 from smpatch.options import Options, check_options
@@ -216,7 +216,7 @@ def _check_distinct(models: Sequence[Path]) -> None:
 
 
 def _identities(model: Path) -> list[object]:
-    """Return what identifies a model: its directory, and the file that an edit would replace."""
+    """Return the identities of a model: its directory, and the file that an edit would replace."""
     found: list[object] = [_real(model)]
     if isinstance(model, ModelUrl):
         return found

@@ -53,7 +53,7 @@ from smpatch.signature import (
 )
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 
-__all__ = ["Built", "Inferred", "Tensors", "Wanted", "Wider", "build", "check"]
+__all__ = ["Built", "Inferred", "Tensors", "Wanted", "Wider", "build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,29 +151,20 @@ def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) 
     check_free(meta_graph, wanted.key, overwrite=wanted.overwrite)
     check_aliases(wanted.inputs, wanted.outputs)
     tensors = Tensors(meta_graph, known or Inferred(), narrower=wanted.narrower)
-    inputs = {alias: tensors.spec(ref, f"input {alias}") for alias, ref in wanted.inputs.items()}
-    outputs = {alias: tensors.spec(ref, f"output {alias}") for alias, ref in wanted.outputs.items()}
+    fed_specs = {a: tensors.spec(ref, f"input {a}") for a, ref in wanted.inputs.items()}
+    fetched_specs = {a: tensors.spec(ref, f"output {a}") for a, ref in wanted.outputs.items()}
     try:
-        signature = _signature(wanted, inputs, outputs)
+        signature = _signature(wanted, fed_specs, fetched_specs)
     except ValueError as error:
         raise RefusedError(str(error)) from error
-    notes = check(meta_graph, signature)
-    return Built(wanted.key, signature, tensors.found, tuple(sorted(tensors.unknown_shapes)), notes)
-
-
-def check(meta_graph: MetaGraph, signature: SignatureDef) -> tuple[Note, ...]:
-    """Check a signature whose tensors were found; return what is worth knowing.
-
-    Raises:
-        RefusedError: It breaks a rule.
-    """
     inputs, outputs = signature.inputs, signature.outputs
     check_servable(inputs, outputs)
     fed = check_distinct(inputs, outputs)
-    return (
+    notes = (
         *check_graph(meta_graph, inputs, outputs, fed),
         *remarks(meta_graph, inputs, outputs),
     )
+    return Built(wanted.key, signature, tensors.found, tuple(sorted(tensors.unknown_shapes)), notes)
 
 
 def _signature(
@@ -218,7 +209,7 @@ class Tensors:
         self._resolver: Resolver = meta_graph.resolver()
 
     def spec(self, ref: TensorRef, where: str) -> Spec:
-        """Return what a reference names.
+        """Return the spec of the tensor that a reference names.
 
         Args:
             ref: The reference.

@@ -78,7 +78,7 @@ class SmpatchError(Exception):
         return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
 
     def rename(self, old: str, new: str) -> None:
-        """Give what is called ``old`` in the error, such as a path, another name."""
+        """Replace a name in the error, such as a path."""
         for part in ("where", "found", "hint"):
             setattr(self, part, getattr(self, part).replace(old, new))
 
@@ -182,4 +182,4 @@ class ValidationError(SmpatchError):
 
 
 class ProofError(ValidationError):
-    """The graph refers to what it does not have, so that nothing can be proved of it."""
+    """The graph refers to something that is missing, so that nothing can be proved of it."""

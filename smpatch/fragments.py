@@ -59,7 +59,7 @@ class FunctionOf:
     text: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        """Return what names it in errors."""
+        """Return its name in errors."""
         return self.text or f"{self.file}:{self.name}"
 
 
@@ -81,7 +81,7 @@ class RecipeOf:
     text: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        """Return what names it in errors."""
+        """Return its name in errors."""
         return self.text or self.name
 
 
@@ -95,7 +95,7 @@ class SignatureOf:
         alias: The input that it yields; empty where its outputs have the names of inputs.
         text: How it was asked for.
         tags: The tags of its MetaGraph, once it is read.
-        names: Alias there to what it is called here, where that is another name.
+        names: Alias there to the alias here, where that is another one.
     """
 
     directory: str
@@ -106,7 +106,7 @@ class SignatureOf:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return what names it in errors."""
+        """Return its name in errors."""
         return self.text or f"{self.directory}:{self.key}"
 
 
@@ -121,7 +121,7 @@ class CallableOf:
     callable: Callable[..., object]
 
     def __str__(self) -> str:
-        """Return what names it in errors."""
+        """Return its name in errors."""
         plain = getattr(self.callable, "python_function", self.callable)
         name = getattr(plain, "__name__", "") or getattr(plain, "name", "")
         text = name.decode() if isinstance(name, bytes) else str(name)  # a concrete function's
@@ -155,7 +155,7 @@ class Fragment:
     model: SignatureOf | None = None
 
     def __str__(self) -> str:
-        """Return what names it in errors."""
+        """Return its name in errors."""
         return self.text
 
 
@@ -191,7 +191,7 @@ _NAME = re.compile(r"[\w./\-]+")
 
 
 def asked_list(value: object, place: Mode, directory: Path | None = None) -> tuple[Asked, ...]:
-    """Return what is asked for, of one or several texts.
+    """Return the requests of one or several texts.
 
     Args:
         value: A text, or several; a callable; or what was read of them already.
@@ -219,7 +219,7 @@ def asked_list(value: object, place: Mode, directory: Path | None = None) -> tup
 def asked(
     text: object, place: Mode, directory: Path | None = None
 ) -> FunctionOf | RecipeOf | SignatureOf:
-    """Return what a text asks for.
+    """Return the request of a text.
 
     Args:
         text: The text.
@@ -247,7 +247,7 @@ def asked(
 
 
 def _recipe(text: str, place: Mode, base: Path) -> RecipeOf:
-    """Return what names a recipe.
+    """Return a recipe by its text.
 
     Raises:
         UsageError: It names none.
@@ -280,7 +280,7 @@ def _recipe(text: str, place: Mode, base: Path) -> RecipeOf:
 
 
 def _model(text: str, place: Mode, base: Path) -> SignatureOf | None:
-    """Return what names a directory, with a signature key behind it and an input before it."""
+    """Return a model by its directory, with a signature key behind it and an input before it."""
     alias, equals, rest = text.partition("=")
     named = [("", text), *([(alias.strip(), rest)] if equals and place == "before" else [])]
     for input_, where in named:

@@ -276,7 +276,7 @@ def _prepare(
     init_op: Sequence[str],
     validator: Validator,
 ) -> tuple[bytes, tuple[Note, ...]]:
-    """Return what is to stand before the graph, and what is worth knowing of the graph.
+    """Return the bytes before the graph, and notes on the graph.
 
     Raises:
         RefusedError: The graph is not frozen, or too large.
@@ -356,7 +356,7 @@ def _meta_info(ops: Sequence[Any], tags: Sequence[str], version: str) -> bytes:
 
 
 def _head(parts: FrozenGraph, meta_info: bytes, file: Path) -> bytes:
-    """Return what stands before the graph in a SavedModel that holds nothing else.
+    """Return the bytes before the graph in a SavedModel that holds nothing else.
 
     Raises:
         RefusedError: It would be more than protobuf reads.
@@ -381,7 +381,7 @@ def _bare(graph: Graph, head: bytes, workshop: Path) -> Path:
         _write(graph, head, directory / BINARY_NAME)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        found = f"could not write a SavedModel staging: {reason}"
+        found = f"could not write the SavedModel into the staging directory: {reason}"
         where = str(error.filename or directory)
         raise WriteError(found, where=where, hint=_UNWRITTEN) from error
     return directory
@@ -392,14 +392,14 @@ def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
     """Name the user's file in errors that name a temporary one.
 
     Args:
-        names: Directories staging, and what they are to be called.
+        names: Temporary directories to the names for the user.
     """
     try:
         yield
     except SmpatchError as error:
-        for staging, known in names.items():
-            error.rename(str(staging / BINARY_NAME), str(known))
-            error.rename(str(staging), str(known))
+        for temporary, known in names.items():
+            error.rename(str(temporary / BINARY_NAME), str(known))
+            error.rename(str(temporary), str(known))
         for said in _OF_A_MODEL:
             error.rename(said, _UNWRITTEN)
         raise

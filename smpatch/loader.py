@@ -220,7 +220,7 @@ class MetaGraph:
         return found
 
     def resolver(self, more_op_defs: Mapping[str, Any] | None = None) -> Resolver:
-        """Return what resolves names in this graph.
+        """Return a resolver of names in this graph.
 
         Args:
             more_op_defs: Definitions for operations that the model does not define.

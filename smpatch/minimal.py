@@ -112,7 +112,7 @@ def _patched(
 
 
 def _replaced(present: Sequence[Field], new: bytes, end: int) -> Iterator[Splice]:
-    """Yield what puts bytes in the place of the last of these fields, and removes the others."""
+    """Yield splices that replace the last of these fields by bytes, and remove the others."""
     for each in present[:-1]:
         yield Splice(each.start, each.end, b"")
     start, end = (present[-1].start, present[-1].end) if present else (end, end)
@@ -227,7 +227,7 @@ def _paired(
 
 
 def _value(entry: Any) -> bytes:  # noqa: ANN401 - as above
-    """Return what an entry of a map holds, without its key, in one form."""
+    """Return the value of an entry of a map, in one form."""
     only = _known(entry)
     only.ClearField("key")
     if only.DESCRIPTOR.fields_by_name["value"].type == _MESSAGE_TYPE:

@@ -63,8 +63,7 @@ def unlike(
             [(place, source) for place, source in enumerate(each.inputs) if op_of(source) in inputs]
             for each in (first, second)
         ]
-        functions = (_function(one[0], name), _function(other[0], name))
-        prints = _print(one[1], functions[0], {}), _print(other[1], functions[1], {})
+        prints = [_print(each, each.called_by(name), {}) for each in (one[1], other[1])]
         if places[0] != places[1] or prints[0] != prints[1]:
             return f"{name!r} calls another function here, so its outputs may be others"
     return ""
@@ -98,11 +97,6 @@ def _print(library: FunctionLibrary, function: str, known: dict[str, str]) -> st
         text = repr((arguments, nodes, results))
         known[function] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return known[function]
-
-
-def _function(graph: GraphIndex, name: str) -> str:
-    value = graph.node(name).attr("f")
-    return "" if value is None else str(value.func.name)
 
 
 def copy_signatures(
@@ -145,7 +139,7 @@ def _chosen(
     keys: Sequence[str] | None,
     chosen: Options,
 ) -> tuple[list[Edit], list[Note]]:
-    """Return what carries over, and why the rest does not.
+    """Return the signatures that carry over, and notes on the others.
 
     Raises:
         RefusedError: Nothing does, or not one that was asked for.

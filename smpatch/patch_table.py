@@ -77,7 +77,7 @@ class Table:
         return Table(self._content, self._path, [], self._directory)
 
     def fault(self, found: str, *, at: Path = (), hint: str = "") -> None:
-        """Keep what is wrong with this table or something in it."""
+        """Keep a fault of this table or something in it."""
         self.faults.append(((*self._path, *at), found, hint))
 
     def alike(self, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from smpatch import arguments
 from smpatch.display import hinting
-from smpatch.editing import Change, Edit
+from smpatch.editing.edit import Change, Edit
 from smpatch.editing.sequence import edit_list
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.loader import load_file

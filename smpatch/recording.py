@@ -235,7 +235,7 @@ class Recording:
         return framed(data)
 
     def _examples(self, number: int, array: Array) -> Sequence[bytes]:
-        """Return what a request of examples holds: TF Serving feeds them as a row."""
+        """Return the examples of a request: TF Serving feeds them as a row."""
         words = f"request {number} has no row of serialized tf.train.Example messages"
         if array.dtype != dtypes.number("string") or len(array.shape) != 1 or not array.strings:
             refuse(self._subject, f"input {EXAMPLES!r}", words)
@@ -247,7 +247,7 @@ class Recording:
         return array.strings
 
     def _misfit(self, feed: Feed, ran: Ran) -> str:
-        """Return what TF Serving does not take of the results of Classify or Regress."""
+        """Return why TF Serving does not take results of Classify or Regress; empty if it does."""
         if self._kind == "predict":
             return ""
         examples = feed.values[EXAMPLES][0].shape[0]

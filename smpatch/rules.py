@@ -70,8 +70,8 @@ class Breach:
     """A rule of its method that a signature breaks.
 
     Attributes:
-        about: The half of the signature that breaks it.
-        found: What that half is, and what it would have to be.
+        about: Whether the inputs or the outputs break it.
+        found: The names and types that these have, and those that they need.
         hint: What would work.
     """
 
@@ -107,7 +107,7 @@ def breaches(signature: SignatureDef) -> Iterator[Breach]:
 
 
 def check_method(signature: SignatureDef) -> None:
-    """Refuse what TF Serving would not serve by the signature's method.
+    """Refuse a signature that TF Serving would not serve by its method.
 
     Raises:
         RefusedError: A rule of the method is broken.

@@ -79,7 +79,7 @@ class Function:
         traced: What its signature would show.
         name: What ``--function`` takes for it: the path, or the trace where there are several.
         refusal: Why it cannot become a signature; empty when it can.
-        remark: By what it is a trace for training, such as ``training=True``; else empty.
+        remark: The sign of a trace for training, such as ``training=True``; else empty.
     """
 
     traced: Promotable
@@ -103,7 +103,7 @@ class Suggestions:
         deep: The keys of the signatures that have such tensors.
         ambiguous: The names that several tensors inside the signature's functions have, those
             that are left out included.
-        composed: Key of a composed signature to what it is made of.
+        composed: Key of a composed signature to its parts.
     """
 
     placeholders: tuple[TensorSpec, ...]
@@ -193,7 +193,7 @@ def _functions(meta_graph: MetaGraph, form: RefusedError | None) -> list[Functio
     found: list[Function] = []
     traces = Counter(trace.path for trace in meta_graph.objects.traces)
     for traced in promotable(meta_graph):
-        # What begins with an underscore is TensorFlow's own (initializers) or Keras's.
+        # A name with an underscore before it is TensorFlow's own (initializers) or Keras's.
         if (traced.outputs or traced.refusal) and not is_internal(traced.path):
             name = traced.path if traces[traced.path] == 1 else traced.function
             remark = training_remark(meta_graph, traced)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from smpatch.errors import UsageError
 from smpatch.npy import read_npy
@@ -176,13 +176,9 @@ def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
         UsageError: One has another form, or a name occurs twice.
     """
     found: dict[str, Shape] = {}
-    for text in texts:
-        name, equals, sizes = text.partition("=")
-        if not name or not equals:
-            hint = "write alias=-1,224,224,3"
-            raise _unclear(option, text, "it is not a shape of an input or output", hint)
-        if name in found:
-            raise _unclear(option, text, f"{name!r} is given two shapes")
+    hint = "write alias=-1,224,224,3"
+    wrong = "it is not a shape of an input or output"
+    for name, sizes, text in _assigned(texts, option, wrong, "shapes", hint):
         inside = sizes.strip().removeprefix("[").removesuffix("]").strip()
         if inside == "unknown":
             found[name] = None
@@ -204,18 +200,9 @@ def parse_defaults(texts: Iterable[str], *, option: str) -> dict[str, object]:
     Raises:
         UsageError: One has another form, or a name occurs twice.
     """
-    found: dict[str, object] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise _unclear(option, text, "it is no default of an input", "write alias=value")
-        if name in found:
-            raise _unclear(option, text, f"{name!r} is given two defaults")
-        try:
-            found[name] = json.loads(value)
-        except (ValueError, RecursionError):
-            found[name] = value
-    return found
+    hint, wrong = "write alias=value", "it is no default of an input"
+    assigned = _assigned(texts, option, wrong, "defaults", hint)
+    return {name: _json(value, str) for name, value, _ in assigned}
 
 
 def parse_constants(texts: Iterable[str], *, option: str) -> dict[str, object]:
@@ -228,17 +215,35 @@ def parse_constants(texts: Iterable[str], *, option: str) -> dict[str, object]:
         UsageError: One has another form, a name occurs twice, or a file cannot be read.
     """
     found: dict[str, object] = {}
+    hint, wrong = "write INPUT=VALUE", "it is no value of an input"
+    for name, value, text in _assigned(texts, option, wrong, "values", hint):
+        if not value:
+            raise _unclear(option, text, wrong, hint)
+        found[name] = _json(value, read_npy if value.endswith(".npy") else str)
+    return found
+
+
+def _json(value: str, otherwise: Callable[[str], object]) -> object:
+    """Return a value that is JSON, or else what a function makes of it."""
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return otherwise(value)
+
+
+def _assigned(
+    texts: Iterable[str], option: str, wrong: str, kind: str, hint: str
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the value and the whole of texts of the form ``name=value``."""
+    seen: set[str] = set()
     for text in texts:
         name, equals, value = text.partition("=")
-        if not name or not equals or not value:
-            raise _unclear(option, text, "it is no value of an input", "write INPUT=VALUE")
-        if name in found:
-            raise _unclear(option, text, f"{name!r} is given two values")
-        try:
-            found[name] = json.loads(value)
-        except (ValueError, RecursionError):
-            found[name] = read_npy(value) if value.endswith(".npy") else value
-    return found
+        if not name or not equals:
+            raise _unclear(option, text, wrong, hint)
+        if name in seen:
+            raise _unclear(option, text, f"{name!r} is given two {kind}")
+        seen.add(name)
+        yield name, value, text
 
 
 def _split(text: str, option: str, hint: str = "write [alias=]op:index[,...]") -> Iterator[str]:
@@ -282,7 +287,7 @@ def _alias_and_tensor(item: str, option: str) -> tuple[str | None, TensorRef]:
 
 
 def _repair(text: str) -> str:
-    """Return what to write in place of a text that is no tensor name."""
+    """Return a hint about a text that is no tensor name."""
     if "(" in text or ")" in text:
         return "write [alias=]op:index; a shell needs quotes around parentheses"
     if any(mark in text for mark in " \t;"):

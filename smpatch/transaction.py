@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from smpatch import warmup
 from smpatch.builder import Inferred
 from smpatch.display import columns, html_table, printable, signature_rows
-from smpatch.editing import Change, Context, Edit, MetaGraphEdit, Outcome, Proof
+from smpatch.editing.edit import Change, Context, Edit, MetaGraphEdit, Outcome, Proof
 from smpatch.editing.notes import notes_on, notes_on_variables
 from smpatch.editing.sequence import Done, perform
 from smpatch.editing.warm_up import Carried, carry
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Receipt", "Transaction"]
 
-Fingerprint = Literal["absent", "kept", "refreshed", "stale"]
-WarmUp = Literal["absent", "kept", "rewritten", "stale"]
+FingerprintOutcome = Literal["absent", "kept", "refreshed", "stale"]
+WarmUpOutcome = Literal["absent", "kept", "rewritten", "stale"]
 
 
 _PROOF: Mapping[Mode, Proof] = {
@@ -81,12 +81,12 @@ class Receipt:
     size_before: int
     size_after: int
     loaders: tuple[str, ...]
-    fingerprint: Fingerprint
+    fingerprint: FingerprintOutcome
     backup: Path | None
     notes: tuple[Note, ...]
     numbers: Mapping[str, tuple[str, ...]] | None = None
     applied: tuple[Change, ...] = ()
-    warm_up: WarmUp = "absent"
+    warm_up: WarmUpOutcome = "absent"
     variables_read: bool | None = None
 
     def __repr__(self) -> str:
@@ -203,7 +203,7 @@ class Transaction:
             return self._commit(staged, self._receipt(plan, done, said, carried))
 
     def _carried(self, plan: Plan, done: Done) -> Carried:
-        """Return what becomes of the warm-up requests."""
+        """Return the effect on the warm-up requests."""
         if not plan.splices:
             return Carried()
         options = self.options
@@ -402,7 +402,9 @@ class Transaction:
             text = f"that the graph takes the wider shape of {named} is not proved: nothing was run"
             unknown = (*unknown, Note("unproved-shape", text))
         kept = (self.model.directory / "fingerprint.pb").exists()
-        warm_up: WarmUp = "kept" if (self.model.directory / warmup.PLACE).exists() else "absent"
+        warm_up: WarmUpOutcome = (
+            "kept" if (self.model.directory / warmup.PLACE).exists() else "absent"
+        )
         return Receipt(
             directory=self.model.directory,
             form=self.model.form,
@@ -432,6 +434,6 @@ def _unchanged(change: Change) -> Change:
 
 
 def _inferred(said: Validation, done: Done) -> Inferred | None:
-    """Return what TensorFlow infers; None where the signatures were built with the same."""
+    """Return the shapes that TensorFlow infers; None where the signatures were built with them."""
     ours = {n: spec for each in done.step.built.values() for n, spec in each.tensors.items()}
     return None if said.tensors is None or said.tensors == ours else Inferred(said.tensors)

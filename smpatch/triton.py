@@ -54,7 +54,7 @@ class Objection:
 
 
 def objection(kind: str, spec: Spec) -> Objection | None:
-    """Return what Triton refuses in a tensor of a signature; None if it takes the tensor.
+    """Return why Triton refuses a tensor of a signature; None if it takes the tensor.
 
     Args:
         kind: ``input`` or ``output``.

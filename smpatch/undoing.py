@@ -193,14 +193,14 @@ def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedMo
 
 
 def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
-    """Refuse to undo twice, and to exchange the model for what it does not stem from."""
+    """Refuse to undo twice, and to put back a backup of another model."""
     where = str(there.file)
     undo_it = command_line(["smpatch", "undo", *model_words(there.directory)])
     try:
         record = undo_record_of(there.file).read_bytes()
     except OSError:
         record = b""
-    # A record of another backup does not count: somebody has replaced that one by hand.
+    # A record of another backup does not count: that one was replaced by hand.
     if not record or _digest_of_backup(record) != digest_of(backup).hex().encode():
         if redo:
             hint = f"{undo_it} undoes one"
@@ -239,7 +239,7 @@ def _variables(fingerprint: Path) -> int:
 
 
 def _record(model: Path, backup: Path) -> bytes:
-    """Return what an undo records: the digests of the file that it put back, and of the other."""
+    """Return the record of an undo: the digests of the file that it put back, and of the other."""
     return "".join(f"{digest_of(file).hex()}\n" for file in (model, backup)).encode()
 
 
@@ -331,7 +331,7 @@ def _compare(there: SavedModel, backup: SavedModel, *, dry_run: bool) -> Undone:
 
 
 def _requests(there: SavedModel) -> Literal["absent", "kept", "restored"]:
-    """Return what an undo makes of the warm-up requests: an edit may have left them as they are."""
+    """Return the effect of an undo on the warm-up requests; an edit may have kept them."""
     place = WARM_UP.path(there.directory)
     kept = backup_of(place)
     if not kept.is_file() or kept.is_symlink():

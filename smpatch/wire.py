@@ -238,7 +238,7 @@ def _read_tag(data: Buffer, at: int, stop: int) -> tuple[int, int, int]:
 
 
 def same(data: Buffer, splices: Sequence[Splice]) -> bool:
-    """Return whether a file stays what it is, as when what goes and what comes are equal.
+    """Return whether a file stays the same, as when replacements equal the bytes that they replace.
 
     What lies between splices that shift nothing is not looked at.
     """

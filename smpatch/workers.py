@@ -110,7 +110,7 @@ class Workers(Generic[Item, Result]):
         try:
             with self._validator() as validator:
                 self._validators.append(validator)
-                # What is raised in the middle of a commit is swallowed there: hence the flag.
+                # A commit catches an exception that is raised in the middle of it: hence the flag.
                 while not self._stopping and (work := self._waiting.get()) is not None:
                     self._done.put((self._do(work[0], validator),))
         except _Stop:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 import pytest
@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 import smpatch
 from smpatch.runtime.process import Child
-from smpatch.validator import Validator, reload
+from smpatch.validator import Mode, Validator, reload
 from smpatch.validator.lending import Lender, lending
 from tests.oracle import programs
 from tests.oracle.children import ForkedChild
@@ -27,6 +27,7 @@ from tests.prove import ledger
 # looks for what nobody has seen yet is everybody else.
 settings.register_profile(
     "patient",
+    max_examples=100 if ledger.LONG else 40,
     deadline=None,
     derandomize=bool(os.environ.get("CI")),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -85,8 +86,8 @@ def _is_large(place: str) -> bool:
 ALONE = {"tests/docs/test_sessions.py", "tests/test_bad_input.py", "tests/writer/test_faults.py"}
 """Modules with long tests, none of which needs what another has made."""
 
-_CALLS_OF_A_CHILD = 100
-"""Tests after which the children of a worker are replaced."""
+_LOANS = 500
+"""So many are the loans after which the children of a worker are replaced, between two tests."""
 
 
 class _Warm:
@@ -94,18 +95,25 @@ class _Warm:
 
     def __init__(self) -> None:
         self.session = smpatch.Session()
-        self.tests = 0
+        self.loans = 0
 
     def lender(self) -> Lender:
         """Return what lends them to one more test."""
-        self.tests += 1
-        if self.tests % _CALLS_OF_A_CHILD == 0:
+        if self.loans >= _LOANS:
             self.session.close()
             self.session = smpatch.Session()
+            self.loans = 0
         for validator in self.session._validators.values():  # noqa: SLF001 - a test may patch it
             assert type(validator) is Validator, "mark the last tests own_children: they patch it"
             validator._wheel = None  # noqa: SLF001 - looked for anew
-        return self.session._lend  # noqa: SLF001 - what its own methods call
+        return self._lend
+
+    def _lend(
+        self, mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool
+    ) -> Validator:
+        self.loans += 1
+        lend = self.session._lend  # noqa: SLF001 - what its own methods call
+        return lend(mode, op_libraries, time_limit, calls=calls)
 
 
 class _Scopes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types

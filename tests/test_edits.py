@@ -11,7 +11,7 @@ import pytest
 
 import smpatch
 from smpatch import MetaGraph, ValidationError, load
-from smpatch.editing import Change, Context, Expected, Repetition, Step
+from smpatch.editing.edit import Change, Context, Expected, Repetition, Step
 from smpatch.editing.signatures import Signatures
 from smpatch.editing.tracking import Tracker
 from smpatch.edits import Edit, Making, __all__, in_patch_files

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,16 +56,24 @@ def test_one_child_serves_edits_and_checks_of_many_models(
     assert len(started()) == 3, "a plain function takes a child of its own"
 
 
+@pytest.fixture(scope="module")
+def session() -> Iterator[smpatch.Session]:
+    """A session whose children serve all models of the next test."""
+    with smpatch.Session() as opened:
+        yield opened
+
+
 @pytest.mark.parametrize(
     "name", ["linear", "keras_functional", "lookup_table", "text_form", "wrong_dtype"]
 )
-def test_a_session_gives_what_the_plain_functions_give(name: str, tmp_path: Path) -> None:
+def test_a_session_gives_what_the_plain_functions_give(
+    name: str, tmp_path: Path, session: smpatch.Session
+) -> None:
     one, other = _copies(name, tmp_path)
     key = next(iter(smpatch.load(one).signatures))
     edits = [Copy(key, "again"), Rename(key, "other")]
-    with smpatch.Session() as session:
-        ours = [session.patch(one, edit) for edit in edits]
-        reports = session.check(one)
+    ours = [session.patch(one, edit) for edit in edits]
+    reports = session.check(one)
     theirs = [smpatch.patch(other, edit) for edit in edits]
     assert [replace(each, directory=other) for each in ours] == theirs
     trees = models.tree(one), models.tree(other)

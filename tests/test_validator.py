@@ -318,14 +318,27 @@ class TestWithoutTensorFlow:
             note.text for note in receipt.notes if note.code == "stale-fingerprint"
         )
 
-    @pytest.mark.parametrize(
-        "missing", [["cc_library"], ["framework_library"], ["cc_library", "framework_library"]]
-    )
-    def test_without_c_libraries_python_is_asked(
-        self, model: Path, monkeypatch: pytest.MonkeyPatch, missing: list[str]
+    @pytest.mark.parametrize("missing", ["cc_library", "framework_library"])
+    def test_without_one_of_the_c_libraries_python_is_started(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch, missing: str
     ) -> None:
-        nothing: dict[str, Any] = dict.fromkeys(missing)
+        nothing: dict[str, Any] = {missing: None}
         without = dataclasses.replace(_found(), **nothing)
+        started: list[process.Program] = []
+
+        def command(program: process.Program) -> list[str]:
+            started.append(program)
+            return [sys.executable, "-c", "import sys; sys.exit(3)"]
+
+        monkeypatch.setattr(installation, "find", lambda: without)
+        monkeypatch.setattr(process, "_command", command)
+        assert "status 3" in fails(model).found
+        assert set(started) == {process.Program.PYTHON}
+
+    def test_without_c_libraries_python_is_asked(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        without = dataclasses.replace(_found(), cc_library=None, framework_library=None)
         monkeypatch.setattr(installation, "find", lambda: without)
         receipt = add(model)
         assert receipt.loaders == ("Python loader (v1)",)

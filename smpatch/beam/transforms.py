@@ -23,7 +23,7 @@ except ImportError as missing:
     raise ImportError(message) from missing
 
 from smpatch.checker import CheckOptions, Report
-from smpatch.editing import Edit
+from smpatch.editing.edit import Edit
 from smpatch.editing.sequence import edit_list
 from smpatch.errors import SmpatchError, UsageError
 from smpatch.options import Options, check_options
@@ -45,7 +45,7 @@ class ModelOutcome(NamedTuple):
         notes: Notes, a line each.
         error: Why nothing was done; empty where something was.
         exit_code: The exit code of a command line for this model alone.
-        seconds: How long it took.
+        seconds: The time that it took.
     """
 
     model: str
@@ -69,11 +69,11 @@ class PatchModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
     """
 
     def __init__(self, edits: Sequence[Edit] | Edit, options: Options | None = None) -> None:
-        """Take what is done with each model.
+        """Take the edits of each model.
 
         Args:
             edits: The edits, in their order, or one of them; each model gets them in one commit.
-            options: How they are done; ``save_to`` is for one model and is refused.
+            options: The options of the edits; ``save_to`` is for one model and is refused.
 
         Raises:
             UsageError: The options contradict each other, or no edit is given.
@@ -100,7 +100,7 @@ class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
     """
 
     def __init__(self, options: CheckOptions | None = None) -> None:
-        """Take how models are checked."""
+        """Take the options of the checks."""
         super().__init__()
         self._options = CheckOptions() if options is None else options
 
@@ -110,7 +110,7 @@ class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
 
 
 def _spread(models: Any, outcome: Callable[[Session, str], ModelOutcome]) -> Any:  # noqa: ANN401 - Beam has no types
-    """Let each worker take models of its own, also where all come from one place."""
+    """Spread models over the workers, also where all come from one place."""
     # Other runners leave the option at 1: they start a process for each processor.
     wanted = models.pipeline.options.view_as(DirectOptions).direct_num_workers
     do = _Doing(outcome, job_count(wanted or None))

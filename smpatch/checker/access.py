@@ -233,7 +233,7 @@ class _Used:
         Args:
             each: The node.
             place: The place of the input.
-            depth: How many calls and variables have been followed.
+            depth: The number of calls and variables that were followed.
         """
         asked = (each.function, each.node.name, place)
         if asked not in self._known:

@@ -43,7 +43,7 @@ def check_fingerprint(model: SavedModel, computed: bytes | str, version: str) ->
 
     Args:
         model: The model; without such a file there is nothing to say.
-        computed: What TensorFlow computes, serialized; or in words why it does not.
+        computed: The fingerprint that TensorFlow computes, serialized; or why there is none.
         version: The version of that TensorFlow.
     """
     file = model.directory / FINGERPRINT
@@ -89,7 +89,7 @@ def check_warmup(model: SavedModel) -> Iterator[Finding]:
         text = f"it has {records:,} records, and TF Serving accepts no more than {warmup.MOST:,}"
         yield fault("warm-up-records", where, text, "a server does not load the model")
     meta_graph = served(model.meta_graphs)
-    # What is the same but for its values is reported once.
+    # Requests that differ in their values alone are reported once.
     calls = {(call, *map(described, call.values)): call for call in requests}
     for call in calls.values():
         if not call.signature:

@@ -43,8 +43,8 @@ class Finding:
         severity: ``fault`` for what fails, or gives wrong answers, in some consumer of the
             model; ``note`` for a remark.
         where: The signature, its input or output, or the file concerned.
-        text: What was found there, one sentence for people.
-        hint: What would work; empty when nothing would, or when it goes without saying.
+        text: The finding, one sentence for people.
+        hint: Advice; empty when there is none, or when it is obvious.
         stops_python: Whether ``tf.saved_model.load`` refuses the whole model for it, with all
             its other signatures; set only for models whose signatures it takes from
             ``signature_def``, as those of TensorFlow 1. TensorFlow 2.21 and Python 3.11 are
@@ -70,8 +70,8 @@ class Compared:
         output: The output's alias.
         loader: Which of TensorFlow's loaders ran both.
         same: Whether all elements are the same, within the tolerance.
-        elements: How many were compared, in all runs.
-        different: How many differ by more than the tolerance.
+        elements: The number of compared elements, in all runs.
+        different: The number of those that differ by more than the tolerance.
         absolute: The largest absolute difference, infinite where one of two is not a number;
             None for strings, and where types or shapes differ.
         relative: The largest difference relative to the other model's absolute value; None
@@ -97,7 +97,7 @@ class Report:
     Attributes:
         directory: The model.
         tag_sets: The tags of the MetaGraphs that were checked.
-        findings: What was found, faults and notes, in the order of the model.
+        findings: Faults and notes, in the order of the model.
         loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.
         ran: The signatures that were fed and answered, each with the batch sizes of its runs.
         compared: The outputs that were compared with those of another model.

@@ -62,7 +62,7 @@ class CheckOptions:
         tag_set: The tags of the one MetaGraph to check; None for all.
         validate: Which loaders of TensorFlow are asked: ``full`` all, ``runtime`` the C
             runtime, ``none`` none; then the files alone are looked at.
-        run: What to feed the signatures; None runs none.
+        run: The values to feed; None runs no signature.
         same_as: Another model, whose names and numbers this one must have; None for none.
         require: Contracts that the model must keep, as ``requirement`` writes them.
         consumers: Readers of the model whose known objections count as well.
@@ -114,7 +114,7 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
 
     Args:
         model: The SavedModel directory.
-        options: What to look at.
+        options: The options of the check.
 
     Returns:
         What was found; ``ok`` is whether there is no fault.
@@ -168,7 +168,7 @@ def check_all(
 
     Args:
         models: The SavedModel directories, or one of them.
-        options: What to look at, the same for all.
+        options: The options of the checks, the same for all models.
         jobs: Number of models to process in parallel (one TensorFlow process each); None for
             the number of processors.
 

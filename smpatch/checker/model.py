@@ -139,7 +139,7 @@ _SPELT = 2
 
 
 def check_tags(model: SavedModel) -> Iterator[Finding]:
-    """Yield what is wrong with the tag-sets of a model."""
+    """Yield faults of the tag-sets of a model."""
     seen: set[frozenset[str]] = set()
     for number, meta_graph in enumerate(model.meta_graphs):
         tags, where = meta_graph.tags, f"MetaGraph {number}"
@@ -162,7 +162,7 @@ def check_tags(model: SavedModel) -> Iterator[Finding]:
 
 
 def check_entries(subject: Subject) -> Iterator[Finding]:
-    """Yield what is wrong with the ``signature_def`` map of a MetaGraph as such."""
+    """Yield faults of the ``signature_def`` map of a MetaGraph as a whole."""
     meta_graph = subject.meta_graph
     counted = Counter(entry.key for entry in meta_graph.parts.entries)
     for key, times in counted.items():

@@ -75,7 +75,7 @@ def check_halves(
     Args:
         asks: Asks TensorFlow.
         subject: A MetaGraph with an object graph, from which Python takes its signatures.
-        feeding: What the signatures are fed. Where it makes values up, random ones are fed as
+        feeding: The values to feed. Where it makes values up, random ones are fed as
             well: zeros and ones do not distinguish variables.
         broken: Keys of signatures that are known to have a fault; they are left out.
     """

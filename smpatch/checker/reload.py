@@ -28,7 +28,7 @@ from smpatch.runtime.questions import Answer, PythonSignatures, TensorFact
 from smpatch.validator import Validator
 from smpatch.validator.variables import without_variables
 
-__all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "perished"]
+__all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "without_answer"]
 
 C_RUNTIME, PYTHON_V1, PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
 
@@ -47,7 +47,7 @@ class Loaded:
         loader: Which loader loaded it; empty when none did.
         facts: Type and shape of the tensors that signatures name.
         op_defs: Definitions of operations, where the model has none itself.
-        findings: Why it did not load, or what is not as it should be.
+        findings: Why it did not load, or the faults of what was loaded.
         variables_read: Whether the variables were read.
     """
 
@@ -87,7 +87,7 @@ def load_in_c(
     loader, program = C_RUNTIME, Program.CAPI
     try:
         if not variables:
-            with without_variables(model.directory) as view, _unless_it_would_again():
+            with without_variables(model.directory) as view, _once_more():
                 bare = view and validator.ask(program, partial(question, directory=view))
                 if bare and bare.ok:
                     op_defs = {} if meta_graph.op_defs else _op_defs(validator)
@@ -101,15 +101,15 @@ def load_in_c(
         if not meta_graph.op_defs and program is Program.CAPI:
             op_defs = _op_defs(validator)
     except ChildError as error:
-        return Loaded(findings=(perished(subject, loader, error),))
+        return Loaded(findings=(without_answer(subject, loader, error),))
     if not said.ok:
         return Loaded(op_defs=op_defs, findings=(_refused(validator, subject, loader, said),))
     return Loaded(loader, said.tensors, op_defs)
 
 
 @contextlib.contextmanager
-def _unless_it_would_again() -> Iterator[None]:
-    """Let the question be asked once more, unless that takes more time or memory than there is."""
+def _once_more() -> Iterator[None]:
+    """Ignore a child that died or refused, unless for lack of time or memory."""
     try:
         yield
     except ChildError as error:
@@ -122,7 +122,7 @@ def load_in_python(validator: Validator, subject: Subject, *, variables: bool = 
 
     Args:
         validator: Asks TensorFlow.
-        subject: What is loaded.
+        subject: The MetaGraph to load.
         variables: Whether its variables are read; what does not load without is loaded with.
 
     Raises:
@@ -133,7 +133,7 @@ def load_in_python(validator: Validator, subject: Subject, *, variables: bool = 
     try:
         said = validator.load_in_python(directory, tags, variables=variables)
     except ChildError as error:
-        return Loaded(findings=(perished(subject, PYTHON, error),))
+        return Loaded(findings=(without_answer(subject, PYTHON, error),))
     if not said.ok:
         return Loaded(findings=(_refused(validator, subject, PYTHON, said),))
     return Loaded(PYTHON, findings=tuple(_unlisted(subject, said)), variables_read=said.variables)
@@ -147,7 +147,7 @@ def _unlisted(subject: Subject, said: PythonSignatures) -> Iterator[Finding]:
             yield fault("python-signature", subject.where(f"signature {key!r}"), text)
 
 
-def perished(subject: Subject, loader: str, error: ChildError) -> Finding:
+def without_answer(subject: Subject, loader: str, error: ChildError) -> Finding:
     """Return the finding of a child that gave no answer.
 
     Raises:

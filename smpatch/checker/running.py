@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from smpatch import dtypes, warmup
 from smpatch.checker.findings import Finding, Subject, fault, note
-from smpatch.checker.reload import C_RUNTIME, perished
+from smpatch.checker.reload import C_RUNTIME, without_answer
 from smpatch.errors import ModelUnreadableError
 from smpatch.runs.arrays import UnmakeableError, array_of
 from smpatch.runs.feeds import Feed, Feeds, in_c, placed
@@ -46,7 +46,7 @@ in no other process (internal).
 """
 
 _WITHOUT_VALUES = ("No OpKernel", "Missing py trampoline")
-"""What is missing then is an operation, or Python itself, whatever the values are.
+"""Messages about a missing operation, or missing Python, which no value can mend.
 
 Source: ``python/lib/core/py_func.cc``.
 """
@@ -97,7 +97,7 @@ class Runs:
             except UnmakeableError as error:
                 yield self._not_fed(where, str(error), key, signature)
             except ChildError as error:
-                yield perished(self._subject, C_RUNTIME, error)
+                yield without_answer(self._subject, C_RUNTIME, error)
                 return  # the session is gone with the child
             if runs:
                 # It takes values of that kind, so that only the size can be wrong.
@@ -106,7 +106,7 @@ class Runs:
                 try:
                     yield from self._with_defaults(where, key, signature, runs)
                 except ChildError as error:
-                    yield perished(self._subject, C_RUNTIME, error)
+                    yield without_answer(self._subject, C_RUNTIME, error)
                     return
                 self.ran.append((key, tuple(runs)))
             yield from failed
@@ -268,7 +268,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
     fetches; an input that it leaves out takes its default).
 
     Args:
-        validator: Whose child has the session.
+        validator: The owner of the child process that has the session.
         subject: The MetaGraph that servers load.
     """
     try:
@@ -289,7 +289,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
         except UnmakeableError as error:
             yield note("not-run", where, f"record {call.record}: {error}")
         except ChildError as error:
-            yield perished(subject, C_RUNTIME, error)
+            yield without_answer(subject, C_RUNTIME, error)
             return  # the session is gone with the child
         else:
             if not said.ok:

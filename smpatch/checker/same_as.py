@@ -53,7 +53,7 @@ class Comparing:
         self._feeds = Feeds(asked.feeding, subject.signatures, features(meta_graph))
 
     def findings(self, *, python: bool) -> Iterator[Finding]:
-        """Run both, and yield what is not the same.
+        """Run both, and yield the differences.
 
         Args:
             python: Whether ``tf.saved_model.load`` is asked as well.

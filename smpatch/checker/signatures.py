@@ -343,7 +343,7 @@ class _Check:
         try:
             notes = rules.check_graph(meta_graph, inputs, outputs, fed)
         except RefusedError:
-            self._guilty(inputs, outputs, fed)
+            self._offending(inputs, outputs, fed)
             return
         self.found += [
             note(each.code, self._where(), each.text)
@@ -358,7 +358,7 @@ class _Check:
             hint = "sessions serve that; feed all outputs of the operation that are used"
             self._fault("partly-fed", "", text, hint, stops=True)
 
-    def _guilty(
+    def _offending(
         self, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], fed: Mapping[str, str]
     ) -> None:
         """Report which inputs and outputs break the rules of the graph; each costs a walk."""

@@ -36,7 +36,7 @@ from smpatch.display import printable
 
 if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
     from smpatch.batch import Outcome
-    from smpatch.editing import Edit
+    from smpatch.editing.edit import Edit
     from smpatch.patchfile import Patch
 
 __all__ = ["apply"]

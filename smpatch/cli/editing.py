@@ -206,7 +206,7 @@ def editing(
 
     Args:
         command: The command's name.
-        overwrite: What its option ``--overwrite`` does; empty where it has none.
+        overwrite: The help of its option ``--overwrite``; empty where it has none.
         without: Shared options that make no sense for it.
 
     Returns:

@@ -46,7 +46,7 @@ def _report(error: SmpatchError) -> int:
     if given("--json"):
         from smpatch.cli import machine
 
-        with contextlib.suppress(OutputError):  # which may be what is reported
+        with contextlib.suppress(OutputError):  # it may be the error itself
             machine.write_error(error)
     for line in _lines(error):
         talk(printable(f"smpatch: {line}"))

@@ -32,7 +32,7 @@ class Interrupted(BaseException):
     """A signal that asks to stop.
 
     Attributes:
-        exit_code: What a shell expects.
+        exit_code: The exit code that a shell expects.
         found: The signal in words.
         changed: Whether the edit was in place when the signal came.
         many: Of a command on many models, how many had been edited, and of how many.
@@ -48,7 +48,7 @@ class Interrupted(BaseException):
 
     @property
     def outcome(self) -> str:
-        """What became of the model, or of the models."""
+        """The state of the model, or of the models, as text."""
         if self.many is not None:
             edited, count = self.many
             return f"{edited:,} of {count:,} models were edited, the others are unchanged"

@@ -86,7 +86,7 @@ _WORDS = {
     "fetch": "reading from the store",
     "put": "writing to the store",
 }
-"""Step to what is shown; another question to TensorFlow is ``_ASKED``."""
+"""Step to the text that is shown; another question to TensorFlow is ``_ASKED``."""
 
 _ASKED = "TensorFlow works"
 

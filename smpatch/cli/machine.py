@@ -71,7 +71,7 @@ def write_suggestions(
 
     Args:
         meta_graph: The MetaGraph.
-        found: What was found.
+        found: The suggestions.
         commands: The command for each.
         flow: The data flow of the signature that was named.
     """

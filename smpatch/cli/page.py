@@ -43,7 +43,7 @@ Overwrite = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a page shows at first.
+    """The first view of a page.
 
     Attributes:
         search: The text in the search box.
@@ -79,7 +79,7 @@ def section(  # noqa: PLR0913 - what a section of the page shows
         model: The model as it was given.
         tag_set: The value of ``--tag-set``, if one is needed.
         signature: The only signature whose computation is shown; None for all.
-        proposals: What else could become a signature.
+        proposals: Tensors and functions that could become a signature.
         notes: Notes for the reader.
         infer: Asks TensorFlow for shapes.
     """

@@ -114,7 +114,7 @@ def failure(model: Path, error: SmpatchError) -> str:
 
 
 def collected(finished: Iterator[_T], count: int, *, quiet: bool) -> Iterator[_T]:
-    """Yield what is finished, and show on a terminal how many of them are."""
+    """Yield the finished ones, and show their number on a terminal."""
     with _bar(count, quiet=quiet) as advance:
         for each in finished:
             yield each

@@ -285,7 +285,7 @@ def _inner_lines(found: Suggestions, signature: str, commands: Commands) -> list
         rows = []
         for each in tensors:
             name = names[each]
-            # Where the name is not enough, what is to be written instead.
+            # The text to write where the name is not enough.
             longer = f"write {printable(name)}" if name != each.spec.name else ""
             rows.append((*_row(each), longer))
         lines += columns(rows, indent="  " * (len(calls) + 1))

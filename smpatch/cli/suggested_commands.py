@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Commands"]
 
 _PLACE = "NEW"
-"""Stands for a key that the user has to choose; a key that works, too."""
+"""The placeholder of a key that the user has to choose; the command works with it, too."""
 
 
 class Commands:

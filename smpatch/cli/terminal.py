@@ -29,13 +29,13 @@ _clear: list[Callable[[], None]] = []
 
 
 class OutputError(WriteError):
-    """What was to be printed could not be written to stdout."""
+    """The output could not be written to stdout."""
 
 
 def prepare() -> None:
     """Make stdout and stderr fit for use; call it before anything opens a file."""
-    # Were one of them closed, the next file to be opened, a model, would be taken for it. What
-    # stands in is not writable, so that what is printed there is missed.
+    # If one of them is closed, the next file that is opened, such as a model, gets its number. The
+    # replacement is not writable, so that printing to it is an error.
     spare = os.open(os.devnull, os.O_RDONLY)
     while spare <= 2:  # noqa: PLR2004 - stderr
         spare = os.open(os.devnull, os.O_RDONLY)
@@ -90,7 +90,7 @@ def done(what: str, *, dry_run: bool) -> Iterator[None]:
     An error would say that the model is unchanged.
 
     Args:
-        what: What is done, as a sentence.
+        what: The sentence about it, such as ``the edit is done``.
         dry_run: Whether nothing was written.
 
     Raises:

@@ -30,7 +30,7 @@ __all__ = ["wrap"]
 _TENSORS = "[ALIAS=]TENSOR,..."
 _TAG = "serve"
 _PLACE = "DIR"
-"""Stands for a directory that the user has to choose."""
+"""The placeholder of a directory that the user has to choose."""
 
 
 def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line

@@ -75,7 +75,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _text(name: str) -> str:
-    """Return a name as Markdown shows it, whatever it consists of."""
+    """Return any name so that Markdown shows it as it is."""
     if _PLAIN.fullmatch(name):
         return f"`{name}`"
     shown = printable(name) or "(empty)"

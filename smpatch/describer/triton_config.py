@@ -101,17 +101,17 @@ def _remarks(subject: Subject) -> Iterator[str]:
     yield "# Triton has no TensorFlow backend since release 25.03; release 25.02 is the last one."
     yield f"# Triton reads this file at {model + '/config.pbtxt'!a},"
     yield f"# and the model at {model + '/1/model.savedmodel/saved_model.pb'!a}."
-    unknown = [alias for _, alias, spec in subject.tensors() if _unknown(spec)]
+    unknown = [
+        alias
+        for _, alias, spec in subject.tensors()
+        if isinstance(spec, TensorSpec) and spec.shape is None
+    ]
     if unknown:
         names = ", ".join(map(ascii, unknown))
         yield f"# Of unknown rank: {names}. Write the dims that your requests have."
     if signature.defaults:
         names = ", ".join(map(ascii, signature.defaults))
         yield f"# Triton does not read defaults: each request has to feed {names}."
-
-
-def _unknown(spec: Spec) -> bool:
-    return isinstance(spec, TensorSpec) and spec.shape is None
 
 
 def _tensors(field: str, specs: Mapping[str, Spec], *, batching: bool) -> Iterator[str]:

@@ -41,7 +41,7 @@ COUNTED_PARTS = frozenset(
 operations it uses, is not."""
 
 COUNTED_FILES = frozenset({"variables_index", "variables_data", "assets"})
-"""Kinds of files that are the model. The fingerprint and whatever else lies there are not."""
+"""Kinds of files that belong to the model; the fingerprint and other files do not."""
 
 Value = Spec | bytes | str | tuple[str, ...]
 """A spec; a default (serialized ``TensorProto``); a name; several names."""
@@ -52,7 +52,7 @@ class Side:
     """One of the two models.
 
     Attributes:
-        directory: Where it is, as it was given.
+        directory: The directory as it was given.
         file: The file in it that loaders read.
         form: Whether that file is binary or text.
         size: Length of the file in bytes.
@@ -75,8 +75,8 @@ class Detail:
             name here: names of dimensions, a shape that is left out, structures of composite
             tensors, fields of a newer writer.
         alias: Of an input, output or default; otherwise empty.
-        before: What the first model says; None where it says nothing.
-        after: What the second one says.
+        before: The value in the first model; None where it has none.
+        after: The value in the second one.
     """
 
     kind: Literal[
@@ -101,10 +101,10 @@ class SignatureDifference:
     Attributes:
         half: ``signature_def``, which servers read, or ``object_graph``, which Python reads.
         key: The signature key; of one that was removed the key that it had.
-        outcome: What became of it. Renamed is a key that went and one that came with the
+        outcome: How the second model differs. Renamed is a key that went and one that came with the
             same signature.
         was: The key before, of one that was renamed.
-        details: What differs; of one that was added or removed all that it says.
+        details: The differences; of one that was added or removed all its properties.
     """
 
     half: Literal["signature_def", "object_graph"]
@@ -119,15 +119,15 @@ class Tally:
     """The difference between the elements of a part.
 
     Attributes:
-        kind: What they are: ``nodes``, ``functions``, ``objects``, ``concrete_functions``,
+        kind: Their kind: ``nodes``, ``functions``, ``objects``, ``concrete_functions``,
             ``collections`` or ``asset_files``.
-        before: How many the first model has.
-        after: How many the second one has.
-        added: How many have come. Elements are paired by name, objects and asset files by
+        before: The number in the first model.
+        after: The number in the second one.
+        added: The number of new ones. Elements are paired by name, objects and asset files by
             their place.
-        removed: How many have gone.
-        changed: How many mean something else.
-        recoded: How many mean the same in other bytes.
+        removed: The number of those that are gone.
+        changed: The number of those with another meaning.
+        recoded: The number of those with the same meaning in other bytes.
         reordered: Whether those of both models come in another order.
         appended: Whether all that were added lie behind all others.
         names: The first of those that were added, removed or changed, each after a sign:
@@ -213,7 +213,7 @@ class FileDifference:
         path: Below the directory, with slashes.
         kind: ``variables_index``, which holds a checksum of every variable;
             ``variables_data``, compared by size alone; ``assets``, ``fingerprint``, ``other``.
-        outcome: What became of it.
+        outcome: How the second model differs.
     """
 
     path: str

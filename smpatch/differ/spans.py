@@ -153,7 +153,7 @@ def by_number(whole_fields: Iterable[Span]) -> list[Span]:
 
 
 def _forget(span: Span, at: int) -> None:
-    """Let the system take back the pages before an offset, which are not read again."""
+    """Return the pages before an offset to the system; they are not read again."""
     if isinstance(span.data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         start = max(span.start + at - _FORGOTTEN, 0) // mmap.PAGESIZE * mmap.PAGESIZE
         span.data.madvise(mmap.MADV_DONTNEED, start, span.start + at - start)
@@ -234,7 +234,7 @@ def tally(
     """Compare the elements of a part.
 
     Args:
-        kind: What they are.
+        kind: The kind of the elements.
         ones: Those of the first model, in their order.
         others: Those of the second.
         means: Returns whether two in different bytes have the same meaning.

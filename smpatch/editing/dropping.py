@@ -139,10 +139,10 @@ def _dependent(
     fed: Iterable[str],
     outputs: Mapping[str, Sequence[str]],
 ) -> str:
-    """Return what depends on some inputs, in words such as ``the output 'y' needs``.
+    """Return the outputs that depend on some inputs, in words such as ``the output 'y' needs``.
 
     Raises:
-        FingerprintError: The graph refers to what it does not have.
+        FingerprintError: The graph refers to a node or function that is missing.
     """
     feeds = {name: f"kept {name}" for name in fed}
     once, again = (

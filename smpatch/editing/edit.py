@@ -189,7 +189,7 @@ class Edit(ABC):
 
     @abstractmethod
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what the signatures that it makes or changes compute, by their keys after it.
+        """Return the computations of the signatures that it makes or changes, by their new keys.
 
         Args:
             before: The MetaGraph before the edit, which was carried out without an error.
@@ -231,7 +231,7 @@ class Edit(ABC):
         """Return the keys of a MetaGraph that no signature may have after it."""
         return {key for key in before.keys if self.removes(key) or self.key_after(key) != key}
 
-    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
+    def alias_after(self, kind: Kind, key: str, alias: str) -> str | None:
         """Return the name that an input or output of a signature has after it; None if it goes."""
         return alias
 
@@ -339,17 +339,17 @@ class Repetition:
         """Return the key that a signature gets from the edits that follow."""
         return self.by_now(key, "outputs", ())[0]
 
-    def by_now(self, key: str, half: Kind, aliases: Iterable[str]) -> tuple[str, dict[str, str]]:
-        """Return the key that a signature has in the model, and alias to what it is called there.
+    def by_now(self, key: str, kind: Kind, aliases: Iterable[str]) -> tuple[str, dict[str, str]]:
+        """Return the key that a signature has in the model, and alias to the alias there.
 
         Args:
             key: The key at this edit.
-            half: Which aliases are meant.
+            kind: Which aliases are meant.
             aliases: The aliases at this edit.
         """
         names = {alias: alias for alias in aliases}
         for each in self.later:
-            names = {old: each.alias_after(half, key, now) or now for old, now in names.items()}
+            names = {old: each.alias_after(kind, key, now) or now for old, now in names.items()}
             key = each.key_after(key)
         return key, names
 

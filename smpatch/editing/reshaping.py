@@ -32,7 +32,7 @@ from smpatch.signature import (
     shape_text,
 )
 
-__all__ = ["copied", "reshape", "widened"]
+__all__ = ["reshape", "widened"]
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
@@ -180,14 +180,15 @@ def _opened(node: Any, shape: Shape) -> bool:  # noqa: ANN401 - a NodeDef; proto
 
 def _reshaped(info: Any, shape: Shape) -> Any:  # noqa: ANN401 - as above
     """Return a tensor with another shape; dimensions that stay keep their names."""
-    info = copied(info)
-    old, new = info.tensor_shape, shape_proto(shape)
+    copy = schema.TensorInfo()
+    copy.CopyFrom(info)
+    old, new = copy.tensor_shape, shape_proto(shape)
     if shape and len(old.dim) == len(new.dim):
         for dim, wanted in zip(old.dim, new.dim, strict=True):
             dim.size = wanted.size
     else:
         old.CopyFrom(new)
-    return info
+    return copy
 
 
 def _meant(
@@ -206,10 +207,3 @@ def _meant(
         return there, alias
     hint = nearest(name, [*inputs, *outputs]) or f"it has {', '.join([*inputs, *outputs])}"
     raise TensorNotFoundError("no such input or output", where=f"shape of {name!r}", hint=hint)
-
-
-def copied(info: Any) -> Any:  # noqa: ANN401 - a TensorInfo
-    """Return a copy of a ``TensorInfo``."""
-    copy = schema.TensorInfo()
-    copy.CopyFrom(info)
-    return copy

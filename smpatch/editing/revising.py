@@ -36,10 +36,11 @@ from smpatch.rules import (
 )
 from smpatch.signature import (
     SignatureDef,
-    Spec,
     TensorSpec,
     compatible,
     shape_text,
+    spec_from_proto,
+    spec_proto,
 )
 from smpatch.tensor_refs import TensorRef
 from smpatch.values import tensor_proto
@@ -77,11 +78,11 @@ def without_dropped(
     """
     if not dropped:
         return meta_graph, []
-    new = schema.SignatureDef()
-    for fields, wanted in ((new.inputs, inputs), (new.outputs, outputs)):
-        for alias, info in wanted.items():
-            fields[alias].CopyFrom(info)
-    signature = SignatureDef.from_bytes(bytes(new.SerializeToString()))
+    fed, fetched = (
+        {alias: spec_from_proto(info) for alias, info in sorted(each.items())}
+        for each in (inputs, outputs)
+    )
+    signature = SignatureDef(fed, fetched, "")
     if any(parse(each.name).op not in meta_graph.graph for each in signature.tensors()):
         return meta_graph, []  # refused when the rules are checked
     unfed = missed(meta_graph, dropped, old, signature)
@@ -158,12 +159,7 @@ def add(
             hint = "choose another alias, or rename or drop the old one as well"
             raise AliasError("it is there already", where=where, hint=hint)
         spec = tensors.spec(ref, where)
-        there[alias] = _tensor_info(with_open_sizes(spec) if sizes_open else spec)
-
-
-def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above
-    single = SignatureDef({"": spec}, {}, "").to_bytes()
-    return schema.SignatureDef.FromString(single).inputs[""]
+        there[alias] = spec_proto(with_open_sizes(spec) if sizes_open else spec)
 
 
 def set_defaults(
@@ -180,7 +176,7 @@ def set_defaults(
                 raise TensorNotFoundError("it has none", where=where)
             del defaults[alias]
             continue
-        spec = SignatureDef.from_bytes(_alone(alias, inputs[alias])).inputs[alias]
+        spec = spec_from_proto(inputs[alias])
         if not isinstance(spec, TensorSpec):
             raise RefusedError("it is a sparse or composite tensor", where=where)
         try:
@@ -207,12 +203,6 @@ def with_fields(message: Any, wanted: Mapping[str, Mapping[str, Any]]) -> Any:  
     return new
 
 
-def _alone(alias: str, info: Any) -> bytes:  # noqa: ANN401 - as above
-    message = schema.SignatureDef()
-    message.inputs[alias].CopyFrom(info)
-    return bytes(message.SerializeToString())
-
-
 def checked(
     meta_graph: MetaGraph, signature: SignatureDef, old: SignatureDef, renamed: SignatureDef
 ) -> Iterator[Note]:
@@ -228,7 +218,7 @@ def checked(
     there = {breach.about for breach in breaches(old)} if same_method else set()
     for breach in breaches(signature):
         error = RefusedError(breach.found, hint=breach.hint)
-        # Of what was broken before, other names and types are no worse.
+        # A rule that was broken before stays broken with other names and types.
         yield _so_before(error, error if breach.about in there else None)
     if not signature.outputs:
         error = RefusedError("no outputs are left", hint="remove takes a whole signature away")

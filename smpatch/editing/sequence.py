@@ -88,7 +88,7 @@ def perform(
 
 
 def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step:
-    """Return what an edit did, with a note where the structural proof cannot be made.
+    """Return the step of an edit, with a note where the structural proof cannot be made.
 
     Raises:
         ValidationError: A signature would compute something else.

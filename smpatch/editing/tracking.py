@@ -160,7 +160,7 @@ class Tracker:
                         yield _exchange(kind, ring, self._by.get(key, 0))
 
     def _changes_what_was_read(self, key: str, *, copied: bool = True) -> None:
-        """Note a change of what an earlier edit starts from; then it is not known what that was."""
+        """Note a change of the signature from which an earlier edit starts."""
         readers = {**self._copied, **self._derived} if copied else self._derived
         if key in readers:
             found = f"edit[{readers[key]}] starts from {key!r}, which this edit changes"
@@ -168,7 +168,7 @@ class Tracker:
             self._unproved.append(Conflict(self.place, found, hint))
 
     def _known(self, key: str) -> Tracked | None:
-        """Return what is known of a key; None where an edit took it away."""
+        """Return the signature of a key; None where an edit took it away."""
         if key in self._signatures:
             return self._signatures[key]
         fresh = Tracked(key)

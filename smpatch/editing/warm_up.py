@@ -242,7 +242,7 @@ def _fates(
     after: Mapping[str, SignatureDef],
     changed: Collection[str],
 ) -> dict[str, Fate]:
-    """Return what becomes of signatures whose requests have to change.
+    """Return the fates of the signatures whose requests have to change.
 
     The edits are followed one by one: the key of each signature, and the names of its inputs and
     outputs. A signature that is made anew under a key takes over the requests to that key.
@@ -277,11 +277,11 @@ def _fates(
 def _follow(track: _Track, edit: Edit) -> None:
     if track.key is None:
         return
-    halves: tuple[tuple[Kind, _Names], ...] = (("inputs", track.inputs), ("outputs", track.outputs))
-    for half, names in halves:
+    sides: tuple[tuple[Kind, _Names], ...] = (("inputs", track.inputs), ("outputs", track.outputs))
+    for kind, names in sides:
         for alias, now in names.items():
             if now is not None:
-                names[alias] = edit.alias_after(half, track.key, now)
+                names[alias] = edit.alias_after(kind, track.key, now)
     track.key = None if edit.removes(track.key) else edit.key_after(track.key)
 
 

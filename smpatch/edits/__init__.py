@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from smpatch.editing import Edit, InPatchFiles, Making
+from smpatch.editing.edit import Edit, InPatchFiles, Making
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef, tensor_ref
 
 if TYPE_CHECKING:

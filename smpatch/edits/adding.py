@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from smpatch import arguments
 from smpatch.builder import Wanted, build
-from smpatch.editing import Context, Expected, Making, Step
+from smpatch.editing.edit import Context, Expected, Making, Step
 from smpatch.editing.signatures import placed
 from smpatch.loader import MetaGraph
 from smpatch.proof.requests import on_tensors
@@ -58,11 +58,11 @@ class Adding(Making):
         return placed(meta_graph, build(meta_graph, self.wanted, context.inferred), context)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what its tensors compute."""
+        """Return the computation of its tensors."""
         return {self.subject: on_tensors(*self.named)}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give what its tensors give."""
+        """Give its tensors."""
         from smpatch.proof.numbers import Kept, named
 
         inputs, outputs = self.named

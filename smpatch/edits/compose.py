@@ -17,7 +17,7 @@ from typing import ClassVar
 from smpatch import arguments
 from smpatch.arguments import Constant
 from smpatch.builder import Wanted, build
-from smpatch.editing import Change, Context, Edit, Expected, Making, Repetition, Step
+from smpatch.editing.edit import Change, Context, Edit, Expected, Making, Repetition, Step
 from smpatch.editing.signatures import Signatures, placed
 from smpatch.editing.tracking import Kind, Tracker
 from smpatch.edits.keys import Rename
@@ -196,7 +196,7 @@ class Compose(Making):
         return placed(extended, replace(built, signature=signature, notes=notes), context)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what the source computes, fed what is bound and what functions yield."""
+        """Return the computation of the source, fed with constants and results of functions."""
         source = before.signatures[self.source]
         fetched = {alias: tensor_names(each) for alias, each in source.outputs.items()}
         opened = {
@@ -231,7 +231,7 @@ class Compose(Making):
         return {self.key: request}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give what the source gives where it is fed the values."""
+        """Give the outputs of the source, fed with the values."""
         source = signatures.get(self.source)
         if source is None:
             return  # the other half has it
@@ -247,8 +247,8 @@ class Compose(Making):
         bound = {had.was[alias]: value for alias, value in self.bind.items()}
         signatures[self.key] = replace(source, inputs=replace(had, was=left), bound=bound)
 
-    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
-        bound = half == "inputs" and key == self.key == self.source and alias in self.bind
+    def alias_after(self, kind: Kind, key: str, alias: str) -> str | None:
+        bound = kind == "inputs" and key == self.key == self.source and alias in self.bind
         return None if bound else alias
 
     def track(self, tracker: Tracker) -> None:
@@ -328,7 +328,7 @@ def _check_form(meta_graph: MetaGraph, edit: Composition) -> None:
 
 
 def _remarks(meta_graph: MetaGraph, edit: Composition) -> Iterator[Note]:
-    """Yield what is worth knowing of the functions."""
+    """Yield notes on the functions."""
     put = fragments((*edit.before, *edit.after))
     for each in put:
         yield from (Note("printed", f"{each}: {line}") for line in each.printed)

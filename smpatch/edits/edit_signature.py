@@ -14,8 +14,8 @@ from typing import ClassVar, NamedTuple
 
 from smpatch import arguments, schema
 from smpatch.builder import Tensors
-from smpatch.editing import Change, Context, Edit, Expected, NotAppliedError, Repetition, Step
 from smpatch.editing.dropping import missed, refusal
+from smpatch.editing.edit import Change, Context, Edit, Expected, NotAppliedError, Repetition, Step
 from smpatch.editing.reshaping import reshape, widened
 from smpatch.editing.revising import (
     add,
@@ -35,8 +35,7 @@ from smpatch.functions.open_sizes import is_wider
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
-from smpatch.proof import numbers
-from smpatch.proof.numbers import Kept, KeptSignatures, named
+from smpatch.proof.numbers import Kept, KeptNames, KeptSignatures, named
 from smpatch.proof.requests import Names, Request, output, tensor_names
 from smpatch.rules import METHODS
 from smpatch.signature import Shape, SignatureDef, Spec
@@ -204,15 +203,15 @@ class EditSignature(Edit):
             if name.encode(errors="replace").decode() != name:
                 raise AliasError("not a usable name", where=repr(name), hint="use letters and _")
         where = f"signature {self.key!r}"
-        for half, present in zip(self._halves, (old.inputs, old.outputs), strict=True):
-            what = half.kind.removesuffix("s")
-            for name in (*half.renames, *half.drops):
+        for side, present in zip(self._sides, (old.inputs, old.outputs), strict=True):
+            what = side.kind.removesuffix("s")
+            for name in (*side.renames, *side.drops):
                 if name not in present:
                     hint = nearest(name, present) or f"it has {', '.join(present) or 'none'}"
                     found = f"no {what} is called {name!r}"
                     raise TensorNotFoundError(found, where=where, hint=hint)
-            for name in half.renames:
-                if name in half.drops:
+            for name in side.renames:
+                if name in side.drops:
                     found = f"the {what} {name!r} is to be renamed and dropped"
                     raise AliasError(found, where=where, hint="it cannot be both")
 
@@ -230,11 +229,11 @@ class EditSignature(Edit):
         return UnreachableOutputError(error.found, where=error.where, hint=hint)
 
     @property
-    def _halves(self) -> tuple[_Half, _Half]:
+    def _sides(self) -> tuple[_Side, _Side]:
         """The changes of the inputs, and those of the outputs."""
         return (
-            _Half("inputs", self.rename_inputs, self.drop_inputs, self.add_inputs),
-            _Half("outputs", self.rename_outputs, self.drop_outputs, self.add_outputs),
+            _Side("inputs", self.rename_inputs, self.drop_inputs, self.add_inputs),
+            _Side("outputs", self.rename_outputs, self.drop_outputs, self.add_outputs),
         )
 
     def _under_new_names(self, old: SignatureDef) -> SignatureDef:
@@ -245,7 +244,7 @@ class EditSignature(Edit):
         return replace(old, inputs=inputs, outputs=outputs)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what it computes under the new names, and what the tensors do that are added."""
+        """Return its computation under the new names, and that of the added tensors."""
         old = before.signatures[self.key]
         input_was = {
             self.rename_inputs.get(alias, alias): alias
@@ -272,7 +271,7 @@ class EditSignature(Edit):
         if there is not None and there.function:
             signatures[self.key] = Kept(complete=False)
         elif there is not None:
-            inputs, outputs = self._halves
+            inputs, outputs = self._sides
             signatures[self.key] = replace(
                 there,
                 inputs=inputs.followed(there.inputs),
@@ -284,24 +283,24 @@ class EditSignature(Edit):
         old = tracker.change(self.key, renames_outputs_alone=alone)
         gone = set(old.gone)
         inputs, outputs = (
-            half.tracked(tracker, before, gone)
-            for half, before in zip(self._halves, (old.inputs, old.outputs), strict=True)
+            side.tracked(tracker, before, gone)
+            for side, before in zip(self._sides, (old.inputs, old.outputs), strict=True)
         )
-        for half in self._halves:
-            half.check_names(tracker)
+        for side in self._sides:
+            side.check_names(tracker)
         gone -= {("inputs", alias) for alias in self.add_inputs}
         gone -= {("outputs", alias) for alias in self.add_outputs}
         tracker.changed(self.key, Tracked(old.origin, inputs, outputs, frozenset(gone)))
 
-    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
-        changed = self._halves[half == "outputs"]
+    def alias_after(self, kind: Kind, key: str, alias: str) -> str | None:
+        changed = self._sides[kind == "outputs"]
         if key != self.key:
             return alias
         gone = alias in changed.drops and alias not in changed.adds
         return None if gone else changed.renames.get(alias, alias)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return what the signature does not show."""
+        """Return the part of the edit that the signature does not show."""
         key = self.key if self.key in again.keys else again.later_key(self.key)
         edit = replace(self, key=key)
         again.touched.add(key)
@@ -313,9 +312,9 @@ class EditSignature(Edit):
         if signature is None:
             raise NotAppliedError("there is no such signature")
         inputs, outputs = (
-            half.left_to_do(present)
-            for half, present in zip(
-                self._halves, (signature.inputs, signature.outputs), strict=True
+            side.left_to_do(present)
+            for side, present in zip(
+                self._sides, (signature.inputs, signature.outputs), strict=True
             )
         )
         return replace(
@@ -332,7 +331,7 @@ class EditSignature(Edit):
         )
 
 
-class _Half(NamedTuple):
+class _Side(NamedTuple):
     """The changes of the inputs or of the outputs."""
 
     kind: Kind
@@ -340,12 +339,12 @@ class _Half(NamedTuple):
     drops: Sequence[str]
     adds: Mapping[str, TensorRef]
 
-    def followed(self, names: numbers.Names) -> numbers.Names:
-        """Return what the aliases gave before all edits."""
+    def followed(self, names: KeptNames) -> KeptNames:
+        """Return the aliases with the outputs or inputs that they had before all edits."""
         new, dropped = self.renames, self.drops
         was = {new.get(a, a): old for a, old in names.was.items() if a not in dropped}
         tensors = {new.get(a, a): ref for a, ref in names.tensors.items() if a not in dropped}
-        return numbers.Names(was, {**tensors, **named(self.adds).tensors})
+        return KeptNames(was, {**tensors, **named(self.adds).tensors})
 
     def tracked(
         self, tracker: Tracker, before: Mapping[str, str], gone: set[tuple[Kind, str]]

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from smpatch import arguments
 from smpatch.builder import Wanted, build
-from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step
+from smpatch.editing.edit import Context, Edit, Expected, Making, Repetition, Step
 from smpatch.editing.signatures import Signatures, placed
 from smpatch.editing.tracking import Kind, Tracker
 from smpatch.errors import UnreachableOutputError
@@ -17,8 +17,7 @@ from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.open_sizes import is_wider, with_open_sizes
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
-from smpatch.proof import numbers
-from smpatch.proof.numbers import Kept, KeptSignatures
+from smpatch.proof.numbers import Kept, KeptNames, KeptSignatures, tensor
 from smpatch.proof.requests import Names, Request, output, tensor_names
 
 __all__ = ["FromSignature"]
@@ -68,7 +67,7 @@ class FromSignature(Making):
         try:
             built = build(extended, wanted, context.inferred)
         except UnreachableOutputError as error:
-            # What is fed is the source's business; nothing can be added to it here.
+            # The source decides the inputs; none can be added here.
             hint = (
                 f"signature {self.source!r} does not feed that; name something that it computes, "
                 "or name all inputs with --inputs in place of --from-signature"
@@ -85,7 +84,7 @@ class FromSignature(Making):
         return placed(extended, built, context)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what the source computes of these outputs, or the tensors that are named."""
+        """Return the computation of these outputs of the source, or of the named tensors."""
         source = before.signatures[self.source]
         outputs: dict[str, Names | Inner] = {}
         for alias, wanted in self.outputs.items():
@@ -97,7 +96,7 @@ class FromSignature(Making):
         return {self.key: Request(inputs, outputs)}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give what the source gives, or the tensors that are named."""
+        """Give the outputs of the source, or the named tensors."""
         source = signatures.get(self.source)
         if source is None:
             return  # the other half has it
@@ -107,14 +106,14 @@ class FromSignature(Making):
         had = source.outputs
         was = {alias: had.was[ref] for alias, ref in self.outputs.items() if ref in had.was}
         tensors = {
-            alias: had.tensors.get(ref, (numbers.tensor(ref),))
+            alias: had.tensors.get(ref, (tensor(ref),))
             for alias, ref in self.outputs.items()
             if alias not in was
         }
-        signatures[self.key] = replace(source, outputs=numbers.Names(was, tensors))
+        signatures[self.key] = replace(source, outputs=KeptNames(was, tensors))
 
-    def alias_after(self, half: Kind, key: str, alias: str) -> str | None:
-        if half == "inputs" or alias in self.outputs or not key == self.key == self.source:
+    def alias_after(self, kind: Kind, key: str, alias: str) -> str | None:
+        if kind == "inputs" or alias in self.outputs or not key == self.key == self.source:
             return alias
         return next((new for new, old in self.outputs.items() if old == alias), None)
 

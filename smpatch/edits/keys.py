@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from smpatch import arguments
-from smpatch.editing import (
+from smpatch.editing.edit import (
     Change,
     Context,
     Edit,
@@ -73,7 +73,7 @@ class _Moving(Edit):
         return Step(move(self.source, self.target).meta_graph, changes, notes=notes)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what the signature computes."""
+        """Return the computation of the signature."""
         if self.source not in before.signatures:
             return {}
         return {self.target: kept(self.source, before.signatures[self.source])}
@@ -119,7 +119,7 @@ class Rename(_Moving):
     copies: ClassVar[bool] = False
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give what the signature gives."""
+        """Give the outputs of the signature."""
         if self.source in signatures:
             signatures[self.target] = signatures.pop(self.source)
 
@@ -153,7 +153,7 @@ class Copy(_Moving):
     copies: ClassVar[bool] = True
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give what the signature gives."""
+        """Give the outputs of the signature."""
         if self.source in signatures:
             signatures[self.target] = signatures[self.source]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smpatch import arguments
-from smpatch.editing import Change, Context, Edit, MetaGraphEdit, Step
+from smpatch.editing.edit import Change, Context, Edit, MetaGraphEdit, Step
 from smpatch.editing.tracking import Tracker
 from smpatch.errors import TagSetError, UsageError
 from smpatch.loader import MetaGraph

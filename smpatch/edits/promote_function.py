@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from smpatch import arguments
 from smpatch.builder import Wanted, build
-from smpatch.editing import Context, Edit, Expected, Making, Repetition, Step
+from smpatch.editing.edit import Context, Edit, Expected, Making, Repetition, Step
 from smpatch.editing.signatures import Signatures, placed
 from smpatch.functions.function_signature import find_function, promote, training_remark
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
-from smpatch.proof.numbers import Kept, KeptSignatures, Names
+from smpatch.proof.numbers import Kept, KeptNames, KeptSignatures
 from smpatch.proof.requests import FunctionRequest
 from smpatch.rules import Note
 
@@ -90,7 +90,7 @@ class PromoteFunction(Making):
         return replace(step, notes=(*step.notes, Note("training-trace", remarked + others)))
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return what the function computes."""
+        """Return the computation of the function."""
         function = find_function(before, self.function)
         named = dict(self.inputs or {})
         others = {name: name for name in function.inputs if name not in named.values()}
@@ -101,9 +101,9 @@ class PromoteFunction(Making):
         return {self.key or function.key: request}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give what the function gives."""
+        """Give the results of the function."""
         key = self.key or self.function.rpartition(".")[2]
-        there = Names(self.inputs or {}), Names(self.outputs or {})
+        there = KeptNames(self.inputs or {}), KeptNames(self.outputs or {})
         signatures[key] = Kept("", *there, complete=False, function=self.function)
 
     def repeated(self, again: Repetition) -> Edit | None:

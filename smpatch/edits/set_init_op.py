@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from smpatch import arguments, schema
-from smpatch.editing import Change, Context, Edit, Expected, NotAppliedError, Repetition, Step
+from smpatch.editing.edit import Change, Context, Edit, Expected, NotAppliedError, Repetition, Step
 from smpatch.editing.tracking import Tracker
 from smpatch.errors import RefusedError, TensorNotFoundError, TensorUnservableError
 from smpatch.functions import load_time

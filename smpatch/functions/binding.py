@@ -148,7 +148,7 @@ class Constants:
         self._sizes: dict[Follow, str] = {}
 
     def put(self, alias: str, bound: Bound) -> str:
-        """Make what yields a value; return the tensor."""
+        """Make the nodes of a value; return the tensor."""
         stem = f"{self._prefix}/bound/{re.sub(r'[^A-Za-z0-9_.]', '_', alias)}"
         name = stem
         while any(node.name == name for node in self.nodes):
@@ -165,7 +165,7 @@ class Constants:
         return f"{node.name}:0"
 
     def _dims(self, name: str, dims: tuple[int | Follow, ...]) -> str:
-        """Make what yields dimensions as a vector."""
+        """Make the nodes of dimensions as a vector."""
         parts = [
             self._size(each)
             if isinstance(each, Follow)
@@ -181,7 +181,7 @@ class Constants:
         return f"{node.name}:0"
 
     def _size(self, follow: Follow) -> str:
-        """Make what yields one dimension of an input, as a vector."""
+        """Make the nodes of one dimension of an input, as a vector."""
         if follow not in self._sizes:
             name = f"{self._prefix}/bound/size_{len(self._sizes)}"
             shape = self._node(f"{name}/shape", "Shape", self._inputs[follow.alias])

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from smpatch import dtypes, schema, wire
-from smpatch.graph.index import GraphIndex
+from smpatch.errors import RefusedError
+from smpatch.graph.index import CALLS, GraphIndex
 from smpatch.signature import Shape, TensorSpec, shape_proto
 from smpatch.wire import Field, Splice
 
@@ -30,6 +31,8 @@ __all__ = [
     "call",
     "clone",
     "fresh_name",
+    "function_of",
+    "named",
     "node_stem",
     "numbered",
     "placeholder",
@@ -175,6 +178,22 @@ def clone(body: bytes, name: str, results: Sequence[Result], nodes: Mapping[str,
     )
     edits.append((Splice(len(body), len(body), rets), ()))
     return wire.apply(body, wire.enclose(body, edits))
+
+
+def named(function: Any, name: str) -> Any:  # noqa: ANN401 - a FunctionDef and a NodeDef
+    """Return a node of a function."""
+    return next(node for node in function.node_def if node.name == name)
+
+
+def function_of(node: Any) -> str:  # noqa: ANN401 - a NodeDef
+    """Return the name of the function that a node calls.
+
+    Raises:
+        RefusedError: It calls none.
+    """
+    if node.op not in CALLS:
+        raise RefusedError(f"{node.name!r} calls no function")
+    return str(node.attr["f"].func.name)
 
 
 def numbered(function: str, number: int) -> str:

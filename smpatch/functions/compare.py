@@ -29,7 +29,7 @@ class Disagreement:
 
 
 def disagreements(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
-    """Return what servers and Python see differently, sorted by key.
+    """Return the signatures that servers and Python see differently, sorted by key.
 
     Args:
         meta_graph: The MetaGraph; of one of several, Python reads ``signature_def``, too.

@@ -60,7 +60,7 @@ class ComposedOf:
 def compositions(meta_graph: MetaGraph) -> dict[str, ComposedOf]:
     """Return the composed signatures of a MetaGraph, by key."""
     named = {key: _ops(each) for key, each in meta_graph.signatures.items()}
-    # A composed signature yields a copy or what a function yields.
+    # The outputs of a composed signature are copies, or results of functions.
     if not any("/" in op for ops in named.values() for op in ops):
         return {}
     appended = dict.fromkeys(meta_graph.parts.appended_nodes)

@@ -140,7 +140,7 @@ class _Walk:
         return frozenset(chosen)
 
     def _of_one_run(self, name: str, seen: set[str]) -> Iterator[str]:
-        """Yield what a node is given that lives as long as one run; ``seen`` is not looked at."""
+        """Yield the inputs of a node that live as long as one run, except those ``seen``."""
         waiting = [*self._graph.wiring(name).inputs]
         while waiting:
             source = full(waiting.pop())

@@ -191,8 +191,7 @@ class _Building:
             *outer, call = calls
             above = tuple(outer)
             if not above:
-                attribute = self._graph.node(call).attr("f")
-                name = "" if attribute is None else str(attribute.func.name)
+                name = self._library.called_by(call)
             else:
                 holder = self._callee(above)
                 node = None if holder is None else holder.nodes.get(call)

@@ -90,7 +90,7 @@ def _check(
         spec: The tensor of the function.
         alias: Its name.
         there: The inputs or the outputs of the signature.
-        words: What the function does with it, what it is to the signature, and the place.
+        words: The verb of the function, the kind of tensor of the signature, and the place.
     """
     does, kind, where = words
     wanted = there.get(alias)

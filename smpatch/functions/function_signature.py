@@ -24,7 +24,6 @@ from smpatch import dtypes
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.functions.calls import call, fresh_name, node_stem, placeholder
 from smpatch.graph.composites import dense_results
-from smpatch.graph.index import called
 from smpatch.graph.objects import Leaf, ObjectGraph, parts
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
@@ -159,16 +158,11 @@ def training_remark(meta_graph: MetaGraph, found: Promotable) -> str:
     """
     words = [each for each in found.constants if _TRAINING.fullmatch(each)]
     library = meta_graph.functions
-    waiting, seen = [found.function], set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in seen or name not in library:
-            continue
-        seen.add(name)
-        for node in library[name].node_def:
-            if _WRITES.match(node.op):
-                return ", ".join([*words, "writes variables"])
-            waiting += called(node)
+    reached = (
+        node for name in library.reached([found.function]) for node in library[name].node_def
+    )
+    if any(_WRITES.match(node.op) for node in reached):
+        words.append("writes variables")
     return ", ".join(words)
 
 

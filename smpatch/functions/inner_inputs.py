@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 from smpatch import dtypes
 from smpatch.errors import AliasError, TensorUnservableError
+from smpatch.functions.calls import function_of, named
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
 from smpatch.functions.open_sizes import is_wider, with_open_sizes
-from smpatch.functions.opening import Opening, function_of, named, tensor_of, unread
+from smpatch.functions.opening import Opening, tensor_of, unread
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.loader import MetaGraph

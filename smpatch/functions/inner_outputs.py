@@ -15,7 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smpatch.functions.calls import Result, clone, fresh_name, numbered, redirected
+from smpatch.functions.calls import (
+    Result,
+    clone,
+    fresh_name,
+    function_of,
+    named,
+    numbered,
+    redirected,
+)
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.functions import FunctionLibrary
@@ -94,7 +102,7 @@ def _yielding(
     callers: dict[str, str] = {}
     for alias, each in inner.items():
         main_call = each.calls[0]
-        root = roots.setdefault(main_call, _Site(_function(graph.node(main_call).message())))
+        root = roots.setdefault(main_call, _Site(function_of(graph.node(main_call).message())))
         known = len(root.results)
         result = _reach_out(library, root, each)
         if len(root.results) > known:
@@ -109,10 +117,10 @@ def _yielding(
         name = writer.write(root)
         node = redirected(graph.node(main_call).message(), name, root.results)
         node.name = callers[main_call]
-        told = _told(meta_graph, main_call, infer)
-        if told is not None:
+        shapes_before = _shapes_of(meta_graph, main_call, infer)
+        if shapes_before is not None:
             described = node.attr["_output_shapes"].list
-            described.shape.extend(told)
+            described.shape.extend(shapes_before)
             described.shape.extend(shape_proto(spec.shape) for spec in specs[main_call])
         nodes.append(node.SerializeToString(deterministic=True))
     addition = Addition(nodes=tuple(nodes), functions=tuple(writer.functions))
@@ -133,8 +141,8 @@ def _reach_out(library: FunctionLibrary, root: _Site, inner: Inner) -> Result:
     """Make every function on the way yield the tensor; return the outermost one's result."""
     way = [root]
     for step in inner.calls[1:]:
-        node = _node(library, way[-1].function, step)
-        way.append(way[-1].calls.setdefault(step, _Site(_function(node))))
+        node = named(library[way[-1].function], step)
+        way.append(way[-1].calls.setdefault(step, _Site(function_of(node))))
     result = _yield_also(library, way[-1], f"{inner.node}:{inner.arg}", inner.spec.dtype)
     for depth in range(len(way) - 1, 0, -1):
         site = way[depth]
@@ -167,7 +175,7 @@ class _Cloning:
         nodes = {}
         for step, inner in site.calls.items():
             name = self.write(inner)
-            node = _node(self._library, site.function, step)
+            node = named(self._library[site.function], step)
             nodes[step] = redirected(node, name, inner.results)
         self._number += 1
         name = numbered(site.function, self._number)
@@ -176,7 +184,7 @@ class _Cloning:
         return name
 
 
-def _told(meta_graph: MetaGraph, call: str, infer: Infer | None) -> list[Any] | None:
+def _shapes_of(meta_graph: MetaGraph, call: str, infer: Infer | None) -> list[Any] | None:
     """Return the shapes of what a call yields, as the file says or as TensorFlow infers."""
     node = meta_graph.graph.node(call)
     written = node.attr("_output_shapes")
@@ -184,7 +192,7 @@ def _told(meta_graph: MetaGraph, call: str, infer: Infer | None) -> list[Any] | 
         return list(written.list.shape)
     if infer is None:
         return None
-    count = len(meta_graph.functions[_function(node.message())].signature.output_arg)
+    count = len(meta_graph.functions[function_of(node.message())].signature.output_arg)
     places = [Place((), call, index) for index in range(count)]
     return [shape_proto(shape) for shape in shapes(meta_graph, places, infer)]
 
@@ -196,11 +204,3 @@ def _result_name(library: FunctionLibrary, site: _Site) -> str:
     while f"identity_{count}" in taken:
         count += 1
     return f"identity_{count}"
-
-
-def _node(library: FunctionLibrary, function: str, name: str) -> Any:  # noqa: ANN401 - a NodeDef
-    return next(node for node in library[function].node_def if node.name == name)
-
-
-def _function(node: Any) -> str:  # noqa: ANN401 - a NodeDef
-    return str(node.attr["f"].func.name)

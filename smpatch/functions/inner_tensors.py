@@ -91,9 +91,7 @@ def inner_tensors(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[Inner
     """Yield the tensors inside the functions that a signature calls, call by call."""
     library = meta_graph.functions
     for name in _called_by(meta_graph, source):
-        function = meta_graph.graph.node(name).attr("f")
-        if function is not None:
-            yield from _inside(library, (name,), function.func.name)
+        yield from _inside(library, (name,), library.called_by(name))
 
 
 def _inside(library: FunctionLibrary, calls: tuple[str, ...], function: str) -> Iterator[Inner]:

@@ -142,7 +142,7 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
     own = set(names_of(source.outputs.values()))
     fed = set(names_of(source.inputs.values()))
     among = needed(graph, own)
-    # What needs a placeholder that the signature does not feed cannot be its output.
+    # A tensor that needs a placeholder that the signature does not feed cannot be its output.
     unfed = {f"{name}:0" for name, op in graph.marked.items() if op in _UNFED} - fed
     reached = _reached(graph, fed, among) - _reached(graph, unfed, among) - framed(graph, among)
     for name in graph:

@@ -276,7 +276,7 @@ def _shapes_stay(
 
 
 def prefix_of(key: str, graph: GraphIndex) -> str:
-    """Return what names of new nodes begin with, and no name of the graph or a function does."""
+    """Return a prefix for names of new nodes that no name of the graph or a function has."""
     stem = node_stem(key).lstrip("_-") or "signature"
     tops = {name.partition("/")[0] for name in graph}
     wanted, count = stem, 0

@@ -159,7 +159,7 @@ def state_behind(meta_graph: MetaGraph, names: Iterable[str]) -> dict[State, str
 
 
 def state_of(node: Any, name: str) -> State:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
-    """Return what two nodes have in common that are one variable or table."""
+    """Return the identity of a variable or table, which two nodes may share."""
     shared, container = (
         node.attr[key].s if key in node.attr else b"" for key in ("shared_name", "container")
     )
@@ -201,7 +201,7 @@ def _handle(behind_it: Behind, source: str) -> Any:  # noqa: ANN401 - a NodeDef 
         node = behind_it.find(node.input[0])
         passed = True
     there = node is not None and node.op in _STATE
-    # What is passed on of a variable of TensorFlow 1 is its value.
+    # An operation passes on the value of a variable of TensorFlow 1.
     return node if there and not (passed and node.op in _REFERENCES) else None
 
 

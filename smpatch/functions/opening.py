@@ -15,17 +15,25 @@ from typing import Any, NamedTuple
 
 from smpatch import dtypes, schema
 from smpatch.errors import AliasError, RefusedError
-from smpatch.functions.calls import STANDS_FOR, fresh_name, node_stem, numbered, placeholder
+from smpatch.functions.calls import (
+    STANDS_FOR,
+    fresh_name,
+    function_of,
+    named,
+    node_stem,
+    numbered,
+    placeholder,
+)
 from smpatch.functions.copies import copies, with_names
 from smpatch.functions.inner_tensors import Inner
 from smpatch.functions.wrapper import argument_names
-from smpatch.graph.index import CALLS, full, op_of
+from smpatch.graph.index import full, op_of
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, TensorSpec, names_of, shape_proto
 
-__all__ = ["Opening", "function_of", "named", "tensor_of", "unread"]
+__all__ = ["Opening", "tensor_of", "unread"]
 
 _INPUT_SHAPES = "_input_shapes"
 """Attribute of a function: a shape for each argument. ``tf.saved_model.load`` insists on it."""
@@ -321,22 +329,6 @@ def tensor_of(name: str) -> str:
 
 def _node_of(tensor: str) -> str:
     return tensor.partition(":")[0]
-
-
-def named(function: Any, name: str) -> Any:  # noqa: ANN401 - a FunctionDef and a NodeDef
-    """Return a node of a function."""
-    return next(node for node in function.node_def if node.name == name)
-
-
-def function_of(node: Any) -> str:  # noqa: ANN401 - a NodeDef
-    """Return the name of the function that a node calls.
-
-    Raises:
-        RefusedError: It calls none.
-    """
-    if node.op not in CALLS:
-        raise RefusedError(f"{node.name!r} calls no function")
-    return str(node.attr["f"].func.name)
 
 
 def unread(alias: str, spec: TensorSpec) -> RefusedError:

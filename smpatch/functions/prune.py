@@ -163,12 +163,10 @@ def _uncalled(meta_graph: MetaGraph, concrete: set[str], nodes: set[str]) -> set
 
 def _called_by_main(meta_graph: MetaGraph, without: Iterable[str]) -> Iterator[str]:
     """Yield the functions that calls in the main graph name; other references are spelled."""
-    graph, skipped = meta_graph.graph, set(without)
-    for name, op in graph.marked.items():
+    skipped = set(without)
+    for name, op in meta_graph.graph.marked.items():
         if name not in skipped and op in CALLS:
-            function = graph.node(name).attr("f")
-            if function is not None:
-                yield str(function.func.name)
+            yield meta_graph.functions.called_by(name)
 
 
 def _spelled(draft: Draft, functions: Iterable[str], nodes: Iterable[str]) -> Iterator[str]:

@@ -112,7 +112,7 @@ def _incomplete(directory: Path, index: Index, keys: frozenset[bytes] | None) ->
 
 
 def _pointer(file: Path) -> tuple[str, str] | None:
-    """Return what is known of a file that stands in the place of another one."""
+    """Return words and a hint about a file that replaces another one; None for another file."""
     try:
         if file.stat().st_size > _POINTER_BYTES:
             return None

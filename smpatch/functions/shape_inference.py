@@ -62,7 +62,7 @@ class _UntoldError(Exception):
 
 
 def shapes(meta_graph: MetaGraph, places: Sequence[Place], infer: Infer) -> list[Shape]:
-    """Return what TensorFlow infers of some tensors.
+    """Return the shapes that TensorFlow infers of some tensors.
 
     Args:
         meta_graph: The MetaGraph.
@@ -118,7 +118,7 @@ class _Inlined:
         """Return the graph as a serialized ``GraphDef``."""
         message = schema.GraphDef(node=self._nodes)
         message.versions.producer = self._graph.producer
-        # What a node has for its operation has to be defined; what loops call has not.
+        # A function that is a node's operation has to be defined; one that a loop calls has not.
         used = dict.fromkeys(node.op for node in self._nodes if node.op in self._library)
         functions = [wire.delimited(LIBRARY_FUNCTION, self._library.body(name)) for name in used]
         return bytes(message.SerializeToString()) + wire.delimited(
@@ -142,7 +142,7 @@ class _Inlined:
         return place
 
     def _place(self, calls: tuple[str, ...], tensor: str) -> Place:
-        """Return what a tensor is, named as in a function or in the main graph."""
+        """Return the place of a tensor that is named as in a function or in the main graph."""
         while calls and ":" not in tensor:  # an argument: what the call is given
             function = self._function(calls)
             arguments = [each.name for each in function.signature.input_arg]
@@ -178,8 +178,7 @@ class _Inlined:
             if outer:
                 name = self._node(tuple(outer), call).attr["f"].func.name
             else:
-                function = self._graph.node(call).attr("f")
-                name = "" if function is None else function.func.name
+                name = self._library.called_by(call)
             known = name in self._library
             self._called[calls] = self._library[name] if known else None
         return self._called[calls]

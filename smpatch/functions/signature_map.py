@@ -205,12 +205,8 @@ def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bo
 def _called(meta_graph: MetaGraph, caller: str) -> str:
     """Return the function that a node of the main graph calls, or nothing."""
     graph = meta_graph.graph
-    function = (
-        graph.node(caller).attr("f")
-        if caller in graph and graph.wiring(caller).op in CALLS
-        else None
-    )
-    return "" if function is None else str(function.func.name)
+    is_call = caller in graph and graph.wiring(caller).op in CALLS
+    return meta_graph.functions.called_by(caller) if is_call else ""
 
 
 def _captured(meta_graph: MetaGraph, caller: str, given: list[str], bound: list[int]) -> bool:
@@ -236,7 +232,7 @@ def _captured(meta_graph: MetaGraph, caller: str, given: list[str], bound: list[
 
 
 def _keywords(concrete: Any) -> Any:  # noqa: ANN401 - a SavedConcreteFunction, a StructuredValue
-    """Return what a function is given by name: the second part of its arguments."""
+    """Return the keyword arguments of a function: the second part of its arguments."""
     values = concrete.canonicalized_input_signature.tuple_value.values
     return values[1] if len(values) > 1 else schema.StructuredValue()
 

@@ -141,7 +141,7 @@ def _function(wrapper: _Wrapper, name: str, library: FunctionLibrary) -> Any:  #
         signature.output_arg.add(name=result, type=dtypes.number(spec.dtype))
         function.ret[result] = wrapper.results[alias]
     function.node_def.extend(wrapper.nodes)
-    # What has effects runs although no result may need it, as in TensorFlow's own wrappers.
+    # A node with effects runs although no result may need it, as in TensorFlow's own wrappers.
     for node in wrapper.nodes:
         op_def = library.op_def(node.op)
         if op_def is not None and op_def.is_stateful:
@@ -208,7 +208,7 @@ _V1_CONTROL_FLOW = frozenset(
 
 
 def wrap(meta_graph: MetaGraph, key: str, signature: SignatureDef, name: str = "") -> Addition:
-    """Make what a signature on tensors of the main graph needs in the object graph.
+    """Make the function and the object of a signature on tensors of the main graph.
 
     Args:
         meta_graph: The MetaGraph.
@@ -267,7 +267,7 @@ def _between(
         if tensor in fed or tensor in captured:
             continue
         if tensor.startswith("^"):
-            # What is fed or captured is there before anything runs.
+            # A fed or captured tensor is there before anything runs.
             op = tensor[1:]
             if op in fed_nodes or meta_graph.captures.number(f"{op}:0") is not None:
                 continue
@@ -279,7 +279,7 @@ def _between(
             _check_copyable(meta_graph, op)
             nodes.add(op)
             wanted += [full(source) for source in meta_graph.graph.wiring(op).inputs]
-    # Sorted by object, so that the order does not hang on the way the walk took.
+    # Sorted by object, so that the order does not depend on the walk.
     ordered = dict(sorted(captured.items(), key=lambda each: (each[1], each[0])))
     return [name for name in meta_graph.graph if name in nodes], ordered
 
@@ -344,7 +344,7 @@ def _rewire(
 def _inner_name(
     meta_graph: MetaGraph, tensor: str, inside: Mapping[str, str], nodes: Mapping[str, Any]
 ) -> str:
-    """Return what a tensor of the main graph is called inside the function."""
+    """Return the name of a tensor of the main graph inside the function."""
     if tensor in inside:
         return inside[tensor]
     op, _, index = tensor.rpartition(":")

@@ -25,7 +25,7 @@ __all__ = [
     "Computation",
     "FingerprintError",
     "FunctionBody",
-    "Inside",
+    "InnerFeeds",
     "MainBody",
     "Parts",
     "Scope",
@@ -102,7 +102,7 @@ _COMPILED = "_XlaMustCompile"
 
 
 class FingerprintError(SmpatchError):
-    """A fingerprint cannot be computed: the graph refers to what it does not have."""
+    """A fingerprint cannot be computed: the graph refers to something that is missing."""
 
 
 class Source(NamedTuple):
@@ -279,7 +279,7 @@ class Computation:
     effects: frozenset[bytes]
 
 
-Inside = dict[tuple[tuple[str, ...], str], bytes]
+InnerFeeds = dict[tuple[tuple[str, ...], str], bytes]
 """Tensors inside functions that are fed: the call nodes that lead to one and its name there
 (``node:index``), to the fingerprint of the value."""
 
@@ -326,7 +326,7 @@ class Scope:
     values: dict[str, Value] = field(default_factory=dict)
     effects: set[bytes] = field(default_factory=set)
     placed: dict[tuple[str, int | str], bytes] = field(default_factory=dict)
-    inside: dict[str, Inside] = field(default_factory=dict)
+    inside: dict[str, InnerFeeds] = field(default_factory=dict)
     taken: dict[str, frozenset[int]] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
 

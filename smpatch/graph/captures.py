@@ -135,10 +135,8 @@ class Captures:
         for name, op in self._graph.marked.items():
             if op not in CALLS:
                 continue
-            function = self._graph.node(name).attr("f")
-            concrete = (
-                self._objects.concrete_functions.get(function.func.name) if function else None
-            )
+            called = self._library.called_by(name)
+            concrete = self._objects.concrete_functions.get(called)
             if concrete is None or not concrete.bound_inputs:
                 continue
             inputs = [each for each in self._graph.wiring(name).inputs if not each.startswith("^")]
@@ -146,14 +144,12 @@ class Captures:
             yield from zip(bound, map(full, inputs[-len(bound) :]), strict=False)
 
     def _from_restore(self, restore_op: str) -> Iterator[tuple[int, str]]:
-        name = restore_op.rpartition(":")[0] if ":" in restore_op else restore_op
-        if name not in self._graph:
-            return
-        function = self._graph.node(name).attr("f")
-        if function is None or function.func.name not in self._library:
+        name = op_of(restore_op)
+        called = self._library.called_by(name) if name in self._graph else ""
+        if called not in self._library:
             return
         inputs = self._graph.wiring(name).inputs
-        for position, key in _restored(self._library[function.func.name]):
+        for position, key in _restored(self._library[called]):
             number = self._object_at(key)
             if number is not None and position < len(inputs):
                 yield number, full(inputs[position])
@@ -173,7 +169,7 @@ class Captures:
 
 
 def _one_to_one(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, _Value]:
-    """Return what is mapped to one value alone."""
+    """Return the keys that are mapped to one value alone, with it."""
     found: dict[_Key, set[_Value]] = {}
     for key, value in pairs:
         found.setdefault(key, set()).add(value)

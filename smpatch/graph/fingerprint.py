@@ -24,7 +24,7 @@ from smpatch.graph.bodies import (
     Computation,
     FingerprintError,
     FunctionBody,
-    Inside,
+    InnerFeeds,
     MainBody,
     Parts,
     Scope,
@@ -37,7 +37,7 @@ from smpatch.graph.bodies import (
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 
-__all__ = ["Computation", "FingerprintError", "Fingerprints", "Inside"]
+__all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds"]
 
 _MOST_WORK = 20_000_000
 """Node visits, calls within calls counted each time; TensorFlow could not inline more either."""
@@ -69,7 +69,7 @@ class Fingerprints:
         fetches: Mapping[str, Sequence[str]],
         bound: Mapping[str, bytes] | None = None,
     ) -> Computation:
-        """Return what tensors of the main graph compute.
+        """Return the computation of tensors of the main graph.
 
         Args:
             feeds: Full name (``op:index``) of a tensor that is fed to the label of the input.
@@ -77,7 +77,7 @@ class Fingerprints:
             bound: Full name of a tensor that is fed a known value to the value's fingerprint.
 
         Raises:
-            FingerprintError: The graph refers to what it does not have.
+            FingerprintError: The graph refers to a node or function that is missing.
         """
         scope = self._fed(feeds, bound or {})
         found = {
@@ -114,7 +114,7 @@ class Fingerprints:
         return digest(b"tensor", found)
 
     def function(self, name: str, arguments: Sequence[bytes]) -> Computation:
-        """Return what the results of a function compute.
+        """Return the computation of the results of a function.
 
         Args:
             name: The function.
@@ -154,7 +154,7 @@ class Fingerprints:
         names: Sequence[str],
         feeds: Mapping[str, str],
         bound: Mapping[str, bytes],
-        inside: Inside | None = None,
+        inside: InnerFeeds | None = None,
     ) -> tuple[list[bytes], frozenset[bytes]]:
         """Return the fingerprints of tensors of the main graph, and what runs besides.
 
@@ -166,7 +166,7 @@ class Fingerprints:
                 not count.
 
         Raises:
-            FingerprintError: The graph refers to what it does not have.
+            FingerprintError: The graph refers to a node or function that is missing.
         """
         scope = self._fed(feeds, bound)
         self._place(scope, inside or {})
@@ -178,14 +178,9 @@ class Fingerprints:
         """Return the fingerprint of an output, of those of the tensors of which it consists."""
         return digest(b"tensor", *tensors)
 
-    def tensor(self, name: str, feeds: Mapping[str, str] | None = None) -> bytes:
-        """Return the fingerprint of one tensor of the main graph.
-
-        Args:
-            name: The tensor.
-            feeds: As for ``main``; None where nothing is fed.
-        """
-        return self._tensors(self._fed(feeds or {}, {}), [main_source(name)])[0]
+    def tensor(self, name: str) -> bytes:
+        """Return the fingerprint of one tensor of the main graph, where nothing is fed."""
+        return self._tensors(self._fed({}, {}), [main_source(name)])[0]
 
     def _fed(self, feeds: Mapping[str, str], bound: Mapping[str, bytes]) -> Scope:
         """Return the main graph with what is fed."""
@@ -243,7 +238,7 @@ class Fingerprints:
         return Value(own, None, frozenset() if parts.is_source else frozenset({own}))
 
     def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
-        """Return what a tensor of a called function is outside the call."""
+        """Return the fingerprint outside the call of a tensor of a called function."""
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
         return _after(result, waits)
@@ -305,7 +300,7 @@ class Fingerprints:
             scope.values[name] = Value(own, results, frozenset({own}))
 
     def _call(self, name: str, given: tuple[bytes, ...]) -> _Called:
-        """Return what the results of a called function compute, and what runs with the call."""
+        """Return the fingerprints of the results of a called function, and of its effects."""
         known = self._called.get((name, given))
         if known is not None:
             return known
@@ -327,14 +322,14 @@ class Fingerprints:
         for each in body.control_results:
             effects |= scope.values[each].effects
         found = results, frozenset(effects)
-        # What holds a reference to a call around it holds in that call alone.
+        # A result that refers to an enclosing call is valid in that call alone.
         if not self._recursive:
             self._called[name, given] = found
         elif not self._active:
             self._recursive = False
         return found
 
-    def _place(self, scope: Scope, inside: Inside) -> None:
+    def _place(self, scope: Scope, inside: InnerFeeds) -> None:
         """Let tensors be fed in a body and in the functions that it calls."""
         for (calls, tensor), value in inside.items():
             if calls:
@@ -351,7 +346,7 @@ class Fingerprints:
             taken = (n for n, name in enumerate(body.arguments) if name in needed)
             scope.taken[call] = frozenset(taken)
 
-    def _opened(self, function: str, inside: Inside) -> Scope:
+    def _opened(self, function: str, inside: InnerFeeds) -> Scope:
         """Return a function in which tensors are fed; its arguments are leaves."""
         arguments = self._body(function).arguments
         scope = self._bound(function, [digest(b"not needed")] * len(arguments))
@@ -389,8 +384,8 @@ class Fingerprints:
         scope.lost = lies_before - needed
         return needed, [each for each in body.control_results if each in needed]
 
-    def _call_fed(self, scope: Scope, parts: Parts, inside: Inside) -> _Called:
-        """Return what ``_call`` does, where tensors inside the function are fed."""
+    def _call_fed(self, scope: Scope, parts: Parts, inside: InnerFeeds) -> _Called:
+        """Return the same as ``_call``, where tensors inside the function are fed."""
         if len(self._active) >= _DEEPEST or parts.function in self._active:
             raise FingerprintError(f"the function {parts.function!r} calls itself")
         opened = self._opened(parts.function, inside)

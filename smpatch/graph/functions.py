@@ -11,7 +11,7 @@ function.cc`` (``FunctionDefHelper``, name resolution in ``FunctionInstantiation
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -67,7 +67,7 @@ class FunctionLibrary:
         return self._decoded[name]
 
     def calls(self, name: str) -> tuple[str, ...]:
-        """Return what the nodes of a function name, as ``called``; read once for many walks.
+        """Return the functions that a function's nodes name, as ``called``; read once.
 
         Raises:
             KeyError: There is no such function.
@@ -78,12 +78,27 @@ class FunctionLibrary:
             self._calls[name] = tuple(dict.fromkeys(found))
         return self._calls[name]
 
+    def reached(self, names: Iterable[str]) -> Iterator[str]:
+        """Yield functions and those that they call, each once; other names are left out."""
+        waiting, seen = [*names], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in self and name not in seen:
+                seen.add(name)
+                yield name
+                waiting += self.calls(name)
+
+    def called_by(self, name: str) -> str:
+        """Return the function that a node of the main graph calls; empty where it calls none."""
+        function = self._graph.node(name).attr("f")
+        return "" if function is None else str(function.func.name)
+
     def op_def(self, op: str) -> Any | None:  # noqa: ANN401 - as above
-        """Return what defines an operation: the op list, or a function of that name."""
+        """Return the definition of an operation: of the op list, or a function of that name."""
         return find_op_def(op, self._op_defs, self._graph, appended=True)
 
     def outputs(self, node: Any) -> list[Output] | None:  # noqa: ANN401 - a NodeDef
-        """Return what a node of a function yields; None when its operation is not defined."""
+        """Return the outputs of a node of a function; None when its operation is not defined."""
         op_def = self.op_def(node.op)
         return None if op_def is None else outputs(op_def, attributes(node))
 
@@ -109,6 +124,6 @@ class FunctionLibrary:
 
 
 def attributes(node: Any) -> Attributes:  # noqa: ANN401 - a NodeDef
-    """Return what looks up an attribute of a decoded ``NodeDef``."""
+    """Return the lookup of attributes of a decoded ``NodeDef``."""
     lookup: Attributes = node.attr.get
     return lookup

@@ -191,7 +191,7 @@ class GraphIndex:
         return bytes(self._data[start:end])
 
     def wiring(self, name: str) -> Wiring:
-        """Return what a node does and where its inputs come from.
+        """Return the operation of a node and the sources of its inputs.
 
         Raises:
             KeyError: There is no such node.
@@ -228,7 +228,7 @@ class GraphIndex:
         return number if found else None
 
     def wiring_at(self, offset: int) -> Wiring:
-        """Return what the node does whose field starts at an offset."""
+        """Return the wiring of the node whose field starts at an offset."""
         return _wiring(self._data, *self._span(offset))
 
     @cached_property

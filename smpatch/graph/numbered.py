@@ -101,7 +101,7 @@ class Numbered:
         return self._sources[start : self._ends[number]].tolist()  # type: ignore[no-any-return]
 
     def following(self, special: Collection[int]) -> memoryview[int] | None:
-        """Return for each node the one that its only input names, or what it has instead.
+        """Return for each node the one that its only input names, or ``DONE`` and so on.
 
         Args:
             special: Nodes that have to be looked at, and so has what they feed. So has a node
@@ -189,7 +189,7 @@ def numbered(
 
 
 class _Reader:
-    """The reader of a graph, with what it has read of the nodes."""
+    """The reader of a graph, with the nodes that it has read."""
 
     def __init__(
         self, data: bytes | mmap.mmap, marked: Collection[str], decoded: Callable[[int, int], Any]
@@ -309,7 +309,7 @@ def _boundaries(text: _Bytes, size: int, scratch: _Mask) -> tuple[_Ints, _Ints, 
 
 
 def _lengths(text: _Bytes, at: _Ints) -> tuple[_Ints, _Ints]:
-    """Read a length at each place; return where it ends, and what it is or ``_TOO_LONG``."""
+    """Read a length at each place; return where it ends, and the length or ``_TOO_LONG``."""
     lengths = text.take(at).astype(np.int64)
     at = at + 1
     long = np.flatnonzero(lengths >= _MORE)
@@ -384,7 +384,7 @@ class _Fields:
     def _hashes(
         self, owners: _Ints, at: _Ints, sizes: _Ints, colons: _Mask | None = None
     ) -> _Hashes:
-        """Return what ``_hash`` returns of texts; a node is odd whose text is not ASCII.
+        """Return the hashes of texts, as ``_hash``; a node whose text is not ASCII is odd.
 
         Args:
             owners: The node of each text.

@@ -211,7 +211,7 @@ class ObjectGraph:
                 structure = self._message.concrete_functions[name].canonicalized_input_signature
                 traced[name] = tuple(_keyword(leaf, parameters) for leaf in leaves(structure))
         for name, keywords in traced.items():
-            # Python's own spelling, where what was written beside it is the same in lower case.
+            # Python's own spelling, if the written one is the same in lower case.
             lower = tuple(keyword.lower() for keyword in keywords)
             if written.get(name, lower) in {lower, keywords}:
                 written[name] = keywords
@@ -317,7 +317,7 @@ def _parameters(specification: Any) -> list[str]:  # noqa: ANN401 - a FunctionSp
 
 
 def _keyword(leaf: Leaf, parameters: Sequence[str]) -> str:
-    """Return what a user calls an argument; specs have its name in lower case.
+    """Return a user's name of an argument; specs have it in lower case.
 
     Arguments lie under ``0`` by their place, under ``1`` by their keyword.
     """

@@ -58,7 +58,7 @@ class OpDefs(Mapping[str, Any]):
 def find_op_def(
     op: str, op_defs: Mapping[str, Any], graph: GraphIndex, *, appended: bool = False
 ) -> Any | None:  # noqa: ANN401 - as above
-    """Return what defines an operation: the model, a function of that name, or TensorFlow.
+    """Return the definition of an operation: the model's, a function of that name, or TensorFlow's.
 
     Args:
         op: The operation.

@@ -119,8 +119,7 @@ def operations(graph: GraphIndex, functions: FunctionLibrary) -> tuple[set[str],
         else:
             used.add(op)
         if op in CALLS:
-            attribute = graph.node(name).attr("f")
-            waiting += [attribute.func.name] if attribute is not None else []
+            waiting.append(functions.called_by(name))
     inside: set[str] = set()
     met: set[str] = set()
     while waiting:

@@ -83,21 +83,17 @@ def behind(
             seen.add(name)
             node = graph.node(name).message()
             yield Behind(node, "", find)
-            waiting += [op_of(each) for each in node.input if not fed or full(each) not in fed]
+            sources = [each for each in node.input if full(each) not in fed] if fed else node.input
+            waiting += map(op_of, sources)
             functions += called(node)
-    met: set[str] = set()
-    while functions:
-        function = functions.pop()
-        if function not in met and function in library:
-            met.add(function)
-            nodes = {node.name: node for node in library[function].node_def}
-            for node in nodes.values():
-                yield Behind(node, function, in_body(nodes))
-            functions += library.calls(function)
+    for function in library.reached(functions):
+        nodes = {node.name: node for node in library[function].node_def}
+        for node in nodes.values():
+            yield Behind(node, function, in_body(nodes))
 
 
 def in_graph(graph: GraphIndex) -> Callable[[str], Any]:
-    """Return what gives the node of the main graph that an input comes from; None for none."""
+    """Return a function from an input to its node in the main graph; None for none."""
 
     def find(source: str) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
         name = op_of(source)
@@ -107,7 +103,7 @@ def in_graph(graph: GraphIndex) -> Callable[[str], Any]:
 
 
 def in_body(nodes: dict[str, Any]) -> Callable[[str], Any]:
-    """Return what gives the node of a function's body that an input comes from; None for none."""
+    """Return a function from an input to its node in a function's body; None for none."""
     return lambda source: nodes.get(source.partition(":")[0])
 
 

@@ -267,7 +267,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def outputs(op_def: Any, attr: Attributes) -> list[Output]:  # noqa: ANN401 - protobuf's classes are made at run time
-    """Return what an operation with these attributes yields, in the order of its outputs.
+    """Return the outputs of an operation with these attributes, in their order.
 
     Args:
         op_def: The operation's ``OpDef``.

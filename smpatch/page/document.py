@@ -53,7 +53,7 @@ class Section:
         edit: For each of these the command that adds an output to it.
         look: For each other signature the command that makes a page of it.
         key: The proposed key of a new signature.
-        proposals: What else could become a signature.
+        proposals: Tensors and functions that could become a signature.
         notes: Notes for the reader of this section.
         infer: Asks TensorFlow for shapes; None where it is not asked.
     """
@@ -77,8 +77,8 @@ class Page:
         model: The model.
         name: The model as the user named it.
         sections: Its MetaGraphs.
-        generator: What made the page.
-        search: What stands in the search box at first.
+        generator: The program that made the page.
+        search: The first text of the search box.
         everything: Whether all tensors are shown at first.
     """
 

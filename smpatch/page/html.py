@@ -27,7 +27,7 @@ def html(data: Mapping[str, object]) -> str:
     """Return a page as HTML.
 
     Args:
-        data: What ``document`` returns.
+        data: The result of ``document``.
     """
     style = _read("page.css")
     script = "\n".join(['"use strict";', *map(_read, (*_SCRIPTS, _LAST))])

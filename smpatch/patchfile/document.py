@@ -85,7 +85,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import arguments
-from smpatch.editing import InPatchFiles
+from smpatch.editing.edit import InPatchFiles
 from smpatch.editing.sequence import conflicts
 from smpatch.edits import Edit, in_patch_files
 from smpatch.errors import Fault, PatchFileError, UsageError

@@ -15,7 +15,7 @@ from smpatch import dtypes, schema
 from smpatch.fragments import Fragment
 from smpatch.functions.binding import Bound, Follow
 from smpatch.functions.inner_tensors import Inner
-from smpatch.graph.fingerprint import Computation, Fingerprints, Inside
+from smpatch.graph.fingerprint import Computation, Fingerprints, InnerFeeds
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 from smpatch.loader import MetaGraph
@@ -26,14 +26,14 @@ __all__ = ["composed_computation", "still_needed", "value_fingerprint"]
 
 
 def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computation:
-    """Return what a composed signature is to compute.
+    """Return the computation that a composed signature must have.
 
     Args:
         before: The MetaGraph before the edit.
         request: The signature.
 
     Raises:
-        FingerprintError: The graph refers to what it does not have.
+        FingerprintError: The graph refers to a node or function that is missing.
     """
     made = {a for each in request.before for a in (*each.outputs, *each.inputs)}
     made |= request.opened.keys()
@@ -43,7 +43,7 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
     yielded = {alias for each in request.before for alias in each.outputs}
     feeds: dict[str, str] = {}
     given: dict[str, bytes] = {}
-    inside: Inside = {}
+    inside: InnerFeeds = {}
     for alias, names in (*request.source.items(), *request.opened.items()):
         if alias in request.bound:
             value = value_fingerprint(request.bound[alias], before.functions, flow.values)
@@ -101,7 +101,7 @@ def still_needed(
             for place, name in enumerate(names)
         }
         given: dict[str, bytes] = {}
-        inside: Inside = {}
+        inside: InnerFeeds = {}
         for alias, where in opened.items():
             value = Fingerprints.leaf("opened", alias)
             if isinstance(where, Inner):
@@ -153,7 +153,7 @@ def value_fingerprint(
     Args:
         bound: The value.
         library: Whatever defines operations.
-        given: Input to the fingerprint of what it is given; those that it lacks are fed.
+        given: Input to the fingerprint of its value; inputs that it lacks are fed.
     """
     return _Graph(library, given or {}).fingerprint(bound)
 

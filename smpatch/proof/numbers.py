@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from smpatch.arguments import Constant
 from smpatch.tensor_refs import TensorRef, named_tensors
 
-__all__ = ["Kept", "KeptSignatures", "Names", "named", "tensor"]
+__all__ = ["Kept", "KeptNames", "KeptSignatures", "named", "tensor"]
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class KeptNames:
     """The inputs or the outputs of a signature after the edits.
 
     Attributes:
@@ -45,8 +45,8 @@ class Kept:
     """
 
     was: str = ""
-    inputs: Names = Names()
-    outputs: Names = Names()
+    inputs: KeptNames = KeptNames()
+    outputs: KeptNames = KeptNames()
     complete: bool = True
     function: str = ""
     bound: Mapping[str, Constant] = field(default_factory=dict)
@@ -56,10 +56,10 @@ KeptSignatures = dict[str, Kept]
 """Key to signature."""
 
 
-def named(refs: Mapping[str, TensorRef]) -> Names:
+def named(refs: Mapping[str, TensorRef]) -> KeptNames:
     """Return inputs or outputs that are tensors which an edit names."""
     tensors = {alias: tuple(map(tensor, named_tensors(ref))) for alias, ref in refs.items()}
-    return Names(tensors=tensors)
+    return KeptNames(tensors=tensors)
 
 
 def tensor(name: str) -> str:

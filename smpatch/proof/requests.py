@@ -106,7 +106,7 @@ AnyRequest = Request | FunctionRequest | ComposedRequest
 
 
 def kept(key: str, signature: SignatureDef) -> Request:
-    """Return what a signature computes that keeps its aliases and tensors."""
+    """Return the request for a signature that keeps its aliases and tensors."""
     inputs = {alias: tensor_names(spec) for alias, spec in signature.inputs.items()}
     outputs: dict[str, Names | Inner] = {
         alias: tensor_names(spec) for alias, spec in signature.outputs.items()
@@ -117,7 +117,7 @@ def kept(key: str, signature: SignatureDef) -> Request:
 
 
 def on_tensors(inputs: Mapping[str, TensorRef], outputs: Mapping[str, TensorRef]) -> Request:
-    """Return what a signature computes that is made of tensors of the main graph."""
+    """Return the request for a signature that is made of tensors of the main graph."""
     return Request(
         {alias: tensor_names(ref) for alias, ref in inputs.items()},
         {alias: tensor_names(ref) for alias, ref in outputs.items()},

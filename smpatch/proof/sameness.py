@@ -43,7 +43,7 @@ def prove(
     changed: Mapping[str, AnyRequest],
     gone: Collection[str] = (),
 ) -> None:
-    """Prove that every signature computes after an edit what it is asked to compute.
+    """Prove that every signature computes after an edit what was asked for.
 
     Args:
         before: The MetaGraph before the edit.
@@ -103,10 +103,10 @@ def _check_present(
 
 
 def signature_computation(meta_graph: MetaGraph, signature: SignatureDef) -> Computation:
-    """Return what a signature of ``signature_def`` computes.
+    """Return the computation of a signature of ``signature_def``.
 
     Raises:
-        FingerprintError: The graph refers to what it does not have.
+        FingerprintError: The graph refers to a node or function that is missing.
     """
     return _computation(meta_graph, _tensors(signature.inputs), _tensors(signature.outputs))
 
@@ -114,14 +114,14 @@ def signature_computation(meta_graph: MetaGraph, signature: SignatureDef) -> Com
 def _computation(
     meta_graph: MetaGraph, inputs: Mapping[str, Names], outputs: Mapping[str, Names]
 ) -> Computation:
-    """Return what tensors compute, by alias."""
+    """Return the computation of tensors, by alias."""
     return meta_graph.fingerprints.main(_feeds(inputs), outputs)
 
 
 def python_computation(
     meta_graph: MetaGraph, key: str, *, by_tensor: bool, labels: Mapping[str, str] | None = None
 ) -> Computation:
-    """Return what the function computes from which Python takes a signature.
+    """Return the computation of the function from which Python takes a signature.
 
     Args:
         meta_graph: The MetaGraph; its object graph has the signature.
@@ -315,17 +315,8 @@ class _Proof:
         return not seen.isdisjoint(self.changed) or self._functions_reach_change(functions)
 
     def _functions_reach_change(self, names: Iterable[str]) -> bool:
-        library = self.before.functions
-        waiting, seen = list(names), set[str]()
-        while waiting and self.changed:
-            name = waiting.pop()
-            if name in seen or name not in library:
-                continue
-            if name in self.changed:
-                return True
-            seen.add(name)
-            waiting += library.calls(name)
-        return False
+        reached = self.before.functions.reached(names) if self.changed else ()
+        return any(name in self.changed for name in reached)
 
     @staticmethod
     def _check_names(
@@ -389,7 +380,7 @@ def _leaf(label: str) -> bytes:
 
 
 def _aliases(structure: Any) -> list[str]:  # noqa: ANN401 - a StructuredValue; protobuf makes the class at run time
-    """Return what each tensor of a dictionary is called; parts of composite ones by their place."""
+    """Return the name of each tensor of a dictionary; parts of composite ones by their place."""
     return [
         f"{_PART}{place}" if leaf is None else leaf.path[-1] if leaf.path else str(place)
         for place, leaf in enumerate(parts(structure))

@@ -26,7 +26,7 @@ class Tolerance:
 
     Attributes:
         relative: Share of the reference's absolute value.
-        absolute: What is added to it; with both 0 all bits must be the same.
+        absolute: A number that is added to it; with both 0 all bits must be the same.
     """
 
     relative: float = 0.0
@@ -42,13 +42,13 @@ class Comparison:
 
     Attributes:
         same: Whether they are the same, within the tolerance.
-        elements: How many elements were compared.
-        different: How many of them differ by more than the tolerance.
+        elements: The number of compared elements.
+        different: The number of them that differ by more than the tolerance.
         absolute: The largest absolute difference, infinite where one of two is not a number;
             None for strings, and where types or shapes differ.
         relative: The largest difference relative to the reference's absolute value,
             infinite where that is 0 and the other is not; None as above.
-        found: In words what is different about types or shapes; empty where those agree.
+        found: The difference of types or shapes, as text; empty where they are equal.
     """
 
     same: bool
@@ -76,11 +76,11 @@ class Comparison:
 def compare(
     value: Sequence[Array], reference: Sequence[Array], tolerance: Tolerance = EXACT
 ) -> Comparison:
-    """Compare a value with what it should be.
+    """Compare a value with its reference.
 
     Args:
         value: The tensors of which an output consists: one, or the parts of a sparse one.
-        reference: What they should be, in the same order.
+        reference: The tensors that they should equal, in the same order.
         tolerance: By how much they may differ.
     """
     if len(value) != len(reference):

@@ -24,7 +24,7 @@ __all__ = ["Feed", "Feeds", "Names", "Target", "agreed", "in_c", "in_python", "p
 Names = Mapping[str, tuple[str, ...]]
 
 _RECORDS = (".tfrecord", ".tfrecords")
-"""How the names of TFRecord files end."""
+"""The endings of names of TFRecord files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Target:
 
     Attributes:
         key: Its key.
-        inputs: Alias to the names of what is fed: the tensors of which it consists, or the
+        inputs: Alias to the names that are fed: the tensors of which it consists, or the
             argument.
-        outputs: Alias to the names of what is fetched, likewise.
+        outputs: Alias to the names that are fetched, likewise.
         function: A traced function that is called in its place, in Python; empty for none.
     """
 
@@ -108,7 +108,7 @@ class Feeds:
         """Read the file of values, if there is one.
 
         Args:
-            feeding: How the values come about.
+            feeding: The rule or the file of the values.
             signatures: Those that are fed.
             wanted: The features that the model parses (``examples.features``): strings are
                 then made up as examples that have them.
@@ -123,7 +123,9 @@ class Feeds:
         self._given: Mapping[str, object] | None = None
         if feeding.file is not None:
             self._given = self._read(os.fspath(feeding.file), signatures)
-        if self._given is not None and not self._names_some(signatures):
+        if self._given is not None and not any(
+            self.has_some(key, signature.inputs) for key, signature in signatures.items()
+        ):
             names = ", ".join(sorted(self._given)) or "nothing"
             found = f"it names no input of any signature: {names}"
             hint = "call arrays like inputs, or KEY/INPUT"
@@ -188,9 +190,6 @@ class Feeds:
         """
         names = set(self._given or ())
         return any(names & {alias, f"{key}/{alias}"} for alias in inputs)
-
-    def _names_some(self, signatures: Mapping[str, SignatureDef]) -> bool:
-        return any(self.has_some(key, signature.inputs) for key, signature in signatures.items())
 
 
 def _from_records(file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[str, object]:

@@ -32,7 +32,7 @@ from smpatch.values import tensor_proto
 __all__ = ["array_from", "read_json", "read_npz"]
 
 _NPY = b"\x93NUMPY"
-"""How a ``.npy`` file begins."""
+"""The beginning of a ``.npy`` file."""
 
 _NUMBERS = "?bhilqBHILQefdFD"
 
@@ -45,11 +45,11 @@ def read_npz(file: str | os.PathLike[str], cut: list[str] | None = None) -> Mapp
         cut: Gets the names of the arrays of bytes from which NumPy may have cut zeros.
 
     Raises:
-        UsageError: It cannot be read, or holds what is not read here.
+        UsageError: It cannot be read, or holds arrays of an unknown kind.
     """
     where = os.fspath(file)
     try:
-        # Not numpy.load: of what is no such file it says that it holds pickled objects.
+        # Not numpy.load: its error about other files is that they hold pickled objects.
         with open_regular(file) as opened, np.lib.npyio.NpzFile(opened) as archive:
             return {
                 name: _array(archive, name, f"{where}: {name}", [] if cut is None else cut)
@@ -220,7 +220,7 @@ def array_from(value: object, dtype: str, where: str) -> Array:
     Args:
         value: The value.
         dtype: The type of the input.
-        where: What errors name.
+        where: The place for errors.
 
     Raises:
         UsageError: The value is not of the type.

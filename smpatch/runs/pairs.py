@@ -30,7 +30,7 @@ class Pair:
     """A call, and the call that must give the same.
 
     Attributes:
-        key: What the outcome is called; pairs of one key have one outcome.
+        key: The key of the outcome; pairs of one key have one outcome.
         call: In the model in question.
         reference: In the model that it is compared with. Both fetch the same aliases.
     """

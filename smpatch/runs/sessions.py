@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from smpatch.runtime import questions
-from smpatch.runtime.calls import call as call_in_python
-from smpatch.runtime.calls import call_function, stand_in
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.runtime.python_questions import call as call_in_python
+from smpatch.runtime.python_questions import call_function, stand_in
 from smpatch.runtime.questions import Answer, Array, PythonSignature, RunResult, TensorFact
 
 __all__ = [
@@ -114,8 +114,8 @@ class Session(ABC):
         """Load nothing yet.
 
         Args:
-            asks: Whose children load it.
-            place: What is loaded. Another session of the same loader takes its place.
+            asks: The owner of the child processes that load it.
+            place: The MetaGraph to load. Another session of the same loader replaces it.
         """
         self._asks = asks
         self._place = place
@@ -197,8 +197,8 @@ class CRuntime(Session):
         """Load nothing yet.
 
         Args:
-            asks: Whose children load it.
-            place: What is loaded.
+            asks: The owner of the child processes that load it.
+            place: The MetaGraph to load.
             names: Tensors of which to learn whether they are in the graph.
         """
         super().__init__(asks, place)
@@ -215,7 +215,7 @@ class CRuntime(Session):
         return said
 
     def _run(self, call: Call, child: Child, limit: float) -> RunResult:
-        # What is fed passes through, and no session fetches it.
+        # A tensor that is fed passes through, and no session fetches it.
         wanted = {name for names in call.fetches.values() for name in names} - call.feeds.keys()
         return questions.run(child, call.feeds, sorted(wanted), limit)
 
@@ -234,8 +234,8 @@ class PythonLoader(Session):
         """Load nothing yet.
 
         Args:
-            asks: Whose children load it.
-            place: What is loaded.
+            asks: The owner of the child processes that load it.
+            place: The MetaGraph to load.
         """
         super().__init__(asks, place)
         self.signatures: Mapping[str, PythonSignature] = {}

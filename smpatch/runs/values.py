@@ -45,7 +45,7 @@ class Feeding:
     """The values that signatures are fed.
 
     Attributes:
-        filling: How values are made up.
+        filling: The rule by which values are made up.
         seed: Of random values.
         batches: Sizes of the first dimension, where it is unknown; one run for each.
         file: A ``.npz`` file with values instead: arrays named like inputs, or ``KEY/INPUT``.
@@ -73,10 +73,10 @@ class SameAs:
 
     Attributes:
         model: The SavedModel directory.
-        feeding: What the signatures of both are fed.
+        feeding: The values that the signatures of both are fed.
         relative: By how much numbers with a fraction may differ, as a share of the absolute
             value that they have in ``model``.
-        absolute: What is added to that; with both 0, all bits must be the same. Whole
+        absolute: A number that is added to that; with both 0, all bits must be the same. Whole
             numbers, truth values and strings may never differ.
     """
 
@@ -105,7 +105,7 @@ class Feature:
 
     Attributes:
         dtype: float32, int64 or string.
-        count: How many values it has.
+        count: The number of its values.
     """
 
     dtype: str
@@ -148,7 +148,7 @@ def example(wanted: Mapping[bytes, Feature], filling: Filling, seed: int) -> byt
 
     Args:
         wanted: Its features.
-        filling: How their values are made up, as in ``values``.
+        filling: The rule by which their values are made up.
         seed: Of random values.
     """
     entries = (
@@ -263,7 +263,7 @@ def has_batch(inputs: Mapping[str, Spec]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """How the values of one input are made up."""
+    """The rule by which the values of one input are made up."""
 
     filling: Filling
     batch: int

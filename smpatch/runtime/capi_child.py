@@ -99,7 +99,7 @@ class CApi:
         return {"arrays": self._model.run(request["feeds"], request["fetches"], request["targets"])}
 
     def _do_unload(self, _: dict[str, Any]) -> dict[str, Any]:
-        """Let the kept session go."""
+        """Release the session that was kept."""
         if self._model is not None:
             self._done.append(self._model)
             self._model = None

@@ -72,7 +72,7 @@ class Package(types.ModuleType):
         self.asked: list[str] = []
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - it always raises
-        """Remember what is asked for.
+        """Record the name that is asked for.
 
         Raises:
             AttributeError: Always.
@@ -131,7 +131,7 @@ def needed() -> Any:  # noqa: ANN401 - modules without stubs
 
 
 class Names:
-    """What ``tensorflow`` exports under its names, as far as it is imported.
+    """The names that ``tensorflow`` exports, of the modules that are imported.
 
     Each symbol has been registered under the names that the public modules give it.
     """

@@ -55,8 +55,8 @@ def find(model: Any, directory: str, name: str) -> Any:  # noqa: ANN401 - Tensor
     """Return a concrete function.
 
     Args:
-        model: What was loaded.
-        directory: From where.
+        model: The loaded model.
+        directory: Its directory.
         name: Its path (``encoder.call``), or the name of its trace in the file.
 
     Raises:

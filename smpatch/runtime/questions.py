@@ -44,6 +44,7 @@ __all__ = [
     "op_list",
     "python_signatures",
     "read_array",
+    "read_fact",
     "refusal",
     "run",
     "version",
@@ -227,7 +228,7 @@ def describe(  # noqa: PLR0913 - a question and its limit
     operations = frozenset(name for name, fact in found.items() if fact and "operation" in fact)
     return Description(
         tensors={
-            name: None if fact is None else _fact(fact)
+            name: None if fact is None else read_fact(fact)
             for name, fact in found.items()
             if name not in operations
         },
@@ -254,7 +255,7 @@ def infer(child: Child, limit_seconds: float, graph: bytes, tensors: Sequence[st
         return Inference(**refusal(reply))
     found: dict[str, dict[str, Any] | None] = reply["tensors"]
     return Inference(
-        tensors={name: None if fact is None else _fact(fact) for name, fact in found.items()}
+        tensors={name: None if fact is None else read_fact(fact) for name, fact in found.items()}
     )
 
 
@@ -363,7 +364,7 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
         directory: The SavedModel.
         tags: Its tag-set; None lets TensorFlow take the only one.
         limit_seconds: Longest wait.
-        keep: Keep the model for ``calls.call``, and let its functions run as they are
+        keep: Keep the model for ``python_questions.call``, and let its functions run as they are
             written, without TensorFlow's optimizers.
         variables: Read the variables; without it they have no values.
 
@@ -407,13 +408,12 @@ def refusal(reply: dict[str, Any]) -> dict[str, Any]:
 
 
 def _payload(reply: dict[str, Any]) -> Payload:
-    """Return the answer that carries one message."""
     if not reply["ok"]:
         return Payload(**refusal(reply))
     return Payload(data=binascii.a2b_base64(reply["data"]))
 
 
-def _fact(reply: dict[str, Any]) -> TensorFact:
+def read_fact(reply: dict[str, Any]) -> TensorFact:
     """Return a tensor's facts; -1 on the pipe is None here."""
     shape: list[int] | None = reply["shape"]
     known = None if shape is None else tuple(None if size < 0 else size for size in shape)
@@ -421,8 +421,7 @@ def _fact(reply: dict[str, Any]) -> TensorFact:
 
 
 def _spec(reply: dict[str, Any]) -> TensorFact | CompositeFact:
-    """Return the facts of a signature's argument or result."""
-    return CompositeFact(one_line(reply["composite"])) if "composite" in reply else _fact(reply)
+    return CompositeFact(one_line(reply["composite"])) if "composite" in reply else read_fact(reply)
 
 
 def wire_array(array: Array) -> dict[str, Any]:

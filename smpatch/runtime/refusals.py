@@ -29,9 +29,9 @@ class UntraceableError(Exception):
     """A function cannot be put before or behind a signature.
 
     Attributes:
-        found: What was found.
+        found: The reason.
         where: The place in the user's file; empty where the request says it.
-        hint: What would work; empty where nothing would.
+        hint: Advice; empty where there is none.
     """
 
     def __init__(self, found: str, *, where: str = "", hint: str = "") -> None:

@@ -52,7 +52,7 @@ def closed(tf: Any, concrete: Any, count: int, most_bytes: int | None) -> Closed
     Args:
         tf: The module.
         concrete: The function.
-        count: How many arguments it has beside its captures.
+        count: The number of its arguments beside its captures.
         most_bytes: The largest size of the variables that may become constants; None if there
             may be no variables.
 
@@ -65,7 +65,8 @@ def closed(tf: Any, concrete: Any, count: int, most_bytes: int | None) -> Closed
     for each in [root, *library.values()]:
         check_python(each.node_def)
     frozen = 0
-    variables = [each for each in concrete.graph.variables if _is_held(each, held)]
+    handles = list(map(id, held.values()))
+    variables = [each for each in concrete.graph.variables if id(each.handle) in handles]
     if variables:
         if most_bytes is None:
             found = f"it captures a variable ({variables[0].name})"
@@ -96,10 +97,6 @@ def _definitions(concrete: Any) -> tuple[Any, dict[str, Any]]:
     root.CopyFrom(concrete.function_def)
     library = concrete.graph.as_graph_def().library
     return root, {each.signature.name: each for each in library.function}
-
-
-def _is_held(variable: Any, held: dict[str, Any]) -> bool:
-    return any(each is variable.handle for each in held.values())
 
 
 def check_size(size: int, most_bytes: int) -> None:
@@ -161,7 +158,7 @@ def _bind(tf: Any, root: Any, count: int, held: list[Any]) -> None:
 
 
 def _redirect(root: Any, name: str, source: str, wait: str) -> None:
-    """Let all that reads an argument read a tensor, after the node that it waits for has run."""
+    """Replace an argument by a tensor in all readers, which wait for a node."""
     for node in root.node_def:
         if name in node.input:
             sources = [source if each == name else each for each in node.input]

@@ -28,8 +28,8 @@ class Function(NamedTuple):
     Attributes:
         file: The file.
         name: Its name there.
-        given: What has the name: a Python function, a ``tf.function`` or another callable.
-        callable: What is traced.
+        given: The object of that name: a Python function, a ``tf.function`` or another callable.
+        callable: The callable to trace.
     """
 
     file: str
@@ -44,7 +44,7 @@ def of_this_process(tf: Any, given: Any, name: str) -> Function:
     Args:
         tf: The module.
         given: A Python function, a ``tf.function``, a concrete function or another callable.
-        name: What it is called.
+        name: Its name.
 
     Raises:
         UntraceableError: It is a class.

@@ -25,7 +25,7 @@ class Recipe(NamedTuple):
 
     Attributes:
         parameters: Parameter to its ``tf.TensorSpec``.
-        function: What is traced; it is given the parameters by name.
+        function: The function to trace; it gets the parameters by name.
         samples: Parameter to serialized ``TensorProto`` messages to try it with.
     """
 

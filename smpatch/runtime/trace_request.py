@@ -32,7 +32,7 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         tf: The module.
-        request: What is traced, see ``traces``.
+        request: The request, see ``python_questions``.
 
     Returns:
         The function with the functions that it calls, or why there is none; what it printed.
@@ -78,7 +78,7 @@ def trace_here(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _temporary_files_in(directory: str | None) -> Iterator[None]:
-    """Let AutoGraph write its files there (``pyct/loader.py``), where who asks removes them."""
+    """Let AutoGraph write its files (``pyct/loader.py``) there; the parent process removes them."""
     before, tempfile.tempdir = tempfile.tempdir, directory
     try:
         yield
@@ -129,7 +129,7 @@ class _Interface(NamedTuple):
     """The interface of a function.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         taken: Parameter to the type and shape that the function asks for.
         fed: The same, to those that it is given. Where they are wider, a check when the function
             runs makes sure that what comes has the shape that it was traced for.

@@ -32,6 +32,9 @@ from smpatch.savedmodel.parts import (
     Entry,
     Reference,
     Slot,
+    entry_key,
+    function_name,
+    node_name,
 )
 from smpatch.wire import Field, Splice
 
@@ -106,7 +109,7 @@ class BinaryMetaGraph:
                 if field.number == GRAPH_LIBRARY:
                     library = True
                 elif library and field.number == GRAPH_NODE and field.wire_type == wire.BYTES:
-                    names.append(_node_name(field.bytes(data)))
+                    names.append(node_name(field.bytes(data)))
         return tuple(names)
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:
@@ -202,13 +205,10 @@ class BinaryMetaGraph:
         graph = self._last(GRAPH_DEF)
         functions = _fields(LIBRARY_FUNCTION, changes.functions)
         edits: list[_Edit] = []
-        libraries = [
-            field
-            for field in wire.fields(self._data, graph.value, graph.end)
-            if field.number == GRAPH_LIBRARY and field.wire_type == wire.BYTES
-        ]
+        libraries = [*_messages(self._data, GRAPH_LIBRARY, graph)]
         if libraries and functions:
-            edits.append(_append(functions, (libraries[-1],)))
+            at = libraries[-1].end
+            edits.append((Splice(at, at, functions), (libraries[-1],)))
         elif functions:
             at = graph.end
             edits.append((Splice(at, at, wire.delimited(GRAPH_LIBRARY, functions)), ()))
@@ -226,7 +226,7 @@ class BinaryMetaGraph:
             for field in inside
             if field.number == LIBRARY_FUNCTION
             and field.wire_type == wire.BYTES
-            and _function_name(field.bytes(self._data)) in changes.without_functions
+            and function_name(field.bytes(self._data)) in changes.without_functions
         ]
         before = [
             field.number
@@ -243,10 +243,8 @@ class BinaryMetaGraph:
         gone, new = changes.without_nodes, changes.rewritten_nodes
         edits: list[_Edit] = []
         for piece in self._all(GRAPH_DEF) if gone or new else ():
-            for field in wire.fields(self._data, piece.value, piece.end):
-                if field.number != GRAPH_NODE or field.wire_type != wire.BYTES:
-                    continue
-                name = _node_name(field.bytes(self._data))
+            for field in _messages(self._data, GRAPH_NODE, piece):
+                name = node_name(field.bytes(self._data))
                 if name in gone:
                     edits.append((Splice(field.start, field.end, b""), (self._span, piece)))
                 elif name in new:
@@ -271,7 +269,7 @@ class BinaryMetaGraph:
                 edits.append((Splice(field.start, field.end, b""), ()))
         for field in inside if changes.without_concrete_functions else ():
             if field.number == _CONCRETE_FUNCTION and (
-                _entry_key(field.bytes(self._data)) in changes.without_concrete_functions
+                entry_key(field.bytes(self._data)) in changes.without_concrete_functions
             ):
                 edits.append((Splice(field.start, field.end, b""), ()))
         more = _fields(_OBJECT, changes.objects)
@@ -303,10 +301,9 @@ class BinaryMetaGraph:
         """Return what an object refers to: where, by which name, and its number."""
         if holder.start not in self._known_children:
             found: list[tuple[Field, str, int]] = []
-            for field in wire.fields(self._data, holder.value, holder.end):
-                if field.number == _CHILD and field.wire_type == wire.BYTES:
-                    message = schema.ObjectReference.FromString(field.bytes(self._data))
-                    found.append((field, str(message.local_name), int(message.node_id)))
+            for field in _messages(self._data, _CHILD, holder):
+                message = schema.ObjectReference.FromString(field.bytes(self._data))
+                found.append((field, str(message.local_name), int(message.node_id)))
             self._known_children[holder.start] = found
         return self._known_children[holder.start]
 
@@ -337,34 +334,19 @@ class BinaryMetaGraph:
         except DecodeError as error:
             found = f"byte {field.start}: a signature cannot be decoded: {error}"
             raise ModelUnreadableError(found) from error
-        values = [
-            part.bytes(self._data)
-            for part in wire.fields(self._data, field.value, field.end)
-            if part.number == _VALUE and part.wire_type == wire.BYTES
-        ]
+        values = [part.bytes(self._data) for part in _messages(self._data, _VALUE, field)]
         return Entry(message.key, b"".join(values), field.start, field.end)
 
 
-def _append(new: bytes, enclosing: tuple[Field, ...]) -> _Edit:
-    """Return the edit that adds bytes at the end of the innermost of these fields."""
-    at = enclosing[-1].end
-    return Splice(at, at, new), enclosing
+def _messages(data: wire.Buffer, number: int, inside: Field | None = None) -> Iterator[Field]:
+    """Yield the messages and strings of a number, of a whole message or inside a field."""
+    start, end = (0, None) if inside is None else (inside.value, inside.end)
+    found = wire.fields(data, start, end)
+    return (each for each in found if each.number == number and each.wire_type == wire.BYTES)
 
 
 def _fields(number: int, values: Iterable[bytes]) -> bytes:
     return b"".join(wire.delimited(number, value) for value in values)
-
-
-def _node_name(node: bytes) -> str:
-    return str(schema.NodeWiring.FromString(node).name)
-
-
-def _entry_key(entry: bytes) -> str:
-    return str(schema.ConcreteFunctionEntry.FromString(entry).key)
-
-
-def _function_name(function: bytes) -> str:
-    return str(schema.FunctionDef.FromString(function).signature.name)
 
 
 def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:
@@ -373,11 +355,7 @@ def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:
     Raises:
         ModelUnreadableError: The bytes are no SavedModel.
     """
-    return tuple(
-        BinaryMetaGraph(data, field)
-        for field in wire.fields(data)
-        if field.number == META_GRAPHS and field.wire_type == wire.BYTES
-    )
+    return tuple(BinaryMetaGraph(data, field) for field in _messages(data, META_GRAPHS))
 
 
 def revised_entry(entry: bytes, slot: Slot) -> bytes:
@@ -390,11 +368,7 @@ def revised_entry(entry: bytes, slot: Slot) -> bytes:
     message = schema.SignatureDefEntry.FromString(entry)
     message.key = slot.key
     entry = patched(entry, message)
-    values = [
-        field
-        for field in wire.fields(entry)
-        if field.number == _VALUE and field.wire_type == wire.BYTES
-    ]
+    values = [*_messages(entry, _VALUE)]
     old = b"".join(field.bytes(entry) for field in values)
     new = slot.value
     if not slot.exact:

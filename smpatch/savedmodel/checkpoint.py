@@ -29,7 +29,7 @@ _DATA = "variables/variables.data-{:05}-of-{:05}"
 _MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 _FOOTER = 48
 _TRAILER = 5
-"""What follows a block: the way it is compressed in one byte, and a checksum."""
+"""The bytes behind a block: the way of compression in one byte, and a checksum."""
 
 _PLAIN, _SNAPPY = 0, 1
 """The ways in which blocks are compressed."""
@@ -48,7 +48,7 @@ _SHARD, _OFFSET, _SIZE, _SLICES = 3, 4, 5, 7
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where the bytes of a tensor lie.
+    """The place of the bytes of a tensor.
 
     Attributes:
         shard: The number of the data file.
@@ -66,7 +66,7 @@ class Index:
     """The content of an index.
 
     Attributes:
-        shards: How many data files there are.
+        shards: The number of data files.
         extents: The extent of each tensor, by its name.
     """
 

@@ -53,7 +53,7 @@ do not gain from mapping.
 Form = Literal["binary", "text"]
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
-"""How a URL begins; a path has one slash where a URL has two."""
+"""The beginning of a URL; a path has one slash where a URL has two."""
 
 _CHECKPOINT_HINT = (
     "restore it in TensorFlow with the code of the model, and save that as a SavedModel"

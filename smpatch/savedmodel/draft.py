@@ -23,6 +23,9 @@ from smpatch.savedmodel.parts import (
     MetaGraphParts,
     Reference,
     Slot,
+    entry_key,
+    function_name,
+    node_name,
 )
 from smpatch.wire import Splice
 
@@ -98,7 +101,7 @@ class Draft:
         old = (
             each for each in self._parts.appended_nodes if each not in self.changes.without_nodes
         )
-        return (*old, *(_node_name(node) for node in self.changes.nodes))
+        return (*old, *(node_name(node) for node in self.changes.nodes))
 
     def pieces(self, number: int) -> tuple[bytes, ...]:
         """Return the fields of a number that are messages, serialized, in their order."""
@@ -195,11 +198,11 @@ class Draft:
             nodes: Name of a node that is there to the serialized ``NodeDef`` that it becomes.
         """
         old = self.changes
-        fresh = {_node_name(each) for each in old.nodes}
+        fresh = {node_name(each) for each in old.nodes}
         of_the_file = {name: node for name, node in nodes.items() if name not in fresh}
         return self._changed(
             old._replace(
-                nodes=tuple(nodes.get(_node_name(each), each) for each in old.nodes),
+                nodes=tuple(nodes.get(node_name(each), each) for each in old.nodes),
                 rewritten_nodes={**old.rewritten_nodes, **of_the_file},
             )
         )
@@ -210,7 +213,7 @@ class Draft:
 
     @property
     def references(self) -> tuple[Reference, ...] | None:
-        """What the map of signatures will refer to, where that was changed."""
+        """The references of the map of signatures, where they were changed."""
         return self.changes.references
 
     def names_in_file(self, holder: int) -> tuple[str, ...]:
@@ -237,10 +240,10 @@ class Draft:
         old = self.changes
         gone = frozenset(nodes), frozenset(functions), frozenset(concrete_functions)
         new = old._replace(
-            nodes=tuple(each for each in old.nodes if _node_name(each) not in gone[0]),
-            functions=tuple(each for each in old.functions if _function_name(each) not in gone[1]),
+            nodes=tuple(each for each in old.nodes if node_name(each) not in gone[0]),
+            functions=tuple(each for each in old.functions if function_name(each) not in gone[1]),
             concrete_functions=tuple(
-                each for each in old.concrete_functions if _key(each) not in gone[2]
+                each for each in old.concrete_functions if entry_key(each) not in gone[2]
             ),
             without_nodes=old.without_nodes | gone[0],
             rewritten_nodes={n: b for n, b in old.rewritten_nodes.items() if n not in gone[0]},
@@ -283,15 +286,3 @@ def _through(new: Mapping[str, str], old: Mapping[str, str]) -> dict[str, str]:
     through = {alias: old.get(before, before) for alias, before in new.items()}
     kept = {alias: was for alias, was in old.items() if alias not in new.values()}
     return {alias: was for alias, was in {**kept, **through}.items() if alias != was}
-
-
-def _node_name(node: bytes) -> str:
-    return str(schema.NodeWiring.FromString(node).name)
-
-
-def _function_name(function: bytes) -> str:
-    return str(schema.FunctionDef.FromString(function).signature.name)
-
-
-def _key(entry: bytes) -> str:
-    return str(schema.ConcreteFunctionEntry.FromString(entry).key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from smpatch import wire
+from smpatch import schema, wire
 from smpatch.wire import Splice
 
 __all__ = [
@@ -32,6 +32,9 @@ __all__ = [
     "MetaGraphParts",
     "Reference",
     "Slot",
+    "entry_key",
+    "function_name",
+    "node_name",
 ]
 
 META_GRAPHS = 2
@@ -47,6 +50,21 @@ GRAPH_NODE, GRAPH_LIBRARY, GRAPH_VERSIONS = 1, 2, 4
 
 LIBRARY_FUNCTION = 1
 """Field of ``FunctionDefLibrary``."""
+
+
+def node_name(node: bytes) -> str:
+    """Return the name of a serialized ``NodeDef``."""
+    return str(schema.NodeWiring.FromString(node).name)
+
+
+def function_name(function: bytes) -> str:
+    """Return the name of a serialized ``FunctionDef``."""
+    return str(schema.FunctionDef.FromString(function).signature.name)
+
+
+def entry_key(entry: bytes) -> str:
+    """Return the key of a serialized entry of the map of concrete functions."""
+    return str(schema.ConcreteFunctionEntry.FromString(entry).key)
 
 
 class Addition(NamedTuple):

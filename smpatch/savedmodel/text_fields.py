@@ -1,4 +1,4 @@
-r"""Find the fields of protobuf's text form as spans, so that an edit of it is a splice of text.
+r"""The fields of protobuf's text form as spans, so that an edit of it is a splice of text.
 
 This module finds places: it has no schema, changes no bytes and reads no value. It checks the
 level that it walks, and of nested messages the brackets, strings and comments. Protobuf's
@@ -18,7 +18,7 @@ from smpatch.errors import ModelUnreadableError
 __all__ = ["TextField", "fields"]
 
 _DEEPEST = 100
-"""Where protobuf's readers of the wire form stop; real models are some fifteen deep."""
+"""The limit of protobuf's readers of the wire form; real models are some fifteen deep."""
 
 _BOM = b"\xef\xbb\xbf"
 _CLOSER = {b"{": b"}", b"<": b">", b"[": b"]"}

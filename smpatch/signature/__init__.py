@@ -32,6 +32,8 @@ from smpatch.signature.specs import (
     shape_from_proto,
     shape_proto,
     shape_text,
+    spec_from_proto,
+    spec_proto,
 )
 
 __all__ = [
@@ -60,4 +62,6 @@ __all__ = [
     "shape_from_proto",
     "shape_proto",
     "shape_text",
+    "spec_from_proto",
+    "spec_proto",
 ]

@@ -30,6 +30,8 @@ __all__ = [
     "shape_from_proto",
     "shape_proto",
     "shape_text",
+    "spec_from_proto",
+    "spec_proto",
 ]
 
 
@@ -184,9 +186,9 @@ class SignatureDef:
         """Serialize as TensorFlow does under ``SerializeToString(deterministic=True)``."""
         message = schema.SignatureDef(method_name=self.method_name)
         for alias, spec in self.inputs.items():
-            message.inputs[alias].CopyFrom(_tensor_info(spec))
+            message.inputs[alias].CopyFrom(spec_proto(spec))
         for alias, spec in self.outputs.items():
-            message.outputs[alias].CopyFrom(_tensor_info(spec))
+            message.outputs[alias].CopyFrom(spec_proto(spec))
         for alias, value in self.defaults.items():
             message.defaults[alias].MergeFromString(value)
         return bytes(message.SerializeToString(deterministic=True))
@@ -204,8 +206,12 @@ class SignatureDef:
             found = f"a signature cannot be decoded: {error}"
             raise ModelUnreadableError(found) from error
         return cls(
-            inputs={alias: _spec(message.inputs[alias]) for alias in sorted(message.inputs)},
-            outputs={alias: _spec(message.outputs[alias]) for alias in sorted(message.outputs)},
+            inputs={
+                alias: spec_from_proto(message.inputs[alias]) for alias in sorted(message.inputs)
+            },
+            outputs={
+                alias: spec_from_proto(message.outputs[alias]) for alias in sorted(message.outputs)
+            },
             method_name=message.method_name,
             defaults={
                 alias: message.defaults[alias].SerializeToString(deterministic=True)
@@ -270,12 +276,13 @@ def shape_proto(shape: Shape) -> Any:  # noqa: ANN401 - as above
     return proto
 
 
-def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above
+def spec_proto(spec: Spec) -> Any:  # noqa: ANN401 - as above
+    """Encode a spec as a ``TensorInfo``."""
     info = schema.TensorInfo()
     if isinstance(spec, CompositeTensorSpec):
         info.composite_tensor.type_spec.MergeFromString(spec.type_spec)
         for component in spec.components:
-            info.composite_tensor.components.append(_tensor_info(component))
+            info.composite_tensor.components.append(spec_proto(component))
         return info
     info.dtype = dtypes.number(spec.dtype)
     info.tensor_shape.CopyFrom(shape_proto(spec.shape))
@@ -288,13 +295,14 @@ def _tensor_info(spec: Spec) -> Any:  # noqa: ANN401 - as above
     return info
 
 
-def _spec(info: Any) -> Spec:  # noqa: ANN401 - as above
+def spec_from_proto(info: Any) -> Spec:  # noqa: ANN401 - as above
+    """Decode a ``TensorInfo``."""
     kind = info.WhichOneof("encoding")
     if kind == "composite_tensor":
         composite = info.composite_tensor
         return CompositeTensorSpec(
             composite.type_spec.SerializeToString(deterministic=True),
-            tuple(_spec(component) for component in composite.components),
+            tuple(spec_from_proto(component) for component in composite.components),
         )
     dtype, shape = dtypes.name(info.dtype), shape_from_proto(info.tensor_shape)
     if kind == "coo_sparse":

@@ -213,7 +213,7 @@ class Store:
         Args:
             key: Its name.
             data: Its bytes, or the file that has them.
-            condition: What must be there before; None for whatever.
+            condition: The version that must be there before; None for any.
 
         Returns:
             Its version.
@@ -250,7 +250,9 @@ class Store:
     def _store(self) -> Any:  # noqa: ANN401 - obstore is not imported for its types
         given = dict(_OPTIONS)
         client = {name: given.pop(name) for name in [*given] if name in _CLIENT_OPTIONS}
-        endpoints = [value for name, value in {**os.environ, **given}.items() if _endpoint(name)]
+        endpoints = [
+            value for name, value in {**os.environ, **given}.items() if "ENDPOINT" in name.upper()
+        ]
         if self.scheme == "http" or any(each.startswith("http://") for each in endpoints):
             client.setdefault("allow_http", "true")
         client.setdefault("connect_timeout", _CONNECT_SECONDS)
@@ -323,10 +325,6 @@ def _obstore(url: ModelUrl) -> Any:  # noqa: ANN401 - it may not be installed
     return obstore
 
 
-def _endpoint(name: str) -> bool:
-    return "ENDPOINT" in name.upper()
-
-
 def _given(version: Version) -> dict[str, str]:
     parts = {"e_tag": version.e_tag, "version": version.version}
     return {name: value for name, value in parts.items() if value is not None}
@@ -337,7 +335,7 @@ def _version(meta: Mapping[str, Any]) -> Version:
 
 
 def _words(error: Exception) -> str:
-    """Return what is not there, where it is more than an object."""
+    """Return that the bucket is not there; empty where an object is not."""
     lost = re.search(r"NoSuchBucket|ContainerNotFound|bucket does not exist", str(error))
     return "no such bucket" if lost else ""
 

@@ -61,7 +61,7 @@ seen: dict[ModelUrl, Version | None] = {}
 _DATA = "variables/variables.data-"
 
 _SPECIAL = frozenset("*[")
-"""What makes a URL a pattern."""
+"""The characters of a pattern."""
 
 _POINTER_BYTES = 1024
 """No pointer of Git LFS is larger (git-lfs/docs/spec.md)."""
@@ -79,7 +79,7 @@ class Copy:
     """A model of a store, as it was read.
 
     Attributes:
-        url: Where it is in the store.
+        url: Its URL in the store.
         directory: The copy.
         file: The name of the model file.
         digests: Name to digest, of the model file and of the warm-up requests.
@@ -192,7 +192,7 @@ def copied(
     content; it is read when TensorFlow loads the directory together with its variables.
 
     Args:
-        url: Where it is.
+        url: The URL of the model.
         looks: Whether the caller checks that its variables are complete: data files that are
             small enough to be pointers of Git LFS are read.
         loads: Whether TensorFlow may load it, so that no file may lack.

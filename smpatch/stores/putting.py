@@ -150,7 +150,7 @@ def upload(
 
     Args:
         directory: The new model.
-        url: Where it is to be.
+        url: The URL of the new model.
         unconditional: Whether a store that ignores conditions will do.
         source: The model in the same bucket of which this one is an edited copy: what no edit
             changes is then copied inside the store.
@@ -308,7 +308,7 @@ def _put_or_delete(store: Store, key: str, file: Path) -> None:
 
 
 def _afterwards(step: Callable[[], object], words: str, warnings: list[str]) -> None:
-    """Take a step after the commit, which stands whatever comes."""
+    """Take a step after the commit, which an error does not undo."""
     try:
         step()
     except (WriteError, ModelUnreadableError, FileNotFoundError) as error:

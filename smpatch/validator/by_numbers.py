@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from smpatch.editing import Edit
+from smpatch.editing.edit import Edit
 from smpatch.errors import SmpatchError, ValidationError
 from smpatch.functions.joining import Composition
 from smpatch.loader import SavedModel, load
@@ -28,7 +28,7 @@ from smpatch.rules import Note
 from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import Names, Target, in_c, in_python
 from smpatch.runs.pairs import Outcome, Pair, Values, compare_pairs, pair_up
-from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader, Session
+from smpatch.runs.sessions import CRuntime, NotLoadedError, Place, PythonLoader
 from smpatch.runtime.process import ChildUnfit
 from smpatch.signature import SignatureDef
 from smpatch.validator.composed_values import Chain, composed_outcome, composed_values, with_bound
@@ -42,6 +42,7 @@ _UNCHANGED = "the model is unchanged"
 _REPORT = f"{_UNCHANGED}; please report this"
 
 _Targets = Mapping[str, Target]
+_Loaded = tuple[type[CRuntime | PythonLoader], Place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Numbers:
     Attributes:
         outputs: Key of a signature to those of its outputs that gave, bit for bit, what they
             gave before, or what the tensors give that they name.
-        notes: What could not be compared, and why.
+        notes: The outputs that could not be compared, and why.
     """
 
     outputs: Mapping[str, tuple[str, ...]]
@@ -73,7 +74,7 @@ def same_numbers(
         validator: Asks TensorFlow.
         edited: The edited model, which loads.
         model: The model before the edit.
-        edits: What was asked for.
+        edits: The edits.
         feed: A ``.npz`` file with values, used beside those that are made up.
 
     Raises:
@@ -183,7 +184,7 @@ class _Proof:
         outcome = composed_outcome(self._validator, chain, values)
         self._composed[edit.key] = frozenset(outcome.outputs)
         self._composed_values[edit.key] = values
-        self._judge(edit.key, outcome, "it is not what its parts give one after the other")
+        self._record(edit.key, outcome, "it is not what its parts give one after the other")
 
     def _opened(self, chain: Chain) -> None:
         """Compare a signature some of whose tensors became inputs with the whole one."""
@@ -193,7 +194,7 @@ class _Proof:
             words = "fed what its tensors give, it is not what the whole signature gives"
             if both.is_target:
                 self._composed[key] = frozenset(outcome.outputs)
-                self._judge(key, outcome, words)
+                self._record(key, outcome, words)
                 return
             if outcome.not_run:
                 why = f"the whole signature does not run before the edit: {outcome.not_run}"
@@ -268,8 +269,8 @@ class _Proof:
                 there.function,
             )
             pairs += self._pairs(target, function)
-        opened = (self._opening(CRuntime, self._now), self._opening(PythonLoader, self._was))
-        for key, outcome in compare_pairs(pairs, *opened).items():
+        outcomes = self._outcomes(pairs, (CRuntime, self._now), (PythonLoader, self._was))
+        for key, outcome in outcomes.items():
             if outcome.failure:
                 self._left_out(key, f"the C runtime does not run it: {outcome.failure}")
             elif not outcome.not_run:
@@ -277,7 +278,7 @@ class _Proof:
                 self._proved(key, outcome)
 
     def in_python(self, edits: Sequence[Edit]) -> None:
-        """Compare what Python's loader gives, and what is new in both loaders."""
+        """Compare the results of Python's loader, and new outputs in both loaders."""
         before, after = self._listed(self._was), self._listed(self._now)
         for key in after.keys() - self._after.signatures.keys():
             self._left_out(key, "it is only in the object graph")
@@ -351,12 +352,18 @@ class _Proof:
         Raises:
             ValidationError: A number is another, or a signature does not run any more.
         """
-        opened = (self._opening(loader, self._now), self._opening(loader, self._was))
-        for key, outcome in compare_pairs(pairs, *opened).items():
+        outcomes = self._outcomes(pairs, (loader, self._now), (loader, self._was))
+        for key, outcome in outcomes.items():
             words = f"it is not what it was before the edit ({loader.loader})"
-            self._judge(key, outcome, words, f" ({loader.loader})")
+            self._record(key, outcome, words, f" ({loader.loader})")
 
-    def _judge(self, key: str, outcome: Outcome, different: str, loader: str = "") -> None:
+    def _outcomes(
+        self, pairs: Sequence[Pair], one: _Loaded, other: _Loaded
+    ) -> Mapping[str, Outcome]:
+        asks = self._validator
+        return compare_pairs(pairs, lambda: one[0](asks, one[1]), lambda: other[0](asks, other[1]))
+
+    def _record(self, key: str, outcome: Outcome, different: str, loader: str = "") -> None:
         """Keep what was compared.
 
         Raises:
@@ -375,13 +382,13 @@ class _Proof:
         self._same.setdefault(key, {}).update(dict.fromkeys(outcome.outputs))
 
     def _compare_halves(self, pairs: Sequence[Pair]) -> None:
-        """Make calls of what is new in both loaders.
+        """Make calls of new outputs in both loaders.
 
         Raises:
             ValidationError: They give different numbers.
         """
-        opened = (self._opening(PythonLoader, self._now), self._opening(CRuntime, self._now))
-        for key, outcome in compare_pairs(pairs, *opened).items():
+        outcomes = self._outcomes(pairs, (PythonLoader, self._now), (CRuntime, self._now))
+        for key, outcome in outcomes.items():
             if not outcome.not_run and not outcome.failure:
                 _check(
                     key, outcome, "tf.saved_model.load and the C runtime compute different numbers"
@@ -390,11 +397,6 @@ class _Proof:
 
     def _proved(self, key: str, outcome: Outcome) -> None:
         self._new[key] = [each for each in self._new[key] if each not in outcome.outputs]
-
-    def _opening(
-        self, loader: type[CRuntime | PythonLoader], place: Place
-    ) -> Callable[[], Session]:
-        return lambda: loader(self._validator, place)
 
     def _left_out(self, key: str, why: str) -> None:
         if key not in self._skipped:  # Python's loader fails as the C runtime does
@@ -418,7 +420,7 @@ def _reference(there: Kept, before: _Targets, inputs: Names, outputs: Names) -> 
     """Return what gave before what a signature must give now, by the aliases of now.
 
     Args:
-        there: What it was.
+        there: The signature before the edits.
         before: The signatures before.
         inputs: Inputs that are tensors of the graph.
         outputs: Outputs that are tensors of the graph.

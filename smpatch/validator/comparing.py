@@ -101,7 +101,7 @@ def check_python_view(ours: SignatureDef, theirs: PythonSignature) -> None:
 
 
 def check_entries(description: Description, after: MetaGraph) -> None:
-    """Compare the signature map that TensorFlow parsed with what it should be.
+    """Compare the signature map that TensorFlow parsed with the one that was written.
 
     Raises:
         ValidationError: They differ.
@@ -149,13 +149,10 @@ def specs(description: Description, wanted: Mapping[str, TensorSpec]) -> dict[st
 def already_wrong(
     signatures: Mapping[str, SignatureDef], description: Description
 ) -> Iterator[Note]:
-    """Report what is wrong with the signatures that the edit did not touch."""
-    for key, signature in signatures.items():
-        for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
-            for alias, spec in specs.items():
-                for found in _disagreements(spec, description):
-                    text = f"signature {key!r}, {kind} {alias!r}: {found} (it was so before)"
-                    yield Note("already-wrong", text)
+    """Report faults of the signatures that the edit did not touch."""
+    for where, spec in _places(signatures):
+        for found in _disagreements(spec, description):
+            yield Note("already-wrong", f"{where}: {found} (it was so before)")
 
 
 def wrong_shapes(
@@ -165,17 +162,19 @@ def wrong_shapes(
 
     An edit refuses a new contradiction; types are compared when the signature is built.
     """
+    for where, spec in _places(signatures):
+        fact = description.tensors.get(spec.name) if isinstance(spec, TensorSpec) else None
+        if isinstance(spec, TensorSpec) and fact is not None:
+            for found in _wrong_shape(spec, fact):
+                yield Note("already-wrong", f"{where}: {found} (it was so before)")
+
+
+def _places(signatures: Mapping[str, SignatureDef]) -> Iterator[tuple[str, Spec]]:
+    """Yield each input and output, with its place as text."""
     for key, signature in signatures.items():
         for kind, specs in (("input", signature.inputs), ("output", signature.outputs)):
             for alias, spec in specs.items():
-                fact = description.tensors.get(spec.name) if isinstance(spec, TensorSpec) else None
-                if isinstance(spec, TensorSpec) and fact is not None:
-                    if compatible(spec.shape, fact.shape):
-                        continue
-                    graph, own = shape_text(fact.shape), shape_text(spec.shape)
-                    text = f"{spec.name} has the shape {graph}, the signature says {own}"
-                    where = f"signature {key!r}, {kind} {alias!r}"
-                    yield Note("already-wrong", f"{where}: {text} (it was so before)")
+                yield f"signature {key!r}, {kind} {alias!r}", spec
 
 
 def shortened(notes: list[Note]) -> list[Note]:
@@ -202,6 +201,10 @@ def _differences(tensor: TensorSpec, fact: TensorFact) -> Iterator[str]:
     dtype = dtypes.name(fact.dtype)
     if dtypes.base(dtype) != dtypes.base(tensor.dtype):
         yield f"{tensor.name} is {dtype}, the signature says {tensor.dtype}"
+    yield from _wrong_shape(tensor, fact)
+
+
+def _wrong_shape(tensor: TensorSpec, fact: TensorFact) -> Iterator[str]:
     if not compatible(tensor.shape, fact.shape):
         graph, own = shape_text(fact.shape), shape_text(tensor.shape)
         yield f"{tensor.name} has the shape {graph}, the signature says {own}"
@@ -213,7 +216,7 @@ def unloadable(
     """Return the error for a model that does not load.
 
     Args:
-        description: What TensorFlow said.
+        description: The answer of TensorFlow.
         already: Whether it did not load before the edit either.
         missing: Returns all operations of the model that TensorFlow does not register.
     """

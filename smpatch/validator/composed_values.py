@@ -56,8 +56,8 @@ class Chain:
         source: The signature that it is made of, by the names that it has when the edit is done.
         tensors: Input of the source to the tensors that are fed in the model before the edits.
         fetched: Output of the source to the tensors that are fetched there.
-        before: Where the model before the edits is.
-        after: Where it is edited.
+        before: The model before the edits.
+        after: The edited model.
         target: The composed signature.
         was: The key that the source has in the model before the edits.
     """
@@ -124,9 +124,9 @@ def composed_outcome(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outc
     """Run a composed signature and its parts, and compare.
 
     Args:
-        asks: Whose children run them.
+        asks: The owner of the child processes that run them.
         chain: The signature and its parts.
-        values: What the signature is fed, once for each run.
+        values: The values that the signature is fed, once for each run.
 
     Raises:
         NotLoadedError: TensorFlow does not load one of the models.
@@ -203,7 +203,7 @@ def _behind(
     flow: Sequence[Ran],
     values: Sequence[Values],
 ) -> list[Ran]:
-    """Run a function on outputs, or on what the composed signature is fed; return what is left."""
+    """Run a function on outputs, or on inputs of the composed signature; return all outputs."""
     given = [
         each if each.failure else Ran({**fed, **each.outputs})
         for each, fed in zip(flow, values, strict=True)
@@ -281,7 +281,7 @@ def with_bound(
     Args:
         pairs: The calls.
         target: The signature that has constants.
-        there: What it was.
+        there: The signature before the edits.
         source: The signature that it was made of.
         named: Alias to what the source is fed by, in the loader that makes the calls.
 

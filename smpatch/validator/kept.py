@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from smpatch.editing import Edit
+from smpatch.editing.edit import Edit
 from smpatch.loader import MetaGraph
-from smpatch.proof.numbers import Kept, Names
+from smpatch.proof.numbers import Kept, KeptNames
 from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import Feeds, agreed
 from smpatch.runs.pairs import Values
@@ -104,7 +104,7 @@ def kept(
         Key to signature, after all edits.
     """
     state = {
-        key: Kept(key, Names({a: a for a in inputs}), Names({a: a for a in outputs}))
+        key: Kept(key, KeptNames({a: a for a in inputs}), KeptNames({a: a for a in outputs}))
         for key, (inputs, outputs) in before.items()
     }
     for edit in edits:

@@ -31,7 +31,7 @@ _LENDER: ContextVar[Lender | None] = ContextVar("smpatch_lender", default=None)
 
 @contextlib.contextmanager
 def lending(lender: Lender) -> Iterator[None]:
-    """Let what runs inside take its validators from a lender."""
+    """Take validators from a lender as long as the context lasts."""
     token = _LENDER.set(lender)
     try:
         yield

@@ -118,7 +118,7 @@ def opened_outcome(
     """Run a signature some of whose tensors became inputs and the whole one, and compare.
 
     Args:
-        asks: Whose children run them.
+        asks: The owner of the child processes that run them.
         opened_one: The two.
         before: The MetaGraph before the edit.
 

@@ -19,7 +19,7 @@ from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, Chi
 from smpatch.runtime.questions import PythonSignatures
 
 if TYPE_CHECKING:
-    from smpatch.runtime.traces import Traced
+    from smpatch.runtime.python_questions import Traced
 
 __all__ = ["PythonLoader"]
 

@@ -46,7 +46,7 @@ from smpatch.validator.python_loader import PythonLoader
 from smpatch.validator.variables import without_variables
 
 if TYPE_CHECKING:
-    from smpatch.runtime.traces import Traced
+    from smpatch.runtime.python_questions import Traced
 
 __all__ = ["Edited", "Mode", "Validation", "Validator"]
 
@@ -130,7 +130,7 @@ class Validator:
             self.abort()
 
     def abort(self) -> None:
-        """Kill all children, from whatever thread; who waits for an answer fails at once."""
+        """Kill all children, from any thread; a wait for an answer ends with an error."""
         for child in [*self._running.values()]:
             child.kill()
 
@@ -190,7 +190,7 @@ class Validator:
         return self._python.load(directory, tags, variables=variables)
 
     def trace_in_python(self, question: Callable[[Child, float], Traced]) -> Traced:
-        """Let the child that loads models in Python trace a recipe; see ``PythonLoader.trace``."""
+        """Trace a recipe in the child that loads models in Python; see ``PythonLoader.trace``."""
         return self._python.trace(question)
 
     def op_defs(self) -> Mapping[str, Any]:
@@ -211,7 +211,7 @@ class Validator:
             ValidationError: There is no TensorFlow, or an op library cannot be loaded.
         """
         for program in (Program.CAPI, Program.PYTHON):
-            # What is wrong with the graph is reported when the model itself is loaded.
+            # A fault of the graph is reported when the model itself is loaded.
             with contextlib.suppress(ChildError):
                 found = self.ask(program, partial(questions.infer, graph=graph, tensors=tensors))
                 return {name: fact.shape for name, fact in found.tensors.items() if fact}
@@ -313,7 +313,7 @@ class Validator:
         return payload.data if payload.ok else payload.message
 
     def _check_python(self, edited: Edited, model: SavedModel) -> tuple[Note | None, bool]:
-        """Load in Python; return what is to be noted, and whether variables were read."""
+        """Load in Python; return a note, if any, and whether variables were read."""
         try:
             loaded = self._load_in_python(
                 edited.directory, edited.after, variables=not edited.without_variables

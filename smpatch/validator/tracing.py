@@ -20,8 +20,8 @@ from smpatch.validator.reload import Validator
 
 if TYPE_CHECKING:
     from smpatch.fragments import Fragment, Mode, Tracing
+    from smpatch.runtime.python_questions import Traced
     from smpatch.runtime.questions import TensorFact
-    from smpatch.runtime.traces import Traced
 
 __all__ = ["Tracer"]
 
@@ -41,7 +41,7 @@ class Tracer:
         """Trace a function.
 
         Args:
-            tracing: What is asked for.
+            tracing: The request.
 
         Raises:
             RefusedError: It cannot be traced.
@@ -76,7 +76,7 @@ class Tracer:
 
     def _said(self, tracing: Tracing, where: str) -> Traced:
         from smpatch.fragments import CallableOf, FunctionOf, RecipeOf, SignatureOf
-        from smpatch.runtime.traces import trace, traced_here
+        from smpatch.runtime.python_questions import trace, traced_here
 
         asked, place = tracing.asked, tracing.place
         specs = {
@@ -124,7 +124,7 @@ class Tracer:
 def _outputs(
     said: Traced, place: Mode, specs: Mapping[str, Spec], where: str
 ) -> dict[str, TensorSpec]:
-    """Return what is yielded by name; one tensor without a name has that of the only one."""
+    """Return the outputs by name; one tensor without a name has that of the only input."""
     found = {}
     for name, fact in said.outputs:
         known = name

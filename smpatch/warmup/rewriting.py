@@ -71,7 +71,7 @@ def followed(call: WarmUp, fates: Mapping[str, Fate]) -> WarmUp | None:
 
 
 def rewritten(record: Record, fates: Mapping[str, Fate]) -> tuple[Splice, ...]:
-    """Return what lets the requests of a record follow their signatures.
+    """Return the splices that let the requests of a record follow their signatures.
 
     Args:
         record: The record.

@@ -39,7 +39,7 @@ _IN_LANES = 1 << 14
 
 
 class RecordError(Exception):
-    """A fault of a record; says which one and what it is."""
+    """A fault of a record, with its number."""
 
 
 class Record(NamedTuple):
@@ -102,7 +102,7 @@ def framed(data: bytes) -> bytes:
 
 
 def respliced(record: Record, splices: Iterable[Splice], new: bytes) -> tuple[Splice, ...]:
-    """Return what gives a record of a file another content.
+    """Return the splices that give a record of a file another content.
 
     Args:
         record: The record.
@@ -117,7 +117,7 @@ def respliced(record: Record, splices: Iterable[Splice], new: bytes) -> tuple[Sp
 
 
 def _around(data: bytes) -> tuple[bytes, bytes]:
-    """Return what stands before and after a record."""
+    """Return the bytes before and after a record."""
     length = struct.pack("<Q", len(data))
     head = length + _CHECKSUM.pack(masked_checksum(length))
     return head, _CHECKSUM.pack(masked_checksum(data))
@@ -188,7 +188,7 @@ def _in_lanes(data: bytes, state: int) -> int:
 
 @cache
 def _moves(width: int) -> tuple[Sequence[int], ...]:
-    """Return what each value of each byte of a state becomes after so many zeros."""
+    """Return the states after so many zeros, by byte of a state and its value."""
     bits = [_state_after(bytes(width), 1 << bit) for bit in range(32)]
     tables: list[list[int]] = []
     for byte in range(4):

@@ -28,7 +28,7 @@ __all__ = ["Committed", "commit", "commit_new"]
 _LOG = logging.getLogger(__name__)
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
-"""What rename(2) answers where a directory is to be made and something is."""
+"""Errors of rename(2) where a directory is to be made and something is there."""
 
 _TOO_LATE = "the interruption came when the model had changed already"
 
@@ -139,7 +139,7 @@ def _replace_file(
         changed.add(there[WARM_UP].parent)
     if kept is not None:
         words = f"the model has changed, but the previous file could not become {kept}; {later}"
-        settled = _whatever_comes(
+        settled = _after_commit(
             lambda: finish_backups(staged.directory, target, there), words, warnings
         )
         unsettled |= not settled
@@ -171,7 +171,7 @@ def _finished(
     staged: StagingDirectory, companion: Companion, place: Path, words: str, warnings: list[str]
 ) -> bool:
     """Put a companion in place; return whether that succeeded."""
-    return _whatever_comes(
+    return _after_commit(
         lambda: finish_companion(staged.directory, companion, place), words, warnings
     )
 
@@ -232,10 +232,10 @@ def _sync(directories: set[Path], warnings: list[str]) -> None:
         for directory in directories:
             sync_directory(directory)
 
-    _whatever_comes(sync, "the model has changed, but a power cut now may undo it", warnings)
+    _after_commit(sync, "the model has changed, but a power cut now may undo it", warnings)
 
 
-def _whatever_comes(step: Callable[[], None], words: str, warnings: list[str]) -> bool:
+def _after_commit(step: Callable[[], None], words: str, warnings: list[str]) -> bool:
     """Take a step after the commit; return whether it succeeded."""
     try:
         cut = to_the_end(step)

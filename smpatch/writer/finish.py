@@ -36,7 +36,7 @@ __all__ = ["announce", "finish_backups", "finish_companion", "keep", "link", "re
 _UNDO_RECORD = f"{PREFIX}undo-record"
 
 _NO_UNDO_RECORD = f"{PREFIX}no-undo-record"
-"""Says that an older record must go: the backup is of an edit again."""
+"""The name of a file: where it is there, an older record must go, as the backup is of an edit."""
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """Answers of FAT, of some network file systems, and about files of other users."""
@@ -104,7 +104,7 @@ def link(file: Path, name: Path) -> None:
 
 
 def finish_backups(staging: Path, target: Path, companions: Mapping[Companion, Path]) -> None:
-    """Let the previous files take the places of older backups; nothing is done twice.
+    """Move the previous files to the places of older backups; nothing is done twice.
 
     Args:
         staging: The staging directory.

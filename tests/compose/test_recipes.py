@@ -15,7 +15,7 @@ import pytest
 import smpatch
 from smpatch import load, schema
 from smpatch.builder import Inferred
-from smpatch.editing import Context
+from smpatch.editing.edit import Context
 from smpatch.fragments import Fragment, Tracing, asked_list
 from smpatch.recipes import RECIPES
 from smpatch.runtime.process import Program

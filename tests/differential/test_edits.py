@@ -149,7 +149,7 @@ def _key(entry: bytes) -> str:
 
 @pytest.mark.proof("random edits of random models")
 @settings(
-    max_examples=EXAMPLES or 120,
+    max_examples=EXAMPLES or 60,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[phase for phase in Phase if phase is not Phase.explain],

@@ -1,16 +1,20 @@
-"""A command in a process that may take only so much memory: ``python -m tests.fuzz.bounded``.
+"""A command in processes that may take only so much memory: ``python -m tests.fuzz.bounded``.
 
 What the command takes with a small, sound model is taken before the limit is set, so that the
 limit is for what the model makes of it. The limit is one of addresses: what is only promised
-and never touched counts as well.
+and never touched counts as well. Each model has a fork of the process that has done this; what
+it prints goes into its directory, and how it ended is printed as JSON, in the order of the models.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import sys
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from smpatch.cli import guard
 from smpatch.cli.main import application
@@ -26,16 +30,42 @@ def _run(command: str, model: str, options: list[str]) -> int:
 
 
 def main() -> int:
-    """Run a command, given the kilobytes that it may take, its name, the model, its options."""
-    kilobytes, command, model, *options = sys.argv[1:]
+    """Run a command on models.
+
+    The arguments are the kilobytes that it may take, the options as JSON, the name of the
+    command, and the directories of the models.
+    """
+    kilobytes, given, command, *models = sys.argv[1:]
+    options = json.loads(given)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         kept, sys.stdout = sys.stdout, nowhere
         _run(command, str(_LINEAR), options)
         sys.stdout = kept
+    ends = []
+    for model in models:
+        child = os.fork()
+        if not child:
+            _bounded(int(kilobytes), command, model, options)
+        ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    json.dump(ends, sys.stdout)
+    return 0
+
+
+def _bounded(kilobytes: int, command: str, model: str, options: list[str]) -> NoReturn:
+    """Run the command on one model in this process, and end it."""
+    for descriptor, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(Path(f"{model}.{name}"), os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    limit = pages * resource.getpagesize() + (int(kilobytes) << 10)
+    limit = pages * resource.getpagesize() + (kilobytes << 10)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    return _run(command, model, options)
+    code = 1
+    try:
+        code = _run(command, model, options)
+    except BaseException:  # noqa: BLE001 - the end of a program, which the parent tells
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":

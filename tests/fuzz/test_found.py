@@ -22,6 +22,7 @@ from smpatch.graph.objects import ObjectGraph
 from smpatch.schema import FunctionDef, SavedObjectGraph
 from smpatch.values import preview
 from tests.fuzz import targets
+from tests.prove.ledger import LONG
 
 LINEAR = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "linear" / "saved_model.pb"
 _META_GRAPH, _GRAPH, _SAVER, _SIGNATURE, _OBJECT_GRAPH = 2, 2, 3, 5, 7
@@ -236,7 +237,7 @@ def test_object_graph_that_names_an_object_it_does_not_have_is_shown(
     assert "serving_default is only in signature_def" in said.out
 
 
-@pytest.mark.parametrize("many", [20_000])
+@pytest.mark.parametrize("many", [20_000 if LONG else 10_000])
 def test_time_for_many_signatures_grows_with_their_number(place: Place, many: int) -> None:
     took = []
     for count in (many // 4, many):
@@ -245,7 +246,7 @@ def test_time_for_many_signatures_grows_with_their_number(place: Place, many: in
         assert targets.run("show", str(directory)).code == 0
         assert targets.run("show", str(directory), "--json").code == 0
         took.append(time.process_time() - begin)
-    assert took[1] < 10 * took[0] + 1
+    assert took[1] < 10 * took[0] + 0.5
 
 
 def test_names_that_drive_a_terminal_are_never_printed_raw(place: Place) -> None:
@@ -300,14 +301,14 @@ def test_faults_of_a_patch_file_take_no_longer_the_further_down_they_stand() -> 
 
 
 def test_names_of_a_patch_file_are_not_all_compared_with_all() -> None:
-    names = ", ".join(f'"k{at}"' for at in range(200_000))
+    names = ", ".join(f'"k{at}"' for at in range(50_000))
     with targets.frugal():
         (edit,) = patchfile.parse_patch(f"version = 1\n[[edit]]\nremove = [{names}]\n").edits
     assert isinstance(edit, Remove)
-    assert len(edit.keys) == 200_000
+    assert len(edit.keys) == 50_000
 
 
-@pytest.mark.parametrize("many", [20_000])
+@pytest.mark.parametrize("many", [20_000 if LONG else 10_000])
 def test_time_to_check_many_signatures_grows_with_their_number(place: Place, many: int) -> None:
     """Whether there is an object graph was looked for among all of them, for each of them."""
     took = []
@@ -317,7 +318,7 @@ def test_time_to_check_many_signatures_grows_with_their_number(place: Place, man
         report = checker.check(directory, options=checker.CheckOptions(validate="none"))
         took.append(time.process_time() - begin)
         assert len(report.findings) >= count
-    assert took[1] < 8 * took[0] + 1
+    assert took[1] < 8 * took[0] + 0.5
 
 
 def test_tensor_that_lost_its_name_is_compared_without_a_traceback(tmp_path: Path) -> None:
@@ -366,7 +367,7 @@ def test_many_signatures_that_were_all_renamed_are_not_compared_with_all(tmp_pat
 
 def test_many_signatures_are_removed_at_once(place: Place) -> None:
     """One after the other, with a look at all that were left, 2500 took a minute."""
-    directory = place(_with(b"".join(_signatures(20_000)), _META_GRAPH))
+    directory = place(_with(b"".join(_signatures(5_000)), _META_GRAPH))
     with targets.frugal():
         smpatch.remove_signatures(directory, "k*", options=Options(validate="none"))
     assert (directory / "saved_model.pb").read_bytes() == LINEAR.read_bytes()

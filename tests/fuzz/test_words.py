@@ -20,7 +20,7 @@ _TENSORS = st.lists(st.lists(_WORDS | st.text(max_size=4), max_size=12).map("".j
 
 
 @pytest.mark.proof("fuzz: notation")
-@settings(max_examples=EXAMPLES or 200)
+@settings(max_examples=EXAMPLES or 60)
 @given(_TENSORS)
 def test_tensors_are_understood_or_refused_in_one_line(count: Count, texts: list[str]) -> None:
     count.add(executions=1)
@@ -35,7 +35,7 @@ def test_tensors_are_understood_or_refused_in_one_line(count: Count, texts: list
 
 
 @pytest.mark.proof("fuzz: patch file")
-@settings(max_examples=EXAMPLES or 200)
+@settings(max_examples=EXAMPLES or 60)
 @given(st.sampled_from(PATCHES), st.binary(min_size=24, max_size=160), st.integers(1, 5))
 def test_mutated_patch_file_is_understood_or_refused_in_one_line(
     count: Count, patch: bytes, decisions: bytes, times: int

@@ -21,16 +21,16 @@ from smpatch.edits import (
     Rename,
     Retag,
 )
-from smpatch.proof.numbers import Kept, Names
+from smpatch.proof.numbers import Kept, KeptNames
 from smpatch.signature.specs import SparseTensorSpec
 from smpatch.validator.kept import kept
 
 BEFORE = {"one": (["x"], ["a", "b"]), "two": (["x", "y"], ["c"])}
 
-X = Names({"x": "x"})
-ONE = Kept("one", X, Names({"a": "a", "b": "b"}))
+X = KeptNames({"x": "x"})
+ONE = Kept("one", X, KeptNames({"a": "a", "b": "b"}))
 ONE_FED = Constant(1.0)
-TWO = Kept("two", Names({"x": "x", "y": "y"}), Names({"c": "c"}))
+TWO = Kept("two", KeptNames({"x": "x", "y": "y"}), KeptNames({"c": "c"}))
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ TWO = Kept("two", Names({"x": "x", "y": "y"}), Names({"c": "c"}))
             ],
             {
                 "one": ONE,
-                "two": Kept("two", Names({"z": "x", "y": "y"}), TWO.outputs),
-                "new": Kept("two", Names({"w": "y"}), TWO.outputs, bound={"x": ONE_FED}),
+                "two": Kept("two", KeptNames({"z": "x", "y": "y"}), TWO.outputs),
+                "new": Kept("two", KeptNames({"w": "y"}), TWO.outputs, bound={"x": ONE_FED}),
             },
         ),
         (
@@ -65,13 +65,13 @@ TWO = Kept("two", Names({"x": "x", "y": "y"}), Names({"c": "c"}))
             {
                 "one": ONE,
                 "two": TWO,
-                "a": Kept("two", Names({"y": "y"}), TWO.outputs, bound={"x": ONE_FED}),
+                "a": Kept("two", KeptNames({"y": "y"}), TWO.outputs, bound={"x": ONE_FED}),
                 "b": Kept(complete=False),
             },
         ),
         (
             [EditSignature("one", rename_outputs={"a": "b", "b": "a"})],
-            {"one": Kept("one", X, Names({"b": "a", "a": "b"})), "two": TWO},
+            {"one": Kept("one", X, KeptNames({"b": "a", "a": "b"})), "two": TWO},
         ),
         (
             [
@@ -79,12 +79,12 @@ TWO = Kept("two", Names({"x": "x", "y": "y"}), Names({"c": "c"}))
                 Rename("two", "new"),
                 EditSignature("new", rename_inputs={"z": "w"}, rename_outputs={"c": "d"}),
             ],
-            {"one": ONE, "new": Kept("two", Names({"w": "x"}), Names({"d": "c"}))},
+            {"one": ONE, "new": Kept("two", KeptNames({"w": "x"}), KeptNames({"d": "c"}))},
         ),
         (
             [EditSignature("one", drop_outputs=("a",), add_outputs={"a": "n", "c": "m:1"})],
             {
-                "one": Kept("one", X, Names({"b": "b"}, {"a": ("n:0",), "c": ("m:1",)})),
+                "one": Kept("one", X, KeptNames({"b": "b"}, {"a": ("n:0",), "c": ("m:1",)})),
                 "two": TWO,
             },
         ),
@@ -97,7 +97,7 @@ TWO = Kept("two", Names({"x": "x", "y": "y"}), Names({"c": "c"}))
             {
                 "one": ONE,
                 "two": TWO,
-                "new": Kept("one", X, Names({"q": "b"}, {"r": ("in/ner:0@call:0",)})),
+                "new": Kept("one", X, KeptNames({"q": "b"}, {"r": ("in/ner:0@call:0",)})),
             },
         ),
         (
@@ -105,7 +105,7 @@ TWO = Kept("two", Names({"x": "x", "y": "y"}), Names({"c": "c"}))
                 EditSignature("one", add_outputs={"late": "t:2"}),
                 FromSignature("one", {"q": "late"}, "one", overwrite=True),
             ],
-            {"one": Kept("one", X, Names({}, {"q": ("t:2",)})), "two": TWO},
+            {"one": Kept("one", X, KeptNames({}, {"q": ("t:2",)})), "two": TWO},
         ),
     ],
 )
@@ -149,7 +149,7 @@ def test_signatures_on_tensors(
     edit: Edit, inputs: dict[str, tuple[str, ...]], outputs: dict[str, tuple[str, ...]]
 ) -> None:
     made = kept([edit], {})
-    assert made == {"new": Kept("", Names({}, inputs), Names({}, outputs))}
+    assert made == {"new": Kept("", KeptNames({}, inputs), KeptNames({}, outputs))}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_functions_say_no_more_names_than_are_given(
     edits: list[Edit], expected: dict[str, tuple[str, dict[str, str], dict[str, str]]]
 ) -> None:
     assert kept(edits, {}) == {
-        key: Kept("", Names(inputs), Names(outputs), complete=False, function=function)
+        key: Kept("", KeptNames(inputs), KeptNames(outputs), complete=False, function=function)
         for key, (function, inputs, outputs) in expected.items()
     }
 

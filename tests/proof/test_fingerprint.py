@@ -16,6 +16,7 @@ from smpatch.graph.bodies import FingerprintError, components
 from smpatch.graph.fingerprint import Fingerprints
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
+from tests.prove.ledger import LONG
 
 MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 FLOAT = 1
@@ -316,7 +317,7 @@ def _messages(nodes: Nodes) -> list[Message]:
     return [_node(name, op, inputs) for name, (op, inputs) in nodes.items()]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if LONG else 100, deadline=None)
 @given(one=graphs(), other=graphs(), seed=st.integers(0, 1000))
 def test_equal_fingerprints_mean_equal_numbers(
     one: Nodes,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,42 +33,68 @@ WRITERS = 16
 ADDING = {"linear": ADD, "module": COPY}
 """What adds a signature to which model."""
 
-Process = subprocess.Popen[str]
+SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that waits, or does what it was started for.
+
+    Attributes:
+        pid: Its number.
+        file: What it leaves, without the suffix.
+    """
+
+    pid: int
+    file: Path
+
+    def go(self) -> None:
+        """Let it begin."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it is there."""
+        ended = self.file.with_suffix(".ended")
+        return int(ended.read_text()) if ended.exists() else None
+
+    @property
+    def stops(self) -> int:
+        """How often it has stopped."""
+        stopped = self.file.with_suffix(".stopped")
+        return stopped.stat().st_size if stopped.exists() else 0
+
+    def said(self) -> str:
+        """Wait for its end; return what it has printed."""
+        _until(lambda: self.code is not None)
+        return self.file.with_suffix(".said").read_text()
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @contextmanager
-def _started(arguments: list[list[str]]) -> Iterator[list[Process]]:
+def _started(place: Path, requests: list[list[str]]) -> Iterator[list[Process]]:
     """Start processes, and wait until all are ready; none outlives the context."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-B", "-m", "tests.prove.writer", *each],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=ROOT,
-        )
-        for each in arguments
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-
-
-def _go(process: Process) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
-
-
-def _said(process: Process) -> str:
-    return process.communicate(timeout=120)[0]
+    place.mkdir()
+    program = [sys.executable, "-B", "-m", "tests.prove.writer", str(place), json.dumps(requests)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT) as starter:
+        assert starter.stdout is not None
+        processes = [
+            Process(int(starter.stdout.readline()), place / str(at)) for at in range(len(requests))
+        ]
+        try:
+            _until(lambda: all(each.stops for each in processes))
+            yield processes
+        finally:
+            for each in processes:
+                if each.code is None:
+                    with suppress(ProcessLookupError):  # it ends just now
+                        os.kill(each.pid, signal.SIGKILL)
 
 
 @pytest.mark.proof("sixteen writers")
@@ -81,21 +110,21 @@ def test_sixteen_writers_and_readers(
     wanted = [f"key_{number}" for number in range(WRITERS)]
     backup = ["--backup"] if turn % 2 else []
     requests = [[ADDING[name], str(model), key, *backup] for key in wanted]
-    with _started([[READ, str(model), ""], *requests]) as (reader, *writers):
+    with _started(tmp_path / "done", [[READ, str(model), ""], *requests]) as (reader, *writers):
         for process in (reader, *writers):
-            _go(process)
+            process.go()
         count.add(writers=WRITERS)
-        while any(process.poll() is None for process in writers):
+        while any(process.code is None for process in writers):
             (told,) = oracle.ask("parse", directory=model)["meta_graphs"]
             keys = {each for each in told["signatures"] if not each.startswith("__")}
             assert first <= keys <= first.union(wanted)
             assert oracle.ask("load", directory=model, tags=["serve"]) == {"v1": "", "v2": ""}
             count.add(reads=3)
-        assert [_said(process) for process in writers] == [""] * WRITERS
-        assert {process.returncode for process in writers} == {0}
-        _go(reader)
-        loads = int(_said(reader))
-        assert reader.returncode == 0
+        assert [process.said() for process in writers] == [""] * WRITERS
+        assert {process.code for process in writers} == {0}
+        os.kill(reader.pid, signal.SIGTERM)
+        loads = int(reader.said())
+        assert reader.code == 0
         count.add(reads=loads)
     assert loads
     assert models.keys(model) == first.union(wanted)
@@ -123,13 +152,13 @@ def test_edits_at_once_come_to_what_one_after_the_other_gives(
         orders.add((tuple(codes[name] for name in chosen), (model / FILE).read_bytes()))
     assert len(orders) > 1
     model = models.linear(tmp_path / "model")
-    with _started([[EDIT, str(model), name] for name in chosen]) as writers:
+    with _started(tmp_path / "done", [[EDIT, str(model), name] for name in chosen]) as writers:
         for process in writers:
-            _go(process)
+            process.go()
         count.add(writers=len(writers))
         for process in writers:
-            _said(process)
-    found = tuple(process.returncode for process in writers)
+            process.said()
+    found = tuple(process.code or 0 for process in writers)
     assert set(found) <= {0, 4}
     assert (found, (model / FILE).read_bytes()) in orders
 
@@ -148,11 +177,11 @@ def test_the_same_key_by_many(tmp_path: Path, turn: int, count: Count) -> None:
     count.add(writers=4)
     model = models.linear(tmp_path / "model")
     key = f"same_{turn}"
-    with _started([[ADD, str(model), key]] * 4) as writers:
+    with _started(tmp_path / "done", [[ADD, str(model), key]] * 4) as writers:
         for process in writers:
-            _go(process)
-        said = sorted(_said(process) for process in writers)
-    assert sorted(process.returncode for process in writers) == [0, 4, 4, 4]
+            process.go()
+        said = sorted(process.said() for process in writers)
+    assert sorted(process.code or 0 for process in writers) == [0, 4, 4, 4]
     assert said[0] == ""
     for refusal in said[1:]:
         assert f"{key!r}" in refusal
@@ -167,15 +196,17 @@ def test_a_lock_that_a_killed_process_held(tmp_path: Path, call: int, count: Cou
     """It stops in the middle of its edit, so that its lock is there; then it is killed."""
     model = models.linear(tmp_path / "model")
     count.add(kills=1, writers=2)
-    with _started([[STOP, str(model), str(call), "--backup"]]) as (process,):
-        _go(process)
-        assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+    request = [STOP, str(model), str(call), "--backup"]
+    with _started(tmp_path / "done", [request]) as (process,):
+        process.go()
+        _until(lambda: process.stops > 1 or process.code is not None)
+        assert process.code is None
         locked = ".smpatch-" in str(list(model.iterdir()))
         if locked:
             with pytest.raises(smpatch.ConflictError):
                 models.add(model, "early", lock_timeout=0)
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.said()
     models.add(model, "late", lock_timeout=0)
     assert models.keys(model) >= {"scale", "late"}
     assert models.keys(model) <= {"scale", "late", "added"}

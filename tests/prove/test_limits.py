@@ -93,9 +93,15 @@ def test_disk_that_is_full_at_every_size(
     assert refused
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
 @pytest.mark.proof("file size limits")
 @pytest.mark.parametrize("way", WAYS)
-def test_files_that_may_not_grow(tmp_path: Path, way: str, count: Count) -> None:
+def test_files_that_may_not_grow(tmp_path: Path, way: str, count: Count, server: Server) -> None:
     """``ulimit -f``, at every length up to that of the new file, in steps."""
     original, work, whole = (tmp_path / name for name in ("original", "work", "whole"))
     original.mkdir()
@@ -105,19 +111,18 @@ def test_files_that_may_not_grow(tmp_path: Path, way: str, count: Count) -> None
     how.edit(whole, how.result)
     longest = max(len(data) for data in models.tree(whole).values() if data is not None)
     refused = 0
-    with Server(tmp_path) as server:
-        for limit in [*range(0, longest, 97 if ledger.LONG else 1499), longest - 1, longest]:
-            renew(work, original)
-            before = models.tree(work)
-            status = server.run(Request(way, str(work), file_size=limit))[1]
-            assert status in {0, 5}
-            if status:
-                assert models.tree(work) == before
-                refused += 1
-                count.add(faults=1)
-            else:
-                assert models.tree(work) == models.tree(whole)
-        assert status == 0
+    for limit in [*range(0, longest, 97 if ledger.LONG else 1499), longest - 1, longest]:
+        renew(work, original)
+        before = models.tree(work)
+        status = server.run(Request(way, str(work), file_size=limit))[1]
+        assert status in {0, 5}
+        if status:
+            assert models.tree(work) == before
+            refused += 1
+            count.add(faults=1)
+        else:
+            assert models.tree(work) == models.tree(whole)
+    assert status == 0
     assert refused
 
 

@@ -66,6 +66,9 @@ SIGNATURES: Mapping[str, object] = {
 COMMIT = ("rename", "fsync", "link", "mkdir")
 """The calls that the suite takes."""
 
+STEP = 1 if ledger.LONG else 3
+"""Of so many ways each fault takes one, and the next fault the one after it."""
+
 
 class Proof:
     """The ways, what each makes of its model, and the calls that it makes."""
@@ -192,7 +195,8 @@ def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Coun
     at = proof.survey.at(call)
     inject = f"inject={call}:" + FAULTS[fault].format(at)
     with Tracer(proof.server, log, "-e", f"trace={call}", "-e", inject):
-        for way, edit in zip(WAYS, proof.survey.edits, strict=True):
+        ways = [*zip(WAYS, proof.survey.edits, strict=True)]
+        for way, edit in ways[[*FAULTS].index(fault) % STEP :: STEP]:
             for count in range(1, edit[call] + 1):
                 tracing.renew(proof.work, proof.original(way))
                 with told.case(f"{way}, {call} {count}"):

@@ -1,17 +1,22 @@
-"""Processes that write to one model, or read it: ``python -m tests.prove.writer DO MODEL WHAT``.
+"""Processes that write to one model, or read it: ``python -m tests.prove.writer DIRECTORY JSON``.
 
-Each says ``ready`` and waits for a line, so that many begin at once.
+Each request, a list of words in the JSON, has a fork of the process that has imported smpatch. The
+fork's number is printed; it stops itself and begins when it is continued, so that many begin at
+once. The directory gets ``0.said`` of the first request: what it prints; ``0.stopped``: a byte for
+each time that it stopped; and ``0.ended``: its exit code.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import select
 import signal
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import smpatch
 from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename
@@ -43,9 +48,11 @@ def edit(model: Path, name: str) -> smpatch.Receipt:
 
 
 def _read(model: Path) -> int:
-    """Load the model until there is something to read on stdin; return how often."""
+    """Load the model until SIGTERM comes; return how often."""
+    enough: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: enough.append(number))
     loads, known = 0, 0
-    while not select.select([sys.stdin], [], [], 0)[0]:
+    while not enough:
         keys = len(smpatch.load(model).signatures)
         if keys < known:
             message = f"a signature is gone: {keys} after {known}"
@@ -55,23 +62,21 @@ def _read(model: Path) -> int:
     return loads
 
 
-def _stop(_name: str) -> None:
+def _stop(_name: str = "") -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def main() -> int:
-    """Do what the arguments say; the exit code is that of the command line."""
+def _do(request: Sequence[str]) -> int:
+    """Do what a request says; return the exit code of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("do", choices=[ADD, COPY, EDIT, READ, STOP])
     parser.add_argument("model", type=Path)
     parser.add_argument("what", help="a key; to edit its name, to stop the count of the call")
     parser.add_argument("--backup", action="store_true")
-    given = parser.parse_args()
-    print("ready", flush=True)  # noqa: T201 - to the process that asked
-    sys.stdin.readline()
+    given = parser.parse_args(request)
     try:
         if given.do == READ:
-            print(_read(given.model))  # noqa: T201 - likewise
+            print(_read(given.model))  # noqa: T201 - to the test that asked
         elif given.do == STOP:
             with faults.at(int(given.what), _stop):
                 models.add(given.model, backup=given.backup)
@@ -88,5 +93,41 @@ def main() -> int:
     return 0
 
 
+def _begin(said: Path, request: Sequence[str]) -> NoReturn:
+    """Do a request in this process when it is continued, and end it."""
+    output = os.open(said, os.O_WRONLY | os.O_CREAT, 0o600)
+    for descriptor in (1, 2):
+        os.dup2(output, descriptor)
+    code = 1
+    try:
+        _stop()
+        code = _do(request)
+    except BaseException:  # noqa: BLE001 - the end of a program, which the test tells
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    """Fork for each request, and write down what becomes of the forks until all have ended."""
+    directory = Path(sys.argv[1])
+    numbers: dict[int, int] = {}
+    for number, request in enumerate(json.loads(sys.argv[2])):
+        pid = os.fork()
+        if not pid:
+            _begin(directory / f"{number}.said", request)
+        numbers[pid] = number
+        print(pid, flush=True)  # noqa: T201 - to the test that asked
+    while numbers:
+        pid, status = os.waitpid(-1, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            with (directory / f"{numbers[pid]}.stopped").open("a") as file:
+                file.write(".")
+        else:
+            (directory / "code").write_text(str(os.waitstatus_to_exitcode(status)))
+            (directory / "code").rename(directory / f"{numbers.pop(pid)}.ended")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -45,14 +45,14 @@ def facts(models: Path) -> Facts:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def capi(installed: installation.Wheel) -> Iterator[Child]:
     """A child with the C API, for tests that do not harm it."""
     with Child.start(Program.CAPI, installed) as child:
         yield child
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def python(installed: installation.Wheel) -> Iterator[Child]:
     """A child with the Python loader, for tests that do not harm it."""
     with Child.start(Program.PYTHON, installed) as child:

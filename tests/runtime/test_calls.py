@@ -11,8 +11,8 @@ import pytest
 
 from smpatch.runs.arrays import from_numpy, numpy_type, to_numpy
 from smpatch.runtime import questions
-from smpatch.runtime.calls import call
 from smpatch.runtime.process import Child
+from smpatch.runtime.python_questions import call
 from smpatch.runtime.questions import Array
 
 LIMIT = 120.0

@@ -16,8 +16,8 @@ from smpatch.errors import SmpatchError
 from smpatch.runtime import light_child, questions
 from smpatch.runtime.installation import Wheel
 from smpatch.runtime.process import Child, ChildDied, ChildError, ChildHung, ChildUnfit, Program
+from smpatch.runtime.python_questions import Refusal, Traced, trace
 from smpatch.runtime.questions import PythonSignatures
-from smpatch.runtime.traces import Refusal, Traced, trace
 from smpatch.validator.python_loader import PythonLoader
 from tests.checker import faults
 from tests.contract.models import FIXTURES, PROVE, Case, corpus, found_in

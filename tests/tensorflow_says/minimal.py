@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from smpatch.minimal import patched
+from tests.prove.ledger import LONG
 from tests.test_minimal import canonical, odd, signatures
 
 SAID: dict[str, Any] = {"examples": 0, "wrong": []}
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300 if LONG else 120, deadline=None, derandomize=True, database=None)
 @given(odd(), signatures)
 def compare(old: bytes, new: Any) -> None:  # noqa: ANN401 - protobuf makes its classes at run time
     """Change the bytes for smpatch's class and for TensorFlow's, and read both results."""

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from tests.graph.test_numbered import Drawn, check_nodes, graphs, windows
+from tests.prove.ledger import LONG
 
 SAID: dict[str, Any] = {"examples": 0, "wrong": []}
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300 if LONG else 120, deadline=None, derandomize=True, database=None)
 @given(graphs(), windows)
 def compare(drawn: tuple[list[Drawn], bytes], window: int) -> None:
     """Read a graph in both ways."""

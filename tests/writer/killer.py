@@ -1,13 +1,15 @@
-"""Kill an edit at one of its calls: ``python -m tests.writer.killer WORK ...``.
+"""Kill an edit at one of its calls: ``python -m tests.writer.killer``.
 
-A process of its own, which forks one child for each edit: a fork costs a few milliseconds,
+A process of its own, which reads a line of JSON with a way and a directory, answers with a line,
+and forks one child for each edit: a fork costs a few milliseconds,
 a new interpreter a fifth of a second, and a process that runs tests has threads, with which
 it should not fork. A child gets SIGKILL, so that nothing of it is cleaned up.
 """
 
 from __future__ import annotations
 
-import argparse
+import atexit
+import functools
 import json
 import os
 import shutil
@@ -69,29 +71,36 @@ def forked(model: Path, count: int, on: dict[str, int], options: dict[str, Any])
 
 def cut_between_the_renames(model: Path) -> None:
     """Kill an edit of a model with a fingerprint after its first rename."""
-    done = subprocess.run(
-        [sys.executable, "-B", "-m", __name__, "cut", str(model)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr
+    assert _asked("cut", model) == -signal.SIGKILL
 
 
 def everywhere(work: Path, way: str) -> list[Killed]:
     """Kill an edit at every one of its calls, and tell what each left."""
-    done = subprocess.run(
-        [sys.executable, "-B", "-m", __name__, way, str(work)],
-        check=False,
-        capture_output=True,
+    return [Killed(**each) for each in _asked(way, work)]
+
+
+def _asked(way: str, place: Path) -> Any:  # noqa: ANN401 - JSON
+    program = _program()
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write(json.dumps([way, str(place)]) + "\n")
+    program.stdin.flush()
+    reply = program.stdout.readline()
+    assert reply, "the process has ended"
+    return json.loads(reply)
+
+
+@functools.cache
+def _program() -> subprocess.Popen[str]:
+    started = subprocess.Popen(
+        [sys.executable, "-B", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=600,
         cwd=Path(__file__).parents[2],
     )
-    assert done.returncode == 0, done.stderr
-    return [Killed(**each) for each in json.loads(done.stdout)]
+    atexit.register(started.kill)
+    return started
 
 
 def _state(directory: Path, known: dict[bytes, str]) -> str:
@@ -129,7 +138,7 @@ def _next_edit(work: Path, model: Path, options: dict[str, Any]) -> str:
 def _kill_everywhere(work: Path, way: str) -> list[Killed]:
     told: list[Killed] = []
     known: dict[bytes, str] = {}
-    for count in (0, *range(1, MOST_CALLS, 1 if ledger.LONG else 3)):
+    for count in (0, *range(1, MOST_CALLS, 1 if ledger.LONG else 5)):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         model = models.linear(work / "model", fingerprint=True, requests=True)
@@ -165,18 +174,15 @@ def _kill_everywhere(work: Path, way: str) -> list[Killed]:
 
 
 def main() -> None:
-    """Do what the arguments say."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("way", choices=["cut", "in-place", "backup", "undo", "save-to"])
-    parser.add_argument("place", type=Path)
-    given = parser.parse_args()
+    """Do what each line says."""
     setattr(Validator, "fingerprint", models.fake_fingerprint)  # noqa: B010 - a stand-in of another type
-    if given.way == "cut":
-        status = forked(given.place, 0, {"replace": 2}, {})
-        assert status == -signal.SIGKILL, status
-        return
-    told = _kill_everywhere(given.place, given.way)
-    print(json.dumps([asdict(each) for each in told]))  # noqa: T201 - to the process that asked
+    for line in sys.stdin:
+        way, place = json.loads(line)
+        if way == "cut":
+            said: object = forked(Path(place), 0, {"replace": 2}, {})
+        else:
+            said = [asdict(each) for each in _kill_everywhere(Path(place), way)]
+        print(json.dumps(said), flush=True)  # noqa: T201 - to the process that asked
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -64,6 +64,7 @@ KERNELS: dict[str, Callable[[], CopyFileRange | None]] = {
 }
 
 
+@cache
 def _pattern(size: int) -> bytes:
     """Bytes of which no part equals another of the same length and another place."""
     return b"".join(number.to_bytes(4, "big") for number in range(size // 4 + 1))[:size]

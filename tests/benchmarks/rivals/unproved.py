@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 
 from smpatch.cli import main
-from smpatch.editing import Step, sequence
+from smpatch.editing import sequence
+from smpatch.editing.edit import Step
 
 
 def _unproved(_: object, done: Step, *__: object) -> Step:

@@ -1,4 +1,4 @@
-"""The question that has a function traced, and its answer.
+"""Further questions: calls in Python, traces of functions, the working directory of a child.
 
 A callable of this process is traced in this process, if TensorFlow is imported already.
 """
@@ -6,15 +6,80 @@ A callable of this process is traced in this process, if TensorFlow is imported 
 from __future__ import annotations
 
 import binascii
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from smpatch.runtime.process import Child
-from smpatch.runtime.questions import TensorFact
+from smpatch.runtime.process import Child, path_text
+from smpatch.runtime.questions import (
+    Array,
+    RunResult,
+    TensorFact,
+    read_array,
+    read_fact,
+    refusal,
+    wire_array,
+)
 
-__all__ = ["Refusal", "Traced", "trace", "traced_here"]
+__all__ = ["Refusal", "Traced", "call", "call_function", "stand_in", "trace", "traced_here"]
+
+
+def stand_in(child: Child, limit_seconds: float, directory: os.PathLike[str] | str) -> None:
+    """Let relative paths of a child count from a directory, for signatures that write files.
+
+    Args:
+        child: Of either program.
+        limit_seconds: Longest wait.
+        directory: The directory, which may be removed when no signature runs any more.
+    """
+    child.ask({"do": "stand_in", "dir": path_text(directory)}, limit_seconds)
+
+
+def call(child: Child, key: str, inputs: Mapping[str, Array], limit_seconds: float) -> RunResult:
+    """Call a signature of the model that ``python_signatures`` has kept.
+
+    Args:
+        child: Of the Python program.
+        key: The signature's key in ``.signatures``.
+        inputs: By the argument's name.
+        limit_seconds: Longest wait.
+
+    Returns:
+        The arrays by the result's name; not ok when the signature does not have the argument, or
+        TensorFlow refuses.
+    """
+    return _called(child, {"do": "call", "key": key}, inputs, limit_seconds)
+
+
+def call_function(
+    child: Child, function: str, inputs: Mapping[str, Array], limit_seconds: float
+) -> RunResult:
+    """Call a traced function of the model that ``python_signatures`` has kept.
+
+    Args:
+        child: Of the Python program.
+        function: Its path in the object graph (``encoder.call``), or the name that its trace
+            has in the file.
+        inputs: By the argument's name.
+        limit_seconds: Longest wait.
+
+    Returns:
+        The arrays by result: the keys of a dict, else ``output_0`` and so on; not ok when
+        there is no such function, or it has several traces or other arguments.
+    """
+    return _called(child, {"do": "call_function", "function": function}, inputs, limit_seconds)
+
+
+def _called(
+    child: Child, request: Mapping[str, Any], inputs: Mapping[str, Array], limit_seconds: float
+) -> RunResult:
+    fed = {name: wire_array(array) for name, array in inputs.items()}
+    reply = child.ask({**request, "inputs": fed}, limit_seconds)
+    if not reply["ok"]:
+        return RunResult(**refusal(reply))
+    return RunResult(arrays={name: read_array(array) for name, array in reply["arrays"].items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +87,9 @@ class Refusal:
     """Why a function cannot be traced.
 
     Attributes:
-        found: What was found.
+        found: The reason.
         where: The place in the user's file; empty where there is none.
-        hint: What would work.
+        hint: Advice.
     """
 
     found: str
@@ -44,7 +109,7 @@ class Traced:
         functions: It and the functions that it calls, each a serialized ``FunctionDef``.
         ops: The operations that it uses.
         samples: Values to try it with, serialized ``TensorProto`` messages by parameter.
-        printed: What it printed, line by line.
+        printed: The lines that it printed.
         frozen_bytes: The size of the variables that became constants.
     """
 
@@ -59,7 +124,7 @@ class Traced:
 
 
 def trace(child: Child, limit_seconds: float, request: Mapping[str, Any]) -> Traced:
-    """Let TensorFlow trace a function.
+    """Trace a function in TensorFlow.
 
     Args:
         child: Of the tracing program.
@@ -97,8 +162,8 @@ def _read(reply: Mapping[str, Any]) -> Traced:
     if "refused" in reply:
         return Traced(Refusal(**reply["refused"]), printed=printed)
     return Traced(
-        inputs={each["name"]: _fact(each) for each in reply["inputs"]},
-        outputs=[(each["name"], _fact(each)) for each in reply["outputs"]],
+        inputs={each["name"]: read_fact(each) for each in reply["inputs"]},
+        outputs=[(each["name"], read_fact(each)) for each in reply["outputs"]],
         functions=tuple(map(binascii.a2b_base64, reply["functions"])),
         ops=tuple(reply["ops"]),
         samples={
@@ -107,9 +172,3 @@ def _read(reply: Mapping[str, Any]) -> Traced:
         printed=printed,
         frozen_bytes=reply["frozen_bytes"],
     )
-
-
-def _fact(reply: Mapping[str, Any]) -> TensorFact:
-    shape: list[int] | None = reply["shape"]
-    sizes = None if shape is None else tuple(None if size < 0 else size for size in shape)
-    return TensorFact(reply["dtype"], sizes)
