@@ -2,8 +2,8 @@
 
 A kind of edit is a frozen dataclass in a module of ``edits``. All other modules use ``Edit`` alone.
 
-``apply`` makes the signature. The proofs share no code with it, so that no mistake is in both:
-``expected`` returns what the signature computes, for the structural proof; ``follow`` what it
+``apply`` makes the signature. The proofs share no code with it but the search for inner tensors
+(``functions.inner_tensors``), so that no mistake is in both: ``expected`` returns what the signature computes, for the structural proof; ``follow`` what it
 gives, for the proof by numbers. These use the fields of the edit and the model before it.
 """
 
@@ -142,9 +142,9 @@ class Edit(ABC):
 
     Attributes:
         verb: The command, and the key with which its table in a patch file begins.
-        other_verb: Another such key; empty if there is none.
-        mark: A key of that table that no other kind with this verb has; empty for the kind that
-            is meant where there is none of these.
+        other_verb: A second such key, such as ``no-init-op``; empty if there is none.
+        mark: A key of that table that no other kind with this verb has; empty for the default
+            kind, for a table without such a key.
     """
 
     verb: ClassVar[str]
@@ -205,10 +205,13 @@ class Edit(ABC):
 
     @abstractmethod
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the part of it that is left to do to a model that may show it; None for nothing.
+        """Compare it with a model that may have its result; return what is left to do, or None.
+
+        ``already_applied`` compares specs, method, defaults and fingerprints of the keys in
+        ``again.touched``. If the edit changes anything else, it is compared here.
 
         Raises:
-            SmpatchError: The model does not show it.
+            NotAppliedError: The model does not have its result.
         """
 
     def excludes(self, other: Edit) -> str:
@@ -301,19 +304,23 @@ class MetaGraphEdit(Edit):
 
 
 class NotAppliedError(SmpatchError):
-    """An edit that a model does not show."""
+    """The model does not have the result of an edit (``already_applied``)."""
 
 
 @dataclass
 class Repetition:
-    """A list of edits, carried out once more in memory on a model that may show them.
+    """A list of edits, carried out once more in memory on a model that may have their result.
+
+    ``already_applied`` makes it, and each edit reads and changes it in ``Edit.repeated``.
 
     Attributes:
         present: The MetaGraph as it is.
         meta_graph: The same after the edits before this one.
         later: The edits behind this one.
-        fresh: The keys of signatures that the repetition has made: the list still has to change,
-            rename and remove these. To all others it has done so where the model shows it.
+        fresh: The keys of signatures that the repetition has made anew, so that later edits of the
+            list are still to be done to them. For example, the list adds ``a`` and renames it to
+            ``b``: ``a`` is made again, and the rename is done again. A signature that is not fresh
+            may have been renamed by the list before.
         touched: The keys that are compared in the end.
         exact: Of these the ones for which an unknown shape is asked for.
     """

@@ -1,4 +1,4 @@
-"""The kinds of edits, each a class of frozen values that says everything of itself.
+"""The kinds of edits, each a class of frozen values with all code of its kind.
 
 ``editing.edit`` describes the methods. Only what makes edits imports a kind. A kind is imported
 when it is first asked for (PEP 562), so that an edit does not pay for the other kinds.
