@@ -3,10 +3,9 @@
 A kind of edit is a frozen dataclass in a module of ``edits``. All other modules use ``Edit`` alone.
 
 ``apply`` makes the signature. The proofs share no code with it but the search for inner tensors
-(``functions.inner_tensors``), so that no mistake is in both: ``expected`` returns what the signature
-computes, for the structural proof; ``follow`` what it gives, for the proof by numbers. These use the
-fields of the edit and the model before it.
-"""
+(``functions.inner_tensors``), so that no mistake is in both: ``expected`` returns what the
+signature computes, for the structural proof; ``follow`` what it gives, for the proof by numbers.
+These use the fields of the edit and the model before it.
 
 from __future__ import annotations
 
