@@ -6,6 +6,7 @@ A kind of edit is a frozen dataclass in a module of ``edits``. All other modules
 (``functions.inner_tensors``), so that no mistake is in both: ``expected`` returns what the
 signature computes, for the structural proof; ``follow`` what it gives, for the proof by numbers.
 These use the fields of the edit and the model before it.
+"""
 
 from __future__ import annotations
 
