@@ -295,6 +295,7 @@ def test_whoever_stops_asking_leaves_every_model_whole(make: Make, started: list
 
 
 @breaks_off
+@pytest.mark.own_children
 @pytest.mark.parametrize("validate", ["none", "full"])
 def test_stopping_does_not_wait_for_what_takes_long(
     validate: Any,  # noqa: ANN401 - a mode
@@ -332,6 +333,7 @@ def _wait(finished: Generator[batch.Outcome, None, None]) -> None:
     try:
         list(finished)
     finally:
+        signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
 
 

@@ -33,8 +33,8 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> questions.PythonSignatur
     said: list[questions.PythonSignatures] = []
     asked = questions.python_signatures
 
-    def keep(*arguments: Any) -> questions.PythonSignatures:  # noqa: ANN401 - as the true one
-        said.append(asked(*arguments))
+    def keep(*arguments: Any, **options: Any) -> questions.PythonSignatures:  # noqa: ANN401 - as the true one
+        said.append(asked(*arguments, **options))
         return said[-1]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -51,7 +51,9 @@ def lists(
     """Alter what Python lists; None takes a signature out."""
 
     def install(change: Change, *, before: bool = True) -> None:
-        def altered(_: process.Child, directory: Path, *_rest: Any) -> questions.PythonSignatures:  # noqa: ANN401 - as the true one
+        def altered(
+            _: process.Child, directory: Path, *_rest: object, **_options: object
+        ) -> questions.PythonSignatures:
             true = {k: each for k, each in listed.signatures.items() if k != "added"}
             if directory != model:
                 true = dict(listed.signatures)
@@ -102,7 +104,9 @@ class TestFull:
     ) -> None:
         """A note where the model did it before, too; else the edit is to blame."""
 
-        def die(_: process.Child, directory: Path, *_rest: Any) -> questions.PythonSignatures:  # noqa: ANN401 - as the true one
+        def die(
+            _: process.Child, directory: Path, *_rest: object, **_options: object
+        ) -> questions.PythonSignatures:
             if directory != model or before:
                 raise ChildDied("killed by SIGSEGV", "")
             return listed

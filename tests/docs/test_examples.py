@@ -44,8 +44,10 @@ PATCH = 'version = 1\n[[edit]]\nrename = "serving_default"\nto = "predict"\n'
 class _Silent(Validator):
     """A validator that starts no TensorFlow."""
 
-    def __init__(self, _: str, libraries: Sequence[Path], time_limit: float) -> None:
-        super().__init__("none", libraries, time_limit)
+    def __init__(
+        self, _: str, libraries: Sequence[Path], time_limit: float, *, one_edit: bool = False
+    ) -> None:
+        super().__init__("none", libraries, time_limit, one_edit=one_edit)
 
     def lend(self, mode: str, time_limit: float, *, calls: bool = False) -> Validator:
         del mode

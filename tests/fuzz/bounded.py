@@ -11,17 +11,42 @@ from __future__ import annotations
 import json
 import os
 import resource
+import subprocess
 import sys
 import traceback
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from smpatch.cli import guard
 from smpatch.cli.main import application
 
-__all__ = ["main"]
+__all__ = ["ended", "main"]
 
-_LINEAR = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "linear"
+_ROOT = Path(__file__).resolve().parents[2]
+_LINEAR = _ROOT / "fixtures" / "models" / "linear"
+
+
+def ended(
+    kilobytes: int, command: str, models: Iterable[Path], options: Sequence[str]
+) -> list[tuple[int, str, str]]:
+    """Run this program; return for each model the exit code, the output and the error output."""
+    places = [*map(str, models)]
+    argv = [sys.executable, "-m", "tests.fuzz.bounded", str(kilobytes), json.dumps(options)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # each thread reserves addresses
+    done = subprocess.run(
+        [*argv, command, *places],
+        cwd=_ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return [
+        (end, *(Path(f"{place}.{name}").read_text(encoding="utf-8") for name in ("out", "err")))
+        for end, place in zip(json.loads(done.stdout), places, strict=True)
+    ]
 
 
 def _run(command: str, model: str, options: list[str]) -> int:

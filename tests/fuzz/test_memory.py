@@ -6,9 +6,7 @@ megabytes more than it takes with a small model, or to a multiple of the file's 
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.make import raw
+from tests.fuzz.bounded import ended
 from tests.prove.ledger import LONG
 
 pytestmark = pytest.mark.skipif(
@@ -49,21 +48,7 @@ COMMANDS = {
 def _run(kilobytes: int, command: str, *models: Path) -> list[tuple[int, str]]:
     """Run a command on models; return the exit code and stderr of each."""
     name, *options = COMMANDS[command]
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.fuzz.bounded"),
-            *(str(kilobytes), json.dumps(options), name, *map(str, models)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    ends = json.loads(done.stdout)
-    return [
-        (end, Path(f"{model}.err").read_text()) for end, model in zip(ends, models, strict=True)
-    ]
+    return [(end, err) for end, _, err in ended(kilobytes, name, models, options)]
 
 
 def _promising() -> Iterator[tuple[str, bytes]]:

@@ -86,9 +86,9 @@ def test_crash_that_the_original_does_not_cause_is_told_apart(
     name = {"runtime": "describe", "full": "python_signatures"}[validate]
     load = getattr(questions, name)
 
-    def misled(child: Child, directory: Path, *others: object) -> object:
+    def misled(child: Child, directory: Path, *others: object, **options: object) -> object:
         wanted = place if directory == place else models / "abort"
-        return load(child, wanted, *others)
+        return load(child, wanted, *others, **options)
 
     monkeypatch.setattr(questions, name, misled)
     with pytest.raises(ValidationError, match="killed by SIGABRT") as caught:
@@ -109,8 +109,10 @@ def test_python_loader_that_crashed_before_too_is_a_note(
     place = _copied(models, "kinds", tmp_path)
     load = questions.python_signatures
 
-    def misled(child: Child, _: Path, tags: tuple[str, ...], limit: float) -> object:
-        return load(child, models / "abort", tags, limit)
+    def misled(
+        child: Child, _: Path, tags: tuple[str, ...], limit: float, *, variables: bool
+    ) -> object:
+        return load(child, models / "abort", tags, limit, variables=variables)
 
     monkeypatch.setattr(questions, "python_signatures", misled)
     receipt = smpatch.add_predict(

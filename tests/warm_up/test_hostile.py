@@ -7,8 +7,6 @@ import os
 import shutil
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 import smpatch
 from smpatch.warmup import MOST, PLACE, tfrecord
 from smpatch.warmup.requests import LONGEST
+from tests.fuzz.bounded import ended
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "fixtures" / "models" / "assets_extra_warmup"
@@ -221,20 +220,10 @@ def test_gigabytes_are_not_read(model: Path, length: int, command: str) -> None:
         "check": ["--validate", "none"],
         "warmup": [],
     }[command]
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.fuzz.bounded", str(KILOBYTES)),
-            *(command, str(model), *options),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == {"rename": 0, "warmup": 3, "check": 1}[command]
-    assert f"record 1 has {length:,} bytes, which are too many" in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    ((end, out, err),) = ended(KILOBYTES, command, [model], options)
+    assert end == {"rename": 0, "warmup": 3, "check": 1}[command]
+    assert f"record 1 has {length:,} bytes, which are too many" in out + err
+    assert "Traceback" not in err
 
 
 def test_a_model_of_many_large_requests_takes_the_memory_of_one(model: Path) -> None:
@@ -245,19 +234,9 @@ def test_a_model_of_many_large_requests_takes_the_memory_of_one(model: Path) -> 
     record = b"\x32" + _long(b"\x0a" + _long(request))
     with (model / PLACE).open("wb") as file:
         file.write(tfrecord.framed(record) * 120)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.fuzz.bounded", "90000", "rename", str(model)),
-            *("--from", "scale", "--to", "other", "--validate", "none", "--dry-run"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # each thread reserves addresses
-    )
-    assert (done.returncode, done.stderr.count("120 rewritten")) == (0, 1), done.stderr
+    options = ["--from", "scale", "--to", "other", "--validate", "none", "--dry-run"]
+    ((end, _, err),) = ended(90_000, "rename", [model], options)
+    assert (end, err.count("120 rewritten")) == (0, 1), err
 
 
 def _long(data: bytes) -> bytes:
