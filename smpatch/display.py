@@ -9,7 +9,6 @@ import contextlib
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 from smpatch import schema
@@ -193,6 +192,8 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         >>> html_table(["key"], [["<a>"]])
         '<table><tr><th>key</th></tr><tr><td>&lt;a&gt;</td></tr></table>'
     """
+    from html import escape  # noqa: PLC0415 - for notebooks alone
+
     titles = "".join(f"<th>{escape(each)}</th>" for each in head)
     lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
     return f"<table><tr>{titles}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
