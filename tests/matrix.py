@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / "build" / "matrix"
 
 QUICK = (
-    *("tests/test_wire.py", "tests/test_wire_properties.py", "tests/test_text.py"),
+    *("tests/test_wire.py", "tests/test_wire_properties.py", "tests/test_text_fields.py"),
     *("tests/test_schema.py", "tests/test_signature.py", "tests/test_tensor_syntax.py"),
     *("tests/test_loader.py", "tests/test_builder.py", "tests/test_patcher.py"),
     *("tests/test_validator.py", "tests/test_bad_input.py", "tests/graph", "tests/runtime"),

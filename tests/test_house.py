@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import smpatch
-from tests.matrix import CELLS
+from tests.matrix import CELLS, QUICK
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "smpatch"
@@ -266,6 +266,15 @@ def test_the_lock_satisfies_what_the_package_asks_for() -> None:
         assert locked[requirement.name]
         for version in locked[requirement.name]:
             assert requirement.specifier.contains(version), f"{requirement}: {version} is locked"
+
+
+def test_the_tests_that_the_matrix_and_make_prove_name_are_there() -> None:
+    """Pytest runs no test at all where one of its paths is missing."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (proofs,) = re.findall(r"^PROOFS := (.*)$", makefile, re.MULTILINE)
+    named = [*QUICK, *proofs.split()]
+    assert len(named) > 30
+    assert [each for each in named if not (ROOT / each).exists()] == []
 
 
 def test_the_matrix_has_the_oldest_typer_that_is_allowed_and_the_newest_there_is() -> None:
