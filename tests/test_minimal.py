@@ -98,7 +98,7 @@ def test_keys_with_equal_values_are_paired_by_the_caller() -> None:
         for number in (98, 99)
     )
     old = entry(1, "a", first) + entry(1, "b", second)
-    new = schema.SignatureDef(inputs={key: {"name": "x:0"} for key in ("a", "b")})
+    new = schema.SignatureDef(inputs={key: schema.TensorInfo(name="x:0") for key in ("a", "b")})
     swapped = patched(old, new, {"inputs": {"a": "b", "b": "a"}})
     assert swapped == entry(1, "b", first) + entry(1, "a", second)
     with pytest.raises(ValueError, match="renamed from one"):
@@ -108,7 +108,7 @@ def test_keys_with_equal_values_are_paired_by_the_caller() -> None:
 def test_a_duplicate_of_a_removed_key_goes_too_and_does_not_come_back() -> None:
     dead, live = (schema.TensorInfo(name=name).SerializeToString() for name in ("dead", "live"))
     old = entry(1, "a", dead) + entry(1, "b", live) + entry(1, "a", live)
-    new = schema.SignatureDef(inputs={"b": {"name": "live"}})
+    new = schema.SignatureDef(inputs={"b": schema.TensorInfo(name="live")})
     assert patched(old, new) == entry(1, "b", live)
 
 

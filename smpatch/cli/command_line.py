@@ -136,6 +136,13 @@ _COMMANDS = {
 """Commands of other tools to the commands here."""
 
 
+_NO_NUMBER = {
+    "is not a valid int range": "is no number",
+    "Input should be a valid integer, unable to parse string as an integer": "it is no number",
+}
+"""Words of typer (the second of 0.29, which asks pydantic) to ours."""
+
+
 def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class, found at run time
     """Return the error for a command line that click did not understand."""
     possibilities = sorted(getattr(error, "possibilities", None) or ())
@@ -144,8 +151,8 @@ def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class
     if not possibilities:
         message = str(error.format_message())
     message = message.strip().rstrip(".")
-    if message.endswith("is not a valid int range"):
-        message = message.replace("is not a valid int range", "is no number")
+    for words, ours in _NO_NUMBER.items():
+        message = message.replace(words, ours)
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "smpatch"
     meant = _command(message)

@@ -30,7 +30,7 @@ from typing import Any
 from .python_child import PythonLoader
 from .refusals import Unfit
 
-# Directories from which ``import tensorflow`` loads kernels and devices of others.
+# The directories from which ``import tensorflow`` loads devices of others, and its own kernels.
 PLUGINS = "tensorflow-plugins"
 KERNELS = ("core", "kernels")
 
@@ -43,8 +43,7 @@ def start(request: dict[str, Any]) -> LightLoader:
     """
     sys.path[:] = request["path"]
     root: str = request["root"]
-    places = [os.path.join(each, PLUGINS) for each in sys.path]
-    for place in (os.path.join(root, *KERNELS), *places):
+    for place in (os.path.join(each, PLUGINS) for each in sys.path):
         if os.path.exists(place):
             raise Unfit(f"{place} is loaded with all of TensorFlow")
     package = Package(root)
@@ -53,9 +52,17 @@ def start(request: dict[str, Any]) -> LightLoader:
     try:
         with quick_imports():
             tf = needed()
+            load_kernels(os.path.join(root, *KERNELS))
     except Exception as error:  # a layout that is not known raises anything
         raise Unfit(f"{type(error).__name__}: {error}") from error
     return LightLoader(tf, package)
+
+
+def load_kernels(directory: str) -> None:
+    """Load the kernels that releases such as 2.16 have in libraries of their own."""
+    if os.path.exists(directory):
+        # Not of the empty package: ``tensorflow/__init__.py`` calls the same function.
+        importlib.import_module("tensorflow.python.framework.load_library").load_library(directory)
 
 
 class Package(types.ModuleType):
