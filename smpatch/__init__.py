@@ -30,8 +30,9 @@ staging directories and commits. Nothing is printed unless the program adds a ha
 from __future__ import annotations
 
 import logging
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from smpatch.late_names import late_names
 
 if TYPE_CHECKING:
     from smpatch.batch import Outcome, apply
@@ -230,13 +231,7 @@ _NAMES = {
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = late_names(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -140,7 +140,7 @@ _NO_NUMBER = {
     "is not a valid int range": "is no number",
     "Input should be a valid integer, unable to parse string as an integer": "it is no number",
 }
-"""Words of typer (the second of 0.29, which asks pydantic) to ours."""
+"""Words of typer to ours; the second are those of typer 0.29."""
 
 
 def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class, found at run time

@@ -6,10 +6,10 @@ when it is first asked for (PEP 562), so that an edit does not pay for the other
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from smpatch.editing.edit import Edit, InPatchFiles, Making
+from smpatch.late_names import late_names
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef, tensor_ref
 
 if TYPE_CHECKING:
@@ -65,19 +65,13 @@ _MODULES = {
 """Kind to module, in the order in which errors list the verbs of patch files."""
 
 
+__getattr__ = late_names(__name__, _MODULES)
+
+
 def in_patch_files() -> tuple[type[InPatchFiles], ...]:
     """Return the kinds for which a patch file may ask."""
     kinds = (__getattr__(name) for name in _MODULES)
     return tuple(cast("type[InPatchFiles]", each) for each in kinds if hasattr(each, "read"))
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -101,6 +102,19 @@ def test_devices_of_others_need_all_of_tensorflow(
         pytest.raises(ChildUnfit, match=r"tensorflow-plugins is loaded with all of TensorFlow$"),
     ):
         questions.version(child, LIMIT)
+
+
+def test_the_kernels_in_libraries_of_their_own_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow 2.16 has such a library; later releases have no directory for them."""
+    loaded: list[str] = []
+    stand_in = types.SimpleNamespace(load_library=loaded.append)
+    monkeypatch.setitem(sys.modules, "tensorflow.python.framework.load_library", stand_in)
+    light_child.load_kernels(str(tmp_path / "absent"))
+    assert loaded == []
+    light_child.load_kernels(str(tmp_path))
+    assert loaded == [str(tmp_path)]
 
 
 def _asks_for_ones(package: light_child.Package) -> None:
