@@ -442,8 +442,9 @@ def called(node: Any) -> list[str]:  # noqa: ANN401 - a NodeDef
     """Return the functions that a node names in its attributes, and its own operation."""
     names = [node.op]
     for value in node.attr.values():
-        if value.WhichOneof("value") == "func":
+        kind = value.WhichOneof("value")
+        if kind == "func":
             names.append(value.func.name)
-        elif value.WhichOneof("value") == "list":
+        elif kind == "list":
             names += [func.name for func in value.list.func]
     return names
