@@ -29,9 +29,18 @@ from typing import Any
 import smpatch
 from tests.prove.ways import WAYS, no_edit, without_tensorflow
 
-__all__ = ["MARK", "PADDING"]
+__all__ = ["MARK", "PADDING", "REQUESTS_KEPT"]
 
 MARK = "/smpatch-the-edit-begins"
+
+REQUESTS_KEPT = 60
+"""The exit status of an edit that was done, with a note that the warm-up requests stay as they are.
+
+They stay if they cannot be read or replaced (``docs/warmup.md``).
+"""
+
+_KEPT_CODES = {"warm-up", "warm-up-unreadable"}
+"""The codes of these notes."""
 
 _NO_FILE = 1_000_000
 """A descriptor that nothing has."""
@@ -88,14 +97,15 @@ def _pad(name: str, count: int) -> None:
             call()
 
 
-def _edit(request: dict[str, Any]) -> None:
+def _edit(request: dict[str, Any]) -> int:
+    """Do an edit; return the exit status, which also reports notes on warm-up requests."""
     work, way = Path(request["work"]), WAYS[request["way"]]
-    if not request["next"]:
-        way.edit(work, way.result)
-    elif way.makes_new:
-        way.edit(work, "next")
-    else:
+    if request["next"] and not way.makes_new:
         no_edit(work)
+        return 0
+    receipt: Any = way.edit(work, "next" if request["next"] else way.result)
+    kept = any(each.code in _KEPT_CODES for each in receipt.notes)
+    return REQUESTS_KEPT if kept else 0
 
 
 def _child(request: dict[str, Any]) -> int:
@@ -108,7 +118,7 @@ def _child(request: dict[str, Any]) -> int:
         os.access(MARK, os.R_OK)
     try:
         if request["way"]:
-            _edit(request)
+            return _edit(request)
     except smpatch.SmpatchError as error:
         return error.exit_code
     except KeyboardInterrupt:

@@ -2,7 +2,8 @@
 
 Whatever fails: the model file is the old one or the new one to the byte, exit 0 means the new
 one and an error the old one, at most one hidden directory is left, and the next edit removes
-it. What was to be kept is there then.
+it. What was to be kept is there then. Warm-up requests are those of the model that is there, or a
+note reports that they stay as they are.
 
 The suite takes the calls around the commit, ``make prove`` all.
 """
@@ -19,6 +20,7 @@ from smpatch.warmup import PLACE
 from tests.oracle.client import Oracle as TensorFlow
 from tests.prove import ledger, tracing
 from tests.prove.ledger import Count
+from tests.prove.server import REQUESTS_KEPT
 from tests.prove.tracing import CannotTraceError, Request, Server, Survey, Tracer
 from tests.prove.ways import KEY, WAYS, without_tensorflow
 from tests.writer import models
@@ -136,6 +138,7 @@ def _lasting(tree: models.Tree) -> models.Tree:
 def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
     """Check what a run has left; return whether something is to be removed."""
     old, new = proof.files(way)
+    after = _after(proof, way, status)
     seen, hidden, inside = _split(models.tree(proof.work))
     assert len(hidden) <= 1, hidden
     model = seen[f"model/{WAYS[way].file}"]
@@ -145,17 +148,17 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
         assert {**proof.before[way]}.items() <= seen.items()
         if done:
             # The whole of it, but for a fingerprint that could not be had.
-            gone = proof.after[way].keys() - seen.keys()
+            gone = after.keys() - seen.keys()
             assert gone <= {"out/fingerprint.pb"}
-            assert seen == {name: proof.after[way][name] for name in seen}
+            assert seen == {name: after[name] for name in seen}
     else:
         assert model in {old, new}
         done = model == new
         if done:  # the companions and the backups may be due yet
-            assert _lasting(seen) == _lasting(proof.after[way])
+            assert _lasting(seen) == _lasting(after)
         if not hidden:
-            _check_requests(proof, way, seen)
-    if status == 0:
+            _check_requests(proof, way, seen, status)
+    if status in {0, REQUESTS_KEPT}:
         assert done
     elif fault not in {"SIGKILL", "SIGINT"}:
         assert not done
@@ -167,15 +170,24 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
     return bool(hidden)
 
 
-def _check_requests(proof: Proof, way: str, seen: models.Tree) -> None:
+def _after(proof: Proof, way: str, status: int) -> models.Tree:
+    """Return what an edit makes; where a note reports it, the warm-up requests stay."""
+    after = proof.after[way]
+    if status != REQUESTS_KEPT:
+        return after
+    kept = {f"{WAYS[way].result}/{PLACE}": proof.before[way][f"model/{PLACE}"]}
+    return {**after, **kept}
+
+
+def _check_requests(proof: Proof, way: str, seen: models.Tree, status: int) -> None:
     """Check that the warm-up requests are of the model that is there."""
     name, file = f"model/{PLACE}", f"model/{WAYS[way].file}"
     if name in proof.before[way] and not WAYS[way].makes_new:
         done = seen[file] == proof.files(way)[1]
-        assert seen[name] == (proof.after if done else proof.before)[way][name]
+        assert seen[name] == (_after(proof, way, status) if done else proof.before[way])[name]
 
 
-def _check_next(proof: Proof, way: str) -> None:
+def _check_next(proof: Proof, way: str, status: int) -> None:
     """Let another edit come: it repairs and removes, also when it is refused."""
     request = Request(way, str(proof.work), next=True)
     assert proof.server.run(request)[1] == (0 if WAYS[way].makes_new else 4)
@@ -186,7 +198,7 @@ def _check_next(proof: Proof, way: str) -> None:
         assert proof.files(way)[0] in {seen[file], seen[f"{file}.backup"]}
         prints = {"model/fingerprint.pb", "model/fingerprint.pb.backup"}
         assert prints <= seen.keys()
-    _check_requests(proof, way, seen)
+    _check_requests(proof, way, seen, status)
 
 
 def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Counter[str]:
@@ -201,12 +213,12 @@ def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Coun
                 tracing.renew(proof.work, proof.original(way))
                 with told.case(f"{way}, {call} {count}"):
                     _, status = proof.server.run(proof.request(way, {call: at - count}))
-                    met["old" if status else "new"] += 1
+                    met["new" if status in {0, REQUESTS_KEPT} else "old"] += 1
                     if fault == "SIGKILL":
                         assert status == -9
                     to_remove = _check(proof, way, fault, status)
                     if to_remove or status == -9:
-                        _check_next(proof, way)
+                        _check_next(proof, way, status)
     if fault != "SIGKILL":  # which every status has told
         words = "--- SIGINT" if fault == "SIGINT" else "(INJECTED)"
         assert log.read_text(errors="replace").count(words) >= met["old"] + met["new"]
