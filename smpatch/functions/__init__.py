@@ -6,6 +6,6 @@ graph, nodes of ``calls`` bring it there first: ``function_signature.promote`` c
 function, ``inner_outputs.expose`` calls copies of functions that also yield an inner tensor.
 
 All new nodes, functions and objects are appended, as an ``Addition`` to a draft. Existing ones
-stay, unless ``prune`` proves that nothing needs them. What is uncertain is refused. This package
+stay, unless ``prune`` proves that nothing needs them. An uncertain case is refused. This package
 writes no file.
 """

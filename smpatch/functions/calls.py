@@ -1,7 +1,7 @@
 """Copies of functions that have more results, and nodes of the main graph that call functions.
 
 A copy has the old results first, and then the new ones. Only the name, the results and the calls
-on the way to an inner function are written anew, and the attributes of ``STANDS_FOR`` are removed.
+on the way to an inner function are new, and the attributes of ``STANDS_FOR`` are removed.
 All other bytes of the function are copied, including unknown fields.
 
 This module does not choose the results.
@@ -91,7 +91,7 @@ def call(
 
 
 def node_stem(name: str) -> str:
-    """Return a name in which only characters are left that a part of a node's name may have."""
+    """Return a name with ``_`` for each character that a part of a node's name cannot have."""
     return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
 
 

@@ -9,7 +9,7 @@ have these forms (``functions/joining.py``, ``functions/binding.py``):
     KEY_after/NAME    a call of a function after it
 
 ``KEY`` is the key that the signature had first. The arguments of recipes, and the files, are not in
-a model. A tool that writes the graph anew, or renames nodes, removes all of this.
+a model. A tool that writes a new graph, or renames nodes, removes all of this.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Copies:
 
     Attributes:
         nodes: The copies, ``NodeDef`` messages in the order of the graph.
-        tensors: The tensor that takes the place of each output (``op:index``), by output.
+        tensors: The outputs (``op:index``), each with the tensor that takes its place.
     """
 
     nodes: tuple[Any, ...]
@@ -67,11 +67,11 @@ def copies(  # noqa: PLR0913 - the graph, and what a copy of its nodes is made o
 
     Args:
         graph: The main graph.
-        replaced: The tensor to read in the place of each replaced tensor (``op:index``), by it.
+        replaced: Tensors (``op:index``), each with the tensor to read in its place.
         fed: The other tensors that are fed; the walk stops at them.
         outputs: The outputs (``op:index``).
         prefix: The beginning of the names of copies, before a slash; no node may have it.
-        keep_shapes: Whether the recorded shapes hold for the copies.
+        keep_shapes: Whether the recorded shapes are valid for the copies.
     """
     walk = _Walk(graph, replaced, fed)
     walk.go(outputs)
@@ -140,7 +140,7 @@ class _Walk:
         return frozenset(chosen)
 
     def _of_one_run(self, name: str, seen: set[str]) -> Iterator[str]:
-        """Yield the nodes of inputs that exist for one run, except those ``seen``."""
+        """Yield the nodes of inputs whose objects exist for one run, except those ``seen``."""
         waiting = [*self._graph.wiring(name).inputs]
         while waiting:
             source = full(waiting.pop())
@@ -258,7 +258,7 @@ def _around(frame: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def with_names(spec: Spec, names: Mapping[str, str]) -> Spec:
-    """Return a spec with the tensors that take the place of its own, from ``names``."""
+    """Return a spec whose tensors are replaced by those that ``names`` has for them."""
     if isinstance(spec, TensorSpec):
         return replace(spec, name=names[full(spec.name)])
     if isinstance(spec, SparseTensorSpec):

@@ -295,7 +295,7 @@ def _renamed(
     *,
     keep_others: bool,
 ) -> dict[str, str]:
-    """Return names by alias: the requested ones, and the others by their own names if kept."""
+    """Return names by alias: the requested ones and, with ``keep_others``, all other ones."""
     if wanted is None:
         return {name: name for name in present}
     for name in wanted.values():

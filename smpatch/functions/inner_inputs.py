@@ -1,7 +1,7 @@
 """Signatures in which tensors between their inputs and outputs become inputs.
 
-A tensor of the main graph can be fed as it is. For one inside a function, the functions on the way
-are copied (``opening``), and a new node of the main graph calls the copy.
+A tensor of the main graph can be fed as it is. For a tensor inside a function, the functions on the
+way are copied (``opening``), and a new node of the main graph calls the copy.
 
 The results of a function stay. The nodes that run with a call (``control_ret``) stay, too, unless
 the tensor depends on them. If only the tensor depends on a node, the node is not computed, and no

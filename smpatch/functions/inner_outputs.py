@@ -38,7 +38,7 @@ __all__ = ["expose"]
 
 @dataclass(slots=True)
 class _Site:
-    """One function on the way, as it is called from one place."""
+    """One function on the way to an inner tensor, called from one place."""
 
     function: str
     results: list[Result] = field(default_factory=list)
@@ -129,7 +129,7 @@ def _yielding(
 
 
 def _from_copy(ref: TensorRef, callers: Mapping[str, str]) -> TensorRef:
-    """Return an output with the result of a new call in the place of that of the old call."""
+    """Return an output; a result of an old call becomes the same result of its new call."""
     name = ref.name if isinstance(ref, TensorSpec) else ref
     if not isinstance(name, str):
         return ref

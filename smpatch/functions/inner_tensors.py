@@ -127,7 +127,7 @@ _Call = tuple[tuple[str, ...], str, tuple[str, ...]]
 def _body(
     library: FunctionLibrary, calls: tuple[str, ...], function: str, above: tuple[str, ...]
 ) -> Iterator[Inner | _Call | None]:
-    """Yield for each node of one function its tensors, then its call, or None where it has none.
+    """Yield for each node of one function its tensors, then its call, or None if it has none.
 
     A function that calls itself is not entered again.
     """
@@ -185,7 +185,7 @@ def find_inner(
         key: The signature key.
         name: ``node:index``, with ``@call+call`` after it if that is ambiguous.
         asked: Whether TensorFlow was asked for operations that the model does not define.
-        what: The place that errors name; by default the output of this name.
+        what: The input or output that errors name; by default an output of this name.
 
     Raises:
         RefusedError: There is none, or more than one.

@@ -51,7 +51,7 @@ class Composition(Protocol):
         from_input: Tensors between the source's inputs and outputs that become inputs, by alias.
         starts: The same tensors, after the search for them.
         dummy_input: An input that nothing reads; empty for none.
-        in_parts: Whether its numbers are compared with those of its parts.
+        in_parts: Whether to compare its numbers with the numbers of its parts.
     """
 
     @property

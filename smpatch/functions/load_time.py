@@ -227,7 +227,7 @@ def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
 
 
 def _fills(meta_graph: MetaGraph, name: str) -> bool:
-    """Return whether a node, or a function that it calls, gives something a value."""
+    """Return whether a node, or a function that it calls, may fill a variable or table."""
     library = meta_graph.functions
     node = meta_graph.graph.node(name).message()
     inside = [library[each].node_def for each in called(node) if each in library]

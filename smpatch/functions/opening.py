@@ -41,7 +41,7 @@ _INPUT_SHAPES = "_input_shapes"
 
 @dataclass(slots=True)
 class _Site:
-    """One function on the way, as it is called from one place."""
+    """One function on the way to an inner tensor, called from one place."""
 
     function: str
     fed: dict[str, str] = field(default_factory=dict)

@@ -30,12 +30,12 @@ __all__ = ["copied", "put", "removed", "renamed"]
 def put(
     meta_graph: MetaGraph, key: str, signature: SignatureDef, old: SignatureDef | None = None
 ) -> MetaGraph:
-    """Put a signature of tensors of the main graph in the place of the one that has the key.
+    """Put a signature into the map, in the place of the signature that has the key.
 
     Args:
         meta_graph: The MetaGraph; its ``signature_def`` has the signature already.
         key: The signature key.
-        signature: The signature.
+        signature: The signature, with tensors of the main graph.
         old: The signature that had the key before; None if there was none.
 
     Raises:
@@ -171,7 +171,7 @@ def _made(meta_graph: MetaGraph, number: int, key: str, signature: SignatureDef)
 def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bool:
     """Return whether an object is the exporter's own object for a signature.
 
-    It is, if one node of the main graph calls its function with the signature's inputs, sorted, and
+    It is if one node of the main graph calls its function with the signature's inputs, sorted, and
     with the tensors that represent the objects of its ``bound_inputs``; if the node yields the
     signature's outputs, sorted; and if the names, types and shapes are the same.
     """

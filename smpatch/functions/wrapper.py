@@ -1,4 +1,4 @@
-"""A wrapper function for a signature of tensors of the main graph.
+"""A wrapper function for a signature with tensors of the main graph.
 
 The nodes between inputs and outputs are copied into the wrapper (in TensorFlow 2 exports
 mostly a single call). Variables, tables and assets that they use become captured inputs.
@@ -208,7 +208,7 @@ _V1_CONTROL_FLOW = frozenset(
 
 
 def wrap(meta_graph: MetaGraph, key: str, signature: SignatureDef, name: str = "") -> Addition:
-    """Make the function and the object of a signature of tensors of the main graph.
+    """Make the function and the object of a signature with tensors of the main graph.
 
     Args:
         meta_graph: The MetaGraph.
@@ -304,7 +304,7 @@ def _check_copyable(meta_graph: MetaGraph, name: str) -> None:
 
 
 def _declared(meta_graph: MetaGraph, tensor: str, name: str) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
-    """Return a captured tensor's declaration: its type and, of a variable, type and shape."""
+    """Return a captured tensor's declaration: its type, and a variable's own type and shape."""
     op, _, index = tensor.rpartition(":")
     node = meta_graph.graph.node(op)
     op_def = meta_graph.functions.op_def(node.wiring.op)

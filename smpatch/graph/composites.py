@@ -94,4 +94,4 @@ def _others(count: int) -> list[tuple[str, str, Shape]]:
 
 
 _ANY = "variant"
-"""Means a type that only the function's definition has."""
+"""A mark for a type that only the function's definition has."""

@@ -47,7 +47,7 @@ _WINDOW = 1 << 20
 _PAD = bytes(16)
 """Bytes after a window: a word or a length may be read past its end, but is not used then."""
 _BLOCK = 1 << 16
-"""Names that are looked up together."""
+"""The number of names that one step searches for."""
 _TOO_LONG = 1 << 20
 _FEWEST = 256
 """With fewer nodes between two fields that are not small nodes, ``index`` is as fast."""

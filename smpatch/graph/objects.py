@@ -65,7 +65,7 @@ Composite = Callable[[Any, tuple[str, ...]], list[Leaf | None]]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One traced function that an object holds.
+    """One traced function of an object.
 
     Attributes:
         path: The path by which Python reaches it from the root, such as ``encoder.call``.

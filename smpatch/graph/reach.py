@@ -276,7 +276,7 @@ def reads_besides(
     """Return the needed tensors of nodes that have another tensor that is fed.
 
     Args:
-        graph: A graph in which ``reach`` has met no damage.
+        graph: A graph in which ``reach`` has found no damage.
         outputs: Full names (``op:index``) of the tensors that are fetched.
         fed: Full names of the tensors that are fed.
 
