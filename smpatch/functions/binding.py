@@ -1,9 +1,9 @@
-"""An input of a signature becomes a constant.
+"""Constants that take the place of inputs of a signature.
 
-A value has the shape of its input, or of the input's last dimensions; then it is repeated over
-the first ones, and where one of these is open it is as large as in another input.
+A value has the shape of its input, or of the input's last dimensions. In the second case it is
+repeated over the first dimensions; an open one gets the size that it has in another input.
 
-This module takes dense inputs alone, and does not connect the constants.
+This module takes only dense inputs, and does not connect the constants.
 
 Sources: ``tensorflow/core/ops/array_ops.cc`` (``Shape``, ``StridedSlice``, ``ConcatV2``,
 ``BroadcastTo``), ``tensorflow/core/ops/const_op.cc``.
@@ -35,7 +35,7 @@ __all__ = ["Bound", "Constants", "Follow", "bound_inputs"]
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """A dimension that is as large as one of another input.
+    """A dimension that has the size of a dimension of another input.
 
     Attributes:
         alias: The other input.
@@ -56,7 +56,7 @@ class Bound:
         spec: The input.
         proto: The value, a serialized ``TensorProto``.
         shape: The value's shape.
-        dims: The dimensions to which it is repeated; None where it is the input as it stands.
+        dims: The dimensions to which it is repeated; None if it is not repeated.
     """
 
     spec: TensorSpec
@@ -66,15 +66,15 @@ class Bound:
 
 
 def bound_inputs(source: SignatureDef, key: str, bind: Mapping[str, Constant]) -> dict[str, Bound]:
-    """Return the values that inputs are bound to, by alias.
+    """Return the values to which inputs are bound, by alias.
 
     Args:
-        source: The signature that is started from.
+        source: The signature to start from.
         key: Its key.
-        bind: Input to value.
+        bind: The value of each bound input, by alias.
 
     Raises:
-        RefusedError: There is no such input, it is not dense, or the value is not one of it.
+        RefusedError: There is no such input, it is not dense, or the value does not fit it.
     """
     for alias in bind:
         if alias not in source.inputs:
@@ -136,11 +136,11 @@ class Constants:
     """
 
     def __init__(self, prefix: str, inputs: Mapping[str, str]) -> None:
-        """Make none yet.
+        """Keep the names; make no node yet.
 
         Args:
-            prefix: What names begin with.
-            inputs: The tensors that the inputs are which are not bound, by alias.
+            prefix: The beginning of the names of the nodes.
+            inputs: The tensors of the inputs that are not bound, by alias.
         """
         self.nodes: list[Any] = []
         self._prefix = prefix
@@ -165,7 +165,7 @@ class Constants:
         return f"{node.name}:0"
 
     def _dims(self, name: str, dims: tuple[int | Follow, ...]) -> str:
-        """Make the nodes of dimensions as a vector."""
+        """Make the nodes that yield dimensions as a vector; return the tensor."""
         parts = [
             self._size(each)
             if isinstance(each, Follow)
@@ -181,7 +181,7 @@ class Constants:
         return f"{node.name}:0"
 
     def _size(self, follow: Follow) -> str:
-        """Make the nodes of one dimension of an input, as a vector."""
+        """Make the nodes that yield one dimension of an input as a vector; return the tensor."""
         if follow not in self._sizes:
             name = f"{self._prefix}/bound/size_{len(self._sizes)}"
             shape = self._node(f"{name}/shape", "Shape", self._inputs[follow.alias])

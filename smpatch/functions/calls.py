@@ -1,8 +1,8 @@
-"""Copies of functions that yield more, and nodes of the main graph that call functions.
+"""Copies of functions that have more results, and nodes of the main graph that call functions.
 
-A copy keeps its own results first, then has those that were asked for. Only the name, the
-results and the calls on the way to an inner function are written anew; all other bytes of the
-function are spliced over, unknown fields included.
+A copy has the old results first, and then the new ones. Only the name, the results and the calls
+on the way to an inner function are new, and the attributes of ``STANDS_FOR`` are removed.
+All other bytes of the function are copied, including unknown fields.
 
 This module does not choose the results.
 
@@ -73,7 +73,7 @@ def call(
     Args:
         name: The node's name.
         function: The function, a ``FunctionDef``.
-        inputs: What it is given, captured tensors last.
+        inputs: The inputs of the node, captured tensors last.
         shapes: The shapes of its results, in their order.
     """
     signature = function.signature
@@ -91,19 +91,19 @@ def call(
 
 
 def node_stem(name: str) -> str:
-    """Return a name with the characters that a part of a node's name may have."""
+    """Return a name with ``_`` for each character that a part of a node's name cannot have."""
     return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
 
 
 def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
-    """Return a node name that neither the graph nor a function has, counting up as TensorFlow does.
+    """Return a node name that neither the graph nor a function has, with a number if necessary.
 
-    A name that was that of a node inside a function would from then on mean the new node.
+    If a node inside a function had this name, the name would afterwards mean the new node.
 
     Args:
         wanted: The name without a number.
         graph: The graph.
-        taken: Names that are promised already; the one returned is added.
+        taken: Names that are in use already; the returned name is added.
     """
     name, count = wanted, 0
     while name in graph or name in taken or _spelled(name, graph):
@@ -114,7 +114,7 @@ def fresh_name(wanted: str, graph: GraphIndex, taken: set[str]) -> str:
 
 
 def _spelled(name: str, graph: GraphIndex) -> bool:
-    """Return whether a function has a string that is the name, as it stands in any message."""
+    """Return whether a function has a field, in any of its messages, that is the name."""
     data = name.encode()
     field = wire.varint(len(data)) + data
     return any(field in body for body in graph.function_bodies.values())
@@ -124,17 +124,17 @@ _SIGNATURE, _NODE_DEF, _RET, _ATTR = 1, 3, 4, 5
 _OP_NAME, _OP_OUTPUT_ARG = 1, 3
 _NUMBER = re.compile(r"_\d+$")
 STANDS_FOR = ("api_", "_implements")
-"""Attributes by which grappler and TFLite replace a function by another one of the same interface;
-a copy has another interface."""
+"""Attributes with which grappler and TFLite replace a function by another one with the same
+interface; a copy has another interface."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One more result of a function.
+    """An additional result of a function.
 
     Attributes:
         name: The name of the output argument.
-        tensor: What it is inside the function, ``node:arg:index``.
+        tensor: Its tensor inside the function, ``node:arg:index``.
         dtype: Its type.
     """
 
@@ -149,8 +149,8 @@ def clone(body: bytes, name: str, results: Sequence[Result], nodes: Mapping[str,
     Args:
         body: The function, a serialized ``FunctionDef``.
         name: The copy's name.
-        results: What it yields besides.
-        nodes: Nodes of the body, by name, that are written anew (``NodeDef`` messages).
+        results: The additional results.
+        nodes: New nodes (``NodeDef`` messages) for nodes of the body, by name.
     """
     edits: list[tuple[Splice, tuple[Field, ...]]] = []
     signature: Field | None = None
@@ -197,17 +197,17 @@ def function_of(node: Any) -> str:  # noqa: ANN401 - a NodeDef
 
 
 def numbered(function: str, number: int) -> str:
-    """Return the name of a copy of a function: with another number at its end."""
+    """Return the name of a copy of a function, with another number at its end."""
     return f"{_NUMBER.sub('', function)}_{number}"
 
 
 def redirected(node: Any, function: str, results: Sequence[Result]) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
-    """Return a call node that calls a copy which yields more."""
+    """Return a call node that calls a copy of its function, which has more results."""
     call = schema.NodeDef()
     call.CopyFrom(node)
     call.attr["f"].func.name = function
     call.attr["Tout"].list.type.extend(dtypes.number(result.dtype) for result in results)
-    # They describe the results that the call had before.
+    # These shapes describe only the results that the call had before.
     call.attr.pop("_output_shapes", None)
     return call
 

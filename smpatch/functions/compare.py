@@ -1,7 +1,7 @@
 """Differences between the two halves of a TensorFlow 2 export.
 
-This module reports facts and mends nothing: an edit leaves a disagreement that it finds as it
-is, because it cannot be known which half was meant.
+This module only reports facts. An edit leaves a disagreement as it is, because the file does not
+show which half is right.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["Disagreement", "differences", "disagreements"]
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One signature that TF Serving and Python see differently.
+    """One signature that TF Serving and Python read differently.
 
     Attributes:
         key: The signature key.
-        found: In which way, in words.
+        found: The difference, in words.
     """
 
     key: str
@@ -29,10 +29,10 @@ class Disagreement:
 
 
 def disagreements(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
-    """Return the signatures that servers and Python see differently, sorted by key.
+    """Return the signatures that servers and Python read differently, sorted by key.
 
     Args:
-        meta_graph: The MetaGraph; of one of several, Python reads ``signature_def``, too.
+        meta_graph: The MetaGraph. If the model has several, Python reads ``signature_def``, too.
     """
     return differences(meta_graph) if meta_graph.is_only else ()
 
@@ -44,7 +44,7 @@ def differences(meta_graph: MetaGraph) -> tuple[Disagreement, ...]:
         meta_graph: The MetaGraph; without an object graph nothing can disagree.
 
     Returns:
-        What differs, sorted by key.
+        The differences, sorted by key.
     """
     if not meta_graph.has_object_graph:
         return ()
@@ -74,7 +74,7 @@ def _difference(signature: SignatureDef, objects: ObjectGraph, key: str) -> str:
     named = same_parameters(keywords, keyword_arguments(concrete))
     results = concrete.output_signature.dict_value.fields
     dense = all(each.WhichOneof("kind") == "tensor_spec_value" for each in results.values())
-    # Where Python has a composite tensor, signature_def has its parts, which are more.
+    # If Python has a composite tensor, signature_def has its parts, which are more.
     for kind, comparable, ours, theirs in (
         ("inputs", named, set(signature.inputs), keywords),
         ("outputs", dense, set(signature.outputs), set(results)),

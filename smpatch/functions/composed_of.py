@@ -1,15 +1,15 @@
 """The parts of the composed signatures of a model, as far as the model shows them.
 
-``compose`` appends nodes behind the function library, where TensorFlow writes none, and their
-names have a form (``functions/joining.py``, ``functions/binding.py``):
+``compose`` appends nodes after the function library, where TensorFlow writes none. Their names
+have these forms (``functions/joining.py``, ``functions/binding.py``):
 
     KEY_before/NAME   a call of a function before the signature
     KEY/bound/INPUT   the value of an input
-    KEY/NODE          a copy of the node NODE that depends on what is put in
-    KEY_after/NAME    a call of a function behind it
+    KEY/NODE          a copy of the node NODE, which depends on a replaced input
+    KEY_after/NAME    a call of a function after it
 
-``KEY`` is the key that the signature had first. Arguments of recipes and files are not in a
-model. A tool that writes the graph anew, or renames nodes, loses all of this.
+``KEY`` is the key that the signature had first. The arguments of recipes, and the files, are not in
+a model. A tool that writes a new graph, or renames nodes, removes all of this.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class ComposedOf:
     Attributes:
         before: The names of the functions before it, in the order in which they run.
         signatures: The keys of the signatures that it is made of, or that have the same outputs.
-            Empty where none is left.
+            Empty if none is left.
         bound: The inputs that are constants.
-        after: The names of the functions behind it, in the order in which they run.
+        after: The names of the functions after it, in the order in which they run.
     """
 
     before: tuple[str, ...]
@@ -47,7 +47,7 @@ class ComposedOf:
     after: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return it in one line."""
+        """Return the parts in one line."""
         parts = {
             "before": self.before,
             "signature": self.signatures or ("none that is left",),
@@ -78,7 +78,7 @@ def _composed_of(
     own = _own(meta_graph, named[key], appended)
     reached: set[str] = set()
     seen: set[tuple[str, bool]] = set()
-    continued: set[str] = set()  # the nodes that the functions behind start from
+    continued: set[str] = set()  # the nodes that the functions after it read
     waiting = [(name, True) for name in named[key]]
     while waiting:
         name, at_end = place = waiting.pop()
@@ -148,6 +148,6 @@ def _ops(signature: SignatureDef) -> frozenset[str]:
 
 
 def _aliases(names: Iterable[str], inputs: Iterable[str]) -> list[str]:
-    """Return inputs by the names that nodes have for them."""
+    """Return the aliases of inputs from the forms that these have in the names of nodes."""
     written = {re.sub(r"[^A-Za-z0-9_.]", "_", alias): alias for alias in inputs}
     return [written.get(name, name) for name in names]

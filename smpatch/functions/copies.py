@@ -1,20 +1,20 @@
 """Copies of the nodes between replaced tensors and outputs.
 
-A placeholder cannot be given an input. What depends on one that is replaced is copied under a
-prefix, and the copies read the replacement; all else (variables, tables, constants, what other
-inputs lead to) is shared.
+A placeholder cannot have an input. So the nodes that depend on a replaced placeholder are copied
+under a prefix, and the copies read the replacement. All other nodes (variables, tables, constants,
+and nodes that depend only on other inputs) are shared.
 
-* A while loop of TensorFlow 1 that is touched is copied whole, with what comes of it, and gets a
-  frame of its own: two loops in one frame cannot run together. One that is touched only behind
-  its exit is shared.
-* What lives as long as one run (a ``TensorArray``, a stack) is copied where a copy uses it: each
-  element can be written once.
-* Control inputs follow the copies; one on a replaced placeholder is dropped, for its
-  replacement is there before anything runs.
-* ``_class`` follows, ``shared_name`` of a copy is its own, and ``_output_shapes`` stay only where
-  the replacement has the shape that the placeholder had.
+* If one node of a while loop of TensorFlow 1 is copied, the whole loop is copied, with the nodes
+  that depend on it. The copy gets its own frame, because two loops in one frame cannot run
+  together. A loop is shared if only nodes after its exit are copied.
+* An object that exists for one run (a ``TensorArray``, a stack) is copied if a copy uses it,
+  because each element can be written only once.
+* Control inputs name the copies. A control input from a replaced placeholder is dropped, because
+  a placeholder computes nothing.
+* ``_class`` names the copies, too. A copy has its own ``shared_name``. ``_output_shapes`` stay only
+  if the replacement has the shape of the placeholder.
 
-This module does not choose what is replaced.
+This module does not choose the replaced tensors.
 
 Sources: ``tensorflow/core/graph/subgraph.cc`` (feeds and control edges),
 ``tensorflow/core/ops/control_flow_ops.cc``, ``tensorflow/core/common_runtime/placer.cc``.
@@ -47,7 +47,7 @@ class Copies:
 
     Attributes:
         nodes: The copies, ``NodeDef`` messages in the order of the graph.
-        tensors: Each output (``op:index``) to the tensor that stands for it now.
+        tensors: The outputs (``op:index``), each with the tensor that takes its place.
     """
 
     nodes: tuple[Any, ...]
@@ -63,15 +63,15 @@ def copies(  # noqa: PLR0913 - the graph, and what a copy of its nodes is made o
     *,
     keep_shapes: bool,
 ) -> Copies:
-    """Copy what lies between replaced tensors and outputs.
+    """Copy the nodes between replaced tensors and outputs.
 
     Args:
         graph: The main graph.
-        replaced: Tensor (``op:index``) to the tensor that is read in its place.
-        fed: The other tensors that are fed; nothing behind them counts.
-        outputs: The tensors that are wanted.
-        prefix: What the names of copies begin with, before a slash; no node may have it.
-        keep_shapes: Whether the recorded shapes hold for the copies.
+        replaced: Tensors (``op:index``), each with the tensor to read in its place.
+        fed: The other tensors that are fed; the walk stops at them.
+        outputs: The outputs (``op:index``).
+        prefix: The beginning of the names of copies, before a slash; no node may have it.
+        keep_shapes: Whether the recorded shapes are valid for the copies.
     """
     walk = _Walk(graph, replaced, fed)
     walk.go(outputs)
@@ -82,7 +82,7 @@ def copies(  # noqa: PLR0913 - the graph, and what a copy of its nodes is made o
 
 
 class _Walk:
-    """The nodes behind outputs, with their consumers."""
+    """The nodes that outputs need, with their consumers."""
 
     def __init__(
         self, graph: GraphIndex, replaced: Mapping[str, str], fed: Collection[str]
@@ -96,7 +96,7 @@ class _Walk:
         self._roots: list[str] = []
 
     def go(self, outputs: Sequence[str]) -> None:
-        """Walk back from the outputs to what is replaced or fed."""
+        """Walk back from the outputs to the replaced and fed tensors."""
         waiting = [op_of(each) for each in outputs if not self._is_leaf(each)]
         while waiting:
             name = waiting.pop()
@@ -119,7 +119,7 @@ class _Walk:
                     self._consumers[op].append(name)
 
     def touched(self) -> frozenset[str]:
-        """Return the nodes that depend on what is replaced, with all that must go with them."""
+        """Return the nodes that depend on replaced tensors, and those to copy with them."""
         members: dict[tuple[str, ...], list[str]] = {}
         frames = self._frames()
         for name, frame in frames.items():
@@ -140,7 +140,7 @@ class _Walk:
         return frozenset(chosen)
 
     def _of_one_run(self, name: str, seen: set[str]) -> Iterator[str]:
-        """Yield the inputs of a node that live as long as one run, except those ``seen``."""
+        """Yield the nodes of inputs whose objects exist for one run, except those ``seen``."""
         waiting = [*self._graph.wiring(name).inputs]
         while waiting:
             source = full(waiting.pop())
@@ -155,7 +155,7 @@ class _Walk:
                 waiting += wiring.inputs
 
     def _frames(self) -> dict[str, tuple[str, ...]]:
-        """Return the frames in which nodes lie, outermost first; none where there is no loop."""
+        """Return the frames in which nodes are, outermost first; none if there is no loop."""
         graph = self._graph
         ops = {name: graph.wiring(name).op for name in self._consumers}
         if _ENTER.isdisjoint(ops.values()):
@@ -174,7 +174,7 @@ class _Walk:
         return frames
 
     def _is_leaf(self, source: str) -> bool:
-        """Return whether an input is replaced or fed, and leads no further."""
+        """Return whether an input is replaced or fed, so that the walk stops."""
         waits = source.startswith("^") and source[1:] in self._gone
         return waits or source in self._replaced or source in self._fed
 
@@ -199,7 +199,7 @@ class _Copier:
         self._gone = _placeholders(graph, replaced)
 
     def source(self, tensor: str) -> str:
-        """Return the tensor that is read in the place of one."""
+        """Return the tensor that a copy reads in the place of a tensor."""
         if tensor in self._replaced:
             return self._replaced[tensor]
         copied = tensor not in self._fed and op_of(tensor) in self._chosen
@@ -229,7 +229,7 @@ class _Copier:
         return node
 
     def _place(self, node: Any) -> None:  # noqa: ANN401 - as above
-        """Let a copy stand beside the copy of what its original stands beside."""
+        """Colocate a copy with the copies of the nodes with which the original is colocated."""
         kept = []
         for each in node.attr["_class"].list.s:
             name = each.removeprefix(_COLOCATED).decode("utf-8", "replace")
@@ -247,18 +247,18 @@ class _Copier:
 
 
 def _placeholders(graph: GraphIndex, replaced: Mapping[str, str]) -> frozenset[str]:
-    """Return the placeholders that are replaced: a control input on one waits for nothing."""
+    """Return the replaced placeholders, whose control inputs the copies drop."""
     ops = {op_of(tensor) for tensor in replaced}
     return frozenset(op for op in ops if op in graph and graph.wiring(op).op in _PLACEHOLDERS)
 
 
 def _around(frame: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Return a frame with those around it."""
+    """Return a frame and those around it, outermost first."""
     return [frame[:depth] for depth in range(1, len(frame) + 1)]
 
 
 def with_names(spec: Spec, names: Mapping[str, str]) -> Spec:
-    """Return a spec with the tensors that stand for its own."""
+    """Return a spec whose tensors are replaced by those that ``names`` has for them."""
     if isinstance(spec, TensorSpec):
         return replace(spec, name=names[full(spec.name)])
     if isinstance(spec, SparseTensorSpec):

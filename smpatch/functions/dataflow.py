@@ -1,8 +1,8 @@
 """The data flow of a signature: its nodes, with the tensors that each of them reads.
 
-Calls are seen through: a node in a function reads what the caller hands in, and an output of a
-call is what the function returns. So every path from the inputs to a tensor leads through the
-nodes that compute it. Loops and branches stay nodes; control inputs are left out.
+Calls are opened: a node in a function reads the tensors that the caller passes, and an output of a
+call is a result of the function. So every path from the inputs to a tensor leads through the nodes
+that compute it. Loops and branches stay nodes; control inputs are left out.
 
 Source: ``tensorflow/core/framework/function.proto``.
 """
@@ -24,7 +24,7 @@ from smpatch.signature import SignatureDef, Spec, TensorSpec
 __all__ = ["DataNode", "Dataflow", "Port", "dataflow"]
 
 _MOST_OUTPUTS = 1 << 16
-"""The most outputs that are asked of a node."""
+"""The most outputs of a node that are read."""
 
 _Calls = tuple[str, ...]
 _Item = tuple[_Calls, str, str, str, tuple[TensorSpec, ...]]
@@ -45,16 +45,16 @@ class Port(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DataNode:
-    """One node on one way through the functions.
+    """One node, reached by one path of calls.
 
     Attributes:
         calls: The call nodes that lead to it, the main graph's first.
         function: The function in whose body it is; empty in the main graph.
         name: Its name there.
         op: Its operation.
-        outputs: What it yields; empty where nothing defines its operation.
+        outputs: The tensors that it yields; empty if nothing defines its operation.
         inputs: The tensors that it reads.
-        hands_on: Whether it is a call that was seen through; then output i is input i.
+        hands_on: Whether it is a call that is opened; then output i is input i.
     """
 
     calls: _Calls
@@ -67,11 +67,11 @@ class DataNode:
 
     @property
     def path(self) -> str:
-        """Its name, with the path of calls behind it."""
+        """Its name, with the path of calls after it."""
         return f"{self.name}@{'+'.join(self.calls)}" if self.calls else self.name
 
     def tensor(self, output: int) -> str:
-        """Return the name of an output, with the path of calls behind it."""
+        """Return the name of an output, with the path of calls after it."""
         name = f"{self.name}:{output}"
         return f"{name}@{'+'.join(self.calls)}" if self.calls else name
 
@@ -81,11 +81,11 @@ class Dataflow:
     """The data flow of a signature.
 
     Attributes:
-        nodes: The nodes of the main graph between inputs and outputs, and behind each call those
-            of the function that it calls.
+        nodes: The nodes of the main graph between inputs and outputs, and before each call those
+            of the functions to which it leads.
         inputs: The tensors that the signature feeds, with their aliases.
-        outputs: The tensors that it fetches, likewise.
-        untold: Number of inputs of nodes whose tensor the file does not show.
+        outputs: The tensors that it fetches, with their aliases.
+        untold: The number of inputs of nodes for which the file does not show a tensor.
     """
 
     nodes: tuple[DataNode, ...]
@@ -102,7 +102,7 @@ def dataflow(meta_graph: MetaGraph, source: SignatureDef) -> Dataflow:
         source: A signature of it.
 
     Raises:
-        RefusedError: Functions call functions without end.
+        RefusedError: A call leads to too many tensors, or calls are nested too deeply.
     """
     return _Building(meta_graph, source).flow()
 
@@ -168,7 +168,7 @@ class _Building:
                 continue
             found.add(name)
             waiting += [full(each).removeprefix("^") for each in graph.sources(name)]
-        self._running = frozenset(found)  # a node of which all that is needed is fed does not run
+        self._running = frozenset(found)  # a node does not run if all its needed tensors are fed
         return found | {op_of(name) for name in self._fed if op_of(name) in graph}
 
     def _ports(self, tensors: Mapping[str, str]) -> Iterator[tuple[Port, str]]:
@@ -186,7 +186,7 @@ class _Building:
         return None if number is None else Port(number, parsed.index or 0)
 
     def _callee(self, calls: _Calls) -> _Body | None:
-        """Return the function that the last of some calls calls, unless it is on the way there."""
+        """Return the function that the last of some calls calls; None if missing or recursive."""
         if calls not in self._called:
             *outer, call = calls
             above = tuple(outer)
@@ -209,7 +209,7 @@ class _Building:
         return self._bodies[name]
 
     def _operands(self, calls: _Calls, name: str) -> list[Port | None]:
-        """Return the tensors that a node is given."""
+        """Return the tensors that a node reads."""
         if not calls:
             inputs = self._graph.wiring(name).inputs if name in self._running else ()
             return [self._main_port(each) for each in inputs if not each.startswith("^")]
@@ -224,7 +224,7 @@ class _Building:
         return [] if body is None else [self._port(calls, body, each) for each in body.results]
 
     def _port(self, calls: _Calls, body: _Body, tensor: str) -> Port | None:
-        """Return a tensor of a function, named as functions name them."""
+        """Return a tensor of a function, from its name in the function."""
         if ":" in tensor:
             node, output = body.place(tensor)
             number = self._numbers.get((calls, node))
@@ -239,7 +239,7 @@ class _Building:
 
 
 class _Body:
-    """A function, with the places of what its nodes name."""
+    """A function, with the numbers of its arguments and of the outputs of its nodes."""
 
     def __init__(self, meta_graph: MetaGraph, name: str) -> None:
         self.name = name

@@ -1,6 +1,6 @@
-"""Whether a function or a signature of another model fits before or behind a signature.
+"""Checks whether a function or a signature of another model fits before or after a signature.
 
-This module makes no node; TensorFlow makes a function of another model
+This module makes no node; TensorFlow makes a function from another model
 (``runtime/trace_models.py``).
 """
 
@@ -30,15 +30,16 @@ __all__ = ["addressed", "inputs_before", "outputs_after", "signature_of"]
 
 
 def inputs_before(needed: Mapping[str, Spec], fragment: Fragment) -> dict[str, Spec]:
-    """Return the inputs of a signature before which a function is put.
+    """Return the inputs that a signature has with a function before it.
 
     Args:
-        needed: Its inputs without the function. An input of a function is a spec whose name is
-            empty: no tensor stands for it yet.
+        needed: Its inputs without the function. An input of a function has a spec with an empty
+            name, because it has no tensor yet.
         fragment: The function.
 
     Raises:
-        RefusedError: The function yields what the signature does not take.
+        RefusedError: The function yields a tensor that the signature does not take, or takes
+            another tensor than the signature under the same name.
     """
     where = f"before {fragment}"
     for alias, spec in fragment.outputs.items():
@@ -55,17 +56,17 @@ def inputs_before(needed: Mapping[str, Spec], fragment: Fragment) -> dict[str, S
 def outputs_after(
     yielded: Mapping[str, Spec], inputs: Mapping[str, Spec], fragment: Fragment
 ) -> dict[str, Spec]:
-    """Return the outputs of a signature behind which a function is put.
+    """Return the outputs that a signature has with a function after it.
 
     Args:
         yielded: Its outputs without the function.
-        inputs: Its inputs, which the function may take as well; an output of the same name
-            comes first.
+        inputs: Its inputs, which the function may take as well; if an output has the same name,
+            the function takes the output.
         fragment: The function.
 
     Raises:
-        RefusedError: The function takes what the signature does not yield, or yields a name that
-            another output has.
+        RefusedError: The function takes a tensor that the signature does not yield, or yields a
+            name that another output has.
     """
     where = f"after {fragment}"
     for alias, spec in fragment.inputs.items():
@@ -122,7 +123,7 @@ def _check(
 
 
 def _covers(parameter: Shape, given: Shape) -> bool:
-    """Return whether a function takes every shape that it may be given."""
+    """Return whether a parameter of a function takes every shape that its tensor may have."""
     if parameter is None:
         return True
     return given is not None and all(
@@ -138,14 +139,14 @@ def addressed(asked: SignatureOf, place: Mode, there: Mapping[str, Spec]) -> Sig
     """Return a signature of another model with its key, and with names that the signature has.
 
     Args:
-        asked: What is asked for.
-        place: Where it is put.
-        there: The inputs that it may yield, or the outputs that it may take. Where there is one
-            of each, they belong together whatever their names are.
+        asked: The request.
+        place: The place of the other signature.
+        there: The inputs that it may yield, or the outputs that it may take. If there is only one,
+            and the other signature has only one, they belong together under any names.
 
     Raises:
         RefusedError: There is no such signature, or it has a tensor that is not dense.
-        ModelUnreadableError: It is no model.
+        ModelUnreadableError: The directory is not a model.
     """
     where = f"{place} {asked}"
     meta_graph = served(load(asked.directory).meta_graphs)
@@ -177,7 +178,7 @@ def addressed(asked: SignatureOf, place: Mode, there: Mapping[str, Spec]) -> Sig
 
 
 def signature_of(asked: SignatureOf) -> tuple[Path, SignatureDef]:
-    """Return the model, and the signature with the names that it has here."""
+    """Return the directory of a model, and its signature with the names of the request."""
     meta_graph = load(asked.directory).meta_graph(asked.tags)
     found = meta_graph.signature(asked.key)
     inputs, outputs = (

@@ -1,12 +1,12 @@
-"""A traced function becomes a signature.
+"""Calls of traced functions, with which they become signatures.
 
-The function is called from the main graph, on new placeholders and on the tensors that
-stand for its captures; the signature names those placeholders and the call's outputs.
+A new node of the main graph calls the function with new placeholders and with the tensors that
+represent its captures; the signature names those placeholders and the call's outputs.
 A composite argument or result (sparse, ragged) becomes the dense tensors that it consists of, as in
 TensorFlow's own export of such a function (``composites``).
 
-This module refuses several traces of one function, and an object for which no tensor of the main
-graph stands.
+This module refuses several traces of one function, and an object that no tensor of the main graph
+represents.
 
 Sources: ``tensorflow/python/saved_model/signature_serialization.py``
 (``_normalize_outputs``), ``tensorflow/core/protobuf/saved_object_graph.proto``.
@@ -58,16 +58,16 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Promotable:
-    """A traced function as a signature would show it.
+    """A traced function, as a signature shows it.
 
     Attributes:
-        path: How Python reaches it; empty for one that only has a name.
+        path: The path by which Python reaches it; empty if it has only a name.
         function: The name of the concrete function.
-        inputs: Argument name to spec, in the order of the function.
-        outputs: TensorFlow's name of the output to spec, in the order of the function.
-        bound: The objects that it captures, by number.
-        constants: Arguments that are no tensors and were bound when it was traced.
-        refusal: Why it cannot become a signature, as far as it alone shows; empty when it can.
+        inputs: The specs of the arguments by name, in the order of the function.
+        outputs: The specs of the outputs by TensorFlow's name, in the order of the function.
+        bound: The numbers of the objects that it captures.
+        constants: Arguments that are not tensors and were bound when it was traced.
+        refusal: The reason why it cannot become a signature, as far as it alone shows; else empty.
     """
 
     path: str
@@ -80,7 +80,7 @@ class Promotable:
 
     @property
     def key(self) -> str:
-        """The signature key that it gets where none is given."""
+        """The signature key that it gets if none is given."""
         return (self.path or self.function).rpartition(".")[2]
 
 
@@ -105,17 +105,17 @@ def promote(
     Args:
         meta_graph: The MetaGraph.
         path: Its path in the object graph, or its name.
-        inputs: Alias to argument; None for all arguments under their own names. Arguments
+        inputs: The arguments by alias; None for all arguments under their own names. Arguments
             that are left out keep their names.
-        outputs: Alias to structured output; None for all.
-        key: The signature key, after which new nodes are named; None for the function's own.
+        outputs: The structured outputs by alias; None for all.
+        key: The signature key, with which names of new nodes begin; None for the function's own.
 
     Returns:
-        The MetaGraph with the call, and alias to tensor of it, of inputs and of outputs.
+        The MetaGraph with the call, the tensors of the inputs by alias, and those of the outputs.
 
     Raises:
-        RefusedError: The function is not there, has several traces, or captures something
-            for which no tensor of the main graph stands.
+        RefusedError: The function is not there, has several traces, or captures an object that
+            no tensor of the main graph represents.
     """
     found = find_function(meta_graph, path)
     if found.refusal:
@@ -130,8 +130,8 @@ def promote(
     taken: set[str] = set()
     alias = {argument: each for each, argument in fed.items()}
     names = {
-        # As in TensorFlow's own export, whose names TFLite shows. It takes no node whose name
-        # begins with an underscore, as `__call__` does.
+        # As in TensorFlow's own export, whose names TFLite shows. TensorFlow refuses a name of a
+        # node that begins with an underscore, as `__call__` does.
         argument: fresh_name(f"{stem}_{node_stem(alias[argument])}".lstrip("_"), graph, taken)
         for argument in found.inputs
     }
@@ -151,7 +151,7 @@ def promote(
 
 
 def training_remark(meta_graph: MetaGraph, found: Promotable) -> str:
-    """Return by what a trace is one for training: its arguments, or what it writes.
+    """Return the reasons why a trace is for training: its arguments, or that it writes variables.
 
     Returns:
         Words such as ``training=True, writes variables``; empty for a trace for inference.
@@ -167,7 +167,7 @@ def training_remark(meta_graph: MetaGraph, found: Promotable) -> str:
 
 
 def find_function(meta_graph: MetaGraph, name: str) -> Promotable:
-    """Return the traced function of a path, or of a name.
+    """Return the traced function that has a path or a name.
 
     Raises:
         RefusedError: The function is not there, or has several traces.
@@ -232,7 +232,7 @@ def _inputs(
     arguments: list[Leaf | None],
     objects: ObjectGraph,
 ) -> dict[str, TensorSpec]:
-    """Return the arguments by name; parts of composite ones as the definition names them."""
+    """Return the arguments by name; parts of composite ones have the names of the definition."""
     known = objects.argument_keywords(function.signature.name)
     dense = [leaf for leaf in arguments if leaf is not None]
     if len(known) != len(dense):
@@ -249,7 +249,7 @@ def _inputs(
 
 
 def _part(function: Any, place: int) -> TensorSpec:  # noqa: ANN401 - as above
-    """Return an argument as the function's definition has it."""
+    """Return the spec of an argument from the function's definition."""
     arg = function.signature.input_arg[place]
     written = function.arg_attr[place].attr if place in function.arg_attr else {}
     shapes = written["_output_shapes"].list.shape if "_output_shapes" in written else ()
@@ -258,7 +258,7 @@ def _part(function: Any, place: int) -> TensorSpec:  # noqa: ANN401 - as above
 
 
 def _argument_names(arguments: list[tuple[str, Leaf]]) -> dict[str, TensorSpec]:
-    """Name the arguments: as they were traced, or by their place where that is not unique."""
+    """Name the arguments: as they were traced, or by their place if that is not unique."""
     names = [_plain(keyword) for keyword, _ in arguments]
     if len(set(names)) != len(names):
         names = _unique(_plain("_".join(leaf.path[1:])) for _, leaf in arguments)
@@ -276,7 +276,7 @@ def _output_names(structure: Any, results: list[Leaf]) -> dict[str, TensorSpec]:
 
 
 def _unique(names: Iterable[str]) -> list[str]:
-    """Number names that occur twice, so that none takes the place of another."""
+    """Add numbers to names that occur twice, so that all names are different."""
     found: dict[str, None] = {}
     for name in names:
         fresh, count = name, 0
@@ -295,7 +295,7 @@ def _renamed(
     *,
     keep_others: bool,
 ) -> dict[str, str]:
-    """Return alias to name: those asked for and, of inputs, all others under their own."""
+    """Return names by alias: the requested ones and, with ``keep_others``, all other ones."""
     if wanted is None:
         return {name: name for name in present}
     for name in wanted.values():
@@ -333,11 +333,11 @@ def _sketch(found: Promotable) -> str:
 
 
 def is_internal(path: str) -> bool:
-    """Return whether a function is TensorFlow's own, or Keras's, by a name on its path."""
+    """Return whether a name on its path shows that a function is TensorFlow's or Keras's own."""
     return any(part.startswith("_") and not part.startswith("__") for part in path.split("."))
 
 
 def _plain(name: str) -> str:
-    """Return a name that a signature can carry."""
+    """Return a name with only the characters of an alias: letters, digits and underscores."""
     plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
     return plain if _PLAIN.fullmatch(plain) else f"arg{plain}"

@@ -1,13 +1,13 @@
-"""Tensors between the inputs and outputs of a signature become inputs of it.
+"""Signatures in which tensors between their inputs and outputs become inputs.
 
-A tensor of the main graph can be fed as it is. For one inside a function, the functions on the way
-are copied (``opening``), and a new node of the main graph calls the copy.
+A tensor of the main graph can be fed as it is. For a tensor inside a function, the functions on the
+way are copied (``opening``), and a new node of the main graph calls the copy.
 
-The results of a function stay, and so do the nodes that run with a call (``control_ret``) unless
-they lie before the tensor. No node waits for one that lies before the tensor and is not computed.
-An input that is needed otherwise still has to be fed.
+The results of a function stay. The nodes that run with a call (``control_ret``) stay, too, unless
+the tensor depends on them. If only the tensor depends on a node, the node is not computed, and no
+node waits for it. An input that other nodes need must still be fed.
 
-This module does not put a signature in.
+This module does not add the signature to the MetaGraph.
 
 Source: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/ops/functional_ops.cc``.
 """
@@ -32,7 +32,7 @@ from smpatch.signature import SignatureDef, TensorSpec, names_of
 __all__ = ["Opened", "Start", "opened", "starts"]
 
 _DEEPEST = 100
-"""Calls within calls; no model has more."""
+"""The most nested calls; no model has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Start:
 
     Attributes:
         spec: Its name, dtype and shape; inside a function ``node:index``.
-        inner: Where it is; None for a tensor of the main graph.
+        inner: Its place inside functions; None for a tensor of the main graph.
     """
 
     spec: TensorSpec
@@ -49,11 +49,11 @@ class Start:
 
 
 class Opened(NamedTuple):
-    """A signature some of whose tensors are inputs.
+    """A signature in which tensors have become inputs.
 
     Attributes:
         meta_graph: The MetaGraph with the nodes and functions that it needs.
-        source: The signature; no MetaGraph has it.
+        source: The signature, which no MetaGraph has.
         nodes: The nodes that were added, ``NodeDef`` messages.
         functions: The functions that were added, serialized.
     """
@@ -72,8 +72,8 @@ def starts(
     Args:
         meta_graph: The MetaGraph.
         key: The signature.
-        wanted: Alias to a tensor of the main graph, or to an inner tensor.
-        infer: Asks TensorFlow for shapes; None leaves those unknown that the file does not give.
+        wanted: The names of tensors of the main graph or of inner tensors, by alias.
+        infer: Asks TensorFlow for shapes; None leaves shapes unknown that the file does not have.
 
     Raises:
         RefusedError: There is no such tensor, it is ambiguous, or it cannot be fed.
@@ -104,9 +104,9 @@ def starts(
 
 
 def _origin(meta_graph: MetaGraph, inner: Inner) -> Inner:
-    """Return the tensor inside a called function that a result of the call is.
+    """Return the tensor inside a called function, if a tensor is a result of the call.
 
-    A call cannot lose a result; a function can lose what only leads to a tensor inside.
+    A call cannot lose a result; a function can lose the nodes that only a tensor inside needs.
     """
     library = meta_graph.functions
     for _ in range(len(inner.calls), _DEEPEST):
@@ -120,7 +120,7 @@ def _origin(meta_graph: MetaGraph, inner: Inner) -> Inner:
         node, colon, rest = tensor_of(
             body.ret.get(body.signature.output_arg[int(output)].name, "")
         ).partition(":")
-        if not colon:  # an argument that is handed on
+        if not colon:  # an argument that is passed on
             break
         yielding = named(body, node)
         places = [f"{each.arg}:{each.index}" for each in library.outputs(yielding) or ()]
@@ -134,14 +134,14 @@ def _origin(meta_graph: MetaGraph, inner: Inner) -> Inner:
 def opened(
     meta_graph: MetaGraph, key: str, source: SignatureDef, found: Mapping[str, Start], prefix: str
 ) -> Opened:
-    """Return a signature some of whose tensors are inputs.
+    """Return a signature in which the found tensors are inputs.
 
     Args:
         meta_graph: The MetaGraph.
         key: The key of the signature, for errors.
         source: The signature.
         found: The tensors by alias.
-        prefix: What the names of new nodes begin with.
+        prefix: The beginning of the names of new nodes.
 
     Raises:
         RefusedError: No output depends on one of them, or an input that is still needed has the
@@ -182,7 +182,7 @@ def opened(
 def _walked(
     graph: GraphIndex, source: SignatureDef, given: Collection[str]
 ) -> tuple[set[str], set[str]]:
-    """Return the tensors that are fed and that outputs need, and the nodes that run."""
+    """Return the fed tensors that outputs need, and the nodes that run."""
     used: set[str] = set()
     seen: set[str] = set()
     waiting = [*map(full, names_of(source.outputs.values()))]

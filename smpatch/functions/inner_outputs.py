@@ -1,6 +1,6 @@
-"""An inner tensor of a signature becomes an output of a new one.
+"""Copies of functions, with which an inner tensor becomes an output of a new signature.
 
-``signature_def`` names tensors of the main graph alone. The functions on the way to an inner tensor
+``signature_def`` names only tensors of the main graph. The functions on the way to an inner tensor
 are copied so that they yield it (``clone``), a new node of the main graph calls the copy with the
 inputs of the old node, and the new signature names that node's outputs.
 
@@ -38,7 +38,7 @@ __all__ = ["expose"]
 
 @dataclass(slots=True)
 class _Site:
-    """One function on the way, as it is called from one place."""
+    """One function on the way to an inner tensor, called from one place."""
 
     function: str
     results: list[Result] = field(default_factory=list)
@@ -48,18 +48,18 @@ class _Site:
 def expose(
     meta_graph: MetaGraph, key: str, wanted: Mapping[str, str], infer: Infer | None = None
 ) -> tuple[MetaGraph, dict[str, TensorRef], dict[str, TensorRef]]:
-    """Make the outputs that are asked for tensors of the main graph.
+    """Make each requested output a tensor of the main graph.
 
     Args:
         meta_graph: The MetaGraph.
         key: The signature to start from.
-        wanted: Alias to one of its outputs, a tensor of the main graph, or an inner tensor.
-        infer: Asks TensorFlow for the shapes of inner tensors; None leaves those unknown
-            that the file does not give.
+        wanted: The names of its outputs, tensors of the main graph or inner tensors, by alias.
+        infer: Asks TensorFlow for the shapes of inner tensors; None leaves shapes unknown
+            that the file does not have.
 
     Returns:
-        The MetaGraph, with copies of functions and a call of them where inner tensors were
-        asked for, and alias to tensor of its main graph, of inputs and of outputs.
+        The MetaGraph, with copies of functions and calls of them if there are inner tensors; the
+        tensors of its main graph that are inputs, by alias; and those that are outputs.
 
     Raises:
         RefusedError: There is no such signature, output or tensor, or it is ambiguous.
@@ -80,8 +80,8 @@ def expose(
         if infer is not None:
             inner = dict(zip(inner, inferred(meta_graph, inner.values(), infer), strict=True))
         meta_graph, exposed, callers = _yielding(meta_graph, inner, infer)
-        # The copy yields the old results too, so that what is asked for beside an inner
-        # tensor is not computed by a second call.
+        # The copy yields the old results too, so that the other outputs need no second
+        # call.
         found = {alias: _from_copy(ref, callers) for alias, ref in found.items()} | exposed
     return meta_graph, inputs, found
 
@@ -92,7 +92,7 @@ def _yielding(
     """Copy the functions on the way to inner tensors, and call the copies.
 
     Returns:
-        The MetaGraph with the calls, alias to tensor, and old call node to new.
+        The MetaGraph with the calls, the tensors by alias, and the new call nodes by the old ones.
     """
     roots: dict[str, _Site] = {}
     exposed: dict[str, TensorRef] = {}
@@ -129,7 +129,7 @@ def _yielding(
 
 
 def _from_copy(ref: TensorRef, callers: Mapping[str, str]) -> TensorRef:
-    """Return the result of a copied call in the place of the same one of the old call."""
+    """Return an output; a result of an old call becomes the same result of its new call."""
     name = ref.name if isinstance(ref, TensorSpec) else ref
     if not isinstance(name, str):
         return ref
@@ -138,7 +138,7 @@ def _from_copy(ref: TensorRef, callers: Mapping[str, str]) -> TensorRef:
 
 
 def _reach_out(library: FunctionLibrary, root: _Site, inner: Inner) -> Result:
-    """Make every function on the way yield the tensor; return the outermost one's result."""
+    """Make every function on the way yield the tensor; return the result of the outermost one."""
     way = [root]
     for step in inner.calls[1:]:
         node = named(library[way[-1].function], step)
@@ -162,7 +162,7 @@ def _yield_also(library: FunctionLibrary, site: _Site, tensor: str, dtype: str) 
 
 
 class _Cloning:
-    """Writes copies of functions, innermost first, under numbers of their own."""
+    """Writes copies of functions, innermost first, with new numbers in their names."""
 
     def __init__(self, library: FunctionLibrary) -> None:
         self.functions: list[bytes] = []
@@ -171,7 +171,7 @@ class _Cloning:
         self._number = library.last_number + 1
 
     def write(self, site: _Site) -> str:
-        """Copy a function with all that it calls on the way; return the copy's name."""
+        """Copy a function and the functions on the way that it calls; return the copy's name."""
         nodes = {}
         for step, inner in site.calls.items():
             name = self.write(inner)
@@ -185,7 +185,7 @@ class _Cloning:
 
 
 def _shapes_of(meta_graph: MetaGraph, call: str, infer: Infer | None) -> list[Any] | None:
-    """Return the shapes of what a call yields, as the file says or as TensorFlow infers."""
+    """Return the shapes of the results of a call, from the file or from TensorFlow."""
     node = meta_graph.graph.node(call)
     written = node.attr("_output_shapes")
     if written is not None:

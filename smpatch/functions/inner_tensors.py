@@ -1,8 +1,8 @@
-"""The tensors inside the functions that a signature calls, and which of them a name means.
+"""The tensors inside the functions that a signature calls, and the search for one by its name.
 
-A tensor is named ``node:index``; where several calls have one of that name, the call nodes
-that lead to it are written behind it: ``node:index@call+call``. Such a name holds for the
-copy of a call, too.
+The name of a tensor is ``node:index``. If several calls have a tensor of that name, the call nodes
+that lead to it are written after it: ``node:index@call+call``. Such a name is valid for the copy
+of a call, too.
 
 This module refuses tensors in the bodies of loops and branches, which have no single value.
 
@@ -29,10 +29,10 @@ from smpatch.signature import Shape, SignatureDef, TensorSpec, names_of, shape_f
 __all__ = ["Inner", "find_inner", "inferred", "inner_tensors", "is_inner", "layer_outputs"]
 
 _MOST_INSIDE, _DEEPEST = 250_000, 100
-"""The most tensors and nodes, and calls within calls, of a model; each path of calls counts."""
+"""The most tensors and nodes to which a call leads, on all paths; and the most nested calls."""
 
 _PARAMETERS = frozenset({"Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp"})
-"""Operations in a layer that yield no result of it."""
+"""Operations in a layer whose outputs are not results of the layer."""
 
 _PATH = "@"
 _STEP = "+"
@@ -63,13 +63,13 @@ class Inner:
 
     @property
     def path(self) -> str:
-        """Its name, inside functions with the path of calls, for a name that is ambiguous."""
+        """Its name with the path of calls, if it is inside functions; no other tensor has it."""
         calls = f"{_PATH}{_STEP.join(self.calls)}" if self.calls else ""
         return f"{self.spec.name}{calls}"
 
 
 def is_inner(meta_graph: MetaGraph, name: str) -> bool:
-    """Return whether a name means a tensor inside functions, and none of the main graph."""
+    """Return whether a name means a tensor inside functions, and not in the main graph."""
     return _PATH in name or parse(name).op not in meta_graph.graph
 
 
@@ -95,11 +95,11 @@ def inner_tensors(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[Inner
 
 
 def _inside(library: FunctionLibrary, calls: tuple[str, ...], function: str) -> Iterator[Inner]:
-    """Yield the tensors of a function and, behind each of its calls, those of what is called.
+    """Yield the tensors of a function and, after each call in it, those of the called function.
 
     Raises:
-        RefusedError: There are more than any model has: a few functions that call each other
-            twice over, and so on, make more calls than memory holds.
+        RefusedError: There are more than any model has. A few functions, each of which calls the
+            next one twice, make more calls than memory holds.
     """
     waiting = [_body(library, calls, function, ())]
     count = 0
@@ -127,7 +127,7 @@ _Call = tuple[tuple[str, ...], str, tuple[str, ...]]
 def _body(
     library: FunctionLibrary, calls: tuple[str, ...], function: str, above: tuple[str, ...]
 ) -> Iterator[Inner | _Call | None]:
-    """Yield for each node of one function its tensors, then its call, or None where it has none.
+    """Yield for each node of one function its tensors, then its call, or None if it has none.
 
     A function that calls itself is not entered again.
     """
@@ -163,7 +163,7 @@ def _called_by(meta_graph: MetaGraph, source: SignatureDef) -> list[str]:
 
 
 def _reached(meta_graph: MetaGraph, source: SignatureDef) -> Iterator[str]:
-    """Yield the functions that a signature calls, loops and branches left out."""
+    """Yield the functions that a signature calls, without those of loops and branches."""
     library = meta_graph.functions
     nodes = [meta_graph.graph.node(name).message() for name in _called_by(meta_graph, source)]
     seen: set[str] = set()
@@ -183,9 +183,9 @@ def find_inner(
     Args:
         meta_graph: The MetaGraph.
         key: The signature key.
-        name: ``node:index``, with ``@call+call`` behind it where that is ambiguous.
+        name: ``node:index``, with ``@call+call`` after it if that is ambiguous.
         asked: Whether TensorFlow was asked for operations that the model does not define.
-        what: What it is for, in errors; by default an output of this name.
+        what: The input or output that errors name; by default an output of this name.
 
     Raises:
         RefusedError: There is none, or more than one.
@@ -215,7 +215,7 @@ def find_inner(
         found = f"signature {key!r} computes no such tensor"
         hint = " or ".join(each.path for each in named[:4])
         raise TensorNotFoundError(found, where=where, hint=f"say which: {hint}")
-    # First of all: a node in the body of a branch may have the same name.
+    # This comes first, because a node in the body of a branch may have the same name.
     for undefined in _undefined(meta_graph, source, tensor.op):
         if not asked:
             raise OpDefMissingError(undefined, where=where)
@@ -238,14 +238,14 @@ def find_inner(
 
 
 def _renumbered(tensor: TensorName, inside: Iterable[Inner]) -> list[str]:
-    """Return the tensors that have a name where the numbers of its scopes are others.
+    """Return the tensors whose names differ from a name only by the numbers of scopes.
 
     Keras counts the layers of a process, so that the next export of a model has other numbers.
     """
     *scopes, last = tensor.op.split("/")
     ends = ("",) if tensor.index is None else (f":{tensor.index}",)
     names = [each.spec.name for each in inside if each.op not in _PARAMETERS]
-    # The number of a layer's own name stays first: `enc_1` is `enc_1_1`, before it is `enc_2`.
+    # At first the number of a layer's own name stays: `enc_1` is `enc_1_1`, or else `enc_2`.
     for stems in (scopes, [re.sub(r"_\d+$", "", each) for each in scopes]):
         pattern = "/".join((*(rf"{re.escape(each)}(?:_\d+)*" for each in stems), re.escape(last)))
         found = [
@@ -259,9 +259,9 @@ def _renumbered(tensor: TensorName, inside: Iterable[Inner]) -> list[str]:
 
 
 def layer_outputs(name: str, inside: Iterable[Inner]) -> list[str]:
-    """Return the last tensor of a layer of that name; two where a name can be of two layers.
+    """Return the last tensor of a layer; two tensors if two layers can have the name.
 
-    Keras 3 puts a number behind the name of a layer: the scope of ``enc_1`` is ``enc_1_1``.
+    Keras 3 adds a number to the name of a layer: the scope of ``enc_1`` is ``enc_1_1``.
 
     Args:
         name: A layer, with scopes before it or without.
@@ -283,7 +283,7 @@ def layer_outputs(name: str, inside: Iterable[Inner]) -> list[str]:
 def _in_copies(
     meta_graph: MetaGraph, source: SignatureDef, named: Iterable[Inner], path: str
 ) -> list[Inner]:
-    """Return the tensors of a path whose first call the signature makes no more, but a copy of it.
+    """Return the tensors of a path whose first call the signature has replaced by a copy.
 
     A copy has the same operation and inputs, calls of the same names inside, and the tensor
     in it has the structural fingerprint of the one that the path names.
@@ -312,7 +312,7 @@ def _in_copies(
 
 
 def _undefined(meta_graph: MetaGraph, source: SignatureDef, name: str) -> Iterator[str]:
-    """Yield the operations of nodes of that name that nothing defines."""
+    """Yield the operations without a definition that nodes of that name have."""
     library = meta_graph.functions
     for function in _reached(meta_graph, source):
         for node in library[function].node_def:
@@ -332,7 +332,7 @@ def _check_servable(inner: Inner) -> None:
 
 
 def _in_control_flow(meta_graph: MetaGraph, source: SignatureDef, op: str) -> str:
-    """Return the loop or branch in whose body a node lies, or nothing."""
+    """Return the loop or branch in whose body a node is; empty if there is none."""
     library = meta_graph.functions
     waiting = [(name, "") for name in _reached(meta_graph, source)]
     seen: set[str] = set()

@@ -1,6 +1,6 @@
 """The tensors between the inputs and outputs of a signature that could be outputs of it.
 
-This module proposes; an edit checks again.
+This module only proposes tensors; an edit checks them again.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _UNFED = frozenset({"Placeholder", "PlaceholderV2"})
 """Placeholders without a default."""
 
 PARAMETERS = frozenset({"Const", "NoOp", "ReadVariableOp", "Placeholder", "VarHandleOp"})
-"""Operations inside functions whose results are parameters, not what is computed."""
+"""Operations inside functions whose results are parameters, not computed values."""
 
 _HANDED_ON = PARAMETERS | CALLS | {"Identity"}
-"""Operations of the main graph that hand on what others yield."""
+"""Operations of the main graph whose results are parameters, or results of other nodes."""
 
 _MOST_OUTPUTS = 50
 """The most outputs of one node of the main graph that are listed."""
@@ -51,10 +51,10 @@ class Inside:
     """The tensors between the inputs and outputs of a signature.
 
     Attributes:
-        tensors: Those of the main graph, without calls, and those inside its functions; handles
-            and parameters are left out.
-        ambiguous: The names that several tensors inside its functions have, those that are left
-            out included.
+        tensors: Those of the main graph, without results of calls, and those inside its functions;
+            handles and parameters are left out.
+        ambiguous: The names that several tensors inside its functions have, including those that
+            are left out.
     """
 
     tensors: tuple[Inner, ...]
@@ -74,13 +74,13 @@ def inside(
     Args:
         meta_graph: The MetaGraph.
         signature: The signature key.
-        infer: Asks TensorFlow for shapes; called only where the file leaves one unknown.
+        infer: Asks TensorFlow for shapes; called only if the file leaves one unknown.
         match: A pattern for names of tensors.
-        everything: Whether to list what serves training, saving and watching, too.
+        everything: Whether to list the tensors for training, saving and watching, too.
 
     Raises:
         TensorNotFoundError: There is no such signature.
-        RefusedError: It has tensors inside, but the model's form takes no edit that they need.
+        RefusedError: It has inner tensors, but the model's form does not allow edits for them.
     """
     source = meta_graph.signature(signature)
     within = tuple(inner_tensors(meta_graph, source))
@@ -106,7 +106,7 @@ def inside(
 def spelled(
     meta_graph: MetaGraph, signature: str, tensors: Iterable[Inner], ambiguous: Collection[str]
 ) -> dict[Inner, str]:
-    """Return how each tensor is written: with its calls where the name is not enough.
+    """Return the text for each tensor: its name, with its calls if the name is not enough.
 
     Args:
         meta_graph: The MetaGraph.
@@ -125,7 +125,7 @@ def spelled(
 
 
 def matching(pattern: str) -> Callable[[str], bool]:
-    """Return a test whether a tensor or a function is of a pattern, with or without ``:0``."""
+    """Return a test whether a name matches a pattern, with or without ``:0``."""
     if not pattern:
         return lambda _: True
     return lambda name: (
@@ -135,7 +135,7 @@ def matching(pattern: str) -> Callable[[str], bool]:
 
 
 def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -> Iterator[Inner]:
-    """Yield the tensors of the main graph that depend on a signature's inputs, its outputs do."""
+    """Yield the tensors of the main graph between a signature's inputs and its outputs."""
     graph, resolver = meta_graph.graph, meta_graph.resolver()
     if not _agrees(meta_graph, source):
         return  # an addition with these inputs is refused
@@ -156,7 +156,7 @@ def _between(meta_graph: MetaGraph, source: SignatureDef, *, everything: bool) -
 
 
 def _agrees(meta_graph: MetaGraph, source: SignatureDef) -> bool:
-    """Return whether the inputs of a signature are of the types and shapes of the graph."""
+    """Return whether the inputs of a signature have the types and shapes of the graph."""
     resolver = meta_graph.resolver()
     for spec in (each for given in source.inputs.values() for each in given.tensors()):
         found = [each for each in fetchable(resolver, op_of(spec.name)) if each.name == spec.name]
@@ -170,7 +170,7 @@ def _agrees(meta_graph: MetaGraph, source: SignatureDef) -> bool:
 
 
 def _reached(graph: GraphIndex, fed: Collection[str], among: set[str]) -> set[str]:
-    """Return the nodes that depend on some tensors, of some."""
+    """Return the nodes among ``among`` that depend on the tensors ``fed``."""
     consumers: dict[str, list[str]] = {}
     waiting: list[str] = []
     for name in among:
@@ -188,7 +188,7 @@ def _reached(graph: GraphIndex, fed: Collection[str], among: set[str]) -> set[st
 
 
 def form_refusal(meta_graph: MetaGraph) -> RefusedError | None:
-    """Return why nothing can be added to the main graph in this form, as the form says it."""
+    """Return the error with which the model's form refuses new nodes of the main graph, or None."""
     try:
         meta_graph.parts.splices(Changes(nodes=(b"",)))
     except RefusedError as error:
@@ -197,7 +197,7 @@ def form_refusal(meta_graph: MetaGraph) -> RefusedError | None:
 
 
 def fetchable(resolver: Resolver, name: str) -> list[TensorSpec]:
-    """Return the outputs of a node that a session can fetch, the first few of many."""
+    """Return the outputs of a node that a session can fetch, from the first ``_MOST_OUTPUTS``."""
     try:
         return [spec for spec in resolver.outputs(name, _MOST_OUTPUTS) if servable(spec)]
     except OpDefMissingError:
@@ -205,5 +205,5 @@ def fetchable(resolver: Resolver, name: str) -> list[TensorSpec]:
 
 
 def servable(spec: TensorSpec) -> bool:
-    """Return whether a session can fetch a tensor: it is no handle."""
+    """Return whether a session can fetch a tensor: it is not a handle."""
     return dtypes.base(spec.dtype) not in dtypes.UNSERVABLE

@@ -1,4 +1,4 @@
-"""A signature with functions before and behind it, and constants in the place of inputs.
+"""A signature with functions before and after it, and constants in the place of inputs.
 
 New inputs are placeholders of the main graph, and each function is a call. The nodes between a
 replaced input and the outputs are copied to read the replacement (``copies``); in a TensorFlow 2
@@ -6,7 +6,7 @@ export that is one call. The object graph gets a wrapper function that makes the
 
 This module traces nothing.
 
-Source: ``tensorflow/core/framework/function.cc`` (where a name of a function can stand).
+Source: ``tensorflow/core/framework/function.cc`` (the places in which a name of a function can be).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from smpatch.signature import Shape, SignatureDef, Spec, TensorSpec, compatible,
 __all__ = ["DUMMY", "Composed", "Composition", "fragments", "join", "prefix_of", "source_of"]
 
 DUMMY = TensorSpec("", "float32", (None,))
-"""An input that nothing reads: a number for each of the batch."""
+"""An input that nothing reads: a number for each example of the batch."""
 
 
 class Composition(Protocol):
@@ -45,33 +45,33 @@ class Composition(Protocol):
     Attributes:
         source: The key of the signature to start from.
         key: The signature key.
-        bind: Input of the source to its value.
+        bind: The value of each input of the source that is bound, by alias.
         before: The functions that yield inputs of the source, in the order in which they run.
         after: The functions that take outputs of the source, in the order in which they run.
-        from_input: Alias to a tensor between the source's inputs and outputs, which is an input.
-        starts: The same, once they are found.
+        from_input: Tensors between the source's inputs and outputs that become inputs, by alias.
+        starts: The same tensors, after the search for them.
         dummy_input: An input that nothing reads; empty for none.
-        in_parts: Whether its numbers are compared with those of its parts.
+        in_parts: Whether to compare its numbers with the numbers of its parts.
     """
 
     @property
-    def source(self) -> str: ...  # noqa: D102 - said above
+    def source(self) -> str: ...  # noqa: D102 - described above
     @property
-    def key(self) -> str: ...  # noqa: D102 - said above
+    def key(self) -> str: ...  # noqa: D102 - described above
     @property
-    def bind(self) -> Mapping[str, Constant]: ...  # noqa: D102 - said above
+    def bind(self) -> Mapping[str, Constant]: ...  # noqa: D102 - described above
     @property
-    def before(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above
+    def before(self) -> tuple[Asked, ...]: ...  # noqa: D102 - described above
     @property
-    def after(self) -> tuple[Asked, ...]: ...  # noqa: D102 - said above
+    def after(self) -> tuple[Asked, ...]: ...  # noqa: D102 - described above
     @property
-    def from_input(self) -> Mapping[str, str]: ...  # noqa: D102 - said above
+    def from_input(self) -> Mapping[str, str]: ...  # noqa: D102 - described above
     @property
-    def starts(self) -> Mapping[str, Start]: ...  # noqa: D102 - said above
+    def starts(self) -> Mapping[str, Start]: ...  # noqa: D102 - described above
     @property
-    def dummy_input(self) -> str: ...  # noqa: D102 - said above
+    def dummy_input(self) -> str: ...  # noqa: D102 - described above
     @property
-    def in_parts(self) -> bool: ...  # noqa: D102 - said above
+    def in_parts(self) -> bool: ...  # noqa: D102 - described above
 
 
 class Composed(NamedTuple):
@@ -79,9 +79,9 @@ class Composed(NamedTuple):
 
     Attributes:
         meta_graph: The MetaGraph.
-        signature: The signature, on the tensors that are its inputs and outputs.
-        copied: How many nodes are copied, calls of functions aside.
-        size: Their bytes.
+        signature: The signature, with the tensors that are its inputs and outputs.
+        copied: The number of copied nodes, without calls of functions.
+        size: The number of their bytes.
     """
 
     meta_graph: MetaGraph
@@ -102,7 +102,7 @@ def source_of(
 
     Raises:
         RefusedError: There is no such signature, or a tensor cannot become an input of it.
-        UsageError: Nothing is asked for.
+        UsageError: The request composes nothing.
     """
     source = meta_graph.signature(edit.source)
     if not (edit.bind or edit.before or edit.after or edit.from_input or edit.dummy_input):
@@ -117,7 +117,7 @@ def source_of(
 def join(
     meta_graph: MetaGraph, edit: Composition, found: Mapping[str, Start] | None = None
 ) -> Composed:
-    """Put functions before and behind a signature, and constants in the place of inputs.
+    """Put functions before and after a signature, and constants in the place of inputs.
 
     Args:
         meta_graph: The MetaGraph.
@@ -160,7 +160,7 @@ def join(
     fed = set(map(full, names_of(left.values()))) - replacements.keys()
     replacements |= {full(e.spec.name): constants.put(alias, e) for alias, e in bound.items()}
     wider = is_wider(meta_graph, source)
-    if wider:  # what is shared would have recorded shapes of one size alone
+    if wider:  # shared nodes have recorded shapes of one size only
         replacements |= {tensor: tensor for tensor in fed}
         fed = set()
     outputs = [*map(full, names_of(source.outputs.values()))]
@@ -202,7 +202,7 @@ def join(
 
 
 def _needed(nodes: Sequence[Any], read: Iterable[str]) -> list[Any]:
-    """Return the nodes that are read, and those that these read, in their order."""
+    """Return the nodes that the tensors ``read`` need, in their order."""
     known = {node.name: node for node in nodes}
     found: set[str] = set()
     waiting = [op_of(each) for each in read]
@@ -215,10 +215,10 @@ def _needed(nodes: Sequence[Any], read: Iterable[str]) -> list[Any]:
 
 
 def fragments(asked: Sequence[object]) -> list[Fragment]:
-    """Return functions that are traced.
+    """Return functions, after a check that all are traced.
 
     Raises:
-        UsageError: One is not.
+        UsageError: A function is not traced.
     """
     found = [each for each in asked if isinstance(each, Fragment)]
     if len(found) < len(asked):
@@ -229,7 +229,7 @@ def fragments(asked: Sequence[object]) -> list[Fragment]:
 def _check_replaced(
     meta_graph: MetaGraph, source: SignatureDef, replaced: Mapping[str, TensorSpec]
 ) -> None:
-    """Check that inputs are as the graph has them, and that no other input is the same tensor."""
+    """Check that inputs have the types of the graph, and that no other input is the same tensor."""
     others = [spec for alias, spec in source.inputs.items() if alias not in replaced]
     taken = set(map(full, names_of(others)))
     for alias, spec in replaced.items():
@@ -242,7 +242,7 @@ def _check_replaced(
 
 
 def _check_known(meta_graph: MetaGraph, where: str, spec: Spec | None) -> None:
-    """Check that the graph has a tensor as a signature describes it."""
+    """Check that a tensor has the same type in the graph and in a signature."""
     if not isinstance(spec, TensorSpec):
         return
     known = meta_graph.resolver().resolve(spec.name).spec.dtype
@@ -257,7 +257,7 @@ def _shapes_stay(
     bound: Mapping[str, Bound],
     before: Sequence[Fragment],
 ) -> bool:
-    """Return whether what is put in has the shapes that the graph has for the inputs as well."""
+    """Return whether the replacements of inputs have the shapes that the graph has for these."""
     shapes: list[tuple[str, Shape]] = [
         (
             each.spec.name,
@@ -293,13 +293,13 @@ class _Calls:
 
     Attributes:
         placeholders: ``NodeDef`` messages of new inputs.
-        before: Those of the calls before the signature.
-        after: Those of the calls behind it.
+        before: ``NodeDef`` messages of the calls before the signature.
+        after: ``NodeDef`` messages of the calls after it.
         functions: Serialized functions.
     """
 
     def __init__(self, meta_graph: MetaGraph, key: str) -> None:
-        """Make none yet."""
+        """Keep the names; make no call yet."""
         self.placeholders: list[Any] = []
         self.before: list[Any] = []
         self.after: list[Any] = []
@@ -340,7 +340,7 @@ def _numbers(library: FunctionLibrary) -> Iterator[int]:
 
 
 def _named(functions: Sequence[bytes], numbers: Iterator[int]) -> list[Any]:
-    """Return functions under names that the model does not have."""
+    """Return functions with new names, which the model does not have."""
     messages = [schema.FunctionDef.FromString(each) for each in functions]
     names = {
         str(each.signature.name): f"__inference_{_stem(each.signature.name)}_{next(numbers)}"
@@ -358,7 +358,7 @@ def _named(functions: Sequence[bytes], numbers: Iterator[int]) -> list[Any]:
 
 
 def _stem(name: str) -> str:
-    """Return the name of a function without what TensorFlow puts around it."""
+    """Return the name of a function without the prefix and the number that TensorFlow adds."""
     plain = re.sub(r"_\d+$", "", name.removeprefix("__inference_"))
     plain = plain.removeprefix("wrapped_function_")
     return re.sub(r"[^A-Za-z0-9_]", "_", plain).strip("_") or "function"

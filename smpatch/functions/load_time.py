@@ -1,7 +1,7 @@
-"""The operations that a session runs when it loads a model, and the state that they give a value.
+"""The operations that a session runs when it loads a model, and the state that they fill.
 
-A session runs the restore operation of the saver and then the init op, and nothing else. The init
-op is named by an entry of ``signature_def``; where there is none, by a collection of TensorFlow 1.
+A session runs the restore operation of the saver and then the init op, and nothing else. An entry
+of ``signature_def`` names the init op; if there is none, a collection of TensorFlow 1 names it.
 
 Sources: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``, ``RunInitOp``),
 ``tensorflow/cc/saved_model/loader_util.cc`` (``GetInitOp``),
@@ -38,13 +38,13 @@ __all__ = [
 ]
 
 INIT_OP = "__saved_model_init_op"
-"""The key in ``signature_def`` of the entry that names the init op, and of its only output."""
+"""The key in ``signature_def`` of the entry that names the init op, and the key of its output."""
 
 VARIABLES = frozenset({"VarHandleOp", "Variable", "VariableV2"})
 TABLES = frozenset({"HashTable", "HashTableV2"})
 
 FILLS = ("Assign", "InitializeTable", "LookupTableImport")
-"""The beginnings of the names of operations that give a value."""
+"""The beginnings of the names of operations that give a variable or table a value."""
 
 _STATE = VARIABLES | {
     f"{kind}{version}"
@@ -64,7 +64,7 @@ _ONLY_READ = frozenset(
         for version in ("", "V2")
     }
 )
-"""The operations that leave the variables and tables that they are given as they are."""
+"""The operations that do not change the variables and tables among their inputs."""
 
 _PASSES = frozenset({"Identity", "Enter", "RefEnter"})
 """The operations whose output is their input."""
@@ -77,8 +77,8 @@ class InitOp(NamedTuple):
     """The init op of a MetaGraph.
 
     Attributes:
-        names: The nodes; one, or a session does not load the model.
-        collection: The collection that names it; empty where ``signature_def`` does.
+        names: The nodes; a session loads the model only if there is one node.
+        collection: The collection that names it; empty if ``signature_def`` names it.
     """
 
     names: tuple[str, ...]
@@ -86,7 +86,7 @@ class InitOp(NamedTuple):
 
 
 class State(NamedTuple):
-    """The identity of a variable or table: two nodes that have the same are one.
+    """The identity of a variable or table: two nodes with one identity are one variable or table.
 
     Attributes:
         is_table: Whether it is a table.
@@ -103,10 +103,10 @@ class Writer(NamedTuple):
     """A node that may give a variable or table a value.
 
     Attributes:
-        function: The function in whose body it lies; empty for the main graph.
+        function: The function in whose body it is; empty for the main graph.
         node: Its name.
-        state: What it gives a value.
-        name: The node of that.
+        state: The variable or table that it gives a value.
+        name: The node of this variable or table.
     """
 
     function: str
@@ -116,7 +116,7 @@ class Writer(NamedTuple):
 
 
 def init_op(meta_graph: MetaGraph) -> InitOp | None:
-    """Return the init op as servers look for it; None where there is none."""
+    """Return the init op that servers find; None if there is none."""
     reserved = meta_graph.reserved.get(INIT_OP)
     if reserved is not None:
         return InitOp(tuple(each.name for each in reserved.tensors()))
@@ -124,7 +124,7 @@ def init_op(meta_graph: MetaGraph) -> InitOp | None:
 
 
 def init_op_of_collections(meta_graph: MetaGraph) -> InitOp | None:
-    """Return the init op that the collections name; None where they name none."""
+    """Return the init op that the collections name; None if they name none."""
     found = _collections(meta_graph)
     for name in _COLLECTIONS:
         if name in found:
@@ -133,9 +133,9 @@ def init_op_of_collections(meta_graph: MetaGraph) -> InitOp | None:
 
 
 def asset_files(meta_graph: MetaGraph) -> Iterator[bytes]:
-    """Yield each serialized ``AssetFileDef``, as servers look for it.
+    """Yield each serialized ``AssetFileDef`` that servers find.
 
-    Of a model in text form those that only a collection names are not found.
+    In a model in text form those that only a collection has are not found.
 
     Source: ``GetAssetFileDefs`` in ``tensorflow/cc/saved_model/loader_util.cc``: the field of
     the MetaGraph, or else ``any_list`` of a collection.
@@ -149,7 +149,7 @@ def asset_files(meta_graph: MetaGraph) -> Iterator[bytes]:
 
 
 def state_behind(meta_graph: MetaGraph, names: Iterable[str]) -> dict[State, str]:
-    """Return the variables and tables that operations reach: what identifies each, to its node."""
+    """Return the nodes of the variables and tables that operations reach, by their identity."""
     whole = [name for name in names if name]
     return {
         state_of(each.node, each.node.name): each.node.name
@@ -169,7 +169,7 @@ def state_of(node: Any, name: str) -> State:  # noqa: ANN401 - a NodeDef; protob
 def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
     """Return the nodes that may give variables and tables a value when operations run.
 
-    A node that is given a variable or table and is not known to read it may give it a value.
+    A node with a variable or table as an input may give it a value, unless it is in ``_ONLY_READ``.
 
     Args:
         meta_graph: The MetaGraph.
@@ -188,25 +188,27 @@ def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
 
 
 def overwriting(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
-    """Return those of the writers that may assign what the saver restores."""
+    """Return the writers that may give a value to variables that the saver restores."""
     restored = state_behind(meta_graph, [meta_graph.saver.restore_op_name])
     return frozenset(each for each in writers(meta_graph, names) if each.state in restored)
 
 
 def _handle(behind_it: Behind, source: str) -> Any:  # noqa: ANN401 - a NodeDef or None
-    """Return the variable or table that an input of a node is, and not only its value."""
+    """Return the variable or table that an input of a node is; None if it is only a value."""
     node = behind_it.find(source)
     passed = False
     while node is not None and node.op in _PASSES and node.input:
         node = behind_it.find(node.input[0])
         passed = True
     there = node is not None and node.op in _STATE
-    # An operation passes on the value of a variable of TensorFlow 1.
+    # An operation passes on only the value of a variable of TensorFlow 1.
     return node if there and not (passed and node.op in _REFERENCES) else None
 
 
 def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
-    """Return the operations that fill tables, or the one that groups them and no more.
+    """Return the operations that fill tables, or a ``NoOp`` that groups them.
+
+    A ``NoOp`` counts only if it gives no value to a variable that the saver restores.
 
     Args:
         meta_graph: The MetaGraph.
@@ -225,7 +227,7 @@ def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:
 
 
 def _fills(meta_graph: MetaGraph, name: str) -> bool:
-    """Return whether a node, or a function that it calls, gives something a value."""
+    """Return whether a node, or a function that it calls, may fill a variable or table."""
     library = meta_graph.functions
     node = meta_graph.graph.node(name).message()
     inside = [library[each].node_def for each in called(node) if each in library]

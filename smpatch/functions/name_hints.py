@@ -1,7 +1,7 @@
 """Hints for names that a graph does not have: aliases, layers, tensors inside functions.
 
 People type the alias that ``show`` prints, the name of a Keras layer, or a tensor that ``suggest``
-lists. None of these is a node of the main graph, and the nodes with the most similar names are
+lists. These are not nodes of the main graph, and the nodes with the most similar names are
 variables.
 """
 
@@ -20,26 +20,26 @@ __all__ = ["leading", "name_hint"]
 
 @contextmanager
 def leading(meta_graph: MetaGraph, edit: object) -> Iterator[None]:
-    """Give the error about a node that is not there a hint from signatures and functions.
+    """Add a hint from signatures and functions to the error about a missing node.
 
     Args:
         meta_graph: The MetaGraph.
-        edit: What is done inside, such as an ``AddPredict``.
+        edit: The edit that runs inside, such as an ``AddPredict``.
     """
     try:
         yield
     except NodeNotFoundError as error:
         hint = ""
-        with suppress(SmpatchError):  # of a damaged function, which is not the question here
+        with suppress(SmpatchError):  # an error of a damaged function is not reported here
             hint = _reversed(meta_graph, edit, error.where) or name_hint(meta_graph, error.name)
-        # Outside, the class is the one of the error tree.
+        # Callers get the class of the error tree.
         raise TensorNotFoundError(
             error.found, where=error.where, hint=hint or error.hint
         ) from error
 
 
 def _reversed(meta_graph: MetaGraph, edit: object, name: str) -> str:
-    """Return a hint where a tensor stands before ``=``, in the place of its alias."""
+    """Return a hint if a tensor is before ``=``, in the place of its alias; else nothing."""
     for field in ("inputs", "outputs", "add_inputs", "add_outputs"):
         given = getattr(edit, field, None) or {}
         for alias, tensor in given.items():
@@ -50,7 +50,7 @@ def _reversed(meta_graph: MetaGraph, edit: object, name: str) -> str:
 
 
 def name_hint(meta_graph: MetaGraph, name: str) -> str:
-    """Return a hint for a name that the main graph does not have; empty where nothing fits.
+    """Return a hint for a name that the main graph does not have; empty if nothing fits.
 
     Args:
         meta_graph: The MetaGraph.
@@ -58,7 +58,7 @@ def name_hint(meta_graph: MetaGraph, name: str) -> str:
     """
     from smpatch.functions.inner_tensors import inner_tensors, layer_outputs
 
-    # The default key first: it is the one that people look at.
+    # The default key is first, because people look at it most.
     signatures = sorted(meta_graph.signatures.items(), key=lambda each: each[0] != DEFAULT_KEY)
     aliases = [
         f"{name!r} is how {key} calls {spec.name}: write {name}={spec.name}"

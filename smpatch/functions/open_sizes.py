@@ -1,7 +1,7 @@
-"""Signatures that leave sizes open which the graph fixes.
+"""Signatures that have an open size where the graph has a fixed one.
 
-Such a signature was widened (``edit --shape``) or promises less than the graph. The shapes that the
-graph records of other tensors then hold for one size only.
+Such a signature was widened (``edit --shape``), or its specs are less exact than the graph. Then
+the shapes that the graph records for other tensors are valid for one size only.
 
 This module changes no graph.
 """
@@ -21,7 +21,7 @@ AnySpec = TypeVar("AnySpec", bound=Spec)
 
 
 def is_wider(meta_graph: MetaGraph, signature: SignatureDef) -> bool:
-    """Return whether a signature leaves sizes open that the graph fixes."""
+    """Return whether a signature has an open size where the graph has a fixed one."""
     resolver = meta_graph.resolver()
     for spec in (*signature.inputs.values(), *signature.outputs.values()):
         if isinstance(spec, TensorSpec) and spec.shape is not None:

@@ -1,6 +1,6 @@
 """Copies of functions that take inner tensors as arguments, and calls of the copies.
 
-A copy has neither the nodes that only lead to such a tensor nor the arguments that only these need.
+A copy has neither the nodes that only such a tensor needs nor the arguments that only these need.
 
 This module does not choose the tensors (``inner_inputs``).
 
@@ -36,16 +36,16 @@ from smpatch.signature import SignatureDef, TensorSpec, names_of, shape_proto
 __all__ = ["Opening", "tensor_of", "unread"]
 
 _INPUT_SHAPES = "_input_shapes"
-"""Attribute of a function: a shape for each argument. ``tf.saved_model.load`` insists on it."""
+"""Attribute of a function: a shape for each argument. ``tf.saved_model.load`` requires it."""
 
 
 @dataclass(slots=True)
 class _Site:
-    """One function on the way, as it is called from one place."""
+    """One function on the way to an inner tensor, called from one place."""
 
     function: str
     fed: dict[str, str] = field(default_factory=dict)
-    """Tensor (``node:arg:index``) to the alias of the input that it becomes."""
+    """The aliases of the inputs that tensors (``node:arg:index``) become, by tensor."""
     calls: dict[str, _Site] = field(default_factory=dict)
 
 
@@ -54,8 +54,8 @@ class _Copy(NamedTuple):
 
     Attributes:
         name: Its name.
-        kept: The places of the arguments that it has of the old ones.
-        aliases: The inputs that follow these, by alias.
+        kept: The places of the old arguments that it keeps.
+        aliases: The aliases of the inputs that follow these arguments.
     """
 
     name: str
@@ -83,9 +83,9 @@ class Opening:
 
         Args:
             meta_graph: The MetaGraph.
-            prefix: What the names of new nodes begin with.
+            prefix: The beginning of the names of new nodes.
             specs: The tensors that become inputs, by alias.
-            keep_shapes: Whether recorded shapes of arguments still hold.
+            keep_shapes: Whether the recorded shapes are still right.
         """
         self.nodes: list[Any] = []
         self.functions: list[bytes] = []
@@ -102,7 +102,7 @@ class Opening:
 
         Args:
             inner: The inner tensors.
-            placed: Tensors of the main graph in whose place something else is read.
+            placed: Tensors of the main graph in whose place the placeholders are read, by alias.
         """
         graph, taken = self._meta_graph.graph, set[str]()
         roots: dict[str, _Site] = {}
@@ -137,10 +137,10 @@ class Opening:
     def joined(
         self, source: SignatureDef, given: Collection[str]
     ) -> tuple[MetaGraph, SignatureDef]:
-        """Let all that reads the old calls read the new ones; return the graph and the signature.
+        """Make all readers of the old calls read the new ones; return the graph and the signature.
 
         Args:
-            source: The signature that reads the old ones.
+            source: The signature that reads the old calls.
             given: The tensors that are fed.
         """
         graph = self._meta_graph.graph
@@ -218,7 +218,7 @@ class Opening:
         return _Copy(str(signature.name), tuple(kept), aliases)
 
     def _arguments(self, function: Any, kept: Sequence[int], fresh: Mapping[str, str]) -> None:  # noqa: ANN401 - a FunctionDef; protobuf makes the class at run time
-        """Leave the arguments that are kept, and add others."""
+        """Remove the arguments of a function that are not kept, and add new ones."""
         signature = function.signature
         left = [signature.input_arg[place] for place in kept]
         old = {place: function.arg_attr[place] for place in kept if place in function.arg_attr}
@@ -253,7 +253,7 @@ class Opening:
 
 
 class _Body:
-    """A function, with what of it is needed where inner tensors are given.
+    """A function, with the parts that are needed if inner tensors are fed.
 
     Attributes:
         function: The function.
@@ -282,7 +282,10 @@ class _Body:
         self.live = self._reached(roots, everything=False)
 
     def _reached(self, roots: Iterable[str], *, everything: bool) -> set[str]:
-        """Return nodes and arguments with all that they need; what is given leads no further."""
+        """Return nodes and arguments with those that they need.
+
+        The walk stops at fed tensors, and at arguments that copies lack, unless ``everything``.
+        """
         found: set[str] = set()
         waiting = [*roots]
         while waiting:
@@ -300,12 +303,12 @@ class _Body:
                 data = [each for each in data if tensor_of(each) not in self._fed]
             waiting += map(_node_of, data)
             controls = {each[1:] for each in node.input if each.startswith("^")}
-            waiting += controls & self._nodes.keys() - self._lost  # arguments are there before
+            waiting += controls & self._nodes.keys() - self._lost  # arguments exist before
         return found
 
 
 def _call_copy(node: Any, made: _Copy, given: Sequence[str], opening: Opening) -> None:  # noqa: ANN401 - a NodeDef
-    """Let a call node call a copy: with the inputs that stay, and those that are new."""
+    """Make a call node call a copy, with the inputs that stay and the new ones."""
     data, controls = _data(node), [each for each in node.input if each.startswith("^")]
     node.input[:] = [*(data[place] for place in made.kept), *given, *controls]
     types = [node.attr["Tin"].list.type[place] for place in made.kept]
@@ -323,7 +326,7 @@ def _data(node: Any) -> list[str]:  # noqa: ANN401 - a NodeDef
 
 
 def tensor_of(name: str) -> str:
-    """Return a tensor of a function in full: ``node:arg`` is ``node:arg:0``."""
+    """Return the full name of a tensor of a function: ``node:arg`` becomes ``node:arg:0``."""
     return f"{name}:0" if name.count(":") == 1 else name
 
 

@@ -1,16 +1,16 @@
-"""The removal of what only a signature that is gone needed, so that to remove undoes to add.
+"""The removal of the parts that only a removed signature needed: it undoes an addition.
 
-Candidates are the last objects of the object graph (objects are known by their number, so
-that no other can go without giving those behind it other numbers) with their concrete
-functions, the functions that only those call, and the nodes that were appended for the
-signature. They go where it is proved that nothing refers to them:
+Candidates are the last objects of the object graph with their concrete functions, the functions
+that only those call, and the nodes that were appended for the signature. (Objects are known by
+their number; the removal of any other object changes the numbers of those after it.) The candidates
+are removed if it is proved that nothing refers to them:
 
 * no object and no concrete function of the object graph does, by number or by name, and
   the object graph has no unknown field;
-* no name of theirs is spelled in what stays: graph, function library with its gradients,
+* none of their names is in the parts that stay: graph, function library with its gradients,
   object graph, saver, collections, assets.
 
-Where that cannot be proved, all of it stays.
+If that cannot be proved, all of them stay.
 
 Sources: ``tensorflow/core/protobuf/saved_object_graph.proto``,
 ``tensorflow/core/framework/function.proto`` (``GradientDef``, ``RegisteredGradient``,
@@ -33,18 +33,18 @@ from smpatch.signature import SignatureDef
 __all__ = ["pruned"]
 
 _REMOVABLE = CALLS | {"Placeholder", "Const"}
-"""The operations of nodes that are appended for a signature, beside those without a state. None
-has a state that another node could share by a name."""
+"""The operations of nodes that are appended for a signature, beside operations without a state. No
+other node can share a state of them by a name."""
 
 
 def pruned(
     meta_graph: MetaGraph, olds: Sequence[SignatureDef], staying: Sequence[SignatureDef]
 ) -> MetaGraph:
-    """Return a MetaGraph without what signatures that are gone alone needed.
+    """Return a MetaGraph without the parts that only removed signatures needed.
 
     Args:
         meta_graph: The MetaGraph, whose object graph no longer refers to these signatures.
-        olds: What they were, as far as ``signature_def`` had them.
+        olds: The removed signatures, if ``signature_def`` had them.
         staying: The signatures that stay.
     """
     if not meta_graph.has_object_graph:
@@ -62,13 +62,13 @@ def pruned(
     )
     if not any(_spelled(draft, concrete | functions, nodes)):
         return meta_graph.with_parts(draft)
-    for old in olds if len(olds) > 1 else ():  # what stays of one keeps nothing of the others
+    for old in olds if len(olds) > 1 else ():  # what stays of one does not keep the others
         meta_graph = pruned(meta_graph, [old], staying)
     return meta_graph
 
 
 def _last_objects(meta_graph: MetaGraph) -> Iterator[str]:
-    """Yield the functions of the last objects, the last first, as far as nothing needs them.
+    """Yield the functions of the last objects, the last first, until something needs one.
 
     A function that the main graph calls was exported for a signature; its object stays, so
     that the signature can be added again.
@@ -89,7 +89,7 @@ def _last_objects(meta_graph: MetaGraph) -> Iterator[str]:
 def _last_nodes(
     meta_graph: MetaGraph, olds: Sequence[SignatureDef], staying: Sequence[SignatureDef]
 ) -> list[str]:
-    """Return the appended nodes behind signatures that no node and no signature uses."""
+    """Return the appended nodes that old signatures needed and that nothing else uses."""
     graph = meta_graph.graph
     appended = {
         name: None
@@ -127,13 +127,13 @@ def _last_nodes(
 
 
 def _is_removable(meta_graph: MetaGraph, op: str) -> bool:
-    """Return whether a node that nothing uses can go, for another cannot share its state."""
+    """Return whether an unused node can be removed: no other node can share its state."""
     op_def = None if op in _REMOVABLE else meta_graph.functions.op_def(op)
     return op in _REMOVABLE or (op_def is not None and not op_def.is_stateful)
 
 
 def _uncalled(meta_graph: MetaGraph, concrete: set[str], nodes: set[str]) -> set[str]:
-    """Return the functions that nothing calls when these concrete functions and nodes go."""
+    """Return the functions that nothing calls if these concrete functions and nodes are removed."""
     library = meta_graph.functions
     traced = set(meta_graph.objects.concrete_functions) - concrete
     callers: dict[str, set[str]] = {name: set() for name in library}
@@ -162,7 +162,7 @@ def _uncalled(meta_graph: MetaGraph, concrete: set[str], nodes: set[str]) -> set
 
 
 def _called_by_main(meta_graph: MetaGraph, without: Iterable[str]) -> Iterator[str]:
-    """Yield the functions that calls in the main graph name; other references are spelled."""
+    """Yield the functions that calls in the main graph name; ``_spelled`` finds others."""
     skipped = set(without)
     for name, op in meta_graph.graph.marked.items():
         if name not in skipped and op in CALLS:
@@ -170,11 +170,11 @@ def _called_by_main(meta_graph: MetaGraph, without: Iterable[str]) -> Iterator[s
 
 
 def _spelled(draft: Draft, functions: Iterable[str], nodes: Iterable[str]) -> Iterator[str]:
-    """Yield the names of what goes that stand in what stays.
+    """Yield the names of removed functions and nodes that are in the parts that stay.
 
-    A name in a message is a field with its length before it, whatever the message: an
-    attribute, a gradient, a key of a map. Names of nodes are local to the main graph and to
-    each function; what is the same elsewhere is another node.
+    In every message (an attribute, a gradient, a key of a map) a name is a field with its length
+    before it. Names of nodes are local to the main graph and to each function; an equal name in
+    another place means another node.
     """
     data, spans = draft.graph
     numbers = (SAVER_DEF, COLLECTION_DEF, ASSET_FILE_DEF)
@@ -198,6 +198,6 @@ def _within(parts: Iterable[bytes], wanted: bytes) -> bool:
 
 
 def _field(text: str) -> bytes:
-    """Return a string as it stands in any message, behind the tag of its field."""
+    """Return the bytes that a string has in any message, after the tag of its field."""
     data = text.encode()
     return wire.varint(len(data)) + data

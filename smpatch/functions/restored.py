@@ -1,4 +1,4 @@
-"""The variables that a model restores from its checkpoint, and the files that are missing for it.
+"""The variables that a model restores from its checkpoint, and the missing files of the checkpoint.
 
 A server runs the restore operation of the saver, and ``tf.saved_model.load`` restores the
 variables of the object graph. A model that has neither needs no files below ``variables/``.
@@ -28,17 +28,17 @@ _OLD = frozenset({"Restore", "RestoreSlice"})
 """The operations that restore the checkpoints of the first releases."""
 
 _POINTER_BYTES = 1024
-"""The largest pointer of Git LFS (git-lfs/docs/spec.md)."""
+"""The most bytes of a pointer of Git LFS (git-lfs/docs/spec.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A file of the checkpoint that is not there, or not as long as it has to be.
+    """A file of the checkpoint that is missing, too short, or a pointer to another file.
 
     Attributes:
-        file: The file, below the directory of the model.
-        found: What is wrong with it, in words.
-        hint: What would work; empty where it goes without saying.
+        file: The path of the file, relative to the directory of the model.
+        found: The fault, in words.
+        hint: A command or a step that helps; empty if there is none.
     """
 
     file: str
@@ -46,7 +46,7 @@ class Missing:
     hint: str = ""
 
     def __str__(self) -> str:
-        """Return both as a sentence."""
+        """Return the file and the fault as a sentence."""
         return f"{self.file} {self.found}"
 
 
@@ -68,7 +68,7 @@ def needed_at_load(meta_graph: MetaGraph) -> bool:
 
 
 def missing_variables(directory: Path, meta_graph: MetaGraph) -> tuple[Missing, ...]:
-    """Return the files that restoring needs and that are missing or too short.
+    """Return the files that the restore operation needs and that are missing or too short.
 
     Args:
         directory: The SavedModel.
@@ -88,7 +88,7 @@ def missing_variables(directory: Path, meta_graph: MetaGraph) -> tuple[Missing, 
 
 
 def _incomplete(directory: Path, index: Index, keys: frozenset[bytes] | None) -> Iterator[Missing]:
-    """Yield the data files that are not as long as the tensors of these keys need them."""
+    """Yield the data files that are missing or too short for the tensors of these keys."""
     named = [each for key, each in index.extents.items() if keys is None or key in keys]
     # A slice has a key of its own, in another form, without the variable's name.
     wanted = index.extents.values() if any(each.sliced for each in named) else named
@@ -102,7 +102,7 @@ def _incomplete(directory: Path, index: Index, keys: frozenset[bytes] | None) ->
         except FileNotFoundError:
             yield Missing(file, "is missing")
             continue
-        except OSError:  # without permission nothing is found
+        except OSError:  # for example without permission: the size is unknown
             continue
         pointer = _pointer(directory / file)
         if pointer is not None:
@@ -112,7 +112,7 @@ def _incomplete(directory: Path, index: Index, keys: frozenset[bytes] | None) ->
 
 
 def _pointer(file: Path) -> tuple[str, str] | None:
-    """Return words and a hint about a file that replaces another one; None for another file."""
+    """Return words and a hint about a file that is a pointer to another one; else None."""
     try:
         if file.stat().st_size > _POINTER_BYTES:
             return None
@@ -123,7 +123,7 @@ def _pointer(file: Path) -> tuple[str, str] | None:
 
 
 def _keys(meta_graph: MetaGraph) -> frozenset[bytes] | None:
-    """Return the keys that the restore operation reads; None where the graph does not show them."""
+    """Return the keys that the restore operation reads; None if the graph does not show them."""
     found: set[bytes] = set()
     for each in behind(meta_graph.graph, meta_graph.functions, [meta_graph.saver.restore_op_name]):
         if each.node.op in _OLD:

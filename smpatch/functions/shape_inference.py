@@ -1,14 +1,14 @@
 """The computation of a signature as one plain graph, in which TensorFlow infers shapes.
 
-TensorFlow infers shapes from node to node and not into the functions that nodes call. Here
-the bodies of functions replace their calls, from the tensors that are asked for back to the
-placeholders and variables of the main graph: so every node gets the shapes, constants and resource
-handles that it gets when the signature runs. Nodes have numbers for names, because one body may be
-in several places.
+TensorFlow infers shapes from node to node, but not into the functions that nodes call. Here
+the bodies of functions replace their calls, from the requested tensors back to the placeholders and
+variables of the main graph. So every node gets the shapes, constants and resource handles that it
+gets when the signature runs. The names of nodes are numbers, because one body may be in several
+places.
 
-The graph never runs: control inputs and devices are left out, and constants too long to be shapes
-are placeholders. Loops and branches stay nodes; their own attributes have the shapes of their
-outputs.
+The graph never runs: control inputs and devices are left out, and placeholders replace constants
+that are too long to be shapes. Loops and branches stay nodes; their own attributes have the shapes
+of their outputs.
 
 Sources: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/common_runtime/
 shape_refiner.cc``, ``graph_constructor.cc`` (which takes ``_output_shapes`` into account).
@@ -29,27 +29,27 @@ from smpatch.signature import Shape
 __all__ = ["Infer", "Place", "shapes"]
 
 Infer = Callable[[bytes, Sequence[str]], Mapping[str, Shape]]
-"""Asks TensorFlow: from a ``GraphDef`` and names of its tensors to their shapes, of those that
-it can infer."""
+"""Asks TensorFlow for the shapes of tensors: takes a ``GraphDef`` and names of its tensors, and
+returns the shapes that TensorFlow can infer, by name."""
 
 _LONGEST_SHAPE = 1 << 16
-"""Bytes of a constant; longer ones are weights, whose values make no shape."""
+"""The most bytes of a constant that is kept; longer ones are weights, which are not shapes."""
 
 _MOST_NODES = 250_000
-"""The most nodes; a few functions that call each other twice, and so on, would make more."""
+"""The most nodes; a few functions, each of which calls the next one twice, would make more."""
 
 _TENSOR, _TENSOR_SHAPE = 8, 2
 """Fields of ``AttrValue`` and of ``TensorProto``."""
 
 
 class Place(NamedTuple):
-    """One tensor on one way through the functions.
+    """One tensor, reached by one path of calls.
 
     Attributes:
         calls: The call nodes that lead to it, the main graph's first; none for a tensor of
             the main graph.
         node: The node that yields it.
-        output: Which of its outputs it is.
+        output: The number of the output.
     """
 
     calls: tuple[str, ...]
@@ -58,7 +58,7 @@ class Place(NamedTuple):
 
 
 class _UntoldError(Exception):
-    """The file does not say where a tensor comes from."""
+    """The file does not define the source of a tensor."""
 
 
 def shapes(meta_graph: MetaGraph, places: Sequence[Place], infer: Infer) -> list[Shape]:
@@ -70,7 +70,7 @@ def shapes(meta_graph: MetaGraph, places: Sequence[Place], infer: Infer) -> list
         infer: Asks TensorFlow.
 
     Returns:
-        A shape for each; None where it cannot infer one, or where the file does not define all
+        A shape for each; None if TensorFlow cannot infer one, or if the file does not define all
         that the tensor needs.
     """
     inlined = _Inlined(meta_graph)
@@ -80,7 +80,7 @@ def shapes(meta_graph: MetaGraph, places: Sequence[Place], infer: Infer) -> list
 
 
 class _Inlined:
-    """A graph that grows with each tensor that is asked for."""
+    """A graph that grows with each requested tensor."""
 
     def __init__(self, meta_graph: MetaGraph) -> None:
         self._graph = meta_graph.graph
@@ -92,7 +92,7 @@ class _Inlined:
         self._nodes: list[Any] = []
 
     def tensor(self, place: Place) -> str:
-        """Add all nodes that a tensor needs; return its name, empty where the file lacks some."""
+        """Add all nodes that a tensor needs; return its name, empty if some are missing."""
         added: dict[tuple[tuple[str, ...], str], tuple[Any, list[Place]]] = {}
         try:
             origin = self._origin(place)
@@ -118,7 +118,7 @@ class _Inlined:
         """Return the graph as a serialized ``GraphDef``."""
         message = schema.GraphDef(node=self._nodes)
         message.versions.producer = self._graph.producer
-        # A function that is a node's operation has to be defined; one that a loop calls has not.
+        # A function that is a node's operation must be defined; one that a loop calls need not.
         used = dict.fromkeys(node.op for node in self._nodes if node.op in self._library)
         functions = [wire.delimited(LIBRARY_FUNCTION, self._library.body(name)) for name in used]
         return bytes(message.SerializeToString()) + wire.delimited(
@@ -143,7 +143,7 @@ class _Inlined:
 
     def _place(self, calls: tuple[str, ...], tensor: str) -> Place:
         """Return the place of a tensor that is named as in a function or in the main graph."""
-        while calls and ":" not in tensor:  # an argument: what the call is given
+        while calls and ":" not in tensor:  # an argument, which is an input of the call
             function = self._function(calls)
             arguments = [each.name for each in function.signature.input_arg]
             given = self._inputs(calls[:-1], calls[-1])
@@ -194,7 +194,7 @@ class _Inlined:
         return self._bodies[calls][name]
 
     def _copied(self, calls: tuple[str, ...], name: str) -> tuple[Any, list[Place]]:
-        """Return a node without name and inputs, and what its inputs are."""
+        """Return a node without name and inputs, and the sources of its inputs."""
         inputs = self._inputs(calls, name)
         sources = [self._origin(self._place(calls, each)) for each in inputs]
         node = schema.NodeDef()

@@ -1,8 +1,8 @@
 """The map of signatures in the object graph, from which Python takes its ``.signatures``.
 
-A signature that is put in gets an object of its own, unless one is there that says the same:
-the one that it has, or one that an exporter wrote, which an edit left unused or another key
-has. Names change in the map alone, and two names may share an object.
+A signature that is put into the map gets an object of its own, unless an equal object is there.
+This may be the object that the key has, or one that an exporter wrote and that is unused now or
+that another key has. A rename changes only the map, and two keys may share an object.
 
 This module does not touch ``signature_def``.
 
@@ -30,16 +30,16 @@ __all__ = ["copied", "put", "removed", "renamed"]
 def put(
     meta_graph: MetaGraph, key: str, signature: SignatureDef, old: SignatureDef | None = None
 ) -> MetaGraph:
-    """Put a signature on tensors of the main graph in the place of the one that has the key.
+    """Put a signature into the map, in the place of the signature that has the key.
 
     Args:
         meta_graph: The MetaGraph; its ``signature_def`` has the signature already.
         key: The signature key.
-        signature: The signature.
-        old: What it was before.
+        signature: The signature, with tensors of the main graph.
+        old: The signature that had the key before; None if there was none.
 
     Raises:
-        RefusedError: The object graph cannot say the same.
+        RefusedError: The object graph cannot have an equal signature.
     """
     olds, staying = [] if old is None else [old], [*meta_graph.signatures.values()]
     number = _number(meta_graph, key)
@@ -63,12 +63,12 @@ def put(
 def removed(
     meta_graph: MetaGraph, keys: Collection[str], olds: Sequence[SignatureDef]
 ) -> MetaGraph:
-    """Take signatures out of the map, and what only they needed out of the model.
+    """Remove signatures from the map, and the parts that only they needed from the model.
 
     Args:
         meta_graph: The MetaGraph.
         keys: The signature keys.
-        olds: What ``signature_def`` says, or said, of them.
+        olds: These signatures, as ``signature_def`` has or had them.
     """
     staying = [each for other, each in meta_graph.signatures.items() if other not in keys]
     return pruned(_taken_out(meta_graph, keys), olds, staying)
@@ -82,7 +82,7 @@ def _taken_out(meta_graph: MetaGraph, keys: Collection[str]) -> MetaGraph:
 
 
 def renamed(meta_graph: MetaGraph, source: str, target: str) -> MetaGraph:
-    """Give a signature another key, in the place of what had that."""
+    """Give a signature another key, in the place of the signature that had this key."""
     if source not in meta_graph.objects.signatures:
         return _taken_out(meta_graph, {target})
     references = [
@@ -120,7 +120,7 @@ def _in_file(meta_graph: MetaGraph) -> list[Reference]:
 
 
 def _reference(meta_graph: MetaGraph, key: str, number: int) -> Reference:
-    """Return a reference, in the place that the key has in the file where it has one."""
+    """Return a reference, in the place that the key has in the file if it has one."""
     taken = {each.origin for each in _references(meta_graph)}
     holder = _holder(meta_graph)
     for place, name in enumerate(Draft.of(meta_graph.parts).names_in_file(holder)):
@@ -135,13 +135,13 @@ def _referring(meta_graph: MetaGraph, references: list[Reference]) -> MetaGraph:
 
 
 def _number(meta_graph: MetaGraph, key: str) -> int | None:
-    """Return the object of a signature."""
+    """Return the object of a signature; None if there is none."""
     holder = meta_graph.objects.signature_map
     return None if holder is None else meta_graph.objects.child(holder, key)
 
 
 def _functions(meta_graph: MetaGraph) -> list[int]:
-    """Return the objects that may be a signature: the unused ones, then those of others."""
+    """Return the objects that may be a signature: the unused ones, then those of other keys."""
     objects = meta_graph.objects
     shared = {each.number for each in _references(meta_graph)}
     found = [
@@ -154,7 +154,7 @@ def _functions(meta_graph: MetaGraph) -> list[int]:
 
 
 def _made(meta_graph: MetaGraph, number: int, key: str, signature: SignatureDef) -> bool:
-    """Return whether an object is what would be made for a signature now."""
+    """Return whether an object is equal to the one that ``wrap`` makes for a signature."""
     objects, library = meta_graph.objects, meta_graph.functions
     name = objects.node(number).bare_concrete_function.concrete_function_name
     if name not in library or name not in objects.concrete_functions:
@@ -169,11 +169,11 @@ def _made(meta_graph: MetaGraph, number: int, key: str, signature: SignatureDef)
 
 
 def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bool:
-    """Return whether an object is the exporter's own for a signature.
+    """Return whether an object is the exporter's own object for a signature.
 
-    Then one node of the main graph calls its function on the signature's inputs, sorted, and on
-    tensors that stand for the objects of its ``bound_inputs``, and yields the signature's
-    outputs, sorted; and the names, types and shapes are the same.
+    It is if one node of the main graph calls its function with the signature's inputs, sorted, and
+    with the tensors that represent the objects of its ``bound_inputs``; if the node yields the
+    signature's outputs, sorted; and if the names, types and shapes are the same.
     """
     objects, graph = meta_graph.objects, meta_graph.graph
     bare = objects.node(number).bare_concrete_function
@@ -203,7 +203,7 @@ def _exported(meta_graph: MetaGraph, number: int, signature: SignatureDef) -> bo
 
 
 def _called(meta_graph: MetaGraph, caller: str) -> str:
-    """Return the function that a node of the main graph calls, or nothing."""
+    """Return the function that a node of the main graph calls; empty if it calls none."""
     graph = meta_graph.graph
     is_call = caller in graph and graph.wiring(caller).op in CALLS
     return meta_graph.functions.called_by(caller) if is_call else ""
@@ -212,8 +212,8 @@ def _called(meta_graph: MetaGraph, caller: str) -> str:
 def _captured(meta_graph: MetaGraph, caller: str, given: list[str], bound: list[int]) -> bool:
     """Return whether the last inputs of a call are the objects that its function captures.
 
-    No other call of the function may be given other tensors for them, for the object graph
-    has one list of objects alone.
+    Every other call of the function must have the same tensors, because the object graph has only
+    one list of objects for the function.
     """
     graph, captures = meta_graph.graph, meta_graph.captures
     function = _called(meta_graph, caller)
@@ -238,7 +238,7 @@ def _keywords(concrete: Any) -> Any:  # noqa: ANN401 - a SavedConcreteFunction, 
 
 
 def _described(structure: Any, specs: Mapping[str, TensorSpec]) -> bool:  # noqa: ANN401 - a StructuredValue
-    """Return whether a dictionary of the object graph says of each alias what a signature does."""
+    """Return whether a dictionary of the object graph describes the same tensors as specs do."""
     found = structure.dict_value.fields
     return set(found) == set(specs) and all(
         found[alias].WhichOneof("kind") == "tensor_spec_value"

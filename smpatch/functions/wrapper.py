@@ -1,7 +1,7 @@
-"""A wrapper function for a signature on tensors of the main graph.
+"""A wrapper function for a signature with tensors of the main graph.
 
 The nodes between inputs and outputs are copied into the wrapper (in TensorFlow 2 exports
-mostly a single call); variables, tables and assets that they use become captured inputs.
+mostly a single call). Variables, tables and assets that they use become captured inputs.
 
 This module adds no node to the main graph. It refuses resources whose object is uncertain, and
 TensorFlow 1's control flow.
@@ -41,8 +41,8 @@ class _Captured:
     """A captured input of a wrapper.
 
     Attributes:
-        number: The object that it is.
-        arg: How the function declares it, an ``OpDef.ArgDef``.
+        number: The number of the object.
+        arg: Its declaration in the function, an ``OpDef.ArgDef``.
     """
 
     number: int
@@ -55,12 +55,12 @@ class _Wrapper:
 
     Attributes:
         key: The signature key.
-        inputs: Alias to what is fed, sorted by Python's parameter.
-        arguments: Alias to the name of the function's argument.
-        outputs: Alias to what is fetched, sorted by alias.
-        results: Alias to the tensor of the body (``node:arg:index`` or an argument).
-        captured: What follows the inputs, in this order.
-        nodes: The body, ``NodeDef`` messages.
+        inputs: The specs of the inputs by alias, sorted by Python's parameter.
+        arguments: The names of the function's arguments, by alias.
+        outputs: The specs of the outputs by alias, sorted by alias.
+        results: The tensors of the body (``node:arg:index`` or an argument) by alias of the output.
+        captured: The captured inputs, which follow the inputs in this order.
+        nodes: The nodes of the body, ``NodeDef`` messages.
     """
 
     key: str
@@ -73,10 +73,10 @@ class _Wrapper:
 
 
 def dense(specs: Mapping[str, Spec], kind: Literal["input", "output"]) -> dict[str, TensorSpec]:
-    """Return specs in the order in which TensorFlow pairs them, when all are dense tensors.
+    """Return specs in the order in which TensorFlow pairs them, if all are dense tensors.
 
     Raises:
-        RefusedError: One is sparse or composite, which wrapper functions do not take.
+        RefusedError: A tensor is sparse or composite, which wrapper functions do not take.
     """
     found = {}
     for alias in sorted(specs, key=parameter if kind == "input" else None):
@@ -89,7 +89,7 @@ def dense(specs: Mapping[str, Spec], kind: Literal["input", "output"]) -> dict[s
 
 
 def argument_names(aliases: Sequence[str], taken: set[str]) -> dict[str, str]:
-    """Return a name for the argument of each alias, as TensorFlow writes them.
+    """Return a name for the argument of each alias, in the form that TensorFlow writes.
 
     Args:
         aliases: The aliases.
@@ -99,12 +99,12 @@ def argument_names(aliases: Sequence[str], taken: set[str]) -> dict[str, str]:
 
 
 def _assembled(wrapper: _Wrapper, library: FunctionLibrary, name: str = "") -> Addition:
-    """Make a wrapper's function and everything that the object graph needs of it.
+    """Make a wrapper's function, and all entries that the object graph needs for it.
 
     Args:
         wrapper: The wrapper.
-        library: The functions that are there.
-        name: What the function is called; by default as TensorFlow's exporter would.
+        library: The functions that the graph has.
+        name: The name of the function; by default a name as TensorFlow's exporter writes it.
 
     Returns:
         One function, one concrete function, and one object.
@@ -141,7 +141,7 @@ def _function(wrapper: _Wrapper, name: str, library: FunctionLibrary) -> Any:  #
         signature.output_arg.add(name=result, type=dtypes.number(spec.dtype))
         function.ret[result] = wrapper.results[alias]
     function.node_def.extend(wrapper.nodes)
-    # A node with effects runs although no result may need it, as in TensorFlow's own wrappers.
+    # A node with effects runs even if no result needs it, as in TensorFlow's own wrappers.
     for node in wrapper.nodes:
         op_def = library.op_def(node.op)
         if op_def is not None and op_def.is_stateful:
@@ -157,7 +157,7 @@ def _bare_concrete_function(wrapper: _Wrapper, function: str) -> Any:  # noqa: A
     bare = saved.bare_concrete_function
     bare.concrete_function_name = function
     bare.argument_keywords.extend(wrapper.inputs)
-    # TensorFlow asserts it when it saves again: one input may be passed by position.
+    # TensorFlow asserts this when it saves the model again: one input may be passed by position.
     bare.allowed_positional_arguments = 1 if len(wrapper.inputs) == 1 else 0
     spec = bare.function_spec.fullargspec.named_tuple_value
     spec.name = "FullArgSpec"
@@ -195,7 +195,7 @@ def _identifier(alias: str) -> str:
 
 
 def _names(name: str, taken: set[str]) -> Iterator[str]:
-    """Yield the name and then numbered ones, except those that are in use; each is added."""
+    """Yield the name and then numbered ones, without those in use; add each to ``taken``."""
     for fresh in itertools.chain([name], (f"{name}_{number}" for number in itertools.count())):
         if fresh not in taken:
             taken.add(fresh)
@@ -208,20 +208,20 @@ _V1_CONTROL_FLOW = frozenset(
 
 
 def wrap(meta_graph: MetaGraph, key: str, signature: SignatureDef, name: str = "") -> Addition:
-    """Make the function and the object of a signature on tensors of the main graph.
+    """Make the function and the object of a signature with tensors of the main graph.
 
     Args:
         meta_graph: The MetaGraph.
         key: The signature key.
         signature: The signature.
-        name: What the function is called; by default as TensorFlow's exporter would.
+        name: The name of the function; by default a name as TensorFlow's exporter writes it.
 
     Returns:
         A function, its entry among the concrete functions, and an object; nothing for the
         main graph.
 
     Raises:
-        RefusedError: The object graph cannot say the same.
+        RefusedError: The object graph cannot have an equal signature.
     """
     inputs, fetched = dense(signature.inputs, "input"), dense(signature.outputs, "output")
     copied, captured_tensors = _between(
@@ -253,10 +253,11 @@ def wrap(meta_graph: MetaGraph, key: str, signature: SignatureDef, name: str = "
 def _between(
     meta_graph: MetaGraph, fed: set[str], fetched: list[str]
 ) -> tuple[list[str], dict[str, int]]:
-    """Return the nodes from the outputs back to the inputs, and what they capture on the way.
+    """Return the nodes from the outputs back to the inputs, and the tensors that they capture.
 
     Returns:
-        The nodes in the order of the main graph; tensor to object number, in the order met.
+        The nodes in the order of the main graph; the numbers of the objects by captured tensor,
+        sorted by number.
     """
     wanted = list(fetched)
     nodes: set[str] = set()
@@ -267,7 +268,7 @@ def _between(
         if tensor in fed or tensor in captured:
             continue
         if tensor.startswith("^"):
-            # A fed or captured tensor is there before anything runs.
+            # A fed or captured tensor exists before anything runs.
             op = tensor[1:]
             if op in fed_nodes or meta_graph.captures.number(f"{op}:0") is not None:
                 continue
@@ -303,7 +304,7 @@ def _check_copyable(meta_graph: MetaGraph, name: str) -> None:
 
 
 def _declared(meta_graph: MetaGraph, tensor: str, name: str) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
-    """Return how the wrapper declares a captured tensor: type and, of a variable, what it holds."""
+    """Return a captured tensor's declaration: its type, and a variable's own type and shape."""
     op, _, index = tensor.rpartition(":")
     node = meta_graph.graph.node(op)
     op_def = meta_graph.functions.op_def(node.wiring.op)
@@ -320,7 +321,7 @@ def _declared(meta_graph: MetaGraph, tensor: str, name: str) -> Any:  # noqa: AN
 
 def _message(graph: GraphIndex, name: str) -> Any:  # noqa: ANN401 - as above
     message = graph.node(name).message()
-    # It names nodes of the main graph, and the loader places the function's nodes anew.
+    # It names nodes of the main graph, and the loader places the function's nodes again.
     message.attr.pop("_class", None)
     return message
 
@@ -337,7 +338,7 @@ def _rewire(
     for source in sources:
         if not source.startswith("^"):
             node.input.append(_inner_name(meta_graph, full(source), inside, nodes))
-        elif source[1:] in nodes:  # what is fed or captured is there before anything runs
+        elif source[1:] in nodes:  # a fed or captured tensor exists before anything runs
             node.input.append(source)
 
 

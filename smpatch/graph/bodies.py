@@ -1,8 +1,8 @@
-"""The bodies that a fingerprint is taken of, and the values of the walk through them.
+"""The bodies whose nodes have fingerprints, and the values that a walk through them keeps.
 
 A body is the main graph or a function. A node is split into the parts that count for its
-computation. Inputs are written in two ways (``op:index`` in the main graph, ``node:arg:index`` in a
-function); here both are a node and the number of its output.
+computation. An input has two notations: ``op:index`` in the main graph and ``node:arg:index`` in a
+function. Here both become a node and the number of its output.
 
 This module computes no fingerprint of more than one node.
 
@@ -40,11 +40,11 @@ __all__ = [
 def components(
     roots: Iterable[str], needs: Callable[[str], Iterable[str]]
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the components that are reached, each after those that it needs.
+    """Yield the strongly connected components that roots need, each after those that it needs.
 
     Args:
-        roots: Where to begin.
-        needs: Gives the nodes that a node needs. It is asked once for each node.
+        roots: The nodes from which the walk starts.
+        needs: Returns the nodes that a node needs. It is called once for each node.
     """
     numbers: dict[str, int] = {}
     lowest: dict[str, int] = {}
@@ -76,7 +76,7 @@ def components(
 
 
 def _taken(waiting: list[str], first: str, lowest: dict[str, int]) -> tuple[str, ...]:
-    """Take the nodes from ``first`` on off the stack."""
+    """Remove the nodes from ``first`` on from the stack, and return them."""
     component: list[str] = []
     while not component or component[-1] != first:
         component.append(waiting.pop())
@@ -86,17 +86,17 @@ def _taken(waiting: list[str], first: str, lowest: dict[str, int]) -> tuple[str,
 
 _IGNORED = frozenset(
     {
-        "_class",  # places a node beside another one
-        "_output_shapes",  # describes
-        "_user_specified_name",  # describes
-        "frame_name",  # distinguishes loops of one graph; the edges do so, too
+        "_class",  # puts a node on the device of another one
+        "_output_shapes",  # only describes
+        "_user_specified_name",  # only describes
+        "frame_name",  # distinguishes loops of one graph; the edges do this, too
     }
 )
 """Attributes that do not change what a node computes."""
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
 _SOURCES = frozenset({"Const", "VarHandleOp", "VariableV2", "Variable"})
-"""Operations without an effect of their own: a node that waits for one waits for nothing."""
+"""Operations without an effect: a control input from one of them makes no node wait."""
 
 _COMPILED = "_XlaMustCompile"
 
@@ -114,7 +114,7 @@ class Source(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """A node, taken apart.
+    """The parts of a node that count for its fingerprint.
 
     Attributes:
         op: The operation.
@@ -122,8 +122,8 @@ class Parts(NamedTuple):
         controls: The nodes that it waits for.
         attributes: The digest of the attributes that count.
         functions: The names of functions in other attributes, in the order of these.
-        identity: The name of a stateful node without inputs, which makes it this one.
-        is_source: Whether nothing happens when it runs; then nothing has to wait for it.
+        identity: The name of a node without inputs, if it distinguishes the node; else empty.
+        is_source: Whether it is a constant or the handle of a resource; then no node waits for it.
         function: The function that a call calls; empty in other nodes.
         is_compiled: Whether XLA must compile that function.
     """
@@ -143,7 +143,7 @@ class Body(Protocol):
     """The nodes of the main graph or of a function."""
 
     def parts(self, name: str) -> Parts:
-        """Return a node, taken apart."""
+        """Return the parts of a node."""
 
 
 class MainBody:
@@ -156,12 +156,12 @@ class MainBody:
         known: dict[str, Parts],
         feeds: frozenset[str],
     ) -> None:
-        """Look at a graph in which tensors are fed.
+        """Keep a graph in which tensors are fed.
 
         Args:
             graph: The main graph.
             library: Its functions.
-            known: The nodes that were taken apart already; those that follow are added.
+            known: The parts of nodes that are known, by name; ``parts`` adds to them.
             feeds: Full names (``op:index``) of the tensors that are fed.
         """
         self._graph = graph
@@ -170,7 +170,7 @@ class MainBody:
         self._fed = frozenset(name.rpartition(":")[0] for name in feeds)
 
     def parts(self, name: str) -> Parts:
-        """Return a node, taken apart.
+        """Return the parts of a node.
 
         Raises:
             FingerprintError: There is no such node.
@@ -187,7 +187,7 @@ class MainBody:
         return parts if controls == parts.controls else parts._replace(controls=controls)
 
     def _is_fed(self, name: str) -> bool:
-        """Whether a node is a placeholder that is fed; then nothing has to wait for it."""
+        """Return whether a node is a fed placeholder; then no node has to wait for it."""
         return name in self._fed and self._graph.wiring(name).op in _PLACEHOLDERS
 
 
@@ -195,10 +195,10 @@ class FunctionBody:
     """The body of a function."""
 
     def __init__(self, name: str, library: FunctionLibrary) -> None:
-        """Look at a function of the library.
+        """Read a function of the library.
 
         Raises:
-            FingerprintError: A result is not among its nodes.
+            FingerprintError: A result has no tensor, or names an output that its node lacks.
         """
         self._name = name
         self._library = library
@@ -218,7 +218,7 @@ class FunctionBody:
         self.control_results = tuple(sorted(set(definition.control_ret.values())))
 
     def parts(self, name: str) -> Parts:
-        """Return a node, taken apart.
+        """Return the parts of a node.
 
         Raises:
             FingerprintError: There is no such node.
@@ -231,21 +231,21 @@ class FunctionBody:
                 raise FingerprintError(f"{found} that it does not have")
             sources = [self._source(each) for each in node.input if not each.startswith("^")]
             parts = _taken_apart(node, sources, self._library)
-            # Arguments are there before the call begins.
+            # Arguments exist before the call begins.
             controls = tuple(each for each in parts.controls if each not in self._names)
             parts = parts._replace(controls=controls)
             self._parts[name] = parts
         return parts
 
     def _source(self, name: str) -> Source:
-        """Return where ``argument`` or ``node:arg:index`` comes from, outputs counted through."""
+        """Return the source that ``argument`` or ``node:arg:index`` names."""
         node, colon, rest = name.partition(":")
         if not colon:
             return Source(node, 0, node)
         arg, _, index = rest.partition(":")
         ports = self._ports_of(node)
         if ports is None:
-            # Early exports do not define the operations of functions. A call is known all the same.
+            # Early exports do not define the operations of functions. A call needs no definition.
             is_call = node in self._nodes and self._nodes[node].op in CALLS
             return Source(node, int(index) if is_call and index.isdecimal() else rest)
         port = ports.get((arg, int(index) if index.isdecimal() else 0))
@@ -254,7 +254,7 @@ class FunctionBody:
         return Source(node, port)
 
     def _ports_of(self, name: str) -> dict[tuple[str, int], int] | None:
-        """Return the number of each output of a node; None where its operation is not defined."""
+        """Return the number of each output of a node; None if its operation is not defined."""
         if name not in self._ports:
             node = self._nodes.get(name)
             found = None if node is None else self._library.outputs(node)
@@ -271,8 +271,8 @@ class Computation:
     """The computation of a set of tensors.
 
     Attributes:
-        outputs: Label of a tensor to its fingerprint.
-        effects: Fingerprints of what runs besides, such as assignments in called functions.
+        outputs: The fingerprints of the outputs, by label.
+        effects: The fingerprints of effects of calls, such as assignments in called functions.
     """
 
     outputs: Mapping[str, bytes]
@@ -280,8 +280,8 @@ class Computation:
 
 
 InnerFeeds = dict[tuple[tuple[str, ...], str], bytes]
-"""Tensors inside functions that are fed: the call nodes that lead to one and its name there
-(``node:index``), to the fingerprint of the value."""
+"""The fingerprints of the values of fed tensors inside functions. The key of a tensor has the call
+nodes that lead to it, and its name there (``node:index``)."""
 
 
 class Value(NamedTuple):
@@ -289,8 +289,8 @@ class Value(NamedTuple):
 
     Attributes:
         digest: The fingerprint of the node; its outputs differ by their number.
-        results: The fingerprints of the outputs, where the node is a call; else None.
-        effects: What a control edge from the node waits for.
+        results: The fingerprints of the outputs, if the node is a call; else None.
+        effects: The fingerprints of the effects for which a control edge from the node waits.
     """
 
     digest: bytes
@@ -308,17 +308,17 @@ class Value(NamedTuple):
 
 @dataclass(slots=True)
 class Scope:
-    """One body with what its leaves are.
+    """One body, with its leaves and the results of the walk.
 
     Attributes:
         body: The nodes.
-        leaves: Name of a leaf to its fingerprint.
-        values: The nodes that are done.
-        effects: What the calls that were met do besides.
-        placed: Tensors that are fed, by node and output, to their fingerprints.
-        inside: Call to what is fed inside the function that it calls.
-        taken: Call to the places of the arguments that are needed then.
-        lost: Nodes that only lead to what is fed; nothing waits for them.
+        leaves: The fingerprints of the leaves, by name.
+        values: The values of the nodes that the walk has computed, by name.
+        effects: The fingerprints of the effects of the calls among them.
+        placed: The fingerprints of the fed tensors, by node and output.
+        inside: The tensors that are fed inside the functions of calls, by call node.
+        taken: The places of the arguments that these calls still need, by call node.
+        lost: Nodes that only fed tensors need; no node waits for them.
     """
 
     body: Body
@@ -335,7 +335,7 @@ class Scope:
         return [each for each in parts.controls if each not in self.lost]
 
     def leaf(self, source: Source) -> bytes | None:
-        """Return the fingerprint of an input of a node that is a leaf; None of another."""
+        """Return the fingerprint of an input of a node if it is a leaf; else None."""
         found = self.leaves.get(source.leaf) if source.leaf else None
         return self.placed.get(source[:2]) if found is None and self.placed else found
 
@@ -376,9 +376,10 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
 
 
 def _identity(node: Any, library: FunctionLibrary) -> str:  # noqa: ANN401 - as above
-    """Return the name of a node without inputs where it is a resource, or is to be fed.
+    """Return the name of a node without inputs if it distinguishes the node; else nothing.
 
-    A name that several sessions may share is among the attributes.
+    It does so if the node has a state, is a placeholder, or has an operation that is not defined.
+    A name that several nodes may share (``shared_name``) is among the attributes.
     """
     if node.op == "Const" or ("shared_name" in node.attr and node.attr["shared_name"].s):
         return ""
@@ -409,7 +410,7 @@ def _is_compiled(attributes_of: Any) -> bool:  # noqa: ANN401 - a map of AttrVal
 
 
 def main_source(name: str) -> Source:
-    """Return where ``op:index`` or ``op`` of the main graph comes from."""
+    """Return the source that ``op:index`` or ``op`` names in the main graph."""
     op, colon, index = name.rpartition(":")
     if not colon:
         return Source(name, 0, f"{name}:0")

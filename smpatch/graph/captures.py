@@ -1,16 +1,16 @@
 """Tensors of the main graph paired with objects of the object graph.
 
 A function that captures a variable, a table or a constant names an object in
-``bound_inputs``; a call of it in the main graph passes a tensor. Names prove nothing (two
-variables may share one, or have each other's), so the mapping comes from the places that
-have both:
+``bound_inputs``; a call of it in the main graph passes a tensor. Names prove nothing: two
+variables may have one name, or each may have the name of the other. So the mapping comes from the
+places that refer to both:
 
-* a call in the main graph: its last inputs against the ``bound_inputs`` of the function;
-* a constant: the operation that its object names;
-* a variable that no call passes: the restore function, from the checkpoint key (the
-  object's path) over ``RestoreV2`` and ``AssignVariableOp`` to the call's input.
+* a call in the main graph: its last inputs are the objects in ``bound_inputs`` of the function;
+* a constant: its object names the operation;
+* a variable that no call passes: the restore function leads from the checkpoint key (the
+  object's path) over ``RestoreV2`` and ``AssignVariableOp`` to the input of its call.
 
-An ambiguous pair is left out, because a guess would serve one variable's values as another's.
+An ambiguous pair is left out, because a wrong guess gives one variable the values of another.
 
 This module changes nothing.
 
@@ -36,13 +36,13 @@ _VARIABLE_KEY = "/.ATTRIBUTES/VARIABLE_VALUE"
 _ROOT = 0
 
 _ESCAPED = re.compile(r"\.[.S]")
-"""A character that keys write as two, from left to right: ``..S`` is a dot and an S."""
+"""A character that keys write as two. They are read from the left: ``..S`` is a dot and an S."""
 
 _PLACE = re.compile("0|[1-9][0-9]{0,8}")
-"""The number of an output, as TensorFlow writes it, and no longer than a number can be."""
+"""The number of an output, as TensorFlow writes it, with at most nine digits."""
 
 _NUMBER = re.compile(r"_[0-9]+$")
-"""The suffix that TensorFlow gives the second of two equal names; Keras writes some twice."""
+"""The suffix that TensorFlow adds to the second of two equal names; Keras exports some twice."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -50,12 +50,12 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """A variable for which a call passes another one.
+    """A variable in whose place a call passes another variable.
 
     Attributes:
-        number: The object.
+        number: The number of the object.
         name: The name of the variable that the object is.
-        passed: The node of the main graph that calls pass for it.
+        passed: The node of the main graph that calls pass in its place.
     """
 
     number: int
@@ -69,13 +69,13 @@ class Captures:
     def __init__(
         self, graph: GraphIndex, library: FunctionLibrary, objects: ObjectGraph, restore_op: str
     ) -> None:
-        """Read off the mapping.
+        """Compute the mapping.
 
         Args:
             graph: The main graph.
             library: Its functions.
             objects: The object graph.
-            restore_op: The node that calls the restore function; empty when there is none.
+            restore_op: The node that calls the restore function; empty if there is none.
         """
         self._graph = graph
         self._library = library
@@ -85,7 +85,7 @@ class Captures:
         restored = list(self._from_restore(restore_op))
         self._restored = _one_to_one(restored)
         # A call is more reliable: Keras exports a variable as two objects, and its calls
-        # pass the node of one for the other. The restore decides only where no call does.
+        # pass the node of one for the other. The restore function counts only if no call does.
         self._tensors = {**self._unambiguous(restored), **self._unambiguous(calls)}
         self._numbers = {
             **_one_to_one((tensor, number) for number, tensor in restored),
@@ -93,11 +93,11 @@ class Captures:
         }
 
     def tensor(self, number: int) -> str | None:
-        """Return the tensor of the main graph (``op:index``) that stands for an object."""
+        """Return the tensor of the main graph (``op:index``) that represents an object, or None."""
         return self._tensors.get(number)
 
     def number(self, tensor: str) -> int | None:
-        """Return the object for which a tensor of the main graph (``op:index``) stands."""
+        """Return the object that a tensor of the main graph (``op:index``) represents, or None."""
         return self._numbers.get(tensor)
 
     def crossed(self) -> tuple[Crossed, ...]:
@@ -117,7 +117,10 @@ class Captures:
         return "" if shared is None else str(shared.s, "utf-8", "replace")
 
     def _unambiguous(self, pairs: Sequence[tuple[int, str]]) -> dict[int, str]:
-        """Map objects to tensors; of an asset, which is read once for each call, any read does."""
+        """Return the tensor of each object that has only one; an asset may have several.
+
+        The main graph reads an asset once for each call, and each read has the same value.
+        """
         assets = {
             number: tensor
             for number, tensor in pairs
@@ -169,7 +172,7 @@ class Captures:
 
 
 def _one_to_one(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, _Value]:
-    """Return the keys that are mapped to one value alone, with it."""
+    """Return the keys that have only one value, with this value."""
     found: dict[_Key, set[_Value]] = {}
     for key, value in pairs:
         found.setdefault(key, set()).add(value)
@@ -192,7 +195,7 @@ def _restored(function: Any) -> Iterator[tuple[int, str]]:  # noqa: ANN401 - a F
 
 
 def _restored_key(nodes: dict[str, Any], source: str) -> str | None:
-    """Follow a value back to the ``RestoreV2`` that read it; return the key it was read by."""
+    """Return the key with which a ``RestoreV2`` reads a value; None if it is not found."""
     for _ in range(len(nodes)):
         name, _, output = source.partition(":")
         node = nodes.get(name)
@@ -208,14 +211,14 @@ def _restored_key(nodes: dict[str, Any], source: str) -> str | None:
 
 
 def _input(node: Any, place: int) -> str:  # noqa: ANN401 - a NodeDef
-    """Return an input of a node; nothing where a damaged one has fewer."""
+    """Return an input of a node; empty if a damaged node has fewer inputs."""
     return str(node.input[place]) if place < len(node.input) else ""
 
 
 def _string(node: Any, place: str) -> str | None:  # noqa: ANN401 - a NodeDef or None
     """Return one string of a constant.
 
-    That one alone is decoded: each variable asks for its own, of as many as there are variables.
+    It decodes only this string, because the constant has one string for each variable.
     """
     if node is None or node.op != "Const" or not _PLACE.fullmatch(place):
         return None

@@ -1,4 +1,4 @@
-"""Names, types and shapes of the dense tensors of which the results of a function consist.
+"""Names, types and shapes of the dense tensors in the results of a function.
 
 A ragged tensor ``boxes`` is ``boxes_values`` and ``boxes_row_splits`` (with several ragged
 dimensions ``boxes_row_splits_0`` for the outermost, ``boxes_row_splits_1``, ...), a sparse one
@@ -30,8 +30,8 @@ def dense_results(structure: Any, types: Iterable[int]) -> list[Leaf] | None:  #
         types: The numbers of the types that the function's definition has.
 
     Returns:
-        The tensors, parts of composite ones under names of their own; None where the definition
-        has other types, or another number of them.
+        The tensors; parts of composite ones have their own names. None if the definition has other
+        types, or another number of types.
     """
     found = flattened(structure, _components)
     declared = [dtypes.name(each) for each in types]
@@ -86,7 +86,7 @@ def _ragged(spec: Any, count: int) -> list[tuple[str, str, Shape]]:  # noqa: ANN
 
 
 _RAGGED_STATE = 4
-"""Shape, type, ragged rank, type of the row splits; newer exports write more."""
+"""The state has shape, type, ragged rank, type of the row splits; newer exports write more."""
 
 
 def _others(count: int) -> list[tuple[str, str, Shape]]:
@@ -94,4 +94,4 @@ def _others(count: int) -> list[tuple[str, str, Shape]]:
 
 
 _ANY = "variant"
-"""Stands for a type that the function's definition has alone."""
+"""A mark for a type that only the function's definition has."""

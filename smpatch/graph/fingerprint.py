@@ -1,18 +1,19 @@
-"""Structural fingerprints: which computation lies behind a tensor.
+"""Structural fingerprints of the computation of a tensor.
 
 Two tensors with one fingerprint are computed in the same way from the same leaves. A leaf is
-an input of the signature (by its alias), a variable, a table or another resource, an argument
-of a function. Calls of functions are followed into the bodies. What counts: operations,
-attributes, constants, the order of arguments, control edges, leaves. What does not count: the
-names of nodes, functions and results, devices, and attributes that only describe.
+an input of the signature (by its alias), a variable, a table or another resource, or an argument
+of a function. The walk follows calls into the bodies of functions. A fingerprint depends on
+operations, attributes, constants, the order of arguments, control edges and leaves. It does not
+depend on the names of nodes, functions and results, on devices, or on attributes that only
+describe.
 
 Different fingerprints do not prove different numbers: two graphs can compute the same numbers
 in two ways. This module runs nothing and needs no TensorFlow.
 
 Sources: ``tensorflow/core/framework/function.cc`` (names of tensors in a function body),
 ``tensorflow/core/graph/subgraph.cc`` (feeds, fetches and control edges),
-``tensorflow/core/common_runtime/inline_function_utils.cc`` (a call is its body; what
-``control_ret`` names runs with the call).
+``tensorflow/core/common_runtime/inline_function_utils.cc`` (a call is its body; the
+nodes that ``control_ret`` names run with the call).
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ from smpatch.graph.index import GraphIndex
 __all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds"]
 
 _MOST_WORK = 20_000_000
-"""Node visits, calls within calls counted each time; TensorFlow could not inline more either."""
+"""The most visits of nodes; a body counts again for each call. TensorFlow cannot inline more."""
 _DEEPEST = 100
-"""Calls within calls; Python's own stack allows no more."""
+"""The most nested calls; Python's own stack allows no more."""
 
 _Called = tuple[tuple[bytes, ...], frozenset[bytes]]
 """The fingerprints of the results of a call, and of its effects."""
@@ -52,7 +53,7 @@ class Fingerprints:
     """The fingerprints of tensors of one graph."""
 
     def __init__(self, graph: GraphIndex, library: FunctionLibrary) -> None:
-        """Look at a main graph and its functions."""
+        """Keep a main graph and its functions."""
         self._graph = graph
         self._library = library
         self._bodies: dict[str, FunctionBody] = {}
@@ -72,9 +73,9 @@ class Fingerprints:
         """Return the computation of tensors of the main graph.
 
         Args:
-            feeds: Full name (``op:index``) of a tensor that is fed to the label of the input.
-            fetches: Label to the full names of the tensors that it consists of.
-            bound: Full name of a tensor that is fed a known value to the value's fingerprint.
+            feeds: The labels of the inputs, by the full names (``op:index``) of their tensors.
+            fetches: The full names of the tensors of each output, by its label.
+            bound: The fingerprints of known values, by the full names of the tensors they feed.
 
         Raises:
             FingerprintError: The graph refers to a node or function that is missing.
@@ -87,11 +88,11 @@ class Fingerprints:
         return Computation(found, frozenset(scope.effects))
 
     def inside(self, feeds: Mapping[str, str], calls: Sequence[str], tensor: str) -> bytes:
-        """Return the fingerprint of a tensor inside the functions that a call leads to.
+        """Return the fingerprint of a tensor inside the functions to which a call leads.
 
         Args:
             feeds: As for ``main``.
-            calls: The call nodes on the way, that of the main graph first.
+            calls: The call nodes that lead to the tensor, the main graph's first.
             tensor: The tensor in the last body, ``node:index``.
 
         Raises:
@@ -118,7 +119,7 @@ class Fingerprints:
 
         Args:
             name: The function.
-            arguments: The fingerprint of each argument, those that are captured too.
+            arguments: The fingerprint of each argument, including the captured ones.
 
         Raises:
             FingerprintError: There is no such function, or it takes other arguments.
@@ -135,7 +136,7 @@ class Fingerprints:
     def results(
         self, name: str, arguments: Sequence[bytes]
     ) -> tuple[list[bytes], frozenset[bytes]]:
-        """Return the fingerprints of what a call of a function yields, and its effects.
+        """Return the fingerprints of the results of a call of a function, and of its effects.
 
         Args:
             name: The function.
@@ -156,14 +157,14 @@ class Fingerprints:
         bound: Mapping[str, bytes],
         inside: InnerFeeds | None = None,
     ) -> tuple[list[bytes], frozenset[bytes]]:
-        """Return the fingerprints of tensors of the main graph, and what runs besides.
+        """Return the fingerprints of tensors of the main graph, and of the effects of calls.
 
         Args:
             names: Their full names.
             feeds: As for ``main``.
             bound: As for ``main``.
-            inside: Tensors inside functions that are fed as well. What only leads to them does
-                not count.
+            inside: Tensors inside functions that are fed, too. Nodes that only they need do not
+                count.
 
         Raises:
             FingerprintError: The graph refers to a node or function that is missing.
@@ -175,15 +176,15 @@ class Fingerprints:
 
     @staticmethod
     def whole(tensors: Sequence[bytes]) -> bytes:
-        """Return the fingerprint of an output, of those of the tensors of which it consists."""
+        """Return the fingerprint of an output from the fingerprints of its tensors."""
         return digest(b"tensor", *tensors)
 
     def tensor(self, name: str) -> bytes:
-        """Return the fingerprint of one tensor of the main graph, where nothing is fed."""
+        """Return the fingerprint of one tensor of the main graph if nothing is fed."""
         return self._tensors(self._fed({}, {}), [main_source(name)])[0]
 
     def _fed(self, feeds: Mapping[str, str], bound: Mapping[str, bytes]) -> Scope:
-        """Return the main graph with what is fed."""
+        """Return the main graph, with the fed tensors as leaves."""
         leaves = {name: self.leaf("feed", label) for name, label in feeds.items()}
         leaves.update(bound)
         body = MainBody(self._graph, self._library, self._main, frozenset(leaves))
@@ -200,7 +201,7 @@ class Fingerprints:
         return leaf if leaf is not None else scope.values[source.node].output(source.port)
 
     def _compute(self, scope: Scope, wanted: Iterable[str]) -> None:
-        """Compute the values of nodes and of all that they need."""
+        """Compute the values of nodes and of all nodes that they need."""
         wanted = [each for each in wanted if each not in scope.values]
         for component in components(wanted, partial(self._needs, scope)):
             if len(component) == 1 and component[0] not in self._needs(scope, component[0]):
@@ -238,7 +239,7 @@ class Fingerprints:
         return Value(own, None, frozenset() if parts.is_source else frozenset({own}))
 
     def _returned(self, parts: Parts, waits: frozenset[bytes], result: bytes) -> bytes:
-        """Return the fingerprint outside the call of a tensor of a called function."""
+        """Return the fingerprint that a tensor of a called function has outside the call."""
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
         return _after(result, waits)
@@ -257,8 +258,8 @@ class Fingerprints:
     def _loop(self, scope: Scope, component: Sequence[str]) -> None:
         """Compute the values of nodes in a cycle: refine until no more nodes can be distinguished.
 
-        Each round gives a node a digest of itself and of what its inputs had in the round
-        before; equal digests at the end mean equal unfoldings of the loop.
+        In each round a node gets a digest of itself and of the digests that its inputs had in the
+        round before. If two digests are equal at the end, the unrolled loops are equal.
         """
         inside = set(component)
         parts = {name: scope.body.parts(name) for name in component}
@@ -322,7 +323,7 @@ class Fingerprints:
         for each in body.control_results:
             effects |= scope.values[each].effects
         found = results, frozenset(effects)
-        # A result that refers to an enclosing call is valid in that call alone.
+        # A result that refers to an enclosing call is valid only in that call.
         if not self._recursive:
             self._called[name, given] = found
         elif not self._active:
@@ -330,7 +331,7 @@ class Fingerprints:
         return found
 
     def _place(self, scope: Scope, inside: InnerFeeds) -> None:
-        """Let tensors be fed in a body and in the functions that it calls."""
+        """Record the tensors that are fed in a body and in the functions that it calls."""
         for (calls, tensor), value in inside.items():
             if calls:
                 scope.inside.setdefault(calls[0], {})[calls[1:], tensor] = value
@@ -355,7 +356,7 @@ class Fingerprints:
 
     @staticmethod
     def _needed(scope: Scope, body: FunctionBody) -> tuple[set[str], list[str]]:
-        """Return the nodes and arguments of a function that are needed, and what runs with it."""
+        """Return the needed nodes and arguments of a function, and its needed control results."""
 
         def walk(waiting: list[str], *, past: bool) -> set[str]:
             found: set[str] = set()
@@ -385,7 +386,7 @@ class Fingerprints:
         return needed, [each for each in body.control_results if each in needed]
 
     def _call_fed(self, scope: Scope, parts: Parts, inside: InnerFeeds) -> _Called:
-        """Return the same as ``_call``, where tensors inside the function are fed."""
+        """Return the same as ``_call`` if tensors inside the function are fed."""
         if len(self._active) >= _DEEPEST or parts.function in self._active:
             raise FingerprintError(f"the function {parts.function!r} calls itself")
         opened = self._opened(parts.function, inside)
@@ -417,7 +418,7 @@ class Fingerprints:
         return Scope(body, dict(zip(body.arguments, given, strict=True)))
 
     def _function(self, name: str) -> bytes:
-        """Return the fingerprint of a function that an operation is given, as a whole."""
+        """Return one fingerprint for a function as a whole, or for an operation of this name."""
         if name not in self._library:
             return digest(b"operation", name.encode())
         if name in self._whole:

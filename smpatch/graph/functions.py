@@ -1,8 +1,8 @@
 """The function library: the functions that a TensorFlow 2 export calls.
 
-Inside a function a tensor is called ``node:arg:index`` (the output argument's name comes
-from the operation's definition), an argument by its name. This module translates between that
-and ``node:index``, the form that people and tools use. It changes nothing.
+Inside a function a tensor has the name ``node:arg:index`` (the output argument's name comes
+from the operation's definition), and an argument has its own name. This module translates between
+these names and ``node:index``, the form that people and tools use. It changes nothing.
 
 Source: ``tensorflow/core/framework/function.proto``, ``tensorflow/core/framework/
 function.cc`` (``FunctionDefHelper``, name resolution in ``FunctionInstantiationHelper``).
@@ -26,7 +26,7 @@ from smpatch.graph.resolve import Attributes, Output, outputs
 __all__ = ["FunctionLibrary", "attributes"]
 
 _NUMBERED = re.compile(r"_([0-9]{1,18})$")
-"""A number that TensorFlow can read, too; Python does not read one of thousands of digits."""
+"""A number that TensorFlow can read, too; Python refuses a number of thousands of digits."""
 
 
 class FunctionLibrary:
@@ -48,7 +48,7 @@ class FunctionLibrary:
         return iter(self._graph.function_bodies)
 
     def body(self, name: str) -> bytes:
-        """Return the serialized ``FunctionDef``, unknown fields and all."""
+        """Return the serialized ``FunctionDef``, with its unknown fields."""
         return self._graph.function_bodies[name]
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - protobuf's classes are made at run time
@@ -67,7 +67,7 @@ class FunctionLibrary:
         return self._decoded[name]
 
     def calls(self, name: str) -> tuple[str, ...]:
-        """Return the functions that a function's nodes name, as ``called``; read once.
+        """Return the names that ``called`` returns for the nodes of a function, each once.
 
         Raises:
             KeyError: There is no such function.
@@ -79,7 +79,7 @@ class FunctionLibrary:
         return self._calls[name]
 
     def reached(self, names: Iterable[str]) -> Iterator[str]:
-        """Yield functions and those that they call, each once; other names are left out."""
+        """Yield functions and those that they call, each once; skip other names."""
         waiting, seen = [*names], set[str]()
         while waiting:
             name = waiting.pop()
@@ -89,24 +89,24 @@ class FunctionLibrary:
                 waiting += self.calls(name)
 
     def called_by(self, name: str) -> str:
-        """Return the function that a node of the main graph calls; empty where it calls none."""
+        """Return the function that a node of the main graph calls; empty if it calls none."""
         function = self._graph.node(name).attr("f")
         return "" if function is None else str(function.func.name)
 
     def op_def(self, op: str) -> Any | None:  # noqa: ANN401 - as above
-        """Return the definition of an operation: of the op list, or a function of that name."""
+        """Return the definition of an operation, as ``find_op_def`` finds it, or None."""
         return find_op_def(op, self._op_defs, self._graph, appended=True)
 
     def outputs(self, node: Any) -> list[Output] | None:  # noqa: ANN401 - a NodeDef
-        """Return the outputs of a node of a function; None when its operation is not defined."""
+        """Return the outputs of a node of a function; None if its operation is not defined."""
         op_def = self.op_def(node.op)
         return None if op_def is None else outputs(op_def, attributes(node))
 
     @cached_property
     def complete(self) -> bool:
-        """Whether all that the functions are made of is defined.
+        """Whether the operations of all nodes in functions are defined.
 
-        Exporters before TensorFlow 2.4 define the operations of the main graph alone.
+        Exporters before TensorFlow 2.4 define only the operations of the main graph.
         """
         return all(
             self.op_def(node.op) is not None for name in self for node in self[name].node_def
@@ -116,14 +116,14 @@ class FunctionLibrary:
     def last_number(self) -> int:
         """The largest integer at the end of a function's name.
 
-        TensorFlow counts functions up, and its fingerprint needs a name that ends in a
-        number of its own (``fingerprinting.cc``, ``regularize_util``).
+        TensorFlow gives each function a higher number, and its fingerprint needs a name that ends
+        in a number of its own (``fingerprinting.cc``, ``regularize_util``).
         """
         numbers = [_NUMBERED.search(name) for name in self]
         return max((int(found[1]) for found in numbers if found), default=0)
 
 
 def attributes(node: Any) -> Attributes:  # noqa: ANN401 - a NodeDef
-    """Return the lookup of attributes of a decoded ``NodeDef``."""
+    """Return a function that returns an attribute of a decoded ``NodeDef`` by its name."""
     lookup: Attributes = node.attr.get
     return lookup

@@ -1,9 +1,9 @@
-"""The nodes of a graph by name, each decoded when it is asked for.
+"""The nodes of a graph by name, each decoded on demand.
 
-The index is one pass over the top level of a ``GraphDef``: it reads each node's name and
-skips the rest, so that gigabytes of constants cost nothing.
+The index is one pass over the top level of a ``GraphDef``: it reads the name, the operation and the
+inputs of each node and skips the rest, so that gigabytes of constants cost nothing.
 
-This module gives attributes no meaning (``resolve``), and follows no input (``reach``).
+This module does not interpret attributes (``resolve`` does), and follows no input (``reach`` does).
 
 Source: ``tensorflow/core/framework/graph.proto``, ``node_def.proto``.
 """
@@ -40,31 +40,32 @@ _DEPTH = 2
 _NAME_TAG = _NODE_NAME << 3 | wire.BYTES
 _NODE_TAG = _GRAPH_NODE << 3 | wire.BYTES
 _MORE = 0x80
-"""The bit that says that a varint goes on."""
+"""The bit of a byte after which a varint continues."""
 
 _parse_wiring = schema.NodeWiring.FromString
 _parse_batch = schema.GraphWiring.FromString
 
 _BATCH = 1 << 14
-"""Bytes of small nodes that are decoded at once: protobuf's parser is fast, calls are not."""
+"""Bytes of small nodes that are decoded at once: protobuf's parser is fast, but a call is slow."""
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-"""Operations that call the function in their attribute ``f`` and nothing else."""
+"""Operations that only call the function in their attribute ``f``."""
 
 MARKED = CALLS | {
     *("Placeholder", "PlaceholderV2", "Enter", "RefEnter", "Exit", "RefExit"),
     *("Switch", "RefSwitch", "_SwitchN", "Merge", "RefMerge"),
 }
-"""The operations that a walk stops or turns at, and calls."""
+"""The operations that a walk treats in a special way: placeholders, control flow and calls."""
 
 Sources = str | tuple[str, ...]
-"""A node's inputs; one alone is itself, to save a million tuples."""
+"""A node's inputs; a single input is a string, which saves a million tuples."""
 
 _LARGE, _SAMPLE, _MANY = 1 << 22, 1 << 10, 1 << 16
-"""A graph is large that has so many bytes and, judged by so many nodes, so many of them."""
+"""A graph is large if it has at least ``_LARGE`` bytes and more than ``_MANY`` nodes; the first
+``_SAMPLE`` fields give an estimate of their number."""
 
 _FEW = 1 << 14
-"""Nodes of a large graph that can be asked for by name, before all names are indexed."""
+"""The number of searches by name in a large graph after which all names are indexed."""
 
 _SMALL_NODE = 1 << 16
 """Up to this many bytes protobuf's own parser is faster than a walk around the attributes."""
@@ -78,7 +79,7 @@ class Wiring(NamedTuple):
     Attributes:
         name: The node's name.
         op: The operation, such as ``MatMul``, or the name of a library function.
-        inputs: ``op``, ``op:index`` or ``^op`` (a control input), as they stand in the node.
+        inputs: ``op``, ``op:index`` or ``^op`` (a control input), as the node has them.
     """
 
     name: str
@@ -87,12 +88,12 @@ class Wiring(NamedTuple):
 
 
 class Node:
-    """One ``NodeDef``, decoded as far as it is asked."""
+    """One ``NodeDef``, whose parts are decoded on demand."""
 
     __slots__ = ("_data", "_decoded", "_span", "_wiring")
 
     def __init__(self, data: wire.Buffer, span: tuple[int, int]) -> None:
-        """Decode nothing yet of the node that lies at ``span`` (start and end in bytes)."""
+        """Keep the place of a node, ``span`` (start and end in bytes), and decode nothing yet."""
         self._data = data
         self._span = span
         self._decoded: Any = None
@@ -100,7 +101,7 @@ class Node:
 
     @property
     def wiring(self) -> Wiring:
-        """The operation, and where the inputs come from."""
+        """The name, the operation and the inputs."""
         if self._wiring is None:
             self._wiring = _wiring(self._data, *self._span)
         return self._wiring
@@ -110,7 +111,7 @@ class Node:
         return _decode(schema.NodeDef, self._data[self._span[0] : self._span[1]], self._span[0])
 
     def attr(self, key: str) -> Any | None:  # noqa: ANN401 - an AttrValue; protobuf makes the class at run time
-        """Return an attribute as an ``AttrValue`` message, or None when it is not there."""
+        """Return an attribute as an ``AttrValue`` message, or None if it is not there."""
         if self._span[1] - self._span[0] <= _SMALL_NODE:
             with contextlib.suppress(ModelUnreadableError):  # one attribute may be sound
                 if self._decoded is None:
@@ -122,11 +123,11 @@ class Node:
         return _decode(schema.AttrValue, self._data[span[0] : span[1]], self._span[0])
 
     def attr_span(self, key: str) -> tuple[int, int] | None:
-        """Return where the ``AttrValue`` of an attribute lies, without decoding it.
+        """Return the place of the ``AttrValue`` of an attribute, and do not decode it.
 
         Returns:
-            Start and end in bytes, or None when the attribute is not there. Of several
-            entries with one key the last, which is the one that counts on parsing.
+            Start and end in bytes, or None if the attribute is not there. If several entries have
+            the key, this is the last one, which protobuf's parser keeps.
         """
         wanted = key.encode()
         found = None
@@ -149,12 +150,12 @@ class Node:
 class GraphIndex:
     """The nodes of a graph by name.
 
-    A ``GraphDef`` may lie in several pieces, for a protobuf message field that occurs
-    twice is merged on parsing.
+    A ``GraphDef`` may have several pieces, because protobuf's parser merges a message field that
+    occurs twice.
     """
 
     def __init__(self, data: wire.Buffer, graph_defs: Sequence[tuple[int, int]]) -> None:
-        """Index the graph whose pieces lie at ``graph_defs`` (start and end in bytes)."""
+        """Keep the places of the pieces of a graph, ``graph_defs`` (start and end in bytes)."""
         self._data = data
         self._graph_defs = tuple(graph_defs)
         self._asked = 0
@@ -200,12 +201,12 @@ class GraphIndex:
 
     @cached_property
     def numbered(self) -> Numbered | None:
-        """The nodes as numbers, where the graph is large and there are no two of one name.
+        """The nodes as numbers, if the graph is large and no two nodes have one name; else None.
 
-        None once the names of all are indexed.
+        It is None, too, after the names of all nodes are indexed.
         """
         data, size = self._data, sum(end - start for start, end in self._graph_defs)
-        # Of a file in a store no more is read than has to be.
+        # A file in a store is read only as far as necessary.
         if size < _LARGE or not isinstance(data, bytes | mmap.mmap) or not self._has_many():
             return None
         from smpatch.graph.numbered import numbered  # noqa: PLC0415 - NumPy, for large graphs alone
@@ -213,9 +214,9 @@ class GraphIndex:
         return numbered(data, self._graph_defs, MARKED, partial(_message, data))
 
     def number(self, name: str) -> int | None:
-        """Return the number of a node of a large graph; None where there is none.
+        """Return the number of a node of a large graph; None if there is none.
 
-        Who asks for many names is better served by the index of all, which is made then.
+        After ``_FEW`` calls it drops ``numbered``, because an index of all names is then faster.
         """
         nodes = self.numbered
         if nodes is None:
@@ -264,7 +265,7 @@ class GraphIndex:
         return found
 
     def sources(self, name: str) -> tuple[str, ...]:
-        """Return the inputs of a node, as they stand in it."""
+        """Return the inputs of a node, as the node has them."""
         found = self._nodes.sources[self._nodes.numbers[name]]
         return (found,) if isinstance(found, str) else found
 
@@ -275,12 +276,12 @@ class GraphIndex:
 
     @property
     def marked(self) -> Mapping[str, str]:
-        """The nodes whose operation is one of ``MARKED``, with it."""
+        """The nodes whose operation is one of ``MARKED``, with the operation."""
         return self._nodes.marked
 
     @cached_property
     def _nodes(self) -> _Nodes:
-        nodes, self.numbered = _Nodes(), None  # all names are here then
+        nodes, self.numbered = _Nodes(), None  # this index has all names
         try:
             for start, end in self._graph_defs:
                 nodes.read(self._data, start, end)
@@ -289,7 +290,7 @@ class GraphIndex:
         return nodes
 
     def _has_many(self) -> bool:
-        """Return whether there are many nodes, judged by the first ones of the largest piece."""
+        """Return whether there are many nodes, estimated from the largest piece's first fields."""
         start, end = max(self._graph_defs, key=lambda span: span[1] - span[0])
         with contextlib.suppress(ModelUnreadableError):  # the index of all names reports it
             *_, last = islice(wire.fields(self._data, start, end, depth=_DEPTH), _SAMPLE)
@@ -297,7 +298,7 @@ class GraphIndex:
         return False
 
     def _offset(self, name: str) -> int:
-        """Return where the field of a node starts.
+        """Return the offset at which the field of a node starts.
 
         Raises:
             KeyError: There is no such node.
@@ -311,9 +312,9 @@ class GraphIndex:
         return nodes.start(number)
 
     def _span(self, offset: int) -> tuple[int, int]:
-        """Return where the body lies of the node whose field starts at ``offset``.
+        """Return start and end of the body of the node whose field starts at ``offset``.
 
-        The bytes were walked once, by ``_index_nodes``; nothing is checked again.
+        It checks nothing, because ``_Nodes.read`` or ``numbered`` has walked over these bytes.
         """
         data = self._data
         while data[offset] >= _MORE:  # a tag in more bytes than it needs is legal
@@ -333,7 +334,7 @@ class GraphIndex:
 
 
 class _Nodes:
-    """Place, inputs and number of each node; of two nodes of one name the last counts."""
+    """Offset, inputs and number of each node; if two nodes have one name, the last counts."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
@@ -344,9 +345,9 @@ class _Nodes:
     def read(self, data: wire.Buffer, start: int, end: int) -> None:
         """Add the nodes of one ``GraphDef``.
 
-        A million nodes pass through here, so only the lengths of the common case (a node
-        of less than 16 KiB) are read one by one; batches of nodes go to protobuf's parser
-        as one message. Anything else goes through ``wire.fields``.
+        A graph may have a million nodes. So this loop reads only the lengths of common nodes (less
+        than 16 KiB), and protobuf's parser gets batches of them as one message. ``wire.fields``
+        reads everything else.
         """
         at = batch = start
         put = self._offsets.append
@@ -374,7 +375,7 @@ class _Nodes:
         self._add(_parse_batch(data[batch:at]).node)
 
     def offset(self, name: str) -> int:
-        """Return where the field of a node starts.
+        """Return the offset at which the field of a node starts.
 
         Raises:
             KeyError: There is no such node.
@@ -404,7 +405,7 @@ def _wiring(data: wire.Buffer, start: int, end: int) -> Wiring:
 def _message(data: wire.Buffer, start: int, end: int) -> Any:  # noqa: ANN401 - as below
     if end - start <= _SMALL_NODE:
         body = data[start:end]
-    else:  # a constant's weights are not copied only to learn its name
+    else:  # so that a constant's weights are not copied
         body = b"".join(
             data[field.start : field.end]
             for field in wire.fields(data, start, end)
@@ -428,13 +429,13 @@ def _undecodable(what: str, offset: int, error: Exception) -> ModelUnreadableErr
 
 
 def op_of(source: str) -> str:
-    """Return the node that an input comes from: of ``op``, ``op:index`` or ``^op``."""
+    """Return the name of the node of an input, which is ``op``, ``op:index`` or ``^op``."""
     name = source.removeprefix("^")
     return name.rpartition(":")[0] if ":" in name else name
 
 
 def full(source: str) -> str:
-    """Return an input of a node with the number of the output: ``op`` is ``op:0``."""
+    """Return an input of a node with the number of the output: ``op`` becomes ``op:0``."""
     return source if ":" in source or source.startswith("^") else f"{source}:0"
 
 

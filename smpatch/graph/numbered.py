@@ -1,19 +1,19 @@
-"""A large graph as arrays of integers: where each node lies, and which nodes its inputs name.
+"""A large graph as arrays of integers: the offset of each node, and the nodes of its inputs.
 
 ``index`` reads each node in Python, which takes microseconds; a million of them take seconds.
-Here NumPy reads a window of the file at a time, all nodes of it side by side: their boundaries,
-their fields, and a hash of each name. A table of hashes then turns inputs into numbers.
+This module reads a window of the file at a time, and NumPy reads all its nodes at once: their
+boundaries, their fields, and a hash of each name. A table of hashes then turns inputs into numbers.
 
-What is not as TensorFlow writes it (a node whose fields do not lie one behind the other with a
-tag of one byte, a name that is not ASCII, a node of more than 16 KiB) goes to protobuf, one by
-one. Where two nodes have one name, or something is no node, ``numbered`` returns None, and
-``index`` reports what is wrong.
+Protobuf decodes the nodes that are not as TensorFlow writes them, one at a time: for example a node
+with a tag of more than one byte or a name that is not ASCII, or a node of more than 16 KiB. If two
+nodes have one name, or some bytes are not a node, ``numbered`` returns None, and ``index`` reads
+the graph.
 
-Distinct names have distinct hashes here, or ``numbered`` returns None; so an input that names a
-node is never taken for another. An input that names no node is taken for one if their hashes (64
-bits, with a secret key) are equal: then a damaged graph would count as sound.
+Distinct names have distinct hashes here, or ``numbered`` returns None. So an input that names a
+node never leads to another node. An input that names no node leads to a wrong node if their hashes
+(64 bits, with a secret key) are equal; then a damaged graph counts as sound.
 
-This module keeps no node as an object.
+This module makes no object for a node.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ _MORE = 0x80
 _WINDOW = 1 << 20
 """Bytes that are read together: arrays of that size stay in the processor's cache."""
 _PAD = bytes(16)
-"""Behind a window: a word or a length may be read past its end, and is not used then."""
+"""Bytes after a window: a word or a length may be read past its end, but is not used then."""
 _BLOCK = 1 << 16
-"""Names that are looked up together."""
+"""The number of names that one step searches for."""
 _TOO_LONG = 1 << 20
 _FEWEST = 256
-"""With fewer nodes between two fields that are no small node, ``index`` is as fast."""
+"""With fewer nodes between two fields that are not small nodes, ``index`` is as fast."""
 _LONGEST_PORT = 6
 
 DONE, SEVERAL, SPECIAL = -1, -2, -3
-"""Instead of a node that follows: none, more than one, or what has to be looked at."""
+"""In place of the next node: there is none, there are several, or the node must be decoded."""
 
 _KEY, _FACTOR = (int.from_bytes(os.urandom(8), "little") | 1 for _ in range(2))
 _WORD = (1 << 64) - 1
 _ONES = 0x0101010101010101
 _TOPS = np.uint64(0x80 * _ONES)
 _PARTS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
-"""The first bytes of a word, by how many they are."""
+"""Masks for the first bytes of a word, by the number of bytes."""
 
 
 class Numbered:
@@ -70,7 +70,7 @@ class Numbered:
     def __init__(
         self, starts: _Ints, names: _Hashes, inputs: _Hashes, counts: _Ints, marked: _Ints
     ) -> None:
-        """Turn the names that inputs have into numbers."""
+        """Turn the hashes of the names in inputs into numbers of nodes."""
         self._starts = starts
         self._names = names
         self._shift = np.uint64(64 - (2 * len(names)).bit_length())
@@ -80,15 +80,15 @@ class Numbered:
         self._sources = self._found(inputs)
 
     def __len__(self) -> int:
-        """Return how many nodes there are."""
+        """Return the number of nodes."""
         return len(self._starts)
 
     def start(self, number: int) -> int:
-        """Return where the field of a node starts."""
+        """Return the offset at which the field of a node starts."""
         return int(self._starts[number])
 
     def number(self, name: str) -> int | None:
-        """Return the node whose name has the hash of this one, or None; the caller compares."""
+        """Return the node whose name has the same hash, or None; the caller compares the names."""
         wanted = _hash(name.encode("utf-8", "surrogatepass"))
         at = wanted >> int(self._shift)
         while (held := int(self._slots[at])) >= 0 and int(self._names[held]) != wanted:
@@ -96,19 +96,19 @@ class Numbered:
         return held if held >= 0 else None
 
     def sources(self, number: int) -> list[int]:
-        """Return the nodes that the inputs of a node name, in their order; -1 for none."""
+        """Return the nodes of the inputs of a node, in their order; -1 for a missing node."""
         start = self._ends[number - 1] if number else 0
         return self._sources[start : self._ends[number]].tolist()  # type: ignore[no-any-return]
 
     def following(self, special: Collection[int]) -> memoryview[int] | None:
-        """Return for each node the one that its only input names, or ``DONE`` and so on.
+        """Return for each node the node of its only input, or ``DONE``, ``SEVERAL``, ``SPECIAL``.
 
         Args:
-            special: Nodes that have to be looked at, and so has what they feed. So has a node
-                of a marked operation, or with an input that is not in the graph.
+            special: Nodes that must be decoded, like the nodes that read them. Nodes of a marked
+                operation and nodes with an input that is not in the graph must be decoded, too.
 
         Returns:
-            The numbers; None where so much has to be looked at that it is no gain.
+            The numbers; None if too many nodes must be decoded to save time.
         """
         counts = np.diff(self._ends, prepend=np.int32(0))
         following = np.where(counts == 0, np.int32(DONE), np.int32(SEVERAL))
@@ -123,7 +123,7 @@ class Numbered:
         return following.data
 
     def _placed(self) -> NDArray[np.int32]:
-        """Return the table of numbers: each lies where its hash says or behind, without a gap.
+        """Return the table of numbers: each is in the slot of its hash, or after it without a gap.
 
         Raises:
             _NotNumberedError: Two nodes have one name.
@@ -144,7 +144,7 @@ class Numbered:
         return slots
 
     def _found(self, wanted: _Hashes) -> NDArray[np.int32]:
-        """Return the numbers of nodes by the hashes of their names; -1 where there is none."""
+        """Return the numbers of nodes by the hashes of their names; -1 if there is none."""
         found = np.full(len(wanted), -1, np.int32)
         for start in range(0, len(wanted), _BLOCK):
             left = np.arange(start, min(start + _BLOCK, len(wanted)))
@@ -159,7 +159,7 @@ class Numbered:
 
 
 class _NotNumberedError(Exception):
-    """The graph is one for ``index``."""
+    """The graph must be read by ``index``."""
 
 
 def numbered(
@@ -172,12 +172,12 @@ def numbered(
 
     Args:
         data: The file.
-        graph_defs: Where in it the pieces of the graph lie.
-        marked: Operations whose nodes have to be looked at.
-        decoded: Returns the wiring of the node whose bytes lie at these offsets.
+        graph_defs: The places of the pieces of the graph in it, start and end in bytes.
+        marked: Operations whose nodes must be decoded.
+        decoded: Returns the wiring of the node between two offsets.
 
     Returns:
-        Its nodes; None where that is no gain, or something is wrong.
+        Its nodes; None if that saves no time, or if something is wrong.
     """
     reader = _Reader(data, marked, decoded)
     try:
@@ -206,7 +206,7 @@ class _Reader:
         self._marked: list[_Ints] = []
 
     def __len__(self) -> int:
-        """Return how many nodes were read."""
+        """Return the number of nodes that were read."""
         return self._count
 
     def read(self, start: int, end: int) -> None:
@@ -222,12 +222,12 @@ class _Reader:
             at = after
 
     def arrays(self) -> tuple[_Ints, _Hashes, _Hashes, _Ints, _Ints]:
-        """Return starts and hashes of the nodes, those of their inputs, how many, the marked."""
+        """Return starts and hashes of nodes, hashes and counts of inputs, and marked nodes."""
         names, inputs = _joined(self._names), _joined(self._inputs)
         return _joined(self._starts), names, inputs, _joined(self._counts), _joined(self._marked)
 
     def _field(self, at: int, end: int) -> int:
-        """Read a field that is no small node, and return where it ends."""
+        """Read a field that is not a small node, and return its end."""
         self._breaks += 1
         if self._breaks > _FEWEST + self._count // _FEWEST:
             raise _NotNumberedError
@@ -239,7 +239,7 @@ class _Reader:
         return field.end
 
     def _window(self, at: int, stop: int) -> int:
-        """Read the small nodes that lie from ``at`` on, and return where the last one ends."""
+        """Read the small nodes from ``at`` on, and return the end of the last one."""
         size = stop - at
         if stop + len(_PAD) <= len(self._data):
             text = np.frombuffer(self._data, np.uint8, size + len(_PAD), at)
@@ -273,17 +273,17 @@ class _Reader:
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """Return arrays as one, and forget them."""
+    """Return arrays as one, and clear the list."""
     whole = np.concatenate(parts)
     parts.clear()
     return whole
 
 
 def _boundaries(text: _Bytes, size: int, scratch: _Mask) -> tuple[_Ints, _Ints, _Ints]:
-    """Return where nodes start that lie behind each other, their bodies start, and they end.
+    """Return the starts of consecutive nodes, the starts of their bodies, and their ends.
 
-    What looks like the start of a node may lie inside of one; those count that start where the
-    one before ends.
+    Bytes inside a node may look like the start of a node. So a start counts only if it is the end
+    of the node before.
     """
     tagged, named = scratch
     np.equal(text[2 : size + 2], _NAME, tagged)
@@ -309,7 +309,7 @@ def _boundaries(text: _Bytes, size: int, scratch: _Mask) -> tuple[_Ints, _Ints, 
 
 
 def _lengths(text: _Bytes, at: _Ints) -> tuple[_Ints, _Ints]:
-    """Read a length at each place; return where it ends, and the length or ``_TOO_LONG``."""
+    """Read a length at each place; return its end, and the length or at least ``_TOO_LONG``."""
     lengths = text.take(at).astype(np.int64)
     at = at + 1
     long = np.flatnonzero(lengths >= _MORE)
@@ -358,9 +358,9 @@ class _Fields:
                 numbers, at, ends = numbers.take(further), at.take(further), ends.take(further)
 
     def hashes(self) -> tuple[_Hashes, _Hashes, _Hashes, _Ints]:
-        """Return hashes of names and operations, of the nodes of inputs, and whose inputs.
+        """Return the hashes of names, operations and inputs, and the nodes of these inputs.
 
-        Those of odd nodes mean nothing, and their inputs are left out.
+        The hashes of odd nodes mean nothing, and their inputs are left out.
         """
         every = np.arange(len(self.odd))
         names, ops = (self._hashes(every, *place) for place in self._places.values())
@@ -384,13 +384,13 @@ class _Fields:
     def _hashes(
         self, owners: _Ints, at: _Ints, sizes: _Ints, colons: _Mask | None = None
     ) -> _Hashes:
-        """Return the hashes of texts, as ``_hash``; a node whose text is not ASCII is odd.
+        """Return the hashes of texts, as ``_hash`` does; mark a node as odd if a text is not ASCII.
 
         Args:
             owners: The node of each text.
-            at: Where it starts.
-            sizes: How long it is.
-            colons: Where to note which texts have a colon.
+            at: The start of each text.
+            sizes: The length of each text, in bytes.
+            colons: An array in which to mark the texts that have a colon.
         """
         hashes = sizes.astype(np.uint64) * np.uint64(_KEY)
         texts = np.arange(len(at))
@@ -408,7 +408,7 @@ class _Fields:
 
 
 def _hash(text: bytes) -> int:
-    """Return the hash of a text, as ``_Fields`` computes those of many."""
+    """Return the hash of a text, as ``_Fields`` computes the hashes of many texts."""
     value = len(text) * _KEY & _WORD
     for at in range(0, max(len(text), 1), 8):
         value = (value ^ int.from_bytes(text[at : at + 8], "little")) * _FACTOR & _WORD
@@ -417,7 +417,7 @@ def _hash(text: bytes) -> int:
 
 
 def _hashes_of(node: Any) -> tuple[_Hashes, _Hashes, _Hashes]:  # noqa: ANN401 - a NodeWiring
-    """Return the hashes of a node's name and operation, and those of the nodes of its inputs."""
+    """Return the hashes of a node's name, of its operation, and of the nodes of its inputs."""
     return (_array([node.name]), _array([node.op]), _array([_origin(each) for each in node.input]))
 
 
@@ -426,7 +426,7 @@ def _array(texts: Sequence[str]) -> _Hashes:
 
 
 def _origin(source: str) -> str:
-    """Return the node that an input names, as a walk takes it: of a control input all of it."""
+    """Return the node that an input names; a control input is a name after its ``^``."""
     if source.startswith("^"):
         return source[1:]
     return source.rpartition(":")[0] if ":" in source else source

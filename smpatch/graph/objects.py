@@ -1,10 +1,10 @@
 """The object graph: Python's view of a TensorFlow 2 export.
 
 ``tf.saved_model.load`` builds its ``.signatures`` from here and not from ``signature_def``:
-under the root lies ``signatures``, a map whose children are bare concrete functions, each
-of which names an entry of ``concrete_functions`` and so a function of the library.
+the root has a child ``signatures``, a map whose children are bare concrete functions. Each of
+them names an entry of ``concrete_functions`` and so a function of the library.
 
-This module reads only; ``functions`` makes what an edit appends.
+This module only reads; ``functions`` makes the objects that an edit appends.
 
 Source: ``tensorflow/core/protobuf/saved_object_graph.proto``,
 ``tensorflow/python/saved_model/load.py``, ``signature_serialization.py``.
@@ -43,7 +43,7 @@ _ROOT = 0
 _SIGNATURES = "signatures"
 _SIGNATURE_MAP = "signature_map"
 _TOP = 2
-"""Length of the path of an argument that is no part of another one."""
+"""Length of the path of an argument that is not part of another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Leaf:
     """One tensor in a structure of arguments or results.
 
     Attributes:
-        path: Where it is in the structure: keys and positions from the outside in.
+        path: Its place in the structure: keys and positions, the outermost first.
         spec: Its name, dtype and shape as they were traced.
     """
 
@@ -65,10 +65,10 @@ Composite = Callable[[Any, tuple[str, ...]], list[Leaf | None]]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One traced function that an object holds.
+    """One traced function of an object.
 
     Attributes:
-        path: How Python reaches it from the root, such as ``encoder.call``.
+        path: The path by which Python reaches it from the root, such as ``encoder.call``.
         function: The name of the concrete function.
     """
 
@@ -83,7 +83,7 @@ class ObjectGraph:
         """Decode a serialized ``SavedObjectGraph``.
 
         Raises:
-            ModelUnreadableError: The bytes are none.
+            ModelUnreadableError: The bytes are not an object graph.
         """
         try:
             self._message = schema.SavedObjectGraph.FromString(data)
@@ -122,7 +122,7 @@ class ObjectGraph:
 
     @cached_property
     def referred(self) -> frozenset[int]:
-        """The objects to which an object or a concrete function refers, in whatever way."""
+        """The objects to which an object or a concrete function refers, in any way."""
         found: set[int] = set()
         for node in self._message.nodes:
             found.update(each.node_id for each in (*node.children, *node.dependencies))
@@ -145,16 +145,16 @@ class ObjectGraph:
         return found
 
     def child(self, number: int, name: str) -> int | None:
-        """Return the object that another one holds under a name; of two of one name, the first."""
+        """Return the object that another one has under a name; the first if it has two."""
         if number not in self._children:
-            # Asked once for each child, to look at all of them would cost their square.
+            # A search in all children would take quadratic time if each child is searched for.
             children = reversed(self.node(number).children)
             self._children[number] = {each.local_name: int(each.node_id) for each in children}
         return self._children[number].get(name)
 
     @cached_property
     def signature_map(self) -> int | None:
-        """The object whose children are the signatures, where there is one."""
+        """The object whose children are the signatures; None if there is none."""
         number = self.child(_ROOT, _SIGNATURES) if len(self) else None
         if number is None or not self._has(number):
             return None
@@ -164,7 +164,7 @@ class ObjectGraph:
     def signatures(self) -> Mapping[str, Any]:
         """The signatures by key, each a ``SavedBareConcreteFunction``.
 
-        One whose object is missing is left out; Python does not load a model that has it.
+        A signature whose object is missing is left out; Python does not load such a model.
         """
         if self.signature_map is None:
             return {}
@@ -176,11 +176,11 @@ class ObjectGraph:
         return found
 
     def argument_keywords(self, function: str) -> tuple[str, ...]:
-        """Return the names of a concrete function's arguments, where an object has them."""
+        """Return the names of a concrete function's arguments; none if no object has them."""
         return self._keywords.get(function, ())
 
     def bound_constants(self, function: str) -> tuple[str, ...]:
-        """Return the Python constants that a trace was made with, as ``training=True``."""
+        """Return the Python constants with which a trace was made, such as ``training=True``."""
         top = self.concrete_functions[function].canonicalized_input_signature.tuple_value.values
         names = self._positional.get(function, [])
         found: list[str] = []
@@ -221,8 +221,8 @@ class ObjectGraph:
     def traces(self) -> tuple[Trace, ...]:
         """The functions that Python reaches from the root, signatures left out.
 
-        Each object is named once, by its shortest path; what begins with an underscore is
-        TensorFlow's own and comes last among equals.
+        Each object is named once, by its shortest path. A name that begins with an underscore is
+        TensorFlow's own and comes after the other names of an object.
         """
         found: list[Trace] = []
         seen = {_ROOT}
@@ -243,9 +243,9 @@ class ObjectGraph:
         return tuple(found)
 
     def traces_at(self, path: str) -> tuple[Trace, ...]:
-        """Return the functions that Python reaches by a path, be it the shortest or not.
+        """Return the functions that Python reaches by a path, which may not be the shortest.
 
-        A name on the way may hold dots itself, as keys of dictionaries do.
+        A name in the path may have dots itself, such as the key of a dictionary.
         """
         waiting: list[tuple[int, str]] = [(_ROOT, path)] if len(self) else []
         while waiting:
@@ -259,7 +259,7 @@ class ObjectGraph:
         return ()
 
     def _functions(self, number: int) -> Sequence[str]:
-        """Return the concrete functions that an object is, if it is a function."""
+        """Return the concrete functions of an object; none if it is not a function."""
         node = self.node(number)
         if node.WhichOneof("kind") == "bare_concrete_function":
             return (node.bare_concrete_function.concrete_function_name,)
@@ -267,7 +267,7 @@ class ObjectGraph:
 
 
 def keyword_arguments(function: Any) -> dict[str, Leaf]:  # noqa: ANN401 - a SavedConcreteFunction
-    """Return the tensors that a function takes by name; of a composite one the last part."""
+    """Return the tensors that a function takes by name; of a nested argument the last tensor."""
     return {
         leaf.path[1]: leaf
         for leaf in leaves(function.canonicalized_input_signature)
@@ -279,7 +279,7 @@ def leaves(structure: Any) -> list[Leaf]:  # noqa: ANN401 - a StructuredValue
     """Return the tensors of a structure in the order in which TensorFlow flattens it.
 
     Dictionaries come in the order of their sorted keys, sequences in their own. Values that
-    are no tensors (Python constants that were bound when the function was traced) are left
+    are not tensors (Python constants that were bound when the function was traced) are left
     out, and so are composite tensors.
 
     Source: ``tf.nest.flatten``, ``nested_structure_coder.py``.
@@ -288,7 +288,7 @@ def leaves(structure: Any) -> list[Leaf]:  # noqa: ANN401 - a StructuredValue
 
 
 def parts(structure: Any) -> list[Leaf | None]:  # noqa: ANN401 - a StructuredValue
-    """Return the same with None for each dense part of a composite tensor.
+    """Return the tensors of a structure, with None for each dense part of a composite tensor.
 
     Those parts have no names, and only TensorFlow's classes can give their shapes.
 
@@ -298,11 +298,11 @@ def parts(structure: Any) -> list[Leaf | None]:  # noqa: ANN401 - a StructuredVa
 
 
 def flattened(structure: Any, composite: Composite) -> list[Leaf | None]:  # noqa: ANN401 - as above
-    """Return the same with the parts that ``composite`` returns of a composite tensor's spec.
+    """Return the tensors of a structure, with the parts that ``composite`` returns.
 
     Args:
         structure: A ``StructuredValue``.
-        composite: Takes a ``TypeSpecProto`` and where it is in the structure.
+        composite: Takes the ``TypeSpecProto`` of a composite tensor and its path in the structure.
     """
     return _parts(structure, (), composite)
 
@@ -317,9 +317,9 @@ def _parameters(specification: Any) -> list[str]:  # noqa: ANN401 - a FunctionSp
 
 
 def _keyword(leaf: Leaf, parameters: Sequence[str]) -> str:
-    """Return a user's name of an argument; specs have it in lower case.
+    """Return the name that an argument has in Python; specs have it in lower case.
 
-    Arguments lie under ``0`` by their place, under ``1`` by their keyword.
+    A path begins with ``0`` and the place of an argument, or with ``1`` and its keyword.
     """
     if len(leaf.path) == _TOP:
         kind, name = leaf.path
@@ -356,7 +356,7 @@ def _parts(
 
 
 def component_count(spec: Any) -> int:  # noqa: ANN401 - a TypeSpecProto
-    """Return how many dense tensors a composite tensor is; older exports do not write it."""
+    """Return the number of dense tensors in a composite tensor; 0 if the export lacks it."""
     if spec.num_flat_components:
         return min(int(spec.num_flat_components), _MOST_PARTS)
     if spec.type_spec_class == spec.SPARSE_TENSOR_SPEC:
@@ -368,19 +368,19 @@ def component_count(spec: Any) -> int:  # noqa: ANN401 - a TypeSpecProto
 
 
 _RAGGED_RANK = 2
-"""Its place in the state of a ``RaggedTensorSpec``: shape, dtype, ragged rank, ..."""
+"""The place of the rank in the state of a ``RaggedTensorSpec``: shape, dtype, ragged rank, ..."""
 
 _MOST_PARTS = 255
-"""The most dimensions of a tensor; a damaged number would take all memory."""
+"""More than the dimensions of any tensor; a larger, damaged number would take all memory."""
 
 _CONSTANTS = ("bool_value", "float64_value", "int64_value", "string_value")
 
 
 def constants(structure: Any) -> list[str]:  # noqa: ANN401 - a StructuredValue
-    """Return the Python constants of a structure as one would write them in a call.
+    """Return the Python constants of a structure as a call in Python has them.
 
-    They were bound when the function was traced, and report traces apart whose tensors are
-    the same: ``3``, ``negate=True``.
+    They were bound when the function was traced, and distinguish traces whose tensors are the
+    same: ``3``, ``negate=True``.
     """
     kind = structure.WhichOneof("kind")
     if kind in _CONSTANTS:

@@ -2,8 +2,8 @@
 
 An exporter leaves the definitions of the operations of the main graph in
 ``MetaInfoDef.stripped_op_list``; exporters before TensorFlow 2.4 leave out those of functions.
-TensorFlow defines the others, and is asked when one is missing for the first time. The few that
-smpatch itself puts into graphs are defined here, as far as what they yield.
+TensorFlow defines the others; this module asks for them when the first one is missing. It defines
+the outputs of the few operations that smpatch itself puts into graphs.
 
 This module starts no TensorFlow.
 """
@@ -26,14 +26,14 @@ MoreOpDefs = Callable[[], Mapping[str, Any]]
 class OpDefs(Mapping[str, Any]):
     """The definitions (``OpDef``) of operations, by name.
 
-    A lookup finds those of the model and of TensorFlow; iteration goes over the model's alone.
+    A lookup finds those of the model and of TensorFlow; iteration yields only the model's.
 
     Attributes:
         own: The definitions that the model has.
     """
 
     def __init__(self, own: Mapping[str, Any], more: MoreOpDefs | None = None) -> None:
-        """Hold the model's definitions, and where the others come from."""
+        """Keep the model's definitions, and the function that returns the others."""
         self.own = own
         self._ask = more
 
@@ -64,7 +64,7 @@ def find_op_def(
         op: The operation.
         op_defs: The definitions.
         graph: The graph whose functions are operations as well.
-        appended: Whether those that smpatch puts into graphs are known without TensorFlow.
+        appended: Whether to find the operations that smpatch puts into graphs without TensorFlow.
     """
     own = op_defs.own if isinstance(op_defs, OpDefs) else op_defs
     found = own.get(op) or graph.function_signatures.get(op)
@@ -78,11 +78,11 @@ _APPENDED = {
     "Shape": "out_type",
     "StridedSlice": "T",
 }
-"""Operations that ``functions.binding`` appends to the attribute that is the type of what each
-yields (``tensorflow/core/ops/array_ops.cc``); none has a state."""
+"""The operations that ``functions.binding`` appends, each with the attribute that is the type of
+its output (``tensorflow/core/ops/array_ops.cc``); none has a state."""
 
 _CALLS = {"PartitionedCall": False, "StatefulPartitionedCall": True}
-"""Calls of functions that ``functions.joining`` appends to whether they have a state
+"""The calls of functions that ``functions.joining`` appends, each with whether it has a state
 (``tensorflow/core/ops/functional_ops.cc``)."""
 
 

@@ -1,4 +1,4 @@
-"""The operations of a graph: which there are, which are needed, which fix a size or only assist.
+"""The operations of a graph: all, the needed ones, those that fix a size, and auxiliary ones.
 
 An auxiliary node serves training, saving, watching or control flow; callers decide whether to
 leave it out.
@@ -31,10 +31,10 @@ _AUXILIARY = re.compile(
 _AUXILIARY_SCOPE = re.compile(
     r"(gradients?|gradient_tape|save|assert_[a-z_]+|report_uninitialized.*|Adam|summaries)(_\d+)?"
 )
-"""Scopes of the same."""
+"""Scopes of such operations."""
 
 _CONDITION = re.compile(r"(switch_[tf]|pred_id)(_\d+)?")
-"""Names of the operations Identity that ``tf.cond`` puts around its condition."""
+"""Names of the ``Identity`` nodes that ``tf.cond`` puts around its condition."""
 
 _AUTOMATIC = re.compile(r"(Identity|(Stateful)?PartitionedCall)(_\d+)?")
 
@@ -51,7 +51,7 @@ _SHAPES: Mapping[str, int] = {
     "RandomUniform": 0,
     "RandomStandardNormal": 0,
 }
-"""Operation to the place of the input that holds a size or a shape."""
+"""Operations, each with the place of the input that is a size or a shape."""
 
 _INT32, _INT64 = 3, 9
 _CODES = {_INT32: "i", _INT64: "q"}
@@ -60,13 +60,13 @@ _CODES = {_INT32: "i", _INT64: "q"}
 def fixed_sizes(
     graph: GraphIndex, library: FunctionLibrary, outputs: Iterable[str], size: int
 ) -> Iterator[str]:
-    """Yield the nodes behind tensors that are given a size as a constant, in words.
+    """Yield, in words, the nodes that tensors need and that read a certain size from a constant.
 
     Args:
         graph: The main graph.
         library: Its functions.
         outputs: Full names of tensors of the main graph.
-        size: The size that is looked for, as the first dimension of a shape or alone.
+        size: The size to find, as the first dimension of a shape or alone.
     """
     for each in behind(graph, library, outputs):
         if _holds(each.node, size, each.find):
@@ -100,8 +100,8 @@ def _first(node: Any) -> int | None:  # noqa: ANN401 - as above
 def operations(graph: GraphIndex, functions: FunctionLibrary) -> tuple[set[str], set[str]]:
     """Return the operations of a graph and those of the functions that it calls.
 
-    As TensorFlow collects them for an op list: a function is called by a node that has its
-    name for an operation, or by one of the two operations that call, and by no other.
+    TensorFlow collects them for an op list in the same way: a node calls a function if its
+    operation has the name of the function, or if its operation is one of ``CALLS``.
 
     Args:
         graph: The main graph.
@@ -138,7 +138,7 @@ def operations(graph: GraphIndex, functions: FunctionLibrary) -> tuple[set[str],
 
 
 def needed(graph: GraphIndex, names: Iterable[str]) -> set[str]:
-    """Return the nodes that tensors need, whatever is fed; what is not there is left out.
+    """Return the nodes that tensors need if nothing is fed; a missing node is left out.
 
     Args:
         graph: The graph.
@@ -165,5 +165,5 @@ def auxiliary(op: str, name: str) -> bool:
 
 
 def automatic(name: str) -> bool:
-    """Return whether a node is named after an operation that only passes on other tensors."""
+    """Return whether a node has the automatic name of an ``Identity`` or of a call."""
     return _AUTOMATIC.fullmatch(name.rpartition("/")[2]) is not None

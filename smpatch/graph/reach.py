@@ -1,13 +1,13 @@
-"""The nodes that outputs need: a walk backwards through the graph, as a session would prune it.
+"""The nodes that outputs need: a walk backwards through the graph, as a session prunes it.
 
 The walk starts at the outputs and stops at the tensors that are fed. A placeholder that it
-reaches would be unfed at request time. Control inputs count; cycles (while loops of
-TensorFlow 1) are met once.
+reaches is not fed by a request. The walk follows control inputs, too, and enters a cycle (a while
+loop of TensorFlow 1) once.
 
 It also finds tensors inside a while loop's frame, which no session can feed or fetch,
 and outputs that only one branch of a conditional yields.
 
-This module does not run anything: that a graph is complete does not mean that it computes.
+This module runs nothing: a complete graph may still fail when it runs.
 
 Sources: ``tensorflow/core/graph/subgraph.cc`` (``RewriteGraphForExecution``: what feeding
 and fetching do), ``tensorflow/core/ops/control_flow_ops.cc``.
@@ -41,12 +41,12 @@ __all__ = [
 
 
 class Behind(NamedTuple):
-    """A node behind a tensor.
+    """A node that a tensor needs.
 
     Attributes:
         node: The ``NodeDef``.
-        function: The function in whose body it lies; empty for the main graph.
-        find: Gives the node that an input of this one comes from; None where there is none.
+        function: The function in whose body it is; empty for the main graph.
+        find: Returns the node of an input of this node; None if there is none.
     """
 
     node: Any
@@ -54,7 +54,7 @@ class Behind(NamedTuple):
     find: Callable[[str], Any]
 
     def __str__(self) -> str:
-        """Return where it is, in words."""
+        """Return its name, operation and function, in words."""
         name = f"{self.node.name!r} ({self.node.op})"
         return f"{name} in the function {self.function!r}" if self.function else name
 
@@ -65,13 +65,15 @@ def behind(
     tensors: Iterable[str],
     fed: Collection[str] = (),
 ) -> Iterator[Behind]:
-    """Yield the nodes behind tensors of the main graph, each once.
+    """Yield the nodes that tensors of the main graph need, each once.
+
+    All nodes of a called function count.
 
     Args:
         graph: The main graph.
         library: Its functions.
         tensors: Full names, ``op:index``.
-        fed: Full names of tensors behind which the walk does not go.
+        fed: Full names of tensors at which the walk stops.
     """
     find = in_graph(graph)
     waiting = [op_of(name) for name in tensors if name not in fed]
@@ -93,7 +95,7 @@ def behind(
 
 
 def in_graph(graph: GraphIndex) -> Callable[[str], Any]:
-    """Return a function from an input to its node in the main graph; None for none."""
+    """Return a function that returns the node of an input in the main graph, or None."""
 
     def find(source: str) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
         name = op_of(source)
@@ -103,7 +105,7 @@ def in_graph(graph: GraphIndex) -> Callable[[str], Any]:
 
 
 def in_body(nodes: dict[str, Any]) -> Callable[[str], Any]:
-    """Return a function from an input to its node in a function's body; None for none."""
+    """Return a function that returns the node of an input in a function's body, or None."""
     return lambda source: nodes.get(source.partition(":")[0])
 
 
@@ -119,11 +121,11 @@ class Reach:
     """The result of a walk from the outputs.
 
     Attributes:
-        unfed: Placeholders that would be unfed, with the nodes that lead from the output
+        unfed: Placeholders that are not fed, with the nodes that lead from the output
             to them (the output's node first, the placeholder last).
         used: The fed tensors on which some output depends.
-        partly_fed: Nodes of which one tensor is fed and that run all the same, for another.
-        loops: Whether the walk met an ``Enter``; without one, no output can lie in a loop's frame.
+        partly_fed: Nodes that run although one of their tensors is fed.
+        loops: Whether the walk met an ``Enter``; without one, no output can be in a loop's frame.
         branches: Whether it met a ``Switch``; without one, no output is conditional.
     """
 
@@ -137,7 +139,7 @@ class Reach:
 def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; calls would double its time
     graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]
 ) -> Reach:
-    """Walk back from the outputs to what is fed.
+    """Walk back from the outputs to the fed tensors.
 
     Args:
         graph: The graph.
@@ -145,7 +147,7 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
         fed: Full names of the tensors that are fed.
 
     Returns:
-        What is missing and what is used.
+        The placeholders that are not fed, the fed tensors that are used, and other findings.
 
     Raises:
         ModelUnreadableError: A node names an input that the graph does not have.
@@ -191,9 +193,9 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
             name = given
         for source in (given,) if type(given) is str else given:
             op = source
-            if source[:1] == "^":  # a damaged graph may name nothing
+            if source[:1] == "^":  # a damaged graph may have an empty name
                 op = source[1:]
-                # Feeding a placeholder also satisfies what only waits for it (subgraph.cc).
+                # A fed placeholder also satisfies the nodes that only wait for it (subgraph.cc).
                 if op in fed_nodes and marked.get(op) in _MUST_BE_FED:
                     continue
             else:
@@ -220,11 +222,11 @@ def reach(  # noqa: C901, PLR0912 - one loop that a million nodes pass through; 
 def _by_number(  # noqa: C901 - one loop, as in ``reach``
     graph: GraphIndex, nodes: Numbered, outputs: Sequence[str], fed: Collection[str]
 ) -> Reach | None:
-    """Walk over the numbers of a large graph, and decode the nodes that are looked at alone.
+    """Walk over the numbers of a large graph, and decode only the nodes that need it.
 
     Returns:
-        The result; None where something is missing, which the walk over names reports, and where
-        this one is no gain.
+        The result; None if something is missing, which the walk over names reports, or if this
+        walk saves no time.
     """
     from smpatch.graph.numbered import DONE, SEVERAL  # noqa: PLC0415 - NumPy, for large graphs alone
 
@@ -271,15 +273,15 @@ def _by_number(  # noqa: C901 - one loop, as in ``reach``
 def reads_besides(
     graph: GraphIndex, outputs: Sequence[str], fed: Collection[str]
 ) -> tuple[str, ...]:
-    """Return the tensors that are needed of operations of which others are fed.
+    """Return the needed tensors of nodes that have another tensor that is fed.
 
     Args:
-        graph: A graph in which ``reach`` has met no damage.
+        graph: A graph in which ``reach`` has found no damage.
         outputs: Full names (``op:index``) of the tensors that are fetched.
         fed: Full names of the tensors that are fed.
 
     Returns:
-        Full names, sorted; only what waits for such an operation needs nothing of it.
+        Full names, sorted. A control input from such a node does not count.
     """
     fed_nodes = {name.rpartition(":")[0] for name in fed}
     if all(name in graph and graph.wiring(name).op == "Placeholder" for name in fed_nodes):
@@ -308,17 +310,17 @@ def reads_besides(
 
 
 def in_frame(graph: GraphIndex, tensor: str) -> str | None:
-    """Return whether a tensor lies inside a while loop's frame.
+    """Return whether a tensor is inside a while loop's frame.
 
-    An ``Exit`` on the way back leads into a loop that is already over, an ``Enter`` out of
-    one; an ``Enter`` without an ``Exit`` enters the loop that the tensor lies in.
+    On the way back, an ``Exit`` leads into a loop that is already over, and an ``Enter`` leads out
+    of a loop. An ``Enter`` without an ``Exit`` belongs to the loop in which the tensor is.
 
     Args:
         graph: The graph.
         tensor: Full name of the tensor.
 
     Returns:
-        The name of the ``Enter`` node of the frame, or None when the tensor is outside.
+        The name of the ``Enter`` node of the frame, or None if the tensor is outside.
     """
     depth = {tensor.rpartition(":")[0]: 0}
     stack = list(depth)
@@ -343,11 +345,11 @@ def in_frame(graph: GraphIndex, tensor: str) -> str | None:
 
 
 def framed(graph: GraphIndex, among: Collection[str]) -> set[str]:
-    """Return the nodes whose tensors lie inside a while loop's frame.
+    """Return the nodes whose tensors are inside a while loop's frame.
 
     Args:
         graph: The graph.
-        among: The nodes that are looked at; a loop has to be among them as a whole.
+        among: The nodes to examine; a loop must be among them as a whole.
     """
     doors = [name for name in among if graph.marked.get(name) in _ENTER]
     if not doors:
@@ -371,7 +373,7 @@ def framed(graph: GraphIndex, among: Collection[str]) -> set[str]:
 
 
 def conditional(graph: GraphIndex, tensor: str) -> str | None:
-    """Return whether a tensor is yielded only when a conditional takes one branch.
+    """Return whether a tensor has a value only if a conditional takes one branch.
 
     Args:
         graph: The graph.

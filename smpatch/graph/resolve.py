@@ -1,12 +1,12 @@
-"""From ``x:0`` to name, dtype and shape, as the file has them.
+"""Full name, dtype and shape of a tensor with a name such as ``x:0``, as the file has them.
 
 The dtype of an output comes from the operation's definition, which the exporter leaves in
 ``MetaInfoDef.stripped_op_list`` (or, for a call, from the function's own signature), and
 from the node's attributes. The shape comes from ``_output_shapes``, which exporters write
 on every node, or from an attribute of a few operations.
 
-This module reads one node at a time and infers no shapes: one that the file does not have is
-marked as unknown, for TensorFlow may infer it.
+This module reads one node at a time and infers no shapes: a shape that the file does not have is
+marked as unknown, because TensorFlow may infer it.
 
 Sources: ``OpDef.ArgDef`` in ``tensorflow/core/framework/op_def.proto``;
 ``tensorflow/core/framework/node_def_util.cc`` (``OutputTypesForNode``);
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 Attributes = Callable[[str], Any]
-"""From an attribute's name to its ``AttrValue``, or None."""
+"""Returns the ``AttrValue`` of an attribute by its name, or None."""
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
@@ -60,7 +60,7 @@ _LAST_PRODUCER_OF_SCALAR_PLACEHOLDERS = 21
 """Up to this ``GraphDef`` version a placeholder's scalar shape means that it is unknown."""
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
-"""An output's number: as TensorFlow writes it, and no longer than 32 bits are."""
+"""An output's number: as TensorFlow writes it, with at most ten digits, as 32 bits need."""
 
 MAX_RANK = 254
 """The most dimensions of a TensorFlow shape (``tensor_shape.h``)."""
@@ -73,7 +73,7 @@ _CANDIDATES = 20_000
 
 
 class OpDefMissingError(TensorNotFoundError):
-    """The file does not define the node's operation, so its outputs cannot be known."""
+    """The file does not define the node's operation, so its outputs are unknown."""
 
     def __init__(self, op: str, *, where: str) -> None:
         """Keep the operation's name, for a caller that can ask TensorFlow for it."""
@@ -93,7 +93,7 @@ class NodeNotFoundError(TensorNotFoundError):
 
 @dataclass(frozen=True, slots=True)
 class TensorName:
-    """A tensor's name taken apart; ``index`` is None when only the node was named."""
+    """The parts of a tensor's name; ``index`` is None if the name is only that of a node."""
 
     op: str
     index: int | None
@@ -109,7 +109,7 @@ class Output:
 
     Attributes:
         arg: The name of the output argument in the operation's definition.
-        index: Its place within that argument, which may stand for several outputs.
+        index: Its place within that argument, which may have several outputs.
         dtype: The element type.
     """
 
@@ -125,8 +125,8 @@ class Resolved:
     Attributes:
         spec: Full name, dtype and shape.
         op: The operation that yields it.
-        shape_known: Whether the file says what the shape is; when not, ``spec.shape`` is
-            None although TensorFlow may infer more.
+        shape_known: Whether the file has the shape; if not, ``spec.shape`` is None although
+            TensorFlow may infer more.
     """
 
     spec: TensorSpec
@@ -138,16 +138,16 @@ class Resolver:
     """Resolves tensor names of one graph."""
 
     def __init__(self, graph: GraphIndex, op_defs: Mapping[str, Any]) -> None:
-        """Resolve in ``graph`` with the operations that ``op_defs`` defines (name to ``OpDef``)."""
+        """Keep the graph, and the definitions of operations (``OpDef``) by name."""
         self._graph = graph
         self._op_defs = op_defs
 
     def resolve(self, name: str) -> Resolved:
-        """Resolve ``op:index``, or ``op`` where the operation has one output.
+        """Resolve ``op:index``, or ``op`` if the operation has one output.
 
         Raises:
-            TensorNotFoundError: There is no such node or output; names the nearest ones.
-            OpDefMissingError: Nothing in the file says what the operation yields.
+            TensorNotFoundError: There is no such node or output; the hint has the nearest ones.
+            OpDefMissingError: The file does not define the outputs of the operation.
         """
         wanted = parse(name)
         if wanted.op not in self._graph:
@@ -167,10 +167,10 @@ class Resolver:
         return Resolved(spec, node.wiring.op, known)
 
     def outputs(self, op: str, most: int) -> list[TensorSpec]:
-        """Return the outputs of a node that is there, the first few where it has many.
+        """Return the first outputs of a node that is there, at most ``most`` of them.
 
         Raises:
-            OpDefMissingError: Nothing in the file says what the operation yields.
+            OpDefMissingError: The file does not define the outputs of the operation.
         """
         node = self._graph.node(op)
         types = self._output_types(node, where=op)[:most]
@@ -204,30 +204,30 @@ class Resolver:
 
 
 def constant_shape(graph: GraphIndex, name: str) -> Shape:
-    """Return the dimensions that a constant int64 vector spells, or None when it is no constant.
+    """Return the dimensions in a constant int64 vector, or None if it is not a constant.
 
     TensorFlow evaluates more (``constant_value_as_shape`` in ``tensor_util.py`` follows
-    packed and sliced shapes); here only a ``Const`` counts.
+    packed and sliced shapes); this function reads only a ``Const``.
     """
     node = graph.node(name.rpartition(":")[0])
     if node.wiring.op != "Const" or (value := node.attr("value")) is None:
         return None
     tensor = value.tensor
     if len(tensor.tensor_shape.dim) > 1:
-        return None  # no vector; of millions of dimensions the product alone would take hours
+        return None  # not a vector; the product of millions of dimensions would take hours
     count = math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
     if count > MAX_RANK or len(tensor.tensor_content) % 8:
         return None
     if tensor.tensor_content:
         sizes = [each for (each,) in struct.iter_unpack("<q", tensor.tensor_content)]
-    else:  # the last value stands for all that follow (tensor.proto)
+    else:  # the last value is repeated for all that follow (tensor.proto)
         given = list(tensor.int64_val) or [0]
         sizes = given + given[-1:] * (count - len(given))
     return tuple(size if size >= 0 else None for size in sizes[:count])
 
 
 def parse(name: str) -> TensorName:
-    """Take ``op:index`` or ``op`` apart.
+    """Split ``op:index`` or ``op`` into its parts.
 
     Raises:
         TensorNotFoundError: It cannot be the name of a tensor.
@@ -245,7 +245,7 @@ def parse(name: str) -> TensorName:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return a hint that offers the names most like ``name``; empty when none is alike."""
+    """Return a hint with the names that are most similar to ``name``; empty if none is similar."""
     lowered = name.lower()
     last = lowered.rpartition("/")[2]
     alike: list[str] = []
@@ -307,7 +307,7 @@ def _check_number(op_def: Any, count: int) -> None:  # noqa: ANN401 - as above
 
 
 def _attr(attr: Attributes, op_def: Any, key: str) -> Any | None:  # noqa: ANN401 - as above
-    """Return the node's attribute or, where the exporter stripped it, the default."""
+    """Return the node's attribute or, if the exporter stripped it, the default."""
     value = attr(key)
     if value is not None:
         return value
