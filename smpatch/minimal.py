@@ -39,8 +39,8 @@ def patched(old: bytes, new: Any, renamed: Mapping[str, Mapping[str, str]] = {})
 
     Args:
         old: The serialized message.
-        new: The message, of the same type. Its unknown fields do not count: those of ``old``
-            stay.
+        new: The message, of the same type. Its unknown fields are ignored: the unknown fields of
+            ``old`` stay.
         renamed: Name of a map field to new key to old key, for the entries that are renamed. Among
             the other entries, a removed key and an added key with equal values are a rename.
 

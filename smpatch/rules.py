@@ -250,7 +250,7 @@ def check_graph(
     outputs: Mapping[str, Spec],
     fed: Mapping[str, str],
 ) -> Iterable[Note]:
-    """Check that the inputs feed what the outputs need, and that no tensor is in a while loop.
+    """Check that the inputs feed all placeholders of the outputs, and that no tensor is in a loop.
 
     Args:
         meta_graph: The MetaGraph that has the tensors.

@@ -55,7 +55,7 @@ class Receipt:
         directory: The model that has the result (with ``dry_run``: that would have it).
         form: Whether its file is binary or text.
         tag_set: The tags that the edited MetaGraph has now.
-        changes: The outcomes for the signatures that were asked for, in their order.
+        changes: The outcomes for the signatures that the edits name, in the order of the edits.
         dry_run: Whether nothing was written.
         size_before: Length of the model file in bytes, before the edit.
         size_after: Length of the model file in bytes, after the edit.

@@ -1,4 +1,4 @@
-"""Signatures on tensors of the main graph: predict, classify, regress, and those of another export.
+"""Signatures on tensors of the main graph: predict, classify, regress, and whole signatures.
 
 This module does not check the rules that a signature must keep (``builder``).
 """

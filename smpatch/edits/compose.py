@@ -367,7 +367,7 @@ def _is_there(
 
 
 def _nameless(signature: SignatureDef) -> tuple[SignatureDef, object]:
-    """Return the facts of a signature without its tensors' names, which an edit makes anew."""
+    """Return the facts of a signature except its tensors' names, which differ after each edit."""
     described = [
         {alias: [replace(each, name="") for each in spec.tensors()] for alias, spec in each.items()}
         for each in (signature.inputs, signature.outputs)

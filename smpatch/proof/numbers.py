@@ -66,6 +66,6 @@ def named(refs: Mapping[str, TensorRef]) -> KeptNames:
 
 
 def tensor(name: str) -> str:
-    """Return the full name of a tensor; a name without an index is that of the first output."""
+    """Return the full name of a tensor; a name without an index means the first output."""
     _, colon, index = name.rpartition(":")
     return name if colon and index.isdecimal() else f"{name}:0"

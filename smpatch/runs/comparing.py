@@ -143,7 +143,7 @@ def _same_bits(one: Any, other: Any) -> Any:  # noqa: ANN401 - arrays of any typ
 
 
 def _difference(found: Any, equal: Any) -> Any:  # noqa: ANN401 - arrays of any type
-    """Return differences: 0 where the numbers are equal, infinite where one is not a number."""
+    """Return differences: 0 for equal numbers, and infinite if one of two is not a number."""
     return np.where(equal, 0, np.where(np.isnan(found), np.inf, found))
 
 

@@ -110,7 +110,7 @@ class _Proof:
         self._validator = validator
         self._before = edited.before
         self._model = model
-        # The MetaGraph that was written, not the one that was meant to be written.
+        # Read from disk, because the written file is compared, not the MetaGraph in memory.
         self._after = load(edited.directory).meta_graph(edited.after.tags)
         self._was = Place(model.directory, edited.before.tags)
         self._now = Place(edited.directory, edited.after.tags)

@@ -101,7 +101,7 @@ def check_python_view(ours: SignatureDef, theirs: PythonSignature) -> None:
 
 
 def check_entries(description: Description, after: MetaGraph) -> None:
-    """Compare the signature map that TensorFlow parsed with the one that was written.
+    """Compare the map of signatures that TensorFlow parsed with the written map.
 
     Raises:
         ValidationError: They differ.

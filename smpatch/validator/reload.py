@@ -1,10 +1,10 @@
 """Validation of an edited model: TensorFlow loads it before the commit.
 
 TensorFlow's C runtime loads the edited model in a child process, as it does in TF Serving, Triton
-and the C, Java, Go and Rust bindings. The map of signatures that TensorFlow parsed must be the one
-that was written. Each tensor of a new signature must be in the loaded graph, with its dtype and
-shape. All else must work as it did before the edit: a fault that was there already is reported, and
-is not an error.
+and the C, Java, Go and Rust bindings. The map of signatures that TensorFlow parsed must equal the
+written map. Each tensor of a new signature must be in the loaded graph, with its dtype and shape.
+All else must work as it did before the edit: a fault that was there already is reported, and is not
+an error.
 
 This module writes nothing and runs no signature. It never imports TensorFlow.
 
@@ -138,7 +138,7 @@ class Validator:
     def _expect_c(self) -> None:
         """Start the C runtime now, if TensorFlow is installed."""
         if self._wheel is not None and Program.CAPI not in self._running:
-            # If a library is missing, the first question fails or goes to Python's TensorFlow.
+            # If a library is missing, the first question fails, or Python's TensorFlow gets it.
             with contextlib.suppress(ChildUnfit):
                 self._start(Program.CAPI)
 

@@ -1,4 +1,4 @@
-"""The proof of a wider input: the model runs with other sizes, and gives the same rows.
+"""The proof of a wider input: the model runs with other sizes, and yields the same rows.
 
 An edit may open a dimension that the graph fixes. Before the commit, the C runtime runs the edited
 model with the size that the graph has and with other sizes. If the first dimension is opened, the
