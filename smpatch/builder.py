@@ -1,4 +1,4 @@
-"""The making of a SignatureDef from a request, or its refusal with the reason.
+"""Build a SignatureDef from a request, or refuse the request with the reason.
 
 Names are resolved in the graph, dtype and shape are taken from there, and the result must keep
 all the ``rules``.

@@ -1,4 +1,4 @@
-"""The change of a serialized message to another message, with as few changed bytes as possible.
+"""Change a serialized message into another message, with as few changed bytes as possible.
 
 ``patched`` compares the old message with the new one field by field, as the descriptor
 describes them, and replaces only the bytes of the fields that differ. All else keeps its bytes

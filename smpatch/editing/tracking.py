@@ -210,7 +210,7 @@ def matches(key: str, patterns: Iterable[str]) -> bool:
 
 
 def _rings(origins: Mapping[str, str]) -> Iterator[list[str]]:
-    """Yield rings of names: each name in a ring belonged to another one of the ring before."""
+    """Yield the names of each exchange, such as a and b if a becomes b and b becomes a."""
     seen: set[str] = set()
     for start in origins:
         ring = [start]

@@ -1,4 +1,4 @@
-"""Signatures on tensors of the main graph: predict, classify, regress, and whole signatures.
+"""Signatures on tensors of the main graph: predict, classify, regress, or known as a whole.
 
 This module does not check the rules that a signature must keep (``builder``).
 """
