@@ -1,12 +1,12 @@
-"""The edits of a list that a model already shows.
+"""The edits of a list whose result a model has already.
 
-A list is carried out once more in memory, on the model as it is now, without the renames, removals
-and changes of aliases that the model shows. If the result is the model as it is, nothing is left to
-do. Signatures are compared by their specs and by the structural fingerprints of their outputs, in
-both halves of an export.
+A list is done again in memory, on the present model, without the renames, removals and changes of
+aliases that the model already has. If the result equals the present model, nothing is left to do.
+Signatures are compared by their specs and by the structural fingerprints of their outputs, in both
+halves of an export.
 
-This module writes nothing. An edit that it cannot prove counts as not applied: it is then carried
-out, or refused.
+This module writes nothing. If it cannot prove that an edit was applied, the edit counts as not
+applied: it is then done, or refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Remaining(NamedTuple):
     """The edits that are left for a model.
 
     Attributes:
-        edits: The edits after the longest beginning that is already applied.
+        edits: The edits after the longest beginning of the list that is already applied.
         tag_set: The tags of the MetaGraph to edit, as they are now; None for the only one.
     """
 
@@ -54,8 +54,8 @@ def remaining(
         edits: The edits, in their order.
         tag_set: The tags of the MetaGraph to edit, before or after the edits; None for the
             only one.
-        with_object_graph: Whether the edits change the object graph, where there is one.
-        trace: Lets TensorFlow trace functions, where edits have any.
+        with_object_graph: Whether the edits change the object graph, if there is one.
+        trace: The function with which TensorFlow traces the functions of edits, if there are any.
     """
     chosen = None if tag_set is None else tuple(tag_set)
     for count in range(len(edits), 0, -1):
@@ -63,7 +63,7 @@ def remaining(
         halves = with_object_graph
         if is_applied(model, done, tag_set=tag_set, with_object_graph=halves, trace=trace):
             tags = [target for _, target in _tagging(done)]
-            if tags and not tags[-1]:  # one that stays stands for all of them
+            if tags and not tags[-1]:  # a MetaGraph was removed: name one that stays
                 chosen = model.meta_graphs[0].tags
             elif tags and (chosen is not None or len(model.meta_graphs) > 1):
                 chosen = _chosen_or(model, done, tag_set, tags[-1])
@@ -79,7 +79,7 @@ def is_applied(
     with_object_graph: bool = True,
     trace: Trace | None = None,
 ) -> bool:
-    """Return whether a model already is what a whole list of edits makes of it.
+    """Return whether a model already has the result of a whole list of edits.
 
     Args:
         model: The model.
@@ -100,14 +100,14 @@ def is_applied(
         context = Context(halves, Inferred(), proof="omitted", trace=trace)
         return _may_be_applied(meta_graph, others) and _shows_again(meta_graph, others, context)
     except SmpatchError:
-        return False  # the edit itself meets it again, and reports it
+        return False  # the edit itself fails with it again, and reports it
 
 
 def _shows_again(present: MetaGraph, edits: Sequence[Edit], context: Context) -> bool:
-    """Return whether a model is as it is after the edits are carried out once more.
+    """Return whether a model stays the same when the edits are done again.
 
     Raises:
-        SmpatchError: An edit cannot be carried out.
+        SmpatchError: An edit cannot be done.
     """
     again = Repetition(present, present)
     for place, edit in enumerate(edits):
@@ -140,16 +140,17 @@ def _are_equal(one: MetaGraph, other: MetaGraph, key: str, *, exact: bool) -> bo
     """Return whether ``signature_def`` has the same signature in two MetaGraphs.
 
     Args:
-        one: The MetaGraph as it is.
-        other: The same after the repetition.
+        one: The present MetaGraph.
+        other: The MetaGraph after the repetition.
         key: The signature key.
-        exact: Whether a shape that is not known after the repetition is asked for.
+        exact: Whether an edit asks for an unknown shape; else a shape that is unknown after the
+            repetition equals any present shape.
     """
     first, second = one.signatures.get(key), other.signatures.get(key)
     if first is None or second is None or one.parts is other.parts:
         return first is second
     if first == second and one.graph is other.graph:
-        return True  # the same tensors, even of a signature that is broken
+        return True  # the same tensors, even if the signature is broken
     if (first.method_name, dict(first.defaults)) != (second.method_name, dict(second.defaults)):
         return False
     for ours, theirs in ((first.inputs, second.inputs), (first.outputs, second.outputs)):
@@ -161,7 +162,7 @@ def _are_equal(one: MetaGraph, other: MetaGraph, key: str, *, exact: bool) -> bo
 
 
 def _is_spec(present: Spec, made: Spec, *, exact: bool) -> bool:
-    """Return whether two specs are of one type and shape, whatever their tensors are called."""
+    """Return whether specs have the same type and shape; names of dense tensors may differ."""
     if isinstance(present, TensorSpec) and isinstance(made, TensorSpec):
         shapes = present.shape == made.shape or (made.shape is None and not exact)
         return present.dtype == made.dtype and shapes
@@ -169,7 +170,7 @@ def _is_spec(present: Spec, made: Spec, *, exact: bool) -> bool:
 
 
 def _may_be_applied(meta_graph: MetaGraph, edits: Sequence[Edit]) -> bool:
-    """Return whether each key is there that the list makes and leaves: a cheap test."""
+    """Return whether the model has each key that the list makes and keeps: a cheap test."""
     made: set[str] = set()
     for edit in edits:
         made = {edit.key_after(key) for key in made if not edit.removes(key)}
@@ -182,7 +183,7 @@ def _tagging(edits: Sequence[Edit]) -> list[tuple[tuple[str, ...] | int, tuple[s
 
 
 def _is_tagged(model: SavedModel, edits: Sequence[Edit]) -> bool:
-    """Return whether the MetaGraphs have the tags that the edits leave them."""
+    """Return whether the MetaGraphs have the tags that they have after the edits."""
     present = [frozenset(each.tags) for each in model.meta_graphs]
     now = list(present)
     for source, target in _tagging(edits):
@@ -192,7 +193,7 @@ def _is_tagged(model: SavedModel, edits: Sequence[Edit]) -> bool:
             now[source] = frozenset(target)
         elif frozenset(source) in now:
             if not target:
-                return False  # it is to go, and is there
+                return False  # the edit removes it, and it is there
             now[now.index(frozenset(source))] = frozenset(target)
         elif target and frozenset(target) not in now:
             return False
@@ -205,7 +206,7 @@ def _chosen_or(
     tag_set: Sequence[str] | None,
     target: tuple[str, ...],
 ) -> tuple[str, ...]:
-    """Return the tags of the MetaGraph that the edits change, even where they only change tags."""
+    """Return the tags of the MetaGraph that the edits change, even if they only change tags."""
     try:
         return _chosen(model, done, tag_set).tags
     except TagSetError:
@@ -213,7 +214,7 @@ def _chosen_or(
 
 
 def _chosen(model: SavedModel, edits: Sequence[Edit], tag_set: Sequence[str] | None) -> MetaGraph:
-    """Return the MetaGraph that the edits change, which may have other tags since."""
+    """Return the MetaGraph that the edits change, which may have its new tags already."""
     if tag_set is None:
         return model.meta_graph()
     tags = set(tag_set)

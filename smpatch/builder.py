@@ -1,9 +1,9 @@
-"""From a request to a SignatureDef that is known to work, or a refusal with the reason.
+"""Build a SignatureDef from a request, or refuse the request with the reason.
 
 Names are resolved in the graph, dtype and shape are taken from there, and the result must keep
 all the ``rules``.
 
-This module touches no file and starts no TensorFlow: facts that the file does not have come in
+This module opens no file and does not start TensorFlow: facts that the file does not record are in
 ``Inferred``.
 
 Source: ``tensorflow/python/saved_model/signature_def_utils_impl.py``.
@@ -58,7 +58,7 @@ __all__ = ["Built", "Inferred", "Tensors", "Wanted", "Wider", "build"]
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """The facts that TensorFlow infers of a model, beyond those of the file.
+    """The facts about a model that TensorFlow infers, and that the file does not record.
 
     Attributes:
         tensors: Tensors by full name, with dtype and shape from TensorFlow's inference.
@@ -69,11 +69,11 @@ class Inferred:
 
 @dataclass(frozen=True, slots=True)
 class Wider:
-    """An input that is to take more than the graph says.
+    """The shapes of an input that must take more than the graph takes.
 
     Attributes:
-        graph: The shape that the graph has.
-        shape: The shape that the signature is to take.
+        graph: The shape in the graph.
+        shape: The shape in the signature.
     """
 
     graph: Shape
@@ -88,10 +88,10 @@ class Built:
         key: The signature key.
         signature: The signature.
         tensors: The dense tensors it names, as the graph has them, by full name.
-        unknown_shapes: Those of which nothing said the shape; it is unknown rank in the
-            signature for want of an answer.
-        notes: What is worth knowing.
-        wider: The inputs that are to take more than the graph says, by alias.
+        unknown_shapes: The names of those whose shape is not known; the signature has an unknown
+            rank for them.
+        notes: The notes on the signature.
+        wider: Alias to shapes, for the inputs that must take more than the graph takes.
     """
 
     key: str
@@ -103,13 +103,13 @@ class Built:
 
     @property
     def python_in_doubt(self) -> bool:
-        """Whether sessions serve it, but Python's loader may refuse the whole model for it."""
+        """Whether sessions serve it, but Python's loader may refuse the model because of it."""
         return any(note.code in IN_DOUBT for note in self.notes)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A signature on tensors of the main graph that is to be built.
+    """The request for a signature on tensors of the main graph.
 
     Attributes:
         key: The signature key.
@@ -117,10 +117,10 @@ class Wanted:
         outputs: Alias to the tensor that is fetched.
         overwrite: Whether a signature that has the key already may be replaced.
         method: Its method name, predict, classify or regress.
-        without_inputs: Whether the signature may feed nothing.
+        without_inputs: Whether the signature has no inputs.
         whole: The signature, if it is known as a whole.
-        narrower: Whether specs may promise less than the graph takes, as those of a signature
-            that is there.
+        narrower: Whether a shape in a spec may be narrower than in the graph, as in an existing
+            signature.
     """
 
     key: str
@@ -138,14 +138,14 @@ def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) 
 
     Args:
         meta_graph: The MetaGraph whose tensors are named.
-        wanted: What is asked for.
-        known: What TensorFlow was asked, if it was.
+        wanted: The request.
+        known: The facts that TensorFlow inferred; None if it was not asked.
 
     Returns:
-        The signature with what was found on the way.
+        The signature, with its tensors and the notes on it.
 
     Raises:
-        RefusedError: One of its kinds, whichever rule is broken first.
+        RefusedError: A rule is broken; the first broken rule decides the class of the error.
     """
     check_key(wanted.key)
     check_free(meta_graph, wanted.key, overwrite=wanted.overwrite)
@@ -170,11 +170,11 @@ def build(meta_graph: MetaGraph, wanted: Wanted, known: Inferred | None = None) 
 def _signature(
     wanted: Wanted, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
 ) -> SignatureDef:
-    """Put the signature together.
+    """Return the signature that is requested.
 
     Raises:
         RefusedError: It breaks a rule of its method.
-        ValueError: Nothing is fed or fetched.
+        ValueError: There is no input or no output.
     """
     if wanted.whole is not None:
         return wanted.whole
@@ -192,15 +192,15 @@ def _signature(
 
 
 class Tensors:
-    """Turns the references of a request into specs, and remembers what it met.
+    """Turns the references of a request into specs, and records their tensors.
 
     Attributes:
         found: The dense tensors by full name, as the graph has them.
-        unknown_shapes: Those of which nothing says the shape.
+        unknown_shapes: The names of those whose shape is not known.
     """
 
     def __init__(self, meta_graph: MetaGraph, known: Inferred, *, narrower: bool = False) -> None:
-        """Look in ``meta_graph``, and first in what TensorFlow said; see ``Wanted.narrower``."""
+        """Use the specs of ``known``, or else of ``meta_graph``; see ``Wanted.narrower``."""
         self._narrower = narrower
         self.found: dict[str, TensorSpec] = {}
         self.unknown_shapes: set[str] = set()
@@ -213,10 +213,10 @@ class Tensors:
 
         Args:
             ref: The reference.
-            where: What it is for, for errors.
+            where: The words with which errors name its use.
 
         Raises:
-            RefusedError: There is no such tensor, or it is not as the reference says.
+            RefusedError: There is no such tensor, or it does not fit the reference.
         """
         if isinstance(ref, str):
             return self._dense(ref)
@@ -266,7 +266,7 @@ class Tensors:
         return ragged(values, splits)
 
     def _agreed(self, spec: Spec, where: str) -> Spec:
-        """Check a whole spec against the graph; it is used as it was given."""
+        """Check a whole spec against the graph; return it unchanged."""
         if isinstance(spec, CompositeTensorSpec):
             for component in spec.components:
                 self._agreed(component, where)
@@ -276,7 +276,7 @@ class Tensors:
             own: SparseTensorSpec | TensorSpec = self._sparse(parts, where)
         else:
             own = self._dense(spec.name)
-        # A shape that nothing has said yet is compared when TensorFlow has been asked.
+        # A shape that is not known yet is compared after TensorFlow has inferred it.
         as_given = (isinstance(own, TensorSpec) and own.name in self.unknown_shapes) or (
             self._narrower and compatible(spec.shape, own.shape)
         )

@@ -1,7 +1,7 @@
-"""The fewest changed bytes that make a serialized message parse to another message.
+"""Change a serialized message into another message, with as few changed bytes as possible.
 
 ``patched`` compares the old message with the new one field by field, as the descriptor
-describes them, and replaces only the bytes of what differs. Everything else keeps its bytes
+describes them, and replaces only the bytes of the fields that differ. All else keeps its bytes
 and its place: unknown fields (nested ones too), the order of fields and of map entries, and
 lengths and varints that are longer than they need to be.
 
@@ -31,25 +31,26 @@ _BYTES_TYPES, _MESSAGE_TYPE, _GROUP_TYPE = frozenset({9, 11, 12}), 11, 10
 
 _REPEATED_LABEL = 3
 _MOST_COMPARED = 1_000_000
-"""Pairs of elements of a list that are compared at most."""
+"""The most pairs of elements of two lists that are compared."""
 
 
 def patched(old: bytes, new: Any, renamed: Mapping[str, Mapping[str, str]] = {}) -> bytes:  # noqa: ANN401 - protobuf makes its classes at run time
-    r"""Return bytes that parse to a message and differ from the old ones as little as possible.
+    r"""Return bytes that parse to a message and differ from the old bytes as little as possible.
 
     Args:
         old: The serialized message.
-        new: The message, of the same type. Its unknown fields do not count: those of ``old``
-            stay.
-        renamed: For a map field, by name: new key to old key, of the entries that are renamed.
-            Without it, a key that went and a key that came with an equal value are a rename.
+        new: The message, of the same type. Its unknown fields are ignored: the unknown fields of
+            ``old`` stay.
+        renamed: Name of a map field to new key to old key, for the entries that are renamed. Among
+            the other entries, a removed key and an added key with equal values are a rename.
 
     Returns:
-        The bytes; ``old`` itself where nothing differs.
+        The bytes; ``old`` itself if nothing differs.
 
     Raises:
-        google.protobuf.message.DecodeError: ``old`` is no message of this type.
-        ValueError: ``renamed`` gives one old key to two new keys.
+        google.protobuf.message.DecodeError: ``old`` is not a message of this type.
+        ValueError: ``renamed`` has one old key for two new keys.
+        RefusedError: The result does not parse to the message, which is a defect of smpatch.
 
     Example:
         >>> from smpatch import schema
@@ -86,7 +87,7 @@ def _patched(
         numbers = {each.number for each in oneof.fields}
         present = [each for each in walked if any(_holds(field, each) for field in oneof.fields)]
         if len({each.number for each in present}) > 1 and numbers & changed.keys():
-            # A later member clears an earlier one: only the one that counts is written.
+            # A later member clears an earlier one: only the member that is set is written.
             new = b"".join(piece for number in numbers for piece in now.get(number, ()))
             splices += _replaced(present, new, len(old))
             changed = {number: each for number, each in changed.items() if number not in numbers}
@@ -127,7 +128,7 @@ def _repeated(  # noqa: PLR0913, PLR0917 - one field, before and after, as value
     pieces: tuple[list[bytes], list[bytes]],
     end: int,
 ) -> Iterator[Splice]:
-    """Change a list: equal elements keep their bytes, the others are paired in their order."""
+    """Yield splices for a list: equal elements keep their bytes, the others are paired in order."""
     was, now = pieces
     for i, i2, j, j2 in _differing(was, now):
         both = min(i2 - i, j2 - j)
@@ -145,7 +146,7 @@ def _repeated(  # noqa: PLR0913, PLR0917 - one field, before and after, as value
 
 
 def _differing(was: list[bytes], now: list[bytes]) -> Iterator[tuple[int, int, int, int]]:
-    """Yield where two lists differ: start and end in the one, start and end in the other."""
+    """Yield where two lists differ: start and end in the first, start and end in the second."""
     first, stop, most = 0, 0, min(len(was), len(now))
     while first < most and was[first] == now[first]:
         first += 1
@@ -167,7 +168,7 @@ def _map(
     values: tuple[Any, Any],
     renamed: Mapping[str, str],
 ) -> Iterator[Splice]:
-    """Change a map: an entry that is renamed keeps its place, as do its duplicates."""
+    """Yield splices for a map: a renamed entry keeps its place, and so do its duplicates."""
     make: Any = message_factory.GetMessageClass(field.message_type)
     entries: list[Any] = [make.FromString(each.bytes(old)) for each in present]
     last = {entry.key: place for place, entry in enumerate(entries)}
@@ -210,7 +211,7 @@ def _paired(
     entries: Mapping[Any, Any],
     renamed: Mapping[str, str],
 ) -> dict[Any, Any]:
-    """Return old key to new key, of the entries that stay in their places."""
+    """Return old key to new key, for the entries that stay in their places."""
     pairs = {source: key for key, source in renamed.items() if key in wanted and source in old_keys}
     if len(pairs) != sum(key in wanted and source in old_keys for key, source in renamed.items()):
         raise ValueError(f"two keys are renamed from one: {dict(renamed)}")
@@ -227,7 +228,7 @@ def _paired(
 
 
 def _value(entry: Any) -> bytes:  # noqa: ANN401 - as above
-    """Return the value of an entry of a map, in one form."""
+    """Return the value of an entry of a map; equal values have equal bytes."""
     only = _known(entry)
     only.ClearField("key")
     if only.DESCRIPTOR.fields_by_name["value"].type == _MESSAGE_TYPE:
@@ -236,7 +237,7 @@ def _value(entry: Any) -> bytes:  # noqa: ANN401 - as above
 
 
 def _by_number(message: Any) -> dict[int, list[bytes]]:  # noqa: ANN401 - as above
-    """Return the fields of a message in one form, with tag and length, by their numbers."""
+    """Return number to fields, with tag and length; equal fields have equal bytes."""
     data, found = _bytes(message), dict[int, list[bytes]]()
     for each in wire.fields(data):
         found.setdefault(each.number, []).append(data[each.start : each.end])

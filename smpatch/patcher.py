@@ -38,19 +38,19 @@ def patch(
     validator: Validator | None = None,
     once: bool = False,
 ) -> Receipt:
-    """Do a list of edits to a SavedModel on disk, one after the other, in one commit.
+    """Do a list of edits to a SavedModel on disk, one after another, in one commit.
 
     Args:
         model: The model directory, or its URL in a store.
-        edits: The edits, or one of them; each sees what those before it made.
-        options: How the edits are done.
-        validator: Who asks TensorFlow; None for one that lives as long as the call. Its mode
-            counts, not that of the options.
-        once: Leave out what the model is already, so that to do a list twice is the same as
-            to do it once.
+        edits: The edits, or a single edit; each gets the result of those before it.
+        options: The options of the edits.
+        validator: The validator that asks TensorFlow; None for one that ends with the call. Its
+            mode counts, not the mode in the options.
+        once: Whether to leave out edits whose result the model has already, so that to do a list
+            twice is the same as to do it once.
 
     Returns:
-        What was done.
+        The result, with the changes and the notes on them.
 
     Example:
         >>> from smpatch.edits import Copy, Rename
@@ -59,10 +59,10 @@ def patch(
         ['renamed', 'copied']
 
     Raises:
-        UsageError: The options contradict each other, or nothing is asked for.
+        UsageError: The options contradict each other, or there are no edits.
         ModelUnreadableError: There is no readable SavedModel.
         RefusedError: One of the edits cannot be done.
-        ConflictError: Somebody else edits the model.
+        ConflictError: Another process edits the model, or has changed it in the meantime.
         WriteError: The file system refused; the model is unchanged.
         ValidationError: TensorFlow does not accept the result; the model is unchanged.
     """

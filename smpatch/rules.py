@@ -1,12 +1,12 @@
-"""The rules that a signature must keep, beyond naming tensors that are there.
+"""The rules that a signature must keep, besides the rule that its tensors exist.
 
-TensorFlow does not enforce them in time: a SignatureDef that breaks them makes a model unloadable
-in Python, or fails at the first request. The rules of TF Serving for each method are here as well.
+TensorFlow checks them too late: a SignatureDef that breaks them makes a model unloadable in Python,
+or fails at the first request. This module also has the rules of TF Serving for each method.
 
 This module resolves no names and changes nothing.
 
-Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``wrap_function.py`` (what
-the Python loader does to a signature), ``tensorflow/core/common_runtime/
+Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``wrap_function.py`` (how
+the Python loader reads a signature), ``tensorflow/core/common_runtime/
 graph_execution_state.cc`` (what a session refuses).
 """
 
@@ -62,17 +62,17 @@ __all__ = [
 ]
 
 METHODS = {"predict": PREDICT, "classify": CLASSIFY, "regress": REGRESS}
-"""The methods that Serving takes, by their short names."""
+"""Short name to name, of the methods that TF Serving has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A rule of its method that a signature breaks.
+    """A rule of a method that a signature with this method breaks.
 
     Attributes:
         about: Whether the inputs or the outputs break it.
         found: The names and types that these have, and those that they need.
-        hint: What would work.
+        hint: The change that would keep the rule.
     """
 
     about: Literal["inputs", "outputs"]
@@ -81,7 +81,7 @@ class Breach:
 
 
 def breaches(signature: SignatureDef) -> Iterator[Breach]:
-    """Yield the rules of its method that a signature breaks, that of its inputs first."""
+    """Yield the rules of its method that a signature breaks; first the rule of its inputs."""
     method = signature.method_name
     if method not in {CLASSIFY, REGRESS}:
         return
@@ -131,7 +131,7 @@ _RESAVABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 """Input aliases with which a TF2 export can be loaded in Python and saved again."""
 
 IN_DOUBT = frozenset({"partly-fed", "reference-tensor", "narrowed-shape"})
-"""Codes of notes on what Python's loader is known to refuse, in some models and TensorFlows."""
+"""Codes of notes on facts for which some releases of Python's loader refuse some models."""
 
 _MANY = 10
 """The most unfed placeholders that are named; a graph can have thousands."""
@@ -139,7 +139,7 @@ _MANY = 10
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth knowing that is no reason to refuse.
+    """A fact that users should know, and that is not a reason to refuse.
 
     Attributes:
         code: A stable name for programs, such as ``unused-input``.
@@ -179,14 +179,14 @@ def check_free(
 
 
 def check_aliases(inputs: Mapping[str, object], outputs: Mapping[str, object]) -> None:
-    """Refuse names that readers of a signature choke on, or that clash.
+    """Refuse names that readers of a signature cannot use, or that clash.
 
     Args:
-        inputs: Alias to what is fed; a tensor's name is repeated in the advice.
-        outputs: Alias to what is fetched.
+        inputs: Alias to the tensor that is fed; if it is a name, the hint repeats it.
+        outputs: Alias to the tensor that is fetched.
 
     Raises:
-        AliasError: One cannot be used.
+        AliasError: A name cannot be used.
     """
     for kind, aliases in (("input", inputs), ("output", outputs)):
         for alias in aliases:
@@ -222,10 +222,10 @@ def check_servable(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> N
 
 
 def check_distinct(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> dict[str, str]:
-    """Return the fed tensors by name with their aliases, when each is fed once and not fetched.
+    """Return tensor to alias of the inputs, after a check that each is fed once and not fetched.
 
     Raises:
-        AliasError: One is fed twice, or fed and fetched.
+        AliasError: A tensor is fed twice, or is fed and fetched.
     """
     fed: dict[str, str] = {}
     for alias, spec in inputs.items():
@@ -250,16 +250,19 @@ def check_graph(
     outputs: Mapping[str, Spec],
     fed: Mapping[str, str],
 ) -> Iterable[Note]:
-    """Check what the outputs need, and that nothing lies inside a while loop.
+    """Check that the inputs feed all placeholders of the outputs, and that no tensor is in a loop.
 
     Args:
-        meta_graph: The MetaGraph whose tensors these are.
-        inputs: Alias to what is fed.
-        outputs: Alias to what is fetched.
-        fed: What ``check_distinct`` returned of them.
+        meta_graph: The MetaGraph that has the tensors.
+        inputs: Alias to the spec of an input.
+        outputs: Alias to the spec of an output.
+        fed: Tensor to alias of the inputs, as ``check_distinct`` returns it.
+
+    Returns:
+        Notes on facts that are not a reason to refuse.
 
     Raises:
-        TensorUnservableError: One lies inside a loop.
+        TensorUnservableError: A tensor is inside a while loop.
         UnreachableOutputError: An output needs a placeholder that is not fed.
     """
     graph = meta_graph.graph
@@ -320,9 +323,9 @@ def _unfed(
 
     Args:
         paths: The nodes from an output to each placeholder.
-        outputs: Alias to what is fetched.
-        besides: Tensors that are needed of operations of which others are fed; to feed a
-            placeholder behind one of these would not help Python's loader.
+        outputs: Alias to the spec of an output.
+        besides: Tensors that are needed although other outputs of their operations are fed. To
+            feed a placeholder that such an operation needs would not help Python's loader.
     """
     nodes = {
         op_of(tensor.name): alias for alias, spec in outputs.items() for tensor in spec.tensors()
@@ -356,7 +359,7 @@ def _alias(tensor: str) -> str:
 def remarks(
     meta_graph: MetaGraph, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
 ) -> Iterator[Note]:
-    """Report what is allowed and not liked everywhere."""
+    """Yield notes on facts that are allowed, but that some programs do not accept."""
     yield from _reference_notes(outputs)
     if not inputs:
         text = "the signature has no inputs; TF Serving's Predict does not accept that"

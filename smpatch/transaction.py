@@ -1,6 +1,6 @@
 """A list of edits of one model: perform, merge, stage, prove, commit.
 
-Every edit goes this way; its result is a ``Receipt``. This module does not apply the kinds of
+Every edit takes these steps; the result is a ``Receipt``. This module does not apply the kinds of
 edit (``editing``), and takes no locks and loads no model (``patcher``).
 """
 
@@ -52,24 +52,24 @@ class Receipt:
     """The result of an edit.
 
     Attributes:
-        directory: The model that has it now (with ``dry_run``: would have).
+        directory: The model that has the result (with ``dry_run``: that would have it).
         form: Whether its file is binary or text.
-        tag_set: The MetaGraph that was edited, by the tags that it has now.
-        changes: What became of the signatures that were asked for, in their order.
+        tag_set: The tags that the edited MetaGraph has now.
+        changes: The outcomes for the signatures that the edits name, in the order of the edits.
         dry_run: Whether nothing was written.
-        size_before: Length of the model file in bytes.
-        size_after: The same, after the edit.
-        loaders: Which of TensorFlow's loaders accepted the result; empty when none was asked.
-        fingerprint: What became of ``fingerprint.pb``.
-        warm_up: What became of the warm-up requests: ``stale`` where they were to be rewritten
-            and could not be put in place.
-        backup: The previous file, when it was kept.
-        notes: What is worth knowing.
-        numbers: Key to the outputs that were run before and after, and gave the same, bit for
-            bit; None where nothing was run.
-        applied: The signatures of the edits that the model shows already, in their order; they
-            are not among the changes.
-        variables_read: Whether the loaders read the variables; None where none was asked, or the
+        size_before: Length of the model file in bytes, before the edit.
+        size_after: Length of the model file in bytes, after the edit.
+        loaders: TensorFlow's loaders that accepted the result; empty if none was asked.
+        fingerprint: The outcome for ``fingerprint.pb``.
+        warm_up: The outcome for the warm-up requests: ``stale`` if they had to be rewritten, and
+            the new file could not be put in place.
+        backup: The previous file, if it was kept.
+        notes: The notes on the edit.
+        numbers: Key to the outputs that were run before and after the edit, and have the same
+            values, bit for bit; None if nothing was run.
+        applied: The signatures of the edits whose result the model had already, in their order;
+            they are not among the changes.
+        variables_read: Whether the loaders read the variables; None if none was asked, or the
             model restores none.
     """
 
@@ -112,12 +112,12 @@ class Receipt:
 
     @property
     def key(self) -> str:
-        """The key of the last change; where nothing was to do, of the last edit."""
+        """The key of the last change; if nothing was left to do, the key of the last edit."""
         return self._last.key
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome of the last change; ``unchanged`` where nothing was to do."""
+        """The outcome of the last change; ``unchanged`` if nothing was left to do."""
         return self._last.outcome
 
     @property
@@ -129,7 +129,7 @@ class Receipt:
         """The signature of the last change.
 
         Raises:
-            ValueError: It left none.
+            ValueError: The change left no signature.
         """
         signature = self._last.signature
         if signature is None:
@@ -149,7 +149,7 @@ class Transaction:
     trace: Trace | None = None
 
     def run(self) -> Receipt:
-        """Carry the edits out: apply, stage, validate, commit; a dry run applies them only."""
+        """Do the edits: apply, stage, validate, commit; a dry run stages and commits nothing."""
         save_to = None if self.options.save_to is None else Path(self.options.save_to)
         if self.options.dry_run:
             return self._dry_run(save_to)
@@ -218,9 +218,9 @@ class Transaction:
         return perform(self.model.meta_graphs, self._chosen(), self.edits, context)
 
     def _chosen(self) -> int | None:
-        """Return which MetaGraph is edited; None where the edits themselves say which.
+        """Return the place of the MetaGraph that is edited; None if the edits name it themselves.
 
-        Where tags change first, it may be named by those that it gets.
+        If its tags are changed as well, the option may name it by its old or by its new tags.
         """
         tagging = [each for each in self.edits if isinstance(each, MetaGraphEdit)]
         if self.edits and len(tagging) == len(self.edits):
@@ -234,9 +234,10 @@ class Transaction:
 
     @property
     def _with_object_graph(self) -> bool:
-        """Whether Python's loader takes its signatures from the object graph.
+        """Whether the edits change the object graph as well.
 
-        With several MetaGraphs it does not: it falls back to its V1 way (``load.py``).
+        With several MetaGraphs they do not, because Python's loader does not read it: it falls back
+        to its V1 way (``load.py``).
         """
         chosen = self._chosen()
         return (
@@ -256,7 +257,7 @@ class Transaction:
         if not restored_variables(before):
             return replace(said, notes=(*said.notes, *wider), variables_read=None)
         loaded = any(each.variables_read for each in all_said)
-        # Where there are no C libraries, Python's v1 loader reads them in any case.
+        # Without C libraries, Python's v1 loader reads them in any case.
         read_anyway = loaded and self._skips_variables and "C runtime" in said.loaders
         on_variables = notes_on_variables(self.model, before, read_anyway=read_anyway)
         notes = (*said.notes, *wider, *on_variables)
@@ -264,7 +265,7 @@ class Transaction:
 
     @property
     def _skips_variables(self) -> bool:
-        """Whether nothing that is done needs the variables; no edit changes them."""
+        """Whether no check needs the variables; no edit changes them."""
         return self.validator.mode in {"auto", "runtime"} and not self._composed
 
     @property
@@ -273,7 +274,7 @@ class Transaction:
 
     @property
     def _traced(self) -> bool:
-        """Whether another model is traced, which takes all of TensorFlow."""
+        """Whether a signature of another model is traced, which needs all of TensorFlow."""
         parts = [each.composition for each in self.edits]
         asked = [one for each in parts if each for one in (*each.before, *each.after)]
         if not asked:
@@ -283,7 +284,7 @@ class Transaction:
         return any(isinstance(each, SignatureOf) for each in asked)
 
     def _wider(self, directory: Path, done: Done) -> Iterator[Note]:
-        """Prove each signature that is to take more than its graph says."""
+        """Prove each signature that must take more than its graph took; yield a note for each."""
         after = done.step.meta_graph
         for built in done.step.built.values():
             if built.wider and after.signatures.get(built.key) == built.signature:
@@ -293,14 +294,14 @@ class Transaction:
                 yield prove_wider(self.validator, Place(directory, after.tags), after, built)
 
     def _run(self, directory: Path, done: Done, said: Validation) -> Validation:
-        """Run the model before and after, where that is asked for or always done."""
+        """Run the model before and after the edit, in mode ``run`` and for composed signatures."""
         if self.validator.mode != "run" and (not self._composed or self.validator.mode == "none"):
             return said
         from smpatch.validator.by_numbers import same_numbers
 
         feed, edits = self.options.feed, done.edits
         if done.removes:
-            edits = ()  # those that stay are to give what they gave
+            edits = ()  # the MetaGraphs that stay must have the same results
         for each in self._edited(directory, done):
             found = same_numbers(self.validator, each, self.model, edits, feed)
             said = replace(
@@ -314,11 +315,11 @@ class Transaction:
     def _edited(self, directory: Path, done: Done) -> Iterator[Edited]:
         """Yield the MetaGraph that was edited, and the others that got other tags.
 
-        Where one was removed, yield all that stay.
+        If a MetaGraph was removed, yield all that stay.
         """
         if done.removes:
             staying = [each for each in done.meta_graphs if not each.is_removed]
-            # Of the only MetaGraph Python reads the object graph, which it did not before.
+            # Python reads the object graph of an only MetaGraph, which it did not read before.
             only = len(staying) == 1
             for each in staying:
                 in_python = only and each.has_object_graph
@@ -387,9 +388,9 @@ class Transaction:
         )
 
     def _receipt(self, plan: Plan, done: Done, said: Validation, carried: Carried) -> Receipt:
-        """Put the facts together, for an edit that leaves the files that are there as they are."""
+        """Return the receipt before the commit, which updates it."""
         changes = done.step.changes
-        if not plan.splices:  # what was made anew is what was there
+        if not plan.splices:  # the signatures that were made again were there already
             changes = tuple(_unchanged(each) for each in changes)
         unknown: tuple[Note, ...] = ()
         names = ", ".join(n for each in done.step.built.values() for n in each.unknown_shapes)
@@ -434,6 +435,6 @@ def _unchanged(change: Change) -> Change:
 
 
 def _inferred(said: Validation, done: Done) -> Inferred | None:
-    """Return the shapes that TensorFlow infers; None where the signatures were built with them."""
+    """Return the shapes that TensorFlow infers; None if the signatures were built with them."""
     ours = {n: spec for each in done.step.built.values() for n, spec in each.tensors.items()}
     return None if said.tensors is None or said.tensors == ours else Inferred(said.tensors)

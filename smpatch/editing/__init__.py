@@ -1,5 +1,5 @@
-"""Edits of a MetaGraph in memory: each makes a new draft of it. Nothing here touches a disk.
+"""Edits of a MetaGraph in memory: each makes a new draft of it. This package writes no file.
 
-``edit`` has the base of all kinds, ``sequence`` does a list of edits one after the other,
-``tracking`` follows names through a list. The kinds (``edits``) are made of the rest.
+``edit`` has the base of all kinds, ``sequence`` does a list of edits one after another, and
+``tracking`` follows names through a list. The kinds (``edits``) use the other modules.
 """

@@ -5,8 +5,8 @@ of its results depends on an input, a new call of the function gets zeros instea
 stays. Otherwise the edit is refused, and the error names the outputs that need the input.
 
 Sources: ``tensorflow/core/graph/subgraph.cc`` (a node runs with all of its inputs),
-``tensorflow/core/common_runtime/function_utils.cc`` (``PruneFunctionGraph``: what no result and
-no effect needs does not run).
+``tensorflow/core/common_runtime/function_utils.cc`` (``PruneFunctionGraph``: nodes that no result
+and no effect needs do not run).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from smpatch.signature import SignatureDef, Spec, TensorSpec, names_of
 __all__ = ["missed", "refusal", "without"]
 
 _MOST_ELEMENTS = 4
-"""Elements of a default that a hint writes out."""
+"""The most elements of a value that a hint writes out."""
 
 
 def missed(
     meta_graph: MetaGraph, dropped: Iterable[str], old: SignatureDef, signature: SignatureDef
 ) -> tuple[str, ...]:
-    """Return the dropped inputs of which a placeholder would be unfed.
+    """Return the dropped inputs with a placeholder that TensorFlow still needs to run the outputs.
 
     Args:
         meta_graph: The MetaGraph, which has all tensors of the signature.
@@ -56,7 +56,7 @@ def missed(
 def without(
     meta_graph: MetaGraph, aliases: Sequence[str], old: SignatureDef, signature: SignatureDef
 ) -> tuple[MetaGraph, Mapping[str, str]]:
-    """Call functions anew, with zeros in the place of inputs on which no result depends.
+    """Add new calls of functions, with zeros in place of inputs on which no result depends.
 
     Args:
         meta_graph: The MetaGraph.
@@ -65,8 +65,8 @@ def without(
         signature: The signature after it.
 
     Returns:
-        The MetaGraph with the calls, and the tensors of the old calls to those of the new ones;
-        no tensors where that cannot be done.
+        The MetaGraph with the new calls, and each tensor of an old call to the tensor of the new
+        call; no tensors if this cannot be done.
     """
     graph, resolver = meta_graph.graph, meta_graph.resolver()
     specs = [resolver.resolve(name).spec for name in names_of(old.inputs[a] for a in aliases)]
@@ -167,7 +167,7 @@ def _is_open(spec: Spec) -> bool:
 
 
 def _zero(spec: TensorSpec) -> str:
-    """Return a value for an input as ``--bind`` takes it, where it is short."""
+    """Return zeros for an input in the form of ``--bind``; ``VALUE`` if they are long or none."""
     base = dtypes.base(spec.dtype)
     value: object = {"bool": False, "string": ""}.get(base, 0.0 if "float" in base else 0)
     count = 1

@@ -2,10 +2,11 @@
 
 A kind of edit is a frozen dataclass in a module of ``edits``. All other modules use ``Edit`` alone.
 
-``apply`` makes the signature. The proofs share no code with it but the search for inner tensors
-(``functions.inner_tensors``), so that no mistake is in both: ``expected`` returns what the
-signature computes, for the structural proof; ``follow`` what it gives, for the proof by numbers.
-These use the fields of the edit and the model before it.
+``apply`` makes the signature. The proofs share no code with it except the search for inner tensors
+(``functions.inner_tensors``), so that they do not repeat its mistakes. ``expected`` returns the
+computation that the signature must have, for the structural proof. ``follow`` records the outputs
+that its outputs must equal, for the proof by numbers. Both methods use the fields of the edit and
+the model before it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 Expected: TypeAlias = "Mapping[str, AnyRequest]"
-"""Signature key to what the signature computes."""
+"""Signature key to the computation that the signature must have."""
 
 Outcome = Literal[
     "added",
@@ -63,21 +64,21 @@ Outcome = Literal[
 ]
 
 Proof = Literal["required", "attempted", "omitted"]
-"""Whether an edit needs the structural proof: where it cannot be made, an edit for which it is
-``required`` fails, and one for which it is ``attempted`` goes on with a note."""
+"""Whether the structural proof is made. If it cannot be made, an edit with ``required`` fails, and
+an edit with ``attempted`` succeeds with a note. With ``omitted``, the proof is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The outcome for one signature or, where it is about a MetaGraph, for that.
+    """The outcome of an edit for one signature, or for a MetaGraph or its init op.
 
     Attributes:
-        key: The signature key; of a MetaGraph that is ``retagged`` or removed its tags, with
-            commas between them; of an init op the name of the operation.
-        outcome: What became of it.
-        signature: The signature; None where there is none any more.
-        was: The key, or the tags, that it had before, or of which it is a copy; empty where
-            that does not apply.
+        key: The signature key. For a MetaGraph that is retagged or removed, its tags, joined by
+            commas; for an init op, the name of the operation.
+        outcome: The outcome.
+        signature: The signature after the edit; None if there is none.
+        was: The key, the tags or the init op before the edit, or the key of the signature that
+            was copied; empty if there is none.
     """
 
     key: str
@@ -91,11 +92,13 @@ class Context:
     """The context that all edits of a MetaGraph share.
 
     Attributes:
-        with_object_graph: Whether the object graph is to be edited as well.
-        inferred: What TensorFlow infers of the model, where it was asked.
-        infer: Asks TensorFlow for the shapes of inner tensors; None where it is not to be asked.
-        proof: Whether an edit needs the structural proof.
-        trace: Lets TensorFlow trace a function; None where it is not to be asked.
+        with_object_graph: Whether the edits change the object graph as well.
+        inferred: The facts that TensorFlow inferred; empty if it was not asked.
+        infer: The function that asks TensorFlow for the shapes of inner tensors; None if
+            TensorFlow must not be asked.
+        proof: Whether the structural proof is made.
+        trace: The function with which TensorFlow traces a function; None if TensorFlow must not
+            be asked.
     """
 
     with_object_graph: bool
@@ -110,10 +113,11 @@ class Step:
     """A MetaGraph after an edit.
 
     Attributes:
-        meta_graph: The MetaGraph as it will be.
-        changes: What became of the signatures that the edit is about.
-        built: The signatures that were built, by key, which must hold when it is reloaded.
-        notes: What is worth knowing.
+        meta_graph: The MetaGraph after the edit.
+        changes: The outcome for each signature that the edit is about.
+        built: Key to signature, of those that were built; they must work when the model is
+            reloaded.
+        notes: The notes on the edit.
     """
 
     meta_graph: MetaGraph
@@ -123,7 +127,7 @@ class Step:
 
 
 class InPatchFiles(Protocol):
-    """A kind of edit that stands in patch files; ``Edit`` describes its attributes."""
+    """A kind of edit that patch files can have; ``Edit`` describes its attributes."""
 
     verb: ClassVar[str]
     other_verb: ClassVar[str]
@@ -131,13 +135,13 @@ class InPatchFiles(Protocol):
 
     @classmethod
     def read(cls, table: Table) -> Edit | tuple[Edit, ...]:
-        """Read it from the table of a patch file, which may stand for several edits."""
+        """Read the edit from a table of a patch file; one table may make several edits."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Edit(ABC):
-    """Base of all edits: anything that can be asked of a model.
+    """Base of all edits; an edit is a request to change a model.
 
     A list of edits is done in one commit.
 
@@ -153,44 +157,44 @@ class Edit(ABC):
     mark: ClassVar[str] = ""
 
     def _take(self, **fields: object) -> None:
-        """Set fields that a caller gave in another form."""
+        """Set fields to their final values; the caller may have given them in another form."""
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
     @property
     @abstractmethod
     def subject(self) -> str:
-        """The subject of the edit, as it is named beside the verb."""
+        """The subject of the edit, such as a key, which messages name after the verb."""
 
     @property
     def shown_keys(self) -> tuple[str, ...]:
-        """The keys of its signatures, as a receipt names them; of a MetaGraph its tags."""
+        """The keys of its signatures, for a receipt; for a MetaGraph, its tags."""
         return (self.subject,)
 
     @property
     def composition(self) -> Composition | None:
-        """The composition that it asks for; every mode but ``none`` compares its numbers."""
+        """The composition that it makes, or None; every mode but ``none`` compares its numbers."""
         return None
 
     def prepared(self, meta_graph: MetaGraph, context: Context) -> Edit:
-        """Return the same with the answers of TensorFlow that it needs.
+        """Return the edit with the answers that it needs from TensorFlow.
 
         Raises:
-            RefusedError: TensorFlow has none.
+            RefusedError: TensorFlow gives no answer.
         """
         return self
 
     @abstractmethod
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Do it to a MetaGraph in memory.
+        """Apply the edit to a MetaGraph in memory.
 
         Raises:
-            RefusedError: It cannot be done.
+            RefusedError: The edit cannot be done.
         """
 
     @abstractmethod
     def expected(self, before: MetaGraph) -> Expected:
-        """Return the computations of the signatures that it makes or changes, by their new keys.
+        """Return the computations of the signatures that the edit makes or changes, by new key.
 
         Args:
             before: The MetaGraph before the edit, which was carried out without an error.
@@ -198,45 +202,48 @@ class Edit(ABC):
 
     @abstractmethod
     def follow(self, signatures: KeptSignatures) -> None:
-        """Change what each signature gives, in terms of the model before all edits."""
+        """Update the outputs of the model before all edits that each signature must equal."""
 
     @abstractmethod
     def track(self, tracker: Tracker) -> None:
-        """Follow keys and aliases for the edits behind it, and report its conflicts."""
+        """Update the keys and aliases for later edits, and report conflicts of this edit."""
 
     @abstractmethod
     def repeated(self, again: Repetition) -> Edit | None:
-        """Compare it with a model that may have its result; return what is left to do, or None.
+        """Compare the edit with a model that may have its result; return the edit left to do.
 
         ``already_applied`` compares specs, method, defaults and fingerprints of the keys in
-        ``again.touched``. If the edit changes anything else, it is compared here.
+        ``again.touched``. If the edit changes anything else, this method compares it.
+
+        Returns:
+            The edit that is done again; None if nothing is left to do.
 
         Raises:
-            NotAppliedError: The model does not have its result.
+            NotAppliedError: The model does not have the result.
         """
 
     def excludes(self, other: Edit) -> str:
-        """Return why another edit cannot stand in the same list; empty where it can."""
+        """Return why another edit cannot be in the same list; empty if it can."""
         return ""
 
     def makes(self) -> str | None:
-        """Return the key under which it puts a signature; None where the model gives the key."""
+        """Return the key of the signature that it makes; None if none, or if the model gives it."""
         return None
 
     def removes(self, key: str) -> bool:
-        """Return whether it takes away the signature of a key."""
+        """Return whether the edit removes the signature with this key."""
         return False
 
     def key_after(self, key: str) -> str:
-        """Return the key that a signature has after it."""
+        """Return the key that a signature has after the edit."""
         return key
 
     def gone(self, before: MetaGraph) -> set[str]:
-        """Return the keys of a MetaGraph that no signature may have after it."""
+        """Return the keys of the signatures that the edit removes or gives another key."""
         return {key for key in before.keys if self.removes(key) or self.key_after(key) != key}
 
     def alias_after(self, kind: Kind, key: str, alias: str) -> str | None:
-        """Return the name that an input or output of a signature has after it; None if it goes."""
+        """Return the alias of an input or output after the edit; None if the edit drops it."""
         return alias
 
 
@@ -244,7 +251,7 @@ class Making(Edit):
     """Base of the edits that make a signature.
 
     Attributes:
-        key: The signature key; None where the model gives it.
+        key: The signature key; None if the model gives it.
         overwrite: Whether a signature that has the key already may be replaced.
     """
 
@@ -262,45 +269,45 @@ class Making(Edit):
         return self.key
 
     def track(self, tracker: Tracker) -> None:
-        """Put the key in."""
+        """Record the key of the signature that the edit makes."""
         (key,) = self.shown_keys
         tracker.make(key, overwrite=self.overwrite)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the same, to be made in its own place."""
+        """Return the same edit, which may replace the signature that it made before."""
         again.make(self.key or "")
         made: Any = self  # each of these kinds is a dataclass with the field
         return cast("Edit", replace(made, overwrite=True))
 
 
 class MetaGraphEdit(Edit):
-    """Base of the edits that change no signature, but a MetaGraph that they name by its tags."""
+    """Base of the edits that change a MetaGraph, which they name by its tags, and no signature."""
 
     __slots__ = ()
 
     @abstractmethod
     def choose(self, meta_graphs: tuple[MetaGraph, ...]) -> int:
-        """Return which MetaGraph it is about.
+        """Return the place of the MetaGraph that the edit changes, from 0.
 
         Raises:
-            TagSetError: There is none, or what is asked for cannot be done beside the others.
-            UsageError: The tags are no tags.
+            TagSetError: There is no such MetaGraph, or the other MetaGraphs do not permit the edit.
+            UsageError: The tags cannot be used.
         """
 
     @property
     @abstractmethod
     def tags(self) -> tuple[tuple[str, ...] | int, tuple[str, ...]]:
-        """The tags that it has, or its place, and the tags that it gets; none where it goes."""
+        """The tags or place of the MetaGraph, and its new tags; no new tags if it is removed."""
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return nothing: no signature changes."""
+        """Return no computation: no signature changes."""
         return {}
 
     def follow(self, signatures: KeptSignatures) -> None:
         """Change nothing."""
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return nothing: the tags are compared."""
+        """Return None: ``already_applied`` compares the tags itself."""
         return None
 
 
@@ -310,20 +317,20 @@ class NotAppliedError(SmpatchError):
 
 @dataclass
 class Repetition:
-    """A list of edits, carried out once more in memory on a model that may have their result.
+    """A list of edits that is done again, in memory, on a model that may have its result.
 
     ``already_applied`` makes it, and each edit reads and changes it in ``Edit.repeated``.
 
     Attributes:
-        present: The MetaGraph as it is.
-        meta_graph: The same after the edits before this one.
-        later: The edits behind this one.
-        fresh: The keys of signatures that the repetition has made anew, so that later edits of the
-            list are still to be done to them. For example, the list adds ``a`` and renames it to
-            ``b``: ``a`` is made again, and the rename is done again. A signature that is not fresh
-            may have been renamed by the list before.
-        touched: The keys that are compared in the end.
-        exact: Of these the ones for which an unknown shape is asked for.
+        present: The MetaGraph of the model, unchanged.
+        meta_graph: The MetaGraph after the repetition of the edits before this one.
+        later: The edits after this one.
+        fresh: The keys of signatures that the repetition has made again, so that the later edits
+            of the list must be done to them as well. For example, the list adds ``a`` and renames
+            it to ``b``: ``a`` is made again, and the rename is done again. A signature that is not
+            fresh may have its new key already.
+        touched: The keys of the signatures that are compared at the end.
+        exact: The keys of the signatures for which an edit asks for an unknown shape.
     """
 
     present: MetaGraph
@@ -335,24 +342,24 @@ class Repetition:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys that are there now."""
+        """The signature keys of ``meta_graph``."""
         return self.meta_graph.keys
 
     def make(self, key: str) -> None:
-        """Note that a signature is made again."""
+        """Record that a signature is made again."""
         self.fresh.add(key)
         self.touched.add(key)
 
     def later_key(self, key: str) -> str:
-        """Return the key that a signature gets from the edits that follow."""
+        """Return the key that a signature has after the later edits."""
         return self.by_now(key, "outputs", ())[0]
 
     def by_now(self, key: str, kind: Kind, aliases: Iterable[str]) -> tuple[str, dict[str, str]]:
-        """Return the key that a signature has in the model, and alias to the alias there.
+        """Return the key of a signature after the later edits, and its aliases to those after them.
 
         Args:
             key: The key at this edit.
-            kind: Which aliases are meant.
+            kind: Whether the aliases are inputs or outputs.
             aliases: The aliases at this edit.
         """
         names = {alias: alias for alias in aliases}
@@ -362,9 +369,9 @@ class Repetition:
         return key, names
 
     def is_removed_later(self, key: str) -> bool:
-        """Return whether an edit that follows removes a signature."""
+        """Return whether a later edit removes a signature."""
         return any(each.removes(key) for each in self.later)
 
     def is_made_later(self, key: str) -> bool:
-        """Return whether an edit that follows puts a signature under a key."""
+        """Return whether a later edit puts a signature under a key."""
         return any(each.makes() == key for each in self.later)

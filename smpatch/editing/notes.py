@@ -1,4 +1,4 @@
-"""Notes on the result of a list of edits: facts that no single edit has.
+"""Notes on the result of a list of edits: facts that concern the list as a whole.
 
 This module refuses nothing.
 
@@ -24,11 +24,11 @@ _NOT_OF_SIGNATURES = frozenset({"retagged", "unchanged", "init-op-set", "init-op
 
 
 def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
-    """Yield notes on the form and the object graph.
+    """Yield notes on the form of the file and on the object graph.
 
     Args:
         model: The model before the edits.
-        done: The edits.
+        done: The result of the edits.
         with_object_graph: Whether the edits changed the object graph as well.
     """
     yield from _on_text(model, done)
@@ -39,7 +39,7 @@ def notes_on(model: SavedModel, done: Done, *, with_object_graph: bool) -> Itera
 
 
 def _on_text(model: SavedModel, done: Done) -> Iterator[Note]:
-    """Report a field that older releases refuse; in the binary form they pass over it."""
+    """Report a field that older releases refuse in text form; in binary form they skip it."""
     if model.form != "text":
         return
     before = (each for graph in model.meta_graphs for each in graph.signatures.values())
@@ -54,7 +54,7 @@ def _on_text(model: SavedModel, done: Done) -> Iterator[Note]:
 def _on_object_graph(model: SavedModel, done: Done, *, with_object_graph: bool) -> Iterator[Note]:
     before = model.meta_graphs[done.place]
     if not before.has_object_graph or not before.is_only:
-        return  # of several MetaGraphs Python reads what servers read
+        return  # with several MetaGraphs, Python reads signature_def, as servers do
     touched = {
         name
         for each in done.step.changes
@@ -92,12 +92,12 @@ def _on_the_only_one(done: Done) -> Iterator[Note]:
 def notes_on_variables(
     model: SavedModel, meta_graph: MetaGraph, *, read_anyway: bool
 ) -> Iterator[Note]:
-    """Yield notes on the variables of a model, which an edit leaves as they are.
+    """Yield notes on the variables of a model, which an edit does not change.
 
     Args:
         model: The model.
         meta_graph: The MetaGraph that is edited.
-        read_anyway: Whether they were read where they need not be.
+        read_anyway: Whether they were read although the edit does not need them.
     """
     command = command_line(["smpatch", "check", *model_words(model.directory)])
     for each in missing_variables(model.directory, meta_graph):

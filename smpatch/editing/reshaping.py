@@ -1,11 +1,10 @@
-"""Shapes that a signature promises, and graphs that fix a smaller one.
+"""New shapes of a signature's tensors, also shapes that are wider than those of the graph.
 
-An output may promise less than the graph (a dimension that is open in the signature and fixed
-in the graph), an input may take less. For an input that is to take more than the graph says, this
-module opens the placeholder, and ``validator.wider`` runs the model with other sizes before the
-commit.
+An output may promise less than the graph: a dimension is open in the signature and fixed in the
+graph. An input may take less than the graph takes. If an input must take more, this module opens
+the placeholder, and ``validator.wider`` runs the model with other sizes before the commit.
 
-Source: ``tensorflow/python/client/session.py`` (a session compares a value that is fed with the
+Sources: ``tensorflow/python/client/session.py`` (a session compares a value that is fed with the
 placeholder's shape), ``tensorflow/core/ops/array_ops.cc``.
 """
 
@@ -44,17 +43,17 @@ def reshape(
     outputs: dict[str, Any],
     tensors: Tensors,
 ) -> tuple[dict[str, Wider], list[Note]]:
-    """Set the shapes that a signature promises, where the graph does not contradict.
+    """Set the shapes that a signature promises, unless the graph contradicts them.
 
     Args:
         meta_graph: The MetaGraph.
         shapes: Alias, or ``inputs.x`` and ``outputs.x``, to shape.
         inputs: Alias to ``TensorInfo``; changed here.
-        outputs: The same.
+        outputs: The same for the outputs; changed here.
         tensors: The tensors of the graph.
 
     Returns:
-        The inputs that are to take more than the graph says, by alias, and notes.
+        Alias to the shapes of each input that must take more than the graph takes, and notes.
 
     Raises:
         RefusedError: There is no such input or output, or the graph contradicts.
@@ -72,7 +71,7 @@ def reshape(
         graph = own.shape if isinstance(own, TensorSpec) and known else None
         is_placeholder = there is inputs and _is_placeholder(meta_graph, info.name)
         if is_placeholder:
-            # From the file, because TensorFlow may have inferred from a placeholder that is open.
+            # From the file, because TensorFlow may have inferred a shape of the open placeholder.
             resolved = meta_graph.resolver().resolve(info.name)
             known, graph = resolved.shape_known, resolved.spec.shape
         if graph is not None and shape is not None and not compatible(shape, graph):
@@ -121,7 +120,7 @@ def _stays(name: str, graph: Shape) -> Note:
 
 
 def _shared(meta_graph: MetaGraph, tensor: str, name: str) -> Iterator[Note]:
-    """Report signatures that feed the same placeholder, which takes more for them, too."""
+    """Report signatures that feed the same placeholder: it takes the wider shape for all."""
     others = [
         key
         for key, each in meta_graph.signatures.items()
@@ -140,10 +139,10 @@ def _is_placeholder(meta_graph: MetaGraph, tensor: str) -> bool:
 def widened(
     meta_graph: MetaGraph, signature: SignatureDef, wider: Mapping[str, Wider]
 ) -> MetaGraph:
-    """Open the placeholders of inputs that are to take more than the graph says.
+    """Open the placeholders of inputs that must take more than the graph takes.
 
-    The text form cannot be changed inside the graph; there the placeholder stays as it is, which
-    ``reshape`` notes.
+    The graph of a model in text form cannot be changed: its placeholders stay as they are, and
+    ``reshape`` returns a note on this.
     """
     nodes: dict[str, bytes] = {}
     for alias in wider:
@@ -159,7 +158,7 @@ def widened(
 
 
 def _opened(node: Any, shape: Shape) -> bool:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
-    """Open the dimensions of a placeholder that a shape leaves open; return whether any was."""
+    """Open the dimensions of a placeholder that a shape leaves open; return whether any changed."""
     described = []
     if "shape" in node.attr:
         described.append(node.attr["shape"].shape)
@@ -194,7 +193,7 @@ def _reshaped(info: Any, shape: Shape) -> Any:  # noqa: ANN401 - as above
 def _meant(
     name: str, inputs: dict[str, Any], outputs: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    """Return which map an alias is of, and the alias."""
+    """Return the map that has the alias, and the alias without ``inputs.`` or ``outputs.``."""
     places = [each for each in (inputs, outputs) if name in each]
     if len(places) == 1:
         return places[0], name

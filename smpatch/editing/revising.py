@@ -1,6 +1,6 @@
-"""The parts of a signature that an edit changes, and the check of the result by the rules.
+"""Changes of the parts of a signature, and the check of the result by the rules.
 
-This module defines no rule (``rules``), and changes no bytes.
+This module does not define the rules (``rules``), and changes no bytes.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def without_dropped(
         meta_graph: The MetaGraph.
         dropped: The inputs that are dropped.
         old: The signature before the edit.
-        inputs: Alias to what is fed, a ``TensorInfo``.
-        outputs: The same of what is fetched; they get the names of the new tensors.
+        inputs: Alias to the ``TensorInfo`` of each input.
+        outputs: Alias to the ``TensorInfo`` of each output, which gets the name of its new tensor.
     """
     if not dropped:
         return meta_graph, []
@@ -107,10 +107,10 @@ def brought_out(
     message: Any,  # noqa: ANN401 - a SignatureDef; protobuf makes the class at run time
     context: Context,
 ) -> tuple[MetaGraph, Mapping[str, TensorRef]]:
-    """Bring inner tensors that are asked for into the main graph.
+    """Bring the inner tensors among the added outputs into the main graph.
 
-    The outputs that are there are then taken from the same call, so that nothing is computed
-    twice; ``message`` names their new tensors.
+    The present outputs are then fetched from the same call, so that nothing is computed twice.
+    ``message`` gets the names of their new tensors.
     """
     inner = {
         alias: ref
@@ -119,7 +119,7 @@ def brought_out(
     }
     if not inner:
         return meta_graph, added
-    kept = {f"{alias} ": alias for alias in message.outputs}  # a blank keeps them apart
+    kept = {f"{alias} ": alias for alias in message.outputs}  # the blank makes them unlike others
     meta_graph, _, outputs = expose(meta_graph, key, {**kept, **inner}, context.infer)
     for name, alias in kept.items():
         ref = outputs[name]
@@ -132,7 +132,7 @@ def brought_out(
 def mapped(
     kind: Kind, present: Mapping[str, Any], renamed: Mapping[str, str], dropped: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return inputs or outputs under their new names without the dropped, and new name to old."""
+    """Return the inputs or outputs that are kept, by new name, and new name to old name."""
     gone = set(dropped)
     found: dict[str, Any] = {}
     for alias in sorted(present):
@@ -206,13 +206,13 @@ def with_fields(message: Any, wanted: Mapping[str, Mapping[str, Any]]) -> Any:  
 def checked(
     meta_graph: MetaGraph, signature: SignatureDef, old: SignatureDef, renamed: SignatureDef
 ) -> Iterator[Note]:
-    """Check the rules one by one; one that was broken in the same way before is reported.
+    """Check the rules one by one; yield a note on a rule that was broken in the same way before.
 
     Args:
         meta_graph: The MetaGraph.
-        signature: What the signature becomes.
-        old: What it was.
-        renamed: What it was, under the names that it gets.
+        signature: The signature after the edit.
+        old: The signature before the edit.
+        renamed: The signature before the edit, with its new aliases.
     """
     same_method = signature.method_name == old.method_name
     there = {breach.about for breach in breaches(old)} if same_method else set()
@@ -229,7 +229,7 @@ def checked(
         if broken is not None:
             yield _so_before(broken, _broken(rule, meta_graph, before))
             if rule is _found:
-                return  # what is not there leads nowhere
+                return  # the other rules need all nodes
     try:
         yield from _graph_notes(meta_graph, signature)
     except RefusedError as error:
@@ -246,7 +246,7 @@ def _so_before(broken: RefusedError, before: RefusedError | None) -> Note:
     """Return a note on a rule that was broken before in the same way.
 
     Raises:
-        RefusedError: It was not.
+        RefusedError: The rule was not broken before in this way.
     """
     if before is None or (type(before), str(before)) != (type(broken), str(broken)):
         raise broken
@@ -295,7 +295,7 @@ def built_of(key: str, signature: SignatureDef, tensors: Tensors, notes: Iterabl
     there = {name: spec for name, spec in tensors.found.items() if name in says}
     found = {name: spec for name, spec in there.items() if says[name] == spec.dtype}
     unknown = tuple(sorted(tensors.unknown_shapes & found.keys()))
-    wrong = (  # before, for what an edit adds has its type from the graph
+    wrong = (  # before the edit, because an added tensor has its type from the graph
         Note("already-wrong", f"{name} is {its.dtype}, the signature says {says[name]}{_BEFORE}")
         for name, its in there.items()
         if dtypes.base(its.dtype) != dtypes.base(says[name])

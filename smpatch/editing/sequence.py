@@ -1,6 +1,6 @@
-"""A list of edits: its conflicts, and its edits done one after the other.
+"""A list of edits: its conflicts, and its edits done one after another.
 
-Each edit sees what those before it have made; the first that is refused ends the list.
+Each edit gets the result of the edits before it; the first edit that is refused ends the list.
 
 This module reads no model on disk, and writes none.
 """
@@ -26,10 +26,11 @@ class Done:
     """The MetaGraphs of a model after a list of edits.
 
     Attributes:
-        place: The one that was edited.
-        step: All that was done; of the others only tags can have changed, or they are removed.
-        meta_graphs: All of them, in their order.
-        edits: The edits as they were done: what they ask to trace is traced.
+        place: The place of the MetaGraph that was edited.
+        step: The results of all edits together. Of the other MetaGraphs only the tags can have
+            changed, or they are removed.
+        meta_graphs: All MetaGraphs, in their order.
+        edits: The edits as they were done, with their functions traced.
     """
 
     place: int
@@ -39,7 +40,7 @@ class Done:
 
     @property
     def removes(self) -> bool:
-        """Whether a MetaGraph is taken away as a whole."""
+        """Whether a MetaGraph is removed as a whole."""
         return any(each.is_removed for each in self.meta_graphs)
 
 
@@ -53,12 +54,12 @@ def perform(
 
     Args:
         meta_graphs: All MetaGraphs of the model.
-        place: The one that is edited; None where the edits themselves say which, by its tags.
-        edits: What is asked for.
-        context: What all edits are reported.
+        place: The place of the MetaGraph that is edited; None if the edits name it by its tags.
+        edits: The edits, in their order.
+        context: The context that all edits share.
 
     Raises:
-        RefusedError: One of them cannot be done.
+        RefusedError: An edit cannot be done.
     """
     whole: Step | None = None
     last = 0
@@ -73,7 +74,7 @@ def perform(
             done = _proved(meta_graphs[last], done, edit, context)
         except SmpatchError as error:
             error.edit = number
-            if len(edits) > 1:  # of one edit it is known which it is
+            if len(edits) > 1:  # with a single edit, it is clear which one failed
                 error.where = ": ".join(filter(None, (described(edit), error.where)))
             raise
         carried_out.append(edit)
@@ -88,7 +89,7 @@ def perform(
 
 
 def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step:
-    """Return the step of an edit, with a note where the structural proof cannot be made.
+    """Return the step of an edit, with a note if the structural proof cannot be made.
 
     Raises:
         ValidationError: A signature would compute something else.
@@ -107,12 +108,12 @@ def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step
 
 
 def described(edit: Edit) -> str:
-    """Return an edit as a patch file begins it: its verb and its subject."""
+    """Return the verb and the subject of an edit, which name it in messages."""
     return f"{edit.verb} {edit.subject}"
 
 
 def exclude_each_other(edits: Sequence[Edit]) -> bool:
-    """Return whether one edit of a list cannot stand beside another."""
+    """Return whether an edit of a list cannot be in one list with another of them."""
     return any(each.excludes(other) for each in edits for other in edits)
 
 
@@ -120,7 +121,7 @@ def edit_list(edits: object) -> tuple[Edit, ...]:
     """Return one or several edits as a tuple.
 
     Raises:
-        UsageError: Something else is among them, or they cannot stand in one list.
+        UsageError: One of them is not an edit, or they cannot be in one list.
     """
     given = tuple(edits) if isinstance(edits, Iterable) and not isinstance(edits, str) else (edits,)
     several = tuple(each for each in given if isinstance(each, Edit))
@@ -139,7 +140,7 @@ def conflicts(edits: Sequence[Edit], places: Sequence[int] = ()) -> tuple[Confli
 
     Args:
         edits: The edits.
-        places: The place of each, as conflicts name it; that in the list by default.
+        places: The place of each edit that conflicts name; its place in the list by default.
     """
     tracker = Tracker()
     excluded: list[Conflict] = []
@@ -156,7 +157,7 @@ def conflicts(edits: Sequence[Edit], places: Sequence[int] = ()) -> tuple[Confli
 
 
 def _after(before: Step, now: Step) -> Step:
-    """Put two steps together; what the first built and the second took away is forgotten."""
+    """Join two steps, without the signatures that the first built and the second removed."""
     built = {**before.built, **now.built}
     for change in now.changes:
         if change.outcome == "removed":

@@ -1,7 +1,7 @@
-"""The signatures of a MetaGraph, on both halves of an export, which are kept in step.
+"""Changes of the signatures of a MetaGraph, which keep both halves of an export in step.
 
-What is done to ``signature_def`` is done to the map of signatures in the object graph as well,
-where that is edited. Each change makes a new MetaGraph.
+If the object graph is edited as well, each change of ``signature_def`` is also made to the map of
+signatures in the object graph. Each change makes a new MetaGraph.
 
 This module does not check whether a signature works.
 """
@@ -45,11 +45,11 @@ class Signatures:
 
     @classmethod
     def of(cls, meta_graph: MetaGraph, context: Context) -> Signatures:
-        """Return the signatures of a MetaGraph that an edit is given."""
+        """Return the signatures of the MetaGraph that an edit gets."""
         return cls(meta_graph, context.with_object_graph)
 
     def has(self, key: str, signature: SignatureDef) -> bool:
-        """Return whether a signature is there, equal byte for byte but for the order of fields."""
+        """Return whether a key has this signature, equal in all bytes but the order of fields."""
         entry = self.meta_graph.entries.get(key)
         if entry is None or (self.in_python and key not in self.meta_graph.objects.signatures):
             return False
@@ -57,7 +57,7 @@ class Signatures:
         return bytes(message.SerializeToString(deterministic=True)) == signature.to_bytes()
 
     def put(self, key: str, signature: SignatureDef) -> Signatures:
-        """Put a signature in, in the place of the one that has the key."""
+        """Put in a signature; it replaces a signature that has the key."""
         old = self.meta_graph.signatures.get(key)
         draft = self._draft.put(key, signature.to_bytes())
         return self._changed(draft, signature_map.put, key, signature, old)
@@ -65,11 +65,11 @@ class Signatures:
     def revise(
         self, key: str, value: bytes, inputs: Mapping[str, str], outputs: Mapping[str, str]
     ) -> Signatures:
-        """Make a signature another one, with as much of its bytes as stays.
+        """Change a signature, and keep the bytes of the parts that stay.
 
         Args:
             key: The signature key.
-            value: What it becomes, serialized.
+            value: The changed signature, serialized.
             inputs: New alias to old alias, of the inputs that were renamed.
             outputs: New alias to old alias, of the outputs that were renamed.
         """
@@ -81,20 +81,20 @@ class Signatures:
         return self._changed(draft, signature_map.put, key, new, old)
 
     def rename(self, source: str, target: str) -> Signatures:
-        """Give a signature another key, which none has."""
+        """Give a signature another key, which no signature has."""
         there = source in self.meta_graph.entries
         draft = self._draft.renamed(source, target) if there else None
         return self._changed(draft, signature_map.renamed, source, target)
 
     def copy(self, source: str, target: str) -> Signatures:
-        """Give a signature a second key, which none has."""
+        """Give a signature a second key, which no signature has."""
         entry = self.meta_graph.entries.get(source)
         draft = None if entry is None else self._draft.put(target, entry.value)
         return self._changed(draft, signature_map.copied, source, target)
 
     def remove(self, *keys: str) -> Signatures:
-        """Take signatures away, with what was appended for them alone."""
-        # All at once, for each new MetaGraph reads the whole map and the object graph.
+        """Remove signatures, and the parts of the model that were appended for them alone."""
+        # All at once, because each new MetaGraph reads the whole map and the object graph.
         there = self.meta_graph.signatures
         olds = [there[key] for key in keys if key in there]
         is_served = not self.meta_graph.entries.keys().isdisjoint(keys)
@@ -102,15 +102,15 @@ class Signatures:
         return self._changed(draft, signature_map.removed, frozenset(keys), olds)
 
     def clear(self, key: str) -> Signatures:
-        """Take away what only the signature of a key needs, which is made anew.
+        """Remove the parts that only the signature of a key needs, before it is made again.
 
-        What is made in its place so gets the names that it had, and an equal one is known.
+        The new parts then get the same names, so that an equal signature is recognised.
         """
         old = self.meta_graph.signatures.get(key)
         return self if old is None else self._changed(None, signature_map.removed, {key}, [old])
 
     def on_one_half(self, key: str) -> Iterator[Note]:
-        """Note when a key is on one half only, and so is changed there alone."""
+        """Yield a note if a key is on one half only, and so is changed there alone."""
         if not self.in_python:
             return
         if key not in self.meta_graph.objects.signatures:
@@ -131,7 +131,7 @@ class Signatures:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Signatures:
-        """Return it with another draft, which the object graph follows where it is edited."""
+        """Return the signatures of another draft; ``follow`` changes the object graph likewise."""
         meta_graph = self.meta_graph if draft is None else self.meta_graph.with_parts(draft)
         if self.in_python:
             meta_graph = follow(meta_graph, *args, **kwargs)
@@ -139,7 +139,7 @@ class Signatures:
 
 
 def placed(meta_graph: MetaGraph, built: Built, context: Context) -> Step:
-    """Put a signature that was built in its place, unless it is there already."""
+    """Put in a signature that was built, unless the key has it already."""
     key, signature = built.key, built.signature
     signatures = Signatures.of(meta_graph, context)
     outcome: Outcome = "unchanged"
@@ -154,7 +154,7 @@ def check_there(meta_graph: MetaGraph, key: str, option: str) -> None:
     """Refuse a key that no signature has.
 
     Raises:
-        RefusedError: None has it, or it is TensorFlow's own.
+        RefusedError: No signature has the key, or it is TensorFlow's own.
     """
     if key in meta_graph.reserved:
         found = "the key is reserved: TensorFlow runs what it names at load time"
@@ -167,10 +167,10 @@ def check_there(meta_graph: MetaGraph, key: str, option: str) -> None:
 
 
 def matching(meta_graph: MetaGraph, patterns: tuple[str, ...]) -> list[str]:
-    """Return the keys that are meant, in the order in which they were given.
+    """Return the keys that keys and patterns name, in the order in which these were given.
 
     Raises:
-        RefusedError: No signature has one of the keys, or it is TensorFlow's own.
+        RefusedError: No signature has a key or matches a pattern, or a key is TensorFlow's own.
     """
     found: dict[str, None] = {}
     present = meta_graph.keys

@@ -1,9 +1,10 @@
 """The keys and aliases of signatures, followed through a list of edits without a model.
 
-Two kinds of conflict are found. An edit needs a name that an earlier one took away, or the other
-way round. Or an edit leaves no trace, or changes what an earlier edit reads, so that the model does
-not show whether the list was applied already. An exchange of names (a becomes b and b becomes a) is
-of the second kind: to do it again undoes it.
+There are two kinds of conflicts. The first kind is about names: an edit needs a name that an
+earlier edit removed, or makes a name that an earlier edit needs. In the second kind, the model does
+not show whether the list was applied already: an edit leaves no trace, or changes a signature that
+an earlier edit reads. An exchange of names (a becomes b and b becomes a) is of the second kind: to
+do it again undoes it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Conflict:
     Attributes:
         edit: The edit's place in the list, from 0.
         found: The conflict, in words.
-        hint: What to write instead; empty where nothing would do.
+        hint: The text to write instead; empty if no text would work.
     """
 
     edit: int
@@ -35,12 +36,12 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """A signature amid the edits.
+    """A signature between two edits.
 
     Attributes:
-        origin: The key that it had before all edits; None where an edit made it.
-        inputs: Alias to the alias before all edits, of the inputs that were renamed.
-        outputs: The same of the outputs.
+        origin: The key that it had before all edits; None if an edit made it.
+        inputs: Alias to the alias before all edits, for the inputs that were renamed.
+        outputs: The same for the outputs.
         gone: Aliases that an edit renamed or dropped, with the kind.
     """
 
@@ -55,11 +56,13 @@ class Tracker:
 
     Attributes:
         made: The keys of signatures that an edit made.
-        noted: What a kind of edit keeps for later ones of its kind: the place of the edit.
+        noted: A value that a kind of edit chooses, such as tags, to the place of the edit that
+            noted it; later edits of the kind read it.
+        place: The place of the edit that is followed, as conflicts name it.
     """
 
     def __init__(self) -> None:
-        """Know no name."""
+        """Start without names."""
         self.made: set[str] = set()
         self.noted: dict[object, int] = {}
         self.place = 0
@@ -72,26 +75,26 @@ class Tracker:
         self._derived: dict[str, int] = {}
 
     def conflicts(self) -> list[Conflict]:
-        """Return the conflicts of the edits that were followed; the others first, if any."""
+        """Return the conflicts about names; if there are none, exchanges; if none, the others."""
         return self._found or [*self._exchanges()] or self._unproved
 
     def conflict(self, found: str, hint: str = "") -> None:
-        """Keep a conflict of the edit that is followed."""
+        """Record a conflict of the edit that is followed."""
         self._found.append(Conflict(self.place, found, hint))
 
     def make(self, key: str, *, overwrite: bool) -> None:
-        """Put a signature in that an edit makes."""
+        """Record a signature that an edit makes."""
         self._changes_what_was_read(key)
         self._put(key, Tracked(None), overwrite=overwrite)
         self.made.add(key)
 
     def start_from(self, source: str, key: str, *, with_outputs: bool = False) -> None:
-        """Take a signature of which an edit makes another one.
+        """Record that an edit makes a signature from another one.
 
         Args:
-            source: Its key.
-            key: The key of the other one.
-            with_outputs: Whether that has the names of its outputs.
+            source: The key of the other signature.
+            key: The key of the new signature.
+            with_outputs: Whether the new signature has the output names of the other one.
         """
         self._take(source)
         if source != key and source not in self.made:
@@ -100,7 +103,7 @@ class Tracker:
                 self._copied[source] = self.place
 
     def move(self, source: str, target: str, *, overwrite: bool, copies: bool) -> None:
-        """Give a signature another key, or a second one."""
+        """Record that a signature gets another key, or a second one."""
         moved = self._take(source)
         self._changes_what_was_read(target)
         self._put(target, moved, overwrite=overwrite)
@@ -118,7 +121,7 @@ class Tracker:
                 readers[target] = readers.pop(source)
 
     def remove(self, patterns: Sequence[str]) -> None:
-        """Take signatures away."""
+        """Record that signatures are removed."""
         for pattern in patterns:
             if self._known(pattern) is None and pattern in self._by:
                 by = self._by[pattern]
@@ -136,18 +139,18 @@ class Tracker:
         self._removed += patterns
 
     def change(self, key: str, *, renames_outputs_alone: bool) -> Tracked:
-        """Take a signature that an edit changes; ``changed`` puts it back."""
+        """Return a signature that an edit changes; ``changed`` records the result."""
         old = self._take(key)
         if not renames_outputs_alone or key in self._copied:
             self._changes_what_was_read(key)
         return old
 
     def changed(self, key: str, signature: Tracked) -> None:
-        """Put a signature back that an edit changes."""
+        """Record a signature after the edit that changes it."""
         self._set(key, signature)
 
     def _exchanges(self) -> Iterator[Conflict]:
-        """Yield the exchanges of names that the list as a whole comes to."""
+        """Yield the exchanges of names that the list as a whole makes."""
         origins = {
             key: each.origin for key, each in self._signatures.items() if each and each.origin
         }
@@ -160,7 +163,7 @@ class Tracker:
                         yield _exchange(kind, ring, self._by.get(key, 0))
 
     def _changes_what_was_read(self, key: str, *, copied: bool = True) -> None:
-        """Note a change of the signature from which an earlier edit starts."""
+        """Record a conflict if an earlier edit starts from the signature that an edit changes."""
         readers = {**self._copied, **self._derived} if copied else self._derived
         if key in readers:
             found = f"edit[{readers[key]}] starts from {key!r}, which this edit changes"
@@ -168,14 +171,14 @@ class Tracker:
             self._unproved.append(Conflict(self.place, found, hint))
 
     def _known(self, key: str) -> Tracked | None:
-        """Return the signature of a key; None where an edit took it away."""
+        """Return the signature of a key; None if an edit removed it."""
         if key in self._signatures:
             return self._signatures[key]
         fresh = Tracked(key)
         return None if matches(key, self._removed) else fresh
 
     def _take(self, key: str) -> Tracked:
-        """Return the signature that an edit starts from."""
+        """Return the signature that an edit starts from; record a conflict if there is none."""
         known = self._known(key)
         if known is None:
             by = f": edit[{self._by[key]}] took it away" if key in self._by else ""
@@ -207,7 +210,7 @@ def matches(key: str, patterns: Iterable[str]) -> bool:
 
 
 def _rings(origins: Mapping[str, str]) -> Iterator[list[str]]:
-    """Yield rings of names of which each was another's before."""
+    """Yield the names of each exchange, such as a and b if a becomes b and b becomes a."""
     seen: set[str] = set()
     for start in origins:
         ring = [start]

@@ -1,8 +1,8 @@
 """Warm-up requests that follow an edit, and notes on those that cannot.
 
 A record changes if the signature that it calls, an input that it feeds or an output that it asks
-for gets another name or goes; every other record keeps its bytes. A damaged file stays as it is: a
-server does not take it either way.
+for gets another name or is removed. Every other record keeps its bytes. A damaged file stays as it
+is: a server refuses it before and after the edit.
 
 This module writes nothing.
 
@@ -49,8 +49,8 @@ class Carried:
     """The effect of edits on a model's warm-up requests.
 
     Attributes:
-        rewrite: How the file changes; None where it stays as it is.
-        notes: What is worth knowing.
+        rewrite: The change of the file; None if it stays as it is.
+        notes: The notes on the requests.
     """
 
     rewrite: Rewrite | None = None
@@ -65,13 +65,13 @@ def carry(
     keep: bool = False,
     in_place: bool = True,
 ) -> Carried:
-    """Let warm-up requests follow edits.
+    """Return the effect of edits on the warm-up requests of a model.
 
     Args:
         model: The model before the edits.
-        done: The edits as they were done.
+        done: The result of the edits.
         edits: The edits.
-        keep: Leave the file as it is, and say which requests break.
+        keep: Whether the file stays as it is; notes then name the requests that break.
         in_place: Whether the model itself is edited, and its files are replaced.
     """
     was = served(model.meta_graphs)
@@ -81,7 +81,7 @@ def carry(
     if not changed:
         return Carried()
     fates: Mapping[str, Fate] = {}
-    # Requests go to one MetaGraph: those to another one stay, whatever is done to this one.
+    # All requests go to one MetaGraph. If the edits change another one, the requests stay.
     if was is model.meta_graphs[done.place] and now is done.meta_graphs[done.place]:
         fates = _fates(edits, before, after, changed)
     file = model.directory / warmup.PLACE
@@ -115,7 +115,7 @@ def carry(
 
 @dataclass(slots=True)
 class _Following:
-    """The records of a file, one after the other, and what becomes of them."""
+    """The decisions on the records of a file, which are read one after another."""
 
     before: _Signatures
     after: _Signatures
@@ -155,11 +155,11 @@ class _Following:
         self.splices += splices
 
     def _contradiction(self, pairs: Sequence[tuple[WarmUp, WarmUp | None]]) -> str:
-        """Return a contradiction that a request has only after the edits; empty for none."""
+        """Return how a request contradicts its signature only after the edits; empty for none."""
         for call, now in pairs:
             was = self.before.get(call.signature)
             if now is None or was is None or any(misfits(call, was)):
-                continue  # it goes, or nothing answered it before
+                continue  # it is removed, or no signature answered it before
             signature = self.after.get(now.signature)
             if signature is None:
                 return f"it calls the signature {now.signature!r}, which is not there"
@@ -201,7 +201,7 @@ def _numbered(numbers: list[int]) -> str:
 
 
 def _broken(calls: Iterator[WarmUp], before: _Signatures, after: _Signatures) -> Iterator[Note]:
-    """Yield a note for each signature that a request names, and that lacks something now."""
+    """Yield a note for each signature that lacks a name of a request now, or is removed."""
     reported: set[str] = set()
     for call in calls:
         was, now = before.get(call.signature), after.get(call.signature)
@@ -229,7 +229,7 @@ _Names = dict[str, str | None]
 
 @dataclass(slots=True)
 class _Track:
-    """A signature amid the edits: its key, and the names that its inputs and outputs have now."""
+    """A signature between two edits: its key, and old alias to the alias that it has now."""
 
     key: str | None
     inputs: _Names
@@ -242,16 +242,16 @@ def _fates(
     after: Mapping[str, SignatureDef],
     changed: Collection[str],
 ) -> dict[str, Fate]:
-    """Return the fates of the signatures whose requests have to change.
+    """Return the fates of the signatures whose requests must change, by key.
 
     The edits are followed one by one: the key of each signature, and the names of its inputs and
-    outputs. A signature that is made anew under a key takes over the requests to that key.
+    outputs. If a signature is made again under a key, it gets the requests to that key.
 
     Args:
         edits: The edits, in their order.
         before: The signatures before them, by key.
         after: The signatures after them.
-        changed: The keys under which there is another signature now, or none.
+        changed: The keys whose signature is another one after the edits, or is removed.
     """
     tracks = {
         key: _Track(
@@ -268,7 +268,7 @@ def _fates(
         key: fate
         for key, track in tracks.items()
         if key in changed
-        # Of one that was taken away and made again the requests are left to the new one.
+        # If a signature was removed and made again, its requests go to the new one.
         and (track.key is not None or key not in after)
         and (fate := Fate(track.key, _moved(track.inputs), _moved(track.outputs))) != Fate(key)
     }

@@ -1,7 +1,7 @@
 """The kinds of edits, each a class of frozen values with all code of its kind.
 
-``editing.edit`` describes the methods. Only what makes edits imports a kind. A kind is imported
-when it is first asked for (PEP 562), so that an edit does not pay for the other kinds.
+``editing.edit`` describes the methods. Only modules that make edits import a kind. A kind is
+imported at its first use (PEP 562), so that an edit does not pay for the other kinds.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ __getattr__ = late_names(__name__, _MODULES)
 
 
 def in_patch_files() -> tuple[type[InPatchFiles], ...]:
-    """Return the kinds for which a patch file may ask."""
+    """Return the kinds that patch files can have."""
     kinds = (__getattr__(name) for name in _MODULES)
     return tuple(cast("type[InPatchFiles]", each) for each in kinds if hasattr(each, "read"))
 

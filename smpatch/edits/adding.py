@@ -1,6 +1,6 @@
-"""Signatures on tensors of the main graph: predict, classify, regress, and those of another export.
+"""Signatures on tensors of the main graph: predict, classify, regress, or known as a whole.
 
-This module does not decide what a signature must keep (``builder``).
+This module does not check the rules that a signature must keep (``builder``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["AddClassify", "AddPredict", "AddRegress", "AddSignature"]
 
 NamedTensors = tuple[Mapping[str, TensorRef], Mapping[str, TensorRef]]
-"""Alias to tensor, of inputs and of outputs."""
+"""Alias to tensor, for the inputs and for the outputs."""
 
 
 class Adding(Making):
@@ -46,12 +46,12 @@ class Adding(Making):
     @property
     @abstractmethod
     def wanted(self) -> Wanted:
-        """The signature that is to be built."""
+        """The request for the signature that the edit builds."""
 
     @property
     @abstractmethod
     def named(self) -> NamedTensors:
-        """The tensors that it names, for the proofs, which do not use ``wanted``."""
+        """The tensors that the edit names, for the proofs, which do not use ``wanted``."""
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Build the signature and put it in."""
@@ -62,7 +62,7 @@ class Adding(Making):
         return {self.subject: on_tensors(*self.named)}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give its tensors."""
+        """Record the tensors that its inputs and outputs must equal."""
         from smpatch.proof.numbers import Kept, named
 
         inputs, outputs = self.named
@@ -78,8 +78,8 @@ class AddPredict(Adding):
         outputs: Alias to the tensor that is fetched.
         key: The signature key.
         overwrite: Whether a signature that has the key already may be replaced.
-        without_inputs: Whether the signature is to feed nothing, as with a function that
-            takes nothing.
+        without_inputs: Whether the signature has no inputs, for example because its outputs
+            come from a function without arguments.
     """
 
     verb: ClassVar[str] = "add-predict"
@@ -114,12 +114,12 @@ class AddPredict(Adding):
 
 @dataclass(frozen=True, slots=True)
 class AddClassify(Adding):
-    """Add a classify signature, as TF Serving's Classify takes it.
+    """Add a classify signature, for TF Serving's Classify.
 
     Attributes:
         examples: The tensor of serialized ``tf.train.Example`` messages, a string.
-        classes: The tensor of class labels, a string; None when only scores are served.
-        scores: The tensor of scores, a float32; None when only classes are served.
+        classes: The tensor of class labels, a string; None if only scores are served.
+        scores: The tensor of scores, a float32; None if only classes are served.
         key: The signature key.
         overwrite: Whether a signature that has the key already may be replaced.
     """
@@ -167,7 +167,7 @@ class AddClassify(Adding):
 
 @dataclass(frozen=True, slots=True)
 class AddRegress(Adding):
-    """Add a regress signature, as TF Serving's Regress takes it.
+    """Add a regress signature, for TF Serving's Regress.
 
     Attributes:
         examples: The tensor of serialized ``tf.train.Example`` messages, a string.
@@ -205,7 +205,7 @@ class AddRegress(Adding):
 
 @dataclass(frozen=True, slots=True)
 class AddSignature(Adding):
-    """Add a signature that is known as a whole, such as that of another export.
+    """Add a signature that is known as a whole, such as a signature of another export.
 
     Attributes:
         signature: The signature; its tensors must be in the graph as it describes them.

@@ -1,7 +1,7 @@
-"""A signature made of another one, functions before and behind it, and constants.
+"""A signature made of another one, of functions before and after it, and of constants.
 
-Names, method and defaults are those of the other one unless a function replaces them, and so are
-shapes unless the graph contradicts them.
+It has the names, method and defaults of the other signature, unless a function replaces them. It
+has the shapes of the other signature, unless the graph contradicts them.
 
 This module does not put functions and constants into the graph (``functions.joining``).
 """
@@ -51,24 +51,26 @@ __all__ = ["Compose"]
 
 _ASKED = ("before", "after", "bind", "from-input", "dummy-input")
 _LACKING = {"1.15": frozenset({"DecodeImage", "DenseBincount", "ParseExampleV2"})}
-"""Releases of TensorFlow to operations that they were seen to lack."""
+"""Release of TensorFlow to operations that were found to be missing in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compose(Making):
-    """Make a signature of another one: with functions before and behind it, and constants.
+    """Make a signature of another one, with functions before and after it, and with constants.
 
     Attributes:
         source: The key of the signature to start from.
         key: The signature key.
-        bind: Input of the source to its value; it is no input of the new signature.
+        bind: Input of the source to its value; the new signature does not have this input.
         overwrite: Whether a signature that has the key already may be replaced.
         before: The functions that yield inputs of the source, in the order in which they run.
         after: The functions that take outputs of the source, in the order in which they run.
-        from_input: Alias to a tensor between the source's inputs and outputs, which is an input;
-            what lies before it is not computed, and inputs that only that needs are no inputs.
-        dummy_input: An input that nothing reads, of a signature without others; empty for none.
-        starts: The tensors of ``from_input``, once they are found.
+        from_input: Alias to a tensor between the source's inputs and outputs, which becomes an
+            input. The computation before it is left out, and so are the inputs that only this
+            computation needs.
+        dummy_input: An input that no operation reads, for a signature without other inputs; empty
+            for none.
+        starts: The tensors of ``from_input``, after they are found.
     """
 
     verb: ClassVar[str] = "compose"
@@ -113,10 +115,10 @@ class Compose(Making):
         return edit.keeping(table.text("keep-as")) if "keep-as" in table.keys else (edit,)
 
     def keeping(self, key: str) -> tuple[Edit, ...]:
-        """Return the edits that first give another key to the signature that has this one.
+        """Return two edits: a rename of the signature that has the key of this edit, and this edit.
 
         Args:
-            key: The key that it gets; it may be the source.
+            key: The key that the renamed signature gets; this signature may be the source.
         """
         moved = key if self.source == self.key else self.source
         return Rename(self.key, key), replace(self, source=moved)
@@ -127,11 +129,11 @@ class Compose(Making):
 
     @property
     def in_parts(self) -> bool:
-        """Whether its numbers are compared with those of its parts."""
+        """Whether its numbers are compared with the numbers of its parts."""
         return bool(self.before or self.after or self.from_input or self.dummy_input)
 
     def prepared(self, meta_graph: MetaGraph, context: Context) -> Compose:
-        """Return the same with its functions traced, each for the signature that it meets."""
+        """Return the same edit with its functions traced, each for the signature at its place."""
         found = self.starts
         if self.from_input:
             meta_graph.signature(self.source)
@@ -149,7 +151,7 @@ class Compose(Making):
         outputs = dict(source.outputs)
         after: list[Fragment] = []
         for each in self.after:
-            # The inputs of another model are outputs, also where an input has such a name.
+            # Another model takes outputs, even if an input has the same name as one of them.
             there = outputs if isinstance(each, SignatureOf) else {**inputs, **outputs}
             fragment = _fragment(each, "after", there, context)
             after.append(fragment)
@@ -157,7 +159,7 @@ class Compose(Making):
         return replace(self, before=tuple(before), after=tuple(after), starts=found)
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Put in a signature that is another one with functions around it, and constants."""
+        """Put in the signature that is made of the source, of functions and of constants."""
         replaces = self.overwrite and self.key != self.source
         signatures = Signatures.of(meta_graph, context)
         bare = signatures.clear(self.key).meta_graph if replaces else meta_graph
@@ -180,7 +182,7 @@ class Compose(Making):
             wanted.method_name,
             wanted.defaults,
         )
-        if any(breaches(signature)):  # a classify or regress signature has one input alone
+        if any(breaches(signature)):  # such as two inputs, or another name, with classify
             signature = replace(signature, method_name=PREDICT)
         meant = {"unused-input"} if self.dummy_input else set()
         notes = (*(n for n in built.notes if n.code not in meant), *_remarks(meta_graph, self))
@@ -231,16 +233,16 @@ class Compose(Making):
         return {self.key: request}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give the outputs of the source, fed with the values."""
+        """Record the outputs of the source, fed with the bound values."""
         source = signatures.get(self.source)
         if source is None:
-            return  # the other half has it
+            return  # only the other half has it
         had = source.inputs
         if self.in_parts:
             signatures[self.key] = Kept(complete=False)  # it is compared with its parts
             return
         if source.function or source.bound or not had.was.keys() >= self.bind.keys():
-            # Nothing before the edits can be fed the value.
+            # The model before the edits has no such input that can be fed the value.
             signatures[self.key] = Kept(complete=False)
             return
         left = {alias: was for alias, was in had.was.items() if alias not in self.bind}
@@ -259,7 +261,7 @@ class Compose(Making):
         Making.track(self, tracker)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the same, made of the source and its inputs under their present names."""
+        """Return the same edit, with the present names of the source and of its inputs."""
         made = self
         if self.source not in again.fresh and self.key != self.source:
             source, now = again.by_now(self.source, "inputs", self.bind)
@@ -281,11 +283,12 @@ def _fragment(asked: Asked, place: Mode, there: Mapping[str, Spec], context: Con
 
 
 def _addressed(asked: RecipeOf, place: Mode, there: Mapping[str, Spec]) -> RecipeOf:
-    """Return a recipe that says which input it yields, and whose names are there.
+    """Return a recipe with the input that it yields; check that the names in it exist.
 
     Raises:
         TensorNotFoundError: The signature has no such input or output.
-        RefusedError: It is not a dense tensor, or there are several.
+        RefusedError: A named tensor is not dense, or the recipe names no input and there is not
+            exactly one.
     """
     kind, where = ("input" if place == "before" else "output"), f"{place} {asked}"
     recipe = next(each for each in RECIPES if (each.name, each.place) == (asked.name, place))
@@ -353,7 +356,7 @@ def _remarks(meta_graph: MetaGraph, edit: Composition) -> Iterator[Note]:
 def _is_there(
     meta_graph: MetaGraph, key: str, extended: MetaGraph, signature: SignatureDef
 ) -> bool:
-    """Return whether a signature of the key computes the same; copies are not made again then."""
+    """Return whether the key has such a signature already, so that no nodes are copied again."""
     present = meta_graph.signatures.get(key)
     if present is None or _nameless(present) != _nameless(signature):
         return False
@@ -364,7 +367,7 @@ def _is_there(
 
 
 def _nameless(signature: SignatureDef) -> tuple[SignatureDef, object]:
-    """Return a signature without the names of its tensors, which are others when they are made."""
+    """Return the facts of a signature except its tensors' names, which differ after each edit."""
     described = [
         {alias: [replace(each, name="") for each in spec.tensors()] for alias, spec in each.items()}
         for each in (signature.inputs, signature.outputs)
@@ -377,7 +380,7 @@ def _ref(spec: Spec) -> str | Spec:
 
 
 def _described(found: Mapping[str, Spec], wanted: Mapping[str, Spec]) -> dict[str, Spec]:
-    """Return specs with the shapes that are wanted, where the graph has nothing else."""
+    """Return specs with the wanted shapes, unless the graph contradicts them."""
     specs: dict[str, Spec] = {}
     for alias, spec in found.items():
         asked = wanted[alias]

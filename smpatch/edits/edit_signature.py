@@ -1,7 +1,7 @@
-"""Changes of a signature that is there: names, tensors, shapes, method, defaults.
+"""Changes of an existing signature: names, tensors, shapes, method, defaults.
 
-All changes of one request are made at once. A rule that the edit breaks is a refusal; one that was
-broken before, in the same way, is a note.
+All changes of one edit are made at once. An edit that breaks a rule is refused. If the rule was
+broken before, in the same way, the edit succeeds with a note.
 
 Source: ``tensorflow/core/protobuf/meta_graph.proto``.
 """
@@ -55,15 +55,15 @@ CHANGES = (
     "default",
     "drop-default",
 )
-"""The keys of a patch file that change something."""
+"""The keys in a table of a patch file that change the signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditSignature(Edit):
-    """Change a signature that is there, all at once.
+    """Change an existing signature, all at once.
 
-    Names on the left and in the tuples are aliases as they are before the edit; those in
-    ``shapes`` and ``defaults`` are aliases as they are after it.
+    The names that are renamed or dropped are aliases before the edit. The names in ``shapes`` and
+    ``defaults`` are aliases after the edit.
 
     Attributes:
         key: The signature key.
@@ -74,8 +74,8 @@ class EditSignature(Edit):
         add_inputs: Alias to a tensor of the main graph.
         add_outputs: Alias to a tensor of the main graph, or inside the functions that the
             signature calls.
-        shapes: Alias to the shape that the signature promises; an alias that is an input and
-            an output is written ``inputs.x`` or ``outputs.x``.
+        shapes: Alias to the shape that the signature promises. If an input and an output have the
+            same alias, write ``inputs.x`` or ``outputs.x``.
         method_name: The method, ``tensorflow/serving/predict`` or another; None keeps it.
         defaults: Alias of an input to its value if a request omits it: a number, a string, a truth
             value, or nested lists of these; None removes a default.
@@ -197,7 +197,7 @@ class EditSignature(Edit):
         return Step(meta_graph, (Change(key, "edited", signature),), {key: built}, built.notes)
 
     def _check_asked(self, old: SignatureDef) -> None:
-        """Refuse names that are no UTF-8, and names of inputs or outputs that are not there."""
+        """Refuse names that are not UTF-8, and inputs or outputs that do not exist."""
         new = (*self.rename_inputs.values(), *self.rename_outputs.values())
         for name in (*new, *self.add_inputs, *self.add_outputs, self.method_name or ""):
             if name.encode(errors="replace").decode() != name:
@@ -222,7 +222,7 @@ class EditSignature(Edit):
         old: SignatureDef,
         signature: SignatureDef,
     ) -> UnreachableOutputError:
-        """Return an error for an edit, whose options are others than an addition's."""
+        """Return the error with a hint for this edit, which has other options than an addition."""
         for alias in missed(meta_graph, self.drop_inputs, old, signature):
             return refusal(meta_graph, self.key, alias, old, signature)
         hint = error.hint.replace("add --inputs", "add --add-input")
@@ -230,7 +230,7 @@ class EditSignature(Edit):
 
     @property
     def _sides(self) -> tuple[_Side, _Side]:
-        """The changes of the inputs, and those of the outputs."""
+        """The changes of the inputs, and the changes of the outputs."""
         return (
             _Side("inputs", self.rename_inputs, self.drop_inputs, self.add_inputs),
             _Side("outputs", self.rename_outputs, self.drop_outputs, self.add_outputs),
@@ -244,7 +244,7 @@ class EditSignature(Edit):
         return replace(old, inputs=inputs, outputs=outputs)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return its computation under the new names, and that of the added tensors."""
+        """Return the old computation under the new names, and the added tensors."""
         old = before.signatures[self.key]
         input_was = {
             self.rename_inputs.get(alias, alias): alias
@@ -266,7 +266,7 @@ class EditSignature(Edit):
         return {self.key: Request(inputs, outputs, self.key, input_was, output_was)}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give under the new names what the old ones gave, and what the tensors give."""
+        """Record the old outputs under their new names, and the added tensors."""
         there = signatures.get(self.key)
         if there is not None and there.function:
             signatures[self.key] = Kept(complete=False)
@@ -300,7 +300,7 @@ class EditSignature(Edit):
         return None if gone else changed.renames.get(alias, alias)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the part of the edit that the signature does not show."""
+        """Return the edit without the renames, and dropped names and defaults, that are done."""
         key = self.key if self.key in again.keys else again.later_key(self.key)
         edit = replace(self, key=key)
         again.touched.add(key)
@@ -340,7 +340,7 @@ class _Side(NamedTuple):
     adds: Mapping[str, TensorRef]
 
     def followed(self, names: KeptNames) -> KeptNames:
-        """Return the aliases with the outputs or inputs that they had before all edits."""
+        """Return the new aliases, each with its alias or tensor before all edits."""
         new, dropped = self.renames, self.drops
         was = {new.get(a, a): old for a, old in names.was.items() if a not in dropped}
         tensors = {new.get(a, a): ref for a, ref in names.tensors.items() if a not in dropped}
@@ -349,7 +349,7 @@ class _Side(NamedTuple):
     def tracked(
         self, tracker: Tracker, before: Mapping[str, str], gone: set[tuple[Kind, str]]
     ) -> dict[str, str]:
-        """Return the aliases after the edit, each with its alias before all; update ``gone``."""
+        """Return alias after the edit to alias before all edits; update ``gone``."""
         kind, renames, drops = self.kind, self.renames, self.drops
         for alias in renames:
             if (kind, alias) in gone:
@@ -374,10 +374,10 @@ class _Side(NamedTuple):
                 tracker.conflict(f"the {what} {old!r} is renamed to itself")
 
     def left_to_do(self, present: Mapping[str, Spec]) -> tuple[dict[str, str], tuple[str, ...]]:
-        """Return the renames and drops that are left; what is added is dropped first, to compare.
+        """Return the renames and drops that are left; added names are dropped, to be added again.
 
         Raises:
-            NotAppliedError: A name is there neither before nor after its rename.
+            NotAppliedError: An input or output has neither the old nor the new name of a rename.
         """
         renames, adds = self.renames, self.adds
         left: dict[str, str] = {}

@@ -29,9 +29,9 @@ class FromSignature(Making):
 
     Attributes:
         source: The key of the signature to start from; its inputs are kept.
-        outputs: Alias to one of its outputs (by alias), a tensor of the main graph, or an
-            inner tensor of the functions that it calls (``node:index``, with ``@call+call``
-            behind it where that is ambiguous).
+        outputs: Alias to an output of the source (by alias), to a tensor of the main graph, or to
+            an inner tensor of the functions that the source calls (``node:index``, followed by
+            ``@call+call`` if that is ambiguous).
         key: The signature key.
         overwrite: Whether a signature that has the key already may be replaced.
     """
@@ -84,7 +84,7 @@ class FromSignature(Making):
         return placed(extended, built, context)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return the computation of these outputs of the source, or of the named tensors."""
+        """Return the computation of the named outputs of the source, or of the named tensors."""
         source = before.signatures[self.source]
         outputs: dict[str, Names | Inner] = {}
         for alias, wanted in self.outputs.items():
@@ -96,10 +96,10 @@ class FromSignature(Making):
         return {self.key: Request(inputs, outputs)}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give the outputs of the source, or the named tensors."""
+        """Record the outputs of the source, or the named tensors."""
         source = signatures.get(self.source)
         if source is None:
-            return  # the other half has it
+            return  # only the other half has it
         if source.function:
             signatures[self.key] = Kept(complete=False)
             return
@@ -122,7 +122,7 @@ class FromSignature(Making):
         Making.track(self, tracker)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the same, made of the source and its outputs under their present names."""
+        """Return the same edit, with the present names of the source and of its outputs."""
         made = self
         if self.source not in again.fresh and self.key != self.source:
             source, now = again.by_now(self.source, "outputs", self.outputs.values())

@@ -1,4 +1,4 @@
-"""Edits of keys alone: a signature gets another key, gets a second key, or goes."""
+"""Edits of keys alone: a signature gets another key, gets a second key, or is removed."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class _Moving(Edit):
         return self.target
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the same where the model has the source."""
+        """Return the edit that is left to do; it depends on whether the model has the source."""
         again.touched |= {self.source, self.target}
         if self.source in again.keys:
             return self._repeated_from_source(again)
@@ -119,7 +119,7 @@ class Rename(_Moving):
     copies: ClassVar[bool] = False
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give the outputs of the signature."""
+        """Record the outputs of the signature under its new key."""
         if self.source in signatures:
             signatures[self.target] = signatures.pop(self.source)
 
@@ -141,7 +141,7 @@ class Rename(_Moving):
 
 @dataclass(frozen=True, slots=True)
 class Copy(_Moving):
-    """Serve a signature under a second key.
+    """Give a signature a second key.
 
     Attributes:
         source: The key that it has.
@@ -153,7 +153,7 @@ class Copy(_Moving):
     copies: ClassVar[bool] = True
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give the outputs of the signature."""
+        """Record the outputs of the signature under its second key as well."""
         if self.source in signatures:
             signatures[self.target] = signatures[self.source]
 
@@ -173,10 +173,10 @@ class Copy(_Moving):
 
 @dataclass(frozen=True, slots=True)
 class Remove(Edit):
-    """Take signatures away, with what was appended for them alone.
+    """Remove signatures, and the parts of the model that were appended for them alone.
 
     Attributes:
-        keys: Keys, or patterns of them (``*``, ``?``, ``[...]``) as file names have them.
+        keys: Keys, or patterns of keys with the wildcards of file names (``*``, ``?``, ``[...]``).
     """
 
     verb: ClassVar[str] = "remove"
@@ -199,7 +199,7 @@ class Remove(Edit):
         return cls(table.names("remove", needed=True))
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Take the signatures away."""
+        """Remove the signatures."""
         going = matching(meta_graph, self.keys)
         signatures = Signatures.of(meta_graph, context)
         notes = tuple(note for key in going for note in signatures.on_one_half(key))
@@ -207,11 +207,11 @@ class Remove(Edit):
         return Step(signatures.remove(*going).meta_graph, changes, notes=notes)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return nothing: a signature that is gone computes nothing."""
+        """Return no computation: the signatures are removed."""
         return {}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give nothing any more."""
+        """Remove the record of the signatures."""
         for wanted in self.keys:
             gone = [wanted]
             if wanted not in signatures:

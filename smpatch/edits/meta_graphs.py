@@ -1,4 +1,4 @@
-"""Edits of a MetaGraph as a whole: it gets other tags, or goes.
+"""Edits of a MetaGraph as a whole: it gets other tags, or is removed.
 
 Source: ``tensorflow/cc/saved_model/reader.cc`` (a loader takes the MetaGraph that has
 exactly the tags that it is asked for).
@@ -75,7 +75,7 @@ class Retag(MetaGraphEdit):
         return number
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Give the MetaGraph its tags."""
+        """Give the MetaGraph its new tags."""
         was, now = ",".join(meta_graph.tags), ",".join(self.target)
         if meta_graph.tags == self.target:
             return Step(meta_graph, (Change(now, "unchanged"),))
@@ -101,9 +101,9 @@ class Retag(MetaGraphEdit):
 
 @dataclass(frozen=True, slots=True)
 class RemoveMetaGraph(MetaGraphEdit):
-    """Take a whole MetaGraph away; the others of the model stay as they are.
+    """Remove a whole MetaGraph; the others of the model stay as they are.
 
-    No edit of another kind stands in the same list.
+    The same list cannot have an edit of another kind.
 
     Attributes:
         tag_set: The tags that it has.
@@ -140,14 +140,14 @@ class RemoveMetaGraph(MetaGraphEdit):
         return meta_graphs.index(found)
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Take the MetaGraph away."""
+        """Remove the MetaGraph."""
         gone = meta_graph.with_parts(Draft.of(meta_graph.parts).removed_as_a_whole())
         return Step(gone, (Change(",".join(meta_graph.tags), "meta-graph-removed"),))
 
     def excludes(self, other: Edit) -> str:
-        """Return why an edit of another kind cannot stand in the same list.
+        """Return why an edit of another kind cannot be in the same list.
 
-        Which half of an export is edited depends on how many MetaGraphs there are.
+        The number of MetaGraphs decides which halves of an export are edited.
         """
         alike = isinstance(other, RemoveMetaGraph)
         return "" if alike else "removes a MetaGraph, and this edit changes one"
@@ -163,10 +163,10 @@ class RemoveMetaGraph(MetaGraphEdit):
 
 
 def _place(meta_graphs: tuple[MetaGraph, ...], source: tuple[str, ...] | int) -> int:
-    """Return which MetaGraph is meant, by its tags or its place.
+    """Return the place of a MetaGraph, which is named by its tags or by its place.
 
     Raises:
-        TagSetError: There is none.
+        TagSetError: There is no such MetaGraph.
     """
     present = " | ".join(
         f"{number}: {','.join(each.tags)}" for number, each in enumerate(meta_graphs)

@@ -62,7 +62,7 @@ class PromoteFunction(Making):
     def read(cls, table: Table) -> PromoteFunction:
         key, overwrite = table.text("add-predict"), table.flag("overwrite")
         if "from-signature" in table.keys:
-            # Both are known, only not at once.
+            # A table may have each of these keys, but not both.
             table.take("from-signature")
             table.fault("it has function and from-signature", hint="one of them makes a signature")
         return cls(
@@ -101,12 +101,12 @@ class PromoteFunction(Making):
         return {self.key or function.key: request}
 
     def follow(self, signatures: KeptSignatures) -> None:
-        """Give the results of the function."""
+        """Record the results of the function."""
         key = self.key or self.function.rpartition(".")[2]
         there = KeptNames(self.inputs or {}), KeptNames(self.outputs or {})
         signatures[key] = Kept("", *there, complete=False, function=self.function)
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return the same under the key that the model gives."""
+        """Return the same edit; if it has no key, with the key that the model gives."""
         key = self.key or find_function(again.meta_graph, self.function).key
         return Making.repeated(replace(self, key=key), again)

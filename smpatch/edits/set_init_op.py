@@ -1,12 +1,13 @@
-"""The init op of a MetaGraph, which a session runs when it loads the model, is set or removed.
+"""An edit that sets or removes the init op, which a session runs when it loads the model.
 
-The entry of ``signature_def`` is that of TensorFlow's exporter. An entry names one operation, so
-several get one node that runs them all. An init op is refused if
+The edit writes the same entry of ``signature_def`` as TensorFlow's exporter. An entry names one
+operation; for several operations, the edit appends a node that runs them all. An init op is refused
+if
 
 * it needs a placeholder: only the names of assets are fed at load time;
 * it may assign a variable that the checkpoint restores: it runs after the restore;
 * a variable or table that a signature needs would lose the value that the former init op gives;
-* two of its operations fill one table: the first that runs counts.
+* two of its operations fill one table: only the operation that runs first has an effect.
 
 Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py`` (``op_signature_def``),
 ``tensorflow/python/saved_model/utils_impl.py`` (``build_tensor_info_from_op``),
@@ -39,16 +40,16 @@ from smpatch.signature import names_of
 __all__ = ["SetInitOp"]
 
 _GROUP = "init_op"
-"""The name of a node that runs several operations, with a number behind it where it is taken."""
+"""The name of a node that runs several operations; a number is added if the name is taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetInitOp(Edit):
-    """Set the init op: what servers run when they load the model, such as to fill tables.
+    """Set the init op, which servers run when they load the model, for example to fill tables.
 
     Attributes:
-        operations: Names of operations of the main graph; of several all are run. None of them
-            takes the init op away.
+        operations: Names of operations of the main graph, all of which are run; without names, the
+            init op is removed.
     """
 
     verb: ClassVar[str] = "init-op"
@@ -76,7 +77,7 @@ class SetInitOp(Edit):
         return cls(())
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
-        """Set the init op, or take it away."""
+        """Set the init op, or remove it."""
         old = load_time.init_op(meta_graph)
         was = ",".join(old.names) if old is not None else ""
         if _is_set(meta_graph, self.operations):
@@ -114,7 +115,7 @@ class SetInitOp(Edit):
         return Step(changed, (Change(name, "init-op-set", None, was),), notes=notes)
 
     def expected(self, before: MetaGraph) -> Expected:
-        """Return nothing: an init op belongs to no signature."""
+        """Return no computation: an init op belongs to no signature."""
         return {}
 
     def follow(self, signatures: KeptSignatures) -> None:
@@ -128,7 +129,7 @@ class SetInitOp(Edit):
         tracker.noted[self.verb] = tracker.place
 
     def repeated(self, again: Repetition) -> Edit | None:
-        """Return nothing where it is set, or a later edit sets it."""
+        """Return None if the init op is set already, or if a later edit changes it."""
         is_last = not any(isinstance(each, SetInitOp) for each in again.later)
         if is_last and not _is_set(again.present, self.operations):
             raise NotAppliedError("it is another one")
@@ -136,7 +137,7 @@ class SetInitOp(Edit):
 
 
 def _is_set(meta_graph: MetaGraph, operations: Sequence[str]) -> bool:
-    """Return whether the init op is the one of these operations."""
+    """Return whether the init op runs these operations; without any, whether there is none."""
     present = load_time.init_op(meta_graph)
     if present is None or not operations:
         return present is None and not operations
@@ -182,7 +183,7 @@ def _asset_tensors(meta_graph: MetaGraph) -> list[str]:
 
 
 def _check_values(meta_graph: MetaGraph, old: InitOp | None, names: Sequence[str]) -> None:
-    """Refuse that signatures get other values, or none, from what the model has at load time."""
+    """Refuse an init op with which signatures would read other values, or none, after loading."""
     did = load_time.writers(meta_graph, old.names if old is not None else ())
     does = load_time.writers(meta_graph, names)
     where = f"--init-op {','.join(names)}" if names else "--no-init-op"
@@ -216,7 +217,7 @@ def _check_values(meta_graph: MetaGraph, old: InitOp | None, names: Sequence[str
 
 
 def _needed(meta_graph: MetaGraph) -> Collection[State]:
-    """Return the variables and tables that signatures reach."""
+    """Return the variables and tables that signatures need."""
     signatures = meta_graph.signatures.values()
     outputs = names_of(spec for each in signatures for spec in each.outputs.values())
     return load_time.state_behind(meta_graph, outputs).keys()
@@ -234,7 +235,7 @@ def _check_collections(meta_graph: MetaGraph) -> None:
 
 
 def _own(meta_graph: MetaGraph, names: Sequence[str]) -> list[str]:
-    """Return the node that ran several operations, where smpatch appended it and it can go."""
+    """Return the node of the former init op, if smpatch appended it and no other node uses it."""
     reserved = meta_graph.reserved.get(INIT_OP)
     old = {each.name for each in reserved.tensors()} if reserved is not None else set()
     found = [each for each in meta_graph.parts.appended_nodes if each in old - {*names}]

@@ -1,6 +1,6 @@
-"""The structural proof: each signature computes after an edit what was asked for.
+"""The structural proof: each signature has the requested computation after an edit.
 
-``requests`` has the requests, made from the edit and the model before it; ``sameness`` compares
-them with the edited model by structural fingerprints. Nothing here uses TensorFlow or code of the
-modules that edit.
+``requests`` has the requests, which are made from the edit and the model before it. ``sameness``
+compares them with the edited model by structural fingerprints. This package uses neither
+TensorFlow nor code of the modules that edit.
 """

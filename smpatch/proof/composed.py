@@ -1,8 +1,8 @@
-"""The computation of a signature with functions before and behind it, and with constants.
+"""The computation of a signature with functions before and after it, and with constants.
 
 This module does not use the nodes that an edit makes. It takes each function as TensorFlow
-traced it, and the signature as it was before the edit. A constant is a ``Const``; one that is
-repeated is broadcast to dimensions that are numbers, or those of what other inputs are fed.
+traced it, and the signature as it was before the edit. A constant is a ``Const``. If it is
+repeated, it is broadcast to dimensions that are numbers, or that the value of another input has.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
 
     Args:
         before: The MetaGraph before the edit.
-        request: The signature.
+        request: The request for the signature.
 
     Raises:
         FingerprintError: The graph refers to a node or function that is missing.
@@ -70,7 +70,7 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
         flow.run(fragment)
         for alias in taken - fragment.outputs.keys():
             parts.pop(alias, None)
-            if alias in fed:  # an input of that name is there again
+            if alias in fed:  # the name is an input again
                 flow.values[alias] = fed[alias]
         parts |= {alias: [flow.values[alias]] for alias in fragment.outputs}
     outputs = {alias: Fingerprints.whole(found) for alias, found in parts.items()}
@@ -83,15 +83,15 @@ def still_needed(
     outputs: Mapping[str, Names],
     opened: Mapping[str, Names | Inner],
 ) -> frozenset[str]:
-    """Return the inputs of a signature that its outputs need where other tensors are fed too.
+    """Return the inputs of a signature that its outputs need if other tensors are fed as well.
 
-    An input is needed if another label of it makes another computation.
+    An input is needed if another label of it gives other fingerprints.
 
     Args:
         before: The MetaGraph before the edit.
         inputs: Alias to the tensors of the signature's inputs.
-        outputs: Alias to those of its outputs.
-        opened: Alias to a tensor, between them, that is fed as well.
+        outputs: Alias to the tensors of the signature's outputs.
+        opened: Alias to a tensor between inputs and outputs that is fed as well.
     """
 
     def computed(relabelled: str) -> list[object]:
@@ -118,12 +118,12 @@ def still_needed(
 
 @dataclass(slots=True)
 class _Flow:
-    """Fingerprints on their way through functions.
+    """The fingerprints of values and effects, while functions are applied one after another.
 
     Attributes:
-        before: The MetaGraph, which defines operations.
-        values: Name to fingerprint.
-        effects: What runs besides.
+        before: The MetaGraph before the edit, for its definitions of operations.
+        values: Alias to the fingerprint of its value.
+        effects: The fingerprints of effects.
     """
 
     before: MetaGraph
@@ -131,7 +131,7 @@ class _Flow:
     effects: set[bytes] = field(default_factory=set)
 
     def run(self, fragment: Fragment) -> None:
-        """Let a function replace what it takes by what it yields."""
+        """Apply a function: add the fingerprints of its results and of its effects."""
         graph = schema.GraphDef()
         for each in fragment.functions:
             graph.library.function.add().MergeFromString(each)
@@ -148,12 +148,12 @@ class _Flow:
 def value_fingerprint(
     bound: Bound, library: FunctionLibrary, given: Mapping[str, bytes] | None = None
 ) -> bytes:
-    """Return the fingerprint of the tensor that yields a value.
+    """Return the fingerprint of the tensor that yields a bound value.
 
     Args:
         bound: The value.
-        library: Whatever defines operations.
-        given: Input to the fingerprint of its value; inputs that it lacks are fed.
+        library: The functions of the model, for its definitions of operations.
+        given: Input to the fingerprint of its value; inputs without a fingerprint are fed.
     """
     return _Graph(library, given or {}).fingerprint(bound)
 
@@ -211,7 +211,7 @@ class _Graph:
         tensor = schema.TensorProto.FromString(proto)
         return self._add("Const", [], value=tensor, dtype=dtypes.name(tensor.dtype))
 
-    def _add(self, op: str, inputs: list[str], **attributes: Any) -> str:  # noqa: ANN401 - what an attribute may be
+    def _add(self, op: str, inputs: list[str], **attributes: Any) -> str:  # noqa: ANN401 - attributes have several types
         name = f"n{len(self._graph.node)}"
         node = self._graph.node.add(name=name, op=op, input=inputs)
         for key, value in attributes.items():

@@ -1,6 +1,7 @@
-"""The output or tensor of the model before the edits that each output must equal, and its feeds.
+"""For each output after the edits, the output or tensor before them that it must equal.
 
-Each kind of edit changes these by its fields alone (``Edit.follow``), for the proof by numbers.
+Each kind of edit updates these records by its fields alone (``Edit.follow``), for the proof by
+numbers.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ class KeptNames:
     """The inputs or the outputs of a signature after the edits.
 
     Attributes:
-        was: Alias to the alias that it had before.
+        was: Alias to the alias before the edits.
         tensors: Alias to the tensors that an edit names for it, ``op:index`` each, in the order
-            of a spec's ``tensors()``. One may be inside a function, and not in the graph.
+            of a spec's ``tensors()``. A tensor may be inside a function, and not in the graph.
     """
 
     was: Mapping[str, str] = field(default_factory=dict)
@@ -33,15 +34,17 @@ class Kept:
     """A signature after the edits.
 
     Attributes:
-        was: The key that it had before, or that it was made from; empty where there was none.
+        was: The key that it had before, or the key of the signature from which it was made; empty
+            if there is none.
         inputs: Its inputs.
         outputs: Its outputs.
-        complete: Whether these are all; a function has names that the edit does not say.
+        complete: Whether these are all its inputs and outputs; a function has names that the edit
+            does not have.
         function: The traced function that it calls, by path or name. ``was`` of its inputs
-            and outputs are then arguments and results; those that are not there keep their
-            names, all outputs if none is there.
-        bound: Inputs, by the aliases that they had before, to the values that they are fed
-            before; they are no inputs any more.
+            and outputs are then arguments and results. Arguments that are not there keep their
+            names, and so do all results if none is there.
+        bound: Input, by its alias before the edits, to the value that the model before the edits
+            is fed for it; the signature does not have this input any more.
     """
 
     was: str = ""
@@ -57,12 +60,12 @@ KeptSignatures = dict[str, Kept]
 
 
 def named(refs: Mapping[str, TensorRef]) -> KeptNames:
-    """Return inputs or outputs that are tensors which an edit names."""
+    """Return the inputs or outputs for tensors that an edit names."""
     tensors = {alias: tuple(map(tensor, named_tensors(ref))) for alias, ref in refs.items()}
     return KeptNames(tensors=tensors)
 
 
 def tensor(name: str) -> str:
-    """Return the full name of a tensor: the first output where no index is written."""
+    """Return the full name of a tensor; a name without an index means the first output."""
     _, colon, index = name.rpartition(":")
     return name if colon and index.isdecimal() else f"{name}:0"

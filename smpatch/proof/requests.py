@@ -1,7 +1,7 @@
-"""The computation that each signature must have after an edit, in terms of the graph before.
+"""The computation that each signature must have after an edit, in tensors of the graph before it.
 
 Each kind of edit makes requests from its fields and the model before it (``Edit.expected``),
-without the result of ``Edit.apply``. Both find a tensor inside a function by the same search.
+without the result of ``Edit.apply``. Both use the same search for a tensor inside a function.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Request:
     Attributes:
         inputs: Alias to the tensors that are fed.
         outputs: Alias to the tensors that are fetched, or to a tensor inside a function.
-        was: The key that the signature had before the edit; empty where the edit makes it.
-        input_was: Alias of an input to the alias that it had, where it was there before.
-        output_was: Alias of an output to the alias that it had, where it was there before.
+        was: The key that the signature had before the edit; empty if the edit makes it.
+        input_was: Alias of an input to its alias before the edit, if it was there.
+        output_was: Alias of an output to its alias before the edit, if it was there.
         bound: Tensor to the value that is fed there in every call.
     """
 
@@ -61,7 +61,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FunctionRequest:
-    """A signature that is to compute what a traced function computes.
+    """The request that a signature computes what a traced function computes.
 
     Attributes:
         function: The function.
@@ -76,19 +76,19 @@ class FunctionRequest:
 
 @dataclass(frozen=True, slots=True)
 class ComposedRequest:
-    """A signature that is to compute what functions and another signature do one after another.
+    """The request that a signature runs functions and another signature, its source, in order.
 
     Attributes:
-        inputs: Its inputs.
-        outputs: Its outputs.
-        source: Alias to the tensors of the other signature's inputs.
-        yielded: Alias to the tensors of its outputs.
-        before: The functions before it, in the order in which they run.
-        after: Those behind it.
+        inputs: The inputs of the signature.
+        outputs: The outputs of the signature.
+        source: Alias to the tensors of the source's inputs.
+        yielded: Alias to the tensors of the source's outputs.
+        before: The functions before the source, in the order in which they run.
+        after: The functions after the source, in the order in which they run.
         bound: Alias of an input of the source to the value that it is fed.
-        opened: Alias to a tensor, between the source's inputs and outputs, that is fed as they
-            are: of the main graph, or inside a function.
-        spare: Inputs of the source that it may take, although nothing depends on them.
+        opened: Alias to a tensor, between the source's inputs and outputs, that is fed as well:
+            of the main graph, or inside a function.
+        spare: Inputs of the source that the signature may have, although no output needs them.
     """
 
     inputs: frozenset[str]
@@ -125,7 +125,7 @@ def on_tensors(inputs: Mapping[str, TensorRef], outputs: Mapping[str, TensorRef]
 
 
 def output(before: MetaGraph, key: str, ref: TensorRef) -> Names | Inner:
-    """Return the tensors of the main graph that are meant, or the one inside a function."""
+    """Return the tensors of the main graph that are named, or the tensor inside a function."""
     if not isinstance(ref, str) or ("@" not in ref and parse(ref).op in before.graph):
         return tensor_names(ref)
     from smpatch.functions.inner_tensors import find_inner

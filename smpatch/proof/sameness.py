@@ -1,9 +1,9 @@
-"""The comparison of a model after an edit with the request.
+"""The comparison of a model after an edit with the requests.
 
-If an edit only adds to the graph, a tensor that keeps its name computes the same, without a walk.
-Otherwise the fingerprints of the requested tensors, in the graph before the edit, are compared with
-those of the signature's tensors, in the graph after it. In a model with an object graph this holds
-also for the functions from which Python takes its signatures.
+If an edit only adds to the graph, a tensor that keeps its name computes the same, and is not
+compared. Otherwise the fingerprints of the requested tensors, in the graph before the edit, are
+compared with the fingerprints of the signature's tensors, in the graph after it. In a model with an
+object graph, the functions from which Python takes its signatures are compared as well.
 
 Sources: ``tensorflow/python/saved_model/signature_serialization.py`` and ``load.py`` (the
 order of arguments and results), ``tensorflow/core/graph/subgraph.cc``.
@@ -43,17 +43,18 @@ def prove(
     changed: Mapping[str, AnyRequest],
     gone: Collection[str] = (),
 ) -> None:
-    """Prove that every signature computes after an edit what was asked for.
+    """Prove that every signature has the requested computation after an edit.
 
     Args:
         before: The MetaGraph before the edit.
         after: The same after the edit.
-        changed: What the signatures are to compute that the edit makes or changes, by key; all
-            others stay as they are.
-        gone: The keys of signatures that the edit takes away.
+        changed: Key to request, for the signatures that the edit makes or changes; all others
+            stay as they are.
+        gone: The keys of the signatures that the edit removes or gives another key.
 
     Raises:
-        ValidationError: A signature would be lost, or compute something else.
+        ValidationError: A signature would be lost, be added without a request, or compute
+            something else.
         ProofError: The proof cannot be made.
     """
     proof = _Proof(before, after, _changed(before, after))
@@ -82,7 +83,7 @@ def prove(
 def _check_present(
     before: MetaGraph, after: MetaGraph, changed: Collection[str], gone: Collection[str]
 ) -> None:
-    """Check that no half loses a signature, and that those that are not changed stay as they are.
+    """Check that neither half loses a signature, and that the unchanged ones stay as they are.
 
     Raises:
         ValidationError: A signature is lost or changed.
@@ -126,14 +127,14 @@ def python_computation(
     Args:
         meta_graph: The MetaGraph; its object graph has the signature.
         key: The signature key.
-        by_tensor: Whether a captured object is the tensor of the main graph that stands for
-            it, as in ``signature_computation``; else it is known by its number.
-        labels: Alias of an input to its label; those that it lacks are known as dropped. None
-            for the aliases themselves.
+        by_tensor: Whether a captured object has the fingerprint of its tensor in the main graph,
+            as in ``signature_computation``; else its number is its label.
+        labels: Alias of an input to its label; an input without a label gets one for dropped
+            inputs. None if each alias is the label.
 
     Raises:
-        FingerprintError: The model does not have the function, or no tensor of the main
-            graph stands for an object.
+        FingerprintError: The model does not have the function, or a captured object has no
+            tensor in the main graph.
     """
     name = meta_graph.objects.signatures[key].concrete_function_name
     concrete = meta_graph.objects.concrete_functions.get(name)
@@ -141,7 +142,7 @@ def python_computation(
         raise FingerprintError(f"the object graph does not have the function {name!r}")
     aliases = _arguments(meta_graph, key, concrete)
     if labels is not None:
-        # Another input may have the alias of one that is dropped.
+        # Another input may have the alias of a dropped one.
         aliases = [labels.get(alias, f"{_DROPPED}{alias}") for alias in aliases]
     given = [_leaf(alias) for alias in aliases]
     captured = _captured(meta_graph, concrete.bound_inputs, by_tensor=by_tensor)
@@ -160,7 +161,7 @@ class _Proof:
     Attributes:
         before: The MetaGraph before the edit.
         after: The same after the edit.
-        changed: The nodes and functions that are not, or not the same, after the edit.
+        changed: The nodes and functions that the edit changes or removes.
     """
 
     before: MetaGraph
@@ -218,7 +219,7 @@ class _Proof:
             self._compare(key, Computation(wanted, found.effects), got, half)
 
     def check_composed(self, key: str, request: ComposedRequest) -> None:
-        """Check both halves of a signature that has functions before or behind it."""
+        """Check both halves of a signature that has functions before or after it."""
         from smpatch.proof.composed import composed_computation
 
         signature = self.after.signatures[key]
@@ -264,13 +265,13 @@ class _Proof:
             self._compare_one(key, alias, wanted, got.outputs[alias], _PYTHON)
 
     def _has_python(self, key: str) -> bool:
-        """Return whether the edit made or changed what Python takes a signature from."""
+        """Return whether the edit changed the object graph, which has the signature now."""
         return (
             self.before.objects is not self.after.objects and key in self.after.objects.signatures
         )
 
     def _is_same_python(self, key: str, request: Request) -> bool:
-        """Return whether Python takes a signature from the function that it had, unchanged."""
+        """Return whether Python takes a signature from the same function, which is unchanged."""
         before, after = self.before.objects, self.after.objects
         was = before.signatures.get(request.was)
         if was is None or was != after.signatures[key]:
@@ -298,7 +299,7 @@ class _Proof:
         )
 
     def _reaches_change(self, outputs: Mapping[str, Names]) -> bool:
-        """Return whether tensors need a node or function that the edit changed or took away."""
+        """Return whether tensors need a node or function that the edit changed or removed."""
         if not self.changed:
             return False
         graph = self.before.graph
@@ -352,11 +353,11 @@ class _Proof:
 _PYTHON = " in tf.saved_model.load"
 _DROPPED = "#dropped/"
 _PART = "#"
-"""Begins the alias of a tensor that is a part of a composite one."""
+"""The first character of the alias of a tensor that is a part of a composite one."""
 
 
 def _changed(before: MetaGraph, after: MetaGraph) -> frozenset[str]:
-    """Return the nodes and functions that are not, or not the same, after an edit."""
+    """Return the nodes and functions that an edit changes or removes."""
     if before.graph is after.graph:
         return frozenset()
     old, new = before.graph, after.graph
@@ -380,7 +381,7 @@ def _leaf(label: str) -> bytes:
 
 
 def _aliases(structure: Any) -> list[str]:  # noqa: ANN401 - a StructuredValue; protobuf makes the class at run time
-    """Return the name of each tensor of a dictionary; parts of composite ones by their place."""
+    """Return the name of each tensor of a dictionary; a part of a composite one has its place."""
     return [
         f"{_PART}{place}" if leaf is None else leaf.path[-1] if leaf.path else str(place)
         for place, leaf in enumerate(parts(structure))
@@ -390,7 +391,7 @@ def _aliases(structure: Any) -> list[str]:  # noqa: ANN401 - a StructuredValue; 
 def _arguments(meta_graph: MetaGraph, key: str, concrete: Any) -> list[str]:  # noqa: ANN401 - a SavedConcreteFunction
     """Return the aliases of a signature's inputs in the order of the function's arguments.
 
-    Python calls the function by the keywords of the object (``_call_with_flat_signature`` in
+    Python calls the function with the keywords of the object (``_call_with_flat_signature`` in
     ``tensorflow/python/eager/polymorphic_function/concrete_function.py``).
     """
     aliases = _aliases(concrete.canonicalized_input_signature)

@@ -4,6 +4,6 @@
 turns the runtime's arrays into NumPy's. ``sessions`` has a loaded model, ``pairs`` makes calls of
 two models, ``comparing`` compares values.
 
-These modules import NumPy, which comes with TensorFlow: they are imported only where a run is
-asked for.
+These modules import NumPy, which comes with TensorFlow: they are imported only if a run is
+requested.
 """

@@ -1,10 +1,10 @@
 """Arrays of the C runtime as arrays of NumPy and as ``TensorProto`` messages, and back.
 
-The small types of TensorFlow that NumPy lacks (``bfloat16``, ``float8_e5m2``, ``int4``) are
-those of ml_dtypes, which TensorFlow installs.
+The small types of TensorFlow that NumPy lacks (``bfloat16``, ``float8_e5m2``, ``int4``) come
+from ml_dtypes, which TensorFlow installs.
 
-Source: ``tensorflow/core/framework/tensor.cc`` (``Tensor::FromProto``: the typed lists, of
-which the last value stands for all that follow, and ``tensor_content`` in little endian).
+Source: ``tensorflow/core/framework/tensor.cc`` (``Tensor::FromProto``: the typed lists, whose
+last value also replaces all values after it, and ``tensor_content`` in little endian).
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ _STRING = "string"
 
 
 class UnmakeableError(Exception):
-    """No value can be made up; says why."""
+    """The reason why no value can be made up, or no tensor can be decoded."""
 
 
 def numpy_type(name: str) -> np.dtype[Any] | None:
-    """Return NumPy's type of a TensorFlow type; None where it has no numbers.
+    """Return NumPy's type for a TensorFlow type; None if the type has no numbers.
 
     Args:
-        name: As ``tf.DType.name`` gives it. A quantized type (``qint8``) is its number's.
+        name: The ``tf.DType.name`` of the type. A quantized type (``qint8``) has the type of its
+            numbers.
     """
     plain = name[1:] if name.startswith(("qint", "quint")) else name
     found = getattr(ml_dtypes, plain, None)
@@ -60,7 +61,7 @@ def numpy_type(name: str) -> np.dtype[Any] | None:
 
 
 def to_numpy(array: Array) -> Any:  # noqa: ANN401 - an array of any type
-    """Return an array of NumPy's, strings as objects; None for a type without numbers."""
+    """Return a NumPy array, with strings as objects; None for a type without numbers."""
     name = dtypes.name(array.dtype)
     if name == _STRING:
         made = np.empty(len(array.strings), object)
@@ -71,11 +72,11 @@ def to_numpy(array: Array) -> Any:  # noqa: ANN401 - an array of any type
 
 
 def from_numpy(array: Any, dtype: str) -> Array:  # noqa: ANN401 - an array of any type
-    """Return an array as the runtime takes it.
+    """Return an array in the form of the runtime.
 
     Args:
         array: Numbers or, for strings, ``bytes``; any order of bytes and of axes.
-        dtype: Its type's name in TensorFlow.
+        dtype: The name of its type in TensorFlow.
     """
     number = dtypes.number(dtype)
     if dtype == _STRING:
@@ -88,7 +89,8 @@ def array_of(tensor: bytes) -> Array:
     """Return the array that a serialized ``TensorProto`` holds.
 
     Raises:
-        UnmakeableError: It is none, or of a type that has no numbers.
+        UnmakeableError: The bytes are not a ``TensorProto``, its shape is not complete or is too
+            large, its content does not fit its shape, or its type has no numbers.
     """
     try:
         message = schema.TensorProto.FromString(tensor)
@@ -132,7 +134,7 @@ def _numbers(message: Any, name: str, kind: Any, count: int) -> Any:  # noqa: AN
 
 
 def _filled(values: list[Any], count: int, zero: Any) -> list[Any]:  # noqa: ANN401 - elements
-    """Return this count of values; the last one replaces those that are missing."""
+    """Return this count of values; the last one is repeated for those that are missing."""
     last = values[-1] if values else zero
     return values[:count] + [last] * (count - len(values))
 

@@ -1,7 +1,7 @@
-"""Two values of one output: whether they are the same, and by how much they differ.
+"""The comparison of two values of one output: are they the same, and by how much do they differ?
 
-Without a tolerance they are the same when their bits are, so that a NaN is the same as that
-NaN. With one, numbers with a fraction may differ as ``numpy.allclose`` has it with
+Without a tolerance, they are the same if their bits are the same, so that a NaN equals a NaN with
+the same bits. With a tolerance, numbers with a fraction may differ as in ``numpy.allclose`` with
 ``equal_nan``; whole numbers, truth values and strings may not.
 """
 
@@ -22,11 +22,11 @@ __all__ = ["EXACT", "Comparison", "Tolerance", "compare", "worst"]
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """By how much numbers with a fraction may differ: ``absolute + relative * |reference|``.
+    """The allowed difference of numbers with a fraction: ``absolute + relative * |reference|``.
 
     Attributes:
         relative: Share of the reference's absolute value.
-        absolute: A number that is added to it; with both 0 all bits must be the same.
+        absolute: A number that is added to it; if both are 0, all bits must be the same.
     """
 
     relative: float = 0.0
@@ -38,17 +38,17 @@ EXACT = Tolerance()
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two values of one output.
+    """The result of a comparison of two values of one output.
 
     Attributes:
         same: Whether they are the same, within the tolerance.
         elements: The number of compared elements.
         different: The number of them that differ by more than the tolerance.
-        absolute: The largest absolute difference, infinite where one of two is not a number;
-            None for strings, and where types or shapes differ.
+        absolute: The largest absolute difference, infinite if one of two is not a number;
+            None for strings, and if types or shapes differ.
         relative: The largest difference relative to the reference's absolute value,
-            infinite where that is 0 and the other is not; None as above.
-        found: The difference of types or shapes, as text; empty where they are equal.
+            infinite if that is 0 and the other is not; None as above.
+        found: The difference of types or shapes, as text; empty if they are equal.
     """
 
     same: bool
@@ -59,7 +59,7 @@ class Comparison:
     found: str = ""
 
     def __str__(self) -> str:
-        """Return in words how they differ."""
+        """Return the difference as text."""
         if self.found:
             return self.found
         if self.same:
@@ -81,7 +81,7 @@ def compare(
     Args:
         value: The tensors of which an output consists: one, or the parts of a sparse one.
         reference: The tensors that they should equal, in the same order.
-        tolerance: By how much they may differ.
+        tolerance: The allowed difference.
     """
     if len(value) != len(reference):
         return Comparison(same=False, found=f"{len(value)} tensors, not {len(reference)}")
@@ -89,7 +89,7 @@ def compare(
 
 
 def worst(comparisons: Iterable[Comparison]) -> Comparison:
-    """Return several comparisons as one: the sum of elements and the largest differences."""
+    """Join several comparisons: return the sum of elements and the largest differences."""
     each = list(comparisons)
     return Comparison(
         same=all(one.same for one in each),
@@ -143,7 +143,7 @@ def _same_bits(one: Any, other: Any) -> Any:  # noqa: ANN401 - arrays of any typ
 
 
 def _difference(found: Any, equal: Any) -> Any:  # noqa: ANN401 - arrays of any type
-    """Return differences: 0 where the numbers are equal, infinite where one is not a number."""
+    """Return differences: 0 for equal numbers, and infinite if one of two is not a number."""
     return np.where(equal, 0, np.where(np.isnan(found), np.inf, found))
 
 

@@ -1,6 +1,6 @@
 """The values that each signature is fed, made by a rule or read from a file, and its targets.
 
-A target is how a signature is called: by tensors in the C runtime, by arguments in Python.
+A target has the names for calls of a signature: tensors in the C runtime, arguments in Python.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RECORDS = (".tfrecord", ".tfrecords")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A signature in one of the two loaders.
+    """The names for calls of a signature in one of the two loaders.
 
     Attributes:
         key: Its key.
@@ -45,7 +45,7 @@ class Target:
     function: str = ""
 
     def call(self, values: Mapping[str, tuple[Array, ...]]) -> Call:
-        """Return the call with these values, each the tensors of which an input consists."""
+        """Return the call with these values; each has the tensors of which an input consists."""
         feeds = {
             name: array
             for alias, names in self.inputs.items()
@@ -54,12 +54,12 @@ class Target:
         return Call(self.key, feeds, self.outputs, self.function)
 
     def yielding(self, aliases: Iterable[str]) -> Target:
-        """Return it with these of its outputs only."""
+        """Return the target with these of its outputs only."""
         return replace(self, outputs={alias: self.outputs[alias] for alias in aliases})
 
 
 def in_c(signatures: Mapping[str, SignatureDef]) -> dict[str, Target]:
-    """Return signatures as the C runtime calls them."""
+    """Return the targets of signatures in the C runtime."""
     return {
         key: Target(
             key,
@@ -71,7 +71,7 @@ def in_c(signatures: Mapping[str, SignatureDef]) -> dict[str, Target]:
 
 
 def in_python(signatures: Mapping[str, PythonSignature]) -> dict[str, Target]:
-    """Return signatures as Python calls them, those of which all arguments are dense."""
+    """Return the targets in Python of those signatures whose arguments are all dense."""
     return {
         key: Target(
             key,
@@ -109,8 +109,8 @@ class Feeds:
 
         Args:
             feeding: The rule or the file of the values.
-            signatures: Those that are fed.
-            wanted: The features that the model parses (``examples.features``): strings are
+            signatures: Key to signature, for the signatures that are fed.
+            wanted: The features that the model parses (``values.features``): strings are
                 then made up as examples that have them.
 
         Raises:
@@ -141,19 +141,19 @@ class Feeds:
 
     @property
     def given(self) -> bool:
-        """Whether the values are the user's own."""
+        """Whether the values come from a file of the user."""
         return self._given is not None
 
     @property
     def cut(self) -> tuple[str, ...]:
-        """The arrays of bytes from whose elements NumPy may have cut zeros at the end."""
+        """The names of the arrays of bytes whose elements NumPy may have cut at final zeros."""
         return tuple(self._cut)
 
     def of(self, key: str, inputs: Mapping[str, Spec]) -> Iterator[Feed]:
-        """Yield what a signature is fed, one value for each run.
+        """Yield the values that a signature is fed, once for each run.
 
         Raises:
-            UnmakeableError: Nothing can be made up, or the file lacks an input.
+            UnmakeableError: No values can be made up, or the file lacks an input.
         """
         if self._given is not None:
             arrays = {alias: self._given_to(key, alias, spec) for alias, spec in inputs.items()}
@@ -193,7 +193,7 @@ class Feeds:
 
 
 def _from_records(file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[str, object]:
-    """Return the records of a file as the values of each signature that takes only strings."""
+    """Return the records of a file as the values of each signature whose only input is strings."""
     try:
         found = list(records(file))
     except ModelUnreadableError as error:
@@ -225,7 +225,7 @@ def placed(inputs: Mapping[str, Spec], values: Mapping[str, tuple[Array, ...]]) 
 
 
 def agreed(spec: Spec, other: Spec | None) -> Spec:
-    """Return a spec with the dimensions of another where its own leaves them open."""
+    """Return a spec whose open dimensions are replaced by the dimensions of another."""
     if not (isinstance(spec, TensorSpec) and isinstance(other, TensorSpec)):
         return spec
     return replace(spec, shape=_narrower(spec.shape, other.shape))

@@ -1,10 +1,10 @@
-"""Files of values to feed: ``.npz``, and JSON as TF Serving's REST API writes it.
+"""Files of values to feed: ``.npz``, and JSON in the form of TF Serving's REST API.
 
     {"x": [[1.0, 2.0]], "KEY/image": [{"b64": "/9j/4AAQ"}]}
 
-In JSON a number, a truth value or a text is an element; ``{"b64": ...}`` holds bytes. The type is
-that of the input. NumPy pickles arrays of objects: of a pickle only that is read of which an
-array of strings consists, and any other class is refused before it is looked up.
+In JSON, a number, a truth value or a text is an element; ``{"b64": ...}`` holds bytes. The elements
+have the type of the input. NumPy pickles arrays of objects: only the classes of which an array of
+strings consists are read from a pickle, and any other class is refused before it is looked up.
 
 Source: ``numpy/lib/format.py`` (``read_array``).
 """
@@ -42,14 +42,15 @@ def read_npz(file: str | os.PathLike[str], cut: list[str] | None = None) -> Mapp
 
     Args:
         file: The file.
-        cut: Gets the names of the arrays of bytes from which NumPy may have cut zeros.
+        cut: A list to which this function adds the names of arrays of bytes from whose elements
+            NumPy may have cut zeros.
 
     Raises:
-        UsageError: It cannot be read, or holds arrays of an unknown kind.
+        UsageError: The file cannot be read, or holds arrays of an unknown kind.
     """
     where = os.fspath(file)
     try:
-        # Not numpy.load: its error about other files is that they hold pickled objects.
+        # Not numpy.load: its error about a file of another kind is about pickled objects.
         with open_regular(file) as opened, np.lib.npyio.NpzFile(opened) as archive:
             return {
                 name: _array(archive, name, f"{where}: {name}", [] if cut is None else cut)
@@ -87,7 +88,7 @@ def _array(archive: Any, name: str, where: str, cut: list[str]) -> Array:  # noq
 
 
 def _objects(archive: Any, name: str) -> Any:  # noqa: ANN401 - a file of NumPy's, an array
-    """Return an array of objects; None where the array holds others, or is none."""
+    """Return an array of objects; None if the array has no objects, or the file is not an array."""
     member = name if name in archive.zip.namelist() else f"{name}.npy"
     with archive.zip.open(member) as opened:
         if opened.peek(len(_NPY))[: len(_NPY)] != _NPY:
@@ -104,7 +105,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _words(error: Exception) -> str:
-    """Return what an error says in the style of the others, without the file's name."""
+    """Return the text of an error in the style of smpatch's errors, without the file's name."""
     said = error.strerror if isinstance(error, OSError) else None
     said = said or str(error)
     return said[:1].lower() + said[1:]
@@ -121,7 +122,7 @@ _ALLOWED = frozenset(
 
 
 class _ObjectsError(Exception):
-    """An array of objects cannot be read; says why."""
+    """The reason why an array of objects cannot be read."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -139,11 +140,11 @@ def _read_objects(member: IO[bytes]) -> Any | None:  # noqa: ANN401 - an array
         member: The file, at its beginning.
 
     Returns:
-        The array, each text in UTF-8; None where the file holds no objects.
+        The array, each text in UTF-8; None if the file holds no objects.
 
     Raises:
-        _ObjectsError: It holds something else than strings.
-        ValueError: It is no ``.npy`` file.
+        _ObjectsError: It holds other objects than strings, or its pickle cannot be read.
+        ValueError: It is not a ``.npy`` file.
     """
     version = np.lib.format.read_magic(member)
     header = {
@@ -181,7 +182,7 @@ def read_json(file: str | os.PathLike[str]) -> Mapping[str, object]:
     """Read the values of a JSON file, by name.
 
     Raises:
-        UsageError: It cannot be read, or is no object with values.
+        UsageError: The file cannot be read, or is not a JSON object with values.
     """
     where = os.fspath(file)
     try:

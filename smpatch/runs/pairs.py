@@ -1,8 +1,8 @@
-"""Calls of two models that must give the same, and whether they do.
+"""Calls of two models that must have the same results, and the comparison of the results.
 
 An output that differs between two runs of the reference is random or has a state, and is not
-compared. A difference counts only if both calls, made once more, each as the first of a model that
-was just loaded, show it again.
+compared. A difference counts only if both calls show it again when they are made once more, each as
+the first call of a model that was just loaded.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ Open = Callable[[], Session]
 Values = Mapping[str, tuple[Array, ...]]
 
 _CONFIRMED = 8
-"""The most signatures that differ and run once more."""
+"""The most pairs that differ and are called once more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A call, and the call that must give the same.
+    """A call, and the call that must have the same results.
 
     Attributes:
         key: The key of the outcome; pairs of one key have one outcome.
-        call: In the model in question.
-        reference: In the model that it is compared with. Both fetch the same aliases.
+        call: The call in the model in question.
+        reference: The call in the reference model. Both calls fetch the same aliases.
     """
 
     key: str
@@ -45,11 +45,11 @@ class Outcome:
     """The result of all pairs of one key.
 
     Attributes:
-        outputs: Alias to how its values compare in all runs; not those in ``unstable``.
+        outputs: Alias to the comparison of its values in all runs, without those in ``unstable``.
         unstable: Aliases of outputs that differ in two runs of the reference.
-        failure: Why a call failed whose reference ran; empty when none did.
-        not_run: Why no reference ran; empty when one did.
-        refused: Why a reference failed whose call ran; empty when none did.
+        failure: Why a call failed although its reference ran; empty if there is no such call.
+        not_run: Why no reference ran; empty if one ran.
+        refused: Why a reference failed although its call ran; empty if there is no such reference.
     """
 
     outputs: Mapping[str, Comparison] = field(default_factory=dict)
@@ -60,17 +60,17 @@ class Outcome:
 
     @property
     def same(self) -> bool:
-        """Whether nothing that was compared differs."""
+        """Whether no compared output differs, and no call failed although its reference ran."""
         return not self.failure and all(each.same for each in self.outputs.values())
 
 
 def pair_up(target: Target, reference: Target, values: Iterable[Values]) -> Iterator[Pair]:
-    """Yield a call of both for each value that they take, where they have the same inputs.
+    """Yield a pair of calls for each of the values that fit, if both have the same inputs.
 
     Args:
-        target: The signature in question, after which the pairs are called.
-        reference: The one that it is compared with; the outputs that both have count.
-        values: Alias to the tensors of which an input consists.
+        target: The signature in question, whose key the pairs get.
+        reference: The signature with which it is compared, on the outputs that both have.
+        values: Alias to the tensors of which an input consists, for each pair.
     """
     both = [alias for alias in target.outputs if alias in reference.outputs]
     parts = ({a: len(n) for a, n in each.inputs.items()} for each in (target, reference))
@@ -90,15 +90,15 @@ def compare_pairs(
 
     Args:
         pairs: The calls, in the order in which they are made.
-        model: Opens a session of the model in question.
-        reference: Opens a session of the one that it is compared with.
-        tolerance: By how much numbers may differ.
+        model: The function that opens a session of the model in question.
+        reference: The function that opens a session of the reference model.
+        tolerance: The allowed difference of numbers.
 
     Returns:
         The outcomes by key.
 
     Raises:
-        NotLoadedError: TensorFlow does not load one of the two.
+        NotLoadedError: TensorFlow does not load one of the two models.
         ChildUnfit: This TensorFlow does not have the loader.
     """
     with reference() as session:
@@ -136,7 +136,7 @@ def outcome_of(ran: Ran, first: Ran, again: Ran, tolerance: Tolerance) -> Outcom
 
 
 def _confirmed(pair: Pair, model: Open, reference: Open, tolerance: Tolerance) -> Outcome:
-    """Make the calls of a pair once more, each as the first of a model that was just loaded."""
+    """Make the calls of a pair once more, each as the first call of a newly loaded model."""
     with reference() as session:
         first, again = session.run(pair.reference), session.run(pair.reference)
     with reference() as session:

@@ -1,10 +1,10 @@
-"""One model loaded by one of TensorFlow's loaders, and runs of its signatures there.
+"""A model in one of TensorFlow's loaders, and runs of its signatures there.
 
-Both loaders run the graph as it is written, without TensorFlow's optimizers: what these fuse
-depends on the rest of the graph, and the last bits of a result with it. What a signature
-writes to a relative path goes to a directory that is removed afterwards.
+Both loaders run the graph as it is written, without TensorFlow's optimizers: the operations that
+these fuse depend on the rest of the graph, and so do the last bits of a result. If a signature
+writes to a relative path, the file is in a directory that is removed afterwards.
 
-A model is loaded when it is first needed, and again after a process has died of a run.
+A model is loaded when it is first needed, and again after a process has died during a run.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ class Asks(Protocol):
     """An owner of child processes."""
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
-        """Ask one of them; it is replaced when it dies."""
+        """Ask a child; it is replaced if it dies."""
         ...
 
 
 @contextmanager
 def scratch(asks: Asks, program: Program) -> Iterator[Path]:
-    """Let a child write relative paths into a directory that is removed afterwards."""
+    """Make a child's relative paths lead to a directory that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="smpatch-", ignore_cleanup_errors=True) as made:
         asks.ask(program, partial(stand_in, directory=made))
         yield Path(made)
 
 
 class NotLoadedError(Exception):
-    """TensorFlow does not load the model; says why."""
+    """The reason why TensorFlow does not load the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Ran:
 
     Attributes:
         outputs: Alias to the tensors of which the output consists.
-        failure: Why there are none; empty when it ran.
+        failure: Why there are no outputs; empty if the signature ran.
     """
 
     outputs: Mapping[str, tuple[Array, ...]] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class Session(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove what the runs have written."""
+        """Remove the files that the runs have written."""
         self._scratch.cleanup()
 
     def run(self, call: Call) -> Ran:
@@ -183,11 +183,11 @@ class Session(ABC):
 
 
 class CRuntime(Session):
-    """A model in a session of TensorFlow's C runtime, as TF Serving has it.
+    """A model in a session of TensorFlow's C runtime, as in TF Serving.
 
     Attributes:
-        tensors: Those of the names that it was made with to the facts in the loaded graph of
-            them; None where it does not have the tensor.
+        tensors: Name of a tensor to its dtype and shape in the loaded graph, for the names that
+            were given; None if the graph does not have the tensor.
     """
 
     loader = "C runtime"
@@ -199,7 +199,7 @@ class CRuntime(Session):
         Args:
             asks: The owner of the child processes that load it.
             place: The MetaGraph to load.
-            names: Tensors of which to learn whether they are in the graph.
+            names: The names of tensors that are looked up in the loaded graph.
         """
         super().__init__(asks, place)
         self._names = names
@@ -215,16 +215,16 @@ class CRuntime(Session):
         return said
 
     def _run(self, call: Call, child: Child, limit: float) -> RunResult:
-        # A tensor that is fed passes through, and no session fetches it.
+        # A tensor that is fed keeps its value, and sessions refuse to fetch it.
         wanted = {name for names in call.fetches.values() for name in names} - call.feeds.keys()
         return questions.run(child, call.feeds, sorted(wanted), limit)
 
 
 class PythonLoader(Session):
-    """A model as ``tf.saved_model.load`` has loaded it.
+    """A model that ``tf.saved_model.load`` has loaded.
 
     Attributes:
-        signatures: Those that it lists, by key.
+        signatures: The signatures that it lists, by key.
     """
 
     loader = "tf.saved_model.load"
@@ -253,7 +253,7 @@ class PythonLoader(Session):
 
 
 def _words(error: ChildError) -> str:
-    """Return in words how a process gave no answer."""
+    """Return why a process gave no answer, as text."""
     if isinstance(error, ChildHung):
         return f"TensorFlow gave no answer within {error.limit:g} s"
     how = error.how if isinstance(error, ChildDied) else str(error)

@@ -46,9 +46,10 @@ class Feeding:
 
     Attributes:
         filling: The rule by which values are made up.
-        seed: Of random values.
-        batches: Sizes of the first dimension, where it is unknown; one run for each.
-        file: A ``.npz`` file with values instead: arrays named like inputs, or ``KEY/INPUT``.
+        seed: The seed of random values.
+        batches: Sizes of the first dimension, if it is unknown; one run for each.
+        file: A file with values instead: arrays named like inputs, or ``KEY/INPUT``, in a ``.npz``
+            or ``.json`` file; or the records of a TFRecord file.
     """
 
     filling: Filling = "zeros"
@@ -57,7 +58,7 @@ class Feeding:
     file: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that are none."""
+        """Refuse an unknown rule, and a seed or sizes that are not whole numbers from 0."""
         known: tuple[object, ...] = get_args(Filling)
         if self.filling not in known:
             hint = f"one of {', '.join(map(str, known))}"
@@ -69,14 +70,14 @@ class Feeding:
 
 @dataclass(frozen=True, slots=True)
 class SameAs:
-    """A model that another one is to be the same as: same names, same numbers.
+    """A model that another model must equal: same names, same numbers.
 
     Attributes:
         model: The SavedModel directory.
         feeding: The values that the signatures of both are fed.
-        relative: By how much numbers with a fraction may differ, as a share of the absolute
+        relative: The allowed difference of numbers with a fraction, as a share of the absolute
             value that they have in ``model``.
-        absolute: A number that is added to that; with both 0, all bits must be the same. Whole
+        absolute: A number that is added to that; if both are 0, all bits must be the same. Whole
             numbers, truth values and strings may never differ.
     """
 
@@ -86,7 +87,7 @@ class SameAs:
     absolute: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse values of other classes."""
+        """Refuse a ``feeding`` of another class."""
         arguments.instance(self.feeding, Feeding, "feeding")
 
 
@@ -149,7 +150,7 @@ def example(wanted: Mapping[bytes, Feature], filling: Filling, seed: int) -> byt
     Args:
         wanted: Its features.
         filling: The rule by which their values are made up.
-        seed: Of random values.
+        seed: The seed of random values.
     """
     entries = (
         wire.delimited(1, wire.delimited(1, name) + wire.delimited(2, _values(each, source)))
@@ -165,7 +166,7 @@ def _wanted(
     attribute: Attributes,
     constant: Callable[[str], Sequence[bytes]],
 ) -> Iterator[tuple[bytes, Feature]]:
-    """Yield the features that one node parses, of those whose names are constants."""
+    """Yield the features that a node parses, if their names are constants."""
 
     def listed(name: str, kind: str) -> list[Any]:
         value = attribute(name)
@@ -189,7 +190,7 @@ def _wanted(
         return
     for place, (name, dtype) in enumerate(zip(names, types, strict=True)):
         shape = shapes[place] if place < len(shapes) else []
-        # Of an unknown size there may be any number of values, one of them too.
+        # A dimension of unknown size may have any number of values, so also a single one.
         yield name, Feature(dtypes.name(dtype), math.prod(max(size, 1) for size in shape))
 
 
@@ -205,7 +206,7 @@ def _numbers(name: bytes, count: int, filling: Filling, seed: int) -> Sequence[f
 
 
 def _values(feature: Feature, numbers: Sequence[float]) -> bytes:
-    """Return a ``Feature`` message: whole numbers and strings are 0 and 1, as in ``values``."""
+    """Return a ``Feature`` message; whole numbers are 0 or 1, and strings are empty or ``1``."""
     whole = [round(number) for number in numbers]
     if feature.dtype == "float32":
         content = wire.delimited(1, np.array(numbers, "<f4").tobytes())
@@ -217,7 +218,7 @@ def _values(feature: Feature, numbers: Sequence[float]) -> bytes:
 
 
 _MOST = 1 << 28
-"""More elements are not made up: no request has such a shape."""
+"""The most elements that are made up: no request has more."""
 
 
 def made_up(
@@ -232,18 +233,18 @@ def made_up(
 
     Args:
         inputs: Alias to spec.
-        filling: ``zeros`` and ``ones`` as they say (empty strings and ``1``); ``random``
-            numbers from 0 to 1, whole ones 0 or 1, that any table of embeddings has.
-        batch: Size of the first dimension where it is unknown.
-        seed: Of the random numbers.
-        wanted: Features; strings are serialized examples that have them.
+        filling: ``zeros`` or ``ones`` (strings are empty or ``1``), or ``random``: numbers from 0
+            to 1, and whole numbers 0 or 1, which any table of embeddings has.
+        batch: Size of the first dimension, if it is unknown.
+        seed: The seed of the random numbers.
+        wanted: Features; if there are any, strings are serialized examples that have them.
 
     Returns:
         Alias to the values of the tensors that the spec names, in the order of its
-        ``tensors()``. Each alias has its own random numbers, whatever other inputs there are.
+        ``tensors()``. The random numbers of an alias do not depend on the other inputs.
 
     Raises:
-        UnmakeableError: Of a type or shape nothing can be made up.
+        UnmakeableError: No values can be made up for a type or shape.
     """
     return {
         alias: _Rule(filling, batch, seed, alias, wanted or {}).made(spec)
@@ -300,7 +301,7 @@ class _Rule:
         )
 
     def _dense(self, spec: TensorSpec) -> Array:
-        # Of an unknown rank a row of numbers is as good as anything.
+        # For an unknown rank, a row of numbers is as good as any other shape.
         sizes = self._sizes((None,) if spec.shape is None else spec.shape)
         if math.prod(sizes) > _MOST:
             message = f"{spec.name} of shape {shape_text(sizes)} is too large to be made up"

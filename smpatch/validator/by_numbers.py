@@ -1,15 +1,16 @@
-"""The proof by numbers: a model runs as it was before the edit and as it is, on the same values.
+"""The proof by numbers: the model before the edit and the edited model run on the same values.
 
-Each output that the edits keep must give what it gave, bit for bit, under its new names, and
-each new output what the tensor gives that was asked for; ``kept`` says which is which. Where
-Python's loader has signatures of its own, they are compared in the same way, and a new output
-that nothing before can be compared with must be the same in both loaders.
+Each output that the edits keep must have the same value as before, bit for bit, under its new name.
+Each new output must have the value of the tensor that the edit names. ``kept`` has the counterpart
+of each output. If Python's loader has signatures of its own, they are compared in the same way. A
+new output without a counterpart before the edit must have the same value in both loaders.
 
-A signature with bound inputs is compared with the one that it is made of, which is fed the same
-values, and one with functions before or behind it with its parts. This runs in every mode
-but ``none``, in the C runtime alone.
+A signature with bound inputs is compared with the signature that it is made of, which is fed the
+same values. A signature with functions before or after it is compared with its parts. These two
+comparisons are made in every mode but ``none``, in the C runtime alone.
 
-What cannot run before the edit, and what is random or has a state, is reported and not counted.
+A signature that does not run before the edit is reported and not compared, and so is an output that
+is random or has a state.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ class Numbers:
     """The outputs that were run before and after an edit and are equal.
 
     Attributes:
-        outputs: Key of a signature to those of its outputs that gave, bit for bit, what they
-            gave before, or what the tensors give that they name.
-        notes: The outputs that could not be compared, and why.
+        outputs: Key of a signature to its outputs that have, bit for bit, the same value as
+            before, or as the tensors that the edits name.
+        notes: Notes on the outputs that could not be compared, and why.
     """
 
     outputs: Mapping[str, tuple[str, ...]]
@@ -66,20 +67,20 @@ def same_numbers(
     edits: Sequence[Edit],
     feed: str | os.PathLike[str] | None = None,
 ) -> Numbers:
-    """Run a model as it was and as it is, and compare.
+    """Run the model before the edit and the edited model, and compare their numbers.
 
-    Where the validator's mode is not ``run``, only signatures with bound inputs run.
+    If the validator's mode is not ``run``, only composed signatures run.
 
     Args:
-        validator: Asks TensorFlow.
-        edited: The edited model, which loads.
+        validator: The validator that asks TensorFlow.
+        edited: The edited model, which TensorFlow loads.
         model: The model before the edit.
         edits: The edits.
-        feed: A ``.npz`` file with values, used beside those that are made up.
+        feed: A ``.npz`` file with values, used in addition to those that are made up.
 
     Raises:
         UsageError: The file cannot be read, or names no input.
-        ValidationError: A number is another, or a signature does not run any more.
+        ValidationError: A number differs, or a signature does not run any more.
     """
     proof = _Proof(validator, edited, model, feed)
     proof.of_composed(edits)
@@ -109,7 +110,7 @@ class _Proof:
         self._validator = validator
         self._before = edited.before
         self._model = model
-        # As it is on disk, not as it was meant to be written.
+        # Read from disk, because the written file is compared, not the MetaGraph in memory.
         self._after = load(edited.directory).meta_graph(edited.after.tags)
         self._was = Place(model.directory, edited.before.tags)
         self._now = Place(edited.directory, edited.after.tags)
@@ -124,7 +125,7 @@ class _Proof:
         self._composed_values: dict[str, list[Values]] = {}
 
     def numbers(self) -> Numbers:
-        """Return what was found, once all is compared."""
+        """Return the result of all comparisons."""
         for key, why in self._values.unmakeable.items():
             self._left_out(key, why)
         for key, aliases in self._new.items():
@@ -138,7 +139,7 @@ class _Proof:
         return Numbers(outputs, tuple(self._notes))
 
     def of_bound(self, edits: Sequence[Edit]) -> Numbers:
-        """Compare what the C runtime gives of signatures with bound inputs, where it can run."""
+        """Compare the results of signatures with bound inputs, if the C runtime can run them."""
         wanted = _kept(edits, in_c(self._before.signatures))
         keys = [key for key, there in wanted.items() if there.bound]
         for each in edits:
@@ -156,10 +157,10 @@ class _Proof:
         return self.numbers()
 
     def of_composed(self, edits: Sequence[Edit]) -> None:
-        """Compare signatures that have functions before or behind them with their parts.
+        """Compare composed signatures with their parts, unless they only have bound inputs.
 
         Raises:
-            ValidationError: They give different numbers.
+            ValidationError: Their numbers differ.
         """
         for place, edit in enumerate(each.composition for each in edits):
             if edit is None or not edit.in_parts:
@@ -187,7 +188,7 @@ class _Proof:
         self._record(edit.key, outcome, "it is not what its parts give one after the other")
 
     def _opened(self, chain: Chain) -> None:
-        """Compare a signature some of whose tensors became inputs with the whole one."""
+        """Compare a signature in which tensors became inputs with the whole signature."""
         key = chain.edit.key
         with opened_chain(chain, self._model, self._before) as both:
             outcome, known = opened_outcome(self._validator, both, self._before)
@@ -206,7 +207,7 @@ class _Proof:
             self._in_parts(both.chain, known)
 
     def _chain(self, earlier: Sequence[Edit], edit: Composition) -> Chain | None:
-        """Return a composed signature with its parts; None where they are not there before."""
+        """Return a composed signature with its parts; None if the model before lacks the source."""
         there = _kept(earlier, in_c(self._before.signatures)).get(edit.source)
         if (
             there is None
@@ -226,7 +227,7 @@ class _Proof:
         return Chain(edit, source, target.inputs, target.outputs, *places, was=there.was)
 
     def in_c(self, edits: Sequence[Edit], keys: Sequence[str] | None = None) -> None:
-        """Compare what the C runtime gives, of these keys or of all."""
+        """Compare the results of the C runtime for these keys, or for all."""
         before, after = (in_c(each.signatures) for each in (self._before, self._after))
         wanted = _kept(edits, before)
         self._check_names(wanted, after)
@@ -252,10 +253,10 @@ class _Proof:
         self._compare(pairs, CRuntime)
 
     def functions(self) -> None:
-        """Compare what the C runtime gives with the functions that signatures were made of.
+        """Compare signatures in the C runtime with the functions of which they were made.
 
         Raises:
-            ValidationError: They give different numbers.
+            ValidationError: Their numbers differ.
         """
         pairs: list[Pair] = []
         targets = in_c(self._after.signatures)
@@ -329,7 +330,7 @@ class _Proof:
     def _bound(
         self, target: Target, there: Kept, before: _Targets, pairs: Iterator[Pair]
     ) -> Iterator[Pair]:
-        """Yield pairs with the values that are bound, where there are any."""
+        """Return pairs in which the reference is fed the bound values, if there are any."""
         if not there.bound:
             return pairs
         try:
@@ -340,17 +341,17 @@ class _Proof:
             return iter(())
 
     def _listed(self, place: Place) -> _Targets:
-        """Return the signatures that Python lists; none of a model that it does not load."""
+        """Return the signatures that Python lists; none if it does not load the model."""
         loader = PythonLoader(self._validator, place)
         with loader, contextlib.suppress(NotLoadedError):
             loader.load()
         return in_python(loader.signatures)
 
     def _compare(self, pairs: Sequence[Pair], loader: type[CRuntime | PythonLoader]) -> None:
-        """Make calls in the two models.
+        """Make calls in the two models, and record the outcomes.
 
         Raises:
-            ValidationError: A number is another, or a signature does not run any more.
+            ValidationError: A number differs, or a signature does not run any more.
         """
         outcomes = self._outcomes(pairs, (loader, self._now), (loader, self._was))
         for key, outcome in outcomes.items():
@@ -364,10 +365,10 @@ class _Proof:
         return compare_pairs(pairs, lambda: one[0](asks, one[1]), lambda: other[0](asks, other[1]))
 
     def _record(self, key: str, outcome: Outcome, different: str, loader: str = "") -> None:
-        """Keep what was compared.
+        """Record the outcome of a signature.
 
         Raises:
-            ValidationError: A number is another, or the signature does not run any more.
+            ValidationError: A number differs, or the signature does not run any more.
         """
         if outcome.not_run:
             self._left_out(key, f"it does not run before the edit: {outcome.not_run}")
@@ -382,10 +383,10 @@ class _Proof:
         self._same.setdefault(key, {}).update(dict.fromkeys(outcome.outputs))
 
     def _compare_halves(self, pairs: Sequence[Pair]) -> None:
-        """Make calls of new outputs in both loaders.
+        """Compare new outputs in both loaders.
 
         Raises:
-            ValidationError: They give different numbers.
+            ValidationError: Their numbers differ.
         """
         outcomes = self._outcomes(pairs, (PythonLoader, self._now), (CRuntime, self._now))
         for key, outcome in outcomes.items():
@@ -399,14 +400,14 @@ class _Proof:
         self._new[key] = [each for each in self._new[key] if each not in outcome.outputs]
 
     def _left_out(self, key: str, why: str) -> None:
-        if key not in self._skipped:  # Python's loader fails as the C runtime does
+        if key not in self._skipped:  # one note is enough if both loaders fail
             text = f"signature {key!r}: its numbers are not compared: {why}"
             self._notes[Note("numbers-not-compared", text)] = None
         self._skipped.add(key)
 
 
 def _changed_later(edits: Sequence[Edit], key: str) -> bool:
-    """Return whether edits that follow make, rename, change or remove a signature."""
+    """Return whether later edits make, rename, change or remove a signature."""
     return any(
         key in each.shown_keys or each.removes(key) or each.key_after(key) != key for each in edits
     )
@@ -417,13 +418,13 @@ def _kept(edits: Sequence[Edit], targets: _Targets) -> Mapping[str, Kept]:
 
 
 def _reference(there: Kept, before: _Targets, inputs: Names, outputs: Names) -> Target:
-    """Return what gave before what a signature must give now, by the aliases of now.
+    """Return the target before the edits that a signature must equal, with the present aliases.
 
     Args:
-        there: The signature before the edits.
-        before: The signatures before.
-        inputs: Inputs that are tensors of the graph.
-        outputs: Outputs that are tensors of the graph.
+        there: The record of the signature.
+        before: Key to target, before the edits.
+        inputs: Alias to tensors, for the inputs that are tensors of the graph.
+        outputs: Alias to tensors, for the outputs that are tensors of the graph.
     """
     old = before.get(there.was, Target("", {}, {}))
     had = ((there.inputs, old.inputs), (there.outputs, old.outputs))

@@ -1,4 +1,4 @@
-"""Comparison of the written signatures with those that TensorFlow loads, and its refusals.
+"""Comparison of the written signatures with the loaded ones, and errors for refusals.
 
 This module starts no process.
 
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 WITHOUT = "skip the reload with --validate none"
-"""A hint for where TensorFlow, or an operation, is not there; never for where a proof failed."""
+"""A hint for errors about a missing TensorFlow or operation; never for a proof that failed."""
 
 _MANY = 20
 """The most findings in other signatures that are reported one by one."""
@@ -56,13 +56,13 @@ _MANY = 20
 def _python_differences(
     kind: str, ours: Mapping[str, Spec], theirs: Mapping[str, TensorFact | CompositeFact]
 ) -> Iterator[str]:
-    """Return how the signature that Python lists differs from the one that was written."""
+    """Yield the differences between the signature that Python lists and the written one."""
     expected = {name for alias, spec in ours.items() for name in _listed(kind, alias, spec)}
     if expected != set(theirs):
         yield f"tf.saved_model.load sees the {kind} {sorted(theirs)}, not {sorted(expected)}"
         return
     for alias, spec in ours.items():
-        fact = theirs.get(alias)  # None of an input in several parts
+        fact = theirs.get(alias)  # None for an input in several parts
         if isinstance(spec, TensorSpec) and isinstance(fact, TensorFact):
             dtype = dtypes.name(fact.dtype)
             if dtype != dtypes.base(spec.dtype) or not compatible(spec.shape, fact.shape):
@@ -74,7 +74,7 @@ def _python_differences(
 
 
 def _listed(kind: str, alias: str, spec: Spec) -> Iterator[str]:
-    """Yield what Python calls an input or an output; it feeds the parts of an input one by one.
+    """Yield Python's names of an input or an output; the parts of an input have one each.
 
     Source: ``_EagerSavedModelLoader._extract_signatures`` in ``load_v1_in_v2.py``.
     """
@@ -87,10 +87,10 @@ def _listed(kind: str, alias: str, spec: Spec) -> Iterator[str]:
 
 
 def check_python_view(ours: SignatureDef, theirs: PythonSignature) -> None:
-    """Compare a signature as it was written with what Python lists.
+    """Compare a written signature with the signature that Python lists.
 
     Raises:
-        ValidationError: It is another.
+        ValidationError: They differ.
     """
     for kind, written, listed in (
         ("inputs", ours.inputs, theirs.inputs),
@@ -101,7 +101,7 @@ def check_python_view(ours: SignatureDef, theirs: PythonSignature) -> None:
 
 
 def check_entries(description: Description, after: MetaGraph) -> None:
-    """Compare the signature map that TensorFlow parsed with the one that was written.
+    """Compare the map of signatures that TensorFlow parsed with the written map.
 
     Raises:
         ValidationError: They differ.
@@ -127,10 +127,10 @@ def _canonical(signature: bytes) -> bytes:
 
 
 def specs(description: Description, wanted: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
-    """Return the tensors as TensorFlow has them.
+    """Return the tensors with the dtypes and shapes that TensorFlow has.
 
     Raises:
-        ValidationError: One is missing, or has another type than the file says.
+        ValidationError: A tensor is missing, or has another dtype than in the file.
     """
     specs = {}
     for name, ours in wanted.items():
@@ -149,7 +149,7 @@ def specs(description: Description, wanted: Mapping[str, TensorSpec]) -> dict[st
 def already_wrong(
     signatures: Mapping[str, SignatureDef], description: Description
 ) -> Iterator[Note]:
-    """Report faults of the signatures that the edit did not touch."""
+    """Yield notes on faults of the signatures that the edit did not touch."""
     for where, spec in _places(signatures):
         for found in _disagreements(spec, description):
             yield Note("already-wrong", f"{where}: {found} (it was so before)")
@@ -178,7 +178,7 @@ def _places(signatures: Mapping[str, SignatureDef]) -> Iterator[tuple[str, Spec]
 
 
 def shortened(notes: list[Note]) -> list[Note]:
-    """Return the first few notes and how many more there are; a model can have thousands."""
+    """Return the first notes and the number of the others; a model can have thousands."""
     if len(notes) <= _MANY:
         return notes
     text = f"and {len(notes) - _MANY} more such findings in signatures that were not edited"
@@ -218,7 +218,8 @@ def unloadable(
     Args:
         description: The answer of TensorFlow.
         already: Whether it did not load before the edit either.
-        missing: Returns all operations of the model that TensorFlow does not register.
+        missing: The function that returns all operations of the model that TensorFlow does not
+            register.
     """
     when = "it did not load before either" if already else "the model is unchanged"
     lacking = unregistered(description.message, missing)
@@ -240,23 +241,27 @@ def why_in_doubt(edited: Edited) -> str:
 
 
 def refusal(said: PythonSignatures) -> str:
-    """Return why Python does not load a model; a ``KeyError`` has its key as words, or none."""
+    """Return why Python does not load a model; a ``KeyError`` has its key as message, or none."""
     if said.kind == "KeyError" or not said.message:
         return f"{said.kind}: {said.message}" if said.message else said.kind
     return said.message
 
 
 class CrashError(ValidationError):
-    """TensorFlow's process ended on a model."""
+    """TensorFlow's process ended while it loaded a model."""
 
     def __init__(self, found: str, death: ChildDied) -> None:
-        """Say what was found, and keep how the process ended."""
+        """Take the text of the error, and how the process ended."""
         super().__init__(found, hint="the model is unchanged")
         self.how = death.how
         self.was_killed = death.was_killed
 
     def beside(self, before: str) -> ValidationError:
-        """Return the error, with how the unedited model ended the process; empty if it did not."""
+        """Return the error with a hint on the unedited model.
+
+        Args:
+            before: How the unedited model ended the process; empty if it did not.
+        """
         hint = "the unedited model does not end it; the model is unchanged"
         if before:
             hint = f"the unedited model ends it, too: {before}; the model is unchanged; {WITHOUT}"

@@ -1,12 +1,12 @@
-"""The numbers of a composed signature, compared with its parts that run one after the other.
+"""The numbers of a composed signature, compared with its parts that run one after another.
 
-The functions before it, the signature that it is made of as it was before the edit, and the
-functions behind it run in sessions of the C runtime of their own, each as it was traced or as it
-is in the model. The results of one are fed to the next. The composed signature is fed the same
-values and must give the same, bit for bit.
+The parts are the functions before the source, the source as it was before the edit, and the
+functions after it. Each part runs in a session of the C runtime of its own, as it was traced or as
+it is in the model. The results of a part are fed to the next part. The composed signature is fed
+the same values, and must have the same results, bit for bit.
 
-The values are made up; where a function decodes images, they are images. A signature of which only
-inputs became constants is compared with the one that it is made of (``with_bound``).
+The values are made up; a function that decodes images gets images. If only inputs became constants,
+the signature is compared with the signature that it is made of (``with_bound``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["Chain", "composed_outcome", "composed_values", "run_calls", "with_bo
 
 _TAGS = ("serve",)
 _VERSION = 1000
-"""A version of graphs that has functions, older than any TensorFlow that smpatch runs with."""
+"""A version of graphs that has functions; any TensorFlow with which smpatch runs is newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class Chain:
 
     Attributes:
         edit: The edit, with its functions traced.
-        source: The signature that it is made of, by the names that it has when the edit is done.
+        source: The signature that it is made of, with the names that it has at this edit.
         tensors: Input of the source to the tensors that are fed in the model before the edits.
-        fetched: Output of the source to the tensors that are fetched there.
+        fetched: Output of the source to the tensors that are fetched in that model.
         before: The model before the edits.
         after: The edited model.
         target: The composed signature.
@@ -78,16 +78,17 @@ def composed_values(
     file: str | os.PathLike[str] | None,
     known: Sequence[Values] = (),
 ) -> list[Values]:
-    """Return values to run a composed signature with.
+    """Return values with which a composed signature runs.
 
     Args:
         edit: The edit, with its functions traced.
         after: The edited MetaGraph.
-        file: A ``.npz`` file with values, used beside those that are made up.
-        known: For each rule by which values are made up, those that are known of some inputs.
+        file: A ``.npz`` file with values, used in addition to those that are made up.
+        known: For each rule by which values are made up, the values of some inputs, if they are
+            known already.
 
     Raises:
-        UnmakeableError: Nothing can be made up.
+        UnmakeableError: No values can be made up.
     """
     inputs = after.signatures[edit.key].inputs
     found: list[Values] = []
@@ -116,7 +117,7 @@ def composed_values(
 
 
 def _sample(samples: Sequence[Array], made: Array) -> Array:
-    """Return the sample of the shape of a value that was made up, else the first one."""
+    """Return the sample that has the shape of a made-up value, or else the first sample."""
     return next((each for each in samples if each.shape == made.shape), samples[0])
 
 
@@ -133,7 +134,7 @@ def composed_outcome(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outc
         ChildUnfit: There is no C runtime.
     """
     found = _compared(asks, chain, values)
-    # A difference is believed where it is there twice.
+    # A difference counts if a second run shows it again.
     return found if found.same else _compared(asks, chain, values)
 
 
@@ -148,7 +149,7 @@ def _compared(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outcome:
 
 
 def _in_parts(asks: Asks, chain: Chain, values: Sequence[Values]) -> list[Ran]:
-    """Run the parts one after the other."""
+    """Run the parts one after another."""
     edit = chain.edit
     flow = [Ran(dict(each)) for each in values]
     with ExitStack() as held:
@@ -184,7 +185,7 @@ def _repeated(bound: Bound, given: Mapping[str, Array]) -> Array:
 
     Args:
         bound: The value.
-        given: Input to its value, of those whose sizes it follows.
+        given: Input to its value, for the inputs whose sizes the bound value follows.
     """
     made = array_of(bound.proto)
     if bound.dims is None:
@@ -220,7 +221,7 @@ def _behind(
 
 
 def _alone(asks: Asks, held: ExitStack, fragment: Fragment, flow: Sequence[Ran]) -> list[Ran]:
-    """Run a function in a model that has nothing else, or the model that it is made of."""
+    """Run a function in a model that has only this function, or in the model that it is made of."""
     if fragment.model is not None:
         return run_calls(asks, *_of_model(fragment.model, flow))
     directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="smpatch-")))
@@ -251,7 +252,7 @@ def _of_model(asked: SignatureOf, flow: Sequence[Ran]) -> tuple[Place, Sequence[
 
 
 def run_calls(asks: Asks, place: Place, calls: Sequence[Call | Ran]) -> list[Ran]:
-    """Make calls in one session; what failed before is handed on."""
+    """Make calls in one session; a failure in place of a call is returned unchanged."""
     with CRuntime(asks, place) as session:
         return [each if isinstance(each, Ran) else session.run(each) for each in calls]
 
@@ -276,17 +277,18 @@ def _model_of(fragment: Fragment) -> bytes:
 def with_bound(
     pairs: Iterable[Pair], target: Target, there: Kept, source: SignatureDef, named: Names
 ) -> Iterator[Pair]:
-    """Return pairs in which the reference is fed the values that are bound, too.
+    """Return pairs in which the reference is fed the bound values as well.
 
     Args:
         pairs: The calls.
         target: The signature that has constants.
-        there: The signature before the edits.
+        there: The record of this signature.
         source: The signature that it was made of.
-        named: Alias to what the source is fed by, in the loader that makes the calls.
+        named: Alias to the names that are fed for an input of the source, in the loader that makes
+            the calls.
 
     Raises:
-        RefusedError: The source does not have such inputs.
+        RefusedError: The source does not have these inputs, or a followed input has another name.
     """
     bound = bound_inputs(source, there.was, there.bound)
     now = {was: alias for alias, was in there.inputs.was.items()}

@@ -22,12 +22,14 @@ class Validation:
     """The result of the validation of an edited model.
 
     Attributes:
-        loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.
-        tensors: The new signature's tensors as the loaded graph has them.
-        notes: What was wrong before the edit already, and what could not be looked at.
-        numbers: Key to the outputs that give what they gave; None where nothing was run.
-        variables_read: Whether a loader read the variables; None where no loader ran, or the
-            model has none.
+        loaders: TensorFlow's loaders that loaded it; empty if none was asked.
+        tensors: The tensors of the built signatures as the loaded graph has them; None if no
+            loader was asked.
+        notes: Notes on faults that the model had before the edit, and on checks that could not be
+            made.
+        numbers: Key to the outputs whose values are the same as before; None if nothing was run.
+        variables_read: Whether a loader read the variables; None if no loader ran, or the model
+            has no variables.
     """
 
     loaders: tuple[str, ...] = ()
@@ -42,14 +44,14 @@ class Edited:
     """An edited model in its staging directory.
 
     Attributes:
-        directory: Where it is.
-        with_object_graph: Whether the object graph was edited too, so that Python must list what
-            was edited.
-        before: The MetaGraph that was edited, as it was.
-        after: The same as it is now.
-        built: The signatures that must hold, by key.
-        touched: The keys that the edit gave to signatures, built or not.
-        without_variables: Whether it is loaded without its variables, as far as that can be.
+        directory: The staging directory.
+        with_object_graph: Whether the object graph was edited as well, so that Python must list
+            the edited signatures.
+        before: The MetaGraph before the edit.
+        after: The MetaGraph after the edit.
+        built: Key to signature, for the built signatures, whose tensors are checked.
+        touched: The keys of the signatures that the edit made or changed, built or not.
+        without_variables: Whether it is loaded without its variables, if that is possible.
     """
 
     directory: Path
@@ -73,5 +75,5 @@ class Edited:
 
     @property
     def tensors(self) -> dict[str, TensorSpec]:
-        """The tensors of the signatures that must hold, by full name."""
+        """The tensors of the built signatures, by full name."""
         return {name: spec for each in self.built.values() for name, spec in each.tensors.items()}

@@ -1,6 +1,6 @@
-"""Values for the signatures of an edited model, and what gave before the edits what they give.
+"""Values for the signatures of an edited model, and their counterparts before the edits.
 
-What each output must equal follows from the edits alone (``Edit.follow``).
+The edits alone decide what each output must equal (``Edit.follow``).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ MADE_UP = (Feeding("random", 0, (1,)), Feeding("random", 1, (3,)), Feeding("zero
 
 
 class SameValues:
-    """Values for the signatures of an edited MetaGraph, by the aliases that they have now.
+    """Values for the signatures of an edited MetaGraph, by their present aliases.
 
     Attributes:
-        unmakeable: Key to why nothing could be made up.
+        unmakeable: Key to the reason why no values could be made up.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class SameValues:
         """Read the user's file, if there is one.
 
         Raises:
-            UsageError: It cannot be read, or names no input.
+            UsageError: The file cannot be read, or names no input.
         """
         self.unmakeable: dict[str, str] = {}
         self._before = before.signatures
@@ -51,8 +51,8 @@ class SameValues:
         """Make the values of a signature.
 
         Args:
-            key: The key that it has now.
-            there: What it was.
+            key: Its present key.
+            there: Its record, with its names before the edits.
         """
         old = self._before[there.was].inputs if there.was in self._before else {}
         was = there.inputs.was
@@ -72,11 +72,11 @@ class SameValues:
                 self.unmakeable[key] = str(error)
 
     def of(self, key: str) -> Sequence[Values]:
-        """Return the values of a signature by its key; none where none were made."""
+        """Return the values of a signature by its key; none if none were made."""
         return self._made.get(key, ())
 
     def _own(self, key: str, there: Kept, inputs: Mapping[str, Spec]) -> Iterator[Values]:
-        """Yield the user's values, found by the names of now or of before."""
+        """Yield the user's values, by the present names or the names before the edits."""
         if self._given is None:
             return
         was = {alias: there.inputs.was.get(alias, alias) for alias in inputs}
@@ -94,14 +94,14 @@ class SameValues:
 def kept(
     edits: Sequence[Edit], before: Mapping[str, tuple[Sequence[str], Sequence[str]]]
 ) -> Mapping[str, Kept]:
-    """Follow edits from the signatures that there were.
+    """Return the records of all signatures after edits.
 
     Args:
-        edits: What is asked for, in its order.
+        edits: The edits, in their order.
         before: Key to the aliases of inputs and outputs, before all edits.
 
     Returns:
-        Key to signature, after all edits.
+        Key to the record of a signature, after all edits.
     """
     state = {
         key: Kept(key, KeptNames({a: a for a in inputs}), KeptNames({a: a for a in outputs}))

@@ -1,6 +1,6 @@
 """A validator that a session lends to the functions that it calls.
 
-Each thread has its own; worker threads have none until they take one.
+Each thread has a lender of its own; a worker thread has none until it calls ``lending``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["Lender", "lending", "lent", "validator_for"]
 
 
 class Lender(Protocol):
-    """Returns a validator."""
+    """A function that returns a validator."""
 
     def __call__(
         self, mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool
     ) -> Validator:
-        """Return one; ``calls`` says whether signatures will be called in Python."""
+        """Return a validator; ``calls`` is whether signatures will be called in Python."""
         ...
 
 
@@ -31,7 +31,7 @@ _LENDER: ContextVar[Lender | None] = ContextVar("smpatch_lender", default=None)
 
 @contextlib.contextmanager
 def lending(lender: Lender) -> Iterator[None]:
-    """Take validators from a lender as long as the context lasts."""
+    """Take validators from a lender until the context ends."""
     token = _LENDER.set(lender)
     try:
         yield
@@ -42,7 +42,7 @@ def lending(lender: Lender) -> Iterator[None]:
 def lent(
     mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool = False
 ) -> Validator | None:
-    """Return a lent validator; None where the caller is to make one."""
+    """Return a lent validator; None if there is no lender, and the caller must make one."""
     lender = _LENDER.get()
     return None if lender is None else lender(mode, op_libraries, time_limit, calls=calls)
 
@@ -50,7 +50,7 @@ def lent(
 def validator_for(
     mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool = False
 ) -> Validator:
-    """Return a lent validator, or a new one; the caller leaves it as a context."""
+    """Return a lent validator, or a new one; the caller uses it as a context manager."""
     return lent(mode, op_libraries, time_limit, calls=calls) or Validator(
         mode, op_libraries, time_limit, calls=calls
     )

@@ -1,11 +1,12 @@
-"""The numbers of a signature some of whose tensors became inputs, against the whole signature.
+"""The numbers of a signature in which tensors became inputs, compared with the whole signature.
 
-The signature as it was before the edit runs in the C runtime, and so do the tensors that became
-inputs: those of the main graph in the model as it was, those inside functions in a copy of it in
-which functions yield them (``functions.inner_outputs``). The signature that is fed what they gave
-must give what the whole signature gives, bit for bit.
+The whole signature is the signature before the edit. It runs in the C runtime, and so do the
+tensors that became inputs. Tensors of the main graph run in the model before the edit. Tensors
+inside functions run in a copy of it in which the functions yield them
+(``functions.inner_outputs``). The signature in which tensors became inputs is fed these values, and
+must have the results of the whole signature, bit for bit.
 
-The copy is a directory of links beside one new file, which is removed afterwards.
+The copy is a directory with one new file and links to the other files; it is removed afterwards.
 """
 
 from __future__ import annotations
@@ -41,13 +42,14 @@ _FILE = "saved_model.pb"
 
 @dataclass(frozen=True, slots=True)
 class OpenedChain:
-    """A signature some of whose tensors became inputs, and the whole one.
+    """A signature in which tensors became inputs, and the whole signature.
 
     Attributes:
-        chain: It, in the place of the whole one.
-        whole: The whole one.
-        fetched: Input to the tensor of ``chain.before`` that it is.
-        is_target: Whether nothing else is composed, so that the edited signature is compared.
+        chain: The composed signature, with the signature in which tensors became inputs as source.
+        whole: The composed signature, with the whole signature as source.
+        fetched: New input to its tensor in the model ``chain.before``.
+        is_target: Whether the edit composes nothing else, so that the edited signature itself is
+            compared.
     """
 
     chain: Chain
@@ -58,7 +60,7 @@ class OpenedChain:
 
 @contextmanager
 def opened_chain(chain: Chain, model: SavedModel, before: MetaGraph) -> Iterator[OpenedChain]:
-    """Yield a signature some of whose tensors became inputs.
+    """Yield a signature in which tensors became inputs, and the whole signature.
 
     Args:
         chain: The composed signature and its parts; the source is the whole signature.
@@ -100,7 +102,7 @@ def _opened(
 
 @contextmanager
 def _written(model: SavedModel, meta_graph: MetaGraph) -> Iterator[Path]:
-    """Write a model as a MetaGraph of it has become, beside links to its other files."""
+    """Write a model with a changed MetaGraph, beside links to its other files."""
     root = model.directory.absolute()
     with tempfile.TemporaryDirectory(prefix="smpatch-", ignore_cleanup_errors=True) as made:
         place = Path(made)
@@ -115,18 +117,18 @@ def _written(model: SavedModel, meta_graph: MetaGraph) -> Iterator[Path]:
 def opened_outcome(
     asks: Asks, opened_one: OpenedChain, before: MetaGraph
 ) -> tuple[Outcome, list[Values]]:
-    """Run a signature some of whose tensors became inputs and the whole one, and compare.
+    """Run a signature in which tensors became inputs and the whole signature, and compare.
 
     Args:
         asks: The owner of the child processes that run them.
-        opened_one: The two.
+        opened_one: The two signatures.
         before: The MetaGraph before the edit.
 
     Returns:
-        The outcome, and what the tensors gave in each run; nothing where they were not run.
+        The outcome, and the values of the tensors in each run; no values for a run that failed.
 
     Raises:
-        UnmakeableError: Nothing can be made up.
+        UnmakeableError: No values can be made up.
         NotLoadedError: TensorFlow does not load one of the models.
         ChildUnfit: There is no C runtime.
     """
@@ -136,7 +138,7 @@ def opened_outcome(
     with_images = [_with_images(inputs, each) for each in made]
     for values in (made, with_images):
         outcome, given = _compared(asks, opened_one, values)
-        if not outcome.same:  # a difference is believed where it is there twice
+        if not outcome.same:  # a difference counts if a second run shows it again
             outcome, given = _compared(asks, opened_one, values)
         if not outcome.not_run or with_images == made:
             break
@@ -144,7 +146,7 @@ def opened_outcome(
 
 
 def _with_images(inputs: Mapping[str, Spec], values: Values) -> Values:
-    """Return values with an image in the place of each string, for models that decode images."""
+    """Return values with an image in place of each string, for models that decode images."""
     shown = dict(values)
     for alias, spec in inputs.items():
         if isinstance(spec, TensorSpec) and spec.dtype == "string":
@@ -154,7 +156,7 @@ def _with_images(inputs: Mapping[str, Spec], values: Values) -> Values:
 
 
 def _image() -> bytes:
-    """Return a PNG file, which all of TensorFlow's decoders take but that of BMP."""
+    """Return a PNG file, which all of TensorFlow's image decoders take but the BMP decoder."""
     width, height = 24, 16
     line = bytes((7 * place) % 256 for place in range(3 * width))
     rows = b"".join(b"\0" + line[row:] + line[:row] for row in range(height))

@@ -1,9 +1,8 @@
-"""The child process that loads a model by ``tf.saved_model.load`` or traces a recipe.
+"""The child process that loads a model with ``tf.saved_model.load`` or traces a recipe.
 
 ``light_child`` has the modules of the loader alone and starts in half of the processor time.
-A model that it loads is loaded, and a recipe that it traces is traced. It may refuse a model, or
-die of it, because other modules are missing: then ``python_child``, which has imported all of
-TensorFlow, decides.
+If it loads a model or traces a recipe, this result counts. It may refuse a model or die, because
+other modules are missing: then ``python_child``, which has imported all of TensorFlow, decides.
 """
 
 from __future__ import annotations
@@ -38,16 +37,16 @@ class PythonLoader:
     """``tf.saved_model.load`` in a child process.
 
     Attributes:
-        program: The child that is asked first.
+        program: The program of the child that is asked first.
     """
 
     def __init__(self, ask: _Ask, *, light: bool) -> None:
         """Ask nothing yet.
 
         Args:
-            ask: How a child is asked.
-            light: Whether the loader's own modules may do. All of TensorFlow is needed where
-                signatures are called as well.
+            ask: The function that asks a child.
+            light: Whether a child with the loader's own modules is asked first. A child that calls
+                signatures as well needs all of TensorFlow.
         """
         self._ask = ask
         self.program = Program.LIGHT if light else Program.PYTHON
@@ -60,8 +59,8 @@ class PythonLoader:
         Args:
             directory: The SavedModel.
             tags: Its tag-set.
-            variables: Whether its variables are read. What does not load without them is
-                loaded with them, which decides.
+            variables: Whether its variables are read. A model that does not load without them is
+                loaded with them, and this decides.
 
         Raises:
             ValidationError: There is no TensorFlow, or an op library cannot be loaded.
@@ -96,7 +95,7 @@ class PythonLoader:
         """Trace a recipe.
 
         Args:
-            question: Asks a child.
+            question: The function that asks a child.
 
         Raises:
             ValidationError: There is no TensorFlow, or an op library cannot be loaded.
@@ -117,7 +116,7 @@ class PythonLoader:
         """Return why the light child does not decide.
 
         Raises:
-            ChildError: Another process would need more time, or more memory.
+            ChildError: The child hung or was killed: another one would need more time or memory.
         """
         if isinstance(error, ChildHung) or (isinstance(error, ChildDied) and error.was_killed):
             raise error

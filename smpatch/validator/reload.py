@@ -1,10 +1,10 @@
 """Validation of an edited model: TensorFlow loads it before the commit.
 
-The edited model is loaded by TensorFlow's C runtime, the loader of TF Serving, Triton and
-the C, Java, Go and Rust bindings, in a child process. The new signature must hold: it is
-in the map that TensorFlow parsed, byte for byte, and each of its tensors is in the loaded
-graph with that dtype and shape. Everything else must hold as it held before the edit: what
-was wrong already is reported and not counted.
+TensorFlow's C runtime loads the edited model in a child process, as it does in TF Serving, Triton
+and the C, Java, Go and Rust bindings. The map of signatures that TensorFlow parsed must equal the
+written map. Each tensor of a new signature must be in the loaded graph, with its dtype and shape.
+All else must work as it did before the edit: a fault that was there already is reported, and is not
+an error.
 
 This module writes nothing and runs no signature. It never imports TensorFlow.
 
@@ -56,10 +56,10 @@ _C_RUNTIME, _PYTHON_V1, _PYTHON = "C runtime", "Python loader (v1)", "tf.saved_m
 
 
 class Validator:
-    """Asks TensorFlow, in child processes that end with it.
+    """Asks TensorFlow, in child processes that end with the validator.
 
-    A context manager. The first child starts at once, so that TensorFlow's libraries load
-    while the caller still reads the model.
+    It is a context manager. The first child starts at once, so that TensorFlow's libraries load
+    while the caller reads the model.
     """
 
     def __init__(
@@ -74,11 +74,12 @@ class Validator:
         """Prepare, and start the first child unless the mode is ``none``.
 
         Args:
-            mode: How much to validate; ``auto`` is ``runtime`` where only signatures change.
+            mode: The checks to make. ``auto`` asks Python's loader only if the object graph is
+                edited, or if this loader may refuse a signature; ``runtime`` never asks it.
             op_libraries: Libraries of custom operations to load first.
             time_limit: Longest wait for one answer, in seconds.
             calls: Whether signatures will be called in Python, as they are in ``run``.
-            one_edit: Whether nothing is asked after the commit of the first edit.
+            one_edit: Whether the validator is not asked after the commit of the first edit.
         """
         self.mode: Mode = mode
         self._python = PythonLoader(self.ask, light=not calls and mode != "run")
@@ -97,7 +98,7 @@ class Validator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End all children; those that were lent go on."""
+        """End all children, unless the validator is lent."""
         if not self._lent:
             self._children.close()
 
@@ -110,8 +111,8 @@ class Validator:
             calls: Whether signatures will be called in Python.
         """
         for program, child in [*self._running.items()]:
-            # One that ended since the last question: no model is to blame. One that has imported
-            # a user's file would not see that it, or what it imports, has changed.
+            # A child that ended between two questions: no model caused this. A child that has
+            # imported a user's file would not import it, or its imports, again after a change.
             if child.ended or program is Program.TRACER:
                 child.close()
                 del self._running[program]
@@ -137,12 +138,12 @@ class Validator:
     def _expect_c(self) -> None:
         """Start the C runtime now, if TensorFlow is installed."""
         if self._wheel is not None and Program.CAPI not in self._running:
-            # Where a library is missing, the first question fails or goes to Python's TensorFlow.
+            # If a library is missing, the first question fails, or Python's TensorFlow gets it.
             with contextlib.suppress(ChildUnfit):
                 self._start(Program.CAPI)
 
     def expect_python(self, *, whole: bool = False) -> None:
-        """Start Python's TensorFlow now, because it takes seconds and will be asked.
+        """Start Python's TensorFlow now, because its start takes seconds and it will be asked.
 
         Args:
             whole: Whether functions are traced in it, so that all of it is imported in any case.
@@ -152,15 +153,15 @@ class Validator:
         program = self._python.program
         wanted = self.mode in {"auto", "full", "run"} and program not in self._running
         if wanted and self._wheel is not None:
-            with contextlib.suppress(ChildUnfit):  # the first question fails
+            with contextlib.suppress(ChildUnfit):  # then the first question fails
                 self._start(program)
 
     def ask(self, program: Program, question: Callable[[Child, float], _Answer]) -> _Answer:
-        """Ask anything; a child that dies of it is replaced when the next question comes.
+        """Ask a question; a child that dies is replaced before the next question.
 
         Args:
-            program: The program that is asked.
-            question: Given the child and the longest wait in seconds.
+            program: The program of the child that is asked.
+            question: The function that asks; it gets the child and the longest wait in seconds.
 
         Raises:
             ValidationError: There is no TensorFlow, or an op library cannot be loaded.
@@ -176,12 +177,13 @@ class Validator:
     def load_in_python(
         self, directory: Path, tags: Sequence[str], *, variables: bool = True
     ) -> PythonSignatures:
-        """Load a model by ``tf.saved_model.load``, and return its signatures.
+        """Load a model with ``tf.saved_model.load``, and return its signatures.
 
         Args:
             directory: The SavedModel.
             tags: Its tag-set.
-            variables: Whether its variables are read; what does not load without is loaded with.
+            variables: Whether its variables are read; a model that does not load without them is
+                loaded with them.
 
         Raises:
             ValidationError: There is no TensorFlow, or an op library cannot be loaded.
@@ -205,7 +207,7 @@ class Validator:
         return {op_def.name: op_def for op_def in ops.op}
 
     def infer(self, graph: bytes, tensors: Sequence[str]) -> Mapping[str, Shape]:
-        """Return the shapes that TensorFlow infers in a ``GraphDef``, of those that it can infer.
+        """Return the shapes that TensorFlow infers for tensors of a ``GraphDef``, if it can.
 
         Raises:
             ValidationError: There is no TensorFlow, or an op library cannot be loaded.
@@ -225,10 +227,11 @@ class Validator:
         *,
         without_variables: bool = False,
     ) -> Validation:
-        """Load the model as it is, and report type and shape of some tensors of its graph.
+        """Load the unedited model, and return dtype and shape of some tensors of its graph.
 
         Raises:
-            ValidationError: TensorFlow does not load it.
+            ValidationError: TensorFlow does not load it, or a tensor is missing or has another
+                dtype.
         """
         asked = model.directory, meta_graph, sorted(wanted)
         bare = self._describe_bare(*asked) if without_variables else None
@@ -239,15 +242,15 @@ class Validator:
         return Validation((loader,), specs(description, wanted))
 
     def validate(self, edited: Edited, model: SavedModel) -> Validation:
-        """Load an edited model and compare.
+        """Load an edited model, and compare its signatures with the written ones.
 
         Args:
             edited: The edited model.
             model: The model before the edit.
 
         Returns:
-            What TensorFlow said. ``tensors`` may have other shapes than those with which the
-            signatures were built: then they are to be built again with them.
+            The result. If ``tensors`` has other shapes than those with which the signatures were
+            built, the caller must build them again with these shapes.
 
         Raises:
             ValidationError: The edited model does not load, or a signature is not in it as
@@ -304,7 +307,7 @@ class Validator:
         """Compute the fingerprint of an edited model.
 
         Returns:
-            The serialized ``FingerprintDef``, or in words why there is none.
+            The serialized ``FingerprintDef``, or the reason why there is none, as text.
         """
         try:
             payload = questions.fingerprint(self._child(Program.CAPI), directory, self._limit)
@@ -313,7 +316,7 @@ class Validator:
         return payload.data if payload.ok else payload.message
 
     def _check_python(self, edited: Edited, model: SavedModel) -> tuple[Note | None, bool]:
-        """Load in Python; return a note, if any, and whether variables were read."""
+        """Load the model in Python; return a note, if any, and whether variables were read."""
         try:
             loaded = self._load_in_python(
                 edited.directory, edited.after, variables=not edited.without_variables
@@ -358,7 +361,7 @@ class Validator:
     def _describe_bare(
         self, directory: Path, meta_graph: MetaGraph, names: Sequence[str]
     ) -> tuple[str, Description] | None:
-        """Load without the variables; None where that fails, so that they decide."""
+        """Load the model without its variables; None if this fails, and it must load with them."""
         with without_variables(directory) as view, contextlib.suppress(ChildUnfit):
             if view is not None:
                 self._child(Program.CAPI)  # Python's v1 loader restores them in any case
@@ -374,7 +377,7 @@ class Validator:
     def _describe(
         self, directory: Path, meta_graph: MetaGraph, names: Sequence[str]
     ) -> tuple[str, Description]:
-        """Load with the C runtime or, where there is none, with Python's v1 loader."""
+        """Load the model with the C runtime or, if there is none, with Python's v1 loader."""
         with self._blamed():
             try:
                 child, loader = self._child(Program.CAPI), _C_RUNTIME
@@ -391,7 +394,7 @@ class Validator:
             hint = f"pip install tensorflow, or {WITHOUT}"
             raise ValidationError("TensorFlow is not installed", hint=hint)
         child = self._running.get(program)
-        if child is None or child.closed:  # it died on the model before
+        if child is None or child.closed:  # it died while it loaded an earlier model
             child = self._start(program)
         while self._unloaded.get(program):
             library = self._unloaded[program].pop()
@@ -418,7 +421,7 @@ class Validator:
         return child
 
     def _crash_of(self, load: Callable[[], object]) -> str:
-        """Return how TensorFlow's process ends when it loads something; nothing if it lives."""
+        """Return how TensorFlow's process ends when it loads a model; empty if it does not end."""
         try:
             load()
         except CrashError as crash:
@@ -427,7 +430,7 @@ class Validator:
 
     @contextlib.contextmanager
     def _blamed(self) -> Iterator[None]:
-        """Turn the death of a child into a failed validation with its own words."""
+        """Turn the error of a child into a failed validation, with the last words of the child."""
         try:
             yield
         except ChildHung as error:

@@ -1,7 +1,8 @@
 """Functions and recipes that TensorFlow traces in a child process.
 
-A user's file runs there, with the user's rights. A process that ends or hangs is a refusal of
-what was asked for: the model is not to blame. A callable of this process is traced in it.
+A user's file runs in the child process, with the user's rights. If the process ends or hangs, the
+edit is refused, because the model is not the cause. A callable object is traced in the process that
+has it, which is not a child process.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["Tracer"]
 
 _MOST_BYTES = 64 << 20
-"""The largest size of the variables of a function that become constants."""
+"""The largest size of the variables of a function that become constants, in bytes."""
 
 
 class Tracer:
-    """Has functions traced, each once."""
+    """Traces functions, each once."""
 
     def __init__(self, validator: Validator) -> None:
-        """Ask a validator's children."""
+        """Trace in the children of a validator."""
         self._validator = validator
         self._known: dict[str, Fragment] = {}
 
@@ -44,7 +45,7 @@ class Tracer:
             tracing: The request.
 
         Raises:
-            RefusedError: It cannot be traced.
+            RefusedError: The function cannot be traced.
             ValidationError: There is no TensorFlow.
         """
         key = repr(tracing)
@@ -101,12 +102,12 @@ class Tracer:
             arguments = dict(asked.arguments)
             request["recipe"] = {"name": asked.name, "alias": asked.alias, "arguments": arguments}
         try:
-            # Made here, so that it also goes where the process is ended.
+            # Made here, so that it is removed even if the child process is ended.
             with tempfile.TemporaryDirectory(prefix="smpatch-") as scratch:
                 asks = partial(trace, request={**request, "scratch": scratch})
                 if isinstance(asked, RecipeOf):
                     return self._validator.trace_in_python(asks)
-                # What a user's file imports stays in a process; recipes and models leave nothing.
+                # Imports of a user's file stay in a process; recipes and models leave nothing.
                 program = Program.TRACER if isinstance(asked, FunctionOf) else Program.PYTHON
                 return self._validator.ask(program, asks)
         except ChildHung as error:
@@ -124,7 +125,7 @@ class Tracer:
 def _outputs(
     said: Traced, place: Mode, specs: Mapping[str, Spec], where: str
 ) -> dict[str, TensorSpec]:
-    """Return the outputs by name; one tensor without a name has that of the only input."""
+    """Return the outputs by name; a single tensor without a name gets the only input's name."""
     found = {}
     for name, fact in said.outputs:
         known = name

@@ -1,8 +1,8 @@
 """A directory of links to a SavedModel, without its variables.
 
-Without ``variables/variables.index`` TensorFlow's C runtime restores nothing and loads the
-rest; with the index alone it tries to, and fails. So the model is loaded from a directory of
-links in which ``variables`` is left out. The model's own directory stays as it is: its
+Without ``variables/variables.index``, TensorFlow's C runtime restores no variables and loads the
+rest; with the index alone, it tries to restore them, and fails. So the model is loaded from a
+directory of links that has no ``variables``. The model's own directory is not changed, because its
 fingerprint is computed from the index.
 
 Source: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``).
@@ -28,8 +28,8 @@ def without_variables(directory: Path) -> Iterator[Path | None]:
         directory: The SavedModel.
 
     Yields:
-        The directory, the model's own where it has no variables; None where there is no place
-        for one.
+        The directory, or the model's own if it has no variables; None if no directory can be
+        made.
     """
     root = directory.absolute()
     if not (root / VARIABLES).exists():

@@ -1,14 +1,14 @@
-"""The proof of a wider input: the model runs with other sizes, and gives the same rows.
+"""The proof of a wider input: the model runs with other sizes, and yields the same rows.
 
-An edit that opens a dimension which the graph fixes makes a claim. Before the commit the C
-runtime runs the edited model with the size that the graph has and with two others. Where the
-first dimension is opened, the rows of a larger batch must equal those of single runs, and as
-many must come out as went in. Where another one is opened, larger sizes must run and give what the
-signature promises, and the elements that they add must change an output: a graph that reads the
-first three steps of any number gives a wrong result without an error.
+An edit may open a dimension that the graph fixes. Before the commit, the C runtime runs the edited
+model with the size that the graph has and with other sizes. If the first dimension is opened, the
+rows of a larger batch must equal the rows of single runs, and there must be as many. If another
+dimension is opened, larger sizes must run and have the shapes that the signature promises, and the
+added elements must change an output: a graph that reads only the first three steps, of any number,
+gives a wrong result without an error.
 
-What cannot run with the old size, or cannot be given made-up values, is not proved; the edit
-then says so.
+A signature that does not run with the old size, or for which no values can be made up, is not
+proved; a note reports this.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from smpatch.validator.reload import Validator
 __all__ = ["prove_wider"]
 
 _TOLERANCE = Tolerance(relative=1e-3, absolute=1e-5)
-"""Kernels add in another order for another size of the batch."""
+"""Kernels add numbers in another order if the batch has another size."""
 
 _UNCHANGED = "the model is unchanged"
 _MOST_NAMED = 3
@@ -46,19 +46,19 @@ _Values = Mapping[str, tuple[Array, ...]]
 
 
 def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built: Built) -> Note:
-    """Prove that a signature takes what it says beyond what its graph said.
+    """Prove that a signature takes shapes that are wider than those of the graph before the edit.
 
     Args:
-        validator: Asks TensorFlow.
+        validator: The validator that asks TensorFlow.
         place: The edited model.
-        meta_graph: The MetaGraph as it will be.
-        built: The signature, some inputs of which are wider.
+        meta_graph: The MetaGraph after the edit.
+        built: The signature, which has wider inputs.
 
     Returns:
-        A note of what was proved, or that nothing could be.
+        A note on the sizes that were proved, or on why no proof could be made.
 
     Raises:
-        ValidationError: It does not.
+        ValidationError: It does not take them, or has wrong results.
     """
     names = ", ".join(
         f"{alias!r} takes {shape_text(each.shape)} where the graph was built for "
@@ -76,7 +76,7 @@ def prove_wider(validator: Validator, place: Place, meta_graph: MetaGraph, built
 
 
 class _UnprovedError(Exception):
-    """The proof cannot be made; says why."""
+    """The reason why the proof cannot be made."""
 
 
 class _Proof:
@@ -88,11 +88,11 @@ class _Proof:
         self._target = in_c({built.key: built.signature})[built.key]
 
     def ran(self) -> list[str]:
-        """Run with several sizes; return with which, in words.
+        """Run with several sizes; return texts with these sizes.
 
         Raises:
-            ValidationError: The model gives something else than with the old size.
-            _UnprovedError: It does not run with the old size.
+            ValidationError: The results differ from those with the old size.
+            _UnprovedError: It does not run with the old size, or inputs have several old sizes.
         """
         wider = self._built.wider.values()
         first = [each.graph[0] for each in wider if each.graph and _opens_first(each)]
@@ -118,7 +118,7 @@ class _Proof:
         return [batches, *inner] if known or not inner else inner
 
     def _inner_dimensions(self, size: int) -> Iterator[str]:
-        """Run with other sizes of the dimensions behind the first that were opened."""
+        """Run with other sizes of the opened dimensions after the first."""
         for alias, each in self._built.wider.items():
             for place, old in enumerate(each.graph or ()):
                 opened = each.shape is None or each.shape[place] is None
@@ -126,7 +126,7 @@ class _Proof:
                     yield self._dimension(alias, place, old, size)
 
     def _dimension(self, alias: str, place: int, old: int, size: int) -> str:
-        """Return with which sizes of a dimension it runs, in words; larger ones must."""
+        """Return a text with the sizes of a dimension that run; its double and triple must."""
         runs, fails = [old], []
         for other in dict.fromkeys((2 * old, 3 * old, 1, old - 1, old + 1)):
             if other in {0, old}:
@@ -148,10 +148,10 @@ class _Proof:
         return ", ".join(words)
 
     def _reads_all(self, alias: str, place: int, old: int, size: int) -> bool:
-        """Return whether elements behind the old size change an output.
+        """Return whether elements after the old size change an output.
 
         Returns:
-            Whether they do; False also where no element of the input does.
+            Whether they do; False also if no element of the input does, or if each run differs.
 
         Raises:
             ValidationError: Only the elements within the old size change an output.
@@ -179,7 +179,7 @@ class _Proof:
     def _made(
         self, size: int, seed: int, other: Mapping[str, tuple[int, int]] | None = None
     ) -> _Values:
-        """Make up values: the sizes that the graph had, but for those that are given."""
+        """Make up values with the old sizes of the graph, except for the sizes that are given."""
         inputs = {}
         for alias, spec in self._signature.inputs.items():
             wider = self._built.wider.get(alias)
@@ -201,16 +201,16 @@ class _Proof:
         raise self._refused(f"it fails with the size {size}: {ran.failure}")
 
     def _compare(self, singles: list[Ran], whole: Ran, size: int) -> None:
-        """Compare the rows of a batch with those of single runs."""
+        """Compare the rows of a batch with the rows of single runs."""
         self._promised(whole, size)
         for alias, spec in self._signature.outputs.items():
             got = whole.outputs[alias]
             parts = [each.outputs[alias] for each in singles]
             if not isinstance(spec, TensorSpec) or not parts[0][0].shape:
-                continue  # nothing in it belongs to one row
+                continue  # it has no rows
             rows = sum(each[0].shape[0] for each in parts)
             if got[0].shape[:1] == parts[0][0].shape[:1] and not is_open(spec):
-                continue  # it never had a row for each of the batch
+                continue  # it never had a row for each row of the batch
             if got[0].shape[0] != rows:
                 count = got[0].shape[0]
                 found = f"output {alias!r} has {count} rows for a batch of {size}, not {rows}"
@@ -245,7 +245,7 @@ class _Proof:
                 raise ValidationError(found, where=self._where, hint=f"{hint}; {_UNCHANGED}")
 
     def _row(self, values: _Values) -> _Values:
-        """Return the first row of what has a row for each of the batch."""
+        """Return the first row of each input that has an open first dimension; the others whole."""
         return {
             alias: tuple(map(_cut, arrays)) if is_open(self._signature.inputs[alias]) else arrays
             for alias, arrays in values.items()
@@ -276,7 +276,7 @@ def _opens_first(each: Wider) -> bool:
 
 
 def _stacked(signature: SignatureDef, singles: list[_Values]) -> _Values:
-    """Return several values as one batch; what has no open first dimension stays as it is."""
+    """Return several values as one batch; an input without an open first dimension is unchanged."""
     return {
         alias: tuple(
             _joined(list(parts)) for parts in zip(*(each[alias] for each in singles), strict=True)
@@ -294,7 +294,7 @@ def _joined(parts: Sequence[Array]) -> Array:
 
 
 def _behind(array: Array, other: Array, place: int, old: int) -> Array:
-    """Return an array with the elements of another behind the old size of a dimension."""
+    """Return an array with the elements of another one after the old size of a dimension."""
     kept, taken = to_numpy(array), to_numpy(other)
     parts = np.split(kept, [old], place)[0], np.split(taken, [old], place)[1]
     return _like(array, np.concatenate(parts, place))
