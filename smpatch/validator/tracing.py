@@ -36,7 +36,8 @@ class Tracer:
     def __init__(self, validator: Validator) -> None:
         """Trace in the children of a validator."""
         self._validator = validator
-        self._known: dict[str, Fragment] = {}
+        # With the request, so that no other callable gets the same ``id``.
+        self._known: dict[object, tuple[Tracing, Fragment]] = {}
 
     def trace(self, tracing: Tracing) -> Fragment:
         """Trace a function.
@@ -48,10 +49,11 @@ class Tracer:
             RefusedError: The function cannot be traced.
             ValidationError: There is no TensorFlow.
         """
-        key = repr(tracing)
+        key = _key(tracing)
         if key not in self._known:
-            self._known[key] = self._traced(tracing)
-        return replace(self._known[key], text=str(tracing.asked))
+            self._known[key] = tracing, self._traced(tracing)
+        _, fragment = self._known[key]
+        return replace(fragment, text=str(tracing.asked))
 
     def _traced(self, tracing: Tracing) -> Fragment:
         from smpatch.fragments import Fragment, SignatureOf
@@ -120,6 +122,18 @@ class Tracer:
         except ChildUnfit as error:
             hint = "TensorFlow is needed to trace a function"
             raise RefusedError(f"TensorFlow cannot be loaded: {error}", hint=hint) from error
+
+
+def _key(tracing: Tracing) -> object:
+    """Return a value that is equal for equal requests only.
+
+    Two callables with different constants can have one text, so that their identity counts.
+    """
+    from smpatch.fragments import CallableOf
+
+    asked = tracing.asked
+    function = id(asked.callable) if isinstance(asked, CallableOf) else repr(asked)
+    return function, tracing.place, repr(tracing.specs)
 
 
 def _outputs(

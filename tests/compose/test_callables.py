@@ -48,6 +48,14 @@ def looked_up(text):
 def words_to_both(text: tf.TensorSpec([None], tf.string)):
     return {"left": tf.tile(WORDS.lookup(text)[:, None], [1, 2]) + SHIFT}
 
+class Shift:
+    def __init__(self, by):
+        self.by = by
+    def __repr__(self):
+        return "Shift"
+    def __call__(self, left: PAIR):
+        return {"left": left + self.by}
+
 concrete = looked_up.get_concrete_function()
 state = tf.Variable([1.0, 2.0])
 class Layer(tf.Module):
@@ -65,6 +73,7 @@ cases = {
     "tf_function": dict(before=looked_up),
     "concrete": dict(before=[concrete], after=[named]),
     "several": dict(before=["left=cast(float64)", Halver(), doubled]),
+    "alike": dict(before=[Shift(1.0), Shift(10.0), Shift(100.0)]),
     "lambda": dict(after=[lambda score: {"score": score * 2.0}]),
     "variables": dict(before=[Layer()]),
     "failing": dict(before=[failing]),
@@ -93,7 +102,7 @@ with tf.Graph().as_default():
 print(json.dumps(said))
 """
 NAMES = (
-    *("python", "tf_function", "concrete", "several", "lambda", "graph"),
+    *("python", "tf_function", "concrete", "several", "alike", "lambda", "graph"),
     *("variables", "failing", "in_python", "unknown", "class"),
 )
 
@@ -122,6 +131,8 @@ WORDS = np.array([[9.0, 9.0], [4.0, 4.0], [-1.0, -1.0]], "f4") + np.array([0.5, 
         ("tf_function", {"text": TEXT}, WORDS),
         ("graph", {"text": TEXT}, WORDS),
         ("several", {"left": ROWS.astype("f8")}, ROWS / np.float32(2)),
+        # The callables of "alike" have one ``repr``; each is traced.
+        ("alike", {"left": ROWS}, ROWS + np.float32(1) + np.float32(10) + np.float32(100)),
     ],
 )
 def test_the_numbers_are_those_of_the_callable(
