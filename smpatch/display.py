@@ -59,7 +59,7 @@ def printable(text: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    if 0xDC80 <= ord(character) <= 0xDCFF:  # noqa: PLR2004 - Python's sign for a byte that is no text
+    if 0xDC80 <= ord(character) <= 0xDCFF:  # noqa: PLR2004 - Python's code for a byte that is not text
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
 

@@ -349,12 +349,7 @@ class SavedModel:
         return self.resolve(name).spec
 
     def resolve(self, name: str) -> Resolved:
-        """Return a tensor of the only MetaGraph, its operation, and whether its shape is known.
-
-        Raises:
-            TensorNotFoundError: There is no such tensor.
-            OpDefMissingError: The file does not define the operation.
-        """
+        """Return a tensor of the only MetaGraph, its operation, and whether its shape is known."""
         return self.meta_graph().resolver().resolve(name)
 
     def _choices(self) -> str:
@@ -439,10 +434,7 @@ def _meta_graphs(
 
 
 def served(meta_graphs: Sequence[MetaGraph]) -> MetaGraph:
-    """Return the MetaGraph that servers load: with the tag ``serve``, if there is one.
-
-    One with only this tag is preferred; if none has the tag, the first one is returned.
-    """
+    """Return the MetaGraph that servers load, by the tag ``serve``; the first if none has it."""
     exactly = (each for each in meta_graphs if set(each.tags) == {_SERVE})
     tagged = (each for each in meta_graphs if _SERVE in each.tags)
     return next(exactly, None) or next(tagged, None) or meta_graphs[0]

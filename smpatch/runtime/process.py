@@ -71,7 +71,7 @@ class ChildError(Exception):
 
 
 class ChildUnfit(ChildError):
-    """TensorFlow cannot be loaded on this machine; no model is the reason."""
+    """TensorFlow cannot be loaded on this machine; this is not the fault of a model."""
 
 
 class ChildDied(ChildError):

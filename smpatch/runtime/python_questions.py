@@ -1,6 +1,6 @@
 """Further questions: calls in Python, traces of functions, the working directory of a child.
 
-A callable of this process is traced here, and only if TensorFlow is imported already.
+A callable of this process is traced in this process, if TensorFlow is imported already.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class Unfit(Exception):
-    """TensorFlow cannot be loaded here; no model is the reason."""
+    """TensorFlow cannot be loaded here; this is not the fault of a model."""
 
 
 class Refused(Exception):

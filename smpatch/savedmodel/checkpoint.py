@@ -40,7 +40,7 @@ _NUMBER = 4
 """The size in bytes of each number in the list at the end of a block."""
 
 _MOST = 1 << 28
-"""A larger index, in bytes, is not read; that of a million variables has a quarter of this size."""
+"""An index of more bytes is not read; a million variables need a quarter of this size."""
 
 _NUM_SHARDS = 1
 _SHARD, _OFFSET, _SIZE, _SLICES = 3, 4, 5, 7

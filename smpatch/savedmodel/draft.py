@@ -111,7 +111,7 @@ class Draft:
         """Return the splices that turn the file into the draft.
 
         Args:
-            changes: Other changes than those of the draft; None for those of the draft.
+            changes: The changes to make instead of the draft's own; None for its own.
         """
         return self._parts.splices(self.changes if changes is None else changes)
 

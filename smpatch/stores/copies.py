@@ -138,7 +138,7 @@ def described(url: ModelUrl) -> tuple[str, bytes | RemoteBytes]:
 
 
 def is_changed(url: ModelUrl) -> bool:
-    """Return whether the model file has another version than the one that this process read.
+    """Return whether the model file has changed since this process read it.
 
     Args:
         url: The URL of the model. If this process has neither copied the model nor begun to upload

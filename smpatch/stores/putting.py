@@ -264,7 +264,7 @@ def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str
             with contextlib.suppress(ConflictError):
                 store.put(key, data, version)
                 return
-            # Another edit put a fingerprint: that of the latest model must stay.
+            # Another edit put a fingerprint: the fingerprint of the latest model must stay.
             if store.version(model) != ours:
                 return
             version = store.version(key)

@@ -31,7 +31,8 @@ class Companion:
         staged: The name of the new companion in a staging directory.
         previous: The name of the previous companion in a staging directory, until the commit makes
             it a backup.
-        no_previous: The name in a staging directory of a mark: an older backup must be removed.
+        no_previous: The name of a file in a staging directory that marks an older backup for
+            removal.
     """
 
     place: Path

@@ -35,7 +35,7 @@ __all__ = ["announce", "finish_backups", "finish_companion", "keep", "link", "re
 _UNDO_RECORD = f"{PREFIX}undo-record"
 
 _NO_UNDO_RECORD = f"{PREFIX}no-undo-record"
-"""The name of a mark: an older record must be removed, because the new backup is by an edit."""
+"""The name of a file that marks an older record for removal: the new backup is that of an edit."""
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """The errors of link(2) on FAT and some network file systems, and for files of other users."""

@@ -262,7 +262,8 @@ def find_backup(model: SavedModel) -> Path:
     """Return the backup of a model's file.
 
     Raises:
-        RefusedError: There is no backup, or its name is that of something else.
+        RefusedError: There is no backup, or its name is that of the model file itself or of
+            something that is not a regular file.
     """
     backup = backup_of(model.file)
     where = str(backup_shown(model.file))

@@ -138,7 +138,7 @@ def discard(directory: Path) -> None:
         with contextlib.suppress(OSError):
             shutil.rmtree(directory, ignore_errors=True)
         with contextlib.suppress(OSError):
-            # The rest is copies of read-only directories.
+            # The remaining entries are copies of read-only directories.
             for _, _, _, descriptor in os.fwalk(directory):
                 os.fchmod(descriptor, 0o700)
             shutil.rmtree(directory, ignore_errors=True)
