@@ -45,7 +45,7 @@ _MAX_VARINT = 10
 """Bytes in the longest varint (64 bits, 7 a byte)."""
 
 _MAX_WIDTH = 5
-"""Bytes in the longest tag or length (32 bits); protobuf's parsers refuse more, even zero bytes."""
+"""Bytes in the longest tag or length (32 bits); protobuf's parsers refuse more, even zeros."""
 
 _MAX_NESTING = 100
 """Protobuf's own default limit for the nesting of groups and messages together."""
@@ -238,7 +238,7 @@ def _read_tag(data: Buffer, at: int, stop: int) -> tuple[int, int, int]:
 
 
 def same(data: Buffer, splices: Sequence[Splice]) -> bool:
-    """Return whether a file stays the same, as if each replacement equals the bytes it replaces.
+    """Return whether the new file equals the old one, as with replacements by the same bytes.
 
     Bytes outside the splices are compared only if they shift.
     """
@@ -294,7 +294,8 @@ def _end_of_group(data: Buffer, at: int, stop: int, opened: list[int]) -> int:
         data: The buffer.
         at: Offset of the group's first field.
         stop: Offset one past the message that holds the group.
-        opened: The numbers of the open groups, from the outermost; zeros for the messages around.
+        opened: The numbers of the open groups, from the outermost, after a zero for each message
+            around them.
     """
     around = len(opened) - 1
     while len(opened) > around:

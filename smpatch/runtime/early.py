@@ -18,7 +18,7 @@ _waiting: list[Child] = []
 
 
 def start() -> None:
-    """Start a child for the C runtime if it is installed; an error is ignored, and occurs again."""
+    """Start a child for the C runtime if it is installed; ignore errors, which occur again."""
     installed = installation.find()
     if installed is not None and installed.cc_library is not None:
         with contextlib.suppress(ChildError, OSError):

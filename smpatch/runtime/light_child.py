@@ -4,7 +4,7 @@
 which is ``tf.saved_model.load``, needs a thousand of them. This program makes an empty package
 ``tensorflow`` and imports only these modules, so the same code loads a model. A missing module may
 be the reason of a refusal; therefore the parent asks ``python_child`` after a refusal. If code uses
-an attribute of the empty package that is not a module, every answer is a refusal.
+a name that the empty package does not have, every answer is a refusal.
 
 Recipes are traced here as well: the thousand modules include those that recipes need.
 

@@ -50,7 +50,7 @@ def one_line(text: str, limit: int = LINE_CHARACTERS) -> str:
     Returns:
         One line, in which one space replaces each run of white space and control characters.
     """
-    # The text is also cut first, so that a message of megabytes takes no time.
+    # The text is cut here too, so that a message of megabytes takes little time.
     text = _ESCAPE.sub("", text[: limit * 8])
     text = " ".join(_CONTROL.sub(" ", text).split())
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

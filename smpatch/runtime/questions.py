@@ -81,7 +81,7 @@ class Answer:
     """An answer, which may be a refusal of TensorFlow.
 
     Attributes:
-        ok: Whether TensorFlow did not refuse.
+        ok: Whether the request succeeded.
         code: TensorFlow's status code of a refusal.
         kind: The class of the Python exception; empty from the C API.
         message: TensorFlow's words of a refusal, on one line.

@@ -10,7 +10,7 @@ and the outputs of the signature becomes the body of the function:
 
 Standard library and TensorFlow only: this file runs in a child process.
 
-Sources: ``tensorflow/core/graph/subgraph.cc`` (the nodes that a session leaves out if it is fed),
+Sources: ``tensorflow/core/graph/subgraph.cc`` (the nodes that a session leaves out for a feed),
 ``tensorflow/python/framework/convert_to_constants.py``.
 """
 

@@ -132,7 +132,7 @@ def masked_checksum(data: bytes) -> int:
 def _checksum(data: bytes) -> int:
     state = 0xFFFFFFFF
     if len(data) >= _IN_LANES:
-        # Neither library must be installed: without TensorFlow, NumPy may be missing too.
+        # Both libraries are optional: without TensorFlow, NumPy may be missing too.
         with suppress(ImportError):
             return _in_c(data)
         with suppress(ImportError):
