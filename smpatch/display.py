@@ -1,4 +1,4 @@
-"""Specs, signatures and sizes as text for people: names made harmless, aligned columns.
+"""Specs, signatures and sizes as text for people: escaped names, aligned columns.
 
 This module prints nothing.
 """
@@ -44,7 +44,7 @@ _BARE_COMMAND = re.compile(
     r"\bsmpatch (add-predict|check|compose|edit|rename|retag|show|suggest)"
     r"(?= --(?!help|recipes)| (?:gives|lists|names|proposes|sets)\b|[;,)]|$)"
 )
-"""A command of a text that names no model, as the library writes it where there is none."""
+"""A command that names no model; the library writes this form if it has no model to name."""
 
 _WITHOUT_TAGS = frozenset({"retag"})
 
@@ -52,22 +52,22 @@ _RAGGED = "RaggedTensorSpec"
 
 
 def printable(text: str) -> str:
-    """Return text with whatever a terminal would act on written as escapes."""
+    """Return text in which escapes replace the characters that can control a terminal."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else _escaped(each) for each in text)
 
 
 def _escaped(character: str) -> str:
-    if 0xDC80 <= ord(character) <= 0xDCFF:  # noqa: PLR2004 - Python's sign for a byte that is no text
+    if 0xDC80 <= ord(character) <= 0xDCFF:  # noqa: PLR2004 - Python's code for a byte that is not text
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
 
 
 def command_line(words: Iterable[str]) -> str:
-    r"""Return words as a shell takes them; what a terminal would act on is written as escapes.
+    r"""Return words in the form for a shell; escapes replace characters that control a terminal.
 
-    These have the form ``$'...'`` of bash, zsh and ksh.
+    A word with escapes has the form ``$'...'`` of bash, zsh and ksh.
 
     Example:
         >>> print(command_line(["smpatch", "show", "my model", "a\nb"]))
@@ -84,17 +84,17 @@ def model_words(model: Path) -> list[str]:
         (['./-export'], [])
     """
     name = str(model)
-    # What begins with a hyphen would be read as an option.
+    # A name that begins with a hyphen would be read as an option.
     return [] if model == Path() else [f"./{name}" if name[:1] == "-" else name]
 
 
 def with_model(text: str, model: Path, tags: Sequence[str] | None = None) -> str:
-    """Return text with a model in those of its commands that name none, so that they work.
+    """Return text in which commands without a model get this model, so that they work.
 
     Args:
         text: The text, such as a hint.
-        model: The model.
-        tags: The tags of the MetaGraph, where they have to be named.
+        model: The path of the model.
+        tags: The tags of the MetaGraph, if a command must name them.
 
     Example:
         >>> with_model("smpatch suggest proposes some", Path("export"))
@@ -112,7 +112,7 @@ def with_model(text: str, model: Path, tags: Sequence[str] | None = None) -> str
 
 @contextlib.contextmanager
 def hinting(model: Path, tags: Sequence[str] | None = None) -> Iterator[None]:
-    """Let the hints of errors be commands that work: with the model, and with the tags if given."""
+    """Complete the commands in the hints of errors: add the model, and the tags if given."""
     try:
         yield
     except SmpatchError as error:
@@ -135,12 +135,12 @@ def _in_quotes(character: str) -> str:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes with its thousands set apart."""
+    """Return a number of bytes as text, with commas between the thousands."""
     return f"{count:,} bytes" if count != 1 else "1 byte"
 
 
 def tag_set(tags: Sequence[str]) -> str:
-    """Return tags as ``--tag-set`` takes them."""
+    """Return tags in the form of ``--tag-set``."""
     return printable(",".join(tags)) or "(no tags)"
 
 
@@ -186,7 +186,7 @@ def signature_rows(signature: SignatureDef) -> list[Row]:
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a plain table, as notebooks show it.
+    """Return a plain table for notebooks.
 
     Example:
         >>> html_table(["key"], [["<a>"]])
@@ -200,7 +200,7 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cells(spec: Spec) -> Row:
-    """Return type, shape and tensors of a spec, these as ``--inputs`` takes them."""
+    """Return the type, the shape and the tensors of a spec, these in the form of ``--inputs``."""
     if isinstance(spec, CompositeTensorSpec):
         names = [tensor.name for tensor in spec.tensors()]
         dtype = spec.tensors()[0].dtype if names else ""
@@ -222,6 +222,6 @@ def _cells(spec: Spec) -> Row:
 
 
 def _ragged_shape(spec: CompositeTensorSpec) -> Shape:
-    """Return the shape that a ragged type records: its state is shape, dtype, rank, ..."""
+    """Return the shape in a ragged type, the first value of its state (shape, dtype, rank, ...)."""
     state = schema.TypeSpecProto.FromString(spec.type_spec).type_state.tuple_value.values
     return shape_from_proto(state[0].tensor_shape_value) if state else None

@@ -1,6 +1,6 @@
 """Open a SavedModel directory: its form, its MetaGraphs, their tags, signatures and graph.
 
-Loading walks the top level of the file; what lies deeper is decoded when it is asked for.
+Loading walks the top level of the file; the deeper levels are decoded on their first use.
 This module does not edit or validate, and does not use TensorFlow.
 
 Source: ``tensorflow/core/protobuf/saved_model.proto``.
@@ -34,7 +34,7 @@ from smpatch.savedmodel.parts import SAVER_DEF, Entry, MetaGraphParts
 from smpatch.signature import SignatureDef, TensorSpec
 from smpatch.urls import ModelUrl
 
-if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` asks for none
+if TYPE_CHECKING:  # imported on their first use; `show` uses none of them
     from smpatch.graph.captures import Captures
     from smpatch.graph.fingerprint import Fingerprints
     from smpatch.graph.functions import FunctionLibrary
@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # what lies deeper is imported when it is asked for; `show` a
 __all__ = ["MetaGraph", "SavedModel", "load", "load_file", "served"]
 
 _RESERVED = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
-"""Entries of ``signature_def`` that are no signatures (``saved_model/constants.py``)."""
+"""Entries of ``signature_def`` that are not signatures (``saved_model/constants.py``)."""
 
 _SERVE = "serve"
 
@@ -66,12 +66,13 @@ class MetaGraph:
         """Read lazily from ``parts``; errors name the ``file``.
 
         Args:
-            parts: Where everything is.
-            file: The model file.
-            more_op_defs: Returns definitions (name to ``OpDef``) of operations that the model
-                may lack; called when one is missing for the first time.
-            before: The MetaGraph of which this is an edited one; what is the same is shared.
-            is_only: Whether the model has no other. Of several Python reads no object graph.
+            parts: The parts of the MetaGraph, in a file or a draft.
+            file: The path of the model file.
+            more_op_defs: A function that returns definitions (name to ``OpDef``) of operations
+                that the model may lack; called when the first one is missing.
+            before: The MetaGraph before the edit that made this one; unchanged parts are shared.
+            is_only: Whether the model has no other MetaGraph. If it has several, Python reads no
+                object graph.
         """
         self.parts = parts
         self._file = file
@@ -81,12 +82,12 @@ class MetaGraph:
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
-        """The tag-set, as it stands in the file."""
+        """The tag-set, in the order of the file."""
         return tuple(self._info.tags)
 
     @property
     def tensorflow_version(self) -> str:
-        """The version of the TensorFlow that wrote it; empty when not recorded."""
+        """The version of the TensorFlow that wrote the model; empty if it is not recorded."""
         return str(self._info.tensorflow_version)
 
     @property
@@ -96,7 +97,7 @@ class MetaGraph:
 
     @cached_property
     def entries(self) -> Mapping[str, Entry]:
-        """The whole ``signature_def`` map; of duplicate keys the last, which counts."""
+        """The whole ``signature_def`` map; of duplicate keys the last one, as in all readers."""
         with naming(self._file):
             return MappingProxyType({entry.key: entry for entry in self.parts.entries})
 
@@ -139,7 +140,7 @@ class MetaGraph:
 
     @property
     def is_removed(self) -> bool:
-        """Whether an edit takes it away as a whole."""
+        """Whether an edit removes the whole MetaGraph."""
         changes = getattr(self.parts, "changes", None)
         return changes is not None and changes.removed
 
@@ -150,11 +151,11 @@ class MetaGraph:
 
     @property
     def _same_graph(self) -> bool:
-        """Whether the graph is that of the MetaGraph that this one was made from."""
+        """Whether the graph is the same object as before the edit."""
         return self._before is not None and self._before.parts.graph is self.parts.graph
 
     def with_op_defs(self, more: Mapping[str, Any]) -> MetaGraph:
-        """Return it with definitions (name to ``OpDef``) for operations that it does not define."""
+        """Return a copy with definitions (name to ``OpDef``) of operations that the model lacks."""
         return MetaGraph(self.parts, self._file, lambda: more, is_only=self.is_only)
 
     @cached_property
@@ -168,7 +169,7 @@ class MetaGraph:
 
     @cached_property
     def objects(self) -> ObjectGraph:
-        """The object graph; empty where there is none."""
+        """The object graph; empty if there is none."""
         from smpatch.graph.objects import ObjectGraph
 
         if self._before is not None and self._before.parts.object_graph is self.parts.object_graph:
@@ -187,14 +188,14 @@ class MetaGraph:
 
     @cached_property
     def captures(self) -> Captures:
-        """Tensors of the main graph paired with objects."""
+        """The mapping between tensors of the main graph and objects."""
         from smpatch.graph.captures import Captures
 
         return Captures(self.graph, self.functions, self.objects, self.saver.restore_op_name)
 
     @cached_property
     def saver(self) -> Any:  # noqa: ANN401 - a SaverDef; protobuf makes the class at run time
-        """The saver, whose names are empty where there is none."""
+        """The saver; its names are empty if the model has no saver."""
         try:
             return schema.SaverDef.FromString(b"".join(self.parts.pieces(SAVER_DEF)))
         except DecodeError as error:
@@ -208,7 +209,7 @@ class MetaGraph:
             key: The signature key.
 
         Raises:
-            TensorNotFoundError: There is none.
+            TensorNotFoundError: There is no signature with this key.
         """
         found = self.signatures.get(key)
         if found is None:
@@ -223,7 +224,7 @@ class MetaGraph:
         """Return a resolver of names in this graph.
 
         Args:
-            more_op_defs: Definitions for operations that the model does not define.
+            more_op_defs: Definitions (name to ``OpDef``) of operations that the model lacks.
         """
         from smpatch.graph.op_defs import OpDefs
         from smpatch.graph.resolve import Resolver
@@ -241,10 +242,10 @@ class MetaGraph:
             raise ModelUnreadableError(found, where=str(self._file)) from error
 
     def _decoded(self, keys: Iterable[str]) -> Mapping[str, SignatureDef]:
-        """Decode the signatures of keys; those that edits left alone are decoded once."""
+        """Return the signatures of keys; a signature that edits do not change is decoded once."""
         before = self._before
         while before is not None and "signatures" not in before.__dict__:
-            before = before._before  # noqa: SLF001 - one of this class
+            before = before._before  # noqa: SLF001 - an object of this class
         known = {} if before is None else before.signatures
         entries = {} if before is None else before.entries
         decoded: dict[str, SignatureDef] = {}
@@ -257,7 +258,7 @@ class MetaGraph:
 
 
 class SavedModel:
-    """An exported model on disk, as it was when it was loaded."""
+    """An exported model on disk, in the state in which it was loaded."""
 
     def __init__(
         self,
@@ -267,7 +268,7 @@ class SavedModel:
         data: wire.Buffer,
         identity: FileIdentity,
     ) -> None:
-        """Hold what ``load`` found."""
+        """Store the results of ``load``."""
         self.directory = directory
         self.form: Form = form
         self.meta_graphs = tuple(meta_graphs)
@@ -310,7 +311,7 @@ class SavedModel:
         """The signatures of the only MetaGraph.
 
         Raises:
-            TagSetError: There are several; choose one with ``meta_graph``.
+            TagSetError: There are several MetaGraphs; choose one with ``meta_graph``.
         """
         return self.meta_graph().signatures
 
@@ -322,7 +323,7 @@ class SavedModel:
                 only MetaGraph.
 
         Raises:
-            TagSetError: No MetaGraph has them, or there are several and none was chosen.
+            TagSetError: No MetaGraph has these tags, or there are several and none was chosen.
         """
         if tag_set is None:
             if len(self.meta_graphs) == 1:
@@ -340,7 +341,7 @@ class SavedModel:
     def tensor(self, name: str) -> TensorSpec:
         """Return a tensor of the only MetaGraph's graph, by ``op:index`` or ``op``.
 
-        The shape is what the file says; None where only TensorFlow can infer it.
+        The shape is the one in the file; None if only TensorFlow can infer it.
 
         Raises:
             TensorNotFoundError: There is no such tensor.
@@ -348,7 +349,7 @@ class SavedModel:
         return self.resolve(name).spec
 
     def resolve(self, name: str) -> Resolved:
-        """Return a tensor of the only MetaGraph with what is known of it."""
+        """Return a tensor of the only MetaGraph, its operation, and whether its shape is known."""
         return self.meta_graph().resolver().resolve(name)
 
     def _choices(self) -> str:
@@ -364,10 +365,11 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
 
     Args:
         directory: The directory that holds ``saved_model.pb`` or ``saved_model.pbtxt``, its URL
-            in a store, or an archive that holds it; of both that file alone is read.
+            in a store, or an archive that holds it. From a store or an archive, only this file
+            is read.
 
     Returns:
-        The model, read as far as its MetaGraphs.
+        The model, of which only the top level of each MetaGraph is decoded.
 
     Example:
         >>> list(smpatch.load("export/1").signatures)
@@ -375,7 +377,7 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
 
     Raises:
         ModelUnreadableError: There is no such directory or no SavedModel in it, or its
-            file is empty, truncated or something else.
+            file is empty, truncated or of another kind.
     """
     root = arguments.path(directory, "directory")
     if isinstance(root, ModelUrl):
@@ -392,16 +394,16 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
 def load_file(
     root: Path, file: Path, form: Form, *, more_op_defs: MoreOpDefs | None = None
 ) -> SavedModel:
-    """Open a SavedModel by a file that may be another than the one that loaders read.
+    """Open a SavedModel from a given file, which may be another file than loaders read.
 
     Args:
         root: The model directory.
         file: The file to read, such as a backup.
-        form: Whether it is binary or text.
+        form: The form of the file.
         more_op_defs: As for ``MetaGraph``.
 
     Raises:
-        ModelUnreadableError: It is empty, truncated or something else.
+        ModelUnreadableError: The file is empty, truncated or of another kind.
     """
     with naming(file):
         data, identity = open_file(file)
@@ -410,7 +412,7 @@ def load_file(
 
 
 def _load_bytes(root: Path, name: str, data: wire.Buffer) -> SavedModel:
-    """Open a SavedModel by the bytes of its file, which lies below a URL or in an archive."""
+    """Open a SavedModel from the bytes of its file, which is in a store or in an archive."""
     form: Form = "binary" if name.endswith(BINARY_NAME) else "text"
     with naming(root / name):
         meta_graphs = _meta_graphs(data, root / name, form, None)
@@ -425,14 +427,14 @@ def _meta_graphs(
         only = len(parts) == 1
         meta_graphs = [MetaGraph(each, file, more_op_defs, is_only=only) for each in parts]
         for each in meta_graphs:
-            _ = each.tags  # a file that is something else is reported from a model here
+            _ = each.tags  # raises here if the file is of another kind
         if not meta_graphs:
             raise ModelUnreadableError("it holds no MetaGraph", hint="is this a SavedModel?")
     return meta_graphs
 
 
 def served(meta_graphs: Sequence[MetaGraph]) -> MetaGraph:
-    """Return the MetaGraph that servers load: that of the tag ``serve``."""
+    """Return the MetaGraph that servers load, by the tag ``serve``; the first if none has it."""
     exactly = (each for each in meta_graphs if set(each.tags) == {_SERVE})
     tagged = (each for each in meta_graphs if _SERVE in each.tags)
     return next(exactly, None) or next(tagged, None) or meta_graphs[0]

@@ -1,7 +1,7 @@
-"""The bytes of a remote file, fetched in blocks as they are read.
+"""The bytes of a remote file, fetched in blocks when they are read.
 
-A part that is not read is not fetched. This module uses no store: callers pass a function that
-fetches.
+Blocks that are not read are not fetched. This module uses no store: callers pass a function that
+fetches bytes.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _BLOCK = 1 << 18
 
 
 class RemoteBytes:
-    """The bytes of a file, for reading by index and slice.
+    """The bytes of a file, read by index and slice.
 
-    To read many small parts, turn it into ``bytes``, which fetches the whole file in one request.
+    A reader of many small parts calls ``bytes`` first, which fetches the whole file in one request.
     """
 
     def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
-        """Fetch nothing yet.
+        """Make the object, and fetch nothing yet.
 
         Args:
-            size: Length of the file.
-            fetch: Returns the bytes from a start to an end, or raises.
+            size: The length of the file in bytes.
+            fetch: A function that returns the bytes from a start to an end, or raises an error.
         """
         self._size = size
         self._fetch = fetch
@@ -62,7 +62,7 @@ class RemoteBytes:
         return self._whole
 
     def find(self, wanted: bytes, start: int, end: int) -> int:
-        """Return where bytes begin between two offsets; -1 where they are not."""
+        """Return the offset of ``wanted`` between two offsets; -1 if the bytes are not there."""
         return bytes(self).find(wanted, start, end)
 
     def _between(self, start: int, stop: int) -> bytes:
@@ -77,7 +77,10 @@ class RemoteBytes:
         return whole[start - first * _BLOCK : stop - first * _BLOCK]
 
     def _fetched(self, start: int, end: int) -> bytes:
-        """Fetch bytes; after a failure raise it again: a caller may go on without a part."""
+        """Fetch bytes; after a failure, raise the same error at each fetch.
+
+        A caller may catch the first error and read on without the missing part.
+        """
         if self._failed is not None:
             raise self._failed
         try:

@@ -1,8 +1,8 @@
-"""Protobuf's wire form as spans: walk fields, replace bytes, grow the lengths around them.
+"""Protobuf's wire form as spans: walk fields, replace bytes, correct the lengths around them.
 
-A field is a span of a buffer; an edit is a list of splices; the bytes outside the splices are
-copied from the old file to the new one, by the kernel where it can. So nothing else changes, and
-the cost does not depend on the weights.
+A field is a span of a buffer, and an edit is a list of splices. The bytes outside the splices are
+copied from the old file to the new one, by the kernel if it can. So nothing else changes, and the
+cost does not depend on the weights.
 
 This module uses no message type and opens no file.
 
@@ -39,16 +39,16 @@ Buffer = bytes | mmap.mmap | RemoteBytes
 VARINT, FIXED64, BYTES, GROUP, END_GROUP, FIXED32 = range(6)
 
 _MORE = 0x80
-"""The bit of a byte that says that its varint goes on."""
+"""The bit that is set in each byte of a varint but the last."""
 
 _MAX_VARINT = 10
 """Bytes in the longest varint (64 bits, 7 a byte)."""
 
 _MAX_WIDTH = 5
-"""Bytes in the longest tag or length (32 bits); protobuf's parsers refuse more, zeros too."""
+"""Bytes in the longest tag or length (32 bits); protobuf's parsers refuse more, even zeros."""
 
 _MAX_NESTING = 100
-"""Protobuf's own default limit, of groups and the messages around them together."""
+"""Protobuf's own default limit for the nesting of groups and messages together."""
 
 _MAX_NUMBER = (1 << 29) - 1
 
@@ -57,15 +57,15 @@ _CHUNK = 1 << 20
 
 
 class Field(NamedTuple):
-    """One field of a message as it lies in a buffer.
+    """One field of a message in a buffer.
 
-    A named tuple, as all values of this module: a walk makes one for each field it meets.
+    It is a named tuple, which is cheap to make: a walk makes one for each field.
 
     Attributes:
         number: The field number.
-        wire_type: How the value is encoded (0, 1, 2, 3 or 5).
+        wire_type: The encoding of the value (0, 1, 2, 3 or 5).
         start: Offset of the tag, in bytes from the start of the buffer.
-        value: Offset of the value; after the length where there is one.
+        value: Offset of the value, after the length if there is one.
         end: Offset one past the field.
     """
 
@@ -76,12 +76,12 @@ class Field(NamedTuple):
     end: int
 
     def bytes(self, data: Buffer) -> bytes:
-        """Return the value's bytes (of a length-delimited field, without the length)."""
+        """Return the bytes of the value, without the length of a length-delimited field."""
         return data[self.value : self.end]
 
 
 class Splice(NamedTuple):
-    """Put ``replacement`` where the bytes ``start`` to ``end`` of the old file were."""
+    """A change: ``replacement`` replaces the bytes ``start`` to ``end`` of the old file."""
 
     start: int
     end: int
@@ -89,12 +89,12 @@ class Splice(NamedTuple):
 
     @property
     def growth(self) -> int:
-        """By how many bytes the file grows (negative: shrinks)."""
+        """The number of bytes by which the file grows; negative if it shrinks."""
         return len(self.replacement) - (self.end - self.start)
 
 
 class Kept(NamedTuple):
-    """Bytes ``start`` to ``end`` of the old file, kept as they are."""
+    """The bytes ``start`` to ``end`` of the old file, which stay unchanged."""
 
     start: int
     end: int
@@ -112,10 +112,10 @@ def fields(
         depth: How many messages enclose this one; protobuf counts nesting from the outermost.
 
     Yields:
-        Each field in the order in which it lies there, groups as one field.
+        Each field in the order of the buffer; a group is one field.
 
     Raises:
-        ModelUnreadableError: The bytes are no protobuf message; says at which offset.
+        ModelUnreadableError: The bytes are not a protobuf message; the error names the offset.
     """
     stop = len(data) if end is None else end
     at = start
@@ -123,7 +123,7 @@ def fields(
         number, wire_type, value = _read_tag(data, at, stop)
         if wire_type == BYTES:
             if value < stop and (length := data[value]) < _MORE:
-                value += 1  # most lengths; a call for each would double the time
+                value += 1  # true for most lengths; a call for each would double the time
             else:
                 length, value = read_varint(data, value, stop, _MAX_WIDTH)
             after = value + length
@@ -159,17 +159,17 @@ def delimited(number: int, value: bytes) -> bytes:
 
 
 def enclose(data: Buffer, edits: Iterable[tuple[Splice, Sequence[Field]]]) -> tuple[Splice, ...]:
-    """Complete splices inside nested messages by those of the lengths around them.
+    """Add to splices inside nested messages the splices that correct the lengths around them.
 
     Args:
         data: The old file.
         edits: Each splice with the length-delimited fields that enclose it, outermost
-            first. Splices do not overlap; of insertions at one offset, those into a message
-            that ends there come before those after it, whatever their order here.
+            first. Splices do not overlap. If several insert bytes at one offset, an insertion into
+            a message that ends there comes before an insertion after it, in any order of ``edits``.
 
     Returns:
         All splices in the order of the file, ready for ``pieces``. A length that stays the
-        same keeps its bytes, however it was encoded.
+        same keeps its bytes, even if they are not the shortest encoding.
     """
     splices: list[tuple[int, int, int, Splice]] = []
     growth: dict[Field, int] = {}
@@ -191,14 +191,14 @@ def enclose(data: Buffer, edits: Iterable[tuple[Splice, Sequence[Field]]]) -> tu
 
 
 def pieces(size: int, splices: Sequence[Splice]) -> Iterator[Kept | bytes]:
-    """Yield the new file in order: spans of the old one and new bytes.
+    """Yield the new file in order: spans of the old file and new bytes.
 
     Args:
         size: Length of the old file in bytes.
         splices: Splices in the order of the file, not overlapping.
 
     Yields:
-        ``Kept`` spans and replacements, empty ones left out.
+        ``Kept`` spans and replacements, without empty ones.
 
     Raises:
         ValueError: The splices overlap, are out of order, or reach past the end.
@@ -218,7 +218,7 @@ def pieces(size: int, splices: Sequence[Splice]) -> Iterator[Kept | bytes]:
 
 
 def apply(data: Buffer, splices: Sequence[Splice]) -> bytes:
-    """Return the new file as a whole; for what is small enough to be held in memory."""
+    """Return the whole new file; only for data that is small enough to be held in memory."""
     return b"".join(
         piece if isinstance(piece, bytes) else data[piece.start : piece.end]
         for piece in pieces(len(data), splices)
@@ -226,7 +226,7 @@ def apply(data: Buffer, splices: Sequence[Splice]) -> bytes:
 
 
 def _read_tag(data: Buffer, at: int, stop: int) -> tuple[int, int, int]:
-    """Return field number, wire type, and the offset after the tag."""
+    """Return the field number, the wire type, and the offset after the tag."""
     if at < stop and (tag := data[at]) < _MORE:
         after = at + 1
     else:
@@ -238,9 +238,9 @@ def _read_tag(data: Buffer, at: int, stop: int) -> tuple[int, int, int]:
 
 
 def same(data: Buffer, splices: Sequence[Splice]) -> bool:
-    """Return whether a file stays the same, as when replacements equal the bytes that they replace.
+    """Return whether the new file equals the old one, as with replacements by the same bytes.
 
-    What lies between splices that shift nothing is not looked at.
+    Bytes outside the splices are compared only if they shift.
     """
     at = 0
     for piece in pieces(len(data), splices):
@@ -264,15 +264,15 @@ def read_varint(data: Buffer, at: int, stop: int, widest: int = _MAX_VARINT) -> 
 
     Args:
         data: The buffer.
-        at: Offset of its first byte.
-        stop: Offset behind which nothing is read.
-        widest: The most bytes that it may have.
+        at: Offset of the first byte of the number.
+        stop: Offset at which reading stops.
+        widest: The most bytes that the number may have.
 
     Returns:
-        The number, and the offset behind it.
+        The number, and the offset after it.
 
     Raises:
-        ModelUnreadableError: It is cut off, or too long.
+        ModelUnreadableError: The number is cut off, or too long.
     """
     value = shift = 0
     for offset in range(at, min(at + widest, stop)):
@@ -288,13 +288,14 @@ def read_varint(data: Buffer, at: int, stop: int, widest: int = _MAX_VARINT) -> 
 
 
 def _end_of_group(data: Buffer, at: int, stop: int, opened: list[int]) -> int:
-    """Return the offset after the end tag of the last group that is open, without recursion.
+    """Return the offset after the end tag of the last open group, without recursion.
 
     Args:
         data: The buffer.
         at: Offset of the group's first field.
-        stop: Offset one past the message that holds it.
-        opened: The numbers of what is open, from the outermost message on; zeros for messages.
+        stop: Offset one past the message that holds the group.
+        opened: The numbers of the open groups, from the outermost, after a zero for each message
+            around them.
     """
     around = len(opened) - 1
     while len(opened) > around:

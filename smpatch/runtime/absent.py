@@ -1,8 +1,8 @@
-"""Files that stand for objects of a store which have not been read.
+"""Files that stand for objects of a store that have not been read yet.
 
-Such a file has the name and the length of the object and no content, which is enough for code that
+Such a file has the name and the length of the object but no content, which is enough for code that
 lists files. The content is read when it is needed: ``provide`` is called before TensorFlow loads a
-directory together with its variables. A file whose content could not be read is removed.
+directory with its variables. If the content cannot be read, the file is removed.
 
 This module uses no store: callers pass a function that reads the content.
 """
@@ -18,22 +18,22 @@ from pathlib import Path
 __all__ = ["Read", "forget", "provide", "stand_in", "stand_in_again"]
 
 Read = Callable[[Path], None]
-"""Writes the content to a file, which is not there yet."""
+"""A function that writes the content to a file, which does not exist yet."""
 
 _VARIABLES = "variables"
 
 _files: dict[str, tuple[object, Read]] = {}
-"""Each file, links resolved, to its owner and to the function that reads it."""
+"""The path of each such file, links resolved, to its owner and the function that reads it."""
 
 
 def stand_in(file: Path, size: int, read: Read, owner: object) -> None:
     """Make a file that stands for an object.
 
     Args:
-        file: The file, which is not there yet.
-        size: The length of the object.
-        read: Reads the object.
-        owner: The same for all files that are forgotten together.
+        file: The path of the file, which does not exist yet.
+        size: The length of the object in bytes.
+        read: The function that reads the object.
+        owner: The same object for all files that ``forget`` forgets together.
 
     Raises:
         OSError: The file cannot be made.
@@ -44,14 +44,14 @@ def stand_in(file: Path, size: int, read: Read, owner: object) -> None:
 
 
 def stand_in_again(source: Path, target: Path) -> bool:
-    """Make a file that stands for the same object as another one, if that stands for any.
+    """Make a file that stands for the same object as another file.
 
     Args:
-        source: The other file.
-        target: The file, which is not there yet.
+        source: The path of the other file.
+        target: The path of the new file, which does not exist yet.
 
     Returns:
-        Whether it was made.
+        Whether the file was made; False if ``source`` does not stand for an object.
 
     Raises:
         OSError: The file cannot be made.
@@ -63,7 +63,7 @@ def stand_in_again(source: Path, target: Path) -> bool:
 
     def read(file: Path) -> None:
         _provide(Path(os.path.realpath(source)))
-        with contextlib.suppress(FileNotFoundError):  # the object is gone
+        with contextlib.suppress(FileNotFoundError):  # the object no longer exists
             shutil.copyfile(source, file)
 
     stand_in(target, source.stat().st_size, read, owner)
@@ -71,11 +71,11 @@ def stand_in_again(source: Path, target: Path) -> bool:
 
 
 def provide(directory: os.PathLike[str] | str, most: int | None = None) -> None:
-    """Read the variables of a SavedModel, as far as files stand for them.
+    """Read those variables of a SavedModel for which files of this module stand.
 
     Args:
         directory: The SavedModel.
-        most: Only files of so many bytes or less; None for all.
+        most: The largest size in bytes of a file that is read; None for all files.
 
     Raises:
         SmpatchError: The store refuses, or a file cannot be written.
@@ -101,10 +101,10 @@ def _provide(file: Path) -> None:
 
 
 def forget(owner: object) -> None:
-    """Forget the files of an owner, which are about to be removed.
+    """Forget the files of an owner, before they are removed.
 
     Args:
-        owner: As it was given.
+        owner: The owner that ``stand_in`` was given.
     """
     for file, (theirs, _) in [*_files.items()]:
         if theirs is owner:

@@ -1,7 +1,7 @@
-"""The functions of TensorFlow's C API that this module uses, declared for ctypes.
+"""The functions of TensorFlow's C API that ``capi_child`` uses, declared for ctypes.
 
-Standard library only: this file runs in the child process. It declares and
-wraps, and reads no requests.
+Standard library only: this file runs in the child process. It declares functions and wraps some of
+them; it reads no requests.
 
 Sources: ``tensorflow/c/c_api.h``, ``tf_buffer.h``, ``tf_tensor.h`` and
 ``tf_tstring.h`` in the wheel's ``include`` directory.
@@ -36,7 +36,8 @@ POINTER = ctypes.c_void_p
 INTEGER = ctypes.c_int
 SIZE = ctypes.c_size_t
 DIMENSIONS = ctypes.POINTER(ctypes.c_int64)
-# Name: result and arguments, as in the header; pointers to opaque things are void.
+# The name of a function: its result and arguments, as in the header; pointers to opaque structures
+# are void pointers.
 FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "TF_Version": (ctypes.c_char_p, ()),
     "TF_NewStatus": (POINTER, ()),
@@ -98,14 +99,14 @@ def load(framework: str, cc: str) -> ctypes.CDLL:
     """Load both libraries and declare every function.
 
     Args:
-        framework: Path of ``libtensorflow_framework``.
-        cc: Path of ``libtensorflow_cc``.
+        framework: The path of ``libtensorflow_framework``.
+        cc: The path of ``libtensorflow_cc``.
 
     Raises:
         OSError: A library cannot be loaded.
-        AttributeError: It lacks a function.
+        AttributeError: ``libtensorflow_cc`` does not have a function.
     """
-    # Global, because operation libraries look their symbols up there.
+    # RTLD_GLOBAL, because libraries of operations need the symbols of this library.
     _open(framework)
     tf = _open(cc)
     for name, (result, arguments) in FUNCTIONS.items():
@@ -116,40 +117,40 @@ def load(framework: str, cc: str) -> ctypes.CDLL:
 
 
 def _open(path: str) -> ctypes.CDLL:
-    """Load a library with its function calls bound lazily.
+    """Load a library whose functions are bound at their first call.
 
-    ``ctypes.CDLL`` always adds RTLD_NOW, which looks up some 200,000 functions of which
-    next to none is called: a quarter of the whole load.
+    ``ctypes.CDLL`` always adds RTLD_NOW, which looks up about 200,000 functions, though few are
+    called; this takes a quarter of the time of the whole load.
     """
     dlopen = ctypes.CDLL(None).dlopen
     dlopen.restype = ctypes.c_void_p
     dlopen.argtypes = (ctypes.c_char_p, ctypes.c_int)
     handle = dlopen(os.fsencode(path), os.RTLD_LAZY | os.RTLD_GLOBAL)
-    # Without a handle ctypes tries by itself, and raises what is wrong.
+    # If the handle is null, ctypes loads the library again and raises the error.
     return ctypes.CDLL(path, ctypes.RTLD_GLOBAL, handle=handle)
 
 
 class Status:
-    """A ``TF_Status`` for the length of a ``with`` block."""
+    """A ``TF_Status``, which exists until the end of a ``with`` block."""
 
     def __init__(self, tf: ctypes.CDLL) -> None:
-        """Make one that is OK."""
+        """Make a status that is OK."""
         self._tf = tf
         self.pointer: int = tf.TF_NewStatus()
 
     def __enter__(self) -> Status:
-        """Return itself."""
+        """Return this status."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Delete it."""
+        """Delete the status."""
         self._tf.TF_DeleteStatus(self.pointer)
 
     def check(self) -> None:
-        """Raise what the last call has put in.
+        """Raise the error of the last call, if it failed.
 
         Raises:
-            Refused: It is not OK.
+            Refused: The status is not OK.
         """
         code: int = self._tf.TF_GetCode(self.pointer)
         if code:
@@ -157,7 +158,7 @@ class Status:
 
 
 def contents(buffer: Any) -> memoryview:  # noqa: ANN401 - a ctypes pointer
-    """Return the bytes of a buffer in place; they live as long as the buffer."""
+    """Return a view of the bytes of a buffer, which is valid until the buffer is deleted."""
     length: int = buffer.contents.length
     if length == 0:
         return memoryview(b"")

@@ -1,14 +1,13 @@
 """TensorFlow's C API in a child process: the loader of TF Serving, Go, Java and Rust.
 
-Standard library only; ``child_main.py`` loads this file in a child process. The two
-libraries are loaded at once, so that this goes on while the parent works.
+Standard library only: ``child_main.py`` loads this file in a child process. The two libraries are
+loaded at the start, while the parent continues its work.
 
-It answers with what TensorFlow says and adds nothing. A malformed model may
-abort the process: that, too, is an answer, which the parent reads off the
-signal.
+The answers are the results and messages of TensorFlow alone. A malformed model may abort the
+process; the parent then reports the signal as the answer.
 
 Source: ``tensorflow/python/saved_model/pywrap_saved_model_fingerprinting.cc``
-for the extension module; ``capi`` and ``capi_model`` name theirs.
+for the extension module; ``capi`` and ``capi_model`` name their own sources.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def start(request: dict[str, Any]) -> CApi:
     """Load the libraries that the first request names.
 
     Raises:
-        Unfit: They cannot be loaded, or are not what they are taken for.
+        Unfit: They cannot be loaded, or do not have the functions of the C API.
     """
     try:
         return CApi(request["framework"], request["cc"], request["extension"])
@@ -39,15 +38,16 @@ def start(request: dict[str, Any]) -> CApi:
 
 
 class CApi:
-    """The C API with its functions declared, and the session that is kept, if any."""
+    """The C API with its functions declared, and the kept session, if there is one."""
 
     def __init__(self, framework: str, cc: str, extension: str | None) -> None:
         """Load both libraries.
 
         Args:
-            framework: Path of ``libtensorflow_framework``.
-            cc: Path of ``libtensorflow_cc``.
-            extension: Path of the extension module ``pywrap_saved_model``.
+            framework: The path of ``libtensorflow_framework``.
+            cc: The path of ``libtensorflow_cc``.
+            extension: The path of the extension module ``pywrap_saved_model``; None if there is
+                none.
         """
         self._tf = capi.load(framework, cc)
         self._extension_path = extension
@@ -64,7 +64,7 @@ class CApi:
         return {"ok": True, **reply}
 
     def tidy(self) -> None:
-        """Delete the sessions that the last request has left behind."""
+        """Delete the sessions that are no longer needed after the last request."""
         while self._done:
             self._done.pop().delete()
 
@@ -84,7 +84,7 @@ class CApi:
         }
 
     def _do_infer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Put a graph together, without a session, and report the named tensors."""
+        """Make a graph without a session, and report the named tensors."""
         graph = Graph(self._tf)
         try:
             graph.add(binascii.a2b_base64(request["graph"]))
@@ -99,21 +99,21 @@ class CApi:
         return {"arrays": self._model.run(request["feeds"], request["fetches"], request["targets"])}
 
     def _do_unload(self, _: dict[str, Any]) -> dict[str, Any]:
-        """Release the session that was kept."""
+        """Release the kept session, which ``tidy`` deletes."""
         if self._model is not None:
             self._done.append(self._model)
             self._model = None
         return {}
 
     def _do_stand_in(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Make a directory the one from which relative paths count."""
+        """Change the working directory."""
         os.chdir(path_bytes(request["dir"]))
         return {}
 
     def _do_library(self, request: dict[str, Any]) -> dict[str, Any]:
         """Load a library of custom operations into the process."""
         with capi.Status(self._tf) as status:
-            # Its handle is never deleted: the operations stay registered.
+            # The handle of the library is never deleted, so that its operations stay registered.
             self._tf.TF_LoadLibrary(path_bytes(request["file"]), status.pointer)
             status.check()
         return {}
@@ -135,14 +135,14 @@ class CApi:
         directory: str = request["dir"]
         file = path_bytes(directory) + b"/saved_model.pb"
         if not os.path.isfile(file):
-            # On a text model TensorFlow quietly returns a fingerprint of nothing.
+            # For a model in text form TensorFlow returns an empty fingerprint, without an error.
             raise Refused(NOT_FOUND, "no saved_model.pb to take a fingerprint of")
         if self._extension is None:
             self._extension = self._load_extension()
         try:
             data: bytes = self._extension.fingerprinting.CreateFingerprintDef(directory)
         except Exception as error:
-            # Its exception classes are made in C++ and have no common base.
+            # The exception classes of the module are made in C++ and have no common base.
             raise Refused(INTERNAL, str(error)) from error
         return {"data": base64(data)}
 
@@ -163,5 +163,5 @@ class CApi:
 
 
 def path_bytes(path: str) -> bytes:
-    """Return a path as the file system has it; the parent has sent it by ``path_text``."""
+    """Return the bytes of a path; the parent has made its text by ``path_text``."""
     return path.encode("utf-8", "surrogateescape")

@@ -1,7 +1,7 @@
-"""Graphs of TensorFlow's C API, and SavedModels in sessions of it with runs of them.
+"""Graphs of TensorFlow's C API, and SavedModels in its sessions, with runs of them.
 
-Standard library only: this file runs in the child process. It reports what TensorFlow says of a
-name and decides nothing.
+Standard library only: this file runs in the child process. It reports the facts that TensorFlow has
+for a name, and decides nothing.
 
 Sources: ``tensorflow/c/c_api.h``, ``tf_tstring.h`` and ``tf_datatype.h`` in the
 wheel's ``include`` directory; ``meta_graph.proto`` for field 5;
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 # pinned to a GPU do not load on a machine that has none.
 SESSION_CONFIG = b"\x38\x01"
 # graph_options{optimizer_options{opt_level: L0 do_function_inlining: true}
-# rewrite_options{disable_meta_optimizer: true}}. What is fused or folded depends on what else is
-# fetched, and the last bits of a result with it. A call that is not inlined brings a configuration
-# of its own.
+# rewrite_options{disable_meta_optimizer: true}}. Which operations are fused or folded depends on
+# the other fetches, and this changes the last bits of a result. A call of a function that is not
+# inlined has a configuration of its own.
 PLAIN_CONFIG = SESSION_CONFIG + bytes.fromhex("52141a0d18ffffffffffffffffff0120015203980101")
 SIGNATURE_DEF = 5
 STRING = 7
-# Handles (resource, variant) mean nothing outside the process.
+# Handles (resource, variant) have no meaning outside the process.
 HANDLES = (20, 21)
 # sizeof(TF_TString), fixed by its header.
 STRING_BYTES = 24
@@ -43,24 +43,24 @@ INVALID_ARGUMENT, NOT_FOUND, INTERNAL = 3, 5, 13
 class Graph:
     """A ``TF_Graph``.
 
-    It gets its nodes from a session that is loaded into it, or from a ``GraphDef``, which needs no
-    session; either way TensorFlow infers the shapes of all tensors.
+    It gets its nodes from a session that is loaded into it, or, without a session, from a
+    ``GraphDef``. In both cases TensorFlow infers the shapes of all tensors.
     """
 
     def __init__(self, tf: ctypes.CDLL) -> None:
-        """Make an empty one."""
+        """Make an empty graph."""
         self._tf = tf
         self.pointer: int = tf.TF_NewGraph()
 
     def delete(self) -> None:
-        """Free it; the object is of no use afterwards."""
+        """Free the graph; the object cannot be used afterwards."""
         self._tf.TF_DeleteGraph(self.pointer)
 
     def add(self, graph_def: bytes) -> None:
         """Add the nodes and functions of a serialized ``GraphDef``.
 
         Raises:
-            Refused: TensorFlow does not register an operation, or takes the graph for wrong.
+            Refused: TensorFlow does not have an operation, or the graph is invalid.
         """
         tf = self._tf
         options = tf.TF_NewImportGraphDefOptions()
@@ -78,8 +78,8 @@ class Graph:
 
         Returns:
             ``dtype`` and ``shape`` (-1 for an unknown dimension, None for an
-            unknown rank); ``operation`` for a name without index; None when the
-            graph has no such thing.
+            unknown rank); ``operation`` for a name without index; None if the
+            graph has no such tensor or operation.
         """
         operation, index = self.find(name)
         if operation is None:
@@ -102,17 +102,17 @@ class Graph:
         }
 
     def find(self, name: str) -> tuple[int | None, int | None]:
-        """Return the operation of a name, None if there is none, and the index in the name."""
+        """Return the operation of a name and the index in the name; None if there is none."""
         operation, colon, digits = name.rpartition(":")
         if not colon or not (digits.isascii() and digits.isdigit()):
             operation, digits = name, ""
         if "\0" in operation:
-            # C would see another, shorter name.
+            # C would read another, shorter name.
             return None, None
         found = self._tf.TF_GraphOperationByName(
             self.pointer, operation.encode("utf-8", "surrogateescape")
         )
-        # Ten digits do not fit TensorFlow's int, which would wrap around.
+        # A number of ten digits may not fit into TensorFlow's int, which would overflow.
         return found, min(int(digits), 2**31 - 1) if digits else None
 
 
@@ -126,12 +126,12 @@ class Model:
 
         Args:
             tf: The C API.
-            directory: Absolute path of the SavedModel.
-            tags: The tag-set of the MetaGraph, exactly.
-            plain: Run the graph as it is written, without optimizers.
+            directory: The absolute path of the SavedModel.
+            tags: The exact tag-set of the MetaGraph.
+            plain: Whether the graph runs without optimizers.
 
         Raises:
-            Refused: TensorFlow does not load it.
+            Refused: TensorFlow does not load the model.
         """
         self._tf = tf
         self.graph = Graph(tf)
@@ -161,9 +161,9 @@ class Model:
             tf.TF_DeleteSessionOptions(options)
 
     def delete(self) -> None:
-        """Free everything; the object is of no use afterwards."""
+        """Free the session, the graph and the buffer; the object cannot be used afterwards."""
         if self._session is not None:
-            # An error of closing has no effect any more.
+            # An error of the close is ignored: the session is deleted.
             with Status(self._tf) as status:
                 self._tf.TF_CloseSession(self._session, status.pointer)
                 self._tf.TF_DeleteSession(self._session, status.pointer)
@@ -171,7 +171,7 @@ class Model:
         self._tf.TF_DeleteBuffer(self._meta_graph)
 
     def signature_entries(self) -> Iterator[memoryview]:
-        """Yield the entries of the ``signature_def`` map as TensorFlow returned them."""
+        """Yield the entries of the ``signature_def`` map in the bytes that TensorFlow returned."""
         return entries(contents(self._meta_graph), SIGNATURE_DEF)
 
     def run(
@@ -180,7 +180,7 @@ class Model:
         """Run the session once.
 
         Args:
-            feeds: Tensor name to array, as ``encode`` writes them.
+            feeds: Tensor name to array, in the form that ``encode`` returns.
             fetches: Tensor names.
             targets: Operation names.
 
@@ -189,7 +189,7 @@ class Model:
 
         Raises:
             Refused: A name is not in the graph, an array does not fit its
-                shape, or TensorFlow says no.
+                shape, or TensorFlow refuses.
         """
         fed = [self._output(name) for name in feeds]
         fetched = [self._output(name) for name in fetches]
@@ -218,7 +218,7 @@ class Model:
                     self._tf.TF_DeleteTensor(tensor)
 
     def _output(self, name: str) -> Output:
-        """Return a tensor that a session can feed or fetch."""
+        """Return the tensor of a name, for a feed or a fetch of a session."""
         operation, index = self.graph.find(name)
         if operation is None or index is None:
             raise Refused(NOT_FOUND, f"no tensor {name} in the graph")
@@ -227,7 +227,7 @@ class Model:
         return Output(operation, index)
 
     def _operation(self, name: str) -> int:
-        """Return an operation that a session can run."""
+        """Return the operation of a name, for a run of a session."""
         operation, index = self.graph.find(name)
         if operation is None or index is not None:
             raise Refused(NOT_FOUND, f"no operation {name} in the graph")
@@ -235,7 +235,7 @@ class Model:
 
 
 def decode(tf: ctypes.CDLL, array: dict[str, Any]) -> int:
-    """Make a ``TF_Tensor`` of an array from the pipe.
+    """Make a ``TF_Tensor`` from an array of the pipe.
 
     Args:
         tf: The C API.
@@ -246,7 +246,7 @@ def decode(tf: ctypes.CDLL, array: dict[str, Any]) -> int:
         The tensor, which the caller deletes.
 
     Raises:
-        Refused: The data does not fill the shape.
+        Refused: The size of the data does not fit the shape.
     """
     dtype: int = array["dtype"]
     shape: list[int] = array["shape"]
@@ -258,7 +258,7 @@ def decode(tf: ctypes.CDLL, array: dict[str, Any]) -> int:
     else:
         data = binascii.a2b_base64(array["data"])
         given = len(data)
-    # Checked here: TensorFlow would read past the end.
+    # Without this check, TensorFlow would read past the end.
     if size == 0 or min(shape, default=0) < 0 or given != count * size:
         raise Refused(INVALID_ARGUMENT, f"{given} bytes do not make dtype {dtype}, shape {shape}")
     sizes = (ctypes.c_int64 * len(shape))(*shape)
@@ -267,8 +267,8 @@ def decode(tf: ctypes.CDLL, array: dict[str, Any]) -> int:
     if dtype != STRING:
         ctypes.memmove(address, data, given)
         return tensor
-    # The strings' own memory is never given back: a run may have put the very
-    # buffer into a variable, and this process lives for seconds.
+    # The memory of the strings is never freed: a run may have put this buffer into a
+    # variable, and this process runs for seconds.
     for place, string in enumerate(strings):
         tf.TF_StringInit(address + place * STRING_BYTES)
         tf.TF_StringCopy(address + place * STRING_BYTES, string, len(string))
@@ -276,10 +276,10 @@ def decode(tf: ctypes.CDLL, array: dict[str, Any]) -> int:
 
 
 def encode(tf: ctypes.CDLL, tensor: int) -> dict[str, Any]:
-    """Make an array for the pipe of a ``TF_Tensor``; the reverse of ``decode``.
+    """Make an array for the pipe from a ``TF_Tensor``; the reverse of ``decode``.
 
     Raises:
-        Refused: The tensor holds a handle.
+        Refused: The tensor has handles as its elements.
     """
     dtype: int = tf.TF_TensorType(tensor)
     if dtype in HANDLES:
@@ -298,11 +298,11 @@ def encode(tf: ctypes.CDLL, tensor: int) -> dict[str, Any]:
 
 
 def entries(message: memoryview, wanted: int) -> Iterator[memoryview]:
-    """Yield the payloads of one length-delimited field, skipping all others unread.
+    """Yield the values of one length-delimited field, and skip all other fields.
 
     Args:
         message: A serialized message that TensorFlow itself has written.
-        wanted: Number of the field.
+        wanted: The number of the field.
     """
     position = depth = 0
     while position < len(message):
@@ -318,7 +318,7 @@ def entries(message: memoryview, wanted: int) -> Iterator[memoryview]:
         elif wire_type in (WIRE_32_BITS, WIRE_64_BITS):
             position += 4 if wire_type == WIRE_32_BITS else 8
         elif wire_type in (WIRE_GROUP, WIRE_END_GROUP):
-            # An unknown field of a newer or much older writer, which TensorFlow keeps.
+            # An unknown field of a newer or a much older writer; TensorFlow keeps such fields.
             depth += 1 if wire_type == WIRE_GROUP else -1
         else:
             raise Refused(INTERNAL, f"wire type {wire_type} in a message that TensorFlow wrote")
@@ -337,5 +337,5 @@ def varint(message: memoryview, position: int) -> tuple[int, int]:
 
 
 def base64(data: bytes | memoryview) -> str:
-    """Return bytes as JSON can carry them."""
+    """Return bytes in base64, as text for JSON."""
     return binascii.b2a_base64(data, newline=False).decode("ascii")

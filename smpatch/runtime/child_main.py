@@ -1,15 +1,15 @@
-"""The program that every child process of this module enters by.
+"""The main program of every child process.
 
-It is started as ``python -I [-S] child_main.py PROGRAM PARENT_PID`` with pipes on
-file descriptors 0 and 1, puts those pipes out of TensorFlow's reach, ties its
-own life to its parent's, and then serves one JSON object per line: the first
-request starts PROGRAM (``capi_child``, ``python_child`` or ``light_child``, a
-file beside this one), each further request gets exactly one reply line. End of file ends it.
+It is started as ``python -I [-S] child_main.py PROGRAM PARENT_PID`` with pipes on the file
+descriptors 0 and 1. It moves the pipes to other descriptors, which TensorFlow does not use, and
+makes sure that it ends with its parent. Then it reads one JSON object on each line. The first
+request starts PROGRAM (``capi_child``, ``python_child``, ``light_child`` or ``trace_child``, a file
+beside this one). The answer to each request is exactly one line. The end of the input ends the
+process.
 
-It imports the standard library alone, and it is never imported by the package:
-what runs here shares nothing with smpatch but the lines on the pipes. The
-programs are loaded as modules, not run as scripts, so that their byte code is
-cached; that is why they share this file and not copies of it.
+It imports only the standard library, and the package does not import it: this process shares
+nothing with smpatch but the lines on the pipes. The programs are loaded as modules, and not run as
+scripts, so that their byte code is cached; therefore all of them are started by this file.
 
 Sources: prctl(2) for the parent-death signal; PEP 446 (descriptors made by
 ``os.dup`` are not inherited).
@@ -29,22 +29,22 @@ SIGKILL = 9
 
 
 class Program(Protocol):
-    """The interface of what the ``start`` of each program returns."""
+    """The interface of the object that ``start`` of each program returns."""
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the reply to one request."""
         ...
 
     def tidy(self) -> None:
-        """Free what the last reply no longer needs."""
+        """Free the objects of the last request, after its reply."""
         ...
 
 
 def take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Move the protocol to private descriptors and send all printing to stderr.
+    """Move the protocol to private descriptors, and send all other output to stderr.
 
-    TensorFlow, custom ops and Python code in them write to descriptors 1 and 2
-    as they like; none of it can then end up between two replies.
+    TensorFlow, custom ops and their Python code may write to descriptors 1 and 2; this output must
+    not be between two replies.
 
     Returns:
         The stream of requests and the stream of replies.
@@ -61,27 +61,27 @@ def take_pipes() -> tuple[BinaryIO, BinaryIO]:
 def die_with_parent(parent: int) -> None:
     """Make sure that this process does not outlive its parent.
 
-    End of file on the request pipe covers the time between two requests; a
-    load of a large model takes minutes, and the pipe is not read meanwhile.
+    Between two requests, the end of file on the request pipe ends this process. But a load of a
+    large model takes minutes, and the pipe is not read during it.
 
     Args:
-        parent: Process number of the parent that started this program.
+        parent: The process number of the parent that started this program.
     """
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - costs 5 ms that other platforms need not pay
+        import ctypes  # noqa: PLC0415 - takes 5 ms, which other platforms do not need
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
     else:
         import _thread  # noqa: PLC0415 - seldom needed
 
         _thread.start_new_thread(watch_parent, (parent,))
-    # The parent may have died before the kernel was asked for the signal.
+    # The parent may have ended before the call of prctl.
     if os.getppid() != parent:
         os._exit(0)
 
 
 def watch_parent(parent: int) -> None:
-    """Poll for the parent's death, where the kernel has no signal for it."""
+    """Poll for the end of the parent, on systems whose kernel has no signal for it."""
     import time  # noqa: PLC0415 - seldom needed
 
     while os.getppid() == parent:
@@ -90,7 +90,7 @@ def watch_parent(parent: int) -> None:
 
 
 def refuse_core_files() -> None:
-    """Keep a crash, which is an answer here, from leaving gigabytes on the disk."""
+    """Turn core files off: a crash is an answer here, and must not write gigabytes to the disk."""
     try:
         import resource  # noqa: PLC0415 - POSIX only
 
@@ -100,11 +100,10 @@ def refuse_core_files() -> None:
 
 
 def load(name: str) -> types.ModuleType:
-    """Load a file that lies beside this one, without touching ``sys.path``.
+    """Load a file beside this one, without a change of ``sys.path``.
 
-    The directory must not be on the path: its file names would then hide
-    modules of the standard library and of TensorFlow. It becomes a package of
-    another name instead, without the package it belongs to in the parent.
+    The directory must not be on the path: its file names would then hide modules of the standard
+    library and of TensorFlow. Instead it becomes a package with another name than in the parent.
     """
     package = types.ModuleType("smpatch_runtime")
     here = os.path.abspath(__file__)
@@ -117,9 +116,9 @@ def serve(requests: BinaryIO, replies: BinaryIO, name: str) -> None:
     """Answer requests until the parent closes the pipe.
 
     Args:
-        requests: One JSON object per line; the first starts the program.
-        replies: One JSON object per request, each with the key ``ok``.
-        name: ``capi_child``, ``python_child`` or ``light_child``.
+        requests: One JSON object on each line; the first starts the program.
+        replies: One JSON object for each request, each with the key ``ok``.
+        name: ``capi_child``, ``python_child``, ``light_child`` or ``trace_child``.
     """
 
     def send(reply: dict[str, Any]) -> None:
@@ -138,7 +137,7 @@ def serve(requests: BinaryIO, replies: BinaryIO, name: str) -> None:
     send({"ok": True})
     for line in requests:
         send(program.answer(json.loads(line)))
-        # After the reply, so that the parent does not wait for it.
+        # After the reply, so that the parent does not wait.
         program.tidy()
 
 
@@ -153,8 +152,8 @@ def main(arguments: list[str]) -> None:
         serve(requests, replies, name)
     except BrokenPipeError:
         pass
-    except BaseException:  # noqa: BLE001 - the last thing this process does
-        # A bug or a lack of memory: the parent reports the last lines of it.
+    except BaseException:  # noqa: BLE001 - the process ends after it
+        # A defect or a lack of memory: the parent reports the last lines of the traceback.
         import traceback  # noqa: PLC0415 - seldom needed
 
         traceback.print_exc()

@@ -1,7 +1,7 @@
 """The first child process, started before the first question is known.
 
-TensorFlow's libraries take 0.2 s to load and the rest of smpatch 0.1 s: here the two
-overlap. The first caller that needs a child takes this one.
+TensorFlow's libraries take 0.2 s to load, and the rest of smpatch 0.1 s; with this child both load
+at the same time. The first caller that needs a child takes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _waiting: list[Child] = []
 
 
 def start() -> None:
-    """Start a child for the C runtime, if there is one; what fails now fails again later."""
+    """Start a child for the C runtime if it is installed; ignore errors, which occur again."""
     installed = installation.find()
     if installed is not None and installed.cc_library is not None:
         with contextlib.suppress(ChildError, OSError):
@@ -27,7 +27,7 @@ def start() -> None:
 
 
 def take() -> Child | None:
-    """Return the child that waits, once."""
+    """Return the waiting child; None if there is none, or if it was taken."""
     return _waiting.pop() if _waiting else None
 
 

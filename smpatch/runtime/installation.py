@@ -1,9 +1,8 @@
 """Find the installed TensorFlow without importing it.
 
-An import takes 3 to 5 s and 500 MB; the paths of the two C libraries and of one
-extension module are all that is needed, and the import system says where the
-package is. The module reads names, and one string; the child process finds out whether the
-libraries load.
+An import takes 3 to 5 s and 500 MB. Only the paths of the two C libraries and of one extension
+module are needed, and the import system finds the package. This module reads names and one string;
+it does not check whether the libraries load, which the child process does.
 
 Source: the layout of the wheels ``tensorflow`` and ``tensorflow-cpu`` for Linux
 and macOS; ``tensorflow/tools/git/gen_git_source.py`` (what a version from git is).
@@ -32,12 +31,12 @@ class Wheel:
     """An installed TensorFlow.
 
     Attributes:
-        root: The package's directory.
-        framework_library: ``libtensorflow_framework``, None when it is not there.
-        cc_library: ``libtensorflow_cc``, which holds the C API's session
-            functions; None when it is not there.
-        saved_model_extension: The extension module that computes fingerprints,
-            None when it is not there.
+        root: The directory of the package.
+        framework_library: The path of ``libtensorflow_framework``; None if it does not exist.
+        cc_library: The path of ``libtensorflow_cc``, which has the session functions of the C API;
+            None if it does not exist.
+        saved_model_extension: The path of the extension module that computes fingerprints; None if
+            it does not exist.
     """
 
     root: Path
@@ -47,14 +46,14 @@ class Wheel:
 
     @property
     def version(self) -> str | None:
-        """The version of the distribution that the package belongs to, None if unknown."""
-        # Most runs never ask, and this import alone costs some 15 ms.
+        """The version of the distribution of the package; None if unknown."""
+        # Most runs do not need it, and this import alone takes about 15 ms.
         from importlib import metadata  # noqa: PLC0415 - seldom needed
 
         for distribution in metadata.distributions(path=[str(self.root.parent)]):
             packages = (distribution.read_text("top_level.txt") or "").split()
-            # tensorflow-hub and its like have other top-level packages;
-            # wheels of some builders carry no top_level.txt at all.
+            # Distributions such as tensorflow-hub have other top-level packages;
+            # wheels of some builders have no top_level.txt.
             name = (distribution.metadata["Name"] or "").lower().replace("_", "-")
             if "tensorflow" in packages or name in {"tensorflow", "tensorflow-cpu"}:
                 return distribution.version
@@ -64,8 +63,8 @@ class Wheel:
     def git_version(self) -> str | None:
         """The value of ``tf.version.GIT_VERSION``; None if unknown.
 
-        No function of the C API returns it, and the extension module whose function does
-        cannot be loaded by itself in every release; the string lies in it as it is.
+        No function of the C API returns it. A function of an extension module does, but this module
+        cannot be loaded by itself in every release; so the string is searched in its file.
         """
         try:
             data = (self.root / "python" / "client" / "_pywrap_tf_session.so").read_bytes()
@@ -76,13 +75,13 @@ class Wheel:
 
 
 def import_path(entries: Iterable[str]) -> list[str]:
-    """Return the entries of an import path that do not depend on where one stands.
+    """Return the entries of an import path that do not depend on the working directory.
 
-    ``python -m`` puts the working directory first. People work in directories
-    with a ``tensorflow/`` of models or a ``json.py`` in it.
+    ``python -m`` puts the working directory first. It may have a directory ``tensorflow/`` with
+    models or a file ``json.py``, which must not be imported.
 
     Args:
-        entries: Such as ``sys.path``.
+        entries: An import path, such as ``sys.path``.
 
     Returns:
         The absolute entries, without the working directory.
@@ -99,14 +98,14 @@ def import_path(entries: Iterable[str]) -> list[str]:
 
 
 def find() -> Wheel | None:
-    """Find TensorFlow on the import path, the working directory left out.
+    """Find TensorFlow on the import path, without the working directory.
 
     Returns:
-        The installed package, None when there is none.
+        The installed package; None if there is none.
     """
-    # Not importlib.util.find_spec: that one searches the working directory too.
+    # Not importlib.util.find_spec, which searches the working directory too.
     spec = importlib.machinery.PathFinder.find_spec("tensorflow", import_path(sys.path))
-    # No origin means a bare directory called tensorflow, no package.
+    # Without an origin it is a plain directory named tensorflow, and not a package.
     if spec is None or spec.origin is None or not spec.submodule_search_locations:
         return None
     root = Path(spec.submodule_search_locations[0])
@@ -121,7 +120,7 @@ def find() -> Wheel | None:
 
 
 def _library(root: Path, names: list[str], stem: str) -> Path | None:
-    """Return the library of that stem: ``.so.2`` on Linux, ``.2.dylib`` on macOS."""
+    """Return the library with this stem: ``STEM.so.2`` on Linux, ``STEM.2.dylib`` on macOS."""
     for name in names:
         if name.startswith(f"{stem}.so") or (
             name.startswith(f"{stem}.") and name.endswith(".dylib")

@@ -1,12 +1,12 @@
-"""TensorFlow's Python loader with the modules that it needs itself, and no others.
+"""TensorFlow's Python loader with only those modules that it needs itself.
 
-``import tensorflow`` brings in almost three thousand modules;
-``tensorflow.python.saved_model.load``, which is ``tf.saved_model.load``, needs a thousand of
-them. This program puts an empty package
-``tensorflow`` in their place. It loads a model by the same code. A refusal may come from a
-module that is missing, so that the parent then asks ``python_child``.
-Recipes are traced here as well: the modules that they need are among these thousand.
-Code that asks the empty package for more than a module makes every answer a refusal, too.
+``import tensorflow`` imports almost three thousand modules. ``tensorflow.python.saved_model.load``,
+which is ``tf.saved_model.load``, needs a thousand of them. This program makes an empty package
+``tensorflow`` and imports only these modules, so the same code loads a model. A missing module may
+be the reason of a refusal; therefore the parent asks ``python_child`` after a refusal. If code uses
+a name that the empty package does not have, every answer is a refusal.
+
+Recipes are traced here as well: the thousand modules include those that recipes need.
 
 Standard library and TensorFlow only; ``child_main.py`` loads this file in a child process.
 
@@ -30,16 +30,16 @@ from typing import Any
 from .python_child import PythonLoader
 from .refusals import Unfit
 
-# The directories from which ``import tensorflow`` loads devices of others, and its own kernels.
+# The directories from which ``import tensorflow`` loads plug-ins for devices, and its own kernels.
 PLUGINS = "tensorflow-plugins"
 KERNELS = ("core", "kernels")
 
 
 def start(request: dict[str, Any]) -> LightLoader:
-    """Import the loader from the path that the first request gives.
+    """Import the loader, with the import path in the first request.
 
     Raises:
-        Unfit: This TensorFlow is built otherwise.
+        Unfit: This TensorFlow has another layout, or plug-ins.
     """
     sys.path[:] = request["path"]
     root: str = request["root"]
@@ -48,20 +48,20 @@ def start(request: dict[str, Any]) -> LightLoader:
             raise Unfit(f"{place} is loaded with all of TensorFlow")
     package = Package(root)
     sys.modules[package.__name__] = package
-    sys.meta_path.append(package)  # a module that is a finder, too
+    sys.meta_path.append(package)  # the package is also a finder of modules
     try:
         with quick_imports():
             tf = needed()
             load_kernels(os.path.join(root, *KERNELS))
-    except Exception as error:  # a layout that is not known raises anything
+    except Exception as error:  # an unknown layout may raise any exception
         raise Unfit(f"{type(error).__name__}: {error}") from error
     return LightLoader(tf, package)
 
 
 def load_kernels(directory: str) -> None:
-    """Load the kernels that releases such as 2.16 have in libraries of their own."""
+    """Load the kernels, if the release has them in separate libraries, as 2.16 does."""
     if os.path.exists(directory):
-        # Not of the empty package: ``tensorflow/__init__.py`` calls the same function.
+        # The empty package does not run ``tensorflow/__init__.py``, which calls this function.
         importlib.import_module("tensorflow.python.framework.load_library").load_library(directory)
 
 
@@ -69,37 +69,40 @@ class Package(types.ModuleType):
     """An empty package ``tensorflow``.
 
     Attributes:
-        asked: The names that it was asked for and does not have.
+        asked: The names of attributes and modules that code used and the package does not have.
     """
 
     def __init__(self, root: str) -> None:
-        """Make a package whose modules are below a directory."""
+        """Make a package whose modules are below the directory ``root``."""
         super().__init__("tensorflow")
         self.__path__ = [root]
         self.asked: list[str] = []
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - it always raises
-        """Record the name that is asked for.
+        """Record the name of a missing attribute.
 
         Raises:
             AttributeError: Always.
         """
-        # Python's own questions about modules.
+        # Python itself looks up names that begin with two underscores.
         if not name.startswith("__"):
             self.asked.append(name)
         raise AttributeError(f"module 'tensorflow' has no attribute {name!r}")
 
     def find_spec(self, name: str, *_: object) -> None:
-        """Remember a module that no other finder has found, as the last one in the list."""
+        """Record a module that no other finder has found; this finder is the last in the list."""
         if name.startswith("tensorflow.") and name.count(".") == 1:
             self.asked.append(name)
 
 
 @contextlib.contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import a thousand modules at once without what only long-lived programs need."""
+    """Make the imports of a thousand modules faster: collect no garbage, and cache types.
+
+    At the end the imported objects are excluded from garbage collection.
+    """
     gc.disable()
-    # The generated modules write the same forty types, as text, fifteen thousand times.
+    # The generated modules have fifteen thousand types as text, of which only forty differ.
     vars(typing)["compile"] = functools.lru_cache(maxsize=None)(compile)
     try:
         yield
@@ -110,7 +113,7 @@ def quick_imports() -> Iterator[None]:
 
 
 def needed() -> Any:  # noqa: ANN401 - modules without stubs
-    """Import the loader, and return it with what ``PythonLoader`` asks ``tensorflow`` for."""
+    """Import the loader, and return the attributes of ``tensorflow`` that ``PythonLoader`` uses."""
     os.environ["TF2_BEHAVIOR"] = "1"
     of = importlib.import_module
     of("tensorflow.python.pywrap_tensorflow")
@@ -132,28 +135,28 @@ def needed() -> Any:  # noqa: ANN401 - modules without stubs
         saved_model=types.SimpleNamespace(load=load, LoadOptions=options),
         compat=types.SimpleNamespace(v1=v1),
     )
-    # Without it shapes are those of TensorFlow 1.
+    # Otherwise shapes behave as in TensorFlow 1.
     of("tensorflow.python.compat.v2_compat").enable_v2_behavior()
     return tf
 
 
 class Names:
-    """The names that ``tensorflow`` exports, of the modules that are imported.
+    """The public names of ``tensorflow`` whose modules are imported.
 
-    Each symbol has been registered under the names that the public modules give it.
+    TensorFlow registers each symbol under its public names.
     """
 
     def __init__(self, package: Package, prefix: str = "") -> None:
-        """Take the names that start so."""
+        """Use the names that begin with ``prefix``."""
         self._package, self._prefix = package, prefix
         self._exports = importlib.import_module("tensorflow.python.util.tf_export")
         self._dtypes = importlib.import_module("tensorflow.python.framework.dtypes")
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - modules without stubs
-        """Return a symbol, a type, or a part of the names.
+        """Return a symbol, a data type, or the names below a module.
 
         Raises:
-            AttributeError: There is none; the package remembers it.
+            AttributeError: There is no such name; the package records it.
         """
         path = self._prefix + name
         found = self._exports.get_symbol_from_name(path)
@@ -171,15 +174,15 @@ _OPS = ("image_ops", "lookup_ops", "map_fn", "nn_ops", "parsing_ops", "proto_ops
 
 
 class LightLoader(PythonLoader):
-    """``tf.saved_model.load`` alone: it loads, traces recipes, and calls nothing."""
+    """``tf.saved_model.load`` alone: it loads models and traces recipes, and calls no signature."""
 
     def __init__(self, tf: Any, package: Package) -> None:  # noqa: ANN401 - modules without stubs
-        """Keep the modules."""
+        """Store the modules."""
         super().__init__(tf)
         self._package = package
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the reply to one request; a refusal where the empty package was asked."""
+        """Return the reply to one request; a refusal if a name of the empty package was missing."""
         reply = super().answer(request)
         if reply["ok"] and self._package.asked:
             missed = ", ".join(dict.fromkeys(self._package.asked))

@@ -1,12 +1,11 @@
-"""Start a child that loads TensorFlow, ask it, and always get rid of it.
+"""Start a child process that loads TensorFlow, send it requests, and always end it.
 
-The child lives in an environment of its own, in a session of its own (Ctrl-C
-reaches the parent alone), and writes its chatter to a file that has no name. A
-crash, a hang and a refusal to start are three exceptions; after each of them,
-and after any other exception in the middle of a question, the child is gone.
+The child has an environment of its own and a session of its own (Ctrl-C reaches only the parent).
+It writes its error output to a file without a name. A crash, a hang and a failed start are three
+exceptions. After each of them, and after any other exception during a question, the child is ended.
 
-What the questions mean is left to ``answers``. Nothing here imports TensorFlow,
-and a child is never tried twice: whether to try again is the caller's decision.
+The module ``questions`` has the questions and their meaning. This module does not import
+TensorFlow, and does not start a failed child again: the caller decides whether to try again.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ _LOG = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 LAST_WORDS_BYTES = 1 << 16
-# Between the end of a child's output and its end the kernel takes its memory apart.
+# The longest wait between the end of a child's output and its end: the kernel frees its memory.
 DYING_SECONDS = 10.0
-# The rest of the environment (PYTHON*, TF_*, XLA_FLAGS, proxies, secrets) stays
+# The rest of the environment (PYTHON*, TF_*, XLA_FLAGS, proxies, secrets) is left
 # out: a validation must not depend on it. LD_PRELOAD is kept because on some
 # ARM machines TensorFlow cannot be loaded without it.
 KEPT_VARIABLES = (
@@ -48,12 +47,12 @@ KEPT_VARIABLES = (
     *("DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES"),
 )
 SET_VARIABLES = {
-    # Errors and fatal words only.
+    # Only errors and fatal messages.
     "TF_CPP_MIN_LOG_LEVEL": "2",
-    # A validation takes no memory of a GPU on which a server may run.
+    # A validation uses no memory of a GPU, because a server may run on it.
     "CUDA_VISIBLE_DEVICES": "-1",
     "HIP_VISIBLE_DEVICES": "-1",
-    # Its rewrites change numbers, and lose interior tensors of some models.
+    # The rewrites of oneDNN change numbers, and remove interior tensors of some models.
     "TF_ENABLE_ONEDNN_OPTS": "0",
 }
 
@@ -68,62 +67,62 @@ class Program(enum.Enum):
 
 
 class ChildError(Exception):
-    """No answer: the child is gone."""
+    """There is no answer, and the child has ended."""
 
 
 class ChildUnfit(ChildError):
-    """TensorFlow cannot be loaded on this machine; no model is to blame."""
+    """TensorFlow cannot be loaded on this machine; this is not the fault of a model."""
 
 
 class ChildDied(ChildError):
-    """The process ended in the middle of a question.
+    """The process ended during a question.
 
     Attributes:
-        how: Such as "killed by SIGABRT".
-        last_words: What it said before, on one line; may be empty.
+        how: How it ended, such as "killed by SIGABRT".
+        last_words: The end of its error output, on one line; may be empty.
     """
 
     def __init__(self, how: str, last_words: str) -> None:
-        """Say both as one line."""
+        """Make a message of both."""
         super().__init__(f"{how}: {last_words}" if last_words else how)
         self.how = how
         self.last_words = last_words
 
     @property
     def was_killed(self) -> bool:
-        """Whether somebody else ended it: the kernel for want of memory, or ``Child.kill``."""
+        """Whether it was killed: by the kernel for lack of memory, or by ``Child.kill``."""
         return self.how.startswith("killed by SIGKILL")
 
 
 class ChildHung(ChildError):
-    """No answer within the limit.
+    """There is no answer within the limit.
 
     Attributes:
         limit: The limit in seconds.
     """
 
     def __init__(self, limit: float) -> None:
-        """Keep the limit."""
+        """Store the limit."""
         super().__init__(f"no answer within {limit:g} s")
         self.limit = limit
 
 
 class Child:
-    """A process that has TensorFlow loaded, or is about to.
+    """A process that has loaded TensorFlow, or is loading it.
 
-    A context manager: leaving it ends the process.
+    It is a context manager, whose exit ends the process.
 
     Attributes:
-        program: What runs in it.
+        program: The program that runs in the process.
     """
 
     def __init__(self, program: Program, process: subprocess.Popen[bytes], errors: int) -> None:
-        """Take over a process; ``start`` is the way to make one.
+        """Take over a process; callers use ``start`` to make a child.
 
         Args:
-            program: What runs in it.
-            process: With binary pipes on its input and output.
-            errors: Descriptor of the file with its error output.
+            program: The program that runs in the process.
+            process: The process, with binary pipes as its input and output.
+            errors: The descriptor of the file with its error output.
         """
         if process.stdin is None or process.stdout is None:
             msg = "a child without pipes cannot be asked"
@@ -133,7 +132,7 @@ class Child:
         self._requests = process.stdin
         self._replies = process.stdout
         self._errors = errors
-        # A request may be larger than the pipe, and the child may be dead.
+        # A request may be larger than the pipe, and the child may have ended.
         os.set_blocking(self._requests.fileno(), False)
         self._outbox = bytearray()
         self._inbox = bytearray()
@@ -147,18 +146,18 @@ class Child:
     def start(cls, program: Program, wheel: Wheel) -> Child:
         """Start a child and return at once, while it loads TensorFlow.
 
-        On Linux the child is killed when the *thread* that started it ends; a
-        thread that only starts children is therefore of no use.
+        On Linux the child is killed when the *thread* that started it ends. So children cannot be
+        started in a thread that then ends.
 
         Args:
-            program: What to run.
-            wheel: Where TensorFlow is.
+            program: The program to run.
+            wheel: The installed TensorFlow.
 
         Returns:
-            The child; the first answer says whether it could load TensorFlow.
+            The child; the first question raises ``ChildUnfit`` if it cannot load TensorFlow.
 
         Raises:
-            ChildUnfit: The wheel lacks what the program needs.
+            ChildUnfit: The wheel does not have the libraries that the program needs.
             OSError: The process cannot be started.
         """
         request = _first_request(program, wheel)
@@ -186,7 +185,7 @@ class Child:
         return child
 
     def __enter__(self) -> Child:
-        """Return itself."""
+        """Return this child."""
         return self
 
     def __exit__(
@@ -205,16 +204,16 @@ class Child:
 
     @property
     def closed(self) -> bool:
-        """Whether it cannot be asked any more."""
+        """Whether ``close`` was called, so that no more questions are possible."""
         return self._closed
 
     @property
     def ended(self) -> bool:
-        """Whether the process has ended, by itself or because it was ended."""
+        """Whether the process has ended, by itself or by ``close`` or ``kill``."""
         return self._closed or self._process.poll() is not None
 
     def kill(self) -> None:
-        """Kill the process, from whatever thread; a wait for an answer ends with an error."""
+        """Kill the process, from any thread; a wait for an answer then ends with an error."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -223,15 +222,15 @@ class Child:
         """Ask one question and wait for its answer.
 
         Args:
-            request: What to do, see the programs.
-            limit_seconds: Longest wait, which includes that for TensorFlow to load.
+            request: The request; its key ``do`` selects a method ``_do_...`` of the program.
+            limit_seconds: The longest wait, including the time in which TensorFlow loads.
 
         Returns:
-            The reply; ``ok`` in it says whether TensorFlow agreed.
+            The reply; its key ``ok`` is false if TensorFlow refused.
 
         Raises:
-            ChildDied: The process ended instead.
-            ChildHung: The limit passed.
+            ChildDied: The process ended before it answered.
+            ChildHung: There was no answer within the limit.
             ChildUnfit: TensorFlow could not be loaded.
         """
         if self._closed:
@@ -253,13 +252,13 @@ class Child:
             facts = (*where, question, answer, seconds)
             _LOG.info("%s, pid %d: %s %s after %.3f s", *facts, extra={"step": ""})
         except BaseException:
-            # An answer that was not read would be taken for the next one.
+            # Otherwise an unread answer would be read as the answer to the next question.
             self.close()
             raise
         return reply
 
     def close(self) -> None:
-        """End the process and reap it; closing twice is fine."""
+        """End the process and reap it; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -274,30 +273,30 @@ class Child:
             os.close(self._errors)
 
     def _greet(self, deadline: float, limit: float) -> None:
-        """Wait for the child's word that it has loaded TensorFlow."""
+        """Wait for the first line, which reports whether the child has loaded TensorFlow."""
         greeting = self._receive(deadline, limit)
         if not greeting["ok"]:
             raise ChildUnfit(_one_line(greeting["message"]))
         self._greeted = True
 
     def _post(self, request: dict[str, Any]) -> None:
-        """Send a request as far as the pipe takes it now."""
+        """Queue a request, and send as many bytes as the pipe takes now."""
         self._outbox += json.dumps(request).encode("ascii") + b"\n"
         self._send()
 
     def _send(self) -> None:
-        """Write what the pipe takes of the requests that wait."""
+        """Write as many bytes of the waiting requests as the pipe takes."""
         try:
             written = os.write(self._requests.fileno(), self._outbox)
         except BlockingIOError:
             return
         except BrokenPipeError:
-            # The end of its output follows, and says how it died.
+            # The child has ended; the end of its output follows, and ``_death`` reports it.
             written = len(self._outbox)
         del self._outbox[:written]
 
     def _receive(self, deadline: float, limit: float) -> dict[str, Any]:
-        """Wait for one line, sending what still waits to be sent."""
+        """Wait for one line, and send the rest of the waiting requests meanwhile."""
         requests, replies = self._requests.fileno(), self._replies.fileno()
         end = self._inbox.find(b"\n")
         with selectors.DefaultSelector() as selector:
@@ -336,7 +335,7 @@ class Child:
             _LOG.debug("%s, pid %d, stderr: %s", self.program.value, self.pid, text)
 
     def _death(self) -> ChildDied:
-        """Return how the process ended, now that its output has."""
+        """Return how the process ended, after the end of its output."""
         try:
             self._process.wait(DYING_SECONDS)
         except subprocess.TimeoutExpired:
@@ -349,9 +348,9 @@ class Child:
         return ChildDied(_how(self._process.returncode), words)
 
     def _end(self) -> None:
-        """Kill whatever is left of the session, and reap the process."""
+        """Kill all processes of the session, and reap the child."""
         if self._process.poll() is None:
-            # There is nothing in it worth a goodbye, and a load may take minutes.
+            # The child has no state to save, and a load may take minutes.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.kill()
@@ -359,9 +358,9 @@ class Child:
 
 
 def path_text(path: os.PathLike[str] | str) -> str:
-    """Return a path as JSON can carry it, whatever bytes it is made of.
+    """Return a path as text for JSON; it may consist of any bytes.
 
-    Relative paths are made absolute: the child stands in another directory.
+    Relative paths are made absolute, because the child has another working directory.
     """
     return os.fsencode(Path(path).absolute()).decode("utf-8", "surrogateescape")
 
@@ -369,7 +368,7 @@ def path_text(path: os.PathLike[str] | str) -> str:
 def _first_request(program: Program, wheel: Wheel) -> dict[str, Any]:
     """Return the request that makes the program load TensorFlow."""
     if program is not Program.CAPI:
-        # The wheel may have been found through an entry of its own.
+        # The entry in which the wheel was found may not be in this path.
         path = [*import_path(sys.path)]
         root = str(wheel.root.parent)
         return {"path": path if root in path else [root, *path], "root": str(wheel.root)}
@@ -389,7 +388,7 @@ def _command(program: Program) -> list[str]:
     if not sys.executable:
         msg = "this Python does not say where its interpreter is"
         raise ChildUnfit(msg)
-    # The C API needs no site-packages; without them Python starts faster.
+    # The C API needs no site-packages; Python starts faster without them.
     options = ["-I", "-S"] if program is Program.CAPI else ["-I"]
     if sys.dont_write_bytecode:
         options.append("-B")
@@ -406,7 +405,7 @@ def _environment(program: Program) -> dict[str, str]:
 
 def _nameless_file() -> int:
     """Return the descriptor of a file without a name."""
-    # Linux: needs no directory that can be written to; containers may have none.
+    # On Linux no writable directory is needed; a container may have none.
     with contextlib.suppress(AttributeError, OSError):
         return os.memfd_create("smpatch-errors", os.MFD_CLOEXEC)
     import tempfile  # noqa: PLC0415 - costs 4 ms, and only here

@@ -1,7 +1,7 @@
 """Calls of a model that Python has loaded: arrays of the pipe, and traced functions by name.
 
-NumPy and TensorFlow only: this file runs in the child process. A function has the path or the name
-that it has in the file.
+Standard library, NumPy and TensorFlow only: this file runs in the child process. A function is
+found by its path in the object graph, or by the name of its trace in the file.
 
 Sources: ``tensorflow/core/protobuf/saved_object_graph.proto``;
 ``tensorflow/python/saved_model/function_deserialization.py`` for the order of traces,
@@ -21,10 +21,10 @@ STRING = 7
 
 
 def tensor(tf: Any, array: dict[str, Any]) -> Any:  # noqa: ANN401 - TensorFlow has no stubs
-    """Make a tensor of an array from the pipe.
+    """Make a tensor from an array of the pipe.
 
     Args:
-        tf: The module.
+        tf: The module ``tensorflow``.
         array: ``dtype``, ``shape``, and ``data`` (little endian, in base64) or,
             for strings, ``strings`` (each in base64).
     """
@@ -38,7 +38,7 @@ def tensor(tf: Any, array: dict[str, Any]) -> Any:  # noqa: ANN401 - TensorFlow 
 
 
 def array(value: Any) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stubs
-    """Make an array for the pipe of a tensor; the reverse of ``tensor``."""
+    """Make an array for the pipe from a tensor; the reverse of ``tensor``."""
     found = {"dtype": value.dtype.as_datatype_enum, "shape": value.shape.as_list()}
     values = np.asarray(value.numpy())
     if found["dtype"] == STRING:
@@ -47,17 +47,17 @@ def array(value: Any) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stu
 
 
 def base64(data: bytes) -> str:
-    """Return bytes as JSON can carry them."""
+    """Return bytes in base64, as text for JSON."""
     return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def find(model: Any, directory: str, name: str) -> Any:  # noqa: ANN401 - TensorFlow has no stubs
-    """Return a concrete function.
+    """Return a concrete function of a loaded model.
 
     Args:
         model: The loaded model.
-        directory: Its directory.
-        name: Its path (``encoder.call``), or the name of its trace in the file.
+        directory: The directory of the model.
+        name: The path of the function (``encoder.call``), or the name of its trace in the file.
 
     Raises:
         LookupError: There is no such function, or it has several traces.
@@ -91,15 +91,15 @@ def find(model: Any, directory: str, name: str) -> Any:  # noqa: ANN401 - Tensor
 
 
 def call(tf: Any, function: Any, fed: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stubs
-    """Call a concrete function by the names of its arguments, and name what comes out.
+    """Call a concrete function by the names of its arguments, and return its results by name.
 
     Args:
-        tf: The module.
+        tf: The module ``tensorflow``.
         function: The function.
         fed: Argument to tensor.
 
     Raises:
-        LookupError: It has other arguments.
+        LookupError: The function has other arguments, or two results with one name.
     """
     rest = dict(fed)
     leaves = tf.nest.flatten(function.structured_input_signature)
@@ -127,9 +127,9 @@ def _tensors(
     value: Any,  # noqa: ANN401 - as above
     path: tuple[str, ...],
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield the tensors of a structure, each with the keys and places that lead to it.
+    """Yield the tensors of a structure, each with its path of keys and places.
 
-    Ragged and sparse tensors are their parts; other composite ones are left out.
+    Ragged and sparse tensors yield their parts; other composite tensors are left out.
     """
     if hasattr(value, "_asdict"):
         value = value._asdict()
@@ -159,7 +159,10 @@ def _components(tf: Any, value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN4
 
 
 def _taken(fed: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - as above
-    """Take an argument's tensor; a spec has the name of its parameter in lower case."""
+    """Remove the tensor of an argument from ``fed``, and return it.
+
+    The name in a spec may be the name of the parameter in lower case.
+    """
     found = [each for each in fed if each == name] or [each for each in fed if each.lower() == name]
     if len(found) != 1:
         message = f"it has the argument {name!r}"

@@ -1,9 +1,9 @@
 """TensorFlow's Python loader in a child process: it reads the object graph.
 
-Standard library and TensorFlow only; ``child_main.py`` loads this file in a child
-process, with the parent's import path. ``describe`` and ``infer`` give the facts
-that the C API's give, for machines where the C libraries cannot be found;
-``load`` is ``tf.saved_model.load``, and ``call`` calls a signature of what it loaded.
+Standard library and TensorFlow only: ``child_main.py`` loads this file in a child process, with the
+parent's import path. ``describe`` and ``infer`` return the same facts as in ``capi_child``, for
+machines without the C libraries. ``load`` is ``tf.saved_model.load``, and ``call`` calls a
+signature of the loaded model.
 
 Source: ``tensorflow/python/saved_model/load.py`` and ``loader_impl.py``.
 """
@@ -21,20 +21,20 @@ from .refusals import Unfit
 # Longer messages repeat the graph.
 MESSAGE_CHARACTERS = 20_000
 UNKNOWN = 2
-# Set in every byte of a number but the last, which holds seven bits of it.
+# The bit that is set in each byte of a number but the last; each byte has seven bits of the number.
 CONTINUES = 0x80
 
 
 def start(request: dict[str, Any]) -> PythonLoader:
-    """Import TensorFlow from the path that the first request gives.
+    """Import TensorFlow, with the import path in the first request.
 
     Raises:
-        Unfit: It cannot be imported.
+        Unfit: TensorFlow cannot be imported.
     """
     sys.path[:] = request["path"]
     try:
         tf = importlib.import_module("tensorflow")
-    except Exception as error:  # a broken installation raises anything
+    except Exception as error:  # a broken installation may raise any exception
         raise Unfit(f"{type(error).__name__}: {error}") from error
     return PythonLoader(tf)
 
@@ -43,7 +43,7 @@ class PythonLoader:
     """The Python API of TensorFlow."""
 
     def __init__(self, tf: Any) -> None:  # noqa: ANN401 - a module without stubs
-        """Keep the module."""
+        """Store the module."""
         self._tf = tf
         self._model: Any = None
         self._place = ""
@@ -53,7 +53,7 @@ class PythonLoader:
         act = getattr(self, f"_do_{request['do']}")
         try:
             reply: dict[str, Any] = act(request)
-        except Exception as error:  # noqa: BLE001 - TensorFlow's loaders raise about anything
+        except Exception as error:  # noqa: BLE001 - TensorFlow's loaders raise many exceptions
             return {
                 "ok": False,
                 "code": getattr(error, "error_code", UNKNOWN),
@@ -75,7 +75,7 @@ class PythonLoader:
             options["options"] = skipping
         model = saved_model.load(request["dir"], tags=request["tags"], **options)
         if request.get("keep"):
-            # What is fused or folded depends on what else a function yields.
+            # Which operations are fused or folded depends on the other results of a function.
             self._tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
             self._model, self._place = model, request["dir"]
         return {
@@ -123,7 +123,7 @@ class PythonLoader:
         }
 
     def _do_infer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Put a graph together, without a session, and report the named tensors."""
+        """Make a graph without a session, and report the named tensors."""
         v1 = self._tf.compat.v1
         message = v1.GraphDef.FromString(binascii.a2b_base64(request["graph"]))
         with v1.Graph().as_default() as graph:
@@ -131,7 +131,7 @@ class PythonLoader:
         return {"tensors": {name: self._fact(graph, name) for name in request["tensors"]}}
 
     def _do_stand_in(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Make a directory the one from which relative paths count."""
+        """Change the working directory."""
         os.chdir(request["dir"].encode("utf-8", "surrogateescape"))
         return {}
 
@@ -148,7 +148,7 @@ class PythonLoader:
         """Return the inputs and outputs of a signature by name."""
         _, inputs = function.structured_input_signature
         outputs = function.structured_outputs
-        # The V1 loader's initializer has no outputs to name.
+        # The initializer of the V1 loader has no named outputs.
         outputs = outputs if isinstance(outputs, dict) else {}
         return {
             "inputs": {name: self._spec(value) for name, value in inputs.items()},
@@ -156,11 +156,11 @@ class PythonLoader:
         }
 
     def _spec(self, value: Any) -> dict[str, Any]:  # noqa: ANN401 - TensorFlow has no stubs
-        """Return dtype and shape of a tensor or its spec; the words of any other spec."""
+        """Return the dtype and the shape of a tensor or its spec; the text of any other spec."""
         if isinstance(value, (self._tf.Tensor, self._tf.TensorSpec)):
             return {"dtype": value.dtype.as_datatype_enum, "shape": sizes(value.shape)}
         if isinstance(value, self._tf.__internal__.CompositeTensor):
-            # The value's own words would quote names of the traced graph.
+            # The text of the value itself would have names of the traced graph.
             value = self._tf.type_spec_from_value(value)
         return {"composite": repr(value)}
 
@@ -169,7 +169,7 @@ class PythonLoader:
         try:
             found = graph.as_graph_element(name)
         except (KeyError, ValueError, TypeError):
-            # A TypeError is what a name that is not UTF-8 ends in.
+            # A name that is not UTF-8 raises a TypeError.
             return None
         if isinstance(found, self._tf.Operation):
             return {"operation": True}
@@ -177,14 +177,14 @@ class PythonLoader:
 
 
 def sizes(shape: Any) -> list[int] | None:  # noqa: ANN401 - TensorFlow has no stubs
-    """Return a shape's dimensions, -1 where unknown; None for an unknown rank."""
+    """Return the dimensions of a shape, -1 where unknown; None for an unknown rank."""
     if shape.rank is None:
         return None
     return [-1 if size is None else size for size in shape.as_list()]
 
 
 def entry(key: str, signature: Any) -> bytes:  # noqa: ANN401 - TensorFlow has no stubs
-    """Return a map entry, key in field 1 and value in field 2."""
+    """Return a serialized map entry, with the key in field 1 and the value in field 2."""
     return b"".join(
         tag + varint(len(part)) + part
         for tag, part in (

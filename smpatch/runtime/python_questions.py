@@ -27,12 +27,12 @@ __all__ = ["Refusal", "Traced", "call", "call_function", "stand_in", "trace", "t
 
 
 def stand_in(child: Child, limit_seconds: float, directory: os.PathLike[str] | str) -> None:
-    """Let relative paths of a child count from a directory, for signatures that write files.
+    """Set the working directory of a child, for signatures that write files with relative paths.
 
     Args:
-        child: Of either program.
-        limit_seconds: Longest wait.
-        directory: The directory, which may be removed when no signature runs any more.
+        child: A child of any program.
+        limit_seconds: The longest wait.
+        directory: The directory, which may be removed after the last run of a signature.
     """
     child.ask({"do": "stand_in", "dir": path_text(directory)}, limit_seconds)
 
@@ -41,14 +41,14 @@ def call(child: Child, key: str, inputs: Mapping[str, Array], limit_seconds: flo
     """Call a signature of the model that ``python_signatures`` has kept.
 
     Args:
-        child: Of the Python program.
-        key: The signature's key in ``.signatures``.
-        inputs: By the argument's name.
-        limit_seconds: Longest wait.
+        child: A child of the Python program.
+        key: The key of the signature in ``.signatures``.
+        inputs: The arrays by the name of the argument.
+        limit_seconds: The longest wait.
 
     Returns:
-        The arrays by the result's name; not ok when the signature does not have the argument, or
-        TensorFlow refuses.
+        The arrays by the name of the result; not ok if the signature does not have one of the
+        arguments, or TensorFlow refuses.
     """
     return _called(child, {"do": "call", "key": key}, inputs, limit_seconds)
 
@@ -59,15 +59,15 @@ def call_function(
     """Call a traced function of the model that ``python_signatures`` has kept.
 
     Args:
-        child: Of the Python program.
-        function: Its path in the object graph (``encoder.call``), or the name that its trace
-            has in the file.
-        inputs: By the argument's name.
-        limit_seconds: Longest wait.
+        child: A child of the Python program.
+        function: The path of the function in the object graph (``encoder.call``), or the name of
+            its trace in the file.
+        inputs: The arrays by the name of the argument.
+        limit_seconds: The longest wait.
 
     Returns:
-        The arrays by result: the keys of a dict, else ``output_0`` and so on; not ok when
-        there is no such function, or it has several traces or other arguments.
+        The arrays by the name of the result: the key in a dict, else ``output_0`` and so on; not
+        ok if there is no such function, or it has several traces or other arguments.
     """
     return _called(child, {"do": "call_function", "function": function}, inputs, limit_seconds)
 
@@ -84,12 +84,12 @@ def _called(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a function cannot be traced.
+    """The reason why a function cannot be traced.
 
     Attributes:
-        found: The reason.
-        where: The place in the user's file; empty where there is none.
-        hint: Advice.
+        found: The reason in words.
+        where: The place in the user's file; may be empty.
+        hint: Advice; may be empty.
     """
 
     found: str
@@ -99,18 +99,18 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A traced function.
+    """The result of a trace.
 
     Attributes:
-        refusal: Why there is none; None where there is one.
+        refusal: The reason why there is no function; None if there is one.
         inputs: Parameter to type and shape, in the order of the arguments.
-        outputs: Name to type and shape, in the order of the results; the name is None where it
-            returns one tensor without a name.
-        functions: It and the functions that it calls, each a serialized ``FunctionDef``.
-        ops: The operations that it uses.
-        samples: Values to try it with, serialized ``TensorProto`` messages by parameter.
-        printed: The lines that it printed.
-        frozen_bytes: The size of the variables that became constants.
+        outputs: Pairs of the name of a result and its type and shape, in the order of the results;
+            the name is None if the function returns one tensor without a name.
+        functions: The function and the functions that it calls, each a serialized ``FunctionDef``.
+        ops: The operations that they use.
+        samples: Parameter to values for a test run, each a serialized ``TensorProto``.
+        printed: The lines that the function printed.
+        frozen_bytes: The size in bytes of the variables that became constants.
     """
 
     refusal: Refusal | None = None
@@ -127,11 +127,12 @@ def trace(child: Child, limit_seconds: float, request: Mapping[str, Any]) -> Tra
     """Trace a function in TensorFlow.
 
     Args:
-        child: Of the tracing program.
-        limit_seconds: Longest wait.
-        request: ``file`` and ``name`` of a function, a ``recipe``, or another ``model``;
-            ``place``; ``specs`` by alias; ``most_bytes`` of variables that may become constants;
-            ``scratch``, a directory for temporary files.
+        child: A child of the tracing program for a function of a file, of the Python program for
+            another model, or of the Python or the light program for a recipe.
+        limit_seconds: The longest wait.
+        request: The ``file`` and the ``name`` of a function, or a ``recipe``, or another ``model``;
+            the ``place``; the ``specs`` by alias; ``most_bytes``, the largest size of variables
+            that may become constants; ``scratch``, a directory for temporary files.
     """
     reply = child.ask({"do": "trace", **_NOTHING, **request}, limit_seconds)
     return _read(reply)

@@ -1,13 +1,13 @@
-"""The questions that other modules may ask a child, and the answers as frozen values.
+"""The questions to a child process, and the answers as frozen values.
 
-Other packages use this module; the lines on the pipe stay inside the package. When TensorFlow
-refuses, the answer has ``ok`` False and its message; that is a result, not an exception, because
-the same refusal before and after an edit means that the edit is not the cause. Exceptions are
-``ChildDied``, ``ChildHung``, ``ChildUnfit``. Variables that are still in a store are read before
-a model is loaded with them (``absent``).
+Other packages use this module; only this package uses the lines on the pipe. If TensorFlow
+refuses, the answer has ``ok`` False and TensorFlow's message. A refusal is a result and not an
+exception, because the same refusal before and after an edit means that the edit is not the cause.
+The exceptions are ``ChildDied``, ``ChildHung`` and ``ChildUnfit``. Variables that are still in a
+store are read before a model is loaded with them (``absent``).
 
-Numbers of data types are those of ``DataType`` in TensorFlow's ``types.proto``, which the C API
-shares; 100 more means a reference.
+The numbers of data types are from ``DataType`` in TensorFlow's ``types.proto``, which the C API
+uses too; 100 more means a reference.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class TensorFact:
     """The facts of a tensor in TensorFlow.
 
     Attributes:
-        dtype: Number of the data type.
+        dtype: The number of the data type.
         shape: Dimensions, None where unknown; None as a whole for unknown rank.
     """
 
@@ -67,7 +67,7 @@ class TensorFact:
 
 @dataclass(frozen=True, slots=True)
 class CompositeFact:
-    """A signature's argument or result that is not a dense tensor.
+    """An argument or a result of a signature that is not a dense tensor.
 
     Attributes:
         words: TensorFlow's words for its type.
@@ -78,13 +78,13 @@ class CompositeFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Whether TensorFlow did what was asked.
+    """An answer, which may be a refusal of TensorFlow.
 
     Attributes:
-        ok: It did.
-        code: Its status code when it did not.
-        kind: The class of the Python exception, empty from the C API.
-        message: Its words, on one line.
+        ok: Whether the request succeeded.
+        code: TensorFlow's status code of a refusal.
+        kind: The class of the Python exception; empty from the C API.
+        message: TensorFlow's words of a refusal, on one line.
     """
 
     ok: bool = True
@@ -95,11 +95,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description(Answer):
-    """A model that was loaded into a session.
+    """The facts of a model that was loaded into a session.
 
     Attributes:
-        tensors: Each tensor name that was asked for; None when the graph does not have it.
-        operations: Those of the names that name an operation, not a tensor.
+        tensors: The facts by each requested name of a tensor; None if the graph does not have it.
+        operations: The requested names that are names of operations, not of tensors.
         signature_entries: The entries of the ``signature_def`` map (key in field 1, value in
             field 2), in no particular order.
     """
@@ -111,10 +111,10 @@ class Description(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference(Answer):
-    """A graph that was put together without a session.
+    """The facts of a graph that was made without a session.
 
     Attributes:
-        tensors: Each tensor name that was asked for; None when the graph does not have it.
+        tensors: The facts by each requested name of a tensor; None if the graph does not have it.
     """
 
     tensors: Mapping[str, TensorFact | None] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class Payload(Answer):
     """A serialized message.
 
     Attributes:
-        data: Its bytes.
+        data: The bytes of the message.
     """
 
     data: bytes = b""
@@ -133,11 +133,11 @@ class Payload(Answer):
 
 @dataclass(frozen=True, slots=True)
 class PythonSignature:
-    """A signature as ``tf.saved_model.load`` presents it.
+    """A signature in the form that ``tf.saved_model.load`` gives it.
 
     Attributes:
-        inputs: By the argument's name.
-        outputs: By the result's name.
+        inputs: The facts by the name of the argument.
+        outputs: The facts by the name of the result.
     """
 
     inputs: Mapping[str, TensorFact | CompositeFact]
@@ -146,11 +146,11 @@ class PythonSignature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonSignatures(Answer):
-    """A model that was loaded by ``tf.saved_model.load``.
+    """The signatures of a model that was loaded by ``tf.saved_model.load``.
 
     Attributes:
-        signatures: By key, those that begin with ``__`` included.
-        variables: Whether its variables were read.
+        signatures: The signatures by key, including keys that begin with ``__``.
+        variables: Whether the variables of the model were read.
     """
 
     signatures: Mapping[str, PythonSignature] = field(default_factory=dict)
@@ -162,8 +162,8 @@ class Array:
     """The value of a tensor.
 
     Attributes:
-        dtype: Number of the data type.
-        shape: Dimensions.
+        dtype: The number of the data type.
+        shape: The dimensions.
         data: The elements, row-major and little endian; empty for strings.
         strings: The elements of an array of strings, row-major.
     """
@@ -179,7 +179,7 @@ class RunResult(Answer):
     """The result of a run.
 
     Attributes:
-        arrays: By the name that was fetched.
+        arrays: The arrays by the fetched name.
     """
 
     arrays: Mapping[str, Array] = field(default_factory=dict)
@@ -198,14 +198,14 @@ def describe(  # noqa: PLR0913 - a question and its limit
     """Load a model as TF Serving does, and report the facts of some names in its graph.
 
     Args:
-        child: Of either program.
+        child: A child of the C API's program or of the Python program.
         directory: The SavedModel.
-        tags: Its tag-set, exactly.
+        tags: The exact tag-set of a MetaGraph.
         tensors: Names of tensors (``op:index``) or operations.
-        limit_seconds: Longest wait.
-        keep: Leave the session open for ``run``; for the C API's program only.
-        plain: Run the graph as it is written, without TensorFlow's optimizers, so that what
-            else is in it does not change the bits of a result.
+        limit_seconds: The longest wait.
+        keep: Whether the session stays open for ``run``; for the C API's program only.
+        plain: Whether the graph runs without TensorFlow's optimizers, so that other parts of the
+            graph do not change the bits of a result; for the C API's program only.
 
     Returns:
         The facts.
@@ -238,16 +238,16 @@ def describe(  # noqa: PLR0913 - a question and its limit
 
 
 def infer(child: Child, limit_seconds: float, graph: bytes, tensors: Sequence[str]) -> Inference:
-    """Put a graph together, and report what TensorFlow infers of some of its tensors.
+    """Make a graph in TensorFlow, and report the types and shapes that it infers for some tensors.
 
     Args:
-        child: Of either program.
-        limit_seconds: Longest wait.
-        graph: A ``GraphDef``.
+        child: A child of the C API's program or of the Python program.
+        limit_seconds: The longest wait.
+        graph: A ``GraphDef``, serialized.
         tensors: Names of tensors (``op:index``).
 
     Returns:
-        The facts; not ok if, for example, TensorFlow does not register an operation.
+        The facts; not ok if, for example, TensorFlow does not have an operation.
     """
     request = {"do": "infer", "graph": _base64(graph), "tensors": [*tensors]}
     reply = child.ask(request, limit_seconds)
@@ -270,10 +270,10 @@ def run(
     """Run the session that ``describe`` has kept.
 
     Args:
-        child: Of the C API's program.
-        feeds: By tensor name.
+        child: A child of the C API's program.
+        feeds: The fed arrays by tensor name.
         fetches: Tensor names.
-        limit_seconds: Longest wait.
+        limit_seconds: The longest wait.
         targets: Names of operations to run for their effects.
 
     Returns:
@@ -299,9 +299,9 @@ def fingerprint(child: Child, directory: os.PathLike[str] | str, limit_seconds: 
     TensorFlow crashes on an empty ``saved_model.pb`` (``ChildDied``).
 
     Args:
-        child: Of the C API's program.
+        child: A child of the C API's program.
         directory: The SavedModel.
-        limit_seconds: Longest wait.
+        limit_seconds: The longest wait.
 
     Returns:
         The message; not ok for a model in text form, which has no fingerprint.
@@ -310,14 +310,14 @@ def fingerprint(child: Child, directory: os.PathLike[str] | str, limit_seconds: 
 
 
 def op_list(child: Child, limit_seconds: float) -> Payload:
-    """Return every operation that TensorFlow and the loaded libraries register.
+    """Return the definitions of all operations of TensorFlow and of the loaded libraries.
 
     Args:
-        child: Of the C API's program.
-        limit_seconds: Longest wait.
+        child: A child of the C API's program.
+        limit_seconds: The longest wait.
 
     Returns:
-        An ``OpList``.
+        An ``OpList``, serialized.
     """
     return _payload(child.ask({"do": "op_list"}, limit_seconds))
 
@@ -326,12 +326,12 @@ def load_library(child: Child, file: os.PathLike[str] | str, limit_seconds: floa
     """Load a library of custom operations into a child.
 
     Args:
-        child: Of either program.
-        file: The shared library.
-        limit_seconds: Longest wait.
+        child: A child of any program.
+        file: The path of the shared library.
+        limit_seconds: The longest wait.
 
     Returns:
-        Whether it was loaded.
+        The answer; not ok if the library was not loaded.
     """
     reply = child.ask({"do": "library", "file": path_text(file)}, limit_seconds)
     return Answer() if reply["ok"] else Answer(**refusal(reply))
@@ -341,8 +341,8 @@ def version(child: Child, limit_seconds: float) -> str:
     """Return the version of the TensorFlow that a child has loaded.
 
     Args:
-        child: Of either program.
-        limit_seconds: Longest wait.
+        child: A child of any program.
+        limit_seconds: The longest wait.
     """
     text: str = child.ask({"do": "version"}, limit_seconds)["version"]
     return text
@@ -360,13 +360,13 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
     """Load a model by ``tf.saved_model.load`` and report its signatures.
 
     Args:
-        child: Of the Python program.
+        child: A child of the Python program, or of the light one without ``keep``.
         directory: The SavedModel.
-        tags: Its tag-set; None lets TensorFlow take the only one.
-        limit_seconds: Longest wait.
-        keep: Keep the model for ``python_questions.call``, and let its functions run as they are
-            written, without TensorFlow's optimizers.
-        variables: Read the variables; without it they have no values.
+        tags: The tag-set of a MetaGraph; None if the model has only one.
+        limit_seconds: The longest wait.
+        keep: Whether the model is kept for ``python_questions.call``; its functions then run
+            without TensorFlow's optimizers.
+        variables: Whether the variables are read; otherwise they have no values.
 
     Returns:
         The signatures.
@@ -398,7 +398,7 @@ def python_signatures(  # noqa: PLR0913 - a question and its limit
 
 
 def refusal(reply: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of an answer that is a refusal."""
+    """Return the fields of an answer that is a refusal, from a reply of a child."""
     return {
         "ok": False,
         "code": reply["code"],
@@ -414,7 +414,7 @@ def _payload(reply: dict[str, Any]) -> Payload:
 
 
 def read_fact(reply: dict[str, Any]) -> TensorFact:
-    """Return a tensor's facts; -1 on the pipe is None here."""
+    """Return the facts of a tensor in a reply; a size of -1 becomes None."""
     shape: list[int] | None = reply["shape"]
     known = None if shape is None else tuple(None if size < 0 else size for size in shape)
     return TensorFact(reply["dtype"], known)
@@ -425,7 +425,7 @@ def _spec(reply: dict[str, Any]) -> TensorFact | CompositeFact:
 
 
 def wire_array(array: Array) -> dict[str, Any]:
-    """Return an array as the pipe carries it."""
+    """Return an array in the form for the pipe."""
     return {
         "dtype": array.dtype,
         "shape": [*array.shape],
@@ -445,5 +445,5 @@ def read_array(reply: dict[str, Any]) -> Array:
 
 
 def _base64(data: bytes) -> str:
-    """Return bytes as JSON can carry them."""
+    """Return bytes in base64, as text for JSON."""
     return binascii.b2a_base64(data, newline=False).decode("ascii")

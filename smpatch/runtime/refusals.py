@@ -7,11 +7,11 @@ from __future__ import annotations
 
 
 class Unfit(Exception):
-    """TensorFlow cannot be loaded here; no model is to blame."""
+    """TensorFlow cannot be loaded here; this is not the fault of a model."""
 
 
 class Refused(Exception):
-    """A request that TensorFlow, or this program, answers with no.
+    """TensorFlow or the program refuses a request.
 
     Attributes:
         code: TensorFlow's status code.
@@ -19,23 +19,23 @@ class Refused(Exception):
     """
 
     def __init__(self, code: int, message: str) -> None:
-        """Keep the code beside the words."""
+        """Store the code and the message."""
         super().__init__(message)
         self.code = code
         self.message = message
 
 
 class UntraceableError(Exception):
-    """A function cannot be put before or behind a signature.
+    """A function cannot be put before or after a signature.
 
     Attributes:
         found: The reason.
-        where: The place in the user's file; empty where the request says it.
-        hint: Advice; empty where there is none.
+        where: The place in the user's file; empty if the request names it.
+        hint: Advice; may be empty.
     """
 
     def __init__(self, found: str, *, where: str = "", hint: str = "") -> None:
-        """Keep the three parts apart."""
+        """Store the three parts."""
         super().__init__(found)
         self.found = found
         self.where = where

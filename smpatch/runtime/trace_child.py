@@ -1,7 +1,7 @@
-"""The process in which functions of a user's file are traced; no model is loaded there.
+"""The program of the child process that traces functions of a user's file, and loads no model.
 
-What such a file changes in TensorFlow does not reach the process that validates. The program is
-that of ``python_child``; ``child_main.py`` loads this file in a child process.
+So changes that such a file makes in TensorFlow do not affect the process that validates. The
+program is the same as in ``python_child``; ``child_main.py`` loads this file in a child process.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A traced function that stands on its own: what it captures becomes a part of it.
+"""Make a traced function independent: its captures become parts of it.
 
-* A captured constant becomes a ``Const``; variables that are read alone are frozen.
-* A lookup table that does not change is made and filled inside the function; filling it again
-  with the same is no error and does nothing. Its ``shared_name`` is a digest of its contents: two
-  tables of one name have the same entries.
-* Anything else that is captured is refused, and so are calls back into Python.
+* A captured constant becomes a ``Const``; variables that are only read are frozen.
+* A lookup table that does not change is made and filled inside the function. To fill it again with
+  the same entries is not an error and changes nothing. Its ``shared_name`` is a digest of its
+  contents, so two tables with one name have the same entries.
+* All other captures are refused, and also calls back into Python.
 
 Attributes that have their default are left out, because TensorFlow before 2.5 refuses models with
 attributes that it does not define. Names of gradients in Python are left out, too.
@@ -28,7 +28,7 @@ from .refusals import UntraceableError
 _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 _WRITES = ("Assign", "ResourceScatter", "ResourceApply", "ResourceSparse", "Scatter", "Rng")
 _STANDS_FOR = ("api_", "_implements")
-"""Attributes by which grappler and TFLite put something else in a function's place."""
+"""Attributes by which grappler and TFLite replace a function by another one."""
 _DROPPED = ("_gradient_op_type", "forward_function_name", "backward_function_name")
 
 
@@ -36,9 +36,9 @@ class Closed(NamedTuple):
     """A function without captures.
 
     Attributes:
-        functions: It and the functions that it calls, each a serialized ``FunctionDef``.
-        ops: The operations that it uses, sorted.
-        frozen_bytes: The size of the variables that became constants.
+        functions: The function and the functions that it calls, each a serialized ``FunctionDef``.
+        ops: The operations that they use, sorted.
+        frozen_bytes: The size in bytes of the variables that became constants.
     """
 
     functions: list[bytes]
@@ -50,14 +50,14 @@ def closed(tf: Any, concrete: Any, count: int, most_bytes: int | None) -> Closed
     """Return a concrete function without captures.
 
     Args:
-        tf: The module.
+        tf: The module ``tensorflow``.
         concrete: The function.
-        count: The number of its arguments beside its captures.
-        most_bytes: The largest size of the variables that may become constants; None if there
-            may be no variables.
+        count: The number of its arguments, without its captures.
+        most_bytes: The largest size in bytes of variables that may become constants; None if
+            variables are refused.
 
     Raises:
-        UntraceableError: It captures or calls what cannot be carried.
+        UntraceableError: A capture or a call cannot become a part of the function.
     """
     names = [each.name for each in concrete.graph.inputs[count:]]
     held = dict(zip(names, (outside for outside, _ in concrete.graph.captures), strict=True))
@@ -103,7 +103,7 @@ def check_size(size: int, most_bytes: int) -> None:
     """Check that variables are not too large to become constants.
 
     Raises:
-        UntraceableError: They are.
+        UntraceableError: They are too large.
     """
     if size > most_bytes:
         hint = f"those of a function become constants, up to {most_bytes:,} bytes"
@@ -114,7 +114,7 @@ def check_python(nodes: Any) -> None:
     """Check that no node calls back into Python.
 
     Raises:
-        UntraceableError: One does.
+        UntraceableError: A node does so.
     """
     for node in nodes:
         if node.op in _PYTHON:
@@ -126,10 +126,10 @@ def check_writes(nodes: Any) -> None:
     """Check that no node writes a variable, such as the state of a random generator.
 
     Raises:
-        UntraceableError: One does.
+        UntraceableError: A node does so.
     """
     for node in nodes:
-        if node.op.startswith(_WRITES) and node.op != "ScatterNd":  # which makes a tensor
+        if node.op.startswith(_WRITES) and node.op != "ScatterNd":  # this makes a tensor
             found = f"it writes variables ({node.op} {node.name!r})"
             raise UntraceableError(
                 found, hint="its variables become constants, which cannot change"
@@ -137,7 +137,11 @@ def check_writes(nodes: Any) -> None:
 
 
 def _bind(tf: Any, root: Any, count: int, held: list[Any]) -> None:
-    """Put nodes in the place of the arguments that are captures."""
+    """Replace the arguments that are captures by nodes.
+
+    Raises:
+        UntraceableError: A capture cannot become a node.
+    """
     arguments = [each.name for each in root.signature.input_arg[count:]]
     taken = {each.name for each in root.node_def} | {e.name for e in root.signature.input_arg}
     for place, (name, value) in enumerate(zip(arguments, held, strict=True)):
@@ -158,7 +162,10 @@ def _bind(tf: Any, root: Any, count: int, held: list[Any]) -> None:
 
 
 def _redirect(root: Any, name: str, source: str, wait: str) -> None:
-    """Replace an argument by a tensor in all readers, which wait for a node."""
+    """Replace an argument by a tensor in all nodes that read it.
+
+    If ``wait`` is the name of a node and not empty, these nodes wait for it.
+    """
     for node in root.node_def:
         if name in node.input:
             sources = [source if each == name else each for each in node.input]
@@ -182,16 +189,16 @@ def _constant(tf: Any, root: Any, name: str, value: Any) -> str:
 
 
 def _table(tf: Any, root: Any, name: str, handle: Any) -> tuple[str, str]:
-    """Make a table; return its handle, and the node that fills it.
+    """Make a table, and return its handle and the name of the node that fills it.
 
     Raises:
-        UntraceableError: It is another resource.
+        UntraceableError: The resource is not a table that does not change.
     """
     table = next(
         (
             each
             for each in gc.get_objects()
-            # Not isinstance, which asks the object: a weak proxy of what is gone raises.
+            # Not isinstance, which uses the object: a weak proxy raises if its object is deleted.
             if issubclass(type(each), tf.lookup.StaticHashTable) and each.resource_handle is handle
         ),
         None,
@@ -216,10 +223,10 @@ class TableOf(NamedTuple):
     """A lookup table.
 
     Attributes:
-        key_dtype: The type of its keys.
-        value_dtype: That of its values.
-        keys: Its keys.
-        values: Their values, in the same order.
+        key_dtype: The type of the keys.
+        value_dtype: The type of the values.
+        keys: The keys.
+        values: The values, in the order of the keys.
     """
 
     key_dtype: Any
@@ -229,7 +236,7 @@ class TableOf(NamedTuple):
 
 
 def fill(tf: Any, nodes: Any, name: str, table: TableOf) -> None:
-    """Put a table that is filled when the graph runs in the place of a node of a graph."""
+    """Replace a node of a graph by a table that is filled when the graph runs."""
     at = next(place for place, each in enumerate(nodes) if each.name == name)
     del nodes[at]
     wait = f"^{_made(tf, nodes, name, table).name}"
@@ -240,7 +247,7 @@ def fill(tf: Any, nodes: Any, name: str, table: TableOf) -> None:
 
 
 def _made(tf: Any, nodes: Any, name: str, table: TableOf) -> Any:
-    """Add a table and what fills it; return the node that does."""
+    """Add a table and the nodes that fill it, and return the node ``InitializeTableV2``."""
     taken = {each.name for each in nodes}
     stem = name
     while not taken.isdisjoint(f"{stem}/{part}" for part in ("filled", "keys", "values")):
@@ -257,7 +264,7 @@ def _made(tf: Any, nodes: Any, name: str, table: TableOf) -> Any:
     made.attr["key_dtype"].type = table.key_dtype.as_datatype_enum
     made.attr["value_dtype"].type = table.value_dtype.as_datatype_enum
     made.attr["shared_name"].s = f"smpatch_table_{digest[:40]}".encode()
-    # The loader of Python sets it where it is not set, and puts a number behind the name.
+    # If it is not set, Python's loader sets it and appends a number to the name.
     made.attr["use_node_name_sharing"].b = True
     filled = nodes.add(name=f"{stem}/filled", op="InitializeTableV2")
     filled.input.append(name)
@@ -272,7 +279,7 @@ def _made(tf: Any, nodes: Any, name: str, table: TableOf) -> Any:
 
 
 def _sorted(keys: Any, values: Any) -> tuple[list[Any], list[Any]]:
-    """Return entries in the order of their keys, because a table yields them in any order."""
+    """Return the entries in the order of their keys; a table exports them in any order."""
     pairs = sorted(zip(keys.tolist(), values.tolist(), strict=True))
     return [key for key, _ in pairs], [value for _, value in pairs]
 
@@ -284,7 +291,7 @@ def _resource(handle: Any) -> str:
 
 
 def _reached(root: Any, library: dict[str, Any]) -> list[Any]:
-    """Return a function and those that it calls, each after the first that names it."""
+    """Return a function and the functions that it calls, each after the first one that names it."""
     found = [root]
     seen = {root.signature.name}
     for function in found:
@@ -306,7 +313,7 @@ def called(node: Any) -> list[str]:
 
 
 def _tidy(function: Any) -> None:
-    """Take away what describes the trace alone, and attributes that have their default."""
+    """Remove the fields that only describe the trace, and attributes that have their default."""
     registry = importlib.import_module("tensorflow.python.framework.op_def_registry")
     for name in [*function.attr]:
         if name in _DROPPED or name.startswith(_STANDS_FOR):

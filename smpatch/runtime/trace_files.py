@@ -1,4 +1,4 @@
-"""A function of a user's Python file, and the types of its parameters.
+"""Functions of a user's Python file, and callables, with the types of their parameters.
 
 Standard library and TensorFlow only: this file runs in a child process.
 
@@ -19,16 +19,16 @@ from typing import Any, NamedTuple
 from .refusals import UntraceableError
 
 _LONGEST = 600
-"""The most characters of an exception that an error repeats."""
+"""The most characters of an exception that an error quotes."""
 
 
 class Function(NamedTuple):
-    """A function of a file.
+    """A function of a file, or a callable of this process.
 
     Attributes:
-        file: The file.
-        name: Its name there.
-        given: The object of that name: a Python function, a ``tf.function`` or another callable.
+        file: The path of the file.
+        name: The name of the function in the file.
+        given: The object with this name: a Python function, a ``tf.function`` or another callable.
         callable: The callable to trace.
     """
 
@@ -39,15 +39,15 @@ class Function(NamedTuple):
 
 
 def of_this_process(tf: Any, given: Any, name: str) -> Function:
-    """Return a callable of the process that asks.
+    """Return a callable of this process as a function to trace.
 
     Args:
-        tf: The module.
+        tf: The module ``tensorflow``.
         given: A Python function, a ``tf.function``, a concrete function or another callable.
-        name: Its name.
+        name: The name of the callable.
 
     Raises:
-        UntraceableError: It is a class.
+        UntraceableError: The callable is a class.
     """
     if inspect.isclass(given):
         raise UntraceableError("it is a class, no function")
@@ -67,7 +67,7 @@ def loaded(tf: Any, file: str, name: str) -> Function:
     """Import a file, and return one of its functions.
 
     Raises:
-        UntraceableError: It cannot be imported, or has no such function.
+        UntraceableError: The file cannot be imported, or has no such function.
     """
     module = _module(file)
     found = module
@@ -127,13 +127,13 @@ def parameters(
     """Return the parameters of a function with their types and shapes.
 
     Args:
-        tf: The module.
+        tf: The module ``tensorflow``.
         function: The function.
-        given: The inputs or the outputs of the signature, by alias.
+        given: The specs of the inputs or the outputs of the signature, by alias.
         place: ``before`` or ``after``.
 
     Raises:
-        UntraceableError: One has no type, or it is not one tensor.
+        UntraceableError: A parameter has no type, or is not a single tensor.
     """
     where = f"{function.file}, {function.name}"
     found = function.given
@@ -180,7 +180,7 @@ def _checked(tf: Any, name: str, spec: Any, where: str) -> Any:
 
 
 def blame(function: Any, error: BaseException) -> UntraceableError:
-    """Return what a user's code raised, with the line of the file."""
+    """Return the error for an exception of a user's code, with the line of the file."""
     line = _line(function.file, error)
     where = function.file + (f", line {line}" if line else "")
     if isinstance(error, SystemExit):
@@ -197,7 +197,7 @@ def blame(function: Any, error: BaseException) -> UntraceableError:
 
 
 def _line(file: str, error: BaseException) -> int | None:
-    """Return the last line of a file that was on the way to an error."""
+    """Return the number of the last line of a file in the stack of an error; None if unknown."""
     if isinstance(error, SyntaxError) and error.filename == file:
         return error.lineno
     metadata = getattr(error, "ag_error_metadata", None)

@@ -16,17 +16,17 @@ from .refusals import UntraceableError
 Tensor = Any
 
 _ONE_IMAGE, _IMAGES = 3, 4
-"""Ranks of one image and of a batch."""
+"""The ranks of one image and of a batch of images."""
 _COLORS = 3
 
 
 class Recipe(NamedTuple):
-    """A recipe that was given its arguments.
+    """A recipe with its arguments.
 
     Attributes:
         parameters: Parameter to its ``tf.TensorSpec``.
-        function: The function to trace; it gets the parameters by name.
-        samples: Parameter to serialized ``TensorProto`` messages to try it with.
+        function: The function to trace; it takes the parameters by name.
+        samples: Parameter to values for a test run, each a serialized ``TensorProto``.
     """
 
     parameters: dict[str, Any]
@@ -35,7 +35,7 @@ class Recipe(NamedTuple):
 
 
 def described(spec: Any) -> str:
-    """Return a type and a shape as smpatch writes them."""
+    """Return the type and the shape of a spec in smpatch's form, such as ``float32 [?, 3]``."""
     if spec.shape.rank is None:
         return f"{spec.dtype.name} unknown rank"
     sizes = ", ".join("?" if size is None else str(size) for size in spec.shape.as_list())
@@ -47,11 +47,11 @@ _GIF = bytes.fromhex(
     "030000020844a811a146845a010021f904000a0000002c00000000040003000002088c3830e2c088"
     "4301003b"
 )
-"""Two frames of 4 x 3 pixels; TensorFlow writes no GIF."""
+"""A GIF of two frames of 4 x 3 pixels; TensorFlow has no encoder for GIF."""
 
 
 def images(tf: Any, spec: Any, channels: int, kind: str) -> list[bytes]:
-    """Return arrays of encoded images of random pixels and different sizes."""
+    """Return serialized tensors of encoded images, with random pixels and different sizes."""
     generator = tf.random.Generator.from_seed(7)
     encode = {"png": tf.io.encode_png, "jpeg": tf.io.encode_jpeg}.get(kind)
     made = []
@@ -131,7 +131,7 @@ def decode_image(  # noqa: C901 - one condition for each argument
 
     def pixels(data: Tensor) -> Tensor:
         if other:
-            # The operation reads PNG as well; its default is a faster, less accurate transform.
+            # This operation decodes PNG as well; its default transform is faster but less accurate.
             image = tf.io.decode_jpeg(data, channels=channels, dct_method="INTEGER_ACCURATE")
         elif format == "jpeg":
             image = tf.io.decode_jpeg(data, channels=channels)
@@ -142,7 +142,7 @@ def decode_image(  # noqa: C901 - one condition for each argument
         image.set_shape([None, None, channels])
         smooth = like == "pillow" or antialias
         image = tf.image.resize(image, [height, width], method=method, antialias=smooth)
-        image = tf.round(image) if other else image  # theirs are whole numbers
+        image = tf.round(image) if other else image  # the other libraries yield whole numbers
         image = normalized(tf, tf.cast(image, tf.float32), scale, offset, mean, std)
         if spec.dtype.is_integer:
             image = tf.saturate_cast(tf.round(image), spec.dtype)
@@ -176,7 +176,7 @@ def normalized(
     mean: float | Sequence[float] | None,
     std: float | Sequence[float] | None,
 ) -> Tensor:
-    """Return a value with scale and offset, less the mean, divided by the deviation."""
+    """Return ``(value * scale + offset - mean) / std``; an argument that is None is left out."""
     if scale is not None:
         value = value * tf.constant(scale, value.dtype)
     if offset is not None:

@@ -1,16 +1,16 @@
-"""A signature of another SavedModel as a function that stands on its own.
+"""A signature of another SavedModel as an independent function.
 
 The model is loaded into a session, as servers load it. The part of its graph between the inputs
 and the outputs of the signature becomes the body of the function:
 
 * TensorFlow makes constants of the variables (``convert_to_constants.py``).
-* A lookup table is made and filled inside the function, with the entries that it has once the
+* A lookup table is made and filled inside the function, with the entries that it has after the
   model is loaded; see ``trace_closing``.
-* Any other state is refused, and so are files (assets) that the signature reads when it runs.
+* Other state is refused, and also files (assets) that the signature reads when it runs.
 
 Standard library and TensorFlow only: this file runs in a child process.
 
-Sources: ``tensorflow/core/graph/subgraph.cc`` (what a session cuts off where a tensor is fed),
+Sources: ``tensorflow/core/graph/subgraph.cc`` (the nodes that a session leaves out for a feed),
 ``tensorflow/python/framework/convert_to_constants.py``.
 """
 
@@ -31,16 +31,16 @@ _LOOPS = ("Enter", "RefEnter")
 _LONGEST = 600
 """The most characters of an error that another error repeats."""
 _LOCAL = ("TensorArrayV3", "StackV2")
-"""Operations that yield a handle to what lives as long as one run."""
+"""Operations that yield a handle to a resource that exists only during one run."""
 
 
 class OtherModel(NamedTuple):
     """A signature of another model.
 
     Attributes:
-        function: It, with its inputs by name.
+        function: The signature as a function, which takes its inputs by name.
         inputs: Input to type and shape.
-        variables: The size of the variables that became constants.
+        variables: The size in bytes of the variables that became constants.
     """
 
     function: Callable[..., dict[str, Any]]
@@ -52,13 +52,13 @@ def other_model(tf: Any, asked: Mapping[str, Any], most_bytes: int) -> OtherMode
     """Return a signature of another model as a function without variables.
 
     Args:
-        tf: The module.
-        asked: The ``directory``, the ``tags`` of the MetaGraph and the ``key``; ``names``, alias
-            to what it is called here.
-        most_bytes: The largest size of the variables that may become constants.
+        tf: The module ``tensorflow``.
+        asked: The ``directory`` of the model, the ``tags`` of the MetaGraph and the ``key`` of the
+            signature; ``names``, alias in the other model to the name in this one.
+        most_bytes: The largest size in bytes of variables that may become constants.
 
     Raises:
-        UntraceableError: It has what cannot become a part of a function.
+        UntraceableError: A part of the signature cannot become a part of a function.
     """
     v1, names = tf.compat.v1, asked["names"]
     config = v1.ConfigProto(allow_soft_placement=True)
@@ -112,16 +112,16 @@ class _Cut:
     """The part of a graph between the inputs and the outputs of a signature.
 
     Attributes:
-        graph: It; a placeholder stands for each input.
-        inputs: Input to the tensor of its placeholder.
-        outputs: Output to its tensor.
+        graph: The ``GraphDef`` of this part, in which a placeholder replaces each input.
+        inputs: Alias of an input to the tensor of its placeholder.
+        outputs: Alias of an output to its tensor.
     """
 
     def __init__(self, graph_def: Any, signature: Any) -> None:
-        """Cut it out.
+        """Make the ``GraphDef`` of this part.
 
         Raises:
-            UntraceableError: An output is no tensor of the graph, or two inputs are the same.
+            UntraceableError: An output is not a tensor of the graph, or two inputs are the same.
         """
         nodes = {node.name: node for node in graph_def.node}
         fed = {_full(info.name): alias for alias, info in sorted(signature.inputs.items())}
@@ -149,13 +149,13 @@ class _Cut:
         _plain(self.graph)
 
     def check(self, assets: set[str]) -> None:
-        """Check that all of it can become a part of a function.
+        """Check that all nodes can become parts of a function.
 
         Args:
-            assets: Nodes that yield the path of a file.
+            assets: The names of nodes that yield the path of a file.
 
         Raises:
-            UntraceableError: Something cannot.
+            UntraceableError: A node cannot become a part of a function.
         """
         bodies = [self.graph.node, *(each.node_def for each in self.graph.library.function)]
         registry = importlib.import_module("tensorflow.python.framework.op_def_registry")
@@ -185,10 +185,15 @@ class _Cut:
 def _reached(
     nodes: Mapping[str, Any], outputs: Iterable[str], stands: Mapping[str, str]
 ) -> list[Any]:
-    """Return nodes that outputs need, where tensors stand for those that are fed.
+    """Return the nodes that outputs need, with other tensors instead of the fed ones.
 
-    A session runs the node of a tensor that is fed where another node waits for it, but for a
+    If a node waits for the node of a fed tensor, a session runs that node too, unless it is a
     placeholder.
+
+    Args:
+        nodes: Name to node.
+        outputs: The names of the nodes of the outputs.
+        stands: Fed tensor to the tensor that replaces it.
     """
     fed = {_node(tensor) for tensor in stands}
     fed = {name for name in fed if name in nodes and nodes[name].op in _PLACEHOLDERS}
@@ -208,7 +213,7 @@ def _reached(
 
 
 def _plain(graph: Any) -> None:
-    """Remove attributes about nodes that are no longer there."""
+    """Remove the attributes ``_class`` and ``_output_shapes``, which may be about removed nodes."""
     for node in graph.node:
         for key in ("_class", "_output_shapes"):
             node.attr.pop(key, None)
@@ -227,7 +232,7 @@ def _used(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[Any]:
 
 
 def _holds(op_def: Any, node: Any) -> bool:
-    """Return whether an operation yields a handle to what outlives a run."""
+    """Return whether an operation yields a handle to a resource that exists after a run."""
     if op_def is None or not op_def.is_stateful or node.op in _LOCAL:
         return False
     resource = 20  # DT_RESOURCE
@@ -239,13 +244,17 @@ def _size(tf: Any, dtype: int, shape: Any) -> int:
 
 
 def _frozen(tf: Any, session: Any, graph: Any, variables: list[Any], outputs: list[str]) -> Any:
-    """Return a graph with constants in the place of its variables."""
+    """Return a graph in which constants replace the variables.
+
+    Raises:
+        UntraceableError: TensorFlow cannot do this.
+    """
     if not variables:
         return graph
     for node in variables:
         if node.op != "VarHandleOp":
             continue
-        read = f"{node.name}/Read/ReadVariableOp"  # the name under which TensorFlow asks for it
+        read = f"{node.name}/Read/ReadVariableOp"  # TensorFlow looks the node up by this name
         try:
             session.graph.get_operation_by_name(read)
         except KeyError:
@@ -263,10 +272,10 @@ def _frozen(tf: Any, session: Any, graph: Any, variables: list[Any], outputs: li
 
 
 def _inlined(tf: Any, graph_def: Any, outputs: list[str]) -> Any:
-    """Return a graph without calls of functions; branches and loops keep theirs.
+    """Return a graph in which calls of functions are inlined, except in branches and loops.
 
-    TensorFlow does the same before it makes constants of a function's variables: it cannot do
-    so where a function is called several times.
+    TensorFlow does the same before it makes constants of the variables of a function: it cannot
+    make them if a function is called several times.
     """
     freezing = importlib.import_module("tensorflow.python.framework.convert_to_constants")
     optimizer = importlib.import_module("tensorflow.python.grappler.tf_optimizer")
@@ -277,13 +286,17 @@ def _inlined(tf: Any, graph_def: Any, outputs: list[str]) -> Any:
     meta_graph.collection_def["train_op"].node_list.value.extend(outputs)
     config = tf.compat.v1.ConfigProto()
     options = config.graph_options.rewrite_options
-    options.min_graph_nodes = -1  # small graphs, too
+    options.min_graph_nodes = -1  # also for small graphs
     options.optimizers.append("function")
     return optimizer.OptimizeGraph(config, meta_graph)
 
 
 def _entries(tf: Any, session: Any, node: Any) -> TableOf:
-    """Return what a table holds once the model is loaded."""
+    """Return the entries of a table after the model is loaded.
+
+    Raises:
+        UntraceableError: The table cannot be read.
+    """
     types = [tf.as_dtype(node.attr[key].type) for key in ("key_dtype", "value_dtype")]
     handle = session.graph.get_tensor_by_name(f"{node.name}:0")
     exported = tf.raw_ops.LookupTableExportV2(table_handle=handle, Tkeys=types[0], Tvalues=types[1])
@@ -296,7 +309,11 @@ def _entries(tf: Any, session: Any, node: Any) -> TableOf:
 
 
 def _spec(tf: Any, session: Any, alias: str, info: Any) -> Any:
-    """Return the type and the shape of an input, as the signature and the graph have it."""
+    """Return the type and the shape of an input, merged from the signature and the graph.
+
+    Raises:
+        UntraceableError: The types differ, or the shapes are not compatible.
+    """
     there = session.graph.get_tensor_by_name(_full(info.name))
     said = tf.TensorShape(info.tensor_shape)
     if there.dtype.base_dtype.as_datatype_enum != info.dtype or not (
@@ -307,7 +324,7 @@ def _spec(tf: Any, session: Any, alias: str, info: Any) -> Any:
 
 
 def _full(name: str) -> str:
-    """Return the name of a tensor with its number; that of a control input stays."""
+    """Return the name of a tensor with its index; the name of a control input stays."""
     if name.startswith("^"):
         return name
     return name if re.search(r":\d+$", name) else f"{name}:0"

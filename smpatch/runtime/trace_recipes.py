@@ -1,7 +1,7 @@
 """The recipes, as functions of TensorFlow.
 
-The names and arguments of recipes are in ``smpatch/recipes.py``, which checks them first; here
-each is a function that is given the types of the signature.
+``smpatch/recipes.py`` has the names and arguments of recipes, and checks them first. Here each
+recipe is a function that gets the types of the signature.
 
 Standard library and TensorFlow only: this file runs in a child process.
 
@@ -23,13 +23,13 @@ def recipe(tf: Any, asked: Mapping[str, Any], specs: Mapping[str, Any], place: s
     """Return a recipe as a function.
 
     Args:
-        tf: The module.
-        asked: Its ``name``, the ``alias`` of what it yields, and its ``arguments``.
-        specs: The inputs (before) or outputs (after) of the signature, by alias.
+        tf: The module ``tensorflow``.
+        asked: The ``name`` of the recipe, the ``alias`` of its result, and its ``arguments``.
+        specs: The specs of the inputs (before) or outputs (after) of the signature, by alias.
         place: ``before`` or ``after``.
 
     Raises:
-        UntraceableError: It does not fit the signature.
+        UntraceableError: The recipe does not fit the signature.
     """
     make = _RECIPES[asked["name"], place]
     made: Recipe = make(tf, specs, asked["alias"], **asked["arguments"])
@@ -75,7 +75,7 @@ def _parse_example(
 
 
 _EXAMPLE_TYPES = {"float": ("FloatList", 2), "int": ("Int64List", 3), "string": ("BytesList", 1)}
-"""The list of values in a ``Feature``, and its number there."""
+"""The kind of a feature to the message of its values, and its field number in ``Feature``."""
 
 
 def _encode_example(
@@ -111,7 +111,7 @@ def _encode_example(
 
     def encode(**given: Tensor) -> dict[str, Tensor]:
         entries = []
-        # In the order of their names, as deterministic serialization has them.
+        # In the order of their names, as in deterministic serialization.
         for name in sorted(given, key=lambda each: each.encode()):
             value, kind = given[name], kinds[name]
             if kind != "string":
@@ -129,9 +129,9 @@ def _encode_example(
 
 
 def _descriptors() -> bytes:
-    """Return descriptions of ``tf.train.Example`` and its parts, each message inside as bytes.
+    """Return descriptors of ``tf.train.Example`` and its parts; inner messages are bytes fields.
 
-    An operation that has them needs none of those that are compiled into a reader.
+    With them, an operation does not need the descriptors that are compiled into a program.
     """
     from google.protobuf import descriptor_pb2  # noqa: PLC0415 - seldom needed
 
@@ -177,7 +177,7 @@ def _cast(
 
 
 def _castable(tf: Any, source: Any, target: Any) -> None:
-    """Refuse what TensorFlow traces and runs nowhere."""
+    """Refuse a cast between strings and numbers: TensorFlow traces it, but cannot run it."""
     if (source == tf.string) != (target == tf.string):
         found = f"TensorFlow does not cast {source.name} to {target.name}"
         hint = "a function of your own takes tf.strings.to_number or tf.strings.as_string"
@@ -240,7 +240,7 @@ def _words(file: str, what: str) -> list[str]:
         raise UntraceableError("it is not UTF-8", where=file) from error
     if not text:
         raise UntraceableError(f"it has no {what}", where=file)
-    # Not splitlines, which ends lines at other characters, too.
+    # Not splitlines, which splits at other characters, too.
     return text.removesuffix("\n").split("\n")
 
 
@@ -301,7 +301,7 @@ def _lookup_output(
 def _of_output(
     specs: Mapping[str, Any], alias: str, output: str, compute: Callable[[Tensor], Tensor]
 ) -> Recipe:
-    """Return a recipe that takes one output and yields one."""
+    """Return a recipe that takes one output and yields one output."""
     yielded = alias or output
     return Recipe({output: specs[output]}, lambda **given: {yielded: compute(given[output])}, {})
 

@@ -1,10 +1,10 @@
-"""Functions traced by TensorFlow in a child process: those of a user's file, and recipes.
+"""Trace functions with TensorFlow: functions of a user's file, callables, recipes, other models.
 
-Standard library and TensorFlow only: this file runs in a child process. A user's
-file runs here with the user's rights. What it prints is kept apart from the replies, and whatever
-it raises is an answer that names the line.
+Standard library and TensorFlow only: this file runs in a child process, or in the user's process
+for a callable. A user's file runs with the user's rights. Its output is kept apart from the
+replies, and an exception of it becomes an answer that names the line.
 
-This module does not look at captures: ``trace_closing`` does.
+``trace_closing`` handles captures, and not this module.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Answer the request to trace a function.
 
     Args:
-        tf: The module.
-        request: The request, see ``python_questions``.
+        tf: The module ``tensorflow``.
+        request: The request, see ``python_questions.trace``.
 
     Returns:
-        The function with the functions that it calls, or why there is none; what it printed.
+        The function with the functions that it calls, or the reason why there is none; and the
+        lines that it printed.
     """
     printed = io.StringIO()
     try:
@@ -58,19 +59,19 @@ def trace_here(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Answer the request to trace a callable of this process, in which TensorFlow is loaded.
 
     Args:
-        tf: The module.
+        tf: The module ``tensorflow``.
         request: As for ``trace``, with the ``callable``.
 
     Returns:
-        As ``trace``; what the callable prints is not kept apart.
+        As ``trace``, but without printed lines: the callable prints directly.
     """
     eager = importlib.import_module("tensorflow.python.eager.context")
     try:
-        with eager.eager_mode():  # also where a graph is built around the call
+        with eager.eager_mode():  # also if the caller is building a graph
             return {**_traced(tf, request), "printed": []}
     except UntraceableError as error:
         refused = {"where": error.where, "found": error.found, "hint": error.hint}
-    except Exception as error:  # noqa: BLE001 - TensorFlow raises about anything
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises many exceptions
         words = " ".join(f"{type(error).__name__}: {error}".split())
         refused = {"where": "", "found": words, "hint": ""}
     return {"refused": refused, "printed": []}
@@ -78,7 +79,10 @@ def trace_here(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _temporary_files_in(directory: str | None) -> Iterator[None]:
-    """Let AutoGraph write its files (``pyct/loader.py``) there; the parent process removes them."""
+    """Set the directory of temporary files, for AutoGraph's files (``pyct/loader.py``).
+
+    The parent process removes the directory.
+    """
     before, tempfile.tempdir = tempfile.tempdir, directory
     try:
         yield
@@ -129,13 +133,14 @@ class _Interface(NamedTuple):
     """The interface of a function.
 
     Attributes:
-        name: Its name.
-        taken: Parameter to the type and shape that the function asks for.
-        fed: The same, to those that it is given. Where they are wider, a check when the function
-            runs makes sure that what comes has the shape that it was traced for.
-        wanted: Type and shape of what it yields, by name, where that is known.
-        as_written: Whether what has a state runs only where a result waits for it. A session runs
-            a graph so; ``tf.function`` lets all results wait, also for a branch that is not taken.
+        name: The name of the function.
+        taken: Parameter to the type and shape that the function declares.
+        fed: Parameter to the type and shape that the function gets. If a shape is wider than the
+            declared one, a check at run time refuses tensors without the declared shape.
+        wanted: Name of a result to its type and shape, as far as they are known.
+        as_written: Whether operations with a state run only if a result waits for them, as in a
+            session. In a ``tf.function`` all results wait for all such operations, also for those
+            of a branch that is not taken.
     """
 
     name: str
@@ -146,7 +151,7 @@ class _Interface(NamedTuple):
 
 
 def _widened(tf: Any, taken: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return the shapes of what a function is given, where it asks for no other type or shape."""
+    """Return the given type and shape of each parameter; the declared ones if they do not fit."""
     return {
         name: tf.TensorSpec(given[name].shape, spec.dtype, name=name)
         if name in given
@@ -162,10 +167,10 @@ def _concrete(
     function: Function | Callable[..., Any],
     interface: _Interface,
 ) -> tuple[Any, dict[str | None, Any]]:
-    """Return a concrete function, and what it yields by name; one tensor alone has none.
+    """Return a concrete function, and its results by name; None is the name of a single tensor.
 
     Raises:
-        UntraceableError: It cannot be traced, or yields what is no tensor.
+        UntraceableError: The function cannot be traced, or a result is not a tensor.
     """
     names: list[str | None] = []
     is_users = isinstance(function, Function)
@@ -179,7 +184,7 @@ def _concrete(
         result = inner(**named)
         found = _named(tf, result)
         names[:] = sorted(found, key=str)
-        # One tensor without a name stands for the only input.
+        # A single tensor without a name is for the only input.
         only = next(iter(interface.wanted.values())) if len(interface.wanted) == 1 else None
         wanted = [only if name is None else interface.wanted.get(name) for name in names]
         checked = [_ensured(tf, found[n], spec) for n, spec in zip(names, wanted, strict=True)]
@@ -204,7 +209,10 @@ def _concrete(
 
 
 def _ensured(tf: Any, value: Any, spec: Any) -> Any:
-    """Return a tensor that has a shape when the function runs, where it is not known to have it."""
+    """Return a tensor with a check at run time of the shape of ``spec``, if the check is needed.
+
+    The tensor is returned unchanged if it is known to have the shape, or cannot have it.
+    """
     if spec is None or value.dtype != spec.dtype or not spec.shape.is_compatible_with(value.shape):
         return value
     known = spec.shape.rank is None or (
@@ -252,7 +260,10 @@ def _tensor(tf: Any, value: Any, what: str) -> Any:
 
 
 def _images(tf: Any, specs: dict[str, Any], result: Closed) -> dict[str, list[bytes]]:
-    """Return images for the texts of a function that decodes images, to try it with."""
+    """Return encoded images for the string parameters of a function that decodes images.
+
+    They are values for a test run.
+    """
     formats = {"DecodePng": "png", "DecodeBmp": "bmp", "DecodeGif": "gif"}
     for op in result.ops:
         if op in {"DecodeJpeg", "DecodeAndCropJpeg", "DecodeImage", *formats}:

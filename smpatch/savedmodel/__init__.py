@@ -1,5 +1,5 @@
 """The two forms of a SavedModel file: binary and text.
 
-Each form finds the parts of a MetaGraph in the file, and turns changes of them into splices. The
-loader decodes the parts.
+The module of each form finds the parts of a MetaGraph in the file, and turns changes of them into
+splices. The loader decodes the parts.
 """

@@ -1,7 +1,7 @@
 """``saved_model.pb``: the parts of a SavedModel as spans of its wire form.
 
-Only the top level of each MetaGraph is walked, and the signatures, which are small. The
-graph and the object graph are passed over.
+This module walks only the top level of each MetaGraph, and the signatures, which are small. It
+skips the graph and the object graph until a property or a change needs them.
 
 Source: https://protobuf.dev/programming-guides/encoding/ (maps, last one wins),
 ``tensorflow/core/protobuf/meta_graph.proto``.
@@ -54,7 +54,7 @@ class BinaryMetaGraph:
     can_change_graph = True
 
     def __init__(self, data: wire.Buffer, span: Field) -> None:
-        """Walk the top level of the MetaGraph that lies at ``span``."""
+        """Walk the top level of the MetaGraph at ``span``."""
         self._data = data
         self._span = span
         self._fields = [
@@ -67,7 +67,7 @@ class BinaryMetaGraph:
 
     @cached_property
     def meta_info(self) -> bytes:
-        """The ``MetaInfoDef``, serialized; pieces put together are merged on parsing."""
+        """The ``MetaInfoDef``, serialized; a parser merges the joined pieces."""
         pieces = [field for field in self._fields if field.number == META_INFO_DEF]
         return b"".join(field.bytes(self._data) for field in pieces)
 
@@ -80,7 +80,7 @@ class BinaryMetaGraph:
     def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
         """The file and the places of the pieces of the ``GraphDef`` in it."""
         pieces = [field for field in self._fields if field.number == GRAPH_DEF]
-        # The graph is walked byte for byte.
+        # The whole graph is walked: one fetch is faster than many.
         data = bytes(self._data) if isinstance(self._data, RemoteBytes) else self._data
         return data, tuple((field.value, field.end) for field in pieces)
 
@@ -90,17 +90,17 @@ class BinaryMetaGraph:
         return any(field.number == OBJECT_GRAPH_DEF for field in self._fields)
 
     def pieces(self, number: int) -> tuple[bytes, ...]:
-        """Return the fields of a number that are messages, serialized, in their order."""
+        """Return all message fields that have this number, serialized, in their order."""
         return tuple(field.bytes(self._data) for field in self._fields if field.number == number)
 
     @cached_property
     def object_graph(self) -> bytes:
-        """The ``SavedObjectGraph``, serialized; pieces put together are merged on parsing."""
+        """The ``SavedObjectGraph``, serialized; a parser merges the joined pieces."""
         return b"".join(self.pieces(OBJECT_GRAPH_DEF))
 
     @cached_property
     def appended_nodes(self) -> tuple[str, ...]:
-        """The nodes behind the function library, where TensorFlow writes none."""
+        """The nodes after the function library; TensorFlow writes no nodes there."""
         data, pieces = self.graph
         names: list[str] = []
         library = False
@@ -113,7 +113,11 @@ class BinaryMetaGraph:
         return tuple(names)
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:
-        """Return what makes the file what ``changes`` say."""
+        """Return the splices that make ``changes`` in the file.
+
+        Raises:
+            RefusedError: The object graph is to change, but the file has it in several pieces.
+        """
         if changes.removed:
             return (Splice(self._span.start, self._span.end, b""),)
         edits = [] if changes.slots is None else list(self._to_signatures(changes.slots))
@@ -133,7 +137,7 @@ class BinaryMetaGraph:
         return wire.enclose(self._data, edits)
 
     def changed_graph(self, changes: Changes) -> bytes:
-        """Return a copy of the ``GraphDef`` as it will be, serialized."""
+        """Return a copy of the ``GraphDef`` with ``changes``, serialized."""
         pieces = self._all(GRAPH_DEF)
         changed = self._changed_nodes(changes)
         edits: list[list[_Edit]] = [
@@ -144,13 +148,13 @@ class BinaryMetaGraph:
         return b"".join(map(self._spliced, pieces, edits))
 
     def changed_objects(self, changes: Changes) -> bytes:
-        """Return the ``SavedObjectGraph`` as it will be, serialized."""
+        """Return the ``SavedObjectGraph`` with ``changes``, serialized."""
         *pieces, last = self._all(OBJECT_GRAPH_DEF)
         whole = [piece.bytes(self._data) for piece in pieces]
         return b"".join([*whole, self._spliced(last, self._to_objects(changes))])
 
     def _spliced(self, field: Field, edits: list[_Edit]) -> bytes:
-        """Return the value of a field with edits inside it."""
+        """Return the value of a field after edits inside it."""
         splices = [
             Splice(each.start - field.value, each.end - field.value, each.replacement)
             for each in wire.enclose(self._data, edits)
@@ -183,7 +187,7 @@ class BinaryMetaGraph:
             yield Splice(at, at, new), (self._span,)
 
     def _to_meta_info(self, tags: tuple[str, ...]) -> list[_Edit]:
-        """Put tags in the place of those that are there."""
+        """Replace the tags of the file."""
         infos = [field for field in self._fields if field.number == META_INFO_DEF]
         if not infos:
             new = wire.delimited(META_INFO_DEF, _fields(_TAGS, (tag.encode() for tag in tags)))
@@ -201,7 +205,7 @@ class BinaryMetaGraph:
         return edits
 
     def _to_graph(self, changes: Changes) -> list[_Edit]:
-        """Append nodes and functions at the end of the graph and of its library; remove some."""
+        """Append nodes to the graph and functions to its library, and remove functions."""
         graph = self._last(GRAPH_DEF)
         functions = _fields(LIBRARY_FUNCTION, changes.functions)
         edits: list[_Edit] = []
@@ -233,13 +237,13 @@ class BinaryMetaGraph:
             for field in wire.fields(self._data, graph.value, graph.end)
             if field.start < library.start
         ]
-        # A library behind the versions was appended; without functions it goes as it came.
+        # A library after the versions was appended by an edit; once empty, it is removed too.
         if len(gone) == len(inside) and GRAPH_VERSIONS in before and not changes.functions:
             return [(Splice(library.start, library.end, b""), ())]
         return [(Splice(field.start, field.end, b""), (library,)) for field in gone]
 
     def _changed_nodes(self, changes: Changes) -> list[_Edit]:
-        """Remove nodes, and write others anew in their places."""
+        """Remove nodes, and replace other nodes in their places."""
         gone, new = changes.without_nodes, changes.rewritten_nodes
         edits: list[_Edit] = []
         for piece in self._all(GRAPH_DEF) if gone or new else ():
@@ -253,7 +257,7 @@ class BinaryMetaGraph:
         return edits
 
     def _to_objects(self, changes: Changes) -> list[_Edit]:
-        """Append objects and functions, change what the map of signatures refers to."""
+        """Append and remove objects and functions, and change the references of the holder."""
         graph = self._last(OBJECT_GRAPH_DEF)
         inside = [
             field
@@ -298,7 +302,7 @@ class BinaryMetaGraph:
             yield Splice(at, at, new), (holder,)
 
     def _children(self, holder: Field) -> list[tuple[Field, str, int]]:
-        """Return what an object refers to: where, by which name, and its number."""
+        """Return the references of an object: the field, the name, and the object's number."""
         if holder.start not in self._known_children:
             found: list[tuple[Field, str, int]] = []
             for field in _messages(self._data, _CHILD, holder):
@@ -308,11 +312,11 @@ class BinaryMetaGraph:
         return self._known_children[holder.start]
 
     def _last(self, number: int) -> Field:
-        """Return the last piece of a part; what is appended to it comes last of all pieces."""
+        """Return the last piece of a part; bytes appended to it are at the end of the part."""
         return self._all(number)[-1]
 
     def _all(self, number: int) -> list[Field]:
-        """Return all pieces of a part that has to be there."""
+        """Return all pieces of a part that the MetaGraph must have."""
         pieces = [field for field in self._fields if field.number == number]
         if not pieces:
             what = "graph" if number == GRAPH_DEF else "object graph"
@@ -320,15 +324,15 @@ class BinaryMetaGraph:
         return pieces
 
     def _after_signatures(self) -> int:
-        """Return where a new entry goes: where a writer in field order would put it."""
+        """Return the offset for a new entry: a writer in field order would put it there."""
         before = [field.end for field in self._fields if field.number <= SIGNATURE_DEF]
         if self._all_entries:
             before = [self._all_entries[-1].end]
         return before[-1] if before else self._span.value
 
     def _entry(self, field: Field) -> Entry:
-        # Parsed once with protobuf, so that a key or a value that occurs twice is merged as
-        # every reader merges it; the value is kept in the bytes that stand in the file.
+        # Protobuf parses the entry once, so that a key or a value that occurs twice is merged as
+        # in every reader. The value keeps the bytes of the file.
         try:
             message = schema.SignatureDefEntry.FromString(field.bytes(self._data))
         except DecodeError as error:
@@ -339,7 +343,7 @@ class BinaryMetaGraph:
 
 
 def _messages(data: wire.Buffer, number: int, inside: Field | None = None) -> Iterator[Field]:
-    """Yield the messages and strings of a number, of a whole message or inside a field."""
+    """Yield the messages and strings that have a number, in all of ``data`` or inside a field."""
     start, end = (0, None) if inside is None else (inside.value, inside.end)
     found = wire.fields(data, start, end)
     return (each for each in found if each.number == number and each.wire_type == wire.BYTES)
@@ -353,17 +357,17 @@ def read(data: wire.Buffer) -> tuple[BinaryMetaGraph, ...]:
     """Return the MetaGraphs of a ``saved_model.pb``.
 
     Raises:
-        ModelUnreadableError: The bytes are no SavedModel.
+        ModelUnreadableError: The bytes are not a SavedModel.
     """
     return tuple(BinaryMetaGraph(data, field) for field in _messages(data, META_GRAPHS))
 
 
 def revised_entry(entry: bytes, slot: Slot) -> bytes:
-    """Return an entry of the ``signature_def`` map as a slot has it; what stays keeps its bytes.
+    """Return an entry of the ``signature_def`` map as a slot has it; unchanged fields keep bytes.
 
     Args:
         entry: The entry in the file, without its tag and length.
-        slot: What it is to be.
+        slot: The new key and value.
     """
     message = schema.SignatureDefEntry.FromString(entry)
     message.key = slot.key
@@ -382,5 +386,5 @@ def revised_entry(entry: bytes, slot: Slot) -> bytes:
 
 
 def revised_reference(old: bytes, wanted: Reference) -> bytes:
-    """Return an ``ObjectReference`` with another name or number, its other bytes as they are."""
+    """Return an ``ObjectReference`` with another name or number; its other bytes stay."""
     return patched(old, schema.ObjectReference(node_id=wanted.number, local_name=wanted.name))

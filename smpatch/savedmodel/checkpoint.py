@@ -1,8 +1,8 @@
-"""The index of a checkpoint: which file holds which bytes of a variable.
+"""The index of a checkpoint: it records which file holds which bytes of a variable.
 
-``variables/variables.index`` is a table in the form of LevelDB: blocks of entries, in which a
-key leaves out what it shares with the one before. The first key is empty and has the number
-of data files; each other one is the name of a tensor, or of a slice of one.
+``variables/variables.index`` is a table in the form of LevelDB: blocks of entries. A key is stored
+without the beginning that it shares with the key before it. The first key is empty, and its value
+has the number of data files. Each other key is the name of a tensor, or of a slice of a tensor.
 
 Sources: ``tensorflow/core/util/tensor_bundle/tensor_bundle.cc``,
 ``tensorflow/core/protobuf/tensor_bundle.proto``, ``tensorflow/core/lib/io/format.cc``,
@@ -29,18 +29,18 @@ _DATA = "variables/variables.data-{:05}-of-{:05}"
 _MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 _FOOTER = 48
 _TRAILER = 5
-"""The bytes behind a block: the way of compression in one byte, and a checksum."""
+"""The number of bytes after a block: one for the kind of compression, and a checksum."""
 
 _PLAIN, _SNAPPY = 0, 1
-"""The ways in which blocks are compressed."""
+"""The kinds of compression of a block."""
 
 _COPY_FROM_NEAR = 2
 
 _NUMBER = 4
-"""The bytes of a number in the list that ends a block."""
+"""The size in bytes of each number in the list at the end of a block."""
 
 _MOST = 1 << 28
-"""No index is read that is larger; one of a million variables is a quarter of it."""
+"""An index of more bytes is not read; a million variables need a quarter of this size."""
 
 _NUM_SHARDS = 1
 _SHARD, _OFFSET, _SIZE, _SLICES = 3, 4, 5, 7
@@ -52,8 +52,8 @@ class Extent:
 
     Attributes:
         shard: The number of the data file.
-        end: The bytes that the file must have at least.
-        sliced: Whether other entries hold the slices of which it consists.
+        end: The least size of the file in bytes.
+        sliced: Whether the tensor consists of slices, which have entries of their own.
     """
 
     shard: int
@@ -74,7 +74,7 @@ class Index:
     extents: dict[bytes, Extent]
 
     def file(self, shard: int) -> str:
-        """Return the data file of a number, below the directory of the SavedModel."""
+        """Return the path of the data file ``shard``, below the directory of the SavedModel."""
         return _DATA.format(shard, self.shards)
 
 
@@ -82,7 +82,7 @@ def read_index(directory: Path) -> Index | None:
     """Read the index of a SavedModel.
 
     Returns:
-        Its content; None where there is no index, or none that can be read here.
+        Its content; None if there is no index, or if it cannot be read here.
     """
     try:
         with (directory / INDEX).open("rb") as opened:
@@ -114,7 +114,7 @@ def _read(data: bytes) -> Index | None:
 
 
 def _numbers(message: bytes) -> dict[int, int]:
-    """Return the fields of a message, each with its number; 0 for what is none."""
+    """Return field number to value of a message; 0 if the value is not a number."""
     return {
         each.number: wire.read_varint(message, each.value, each.end)[0]
         if each.wire_type == wire.VARINT
@@ -134,7 +134,7 @@ def _block(data: bytes, start: int, size: int) -> bytes:
     """Return a block, decompressed.
 
     Raises:
-        ModelUnreadableError: It is damaged, or compressed in another way.
+        ModelUnreadableError: It is damaged, or has another kind of compression.
     """
     if start + size + _TRAILER <= len(data):
         block, way = data[start : start + size], data[start + size]
@@ -146,7 +146,11 @@ def _block(data: bytes, start: int, size: int) -> bytes:
 
 
 def _decompressed(data: bytes) -> bytes:
-    """Return what Snappy has compressed: literal bytes, and copies of what came before."""
+    """Decompress a block of Snappy: literal bytes, and copies of earlier output.
+
+    Raises:
+        ModelUnreadableError: It is damaged, or longer than ``_MOST``.
+    """
     wanted, at = wire.read_varint(data, 0, len(data))
     if wanted > _MOST:
         raise _damaged()
@@ -171,7 +175,7 @@ def _decompressed(data: bytes) -> bytes:
         at += wide
         if not 0 < far <= len(made) or len(made) > wanted:
             raise _damaged()
-        for _ in range(length):  # a copy may reach into itself
+        for _ in range(length):  # a copy may include bytes that it has just added
             made.append(made[-far])
     if len(made) != wanted:
         raise _damaged()

@@ -1,4 +1,4 @@
-"""The files of a model directory: which one loaders read, and its bytes.
+"""The files of a model directory: the file that loaders read, and its bytes.
 
 This module finds and opens files; it does not read their content.
 
@@ -53,7 +53,7 @@ do not gain from mapping.
 Form = Literal["binary", "text"]
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
-"""The beginning of a URL; a path has one slash where a URL has two."""
+"""The beginning of a URL that was made a path; a path keeps one of the two slashes."""
 
 _CHECKPOINT_HINT = (
     "restore it in TensorFlow with the code of the model, and save that as a SavedModel"
@@ -74,19 +74,20 @@ _HELD = (
     ("*.tgz", "it holds {name}: unpack it: tar -xf {file}"),
     ("*.pb", "it holds {name}; a frozen graph is given as a file: smpatch wrap {file}"),
 )
-"""Names in a directory that is not a SavedModel, and the next step; the first match counts."""
+"""Patterns of names in a directory that is not a SavedModel, and hints; the first match is used."""
 
 
 class FileIdentity(NamedTuple):
-    """The identity of a file as it was read.
+    """The identity of a file at the time when it was read.
 
     Attributes:
-        device: The file system.
-        inode: The file on it.
-        size: Length in bytes.
-        modified: Time of the last change of its content, in nanoseconds.
-        changed: Time of the last change of its status, likewise; it cannot be set back.
-        links: How many names it has.
+        device: The number of the file system.
+        inode: The number of the file in the file system.
+        size: The length in bytes.
+        modified: The time of the last change of the content, in nanoseconds.
+        changed: The time of the last change of the status, in nanoseconds; no program can set it
+            back.
+        links: How many names the file has.
     """
 
     device: int
@@ -103,20 +104,20 @@ class FileIdentity(NamedTuple):
         return cls(status.st_dev, status.st_ino, status.st_size, *times, status.st_nlink)
 
     def is_of(self, status: os.stat_result) -> bool:
-        """Return whether a file is still this one, by its status now.
+        """Return whether a file is still this one, by its current status.
 
-        A name more or less changes the time of its status, and nothing of the file: backups
-        are made so, by us and by others.
+        A hard link that is made or removed changes the time of the status, but not the content:
+        smpatch and other programs make backups in this way.
         """
         now = FileIdentity.of(status)
         return self[:4] == now[:4] and (self.changed == now.changed or self.links != now.links)
 
 
 def which_file(root: Path) -> tuple[Path, Form]:
-    """Report which file of a model directory the loaders read, and its form.
+    """Return the file of a model directory that loaders read, and its form.
 
     Raises:
-        ModelUnreadableError: There is none.
+        ModelUnreadableError: There is no such file.
     """
     try:
         return _which_file(root)
@@ -149,7 +150,7 @@ def _which_file(root: Path) -> tuple[Path, Form]:
 
 
 def _absent(root: Path) -> ModelUnreadableError:
-    """Return the error for a path where nothing is."""
+    """Return the error for a path that does not exist."""
     found, hint = "no such directory", ""
     if root.with_name(root.name + ".index").exists():
         found = "it is the prefix of a checkpoint, which has values and no graph"
@@ -158,7 +159,7 @@ def _absent(root: Path) -> ModelUnreadableError:
 
 
 def _file(root: Path) -> ModelUnreadableError:
-    """Return the error for a file in a directory's place."""
+    """Return the error for a path that is a file and not a directory."""
     from smpatch.savedmodel.file_kinds import recognise  # noqa: PLC0415 - for errors alone
 
     kind = None
@@ -173,7 +174,7 @@ def _file(root: Path) -> ModelUnreadableError:
 
 
 def _held(root: Path) -> str:
-    """Return a hint for a directory that holds another kind of model."""
+    """Return a hint for a directory that holds another kind of model; empty if it holds none."""
     names = sorted(each.name for each in root.iterdir())
     for pattern, hint in _HELD:
         for name in names:
@@ -183,9 +184,10 @@ def _held(root: Path) -> str:
 
 
 def _nearby(root: Path) -> str:
-    """Offer a version directory below, the usual slip: ``export`` for ``export/1``.
+    """Return a hint for a directory without a model: users often give ``export`` for ``export/1``.
 
-    Of several the one with the highest number, which servers take.
+    If several version directories are below it, the hint names the one with the highest number,
+    which servers load.
     """
     try:
         inside = [
@@ -204,12 +206,12 @@ def _version(name: str) -> int:
 
 
 def open_regular(file: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file for reading; anything else is refused at once.
+    """Open a regular file for reading; raise at once if it is not a regular file.
 
-    A FIFO in the place of a file would wait for a writer for ever, with the model locked.
+    A plain ``open`` of a FIFO would wait for a writer for ever, with the model locked.
 
     Raises:
-        OSError: It cannot be opened, or is no regular file.
+        OSError: The file cannot be opened, or is not a regular file.
     """
     _LOG.debug("opens %s", os.fspath(file))
     return open(file, "rb", opener=_at_once)
@@ -220,20 +222,20 @@ def _at_once(file: str, flags: int) -> int:
     with contextlib.ExitStack() as held:
         held.callback(os.close, descriptor)
         mode = os.fstat(descriptor).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a directory open itself raises
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # for a directory, open itself raises
             raise OSError(errno.EINVAL, "not a regular file", file)
         held.pop_all()
     return descriptor
 
 
 def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
-    """Read a file or, where it is large, map it.
+    """Read a file, or map it if it is large.
 
     Raises:
-        ModelUnreadableError: It cannot be opened, is empty, or is no regular file.
+        ModelUnreadableError: The file cannot be opened or read, is empty, or is not a regular file.
     """
     try:
-        # Not blocking: a FIFO in the file's place would wait for a writer for ever.
+        # O_NONBLOCK: otherwise the open of a FIFO would wait for a writer for ever.
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise ModelUnreadableError(f"cannot be opened: {error.strerror}") from error
@@ -254,7 +256,7 @@ def open_file(file: Path) -> tuple[wire.Buffer, FileIdentity]:
                 data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
             _LOG.info("loaded %s, %d bytes", file, status.st_size)
             return data, identity
-    except OSError as error:  # of closing it too, as network file systems may answer
+    except OSError as error:  # closing may fail too, on a network file system
         raise ModelUnreadableError(f"cannot be read: {error.strerror}") from error
 
 
@@ -264,7 +266,7 @@ def naming(file: Path) -> Iterator[None]:
     try:
         yield
     except DecodeError as error:
-        # Most parts have an error of their own; this is for the others.
+        # Most parts raise an error of their own; this handles the others.
         found = f"a part of it cannot be decoded: {error}"
         raise ModelUnreadableError(found, where=str(file)) from error
     except ModelUnreadableError as error:
@@ -276,12 +278,12 @@ def naming(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(place: Path, verb: str, *, hint: str = "the model is unchanged") -> Iterator[None]:
-    """Turn errors of the file system that no other module has turned into ``WriteError``.
+    """Turn the remaining errors of the file system into ``WriteError``.
 
     Args:
-        place: What is written, where the system names nothing else.
-        verb: What cannot be done to it, such as ``edited``.
-        hint: What has become of it.
+        place: The path that the error names if the system names none.
+        verb: The failed action as a participle, such as ``edited``.
+        hint: The hint of the error: the state of the model.
     """
     try:
         yield

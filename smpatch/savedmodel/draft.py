@@ -1,12 +1,12 @@
-"""A MetaGraph as it will be: the parts in the file with changes that are not written yet.
+"""The new state of a MetaGraph: the parts in the file with changes that are not written yet.
 
-Packages that read a model also read a model that is being edited. Several edits become one set of
-splices. Every method returns a new draft.
+A draft has the properties of the parts in a file, so the packages that read a model also read an
+edited model. Several edits become one set of splices. Every method that edits returns a new draft.
 
 This module does not decide which changes are allowed, or which belong together.
 
-Source: protobuf merges the pieces of a message field on parsing, which is what appending
-to a serialized ``GraphDef`` amounts to.
+Source: protobuf merges the pieces of a message field on parsing; bytes appended to a serialized
+``GraphDef`` are such a piece.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ class Draft:
     """The parts of a MetaGraph with changes to them."""
 
     def __init__(self, parts: MetaGraphParts, changes: Changes = Changes()) -> None:  # noqa: B008 - it cannot change
-        """Take the parts of a file, and changes of them."""
+        """Make a draft of the parts of a file and the changes of them."""
         self._parts = parts
         self.changes = changes
 
     @classmethod
     def of(cls, parts: MetaGraphParts) -> Draft:
-        """Return parts as a draft, which they may be already."""
+        """Return a draft of the parts; the same object if they are a draft already."""
         return parts if isinstance(parts, Draft) else cls(parts)
 
-    # What a reader asks for.
+    # The methods for readers, as in ``MetaGraphParts``.
 
     @property
     def can_change_graph(self) -> bool:
@@ -67,7 +67,7 @@ class Draft:
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """The ``signature_def`` map as it will be, duplicate keys included."""
+        """The new ``signature_def`` map, duplicate keys included."""
         return tuple(
             slot.origin._replace(key=slot.key, value=slot.value)
             if slot.origin is not None
@@ -90,43 +90,47 @@ class Draft:
 
     @cached_property
     def object_graph(self) -> bytes:
-        """The ``SavedObjectGraph``, serialized; empty where there is none."""
+        """The ``SavedObjectGraph``, serialized; empty if there is none."""
         if not self.changes.touch_objects:
             return self._parts.object_graph
         return self._parts.changed_objects(self.changes)
 
     @cached_property
     def appended_nodes(self) -> tuple[str, ...]:
-        """The nodes behind the function library, where TensorFlow writes none."""
+        """The nodes after the function library; TensorFlow writes no nodes there."""
         old = (
             each for each in self._parts.appended_nodes if each not in self.changes.without_nodes
         )
         return (*old, *(node_name(node) for node in self.changes.nodes))
 
     def pieces(self, number: int) -> tuple[bytes, ...]:
-        """Return the fields of a number that are messages, serialized, in their order."""
+        """Return all message fields that have this number, serialized, in their order."""
         return (self.object_graph,) if number == OBJECT_GRAPH_DEF else self._parts.pieces(number)
 
     def splices(self, changes: Changes | None = None) -> tuple[Splice, ...]:
-        """Return what makes the file what the draft is."""
+        """Return the splices that turn the file into the draft.
+
+        Args:
+            changes: The changes to make instead of the draft's own; None for its own.
+        """
         return self._parts.splices(self.changes if changes is None else changes)
 
     def changed_graph(self, changes: Changes) -> bytes:
-        """Return the ``GraphDef`` with other changes than the draft's own."""
+        """Return the ``GraphDef`` of the file with ``changes`` instead of the draft's own."""
         return self._parts.changed_graph(changes)
 
     def changed_objects(self, changes: Changes) -> bytes:
-        """Return the ``SavedObjectGraph`` with other changes than the draft's own."""
+        """Return the file's ``SavedObjectGraph`` with ``changes`` instead of the draft's own."""
         return self._parts.changed_objects(changes)
 
-    # What an editor does.
+    # The methods for edits.
 
     def put(self, key: str, value: bytes) -> Draft:
-        """Return a draft with a signature, in the place of the one that has the key.
+        """Return a draft with a signature, which replaces one that has the same key.
 
         Args:
             key: The signature key.
-            value: The ``SignatureDef``, in the bytes in which it is to be written.
+            value: The ``SignatureDef``, serialized; exactly these bytes are written.
         """
         slots = list(self._slots)
         place = self._place(key)
@@ -138,13 +142,13 @@ class Draft:
     def revised(
         self, key: str, value: bytes, inputs: Mapping[str, str], outputs: Mapping[str, str]
     ) -> Draft:
-        """Return a draft in which a signature is another, with as much of its bytes as stays.
+        """Return a draft in which a signature changes, and its unchanged fields keep their bytes.
 
         Args:
             key: The signature key.
-            value: The ``SignatureDef`` that it becomes, serialized.
-            inputs: New alias to old alias, of the inputs that were renamed.
-            outputs: New alias to old alias, of the outputs that were renamed.
+            value: The new ``SignatureDef``, serialized.
+            inputs: New alias to old alias, for each renamed input.
+            outputs: New alias to old alias, for each renamed output.
         """
         place = self._place(key)
         if place is None:
@@ -159,7 +163,7 @@ class Draft:
         return self._with_slots(slots)
 
     def renamed(self, source: str, target: str) -> Draft:
-        """Return a draft in which a signature has another key, duplicates of it as well."""
+        """Return a draft in which a signature and its duplicates have another key."""
         return self._with_slots(
             slot._replace(key=target) if slot.key == source else slot
             for slot in self._slots
@@ -176,7 +180,7 @@ class Draft:
         return self._changed(self.changes._replace(tags=tags))
 
     def removed_as_a_whole(self) -> Draft:
-        """Return a draft of a MetaGraph that goes, and the others of the file stay."""
+        """Return a draft whose splices remove the whole MetaGraph; others in the file stay."""
         return self._changed(self.changes._replace(removed=True))
 
     def appended(self, addition: Addition) -> Draft:
@@ -192,10 +196,10 @@ class Draft:
         )
 
     def rewritten(self, nodes: Mapping[str, bytes]) -> Draft:
-        """Return a draft in which nodes of the main graph are others, each in its place.
+        """Return a draft in which nodes of the main graph are replaced, each in its place.
 
         Args:
-            nodes: Name of a node that is there to the serialized ``NodeDef`` that it becomes.
+            nodes: The name of a node to its new ``NodeDef``, serialized.
         """
         old = self.changes
         fresh = {node_name(each) for each in old.nodes}
@@ -208,16 +212,16 @@ class Draft:
         )
 
     def referring(self, holder: int, references: Iterable[Reference]) -> Draft:
-        """Return a draft in which an object, the map of signatures, refers to these."""
+        """Return a draft in which an object, the map of signatures, has these references."""
         return self._changed(self.changes._replace(holder=holder, references=tuple(references)))
 
     @property
     def references(self) -> tuple[Reference, ...] | None:
-        """The references of the map of signatures, where they were changed."""
+        """The new references of the map of signatures; None if they were not changed."""
         return self.changes.references
 
     def names_in_file(self, holder: int) -> tuple[str, ...]:
-        """Return the names under which an object of the file refers to others, in their order."""
+        """Return the names of the references of an object in the file, in their order."""
         nodes = schema.SavedObjectGraph.FromString(self._parts.object_graph).nodes
         return tuple(each.local_name for each in nodes[holder].children)
 
@@ -229,13 +233,13 @@ class Draft:
         concrete_functions: Iterable[str] = (),
         objects: int = 0,
     ) -> Draft:
-        """Return a draft without these.
+        """Return a draft from which nodes, functions and objects are removed.
 
         Args:
             nodes: Names of nodes of the main graph.
             functions: Names of functions of the library.
-            concrete_functions: Keys of that map.
-            objects: How many of the last objects go.
+            concrete_functions: Keys of the map of concrete functions.
+            objects: How many objects to remove, counted from the last one.
         """
         old = self.changes
         gone = frozenset(nodes), frozenset(functions), frozenset(concrete_functions)
@@ -260,7 +264,7 @@ class Draft:
         return self._changed(new)
 
     def _place(self, key: str) -> int | None:
-        """Return which slot counts for a key: of several the last."""
+        """Return the place of the slot that readers use for a key: the last of several."""
         places = [place for place, slot in enumerate(self._slots) if slot.key == key]
         return places[-1] if places else None
 
@@ -282,7 +286,12 @@ class Draft:
 
 
 def _through(new: Mapping[str, str], old: Mapping[str, str]) -> dict[str, str]:
-    """Return new alias to the alias in the file, given new to old and old to that."""
+    """Return new alias to alias in the file, for renames after earlier renames.
+
+    Args:
+        new: New alias to old alias.
+        old: Old alias to the alias in the file.
+    """
     through = {alias: old.get(before, before) for alias, before in new.items()}
     kept = {alias: was for alias, was in old.items() if alias not in new.values()}
     return {alias: was for alias, was in {**kept, **through}.items() if alias != was}

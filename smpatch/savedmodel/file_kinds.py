@@ -1,8 +1,8 @@
 """Kinds of files that users give to a command.
 
-People give many files to a command that are no SavedModel and no graph: archives, Keras
-models, checkpoints, pointers of Git LFS, error pages. Each is recognised by its first or
-last bytes, or by its fields, and an error names it with the step that leads on.
+Users give many files to a command that are neither a SavedModel nor a graph: archives, Keras
+models, checkpoints, pointers of Git LFS, error pages. This module recognises each by its first or
+last bytes, or by its fields. An error names the kind and the next step.
 
 Sources: field numbers of ``GraphDef``, ``MetaGraphDef`` and ``SavedModel`` in
 ``tensorflow/core``; of ``ModelProto`` in onnx.proto; the first bytes of HDF5, ZIP, gzip,
@@ -37,13 +37,13 @@ _GRAPH_FIELDS = {
     VERSIONS: wire.BYTES,
     DEBUG_INFO: wire.BYTES,
 }
-"""The fields of ``GraphDef`` and how each lies on the wire."""
+"""The fields of ``GraphDef`` and the wire type of each."""
 
 _ONNX = frozenset({7, 8})
-"""``graph`` and ``opset_import`` of ``ModelProto``; as in SavedModel a number comes first."""
+"""``graph`` and ``opset_import`` of ``ModelProto``; like SavedModel, it begins with a number."""
 
 _LOOKED_AT = 64
-"""The fields that are read to recognise a kind; a graph can have millions."""
+"""How many fields are read to recognise a kind; a graph can have millions."""
 
 _SAMPLE = 4096
 _NODE_OP = 2
@@ -58,9 +58,9 @@ class Kind:
     """A kind of file.
 
     Attributes:
-        found: Names it, as the end of a sentence that begins with ``it is``.
-        hint: The step that leads on, where it is given as a model; ``{file}`` is its path.
-        graph_hint: The same, where it is given as a graph; the hint of a model when empty.
+        found: The name of the kind, as the end of a sentence that begins with ``it is``.
+        hint: The next step if the file is given as a model; ``{file}`` is its path.
+        graph_hint: The next step if the file is given as a graph; if empty, ``hint`` is used.
     """
 
     found: str
@@ -71,8 +71,8 @@ class Kind:
         """Return the error for a file of this kind.
 
         Args:
-            file: The file, for commands in the hint; the caller says where.
-            graph: Whether a graph was asked for, and not a SavedModel.
+            file: The path of the file, for commands in the hint; the caller sets ``where``.
+            graph: Whether the command needs a graph, and not a SavedModel.
 
         Example:
             >>> print(GRAPH.error(Path("m.pb")))
@@ -158,7 +158,7 @@ _WORDS: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
     ),
     (re.compile(rb"[{\[]"), _JSON),
 )
-"""The beginnings of texts that are not protobuf's text form."""
+"""The beginnings of texts that are not in protobuf's text form."""
 
 _TEXT_GRAPH = frozenset({"node", "library", "version", "versions", "debug_info"})
 _TEXT_FIELDS: dict[str, Kind] = {
@@ -170,21 +170,21 @@ _TEXT_FIELDS: dict[str, Kind] = {
     "model_checkpoint_path": _CHECKPOINT,
     "ir_version": _ONNX_MODEL,
 }
-"""The kind of a text that has such a field."""
+"""The name of a field to the kind of a text that has it."""
 
 _TFLITE_MARK = b"TFL3"
-"""At byte 4, after an offset."""
+"""This mark is at byte 4, after an offset."""
 
 _TABLE = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
-"""The end of every table file, the form of a checkpoint's index."""
+"""The last bytes of every table file; a checkpoint's index is such a file."""
 
 _REPLACEMENT = "\ufffd".encode()
 _TAIL = 1 << 16
-"""The bytes at the end of a ZIP archive that hold the names of its first files."""
+"""How many bytes at the end of a ZIP archive are searched for the names of its files."""
 
 
 def recognise(data: wire.Buffer) -> Kind | None:
-    r"""Return the kind of a file by its content; None for one that is not known here.
+    r"""Return the kind of a file by its content; None if the kind is not known here.
 
     Example:
         >>> recognise(b"PK\x03\x04" + bytes(40)).found
@@ -201,15 +201,15 @@ def recognise(data: wire.Buffer) -> Kind | None:
 
 @contextmanager
 def explaining(data: wire.Buffer, file: Path, form: Literal["binary", "text"]) -> Iterator[None]:
-    """Replace an error about the bytes of a SavedModel where the file is of another kind.
+    """Replace an error about the bytes of a SavedModel if the file is of another kind.
 
     Args:
         data: The content of the file.
-        file: The file, for the commands in hints.
-        form: The form in which the name of the file has it read.
+        file: The path of the file, for the commands in hints.
+        form: The form in which the file is read, by its name.
 
     Raises:
-        ModelUnreadableError: The file is of another kind, or what was raised inside.
+        ModelUnreadableError: The file is of another kind; or the error of the block itself.
     """
     own = _SAVED_MODEL if form == "binary" else _SAVED_MODEL_TEXT
     # Its first field is a number (the schema's version) or a MetaGraph. A graph with functions
@@ -222,7 +222,7 @@ def explaining(data: wire.Buffer, file: Path, form: Literal["binary", "text"]) -
         yield
     except ModelUnreadableError:
         kind = recognise(data)
-        # A damaged one begins as a whole one does.
+        # A damaged SavedModel begins as a whole one does.
         kind = _by_damage(data) if kind is own else kind
         if kind is None:
             raise
@@ -230,7 +230,7 @@ def explaining(data: wire.Buffer, file: Path, form: Literal["binary", "text"]) -
 
 
 def has_text(data: wire.Buffer) -> bool:
-    """Return whether bytes are text; in binary form tags are control bytes."""
+    """Return whether bytes are text; the binary form has control bytes as tags."""
     sample = data[:_SAMPLE]
     return _NO_TEXT.search(sample) is None and _TEXT_START.match(sample) is not None
 
@@ -242,7 +242,7 @@ def _by_marks(data: wire.Buffer) -> Kind | None:
             if kind is _ZIP:
                 return _zipped(data)
             return _gzipped(data) if kind is _GZIP else kind
-    if data[4:8] == _TFLITE_MARK and data[:1] != b"\n":  # with which a graph begins
+    if data[4:8] == _TFLITE_MARK and data[:1] != b"\n":  # a graph begins with this byte
         return _TFLITE
     return _CHECKPOINT if data[-len(_TABLE) :] == _TABLE else None
 
@@ -332,9 +332,9 @@ def _by_damage(data: wire.Buffer) -> Kind | None:
         try:
             whole.decode("utf-8")
         except UnicodeDecodeError as error:
-            # A character that the sample cuts is none.
+            # A character that the end of the sample cuts is not an error.
             return _LOST if error.start > len(whole) - 4 else None
         return _LOST
     feeds = whole.count(b"\n")
-    # One in 256 bytes of weights is a line feed, and very few of these follow a CR.
+    # In weights, one byte in 256 is a line feed, and very few of these follow a CR.
     return _LINES if feeds >= 8 and feeds == whole.count(b"\r\n") else None  # noqa: PLR2004 - above chance

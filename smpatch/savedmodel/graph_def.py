@@ -1,8 +1,7 @@
-"""A bare ``GraphDef``: a graph that no SavedModel holds yet, in binary or in text form.
+"""A bare ``GraphDef``: a graph that is not in a SavedModel yet, in binary or in text form.
 
-A binary graph is read in place. A text is parsed once, and an unknown field is an error, because it
-would be lost. ``file_kinds`` recognises the many other files that end in
-``.pb``.
+A binary graph is read in place. A text is parsed once, and an unknown field is an error, because
+the field would be lost. ``file_kinds`` recognises the many other files that end in ``.pb``.
 
 This module does not check whether the graph can be served, and writes nothing.
 """
@@ -32,33 +31,33 @@ __all__ = ["FrozenGraph", "read"]
 
 _NODE = 1
 _LOOKED_AT = 64
-"""The fields that are read to recognise a kind; a graph can have millions."""
+"""How many fields are read to recognise a kind; a graph can have millions."""
 
 _ELSE = "a frozen graph is what tf.io.write_graph writes"
 
 
 class FrozenGraph(BinaryMetaGraph):
-    """The parts of a MetaGraph of which there is only the graph.
+    """The parts of a MetaGraph that has only a graph.
 
     Attributes:
-        form: How the graph lay in its file.
-        data: The graph in binary form; of a binary file its very bytes.
+        form: The form of the graph's file.
+        data: The graph in binary form; the same bytes as in the file if that is binary.
     """
 
     def __init__(self, data: wire.Buffer, form: Literal["binary", "text"]) -> None:
         """Take a serialized ``GraphDef``."""
-        # Of an empty MetaGraph, whose graph comes from elsewhere.
+        # This is the field of an empty MetaGraph; the property ``graph`` returns ``data``.
         super().__init__(data, Field(META_GRAPHS, wire.BYTES, 0, 0, 0))
         self.form: Literal["binary", "text"] = form
         self.data = data
 
     @cached_property
     def graph(self) -> tuple[wire.Buffer, tuple[tuple[int, int], ...]]:
-        """The graph, which is all of the file."""
+        """The graph, which is the whole of ``data``."""
         return self.data, ((0, len(self.data)),)
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:  # noqa: ARG002 - as in the other forms
-        """Return nothing: what a bare graph becomes is written around it, not into it."""
+        """Return no splices: a SavedModel is written around a bare graph, not into its file."""
         return ()
 
 
@@ -67,10 +66,10 @@ def read(data: wire.Buffer, file: Path = Path("FILE")) -> FrozenGraph:
 
     Args:
         data: The content.
-        file: The file, for commands in hints.
+        file: The path of the file, for commands in hints.
 
     Raises:
-        ModelUnreadableError: It is no graph; the error names its kind where that is known.
+        ModelUnreadableError: The content is not a graph; the error names its kind if it is known.
     """
     kind = recognise(data)
     if kind is GRAPH:
@@ -81,7 +80,7 @@ def read(data: wire.Buffer, file: Path = Path("FILE")) -> FrozenGraph:
 
 
 def _unknown(data: wire.Buffer) -> ModelUnreadableError:
-    """Return the error for a file that is no graph and nothing else that is known."""
+    """Return the error for a file that is neither a graph nor of another known kind."""
     neither = "it is neither a GraphDef nor anything else known here"
     if has_text(data):
         try:
@@ -105,7 +104,7 @@ def _from_text(data: bytes) -> bytes:
     """Return a text ``GraphDef`` in binary form.
 
     Raises:
-        ModelUnreadableError: It is another text, damaged, or has unknown fields.
+        ModelUnreadableError: The text is of another kind, is damaged, or has unknown fields.
     """
     graph = schema.GraphDef()
     try:

@@ -1,4 +1,4 @@
-"""The parts of a MetaGraph that both forms of a file have, and changes of them as values.
+"""The parts of a MetaGraph that both forms of a file have, and the changes of these parts.
 
 Both forms turn the changes into splices of the file.
 
@@ -68,7 +68,7 @@ def entry_key(entry: bytes) -> str:
 
 
 class Addition(NamedTuple):
-    """The additions that a signature of a TensorFlow 2 export needs beside its entry.
+    """The additions that a signature of a TensorFlow 2 export needs, besides its entry.
 
     Attributes:
         nodes: New nodes of the main graph, each a serialized ``NodeDef``.
@@ -107,28 +107,28 @@ class MetaGraphParts(Protocol):
         """Whether there is an ``object_graph_def``."""
 
     def pieces(self, number: int) -> tuple[bytes, ...]:
-        """Return the fields of a number that are messages, serialized, in their order."""
+        """Return all message fields that have this number, serialized, in their order."""
 
     @property
     def object_graph(self) -> bytes:
-        """The ``SavedObjectGraph``, serialized; empty where there is none."""
+        """The ``SavedObjectGraph``, serialized; empty if there is none."""
 
     @property
     def appended_nodes(self) -> tuple[str, ...]:
-        """The nodes behind the function library, where TensorFlow writes none."""
+        """The nodes after the function library; TensorFlow writes no nodes there."""
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:
-        """Return what makes the file what ``changes`` say.
+        """Return the splices that make ``changes`` in the file.
 
         Raises:
-            RefusedError: This form cannot take one of them.
+            RefusedError: One of the changes cannot be made in this form.
         """
 
     def changed_graph(self, changes: Changes) -> bytes:
-        """Return a copy of the ``GraphDef`` as it will be, serialized."""
+        """Return a copy of the ``GraphDef`` with ``changes``, serialized."""
 
     def changed_objects(self, changes: Changes) -> bytes:
-        """Return the ``SavedObjectGraph`` as it will be, serialized."""
+        """Return the ``SavedObjectGraph`` with ``changes``, serialized."""
 
 
 class Entry(NamedTuple):
@@ -138,7 +138,7 @@ class Entry(NamedTuple):
         key: The signature key.
         value: The ``SignatureDef``, serialized.
         start: Offset of the entry in the file, in bytes.
-        end: Offset one past it.
+        end: Offset one past the last byte of the entry.
     """
 
     key: str
@@ -153,10 +153,11 @@ class Slot(NamedTuple):
     Attributes:
         key: The signature key.
         value: The ``SignatureDef``, serialized.
-        origin: The entry of the file that it was; None when it is new.
-        inputs: Alias of an input to its alias in the file, where that is another.
-        outputs: Alias of an output to its alias in the file, where that is another.
-        exact: Whether it is written in these bytes, and not as the old one with changes.
+        origin: The entry of the file that the slot replaces; None if the signature is new.
+        inputs: New alias to the alias in the file, for each input whose alias changed.
+        outputs: New alias to the alias in the file, for each output whose alias changed.
+        exact: Whether exactly the bytes of ``value`` are written; otherwise the old entry is
+            written with changes.
     """
 
     key: str
@@ -168,12 +169,12 @@ class Slot(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """A place among what the map of signatures in the object graph refers to.
+    """A reference of the map of signatures in the object graph.
 
     Attributes:
         name: The signature key.
-        number: The object.
-        origin: Its place among the references of the file; None when it is new.
+        number: The number of the object.
+        origin: The place of the reference among those of the file, from 0; None if it is new.
     """
 
     name: str
@@ -185,21 +186,21 @@ class Changes(NamedTuple):
     """The changes between the MetaGraph in the file and the edited one.
 
     Attributes:
-        slots: The whole ``signature_def`` map as it will be; None leaves it as it is.
-        tags: The tags; None leaves them.
+        slots: The whole new ``signature_def`` map; None if it does not change.
+        tags: The new tags; None if they do not change.
         nodes: New nodes of the main graph, each a serialized ``NodeDef``.
         functions: New functions of the library, each a serialized ``FunctionDef``.
         objects: New objects, each a serialized ``SavedObject``.
         concrete_functions: New entries of the map, each serialized with key and value.
-        holder: The object whose references ``references`` are.
-        references: All of them as they will be; None leaves them.
-        without_nodes: Nodes of the file, by name, that go.
-        rewritten_nodes: Nodes of the file, by name, each as the serialized ``NodeDef`` that it
-            becomes, in its place.
-        without_functions: Functions of the file, by name, that go.
-        without_concrete_functions: Entries of the map in the file, by key, that go.
+        holder: The number of the object that has ``references``.
+        references: All new references; None if they do not change.
+        without_nodes: The names of the nodes of the file that are removed.
+        rewritten_nodes: The name of a node of the file to its new ``NodeDef``, serialized; the
+            node keeps its place.
+        without_functions: The names of the functions of the file that are removed.
+        without_concrete_functions: The keys of the entries of the file's map that are removed.
         objects_kept: How many objects of the file stay, from the first; None for all.
-        removed: Whether the MetaGraph as a whole goes; nothing else of the changes counts then.
+        removed: Whether the whole MetaGraph is removed; the other changes are then ignored.
     """
 
     slots: tuple[Slot, ...] | None = None

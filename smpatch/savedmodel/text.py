@@ -1,9 +1,9 @@
 """``saved_model.pbtxt``: the parts of a SavedModel as spans of its text form.
 
-An edit is splices of the text. A signature that changes is printed by protobuf's own printer
-where it was, one that gets another key has the key replaced alone, and all other text stays:
-comments, layout and unknown fields. What is read (signatures, graph) is parsed by protobuf's
-parser into smpatch's schema and handed on in binary form.
+An edit becomes splices of the text. Protobuf's own printer prints a changed signature in its old
+place. If only the key of a signature changes, only the key is replaced. All other text stays:
+comments, layout and unknown fields. Protobuf's parser reads the signatures and the graph with
+smpatch's schema, and callers get them in binary form.
 
 Source: https://protobuf.dev/reference/protobuf/textformat-spec/
 """
@@ -42,14 +42,14 @@ _MESSAGES = {
     ASSET_FILE_DEF: ("asset_file_def", schema.AssetFileDef),
     OBJECT_GRAPH_DEF: ("object_graph_def", schema.SavedObjectGraph),
 }
-"""The parts that are handed on in binary form when they are asked for: name and class."""
+"""The parts that ``pieces`` turns into binary form: the number to the name and the class."""
 
 _REST_OF_LINE = re.compile(rb"[ \t]*(#[^\n]*?)?(?=\r?\n|\Z)")
 _END_OF_LINE = re.compile(rb"[ \t]*(?:\r?\n|\Z)")
 
 _ESCAPE = re.compile(rb"\\[\0-\x7f]")
 _ESCAPES = frozenset(b"abfnrtvx01234567\\'\"")
-"""Behind a backslash: what protobuf's parsers in C++ and Python read as the same byte."""
+"""The bytes after a backslash that protobuf's parsers in C++ and Python read in the same way."""
 
 
 class TextualMetaGraph:
@@ -58,7 +58,7 @@ class TextualMetaGraph:
     can_change_graph = False
 
     def __init__(self, data: bytes, span: TextField, all_spans: Sequence[TextField]) -> None:
-        """Walk the top level of the MetaGraph that lies at ``span``, one of ``all_spans``."""
+        """Walk the top level of the MetaGraph at ``span``, which is one of ``all_spans``."""
         self._data = data
         self._span = span
         self._all_spans = all_spans
@@ -98,7 +98,7 @@ class TextualMetaGraph:
         return any(field.name == "object_graph_def" for field in self._fields)
 
     def pieces(self, number: int) -> tuple[bytes, ...]:
-        """Return the fields of a number of the schema, serialized, in their order."""
+        """Return all message fields that have this number, serialized, in their order."""
         if number == COLLECTION_DEF:
             return tuple(self._collections())
         name, kind = _MESSAGES[number]
@@ -111,7 +111,7 @@ class TextualMetaGraph:
         return tuple(found)
 
     def _collections(self) -> Iterator[bytes]:
-        """Yield the collections as far as they list nodes, serialized."""
+        """Yield the collections, serialized, with their lists of nodes alone."""
 
         def inside(field: TextField, name: str) -> Iterator[TextField]:
             found = fields(self._data, field.value_start, field.value_end)
@@ -140,19 +140,20 @@ class TextualMetaGraph:
 
     @cached_property
     def object_graph(self) -> bytes:
-        """The ``SavedObjectGraph``, serialized; empty where there is none."""
+        """The ``SavedObjectGraph``, serialized; empty if there is none."""
         return b"".join(self.pieces(OBJECT_GRAPH_DEF))
 
     @property
     def appended_nodes(self) -> tuple[str, ...]:
-        """Nothing: to this form none are appended."""
+        """Always empty: no edit appends nodes in this form."""
         return ()
 
     def splices(self, changes: Changes) -> tuple[Splice, ...]:
-        """Return what makes the text what ``changes`` say.
+        """Return the splices that make ``changes`` in the text.
 
         Raises:
-            RefusedError: The graph or its objects are to change.
+            RefusedError: ``changes`` has new nodes or changes the object graph, or a splice would
+                lose text.
         """
         if changes.removed:
             return tuple(self._without_it())
@@ -163,28 +164,29 @@ class TextualMetaGraph:
         return tuple(sorted(splices, key=lambda each: (each.start, each.end)))
 
     def changed_graph(self, changes: Changes) -> bytes:
-        """Refuse, as ``splices`` does.
+        """Return the ``GraphDef`` as it is in the file, serialized.
 
         Raises:
-            RefusedError: Nodes or functions are to change.
+            RefusedError: ``changes`` has new nodes or changes the object graph.
         """
         self._check(changes)
         return self.graph[0]
 
     def changed_objects(self, changes: Changes) -> bytes:
-        """Refuse, as ``splices`` does.
+        """Return the ``SavedObjectGraph`` as it is in the file, serialized.
 
         Raises:
-            RefusedError: The object graph is to change.
+            RefusedError: ``changes`` has new nodes or changes the object graph.
         """
         self._check(changes)
         return self.object_graph
 
     def _without_it(self) -> Iterator[Splice]:
-        """Remove the MetaGraph.
+        """Yield the splices that remove the MetaGraph.
 
         Raises:
-            RefusedError: Another one of its list may go too, with the same comma.
+            RefusedError: It is in a list, and the file has more than two MetaGraphs: if another one
+                is removed too, both removals may contain the same comma.
         """
         if self._span.in_list and len(self._all_spans) > 2:  # noqa: PLR2004 - of two, one stays
             found = "the MetaGraphs stand in a list, from which none is removed"
@@ -227,7 +229,7 @@ class TextualMetaGraph:
         return Splice(start, field.end, new)
 
     def _refuse_loss(self, field: TextField, key: str) -> None:
-        """Refuse to print a signature anew that protobuf's parser here does not read in full."""
+        """Refuse to print a signature anew if protobuf's parser here cannot read its whole text."""
         body = self._data[field.value_start : field.value_end]
         strange = [each for each in _ESCAPE.findall(body) if each[1] not in _ESCAPES]
         reason = f"not every reader understands the escape {strange[0].decode()}" if strange else ""
@@ -243,7 +245,7 @@ class TextualMetaGraph:
             raise RefusedError(found, where=f"line {line}", hint=hint)
 
     def _to_meta_info(self, tags: Sequence[str]) -> Iterator[Splice]:
-        """Put tags in the place of those that are there."""
+        """Replace the tags of the file."""
         infos = [field for field in self._fields if field.name == "meta_info_def"]
         if not infos:
             found = "this MetaGraph in text form has no meta_info_def to hold tags"
@@ -258,7 +260,7 @@ class TextualMetaGraph:
     def _added(
         self, new: Sequence[Any], name: bytes, holder: TextField, neighbours: Sequence[TextField]
     ) -> Splice:
-        """Return the splice that adds fields behind the last neighbour, or first in the holder."""
+        """Return the splice that adds fields after the last neighbour, or first in the holder."""
         at, lead = holder.value_start, b" "
         for neighbour in neighbours[-1:]:
             at = neighbour.after
@@ -299,7 +301,7 @@ def read(data: bytes) -> tuple[TextualMetaGraph, ...]:
     """Return the MetaGraphs of a ``saved_model.pbtxt``.
 
     Raises:
-        ModelUnreadableError: The bytes are no SavedModel in text form.
+        ModelUnreadableError: The bytes are not a SavedModel in text form.
     """
     spans = [each for each in fields(data) if each.name == "meta_graphs" and each.is_message]
     return tuple(TextualMetaGraph(data, span, spans) for span in spans)
@@ -310,12 +312,13 @@ def merge_text(text: bytes | str, message: Any, *, unknown: bool = False) -> Non
 
     Args:
         text: The text; bytes are UTF-8.
-        message: Takes the fields.
-        unknown: Whether fields that the schema does not have are passed over.
+        message: The message to which the fields are added.
+        unknown: Whether fields that the schema does not have are skipped.
 
     Raises:
-        DecodeError: It is no such text. Protobuf's parser itself raises a ``ParseError``, a
-            ``ValueError`` for a number that a field does not hold, or a ``RecursionError``.
+        DecodeError: The text is not in this form. Protobuf's parser itself raises a
+            ``ParseError``, a ``ValueError`` for a number that is too large for its field, or a
+            ``RecursionError``.
     """
     try:
         body = text.decode() if isinstance(text, bytes) else text
@@ -335,7 +338,8 @@ def _printed(value: Any, line_break: bytes = b" ") -> bytes:  # noqa: ANN401 - a
 
     Args:
         value: A string or a message.
-        line_break: A line feed and the indent of the line; without a line feed all is on one line.
+        line_break: A line feed and the indent of the line; without a line feed, the whole value
+            is on one line.
     """
     if isinstance(value, str):
         printed = text_format.MessageToString(schema.SignatureDefEntry(key=value))
@@ -347,14 +351,14 @@ def _printed(value: Any, line_break: bytes = b" ") -> bytes:  # noqa: ANN401 - a
 
 
 def _removals(data: bytes, present: Sequence[TextField], gone: Container[int]) -> Iterator[Splice]:
-    """Yield the splices that take fields out, each with its separator and its blank lines.
+    """Yield the splices that remove fields, each with its separator and the rest of its line.
 
-    An element of a list goes with the comma before it where an element before it stays.
+    If an earlier element of a list stays, an element is removed with the comma before it.
 
     Args:
         data: The whole text.
         present: All fields of that name in the message, in their order.
-        gone: The offsets at which the fields that go start.
+        gone: The start offsets of the fields to remove.
     """
     one_stays = False  # before the field, in its list
     for before, field in zip((*present[-1:], *present), present, strict=False):

@@ -1,8 +1,8 @@
 r"""The fields of protobuf's text form as spans, so that an edit of it is a splice of text.
 
-This module finds places: it has no schema, changes no bytes and reads no value. It checks the
-level that it walks, and of nested messages the brackets, strings and comments. Protobuf's
-parser checks the rest where a value is read, and TensorFlow where the model is validated.
+This module finds offsets: it has no schema, changes no bytes and reads no value. It checks the
+level that it walks; in nested messages it checks only brackets, strings and comments. Protobuf's
+parser checks the rest when a value is read, and TensorFlow when the model is validated.
 
 Source: https://protobuf.dev/reference/protobuf/textformat-spec/
 """
@@ -18,7 +18,7 @@ from smpatch.errors import ModelUnreadableError
 __all__ = ["TextField", "fields"]
 
 _DEEPEST = 100
-"""The limit of protobuf's readers of the wire form; real models are some fifteen deep."""
+"""The limit of protobuf's readers of the wire form; real models have about fifteen levels."""
 
 _BOM = b"\xef\xbb\xbf"
 _CLOSER = {b"{": b"}", b"<": b">", b"[": b"]"}
@@ -28,7 +28,7 @@ _BACKSLASH = ord("\\")
 _GAP = re.compile(rb"\s*(?:#[^\n]*)?")
 _NAME = re.compile(rb"\w+|\[[\w\s./%-]+\]")
 _WORD = re.compile(rb"-?\s*[\w.][\w.+-]*")
-# Each branch begins with a plain byte: so the engine searches with a bitmap of first bytes.
+# Each branch begins with a plain byte, so that the engine searches with a bitmap of first bytes.
 _LANDMARK = re.compile(rb"\"[^\"\\\n]*\"|'[^'\\\n]*'|#[^\n]*|\{|\}|<|>|\[|\]|\"|'")
 _EXCERPT = re.compile(rb"[\w.+-]{1,24}|[\x80-\xff]{1,24}|.", re.DOTALL)
 
@@ -38,16 +38,17 @@ class TextField:
     """One field of a message, as offsets in bytes from the start of the text.
 
     Attributes:
-        name: As written; an extension or the type of an ``Any`` in its brackets, an unknown
-            field as its number.
-        start: The first byte of the name; of the element itself in a list.
+        name: The name as written: an extension or the type of an ``Any`` with its brackets, an
+            unknown field as its number.
+        start: The first byte of the name; in a list, of the element.
         end: One past the last byte of the value.
-        after: One past the ``,`` or ``;`` that follows; ``end`` where none does.
-        value_start: The first byte of a scalar; just after a message's opening bracket.
-        value_end: One past the last byte of a scalar, adjacent strings included; the offset of a
-            message's closing bracket.
-        is_message: The value is a message: walk it with ``fields(data, value_start, value_end)``.
-        in_list: The value is an element of ``name: [...]``.
+        after: One past the ``,`` or ``;`` that follows; ``end`` if none follows.
+        value_start: The first byte of a scalar; one past the opening bracket of a message.
+        value_end: One past the last byte of a scalar, adjacent strings included; the closing
+            bracket of a message.
+        is_message: Whether the value is a message, whose fields are
+            ``fields(data, value_start, value_end)``.
+        in_list: Whether the value is an element of ``name: [...]``.
     """
 
     name: str
@@ -65,15 +66,15 @@ def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Text
 
     Args:
         data: The whole text; offsets count from its start.
-        start: Where the level begins: 0, or a field's ``value_start``.
-        end: Where it ends: a field's ``value_end``, or None for the end of the text.
+        start: The start of the level: 0, or a field's ``value_start``.
+        end: The end of the level: a field's ``value_end``, or None for the end of the text.
 
     Yields:
-        One value per field, and one per element of a ``[...]`` list.
+        One value for each field, and one for each element of a ``[...]`` list.
 
     Raises:
-        ModelUnreadableError: This level is not in the text form, or brackets or strings further
-            down do not close.
+        ModelUnreadableError: This level is not in the text form, or a bracket or a string in a
+            nested message is not closed.
     """
     stop = len(data) if end is None else end
     at = _gap(data, len(_BOM) if start == 0 and data.startswith(_BOM) else start, stop)
@@ -112,7 +113,7 @@ def _elements(data: bytes, name: str, at: int, stop: int) -> Generator[TextField
 
 
 def _field(data: bytes, name: str, start: int, at: int, stop: int) -> TextField:
-    """Return the field whose value is at ``at``; an element of a list starts there as well."""
+    """Return the field whose value is at ``at``; for an element of a list, ``start`` equals it."""
     is_message = data[at : at + 1] in {b"{", b"<"}
     value_end = _closing(data, at, stop) if is_message else _scalar_end(data, name, at, stop)
     end = value_end + is_message
@@ -128,7 +129,7 @@ def _gap(data: bytes, at: int, stop: int) -> int:
 
 
 def _after(data: bytes, end: int, stop: int) -> int:
-    """Return the offset after the separator that follows a field; its end where none does."""
+    """Return the offset after the separator that follows a field; ``end`` if none follows."""
     at = _gap(data, end, stop)
     return at + 1 if data[at : at + 1] in {b",", b";"} else end
 
@@ -150,8 +151,8 @@ def _scalar_end(data: bytes, name: str, at: int, stop: int) -> int:
 def _string_end(data: bytes, at: int, stop: int) -> int:
     """Return the offset after the string whose opening quote is at ``at``.
 
-    It searches quotes and counts the backslashes before them, because regular expressions need
-    much memory for a megabyte of escapes.
+    It searches for quotes and counts the backslashes before them, because regular expressions
+    need much memory for a megabyte of escapes.
     """
     quote, close = data[at : at + 1], at
     while (close := data.find(quote, close + 1, stop)) > 0:
@@ -204,7 +205,7 @@ def _excerpt(data: bytes, at: int) -> str:
 
 
 def _place(data: bytes, at: int) -> tuple[int, int]:
-    """Return line and column as an editor shows them: from 1, columns in characters."""
+    """Return the line and the column as an editor shows them: from 1, columns in characters."""
     start = data.rfind(b"\n", 0, at) + 1
     before = data[start:at].removeprefix(_BOM if start == 0 else b"")
     return data.count(b"\n", 0, at) + 1, len(before.decode("utf-8", "replace")) + 1

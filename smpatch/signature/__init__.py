@@ -1,7 +1,8 @@
-"""Signatures as values, and the makers of TensorFlow's own API.
+"""Signatures as values, and the functions of TensorFlow's API that make them.
 
-``specs`` has the values: a spec of a tensor, a ``SignatureDef``, to and from bytes;
-``makers`` puts signatures together from tensors. Nothing here reads a graph or imports TensorFlow.
+``specs`` has the values (specs of tensors, and ``SignatureDef``), and turns them into bytes and
+back. ``makers`` makes signatures from tensors. This package reads no graph and does not import
+TensorFlow.
 """
 
 from smpatch.signature.makers import (

@@ -1,12 +1,12 @@
-"""The makers of signatures of TensorFlow's own API.
+"""The functions of TensorFlow's API that make signatures.
 
 ``predict_signature_def``, ``classification_signature_def`` and ``regression_signature_def``
-have the contracts of those in ``tf.compat.v1.saved_model``: the same arguments, the same
+have the contracts of the functions in ``tf.compat.v1.saved_model``: the same arguments, the same
 ``ValueError`` with the same words, and for the same tensors the same bytes under
 deterministic serialization, which is the only form that smpatch writes.
 
-TensorFlow is never imported; for a composite tensor of the caller's, the one that the caller
-has loaded is used.
+This module never imports TensorFlow. For a composite tensor, it uses the TensorFlow that the
+caller has loaded.
 
 Sources: ``tensorflow/python/saved_model/signature_def_utils_impl.py``,
 ``signature_constants.py``, ``utils_impl.py`` (``build_tensor_info``).
@@ -56,7 +56,7 @@ PREDICTIONS = "outputs"
 """The one output of Regress."""
 
 DEFAULT_KEY = "serving_default"
-"""The key that servers call when none is named (``signature_constants.py``)."""
+"""The key that servers use if a request names none (``signature_constants.py``)."""
 
 
 def predict_signature_def(
@@ -67,7 +67,7 @@ def predict_signature_def(
     Args:
         inputs: Alias to tensor: smpatch's own specs, or TensorFlow's symbolic, sparse and
             composite tensors.
-        outputs: Alias to tensor, likewise.
+        outputs: Alias to tensor, of the same kinds.
 
     Returns:
         The signature; its ``to_bytes()`` equals TensorFlow's for the same tensors.
@@ -79,7 +79,7 @@ def predict_signature_def(
 
     Raises:
         ValueError: One of the arguments is ``None`` or empty.
-        TypeError: A value is no tensor of a graph.
+        TypeError: A value is not a tensor of a graph.
         RuntimeError: A value is an eager tensor, which has no name in any graph.
     """
     if not inputs:
@@ -104,8 +104,8 @@ def classification_signature_def(
 
     Args:
         examples: The tensor of serialized ``tf.train.Example`` messages, dense, string.
-        classes: The tensor of class labels, string; None when only scores are served.
-        scores: The tensor of scores, float32; None when only classes are served.
+        classes: The tensor of class labels, string; None if only scores are served.
+        scores: The tensor of scores, float32; None if only classes are served.
 
     Returns:
         The signature; its ``to_bytes()`` equals TensorFlow's for the same tensors.
@@ -118,7 +118,7 @@ def classification_signature_def(
 
     Raises:
         ValueError: ``examples`` or both others are ``None``, or one has the wrong type.
-        TypeError: ``classes`` or ``scores`` is no tensor of a graph.
+        TypeError: ``classes`` or ``scores`` is not a tensor of a graph.
         RuntimeError: A value is an eager tensor, which has no name in any graph.
     """
     if examples is None:
@@ -144,7 +144,7 @@ def classification_signature_def(
     if classes is not None:
         outputs[CLASSES] = _as_spec("classes", classes)
         if _dtype(outputs[CLASSES]) != "string":
-            # The stray mark at the end is TensorFlow's.
+            # TensorFlow's message also ends with a needless backtick.
             message = (
                 "Classification classes must be of type string Tensor. "
                 f"Found tensors of type {dtypes.number(_dtype(outputs[CLASSES]))}.`"
@@ -179,7 +179,7 @@ def regression_signature_def(
 
     Raises:
         ValueError: An argument is ``None`` or has the wrong type.
-        TypeError: ``predictions`` is no tensor of a graph.
+        TypeError: ``predictions`` is not a tensor of a graph.
         RuntimeError: A value is an eager tensor, which has no name in any graph.
     """
     if examples is None:
@@ -212,22 +212,23 @@ def regression_signature_def(
 
 
 def _is_tensor(value: Any) -> bool:  # noqa: ANN401 - anything may be handed in
-    """Return whether TensorFlow would call it a ``Tensor``: dense, and no variable."""
-    # By name as in ``_as_spec``; of the classes called so, variables derive from another.
+    """Return whether a value is a ``Tensor`` for TensorFlow: dense, and not a variable."""
+    # The class is compared by name, as in ``_as_spec``. The ``Tensor`` from which variables derive
+    # is in another module.
     place = ("tensorflow.python.framework.tensor", "Tensor")
     classes = ((each.__module__, each.__name__) for each in type(value).__mro__)
     return isinstance(value, TensorSpec) or place in classes
 
 
 def _dtype(spec: Spec) -> str:
-    """Return the type that a spec's ``TensorInfo`` has; a composite tensor's has none."""
+    """Return the type in the ``TensorInfo`` of a spec; ``INVALID`` for a composite tensor."""
     return dtypes.INVALID if isinstance(spec, CompositeTensorSpec) else spec.dtype
 
 
 def _as_spec(alias: str, tensor: Any) -> Spec:  # noqa: ANN401 - TensorFlow's classes are not imported here
     if isinstance(tensor, (TensorSpec, SparseTensorSpec, CompositeTensorSpec)):
         return tensor
-    # The classes are reported by name, for TensorFlow cannot be imported to ask isinstance.
+    # The classes are compared by name: isinstance would need an import of TensorFlow.
     classes = {each.__name__ for each in type(tensor).__mro__}
     if "CompositeTensor" in classes and not classes & {"SparseTensor", "ResourceVariable"}:
         return _composite(tensor)
@@ -250,7 +251,7 @@ def _as_spec(alias: str, tensor: Any) -> Spec:  # noqa: ANN401 - TensorFlow's cl
 
 
 def _composite(tensor: Any) -> Spec:  # noqa: ANN401 - as above
-    """Take a composite tensor apart with the TensorFlow that its owner has loaded."""
+    """Make the spec of a composite tensor with the TensorFlow that the caller has loaded."""
     tensorflow = sys.modules["tensorflow"]
     coder = sys.modules["tensorflow.python.saved_model.nested_structure_coder"]
     encoded = coder.encode_structure(tensorflow.type_spec_from_value(tensor)).type_spec_value

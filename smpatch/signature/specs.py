@@ -1,4 +1,4 @@
-"""Specs of tensors and signatures, as values; to and from the messages that hold them.
+"""Specs of tensors, and signatures, as values; to and from protobuf messages.
 
 Sources: ``tensorflow/core/protobuf/meta_graph.proto``, ``tensorflow/python/saved_model/
 utils_impl.py`` (``build_tensor_info``).
@@ -52,7 +52,7 @@ def shape_text(shape: Shape) -> str:
 
 
 def parameter(alias: str) -> str:
-    """Return the parameter that Python's loader makes of an input's alias, and sorts by."""
+    """Return the parameter that Python's loader makes of an input's alias and sorts by."""
     name = "".join(each if each.isalnum() else "_" for each in alias)
     return name if name[:1].isalpha() else f"arg_{name}"
 
@@ -60,8 +60,8 @@ def parameter(alias: str) -> str:
 def same_parameters(one: Iterable[str], other: Iterable[str]) -> bool:
     """Return whether Python's loader makes the same parameters of two lists of names.
 
-    An exporter writes the names of a function's arguments as they are in one place and as
-    Python can write them in another (``0/reward``, ``arg_0_reward``).
+    An exporter writes the names of a function's arguments unchanged in one place, and as names
+    that Python allows in another (``0/reward``, ``arg_0_reward``).
     """
     return sorted(map(parameter, one)) == sorted(map(parameter, other))
 
@@ -95,12 +95,12 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class SparseTensorSpec:
-    """A sparse tensor, held by three dense ones (``TensorInfo.CooSparse``).
+    """A sparse tensor, which consists of three dense tensors (``TensorInfo.CooSparse``).
 
     Attributes:
-        values: Name of the values, shape [n].
-        indices: Name of the indices, int64, shape [n, rank].
-        dense_shape: Name of the dense shape, int64, shape [rank].
+        values: Name of the tensor of values, shape [n].
+        indices: Name of the tensor of indices, int64, shape [n, rank].
+        dense_shape: Name of the tensor of the dense shape, int64, shape [rank].
         dtype: Element type of the values.
         shape: The dense shape, as far as it is known.
     """
@@ -116,7 +116,7 @@ class SparseTensorSpec:
         _take(self)
 
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """Return the dense tensors of which this consists, as far as they are known."""
+        """Return the three dense tensors, with their shapes as far as they are known."""
         rank = None if self.shape is None else len(self.shape)
         return (
             TensorSpec(self.values, self.dtype, (None,)),
@@ -126,7 +126,7 @@ class SparseTensorSpec:
 
 
 def _take(spec: TensorSpec | SparseTensorSpec) -> None:
-    """Replace a type or a shape that is not in the form of this library."""
+    """Replace a type or a shape in another form by the form of this library."""
     if spec.dtype not in dtypes.KNOWN:
         object.__setattr__(spec, "dtype", arguments.dtype(spec.dtype, "dtype"))
     if spec.shape is not None and (
@@ -138,10 +138,10 @@ def _take(spec: TensorSpec | SparseTensorSpec) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CompositeTensorSpec:
-    """Any other composite tensor, such as a ragged one.
+    """A composite tensor that is not sparse, such as a ragged tensor.
 
     Attributes:
-        type_spec: The ``TypeSpecProto`` that puts the components together, serialized.
+        type_spec: The ``TypeSpecProto`` that describes the composite tensor, serialized.
         components: The components in the order of ``tf.nest.flatten(expand_composites=True)``.
     """
 
@@ -173,7 +173,7 @@ class SignatureDef:
     Attributes:
         inputs: Alias to spec.
         outputs: Alias to spec.
-        method_name: ``tensorflow/serving/predict`` or another that a server takes.
+        method_name: ``tensorflow/serving/predict`` or another name that a server accepts.
         defaults: Alias of an input to its default, a serialized ``TensorProto``.
     """
 
@@ -195,10 +195,10 @@ class SignatureDef:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SignatureDef:
-        """Decode a serialized ``SignatureDef``; aliases come out sorted.
+        """Decode a serialized ``SignatureDef``; its aliases are sorted.
 
         Raises:
-            ModelUnreadableError: The bytes are no ``SignatureDef``.
+            ModelUnreadableError: The bytes are not a ``SignatureDef``.
         """
         try:
             message = schema.SignatureDef.FromString(data)
@@ -230,7 +230,7 @@ def ragged(values: TensorSpec, row_splits: tuple[TensorSpec, ...]) -> CompositeT
 
     Args:
         values: The flat values, of rank 1 or more.
-        row_splits: The row splits, the outermost dimension's first.
+        row_splits: The row splits, from the outermost dimension.
 
     Returns:
         The spec that TensorFlow builds for ``tf.RaggedTensor.from_nested_row_splits``.

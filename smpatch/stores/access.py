@@ -1,6 +1,6 @@
 """One bucket, container or host: read, list, put, copy, delete.
 
-Errors do not repeat the text of the client library, which may hold addresses with signatures.
+Errors do not repeat the text of the client library, which may have addresses with signatures.
 
 Sources: the documentation of obstore; RFC 9110 (conditional requests).
 """
@@ -38,22 +38,22 @@ _OPTIONS: dict[str, str] = {}
 _CLIENT_OPTIONS = frozenset(
     {"allow_http", "allow_invalid_certificates", "connect_timeout", "proxy_url", "timeout"}
 )
-"""Options of the connection; the others are of the store."""
+"""The options of the connection; all other options are of the store."""
 
 _clients: dict[object, Any] = {}
-"""Clients of obstore, each by all that it was made of; they keep their connections."""
+"""The clients of obstore, by the base, options and environment of each; they keep connections."""
 
 _making = threading.Lock()
 
 _WHOLE = 1 << 23
-"""A model file of at most this length is read at once."""
+"""A model file of at most this size in bytes is read in one request."""
 
 _RETRIES = 4
 _RETRY_SECONDS = 60
 _CONNECT_SECONDS, _REQUEST_SECONDS = "10s", "600s"
 
 ABSENT: Literal["absent"] = "absent"
-"""The condition that there is no such object yet."""
+"""The condition that the object does not exist yet."""
 
 _CODE = re.compile(r"status(?: code)?:? (\d{3})", re.IGNORECASE)
 _NO_CREDENTIALS = re.compile(r"//169\.254\.|//metadata\.google|Account must be specified")
@@ -61,11 +61,11 @@ _UNREACHABLE = re.compile(r"error sending request|timed out", re.IGNORECASE)
 
 
 def set_store_options(options: Mapping[str, str]) -> None:
-    """Set options of object stores for this process; the environment of their tools counts too.
+    """Set options of object stores for this process, besides the environment of their own tools.
 
     Args:
-        options: Such as ``endpoint``, ``region``, ``skip_signature``, ``allow_http``: the
-            configuration keys of obstore. They replace those that were set before.
+        options: The options by the configuration keys of obstore, such as ``endpoint``,
+            ``region``, ``skip_signature``, ``allow_http``. They replace all earlier options.
 
     Example:
         >>> smpatch.set_store_options({"region": "eu-central-1"})
@@ -77,7 +77,7 @@ def set_store_options(options: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The version of an object, to put on the condition that it is still there."""
+    """The version of an object, which a put can have as its condition."""
 
     e_tag: str | None
     version: str | None
@@ -88,8 +88,8 @@ class Entry:
     """An object of a listing.
 
     Attributes:
-        key: Its name in the bucket.
-        size: Length in bytes.
+        key: The name of the object in the bucket.
+        size: The length in bytes.
     """
 
     key: str
@@ -101,8 +101,8 @@ class Fetched:
     """An object that was read.
 
     Attributes:
-        data: Its bytes.
-        version: Its version.
+        data: The bytes of the object.
+        version: The version of the object.
     """
 
     data: bytes = field(repr=False)
@@ -114,13 +114,16 @@ class Fetched:
 
 
 class Store:
-    """The store that a URL is in."""
+    """The store of a URL.
+
+    The first request makes the client, and raises a ``UsageError`` if an option is wrong.
+    """
 
     def __init__(self, url: ModelUrl) -> None:
-        """Connect to nothing yet.
+        """Make the object, and send no request yet.
 
         Raises:
-            UsageError: obstore is not installed, or an option makes no sense.
+            UsageError: obstore is not installed.
         """
         self.base = url.base
         self.scheme = url.scheme
@@ -134,7 +137,7 @@ class Store:
         """Read an object.
 
         Raises:
-            FileNotFoundError: There is none.
+            FileNotFoundError: There is no such object.
             ModelUnreadableError: The store refuses.
         """
         self._begins("fetch", key)
@@ -146,18 +149,18 @@ class Store:
         return Fetched(data, _version(meta))
 
     def opened(self, key: str) -> bytes | RemoteBytes:
-        """Return the bytes of an object; a large one is read in ranges, as it is looked at.
+        """Return the bytes of an object; the ranges of a large one are fetched when they are read.
 
         Raises:
-            FileNotFoundError: There is none.
-            ModelUnreadableError: The store refuses; so does a later look at the bytes, also if
-                the object has changed.
+            FileNotFoundError: There is no such object.
+            ModelUnreadableError: The store refuses. A later read of the bytes may raise it too,
+                also if the object has changed.
         """
         self._begins("fetch", key)
         with self._reading(key):
             found = self._obstore.get(self._store, key)
             size, version = found.meta["size"], _version(found.meta)
-            # A web server may have no ranges.
+            # A web server may not support requests for ranges.
             if size <= _WHOLE or self.scheme in READ_ONLY or version == Version(None, None):
                 data = bytes(found.bytes())
                 _LOG.info("read %s, %d bytes", self.url(key), len(data))
@@ -165,7 +168,7 @@ class Store:
         return RemoteBytes(size, partial(self._range, key, version))
 
     def _range(self, key: str, version: Version, start: int, end: int) -> bytes:
-        """Read a part of an object that has not changed."""
+        """Read a part of an object, and refuse it if the object has changed."""
         try:
             with self._reading(key):
                 found = self._obstore.get(self._store, key, options={"range": (start, end)})
@@ -192,10 +195,10 @@ class Store:
         _LOG.info("read %s, %d bytes", self.url(key), file.stat().st_size)
 
     def listing(self, prefix: str) -> Iterator[Entry]:
-        """Yield the objects below a prefix, which ends at a slash or is empty.
+        """Yield the objects below a prefix, which ends with a slash or is empty.
 
         Raises:
-            ModelUnreadableError: The store refuses, or is of a kind that has no listing.
+            ModelUnreadableError: The store refuses, or its kind has no listing.
         """
         with self._reading(prefix):
             for chunk in self._obstore.list(self._store, prefix or None):
@@ -211,15 +214,15 @@ class Store:
         """Write an object.
 
         Args:
-            key: Its name.
-            data: Its bytes, or the file that has them.
-            condition: The version that must be there before; None for any.
+            key: The name of the object.
+            data: The bytes, or the path of a file that has them.
+            condition: The version that must be there before; None for any version.
 
         Returns:
-            Its version.
+            The new version.
 
         Raises:
-            ConflictError: Something else is there.
+            ConflictError: The condition is not true.
             WriteError: The store refuses.
         """
         named: dict[str, Any] = {}
@@ -259,7 +262,7 @@ class Store:
         client.setdefault("timeout", _REQUEST_SECONDS)
         retries = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
         further = {} if self.scheme in READ_ONLY else {"config": given}
-        # To make one takes longer than an edit does here, and a connection of its own each time.
+        # To make a client takes longer than an edit, and each client has its own connections.
         parts = (client, retries, given, os.environ)
         key = (self.base, *(frozenset(each.items()) for each in parts))
         try:
@@ -335,14 +338,14 @@ def _version(meta: Mapping[str, Any]) -> Version:
 
 
 def _words(error: Exception) -> str:
-    """Return that the bucket is not there; empty where an object is not."""
+    """Return words for a missing bucket; empty for a missing object."""
     lost = re.search(r"NoSuchBucket|ContainerNotFound|bucket does not exist", str(error))
     return "no such bucket" if lost else ""
 
 
 def _explained(error: Exception) -> tuple[str, str]:
-    """Return what went wrong, and what would help, in words that hold no secret."""
-    # What follows is for those who debug the client, and has headers in it.
+    """Return the failure and a hint, in words without secrets."""
+    # The text after this mark is for debugging the client, and has headers in it.
     text = str(error).partition("\n\nDebug source")[0]
     kind = type(error).__name__
     code = _CODE.search(text)

@@ -1,4 +1,4 @@
-"""Models of a store: which ones a pattern means, and a local copy of one while it is needed."""
+"""Models of a store: the models that match a pattern, and a temporary local copy of one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 _Read = TypeVar("_Read", bound=Sized)
 
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
-"""The files that loaders read; of both the first."""
+"""The files that loaders read; if both exist, the first one."""
 
 FINGERPRINT = "fingerprint.pb"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
@@ -50,41 +50,42 @@ _HISTORY = frozenset(
     {f"{name}{BACKUP_SUFFIX}" for name in (*MODEL_FILES, FINGERPRINT, WARM_UP)}
     | {f"{name}{UNDO_RECORD_SUFFIX}" for name in MODEL_FILES}
 )
-"""Files that edits and undos keep, which do not belong to the model."""
+"""The files that edits and undos keep, and that do not belong to the model."""
 
 OWN = ".smpatch-"
-"""The beginning of names of objects that do not belong to a model."""
+"""The prefix of the names of objects that do not belong to a model."""
 
 seen: dict[ModelUrl, Version | None] = {}
-"""Models that this process began to edit, and the version that it read; None for a new one."""
+"""The models that this process copied or began to upload, each with the version of the model file
+that it read; None for an uploaded model."""
 
 _DATA = "variables/variables.data-"
 
 _SPECIAL = frozenset("*[")
-"""The characters of a pattern."""
+"""The characters by which a pattern is recognised."""
 
 _POINTER_BYTES = 1024
-"""No pointer of Git LFS is larger (git-lfs/docs/spec.md)."""
+"""The greatest size in bytes of a pointer of Git LFS (git-lfs/docs/spec.md)."""
 
 _KNOWN = (
     FINGERPRINT,
     "variables/variables.index",
     WARM_UP,
 )
-"""The files that are asked for where there is no listing."""
+"""The files that are requested by name if the store has no listing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A model of a store, as it was read.
+    """The local copy of a model of a store.
 
     Attributes:
-        url: Its URL in the store.
-        directory: The copy.
+        url: The URL of the model in the store.
+        directory: The directory of the copy.
         file: The name of the model file.
-        digests: Name to digest, of the model file and of the warm-up requests.
-        versions: Name to version of the files that an edit writes.
-        lengths: The length of each data file of variables that was read so far.
+        digests: Name to digest, for the model file and the warm-up requests.
+        versions: Name to version, for the files that an edit may write.
+        lengths: The length in bytes of each data file of variables that was read so far.
     """
 
     url: ModelUrl
@@ -96,26 +97,26 @@ class Copy:
 
     @property
     def moved(self) -> int:
-        """Bytes of variables that were read."""
+        """The number of bytes of variables that were read."""
         return sum(self.lengths)
 
     @property
     def is_changed(self) -> bool:
-        """Whether the model file of the copy is another one now."""
+        """Whether the model file of the copy has other content now."""
         return self.has_changed(self.file)
 
     def has_changed(self, name: str) -> bool:
-        """Return whether one of the files in ``digests`` is another one now; not where it is gone.
+        """Return whether a file of ``digests`` has other content now; False if it no longer exists.
 
         Args:
-            name: The file.
+            name: The name of the file.
         """
         file = self.directory / name
         return name in self.digests and file.is_file() and digest_of(file) != self.digests[name]
 
 
 def digest_of(file: Path) -> bytes:
-    """Return a digest of a file."""
+    """Return the SHA-256 digest of a file."""
     digest = hashlib.sha256()
     with file.open("rb") as opened:
         while piece := opened.read(1 << 20):
@@ -124,12 +125,12 @@ def digest_of(file: Path) -> bytes:
 
 
 def described(url: ModelUrl) -> tuple[str, bytes | RemoteBytes]:
-    """Return the name of a model's file, and its bytes; nothing else is read.
+    """Return the name of a model's file, and its bytes; no other file is read.
 
-    Of a large file they are read when they are looked at.
+    The bytes of a large file are fetched when they are read.
 
     Raises:
-        ModelUnreadableError: There is none, or the store refuses.
+        ModelUnreadableError: There is no model file, or the store refuses.
         UsageError: obstore is not installed.
     """
     store = Store(url)
@@ -137,10 +138,11 @@ def described(url: ModelUrl) -> tuple[str, bytes | RemoteBytes]:
 
 
 def is_changed(url: ModelUrl) -> bool:
-    """Return whether a model is another one than when this process read it.
+    """Return whether the model file has changed since this process read it.
 
     Args:
-        url: The model. One that was not read and not begun to be written is not looked at.
+        url: The URL of the model. If this process has neither copied the model nor begun to upload
+            it, the result is False, without a request.
     """
     if url not in seen:
         return False
@@ -153,10 +155,10 @@ def is_changed(url: ModelUrl) -> bool:
 
 @contextlib.contextmanager
 def at_hand(place: Path) -> Iterator[Path]:
-    """Make a model readable as a directory, for callers that do not ask TensorFlow.
+    """Make a model readable as a directory, for callers that do not use TensorFlow.
 
     Args:
-        place: A directory, which is taken as it is, an archive, or a URL.
+        place: A directory, which is used directly, an archive, or a URL.
 
     Yields:
         The directory.
@@ -188,19 +190,19 @@ def copied(
 ) -> Iterator[Copy]:
     """Copy a model to a temporary directory.
 
-    Of its variables the index is read. The data files have the right names and lengths, and no
-    content; it is read when TensorFlow loads the directory together with its variables.
+    The index of the variables is read. The data files of the copy have the right names and lengths,
+    but no content. The content is read when TensorFlow loads the directory with its variables.
 
     Args:
         url: The URL of the model.
-        looks: Whether the caller checks that its variables are complete: data files that are
-            small enough to be pointers of Git LFS are read.
-        loads: Whether TensorFlow may load it, so that no file may lack.
-        variables: Whether to read the data files at once.
-        backups: Whether to read what an edit kept, too.
+        looks: Whether the caller checks that the variables are complete: data files that are small
+            enough to be pointers of Git LFS are then read.
+        loads: Whether TensorFlow may load the copy, so that no file may be missing.
+        variables: Whether to read all data files at once.
+        backups: Whether to read the files that an edit or an undo kept, too.
 
     Yields:
-        The copy. Errors inside that name the directory name the URL instead.
+        The copy. If an error inside the context names the directory, the URL replaces it.
 
     Raises:
         ModelUnreadableError: There is no model, or the store refuses.
@@ -231,7 +233,7 @@ def copied(
 
 @contextlib.contextmanager
 def _written(url: ModelUrl) -> Iterator[None]:
-    """Report that the copy of a model cannot be written."""
+    """Turn errors of the file system into the error that the copy cannot be written."""
     try:
         yield
     except OSError as error:
@@ -241,7 +243,11 @@ def _written(url: ModelUrl) -> Iterator[None]:
 
 @contextlib.contextmanager
 def renamed(names: Mapping[Path, Path]) -> Iterator[None]:
-    """Name what the user named in errors that name a temporary path."""
+    """Replace temporary paths in errors by the names that the user gave.
+
+    Args:
+        names: Temporary path to the path or URL of the user.
+    """
     try:
         yield
     except SmpatchError as error:
@@ -253,7 +259,7 @@ def renamed(names: Mapping[Path, Path]) -> Iterator[None]:
 def _copy(  # noqa: PLR0913 - from where to where, and how much
     store: Store, url: ModelUrl, directory: Path, lengths: list[int], *, loads: bool, backups: bool
 ) -> dict[str, Version]:
-    """Read all but the variables; return the versions of the files that an edit writes."""
+    """Read all files but data files; return the versions of the files that an edit may write."""
 
     def read(place: ModelUrl, file: Path) -> None:
         with _written(url), contextlib.suppress(FileNotFoundError):
@@ -298,7 +304,7 @@ def _names(store: Store, url: ModelUrl, *, loads: bool) -> Iterator[tuple[str, i
     for each in store.listing(prefix):
         path = each.key[len(prefix) :]
         parts = path.split("/")
-        # The keys of a store are any text; a directory marker is empty and ends at a slash.
+        # A key may be any text; the key of a directory marker, an empty object, ends with a slash.
         if path and not {"", ".", ".."} & set(parts) and not parts[0].startswith(OWN):
             yield path, each.size
 
@@ -316,7 +322,7 @@ def _model_file(store: Store, url: ModelUrl, read: Callable[[str], _Read]) -> tu
 
 
 def _below(store: Store, url: ModelUrl) -> str:
-    """Offer a version below, the usual slip."""
+    """Return a hint for a URL without a model; it names a version below, which users often omit."""
     if url.scheme in READ_ONLY:
         return "is this the URL of a SavedModel directory?"
     prefix = f"{url.key}/" if url.key else ""
@@ -329,12 +335,11 @@ def _below(store: Store, url: ModelUrl) -> str:
 
 
 def expanded(models: Sequence[Path]) -> list[Path]:
-    """Return the models, each URL with a pattern in it replaced by those that it stands for.
+    """Return the models, in which the matching models replace each URL with a pattern.
 
     Args:
         models: Directories, which a shell has expanded, and URLs such as
-            ``gs://bucket/models/*/[0-9]*``. ``*`` and ``[...]`` stand for a part of a name between
-            two slashes.
+            ``gs://bucket/models/*/[0-9]*``. ``*`` and ``[...]`` match text between two slashes.
 
     Raises:
         ModelUnreadableError: No model matches, or the store refuses.

@@ -1,9 +1,11 @@
-"""The edited copy of a model is put back into the store.
+"""Put the edited copy of a model back into the store.
 
-The commit is one put of the model file, on the condition that the object is the one that was
-read. Before it nothing of the model has changed; the backup and the fingerprint follow it.
+The commit is one put of the model file, on the condition that the object still has the version that
+was read. Before it, nothing of the model has changed; the backup and the fingerprint are put after
+it.
 
-A store that ignores the condition would lose edits of others: a probe object finds such stores.
+In a store that ignores conditions, edits of others could be lost; a probe object detects such
+stores.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from smpatch.urls import READ_ONLY, ModelUrl
 __all__ = ["check_destination", "check_writable", "exchange", "put_back", "upload"]
 
 _UPLOADING = f"{OWN}upload"
-"""There while a new model is not complete."""
+"""The name of an object that exists until a new model is complete."""
 
 _NEVER_EDITED = frozenset({"assets", "variables"})
 """The directories of a model that no edit changes."""
@@ -40,7 +42,7 @@ _NEVER_EDITED = frozenset({"assets", "variables"})
 _TRIES = 5
 
 _probed: dict[str, bool] = {}
-"""The bases of stores, and whether they honour conditions."""
+"""The base of a store to whether the store honours conditions."""
 
 _probing = threading.Lock()
 
@@ -49,7 +51,7 @@ def check_writable(url: ModelUrl) -> None:
     """Refuse a URL that can only be read.
 
     Raises:
-        RefusedError: It is one.
+        RefusedError: The URL can only be read.
     """
     if url.scheme in READ_ONLY:
         found = f"{url.scheme}:// can be read and not written"
@@ -60,15 +62,16 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
     """Commit an edited copy.
 
     Args:
-        copy: The copy, edited.
-        backup: Whether to keep the previous file, beside it in the store.
-        unconditional: Whether a store that ignores conditions will do.
+        copy: The edited copy.
+        backup: Whether to keep the previous file, beside the model file in the store.
+        unconditional: Whether to put without conditions, for stores that ignore them.
 
     Returns:
-        What went wrong after the commit, in words.
+        Warnings about failures after the commit.
 
     Raises:
-        ConflictError: The object is no longer the one that was read; nothing has changed.
+        ConflictError: The object has another version than the one that was read; nothing has
+            changed.
         RefusedError: The store ignores conditions.
         WriteError: The store refuses.
     """
@@ -94,7 +97,8 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
 
         words = f"the previous file is {store.url(kept)} and not {store.url(place)}"
         _afterwards(keep, words, warnings)
-        # Afterwards: without the record the older backup would be taken for that of an edit.
+        # After the backup: if the old record were deleted first, a failure before the new backup
+        # would leave an older backup that looks like the backup of an edit.
         _put_undo_record(store, copy, warnings)
         _put_backups(store, copy, warnings)
     _put_companions(store, copy, ours, warnings)
@@ -102,14 +106,14 @@ def put_back(copy: Copy, *, backup: bool, unconditional: bool) -> tuple[str, ...
 
 
 def exchange(copy: Copy, *, unconditional: bool) -> tuple[str, ...]:
-    """Commit a copy after an undo: the model and its backup have changed places.
+    """Commit a copy after an undo, which has exchanged the model file and its backup.
 
     Args:
         copy: The copy, after the undo.
         unconditional: As for ``put_back``.
 
     Returns:
-        What went wrong after the commit, in words.
+        Warnings about failures after the commit.
 
     Raises:
         SmpatchError: As ``put_back``.
@@ -131,10 +135,10 @@ def exchange(copy: Copy, *, unconditional: bool) -> tuple[str, ...]:
 
 
 def check_destination(url: ModelUrl) -> None:
-    """Refuse a place for a new model that is in use.
+    """Refuse the URL of a new model if it is in use.
 
     Raises:
-        RefusedError: Something is there, or nothing can be written there.
+        RefusedError: Objects are there, or nothing can be written there.
         ModelUnreadableError: The store refuses.
     """
     check_writable(url)
@@ -144,20 +148,20 @@ def check_destination(url: ModelUrl) -> None:
 def upload(
     directory: Path, url: ModelUrl, *, unconditional: bool, source: ModelUrl | None = None
 ) -> None:
-    """Put a new model into a store; its model file comes last.
+    """Put a new model into a store; the model file is put last.
 
-    An upload that was interrupted is done again.
+    An upload to the URL of an interrupted upload puts all files again.
 
     Args:
-        directory: The new model.
+        directory: The directory of the new model.
         url: The URL of the new model.
-        unconditional: Whether a store that ignores conditions will do.
-        source: The model in the same bucket of which this one is an edited copy: what no edit
-            changes is then copied inside the store.
+        unconditional: Whether to put without conditions, for stores that ignore them.
+        source: The URL of the original, in the same bucket, if the new model is an edited copy;
+            the store then copies the files that no edit changes.
 
     Raises:
         ConflictError: Another program put a model there in the meantime.
-        RefusedError: The place is in use, or the store ignores conditions.
+        RefusedError: The URL is in use, or the store ignores conditions.
         WriteError: The store refuses.
     """
     store = Store(url)
@@ -179,7 +183,7 @@ def upload(
     for file in reversed(last):
         condition = ABSENT if conditional else None
         store.put((url / file.name).key, file.read_bytes(), condition)
-    with contextlib.suppress(WriteError):  # it says nothing where a model file is
+    with contextlib.suppress(WriteError):  # it has no meaning once a model file exists
         store.delete((url / _UPLOADING).key)
 
 
@@ -187,7 +191,7 @@ def _leftovers(store: Store, url: ModelUrl) -> set[str]:
     """Return the names that an interrupted upload left.
 
     Raises:
-        RefusedError: Something else is there.
+        RefusedError: Other objects are there.
     """
     prefix = f"{url.key}/" if url.key else ""
     names = {each.key[len(prefix) :] for each in store.listing(prefix)}
@@ -198,10 +202,10 @@ def _leftovers(store: Store, url: ModelUrl) -> set[str]:
 
 
 def _commit(store: Store, key: str, copy: Copy, *, conditional: bool) -> Version:
-    """Put the model file in place; where the answer was lost, read which file is there.
+    """Put the model file in place; if the put fails, read which file is there.
 
     Returns:
-        Its version.
+        The version of the new model file.
     """
     data = (copy.directory / copy.file).read_bytes()
     version = copy.versions[copy.file]
@@ -210,7 +214,8 @@ def _commit(store: Store, key: str, copy: Copy, *, conditional: bool) -> Version
             _check_same(store, key, version)
         return store.put(key, data, version if conditional else None)
     except WriteError as error:
-        # A put whose answer was lost is repeated, and then meets itself.
+        # If the answer to a put is lost, the client repeats the put, and the condition of the
+        # second put is not true.
         try:
             now = store.read(key)
         except (FileNotFoundError, ModelUnreadableError):
@@ -245,7 +250,7 @@ def _put_companions(store: Store, copy: Copy, ours: Version, warnings: list[str]
 
 
 def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str]) -> None:
-    """Put the fingerprint of the model that was committed, unless it is out of date by now."""
+    """Put the fingerprint of the committed model, unless the model has changed since."""
     file = copy.directory / FINGERPRINT
     read = copy.versions.get(FINGERPRINT)
     if not file.is_file() or read is None:
@@ -259,7 +264,7 @@ def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str
             with contextlib.suppress(ConflictError):
                 store.put(key, data, version)
                 return
-            # Another edit was faster: the fingerprint of the last model is to stay.
+            # Another edit put a fingerprint: the fingerprint of the latest model must stay.
             if store.version(model) != ours:
                 return
             version = store.version(key)
@@ -270,7 +275,7 @@ def _put_fingerprint(store: Store, copy: Copy, ours: Version, warnings: list[str
 
 
 def _put_undo_record(store: Store, copy: Copy, warnings: list[str]) -> None:
-    """Put what an undo recorded, or delete what an earlier one did."""
+    """Put the record of an undo, or delete the record of an earlier undo."""
     name = f"{copy.file}{UNDO_RECORD_SUFFIX}"
     _afterwards(
         partial(_put_or_delete, store, (copy.url / name).key, copy.directory / name),
@@ -280,7 +285,7 @@ def _put_undo_record(store: Store, copy: Copy, warnings: list[str]) -> None:
 
 
 def _put_backups(store: Store, copy: Copy, warnings: list[str]) -> None:
-    """Put what an edit or an undo kept beside the model file."""
+    """Put the backups of the companions, or delete old ones if the copy has none."""
     for name in (FINGERPRINT, WARM_UP) if copy.file == MODEL_FILES[0] else (WARM_UP,):
         kept = f"{name}{BACKUP_SUFFIX}"
         _afterwards(
@@ -299,7 +304,7 @@ def _has(store: Store, key: str, data: bytes) -> bool:
 
 
 def _put_or_delete(store: Store, key: str, file: Path) -> None:
-    """Make an object what a file is, which may not be there."""
+    """Put a file as an object, or delete the object if the file does not exist."""
     if file.is_file():
         store.put(key, file.read_bytes())
     else:
@@ -308,7 +313,7 @@ def _put_or_delete(store: Store, key: str, file: Path) -> None:
 
 
 def _afterwards(step: Callable[[], object], words: str, warnings: list[str]) -> None:
-    """Take a step after the commit, which an error does not undo."""
+    """Do a step after the commit; an error becomes a warning."""
     try:
         step()
     except (WriteError, ModelUnreadableError, FileNotFoundError) as error:
@@ -320,7 +325,7 @@ def _conditional(store: Store, url: ModelUrl, *, unconditional: bool) -> bool:
     """Return whether puts have conditions.
 
     Raises:
-        RefusedError: The store ignores them, and they are asked for.
+        RefusedError: The store ignores conditions, and ``unconditional`` is false.
     """
     if unconditional:
         return False
@@ -335,7 +340,7 @@ def _conditional(store: Store, url: ModelUrl, *, unconditional: bool) -> bool:
 
 
 def _honours(store: Store, probe: str) -> bool:
-    """Try on a new object whether the right condition is accepted and the wrong one is not."""
+    """Return whether a store accepts right conditions and refuses wrong ones, by a new object."""
     try:
         if _refuses(store, probe, ABSENT):
             return False
@@ -350,7 +355,7 @@ def _honours(store: Store, probe: str) -> bool:
 
 def _refuses(store: Store, probe: str, condition: Version | str) -> bool:
     try:
-        # Other bytes each time: an e-tag may be a digest of them.
+        # Different bytes each time: an ETag may be a digest of the bytes.
         store.put(probe, uuid.uuid4().bytes, condition)  # type: ignore[arg-type]
     except ConflictError:
         return True

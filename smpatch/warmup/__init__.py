@@ -1,10 +1,10 @@
 """The warm-up requests that TensorFlow Serving replays when it loads a model.
 
-They lie in ``assets.extra/tf_serving_warmup_requests`` and name signatures, inputs and
+They are in the file ``assets.extra/tf_serving_warmup_requests`` and name signatures, inputs and
 outputs. A server does not load a version whose warm-up fails.
 
-``tfrecord`` has the framing of the file, ``requests`` reads requests and compares them with a
-signature, ``rewriting`` changes the names in a record.
+``tfrecord`` reads and writes the framing of the file, ``requests`` reads requests and compares them
+with a signature, ``rewriting`` changes the names in a record.
 """
 
 from smpatch.warmup.requests import (

@@ -1,7 +1,7 @@
-"""The requests of a warm-up file, and the misfits of a request with the signature that it calls.
+"""The requests of a warm-up file, and the reasons why a signature does not answer a request.
 
-This module runs nothing, and reads nothing of the model but the signature. It passes over
-responses that are recorded beside the requests.
+This module runs nothing, and reads only the signature of the model. It ignores the responses that
+are recorded beside the requests.
 
 Sources: ``saved_model_warmup_util.cc``, ``predict_util.cc``, ``classifier.cc`` and
 ``regressor.cc`` in ``tensorflow_serving/servables/tensorflow``;
@@ -59,7 +59,7 @@ MOST = 1000
 """The most records that a server replays (``WarmupConsts::kMaxNumRecords``)."""
 
 LONGEST = 1 << 27
-"""Bytes of a record that is not read: no request is so large."""
+"""A record of this many bytes or more is refused; no request is so large."""
 
 Kind = Literal[
     "predict", "predict_streamed", "classify", "regress", "multi_inference", "session_run"
@@ -73,15 +73,15 @@ class WarmUp:
     """One call of one signature.
 
     Attributes:
-        signature: The key that is called; empty for a ``session_run`` that calls none.
-        inputs: The inputs that are fed, sorted; where no signature is called names of tensors.
-        kind: The method that is called.
-        outputs: The outputs that are asked for, empty for all; where no signature is called
-            names of tensors and operations.
-        values: What is fed to the inputs, in their order, each a serialized ``TensorProto``;
-            none but for ``predict`` and ``predict_streamed``.
+        signature: The key of the signature; empty for a ``session_run`` that calls no signature.
+        inputs: The aliases of the fed inputs, sorted; names of tensors if no signature is called.
+        kind: The method of the call.
+        outputs: The aliases of the requested outputs, empty for all; names of tensors and
+            operations if no signature is called.
+        values: The values of the inputs, in the order of ``inputs``, each a serialized
+            ``TensorProto``; empty except for ``predict`` and ``predict_streamed``.
         record: The number of the record that makes the call, from 1.
-        examples: How many examples are fed, by the kinds that feed those.
+        examples: The number of fed examples; None for the kinds that feed no examples.
     """
 
     signature: str
@@ -100,10 +100,10 @@ def requests(directory: str | os.PathLike[str]) -> tuple[WarmUp, ...]:
         directory: The SavedModel directory.
 
     Returns:
-        The calls in the order of the file; none where there is no such file.
+        The calls in the order of the file; empty if there is no such file.
 
     Raises:
-        ModelUnreadableError: The file is there and cannot be read, or is no TFRecord of
+        ModelUnreadableError: The file exists but cannot be read, or is not a TFRecord file of
             ``PredictionLog`` messages.
     """
     with _opened(directory) as there:
@@ -124,7 +124,7 @@ def count(directory: str | os.PathLike[str]) -> int:
 
 @contextmanager
 def _opened(directory: str | os.PathLike[str]) -> Iterator[Iterator[tfrecord.Record]]:
-    """Give the records of a model's warm-up file, none where there is no such file.
+    """Open a model's warm-up file and yield its records; no records if there is no such file.
 
     Raises:
         ModelUnreadableError: As ``requests``.
@@ -156,7 +156,7 @@ def records(file: str | os.PathLike[str]) -> tuple[bytes, ...]:
     """Return the records of a TFRecord file.
 
     Raises:
-        ModelUnreadableError: It cannot be read, or is no TFRecord file.
+        ModelUnreadableError: The file cannot be read, or is not a TFRecord file.
     """
     where = os.fspath(file)
     try:
@@ -169,10 +169,10 @@ def records(file: str | os.PathLike[str]) -> tuple[bytes, ...]:
 
 
 def calls_of(record: tfrecord.Record) -> tuple[WarmUp, ...]:
-    """Return the calls that a record makes; none where it is of an unknown kind.
+    """Return the calls that a record makes; empty if its kind is unknown.
 
     Raises:
-        RecordError: It is no ``PredictionLog``.
+        RecordError: The record is not a ``PredictionLog``.
     """
     try:
         log = schema.PredictionLog.FromString(record.data)
@@ -223,9 +223,9 @@ class Misfit(NamedTuple):
     """One reason why a request fails.
 
     Attributes:
-        code: What kind of reason.
-        text: The reason.
-        hint: What there is in its place; may be empty.
+        code: The kind of the reason.
+        text: The reason in words.
+        hint: The names or the method that the signature has instead; may be empty.
     """
 
     code: str
@@ -275,7 +275,7 @@ def _tensor(words: str, value: bytes, spec: TensorSpec) -> Iterator[Misfit]:
 
 
 def described(tensor: bytes) -> tuple[str, Shape] | None:
-    """Return the type and the shape of a tensor; None where there are none."""
+    """Return the type and the shape of a serialized tensor; None if it cannot be read."""
     try:
         dtype, shape, _ = preview(tensor)
     except ModelUnreadableError:

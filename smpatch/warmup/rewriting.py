@@ -1,7 +1,7 @@
-"""A recorded request under the names that its signature, inputs and outputs get.
+"""Change the names of signatures, inputs and outputs in a recorded request.
 
-Only the names change: all else keeps its bytes and its place, also fields that the schema does not
-have, and recorded responses. The new record is decoded and compared with the wanted one.
+Only the names change. All other bytes stay in their order, also those of unknown fields and of
+recorded responses. The new record is decoded and compared with the expected one.
 
 Sources: ``tensorflow_serving/apis/prediction_log.proto``, ``predict.proto``, ``model.proto``,
 ``inference.proto``.
@@ -22,7 +22,7 @@ from smpatch.wire import Field, Splice
 __all__ = ["Fate", "NotRewrittenError", "followed", "rewritten"]
 
 _CLASSIFY, _REGRESS, _MULTI, _SESSION_RUN, _PREDICT, _STREAMED = 2, 3, 4, 5, 6, 7
-"""The kinds of a ``PredictionLog``."""
+"""The fields of ``PredictionLog``, one for each kind of request."""
 
 _REQUEST = 1
 _TASKS = 1
@@ -36,17 +36,17 @@ _Edit = tuple[Splice, Sequence[Field]]
 
 
 class NotRewrittenError(Exception):
-    """A record cannot be rewritten, for the reason in the message."""
+    """A record cannot be rewritten; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """The effect of edits on a signature, as far as requests name it.
+    """The effect of edits on the names of a signature, its inputs and its outputs.
 
     Attributes:
-        key: The key that it gets; None where it goes.
-        inputs: The inputs that change: the name that each gets, or None where it goes.
-        outputs: The same of the outputs.
+        key: The new key; None if the signature is removed.
+        inputs: Alias to new alias, for each changed input; None if the input is removed.
+        outputs: Alias to new alias, for each changed output; None if the output is removed.
     """
 
     key: str | None
@@ -55,7 +55,7 @@ class Fate:
 
 
 def followed(call: WarmUp, fates: Mapping[str, Fate]) -> WarmUp | None:
-    """Return a call as it is to be; None where it goes with its signature."""
+    """Return a call with its new names; None if its signature is removed."""
     fate = fates.get(call.signature)
     if fate is None or fate.key is None:
         return call if fate is None else None
@@ -71,17 +71,17 @@ def followed(call: WarmUp, fates: Mapping[str, Fate]) -> WarmUp | None:
 
 
 def rewritten(record: Record, fates: Mapping[str, Fate]) -> tuple[Splice, ...]:
-    """Return the splices that let the requests of a record follow their signatures.
+    """Return the splices that give the requests of a record the new names.
 
     Args:
         record: The record.
-        fates: The signatures that change, by the keys that they have.
+        fates: The effects of the edits, by the current keys of the changed signatures.
 
     Returns:
-        What changes in the file; a record of which no request is left goes as a whole.
+        The splices of the file; if no request is left, one splice that removes the record.
 
     Raises:
-        NotRewrittenError: It is of a kind or form that is not rewritten.
+        NotRewrittenError: This module does not rewrite records of this kind or encoding.
     """
     data = record.data
     wanted = [followed(each, fates) for each in calls_of(record)]
@@ -165,7 +165,7 @@ def _aliases(data: bytes, fate: Fate, inside: Sequence[Field]) -> Iterator[_Edit
 
 
 def _replaced(whole: Field, name: Field, new: str | None, inside: Sequence[Field]) -> _Edit:
-    """Put a new name in the place of one, or take away the field that it is for."""
+    """Replace a name, or remove the whole field that has the name if ``new`` is None."""
     if new is not None:
         return Splice(name.value, name.end, new.encode()), (*inside, name)
     around = [each for each in inside if each is not whole]
@@ -178,7 +178,11 @@ def _within(data: bytes, message: Field, number: int) -> list[Field]:
 
 
 def _only(fields: Sequence[Field]) -> Field:
-    """Return a field that is there once; one that is given in parts is refused."""
+    """Return the only field of a list.
+
+    Raises:
+        NotRewrittenError: There is none, or the field is in several parts.
+    """
     if len(fields) != 1 or fields[0].wire_type != wire.BYTES:
         raise NotRewrittenError("it is encoded in a way that is not rewritten")
     return fields[0]

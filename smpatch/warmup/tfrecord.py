@@ -1,7 +1,7 @@
 """The framing of TFRecord files: lengths, records, and their masked CRC-32C.
 
-A record is read where it is asked for; a length that the file does not have is refused before
-anything of it is read.
+Each record is read when the caller takes it. A record that is longer than the rest of the file is
+refused before its content is read.
 
 Source: ``tensorflow/core/lib/io/record_writer.h``, ``tensorflow/core/lib/hash/crc32c.h``.
 """
@@ -28,26 +28,26 @@ __all__ = [
 ]
 
 LONGEST = 1 << 31
-"""Bytes of the longest protobuf message."""
+"""A record of this many bytes or more is refused; protobuf messages are shorter."""
 
 _HEAD = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
 _OVERHEAD = _HEAD.size + _CHECKSUM.size
 
 _IN_LANES = 1 << 14
-"""Bytes from which on C or NumPy computes a checksum, at least ten times as fast."""
+"""From this many bytes, C code or NumPy computes the checksum, at least ten times as fast."""
 
 
 class RecordError(Exception):
-    """A fault of a record, with its number."""
+    """A fault of a record; the message has the number of the record."""
 
 
 class Record(NamedTuple):
     """A record of a file.
 
     Attributes:
-        number: Its number, from 1.
-        start: Where it begins in the file, with its head.
+        number: The number of the record in the file, from 1.
+        start: The offset of its head in the file, in bytes.
         data: Its content.
     """
 
@@ -57,16 +57,16 @@ class Record(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The offset of the next record."""
+        """The offset of the next record in the file."""
         return self.start + _OVERHEAD + len(self.data)
 
 
 def read(file: BinaryIO, *, longest: int = LONGEST) -> Iterator[Record]:
-    """Yield the records of a file that is open at its start.
+    """Yield the records of an open file.
 
     Args:
-        file: The file.
-        longest: A record of so many bytes or more is refused.
+        file: The file, open at its start.
+        longest: A record of this many bytes or more is refused.
 
     Raises:
         RecordError: One of them is damaged or too long.
@@ -96,18 +96,18 @@ def read(file: BinaryIO, *, longest: int = LONGEST) -> Iterator[Record]:
 
 
 def framed(data: bytes) -> bytes:
-    """Return a record as it stands in a file."""
+    """Return the bytes of a record in a file, with its head and its checksum."""
     head, tail = _around(data)
     return head + data + tail
 
 
 def respliced(record: Record, splices: Iterable[Splice], new: bytes) -> tuple[Splice, ...]:
-    """Return the splices that give a record of a file another content.
+    """Return the splices of the file that change the content of a record.
 
     Args:
         record: The record.
-        splices: What changes in its content, in order.
-        new: The content that it gets by them.
+        splices: The splices of its content, in their order.
+        new: The new content, after these splices.
     """
     head, tail = _around(new)
     at = record.start + _HEAD.size
@@ -117,7 +117,7 @@ def respliced(record: Record, splices: Iterable[Splice], new: bytes) -> tuple[Sp
 
 
 def _around(data: bytes) -> tuple[bytes, bytes]:
-    """Return the bytes before and after a record."""
+    """Return the bytes before and after the content of a record: the head and the checksum."""
     length = struct.pack("<Q", len(data))
     head = length + _CHECKSUM.pack(masked_checksum(length))
     return head, _CHECKSUM.pack(masked_checksum(data))
@@ -132,7 +132,7 @@ def masked_checksum(data: bytes) -> int:
 def _checksum(data: bytes) -> int:
     state = 0xFFFFFFFF
     if len(data) >= _IN_LANES:
-        # Neither has to be installed: without TensorFlow there need be no NumPy.
+        # Both libraries are optional: without TensorFlow, NumPy may be missing too.
         with suppress(ImportError):
             return _in_c(data)
         with suppress(ImportError):
@@ -141,10 +141,10 @@ def _checksum(data: bytes) -> int:
 
 
 def _in_c(data: bytes) -> int:
-    """Return the checksum as PyPI's ``google-crc32c`` computes it.
+    """Return the checksum, computed by ``google-crc32c`` of PyPI.
 
     Raises:
-        ImportError: It is not installed, or it was built without its C code.
+        ImportError: The library is not installed, or it was built without its C code.
     """
     from google_crc32c import cext  # noqa: PLC0415 - for large records alone
 
@@ -159,10 +159,11 @@ def _state_after(data: bytes, state: int) -> int:
 
 
 def _in_lanes(data: bytes, state: int) -> int:
-    """Return the state after some bytes, taken as lanes of one length that run side by side.
+    """Return the state after some bytes, which are split into parallel lanes of equal length.
 
-    The checksum is linear: the state after two lanes is that after the first, moved over the
-    length of the second, and that of the second alone, exclusive or.
+    The checksum is linear. The state after two lanes is the exclusive or of two states: the state
+    after the first lane and as many zero bytes as the second lane has, and the state after the
+    second lane alone, from the state 0.
     """
     import numpy as np  # noqa: PLC0415 - for large records alone
 
@@ -188,7 +189,7 @@ def _in_lanes(data: bytes, state: int) -> int:
 
 @cache
 def _moves(width: int) -> tuple[Sequence[int], ...]:
-    """Return the states after so many zeros, by byte of a state and its value."""
+    """Return the states after ``width`` zero bytes: for each byte of a state, a table by value."""
     bits = [_state_after(bytes(width), 1 << bit) for bit in range(32)]
     tables: list[list[int]] = []
     for byte in range(4):
@@ -201,7 +202,7 @@ def _moves(width: int) -> tuple[Sequence[int], ...]:
 
 @cache
 def _table() -> tuple[int, ...]:
-    """Return CRC-32C of each byte; its polynomial is 0x1EDC6F41, here with its bits reversed."""
+    """Return the CRC-32C of each byte; its polynomial is 0x1EDC6F41, here with reversed bits."""
     table = []
     for byte in range(256):
         value = byte

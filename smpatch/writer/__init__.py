@@ -1,12 +1,12 @@
-"""From a signature to a changed model on disk: merge, stage, commit.
+"""Write an edited model to disk: merge, stage, commit.
 
-``merge`` makes a plan and touches no disk; ``stage`` writes the edited model into a staging
-directory, with the payloads linked or copied; ``commit`` puts it in place by one rename. Before the
-rename the model on disk is the old one; after it, the new one. ``stage_backup`` stages the backup
-of an earlier edit, so that the same commit undoes the edit.
-``stage_new`` makes a staging directory that others fill, ``commit_new`` puts it in place.
+``merge`` makes a plan and writes nothing. ``stage`` writes the edited model into a staging
+directory, with links to the other files or copies of them. ``commit`` puts the model in place by
+one rename. Before the rename the model on disk is the old one; after it, the new one.
+``stage_backup`` stages the backup of an earlier edit, so that the same commit undoes the edit.
+``stage_new`` makes a staging directory for a new model, and ``commit_new`` puts it in place.
 
-These modules validate nothing: the caller validates the staged model before ``commit``.
+This package validates nothing: the caller validates the staged model before ``commit``.
 """
 
 from smpatch.writer.commit import Committed, commit, commit_new

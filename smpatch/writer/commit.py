@@ -1,8 +1,8 @@
 """Put a staged model in place by one rename.
 
-Before the rename the old model is there, whole; after it the new one. What can still fail
-after it (a companion, a sync) is a warning and not an error, because the model has changed; Ctrl-C
-comes too late then.
+Before the rename the path has the whole old model; after it, the whole new one. A failure after the
+rename (of a companion or a sync) is a warning and not an error, because the model has changed. A
+Ctrl-C after the rename does not undo it.
 
 Source: rename(2), fsync(2).
 """
@@ -28,21 +28,21 @@ __all__ = ["Committed", "commit", "commit_new"]
 _LOG = logging.getLogger(__name__)
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
-"""Errors of rename(2) where a directory is to be made and something is there."""
+"""The errors of rename(2) if the path of the new directory is in use."""
 
 _TOO_LATE = "the interruption came when the model had changed already"
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A change that is in place.
+    """The result of a commit.
 
     Attributes:
-        directory: The model that has it.
-        backup: The previous file, when it was kept.
+        directory: The directory of the changed model.
+        backup: The path of the previous file; None if it was not kept.
         fingerprint_refreshed: Whether ``fingerprint.pb`` was replaced too.
         warm_up_replaced: Whether the warm-up requests were replaced too.
-        warnings: What failed after the change was in place, and remarks on it.
+        warnings: The failures after the rename, and remarks on the commit.
     """
 
     directory: Path
@@ -59,16 +59,17 @@ def commit(
 
     Args:
         staged: The edited model.
-        backup: Keep the previous file beside the new one, as ``NAME.backup``, and its
-            fingerprint likewise.
-        undo_record: What is recorded of an undo, with ``backup``; None for an edit.
+        backup: Whether to keep the previous file beside the new one, as ``NAME.backup``, and the
+            previous companions in the same way.
+        undo_record: The record of an undo, which needs ``backup``; None for an edit.
 
     Returns:
-        What was done.
+        The paths of the model and its backup, the replaced companions, and warnings.
 
     Raises:
-        ConflictError: The model changed since it was loaded; nothing was done.
-        RefusedError: The destination is no longer empty; nothing was done.
+        ConflictError: The model changed since it was loaded; nothing was changed.
+        RefusedError: The destination is no longer empty, or a directory has the name of the backup;
+            nothing was changed.
         WriteError: The file system refused; the model is unchanged.
     """
     if staged.target is None:
@@ -81,18 +82,18 @@ def commit(
 
 
 def commit_new(directory: Path, destination: Path) -> tuple[str, ...]:
-    """Put a staged directory in place, where none was or an empty one.
+    """Put a staged directory in place, at a path that is free or an empty directory.
 
     Args:
-        directory: The directory, on the file system of the destination.
-        destination: The name that it gets.
+        directory: The staged directory, on the file system of the destination.
+        destination: The path that the directory gets.
 
     Returns:
-        What failed after it was in place.
+        Warnings about failures after the rename.
 
     Raises:
-        RefusedError: The destination is no longer empty; nothing was done.
-        WriteError: The file system refused; nothing was done.
+        RefusedError: The destination is no longer empty; nothing was changed.
+        WriteError: The file system refused; nothing was changed.
     """
     warnings: list[str] = []
     try:
@@ -115,12 +116,13 @@ def _replace_file(
         replaced = [each for each in there if staged.has(each)]
         kept = backup_shown(model.file) if backup else None
         changed = {target.parent, Path(os.path.realpath(model.directory))}
-        if backup or replaced:  # else the commit is all there is to do
+        if backup or replaced:  # otherwise the rename is the only step
             announce(staged.directory, staged.file, target)
         _check_unchanged(staged, target, warnings)
         if backup:
             keep(staged.directory, target, dict(_renewed(staged, there)), undo_record)
-        # From now on the previous file, or new requests, may have no other name.
+        # From here on, the staging directory may have the only name of the previous file or of new
+        # requests.
         staged.own.keep = backup or WARM_UP in replaced
         try:
             _rename(os.replace, staged.file, target, warnings)
@@ -157,10 +159,10 @@ def _replace_file(
 def _renewed(
     staged: StagingDirectory, there: Mapping[Companion, Path]
 ) -> Iterator[tuple[Companion, Path | None]]:
-    """Yield the companions whose backups are renewed, and where they are; None for none."""
+    """Yield the companions whose backups are renewed, each with its path; None if it is absent."""
     if staged.ages_fingerprint:
         yield FINGERPRINT, there[FINGERPRINT]
-    # Also where they stay as they are: a later edit, without a backup, may change them.
+    # Also if this edit keeps them: a later edit without a backup may change them.
     if there[WARM_UP].is_file():
         yield WARM_UP, there[WARM_UP]
     elif os.path.lexists(backup_of(there[WARM_UP])):
@@ -170,7 +172,7 @@ def _renewed(
 def _finished(
     staged: StagingDirectory, companion: Companion, place: Path, words: str, warnings: list[str]
 ) -> bool:
-    """Put a companion in place; return whether that succeeded."""
+    """Put a companion in place, and return whether this succeeded."""
     return _after_commit(
         lambda: finish_companion(staged.directory, companion, place), words, warnings
     )
@@ -217,7 +219,7 @@ def _not_made(destination: Path, error: OSError) -> RefusedError | WriteError:
 def _rename(
     rename: Callable[[Path, Path], None], staged: Path, place: Path, warnings: list[str]
 ) -> None:
-    """Commit; an interruption counts only when it came before."""
+    """Commit by a rename; an interruption after the rename becomes a warning."""
     _LOG.info("commit: %s is renamed to %s", staged, place)
     try:
         rename(staged, place)
@@ -236,7 +238,7 @@ def _sync(directories: set[Path], warnings: list[str]) -> None:
 
 
 def _after_commit(step: Callable[[], None], words: str, warnings: list[str]) -> bool:
-    """Take a step after the commit; return whether it succeeded."""
+    """Do a step after the commit, and return whether it succeeded."""
     try:
         cut = to_the_end(step)
     except OSError as error:

@@ -1,10 +1,10 @@
-"""The files beside the model file that change with it, and are put in place by the same commit.
+"""The files beside the model file that change with it, and that the same commit puts in place.
 
-A new companion is in the staging directory until the model file is renamed; then it takes its
-place by a rename of its own. A process that was killed between the two leaves it to the
-next edit. Backups of companions go the way of the model file's.
+A new companion is in the staging directory until the model file is renamed. Then a second rename
+puts the companion in place. If the process is killed between the two renames, the next edit does
+the second one. Backups of companions are made in the same way as that of the model file.
 
-This module has their places; it renames nothing.
+This module has the paths of the companions; it renames nothing.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ class Companion:
     """A file that changes with the model file.
 
     Attributes:
-        place: Its place below the model directory.
-        staged: The name of a new one in a staging directory.
-        previous: The name there of the previous one, until the commit has made it a backup.
-        no_previous: The name there of a file that says that an older backup must go.
+        place: The path below the model directory.
+        staged: The name of the new companion in a staging directory.
+        previous: The name of the previous companion in a staging directory, until the commit makes
+            it a backup.
+        no_previous: The name of a file in a staging directory that marks an older backup for
+            removal.
     """
 
     place: Path
@@ -39,7 +41,7 @@ class Companion:
     no_previous: str
 
     def path(self, directory: Path) -> Path:
-        """Return its place in a model directory, links resolved."""
+        """Return the path of the companion in a model directory, links resolved."""
         return Path(os.path.realpath(directory / self.place))
 
 
@@ -58,17 +60,17 @@ WARM_UP = Companion(
 )
 
 COMPANIONS = (WARM_UP, FINGERPRINT)
-"""In the order in which they are put in place."""
+"""The companions, in the order in which they are put in place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """A companion as it is to be.
+    """The planned changes of a companion.
 
     Attributes:
-        file: The file as it is.
-        identity: Which one it was when it was read.
-        splices: What changes, in the order of the file.
+        file: The path of the companion.
+        identity: The identity of the file when it was read.
+        splices: The splices, in the order of the file.
     """
 
     file: Path
@@ -77,14 +79,14 @@ class Rewrite:
 
 
 def hindrance(file: Path, target: Path) -> str:
-    """Return why a companion cannot be replaced with the model file; empty where it can.
+    """Return why a companion cannot be replaced with the model file; empty if it can.
 
     Args:
-        file: The companion.
-        target: The model file, links resolved.
+        file: The path of the companion.
+        target: The path of the model file, links resolved.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: The status of the companion or of its directory cannot be read.
     """
     place = Path(os.path.realpath(file))
     status, above = place.stat(), place.parent
@@ -100,5 +102,5 @@ def hindrance(file: Path, target: Path) -> str:
 
 
 def places(directory: Path) -> Mapping[Companion, Path]:
-    """Return the places of the companions of a model, links resolved."""
+    """Return the paths of the companions of a model, links resolved."""
     return {each: each.path(directory) for each in COMPANIONS}

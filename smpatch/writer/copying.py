@@ -1,9 +1,8 @@
-"""Bytes from file to file, moved by the kernel where it can.
+"""Copy bytes from file to file, by the kernel if it can.
 
-On file systems that share blocks (Btrfs, XFS) ``copy_file_range`` copies nothing at all.
+On file systems that share blocks (Btrfs, XFS) ``copy_file_range`` copies no data.
 
-This module reads no model and leaves nothing behind by itself: whoever opened a file closes
-and removes it.
+This module reads no model. It does not remove files after a failure: the caller does.
 
 Source: copy_file_range(2), sendfile(2).
 """
@@ -23,32 +22,32 @@ from smpatch.wire import Kept
 __all__ = ["copy_tree_entry", "sync_directory", "take_after", "write_pieces"]
 
 _CHUNK = 1 << 20
-"""Bytes that are moved through this process at once, where the kernel cannot."""
+"""The most bytes that this process copies at once, if the kernel cannot copy them."""
 
 _KERNEL_CHUNK = 1 << 23
-"""Bytes that the kernel is asked to move at once, and to start writing to the disk."""
+"""The most bytes that the kernel copies in one call, before it starts to write them to the disk."""
 
 _CANNOT = frozenset(
     {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY}
 )
-"""Answers that mean "not this way", on file systems that copy otherwise."""
+"""The errors of ``copy_file_range`` after which another way of copying may work."""
 
 
 _NOT_ALLOWED = frozenset({errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-"""Answers to an owner that one may not give: not root, a user that a container does not have,
-or a file system without owners."""
+"""The errors if an owner cannot be set: the process is not root, a container does not have the
+user, or the file system has no owners."""
 
 
 def write_pieces(source: int, target: int, pieces: Iterable[Kept | bytes]) -> None:
-    """Write a file from spans of another and new bytes.
+    """Write a file from spans of another file and new bytes.
 
     Args:
         source: Descriptor of the old file.
-        target: Descriptor of the new file, at its start.
-        pieces: What comes one after the other.
+        target: Descriptor of the new file; the pieces are written at its current offset.
+        pieces: The spans and the new bytes, in the order of the new file.
 
     Raises:
-        OSError: The disk is full, or anything else that the file system says.
+        OSError: The disk is full, or the file system reports another error.
     """
     for piece in pieces:
         if isinstance(piece, bytes):
@@ -64,20 +63,20 @@ def copy_tree_entry(
     inside: tuple[os.stat_result, ...] = (),
     around: tuple[os.stat_result, ...] = (),
 ) -> None:
-    """Copy a file or a directory with all that is in it, independent of the original.
+    """Copy a file, or a directory with its whole content, independently of the original.
 
-    Links are followed, for a copy must not change when the original does; one that leads
-    nowhere is copied as a link. Permissions, times and, where allowed, owners are kept, and
-    every file is synced.
+    Links are followed, because a copy must not change with the original; a broken link is copied as
+    a link. Permissions, times and, if this is allowed, owners are kept, and every file is synced.
 
     Args:
-        source: What to copy.
-        target: Its copy, which is not there yet.
-        inside: The directories that are being copied, from the outermost to this entry's.
-        around: The directories that the whole copy lies in, which it cannot take in again.
+        source: The path to copy.
+        target: The path of the copy, which does not exist yet.
+        inside: The status of each source directory above this entry, from the outermost.
+        around: The status of each directory above the whole copy; a link to one of them would
+            copy the copy into itself.
 
     Raises:
-        OSError: Something in it can neither be read nor copied.
+        OSError: A file or a directory in it cannot be read or copied.
     """
     status = source.lstat()
     if stat.S_ISLNK(status.st_mode) and not source.exists():
@@ -108,21 +107,21 @@ def copy_tree_entry(
 def take_after(new: Path, old: Path, status: os.stat_result) -> None:
     """Give a new file or directory the permissions, times and attributes of an old one.
 
-    The owner as well, where that is allowed, or else the group: in a directory that people
-    share it is the group that lets the others in.
+    The new one also gets the owner and the group if this is allowed, or else the group alone: in
+    a shared directory, the group gives access to the other users.
 
     Args:
-        new: What is to be like the old one.
-        old: Where permissions, times and attributes are read.
-        status: Whose owner and group are taken.
+        new: The path of the new file or directory.
+        old: The path from which permissions, times and attributes are read.
+        status: The status with the owner and the group.
     """
     _ = _give(new, status.st_uid, status.st_gid) or _give(new, -1, status.st_gid)
-    # After the owner, whose change takes away the set-user-ID bit.
+    # After the change of the owner, which removes the set-user-ID bit.
     shutil.copystat(old, new)
 
 
 def _give(path: Path, owner: int, group: int) -> bool:
-    """Change owner and group, -1 for as it is; return whether that is allowed."""
+    """Change the owner and the group (-1: no change), and return whether this is allowed."""
     try:
         os.chown(path, owner, group)
     except OSError as error:
@@ -133,12 +132,12 @@ def _give(path: Path, owner: int, group: int) -> bool:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory outlast a power cut."""
+    """Write the names in a directory to the disk, so that a power cut does not lose them."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems cannot sync a directory; there is nothing more to do.
+        # Some network file systems cannot sync a directory; nothing else can be done there.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EBADF}:
             raise
     finally:
@@ -152,7 +151,7 @@ def _write(target: int, data: bytes) -> None:
 
 
 def _copy_span(source: int, target: int, start: int, end: int) -> None:
-    """Copy bytes ``start`` to ``end`` to where ``target`` stands."""
+    """Copy bytes ``start`` to ``end`` to the current offset of ``target``."""
     if end - start < _CHUNK:
         _copy_through(source, target, start, end)
         return
@@ -173,10 +172,10 @@ def _copy_span(source: int, target: int, start: int, end: int) -> None:
 
 
 def _start_writing(target: int, count: int) -> None:
-    """Let the disk begin with the last ``count`` bytes while the next ones are copied.
+    """Start to write the last ``count`` bytes to the disk while the next ones are copied.
 
-    Dirty pages that are not needed again are written at once (and stay in memory, for they are
-    being written when they could be dropped). The sync at the end then finds nothing to do.
+    The kernel writes changed pages at once after this advice. (They stay in memory, because a page
+    that is being written cannot be dropped.) The sync at the end then has nothing to write.
     """
     if hasattr(os, "posix_fadvise"):
         here = os.lseek(target, 0, os.SEEK_CUR)

@@ -1,9 +1,8 @@
-"""The steps of a commit around its rename: the backups and the companions.
+"""The steps of a commit before and after its rename: the backups and the companions.
 
-Before the rename the previous files get second names in the staging directory; after it they
-take the places of older backups, and new companions take their places. So a commit that
-fails has touched no backup, and one that was killed in the middle is finished by the next
-edit, from the same directory.
+Before the rename, the previous files get second names in the staging directory. After it, they
+replace older backups, and new companions replace the previous ones. So a failed commit has changed
+no backup, and the next edit finishes a killed commit from the same staging directory.
 
 This module does not rename the model file.
 
@@ -36,22 +35,22 @@ __all__ = ["announce", "finish_backups", "finish_companion", "keep", "link", "re
 _UNDO_RECORD = f"{PREFIX}undo-record"
 
 _NO_UNDO_RECORD = f"{PREFIX}no-undo-record"
-"""The name of a file: where it is there, an older record must go, as the backup is of an edit."""
+"""The name of a file that marks an older record for removal: the new backup is that of an edit."""
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""Answers of FAT, of some network file systems, and about files of other users."""
+"""The errors of link(2) on FAT and some network file systems, and for files of other users."""
 
 
 def announce(staging: Path, new: Path, target: Path) -> None:
-    """Record which model file is about to be put where, before the commit.
+    """Record, before the commit, the identity of the new model file and the name that it gets.
 
-    It is on the disk when this returns: after a power cut an empty record would say nothing,
-    and the previous file, which has no other name by then, would be removed with it.
+    The record is on the disk when this function returns. If a power cut left an empty record, the
+    next edit would remove the staging directory, and with it the only name of the previous file.
 
     Args:
         staging: The staging directory.
-        new: The staged model file.
-        target: The file to replace, links resolved.
+        new: The path of the staged model file.
+        target: The path of the file to replace, links resolved.
     """
     _write(staging / COMMITTING, _record(new) + os.fsencode(target.name))
 
@@ -66,13 +65,13 @@ def keep(
 
     Args:
         staging: The staging directory.
-        target: The model file, links resolved.
-        companions: Those whose backups are renewed: the place of each, links resolved; None
-            where it has no backup any more.
-        undo_record: What is recorded of an undo; None for an edit.
+        target: The path of the model file, links resolved.
+        companions: The companions whose backups are renewed, each with its path, links resolved;
+            None if the companion is absent, so that its old backup is removed.
+        undo_record: The record of an undo; None for an edit.
 
     Raises:
-        RefusedError: Something else has the name of the backup.
+        RefusedError: A directory has the name of a backup or of the undo record.
         OSError: The file system refused.
     """
     backups = map(backup_of, (target, *filter(None, companions.values())))
@@ -86,7 +85,7 @@ def keep(
         (staging / _NO_UNDO_RECORD).touch()
     link(target, staging / PREVIOUS)
     for companion, place in companions.items():
-        # Elsewhere it cannot be renamed to; without it an undo computes a fingerprint anew.
+        # A rename cannot move it to another file system; an undo then computes a new fingerprint.
         if place and place.is_file() and place.stat().st_dev == staging.stat().st_dev:
             link(place, staging / companion.previous)
         else:
@@ -94,7 +93,7 @@ def keep(
 
 
 def link(file: Path, name: Path) -> None:
-    """Give a file a second name, or a copy where the file system has no hard links."""
+    """Give a file a second name, or copy it if the file system has no hard links."""
     try:
         os.link(file, name)
     except OSError as error:
@@ -104,17 +103,17 @@ def link(file: Path, name: Path) -> None:
 
 
 def finish_backups(staging: Path, target: Path, companions: Mapping[Companion, Path]) -> None:
-    """Move the previous files to the places of older backups; nothing is done twice.
+    """Replace older backups by the previous files; a second call does only the missing steps.
 
     Args:
         staging: The staging directory.
-        target: The model file, links resolved.
-        companions: The place of each companion, links resolved.
+        target: The path of the model file, links resolved.
+        companions: The path of each companion, links resolved.
 
     Raises:
-        OSError: The file system refused; what is left can be put in place later.
+        OSError: The file system refused; a later call can do the remaining steps.
     """
-    # The model file comes last: as long as it is here, the rest is due.
+    # The model file is moved last: as long as it is in ``staging``, steps remain to be done.
     if _is_there(staging / PREVIOUS):
         for companion, place in companions.items():
             if _is_there(staging / companion.no_previous) and _is_there(backup_of(place)):
@@ -129,19 +128,19 @@ def finish_backups(staging: Path, target: Path, companions: Mapping[Companion, P
 
 
 def finish_companion(staging: Path, companion: Companion, place: Path) -> None:
-    """Replace a companion by the staged one, if that is still there.
+    """Replace a companion by the staged one, if the staged one is still there.
 
     Raises:
         OSError: The file system refused.
     """
     staged = staging / companion.staged
-    # A link is one of the payloads, which a text form has its fingerprint among.
+    # A link leads to a file that the edit keeps, such as the fingerprint of a text form.
     if _is_there(staged) and not staged.is_symlink():
         _move(staged, place)
 
 
 def _is_there(path: Path) -> bool:
-    """As ``os.path.lexists``, which takes every error for an answer."""
+    """Return whether a path exists; unlike ``os.path.lexists``, raise other errors."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -152,15 +151,15 @@ def _is_there(path: Path) -> bool:
 def _move(file: Path, place: Path) -> None:
     os.replace(file, place)
     with contextlib.suppress(OSError):
-        os.unlink(file)  # still there where both are names of one file: rename(2) does nothing then
+        os.unlink(file)  # if both are names of one file, rename(2) does nothing
 
 
 def recover(model: SavedModel) -> None:
-    """Remove what killed edits in place left behind, and finish the one that was committed.
+    """Remove the staging directories of killed edits in place, and finish a committed edit.
 
-    A commit that was cut after its rename left the companions of the previous model, and may
-    have left the previous model itself, which is to be the backup. To be called under the lock
-    of the model; what cannot be removed stays.
+    A commit that was killed after its rename left the companions of the previous model in place,
+    and the staging directory may have the previous model file, which becomes the backup. Call this
+    function under the lock of the model. Files that cannot be removed stay.
     """
     target = Path(os.path.realpath(model.file))
     companions = places(model.directory)
@@ -171,7 +170,7 @@ def recover(model: SavedModel) -> None:
             return True
         if name != target.name:
             return False  # the next edit of that file finishes it
-        # An error leaves it for another time.
+        # After an error, the next edit tries again.
         finish_backups(left_behind, target, companions)
         for companion, place in companions.items():
             finish_companion(left_behind, companion, place)
@@ -181,12 +180,15 @@ def recover(model: SavedModel) -> None:
 
 
 def spare(left_behind: Path) -> bool:
-    """Return whether a directory left behind holds nothing that a model still needs."""
+    """Return whether no model needs a file of a staging directory that was left over."""
     return _committed(left_behind) is None
 
 
 def _committed(left_behind: Path) -> str | None:
-    """Return the name of the file that a commit put beside it, if it has not changed since."""
+    """Return the name of the model file that a commit replaced; None if that has changed since.
+
+    The result is also None if the commit was not recorded or its rename was not reached.
+    """
     try:
         record = (left_behind / COMMITTING).read_bytes()
     except OSError:
@@ -208,6 +210,6 @@ def _write(file: Path, data: bytes) -> None:
 
 
 def _record(file: Path) -> bytes:
-    # Not the time of the status change, which a rename changes on most file systems.
+    # The time of the status change is left out: most file systems change it by a rename.
     status = file.stat()
     return b"%d %d %d %d\n" % (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

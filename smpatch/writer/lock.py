@@ -1,9 +1,9 @@
-"""One edit of a model at a time.
+"""The lock that allows only one edit of a model at a time.
 
-The lock is ``flock`` on a descriptor of the model directory: no lock file that could stay
-behind, and a killed process releases it by dying.
+The lock is ``flock`` on a descriptor of the model directory. No lock file can be left over, and the
+system releases the lock of a killed process.
 
-This module does not detect changes made by programs that do not lock; ``commit`` does.
+This module does not detect changes by programs that do not lock; ``commit`` detects them.
 
 Source: flock(2).
 """
@@ -28,28 +28,28 @@ _PAUSE = 0.02
 """Seconds between two attempts."""
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EINVAL})
-"""Answers of file systems that have no locks."""
+"""The errors on file systems that have no locks."""
 
 
 class Lock:
-    """A held lock; leaving it as a context manager releases it.
+    """A held lock; the exit of its context releases it.
 
     Attributes:
-        supported: False where the file system has no locks, so that nothing is held.
+        supported: False if the file system has no locks; then no lock is held.
     """
 
     def __init__(self, descriptor: int, *, supported: bool) -> None:
-        """Take over a locked descriptor."""
+        """Take over a locked descriptor, which ``__exit__`` closes."""
         self._descriptor = descriptor
         self.supported = supported
 
     def __enter__(self) -> Lock:
-        """Return itself."""
+        """Return this lock."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Release the lock."""
-        with contextlib.suppress(OSError):  # it comes after the commit, and the lock is gone
+        with contextlib.suppress(OSError):  # the commit is done, and the lock is released anyway
             os.close(self._descriptor)
 
 
@@ -58,16 +58,16 @@ def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
 
     Args:
         directory: The model directory.
-        timeout: Longest wait in seconds.
-        shared: Whether other readers may hold it too.
+        timeout: The longest wait in seconds.
+        shared: Whether other processes may hold a shared lock at the same time.
 
     Returns:
         The lock.
 
     Raises:
-        ConflictError: Another process held it all the time.
+        ConflictError: Another process held the lock until the timeout.
         ModelUnreadableError: The directory cannot be opened.
-        WriteError: The file system has locks and something is wrong with them.
+        WriteError: The file system has locks, but an attempt to lock failed.
     """
     deadline = time.monotonic() + timeout
     waiting = False
@@ -79,7 +79,7 @@ def hold(directory: Path, *, timeout: float, shared: bool = False) -> Lock:
             raise ModelUnreadableError(found.lower(), where=str(directory)) from error
         try:
             locked = try_lock(descriptor, shared=shared)
-            # The directory may have been exchanged while we waited for the old one.
+            # Another directory may have taken the path during the wait for the old one.
             if locked is None or (locked and _is_same(directory, descriptor)):
                 lock, descriptor = Lock(descriptor, supported=bool(locked)), -1
                 if waiting:
@@ -105,7 +105,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
     """Try to lock a descriptor once.
 
     Returns:
-        Whether it is locked now; None where the file system has no locks.
+        Whether the descriptor is locked now; None if the file system has no locks.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:

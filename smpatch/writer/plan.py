@@ -1,4 +1,4 @@
-"""An edited model as a plan: byte splices and facts, no disk touched.
+"""The plan of an edit: the splices of the model file; nothing is written here.
 
 Source: ``MetaGraphDef`` in ``tensorflow/core/protobuf/meta_graph.proto``.
 """
@@ -17,7 +17,7 @@ from smpatch.wire import Splice
 __all__ = ["SIZE_LIMIT", "Plan", "merge"]
 
 SIZE_LIMIT = 1 << 31
-"""Protobuf's readers stop at this many bytes."""
+"""Protobuf's readers refuse a message of this size in bytes, or of more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Plan:
     """The changes of an edit to the file.
 
     Attributes:
-        model: The model as it was loaded.
-        splices: What changes, in the order of the file; empty when nothing does.
-        size: Length of the new file in bytes.
+        model: The loaded model, before the edit.
+        splices: The splices, in the order of the file; empty if the file does not change.
+        size: The length of the new file in bytes.
     """
 
     model: SavedModel
@@ -36,19 +36,18 @@ class Plan:
 
 
 def merge(model: SavedModel, meta_graphs: Iterable[MetaGraph]) -> Plan:
-    """Plan to write what became of some of a model's MetaGraphs.
+    """Make the plan that writes the edited MetaGraphs of a model.
 
     Args:
         model: The model.
-        meta_graphs: The MetaGraphs as they will be; those that no edit touched may be among
-            them.
+        meta_graphs: The edited MetaGraphs; unchanged ones may be among them.
 
     Returns:
-        The plan; without splices when the file would be the same.
+        The plan; without splices if the file would stay the same.
 
     Raises:
-        RefusedError: The form cannot take a change, or the file would grow beyond what
-            protobuf reads.
+        RefusedError: A change cannot be made in this form, or the new file would be too large for
+            protobuf.
     """
     splices: list[Splice] = []
     for each in meta_graphs:

@@ -1,7 +1,7 @@
-"""Checks of the place where a model would be written, without writing, and notes on it.
+"""Checks of the path at which a model would be written, without writing, and notes on it.
 
-An edit is refused by them before anything is staged; a dry run reports in a note that the edit
-could not write, so that models on read-only shares can be looked at.
+If a check fails, an edit is refused before anything is staged. A dry run reports in a note that
+the edit could not write, so that it also works for models on read-only shares.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 def rehearse(
     model: SavedModel, save_to: Path | None = None, *, backup: bool = False
 ) -> tuple[Note, ...]:
-    """Check what can be checked of where a model would be written.
+    """Check without writing whether a model could be written.
 
     Args:
         model: The model.
@@ -38,11 +38,11 @@ def rehearse(
         backup: Whether the edit would keep the previous file.
 
     Returns:
-        The notes of the edit on its place, and one where it could not write.
+        The notes on the path of the model, and one more if the edit could not write.
 
     Raises:
         RefusedError: The destination is in use.
-        WriteError: The file system would refuse a destination of that name.
+        WriteError: The file system would refuse to make the destination.
     """
     notes = [*place_notes(model, backup=backup)] if save_to is None else []
     try:
@@ -59,7 +59,7 @@ def rehearse(
 
 
 def _obstacle(model: SavedModel) -> SmpatchError | None:
-    """Return why a model cannot be edited in place; None where it can."""
+    """Return why a model cannot be edited in place; None if it can."""
     try:
         check_writable(Path(os.path.realpath(model.file)), model)
     except (RefusedError, WriteError) as error:
@@ -68,10 +68,10 @@ def _obstacle(model: SavedModel) -> SmpatchError | None:
 
 
 def _obstacle_to(save_to: Path, missing: Sequence[Path]) -> SmpatchError | None:
-    """Return why a destination cannot be made.
+    """Return why a destination cannot be made; None if it can.
 
     Raises:
-        WriteError: There is a file in its way, so that no permission would help.
+        WriteError: A file has the path of a directory above it, so that no permission would help.
     """
     try:
         check_above(save_to, missing)
@@ -87,10 +87,10 @@ def check_above(save_to: Path, missing: Sequence[Path]) -> None:
 
     Args:
         save_to: The destination.
-        missing: What ``check_destination`` returned of it.
+        missing: The result of ``check_destination`` for it.
 
     Raises:
-        WriteError: The path above it is not a directory, or cannot be written to.
+        WriteError: The lowest existing path above it is not a directory, or cannot be written to.
     """
     _check_directory(_above(save_to, missing), where=str(save_to), hint="name another place")
 
@@ -103,12 +103,12 @@ def check_writable(target: Path, model: SavedModel) -> None:
     """Check that a model file can be replaced.
 
     Args:
-        target: The file, links resolved.
-        model: The model, which is named in errors.
+        target: The path of the file, links resolved.
+        model: The model, which errors name.
 
     Raises:
         RefusedError: The file is read-only.
-        WriteError: Its directory, or its file system, is.
+        WriteError: The directory or the file system is read-only.
     """
     where = str(model.file)
     elsewhere = "write a new model with --save-to DIR"
@@ -117,7 +117,7 @@ def check_writable(target: Path, model: SavedModel) -> None:
         found = f"the file is read-only (mode {status.st_mode & 0o777:04o})"
         raise RefusedError(found, where=where, hint=f"make it writable, or {elsewhere}")
     _check_mount(target.parent, where=where, hint=f"{elsewhere} on another one")
-    # A rename would replace it all the same; who may not write a file does not expect that.
+    # A rename would work, but users who may not write a file do not expect that it is replaced.
     if not os.access(target, os.W_OK):
         hint = f"ask its owner, or {elsewhere}"
         raise RefusedError("you have no permission to write the file", where=where, hint=hint)
@@ -125,7 +125,7 @@ def check_writable(target: Path, model: SavedModel) -> None:
 
 
 def _check_directory(directory: Path, *, where: str, hint: str) -> None:
-    """Check that names can be made in a directory."""
+    """Check that a file can be made in a directory."""
     if not directory.is_dir():
         found = f"could not be written: {directory} is not a directory"
         raise WriteError(found, where=where, hint=hint)
@@ -135,17 +135,18 @@ def _check_directory(directory: Path, *, where: str, hint: str) -> None:
 
 
 def _check_mount(directory: Path, *, where: str, hint: str) -> None:
-    """Check that a file system is not read-only as a whole, which no permission shows."""
+    """Check that a file system is not mounted read-only; no file mode shows this."""
     if os.statvfs(directory).f_flag & os.ST_RDONLY:
         raise WriteError("its file system is mounted read-only", where=where, hint=hint)
 
 
 def check_destination(save_to: Path, model: SavedModel | None) -> list[Path]:
-    """Check the destination; return the missing directories above it, the lowest first.
+    """Check the destination, and return the missing directories above it, the lowest first.
 
     Raises:
-        RefusedError: It is in use.
-        WriteError: The working directory is gone.
+        RefusedError: It is a file or a directory that is not empty, is inside the model, or is
+            the working directory.
+        WriteError: The working directory no longer exists.
     """
     where = str(save_to)
     if not save_to.is_absolute():
@@ -167,7 +168,7 @@ def check_destination(save_to: Path, model: SavedModel | None) -> list[Path]:
             hint = "name a directory outside the model"
             raise RefusedError("it lies inside the model itself", where=where, hint=hint)
     if save_to.exists() and os.path.samestat(os.stat(save_to), os.stat(os.curdir)):
-        # A new directory takes its place: who stands in the old one would see it empty.
+        # A new directory replaces it: a shell in the old directory would show no files.
         hint = "name it from another directory"
         raise RefusedError("it is the working directory", where=where, hint=hint)
     missing = []
@@ -185,30 +186,31 @@ def failed(
     what: str = "the edited model",
     hint: str = "the model is unchanged",
 ) -> WriteError:
-    """Return the error for what the file system refused.
+    """Return the error for an action that the file system refused.
 
     Args:
-        verb: What was to be done, such as ``stage``.
-        where: What is named where the system names nothing, or a staging directory.
-        error: What the system said.
-        what: What it was to be done to.
-        hint: The state of the model.
+        verb: The verb of the action, such as ``stage``.
+        where: The path that the error names if the system names none, or a staging directory.
+        error: The error of the system.
+        what: The object of the verb.
+        hint: The hint of the error: the state of the model.
     """
     reason = (error.strerror or str(error)).lower()
     found = f"could not {verb} {what}: {reason}"
     named = os.fsdecode(error.filename or where)
-    if any(part.startswith(PREFIX) for part in Path(named).parts):  # it is gone by now
+    if any(part.startswith(PREFIX) for part in Path(named).parts):  # it is removed by now
         named = str(where)
     return WriteError(found, where=named, hint=hint)
 
 
 def shown(notes: Iterable[Note], staging: Path, place: Path) -> tuple[Note, ...]:
-    """Return notes that quote TensorFlow on a staged model, with a path that stays.
+    """Return notes in which the path of the model replaces that of the staging directory.
 
     Args:
-        notes: The notes; those on the commit name the staging directory itself.
+        notes: The notes, which may quote TensorFlow's words about the staged model. Notes with
+            the code ``after-commit`` do not change: they name the staging directory on purpose.
         staging: The staging directory.
-        place: What the user calls the model.
+        place: The path by which the user names the model.
     """
     return tuple(
         each

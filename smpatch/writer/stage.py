@@ -1,16 +1,14 @@
-"""Write the edited model staging, as a directory that TensorFlow can load.
+"""Write the edited model to a staging directory that TensorFlow can load.
 
-In place, the staging directory lies beside the file that will be replaced (so that one
-rename can do it) and holds the new file and links to everything else. For ``--save-to`` it
-lies beside the destination and holds copies, for the two models must not share what either
-may change later.
+For an edit in place, the staging directory is beside the file that will be replaced (so that one
+rename is enough); it has the new file and links to all other files. For ``--save-to`` it is
+beside the destination and has copies, because the two models must not share files that may change
+later. For an undo it has the backup instead of a new file, and the commit is the same.
 
-For an undo it holds the backup in the place of a new file, and is committed like one.
+Backups are not staged: they are the history of one directory, which a new model does not have,
+and no loader needs them.
 
-Backups are not staged: they are the history of one directory, which a new model does not
-have, and nothing that a loader needs.
-
-This module does not decide whether what it wrote is good.
+This module does not check whether the staged model is valid.
 """
 
 from __future__ import annotations
@@ -63,15 +61,15 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StagingDirectory:
-    """A model staging, ready to be put in place.
+    """A staged model, ready to be put in place.
 
     Attributes:
-        model: The model on disk, as it was looked at.
-        own: The staging directory, a SavedModel directory with what is to be put in place.
-        target: The file to replace, links resolved; None when a new directory is made.
-        destination: The directory to make; None when the edit is in place.
-        ages_fingerprint: Whether a fingerprint of the model on disk is not one of this model.
-        rewrite: What becomes of the warm-up requests, where the edit changes them.
+        model: The model on disk, in the state in which it was loaded.
+        own: The staging directory, a SavedModel directory with the files to be put in place.
+        target: The path of the file to replace, links resolved; None if a new directory is made.
+        destination: The directory to make; None if the edit is in place.
+        ages_fingerprint: Whether the fingerprint of the model on disk is wrong for this model.
+        rewrite: The changes of the warm-up requests; None if the edit does not change them.
     """
 
     model: SavedModel
@@ -88,11 +86,11 @@ class StagingDirectory:
 
     @property
     def file(self) -> Path:
-        """The model file to be put in place."""
+        """The path of the staged model file."""
         return self.directory / self.model.file.name
 
     def has(self, companion: Companion) -> bool:
-        """Return whether a companion is to be put in place with it."""
+        """Return whether the commit puts this companion in place too."""
         staged = self.directory / companion.staged
         return (self.ages_fingerprint or companion is not FINGERPRINT) and staged.is_file()
 
@@ -116,10 +114,10 @@ class StagingDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Staged(StagingDirectory):
-    """An edited model staging.
+    """A staged model that an edit made.
 
     Attributes:
-        plan: What was staged.
+        plan: The plan of the edit.
     """
 
     plan: Plan
@@ -130,7 +128,7 @@ class Staged(StagingDirectory):
             place = self.directory / WARM_UP.staged
         else:
             place = self.directory / WARM_UP.place
-            place.unlink()  # a copy of the model's, as all that is here
+            place.unlink()  # the copy of the model's own file
         _write_spliced(rewrite.file, rewrite.identity, rewrite.splices, place)
         if self.destination is not None:
             sync_directory(place.parent)
@@ -140,15 +138,15 @@ class Staged(StagingDirectory):
 def stage(
     plan: Plan, save_to: Path | None = None, *, rewrite: Rewrite | None = None
 ) -> Iterator[Staged]:
-    """Write the edited model to a staging directory for as long as the context lasts.
+    """Write the edited model to a staging directory, which exists until the end of the context.
 
     Args:
-        plan: What to write.
+        plan: The plan of the edit.
         save_to: The directory to make; None to edit in place.
-        rewrite: What becomes of the warm-up requests, where the edit changes them.
+        rewrite: The changes of the warm-up requests; None if the edit does not change them.
 
     Yields:
-        The staged model. What is left of it when the context ends is removed.
+        The staged model. The end of the context removes the files that are still in the directory.
 
     Raises:
         RefusedError: The file is read-only, or the destination is in use.
@@ -168,21 +166,22 @@ def stage(
         except WriteError:
             raise
         except SmpatchError as error:
-            # TensorFlow's words name the staging directory, which is gone when they are read.
+            # TensorFlow's words name the staging directory, which no longer exists when a user
+            # reads them.
             error.rename(str(staged.directory), str(plan.model.directory))
             raise
 
 
 @contextlib.contextmanager
 def stage_new(destination: Path) -> Iterator[Path]:
-    """Make a directory beside the destination, in which a model is made that is new altogether.
+    """Make a staging directory for a wholly new model, beside its destination.
 
     Args:
-        destination: Where it is to be, absent or empty.
+        destination: The directory that the model gets; absent or empty.
 
     Yields:
-        An empty directory, for a model to be made in and put in place. What is left of it when
-        the context ends is removed.
+        An empty directory, in which the caller makes the model before it is put in place. The end
+        of the context removes the files that are still in it.
 
     Raises:
         RefusedError: The destination is in use.
@@ -202,10 +201,10 @@ def stage_new(destination: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def workplace(beside: Path) -> Iterator[Path]:
-    """Make an empty directory beside another one, for as long as the context lasts.
+    """Make an empty directory beside another one, which exists until the end of the context.
 
     Args:
-        beside: The directory whose neighbour it is.
+        beside: The other directory.
 
     Yields:
         The directory. A killed process leaves it to the next edit, which removes it.
@@ -224,13 +223,13 @@ def workplace(beside: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
-    """Put the backup of a model staging, as an edited model would be, to be committed like one.
+    """Stage the backup of a model; the commit of it undoes an edit.
 
     Args:
-        model: The model; only which file it is, and the identity of that, are looked at.
+        model: The model; only its paths, its form and the identity of its file are used.
 
     Yields:
-        The staged model, with its own fingerprint where that was kept.
+        The staged model, with its own companions if their backups exist.
 
     Raises:
         RefusedError: There is no backup, or the file is read-only.
@@ -249,7 +248,8 @@ def stage_backup(model: SavedModel) -> Iterator[StagingDirectory]:
             for companion in COMPANIONS if binary else (WARM_UP,):
                 kept = backup_of(model.directory / companion.place)
                 if kept.is_file() and not kept.is_symlink():
-                    # What is elsewhere cannot be had; a fingerprint is computed anew.
+                    # A backup on another file system cannot be linked; without the backup of the
+                    # fingerprint, a new fingerprint is computed.
                     lost = () if companion is WARM_UP else (OSError,)
                     with contextlib.suppress(*lost):
                         link(kept, directory / companion.staged)
@@ -262,7 +262,8 @@ def find_backup(model: SavedModel) -> Path:
     """Return the backup of a model's file.
 
     Raises:
-        RefusedError: There is none, or something else has its name.
+        RefusedError: There is no backup, or its name is that of the model file itself or of
+            something that is not a regular file.
     """
     backup = backup_of(model.file)
     where = str(backup_shown(model.file))
@@ -286,7 +287,7 @@ def _write_staging(
     made: list[Path],
     cleaning: contextlib.ExitStack,
 ) -> Staged:
-    """Write the whole staging directory; ``cleaning`` removes it in the end."""
+    """Write the whole staging directory, which ``cleaning`` removes at the end."""
     model = plan.model
     if save_to is None:
         target = Path(os.path.realpath(model.file))
@@ -297,7 +298,7 @@ def _write_staging(
         _make_above(save_to, model, made)
         sweep(home, spare)
     own = cleaning.enter_context(own_directory(home))
-    # A fingerprint is about the binary form; none is taken of text.
+    # A fingerprint is computed from the binary form alone.
     ages = model.form == "binary" and bool(plan.splices)
     staged = Staged(model, own, target, save_to, ages, rewrite, plan)
     _LOG.info("writes %s, %d bytes", own.path, plan.size, extra={"step": "write"})
@@ -316,26 +317,26 @@ def _remove_empty(directories: list[Path]) -> None:
     def remove() -> None:
         for directory in reversed(directories):
             with contextlib.suppress(OSError):
-                directory.rmdir()  # refuses where something came into it
+                directory.rmdir()  # fails if another program made a file in it
 
     to_the_end(remove)
 
 
 def _make_above(save_to: Path, model: SavedModel | None, made: list[Path]) -> None:
-    """Check the destination and make the directories above it, which go to ``made``."""
+    """Check the destination, make the missing directories above it, and add them to ``made``."""
     missing = check_destination(save_to, model)
     check_above(save_to, missing)
     for directory in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # somebody who saves beside us was faster
+        with contextlib.suppress(FileExistsError):  # another process made the directory meanwhile
             directory.mkdir()
             made.append(directory)
-        # The commit makes the model's own name last, which is nothing without those above.
-        with contextlib.suppress(PermissionError):  # one may write there and not look
+        # The name of the model, which the commit syncs, is lost without the names above it.
+        with contextlib.suppress(PermissionError):  # a directory may allow writing but not reading
             sync_directory(directory.parent)
 
 
 def _payloads(model: SavedModel, *, ages_fingerprint: bool) -> Iterator[Path]:
-    """Yield what belongs to the model and stays as it is."""
+    """Yield the entries of the model directory that the edit keeps unchanged."""
     others = {model.file.name, *BACKUPS}
     if ages_fingerprint:
         others.add(FINGERPRINT_NAME)
@@ -347,7 +348,7 @@ def _payloads(model: SavedModel, *, ages_fingerprint: bool) -> Iterator[Path]:
 def _link_payloads(model: SavedModel, directory: Path, *, ages_fingerprint: bool) -> None:
     root = Path(os.path.abspath(model.directory))
     for entry in _payloads(model, ages_fingerprint=ages_fingerprint):
-        # A chunked file would be taken for the model when the fingerprint is computed.
+        # TensorFlow would read a chunked file as the model when it computes the fingerprint.
         if entry.name != CHUNKED_NAME:
             (directory / entry.name).symlink_to(root / entry.name)
 
@@ -367,10 +368,10 @@ def _copy_payloads(model: SavedModel, directory: Path, *, ages_fingerprint: bool
 def _write_spliced(
     file: Path, identity: FileIdentity, splices: Sequence[Splice], place: Path
 ) -> None:
-    """Write a file as splices change it, to another place.
+    """Write a copy of a file with splices to ``place``.
 
     Raises:
-        ConflictError: It is not the one any more that the splices are for.
+        ConflictError: The file has changed since the splices were made.
     """
     with open_regular(file) as source:
         status = os.fstat(source.fileno())

@@ -1,10 +1,10 @@
-"""Staging directories: their names, their locks, and the removal of those that are left over.
+"""Staging directories: their names, their locks, and the removal of old ones.
 
-The name of such a directory begins with ``.smpatch-``, which no loader and no server takes
-for a version. It is locked while its owner lives; one that is not locked was left by a killed
-process.
+The name of such a directory begins with ``.smpatch-``; no loader and no server reads such a name
+as a version. The directory is locked while its process runs. A directory without a lock was left by
+a killed process.
 
-This module does not read the content.
+This module does not read the files in these directories.
 """
 
 from __future__ import annotations
@@ -53,38 +53,38 @@ BACKUPS = frozenset(
     {f"{name}{BACKUP_SUFFIX}" for name in (BINARY_NAME, TEXT_NAME, FINGERPRINT_NAME)}
     | {f"{name}{UNDO_RECORD_SUFFIX}" for name in (BINARY_NAME, TEXT_NAME)}
 )
-"""Names that belong to the history of one directory, and not to its model."""
+"""The names of files that belong to the history of one directory, and not to its model."""
 
 COMMITTING = f"{PREFIX}committing"
-"""The identity of the new model file, from when a commit starts."""
+"""The name of a file with the identity of the new model file, written when a commit starts."""
 
 PREVIOUS = f"{PREFIX}previous"
-"""The previous model file, until the commit has made it the backup."""
+"""The name of the previous model file, until the commit makes it the backup."""
 
 
 def backup_of(file: Path) -> Path:
-    """Return where the previous content of a file is kept: beside it, links resolved."""
+    """Return the path of the backup of a file: beside the file, links resolved."""
     place = os.path.realpath(file)
     return Path(f"{place}{BACKUP_SUFFIX}")
 
 
 def undo_record_of(file: Path) -> Path:
-    """Return where an undo records which file it put back, and which one it made the backup."""
+    """Return the path of the record of an undo: the file put back, and the new backup."""
     return Path(f"{os.path.realpath(file)}{UNDO_RECORD_SUFFIX}")
 
 
 def backup_shown(file: Path) -> Path:
-    """Return the same, with the file's own directory where the file is not a link."""
+    """Return the path of the backup for messages: links are resolved only if the file is a link."""
     return backup_of(file) if file.is_symlink() else Path(f"{file}{BACKUP_SUFFIX}")
 
 
 @dataclass(slots=True)
 class OwnDirectory:
-    """A directory to write in.
+    """A staging directory of this process.
 
     Attributes:
-        path: Where it is.
-        keep: Whether it stays in the end, because it holds the only name of a file.
+        path: The path of the directory.
+        keep: Whether the directory stays at the end, because it has the only name of a file.
     """
 
     path: Path
@@ -93,7 +93,7 @@ class OwnDirectory:
 
 @contextlib.contextmanager
 def own_directory(home: Path) -> Iterator[OwnDirectory]:
-    """Make a staging directory, locked as long as it is ours."""
+    """Make a staging directory, which is locked until the end of the context."""
     while True:
         directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
         try:
@@ -110,12 +110,12 @@ def own_directory(home: Path) -> Iterator[OwnDirectory]:
     finally:
         if not own.keep:
             discard(directory)
-        with contextlib.suppress(OSError):  # it may come after a commit, and the lock is gone
+        with contextlib.suppress(OSError):  # a commit may be done, and the lock is released anyway
             os.close(descriptor)
 
 
 def _lock_new(directory: Path) -> int | None:
-    """Lock a directory just made; None when another process that sweeps has locked it first."""
+    """Lock a new directory; return None if the sweep of another process has locked it before."""
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -131,14 +131,14 @@ def _lock_new(directory: Path) -> int | None:
 
 
 def discard(directory: Path) -> None:
-    """Remove a staging directory as far as it can be removed."""
+    """Remove a staging directory as far as the file system allows it."""
 
     def remove() -> None:
-        # Not only by `ignore_errors`: rmtree lets some errors through.
+        # `ignore_errors` is not enough: rmtree still raises some errors.
         with contextlib.suppress(OSError):
             shutil.rmtree(directory, ignore_errors=True)
         with contextlib.suppress(OSError):
-            # What is left are copies of directories that are read-only.
+            # The remaining entries are copies of read-only directories.
             for _, _, _, descriptor in os.fwalk(directory):
                 os.fchmod(descriptor, 0o700)
             shutil.rmtree(directory, ignore_errors=True)
@@ -147,13 +147,13 @@ def discard(directory: Path) -> None:
 
 
 def to_the_end(step: Callable[[], object]) -> bool:
-    """Take a step that must not be left half done, again when Ctrl-C cuts it.
+    """Do a step to its end: do it again if Ctrl-C interrupts it.
 
-    Whatever a signal raises is swallowed: it came after the commit, or another exception is
-    on its way already.
+    The exception of the signal is not raised: the commit is done already, or another exception is
+    being raised.
 
     Returns:
-        Whether it was cut.
+        Whether the step was interrupted.
     """
     try:
         step()
@@ -166,18 +166,19 @@ def to_the_end(step: Callable[[], object]) -> bool:
 
 
 def sweep(home: Path, finish: Callable[[Path], bool]) -> None:
-    """Remove what killed processes left behind in a directory.
+    """Remove the staging directories that killed processes left in a directory.
 
     Args:
         home: The directory.
-        finish: Finishes what was begun there, and returns whether the rest may be removed.
+        finish: A function that finishes the commit of a staging directory, and returns whether
+            the staging directory may be removed.
     """
     entries: list[Path] = []
     with contextlib.suppress(OSError):
         entries = sorted(home.glob(f"{PREFIX}*"))
     for entry in entries:
         with contextlib.suppress(OSError):
-            # Directories only, and no links to them: nothing else is ours.
+            # Only directories, and no links to them: smpatch makes nothing else with such a name.
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW
             descriptor = os.open(entry, flags)
             try:

@@ -1,7 +1,7 @@
-"""A text in a file of its own: written whole or not at all.
+"""Write a text to a file: the whole text, or nothing.
 
-The text goes into a file with another name beside its place, and then takes the place by one
-call: ``link``, which fails if something is there, or ``rename``, which replaces it.
+The text is written to a file with another name in the same directory. Then one call gives it its
+name: ``link``, which fails if the name exists, or ``rename``, which replaces an existing file.
 
 Source: link(2), rename(2).
 """
@@ -23,14 +23,14 @@ def write_text(file: Path, text: str, *, overwrite: bool = False, option: str = 
     """Write a text to a file.
 
     Args:
-        file: The file; its directory has to be there.
-        text: Its content, which is written as UTF-8.
-        overwrite: Whether a file that is there may be replaced.
+        file: The path of the file; its directory must exist.
+        text: The content, which is written as UTF-8.
+        overwrite: Whether an existing file may be replaced.
         option: The option that names the file, for errors.
 
     Raises:
-        RefusedError: A file is there, or something that is not a file.
-        WriteError: The file system refused; what was there is unchanged.
+        RefusedError: The path exists, and ``overwrite`` is false or it is not a file.
+        WriteError: The file system refused; an existing file is unchanged.
 
     Example:
         >>> write_text(Path("config.pbtxt"), 'name: "linear"')
@@ -56,14 +56,14 @@ def write_text(file: Path, text: str, *, overwrite: bool = False, option: str = 
 
 
 def _check(file: Path, place: str, *, overwrite: bool, option: str) -> int | None:
-    """Refuse a place that is taken; return the mode of a file that is to be replaced."""
+    """Refuse a path that is in use, and return the mode of a file that is to be replaced."""
     if not os.path.lexists(place):
         return None
     if not overwrite:
         raise _taken(file, option)
     mode = os.stat(place).st_mode
     if not stat.S_ISREG(mode):
-        # A rename would put a file in the place of a directory or of a device.
+        # A rename would fail for a directory, and would replace a device by a file.
         hint = f"choose another {option}"
         raise RefusedError("it is there already and no file", where=str(file), hint=hint)
     return stat.S_IMODE(mode)
@@ -84,14 +84,14 @@ def _write(staged: str, text: str, mode: int | None) -> None:
 
 
 def _take(staged: str, place: str) -> None:
-    """Give a staged file its name, if nothing has the name."""
+    """Give a staged file its name, if the name is free."""
     try:
         os.link(staged, place)
     except FileExistsError:
         raise
     except OSError:
-        # Some file systems have no hard links. Between the question and the rename another
-        # program may take the name; rename(2) has no form that every system has.
+        # Some file systems have no hard links. Another program may take the name between this
+        # check and the rename: not every system has a rename that does not replace.
         if os.path.lexists(place):
             raise FileExistsError(place) from None
         os.rename(staged, place)

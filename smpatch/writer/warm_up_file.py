@@ -1,8 +1,8 @@
-"""A warm-up file of its own: written whole, or not at all.
+"""Write a warm-up file without an edit of the model: the whole file, or nothing.
 
-It is written in a staging directory and takes its place by one rename; where the model has no
-``assets.extra``, the directory that holds it takes that place. What a killed process leaves is
-removed by the next command that writes to the model.
+The file is written in a staging directory and put in place by one rename. If the model has no
+directory ``assets.extra``, the rename puts a new directory with the file in place. The next command
+that writes to the model removes the staging directory of a killed process.
 
 Source: rename(2).
 """
@@ -28,14 +28,16 @@ __all__ = ["check_place", "write_warm_up"]
 
 
 def check_place(model: SavedModel, *, replaces: bool) -> FileIdentity | None:
-    """Return which warm-up file a model has; None where it has none.
+    """Return the identity of the warm-up file of a model; None if it has none.
 
     Args:
         model: The model.
-        replaces: Whether a file that is there may be replaced.
+        replaces: Whether an existing file may be replaced.
 
     Raises:
-        RefusedError: A file is there and may not be replaced, or something that is not a file.
+        RefusedError: A file exists and may not be replaced, or its path is not a file, or its
+            directory is not a directory.
+        ModelUnreadableError: The status of the file cannot be read.
     """
     file = model.directory / WARM_UP.place
     try:
@@ -64,16 +66,16 @@ def write_warm_up(
 
     Args:
         model: The model.
-        records: The records, as they stand in the file.
-        there: Which file is there; None where none is.
-        append: Whether its records stay, before the new ones.
+        records: The records, in the bytes of the file.
+        there: The identity of the existing file; None if there is none.
+        append: Whether the records of the existing file stay, before the new ones.
 
     Returns:
-        What failed after it was in place.
+        Warnings about failures after the file was in place.
 
     Raises:
-        ConflictError: Another program changed it meanwhile.
-        WriteError: The file system refused; what was there is unchanged.
+        ConflictError: Another program changed the file meanwhile.
+        WriteError: The file system refused; an existing file is unchanged.
     """
     file = model.directory / WARM_UP.place
     place = WARM_UP.path(model.directory)
