@@ -128,7 +128,7 @@ def _texts(data: bytes, count: int, size: int, order: str, kind: str) -> list[ob
 
 
 def _steps(shape: tuple[int, ...]) -> list[int]:
-    """Return the distance of neighbours in each dimension, if they are closest in the first."""
+    """Return the distance between neighbours in each dimension; it is smallest in the first."""
     steps, step = [], 1
     for size in shape:
         steps.append(step)
