@@ -215,7 +215,7 @@ class Table:
         return {name: each for name, each in given.items() if self._is_text(each, (key, name))}
 
     def shapes(self, key: str) -> dict[str, Shape]:
-        """Return alias to shape: an array of sizes, -1 where unknown."""
+        """Return alias to shape: an array of sizes, with -1 for an unknown one."""
         return {alias: self._shape(each, (key, alias)) for alias, each in self._entries(key)}
 
     def values(self, key: str) -> dict[str, object]:

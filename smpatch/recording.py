@@ -185,7 +185,7 @@ class Recording:
         from smpatch.runs.arrays import UnmakeableError  # noqa: PLC0415 - as above
         from smpatch.runs.feeds import in_c  # noqa: PLC0415 - NumPy
         from smpatch.runs.sessions import CRuntime, NotLoadedError, Place  # noqa: PLC0415 - as above
-        from smpatch.runtime.process import ChildError  # noqa: PLC0415 - only where one is asked
+        from smpatch.runtime.process import ChildError  # noqa: PLC0415 - only if one is started
 
         subject, place = self._subject, Place(self._subject.directory, self._meta_graph.tags)
         target = in_c({subject.key: self._signature})[subject.key]

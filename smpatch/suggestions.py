@@ -129,7 +129,7 @@ def suggest(  # noqa: PLR0913 - the model and what to list of it, each with a de
 
     Args:
         model: The model directory, a loaded model, or one of its MetaGraphs.
-        signature: The key of a signature between whose inputs and outputs to look.
+        signature: The key of a signature, whose inner tensors are returned too.
         infer: The function that asks TensorFlow for shapes; it is called only if the file leaves
             a shape unknown.
         match: A pattern such as ``*Relu*`` for names of tensors and functions; with a pattern,
