@@ -179,7 +179,7 @@ def _members(archive: Path, held: contextlib.ExitStack) -> Iterator[_Member]:
             kind = "directory" if info.is_dir() else "file"
             if mode not in {0, stat.S_IFREG, stat.S_IFDIR}:
                 kind = "a link" if mode == stat.S_IFLNK else "a special file"
-            # orig_filename: zipfile cuts names at a zero byte and turns separators.
+            # orig_filename: zipfile cuts names at a zero byte and replaces separators.
             name = info.orig_filename
             yield _Member(_parts(name), kind, info.file_size, partial(zipped.open, info))
         return
@@ -193,7 +193,7 @@ def _members(archive: Path, held: contextlib.ExitStack) -> Iterator[_Member]:
             kind = "a link"
         content: Any = partial(tarred.extractfile, entry)  # of a regular file it is not None
         yield _Member(_parts(entry.name), kind, entry.size, content)
-    # gzip has its checksum at the end, and compares it there alone.
+    # gzip compares its checksum only at the end of the file.
     if len(opened.read(_LARGEST_READ + 1)) > _LARGEST_READ:
         message = "it goes on behind its end"
         raise ValueError(message)

@@ -66,8 +66,8 @@ def apply(
         edits: The edits, in their order, or one edit; each model gets them in one commit.
         options: The options of the edits. ``save_to`` is a directory in which each model gets a
             new directory: under the model's name or, if two models have one name, under its path
-            below the directory that all models have in common. A model that is there already is
-            left as it is if it has the same bytes, and refused if it has not.
+            below the directory that all models have in common. A model that is there already
+            stays as it is if it has the same bytes; otherwise it is refused.
         jobs: Number of models to process in parallel; None for the number of processors.
 
     Returns:

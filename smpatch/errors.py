@@ -2,15 +2,15 @@
 
     SmpatchError                         exit code
     ├── UsageError                       2  the request itself makes no sense
-    ├── ModelUnreadableError             3  not a SavedModel that can be read
-    ├── PatchFileError                   3  not a patch file that can be carried out
+    ├── ModelUnreadableError             3  no SavedModel, or one that cannot be read
+    ├── PatchFileError                   3  the patch file cannot be read, or makes no sense
     ├── RefusedError                     4  readable, but the edit is impossible or refused
     │   ├── TagSetError                     no such MetaGraph, or several and none chosen
     │   ├── TensorNotFoundError             a name that the graph does not have
     │   ├── TensorUnservableError           a tensor that no session can feed or fetch
     │   ├── UnreachableOutputError          an output needs a placeholder that is not fed
     │   ├── AliasError                      a name that a signature cannot use
-    │   └── SignatureExistsError            the key is taken and overwriting was not asked for
+    │   └── SignatureExistsError            the key is taken, and the request does not overwrite
     ├── WriteError                       5  the file system refused; the model is unchanged
     │   └── ConflictError                5  another program changes, or has changed, the model
     └── ValidationError                  5  the result is wrong, or cannot be validated
@@ -162,7 +162,7 @@ class AliasError(RefusedError):
 
 
 class SignatureExistsError(RefusedError):
-    """The signature key is taken and overwriting was not asked for."""
+    """The signature key is taken, and the request does not overwrite it."""
 
 
 class WriteError(SmpatchError):

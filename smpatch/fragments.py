@@ -334,7 +334,7 @@ def _literal(node: ast.expr, source: str, where: str) -> object:
 def _number(node: ast.expr) -> int | float | None:
     if isinstance(node, ast.Constant):
         is_number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
-        return node.value if is_number else None  # type: ignore[return-value] # as just asked
+        return node.value if is_number else None  # type: ignore[return-value] # as just checked
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         number = _number(node.operand)
         return -number if number is not None and isinstance(node.op, ast.USub) else number

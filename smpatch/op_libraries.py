@@ -64,7 +64,7 @@ def op_libraries(value: object, where: str = "op_libraries") -> tuple[Path, ...]
     one = isinstance(value, str | os.PathLike) or not isinstance(value, Iterable)
     several = [value] if one else value
     found: list[Path] = []
-    for each in several:  # type: ignore[attr-defined] # an iterable, as was asked
+    for each in several:  # type: ignore[attr-defined] # an iterable, as checked
         path = arguments.path(each, where)
         # The methods of pathlib raise if a name is too long.
         directories = [path] if os.path.isdir(path) else _directories(path)  # noqa: PTH112 - see above

@@ -35,7 +35,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _RECYCLED_AFTER = 200
-"""Calls after which a session replaces its children by default."""
+"""The default number of calls after which a session replaces its children."""
 
 
 class _Verb(Generic[_P, _R]):

@@ -103,7 +103,7 @@ def undone_in_store(
         url: The URL of the model.
         undo: The function that undoes the edit in a directory.
         dry_run: Whether to write nothing.
-        unconditional: As the option of edits.
+        unconditional: As in ``Options``.
 
     Yields:
         The result of ``undo``, and notes on the store.

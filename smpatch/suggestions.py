@@ -49,7 +49,7 @@ __all__ = [
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
 _BOOKKEEPING = frozenset({"Const", "NoOp"})
-"""Operations that are not outputs, although nothing consumes them, not even with ``--all``."""
+"""Operations that are not suggested as outputs, not even with ``--all``."""
 
 _WATCHING = re.compile(r".*Summary(V2)?|.*Grad(V2)?")
 """Operations that only record a tensor, which can be an output of the model nevertheless."""
@@ -134,7 +134,8 @@ def suggest(  # noqa: PLR0913 - the model and what to list of it, each with a de
             a shape unknown.
         match: A pattern such as ``*Relu*`` for names of tensors and functions; with a pattern,
             tensors of the main graph that other operations consume are listed too.
-        everything: Whether to list also tensors that serve training, saving and watching.
+        everything: Whether to list also summaries, gradients, savers, assertions, shapes and
+            switches.
         tag_set: The tags of the MetaGraph; None for the only one.
 
     Example:

@@ -7,7 +7,7 @@
     emb=dense/Relu:0@Call+Call_1                         inside functions: the calls that lead there
 
 Commas separate items outside parentheses. Without an alias the alias is the operation's
-name (its last path component when that is unique among the aliases, else the whole name)
+name (its last path component if that is unique among the aliases, else the whole name)
 with ``_n`` appended for ``op:n``, n > 0.
 
 This module reads no model: the builder checks whether a tensor exists.
@@ -287,7 +287,7 @@ def _alias_and_tensor(item: str, option: str) -> tuple[str | None, TensorRef]:
 
 
 def _repair(text: str) -> str:
-    """Return a hint about a text that is no tensor name."""
+    """Return a hint about a text that is not a tensor name."""
     if "(" in text or ")" in text:
         return "write [alias=]op:index; a shell needs quotes around parentheses"
     if any(mark in text for mark in " \t;"):

@@ -122,7 +122,7 @@ def undo(  # noqa: PLR0913 - the options, each with a default
         lock_timeout: Longest wait for an edit of the same model, in seconds.
         time_limit: Longest wait for TensorFlow to compute a fingerprint, in seconds.
         validator: The validator that asks TensorFlow; None to make one for this call.
-        unconditional: As the option of edits, for a model in a store.
+        unconditional: As in ``Options``, for a model in a store.
 
     Returns:
         The result, with one change for each signature that differs.
@@ -242,7 +242,7 @@ def _variables(fingerprint: Path) -> int:
 
 
 def _record(model: Path, backup: Path) -> bytes:
-    """Return the record of an undo: the digests of the model file and the backup after it."""
+    """Return the record of an undo: the digests of the new model file and of the new backup."""
     return "".join(f"{digest_of(file).hex()}\n" for file in (model, backup)).encode()
 
 

@@ -113,8 +113,8 @@ def derive_signature(
     Args:
         model: The model directory.
         source: The key of the signature to start from.
-        outputs: Alias to one of its outputs (by alias), a tensor of the main graph, or a
-            tensor inside the functions that it calls.
+        outputs: Alias to an output of the source (by alias), a tensor of the main graph, or a
+            tensor inside the functions that the source calls.
         signature: The key of the new signature.
         options: The options of the edit.
 

@@ -78,7 +78,7 @@ class Workers(Generic[Item, Result]):
         self._stopping = False
 
     def run(self, jobs: int) -> Generator[Result, None, None]:
-        """Start the workers and yield the results as they come; end the workers in any case."""
+        """Start the workers and yield each result when it is made; always end the workers."""
         count = min(len(self._work), jobs)
         for each in self._work:
             self._waiting.put((each,))
@@ -99,7 +99,7 @@ class Workers(Generic[Item, Result]):
                     thread.join()
 
     def _next(self) -> Result:
-        """Wait for a model to be finished."""
+        """Wait for the next result, and return it."""
         done = self._done.get()
         if isinstance(done, BaseException):
             raise done
