@@ -1,4 +1,4 @@
-"""Give an exported TensorFlow SavedModel the serving signatures it should have had.
+"""Change the serving signatures of an exported TensorFlow SavedModel.
 
     import smpatch
 
@@ -17,14 +17,15 @@ The way of an edit through the package:
 
 ``transaction`` carries these steps out; each kind of edit is one class in ``edits``; ``savedmodel``
 reads and writes both forms of a file, ``graph`` reads graphs, ``functions`` makes the functions
-of Python's half of an export, ``runtime`` alone loads TensorFlow, and ``errors`` holds
-everything that can be raised. CONTRIBUTING.md has the layers.
+of Python's half of an export, ``runtime`` alone loads TensorFlow, and ``errors`` has all
+errors. CONTRIBUTING.md has the layers.
 
-A name is imported when it is first asked for (PEP 562), so that looking at a model does
-not pay for what changes one.
+A name is imported at its first use (PEP 562), so that a program that only reads models does
+not import the modules that change them.
 
-The library logs under ``smpatch`` by the standard ``logging``: files, child processes, questions,
-staging directories and commits. Nothing is printed unless the program adds a handler.
+The library logs under ``smpatch`` with the standard ``logging``: files, child processes and
+questions to them, staging directories and commits. Nothing is printed unless the program adds a
+handler.
 """
 
 from __future__ import annotations
@@ -226,7 +227,7 @@ _NAMES = {
     ),
     "warmup_file": "WarmupRequest WrittenWarmup warmup_requests write_warmup",
 }
-"""Module to the public names that it has."""
+"""Module to its public names."""
 
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

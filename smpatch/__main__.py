@@ -1,4 +1,4 @@
-"""``python -m smpatch``: the command line where its script is not on the path."""
+"""``python -m smpatch``: the command line, also if its script is not on the path."""
 
 from __future__ import annotations
 

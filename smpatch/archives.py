@@ -1,8 +1,9 @@
 """A model in an archive: a zip or a tar file, compressed by gzip or not, that holds one SavedModel.
 
-``unpacked`` makes a temporary directory of it; an archive is never changed. Archives come from
-anywhere: names that lead out of the directory, links, devices, two members of one name and
-contents that grow beyond a limit are refused before anything of them is written.
+``unpacked`` writes the model to a temporary directory; an archive is never changed. An archive may
+be hostile: names that lead out of the directory, two members with one name, sizes beyond a limit,
+and links and devices in the model are refused before anything is written. A member whose content
+has another length than the archive records is refused while it is written.
 
 This module does not make archives.
 
@@ -32,16 +33,16 @@ from smpatch.savedmodel.directory import BINARY_NAME, TEXT_NAME
 __all__ = ["model_file", "refuse_edit", "unpacked"]
 
 _MODEL_FILES = (BINARY_NAME, TEXT_NAME)
-"""The files that loaders read; of both the first."""
+"""The files that loaders read; if there are both, the first."""
 
 _DATA = "variables/variables.data-"
 
 _MOST_MEMBERS = 100_000
 _MOST_BYTES = 1 << 36
-"""The largest sum of all members, unpacked."""
+"""The largest sum of the lengths of all members, in bytes."""
 
 _MOST_TIMES, _ALWAYS = 200, 1 << 30
-"""The largest ratio of that to the size of the archive, and the bytes that are always allowed."""
+"""The largest ratio of that sum to the size of the archive, and a sum that is always allowed."""
 
 _LARGEST_READ = 1 << 24
 """The largest header: ``tarfile`` reads headers of any length into memory."""
@@ -55,15 +56,15 @@ _DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError),
     *(RuntimeError, ValueError),  # NotImplementedError and UnicodeError are among them
 )
-"""What the standard library raises about damaged archives."""
+"""The errors that the standard library raises for damaged archives."""
 
 
 class _Member(NamedTuple):
-    """A file in an archive, or what else has a name there.
+    """A member of an archive.
 
     Attributes:
         name: Its name, in parts.
-        kind: ``file``, ``directory``, or in words what else it is.
+        kind: ``file``, ``directory``, or words for another kind, such as ``a link``.
         size: Its length, in bytes.
         open: Opens it for reading.
     """
@@ -78,10 +79,10 @@ class _Model(NamedTuple):
     """The model of an archive.
 
     Attributes:
-        name: The name of its directory; empty where it lies at the top.
+        name: The name of its directory in the archive; empty if that is the top.
         file: The name of the file that loaders read.
-        files: Its files, by their names in it.
-        directories: Likewise its directories.
+        files: Its files, by their names in the model.
+        directories: The names of its directories in the model.
     """
 
     name: str
@@ -101,7 +102,7 @@ def refuse_edit(archive: Path) -> None:
 
 
 def model_file(archive: Path) -> tuple[str, bytes]:
-    """Return the name of the file that loaders read, in the archive, and its bytes.
+    """Return the name in the archive of the file that loaders read, and the bytes of the file.
 
     Raises:
         ModelUnreadableError: The archive does not hold one model, or is damaged or hostile.
@@ -119,11 +120,11 @@ def unpacked(archive: Path, *, variables: bool = True) -> Iterator[Path]:
 
     Args:
         archive: The file.
-        variables: Whether to unpack the values of its variables. Without them their files have
+        variables: Whether to unpack the values of its variables. If not, their files have
             the right names and lengths, and no content.
 
     Yields:
-        The directory. Errors inside that name it name the archive instead.
+        The directory. In errors that are raised inside, the archive's name replaces its name.
 
     Raises:
         ModelUnreadableError: The archive does not hold one model, or is damaged or hostile.
@@ -156,7 +157,7 @@ def unpacked(archive: Path, *, variables: bool = True) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _reading(archive: Path) -> Iterator[_Model]:
-    """Open an archive, and find its model; what is wrong with it is an error that names it."""
+    """Open an archive, and find its model; errors name the archive."""
     try:
         with contextlib.ExitStack() as held:
             yield _model(_members(archive, held), archive.stat().st_size)
@@ -178,7 +179,7 @@ def _members(archive: Path, held: contextlib.ExitStack) -> Iterator[_Member]:
             kind = "directory" if info.is_dir() else "file"
             if mode not in {0, stat.S_IFREG, stat.S_IFDIR}:
                 kind = "a link" if mode == stat.S_IFLNK else "a special file"
-            # orig_filename: zipfile cuts names at a zero byte and turns separators.
+            # orig_filename: zipfile cuts names at a zero byte and replaces separators.
             name = info.orig_filename
             yield _Member(_parts(name), kind, info.file_size, partial(zipped.open, info))
         return
@@ -192,24 +193,24 @@ def _members(archive: Path, held: contextlib.ExitStack) -> Iterator[_Member]:
             kind = "a link"
         content: Any = partial(tarred.extractfile, entry)  # of a regular file it is not None
         yield _Member(_parts(entry.name), kind, entry.size, content)
-    # gzip has its checksum at the end, and compares it there alone.
+    # gzip compares its checksum only at the end of the file.
     if len(opened.read(_LARGEST_READ + 1)) > _LARGEST_READ:
         message = "it goes on behind its end"
         raise ValueError(message)
 
 
 class _Bounded:
-    """A file of which no large piece is read at once."""
+    """A file that refuses to read a large piece at once."""
 
     def __init__(self, file: Any) -> None:  # noqa: ANN401 - a file of any kind
         self._file = file
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, size: int) -> bytes:
-        """Read up to so many bytes.
+        """Read at most ``size`` bytes.
 
         Raises:
-            ValueError: These are too many for a header.
+            ValueError: ``size`` is negative, or too large for a header.
         """
         if not 0 <= size <= _LARGEST_READ:
             message = f"a header has {size:,} bytes"
@@ -222,7 +223,7 @@ def _parts(name: str) -> tuple[str, ...]:
     """Return the parts of a member's name.
 
     Raises:
-        ModelUnreadableError: It leads out of the directory, or is the name of no file.
+        ModelUnreadableError: The name leads out of the directory, or no file can have it.
     """
     parts = tuple(each for each in name.split("/") if each not in {"", "."})
     if name.startswith("/") or ".." in parts or re.search(r"[\\\0]|^[A-Za-z]:", name):
@@ -231,10 +232,10 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _model(members: Iterable[_Member], size: int) -> _Model:
-    """Find the model among the members of an archive of so many bytes.
+    """Find the model among the members of an archive that has ``size`` bytes.
 
     Raises:
-        ModelUnreadableError: There is none, or there are several; or the archive is hostile.
+        ModelUnreadableError: There is no model, or there are several; or the archive is hostile.
     """
     known: dict[tuple[str, ...], _Member] = {}
     total, most = 0, min(_MOST_BYTES, max(_ALWAYS, _MOST_TIMES * size))
@@ -260,7 +261,7 @@ def _model(members: Iterable[_Member], size: int) -> _Model:
 
 
 def _place(known: Mapping[tuple[str, ...], _Member]) -> tuple[str, ...]:
-    """Return the directory of the only model; what lies in a model is a part of it."""
+    """Return the directory of the only model; a model inside its directory is a part of it."""
     found: list[tuple[str, ...]] = []
     for place in sorted({name[:-1] for name in known if name and name[-1] in _MODEL_FILES}):
         if not any(place[: len(each)] == each for each in found):
@@ -276,7 +277,11 @@ def _place(known: Mapping[tuple[str, ...], _Member]) -> tuple[str, ...]:
 
 
 def _write(member: _Member, file: IO[bytes]) -> None:
-    """Write the content of a member, which must have the length that it is said to have."""
+    """Write the content of a member, which must have the length that the archive records.
+
+    Raises:
+        ValueError: It has another length.
+    """
     with member.open() as source:
         left = member.size
         while piece := source.read(min(_PIECE, left + 1)):

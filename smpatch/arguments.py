@@ -1,11 +1,11 @@
-"""Values in the forms that users of TensorFlow have, turned into those of this library.
+"""Values in the forms that users of TensorFlow have, converted to the forms of this library.
 
-One text stands for one name, or for several with commas between them, as on the command line.
+A text is one name, or several names with commas between them, as on the command line.
 Types, shapes, specs and arrays may be TensorFlow's or NumPy's: they are recognised by their
 attributes (``dtype``, ``shape``, ``as_list``, ``numpy``, ``tolist``), and neither library is
 imported.
 
-This module does not look at any model.
+This module does not read models.
 
 Source: ``tensorflow/python/framework/tensor_spec.py``, ``dtypes.py``, ``tensor_shape.py``.
 """
@@ -50,18 +50,18 @@ ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 _T = TypeVar("_T")
 
 _LONGEST = 60
-"""Characters of a value that an error shows."""
+"""The largest number of characters of a value that an error shows."""
 
 _MOST_SECONDS = 1_000_000.0
-"""System calls that wait take at most twice as much."""
+"""The longest wait; system calls accept at most about twice as much."""
 
 
 def texts(value: object, where: str) -> tuple[str, ...]:
     """Return one or several texts as a tuple.
 
     Args:
-        value: A text, with commas between several; or texts, each taken as it is.
-        where: What the value is for; errors begin with it.
+        value: A text, with commas between several; or texts, each taken as a whole.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: It is something else.
@@ -86,7 +86,7 @@ def mapping(value: object, where: str) -> dict[str, Any]:
 
     Args:
         value: A mapping, or pairs.
-        where: What the value is for; errors begin with it.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: It is something else, or two pairs have one key.
@@ -120,7 +120,7 @@ def names(value: object, where: str) -> dict[str, str]:
 
     Args:
         value: A mapping, or pairs.
-        where: What the value is for; errors begin with it.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: It is something else.
@@ -141,8 +141,8 @@ def dtype(value: object, where: str) -> str:
 
     Args:
         value: A name (``float32``, ``float``, ``DT_FLOAT``), a ``tf.DType``, a ``np.dtype``
-            or a type of NumPy's.
-        where: What the value is for; errors begin with it.
+            or a NumPy type.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: TensorFlow has no such type.
@@ -169,13 +169,13 @@ def dtype(value: object, where: str) -> str:
 
 
 def shape(value: object, where: str) -> tuple[int | None, ...] | None:
-    """Return dimensions, None where one is unknown; None for an unknown rank.
+    """Return the dimensions, None for each unknown one; or None for an unknown rank.
 
     Args:
         value: Sizes in a list or tuple, a ``tf.TensorShape``, one size for one dimension, a
-            text (``[?, 3]``, ``?,3``, ``unknown``), or None. ``None``, ``-1`` and ``?`` are an
-            unknown size.
-        where: What the value is for; errors begin with it.
+            text (``[?, 3]``, ``?,3``, ``unknown``), or None. In a list, ``None``, ``-1`` and
+            ``?`` are an unknown size.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: It is something else.
@@ -214,7 +214,7 @@ def _size(value: object, where: str) -> int | None:
 
 
 def plain_value(value: object) -> object:
-    """Return arrays and scalars of TensorFlow and NumPy, also in lists, as values of Python.
+    """Return arrays and scalars of TensorFlow and NumPy, also in lists, as Python values.
 
     Example:
         >>> plain_value((1, [2]))
@@ -235,7 +235,7 @@ class Constant:
 
     Attributes:
         value: A number, a truth value, a text, bytes, or nested lists of these.
-        dtype: The element type, where the value was an array; None where the input gives it.
+        dtype: The element type, if the value was an array; None to take the type of the input.
     """
 
     value: object
@@ -243,11 +243,11 @@ class Constant:
 
 
 def constants(value: object, where: str) -> dict[str, Constant]:
-    """Return values of Python, and arrays of TensorFlow or NumPy, as constants by name.
+    """Return Python values, and arrays of TensorFlow or NumPy, as constants by name.
 
     Args:
         value: A mapping, or pairs.
-        where: What the values are for; errors begin with it.
+        where: The name of the mapping, with which errors begin.
 
     Raises:
         UsageError: It is something else, or an array is of a type that TensorFlow does not have.
@@ -265,11 +265,11 @@ def constants(value: object, where: str) -> dict[str, Constant]:
 
 
 def path(value: object, where: str) -> Path:
-    """Return a path, or a URL that behaves as one.
+    """Return a path, or a URL that behaves like a path.
 
     Args:
         value: A text or a path.
-        where: What the value is for; errors begin with it.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: It is something else.
@@ -287,11 +287,11 @@ def path(value: object, where: str) -> Path:
 
 
 def paths(value: object, where: str) -> list[Path]:
-    """Return paths, of one or of several.
+    """Return one or several paths as a list.
 
     Args:
         value: A text, a path, or several of them.
-        where: What the value is for; errors begin with it.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: It is something else.
@@ -308,10 +308,10 @@ def paths(value: object, where: str) -> list[Path]:
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a path is that of an archive: by its name, and that it is a file.
+    """Return whether a path is an archive: a file whose name has the ending of an archive.
 
     Args:
-        path: The path; a URL is none.
+        path: The path; a URL is not an archive.
 
     Example:
         >>> is_archive(Path("export/1"))
@@ -346,11 +346,11 @@ def local_path(value: object, where: str, hint: str) -> Path:
 
     Args:
         value: A text or a path.
-        where: What the value is for; errors begin with it.
+        where: The name of the value, with which errors begin.
         hint: What to do instead of giving a URL.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: It is a URL, or not a path.
 
     Example:
         >>> local_path("export/1", "model", "copy it here first").name
@@ -367,7 +367,7 @@ def seconds(value: object, where: str) -> float:
 
     Args:
         value: A number from 0 to 1,000,000, or its text.
-        where: What the value is for; errors begin with it.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: It is something else.
@@ -377,10 +377,10 @@ def seconds(value: object, where: str) -> float:
         1.5
     """
     try:
-        found = float(value)  # type: ignore[arg-type] # what is no number raises
+        found = float(value)  # type: ignore[arg-type] # it raises
     except (TypeError, ValueError):
         found = -1.0
-    if not 0 <= found <= _MOST_SECONDS:  # also true for what is not a number
+    if not 0 <= found <= _MOST_SECONDS:  # also true for NaN
         hint = f"give a number from 0 to {_MOST_SECONDS:,.0f}"
         raise UsageError(f"{value!r} is no number of seconds", where=where, hint=hint)
     return found
@@ -390,9 +390,9 @@ def whole(value: object, where: str, least: int) -> int:
     """Return a whole number.
 
     Args:
-        value: An integer, also one of NumPy's.
-        where: What the value is for; errors begin with it.
-        least: The smallest one that is taken.
+        value: An integer, also a NumPy integer.
+        where: The name of the value, with which errors begin.
+        least: The smallest number that is accepted.
 
     Raises:
         UsageError: It is something else.
@@ -415,7 +415,7 @@ def instance(value: object, kind: type[_T], where: str) -> _T:
     Args:
         value: The value.
         kind: The class.
-        where: What the value is for; errors begin with it.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: It is of another class.

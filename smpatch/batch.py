@@ -1,9 +1,9 @@
-"""The same edits on many models, several at a time.
+"""The same edits on many models, several models at a time.
 
-A model that fails stops none of the others. If the batch ends in the middle, each model is the
+A model that fails does not stop the others. If the batch ends in the middle, each model is the
 old one or the new one, as after a signal (``workers``, ``writer``).
 
-This module reads no patch file.
+This module does not read patch files.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Outcome:
     """The outcome for one model.
 
     Attributes:
-        model: The model, as it was named.
-        receipt: What was done; None where nothing was.
-        error: Why nothing was done; None where something was.
+        model: The path or URL of the model, as the caller gave it or as a pattern found it.
+        receipt: The result of the edits; None if they failed.
+        error: The error; None if there was none.
     """
 
     model: Path
@@ -56,24 +56,23 @@ def apply(
     options: Options | None = None,
     jobs: int | None = None,
 ) -> Generator[Outcome, None, None]:
-    """Make models what a list of edits asks for.
+    """Apply a list of edits to models; a model that has the result already stays as it is.
 
-    A model that is so already stays as it is; of a list that has grown since, the rest is
-    done.
+    If a model has the result of the first edits of the list, only the other edits are made.
 
     Args:
-        models: The model directories or URLs, or one of them; in a URL ``*`` and ``[...]`` stand
-            for a part of a name.
-        edits: The edits, in their order, or one of them; each model gets them in one commit.
-        options: How they are done. ``save_to`` is a directory that gets a new one for each
-            model: under the model's name or, where two models have one name, under its path
-            below the directory that all have in common. A new model that is there already
-            and has the same bytes is left as it is; another one is refused.
+        models: The model directories or URLs, or one of them; in a URL ``*`` and ``[...]`` match
+            a part of a name.
+        edits: The edits, in their order, or one edit; each model gets them in one commit.
+        options: The options of the edits. ``save_to`` is a directory in which each model gets a
+            new directory: under the model's name or, if two models have one name, under its path
+            below the directory that all models have in common. A model that is there already
+            stays as it is if it has the same bytes; otherwise it is refused.
         jobs: Number of models to process in parallel; None for the number of processors.
 
     Returns:
-        The outcomes, in the order in which models are finished. Closing the generator ends
-        the workers.
+        The outcomes, in the order in which the models are finished. The workers end if the
+        generator is closed.
 
     Example:
         >>> patch = smpatch.load_patch("patch.toml")
@@ -82,8 +81,9 @@ def apply(
         [('export/1', 0), ('export/2', 0)]
 
     Raises:
-        UsageError: The options contradict each other, or a model is there twice; no model
-            was touched.
+        UsageError: The options contradict each other, or a model is named twice; no model
+            was changed.
+        ModelUnreadableError: A pattern in a URL matches no model, or the store refuses.
     """
     chosen = Options() if options is None else options
     check_options(chosen)
@@ -122,7 +122,7 @@ def _patched(
 def _compared(
     model: Path, edits: tuple[Edit, ...], options: Options, validator: Validator
 ) -> Receipt:
-    """Make a new model once more, and compare it with the one that has its place.
+    """Make a new model again, and compare it with the model at its destination.
 
     Raises:
         RefusedError: They differ.
@@ -150,7 +150,7 @@ def _is_model(directory: Path) -> bool:
 
 
 def _different_files(one: Path, other: Path) -> Iterator[str]:
-    """Yield the files that two directories do not have in common, byte for byte."""
+    """Yield the names of the files that are not the same, byte for byte, in two directories."""
     files = {
         directory: {
             os.path.relpath(Path(above) / name, directory)
@@ -166,13 +166,13 @@ def _different_files(one: Path, other: Path) -> Iterator[str]:
 
 
 def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
-    """Return the place of each model's new directory; None where it is edited in place.
+    """Return the path of each model's new directory; None for a model that is edited in place.
 
-    A new directory has the name of its model. Where two models have one name, as versions have
-    (``a/1``, ``b/1``), all keep their paths below the directory that they have in common.
+    A new directory has the name of its model. If two models have one name, as versions may
+    (``a/1``, ``b/1``), all models keep their paths below the directory that they have in common.
 
     Raises:
-        UsageError: A model and an archive would get one place (``a``, ``a.zip``).
+        UsageError: A model and an archive would get the same directory (``a``, ``a.zip``).
     """
     if options.save_to is None:
         return [None] * len(models)
@@ -191,20 +191,20 @@ def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
 
 
 def listed(models: Sequence[Path]) -> list[Path]:
-    """Return the models, with those that a pattern in a URL stands for in its place.
+    """Return the models, with each pattern in a URL replaced by the models that it matches.
 
     Raises:
-        ModelUnreadableError: A pattern stands for none, or the store refuses.
+        ModelUnreadableError: A pattern matches no model, or the store refuses.
     """
     if not any(isinstance(each, ModelUrl) for each in models):
         return [*models]
-    from smpatch.stores.copies import expanded  # noqa: PLC0415 - only where a URL is given
+    from smpatch.stores.copies import expanded  # noqa: PLC0415 - only for URLs
 
     return expanded(models)
 
 
 def _check_distinct(models: Sequence[Path]) -> None:
-    """Refuse a model that is named twice, in whatever way: by another path, through a link."""
+    """Refuse a model that is named twice, also by another path or through a link."""
     known: dict[object, Path] = {}
     for model in models:
         for identity in _identities(model):
@@ -232,7 +232,7 @@ def _identities(model: Path) -> list[object]:
 
 
 def _real(path: Path) -> str:
-    """Return where a path leads; the path itself where the working directory is gone."""
+    """Return a path with its links resolved; the path itself if the working directory is gone."""
     if isinstance(path, ModelUrl):
         return f"/{path}"  # it is compared with absolute paths
     try:

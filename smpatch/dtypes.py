@@ -1,8 +1,8 @@
-"""TensorFlow's element types: numbers on the wire, names in front of people.
+"""TensorFlow's element types: their numbers in files, and their names for people.
 
-A name is what ``tf.DType.name`` gives (``float32``, ``string``, ``float32_ref``). A number
-that is not in this schema keeps a name that can be turned back (``DT_77``), for a
-newer writer's type must survive being read.
+A name is the value of ``tf.DType.name`` (``float32``, ``string``, ``float32_ref``). A number
+that is not in this schema gets a name from which the number can be read again (``DT_77``), so
+that no type of a newer TensorFlow is lost.
 
 This module has no sizes and no values.
 
@@ -21,7 +21,7 @@ __all__ = ["INVALID", "KNOWN", "UNSERVABLE", "base", "is_ref", "name", "number",
 INVALID = "invalid"
 
 UNSERVABLE = frozenset({"resource", "variant"})
-"""Types whose values are handles: no session can feed them from, or fetch them to, outside."""
+"""Types whose values are handles, which no session can feed or fetch."""
 
 _REF = 100
 """The difference between the number of a reference type and that of its value."""
@@ -29,7 +29,7 @@ _REF = 100
 _UNKNOWN = re.compile(r"DT_(?P<number>-?[0-9]+)(?P<ref>_ref)?")
 
 _OTHERS = {"int": "int32", "str": "string", "bytes": "string", "boolean": "bool", "long": "int64"}
-"""Names of other languages, for hints: TensorFlow has types of several sizes."""
+"""Names of types in other languages to the nearest type of TensorFlow, for hints alone."""
 
 _RENAMED = {"float": "float32", "double": "float64", "half": "float16"}
 
@@ -41,7 +41,7 @@ def _public_name(enum_name: str) -> str:
 
 
 _NAMES = {value: _public_name(key) for key, value in schema.DataType.items()}
-# Of all types this one alone has no reference in the schema, and damaged models have one.
+# The schema has a reference type for every type but this one, and damaged models have one.
 _NAMES[_REF] = f"{INVALID}_ref"
 _NUMBERS = {value: key for key, value in _NAMES.items()}
 KNOWN = frozenset(_NUMBERS)
@@ -73,10 +73,10 @@ def number(name: str) -> int:
 
 
 def spelled(text: str) -> str:
-    """Return the name of a type that is written in another way: ``float``, ``DT_FLOAT``.
+    """Return the name of a type that is spelled in another way, such as ``float``, ``DT_FLOAT``.
 
     Raises:
-        ValueError: TensorFlow has no such type; the message offers the nearest.
+        ValueError: TensorFlow has no such type; the message suggests a similar name.
 
     Example:
         >>> spelled("DT_FLOAT"), spelled("double"), spelled("tf.int64")
@@ -98,7 +98,7 @@ def is_ref(name: str) -> bool:
 
 
 def base(name: str) -> str:
-    """Return the type of the value behind a reference; other types as they are."""
+    """Return the type of the value that a reference refers to; other types as they are."""
     return name.removesuffix("_ref")
 
 

@@ -1,14 +1,14 @@
-"""Functions before or behind a signature, as they are asked for and as TensorFlow traced them.
+"""Functions that are put before or after a signature: the requests, and the traced functions.
 
     pre.py:decode                              a function of a Python file
     image=decode_image(224, 224, scale=1/255)  a recipe for the input image
     top_k(scores, 5, labels=labels.txt)        a recipe for the output scores
     tokenizer/1:tokenize                       a signature of another SavedModel
 
-An argument of a recipe is a number (also ``1/255``), a text, true or false, a list, or a name as
-it stands: of an output, of an input, or of a file.
+An argument of a recipe is a number (also ``1/255``), a text, true or false, a list, or the name of
+an output, an input or a file, which needs no quotes.
 
-This module traces nothing.
+This module does not trace functions.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class FunctionOf:
 
     Attributes:
         file: The file, absolute.
-        name: The name of the function there.
-        text: How it was asked for.
+        name: The name of the function in the file.
+        text: The text of the request.
     """
 
     file: str
@@ -69,10 +69,10 @@ class RecipeOf:
 
     Attributes:
         name: The recipe.
-        alias: The input that it yields, or what its output is called; empty for the only input,
-            or for the name that it has.
-        arguments: Its arguments by name; files are absolute.
-        text: How it was asked for.
+        alias: The input that it yields, or the new name of its output; empty for the only input,
+            or for an output that gets no new name.
+        arguments: Its arguments by name; the paths of files are absolute.
+        text: The text of the request.
     """
 
     name: str
@@ -90,12 +90,12 @@ class SignatureOf:
     """A signature of another SavedModel.
 
     Attributes:
-        directory: The model, absolute.
-        key: The signature; empty where it is not named.
-        alias: The input that it yields; empty where its outputs have the names of inputs.
-        text: How it was asked for.
-        tags: The tags of its MetaGraph, once it is read.
-        names: Alias there to the alias here, where that is another one.
+        directory: The directory of the model, absolute.
+        key: The signature key; empty if the text has none.
+        alias: The input that it yields; empty if its outputs have the names of inputs.
+        text: The text of the request.
+        tags: The tags of its MetaGraph; empty until the model is read.
+        names: Alias in that model to the alias in this one, if they differ.
     """
 
     directory: str
@@ -133,15 +133,15 @@ class Fragment:
     """A traced function.
 
     Attributes:
-        text: How it was asked for.
+        text: The name of the function in errors.
         inputs: Parameter to type and shape, in the order of the function's arguments.
         outputs: Name to type and shape, in the order of the function's results.
-        functions: The function and those that it calls, each a serialized ``FunctionDef``.
+        functions: The function and the functions that it calls, each a serialized ``FunctionDef``.
         ops: The operations that it uses.
-        samples: Values to try it with: parameter to one serialized ``TensorProto`` for each run.
-        printed: What the user's file printed.
-        frozen_bytes: The size of the variables that became constants.
-        model: The signature that it is made of; None where it is made of no other model.
+        samples: Values for test runs: parameter to one serialized ``TensorProto`` for each run.
+        printed: The lines that the user's file printed.
+        frozen_bytes: The size, in bytes, of the variables that became constants.
+        model: The signature of another model that it is made of; None if there is none.
     """
 
     text: str
@@ -165,11 +165,11 @@ _ASKED = (FunctionOf, RecipeOf, SignatureOf, CallableOf, Fragment)
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """A request to trace.
+    """A request to trace a function.
 
     Attributes:
-        asked: What is traced.
-        place: Where it is put.
+        asked: The function, recipe or signature.
+        place: Whether it is put before or after the signature.
         specs: The inputs that it may yield, or the outputs that it may take, by alias.
     """
 
@@ -179,10 +179,10 @@ class Tracing:
 
 
 Trace = Callable[[Tracing], Fragment]
-"""Traces what is asked for.
+"""A function that traces a request.
 
 Raises:
-    RefusedError: It cannot be traced.
+    RefusedError: The request cannot be traced.
 """
 
 _RECIPE = re.compile(r"\s*(?:([^=()'\"]+?)\s*=\s*)?([A-Za-z_]\w*)\s*(\(.*\))\s*", re.DOTALL)
@@ -191,12 +191,12 @@ _NAME = re.compile(r"[\w./\-]+")
 
 
 def asked_list(value: object, place: Mode, directory: Path | None = None) -> tuple[Asked, ...]:
-    """Return the requests of one or several texts.
+    """Return the requests in one or several texts.
 
     Args:
-        value: A text, or several; a callable; or what was read of them already.
-        place: Where it is put.
-        directory: Where relative paths start; None for the working directory.
+        value: A text, a callable or a request that was read before; or several of these.
+        place: Whether the functions are put before or after the signature.
+        directory: The directory in which relative paths start; None for the working directory.
 
     Raises:
         UsageError: It is something else.
@@ -219,15 +219,15 @@ def asked_list(value: object, place: Mode, directory: Path | None = None) -> tup
 def asked(
     text: object, place: Mode, directory: Path | None = None
 ) -> FunctionOf | RecipeOf | SignatureOf:
-    """Return the request of a text.
+    """Return the request in a text.
 
     Args:
         text: The text.
-        place: Where it is put.
-        directory: Where relative paths start; None for the working directory.
+        place: Whether the function is put before or after the signature.
+        directory: The directory in which relative paths start; None for the working directory.
 
     Raises:
-        UsageError: It asks for nothing that there is.
+        UsageError: The file, model or recipe does not exist, or its arguments are wrong.
 
     Example:
         >>> asked("logits=softmax(logits)", "after").name
@@ -240,17 +240,17 @@ def asked(
     function = _FUNCTION.fullmatch(text.strip())
     if function is not None:
         file = base / function[1]
-        if not os.path.isfile(file):  # noqa: PTH113 - Path's raises of a name that is too long
+        if not os.path.isfile(file):  # noqa: PTH113 - Path's raises if a name is too long
             raise UsageError("there is no such file", where=f"{place} {str(file)!r}")
-        return FunctionOf(os.path.abspath(file), function[2], text)  # noqa: PTH100 - without links resolved
+        return FunctionOf(os.path.abspath(file), function[2], text)  # noqa: PTH100 - links stay
     return _model(text, place, base) or _recipe(text, place, base)
 
 
 def _recipe(text: str, place: Mode, base: Path) -> RecipeOf:
-    """Return a recipe by its text.
+    """Return the recipe that a text names, with its arguments.
 
     Raises:
-        UsageError: It names none.
+        UsageError: The text names no recipe, or its arguments are wrong.
     """
     where = f"{place} {text!r}"
     written = _RECIPE.fullmatch(text)
@@ -273,21 +273,21 @@ def _recipe(text: str, place: Mode, base: Path) -> RecipeOf:
     for each in recipe.arguments:
         if each.kind == "file" and each.name in arguments:
             file = base / str(arguments[each.name])
-            if not os.path.isfile(file):  # noqa: PTH113 - Path's raises of a name that is too long
+            if not os.path.isfile(file):  # noqa: PTH113 - Path's raises if a name is too long
                 raise UsageError("there is no such file", where=f"{place} {str(file)!r}")
             arguments[each.name] = os.path.abspath(file)  # noqa: PTH100 - as above
     return RecipeOf(name, alias, arguments, text)
 
 
 def _model(text: str, place: Mode, base: Path) -> SignatureOf | None:
-    """Return a model by its directory, with a signature key behind it and an input before it."""
+    """Return the signature in ``[INPUT=]DIR[:KEY]``; None if there is no such directory."""
     alias, equals, rest = text.partition("=")
     named = [("", text), *([(alias.strip(), rest)] if equals and place == "before" else [])]
     for input_, where in named:
         for end in (len(where), *(each.start() for each in re.finditer(":", where))):
             directory, key = where[:end].strip(), where[end + 1 :]
-            if directory and os.path.isdir(base / directory):  # noqa: PTH112 - Path's raises of a name that is too long
-                path = os.path.abspath(base / directory)  # noqa: PTH100 - without links resolved
+            if directory and os.path.isdir(base / directory):  # noqa: PTH112 - Path's raises if a name is too long
+                path = os.path.abspath(base / directory)  # noqa: PTH100 - links stay
                 return SignatureOf(path, key, input_, text)
     return None
 
@@ -314,7 +314,7 @@ def _arguments(text: str, where: str) -> tuple[list[object], dict[str, object]]:
 
 
 def _literal(node: ast.expr, source: str, where: str) -> object:
-    """Return the value of an argument: a literal, a fraction, or a name as it stands."""
+    """Return the value of an argument: a literal, a fraction, or a name without quotes."""
     number = _number(node)
     if number is not None:
         return number
@@ -334,7 +334,7 @@ def _literal(node: ast.expr, source: str, where: str) -> object:
 def _number(node: ast.expr) -> int | float | None:
     if isinstance(node, ast.Constant):
         is_number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
-        return node.value if is_number else None  # type: ignore[return-value] # as just asked
+        return node.value if is_number else None  # type: ignore[return-value] # as just checked
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         number = _number(node.operand)
         return -number if number is not None and isinstance(node.op, ast.USub) else number

@@ -1,11 +1,11 @@
-"""A frozen graph becomes a SavedModel: the graph's bytes with a head before them.
+"""Make a SavedModel of a frozen graph: a head, and after it the bytes of the graph.
 
-The SavedModel is first written to a staging directory, without any signature, with the facts
-that TensorFlow's builder records. A copy with its signature is made beside that, as by every
-edit with ``save_to``: built, staged, proved by reloading. The copy is put in place by one rename.
-The kernel copies the graph; only a graph in text form is parsed and written in binary form.
+A SavedModel without signatures is first written to a staging directory, with the facts that
+TensorFlow's builder records. A copy with the signature is made beside it, as by every edit with
+``save_to``: built, staged and reloaded. One rename puts the copy in place. The kernel copies the
+graph; only a graph in text form is parsed and written in binary form.
 
-This module freezes nothing: a graph whose variables have lost their values is refused.
+This module does not freeze graphs: a graph that needs the values of variables is refused.
 
 Sources: ``tensorflow/python/saved_model/builder_impl.py``, ``tensorflow/python/framework/
 meta_graph.py`` (``create_meta_graph_def``, ``ops_used_by_graph_def``).
@@ -81,7 +81,7 @@ _OP_LIST, _TAGS, _TENSORFLOW, _GIT = 2, 4, 5, 6
 
 _UNWRITTEN = "nothing was written"
 _OF_A_MODEL = ("the model is unchanged", "it did not load before either")
-"""Words of errors about a model that is edited; here there was no model before."""
+"""Words of errors about a model that is edited; a graph had no model before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,9 @@ class Graph:
     """A graph in a file of its own.
 
     Attributes:
-        file: Where it is.
-        parts: Its bytes.
-        identity: The file as it was read.
+        file: The path of the file.
+        parts: The graph as parts of a MetaGraph.
+        identity: The identity of the file that was read.
     """
 
     file: Path
@@ -99,18 +99,22 @@ class Graph:
     identity: FileIdentity
 
     def meta_graph(self, op_defs: Mapping[str, Any]) -> MetaGraph:
-        """Return it as a MetaGraph without signatures.
+        """Return the graph as a MetaGraph without signatures.
 
         Args:
-            op_defs: Definitions (``OpDef``) of operations by name; a graph brings none.
+            op_defs: Definitions (``OpDef``) of operations by name; the file has none.
         """
         return MetaGraph(self.parts, self.file, lambda: op_defs)
 
 
 def load_graph(file: str | os.PathLike[str]) -> Graph:
-    """Read a ``GraphDef`` from a file; ModelUnreadableError where there is none."""
+    """Read a ``GraphDef`` from a file.
+
+    Raises:
+        ModelUnreadableError: The file does not exist, is a directory, or holds no graph.
+    """
     path = arguments.path(file, "graph")
-    if os.path.isdir(path):  # noqa: PTH112 - Path's raises of a name that is too long
+    if os.path.isdir(path):  # noqa: PTH112 - Path's raises if a name is too long
         raise _directory(path)
     if not os.path.lexists(path):
         raise ModelUnreadableError("no such file", where=str(path))
@@ -122,17 +126,18 @@ def load_graph(file: str | os.PathLike[str]) -> Graph:
 def suggest_for_graph(
     graph: str | os.PathLike[str], *, options: Options | None = None
 ) -> tuple[MetaGraph, Suggestions]:
-    """Look for what of a graph could become a signature.
+    """Return the tensors of a graph that could become a signature.
 
     Args:
-        graph: The file.
-        options: How TensorFlow is asked what the graph's operations yield.
+        graph: The file that holds the ``GraphDef``.
+        options: The options with which TensorFlow is asked for the definitions of operations.
 
     Returns:
-        The graph as a MetaGraph, and what was found; outputs that need variables are left out.
+        The graph as a MetaGraph, and the suggestions without outputs that need variables.
 
     Raises:
-        RefusedError: All outputs need variables.
+        ModelUnreadableError: The file holds no graph.
+        RefusedError: All outputs need variables, or functions of the graph have variables.
     """
     chosen = Options() if options is None else options
     opened = load_graph(graph)
@@ -152,7 +157,7 @@ def suggest_for_graph(
         return meta_graph, replace(found, outputs=outputs)
 
 
-def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signature, and how it is done
+def wrap_graph(  # noqa: PLR0913 - source, destination, the parts of the signature, and the options
     graph: str | os.PathLike[str],
     save_to: str | os.PathLike[str],
     *,
@@ -174,12 +179,12 @@ def wrap_graph(  # noqa: PLR0913 - where from, where to, the parts of the signat
         inputs: Alias to the tensor that is fed, as for ``add_predict``.
         outputs: Alias to the tensor that is fetched, likewise.
         signature: The signature key.
-        before: What yields ``inputs``, as for ``compose_signature``.
-        after: What takes ``outputs``, likewise.
-        bind: Those of ``inputs`` that become constants, likewise.
+        before: The functions that yield ``inputs``, as for ``compose_signature``.
+        after: The functions that take ``outputs``, likewise.
+        bind: Input to its value, for the ``inputs`` that become constants, likewise.
         tags: The tags of the MetaGraph.
         init_op: Operations that servers run when they load the model, as for ``set_init_op``.
-        options: How it is done; those that choose a place or a MetaGraph do not apply.
+        options: The options of the edit, without ``save_to``, ``backup`` and ``tag_set``.
 
     Example:
         >>> inputs, outputs = {"x": "features:0"}, {"y": "head/scores:0"}
@@ -241,7 +246,10 @@ def _composed(
     after: Sequence[str | Callable[..., object]] | str,
     bind: Mapping[str, object] | None,
 ) -> Compose | None:
-    """Return the edit that makes a signature of that of the graph; None where nothing is asked."""
+    """Return the edit that composes the graph's signature with functions and constants.
+
+    None if there are no functions and constants.
+    """
     if not (before or after or bind):
         return None
     source = "frozen_graph" if signature != "frozen_graph" else "frozen_graph_1"
@@ -251,15 +259,15 @@ def _composed(
 
 
 def _without(receipt: Receipt, key: str) -> Receipt:
-    """Return a receipt without a signature that there was only in between."""
+    """Return a receipt without the changes of a temporary signature."""
     return replace(receipt, changes=tuple(each for each in receipt.changes if each.key != key))
 
 
 @contextlib.contextmanager
 def _workshop(destination: Path, *, dry_run: bool) -> Iterator[Path]:
-    """Make a directory to work in: beside the destination, unless nothing is to be written there.
+    """Make a directory to work in: beside the destination, or in a dry run elsewhere.
 
-    Elsewhere it has a name that no edit sweeps away.
+    In a dry run it has a name that no edit recognises as a staging directory and removes.
     """
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="smpatch-") as directory:
@@ -280,6 +288,7 @@ def _prepare(
 
     Raises:
         RefusedError: The graph is not frozen, or too large.
+        ValidationError: TensorFlow cannot be asked.
     """
     op_defs = validator.op_defs()
     meta_graph = opened.meta_graph(op_defs)
@@ -317,7 +326,7 @@ def _validator(options: Options) -> Validator:
 
 
 def _directory(path: Path) -> ModelUnreadableError:
-    """Return the error for a directory in a graph's place."""
+    """Return the error for a directory that is given as a graph."""
     found = "it is a directory, no file with a graph"
     names = {each.name for each in path.iterdir()} if os.access(path, os.R_OK | os.X_OK) else set()
     held = {"saved_model.pb", "saved_model.pbtxt"} & names
@@ -333,7 +342,7 @@ def _directory(path: Path) -> ModelUnreadableError:
 
 
 def _hidden_graph(file: Path) -> Path | None:
-    """Return a file that has the name of a SavedModel and holds a graph, if it does."""
+    """Return a file with the name of a model file if it holds a graph; else None."""
     try:
         load_graph(file)
     except ModelUnreadableError:
@@ -359,7 +368,7 @@ def _head(parts: FrozenGraph, meta_info: bytes, file: Path) -> bytes:
     """Return the bytes before the graph in a SavedModel that holds nothing else.
 
     Raises:
-        RefusedError: It would be more than protobuf reads.
+        RefusedError: The SavedModel would be larger than protobuf reads.
     """
     length = len(parts.data)
     graph = wire.varint(GRAPH_DEF << 3 | wire.BYTES) + wire.varint(length)
@@ -389,10 +398,10 @@ def _bare(graph: Graph, head: bytes, workshop: Path) -> Path:
 
 @contextlib.contextmanager
 def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
-    """Name the user's file in errors that name a temporary one.
+    """Replace temporary names in errors by names that the user gave.
 
     Args:
-        names: Temporary directories to the names for the user.
+        names: Temporary directory to the path that the user gave.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for (PEP 562)."""
+"""Names of a package that are imported at their first use (PEP 562)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def late_names(package: str, modules: Mapping[str, str]) -> Callable[[str], obje
 
     Args:
         package: The name of the package.
-        modules: Name to the module below the package that has it.
+        modules: Name to the module that has it, relative to the package.
     """
 
     def found(name: str) -> object:

@@ -15,10 +15,10 @@ __all__ = ["VARIABLES", "state_notes"]
 
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "_VarHandlesOp"})
 _TABLES = frozenset({"HashTable", "HashTableV2"})
-"""Operations that hold what a graph does not."""
+"""Operations whose state is not in a graph."""
 
 _MANY = 5
-"""The most nodes that one message names."""
+"""The largest number of nodes that one message names."""
 
 
 def state_notes(
@@ -28,10 +28,10 @@ def state_notes(
     outputs: Iterable[TensorRef],
     init_op: Sequence[str] = (),
 ) -> tuple[Note, ...]:
-    """Look for what a graph alone cannot hold: values of variables, contents of tables.
+    """Return notes on state that a graph alone cannot hold: variables, contents of tables.
 
     Raises:
-        RefusedError: An output needs variables.
+        RefusedError: An output needs variables, or functions of the graph have variables.
     """
     hint = (
         "freeze it where its checkpoint is: tf.compat.v1.graph_util.convert_variables_to_constants"

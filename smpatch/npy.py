@@ -1,7 +1,7 @@
-"""One array of a ``.npy`` file, as a constant.
+"""The array of a ``.npy`` file, as a constant.
 
-NumPy is not needed for it, and not imported: the format is a header, which is a Python literal,
-and the elements in their order.
+This needs no NumPy: the format is a header, which is a Python literal, and then the elements in
+their order.
 
 Source: ``numpy/lib/format.py`` (the versions 1.0 to 3.0).
 """
@@ -23,7 +23,7 @@ __all__ = ["read_npy"]
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 16
 _MOST = 1 << 28
-"""Bytes of elements; a constant stands in the model file, which has a limit of 2 GiB."""
+"""The largest size of the elements, in bytes: a constant is in the model file (below 2 GiB)."""
 
 _CODES = {
     "b1": ("bool", "?"),
@@ -39,7 +39,7 @@ _CODES = {
     "f4": ("float32", "f"),
     "f8": ("float64", "d"),
 }
-"""NumPy's type without the order of bytes to TensorFlow's name and the code in ``struct``."""
+"""NumPy's type, without the byte order, to TensorFlow's name and the code of ``struct``."""
 
 _CHARACTER = 4
 """Bytes of a character in an array of texts."""
@@ -58,7 +58,7 @@ def read_npy(file: str | os.PathLike[str]) -> Constant:
         file: The file.
 
     Raises:
-        UsageError: It cannot be read, or holds what no constant is.
+        UsageError: The file cannot be read, or its array cannot be a constant.
     """
     where = os.fspath(file)
     try:
@@ -119,7 +119,7 @@ def _header(opened: BinaryIO, where: str) -> _Header:
 
 
 def _texts(data: bytes, count: int, size: int, order: str, kind: str) -> list[object]:
-    """Return texts, from which NumPy has cut the zeros at the end, or filled them up with."""
+    """Return texts without the zeros at their ends, with which NumPy makes them equally long."""
     parts = [data[at * size : (at + 1) * size] for at in range(count)]
     if kind == "S":
         return [part.rstrip(b"\0") for part in parts]
@@ -128,7 +128,7 @@ def _texts(data: bytes, count: int, size: int, order: str, kind: str) -> list[ob
 
 
 def _steps(shape: tuple[int, ...]) -> list[int]:
-    """Return how far apart neighbours of each dimension are, the first being nearest."""
+    """Return the distance between neighbours in each dimension; it is smallest in the first."""
     steps, step = [], 1
     for size in shape:
         steps.append(step)

@@ -1,9 +1,9 @@
-"""Libraries of custom operations, by file, directory or the name of an installed package.
+"""Find libraries of custom operations by file, directory or the name of an installed package.
 
 A library is a ``.so`` file that registers operations and that Python does not import: it has
-the symbol of ``OpDefBuilder`` and no ``PyInit_``. Packages are found and not imported.
+the symbol of ``OpDefBuilder`` and no ``PyInit_``. Packages are not imported.
 
-This module loads no library.
+This module does not load libraries.
 
 Source: ``tensorflow/core/framework/op_def_builder.h``; the operations of ``tensorflow_text``,
 ``tensorflow_decision_forests`` and ``tensorflow_addons`` by the names that they register.
@@ -45,17 +45,17 @@ _PACKAGE = re.compile(r"[A-Za-z_]\w*")
 
 
 def op_libraries(value: object, where: str = "op_libraries") -> tuple[Path, ...]:
-    """Return the library files that are meant.
+    """Return the library files that a request names.
 
     Args:
-        value: One or several of: a file, a directory, the name of an installed package.
-        where: What the value is for; errors begin with it.
+        value: A file, a directory or the name of an installed package; or several of these.
+        where: The name of the value, with which errors begin.
 
     Returns:
         The files. A name that is neither a directory nor a package with libraries stays as it is.
 
     Raises:
-        UsageError: Something else is among them.
+        UsageError: Something else is given.
 
     Example:
         >>> op_libraries("ops/echo.so")
@@ -64,9 +64,9 @@ def op_libraries(value: object, where: str = "op_libraries") -> tuple[Path, ...]
     one = isinstance(value, str | os.PathLike) or not isinstance(value, Iterable)
     several = [value] if one else value
     found: list[Path] = []
-    for each in several:  # type: ignore[attr-defined] # an iterable, as was asked
+    for each in several:  # type: ignore[attr-defined] # an iterable, as checked
         path = arguments.path(each, where)
-        # Those of pathlib raise of a name that is too long.
+        # The methods of pathlib raise if a name is too long.
         directories = [path] if os.path.isdir(path) else _directories(path)  # noqa: PTH112 - see above
         libraries = [file for top in directories for file in sorted(top.rglob("*.so"))]
         found += [file for file in libraries if _registers(file)] or [path]
@@ -77,10 +77,10 @@ def check_files(libraries: Iterable[str | os.PathLike[str]]) -> None:
     """Refuse libraries that are not files.
 
     Raises:
-        UsageError: One of them is not.
+        UsageError: A library is not a file.
     """
     for library in libraries:
-        if not os.path.isfile(library):  # noqa: PTH113 - Path's raises of a name that is too long
+        if not os.path.isfile(library):  # noqa: PTH113 - Path's raises if a name is too long
             name = os.fspath(library)
             hint = ""
             if _PACKAGE.fullmatch(name):
@@ -89,7 +89,7 @@ def check_files(libraries: Iterable[str | os.PathLike[str]]) -> None:
 
 
 def package_of(operation: str) -> str:
-    """Return the package that registers an operation; empty where it is not known.
+    """Return the package that registers an operation; empty if no known one does.
 
     Example:
         >>> package_of("SimpleMLCreateModelResource")
@@ -99,16 +99,16 @@ def package_of(operation: str) -> str:
 
 
 def unregistered(message: str, missing: Callable[[], Sequence[str]]) -> tuple[str, str] | None:
-    """Return which operations TensorFlow lacks, where that is why it does not load a model.
+    """Return the operations that TensorFlow lacks, if it does not load a model because of them.
 
     Args:
-        message: What TensorFlow said; it names the first one that it met.
-        missing: Returns all operations of the model that it does not register; none where that
-            is not known.
+        message: The error of TensorFlow, which names only the first operation that it lacks.
+        missing: Returns all operations of the model that TensorFlow does not register; nothing
+            if that is not known.
 
     Returns:
-        The operations in words, and the options that load their libraries; None where the reason
-        is another one.
+        The operations in words, and the options that load their libraries; None if the error has
+        another reason.
     """
     found = _UNREGISTERED.search(message)
     if found is None:

@@ -1,6 +1,6 @@
 """The options of all edits, and the rules for them.
 
-This module does not carry out an edit.
+This module does not make edits.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ class Options:
     Attributes:
         tag_set: The tags of the MetaGraph to edit; None for the only one.
         overwrite: Whether a signature that has the key already may be replaced.
-        signature_def_only: Edit what TF Serving reads and leave the object graph, from which
-            Python's loader takes its signatures, as it is.
+        signature_def_only: Edit signature_def, which TF Serving reads, and leave the object graph,
+            from which Python's loader takes its signatures, as it is.
         save_to: Write a new model directory, absent or empty before; None edits in place.
-        dry_run: Do everything but write.
+        dry_run: Do everything except writing.
         validate: How much TensorFlow is asked: ``runtime`` reloads with its C runtime,
-            ``full`` with ``tf.saved_model.load`` as well, ``run`` runs the signatures before
-            and after the edit too and compares the results, ``none`` reloads nothing; ``auto``
-            takes what the edit needs.
-        feed: With ``run``: a ``.npz`` file of values to feed, beside those that are made up;
-            arrays named like inputs, or ``KEY/INPUT``.
+            ``full`` with ``tf.saved_model.load`` as well, ``run`` also runs the signatures before
+            and after the edit and compares the results, ``none`` reloads nothing; ``auto``
+            chooses the loaders that the edit needs.
+        feed: With ``run``: a ``.npz`` file of values to feed, in addition to the values that are
+            made up; the names of its arrays are names of inputs, or ``KEY/INPUT``.
         backup: Keep the previous file beside the new one.
-        keep_warmup: Leave the warm-up requests of TF Serving as they are, also where they name
-            what the edit renames or takes away.
+        keep_warmup: Leave the warm-up requests of TF Serving as they are, even if they use names
+            that the edit changes or removes.
         op_libraries: Libraries of custom operations that the model needs: files, directories,
             or names of installed packages such as ``tensorflow_text``.
-        unconditional: In a store that ignores conditional puts, where an edit of somebody else
-            could be lost, edit all the same.
+        unconditional: Edit a model also in a store that ignores conditional puts, in which an
+            edit of another program could be lost.
         lock_timeout: Longest wait for another edit of the same model, in seconds.
-        time_limit: Longest wait for one answer of TensorFlow's, in seconds.
+        time_limit: Longest wait for one answer of TensorFlow, in seconds.
 
     Example:
         >>> smpatch.Options(dry_run=True, validate="none").dry_run
@@ -68,7 +68,7 @@ class Options:
     time_limit: float = 600.0
 
     def __post_init__(self) -> None:
-        """Take values of other forms, as ``arguments`` describes them."""
+        """Convert values of other forms, as ``arguments`` describes them."""
         if self.tag_set is not None:
             object.__setattr__(self, "tag_set", arguments.texts(self.tag_set, "tag_set"))
         for name in ("save_to", "feed"):
@@ -78,7 +78,7 @@ class Options:
 
     @property
     def store_to(self) -> ModelUrl | None:
-        """The place in a store to save to; None where a directory is written."""
+        """The URL in a store to which the edit saves; None if it saves to no store."""
         place = None if self.save_to is None else arguments.path(self.save_to, "save_to")
         return place if isinstance(place, ModelUrl) else None
 
@@ -87,7 +87,7 @@ def check_options(options: Options) -> None:
     """Refuse options that contradict each other, or that make no sense.
 
     Raises:
-        UsageError: They do.
+        UsageError: An option is refused.
     """
     if not isinstance(options, Options):
         found = f"{options!r} is given"

@@ -1,8 +1,8 @@
-"""Signatures of one export carried over to another export of the same graph.
+"""Copy the signatures of one export to another export of the same graph.
 
-Conversions lose them: the nodes keep their names, the signatures are gone. A signature carries over
-if its tensors are in the other graph with the same types, shapes and operations, and it keeps the
-rules.
+Conversions lose signatures: the nodes keep their names, but the signatures are gone. A signature
+can be copied if its tensors are in the other graph with the same types, shapes and operations, and
+if it breaks no rule there.
 
 This module chooses the signatures; ``patcher`` makes the edit.
 """
@@ -41,16 +41,16 @@ def unlike(
     fetched: Iterable[str],
     fed: Iterable[str],
 ) -> str:
-    """Return why a node that is fetched means something else in another graph.
+    """Return why a fetched node does not compute the same in another graph.
 
     Args:
         one: A main graph and its functions.
-        other: The other.
-        fetched: Names of nodes that both have.
-        fed: Names of nodes that both have and that are fed.
+        other: The other main graph and its functions.
+        fetched: Names of fetched nodes that both graphs have.
+        fed: Names of fed nodes.
 
     Returns:
-        The reason in words; empty where nothing speaks against it.
+        The reason in words; empty if no difference is found.
     """
     inputs = set(fed)
     for name in fetched:
@@ -70,18 +70,18 @@ def unlike(
 
 
 def _print(library: FunctionLibrary, function: str, known: dict[str, str]) -> str:
-    """Return a fingerprint of what a function does, without numbers and values.
+    """Return a fingerprint of a function, without the numbers in names and without values.
 
     Args:
         library: The functions.
         function: Its name.
-        known: Fingerprints that were taken; those on the way are added.
+        known: The fingerprints that are known, to which new ones are added.
     """
     stem = _NUMBER.sub("", function)
     if function not in library:
         return stem
     if function not in known:
-        known[function] = stem  # for one that calls itself
+        known[function] = stem  # for a function that calls itself
         definition = library[function]
         nodes = [
             (
@@ -108,21 +108,21 @@ def copy_signatures(
 ) -> Receipt:
     """Give a model the signatures of another export of the same graph.
 
-    Those whose tensors the model does not have, or that break a rule there, are left out and
-    named in a note of the receipt, unless they were asked for by key.
+    A signature whose tensors the model does not have, or that breaks a rule there, is left out
+    and named in a note of the receipt. If ``keys`` names it, it is an error instead.
 
     Args:
-        model: The model directory that lacks them.
-        source: The model directory that has them.
-        keys: Which; None for all that the model lacks, with ``overwrite`` for all.
-        options: How the edit is done; its tag-set chooses in both.
+        model: The model directory that lacks the signatures.
+        source: The model directory that has the signatures.
+        keys: Their keys; None for all that the model lacks, or with ``overwrite`` for all.
+        options: The options of the edit; its tag-set chooses the MetaGraph in both models.
 
     Example:
         >>> smpatch.copy_signatures("export/1", "export/2", keys="serving_default").outcome
         'added'
 
     Raises:
-        RefusedError: None can be copied, or not one that was asked for.
+        RefusedError: No signature can be copied, or a signature in ``keys`` cannot.
         SmpatchError: As ``patch``.
     """
     chosen = Options() if options is None else options
@@ -139,10 +139,10 @@ def _chosen(
     keys: Sequence[str] | None,
     chosen: Options,
 ) -> tuple[list[Edit], list[Note]]:
-    """Return the signatures that carry over, and notes on the others.
+    """Return edits that add the signatures that can be copied, and notes on the others.
 
     Raises:
-        RefusedError: Nothing does, or not one that was asked for.
+        RefusedError: No signature can be copied, or a signature in ``keys`` cannot.
     """
     source = str(giver.directory)
     tags = chosen.tag_set
@@ -174,7 +174,7 @@ def _chosen(
 
 
 def _check_alike(origin: MetaGraph, meta_graph: MetaGraph, signature: SignatureDef) -> None:
-    """Refuse tensors that are called alike in both graphs and are not the same."""
+    """Refuse tensors that have the same name in both graphs and are not the same."""
     fetched = [*map(op_of, names_of(signature.outputs.values()))]
     fed = [*map(op_of, names_of(signature.inputs.values()))]
     both = [name for name in fetched if name in origin.graph and name in meta_graph.graph]
@@ -187,6 +187,6 @@ def _check_alike(origin: MetaGraph, meta_graph: MetaGraph, signature: SignatureD
 
 def _why(key: str, error: RefusedError) -> str:
     if isinstance(error, SignatureExistsError):
-        # Its own hint offers another key, which cannot be chosen here.
+        # The hint of the error suggests another key, which cannot be chosen here.
         return f"signature {key!r} was left out: the key is taken; replace it with --overwrite"
     return f"signature {key!r} was left out: {error}"

@@ -1,9 +1,10 @@
-"""One table of a patch file, taken apart key by key.
+"""One table of a patch file, which is read key by key.
 
-Each reading method returns a value of the right type, whatever the table has: a fault is kept with
-its path, so that the rest of the document can be read too. Callers look at the faults first.
+Each method that reads a key returns a value of the right type, even if the table has another: the
+fault is kept with its path, so that the rest of the document can be read too. Callers check the
+faults before they use the values.
 
-This module reads no verbs.
+This module does not read verbs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from smpatch.tensor_refs import TensorRef
 __all__ = ["Path", "Table", "dotted"]
 
 Path = tuple[str | int, ...]
-"""Keys and places in arrays that lead to something in a document."""
+"""The path to a value in a document: keys, and places in arrays."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _UNKNOWN_RANK = "unknown"
@@ -32,7 +33,7 @@ _LARGEST = (1 << 63) - 1
 
 
 def dotted(path: Path) -> str:
-    """Return a path as one reads it: ``edit[2].inputs.x``."""
+    """Return a path as text, such as ``edit[2].inputs.x``."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -47,7 +48,7 @@ class Table:
 
     Attributes:
         keys: Its keys, in their order.
-        faults: What is wrong, also with the tables around it: path, what was found, hint.
+        faults: The faults of this table and of the tables around it: path, fault, hint.
     """
 
     def __init__(
@@ -57,9 +58,9 @@ class Table:
         faults: list[tuple[Path, str, str]],
         directory: pathlib.Path | None = None,
     ) -> None:
-        """Read from ``content``, which stands at ``path``; add to ``faults``.
+        """Read from ``content``, whose path is ``path``; add to ``faults``.
 
-        Paths of files in it start in the ``directory``, or in the working directory.
+        Relative paths of files start in ``directory``, or in the working directory if it is None.
         """
         self._directory = directory or pathlib.Path()
         self._content = content
@@ -69,33 +70,33 @@ class Table:
         self.faults = faults
 
     def within(self, content: Mapping[str, Any], path: Path) -> Table:
-        """Return a table inside this one, whose faults are kept with this one's."""
+        """Return a table inside this one, whose faults are kept with the faults of this one."""
         return Table(content, (*self._path, *path), self.faults, self._directory)
 
     def without_faults(self) -> Table:
-        """Return the same table, unread, whose faults are kept nowhere."""
+        """Return the same table, of which nothing is read yet, with faults of its own."""
         return Table(self._content, self._path, [], self._directory)
 
     def fault(self, found: str, *, at: Path = (), hint: str = "") -> None:
-        """Keep a fault of this table or something in it."""
+        """Keep a fault of this table or of a value in it."""
         self.faults.append(((*self._path, *at), found, hint))
 
     def alike(self, known: Iterable[str]) -> str:
-        """Return a hint where a key of this table is much like one that is known."""
+        """Return a hint if a key of this table is similar to a known key; else an empty text."""
         return next(filter(None, (nearest(key, known) for key in self.keys)), "")
 
     @property
     def known(self) -> frozenset[str]:
-        """The keys that were asked for."""
+        """The keys that were read, also those that the table does not have."""
         return frozenset(self._known)
 
     def finish(self, what: str, mark: str = "", others: Collection[str] = ()) -> None:
-        """Keep the keys that were not read.
+        """Keep a fault for each key that was not read.
 
         Args:
-            what: Who has no such key: a kind of edit, or the command.
-            mark: The key that makes another request of it, if there is one.
-            others: The keys that the request without it takes.
+            what: The kind of edit, or the command, that does not take the key.
+            mark: The key that makes the table another request; empty if there is none.
+            others: The keys that the request without ``mark`` takes.
         """
         for key in self.keys:
             if mark and key in others and key not in self._known:
@@ -106,12 +107,12 @@ class Table:
                 self.fault(f"{what} takes no {key!r}", at=(key,), hint=hint)
 
     def take(self, key: str) -> Any:  # noqa: ANN401 - whatever TOML can hold
-        """Return a value as it stands; None where there is none."""
+        """Return the value of a key, unchecked; None if there is none."""
         self._known.add(key)
         return self._content.get(key)
 
     def text(self, key: str) -> str:
-        """Return a text that must be there and not be empty."""
+        """Return a text, which must be there and must not be empty."""
         given = self.take(key)
         if given is None:
             self.fault(f"{key} is missing")
@@ -124,7 +125,7 @@ class Table:
         return ""
 
     def flag(self, key: str) -> bool:
-        """Return a truth value; False where there is none."""
+        """Return a truth value; False if there is none."""
         given = self.take(key)
         if given is not None and not isinstance(given, bool):
             self._wrong((key,), "true or false", given)
@@ -135,8 +136,8 @@ class Table:
 
         Args:
             key: The key.
-            needed: Whether it must be there.
-            twice: Whether a name may be there several times.
+            needed: Whether the key must be there.
+            twice: Whether a name may occur several times.
         """
         given = self.take(key)
         if given is None:
@@ -160,7 +161,7 @@ class Table:
         return tuple(each for each in several if isinstance(each, str))
 
     def tags(self, key: str, *, needed: bool = False) -> tuple[str, ...] | None:
-        """Return tags: text with commas as on the command line, or an array of them."""
+        """Return tags: a text with commas as on the command line, or an array of texts."""
         if not isinstance(self._content.get(key), str):
             found = self.names(key, needed=needed)
             return found or None
@@ -170,7 +171,7 @@ class Table:
         return tags
 
     def method(self, key: str) -> str | None:
-        """Return a method name in full, of which the usual ones have a short form."""
+        """Return a method name in full, also for the short form of a usual one; None if absent."""
         if key not in self._content:
             self._known.add(key)
             return None
@@ -178,7 +179,7 @@ class Table:
         return METHODS.get(given, given)
 
     def tensor(self, key: str) -> TensorRef:
-        """Return a tensor that must be there."""
+        """Return a tensor, which must be there."""
         return self._tensor(self.text(key), (key,)) if key in self._content else self.text(key)
 
     def tensors(self, key: str, *, needed: bool = False) -> dict[str, TensorRef]:
@@ -214,7 +215,7 @@ class Table:
         return {name: each for name, each in given.items() if self._is_text(each, (key, name))}
 
     def shapes(self, key: str) -> dict[str, Shape]:
-        """Return alias to shape: an array of sizes, -1 where unknown."""
+        """Return alias to shape: an array of sizes, with -1 for an unknown one."""
         return {alias: self._shape(each, (key, alias)) for alias, each in self._entries(key)}
 
     def values(self, key: str) -> dict[str, object]:
@@ -237,7 +238,7 @@ class Table:
         return found
 
     def fragments(self, key: Mode) -> tuple[Asked, ...]:
-        """Return functions and recipes: one text, or an array of them; files start as paths do."""
+        """Return functions, recipes and models: one text, or an array of texts."""
         found = [
             self._fragment(text, key, at) for at, text in enumerate(self.names(key, twice=True))
         ]

@@ -1,7 +1,7 @@
-"""The recipes that ``compose`` can put before or behind a signature, and their arguments.
+"""The recipes that ``compose`` can put before or after a signature, and their arguments.
 
-``runtime/trace_recipes.py`` has their computations; this module checks arguments before TensorFlow
-is asked.
+``runtime/trace_recipes.py`` has their computations; this module checks the arguments, without
+TensorFlow.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Argument:
 
     Attributes:
         name: Its name.
-        kind: What it is: the alias of an output, aliases of inputs, a number, and so on.
-        help: What it means.
-        default: What it is where it is left out, in words; empty where it must be given.
-        choices: What it may be; empty where anything of its kind may be.
+        kind: The kind of its value: the alias of an output, aliases of inputs, a number, and so on.
+        help: Its meaning, in words.
+        default: Its default, in words; empty if it must be given.
+        choices: The values that it may have; empty if it may have every value of its kind.
     """
 
     name: str
@@ -64,12 +64,13 @@ class Recipe:
 
     Attributes:
         name: Its name.
-        place: Where it stands.
-        help: What it computes.
-        arguments: Its arguments, in their order; of kinds ``inputs`` and ``features`` there may
-            be several.
-        example: How it is written.
-        takes_alias: Whether what it yields may be named, by ``ALIAS=`` before the recipe.
+        place: Whether it is put before or after a signature.
+        help: Its computation, in words.
+        arguments: Its arguments, in their order; an argument of the kind ``inputs`` or
+            ``features`` takes several values.
+        example: An example of its text.
+        takes_alias: Whether ``ALIAS=`` may be before it, with the input that it yields or the
+            name of its output.
     """
 
     name: str
@@ -94,7 +95,7 @@ _ANTIALIAS = Argument("antialias", "flag", "of tf.image.resize", "false")
 _OUTPUT = Argument("output", "output", "the output that it takes, or an input")
 
 _SEVERAL = {"inputs", "features"}
-"""Kinds of arguments of which there may be several without a name."""
+"""Kinds of arguments that take several values without a name."""
 _FEATURE = re.compile(
     r"\s*(\S(?:.*\S)?)\s*:\s*([A-Za-z]\w*)\s*\[((?:\s*(?:\d+|-1|\?|None)\s*,?)*)\]\s*", re.DOTALL
 )
@@ -270,8 +271,8 @@ def checked(
     Args:
         recipe: The recipe.
         given: The arguments without a name.
-        named: Those with one.
-        where: What was asked for, for errors.
+        named: The arguments with a name.
+        where: The text of the request, with which errors begin.
 
     Raises:
         UsageError: There is no such argument, one is missing, or one is of another kind.
@@ -337,7 +338,7 @@ def _value(argument: Argument, value: object, where: str) -> object:
 
 
 def _features(texts: Sequence[str], where: str) -> list[tuple[str, str, list[int]]]:
-    """Return the name, the type and the sizes of each feature; an open size is -1."""
+    """Return the name, the type and the sizes of each feature; an unknown size is -1."""
     found: dict[str, tuple[str, str, list[int]]] = {}
     for text in texts:
         written = _FEATURE.fullmatch(text)

@@ -1,7 +1,7 @@
-"""Requests for one signature: made, run once, and put in the form of TF Serving's log.
+"""Make requests for one signature, run each once, and write them in the form of TF Serving's log.
 
-Each runs in TensorFlow's C runtime, as TF Serving runs it when it loads the model; one that
-fails is refused.
+Each request runs in TensorFlow's C runtime, as in TF Serving when it loads the model; a request
+that fails is refused.
 
 Sources: ``tensorflow_serving/apis/prediction_log.proto``; ``predict_util.cc``, ``classifier.cc``
 and ``regressor.cc`` in ``servables/tensorflow``.
@@ -43,8 +43,8 @@ class Tensor:
     """A tensor that a request feeds.
 
     Attributes:
-        dtype: Its type, as TensorFlow names it; empty where it cannot be read.
-        shape: Its sizes.
+        dtype: TensorFlow's name of its type; empty if that cannot be read.
+        shape: Its dimensions; None if they cannot be read.
     """
 
     dtype: str
@@ -57,10 +57,10 @@ class WarmupRequest:
 
     Attributes:
         record: The number of its record, from 1; a record may hold several requests.
-        kind: What it asks for: ``predict``, ``classify``, ``regress`` or another method.
-        signature: The key that it calls; empty where it calls none.
+        kind: The method that it calls: ``predict``, ``classify``, ``regress`` or another one.
+        signature: The key of the signature that it calls; empty if it calls none.
         inputs: Alias to the tensor that it feeds.
-        outputs: The outputs that it asks for; empty for all.
+        outputs: The aliases of the outputs that it requests; empty for all.
     """
 
     record: int
@@ -71,7 +71,7 @@ class WarmupRequest:
 
 
 class Recording:
-    """Requests for one signature, made, run, and put in the form of TF Serving's log."""
+    """Requests for one signature: it makes, runs and serializes them."""
 
     def __init__(
         self, validator: Validator, model: SavedModel, signature: str, *, kept: int
@@ -79,13 +79,13 @@ class Recording:
         """Choose the signature.
 
         Args:
-            validator: Who asks TensorFlow.
+            validator: The validator that asks TensorFlow.
             model: The model.
             signature: The key.
-            kept: How many records of the file stay.
+            kept: The number of records in the file that stay.
 
         Raises:
-            RefusedError: There is none, or TF Serving would not take requests to it.
+            RefusedError: There is no such signature, or TF Serving takes no requests to it.
         """
         self.requests: list[WarmupRequest] = []
         self.notes: list[Note] = []
@@ -114,7 +114,7 @@ class Recording:
 
         Raises:
             UsageError: The file of values cannot be read.
-            RefusedError: These are too many, or examples would have to be made up.
+            RefusedError: There are too many requests, or examples would have to be made up.
         """
         from smpatch.runs.feeds import Feeds  # noqa: PLC0415 - NumPy
         from smpatch.runs.values import Feeding, features, has_batch  # noqa: PLC0415 - as above
@@ -153,7 +153,7 @@ class Recording:
                 yield self._first(feed, size)
 
     def _first(self, feed: Feed, size: int) -> Feed:
-        """Return the first rows of the inputs that have an open first dimension."""
+        """Return values with the first ``size`` rows of inputs whose first dimension is open."""
         values = dict(feed.values)
         for alias, spec in self._signature.inputs.items():
             (array,) = values[alias]
@@ -175,16 +175,17 @@ class Recording:
         return replace(feed, batch=size, values=values)
 
     def records(self, feeds: Iterator[Feed]) -> Generator[bytes, None, None]:
-        """Yield a record for each request, once it has run.
+        """Yield a record for each request, after the request has run.
 
         Raises:
-            RefusedError: It fails, or TF Serving would not take it.
-            ValidationError: There is no TensorFlow.
+            RefusedError: A request fails or TF Serving would not take it, or TensorFlow does not
+                load the model.
+            ValidationError: TensorFlow cannot be asked.
         """
         from smpatch.runs.arrays import UnmakeableError  # noqa: PLC0415 - as above
         from smpatch.runs.feeds import in_c  # noqa: PLC0415 - NumPy
         from smpatch.runs.sessions import CRuntime, NotLoadedError, Place  # noqa: PLC0415 - as above
-        from smpatch.runtime.process import ChildError  # noqa: PLC0415 - only where one is asked
+        from smpatch.runtime.process import ChildError  # noqa: PLC0415 - only if one is started
 
         subject, place = self._subject, Place(self._subject.directory, self._meta_graph.tags)
         target = in_c({subject.key: self._signature})[subject.key]
@@ -235,7 +236,7 @@ class Recording:
         return framed(data)
 
     def _examples(self, number: int, array: Array) -> Sequence[bytes]:
-        """Return the examples of a request: TF Serving feeds them as a row."""
+        """Return the examples of a request, which TF Serving feeds as one dimension."""
         words = f"request {number} has no row of serialized tf.train.Example messages"
         if array.dtype != dtypes.number("string") or len(array.shape) != 1 or not array.strings:
             refuse(self._subject, f"input {EXAMPLES!r}", words)
@@ -247,7 +248,7 @@ class Recording:
         return array.strings
 
     def _misfit(self, feed: Feed, ran: Ran) -> str:
-        """Return why TF Serving does not take results of Classify or Regress; empty if it does."""
+        """Return why TF Serving refuses results of Classify or Regress; empty if it takes them."""
         if self._kind == "predict":
             return ""
         examples = feed.values[EXAMPLES][0].shape[0]

@@ -1,7 +1,7 @@
-"""A session: TensorFlow's child processes stay for many calls, on one model after the other.
+"""A session: the child processes that load TensorFlow stay for many calls, on many models.
 
 Each function of the library starts child processes of its own, which load TensorFlow. The verbs
-of a session are these functions; they ask children that were started before.
+of a session are the same functions, but they use children that were started before.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _RECYCLED_AFTER = 200
-"""Calls after which a session replaces its children by default."""
+"""The default number of calls after which a session replaces its children."""
 
 
 class _Verb(Generic[_P, _R]):
@@ -74,12 +74,13 @@ class _Verb(Generic[_P, _R]):
 class Session:
     """TensorFlow's child processes, kept for many calls.
 
-    A context manager. Its methods are the functions of the library, with the same arguments,
-    results and errors; ``apply`` and ``check_all`` keep children of their own. A child that has
-    died is replaced at the next call, and all are replaced after a number of models.
+    A session is a context manager. Its methods are the functions of the library, with the same
+    arguments, results and errors, without ``apply`` and ``check_all``, which keep children of their
+    own. A child that has died is replaced at the next call, and all children are replaced after
+    ``recycle_after`` calls.
 
-    A session is for the thread and the process that made it: the system ends a child with
-    the thread that started it. Several threads have a session each.
+    Use a session only in the thread and the process that made it, because the system ends a child
+    with the thread that started it. Several threads need a session each.
 
     Example:
         >>> with smpatch.Session(smpatch.Options(validate="runtime")) as session:
@@ -99,9 +100,9 @@ class Session:
         """Start nothing yet: a child starts with the first call that needs it.
 
         Args:
-            options: How edits are done where a call gives no options.
-            check_options: What checks look at where a call gives no options.
-            recycle_after: Number of calls after which all children are replaced.
+            options: The options of edits, if a call gives none.
+            check_options: The options of checks, if a call gives none.
+            recycle_after: The number of calls after which all children are replaced.
 
         Raises:
             UsageError: The options make no sense for several models.
@@ -130,10 +131,10 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """End all children; to close a session twice is fine.
+        """End all children; a session may be closed twice.
 
         Raises:
-            UsageError: Another thread or process made it.
+            UsageError: Another thread or process made the session.
         """
         self._check_owner()
         self._closed = True
@@ -172,7 +173,7 @@ class Session:
     def _lend(
         self, mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool
     ) -> Validator:
-        """Lend the children that have these op libraries, which no process can let go of."""
+        """Lend the children for these op libraries, because a process cannot unload a library."""
         libraries = tuple(op_libraries)
         if libraries not in self._validators:
             self._validators[libraries] = Validator("none", libraries, time_limit)

@@ -1,6 +1,6 @@
-"""An edit of a model in a store or an archive: a copy is edited, and put where it belongs.
+"""An edit from or to a store, or from an archive: a local copy is edited and then put in place.
 
-This module does not edit: the caller passes a function that edits the copy.
+This module does not edit models: the caller passes a function that edits the copy.
 """
 
 from __future__ import annotations
@@ -39,19 +39,20 @@ _UNCONDITIONAL = Note(
 def edit_copy(
     model: Path, options: Options, edit: Callable[[Path, Options], Receipt], *, loads: bool
 ) -> Receipt:
-    """Edit a model that lies in a store, or that is to be saved to one.
+    """Edit a model that is in a store or an archive, or that is to be saved to a store.
 
     Args:
-        model: The directory or URL of the model.
-        options: How the edit is done.
-        edit: Edits a directory.
+        model: The directory, URL or archive of the model.
+        options: The options of the edit.
+        edit: The function that edits a directory.
         loads: Whether TensorFlow loads the model.
 
     Returns:
-        What was done, in terms of the store.
+        The receipt of ``edit``, in which the user's names replace the names of copies.
 
     Raises:
-        RefusedError: The store can only be read, or ignores conditions; or as ``edit``.
+        RefusedError: The store can only be read, or ignores conditions; the model in an archive
+            would be edited in its place; or as ``edit``.
         ConflictError: Another program has changed the model.
         SmpatchError: As ``edit``, or because of the store.
     """
@@ -64,7 +65,7 @@ def edit_copy(
         names: dict[Path, Path] = {}
         copy, local = None, model
         if isinstance(model, ModelUrl):
-            # What is saved elsewhere has the variables with their values.
+            # A model that is saved elsewhere needs the values of its variables.
             saved = options.save_to is not None and _source(model, place) is None
             saved = saved and not options.dry_run
             whole = loads or saved
@@ -72,7 +73,7 @@ def edit_copy(
             local = copy.directory
             names[local] = model
         elif arguments.is_archive(model):
-            from smpatch.archives import refuse_edit, unpacked  # noqa: PLC0415 - here alone
+            from smpatch.archives import refuse_edit, unpacked  # noqa: PLC0415 - only for archives
 
             if options.save_to is None and not options.dry_run:
                 refuse_edit(model)
@@ -99,13 +100,13 @@ def undone_in_store(
     """Undo the last edit of a model in a store.
 
     Args:
-        url: The model.
-        undo: Does it in a directory.
-        dry_run: Whether nothing is to be written.
-        unconditional: As the option of edits.
+        url: The URL of the model.
+        undo: The function that undoes the edit in a directory.
+        dry_run: Whether to write nothing.
+        unconditional: As in ``Options``.
 
     Yields:
-        What was done, and what else is worth knowing.
+        The result of ``undo``, and notes on the store.
 
     Raises:
         SmpatchError: As ``edit_copy``.
@@ -123,14 +124,14 @@ def undone_in_store(
 
 
 def _source(model: ModelUrl, place: ModelUrl | None) -> ModelUrl | None:
-    """Return the model if what stays of it can be copied inside the store."""
+    """Return the model if its unchanged files can be copied inside the store; else None."""
     return model if place is not None and place.base == model.base else None
 
 
 def _put(
     receipt: Receipt, options: Options, copy: Copy | None, place: ModelUrl | None
 ) -> Iterator[Note]:
-    """Write the edited model to the store, and yield notes on that."""
+    """Write the edited model to the store, and yield notes on the writing."""
     if options.dry_run:
         return
     if place is not None:
@@ -152,7 +153,7 @@ def _moved(copy: Copy | None) -> Iterator[Note]:
 
 
 def _in_names_of_the_user(receipt: Receipt, names: dict[Path, Path], notes: list[Note]) -> Receipt:
-    """Put the user's names in the place of temporary ones."""
+    """Replace temporary names in a receipt by the names that the user gave."""
 
     def known(path: Path) -> Path:
         for temporary, name in names.items():

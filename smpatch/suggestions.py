@@ -1,14 +1,14 @@
 """Suggestions: tensors and functions of a model that could become a signature.
 
-Three kinds: an output of the main graph that nothing else consumes, with the placeholders
-it needs; a traced function; and, for a signature that is there, the tensors inside the
-functions that it calls.
+There are three kinds: an output of the main graph that nothing consumes, with the placeholders
+that it needs; a traced function; and, for a signature of the model, the tensors between its inputs
+and outputs.
 
-This module proposes; an edit checks again. It guesses no names: an alias in a proposal is the one
-that the command line makes of the tensor.
+An edit checks a suggestion again. No names are guessed: the alias in a suggestion is the alias that
+the command line makes of the tensor.
 
-Source: ``tensorflow/python/tools/optimize_for_inference.py`` and ``summarize_graph_main.cc`` take
-the nodes that nothing consumes for outputs, too.
+Source: ``tensorflow/python/tools/optimize_for_inference.py`` and ``summarize_graph_main.cc`` also
+take the nodes that nothing consumes as outputs.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ __all__ = [
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
 _BOOKKEEPING = frozenset({"Const", "NoOp"})
-"""Operations that are no outputs, though nothing consumes them; ``--all`` shows none either."""
+"""Operations that are not suggested as outputs, not even with ``--all``."""
 
 _WATCHING = re.compile(r".*Summary(V2)?|.*Grad(V2)?")
-"""Operations that look at what a model yields; such a tensor may be its output."""
+"""Operations that only record a tensor, which can be an output of the model nevertheless."""
 
 _MOST = 50
-"""The most outputs of the main graph that are followed back; each costs a walk."""
+"""The largest number of outputs of the main graph that are examined; each costs a walk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Function:
     """A function that was traced.
 
     Attributes:
-        traced: What its signature would show.
-        name: What ``--function`` takes for it: the path, or the trace where there are several.
-        refusal: Why it cannot become a signature; empty when it can.
+        traced: The function as its signature would show it.
+        name: Its name for ``--function``: the path, or the trace if the path has several.
+        refusal: The reason why it cannot become a signature; empty if it can.
         remark: The sign of a trace for training, such as ``training=True``; else empty.
     """
 
@@ -93,16 +93,16 @@ class Suggestions:
     """The tensors and functions that could become a signature.
 
     Attributes:
-        placeholders: What the main graph can be fed.
-        outputs: What it computes from that, the last of the graph first.
-        more_outputs: How many further outputs were not looked at.
-        functions: The traced functions that yield something, TensorFlow's own left out.
-        inner: The tensors between a signature's inputs and outputs, when one was named: those
-            of the main graph, without calls, and those inside its functions; handles and
-            parameters are left out.
-        deep: The keys of the signatures that have such tensors.
-        ambiguous: The names that several tensors inside the signature's functions have, those
-            that are left out included.
+        placeholders: The placeholders of the main graph.
+        outputs: The outputs that it computes from them, the last node of the graph first.
+        more_outputs: The number of further outputs, which were not examined.
+        functions: The traced functions that have outputs, without TensorFlow's own functions.
+        inner: The tensors between the inputs and outputs of the signature, if one was named:
+            tensors of the main graph, without calls, and tensors inside its functions; handles
+            and parameters are left out.
+        deep: The keys of the signatures that have tensors inside functions.
+        ambiguous: The names that several tensors inside the signature's functions have; tensors
+            that are left out count too.
         composed: Key of a composed signature to its parts.
     """
 
@@ -129,11 +129,13 @@ def suggest(  # noqa: PLR0913 - the model and what to list of it, each with a de
 
     Args:
         model: The model directory, a loaded model, or one of its MetaGraphs.
-        signature: The key of a signature between whose inputs and outputs to look.
-        infer: Asks TensorFlow for shapes; called only where the file leaves one unknown.
-        match: A pattern such as ``*Relu*`` for names of tensors and functions; of the main
-            graph, tensors that are consumed count then, too.
-        everything: Whether to list what serves training, saving and watching, too.
+        signature: The key of a signature, whose inner tensors are returned too.
+        infer: The function that asks TensorFlow for shapes; it is called only if the file leaves
+            a shape unknown.
+        match: A pattern such as ``*Relu*`` for names of tensors and functions; with a pattern,
+            tensors of the main graph that other operations consume are listed too.
+        everything: Whether to list also summaries, gradients, savers, assertions, shapes and
+            switches.
         tag_set: The tags of the MetaGraph; None for the only one.
 
     Example:
@@ -144,7 +146,8 @@ def suggest(  # noqa: PLR0913 - the model and what to list of it, each with a de
         ModelUnreadableError: There is no readable SavedModel.
         TagSetError: No MetaGraph has the tags.
         TensorNotFoundError: There is no such signature.
-        RefusedError: It has tensors inside, but the model's form takes no edit that they need.
+        RefusedError: The signature has tensors inside functions, but no edit can add their nodes
+            to a model in this form.
     """
     arguments.instance(match, str, "match")
     if signature is not None:
@@ -175,7 +178,7 @@ def _meta_graph(
 
 
 def undefined(meta_graph: MetaGraph) -> tuple[str, ...]:
-    """Return the operations that nothing defines; what they yield cannot be suggested."""
+    """Return the operations that have no definition, so that their outputs are not suggested."""
     graph, library = meta_graph.graph, meta_graph.functions
     ops = {graph.wiring(name).op for name in graph}
     ops.update(node.op for name in library for node in library[name].node_def)
@@ -255,7 +258,7 @@ def _main_graph(
 
 
 def _saver_nodes(meta_graph: MetaGraph) -> set[str]:
-    """Return the nodes by which a session saves and restores; they are no model's outputs."""
+    """Return the nodes with which a session saves and restores; they are not outputs."""
     saver = meta_graph.saver
     names = saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name
     return set(map(op_of, names))

@@ -1,6 +1,6 @@
 """Tensors as a request names them: by name, by the names of their parts, or by a whole spec.
 
-This module reads no graph: it does not check whether there is such a tensor.
+This module reads no graph: it does not check whether a tensor exists.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ class RaggedRef:
 
 
 TensorRef = str | SparseRef | RaggedRef | Spec
-"""The name of a tensor in a request: by name, by the names of its parts, or by a whole spec,
-whose dtype and shape then must agree with the graph."""
+"""A tensor as a request names it: its name, the names of its parts, or a whole spec, whose
+dtype and shape must agree with the graph."""
 
 
 def tensor_ref(value: object, where: str) -> TensorRef:
-    """Return how a request names a tensor.
+    """Return a tensor as a request names it.
 
     Args:
         value: A name, a ``SparseRef``, a ``RaggedRef``, a spec, or anything with a name, a type
             and a shape, such as a ``tf.TensorSpec`` or a tensor of a ``tf.Graph``.
-        where: What the tensor is for; errors begin with it.
+        where: The name of the value, with which errors begin.
 
     Raises:
         UsageError: It is something else, or a spec without a name.
@@ -81,10 +81,10 @@ def tensor_ref(value: object, where: str) -> TensorRef:
 
 
 def tensor_refs(value: object, where: str) -> dict[str, TensorRef]:
-    """Return how a request names several tensors, by alias.
+    """Return tensors as a request names them, by alias.
 
     Raises:
-        UsageError: It is no mapping, or one of them is no tensor.
+        UsageError: It is not a mapping, or one of its values is not a tensor.
     """
     given = arguments.mapping(value, where)
     return {alias: tensor_ref(each, f"{where} {alias!r}") for alias, each in given.items()}

@@ -7,10 +7,10 @@
     emb=dense/Relu:0@Call+Call_1                         inside functions: the calls that lead there
 
 Commas separate items outside parentheses. Without an alias the alias is the operation's
-name (its last path component when that is unique among the aliases, else the whole name)
+name (its last path component if that is unique among the aliases, else the whole name)
 with ``_n`` appended for ``op:n``, n > 0.
 
-This module looks at no model: whether a tensor exists is the builder's business.
+This module reads no model: the builder checks whether a tensor exists.
 """
 
 from __future__ import annotations
@@ -93,11 +93,11 @@ def parse_tensors(texts: Iterable[str], *, option: str) -> dict[str, TensorRef]:
 
 
 def parse_tensor(text: str, *, option: str) -> TensorRef:
-    """Parse one tensor that needs no alias, or has been given one already.
+    """Parse one tensor that needs no alias, or that has its alias already.
 
     Args:
-        text: The tensor, as it stands behind ``alias=``.
-        option: What it is a value of, for errors.
+        text: The tensor, in the form that it has after ``alias=``.
+        option: The option's name, for errors.
 
     Raises:
         UsageError: The text cannot be understood, or holds more than one tensor.
@@ -114,7 +114,7 @@ def parse_tensor(text: str, *, option: str) -> TensorRef:
 
 
 def parse_names(texts: Iterable[str], *, option: str) -> dict[str, str]:
-    """Parse values that name arguments, results or inner tensors: no sparse or ragged ones.
+    """Parse names of arguments, results or inner tensors, which are not sparse or ragged.
 
     Args:
         texts: One text for each time the option was given.
@@ -194,8 +194,8 @@ def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
 def parse_defaults(texts: Iterable[str], *, option: str) -> dict[str, object]:
     """Parse defaults such as ``x=1.0``, one for each time the option was given.
 
-    The value is JSON: a number, ``true``, ``"text"``, lists of these; ``null`` takes a default
-    away. What is no JSON is a string as it stands.
+    The value is JSON: a number, ``true``, ``"text"``, lists of these; ``null`` removes a default.
+    A value that is not JSON is taken as a string.
 
     Raises:
         UsageError: One has another form, or a name occurs twice.
@@ -208,8 +208,8 @@ def parse_defaults(texts: Iterable[str], *, option: str) -> dict[str, object]:
 def parse_constants(texts: Iterable[str], *, option: str) -> dict[str, object]:
     """Parse values of inputs such as ``x=1.0`` or ``x=FILE.npy``.
 
-    The value is JSON. What is no JSON is a file, if it ends in ``.npy``, or else a string as it
-    stands.
+    The value is JSON. A value that is not JSON is taken as a file if it ends in ``.npy``, else as a
+    string.
 
     Raises:
         UsageError: One has another form, a name occurs twice, or a file cannot be read.
@@ -224,7 +224,7 @@ def parse_constants(texts: Iterable[str], *, option: str) -> dict[str, object]:
 
 
 def _json(value: str, otherwise: Callable[[str], object]) -> object:
-    """Return a value that is JSON, or else what a function makes of it."""
+    """Return the value of a JSON text; of another text the result of ``otherwise``."""
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
@@ -287,7 +287,7 @@ def _alias_and_tensor(item: str, option: str) -> tuple[str | None, TensorRef]:
 
 
 def _repair(text: str) -> str:
-    """Return a hint about a text that is no tensor name."""
+    """Return a hint about a text that is not a tensor name."""
     if "(" in text or ")" in text:
         return "write [alias=]op:index; a shell needs quotes around parentheses"
     if any(mark in text for mark in " \t;"):
@@ -314,13 +314,13 @@ def _composite(kind: str, inside: str, item: str, option: str) -> TensorRef:
 
 
 def _whole(tensor: TensorRef) -> TensorRef:
-    """Return a tensor under its full name: the first output of a node has two."""
+    """Return a tensor with its full name, because the first output of a node has two names."""
     plain = isinstance(tensor, str) and "@" not in tensor and ":" not in tensor
     return f"{tensor}:0" if plain else tensor
 
 
 def _long(tensor: str) -> str:
-    tensor = tensor.partition("@")[0]  # the way to an inner tensor is no part of its name
+    tensor = tensor.partition("@")[0]  # the calls that lead to an inner tensor are not in its name
     op, colon, index = tensor.rpartition(":")
     if not colon:
         return tensor

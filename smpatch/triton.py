@@ -1,7 +1,6 @@
-"""Rules of Triton's TensorFlow backend about tensors: their types, their ranks, batches.
+"""Rules of Triton's TensorFlow backend for tensors: their types, their ranks, batches.
 
-``check --for triton`` reports with them, and ``describe --as triton`` writes a configuration
-by them.
+``check --for triton`` and ``describe --as triton`` use them.
 
 Sources: Triton's TensorFlow backend (``github.com/triton-inference-server/tensorflow_backend``):
 ``src/tensorflow_utils.cc`` (``ModelSupportsBatch``, ``CompareDims``, ``ConvertDataType``),
@@ -45,7 +44,7 @@ class Objection:
     Attributes:
         code: The code of the finding.
         text: The property.
-        hint: What would work; empty when nothing would.
+        hint: The remedy; empty if there is none.
     """
 
     code: str

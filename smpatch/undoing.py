@@ -1,16 +1,16 @@
-"""Take the last edit back: the file that ``--backup`` kept goes back in place.
+"""Undo the last edit: put back the file that ``--backup`` kept.
 
-What was there becomes the backup, so that a redo does the edit again. A record beside it has
-the digests of both files: a second undo is refused, and so are both where the model has changed
-since without a backup, for the backup then has nothing to do with the last edit. Times of files
-are not asked, for a copy does not keep them. The backup is staged like an edited model
-and committed by the same rename; its fingerprint goes with it, or is computed where none was
-kept.
+The file that was there becomes the backup, so that a redo makes the edit again. A record beside
+it has the digests of both files. By this record a second undo is refused; undo and redo are
+refused if the model has changed since without a backup, because then the backup does not belong
+to the last edit. The times of files are not compared, because copies do not keep them. The backup
+is staged like an edited model and committed by the same rename. Its fingerprint is put back with
+it, or computed if none was kept.
 
-Nothing is reloaded: the file is one that was there before. What is there now need not even
-be readable, for that is a reason to undo.
+Nothing is reloaded, because the file was in place before. The file that is there now need not be
+readable: an unreadable file is a reason to undo.
 
-There is one backup, not a history: that of the last edit with ``--backup``.
+There is only one backup, which the last edit with ``--backup`` kept.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Restored:
     """The outcome of an undo for one signature.
 
     Attributes:
-        tag_set: Its MetaGraph.
+        tag_set: The tags of its MetaGraph.
         key: The signature key.
-        outcome: Whether it is there again, gone, or another one under the same key.
+        outcome: Whether the undo added the key, removed it, or changed its signature.
     """
 
     tag_set: tuple[str, ...]
@@ -74,19 +74,21 @@ class Undone:
     """The result of an undo.
 
     Attributes:
-        directory: The model.
+        directory: The directory or URL of the model.
         form: Whether its file is binary or text.
         dry_run: Whether nothing was written.
-        size_before: Length of the model file in bytes.
-        size_after: The same, after the undo.
-        changes: The signatures that differ; empty also where the file that was there cannot
-            be read.
-        fingerprint: What became of ``fingerprint.pb``: the one kept with the backup was put
-            back, or a new one computed, or it describes the model that was there.
-        warm_up: What became of the warm-up requests: those kept with the backup were put back,
-            or they are as they were, or could not be put back (``stale``).
-        backup: Where the model that was there is now; None when that could not be done.
-        notes: What is worth knowing.
+        size_before: The length of the model file before the undo, in bytes.
+        size_after: The length after the undo.
+        changes: The signatures that differ; empty also if the file that was there cannot be read.
+        fingerprint: The outcome for ``fingerprint.pb``: there is none, or it is unchanged
+            (``kept``), or the one kept with the backup was put back (``restored``), or a new one
+            was computed (``refreshed``), or it still describes the model that was there
+            (``stale``).
+        warm_up: The outcome for the warm-up requests: there are none, or they are unchanged
+            (``kept``), or the ones kept with the backup were put back (``restored``) or could not
+            be put back (``stale``).
+        backup: The path of the file that was there; None if it was not kept.
+        notes: Notes on the undo.
     """
 
     directory: Path
@@ -101,7 +103,7 @@ class Undone:
     notes: tuple[Note, ...]
 
 
-def undo(  # noqa: PLR0913 - how it is done, each with a default
+def undo(  # noqa: PLR0913 - the options, each with a default
     model: str | os.PathLike[str],
     *,
     redo: bool = False,
@@ -111,19 +113,19 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
     validator: Validator | None = None,
     unconditional: bool = False,
 ) -> Undone:
-    """Put the file that an edit kept as its backup back in place, and keep what was there.
+    """Put back the file that an edit kept as its backup, and keep the file that was there.
 
     Args:
-        model: The model directory.
-        redo: Do an edit again that was undone.
-        dry_run: Do everything but write.
+        model: The model directory or URL.
+        redo: Make an edit again that was undone.
+        dry_run: Do everything except writing.
         lock_timeout: Longest wait for an edit of the same model, in seconds.
         time_limit: Longest wait for TensorFlow to compute a fingerprint, in seconds.
-        validator: Asks TensorFlow; None for one that lives as long as the call.
-        unconditional: As the option of edits, for a model in a store.
+        validator: The validator that asks TensorFlow; None to make one for this call.
+        unconditional: As in ``Options``, for a model in a store.
 
     Returns:
-        What was done.
+        The result, with one change for each signature that differs.
 
     Example:
         >>> options = smpatch.Options(backup=True)
@@ -133,11 +135,12 @@ def undo(  # noqa: PLR0913 - how it is done, each with a default
         [('predict', 'removed'), ('serving_default', 'added')]
 
     Raises:
-        UsageError: A time is no number of seconds.
+        UsageError: A time is not a number of seconds.
         ModelUnreadableError: There is no such directory, or no model file in it.
-        RefusedError: There is no backup, or it is no SavedModel; the edit is undone already,
-            or to be redone and not undone.
-        ConflictError: Somebody else edits the model.
+        RefusedError: There is no backup, or it is not a SavedModel; the last edit is undone
+            already, or a redo finds no undone edit; or the model has changed since without a
+            backup, or was exported again.
+        ConflictError: Another program edits the model.
         WriteError: The file system refused; the model is unchanged.
     """
     arguments.seconds(lock_timeout, "lock_timeout")
@@ -183,7 +186,7 @@ def backup_and_model(model: str | os.PathLike[str]) -> tuple[SavedModel, SavedMo
 
     Raises:
         ModelUnreadableError: One of them cannot be read.
-        RefusedError: There is no backup, or it is no SavedModel.
+        RefusedError: There is no backup, or it is not a SavedModel.
     """
     hint = "smpatch undo URL --dry-run prints what an undo would change"
     directory = arguments.local_path(model, "--backup", hint)
@@ -200,7 +203,7 @@ def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
         record = undo_record_of(there.file).read_bytes()
     except OSError:
         record = b""
-    # A record of another backup does not count: that one was replaced by hand.
+    # A record of another backup does not count: a user has replaced that backup.
     if not record or _digest_of_backup(record) != digest_of(backup).hex().encode():
         if redo:
             hint = f"{undo_it} undoes one"
@@ -216,9 +219,9 @@ def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
 
 
 def _check_variables(there: SavedModel) -> None:
-    """Refuse a backup from before the model was exported again: its graph reads other variables.
+    """Refuse the backup of an earlier export, because its graph reads other variables.
 
-    Without two fingerprints nothing says so.
+    This compares two fingerprints; if one is absent, the backup is not refused.
     """
     file = FINGERPRINT.path(there.directory)
     now, then = _variables(file), _variables(backup_of(file))
@@ -230,7 +233,7 @@ def _check_variables(there: SavedModel) -> None:
 
 
 def _variables(fingerprint: Path) -> int:
-    """Return the number that stands for the variables; 0 if there is none."""
+    """Return the hash of the variables in a fingerprint; 0 if there is none."""
     try:
         with open_regular(fingerprint) as opened:
             return int(schema.FingerprintDef.FromString(opened.read()).checkpoint_hash)
@@ -239,7 +242,7 @@ def _variables(fingerprint: Path) -> int:
 
 
 def _record(model: Path, backup: Path) -> bytes:
-    """Return the record of an undo: the digests of the file that it put back, and of the other."""
+    """Return the record of an undo: the digests of the new model file and of the new backup."""
     return "".join(f"{digest_of(file).hex()}\n" for file in (model, backup)).encode()
 
 
@@ -276,7 +279,7 @@ def _commit(staged: StagingDirectory, validator: Validator, *, redo: bool) -> Un
 
 
 def _look(directory: Path) -> SavedModel:
-    """Report which file is to be replaced, without looking into it."""
+    """Return the model with the file to be replaced, without the content of the file."""
     file, form = which_file(directory)
     try:
         status = file.stat()
@@ -303,7 +306,7 @@ def _read_backup(there: SavedModel, file: Path) -> SavedModel:
 
 
 def _compare(there: SavedModel, backup: SavedModel, *, dry_run: bool) -> Undone:
-    """Put the facts together, for a fingerprint that stays as it is."""
+    """Return the result of an undo that leaves the fingerprint as it is."""
     notes: tuple[Note, ...] = ()
     changes: tuple[Restored, ...] = ()
     try:
@@ -331,7 +334,7 @@ def _compare(there: SavedModel, backup: SavedModel, *, dry_run: bool) -> Undone:
 
 
 def _requests(there: SavedModel) -> Literal["absent", "kept", "restored"]:
-    """Return the effect of an undo on the warm-up requests; an edit may have kept them."""
+    """Return the outcome of an undo for the warm-up requests, which an edit may have kept."""
     place = WARM_UP.path(there.directory)
     kept = backup_of(place)
     if not kept.is_file() or kept.is_symlink():

@@ -1,6 +1,6 @@
 """URLs of models: a path whose text is a URL.
 
-This module opens nothing.
+This module opens no files and no stores.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _ONE_SLASH = re.compile(r"^([a-z][a-z0-9]+:)/+")
 class ModelUrl(PosixPath):
     """The URL of a model, or of a file in it.
 
-    It joins, compares and prints like a path; no function of the file system finds anything
-    there. ``path_or_url`` is the way to make one.
+    It can be joined, compared and printed like a path, but it names no file of the file system.
+    ``path_or_url`` makes one.
     """
 
     def __str__(self) -> str:
-        """Return the URL; a path has one slash where a URL has two."""
+        """Return the URL, with the two slashes of which a path keeps only one."""
         return _ONE_SLASH.sub(r"\1//", super().__str__())
 
     @property
     def scheme(self) -> str:
-        """Such as ``s3``."""
+        """The scheme, such as ``s3``."""
         return self.parts[0].removesuffix(":")
 
     @property
@@ -46,21 +46,21 @@ class ModelUrl(PosixPath):
 
     @property
     def key(self) -> str:
-        """What follows behind the bucket, without slashes around it."""
+        """The part after the bucket, without slashes around it."""
         return "/".join(self.parts[2:])
 
 
 def path_or_url(text: str) -> Path:
-    """Return a path, or a URL that behaves as one.
+    """Return a path, or a URL that behaves like a path.
 
     Raises:
-        UsageError: It is a URL that smpatch does not take. The error does not repeat it, for
-            it may hold a password or a signature.
+        UsageError: It is a URL that smpatch does not take. The error does not repeat parts of the
+            URL that may hold a password or a signature.
     """
     found = _URL.match(text)
     if found is None:
         return Path(text)
-    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - only where a URL is given
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - only for URLs
 
     scheme = found[1].lower()
     parts = urlsplit(text)

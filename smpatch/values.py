@@ -1,9 +1,9 @@
-"""Values of a ``TensorProto``: its first elements as text, and values of Python in its form.
+"""Values of a ``TensorProto``: its first elements as text, and Python values as a ``TensorProto``.
 
 This module makes no arrays and needs no NumPy.
 
 Sources: ``tensorflow/core/framework/tensor.proto`` (the typed lists, ``tensor_content`` in
-little endian, a list's last value standing for all that follow),
+little endian, the last value of a list, which is repeated for all elements after it),
 ``tensorflow/python/framework/tensor_util.py`` (``make_tensor_proto``).
 """
 
@@ -22,7 +22,7 @@ from smpatch.signature import Shape, shape_from_proto
 __all__ = ["holds", "preview", "tensor_proto"]
 
 _FIRST = 8
-"""Elements that are shown."""
+"""The largest number of elements that are shown."""
 
 _LAYOUT = {
     "float32": ("float_val", "f"),
@@ -44,11 +44,11 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
     """Return type, shape and the first elements of a serialized ``TensorProto``.
 
     Returns:
-        The type's name; the dimensions; the elements as text, ``...`` where there are more,
-        or ``(not shown)`` for types that are not numbers or strings.
+        The type's name; the dimensions; the elements as text, with ``...`` if there are more,
+        or ``(not shown)`` for types whose elements this module does not read.
 
     Raises:
-        ModelUnreadableError: The bytes are no ``TensorProto``.
+        ModelUnreadableError: The bytes are not a ``TensorProto``.
     """
     try:
         message = schema.TensorProto.FromString(tensor)
@@ -67,15 +67,15 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
 
 
 def holds(tensor: bytes, value: object) -> bool:
-    """Return whether a serialized ``TensorProto`` is a value of Python.
+    """Return whether a serialized ``TensorProto`` has the same value as a Python value.
 
     Args:
-        tensor: The ``TensorProto``; of a type that ``tensor_proto`` does not write, the
-            answer is no.
+        tensor: The ``TensorProto``. If ``tensor_proto`` does not write its type, the answer is
+            no.
         value: A number, a text, a truth value, or nested lists of these.
 
     Raises:
-        ModelUnreadableError: The bytes are no ``TensorProto``.
+        ModelUnreadableError: The bytes are not a ``TensorProto``.
     """
     try:
         message = schema.TensorProto.FromString(tensor)
@@ -88,7 +88,7 @@ def holds(tensor: bytes, value: object) -> bool:
         return False
     if shape_from_proto(message.tensor_shape) != shape:
         return False
-    # The same value has several forms, and as the type has it 0.1 is another number.
+    # A value can be written in several forms, and 0.1 is another number in each float type.
     count = math.prod(shape)
     wanted = schema.TensorProto.FromString(written)
     return _raw(message, dtype, count) == _raw(wanted, dtype, count)
@@ -111,7 +111,7 @@ def _raw(message: Any, dtype: str, count: int) -> list[bytes]:  # noqa: ANN401 -
 
 
 def _elements(shape: Shape) -> int:
-    """Return how many elements there are, or a few more than are shown where there are many.
+    """Return the number of elements, but at most one more than are shown.
 
     A damaged shape may have millions of dimensions, whose product would take hours.
     """
@@ -141,10 +141,10 @@ def _values(message: Any, dtype: str, count: int) -> list[Any] | None:  # noqa: 
 
 
 _AS_CONTENT = frozenset(_LAYOUT) - {"bool", "uint16"}
-"""Types of which more than one element goes into ``tensor_content``."""
+"""Types whose elements are written in ``tensor_content`` if there is more than one."""
 
 _LONG = 60
-"""Characters of a value that an error shows."""
+"""The largest number of characters of a value that an error shows."""
 
 _FLOATS = frozenset({"float16", "float32", "float64"})
 
@@ -201,7 +201,7 @@ def _flattened(value: object) -> tuple[tuple[int, ...], list[object]]:
 
 
 def _packed(code: str, elements: list[object], dtype: str) -> bytes:
-    """Pack numbers as ``struct`` does, each by itself: the error names the one that is too big."""
+    """Pack numbers one by one with ``struct``, so that the error names a number that is too big."""
     packed = bytearray()
     for each in elements:
         number = _number(each, dtype)
@@ -214,7 +214,7 @@ def _packed(code: str, elements: list[object], dtype: str) -> bytes:
 
 
 def _short(value: object) -> str:
-    """Return a value as a line can show it; Python refuses to spell out the longest integers."""
+    """Return a value as short text; Python refuses to print very long integers."""
     try:
         text = repr(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The verbs of the library: each makes an edit of its arguments and calls ``patch`` with it."""
+"""The verbs of the library: each makes an edit from its arguments and calls ``patch`` with it."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def add_predict(
 
     Args:
         model: The model directory.
-        inputs: Alias to the tensor that is fed: ``op:index``, ``op`` where the operation
+        inputs: Alias to the tensor that is fed: ``op:index``, ``op`` if the operation
             has one output, the parts of a sparse or ragged tensor, or a whole spec.
         outputs: Alias to the tensor that is fetched, likewise.
         signature: The signature key.
-        options: How the edit is done.
+        options: The options of the edit.
 
     Example:
         >>> smpatch.add_predict("export/1", inputs={"x": "x:0"}, outputs={"y": "y:0"}).key
@@ -67,7 +67,7 @@ def add_predict(
     return patch(model, [edit], options=options)
 
 
-def promote_function(  # noqa: PLR0913 - the parts of the request, each with a default, and how it is done
+def promote_function(  # noqa: PLR0913 - the parts of the request, each with a default, and the options
     model: _Model,
     function: str,
     *,
@@ -81,19 +81,19 @@ def promote_function(  # noqa: PLR0913 - the parts of the request, each with a d
     Args:
         model: The model directory.
         function: Its path in the object graph (``encoder.call``), or the name of a concrete
-            function where there are several traces.
+            function if the path has several traces.
         inputs: Alias to argument; the other arguments keep their names.
         outputs: Alias to structured output (a key of a dict, ``output_0``); None for all.
         signature: The signature key; None for the last part of the path.
-        options: How the edit is done.
+        options: The options of the edit.
 
     Example:
         >>> smpatch.promote_function("export/1", "encode").key
         'encode'
 
     Raises:
-        RefusedError: There is no such function, it has several traces, or it captures
-            something for which no tensor of the main graph surely stands.
+        RefusedError: There is no such function, it has several traces, or the tensor of the main
+            graph for one of its captures cannot be determined with certainty.
         SmpatchError: As ``patch``.
     """
     edit = kinds.PromoteFunction(function, inputs, outputs, signature, _overwrite(options))
@@ -113,10 +113,10 @@ def derive_signature(
     Args:
         model: The model directory.
         source: The key of the signature to start from.
-        outputs: Alias to one of its outputs (by alias), a tensor of the main graph, or a
-            tensor inside the functions that it calls.
+        outputs: Alias to an output of the source (by alias), a tensor of the main graph, or a
+            tensor inside the functions that the source calls.
         signature: The key of the new signature.
-        options: How the edit is done.
+        options: The options of the edit.
 
     Example:
         >>> outputs = {"features": "two_by_two_1/enc_2_1/Relu:0"}
@@ -126,7 +126,7 @@ def derive_signature(
         'added'
 
     Raises:
-        RefusedError: There is no such signature or tensor, or it is ambiguous.
+        RefusedError: There is no such signature or tensor, or the name of a tensor is ambiguous.
         SmpatchError: As ``patch``.
     """
     if not outputs:
@@ -135,7 +135,7 @@ def derive_signature(
     return patch(model, [edit], options=options)
 
 
-def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it is done
+def compose_signature(  # noqa: PLR0913 - the parts of the request, and the options
     model: _Model,
     source: str,
     *,
@@ -148,34 +148,37 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
     keep_as: str | None = None,
     options: Options | None = None,
 ) -> Receipt:
-    """Make a signature of another one: with functions before and behind it, and constants.
+    """Make a signature of another one, with functions before and after it, and with constants.
 
     Args:
         model: The model directory.
         source: The key of the signature to start from, which stays as it is.
         signature: The key of the new signature.
-        before: What yields inputs of the source, in the order in which it runs: functions of
-            Python files (``pre.py:decode``), recipes (``image=decode_image(224, 224)``), and
-            signatures of other models (``tokenizer/1:tokenize``). A file runs with the rights of
-            the caller, in a process of its own. A callable of this process (a Python function, a
-            ``tf.function`` or a concrete function) is traced in the TensorFlow that the caller
-            has imported; it may capture constants and tables that do not change.
-        after: What takes outputs of the source, likewise.
+        before: The functions that yield inputs of the source, in the order in which they run:
+            functions of Python files (``pre.py:decode``), recipes
+            (``image=decode_image(224, 224)``), and signatures of other models
+            (``tokenizer/1:tokenize``). A file runs with the rights of the caller, in a process of
+            its own. A callable of this process (a Python function, a ``tf.function`` or a concrete
+            function) is traced in the TensorFlow that the caller has imported; it may capture
+            constants and tables that do not change.
+        after: The functions that take outputs of the source, likewise.
         bind: Input to its value: a number, a text, a truth value, nested lists of these, or an
-            array. It has the input's shape or that of its last dimensions; then it is repeated
-            over the first ones, which are as large as those of another input where they are open.
+            array. The value has the shape of the input, or the shape of its last dimensions and is
+            repeated over the first ones; an open dimension is as large as in another input.
         from_input: Alias to a tensor between the inputs and outputs of the source, which becomes an
-            input: of the main graph, or inside a function (``node:index``, with ``@call+call``
-            behind it where that is ambiguous). What lies before it is not computed, and inputs
-            that only that needs go. ``before`` and ``bind`` may name the alias.
-        dummy_input: An input that nothing reads, ``float32 [?]``, for a server that does not
-            accept a signature without inputs.
-        keep_as: The key that the signature gets which has ``signature`` now; it may be the source.
-        options: How the edit is done.
+            input: a tensor of the main graph, or inside a function (``node:index``, with
+            ``@call+call`` after it if that is ambiguous). The new signature does not compute
+            operations before the tensor, and does not have inputs that only these need. ``before``
+            and ``bind`` may name the alias.
+        dummy_input: The alias of an added input that nothing reads, ``float32 [?]``, for a server
+            that does not accept a signature without inputs.
+        keep_as: Another key for the signature that has the key ``signature`` now; that signature
+            may be the source.
+        options: The options of the edit.
 
     Raises:
-        UsageError: There is no such file or recipe, or nothing is asked for.
-        RefusedError: There is no such signature or input, a value is not one of its input, or a
+        UsageError: There is no such file or recipe, or nothing is to be composed.
+        RefusedError: There is no such signature or input, a value does not fit its input, or a
             function cannot be traced or does not fit.
         SmpatchError: As ``patch``.
 
@@ -196,7 +199,7 @@ def compose_signature(  # noqa: PLR0913 - the parts of the request, and how it i
     return patch(model, edit if keep_as is None else edit.keeping(keep_as), options=options)
 
 
-def add_classify(  # noqa: PLR0913 - the parts of the request, and how it is done
+def add_classify(  # noqa: PLR0913 - the parts of the request, and the options
     model: _Model,
     *,
     examples: TensorRef,
@@ -205,15 +208,15 @@ def add_classify(  # noqa: PLR0913 - the parts of the request, and how it is don
     signature: str = DEFAULT_KEY,
     options: Options | None = None,
 ) -> Receipt:
-    """Add a classify signature, as TF Serving's Classify takes it.
+    """Add a classify signature, for the Classify method of TF Serving.
 
     Args:
         model: The model directory.
         examples: The tensor of serialized ``tf.train.Example`` messages.
         classes: The tensor of class labels, strings.
-        scores: The tensor of scores, float32; one of the two at least.
+        scores: The tensor of scores, float32; ``classes``, ``scores`` or both must be given.
         signature: The signature key.
-        options: How the edit is done.
+        options: The options of the edit.
 
     Example:
         >>> smpatch.add_classify(
@@ -236,14 +239,14 @@ def add_regress(
     signature: str = DEFAULT_KEY,
     options: Options | None = None,
 ) -> Receipt:
-    """Add a regress signature, as TF Serving's Regress takes it.
+    """Add a regress signature, for the Regress method of TF Serving.
 
     Args:
         model: The model directory.
         examples: The tensor of serialized ``tf.train.Example`` messages.
         predictions: The tensor of predictions, float32.
         signature: The signature key.
-        options: How the edit is done.
+        options: The options of the edit.
 
     Example:
         >>> smpatch.add_regress(
@@ -267,7 +270,7 @@ def rename_signature(
         model: The model directory.
         source: The key that it has.
         target: The key that it gets.
-        options: How the edit is done.
+        options: The options of the edit.
 
     Example:
         >>> smpatch.rename_signature("export/1", "serving_default", "predict").outcome
@@ -282,13 +285,13 @@ def rename_signature(
 def copy_signature(
     model: _Model, source: str, target: str, *, options: Options | None = None
 ) -> Receipt:
-    """Serve a signature under a second key as well.
+    """Give a signature a second key.
 
     Args:
         model: The model directory.
         source: The key that it has.
-        target: The key that it gets as well.
-        options: How the edit is done.
+        target: The second key.
+        options: The options of the edit.
 
     Example:
         >>> smpatch.copy_signature("export/1", "serving_default", "predict").outcome
@@ -303,12 +306,12 @@ def copy_signature(
 def remove_signatures(
     model: _Model, *keys: str | Sequence[str], options: Options | None = None
 ) -> Receipt:
-    """Take signatures away, with what was appended for them alone.
+    """Remove signatures, with the parts of the model that were appended for them alone.
 
     Args:
         model: The model directory.
-        keys: Keys, or patterns of them as file names have them.
-        options: How the edit is done.
+        keys: Keys, or patterns of keys such as ``scores_*``.
+        options: The options of the edit.
 
     Example:
         >>> smpatch.remove_signatures("export/1", "scores_*").key
@@ -324,12 +327,12 @@ def remove_signatures(
 def edit_signature(
     model: _Model, edit: kinds.EditSignature, *, options: Options | None = None
 ) -> Receipt:
-    """Change a signature that is there: names, tensors, shapes, method, defaults.
+    """Change parts of a signature: names, tensors, shapes, method, defaults.
 
     Args:
         model: The model directory.
-        edit: What is to change, all at once.
-        options: How the edit is done.
+        edit: All changes, which are made at once.
+        options: The options of the edit.
 
     Example:
         >>> edit = smpatch.EditSignature("serving_default", rename_inputs={"x": "image"})
@@ -355,7 +358,7 @@ def retag(
         model: The model directory.
         source: The tags that it has, or its place among the MetaGraphs, from 0.
         target: The tags that it gets.
-        options: How the edit is done.
+        options: The options of the edit.
 
     Example:
         >>> smpatch.retag("export/1", "train", "train,gpu").changes[0].outcome
@@ -371,14 +374,14 @@ def retag(
 def remove_meta_graph(
     model: _Model, tag_set: Sequence[str] | str, *, options: Options | None = None
 ) -> Receipt:
-    """Take a whole MetaGraph away; the bytes of the others stay as they are.
+    """Remove a whole MetaGraph; the bytes of the others stay as they are.
 
     Variables and assets stay on disk, because other MetaGraphs may share them.
 
     Args:
         model: The model directory.
         tag_set: The tags that the MetaGraph has.
-        options: How the edit is done; its ``tag_set`` is not given here.
+        options: The options of the edit, without ``tag_set``.
 
     Raises:
         TagSetError: No MetaGraph has the tags, several have them, or it is the only one.
@@ -396,13 +399,13 @@ def remove_meta_graph(
 def set_init_op(
     model: _Model, operations: Sequence[str] | str | None, *, options: Options | None = None
 ) -> Receipt:
-    """Set the init op: what servers run when they load the model, such as to fill tables.
+    """Set the init op, which servers run when they load the model, for example to fill tables.
 
     Args:
         model: The model directory.
-        operations: Names of operations of the main graph, which need no input; of several all
-            are run. None takes the init op away.
-        options: How the edit is done.
+        operations: Names of operations of the main graph that need no input; all of them are run.
+            None removes the init op.
+        options: The options of the edit.
 
     Raises:
         UsageError: No operation is named.

@@ -1,4 +1,4 @@
-"""The warm-up requests of a model, listed and written.
+"""List and write the warm-up requests of a model.
 
 Source: ``tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc``.
 """
@@ -37,9 +37,9 @@ class WrittenWarmup:
     Attributes:
         file: The file.
         requests: The requests that were made, in their order.
-        records: How many records the file has now (with ``dry_run``: would have).
+        records: The number of records that the file has now (with ``dry_run``: would have).
         dry_run: Whether nothing was written.
-        notes: What is worth knowing.
+        notes: Notes on the requests.
     """
 
     file: Path
@@ -56,7 +56,7 @@ def warmup_requests(model: str | os.PathLike[str]) -> tuple[WarmupRequest, ...]:
         model: The model directory.
 
     Returns:
-        The requests, in the order of the file; none where there is no such file.
+        The requests, in the order of the file; none if there is no such file.
 
     Raises:
         ModelUnreadableError: There is no model, or the file cannot be read.
@@ -84,7 +84,7 @@ def _listed(directory: Path) -> Iterator[WarmupRequest]:
         yield WarmupRequest(call.record, call.kind, call.signature, tensors, call.outputs)
 
 
-def write_warmup(  # noqa: PLR0913 - the values, and how they are written, each with a default
+def write_warmup(  # noqa: PLR0913 - the values, and the options, each with a default
     model: str | os.PathLike[str],
     signature: str,
     *,
@@ -100,27 +100,27 @@ def write_warmup(  # noqa: PLR0913 - the values, and how they are written, each 
     time_limit: float = 600.0,
     validator: Validator | None = None,
 ) -> WrittenWarmup:
-    """Write warm-up requests for a signature, each run once in TensorFlow's C runtime before.
+    """Write warm-up requests for a signature, after each has run once in TensorFlow's C runtime.
 
     Args:
         model: The model directory.
-        signature: The key of the signature; its method says which kind of request is written.
-        random: How many requests of random values to make, for each size of the batch.
-        seed: Of the random values.
+        signature: The key of the signature; its method determines the kind of the requests.
+        random: The number of requests with random values to make, for each size of the batch.
+        seed: The seed of the random values.
         feed: A file of values for one request: a ``.npz`` file of arrays named like inputs, or
             ``KEY/INPUT``; or a ``.json`` or ``.tfrecord`` file, as ``check`` takes them.
-        batches: Sizes of the first dimension. Of values that are given, so many of the first
-            rows are taken. Default: 1, or all rows that are given.
+        batches: Sizes of the first dimension; each makes a request, from values of ``feed`` with
+            that number of their first rows. Default: 1, or all rows of ``feed``.
         append: Add to the requests that are there.
         overwrite: Replace a file that is there.
-        dry_run: Do everything but write.
+        dry_run: Do everything except writing.
         op_libraries: Libraries of custom operations that the model needs.
         lock_timeout: Longest wait for an edit of the same model, in seconds.
-        time_limit: Longest wait for one answer of TensorFlow's, in seconds.
-        validator: Asks TensorFlow; None for one that lives as long as the call.
+        time_limit: Longest wait for one answer of TensorFlow, in seconds.
+        validator: The validator that asks TensorFlow; None to make one for this call.
 
     Returns:
-        What was written.
+        The result, with the requests that were made.
 
     Example:
         >>> written = smpatch.write_warmup("export/1", "serving_default", random=2, batches=(1, 8))
@@ -131,8 +131,8 @@ def write_warmup(  # noqa: PLR0913 - the values, and how they are written, each 
         UsageError: The arguments contradict each other, or the file of values cannot be read.
         ModelUnreadableError: The model, or the file to append to, cannot be read.
         RefusedError: A request fails, or TF Serving would not take it; or a file is there.
-        ConflictError: Somebody else edits the model.
-        WriteError: The file system refused; what was there is unchanged.
+        ConflictError: Another program edits the model.
+        WriteError: The file system refused; a file that was there is unchanged.
         ValidationError: There is no TensorFlow to run the requests.
     """
     _check(random, seed, feed, batches, append=append, overwrite=overwrite)

@@ -1,11 +1,11 @@
 """Several models at a time: worker threads, each with a validator of its own.
 
-TensorFlow starts once for each worker and not for each model. The time goes into those child
-processes and the disk, so that threads do not wait for each other. A caller that stops in the
-middle (Ctrl-C, or a generator that is closed) ends the workers: the work of each is broken off
-as a signal would break it off.
+TensorFlow starts once for each worker and not for each model. The child processes and the disk
+take most of the time, so that threads do not wait for each other. If the caller stops in the
+middle (Ctrl-C, or a generator that is closed), the workers end: their work is interrupted as by a
+signal.
 
-Callers pass what is done to a model.
+Callers pass the function that does the work on a model.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Result = TypeVar("Result")
 
 
 def job_count(jobs: int | None) -> int:
-    """Return the number of workers: as many as there are processors, if None is given.
+    """Return the number of workers; for None, the number of processors.
 
     Raises:
-        UsageError: It is no whole number from 1 on.
+        UsageError: It is not a whole number from 1 on.
 
     Example:
         >>> job_count(4)
@@ -42,7 +42,7 @@ def job_count(jobs: int | None) -> int:
 
 
 def _processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
@@ -50,7 +50,7 @@ def _processors() -> int:
 
 
 class _Stop(BaseException):
-    """Raised in a worker that is to break off."""
+    """Raised in a worker that must stop."""
 
 
 class Workers(Generic[Item, Result]):
@@ -66,8 +66,8 @@ class Workers(Generic[Item, Result]):
 
         Args:
             work: The items.
-            do: Does one item; what it raises ends all workers.
-            validator: Makes the validator of a worker.
+            do: The function that does one item; an error of it ends all workers.
+            validator: The function that makes the validator of a worker.
         """
         self._work = work
         self._do = do
@@ -78,7 +78,7 @@ class Workers(Generic[Item, Result]):
         self._stopping = False
 
     def run(self, jobs: int) -> Generator[Result, None, None]:
-        """Start the workers and yield the results as they come; end the workers in any case."""
+        """Start the workers and yield each result when it is made; always end the workers."""
         count = min(len(self._work), jobs)
         for each in self._work:
             self._waiting.put((each,))
@@ -99,7 +99,7 @@ class Workers(Generic[Item, Result]):
                     thread.join()
 
     def _next(self) -> Result:
-        """Wait for a model to be finished."""
+        """Wait for the next result, and return it."""
         done = self._done.get()
         if isinstance(done, BaseException):
             raise done
@@ -110,7 +110,7 @@ class Workers(Generic[Item, Result]):
         try:
             with self._validator() as validator:
                 self._validators.append(validator)
-                # A commit catches an exception that is raised in the middle of it: hence the flag.
+                # The flag is needed: a commit catches an exception that is raised inside it.
                 while not self._stopping and (work := self._waiting.get()) is not None:
                     self._done.put((self._do(work[0], validator),))
         except _Stop:
@@ -119,12 +119,12 @@ class Workers(Generic[Item, Result]):
             self._done.put(error)
 
     def _stop(self, threads: Sequence[threading.Thread]) -> None:
-        """Let all workers break off, wherever they are."""
+        """Interrupt all workers at any place."""
         self._stopping = True
         for thread in threads:
             if thread.ident is not None and thread.is_alive():
                 identity = ctypes.c_ulong(thread.ident)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(_Stop))
-        # A thread that waits for a child hears nothing until the child has ended.
+        # A thread that waits for a child gets the exception only after the child has ended.
         for validator in [*self._validators]:
             validator.abort()
