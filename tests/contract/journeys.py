@@ -33,7 +33,7 @@ KEY = "contract_key"
 """A signature key that no model has."""
 
 _INNER = 2
-"""The number of inner tensors of a signature that journeys fetch; tests/object_graph fetches all."""
+"""The number of inner tensors of a signature to fetch; ``tests/object_graph`` fetches all."""
 
 _VALUES: Mapping[str, object] = {"string": "a", "bool": True}
 """Type to the value of a default; for numbers it is 1."""
