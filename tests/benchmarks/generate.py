@@ -212,7 +212,7 @@ def _versions() -> bytes:
 
 
 def _constant_head(name: str, side: int, content: int) -> bytes:
-    """Return a Const node's field up to where its ``content`` bytes of data start."""
+    """Return the field of a Const node up to the start of its ``content`` bytes of data."""
     opened = _node(name, "Const", [], _attr("dtype", _type_value()))
     # From the inside out: each enclosing message has a prefix and then the inner
     # message, and the data is the end of every message.

@@ -42,7 +42,7 @@ def main(target: str, size: str) -> None:
     tf.saved_model.save(module, target, signatures=module.__call__)
     (data,) = Path(target, "variables").glob("*.data-*")
     sparse = data.with_suffix(".sparse")
-    subprocess.run(["cp", "--sparse=always", str(data), str(sparse)], check=True)  # noqa: S607 - wherever cp is
+    subprocess.run(["cp", "--sparse=always", str(data), str(sparse)], check=True)  # noqa: S607 - cp is on the path
     sparse.replace(data)
 
 

@@ -1,8 +1,8 @@
 """A check finds and names every planted fault, and reports no fault in a healthy model.
 
-Some findings say that they stop Python. The tests compare them with Python's own loader: the
-loader refuses a model whose signatures it takes from ``signature_def`` if, and only if, a check
-without this loader reports such a finding.
+Some findings have ``stops_python``. The tests compare them with Python's own loader: the loader
+refuses a model whose signatures it takes from ``signature_def`` if, and only if, a check without
+this loader reports such a finding.
 """
 
 from __future__ import annotations
