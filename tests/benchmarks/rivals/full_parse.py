@@ -3,8 +3,8 @@
 It measures its own seconds and peak memory and prints them as one line of JSON.
 They contain these steps: read and parse the whole file, make a dict of names, walk
 from ``y`` back to ``x``, add the signature, serialize, write. They do not contain the
-import. The import costs almost no time and memory here, because ``tensorflow/__init__``
-does not run: an empty module takes its place, and only the generated ``_pb2``
+import. The import costs nothing here, neither time nor memory: ``tensorflow/__init__``
+does not run, an empty module takes its place, and only the generated ``_pb2``
 modules of the installed TensorFlow are loaded. With a real import the same work takes
 the same time, and some 500 MB more.
 
