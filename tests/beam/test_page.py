@@ -1,4 +1,4 @@
-"""The sessions of the page on Apache Beam, where it is installed."""
+"""The sessions of the page on Apache Beam, if Beam is installed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Pipelines of Apache Beam edit and check models; a failed one is an outcome, a second run is none.
+"""Pipelines of Apache Beam edit and check models; each model has an outcome.
 
-Beam has its own protobuf and threads: each pipeline runs in a process of its own.
+Beam has its own protobuf and threads, so each pipeline runs in a new process.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ needs_beam = pytest.mark.skipif(
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Six models and a directory that holds none, with a patch file beside them."""
+    """Six models and a directory without a model, with a patch file beside them."""
     for number in range(6):
         shutil.copytree(LINEAR, tmp_path / "models" / f"m{number}" / "1")
     (tmp_path / "models" / "none" / "1").mkdir(parents=True)
@@ -95,7 +95,7 @@ def _command(*options: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a pipeline: the package of this tree."""
+    """Return the environment of a pipeline, which imports the package of this tree."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 

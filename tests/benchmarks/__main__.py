@@ -1,6 +1,6 @@
-"""``python -m tests.benchmarks``: measure, print the ratios, say which bars hold.
+"""``python -m tests.benchmarks``: measure, print the ratios, and print which bars hold.
 
-Exits with 1 when a bar is missed and with 2 when something could not be run.
+The exit code is 1 if a ratio exceeds its bar, and 2 if a program failed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from tests.benchmarks.workshop import FULL, QUICK, Sizes, Workshop
 from tests.evidence import EVIDENCE, between
 
 _FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "linear"
-# The model, the copy that the writer stages and the rival's copy at one time.
+# The model, the copy that the writer stages and the copy of the rival exist at the same time.
 _COPIES_AT_A_TIME = 4
 _Benchmark = Callable[[Workshop, Sizes], Iterator[Result]]
 
 
 def main() -> int:
-    """Parse the command line, run what it asks for and return the exit code."""
+    """Parse the command line, run the chosen benchmarks, and return the exit code."""
     contests: dict[str, _Benchmark] = {
         **CONTESTS,
         "stores": in_stores,
@@ -88,7 +88,7 @@ def main() -> int:
 
 
 def _parser(names: list[str]) -> argparse.ArgumentParser:
-    """Return what reads the command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
         description="Measure smpatch against its rivals.",
@@ -114,7 +114,7 @@ def _parser(names: list[str]) -> argparse.ArgumentParser:
 
 
 class _Talk:
-    """Print results as they come, or keep them for one JSON document."""
+    """Print each result at once, or keep all results for one JSON document."""
 
     def __init__(self, environment: dict[str, str], *, as_json: bool) -> None:
         self.report = Report(environment)
@@ -123,7 +123,7 @@ class _Talk:
         self._print("\n".join(f"{name}: {fact}" for name, fact in environment.items()))
 
     def tell(self, result: Result, rows: list[Row]) -> None:
-        """Report one result; ``rows`` are the ratios that one of them would belong to."""
+        """Report one result; if it is a ratio, append it to ``rows``."""
         if isinstance(result, Row):
             rows.append(result)
             self._row(result)
@@ -138,7 +138,7 @@ class _Talk:
             self._skipped(result)
 
     def close(self) -> int:
-        """Print the document if one was asked for, and return the exit code."""
+        """Print the JSON document with ``--json``, and return the exit code."""
         if self._as_json:
             document = {"version": 2, **dataclasses.asdict(self.report)}
             sys.stdout.write(json.dumps(document, indent=2) + "\n")
@@ -179,7 +179,7 @@ class _Talk:
         self._print(f"not measured: {skipped.what} ({skipped.reason})")
 
     def _under(self, title: str) -> None:
-        """Print the title of a kind of line, where lines of another kind came before."""
+        """Print the title of a kind of line, if the line before is of another kind."""
         if title != self._title:
             self._title = title
             self._print("\n" + title)
@@ -191,7 +191,7 @@ class _Talk:
 
 
 def _environment() -> dict[str, str]:
-    """Return what the numbers depend on."""
+    """Return the facts on which the numbers depend, by name."""
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     found = {
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
@@ -214,7 +214,7 @@ def _environment() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the name of the processor, in brackets, where the system tells it."""
+    """Return the name of the processor in brackets, empty if the system does not give it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

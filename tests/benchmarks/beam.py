@@ -1,7 +1,7 @@
-"""Many models on Apache Beam's local runner, against ``apply`` on the same.
+"""Many models on Apache Beam's local runner, against ``apply`` on the same models.
 
-Beam needs two seconds for itself, whatever the models are. Models in the style of TensorFlow 1 are
-edited in about as much, so that only models that take longer are judged.
+Beam itself needs two seconds for any models. An edit of all models in the style of TensorFlow 1
+takes about as long. So only the other models, which take longer, are judged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _JUDGED = "TensorFlow 2"
 
 
 def on_beam(shop: Workshop, sizes: Sizes) -> Iterator[Result]:
-    """Edit batches on two threads of the local runner, and with two jobs."""
+    """Edit batches on two threads of the local runner, and with two jobs of ``apply``."""
     if importlib.util.find_spec("apache_beam") is None:
         yield Skipped("models on Apache Beam", "not installed: apache_beam")
         return

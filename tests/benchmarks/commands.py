@@ -1,7 +1,7 @@
 """The commands of smpatch that more than one benchmark runs.
 
-Through ``python -m smpatch``: the interpreter is the one that measures, and no script needs
-to be on the path.
+They start with ``python -m smpatch``, so they use the interpreter of this program and need no
+script on the path.
 """
 
 from __future__ import annotations
@@ -38,5 +38,5 @@ def add_predict(model: Path, key: str) -> Measured:
 
 
 def bytes_label(count: int) -> str:
-    """Return a file size for a human."""
+    """Return a file size as text for people."""
     return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"

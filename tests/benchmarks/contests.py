@@ -1,6 +1,6 @@
-"""The contests: who runs against whom, on what, and where the bar is.
+"""The contests: the two programs, the model and the bar of each.
 
-How rounds are run and what their ratio is, ``rounds`` says.
+``rounds`` runs the rounds and computes their ratio.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def add_predict_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 def add_predict_tf2(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     """A function of a TensorFlow 2 export becomes a signature, with the reload of ``auto``.
 
-    Against what people do today, against the import that ``tf.saved_model.load`` cannot do
-    without, and against the edit of a TensorFlow 1 model, which TensorFlow's Python is not asked
-    about. Most of the time is that import, so that the first and the last ratio hang on it.
-    Counted is processor time, for two processes work side by side.
+    The rivals are the way that people use today, the import that ``tf.saved_model.load`` needs, and
+    the edit of a TensorFlow 1 model, which needs no Python's TensorFlow. Most of the time is that
+    import, so the first and the last ratio depend on it. The ratios compare processor time, because
+    two processes run at the same time.
     """
 
     def ours() -> Measured:
@@ -99,8 +99,8 @@ def add_predict_tf2(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 def compose_tf2(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     """A recipe behind a signature of a TensorFlow 2 export, against an edit without a trace.
 
-    Both are reloaded as ``auto`` does it; the recipe is traced in the process that reloads, and
-    the composed signature is run. Counted is processor time.
+    Both edits reload the model with ``auto``. The process that reloads also traces the recipe, and
+    the composed signature is run. The ratio compares processor time.
     """
 
     def ours() -> Measured:
@@ -119,7 +119,7 @@ def compose_tf2(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
 
 def add_predict_variables(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
-    """An edit with its reload of a model with gigabytes of variables, against kilobytes."""
+    """An edit with its reload: a model with gigabytes of variables, against one with kilobytes."""
     few = 4096
 
     def edit(size: int) -> Measured:
@@ -137,7 +137,7 @@ def add_predict_variables(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
 
 def show_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
-    """``show``, against TensorFlow's own and against the imports that it cannot do without."""
+    """``show``, against TensorFlow's own program and against the imports that ``show`` needs."""
     model = shop.small()
 
     def ours() -> Measured:
@@ -153,14 +153,14 @@ def show_small(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     contest = "`show`, small model"
     mine, clis = rounds((ours, cli), sizes.short_rounds)
     yield time_row(contest, "`saved_model_cli show --all`", (mine, clis), 0.06)
-    # Rounds of their own: in the seconds that the other rival takes the machine changes its
-    # mood, and a tenth of a second is soon a third more.
+    # These are separate rounds: the other rival takes seconds, in which the load of the machine
+    # changes, and a run of a tenth of a second may then take a third longer.
     mine, bare = rounds((ours, imports), sizes.instant_rounds)
     yield time_row(contest, "bare imports", (mine, bare), 1.6)
 
 
 def add_predict_constants(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
-    """``add-predict --validate none`` on a big file, against copying it to disk."""
+    """``add-predict --validate none`` on a big file, against a copy of the file to disk."""
     model = shop.constants(sizes.constant_bytes[-1])
     copy = shop.root / "copy.pb"
 
@@ -187,12 +187,12 @@ def add_predict_constants(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 def add_predict_chain(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     """``add-predict --validate none`` on large graphs, against TensorFlow's message classes.
 
-    The outputs need all nodes, or one in a hundred. Counted is processor time: a machine with
-    other work makes the one wait that has more to do.
+    The outputs need all nodes, or one in a hundred. The ratio compares processor time: on a busy
+    machine the program with more work waits longer.
 
-    Where few nodes are needed the rival's walk is short, and smpatch reads all nodes as before: a
-    name may occur twice, and a field of a node may lie anywhere in it. The start of Python, the
-    import of NumPy and the new file alone are 0.15 of what the rival takes.
+    If few nodes are needed, the rival's walk is short, but smpatch reads all nodes as before: a
+    name may occur twice, and a field may have any place in its node. The start of Python, the
+    import of NumPy and the write of the new file alone take 0.15 of the rival's time.
     """
     written, nodes = shop.root / "written.pb", sizes.chain_nodes[-1]
     for what, stride, time_limit, memory_limit in (
@@ -223,7 +223,7 @@ def add_predict_chain(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
 
 def promote_keras(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
-    """A function of a Keras export becomes a signature, without a reload; against a re-save."""
+    """A function of a Keras export becomes a signature without a reload, against a new save."""
     key = ("--signature", "bench", "--validate", "none")
 
     def ours() -> Measured:
@@ -239,14 +239,14 @@ def promote_keras(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
     contest = "`add-predict --function --validate none`, ResNet50"
     yield time_row(contest, "load and save again in Python", (mine, resaves), 1.0)
     limits = [Measured(seconds=0.5, peak_bytes=150_000_000)] * len(mine)
-    # No rival shares the machine's mood with a limit in seconds, so the best run counts.
+    # A busy machine makes a rival slower too, but not a limit in seconds, so the best run counts.
     best = min(mine, key=lambda each: each.seconds)
     yield time_row(contest, "the limit (best run)", ([best], limits[:1]), 1.0)
     yield memory_row(contest, "the limit", (mine, limits), 1.0, judged=True)
 
 
 def apply_batch(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
-    """``apply`` on many small models, one at a time: models in a second, start included."""
+    """``apply`` on many small models, one at a time: models in a second, with the start."""
     patch = shop.root / "patch.toml"
     patch.write_text(ADD_X_TO_Y)
     for least, mode in ((10.0, "auto"), (60.0, "none")):
@@ -257,8 +257,8 @@ def apply_batch(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
         (mine,) = rounds((ours,), sizes.short_rounds)
         contest = f"`apply --validate {mode} --jobs 1`, {sizes.batch} small models"
-        # As above, no rival shares the machine's mood with a limit: the best run counts. What
-        # a processor was busy for tells more than that where others are busy too.
+        # As above, a busy machine does not change a limit, so the best run counts. If other
+        # programs run too, processor time is a better measure than wall time.
         for limit, seconds in (
             ("the least (best run)", min(each.seconds for each in mine)),
             ("the least, of processor time", min(each.processor_seconds for each in mine)),
@@ -269,7 +269,7 @@ def apply_batch(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
 
 def apply_one_by_one(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
-    """``apply`` on many small models, against a command for each of them."""
+    """``apply`` on many small models, against one command for each model."""
     patch = shop.root / "patch.toml"
     patch.write_text(ADD_X_TO_Y)
     several = max(2, sizes.batch // 20)
@@ -288,7 +288,7 @@ def apply_one_by_one(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
 
 
 def proofs(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
-    """The structural proof: edits with it against the same edits without it."""
+    """The structural proof: edits with it, against the same edits without it."""
     inner = "resnet50_1/conv5_block3_out_1/Relu:0"
     small = ("add-predict", *X_TO_Y, "--signature", "bench", "--validate", "runtime")
     source = ("--from-signature", "serving_default", "--signature", "bench")
@@ -327,7 +327,7 @@ CONTESTS: dict[str, Callable[[Workshop, Sizes], Iterator[Row]]] = {
 
 
 def _tensorflow_directory() -> str:
-    """Return where the installed TensorFlow is, without importing it."""
+    """Return the directory of the installed TensorFlow, without an import of it."""
     spec = importlib.util.find_spec("tensorflow")
     if spec is None or not spec.submodule_search_locations:
         message = "TensorFlow is not installed, so there is nothing to measure against"

@@ -1,36 +1,36 @@
-"""Cost against size, one dial at a time, and what is judged of it.
+"""Cost against one size at a time, and the bars for it.
 
-``bytes``: the file grows and the number of nodes stays. A signature is a few hundred bytes
-beside it, so nothing that smpatch itself does may grow:
+``bytes``: the file grows, and the number of nodes stays the same. A signature adds a few hundred
+bytes, so the work of smpatch itself must not grow:
 
 * ``show`` on the largest file takes at most 1.3 times the processor time that it takes on
   the smallest.
-* ``add-predict`` has to write the file anew, which takes its time; the kernel does that, for
-  ``cp`` as well. What is judged is what it spends outside the kernel, and that is everything
-  beyond the writing: on the largest file at most 1.3 times of that on the smallest. Beside it
-  is shown a bare replacement of the same file: ``cp`` to a new one, ``sync``, ``mv`` over the
-  old one (which frees the old one's blocks, as the commit does), ``sync`` of the directory.
-  (The difference of both is not judged: what the kernel needs to copy 1.6 GB varied between
-  0.6 and 1.4 s of processor time, with other programs' use of the disk and of memory. The
-  whole of the largest size has its bar in wall time, as the contest ``constants``.)
+* ``add-predict`` must write a new file. The kernel does this work, for ``cp`` as well. The bar is
+  for the time outside the kernel, which is everything but the write: on the largest file it is at
+  most 1.3 times the time on the smallest. The curve also shows a bare replacement of the same
+  file: ``cp`` to a new file, ``sync``, ``mv`` over the old file (which frees the blocks of the
+  old file, as the commit does), ``sync`` of the directory.
+  (The difference of both has no bar: to copy 1.6 GB, the kernel took between 0.6 and 1.4 s of
+  processor time, which depended on the use of disk and memory by other programs. The total at the
+  largest size has its bar in wall time: the contest ``constants``.)
 * The highest peak of memory at any size is at most 1.6 times the lowest. (Pages of the
-  mapped file count while they are resident, and how many the system maps around one that is
-  touched is its own business: some ten megabytes, and more at 10 MB than at 1 GB.)
+  mapped file count while they are resident. Around each page that is read, the system maps more
+  pages, and it alone decides how many: some ten megabytes, and more at 10 MB than at 1 GB.)
 
-``nodes``: every node is on the path that ``add-predict`` walks. Its cost must be linear:
+``nodes``: every node is on the path that ``add-predict`` walks. The cost must be linear:
 
-* Processor time for each node, ``(t(n) - t(least)) / (n - least)``, at the largest size at
-  most 1.5 times that at the size before. The least size stands for start-up. A tenth of
-  quadratic cost would be ten times there; the caches of the processor are what the half is
-  for.
-* Memory for each node likewise, at most 1.3 times: tables grow by doubling.
-* ``show`` walks no node: on the longest chain at most 1.3 times the time of the shortest.
+* The processor time for each node is ``(t(n) - t(least)) / (n - least)``. At the largest size it
+  is at most 1.5 times the value at the size before. The least size measures the start-up. (A
+  quadratic cost would give ten times, and a cost with a quadratic tenth 1.9 times.) The bar is
+  1.5 and not 1 because of the caches of the processor.
+* The memory for each node, in the same way, is at most 1.3 times: tables grow by doubling.
+* ``show`` walks no node: on the longest chain it takes at most 1.3 times the time of the shortest.
 
-Why processor time, and medians of ratios within a round: with four processes waiting for
-each processor wall time is four times as long and says nothing, while processor time moved
-by a tenth. And where instructions can be counted, they are: neither the disk nor the
-neighbours can move them, so their bars are near 1. For nodes the three least sizes are
-counted; a million nodes would take minutes under the tool.
+The bars compare processor time, and medians of ratios within a round. Reason: with four processes
+waiting for each processor, wall time was four times as long and proved nothing, but processor time
+changed by a tenth. If instructions can be counted, they are counted too: neither the disk nor other
+programs change their number, so their bars are near 1. For nodes, only the three least sizes are
+counted; the tool would take minutes for a million nodes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _LINEAR_INSTRUCTIONS = 1.1
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What one command cost at each size, round by round."""
+    """The cost of one command at each size, in each round."""
 
     curve: str
     command: str
@@ -71,7 +71,7 @@ class _Line:
     runs: list[list[Measured]]
 
     def points(self) -> Iterator[Point]:
-        """Yield what is shown of it."""
+        """Yield a point of the report for each size."""
         for size, runs in zip(self.sizes, self.runs, strict=True):
             yield Point(
                 curve=self.curve,
@@ -83,20 +83,20 @@ class _Line:
             )
 
     def busy(self, index: int) -> list[float]:
-        """Return the processor time at the size of that index, in seconds, of each round."""
+        """Return the processor time of each round at the size with an index, in seconds."""
         return [each.processor_seconds for each in self.runs[index]]
 
     def outside_kernel(self, index: int) -> list[float]:
-        """Return the part of that time that was spent outside the kernel."""
+        """Return the part of the processor time that was spent outside the kernel."""
         return [each.user_seconds for each in self.runs[index]]
 
     def peaks(self, index: int) -> list[float]:
-        """Return the peaks of memory at the size of that index, in bytes, of each round."""
+        """Return the peak of memory of each round at the size with an index, in bytes."""
         return [float(each.peak_bytes) for each in self.runs[index]]
 
 
 def bytes_curve(shop: Workshop, sizes: Sizes) -> Iterator[Point | Row | Skipped]:
-    """Turn the dial of the file's size."""
+    """Measure the commands on files of growing size."""
     dial = sizes.constant_bytes
     models = [shop.constants(size) for size in dial]
     edit = partial(_synced_edit, shop)
@@ -131,7 +131,7 @@ def bytes_curve(shop: Workshop, sizes: Sizes) -> Iterator[Point | Row | Skipped]
 
 
 def nodes_curve(shop: Workshop, sizes: Sizes) -> Iterator[Point | Row | Skipped]:
-    """Turn the dial of the graph's length."""
+    """Measure the commands on graphs of growing length."""
     dial = sizes.chain_nodes
     models = [shop.chain(size) for size in dial]
     shown = _Line("nodes", "show", dial, _runs([show], models, sizes)[0])
@@ -169,12 +169,12 @@ def nodes_curve(shop: Workshop, sizes: Sizes) -> Iterator[Point | Row | Skipped]
 
 
 def each_node(cost: float, start: float, more: int) -> float:
-    """Return what one node costs.
+    """Return the cost of one node.
 
     Args:
-        cost: Of the larger model.
-        start: Of the least one, which stands for start-up.
-        more: So many nodes the larger one has more.
+        cost: The cost of the larger model.
+        start: The cost of the least model, which measures the start-up.
+        more: The number of nodes that the larger model has more than the least one.
     """
     return (cost - start) / more
 
@@ -195,13 +195,13 @@ def _runs(
 
 
 def _synced_edit(shop: Workshop, model: Path) -> Measured:
-    """Edit a model when the disk has nothing else to do."""
+    """Edit a model after all earlier writes have reached the disk."""
     os.sync()
     return add_predict(model, shop.new_key())
 
 
 def _replacement(model: Path) -> Measured:
-    """Replace a model's file by a copy of itself, as safely as an edit does."""
+    """Replace the file of a model with a copy of it, as safely as an edit does."""
     os.sync()
     commands = 'cp "$1" "$2" && sync "$2" && mv "$2" "$1" && sync "$3"'
     file, copy = str(model / "saved_model.pb"), str(model / "copy.pb")

@@ -1,20 +1,20 @@
-"""Make the big SavedModels that the contests run on, as raw wire bytes.
+"""Make the big SavedModels of the contests, as raw wire bytes.
 
-Two shapes of model, each with one dial:
+There are two kinds of model, each with one size that varies:
 
-* ``constants``: 24 weight matrices in the graph, ``x`` multiplied through all of
-  them into ``y``. The dial is the size of the file; the number of nodes stays.
-  Each weight is 1/side, so ``y`` is the mean of ``x`` and a test can tell.
-* ``chain``: a placeholder ``x``, then ``n0``, ``n1``, ... each fed by the one
-  before, then ``y``. The dial is the number of nodes; a backwards walk from
-  ``y`` visits all of them, or each node of ``stride``. About 140 bytes a node,
-  as an old export with ``_output_shapes`` on every node has.
+* ``constants``: the graph has 24 weight matrices; ``y`` is ``x`` multiplied by all
+  of them. The size of the file varies; the number of nodes stays the same.
+  Each weight is 1/side, so ``y`` is the mean of ``x``, which a test can check.
+* ``chain``: a placeholder ``x``, then ``n0``, ``n1``, ... each with the node before as
+  its input, then ``y``. The number of nodes varies; a backwards walk from ``y``
+  visits all of them, or one of each ``stride`` nodes. A node has about 140 bytes,
+  as in an old export with ``_output_shapes`` on every node.
 
-Both are TF1-style: one MetaGraph tagged ``serve``, a true ``stripped_op_list``,
-no variables, no signature. TensorFlow is not used: it would need five times the
-file in memory. Nothing is held but one block at a time, for the process that
-generates is also the one whose children are measured, and a child's peak
-memory is never below its parent's (see ``measure``).
+Both are TF1-style: one MetaGraph tagged ``serve``, a correct ``stripped_op_list``,
+no variables, no signature. This module does not use TensorFlow, which would need
+five times the size of the file in memory. It keeps only one block at a time in
+memory: the process that generates also starts the processes that are measured,
+and the peak memory of a child is never below that of its parent (see ``measure``).
 
 Sources: https://protobuf.dev/programming-guides/encoding and the ``.proto``
 files of ``tensorflow/core/framework`` and ``tensorflow/core/protobuf``.
@@ -33,19 +33,19 @@ CONSTANT_COUNT = 24
 
 _DT_FLOAT = 1
 _BLOCK = 1 << 20
-# Any TensorFlow from 2.x on reads this; it also is past version 21, below which
-# a placeholder's scalar shape means "unknown".
+# Any TensorFlow from 2.x on reads this version. It is above 21; below 21 the scalar shape of
+# a placeholder means "unknown".
 _PRODUCER = 1087
 _DEVICE = "/job:localhost/task:0/device:CPU:0"
 
 
 def constants(directory: Path, total_bytes: int) -> Path:
-    """Write a SavedModel whose file is about ``total_bytes`` of constants.
+    """Write a SavedModel whose file has about ``total_bytes`` of constants.
 
     Args:
-        directory: Where the SavedModel goes; made when absent.
-        total_bytes: The size aimed at, in bytes; reached to within the rounding
-            of the matrices' side.
+        directory: The directory of the SavedModel; made if it does not exist.
+        total_bytes: The intended size in bytes; the real size differs by the rounding
+            of the side of the matrices.
 
     Returns:
         ``directory``.
@@ -85,17 +85,17 @@ def chain(directory: Path, length: int, stride: int = 1) -> Path:
     """Write a SavedModel whose graph has ``length`` nodes between x and y.
 
     Args:
-        directory: Where the SavedModel goes; made when absent.
-        length: How many nodes there are between ``x`` and ``y``, 1 or more.
-        stride: Each node of that many is on the chain from x to y; the ones behind it hang on
-            it, one on the other, and lead nowhere.
+        directory: The directory of the SavedModel; made if it does not exist.
+        length: The number of nodes between ``x`` and ``y``, 1 or more.
+        stride: One of each ``stride`` nodes is on the chain from x to y. The nodes between them
+            form a side chain that starts at that node and has no consumer.
 
     Returns:
         ``directory``.
     """
     dims = [-1, -1, -1, 64]
     attrs = _attr("T", _type_value()) + _attr("_output_shapes", _shape_list_value(dims))
-    # Two kinds of node in turn, so that nothing can be gained by supposing one.
+    # Two kinds of node alternate, so a program gains nothing if it expects one kind.
     ops = (_field(2, b"Identity"), _field(2, b"Relu"))
     ending = _field(4, _DEVICE.encode()) + attrs
     first = _field(1, _placeholder(dims))
@@ -108,8 +108,8 @@ def chain(directory: Path, length: int, stride: int = 1) -> Path:
             if index % stride == 0:
                 source = on_chain
             name = b"n%d" % index
-            # A name is far below 128 bytes, so its length is one byte: this
-            # loop runs two million times and _field would be half of it.
+            # A name has far fewer than 128 bytes, so its length is one byte. This loop
+            # runs two million times, and _field would take half of its time.
             body = b"\x0a%c%b" % (len(name), name)
             body += ops[index & 1] + source + ending
             yield b"\x0a" + _varint(len(body)) + body
@@ -180,7 +180,7 @@ def _shape(dims: list[int]) -> bytes:
 
 
 def _type_value() -> bytes:
-    """Return the AttrValue that says DT_FLOAT."""
+    """Return the AttrValue of DT_FLOAT."""
     return _varint_field(6, _DT_FLOAT)
 
 
@@ -212,10 +212,10 @@ def _versions() -> bytes:
 
 
 def _constant_head(name: str, side: int, content: int) -> bytes:
-    """Return a Const node's field up to where its ``content`` bytes of data start."""
+    """Return the field of a Const node up to the start of its ``content`` bytes of data."""
     opened = _node(name, "Const", [], _attr("dtype", _type_value()))
-    # From the inside out: each enclosing message is what came before it plus
-    # all that follows, and the data ends every one of them.
+    # From the inside out: each enclosing message has a prefix and then the inner
+    # message, and the data is the end of every message.
     levels = [
         (_varint_field(1, _DT_FLOAT) + _field(2, _shape([side, side])), 4),  # TensorProto
         (b"", 8),  # AttrValue.tensor

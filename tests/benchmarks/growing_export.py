@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.growing_export KIND NUMBER DIRECTORY``: a model with many of a kind.
 
 It is an export of TensorFlow 2 (``fixtures/models/module``) to which TensorFlow's message classes
-add ``NUMBER`` signatures, library functions or objects. Each of them is a copy of one that is
-there, under another name. TensorFlow is not asked whether it loads the model.
+add ``NUMBER`` signatures, library functions or objects. A signature or a function is a copy of an
+existing one under another name; an object has no state. TensorFlow does not load the model.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main(kind: str, number: str, directory: str) -> None:
     model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     _KINDS[kind](model.meta_graphs[0], int(number))
     file.write_bytes(model.SerializeToString(deterministic=True))
-    # TensorFlow computes it; a stale one would be a note of every command.
+    # TensorFlow computes the fingerprint; every command would print a note about a stale one.
     (Path(directory) / "fingerprint.pb").unlink()
 
 

@@ -1,13 +1,13 @@
 """Cost against the number of signatures, of library functions and of objects.
 
-Each command looks at what the model has many of, or passes it by; either way its cost may not
-grow faster than their number. Judged is the processor time for each one, ``(t(n) - t(least)) /
-(n - least)``, at the largest number against the number before: at most 1.3 times. (A tenth of
-quadratic cost would be 1.4 times there.) A command that costs next to nothing for each is not
-divided: then the largest model may take 1.6 times the time of the least.
+Some commands read each of them and some do not; in both cases the cost must not grow faster than
+their number. The bar is for the processor time for each one, ``(t(n) - t(least)) / (n - least)``:
+at the largest number it is at most 1.3 times the value at the number before. (If a tenth of the
+cost were quadratic, it would be 1.4 times.) If each one costs almost nothing, nothing is divided:
+then the largest model may take 1.6 times the time of the least.
 
-Beside it, commands on an export of ResNet152 without its weights, against TensorFlow's own
-``saved_model_cli show --all``. No command reloads the model, for the reload is TensorFlow's.
+Other ratios compare commands on an export of ResNet152 without its weights with TensorFlow's own
+``saved_model_cli show --all``. No command reloads the model, because a reload measures TensorFlow.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _SIZES = {
 _LINEAR = 1.3
 _FLAT = 1.6
 _FLAT_SECONDS = 0.1
-"""What grows by less over all sizes is start-up and noise."""
+"""A smaller growth over all sizes is start-up and noise."""
 
 
 def growth(shop: Workshop, sizes: Sizes) -> Iterator[Row]:
-    """Turn the dial of how many there are of a kind."""
+    """Measure the commands on models with a growing number of signatures, functions or objects."""
     for kind, numbers in _SIZES.items():
         models = [shop.many(kind, number) for number in numbers]
         for name in _commands(shop.root, models[0], "score"):
@@ -106,7 +106,7 @@ def _fellow(model: Path) -> Path:
 
 
 def _side(root: Path, model: Path, name: str, output: str) -> Callable[[], Measured]:
-    """Return what runs a command; its new model is removed."""
+    """Return a function that removes the new model of the last run and runs a command."""
 
     def side() -> Measured:
         words = _commands(root, model, output)[name]

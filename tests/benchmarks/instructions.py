@@ -1,14 +1,13 @@
-"""Instructions that a command executes: a number that no noise moves.
+"""The number of instructions that a command executes, which noise does not change.
 
-A busy machine makes every clock slower, that of a processor too. What a command executes
-stays the same, so that a few milliseconds more of start-up are seen where wall time would
-need hundreds of runs. Counted by ``valgrind --tool=callgrind``, in user space, of the
-process that is started and not of its children; with Python's hashes fixed, two runs give
-the same number to some thousandths, and most often the same. Each command is run without
-it first, for the bytecode.
+On a busy machine wall time and processor time are longer. The number of instructions stays the
+same, so it shows a few more milliseconds of start-up, for which wall time would need hundreds of
+runs. ``valgrind --tool=callgrind`` counts the instructions in user space, of the process that is
+started and not of its children. With Python's hashes fixed, the numbers of two runs differ by some
+thousandths at most, and most often they are equal. Each command runs without valgrind first, to
+write the bytecode.
 
-``perf stat`` is not used: it counts what the processor says, which virtual machines seldom
-let through.
+``perf stat`` is not used: it reads counters of the processor, which most virtual machines hide.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ _TOTAL = re.compile(r"Collected : (\d+)")
 
 
 def can_count() -> bool:
-    """Return whether the tool that counts is here."""
+    """Return whether valgrind is installed."""
     return shutil.which("valgrind") is not None
 
 
 def counted(argv: Sequence[str]) -> int:
-    """Return how many instructions a program executes.
+    """Return the number of instructions that a program executes.
 
     Args:
         argv: The program and its arguments; children are not counted.
@@ -46,7 +45,7 @@ def counted(argv: Sequence[str]) -> int:
         The number of instructions in user space.
 
     Raises:
-        ProgramError: The program failed, or nothing was counted.
+        ProgramError: The program failed, or valgrind counted nothing.
     """
     with tempfile.TemporaryDirectory(prefix="smpatch-count-") as scratch:
         log = Path(scratch) / "log"
@@ -59,9 +58,9 @@ def counted(argv: Sequence[str]) -> int:
 
 
 def start_up(shop: Workshop, _sizes: Sizes) -> Iterator[Row | Skipped]:
-    """``show`` and ``add-predict --validate none``, against the imports they cannot do without.
+    """``show`` and ``add-predict --validate none``, against the imports that they need.
 
-    On a small model, where start-up is nearly all that there is.
+    The model is small, so start-up takes nearly all of the time.
     """
     model = str(shop.small())
 

@@ -1,15 +1,14 @@
 """``apply`` on many small models, against ``--jobs``.
 
-Two kinds of models, for they cost differently: one in the style of TensorFlow 1, proved by
-TensorFlow's C runtime, and one of TensorFlow 2 with both halves, which ``--validate auto``
-loads in Python as well. Each job starts a TensorFlow of its own, so that what is judged
-contains what a job costs: the batch must be big enough to be worth it.
+There are two kinds of models, because their costs differ: one in the style of TensorFlow 1, which
+TensorFlow's C runtime proves, and one of TensorFlow 2 with both halves, which ``--validate auto``
+loads in Python as well. Each job starts its own TensorFlow, so the measured time contains the cost
+of a job: the batch must be big enough for this cost.
 
-Judged: with the reload, two jobs take at most 0.77 of the time of one (1.3 times as fast).
-Without it jobs are threads of one interpreter, with nothing beside it but the disk: where
-that is fast there is nothing to gain, and what they lose by waiting for each other may be a
-tenth. Only where there are two processors at least. A busy machine makes both slower, and
-within a round about alike; more jobs than processors are shown and not judged.
+The bar with the reload: two jobs take at most 0.77 of the time of one (1.3 times as fast). Without
+the reload, jobs are threads of one interpreter and wait only for each other and for the disk. If
+the disk is fast, they gain nothing, and they may lose a tenth. The bars need two processors. A busy
+machine makes both sides slower, and within a round nearly equally. Four jobs have no bar.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ def throughput(shop: Workshop, sizes: Sizes) -> Iterator[Rate | Row]:
 
 
 def _processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system

@@ -1,8 +1,8 @@
-"""A Keras model of a usual size, exported: the architecture of a ResNet without its weights.
+"""Export a Keras model of a usual size: the architecture of a ResNet without its weights.
 
     python -m tests.benchmarks.keras_export ResNet50 OUTPUT_DIR
 
-It runs TensorFlow, so the harness calls it in a process of its own, once.
+It runs TensorFlow, so the harness calls it once, in a new process.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
-"""Run one program and say how long it took and how much memory it had at its peak.
+"""Run one program, and measure its time and its peak of memory.
 
-Time is wall time from just before the start to the end of the process, the
-interpreter's own start included: that is what a user waits for.
+Time is wall time from just before the start to the end of the process, with the
+start of the interpreter: a user waits for all of this.
 
-Memory is ``ru_maxrss`` from ``wait4``. What that number is and is not:
+Memory is ``ru_maxrss`` from ``wait4``. The meaning of that number:
 
 * It covers the process **and** every descendant that it has waited for, but as
   the largest single process, not as a sum (Linux: ``getrusage`` with
-  ``RUSAGE_BOTH``). A tool that does its work in a child is measured truly; two
-  processes that are big at the same time are not added up. No contest that
-  has a bar on memory starts a second big process on either side.
+  ``RUSAGE_BOTH``). The number is right for a tool that does its work in a child.
+  It is not the sum of two processes that are big at the same time. Of the contests
+  with a bar on memory only ``variables`` starts two big processes, on both sides.
 * Pages of a mapped file count while they are resident.
-* A new process begins with the peak of the one that started it, for the kernel
-  counts the memory from before ``exec``. So the process that measures must be
-  smaller than anything measured, which is why this package streams what it
-  generates and imports nothing big; ``run`` refuses to work otherwise.
+* A new process begins with the peak of the process that started it, because the
+  kernel counts the memory from before ``exec``. So the process that measures must
+  be smaller than every measured process. Therefore this package streams the models
+  that it generates and imports nothing big; ``run`` refuses to work otherwise.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ _TIME_LIMIT = 900.0
 
 
 class ProgramError(Exception):
-    """A program under measurement did not do its job, so its time means nothing."""
+    """A measured program failed, so its time means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one run cost.
+    """The cost of one run.
 
     Attributes:
         seconds: Wall time.
         peak_bytes: Largest resident set of any one process of the run, in bytes.
         processor_seconds: Time on a processor, of all processes of the run together.
-        user_seconds: The part of it that was spent outside the kernel.
+        user_seconds: The part of ``processor_seconds`` that was spent outside the kernel.
     """
 
     seconds: float
@@ -65,15 +65,15 @@ def run(argv: Sequence[str], *, self_timed: bool = False) -> Measured:
 
     Args:
         argv: The program and its arguments.
-        self_timed: Take the numbers from the JSON line that the program prints;
-            for a rival of which a part does not count.
+        self_timed: Whether to take the numbers from the JSON line that the program prints;
+            for a rival with a part that does not count.
 
     Returns:
         Time and memory.
 
     Raises:
         ProgramError: The program failed, or this process has grown so big that
-            the memory of its children cannot be told.
+            the memory of its children cannot be measured.
     """
     own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
     if own_peak > _OWN_PEAK_LIMIT:

@@ -1,7 +1,7 @@
-"""What the benchmarks find out: the kinds of line that a report is made of.
+"""The results of the benchmarks: the kinds of line in a report.
 
-Facts alone: nothing is measured here, and nothing printed. What the words are in says
-Markdown, for the table in docs/evidence.md is made of the same lines as that on the screen.
+This module has facts alone: it measures nothing and prints nothing. The texts are Markdown, because
+the table in docs/evidence.md has the same lines as the table on the screen.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ class Row:
     """One ratio and its bar.
 
     Attributes:
-        contest: What was done, to what.
-        rival: What ours is divided by.
-        unit: ``s``, ``MB``, ``kB``, of models ``/s``, of instructions ``M`` (millions), and of what
-            one node costs ``ns``, ``B`` or (instructions) ``each``.
+        contest: The command and its model.
+        rival: The name of the value by which ours is divided.
+        unit: ``s``, ``MB``, ``kB``; ``/s`` for models in a second; ``M`` for millions of
+            instructions; for the cost of one node or object ``ns``, ``us``, ``B`` or, for
+            instructions, ``each``.
         ours: Median of ours, in ``unit``.
         theirs: Median of theirs, or the limit, in ``unit``.
         ratio: Median of the rounds' ratios.
         spread: The lowest and the highest of the rounds' ratios.
-        bar: What the ratio must not exceed.
-        holds: Whether it does not; None where sizes or machine make the bar meaningless.
+        bar: The number that the ratio must not exceed.
+        holds: Whether the ratio does not exceed it; None if the sizes or the machine make the bar
+            meaningless.
     """
 
     contest: str
@@ -41,12 +43,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of a scale curve.
+    """One point of a curve of cost against size.
 
     Attributes:
-        curve: Which dial was turned: ``bytes`` or ``nodes``.
-        size: How far.
-        command: What was run.
+        curve: The kind of size: ``bytes`` or ``nodes``.
+        size: The size.
+        command: The name of the command.
         seconds: Wall time, the least of the rounds.
         processor_seconds: Time on a processor, median of the rounds.
         peak_mb: Peak memory, median of the rounds, in megabytes.
@@ -62,14 +64,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many models ``apply`` edits in a second with so many jobs.
+    """The number of models that ``apply`` edits in a second with a number of jobs.
 
     Attributes:
-        models: What kind of models, and how many.
+        models: The kind and the number of the models.
         validate: The mode of ``--validate``.
         jobs: The number of ``--jobs``.
-        per_second: Models in a second of wall time, start included; median of the rounds.
-        speed_up: So many times as fast as with one job; median of the rounds' own ratios.
+        per_second: Models in a second of wall time, with the start; median of the rounds.
+        speed_up: The speed divided by the speed with one job; median of the rounds' own ratios.
     """
 
     models: str
@@ -81,7 +83,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What could not be measured on this machine, and why."""
+    """A measurement that this machine could not do, and the reason."""
 
     what: str
     reason: str
@@ -92,16 +94,16 @@ Result = Row | Point | Rate | Skipped
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that one run has found.
+    """All results of one run.
 
     Attributes:
-        environment: What the numbers depend on, by name.
-        contests: Ours against a rival.
+        environment: The facts on which the numbers depend, by name.
+        contests: Ratios of smpatch against a rival.
         curves: Cost against size.
-        curve_bars: What is judged of the curves.
-        jobs: ``apply`` against ``--jobs``.
-        job_bars: What is judged of that.
-        skipped: What could not be measured.
+        curve_bars: Ratios of the curves, with their bars.
+        jobs: Speed of ``apply`` against ``--jobs``.
+        job_bars: Ratios of these speeds, with their bars.
+        skipped: Measurements that this machine could not do.
     """
 
     environment: dict[str, str]
@@ -114,6 +116,6 @@ class Report:
 
     @property
     def missed(self) -> bool:
-        """Whether any bar is missed."""
+        """Whether any ratio exceeds its bar."""
         rows = (*self.contests, *self.curve_bars, *self.job_bars)
         return any(row.holds is False for row in rows)

@@ -1,12 +1,12 @@
-"""Rounds of A, B, A, B, ..., and the one ratio that is made of them.
+"""Rounds of A, B, A, B, ..., and the ratio that is computed from them.
 
-In each round every side runs once, one after the other. The ratio that is held against a
-bar is the median of the rounds' own ratios. Reason: on a busy machine the noise comes in
-stretches that are longer than a run; within a round it hits both sides alike and cancels,
-and the median drops the rounds in which it hit only one. (Each side's minimum would pair
-the luckiest run of one with the luckiest of the other, and the disk contests have no lower
-floor that a lucky run could show.) A first round is run and forgotten: it fills the page
-cache and writes the bytecode.
+In each round every side runs once, one after the other. The ratio that is compared with a
+bar is the median of the rounds' own ratios. Reason: on a busy machine the noise lasts longer
+than a run. Within a round it makes both sides slower by the same factor, so the ratio stays the
+same. The median ignores the rounds in which the noise changed only one side. (The minimum of each
+side would pair the best run of one side with the best run of the other, and the contests about the
+disk have no least time that a good run could show.) The result of a first round is not used: it
+fills the page cache and writes the bytecode.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def compared(
     Args:
         labels: Contest, rival and unit.
         pairs: Ours and theirs, of each round.
-        bar: What the ratio must not exceed.
-        judged: Whether the bar means anything here.
+        bar: The number that the ratio must not exceed.
+        judged: Whether the bar has a meaning on this machine and at these sizes.
 
     Returns:
-        The line. Against what has cost nothing, or less than the start that was taken off, no
-        bar holds.
+        The line. If theirs is 0 or, because start-up was subtracted, below 0, the ratio is
+        infinite and the bar does not hold.
     """
     ratios = [a / b if b > 0 else math.inf for a, b in pairs]
     ratio = statistics.median(ratios)

@@ -14,7 +14,7 @@ from smpatch.urls import ModelUrl
 
 
 def main(directory: str, url: str, count: str) -> None:
-    """Put the files."""
+    """Put the files of all copies."""
     root, place = Path(directory), ModelUrl(url)
     store = Store(place)
     files = [each.relative_to(root) for each in root.rglob("*") if each.is_file()]

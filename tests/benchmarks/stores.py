@@ -1,4 +1,4 @@
-"""Models in a store: what is moved, and how long it takes, with a server of S3 on loopback."""
+"""Models in a store: the bytes that are moved, and the time, with a server of S3 on loopback."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _ENVELOPE = 64 * 1024
 _DELAY = 0.05
 _JOBS = 8
 _TIMES = 3
-"""Bytes hardly differ from time to time; the file grows each time, and the limit does not."""
+"""The number of bytes hardly varies; the file grows with each edit, and the limit does not."""
 
 
 def in_stores(shop: Workshop, sizes: Sizes) -> Iterator[Result]:
-    """Models in a store, against local ones, limits, and one job."""
+    """Models in a store, against local models, limits, and one job."""
     missing = [each for each in ("moto", "obstore") if importlib.util.find_spec(each) is None]
     if missing:
         yield Skipped("models in a store", f"not installed: {', '.join(missing)}")
@@ -43,13 +43,13 @@ def in_stores(shop: Workshop, sizes: Sizes) -> Iterator[Result]:
 
 
 class _Counter:
-    """What counts the bytes, in a process of its own: this one has to stay small."""
+    """A process that counts the bytes; it is separate because this process must stay small."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def begin(self, wait: float = 0.0) -> int:
-        """Let each request wait from now on; return the bytes that were moved until now."""
+        """Delay each later request by ``wait`` seconds; return the bytes since the last call."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{wait}\n")
@@ -59,7 +59,7 @@ class _Counter:
 
 @contextlib.contextmanager
 def _server() -> Iterator[_Counter]:
-    """Start the server, behind a port that counts; clients find it by their environment."""
+    """Start the server behind a port that counts; the environment gives clients its address."""
     with contextlib.ExitStack() as held:
         _, port = held.enter_context(started(*MOTO, _BUCKET))
         counter, port = held.enter_context(started(*COUNTING, str(port)))
@@ -73,7 +73,7 @@ def _server() -> Iterator[_Counter]:
 
 
 def _upload(model: Path, name: str, count: int = 1) -> str:
-    """Put copies of a model into the bucket; return the URL of what they lie in."""
+    """Put copies of a model into the bucket; return the URL of the directory of the copies."""
     url = f"s3://{_BUCKET}/{name}"
     run([sys.executable, "-m", "tests.benchmarks.store_upload", str(model), url, str(count)])
     return url

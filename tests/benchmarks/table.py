@@ -1,6 +1,6 @@
 """The report as Markdown: contests, then curves, then jobs.
 
-No date: the numbers are true of a machine and of versions, and these are said.
+It has no date: the numbers depend on the machine and on versions, which the report names.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def markdown(report: Report) -> list[str]:
 
 
 def number(value: float, unit: str) -> str:
-    """Return a value with its unit, in as many digits as mean something."""
+    """Return a value with its unit, with meaningful digits alone."""
     digits = {"s": 3, "/s": 1}.get(unit, 0)
     return f"{value:,.{digits}f}" if unit == "each" else f"{value:,.{digits}f} {unit}"
 

@@ -1,6 +1,6 @@
-"""The models that are measured: how big, how many, and where they are made and thrown away.
+"""The models for the measurements: their sizes, their numbers, and the directory for them.
 
-Nothing is measured here.
+This module measures nothing.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ __all__ = ["FULL", "QUICK", "Sizes", "Workshop"]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How big and how often.
+    """The sizes of the models, and the numbers of rounds.
 
     Attributes:
-        constant_bytes: The files of constants, in bytes, two or more, rising; the last is
-            the contest's.
-        chain_nodes: The chains, in nodes, three or more, rising; the last is the contest's.
-        variable_bytes: The variables of the model that has many.
-        instant_rounds: Counted rounds where a run takes a tenth of a second.
-        short_rounds: Counted rounds where a run takes a second or so.
-        long_rounds: Counted rounds on the big models.
-        curve_rounds: Counted rounds of a curve, each at all its sizes.
-        growth_rounds: Counted rounds of what grows in number, each at all its sizes.
-        job_rounds: Counted rounds of many models, each with all numbers of jobs.
-        batch: So many small models are edited by one command.
-        judged: Whether the bars on the big models mean anything at these sizes.
+        constant_bytes: The sizes of the files of constants, in bytes, two or more, rising; the
+            contest uses the last.
+        chain_nodes: The lengths of the chains, in nodes, three or more, rising; the contest uses
+            the last.
+        variable_bytes: The size of the variables of the model with many, in bytes.
+        instant_rounds: The number of counted rounds if a run takes a tenth of a second.
+        short_rounds: The number of counted rounds if a run takes about a second.
+        long_rounds: The number of counted rounds on the big models.
+        curve_rounds: The number of counted rounds of a curve, each at all its sizes.
+        growth_rounds: The number of counted rounds of ``growth``, each at all its numbers.
+        job_rounds: The number of counted rounds of many models, each with all numbers of jobs.
+        batch: The number of small models that one command edits.
+        judged: Whether the bars on the big models have a meaning at these sizes.
     """
 
     constant_bytes: tuple[int, ...]
@@ -79,7 +80,7 @@ QUICK = Sizes(
 
 
 class Workshop:
-    """The directory in which models are made, edited and thrown away."""
+    """The directory in which benchmarks make and edit models, and remove them."""
 
     def __init__(self, root: Path, small_model: Path) -> None:
         """Use ``root`` for everything big, and ``small_model`` as the small model."""
@@ -88,32 +89,32 @@ class Workshop:
         self._numbers = itertools.count()
 
     def small(self, model: Path | None = None) -> Path:
-        """Return a fresh copy of a small model; None for the one of TensorFlow 1."""
+        """Return a fresh copy of a small model; None means the model of TensorFlow 1."""
         return self._copied(model or self._small_model)
 
     def _copied(self, model: Path) -> Path:
         """Return a fresh copy of a model."""
         copy = self.root / "small"
         shutil.rmtree(copy, ignore_errors=True)
-        # Contents only: the source may be read-only, and its copy is to be edited.
+        # It copies contents without modes: the source may be read-only, and the copy is edited.
         shutil.copytree(model, copy, copy_function=shutil.copyfile)
         for directory in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
             directory.chmod(0o755)
         return copy
 
     def batch(self, count: int, model: Path | None = None) -> list[str]:
-        """Return fresh copies of a model; None for the small one."""
+        """Return fresh copies of a model; None means the small model of TensorFlow 1."""
         home = self.root / "batch"
         shutil.rmtree(home, ignore_errors=True)
         first = self._copied(model or self._small_model)
         copies = [home / f"{number:04}" for number in range(count)]
         for copy in copies:
             shutil.copytree(first, copy)
-        os.sync()  # what is measured waits for its own bytes alone
+        os.sync()  # a measured program then waits for its own bytes alone
         return [str(copy) for copy in copies]
 
     def constants(self, total_bytes: int) -> Path:
-        """Return the model with that many bytes of constants, made once."""
+        """Return the model with ``total_bytes`` of constants, made once."""
         directory = self.root / f"constants-{total_bytes}"
         if not directory.exists():
             generate.constants(directory, total_bytes)
@@ -127,7 +128,7 @@ class Workshop:
         return directory
 
     def variables(self, total_bytes: int) -> Path:
-        """Return the model with that many bytes of variables, made once."""
+        """Return the model with ``total_bytes`` of variables, made once."""
         directory = self.root / f"variables-{total_bytes}"
         if not directory.exists():
             program = "tests.benchmarks.variables_export"
@@ -135,7 +136,7 @@ class Workshop:
         return directory
 
     def many(self, kind: str, number: int) -> Path:
-        """Return the model with that many ``signatures``, ``functions`` or ``objects``."""
+        """Return the model with ``number`` more ``signatures``, ``functions`` or ``objects``."""
         directory = self.root / f"{kind}-{number}"
         if not directory.exists():
             program = "tests.benchmarks.growing_export"
@@ -143,9 +144,9 @@ class Workshop:
         return directory
 
     def resnet(self, name: str = "ResNet50") -> Path:
-        """Return a fresh copy of a Keras export, made once.
+        """Return a fresh copy of a Keras export, which is made once.
 
-        Without its ``fingerprint.pb``: TensorFlow computes that, and what is measured is
+        It has no ``fingerprint.pb``: TensorFlow would compute that, and the benchmarks measure
         smpatch alone.
         """
         made = self.root / f"{name}-made"
@@ -158,9 +159,9 @@ class Workshop:
         return copy
 
     def new_key(self) -> str:
-        """Return a signature key that was not used before.
+        """Return a signature key that no earlier edit used.
 
-        A new key lets the same big model be edited in place again and again,
-        each time with all the work of a first edit.
+        With a new key, each edit of the same big model in place does all the work
+        of a first edit.
         """
         return f"bench_{next(self._numbers)}"

@@ -1,1 +1,1 @@
-"""Checks of models: faults that are planted, models that are healthy, and what TensorFlow says."""
+"""Checks of models: planted faults, healthy models, and comparisons with TensorFlow."""

@@ -1,7 +1,7 @@
 """A program with TensorFlow: it exports models that use files, and lists all operations.
 
-It writes each model below the directory that its argument names, and prints a JSON object: of
-each operation of TensorFlow the names of its inputs and attributes.
+It writes each model below the directory that its argument names, and prints a JSON object: each
+operation of TensorFlow to the names of its inputs and attributes.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def export_functions(room: Path) -> None:
 
 
 def export_table(room: Path, *, asset: bool) -> None:
-    """Export a table that is filled from an asset, or from any file."""
+    """Export a table that is filled from an asset, or from a file that is not an asset."""
     with v1.Graph().as_default(), v1.Session() as session:
         keys = v1.placeholder(tf.string, [None], "keys")
         file = room / "words.txt"
@@ -151,7 +151,7 @@ def export_table(room: Path, *, asset: bool) -> None:
 
 
 def export_fed(room: Path, operation: Callable[[Any], Any]) -> None:
-    """Export a signature that is fed behind an operation."""
+    """Export two signatures: one feeds the output of an operation, the other feeds its input."""
     with v1.Graph().as_default(), v1.Session() as session:
         name = v1.placeholder(tf.string, [], "name")
         content = operation(name)

@@ -1,7 +1,7 @@
-"""The faults that are planted, with the code that a check must name, and into which models.
+"""The faults that tests plant, each with its models and the code that a check must report.
 
-Those of messages are planted by TensorFlow's own classes (``tests/oracle/planting.py``), those
-of files are written here.
+TensorFlow's own classes plant the faults of messages (``tests/oracle/planting.py``). This module
+plants the faults of files.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ __all__ = ["EITHER", "FAULTS", "FIXTURES", "Case", "Fault", "cases", "planted"]
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 
 TF1 = ("assets_extra_warmup", "classify_regress", "ref_variables", "while_loop")
-"""Models without an object graph: with requests beside them, Serving's methods, variables of
-TensorFlow 1, a loop."""
+"""Models without an object graph, in this order: with warm-up requests, with methods of TF Serving,
+with variables of TensorFlow 1, with a loop."""
 
 TF2 = ("module", "keras_functional", "unsorted_keys")
-"""Models with an object graph and a fingerprint by this TensorFlow."""
+"""Models with an object graph and a fingerprint by the TensorFlow of the tests."""
 
 EITHER = (*TF1, *TF2)
 
 OF_NUMBERS = ("assets_extra_warmup", "ref_variables", "while_loop", *TF2)
-"""Models whose first signature takes no strings, as Serving's methods do."""
+"""Models whose first signature takes no strings. (Methods of TF Serving take strings.)"""
 
 
 WITH_VARIABLES = ("ref_variables", "resource_variables", "module", "keras_functional")
@@ -36,14 +36,14 @@ WITH_VARIABLES = ("ref_variables", "resource_variables", "module", "keras_functi
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that can be planted.
+    """A fault that tests plant.
 
     Attributes:
-        name: What ``planting`` or ``_FILES`` calls it.
-        words: What it is, for the table.
-        code: The code of the finding that must name it.
-        models: The fixtures that it is planted into.
-        severity: How grave a check calls it.
+        name: Its name in ``planting`` or ``_FILES``.
+        words: Its description in the table.
+        code: The code of the finding that must report it.
+        models: The fixtures into which tests plant it.
+        severity: The severity of the finding.
     """
 
     name: str
@@ -121,12 +121,12 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Return every fault with every model that it is planted into."""
+    """Return every fault with each of its models."""
     return [Case(fault, model) for fault in FAULTS for model in fault.models]
 
 
 def planted(case: Case, place: Path, oracle: Oracle) -> Path:
-    """Copy the model to a place, and plant the fault."""
+    """Copy the model to a place, plant the fault, and return the copy."""
     directory = Path(shutil.copytree(FIXTURES / case.model, place))
     by_file = _FILES.get(case.fault.name)
     if by_file is None:
@@ -137,7 +137,7 @@ def planted(case: Case, place: Path, oracle: Oracle) -> Path:
 
 
 def _request(signature: str, alias: str) -> str:
-    """Spell a predict request that feeds one input, in hexadecimal."""
+    """Return a predict request that feeds one input, in hexadecimal."""
 
     def field(number: int, data: bytes) -> bytes:
         return bytes((number << 3 | 2, len(data))) + data

@@ -1,8 +1,9 @@
-"""A program with TensorFlow: it plants each of some operations in each place of a graph.
+"""A program with TensorFlow: it plants each of several operations in each place of a graph.
 
-It writes a model for each pair, ``PLACE-OPERATION``, below the directory that its argument names,
-and loads two of them, to see that TensorFlow runs what was planted. It prints a JSON object: the
-place to the words that the load has written into a file.
+It writes a model for each pair, ``PLACE-OPERATION``, below the directory that its argument names.
+Then it loads a model with a ``WriteFile`` in each of three places. It prints a JSON object: the
+place to the text that the operation wrote into a file; the text is empty if TensorFlow did not run
+the operation.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ v1 = tf.compat.v1
 raw = tf.raw_ops
 
 UNKNOWN, NOWHERE = "StringLower", "StringElser"
-"""An operation, and the name that it gets, which no TensorFlow has."""
+"""An operation, and its name in the models, which no TensorFlow has."""
 
 Planted = Callable[[Any], Any]
 
@@ -74,20 +75,20 @@ def in_nested_function(planted: Planted, name: Any) -> Any:  # noqa: ANN401 - as
 
 
 def in_branch(planted: Planted, name: Any) -> Any:  # noqa: ANN401 - as above
-    """Plant it in a function that an attribute names (``If``)."""
+    """Plant the operation in a function that an attribute names (``If``)."""
     return in_function(
         lambda given: tf.cond(tf.equal(given, ""), lambda: planted(given), lambda: given), name
     )
 
 
 def in_list(planted: Planted, name: Any) -> Any:  # noqa: ANN401 - as above
-    """Plant it in a function of a list of functions (``Case``)."""
+    """Plant the operation in a function of a list of functions (``Case``)."""
     cases = [lambda: name, lambda: in_function(planted, name), lambda: name]
     return in_function(lambda _: tf.switch_case(tf.strings.length(name), cases), name)
 
 
 def in_loop(planted: Planted, name: Any) -> Any:  # noqa: ANN401 - as above
-    """Plant it in the body of a loop (``While``)."""
+    """Plant the operation in the body of a loop (``While``)."""
     return in_function(
         lambda given: tf.while_loop(
             lambda each: tf.equal(each, ""), lambda each: tf.reshape(planted(each), []), [given]
@@ -111,11 +112,11 @@ PLACES: Mapping[str, Callable[[Planted, Any], Any]] = {
 
 
 def plant(room: Path, place: str, operation: str, file: str = "") -> Path:
-    """Write a model with an operation in a place; if a file is named, with a value for its name."""
+    """Write a model with an operation in a place; its input is ``file`` if no request feeds it."""
     model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
     meta_graph = model.meta_graphs.add()
     with v1.Graph().as_default() as graph:
-        # The answer of the signature, which the planted operation may be behind.
+        # The answer of the signature; in some places the planted operation computes it.
         name = v1.placeholder(tf.string, [], "name")
         outside = tf.constant(file, name="file")
         served = place in {"init", "restore"} or place.startswith("unserved")
@@ -137,7 +138,7 @@ def plant(room: Path, place: str, operation: str, file: str = "") -> Path:
         meta_graph.saver_def.save_tensor_name = "save/Const:0"
         meta_graph.saver_def.restore_op_name = "run"
     else:
-        del meta_graph.graph_def.node[-1]  # the operation that runs it
+        del meta_graph.graph_def.node[-1]  # the operation "run"
     data = model.SerializeToString()
     # A name of the same length needs no other change.
     assert (UNKNOWN.encode() in data) == (operation == UNKNOWN)
@@ -149,10 +150,10 @@ def plant(room: Path, place: str, operation: str, file: str = "") -> Path:
 
 
 def loaded(room: Path, place: str) -> str:
-    """Return what a load of a model writes into a file, in TensorFlow."""
+    """Load a model with a ``WriteFile`` in a place, and return the text that it wrote."""
     file = room / f"{place}.written"
     directory = plant(room / "loaded", place, "WriteFile", str(file))
-    # A session restores where there are variables.
+    # TensorFlow runs the restore operation only if these files exist.
     (directory / "variables").mkdir()
     for name in ("variables.index", "variables.data-00000-of-00001"):
         (directory / "variables" / name).touch()
@@ -162,7 +163,7 @@ def loaded(room: Path, place: str) -> str:
 
 
 def main(room: Path) -> None:
-    """Write all models, and see two of them run."""
+    """Write all models, load three more, and print the texts that these wrote."""
     for place in PLACES:
         for operation in OPERATIONS:
             plant(room / "models", place, operation)

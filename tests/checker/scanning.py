@@ -1,4 +1,4 @@
-"""A program with TensorFlow: what ``saved_model_cli scan`` reports of models.
+"""A program with TensorFlow: it prints the operations that ``saved_model_cli scan`` finds.
 
 It reads a JSON object from stdin, ``models`` (directories) and ``ops`` (names of operations; null
 for the list of ``saved_model_cli``), and prints a JSON object: directory to the operations found.

@@ -1,10 +1,11 @@
-"""Measure who finds the planted faults, and write the table into docs/evidence.md.
+"""Measure which programs find the planted faults, and write the table into docs/evidence.md.
 
     python -m tests.checker.table          print it
     python -m tests.checker.table write    put it between its marks in docs/evidence.md
 
-A cell tells in how many of the models the fault is found: for smpatch, named by its code; for
-the others, that they end in an error instead of loading or showing the model.
+A cell has the number of models in which a program finds the fault. smpatch finds a fault if it
+reports the code of the fault. Another program finds it if it ends with an error and does not load
+or show the model.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Who found a fault in one model."""
+    """Which programs found a fault in one model."""
 
     check: bool
     c_loader: bool
@@ -42,7 +43,7 @@ class Found:
 
 
 def measured(case: Case, oracle: Oracle) -> Found:
-    """Plant a fault into a copy of a model, and ask everybody."""
+    """Plant a fault into a copy of a model, and run each program on it."""
     place = Path(tempfile.mkdtemp())
     try:
         directory = planted(case, place / "model", oracle)
@@ -78,7 +79,7 @@ def table() -> Iterator[str]:
     total = [0, 0, 0, 0]
     models = 0
     with Oracle() as oracle:
-        for model in EITHER:  # who cannot show a sound model has found nothing in a faulty one
+        for model in EITHER:  # if a sound model fails, a failure proves nothing
             assert oracle.ask("show", directory=FIXTURES / model)["lines"]
         for fault in FAULTS:
             found = [measured(Case(fault, model), oracle) for model in fault.models]

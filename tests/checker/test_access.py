@@ -1,4 +1,4 @@
-"""Operations that use files or the network: all of TensorFlow's, in models that it exports."""
+"""All operations of TensorFlow that use files or the network, in models that TensorFlow exports."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SUSPICIOUS = re.compile(
     r"file|path|pattern|prefix|dir|addr|url|uri|host|service|endpoint|target|server|vocab|ckpt"
     r"|checkpoint|data_source|graph_def"
 )
-"""Names of inputs and attributes that may name something outside."""
+"""Parts of names of inputs and attributes that may name something outside the model."""
 
 OF_ITS_NAME = re.compile(r"File|Reader|Record|Rpc|Snapshot|PyFunc|Debug")
-"""Names of operations that may use something outside."""
+"""Parts of names of operations that may use something outside the model."""
 
 NEITHER = {
     "a shape, a number or another thing inside": r".*CSR.*|Cudnn.*|.*RNN.*|CTC.*|InTopK.*|NegTrain"
@@ -42,7 +42,7 @@ NEITHER = {
     "settings of a file system": r"FileSystemSetConfiguration",
     "a device of the server": r"RemoteCall",
 }
-"""Operations that look as if, and are not in the table."""
+"""Patterns of operations that match the above and are not in the table, by the reason."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def test_an_asset_that_leads_out_of_the_model_counts(
     model = Path(shutil.copytree(exported.room / "table_of_asset", tmp_path / "model"))
     file = model / "saved_model.pb"
     data = file.read_bytes()
-    # Both places that have the name: the collection and the field.
+    # One field has the name of the asset file.
     assert data.count(b"\x12\x09words.txt") == 1
     file.write_bytes(data.replace(b"\x12\x09words.txt", b"\x12\x09%s" % name.encode()))
     (found,) = _found(model)

@@ -1,4 +1,4 @@
-"""A check of some signatures, and findings that do not count."""
+"""A check of chosen signatures, and findings that a check ignores."""
 
 from __future__ import annotations
 

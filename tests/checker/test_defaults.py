@@ -1,4 +1,4 @@
-"""Defaults for another batch than their own: the session decides, and the check says the same."""
+"""Defaults with another batch size than the inputs: the check reports what a session does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _with(directory: Path, key: str, value: object) -> list[Finding]:
     smpatch.patch(directory, [edit], options=Options(validate="none"))
     run = CheckOptions(validate="runtime", run=Feeding("ones", batches=(1, 3)), signatures=[key])
     report = smpatch.check(directory, options=run)
-    # With all inputs fed it runs for both.
+    # If all inputs are fed, it runs for both batches.
     assert report.ran == ((key, (1, 3)),)
     return [each for each in report.findings if each.code.startswith("default")]
 
@@ -53,7 +53,7 @@ def test_a_default_of_one_row_that_is_broadcast_is_no_fault(model: Path) -> None
 def test_a_default_of_three_rows_is_offered_as_one(model: Path) -> None:
     note, *faults = _with(model, "scaled", THREE_ROWS)
     assert "[1, 1]" in note.hint
-    # Three rows are broadcast over one: three rows come out, and no session fails.
+    # TensorFlow broadcasts one row to three: the output has three rows, and no session fails.
     assert faults == []
     found = _with(model, "joined", THREE_ROWS)
     fault = found[-1]

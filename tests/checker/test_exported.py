@@ -1,4 +1,4 @@
-"""What TensorFlow's exporter wrote and every loader runs is no fault."""
+"""A check reports no fault in a model that TensorFlow exported and every loader runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_note_about_a_foreign_type_names_the_package_and_the_loader(
     directory = tmp_path / "model"
     oracle.ask("build", name="distribution", directory=directory)
     report = smpatch.check(directory)
-    # TensorFlow has not loaded it in Python, and the report does not say that it has.
+    # Python's TensorFlow has not loaded the model, so the report names the C runtime alone.
     assert report.loaders == ("C runtime",)
     (note,) = report.notes
     assert "'some_package.DistributionSpec'" in note.text

@@ -1,4 +1,4 @@
-"""Files beside the model: when a fingerprint is stale, and what requests cannot be answered."""
+"""Files beside the model: stale fingerprints, and warm-up requests that no server can answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARTS = (
 
 
 def _codes(tensorflow: str, **changed: int) -> list[tuple[str, str]]:
-    """Compare the fingerprint of a fixture with one that TensorFlow is said to compute."""
+    """Return the findings if TensorFlow computes a fingerprint with these changes for a fixture."""
     model = smpatch.load(FIXTURES / "module")
     now = schema.FingerprintDef.FromString((model.directory / "fingerprint.pb").read_bytes())
     now.uuid = "another each time"
@@ -47,7 +47,7 @@ WRITER = smpatch.load(FIXTURES / "module").meta_graphs[0].tensorflow_version
 def test_only_the_same_tensorflow_can_tell_that_a_fingerprint_is_stale(part: str) -> None:
     assert _codes(WRITER, **{part: 1}) == [("stale-fingerprint", "fault")]
     assert _codes("2.99.0", **{part: 1}) == [("other-fingerprint", "note")]
-    # What another way of computing yields, says nothing.
+    # Another version of the algorithm gives other numbers, which prove nothing.
     assert _codes(WRITER, **{part: 1, "version": 99}) == [("other-fingerprint", "note")]
 
 
@@ -79,33 +79,33 @@ def test_a_fingerprint_that_is_none_and_one_that_is_not_computed(tmp_path: Path)
 
 
 def field(number: int, value: bytes | str) -> bytes:
-    """Spell one length-delimited field of fewer than 128 bytes."""
+    """Return a length-delimited field of fewer than 128 bytes."""
     data = value.encode() if isinstance(value, str) else value
     return bytes((number << 3 | 2, len(data))) + data
 
 
 def spec(key: str) -> bytes:
-    """Spell which signature is called."""
+    """Return the field of a request that names its signature."""
     return field(1, field(3, key))
 
 
 FLOATS, INTS, STRINGS = 1, 3, 7
-"""Types (``types.proto``)."""
+"""Numbers of types (``types.proto``)."""
 
 
 def tensor(dtype: int, *sizes: int, value: bytes = b"") -> bytes:
-    """Spell a tensor; the value is a field, or nothing, which means zeros."""
+    """Return a tensor; ``value`` is its field of values, empty for zeros."""
     shape = b"".join(field(2, bytes((8, size))) for size in sizes)
     return bytes((8, dtype)) + field(2, shape) + value
 
 
 def fed(alias: str, value: bytes) -> bytes:
-    """Spell an input of a request."""
+    """Return the field that feeds an input of a request."""
     return field(2, field(1, alias) + field(2, value))
 
 
 ROW = fed("x", tensor(FLOATS, 2))
-"""What the signature ``scale`` takes: ``x: float32 [?]``."""
+"""An input for the signature ``scale``, which takes ``x: float32 [?]``."""
 
 
 def _requests(place: Path, oracle: Oracle, name: str, logs: Sequence[bytes]) -> list[str]:
@@ -120,14 +120,14 @@ def _requests(place: Path, oracle: Oracle, name: str, logs: Sequence[bytes]) -> 
     ("log", "codes"),
     [
         (field(6, field(1, spec("scale") + ROW)), []),
-        (field(6, field(1, spec("scale"))), ["warm-up-input"]),  # left out
-        (field(7, field(1, spec("scale"))), []),  # of a stream, what is left out may come later
+        (field(6, field(1, spec("scale"))), ["warm-up-input"]),  # no input
+        (field(7, field(1, spec("scale"))), []),  # a later request of a stream may feed it
         (
             field(6, field(1, spec("scale") + ROW + field(3, "z"))),
             ["warm-up-output"],
         ),
         (field(6, field(1, ROW)), ["warm-up-signature"]),  # serving_default
-        # Without a type, of another type, of another rank.
+        # An input without a type, of another type, of another rank.
         (field(6, field(1, spec("scale") + field(2, field(1, "x")))), ["warm-up-type"]),
         (field(6, field(1, spec("scale") + fed("x", tensor(INTS, 2)))), ["warm-up-type"]),
         (field(6, field(1, spec("scale") + fed("x", tensor(FLOATS, 2, 2)))), ["warm-up-shape"]),
@@ -141,7 +141,7 @@ def _requests(place: Path, oracle: Oracle, name: str, logs: Sequence[bytes]) -> 
 def test_requests_that_no_server_can_answer(
     tmp_path: Path, oracle: Oracle, log: bytes, codes: list[str]
 ) -> None:
-    # Twice the same is told once.
+    # The check reports the same fault of two records once.
     assert _requests(tmp_path, oracle, "assets_extra_warmup", [log, log]) == codes
 
 
@@ -166,7 +166,7 @@ def test_requests_run_with_their_own_values_and_with_defaults(
     tmp_path: Path, oracle: Oracle
 ) -> None:
     directory = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
-    # Three columns fit the signature once it is relaxed, and not the graph.
+    # After this edit three columns fit the signature; they do not fit the graph.
     edit = smpatch.EditSignature("serving_default", shapes={"x": (None, None)})
     smpatch.patch(directory, [edit], options=smpatch.Options(validate="none"))
     logs = [
@@ -195,7 +195,7 @@ def test_a_request_that_leaves_an_input_with_a_default_out_runs(
 
 
 def _mutated(data: bytes, number: int) -> bytes:
-    """Change one byte, elsewhere and otherwise for each number."""
+    """Return the data with one changed byte; the number chooses its place and its value."""
     place = number * 7919 % len(data)
     return data[:place] + bytes((data[place] ^ (1 + number * 31 % 255),)) + data[place + 1 :]
 

@@ -1,6 +1,6 @@
-"""What servers and Python pair differently is found, and only that.
+"""A check finds names that servers and Python pair differently, and no other names.
 
-Values are the measure: the two halves give different results where the check says so.
+Values prove this: the two halves give different results if the check reports a fault.
 """
 
 from __future__ import annotations
@@ -63,6 +63,6 @@ EXPORTED = sorted(each for each in (FIXTURES.parent / "exporters").iterdir() if 
 
 @pytest.mark.parametrize("directory", EXPORTED, ids=lambda each: each.name)
 def test_no_exporter_writes_two_halves_that_differ(directory: Path) -> None:
-    """TF-Agents names inputs ``0/reward``, which Python's half has as ``arg_0_reward`` too."""
+    """TF-Agents has an input ``0/reward``, which Python's half also has as ``arg_0_reward``."""
     found = {each.code for each in smpatch.check(directory, options=QUICK).faults}
     assert not found & {"computations-differ", "halves-disagree"}

@@ -1,4 +1,4 @@
-"""Contracts: how they are written, where a slip is told to be, and when one is kept."""
+"""Contracts: their notation, the place of a mistake in an error, and when a model keeps one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_slip_is_told_with_its_place(text: str, place: int, expected: str) -> 
     ("contract", "codes"),
     [
         ("serving_default: x:float32[?,2] -> score:float32[?]", set()),
-        ("serving_default: x:float32[7,2] -> score:float32", set()),  # one batch of many
+        ("serving_default: x:float32[7,2] -> score:float32", set()),  # one of many batch sizes
         ("serving_default: x:float32 -> score:float32", set()),
         ("serving_default: x:float32[?,?] -> score:float32", {"required-input"}),
         ("serving_default: x:float32[?] -> score:float32", {"required-input"}),

@@ -1,4 +1,4 @@
-"""Signatures that are fed: what is made up, what is given, and what comes of it."""
+"""Runs of signatures: values that smpatch makes up, values that users give, and the findings."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_file_that_feeds_a_part_of_a_signature_is_a_fault(tmp_path: Path) -> N
 
 
 def test_a_shape_that_the_run_belies_is_found(tmp_path: Path, oracle: Oracle) -> None:
-    # The graph says nothing of the shape of what a function yields, and the signature lies.
+    # The graph records no shape for the output, and the signature has a wrong shape.
     directory = Path(shutil.copytree(FIXTURES / "unknown_rank", tmp_path / "model"))
     oracle.ask("plant", directory=directory, fault="contradicting_shape_output")
     report = _run(directory, Feeding())

@@ -1,7 +1,7 @@
-"""What other scanners report of the same models: ``saved_model_cli scan`` and ``modelscan``.
+"""Reports of other scanners on the same models: ``saved_model_cli scan`` and ``modelscan``.
 
-Both look for names of operations anywhere in the file. smpatch looks at where they are and at the
-values that they have, so that it may report less, for a reason that this module lists.
+Both search the whole file for names of operations. smpatch also considers the places and the values
+of operations, so it may report less. This module lists each reason.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BY_DESIGN = {
     ("printing_to_stderr", "PrintV2"): "it writes to the terminal",
     ("cached", "CacheDatasetV2"): "it caches in memory",
 }
-"""What a scanner reports of a model, and smpatch does not."""
+"""Operations that a scanner reports of a model and smpatch does not, with the reason."""
 
 IN_ATTRIBUTES = {"branching", "mapped", "records"}
 """Models with operations in functions that attributes name: TensorFlow's scan misses them."""
@@ -53,8 +53,8 @@ class Everywhere:
 
     Attributes:
         models: Place and operation to the model.
-        written: A place to what TensorFlow wrote into a file when it loaded a model with a
-            ``WriteFile`` there.
+        written: Place to the text that TensorFlow wrote into a file when it loaded a model with a
+            ``WriteFile`` in that place.
     """
 
     models: Mapping[tuple[str, ...], Path]
@@ -62,7 +62,7 @@ class Everywhere:
 
 
 SAVER = re.compile(r"Save.*|Restore.*|MergeV2Checkpoints|InitializeTableFromTextFile.*")
-"""Operations of every export with variables or assets; alone they make no model suspicious."""
+"""Operations of every export with variables or assets; a model with no others is not suspicious."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Everywhere:
-    """Return a model for each place of a graph and each of some operations."""
+    """Return a model for each place of a graph and each planted operation."""
     room = tmp_path_factory.mktemp("everywhere")
     written = json.loads(_program("planting", room).splitlines()[-1])
     models = sorted((room / "models").iterdir())
@@ -97,7 +97,7 @@ def _reported(model: Path) -> set[str]:
 def _scanned(
     models: Iterable[Path], ops: Iterable[str] | None = None
 ) -> Mapping[Path, frozenset[str]]:
-    """Return what ``saved_model_cli scan`` reports of each model; None for its own list."""
+    """Return the operations that ``saved_model_cli scan`` finds; ``ops`` None: its own list."""
     asked = {"models": [*map(str, models)], "ops": None if ops is None else sorted(ops)}
     said = programs.run("-m", "tests.checker.scanning", stdin=json.dumps(asked))
     reported: dict[str, list[str]] = json.loads(said.splitlines()[-1])
@@ -105,7 +105,7 @@ def _scanned(
 
 
 def _by_modelscan(place: Path, report: Path) -> Mapping[str, set[str]]:
-    """Return what ``modelscan`` reports of the models of a directory; skip without it."""
+    """Return the operations that ``modelscan`` reports of each model; skip the test without it."""
     program = os.environ.get("SMPATCH_MODELSCAN") or shutil.which("modelscan")
     if program is None:
         pytest.skip("modelscan is not installed (SMPATCH_MODELSCAN names the program)")
@@ -222,5 +222,5 @@ def test_no_scanner_finds_a_planted_operation_that_is_not_reported(
     found = _by_modelscan(models[0].parent, tmp_path / "report.json")
     assert found.keys() == {each.name for each in models}
     missed = {(each.name, op) for each in models for op in found[each.name] - reported[each]}
-    # The test above asks TensorFlow for these.
+    # smpatch reports this one only with TensorFlow: see the test above.
     assert {op for _, op in missed} == {NOWHERE}

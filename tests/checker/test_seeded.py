@@ -1,8 +1,8 @@
-"""Every planted fault is found and named, and none in what is healthy.
+"""A check finds and names every planted fault, and reports no fault in a healthy model.
 
-Python's own loader is the measure for what is said to stop it: where it refuses a model
-whose signatures it takes from ``signature_def``, the check says so without asking it, and
-the other way round.
+Some findings have ``stops_python``. The tests compare them with Python's own loader: the loader
+refuses a model whose signatures it takes from ``signature_def`` if, and only if, a check without
+this loader reports such a finding.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from tests.oracle.client import Oracle
 
 MODELS = [*found_in(FIXTURES), *corpus()]
 
-# Without asking Python; what it says is compared below.
+# A check without Python's loader; ``_agrees`` compares the findings with that loader.
 WITHOUT_PYTHON = CheckOptions(validate="runtime")
 
 NEWEST = (2, 21)
-"""The TensorFlow whose loader is meant by what is said to stop Python."""
+"""The version of TensorFlow for whose loader ``stops_python`` holds."""
 
 FAULTY = {
     "duplicate_key": {"duplicate-key"},
     "halves_disagree": {"halves-disagree"},
-    # TensorFlow's parser of text refuses fields that it does not know.
+    # TensorFlow's parser of text refuses fields that its schema does not have.
     "text_newer_writer": {"c-runtime"},
     "wrong_dtype": {"dtype"},
     "wrong_tensor_info": {"dtype", "missing-tensor"},
@@ -40,7 +40,7 @@ FAULTY = {
 
 
 def _installed() -> tuple[int, ...]:
-    """Return the version of the TensorFlow that is asked, without its patch level."""
+    """Return the version of the installed TensorFlow, without its patch level."""
     found = installation.find()
     assert found is not None
     return tuple(map(int, (found.version or "0.0").split(".")[:2]))
@@ -51,10 +51,10 @@ def _codes(report: Report) -> set[str]:
 
 
 def _agrees(report: Report, directory: Path, oracle: Oracle) -> None:
-    """Compare what is said to stop Python with what stops it."""
+    """Compare the findings that stop Python with the answer of Python's loader."""
     model = smpatch.load(directory)
     if not report.loaders and {"c-runtime", "unregistered-operation"} & _codes(report):
-        return  # no TensorFlow that is here loads it, whatever its signatures say
+        return  # the installed TensorFlow does not load it, with any signatures
     for meta_graph in model.meta_graphs:
         if meta_graph.has_object_graph and len(model.meta_graphs) == 1:
             continue
@@ -68,12 +68,12 @@ def _agrees(report: Report, directory: Path, oracle: Oracle) -> None:
         refused = oracle.ask("load", directory=directory, tags=tags, loaders=["v2"])["v2"]
         older = _installed() < NEWEST or sys.version_info < (3, 11)
         if set(said) == {"alias"} and not refused and older:
-            continue  # TensorFlow 2.16 and Python 3.10 take an input called class
+            continue  # TensorFlow 2.16 and Python 3.10 accept an input called class
         assert bool(said) is bool(refused), (said, refused)
 
 
 def _wrote(model: str) -> bool:
-    """Tell whether the TensorFlow that is installed wrote a fixture."""
+    """Return whether the installed TensorFlow wrote a fixture."""
     installed = installation.find()
     writer = smpatch.load(FIXTURES / model).meta_graphs[0].tensorflow_version
     return installed is not None and installed.version == writer
@@ -87,7 +87,7 @@ def test_a_planted_fault_is_found_and_named(case: Case, tmp_path: Path, oracle: 
     new = {(each.code, each.severity) for each in {*report.findings} - {*before.findings}}
     expected = (case.fault.code, case.fault.severity)
     if case.fault.code == "stale-fingerprint" and not _wrote(case.model):
-        # Another TensorFlow may compute other numbers of a model that nobody touched.
+        # Another TensorFlow may compute another fingerprint for an unchanged model.
         expected = ("other-fingerprint", "note")
     assert expected in new
     assert before.ok
@@ -97,7 +97,7 @@ def test_a_planted_fault_is_found_and_named(case: Case, tmp_path: Path, oracle: 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_what_is_healthy_has_no_fault(model: Model, oracle: Oracle) -> None:
     report = smpatch.check(model.directory, options=WITHOUT_PYTHON)
-    if model.directory.is_relative_to(FIXTURES):  # what foreign models have, nobody has listed
+    if model.directory.is_relative_to(FIXTURES):  # the faults of foreign models are not listed
         assert {each.code for each in report.faults} == FAULTY.get(model.name, set())
     _agrees(report, model.directory, oracle)
 

@@ -1,4 +1,4 @@
-"""Variables and tables without a value: a session of TensorFlow is the measure."""
+"""Variables and tables without a value, compared with a session of TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The table in docs/evidence.md is about the faults that are planted today.
+"""The table in docs/evidence.md has a row for each fault that the tests plant.
 
-Measuring it takes minutes (``python -m tests.checker.table``); what it says of ``check`` and of
-the loaders is held by ``test_seeded`` each time.
+To measure the table takes minutes (``python -m tests.checker.table``). ``test_seeded`` proves the
+column of ``check`` in each run, and compares ``check`` with Python's loader.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def test_every_planted_fault_has_its_row_and_is_found_in_all_its_models() -> Non
     assert tuple(rows[:2]) == HEAD
     for fault, line in zip(FAULTS, rows[2:-1], strict=True):
         count = len(fault.models)
-        assert line.startswith(row(fault, [Found(True, False, False, False)] * count)[:-9])  # noqa: FBT003 - who found it
+        assert line.startswith(row(fault, [Found(True, False, False, False)] * count)[:-9])  # noqa: FBT003 - the programs
         assert f"| {count} of {count} |" in line
     total = sum(len(fault.models) for fault in FAULTS)
     assert rows[-1].startswith(f"| **all {total}** | | {total} |")

@@ -1,4 +1,4 @@
-"""Triton serves ``serving_default`` alone: what it refuses there, and what it does otherwise."""
+"""Findings for Triton, which serves ``serving_default`` alone: scalars, batches and defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of the checkpoint that are missing: a session of TensorFlow is the measure."""
+"""Missing files of the checkpoint, compared with a session of TensorFlow."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _missing(directory: Path, validate: str = "none") -> list[Finding]:
 
 
 def _requests_fail(directory: Path, oracle: Oracle) -> bool:
-    """Return whether a session refuses the model, or the first request."""
+    """Return whether a session refuses the model or the first request."""
     signature = smpatch.load(directory).signatures["serving_default"]
     feed = {
         tensor.name: encoded(np.ones([size or 1 for size in tensor.shape or ()], "float32"))
@@ -98,7 +98,7 @@ def test_each_of_several_data_files_is_needed(shard: int, tmp_path: Path) -> Non
 def test_a_data_file_that_no_variable_needs_is_not_asked_for(
     tmp_path: Path, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An index may name more than the model restores; a session does not look there."""
+    """An index may name more data than the model restores; a session does not read the rest."""
     directory = _copied("resource_variables", tmp_path)
     index = read_index(directory)
     assert index is not None

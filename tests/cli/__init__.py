@@ -1,1 +1,1 @@
-"""Tests of the command line: what people and scripts see of smpatch."""
+"""Tests of the command line, the interface of smpatch for people and scripts."""

@@ -1,4 +1,4 @@
-"""Two ways to run a command line: in this process, which is quick, and in one of its own."""
+"""Two ways to run a command line: in this process, which is quick, and in a new process."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ XY = ("--inputs", "x:0", "--outputs", "y:0")
 """A request that most fixtures can serve."""
 
 QUICK = ("--validate", "none")
-"""For tests of which the reload is not the point."""
+"""Options of tests that need no reload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a command line did."""
+    """The exit code and the output of a command line."""
 
     code: int
     out: str
@@ -39,7 +39,7 @@ class Said:
 
     @property
     def line(self) -> str:
-        """The one line on stderr, of a command that failed as it should."""
+        """The only line on stderr, the error of a command that failed as expected."""
         (line,) = self.err.splitlines()
         assert line.startswith("smpatch: ")
         return line
@@ -55,14 +55,14 @@ Run = Callable[..., Said]
 
 
 def refused(said: Said, words: str) -> None:
-    """Assert that an edit was refused, by one line with these words."""
+    """Assert that smpatch refused an edit, with one line that has these words."""
     assert (said.code, said.out) == (4, "")
     assert words in said.line
 
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line in this process."""
+    """Return a function that runs a command line in this process."""
 
     def run(*arguments: str | Path) -> Said:
         monkeypatch.setattr(sys, "argv", ["smpatch", *map(str, arguments)])
@@ -76,7 +76,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def shell() -> Run:
-    """Run a command line in a process of its own; undecodable output fails."""
+    """Return a function that runs a command line in a new process; undecodable output fails."""
 
     def run(
         *arguments: str | Path | bytes,
@@ -84,7 +84,7 @@ def shell() -> Run:
         cwd: Path | None = None,
         encoding: str = "utf-8",
         program: tuple[str, ...] = (sys.executable, "-m", "smpatch"),
-        **more: Any,  # noqa: ANN401 - whatever subprocess takes
+        **more: Any,  # noqa: ANN401 - arguments of subprocess
     ) -> Said:
         done = subprocess.run(
             [*program, *arguments],
@@ -102,7 +102,7 @@ def shell() -> Run:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Callable[[str], Path]:
-    """Give a fixture's copy, to be edited."""
+    """Return a function that copies a fixture for an edit."""
 
     def copy(name: str) -> Path:
         place = tmp_path / name
@@ -113,7 +113,7 @@ def model(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def content(directory: Path) -> dict[str, bytes]:
-    """Return the files below a directory, hidden ones too."""
+    """Return the bytes of the files below a directory, with hidden files."""
     return {
         str(file.relative_to(directory)): file.read_bytes()
         for file in directory.rglob("*")

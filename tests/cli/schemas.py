@@ -1,4 +1,4 @@
-"""The JSON Schemas that ship, read and resolved as docs/json.md describes it."""
+"""The JSON Schemas of the package, read and resolved as docs/json.md describes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ NAMES = (
     ),
     *("undo", "models", "error"),
 )
-"""Those of an output; ``common`` holds the parts that they share."""
+"""The schemas of outputs; ``common`` has the parts that they share."""
 
 
 def read(name: str) -> dict[str, Any]:
-    """Read a schema where docs/json.md says that it is."""
+    """Read a schema from the place that docs/json.md names."""
     file = importlib.resources.files("smpatch.cli") / "schemas" / f"{name}.json"
     schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return schema

@@ -1,4 +1,4 @@
-"""``smpatch apply``: what is said of many models, to people and to programs."""
+"""``smpatch apply``: its text and its JSON about many models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Make = Callable[[int], list[Path]]
 
 @pytest.fixture
 def patch(tmp_path: Path) -> Path:
-    """Write a patch file that the small fixture can take."""
+    """Write a patch file whose edits the small fixture accepts."""
     file = tmp_path / "patch.toml"
     file.write_text(PATCH)
     return file
@@ -50,7 +50,7 @@ def patch(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Make copies of a small model."""
+    """Return a function that makes copies of a small model."""
 
     def copies(count: int) -> list[Path]:
         places = [tmp_path / f"model-{number}" for number in range(count)]
@@ -236,7 +236,7 @@ def test_a_terminal_shows_a_bar(patch: Path, make: Make) -> None:
     try:
         while chunk := os.read(ours, 4096):
             shown += chunk
-    except OSError:  # Linux says so at the end
+    except OSError:  # Linux raises this at the end
         pass
     out, _ = process.communicate(timeout=60)
     os.close(ours)
@@ -244,7 +244,7 @@ def test_a_terminal_shows_a_bar(patch: Path, make: Make) -> None:
     assert out.decode().startswith("3 models: 2 edited, 1 failed")
     text = shown.decode()
     assert re.search(r"models\s+\[#+\]\s+3/3", text), text
-    # What failed is told below the bar, not in the middle of it.
+    # The error is below the bar, not in the middle of it.
     assert text.rstrip().splitlines()[-1].startswith(f"smpatch: {models[1]}: no saved_model.pb")
 
 
@@ -291,7 +291,7 @@ FAILING = {
     'retag = "gone"\nto = "gpu"': (3, "no MetaGraph has the tag-set 'gone'"),
     'edit = "scale"\ndrop-input = "x"\nadd-input = { y = "y:0" }': (3, "(edit scale): "),
 }
-"""What is below ``[[edit]]``, to the line of the edit that fails and the words of the error."""
+"""The text below ``[[edit]]``, to the line of the edit that fails and the words of the error."""
 
 
 @pytest.mark.parametrize("edit", FAILING)

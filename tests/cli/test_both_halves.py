@@ -1,4 +1,4 @@
-"""Functions and inner tensors on the command line, and what is said of TensorFlow 2 exports."""
+"""Functions and inner tensors on the command line, and messages about TensorFlow 2 exports."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_4_refused(
 
 
 def _loop_body_tensor(place: Path) -> str:
-    """Return a node of a While's body, as TensorFlow's own reader of the file names it."""
+    """Return the name of a node in the body of a While, from TensorFlow's own message classes."""
     program = """
 import sys
 from tensorflow.core.protobuf import saved_model_pb2
@@ -142,7 +142,7 @@ def test_4_a_tensor_in_the_body_of_a_loop(call: Run, model: Copy) -> None:
         ),
     ],
 )
-def test_0_done(  # noqa: PLR0913, PLR0917 - a request and what is to come of it
+def test_0_done(  # noqa: PLR0913, PLR0917 - a request and its expected result
     name: str,
     arguments: tuple[str, ...],
     key: str,
@@ -186,7 +186,7 @@ def test_show_says_where_servers_and_python_disagree(
 
 
 def test_show_says_so_where_one_half_has_more_outputs(call: Run, model: Copy) -> None:
-    """Halves were compared where they had as many names; ``check`` told of it, and ``show`` not."""
+    """``show`` compared only halves with equally many names; ``check`` found this difference."""
     place = model("module")
     more = ("--add-output", "more=StatefulPartitionedCall", "--signature-def-only")
     before = call("show", place, "--json").document["show"]["meta_graphs"][0]
@@ -213,7 +213,7 @@ def test_the_object_graph_is_left_alone_on_request(call: Run, model: Copy) -> No
     ]
     assert "tf.saved_model.load(...).signatures, Keras and the TFLite converter do not" in note
     assert "k is only in signature_def" in call("show", place).out
-    # Which is said again by the next edit, that leaves it as it is.
+    # The next edit repeats this and leaves the signature as it is.
     again = call("add-predict", place, *ENCODE, *QUICK)
     assert "signature 'k' is only in signature_def" in again.err
     assert "(it was so before)" in again.err

@@ -1,4 +1,4 @@
-"""``smpatch check``: what people and programs read, and the exit code."""
+"""``smpatch check``: its text, its JSON and its exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every command reads its options: each once, ``_`` as ``-``, ``--json`` in front."""
+"""The options of every command: each at most once, ``_`` read as ``-``, ``--json`` in front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``smpatch describe``: stdout, a file that is written whole or not at all, JSON."""
+"""``smpatch describe``: its text on stdout or in a file, written whole or not at all; its JSON."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_fault_leaves_no_part_of_a_file(
     if overwrite:
         file.write_text("mine")
 
-    def fail(*_: Any) -> None:  # noqa: ANN401 - whatever the call takes
+    def fail(*_: Any) -> None:  # noqa: ANN401 - any arguments
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "link", fail)

@@ -1,4 +1,4 @@
-"""``smpatch diff``: what people read, what programs read, and the exit code."""
+"""``smpatch diff``: its text, its JSON and its exit codes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LINEAR = FIXTURES / "models" / "linear"
 MODULE = FIXTURES / "models" / "module"
 SIGNATURE_DEF = 5
 ENTRIES = (2, SIGNATURE_DEF)
-"""The way from a SavedModel to an entry of ``signature_def``."""
+"""The numbers of the fields from a SavedModel to an entry of ``signature_def``."""
 
 
 def _edit(directory: Path, path: tuple[int, ...], old: bytes, new: bytes) -> None:
-    """Put bytes in the place of others inside some messages of a model's file."""
+    """Replace bytes inside the messages at a path of a model's file."""
     file = directory / "saved_model.pb"
     changed = raw.regrow(file.read_bytes(), path, lambda each: each.replace(old, new))
     assert changed != file.read_bytes()
@@ -56,7 +56,7 @@ def test_a_signature_that_was_added(call: Run, model: Copy) -> None:
 def test_a_signature_that_is_on_one_half_only(call: Run, model: Copy) -> None:
     place = model("module")
     call("add-predict", place, "--function", "encode", *QUICK)
-    # Python keeps it, servers lose it.
+    # Python still has the signature; servers do not have it.
     _edit(place, (2,), *_entry(place, b"encode"))
     out = call("diff", MODULE, place).out
     assert "  signatures    + encode  (for Python, not for servers)\n" in out
@@ -64,7 +64,7 @@ def test_a_signature_that_is_on_one_half_only(call: Run, model: Copy) -> None:
 
 
 def _entry(place: Path, key: bytes) -> tuple[bytes, bytes]:
-    """Return an entry of ``signature_def`` and nothing in its place."""
+    """Return an entry of ``signature_def``, and the empty bytes that replace it."""
     (meta_graph,) = (
         whole[body - start :]
         for number, start, body, whole in raw.split((place / "saved_model.pb").read_bytes())

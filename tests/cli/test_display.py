@@ -1,4 +1,4 @@
-"""Models, receipts and reports say what they hold where Python or a notebook shows them."""
+"""The text and the tables with which Python and notebooks show models, receipts and reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Cells(HTMLParser):
     """The text of the cells of a table, row by row."""
 
     def __init__(self) -> None:
-        """Read nothing yet."""
+        """Begin without rows."""
         super().__init__()
         self.rows: list[list[str]] = []
 
@@ -31,7 +31,7 @@ class Cells(HTMLParser):
             self.rows[-1].append("")
 
     def handle_data(self, data: str) -> None:
-        """Add to the cell."""
+        """Add text to the last cell."""
         self.rows[-1][-1] += data
 
 

@@ -1,4 +1,4 @@
-"""The documented exit codes, each with its one line, and nothing written when it is not 0."""
+"""The documented exit codes: a code other than 0 has one line and leaves the model unchanged."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_3_no_readable_model(command: str, fault: dict[str, Any], call: Run) -> 
     edit = command == "add-predict"
     said = call(command, place, *((*XY, *QUICK) if edit else ()))
     if fault["exit_code"] != 3 and not edit:
-        assert said.code == 0  # what cannot be edited can still be looked at
+        assert said.code == 0  # show reads a model that cannot be edited
         return
     assert (said.code, said.out) == (fault["exit_code"], "")
     assert all(word in said.line for word in fault["says"])

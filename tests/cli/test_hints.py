@@ -1,4 +1,4 @@
-"""A command that a message prints works as it is, from the user's directory."""
+"""A command that a message prints works without changes in the user's directory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COMMAND = re.compile(r"smpatch [^;)]*")
 
 
 def _command(line: str) -> list[str]:
-    """Return the words of the command in a line, without what is said of it."""
+    """Return the words of the command in a line, without the text about it."""
     words = shlex.split(_COMMAND.findall(line)[-1])
     said = next((words.index(each) for each in ("proposes", "lists") if each in words), None)
     return words[1:said]

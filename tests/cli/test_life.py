@@ -1,6 +1,6 @@
-"""The commands for the life of a signature as one types them: what they say and what they refuse.
+"""The commands for the life of a signature, as users type them: their output and their refusals.
 
-What they do to a model is proved in ``tests/contract/test_life.py``.
+``tests/contract/test_life.py`` proves their effect on a model.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class TestEachCommand:
         assert call(command, place, *request, *QUICK, "--save-to", other).code == 0
         assert content(place) == before
         assert call(command, place, *request, *QUICK).code == 0
-        # A fingerprint has a random number in it.
+        # A fingerprint contains a random number.
         here, there = content(place), content(other)
         assert here.keys() == there.keys()
         assert [path for path in here if here[path] != there[path]] in ([], ["fingerprint.pb"])
@@ -270,7 +270,7 @@ REFUSED: list[tuple[int, str, Line, str]] = [
     REFUSED,
     ids=[f"{line[0]}-{number}" for number, (_, _, line, _) in enumerate(REFUSED)],
 )
-def test_what_cannot_be_is_refused_in_one_line(  # noqa: PLR0913, PLR0917 - a request and what is to come of it
+def test_what_cannot_be_is_refused_in_one_line(  # noqa: PLR0913, PLR0917 - a request and its expected result
     code: int, name: str, line: Line, words: str, call: Run, model: Copied
 ) -> None:
     place = model(name)
@@ -298,7 +298,7 @@ def test_what_cannot_be_is_refused_in_one_line(  # noqa: PLR0913, PLR0917 - a re
 def test_where_nothing_is_to_do_nothing_is_done_or_noted(
     name: str, line: Line, call: Run, model: Copied
 ) -> None:
-    """A MetaGraph that had its tags already was said to be unlike its object graph."""
+    """A retag to the tags that a MetaGraph had printed a note about its object graph."""
     place = model(name)
     before = content(place)
     command, *request = line

@@ -1,4 +1,4 @@
-"""What people type first of a tensor leads to it: an alias, a layer, what `suggest` lists."""
+"""Errors name the tensor that a user means by an alias, a layer or a name from `suggest`."""
 
 from __future__ import annotations
 

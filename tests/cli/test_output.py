@@ -1,6 +1,6 @@
-"""What people read: the whole text of ``show`` and of a receipt, on models that differ.
+"""The text for people: the whole output of ``show`` and a whole receipt, on different models.
 
-A change of wording or layout shows here, to be looked at as its reader would.
+A test fails after any change of wording or layout: read the new text as a user would.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ MetaGraph serve  (TensorFlow 2.21.0, without an object graph)
     output  doubled  float32  <unknown rank>  doubled:0
 """,
 }
-"""What ``smpatch show`` prints in the directory of each."""
+"""Fixture to the text that ``smpatch show`` prints in its directory."""
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -1,4 +1,4 @@
-"""How a model may be named: by its directory, by its file, and not by a URL."""
+"""The ways to name a model: by its directory or by its file, and not by a URL."""
 
 from __future__ import annotations
 

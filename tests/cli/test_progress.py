@@ -1,4 +1,4 @@
-"""A line of progress on a terminal: after a second, gone at the end, never elsewhere."""
+"""A line of progress: shown after a second, erased at the end, and only on a terminal."""
 
 from __future__ import annotations
 

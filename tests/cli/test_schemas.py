@@ -1,4 +1,4 @@
-"""JSON output against the schemas that ship, over every fixture, and that they are strict."""
+"""JSON output against the schemas of the package, over every fixture; the schemas are strict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from smpatch.cli.terminal import OutputError
 from tests.cli.conftest import BROKEN, FIXTURES, MODELS, QUICK, XY, Run
 from tests.cli.schemas import NAMES, read, validator
 
-# Candidates that cannot be served without asking TensorFlow, or at all.
+# Fixtures whose candidate is refused without TensorFlow, or always, with words of the error.
 BEYOND = {
     **dict.fromkeys(("no_op_list", "text_form", "text_newer_writer"), "validate with TensorFlow"),
     "ragged_sparse_inputs": "--signature-def-only",
@@ -28,7 +28,7 @@ VALIDATORS = {name: validator(name) for name in NAMES}
 
 
 def _candidate(entry: dict[str, Any]) -> list[str]:
-    """Return the options that ask for a fixture's candidate."""
+    """Return the options that request the candidate of a fixture."""
     candidate = entry["candidate"]
     notation = candidate["notation"]
     inputs = [notation] if notation else [f"i{n}={t}" for n, t in enumerate(candidate["inputs"])]
@@ -92,7 +92,7 @@ def test_every_reference_leads_to_a_definition_and_every_definition_is_used() ->
 
 
 def test_schemas_agree_on_what_a_receipt_is() -> None:
-    """``apply`` has one for each model, which may have nothing to tell."""
+    """``apply`` has a receipt for each model, without a command and perhaps without changes."""
     edited = read("edit")["properties"]["edit"]["properties"]
     applied = read("apply")["$defs"]["receipt"]["properties"]
     assert {**applied, "command": edited["command"], "changes": edited["changes"]} == edited
@@ -106,7 +106,7 @@ def test_the_kinds_of_error_are_the_classes_of_the_library() -> None:
             yield from below(each)
 
     assert OutputError in below(smpatch.SmpatchError)
-    # A room may have finer classes; what a program sees is the one in the error tree.
+    # A package may have subclasses of its own; JSON names a class of the error tree.
     public = {each.__name__ for each in below(smpatch.SmpatchError)}
     public &= {*smpatch.__all__, OutputError.__name__}
     kinds = read("common")["$defs"]["error"]["properties"]["kind"]["enum"]
@@ -203,7 +203,7 @@ def _at(document: Any, path: tuple[Any, ...]) -> Any:  # noqa: ANN401 - any JSON
     return document
 
 
-# Objects whose keys are names of the model's, which a schema cannot require.
+# Objects whose keys are names from the model, which a schema cannot require.
 NAMED = {"signatures", "inputs", "outputs", "defaults", "reserved"}
 
 

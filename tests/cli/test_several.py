@@ -1,4 +1,4 @@
-"""Commands on several models: each line names its model, and one failure stops no other."""
+"""Commands on several models: each line names its model; a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODELS = FIXTURES / "models"
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with two models, and with a name that leads nowhere."""
+    """A working directory with two models."""
     for name in ("linear", "wrong_dtype"):
         shutil.copytree(MODELS / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Ctrl-C and other requests to stop: the model whole, nothing left behind, no child alive."""
+"""Ctrl-C and other signals to stop: they leave a whole model, no files and no child process."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Copy = Callable[[str], Path]
 
 PATIENCE = 60.0
 
-# Python's TensorFlow takes seconds to start, so that a signal comes in time on any machine.
+# Python's TensorFlow takes seconds to start, so a signal arrives before the end on any machine.
 SLOW = ("--validate", "full")
 
 
 @pytest.fixture(autouse=True)
 def not_ignored() -> Iterator[None]:
-    """Let what is started hear of signals, also in a shell's background or below ``nohup``."""
+    """Let child processes receive signals, also in the background of a shell or under ``nohup``."""
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
@@ -58,7 +58,7 @@ def _staging(place: Path) -> bool:
 
 
 def _children(process: subprocess.Popen[bytes]) -> list[int]:
-    """Return the direct children of a process; none where the system does not tell."""
+    """Return the direct children of a process; none if the system does not list them."""
     file = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     return [int(child) for child in file.read_text().split()] if file.exists() else []
 
@@ -112,7 +112,7 @@ def test_signals_that_come_at_once_are_one_and_leave_no_words_of_python(model: C
     before = content(place)
     process = _start("add-predict", place, *XY, *SLOW)
     _wait_for(lambda: _staging(place), process)
-    process.send_signal(signal.SIGSTOP)  # so that it wakes up to all of them
+    process.send_signal(signal.SIGSTOP)  # so that all of them arrive together
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         process.send_signal(number)
     process.send_signal(signal.SIGCONT)
@@ -152,7 +152,7 @@ def test_a_signal_while_another_edit_is_waited_for(model: Copy) -> None:
 
 
 def _catches(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
-    """Tell whether a process has come so far that it catches a signal."""
+    """Return whether a process already catches a signal."""
     file = Path(f"/proc/{process.pid}/status")
     if not file.exists():
         time.sleep(1)

@@ -1,4 +1,4 @@
-"""Stdout is data and stderr is talk, in whatever state and encoding they are given."""
+"""Stdout has data and stderr has messages, in any state and encoding of the two streams."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /d
 
 
 def _closing(*descriptors: int) -> tuple[str, ...]:
-    """Return a program that is smpatch with streams closed."""
+    """Return the words of a program that runs smpatch with closed streams."""
     closed = " ".join(f"{descriptor}>&-" for descriptor in descriptors)
     return ("/bin/sh", "-c", f'exec "$0" -m smpatch "$@" {closed}', sys.executable)
 
@@ -48,7 +48,7 @@ def test_an_edit_that_cannot_be_reported_is_done_all_the_same(shell: Run, model:
         rehearsed = shell(*request, "--dry-run", stdout=full)
         assert content(place) == before
         said = shell(*request, stdout=full)
-    # 5 would say that the model is unchanged, which is so for the first of them only.
+    # 5 means that the model is unchanged, which is true only after the dry run.
     assert (rehearsed.code, said.code) == (5, 0)
     assert said.line.startswith("smpatch: warning: the edit is done, but stdout: cannot")
     assert content(place) != before
@@ -130,7 +130,7 @@ def test_a_path_that_is_no_utf_8(shell: Run, tmp_path: Path) -> None:
     assert "mod\\xe8le/saved_model.pb" in shown.out
     document = shell("show", place, "--json")
     assert document.document["show"]["directory"].endswith("/mod\ufffdle")
-    # Half a surrogate pair is what Python would write, and what other readers refuse.
+    # Python would write half a surrogate pair, which other readers refuse.
     assert "\\udce8" not in document.out
     failed = shell("show", place + b"/gone", "--json")
     assert (failed.code, "mod\\xe8le/gone" in failed.line) == (3, True)
@@ -211,7 +211,7 @@ def test_json_is_ascii_and_ends_its_line(shell: Run) -> None:
 def test_what_comes_in_many_pieces_comes_whole(
     capsys: pytest.CaptureFixture[str], length: int
 ) -> None:
-    """JSON of a large model is written in blocks, which none of the small ones fills."""
+    """JSON of a large model is written in blocks; the JSON of a small model fills no block."""
     pieces = [chr(ord("a") + place) * length for place in range(9)]
     terminal.stream(iter(pieces))
     assert capsys.readouterr().out == "".join(pieces) + "\n"

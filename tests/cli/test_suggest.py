@@ -1,6 +1,6 @@
-"""``smpatch suggest``: what it says on every fixture is true, and works when it is typed.
+"""``smpatch suggest``: its output is true for every fixture, and each command in it works.
 
-``make test`` types each third command of a list, ``SMPATCH_PROVE=1`` (``make prove``) all.
+``make test`` runs each third command of a list, ``SMPATCH_PROVE=1`` (``make prove``) runs all.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ Outputs of the main graph that nothing consumes
         "no tensor between the inputs and outputs of scale can be exposed\n"
     ),
 }
-"""What is printed in the directory of each model, with these options."""
+"""Model and options to the text that is printed in the directory of the model."""
 
 
 @pytest.mark.parametrize("request_", SAID, ids=" ".join)
@@ -289,14 +289,14 @@ def test_every_command_works(
                 tried |= dict.fromkeys(commands if LONG else commands[::3])
             text = call("suggest", place.name, *tags, *chosen)
             assert (text.code, text.err) == (0, "")
-            # Whatever text proposes, JSON has, too; there are only more in there.
+            # JSON has every command that the text proposes, and more commands.
             proposed = [line.strip() for line in text.out.splitlines() if "add-predict" in line]
             assert set(proposed) <= set(typed)
     for command in tried:
         program, *arguments = shlex.split(command)
         assert program == "smpatch"
         done = call(*arguments, "--dry-run", *QUICK)
-        if "the model does not say" in done.err:  # it was TensorFlow who did
+        if "the model does not say" in done.err:  # TensorFlow did
             done = call(*arguments, "--dry-run", "--validate", "runtime")
             if "did not load before either" in done.err:
                 continue

@@ -1,4 +1,4 @@
-"""``smpatch undo`` as one types it: what is said, in words and as JSON, and the exit codes."""
+"""``smpatch undo`` as users type it: its text, its JSON and its exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--verbose``: the log is on stderr where it is asked for, and nowhere else."""
+"""``--verbose``: it prints the log on stderr; without it there is no log."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_check_logs_both_programs_from_their_start_to_their_end(shell: Run) ->
     assert (said.code, said.out) == (0, "")
     log = _log(said.err)
     assert re.fullmatch(r"capi_child started, pid \d+", log[0])
-    assert not any(each.startswith(Program.LIGHT.value) for each in log)  # it calls nothing
+    assert not any(each.startswith(Program.LIGHT.value) for each in log)  # it calls no signature
     for program in (Program.CAPI, Program.PYTHON):
         (pid,) = [each.split()[-1] for each in log if each.startswith(f"{program.value} started")]
         ended = rf"{program.value} ended, pid {pid}, after [\d.]+ s"

@@ -1,4 +1,4 @@
-"""``smpatch wrap``: what it prints, proposes and refuses."""
+"""``smpatch wrap``: its output, its proposals and its refusals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cli.schemas import read, validator
 
 @pytest.fixture
 def graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A frozen graph in the working directory: y is x times three; z is what is left of it."""
+    """A frozen graph in the working directory: y is x times three; z is x modulo three."""
     made = schema.GraphDef()
     made.node.add(name="x", op="Placeholder").attr["dtype"].type = 1
     made.node[0].attr["shape"].shape.dim.add(size=-1)

@@ -1,1 +1,1 @@
-"""Signatures that are made of another one, judged by TensorFlow."""
+"""Signatures that are composed of another one, compared with TensorFlow."""

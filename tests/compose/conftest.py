@@ -13,7 +13,7 @@ from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle
 
 Copied = Callable[[str], Path]
-"""Makes a copy of a model."""
+"""A function that makes a copy of a model."""
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def exported(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.fixture(scope="session")
 def composable(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Models by name, in front of and behind which something is put."""
+    """Models by name, for functions before and behind their signatures."""
     directory = tmp_path_factory.mktemp("composable")
     kinds = ("images", "ids", "small", "session_images", "session_ids", "session_small")
     for kind in kinds:
@@ -38,7 +38,7 @@ def composable(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 @pytest.fixture
 def copied(exported: dict[str, Path], tmp_path: Path) -> Copied:
-    """Return what copies one of them."""
+    """Return a function that copies one of the exported models."""
 
     def copy(kind: str) -> Path:
         shutil.copytree(exported[kind], tmp_path / kind)
@@ -49,13 +49,13 @@ def copied(exported: dict[str, Path], tmp_path: Path) -> Copied:
 
 @pytest.fixture(scope="session")
 def quick() -> Iterator[Validator]:
-    """The C runtime, in one process for all edits."""
+    """A validator with the C runtime, in one process for all edits."""
     with Validator("runtime", [], 300.0) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def whole() -> Iterator[Validator]:
-    """All of TensorFlow in Python, in one process for all edits."""
+    """A validator with all of TensorFlow in Python, in one process for all edits."""
     with Validator("run", [], 300.0) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""The options that docs/compose.md gives for threads of others do what these ask for."""
+"""The options that docs/compose.md gives for public threads do what the threads request."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def best(logits):
 
 @dataclass(frozen=True)
 class Case:
-    """A model of the kind that a thread is about.
+    """A model of the kind that a thread describes.
 
     Attributes:
         model: A fixture, or one of ``composable``.
-        names: Names of the page to those of the model and of files.
-        key: The signature.
-        inputs: What the signature takes then.
-        outputs: What it gives.
+        names: Names on the page to names in the model or of files.
+        key: The key of the source.
+        inputs: The aliases of the inputs of the new signature.
+        outputs: The aliases of its outputs.
     """
 
     model: str | Path
@@ -90,7 +90,7 @@ CASES = {
         EXPORTERS / "tangled_session", {"is_training": "flag"}, {"x"}, {"late", "top"}, "switched"
     ),
 }
-"""A part of the options to a model for which they are meant."""
+"""A part of the options on the page to a model that they fit."""
 
 
 def _rows() -> dict[str, str]:

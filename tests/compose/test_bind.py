@@ -1,4 +1,4 @@
-"""An input that becomes a constant: the numbers are those of the source that is fed the value."""
+"""An input that becomes a constant: the numbers equal those of the source with the same value."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ SESSION: Feed = {
 
 @dataclass(frozen=True)
 class Case:
-    """A request, and what the source is fed in its place.
+    """A request, and the values for the source that have the same meaning.
 
     Attributes:
-        kind: The model.
-        key: The source.
-        feed: What the source is fed.
-        bind: What is asked for.
-        fed: What the source is fed for what is bound.
+        kind: The kind of the model.
+        key: The key of the source.
+        feed: The values of all inputs of the source.
+        bind: The bound values in the request.
+        fed: The bound values in the form that the source takes.
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Case:
     fed: Feed
 
     def __str__(self) -> str:
-        """Return what names the test."""
+        """Return the name of the test."""
         return f"{self.kind}-{self.key}-{'+'.join(self.bind)}"
 
 
@@ -113,7 +113,7 @@ def made(
     quick: Validator,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Case, Path]:
-    """A request, and the model in which it was carried out."""
+    """A request, and the model after this edit."""
     case: Case = request.param
     model = tmp_path_factory.mktemp("made") / case.kind
     shutil.copytree(exported[case.kind], model)
@@ -180,7 +180,7 @@ def test_nothing_but_an_addition_is_written(
     assert told["changed"] == []
     assert told["doubles"] == []
     assert told["signatures"] == told["children"] == ["new"]
-    # The constant and the call; one wrapper function, which calls the one that was there.
+    # Two nodes, the constant and the call; one wrapper function, which calls the existing one.
     assert len(told["nodes"]) == 2
     assert len(told["functions"]) == len(told["objects"]) == len(told["concrete_functions"]) == 1
 
@@ -304,7 +304,7 @@ def test_a_loop_that_is_touched_has_a_frame_of_its_own(copied: Copied) -> None:
     for name in graph:
         if graph.wiring(name).op == "Enter":
             frames[name in before].add(graph.node(name).attr("frame_name").s)  # type: ignore[union-attr] # every Enter has one
-    assert len(frames[0]) == 2  # the two that hold the rate; not the one that only counts
+    assert len(frames[0]) == 2  # two loops use the rate; the other one only counts
     assert frames[0].isdisjoint(frames[1])
 
 

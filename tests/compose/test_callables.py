@@ -1,4 +1,4 @@
-"""Callables of the calling process, which has TensorFlow imported, around a signature."""
+"""Callables before and behind a signature, in a process that has imported TensorFlow."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, Any]]:
-    """The models, and what was said of each."""
+    """The directory of the models, and the results of the edits by model."""
     directory = tmp_path_factory.mktemp("callables")
     for name in NAMES:
         shutil.copytree(KERAS, directory / name)

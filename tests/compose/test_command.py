@@ -1,4 +1,4 @@
-"""``smpatch compose`` as it is typed."""
+"""``smpatch compose`` as users type it."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_composed_signature_is_composed_again_renamed_and_saved_again(
     ]
     receipt = smpatch.patch(keras, edits, validator=quick)
     assert receipt.numbers is not None
-    assert set(receipt.numbers) == {"from_text"}  # what the other is made of was not there
+    assert set(receipt.numbers) == {"from_text"}  # the source of the other one is new, too
     feed = {**TEXT, **RIGHT}
     about: dict[str, Any] = {"tags": ["serve"], "key": DEFAULT, "feed": feed}
     wanted = oracle.ask(
@@ -159,7 +159,7 @@ def test_another_shape_than_the_one_of_the_trace_is_an_error_and_no_other_number
     receipt = smpatch.patch(keras, edits, validator=quick)
     assert receipt.numbers == {"of_one": ("both", "count", "score")}
     (note,) = (each.text for each in receipt.notes if each.code == "numbers-not-compared")
-    assert "signature 'loosely'" in note  # what is made up has one column
+    assert "signature 'loosely'" in note  # the values of smpatch have one column
     rows = RNG.random((2, 3), np.float32)
     for size, runs in ((1, True), (2, False)):
         narrow, wide = encoded(rows[:size, :2]), encoded(rows[:, : size + 1])
@@ -176,7 +176,7 @@ def test_another_shape_than_the_one_of_the_trace_is_an_error_and_no_other_number
 
 
 def _swapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a call be given its inputs in another order than its function takes them."""
+    """Plant a fault: calls get their inputs in the reverse order."""
     made = calls.call
 
     def wrong(name: str, function: Any, inputs: Any, shapes: Any) -> Any:  # noqa: ANN401 - as the original
@@ -306,7 +306,7 @@ def test_a_conflict_behind_a_kept_signature_names_the_table() -> None:
 def test_a_widened_signature_is_composed_to_another_size(
     oracle: Oracle, quick: Validator, tmp_path: Path
 ) -> None:
-    # The copied call kept the sizes of the only batch that it had: TensorFlow refused the model.
+    # The copied call kept the size of its only batch, and TensorFlow refused the model.
     for kind in ("fixed", "session_fixed"):
         model, source = tmp_path / kind, tmp_path / f"{kind}_source"
         oracle.ask("build_composable", directory=model, kind=kind)
@@ -350,7 +350,7 @@ def test_a_composed_signature_that_a_later_edit_takes_away_is_no_python_error(
     quick: Validator,
     oracle: Oracle,
 ) -> None:
-    # The key was looked up among the signatures after all edits.
+    # The key was searched in the signatures after all edits.
     edits = [_compose(DEFAULT, "first", before="words_to_left"), Copy("first", "second"), then]
     receipt = smpatch.patch(keras, edits, validator=quick)
     assert [each.outcome for each in receipt.changes][:2] == ["added", "copied"]
@@ -375,7 +375,7 @@ def test_one_copied_node_is_no_nodes(tmp_path: Path) -> None:
 def test_a_sparse_input_of_a_known_size_stays_as_it_is(
     quick: Validator, oracle: Oracle, tmp_path: Path
 ) -> None:
-    # The graph does not say the size that TensorFlow's own exporter writes into the signature.
+    # The graph does not record the size that TensorFlow's own exporter writes into the signature.
     model = Path(shutil.copytree(FIXTURES / "sparse", tmp_path / "model"))
     edits = [
         EditSignature("twice", drop_outputs=("twice",), add_outputs={"flat": "mul:0"}),

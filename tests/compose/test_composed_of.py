@@ -1,4 +1,4 @@
-"""``show`` and ``suggest`` say what a signature is composed of."""
+"""``show`` and ``suggest`` print the parts of composed signatures."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def keras(tmp_path: Path, quick: Validator) -> Path:
             ["softmax(both)", f"{CODE}:summed", "left=identity(left)"],
             {"right": [1.0, 0.5]},
         ),
-        # Of a composed one: what is shared with it is no part of these.
+        # Their source is composed: its parts are not parts of these signatures.
         _compose("a.b", "behind", after=["argmax(both)"]),
         _compose("a.b", "before", ["left=cast(int64)"]),
         _compose("serve", "bound", bind={"left": [[0.0, 0.0]], "right": [[0.0, 0.0]]}),

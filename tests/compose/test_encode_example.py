@@ -1,4 +1,4 @@
-"""``encode_example`` gives the bytes of ``tf.train.Example``; models that parse them take it."""
+"""``encode_example`` gives the bytes of ``tf.train.Example``, and models that parse these run."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_messages_are_those_of_tensorflow_byte_for_byte(
         name: np.array(value, object if types[name] == "string" else types[name])
         for name, value in values.items()
     }
-    # The model gives the bytes that it takes.
+    # The model returns its input, so this compares the bytes.
     _same(model, STRINGS[1], arrays, oracle)
 
 
@@ -118,7 +118,7 @@ CORPUS = os.environ.get("SMPATCH_CORPUS")
 def test_estimators_of_foreign_exporters(
     key: str, oracle: Oracle, quick: Validator, tmp_path: Path
 ) -> None:
-    """Exports of R with a label that they parse and do not use."""
+    """Exports from R parse a label that they do not use."""
     found = sorted(Path(CORPUS or "").rglob("tfestimators-example-*/saved_model.pb"))
     if not found:
         pytest.skip("it has no such model")

@@ -1,4 +1,4 @@
-"""Defects that reviews found in what is put around a signature, each with its whole kind."""
+"""Defects of composed signatures that reviews found, each with all similar cases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Models = Mapping[str, Path]
 def test_a_line_of_a_vocabulary_ends_at_a_line_feed_alone(
     start: str, composable: Models, oracle: Oracle, quick: Validator, tmp_path: Path
 ) -> None:
-    """Behind a word with U+2028 or a form feed all words got another number."""
+    """All words after a word with U+2028 or a form feed got wrong numbers."""
     words = ["a", "b\u2028c", "d\x0ce", "f\x85g"]
     vocabulary, model = tmp_path / "words.txt", tmp_path / "model"
     vocabulary.write_text(start + "\r\n".join(words) + "\n", encoding="utf-8", newline="")
@@ -98,7 +98,7 @@ def test_a_run_calls_both_halves_of_a_composed_signature(
     calls: list[set[str]] = []
     compared = pairs_module.compare_pairs
 
-    def noted(pairs: Any, *rest: Any) -> Any:  # noqa: ANN401 - whatever it is given
+    def noted(pairs: Any, *rest: Any) -> Any:  # noqa: ANN401 - any arguments
         kept = list(pairs)
         calls.append({pair.key for pair in kept})
         return compared(kept, *rest)
@@ -165,7 +165,7 @@ def test_pure_scatters_and_dead_references_are_carried(
 
 
 def test_a_kept_signature_that_gets_another_key_later_is_known_again(copied: Copied) -> None:
-    """The second application made the signature of itself, and failed."""
+    """The second ``apply`` composed the signature of itself, and failed."""
     model = copied("module")
     patch = model.parent / "patch.toml"
     patch.write_text(
@@ -196,7 +196,7 @@ def test_a_kept_signature_that_gets_another_key_later_is_known_again(copied: Cop
 
 
 def test_a_source_whose_outputs_get_other_names_afterwards_is_refused() -> None:
-    """A second application looked for names that were gone."""
+    """A second ``apply`` searched for output names that no longer existed."""
     text = """
         version = 1
         [[edit]]

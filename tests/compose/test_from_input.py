@@ -1,4 +1,4 @@
-"""Tensors that become inputs: fed what they give, the signature gives what the whole one gives."""
+"""Tensors that become inputs: if a request feeds their values, the outputs stay the same."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Opening:
     """A model, with values for its signature.
 
     Attributes:
-        directory: The model.
-        feed: The values.
+        directory: The directory of the model.
+        feed: The values of the inputs.
     """
 
     directory: Path
@@ -46,9 +46,9 @@ class Case:
     """Tensors that become inputs.
 
     Attributes:
-        kind: The model.
-        tensors: Alias to tensor.
-        inputs: What the signature takes then.
+        kind: The kind of the model.
+        tensors: Alias of a new input to its tensor.
+        inputs: The aliases of all inputs of the new signature.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Case:
     inputs: frozenset[str]
 
     def __str__(self) -> str:
-        """Return what names the test."""
+        """Return the name of the test."""
         return f"{self.kind}-{'+'.join(self.tensors)}"
 
 
@@ -83,7 +83,7 @@ CASES = [
         },
         "scale",
     ),
-    _case("decoded", {"image_bytes": "pixels:0"}),  # the alias of the input that goes
+    _case("decoded", {"image_bytes": "pixels:0"}),  # the alias of the removed input
 ]
 
 
@@ -101,12 +101,12 @@ def openings(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.fixture
 def parsed(openings: Mapping[str, Opening], tmp_path: Path) -> Path:
-    """A copy of the TensorFlow 2 export that parses."""
+    """A copy of the TensorFlow 2 export that parses examples."""
     return Path(shutil.copytree(openings["parsed"].directory, tmp_path / "model"))
 
 
 def _given(oracle: Oracle, opening: Opening, tensors: Mapping[str, str]) -> dict[str, Value]:
-    """Return what tensors give; TensorFlow imports the functions on the way into a session."""
+    """Return the values of tensors; TensorFlow imports the functions around them into a session."""
     meta_graph = load(opening.directory).meta_graphs[0]
     found = inner_inputs.starts(meta_graph, DEFAULT, tensors)
     signature = meta_graph.signatures[DEFAULT]
@@ -158,7 +158,7 @@ def test_what_lies_before_is_not_computed(
     new = [after.functions[name] for name in after.functions if name not in before.functions]
     ops = [node.op for function in new for node in function.node_def]
     assert "ParseExampleV2" not in ops
-    assert ops.count("AssignAddVariableOp") == 1  # that behind the tensors; the other one is gone
+    assert ops.count("AssignAddVariableOp") == 1  # the one behind the tensors
     assert "LookupTableFindV2" in ops
 
 
@@ -265,7 +265,7 @@ def test_a_mistake_is_refused_and_nothing_is_written(
 
 
 def _another_argument(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a copied function read the first of its new arguments in the place of the last."""
+    """Plant a fault: copied functions exchange their first and their last new argument."""
     copied = opening.Opening._copied  # noqa: SLF001 - the fault is planted where it would be made
 
     def wrong(self: Any, site: Any) -> Any:  # noqa: ANN401 - of private classes
@@ -305,7 +305,7 @@ def test_the_numbers_find_exchanged_tensors_without_the_structural_proof(
 def test_a_path_of_suggest_is_one_that_compose_takes(
     name: str, key: str, op: str, tmp_path: Path
 ) -> None:
-    """A tensor of the main graph had a path that ended in the sign for calls, and was refused."""
+    """The path of a tensor of the main graph ended with the sign for calls; compose refused it."""
     model = Path(shutil.copytree(FIXTURES.parent / "exporters" / name, tmp_path / "model"))
     (first, *_) = (each for each in smpatch.suggest(model, key).inner if each.op == op)
     receipt = smpatch.compose_signature(

@@ -26,15 +26,15 @@ TEXT = np.array([b"b", b"a", b"zz"], object)
 
 @dataclass(frozen=True)
 class Case:
-    """A request, and the same computation outside.
+    """A request, and the same computation outside the model.
 
     Attributes:
-        model: The model.
-        before: Functions before.
-        after: Functions behind.
-        feed: What the new signature is fed.
-        steps: The computations outside.
-        bind: Values that are bound, with the value that the source is fed.
+        model: The name of the model.
+        before: The functions before the signature.
+        after: The functions behind the signature.
+        feed: The values of the inputs of the new signature.
+        steps: The computations outside the model, before and behind it.
+        bind: Bound input to its values for the source; the edit binds the first row of each.
     """
 
     model: str
@@ -45,7 +45,7 @@ class Case:
     bind: Mapping[str, Any]
 
     def __str__(self) -> str:
-        """Return what names the test."""
+        """Return the name of the test."""
         return "-".join([self.model, *self.before, *self.after, *self.bind])
 
 

@@ -1,4 +1,4 @@
-"""``decode_image(like=...)`` gives the pixels of other libraries, where they are installed."""
+"""``decode_image(like=...)`` gives the pixels of other libraries, if they are installed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _photo(height: int, width: int) -> Any:  # noqa: ANN401 - an array
 
 @pytest.fixture(scope="module")
 def files() -> dict[tuple[int, int], list[bytes]]:
-    """Image files by size, JPEG and PNG each."""
+    """The bytes of a JPEG file and of a PNG file, by size."""
     image = pytest.importorskip("PIL.Image")
     made: dict[tuple[int, int], list[bytes]] = {}
     for size in ((HEIGHT, WIDTH), (60, 81), (5, 4)):

@@ -1,4 +1,4 @@
-"""What cannot be put before or behind a signature: one line says why, and nothing is written."""
+"""Functions and recipes that do not fit a signature: a one-line error, and nothing is written."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ USAGE: Mapping[tuple[str, str], str] = {
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a user's files."""
+    """A directory with the files of a user."""
     directory = tmp_path_factory.mktemp("files")
     (directory / HERE).write_text(CODE)
     (directory / "broken.py").write_text("import tensorflow as tf\ndef f(:\n")

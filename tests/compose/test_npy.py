@@ -29,7 +29,7 @@ def test_numbers_are_those_that_numpy_wrote(
     np.save(file, np.asfortranarray(array) if fortran and array.ndim else array)
     found = read_npy(file)
     assert found.dtype == array.dtype.name
-    # As text: nan is not equal to itself, and -0.0 is to 0.0.
+    # The texts are compared: nan is not equal to itself, and -0.0 is equal to 0.0.
     assert repr(found.value) == repr(array.tolist())
 
 

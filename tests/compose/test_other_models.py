@@ -1,4 +1,4 @@
-"""A signature of another SavedModel before or behind one gives what the two give in turn."""
+"""A signature of another SavedModel before or behind a signature: the numbers of both in turn."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Case:
 
     Attributes:
         base: The model that is edited, and the key of its signature.
-        other: The other model, and the key that is named; empty for none.
-        place: Where the other one is put.
-        feed: What the new signature is fed.
-        alias: The input that the other one yields; empty where it is not named.
-        names: Output of the first to input of the second, where the names are others.
+        other: The other model, and the key in the request; empty if it names none.
+        place: The place of the other model, ``before`` or ``after``.
+        feed: The values of the inputs of the new signature.
+        alias: The input that the other model yields; empty if the request does not name it.
+        names: Output of the first to input of the second, if their names differ.
     """
 
     base: tuple[Path, str]
@@ -58,7 +58,7 @@ class Case:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return what names the test."""
+        """Return the name of the test."""
         (base, key), (other, there) = self.base, self.other
         return f"{base.name}-{key}-{self.place}-{other.name}-{there}"
 
@@ -69,7 +69,7 @@ ARCHIVE = FIXTURES / "keras_export_archive"
 STRINGS = FIXTURES / "strings", "raw"
 TEXT = {"text": WORDS}
 DEFAULT_OF = {FIXTURES / "lookup_table": "shift"}
-"""Models whose only signature has another key."""
+"""Model to the key of its only signature, if this is not the default key."""
 CASES = [
     # A variable of TensorFlow 1 behind a module, and the module before it.
     Case(MODULE, LINEAR, "after", {"x": ROWS}, names={"score": "x"}),
@@ -94,7 +94,7 @@ CASES = [
     Case(
         (FIXTURES / "lookup_table", "shift"), STRINGS, "before", TEXT, names={"raw_bytes": "word"}
     ),
-    # A loop with variables, for one input of two.
+    # A loop with variables, for one of two inputs.
     Case(
         (FIXTURES / "keras_functional", DEFAULT),
         (FIXTURES / "keras_rnn", "serving_default"),
@@ -118,7 +118,7 @@ def _asked(case: Case, text: str) -> smpatch.edits.Compose:
     return smpatch.edits.Compose(case.base[1], "new", before=put[0], after=put[1])
 
 
-def _run(oracle: Oracle, model: Path, key: str, feed: Mapping[str, Any], loader: str) -> Any:  # noqa: ANN401 - what the oracle says
+def _run(oracle: Oracle, model: Path, key: str, feed: Mapping[str, Any], loader: str) -> Any:  # noqa: ANN401 - an answer of the oracle
     signature = load(model).meta_graph(["serve"]).signatures[key]
     fed = {alias: feed[alias] for alias in signature.inputs}
     told = oracle.ask("tour", directory=model, tags=["serve"], feeds={key: fed}, loaders=[loader])
@@ -212,7 +212,7 @@ after = "other/1:scale"
 def test_the_function_is_held_against_the_model_with_its_variables(
     oracle: Oracle, quick: Validator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A constant that is not the variable is a number that is not the model's."""
+    """A constant that differs from the variable gives other numbers than the model."""
     one = encoded(np.ones([1], "f4"))
     told = _run(oracle, LINEAR[0], LINEAR[1], {"x": one}, "session")
     scale = float(decoded(told["product"])[0])
@@ -272,7 +272,7 @@ def test_what_cannot_be_chained_is_refused(
 def test_an_input_of_the_signature_is_not_fed_to_the_model_behind(
     quick: Validator, tmp_path: Path
 ) -> None:
-    """Both take x; the model behind takes what the signature yields."""
+    """Both take ``x``; the model behind takes the output of the signature."""
     model = Path(shutil.copytree(FIXTURES / "cond", tmp_path / "model"))
     case = Case((model, "double"), LINEAR, "after", {})
     receipt = smpatch.patch(model, _asked(case, _text(case)), validator=quick)
@@ -300,7 +300,7 @@ def test_variables_that_are_too_large_are_refused(
     "text", [f"{'x' * 300}.py:f", f"{'x' * 300}:key", f"x=lookup(vocabulary={'x' * 300})", "a\0b:c"]
 )
 def test_a_name_that_no_file_can_have_is_an_error_of_use(text: str) -> None:
-    """Python raises OSError where it asks whether there is such a file."""
+    """Python raises OSError when it searches for such a file."""
     with pytest.raises(UsageError, match=r"there is no such|neither a function"):
         asked_list([text], "before")
 

@@ -1,4 +1,4 @@
-"""A constant of another value is found: by the structural proof, and by the numbers."""
+"""The structural proof and the comparison of numbers each find a constant with a wrong value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUNTIME = Options(validate="runtime")
 
 
 def _another_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the edit write another constant than it is asked for."""
+    """Plant a fault: the edit writes the opposite of the boolean constant in the request."""
     made = binding.Constants._constant  # noqa: SLF001 - the fault is planted where it would be made
 
     def wrong(self: Any, name: str, proto: bytes) -> str:  # noqa: ANN401 - of a private class
@@ -64,7 +64,7 @@ def test_nothing_else_runs_where_a_run_is_not_asked_for(
     keys: list[str] = []
     compared = pairs_module.compare_pairs
 
-    def noted(pairs: Any, *rest: Any) -> Any:  # noqa: ANN401 - whatever it is given
+    def noted(pairs: Any, *rest: Any) -> Any:  # noqa: ANN401 - any arguments
         keys.extend(pair.key for pair in pairs)
         return compared(pairs, *rest)
 

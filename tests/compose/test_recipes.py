@@ -1,4 +1,4 @@
-"""Each recipe computes what the same computation outside the model does."""
+"""Each recipe gives the results of the same computation outside the model."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ LABELS = ["cat", "dog", "bird", "none of these"]
 
 @dataclass(frozen=True)
 class Case:
-    """A request, and the same computation outside.
+    """A request, and the same computation outside the model.
 
     Attributes:
-        model: The model; a graph of TensorFlow 1 of the same is tried as well.
-        feed: What the new signature is fed; an encoded image is made by the oracle.
-        before: Recipes before.
-        after: Recipes behind.
-        steps: The computations outside.
-        exact: Whether the same bits are expected. TensorFlow's optimizer makes a division by a
-            constant a multiplication, which NumPy does not do.
+        model: The name of the model; the test also edits the same model as a graph of TensorFlow 1.
+        feed: The values of the inputs of the new signature; the oracle makes encoded images.
+        before: The recipes before the signature.
+        after: The recipes behind the signature.
+        steps: The computations outside the model, before and behind it.
+        exact: Whether the same bits are expected. TensorFlow's optimizer replaces a division by a
+            constant with a multiplication; NumPy does not.
     """
 
     model: str
@@ -52,7 +52,7 @@ class Case:
     exact: bool = True
 
     def __str__(self) -> str:
-        """Return what names the test."""
+        """Return the name of the test."""
         return "-".join([self.model, *self.before, *self.after])
 
 
@@ -429,10 +429,10 @@ def test_the_loaders_own_modules_trace_what_all_of_tensorflow_traces(  # noqa: P
     assert first
     unnumbered = [replace(each, functions=()) for each in first]
     assert unnumbered == [replace(each, functions=()) for each in second]
-    assert Program.PYTHON not in quick._running  # noqa: SLF001 - who was asked
+    assert Program.PYTHON not in quick._running  # noqa: SLF001 - the children that ran
 
 
 def _nameless(fragment: Fragment) -> list[str]:
-    """Return its functions as text without the numbers that a process counts up."""
+    """Return the functions of a fragment as text, without the numbers that a process counts up."""
     read = schema.FunctionDef.FromString
     return [re.sub(r"_\d+", "_0", str(read(each))) for each in fragment.functions]

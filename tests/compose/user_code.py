@@ -1,7 +1,7 @@
-"""What a user might put before and behind a signature; only TensorFlow's processes import it."""
+"""Functions as users put them around a signature; only processes with TensorFlow import them."""
 
 # mypy: disable-error-code="misc, untyped-decorator, valid-type"
-# TensorFlow ships no types for what is decorated here.
+# TensorFlow has no types for its decorators.
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def words_to_left(text: tf.TensorSpec([None], tf.string)) -> Tensor:
     ]
 )
 def repeated(wide: Tensor, times: Tensor) -> Tensor:
-    """Loop and branch on tensors, and give one tensor without a name."""
+    """Loop and branch on tensors."""
     value = tf.cast(wide, tf.float32)
     for _ in tf.range(times):
         value = value * 1.5 if tf.reduce_sum(value) < 10.0 else value - 1.0
@@ -55,19 +55,19 @@ def _compiled(x: Tensor) -> Tensor:
 
 
 def summed(score: Tensor) -> Tensor:
-    """Branch on a tensor, and take an output away."""
+    """Branch on a tensor, and remove an output."""
     if tf.shape(score)[0] > 1:
         score = score + 1.0
     return {"total": tf.reduce_sum(score), "shifted": score * FACTORS[1]}
 
 
 def named(both: Tensor) -> Tensor:
-    """Give names with zero bytes inside, through a compiled function."""
+    """Return names with zero bytes inside, through a compiled function."""
     return {"names": tf.gather(NAMES, tf.argmax(_compiled(both), axis=-1)), "both": both}
 
 
 def logits_plus(logits: Tensor) -> Tensor:
-    """Take one output and give one tensor, which keeps its name."""
+    """Take one output and return one tensor, which keeps its name."""
     return logits + 1.0
 
 
@@ -81,12 +81,12 @@ def lines(image_text: tf.TensorSpec([None], tf.string)) -> Tensor:
 def crossed(
     left: tf.TensorSpec([None, 2], tf.float32), right: tf.TensorSpec([None, 2], tf.float32)
 ) -> Tensor:
-    """Give both inputs, each made of the other."""
+    """Return both inputs, each computed from the other."""
     return {"left": right * 2.0, "right": left}
 
 
 def noisy(score: Tensor) -> Tensor:
-    """Add what nobody can foresee."""
+    """Add random numbers."""
     return {"score": score + tf.random.uniform(tf.shape(score))}
 
 
@@ -96,10 +96,10 @@ def of_one(both: tf.TensorSpec([1, 3], tf.float32)) -> Tensor:
 
 
 def loosely(wide: tf.TensorSpec([None, None], tf.float32)) -> Tensor:
-    """Give as many columns as come."""
+    """Return any number of columns."""
     return {"left": wide}
 
 
 def beside(score: Tensor, left: Tensor) -> Tensor:
-    """Take an output, and an input that the signature is fed."""
+    """Take an output, and an input of the signature."""
     return {"score": score, "sum": score + tf.reduce_sum(left, -1, keepdims=True)}

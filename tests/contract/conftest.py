@@ -1,7 +1,7 @@
-"""Each model, what TensorFlow makes of it, and a copy of it with the candidate added.
+"""Each model, TensorFlow's answers about it, and a copy of it with the candidate.
 
-The fixtures have session scope, so that pytest runs all tests of one model together and
-what was asked of TensorFlow is asked once.
+The fixtures have session scope, so pytest runs all tests of one model together, and
+TensorFlow computes each answer once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Lend = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Told:
-    """What TensorFlow makes of a model as it was found, with its candidate."""
+    """TensorFlow's answers about an original model and its candidate."""
 
     answer: Mapping[str, Any]
 
@@ -38,11 +38,11 @@ class Told:
         return "refused" not in self.answer
 
     def signature(self) -> bytes:
-        """Return the SignatureDef that TensorFlow builds; skip where the model does not load."""
+        """Return the SignatureDef that TensorFlow builds; skip if the model does not load."""
         return base64.b64decode(self._part("signature")["bytes"])
 
     def results(self) -> Mapping[str, Any]:
-        """Return what ``session.run`` gives, by output alias; skip as above."""
+        """Return the results of ``session.run`` by output alias; skip as above."""
         arrays: Mapping[str, Any] = self._part("results")["arrays"]
         return arrays
 
@@ -79,7 +79,7 @@ def candidate(case: Case) -> Candidate:
 
 @pytest.fixture(scope="session")
 def told(case: Case, candidate: Candidate, oracle: Oracle) -> Told:
-    """What TensorFlow makes of the model as it was found."""
+    """TensorFlow's answers about the original model."""
     answer = oracle.ask(
         "measure",
         directory=case.directory,
@@ -99,11 +99,11 @@ def edit(
     tmp_path_factory: pytest.TempPathFactory,
     lend: Lend,
 ) -> Iterator[Edit]:
-    """Add the candidate to a copy, without the reload where TensorFlow cannot load it."""
+    """Add the candidate to a copy, without the reload if TensorFlow cannot load the model."""
     directory = tmp_path_factory.mktemp("edit") / "model"
     copy(case.directory, directory)
     before = snapshot(directory)
-    # Never by ``full``, which starts Python's TensorFlow for each edit: the oracle loads it.
+    # Never ``full``, which starts Python's TensorFlow for each edit: the oracle loads the copy.
     options = Options(
         signature_def_only=case.has_object_graph and not case.with_object_graph,
         validate="runtime" if told.loads else "none",
@@ -126,7 +126,7 @@ def edit(
 
 @pytest.fixture(scope="session")
 def called(candidate: Candidate, edit: Edit, oracle: Oracle) -> Mapping[str, Any]:
-    """What comes of it when Python's loader is asked for the new signature."""
+    """The results of the new signature in Python's loader, or the refusal."""
     return oracle.ask(
         "call",
         directory=edit.directory,
@@ -139,7 +139,7 @@ def called(candidate: Candidate, edit: Edit, oracle: Oracle) -> Mapping[str, Any
 
 @pytest.fixture(scope="session")
 def c_runtime() -> Iterator[Child]:
-    """TensorFlow's C API, which smpatch reaches through a child of its own."""
+    """A child process of smpatch with TensorFlow's C API."""
     found = installation.find()
     assert found is not None
     with Child.start(Program.CAPI, found) as child:

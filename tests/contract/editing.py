@@ -1,4 +1,4 @@
-"""Edit a copy of a model, and remember what was there before and after."""
+"""Edit a copy of a model, and keep its content before and after the edit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Edit", "Entry", "Snapshot", "add", "copy", "snapshot"]
 
 @dataclass(frozen=True)
 class Entry:
-    """What is at one path."""
+    """The file, link or directory at one path."""
 
     kind: int
     mode: int
@@ -30,7 +30,7 @@ Snapshot = Mapping[str, Entry]
 
 
 def snapshot(directory: Path) -> Snapshot:
-    """Return everything in a directory, times of files included."""
+    """Return all entries of a directory by path, with the times of files."""
     return dict(_entries(directory))
 
 
@@ -52,11 +52,11 @@ class Edit:
     """A copy of a model to which the candidate was added.
 
     Attributes:
-        directory: The copy.
-        before: What it held.
-        after: What it held when the edit was done.
-        receipt: What the edit said.
-        options: How it was asked for.
+        directory: The directory of the copy.
+        before: Its entries before the edit.
+        after: Its entries after the edit.
+        receipt: The receipt of the edit.
+        options: The options of the edit.
     """
 
     directory: Path
@@ -67,7 +67,7 @@ class Edit:
 
 
 def copy(model: Path, directory: Path) -> None:
-    """Copy a model; a corpus may be read-only, and smpatch refuses to replace such a file."""
+    """Copy a model, and make it writable: a corpus may be read-only, which smpatch refuses."""
     shutil.copytree(model, directory, symlinks=True)
     for path in (directory, *directory.rglob("*")):
         path.chmod(path.stat().st_mode | stat.S_IWUSR)

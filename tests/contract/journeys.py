@@ -1,7 +1,7 @@
-"""Edits of a model that exists, each with the edits that undo it.
+"""Edits of an existing model, each with the edits that undo it.
 
-What is asked is made from the model alone: every signature gets other keys, names, shapes and
-so on, and then back what it had. Whether that left the file as it was is for the tests.
+The model alone decides the edits: every signature gets other keys, names, shapes and so on, and
+then its old ones again. The tests compare the file before and after.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ KEY = "contract_key"
 """A signature key that no model has."""
 
 _INNER = 2
-"""So many inner tensors of a signature are fetched; of each that is the halves' own proof."""
+"""The number of inner tensors of a signature to fetch; ``tests/object_graph`` fetches all."""
 
 _VALUES: Mapping[str, object] = {"string": "a", "bool": True}
-"""What is taken for a default; of numbers 1."""
+"""Type to the value of a default; for numbers it is 1."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Journey:
     """Edits and the edits that undo them.
 
     Attributes:
-        name: What is done, one word, and to which signature.
-        place: Which MetaGraph of the model.
+        name: One word for the edits, and the signature or function that they change.
+        place: The index of the MetaGraph in the model.
         there: The edits.
-        back: Those that undo them.
-        middle: The tags that the MetaGraph has in between.
+        back: The edits that undo them.
+        middle: The tags of the MetaGraph after ``there`` and before ``back``.
     """
 
     name: str
@@ -59,20 +59,20 @@ class Journey:
 
     @property
     def kind(self) -> str:
-        """What is done."""
+        """The word for the edits."""
         return self.name.partition(" ")[0]
 
 
 def journeys(model: SavedModel, candidates: Mapping[int, AddPredict]) -> Iterator[Journey]:
-    """Yield everything that can be asked of a model.
+    """Yield all journeys of a model.
 
     Args:
         model: The model.
-        candidates: Place of a MetaGraph to a signature that is not there.
+        candidates: Index of a MetaGraph to a signature that it does not have.
     """
     for place, meta_graph in enumerate(model.meta_graphs):
         if any(set(each.tags) == set(meta_graph.tags) for each in model.meta_graphs[:place]):
-            continue  # nobody can name it, nor load it
+            continue  # its tags name an earlier MetaGraph
         tags = meta_graph.tags
         for name, there, back in _of(meta_graph):
             yield Journey(name, place, there, back, tags)
@@ -108,7 +108,7 @@ def _of(meta_graph: MetaGraph) -> Iterator[_Way]:
 
 
 def _named(key: str, signature: SignatureDef) -> Iterator[_Way]:
-    """Give each name another that sorts elsewhere, then all of them in the opposite order."""
+    """Give the first names others that sort elsewhere, then give all names the opposite order."""
     inputs, outputs = _turned(signature.inputs, "i"), _turned(signature.outputs, "o")
     for kind, names in (("input", inputs), ("output", outputs)):
         for alias in list(names)[:1]:
@@ -132,7 +132,7 @@ def _pair(
 
 
 def _turned(specs: Mapping[str, object], prefix: str) -> dict[str, str]:
-    """Return names that sort the other way round."""
+    """Return new names that sort in the opposite order."""
     return {old: f"{prefix}{len(specs) - place:03}" for place, old in enumerate(sorted(specs))}
 
 
@@ -141,8 +141,8 @@ def _back(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _told(key: str, signature: SignatureDef) -> Iterator[_Way]:
-    """Change what is said of tensors, and not which they are."""
-    # An input of a wider shape opens its placeholder, which no edit closes: see tests/sizes.
+    """Change shapes, the method and a default; the tensors stay the same."""
+    # A wider shape of an input opens its placeholder, and no edit closes it: see tests/sizes.
     for alias, spec in list(signature.outputs.items())[:2]:
         if isinstance(spec, TensorSpec) and spec.shape:
             name = f"outputs.{alias}" if _on_both_sides(signature, alias) else alias
@@ -161,7 +161,7 @@ def _told(key: str, signature: SignatureDef) -> Iterator[_Way]:
 
 
 def _method_is_kept(signature: SignatureDef) -> bool:
-    """Tell whether it takes what TF Serving wants; no signature is given a method that it lacks."""
+    """Return whether the inputs fit the method; if not, no edit gives the method back."""
     if signature.method_name.rpartition("/")[2] not in {"classify", "regress"}:
         return True
     specs = signature.inputs.values()
@@ -180,7 +180,7 @@ def _default(spec: TensorSpec) -> object:
 
 
 def _together(key: str, signature: SignatureDef) -> Iterator[_Way]:
-    """Do a bit of everything in one commit."""
+    """Do several kinds of edits in one commit."""
     if not _method_is_kept(signature):
         return
     inputs, outputs = _turned(signature.inputs, "i"), _turned(signature.outputs, "o")
@@ -244,7 +244,10 @@ def _inside(meta_graph: MetaGraph, key: str, signature: SignatureDef) -> Iterato
 
 
 def _bound(meta_graph: MetaGraph, key: str, signature: SignatureDef) -> Iterator[_Way]:
-    """Make an input a constant; of a graph of TensorFlow 1 nothing takes the copies back."""
+    """Bind an input, and put a recipe behind an output, both in models with an object graph.
+
+    In a graph of TensorFlow 1 no edit removes the copied nodes.
+    """
     for alias, spec in list(signature.inputs.items())[:1]:
         if isinstance(spec, TensorSpec) and meta_graph.has_object_graph:
             bind = constants({alias: _default(spec)}, "bind")
@@ -257,7 +260,7 @@ def _bound(meta_graph: MetaGraph, key: str, signature: SignatureDef) -> Iterator
 
 
 def _traced(meta_graph: MetaGraph) -> list[str]:
-    """Return the functions that an object holds, by path where that names one trace."""
+    """Return the traced functions of objects: the path if it names one trace, else the name."""
     traces = meta_graph.objects.traces if meta_graph.has_object_graph else ()
     paths = [each.path for each in traces]
     return [each.path if paths.count(each.path) == 1 else each.function for each in traces]

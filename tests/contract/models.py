@@ -1,7 +1,7 @@
-"""The models under contract, each with what its manifest says of it.
+"""The models of the contract, each with its entry in a manifest.
 
-Tensors are described to the oracle as ``tests/oracle/loading.py`` wants them, and to smpatch
-as its users write them.
+The oracle gets descriptions of tensors in the form of ``tests/oracle/loading.py``, and smpatch
+gets them as its users write them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Candidate:
 
     @property
     def tags(self) -> list[str]:
-        """The MetaGraph that has them."""
+        """The tags of the MetaGraph that has the tensors."""
         return list(self.entry["tags"])
 
     @cached_property
@@ -79,8 +79,8 @@ class Case:
 
     Attributes:
         name: Its path below the directory in which it was found.
-        directory: Where it is.
-        entry: What the manifest says; empty without one.
+        directory: Its directory.
+        entry: Its entry in the manifest; empty without a manifest.
         with_object_graph: Whether an edit changes its object graph too, as smpatch does by default.
     """
 
@@ -91,20 +91,20 @@ class Case:
 
     @cached_property
     def has_object_graph(self) -> bool:
-        """Whether the signatures live in two halves."""
+        """Whether the signatures are in both halves."""
         if "has_object_graph" in self.entry:
             return bool(self.entry["has_object_graph"])
         return any(each.has_object_graph for each in load(self.directory).meta_graphs)
 
     @property
     def candidate(self) -> Candidate | None:
-        """The manifest's proposal, where it has one."""
+        """The candidate of the manifest; None if it has none."""
         found = self.entry.get("candidate")
         return None if found is None else Candidate(found)
 
 
 def cases() -> list[Case]:
-    """Return the fixtures' models and those of the corpus, twice where there are two halves."""
+    """Return the models of the fixtures and the corpus; those with both halves are there twice."""
     found = [*found_in(FIXTURES), *corpus()]
     twice = [
         replace(case, name=f"{case.name}-both", with_object_graph=True)
@@ -137,7 +137,7 @@ def corpus() -> list[Case]:
 
 
 def found_in(root: Path) -> list[Case]:
-    """Return the models below a directory, by its manifest or, without one, by walking it."""
+    """Return the models below a directory, from its manifest or, without one, from a search."""
     manifest = root / "MANIFEST.json"
     if manifest.exists():
         entries = json.loads(manifest.read_text(encoding="utf-8"))
@@ -147,12 +147,12 @@ def found_in(root: Path) -> list[Case]:
 
 
 def refs(described: Mapping[str, Sequence[str]]) -> dict[str, TensorRef]:
-    """Turn descriptions for the oracle into what smpatch takes."""
+    """Turn descriptions for the oracle into tensors in the form that smpatch takes."""
     return {alias: _ref(each) for alias, each in described.items()}
 
 
 def feed_of(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Value]:
-    """Take values from a manifest, where strings are UTF-8."""
+    """Return the values of a manifest, in which strings are UTF-8."""
     return dict(_values(values))
 
 
@@ -178,7 +178,7 @@ def _ref(described: Sequence[str]) -> TensorRef:
 
 
 def _by_rule(dtype: str, shape: Sequence[int | None] | None, rule: str) -> Any:  # noqa: ANN401 - an array
-    """Make the value that the corpus manifest prescribes for a tensor."""
+    """Return the value that the manifest of the corpus prescribes for a tensor."""
     dims = (1,) if shape is None else tuple(1 if size is None else size for size in shape)
     if dtype == "string":
         example = re.search(r"hex ([0-9a-f]+)", rule)

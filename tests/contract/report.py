@@ -1,9 +1,9 @@
-"""List the models that TensorFlow itself does not load, with its reason.
+"""List the models that TensorFlow itself does not load, with the reasons.
 
     python -m tests.contract.report [DIRECTORY...]
 
-Without an argument: the fixtures, and what ``SMPATCH_CORPUS`` names. Not a test: what
-TensorFlow loads is its own affair, and differs from version to version.
+Without an argument: the fixtures and the models of ``SMPATCH_CORPUS``. This is not a test,
+because another version of TensorFlow loads other models.
 """
 
 from __future__ import annotations

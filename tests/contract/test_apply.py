@@ -1,4 +1,4 @@
-"""Applying lists of edits to every model: twice is once, and there and back is nowhere."""
+"""Lists of edits on every model: a second application and the way back change nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _through_others(key: str, _: MetaGraph) -> tuple[list[Edit], list[Edit]]:
 
 
 def _with_other_aliases(key: str, meta_graph: MetaGraph) -> tuple[list[Edit], list[Edit]]:
-    """Give every alias a new name that sorts as the old one did."""
+    """Give every alias a new name that sorts like the old name."""
     signature = meta_graph.signatures[key]
     inputs = {alias: f"{alias}_0" for alias in signature.inputs}
     outputs = {alias: f"{alias}_0" for alias in signature.outputs}
@@ -89,10 +89,10 @@ def test_twice_is_once_and_there_and_back_is_nowhere(
     assert not is_applied(load(model), there, tag_set=meta_graph.tags)
     after = load(model).meta_graph(meta_graph.tags)
     assert {**after.signatures} == {**meta_graph.signatures}
-    # A copy that is left over stands at the end; lengths that somebody padded come out short;
-    # an entry of the text form comes out as protobuf prints it.
+    # A copy that stays is at the end; padded lengths are written without padding; an entry of
+    # the text form is written as protobuf prints it.
     printed = case.name == "text_form" and way is _with_other_aliases
-    # Of an object graph with unknown fields no part is known to be unused, so all of it stays.
+    # In an object graph with unknown fields no part is provably unused, so all of it stays.
     stays = meta_graph.has_object_graph and meta_graph.objects.has_unknown_fields
     if way is not _through_others and case.name != "padded_lengths" and not (printed or stays):
         assert loaded.file.read_bytes() == before

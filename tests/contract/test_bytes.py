@@ -1,4 +1,4 @@
-"""What an edit leaves alone: everything that was not asked for, byte for byte."""
+"""An edit keeps everything that the request does not name, byte for byte."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_bytes_outside_the_splices_are_identical(
     old, new = edit.before[name].content, edit.after[name].content
     assert len(new) == edit.receipt.size_after > len(old) == edit.receipt.size_before
     if case.with_object_graph:
-        # MetaGraph, object graph, nodes, object; or MetaGraph, graph, library.
+        # The path is MetaGraph, object graph, nodes, object; or MetaGraph, graph, library.
         assert grown_from(old, new, levels=3)
     elif name.endswith(".pb"):
         assert without_signature(new, old, _index(case, candidate), KEY) == old
@@ -138,7 +138,7 @@ def test_text_keeps_fields_that_no_schema_has() -> None:
 
 
 def _in_common(one: bytes, other: bytes) -> int:
-    """Return with how many equal bytes two files begin."""
+    """Return the number of equal bytes at the start of two files."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 

@@ -1,6 +1,6 @@
-"""An init op is set, and TensorFlow's session then has values where it had none.
+"""An edit sets an init op, and TensorFlow's session then has values that it lacked before.
 
-No edit of it may change a value that a signature gives.
+No such edit may change a value that a signature gives.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def test_tables_of_a_frozen_graph_are_filled(
 
 
 def test_two_operations_that_fill_one_table_are_refused(tmp_path: Path) -> None:
-    """The first that runs counts where the sizes are equal, and no error shows which it was."""
+    """If the sizes are equal, the first that runs fills the table, and no error shows which."""
     directory = _copy("lookup_table", tmp_path / "model")
     smpatch.load(directory)
     graph = smpatch.load(directory).meta_graph().graph

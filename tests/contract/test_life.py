@@ -1,8 +1,8 @@
-"""The whole life of a signature: each edit does what it says, and its inverse undoes it.
+"""The whole life of a signature: each edit makes the requested change, and its inverse undoes it.
 
-What an edit must make of a model is told by TensorFlow's own message classes
-(``tests.oracle.living``), never by smpatch. By default one edit of each kind is done to every
-fixture; ``SMPATCH_PROVE=1`` does all of them, with a reload by TensorFlow after each.
+TensorFlow's own message classes (``tests.oracle.living``) compute the expected result of an edit,
+never smpatch. By default the tests do one edit of each kind to every fixture; ``SMPATCH_PROVE=1``
+does all edits, each with a reload by TensorFlow if it loads the model.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ PROVE = bool(os.environ.get("SMPATCH_PROVE"))
 LIMIT = 300.0
 
 ASKING = {"no_op_list", "text_form"}
-"""Models that do not say what their operations yield, so that TensorFlow is asked."""
+"""Models that do not record the outputs of their operations, so smpatch asks TensorFlow."""
 
 NOT_THE_SAME_BYTES = {
     "padded_lengths": "lengths that were written with needless bytes are written without",
     "newer_writer": "a shape that is forgotten takes its fields of a newer writer along",
     "text_form": "a signature that was laid out by hand and changes is printed by protobuf",
 }
-"""Models of which an edit and its inverse leave another file, that says the same."""
+"""Models for which an edit and its inverse write a file with other bytes and the same meaning."""
 
 STAYS_ON_A_COPY = {"add-output"}
-"""After an inner tensor is an output and is dropped, the signature stays on the copied call."""
+"""Kinds that add an inner tensor as an output: after its removal the copied call stays in use."""
 
 MODELS = [each for each in cases() if not each.with_object_graph]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A model, what it was, and what can be asked of it."""
+    """A model, its content before the edits, and its journeys."""
 
     case: Case
     directory: Path
@@ -133,7 +133,7 @@ def test_edits_do_what_they_say_and_their_inverses_undo_them(
 
 
 def _unlike_asked(trial: Trial, journey: Journey, oracle: Oracle) -> Iterator[object]:
-    """Yield where TensorFlow, and then ``diff``, see something else than what was asked."""
+    """Yield each difference from the request that TensorFlow finds, and then ``diff``."""
     meta_graphs = load(trial.case.directory).meta_graphs
     both = meta_graphs[journey.place].has_object_graph and len(meta_graphs) == 1
     told = oracle.ask(
@@ -164,13 +164,13 @@ def _unlike_asked(trial: Trial, journey: Journey, oracle: Oracle) -> Iterator[ob
 
 
 def _differing(found: Sequence[Any], half: str) -> list[str]:
-    """Return the keys that one of the models has otherwise."""
+    """Return the keys whose signatures differ in one half."""
     of_half = [each for each in found if each.half == half]
     return sorted({key for each in of_half for key in (each.key, each.was) if key is not None})
 
 
 def _touched(parts: Sequence[Any], *, both: bool) -> Iterator[str]:
-    """Yield what was changed that is neither appended nor the map of signatures."""
+    """Yield each change outside the map of signatures that does not only append."""
     for part in parts:
         if not part.counts:
             continue
@@ -193,7 +193,7 @@ def _unlike_before(trial: Trial, journey: Journey, oracle: Oracle) -> Iterator[o
         return
     old, new = (load(each).meta_graphs for each in (trial.case.directory, trial.directory))
     if journey.kind in STAYS_ON_A_COPY or any(
-        # Of an object graph with such a field no part is known to be unused, so all of it stays.
+        # In an object graph with such a field no part is provably unused, so all of it stays.
         each.has_object_graph and each.objects.has_unknown_fields
         for each in old
     ):
@@ -223,7 +223,7 @@ def _without_ops(signature: SignatureDef) -> SignatureDef:
 
 @pytest.mark.parametrize("name", ["module", "resource_variables"])
 def test_tensorflow_proves_each_kind_of_edit(name: str, tmp_path: Path) -> None:
-    """By both loaders, as a user's edit is proved."""
+    """Both loaders prove each edit, as they prove the edits of users."""
     model = tmp_path / "model"
     copy(FIXTURES / name, model)
     before = (model / "saved_model.pb").read_bytes()

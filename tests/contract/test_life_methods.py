@@ -55,7 +55,7 @@ def test_what_is_added_is_tensorflows_own(name: str, model: Path, oracle: Oracle
 def test_a_signature_that_is_edited_to_a_method_is_tensorflows_own(
     wanted: str, model: Path, oracle: Oracle
 ) -> None:
-    """From a predict signature, by names and method alone."""
+    """The edit changes a predict signature: its names and its method alone."""
     output = "scores" if wanted == "classify" else "outputs"
     smpatch.add_predict(
         model, inputs={"x": "examples"}, outputs={"y": "y"}, signature=KEY, options=UNPROVED

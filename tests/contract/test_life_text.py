@@ -1,7 +1,7 @@
-"""Edits of a model in text form: nothing moves but what was asked, comments and layout stay.
+"""Edits of a model in text form: only the requested text changes; comments and layout stay.
 
-A signature with another key has its key replaced alone. A signature that changes otherwise is
-printed anew, and each byte around it stays. TensorFlow is asked what it reads.
+A new key replaces the old key alone. A signature with any other change is printed anew, and each
+byte around it stays. The tests check each result with TensorFlow's reader.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ Way = tuple[Sequence[Edit], Sequence[Edit], tuple[str, str] | None]
 
 _X, _NEW = {"x": "rows"}, {"rows": "x"}
 _PRINTED = {"input", "output", "method", "shape", "rank", "default"}
-"""The ways that print the signature anew."""
+"""The names in ``WAYS`` of edits that print the signature anew."""
 
 WAYS: dict[str, Way] = {
     "rename": ([Rename("scale", "new")], [Rename("new", "scale")], ('"scale"', '"new"')),
@@ -171,7 +171,7 @@ def test_nothing_moves_but_what_was_asked(
         assert now.endswith(old[end:])
     smpatch.patch(model, back, options=UNPROVED)
     again = file.read_bytes().decode()
-    if way in _PRINTED and name in {"angles", "crlf", "plain"}:  # laid out otherwise by hand
+    if way in _PRINTED and name in {"angles", "crlf", "plain"}:  # their layout is hand-made
         assert _in_braces(again) == _in_braces(old)
     else:
         assert again == old
@@ -186,7 +186,7 @@ def _comments(text: str) -> list[str]:
 
 
 def _place_of_scale(text: str) -> tuple[int, int]:
-    """Return from which offset to which the value of the entry "scale" lies in one of the texts."""
+    """Return the offsets of the start and the end of the entry "scale" in one of the texts."""
     start = re.search(r'[{<]\s*key: "scale"', text)
     assert start is not None
     depth = 0
@@ -227,7 +227,7 @@ def test_text_that_the_printer_would_lose_is_refused(lost: str, tmp_path: Path) 
 def test_what_is_left_of_a_list_is_one(
     gone: str, comma: str, tmp_path: Path, oracle: Oracle
 ) -> None:
-    """A comment beside a comma, or two that go side by side, left a comma behind the last."""
+    """A comment beside a comma, or two removed neighbours, left a comma after the last entry."""
     entries = [f'{{ key: "{key}" value {{ {_VALUE} }} }}' for key in "abc"]
     before, model = tmp_path / "before", tmp_path / "model"
     for each in (before, model):

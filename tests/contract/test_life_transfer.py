@@ -1,4 +1,4 @@
-"""Signatures that an export has lost come back from another export of the same graph."""
+"""``copy-signatures`` restores lost signatures from another export of the same graph."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ UNPROVED = Options(validate="none")
 MODELS = [each for each in cases() if not each.with_object_graph]
 
 SAY_TOO_LITTLE = {"no_op_list", "text_form", "text_newer_writer"}
-"""Models that do not say what their operations yield, so that TensorFlow would be asked."""
+"""Models that do not record the outputs of their operations, so smpatch would ask TensorFlow."""
 
 NOT_ALIKE = {
-    "newer_writer": {"scale"},  # fields that the schema does not know are not taken along
-    "halves_disagree": {"plus"},  # which Python's view lacked
+    "newer_writer": {"scale"},  # fields that the schema does not have are not copied
+    "halves_disagree": {"plus"},  # only the object graph has it
 }
-"""Signatures that come back, and not quite as they were."""
+"""Signatures that are restored with a difference."""
 
 
 @pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
@@ -49,7 +49,7 @@ def test_what_was_taken_away_comes_back(case: Case, tmp_path: Path) -> None:
 
 
 def _reasons(model: Path, source: Path, options: Options) -> str:
-    """Copy what can be copied, and return why the rest cannot."""
+    """Copy all signatures that can be copied, and return the reasons for the others."""
     try:
         receipt = copy_signatures(model, source, options=options)
     except RefusedError as error:

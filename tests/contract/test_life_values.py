@@ -1,8 +1,8 @@
-"""Signatures give under new names, and under new keys, the numbers that they gave before.
+"""Signatures with new names and new keys give the same numbers as before.
 
-Tensors pair with sorted names in Python, so all names of a signature are turned round: a
-wrong order gives other numbers, and no error. By default some fixtures are asked;
-``SMPATCH_PROVE=1`` asks every model that TensorFlow loads.
+Python pairs tensors with sorted names, so the tests reverse the order of all names of a signature:
+a wrong order gives other numbers, and no error. By default the tests run some fixtures;
+``SMPATCH_PROVE=1`` runs every model that TensorFlow loads.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ Answers = Mapping[str, Mapping[str, Any]]
 
 @dataclass
 class Lived:
-    """A model whose signatures have a copy each, all of whose names are turned round.
+    """A model with a copy of each signature; the names of a copy have the reverse order.
 
     Attributes:
         case: The model.
-        directory: The edited copy of it.
-        tags: Its MetaGraph.
-        feeds: Key to what is fed, of the old signatures.
-        before: What each loader made of them.
-        names: Key of a copy to its source and to the names that it has instead.
-        refused: Why a signature has no copy.
+        directory: The edited copy of the model.
+        tags: The tags of its MetaGraph.
+        feeds: Key of an old signature to the values of its inputs.
+        before: Loader to its answers for the old signatures.
+        names: Key of a copy to its source, and to its new names of inputs and of outputs.
+        refused: Key of a signature without a copy to the reason.
     """
 
     case: Case
@@ -67,18 +67,18 @@ class Lived:
 
     @property
     def all_feeds(self) -> dict[str, dict[str, Value]]:
-        """What is fed to old signatures and to their copies."""
+        """Key of an old signature or of a copy to the values of its inputs."""
         found = dict(self.feeds)
         for key, (source, inputs, _) in self.names.items():
             found[key] = {inputs[alias]: value for alias, value in self.feeds[source].items()}
         return found
 
     def source(self, key: str) -> str:
-        """Return the signature that a key is a copy of, or the key itself."""
+        """Return the key of the source of a copy; for an old signature, the key itself."""
         return self.names[key][0] if key in self.names else key
 
     def unlike(self, found: Answers, loader: str) -> dict[str, object]:
-        """Tell where a loader's answers are not what it gave before."""
+        """Return the differences between a loader's answers and its answers before, by key."""
         wrong: dict[str, object] = {}
         expected = self.before[loader]
         for key, told in found.items():
@@ -198,7 +198,7 @@ def test_tensorflow_saves_it_again(lived: Lived, oracle: Oracle) -> None:
     if saved:
         pytest.skip(f"TensorFlow does not save the model as it was either: {saved['refused']}")
     told = oracle.ask("tour", feeds=lived.all_feeds, **about)
-    for name in BOTH:  # what TensorFlow itself breaks in saving is no matter
+    for name in BOTH:  # a signature that TensorFlow itself breaks is not compared
         broken = {key for key, each in expected[name].items() if "refused" in each}
         wrong = lived.unlike(told[name], "python")
         assert {key for key in wrong if lived.source(key) not in broken} == set()
@@ -238,7 +238,7 @@ def test_a_renamed_key_is_there_and_a_removed_one_is_gone(lived: Lived, oracle: 
     listed = {"elsewhere" if key == first else key for key in lived.before["listed"]}
     assert told["listed"].keys() == listed - gone
     for name in BOTH:
-        # A map of protobuf's has an empty entry for a key that one asks for.
+        # A map of protobuf makes an empty entry for a key that a program reads.
         assert {key for key in gone if told[name][key].get("arrays")} == set()
         left = {key: told[name][key] for key in feeds if key not in gone}
         left[first] = left.pop("elsewhere")
@@ -248,7 +248,7 @@ def test_a_renamed_key_is_there_and_a_removed_one_is_gone(lived: Lived, oracle: 
 def test_what_is_not_renamed_breaks_a_rule_of_its_method(lived: Lived) -> None:
     for key, found in lived.refused.items():
         if "does not define the operation" in found:
-            continue  # and TensorFlow was not asked
+            continue  # without TensorFlow smpatch refuses it
         method = load(lived.directory).signatures[key].method_name
         assert method.rpartition("/")[2] in {"classify", "regress"}
         assert method in found

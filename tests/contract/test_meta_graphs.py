@@ -1,4 +1,4 @@
-"""A MetaGraph goes as a whole: its bytes alone leave the file, and TensorFlow serves the others."""
+"""An edit removes a whole MetaGraph: only its bytes, and TensorFlow serves the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _meta_graphs(file: Path) -> list[bytes]:
 
 
 def _write(directory: Path, bodies: Sequence[bytes]) -> None:
-    """Write a SavedModel that has these as its MetaGraphs."""
+    """Write a SavedModel with these MetaGraphs."""
     fields = b"".join(wire.delimited(META_GRAPHS, each) for each in bodies)
     (directory / "saved_model.pb").write_bytes(b"\x08\x01" + fields)
 
@@ -48,7 +48,7 @@ def _body(directory: Path) -> bytes:
 
 
 def _called(oracle: Oracle, directory: Path, key: str) -> dict[str, Any]:
-    """Call a signature of the model in Python, or return what refuses it."""
+    """Call a signature of the model in Python, and return its results or the refusal."""
     return oracle.ask(
         "call",
         directory=directory,
@@ -60,7 +60,7 @@ def _called(oracle: Oracle, directory: Path, key: str) -> dict[str, Any]:
 
 
 def _tagged(tag: str) -> bytes:
-    """Return a MetaGraph with no more than a tag and an empty graph."""
+    """Return a MetaGraph with only a tag and an empty graph."""
     return wire.delimited(META_INFO_DEF, wire.delimited(4, tag.encode())) + wire.delimited(2, b"")
 
 
@@ -131,7 +131,7 @@ def test_meta_graphs_in_a_list_of_text(
     several = ", ".join(f'{{ meta_info_def {{ tags: "{tag}" }} graph_def {{ }} }}' for tag in tags)
     file = tmp_path / "saved_model.pbtxt"
     file.write_text(f"saved_model_schema_version: 1 meta_graphs: [ {several} ]\n")
-    if outcome == "refused":  # two removals of one list may want the same comma
+    if outcome == "refused":  # two removals in one list may need the same comma
         with pytest.raises(smpatch.RefusedError, match="stand in a list"):
             smpatch.remove_meta_graph(tmp_path, "b", options=UNPROVED)
         return
@@ -163,7 +163,7 @@ def test_python_reads_the_object_graph_of_the_only_one_that_stays(
 def test_of_several_python_reads_what_servers_read_and_nothing_disagrees(
     validate: Mode, tmp_path: Path, oracle: Oracle
 ) -> None:
-    # A rename was refused where Python was asked, and ``check`` reported faults after it.
+    # A rename with Python's loader was refused, and ``check`` reported faults after a rename.
     directory = _copy("module", tmp_path / "model")
     _write(directory, [_body(directory), _tagged("other")])
     before = _called(oracle, directory, "serving_default")
@@ -196,7 +196,7 @@ def test_the_fingerprint_is_that_of_the_first_meta_graph_that_stays(
 
 def test_a_meta_graph_stays_without_which_python_cannot_load_the_model(tmp_path: Path) -> None:
     directory = _copy("linear", tmp_path / "model")
-    broken = b"\x0a\x08\x32\x06\x0a\x04nope"  # an object that is a function which is not there
+    broken = b"\x0a\x08\x32\x06\x0a\x04nope"  # a function object with a missing concrete function
     _write(
         directory, [_body(directory) + wire.delimited(OBJECT_GRAPH_DEF, broken), _tagged("other")]
     )

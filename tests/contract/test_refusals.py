@@ -1,7 +1,7 @@
-"""Requests that the fixtures' manifest calls impossible: refused, and rightly so.
+"""Requests that the manifest of the fixtures calls impossible: smpatch refuses them.
 
-"Rightly" is TensorFlow's word: the same signature, written by its own message classes, is
-loaded and run by its own loaders.
+TensorFlow refuses them too: its own message classes write the same signature, and its own loaders
+do not run it.
 """
 
 from __future__ import annotations

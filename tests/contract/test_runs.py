@@ -1,7 +1,7 @@
-"""What an edit is for: a signature that equals TensorFlow's own, and that TensorFlow runs.
+"""The purpose of an edit: a signature that equals TensorFlow's own, and that TensorFlow runs.
 
-The reference is the model as it was found: its graph as TensorFlow imports it, and
-``session.run`` by tensor name.
+The reference is the original model: its graph as TensorFlow imports it, and ``session.run`` by
+tensor name.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _refused_before(case: Case, candidate: Candidate, oracle: Oracle) -> str:
 
 
 def test_manifest_has_the_same_numbers(candidate: Candidate, told: Told) -> None:
-    """The values fed are those that the manifest means."""
+    """The values that the tests feed are the values of the manifest."""
     if not told.steady:
         pytest.skip("it counts how often it is run")
     results = {alias: decoded(value) for alias, value in told.results().items()}

@@ -1,7 +1,7 @@
-"""A second reader of protobuf's wire form, so that smpatch's own is not its own witness.
+"""A second reader of protobuf's wire form, so that no test checks smpatch with its own reader.
 
-It knows just enough to take one signature out of a ``saved_model.pb`` again, and to tell
-whether a message is another to which something was added.
+It has two uses: to remove one signature from a ``saved_model.pb``, and to check whether a message
+is another message to which something was added.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
@@ -18,7 +18,7 @@ _VARINT, _FIXED64, _BYTES, _GROUP, _END, _FIXED32 = range(6)
 
 @dataclass(frozen=True)
 class _Part:
-    """A field: where it starts, where its length stands, where its content lies."""
+    """A field: the offsets of its start, its length, its content and its end."""
 
     number: int
     start: int
@@ -29,13 +29,13 @@ class _Part:
 
 
 def without_signature(new: bytes, old: bytes, meta_graph: int, key: str) -> bytes:
-    """Return ``new`` with a signature taken out and the old length of its MetaGraph put back.
+    """Return ``new`` without a signature, and with the old length of its MetaGraph.
 
     Args:
         new: A ``saved_model.pb``.
-        old: The file that it was, whose way of writing that length is taken over.
+        old: The file before the edit, from which the bytes of that length are taken.
         meta_graph: Index of the MetaGraph.
-        key: The signature's key, which must be there exactly once.
+        key: The key of the signature, which must occur exactly once.
     """
     was, now = _meta_graph(old, meta_graph), _meta_graph(new, meta_graph)
     entries = [
@@ -56,9 +56,9 @@ def without_signature(new: bytes, old: bytes, meta_graph: int, key: str) -> byte
 
 
 def grown_from(old: bytes, new: bytes, levels: int) -> bool:
-    """Tell whether every field of ``old`` is in ``new``, in its order and its bytes.
+    """Return whether every field of ``old`` is in ``new``, in the same order and with its bytes.
 
-    Lengths around what was added may differ, down to ``levels`` messages deep.
+    The lengths of messages around an addition may differ, down to ``levels`` messages deep.
     """
     there = iter(_parts(new, 0, len(new), every=True))
     for part in _parts(old, 0, len(old), every=True):
@@ -85,7 +85,7 @@ def _key(data: bytes, entry: _Part) -> bytes:
 
 
 def _parts(data: bytes, at: int, end: int, *, every: bool = False) -> list[_Part]:
-    """Return the length-delimited fields of a message, or every one, a group as a whole."""
+    """Return the length-delimited fields of a message, or all fields; a group is one field."""
     parts = []
     depth = start = 0
     while at < end:

@@ -1,1 +1,1 @@
-"""Texts about signatures, read back by protobuf, a JSON parser, a shell, Python and Markdown."""
+"""Texts about signatures that protobuf, a JSON parser, a shell, Python and Markdown read back."""

@@ -1,4 +1,4 @@
-"""A program with TensorFlow: it runs programs for gRPC against a server that is a session.
+"""A program with TensorFlow: it runs gRPC programs with a fake server and a real session.
 
 It reads a JSON list of calls from the file that its argument names, and prints a JSON list of
 answers: the tensors of each request, and the shapes of the outputs or the error.
@@ -19,19 +19,19 @@ import tensorflow as tf
 
 
 class Request:
-    """``PredictRequest``, as far as the programs use it."""
+    """``PredictRequest``, with the fields that the programs use."""
 
     def __init__(self) -> None:
-        """Make an empty one."""
+        """Make an empty request."""
         self.model_spec = SimpleNamespace(name="", signature_name="")
         self.inputs = Inputs()
 
 
 class Inputs(dict[str, Any]):
-    """A map of messages: a key that is missing gets an empty one."""
+    """A map of messages: a missing key gets a new message."""
 
     def __missing__(self, alias: str) -> Any:  # noqa: ANN401 - a TensorProto
-        """Put an empty message there."""
+        """Put a new message under the missing key, and return it."""
         self[alias] = tf.make_tensor_proto(0)
         return self[alias]
 
@@ -51,12 +51,12 @@ class Channel:
 
 
 class Stub:
-    """The server: it answers with zeros, and records requests."""
+    """The fake server: it answers with a zero, and records requests."""
 
     requests: list[Request] = []  # noqa: RUF012 - all programs have the one server
 
     def __init__(self, channel: Channel) -> None:
-        """Take a channel."""
+        """Accept a channel."""
         assert isinstance(channel, Channel)
 
     def Predict(self, request: Request, timeout: float) -> Any:  # noqa: ANN401, N802 - gRPC's own name

@@ -41,7 +41,7 @@ HOSTILE = (
     "-rf",
     "b64",
 )
-"""Names that mean something in one of the languages."""
+"""Names with a meaning in one of the languages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def made(  # noqa: PLR0913 - the parts of a signature
     method: str = PREDICT,
     tags: tuple[str, ...] = ("serve",),
 ) -> Path:
-    """Write a model that has a signature and no graph."""
+    """Write a model with one signature and an empty graph."""
     signature = SignatureDef(inputs, outputs, method).to_bytes()
     entry = wire.delimited(1, key.encode()) + wire.delimited(2, signature)
     info = b"".join(wire.delimited(4, tag.encode()) for tag in tags)

@@ -1,4 +1,4 @@
-"""TF Serving's reading of a REST request, as ``json_tensor.cc`` and its documentation have it."""
+"""Read a REST request as TF Serving does, after ``json_tensor.cc`` and its documentation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tensors(body: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Tens
 
     Args:
         body: The parsed JSON.
-        types: The inputs of the signature, alias to type.
+        types: Alias of each input of the signature to its type.
     """
     assert len(body) == 2
     assert isinstance(body["signature_name"], str)

@@ -1,4 +1,4 @@
-"""Tables for model cards, as another implementation of Markdown reads them."""
+"""Tables for model cards, read by another implementation of Markdown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRUCTURE = {"table", "thead", "tbody", "tr", "th", "td", "heading", "paragraph"
 
 @dataclass
 class Card:
-    """What a reader sees."""
+    """The parts of a card that a reader sees."""
 
     headings: list[str] = field(default_factory=list)
     paragraphs: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Card:
 
 
 def _read(text: str) -> Card:
-    """Read a card, in which nothing may be but headings, paragraphs and tables of plain text."""
+    """Read a card, which may contain only headings, paragraphs and tables of plain text."""
     card, inside = Card(), ""
     for token in READER.parse(text):
         kind, _, end = token.type.rpartition("_")

@@ -1,4 +1,4 @@
-"""A model that is renamed, and what is around it: warm-up requests, Triton's file, a REST body."""
+"""A renamed model and the files around it: warm-up requests, Triton's file, a REST body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests for TF Serving's REST API, run by a shell and read by TF Serving's rules."""
+"""Requests for TF Serving's REST API: a shell runs them, and TF Serving's rules read them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CURL = """#!/bin/sh
 for word in "$@"; do printf '%s\\0' "$word" >> "$CALLS"; done
 if [ "$2" = @- ]; then printf '%s\\0' "$(cat)" >> "$CALLS"; else printf '\\0' >> "$CALLS"; fi
 """
-"""A program that records its words and, if it is asked to read it, its stdin."""
+"""A program that records its words and, if the second word is ``@-``, its stdin."""
 
 TYPES = {
     *("bool", "string", "float32", "float64"),
@@ -51,7 +51,10 @@ Run = Callable[[str], list[Call]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a script with a ``curl`` that records, in an empty directory that stays empty."""
+    """Return a function that runs a script with a fake ``curl`` and returns its calls.
+
+    It runs the script in an empty directory, and asserts that the directory stays empty.
+    """
     tools, room, calls = tmp_path / "tools", tmp_path / "room", tmp_path / "calls"
     tools.mkdir()
     room.mkdir()

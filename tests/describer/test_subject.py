@@ -1,4 +1,4 @@
-"""The choice of the signature, the name of the model, and errors with the command that works."""
+"""The choice of the signature, the name of the model, and errors with a command that works."""
 
 from __future__ import annotations
 

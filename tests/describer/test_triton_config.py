@@ -1,4 +1,4 @@
-"""A configuration for Triton: protobuf reads it, and Triton's own rules hold for it.
+"""A configuration for Triton: protobuf reads it, and it fits Triton's own rules.
 
 The schema is a few fields of Triton's ``model_config.proto``; the rules are those of
 ``ValidateIOShape`` in Triton's core and of ``CompareDims`` in its TensorFlow backend.
@@ -78,7 +78,7 @@ def _parsed(text: str) -> Any:  # noqa: ANN401 - as above
 
 
 def _takes(config: Any, signature: SignatureDef) -> None:  # noqa: ANN401 - as above
-    """Assert what Triton asserts of a configuration and a signature."""
+    """Assert the same facts as Triton about a configuration and a signature."""
     batching = config.max_batch_size > 0
     for ios, specs in ((config.input, signature.inputs), (config.output, signature.outputs)):
         assert [each.name for each in ios] == list(specs)

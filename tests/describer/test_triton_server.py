@@ -1,9 +1,8 @@
 """A real Triton loads the printed configurations and answers requests.
 
-The server is that of PyPI's ``nvidia-pytriton``; ``SMPATCH_PYTRITON`` names the ``site-packages``
-that have it, which are those of an environment of its own with the same Python. It has the Python
-backend alone, so that the line with the platform is another one here, and no model is loaded by
-TensorFlow.
+The server is part of PyPI's ``nvidia-pytriton``. ``SMPATCH_PYTRITON`` names the ``site-packages``
+of a separate environment with this package and the same Python. The server has only the Python
+backend, so the tests replace the line with the platform, and TensorFlow loads no model.
 """
 
 from __future__ import annotations
@@ -64,12 +63,12 @@ class TritonPythonModel:
 """
 
 V2_TYPES = {"string": "BYTES", "float16": "FP16", "float32": "FP32", "float64": "FP64"}
-"""TensorFlow's types in the words of the protocol (KServe, v2); the others are in capitals."""
+"""TensorFlow's types to the names of the protocol (KServe, v2); other names are in capitals."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A Triton that runs.
+    """A running Triton.
 
     Attributes:
         address: Its URL.
@@ -80,7 +79,7 @@ class Server:
     served: Mapping[str, Case]
 
     def ask(self, path: str, body: Any = None) -> Any:  # noqa: ANN401 - JSON
-        """Return the answer to a request, in JSON; what the server refuses fails."""
+        """Return the JSON of the answer to a request; a refusal of the server fails the test."""
         data = None if body is None else json.dumps(body).encode()
         try:
             with urllib.request.urlopen(f"{self.address}/v2/{path}", data, SECONDS) as answer:  # noqa: S310 - on loopback
@@ -91,7 +90,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Start Triton with one model for each kind of configuration that the fixtures make."""
+    """Start Triton with one model for each kind of configuration of the fixtures."""
     if PYTRITON is None:
         pytest.skip("SMPATCH_PYTRITON does not name site-packages with nvidia-pytriton")
     place = tmp_path_factory.mktemp("triton")
@@ -133,8 +132,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 "--disable-auto-complete-config",
                 *(f"--{name}={value}" for name, value in arguments.items()),
             ],
-            # Without PATH: its Python takes packages of the environment that it finds there, and
-            # reads wrong shapes from another NumPy than 1.
+            # Without PATH: Triton's Python would import packages of the environment on PATH, and
+            # it reads wrong shapes with a NumPy other than 1.
             env={"LD_LIBRARY_PATH": str(Path(PYTRITON) / "nvidia_pytriton.libs")},
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -149,7 +148,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def _configurations() -> dict[str, Case]:
-    """Return a signature for each kind of configuration: all of it but the names."""
+    """Return one signature for each kind of configuration; the kind ignores names and comments."""
     found: dict[str, Case] = {}
     for case in cases():
         with contextlib.suppress(smpatch.RefusedError):  # Triton cannot serve it
@@ -172,7 +171,7 @@ def _described(spec: Spec, *, batches: bool) -> tuple[str, list[int]]:
     assert isinstance(spec, smpatch.TensorSpec)
     dtype = dtypes.base(spec.dtype)
     shape = [-1] if spec.shape is None else [-1 if size is None else size for size in spec.shape]
-    # A batch of scalars: Triton has no rank of 0 and reshapes.
+    # A batch of scalars: Triton does not have rank 0, so it shows a dimension of 1 and reshapes.
     shape += [1] * (batches and len(shape) == 1)
     return V2_TYPES.get(dtype, dtype.upper()), shape
 
@@ -205,7 +204,7 @@ def test_it_answers_a_request_to_each(server: Server) -> None:
             value = {"BYTES": "a", "BOOL": True}.get(each["datatype"], 1)
             inputs.append({**each, "shape": shape, "data": [value] * count})
         if not inputs:
-            continue  # the Python backend takes no such request
+            continue  # the Python backend refuses such a request
         answer = server.ask(f"models/{name}/infer", {"inputs": inputs})
         found = {each["name"]: each["shape"] for each in answer["outputs"]}
         assert found.keys() == case.signature.outputs.keys(), case.name

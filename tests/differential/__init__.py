@@ -1,1 +1,1 @@
-"""Random edits of random models, against a reference that uses TensorFlow's own classes."""
+"""Random edits of random models, compared with a reference that uses TensorFlow's own classes."""

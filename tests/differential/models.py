@@ -1,7 +1,8 @@
-"""Random models made of raw fields, as no exporter writes them and every parser reads them.
+"""Random models made of raw fields, which no exporter writes and every parser reads.
 
-Fields come in any order, some of them twice, messages in several pieces, with fields between
-them that no schema knows; several MetaGraphs, keys that occur twice, lengths with padding.
+Fields are in any order, and some of them occur twice. Messages are in several pieces, with fields
+between them that no schema has. There are several MetaGraphs, keys that occur twice, and lengths
+with padding.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ class Model:
 
     Attributes:
         data: The bytes of its ``saved_model.pb``.
-        tags: The tags of each MetaGraph, in their order.
-        known: For each MetaGraph the keys that it has, with aliases of inputs and of outputs;
-            where a key occurs twice, those of one of them.
+        tags: The tags of each MetaGraph, in the order of the MetaGraphs.
+        known: For each MetaGraph its keys, with aliases of inputs and of outputs; if a key
+            occurs twice, the aliases of the later one that was drawn.
     """
 
     data: bytes
@@ -57,7 +58,7 @@ class Model:
 
 
 def _mixed(draw: st.DrawFn, parts: Sequence[bytes], noise: Sequence[bytes]) -> bytes:
-    """Put parts of a message in any order, with unknown fields between them."""
+    """Return the parts of a message in any order, with unknown fields between them."""
     more = draw(st.lists(st.sampled_from(noise), max_size=2))
     return b"".join(draw(st.permutations([*parts, *more])))
 
@@ -75,7 +76,7 @@ def _shape(sizes: Sequence[int]) -> bytes:
 
 
 _ROWS = _shape([2**64 - 1, 3])
-"""Any number of rows of three."""
+"""The shape of any number of rows of three."""
 
 
 def _info(draw: st.DrawFn, tensor: str) -> bytes:
@@ -138,7 +139,7 @@ def _node(name: bytes, op: bytes, inputs: Sequence[bytes]) -> bytes:
 
 
 def _graph(draw: st.DrawFn) -> list[bytes]:
-    # With defaults, so that a signature holds whatever it feeds.
+    # The placeholders have defaults, so a signature is valid with any inputs.
     nodes = [_node(name, b"PlaceholderWithDefault", (b"c",)) for name in (b"x", b"w")]
     nodes += [
         _node(b"c", b"Const", ()),
@@ -162,7 +163,7 @@ _OPS = raw.field(2, _op(b"AddV2", 2) + _op(b"Identity", 1) + _op(b"PlaceholderWi
 
 @st.composite
 def models(draw: st.DrawFn) -> Model:
-    """Give a model of one to three MetaGraphs."""
+    """Draw a model of one to three MetaGraphs."""
     tags = draw(st.lists(st.sampled_from(TAGS), min_size=1, max_size=3, unique=True))
     meta_graphs = []
     known = []
@@ -183,5 +184,5 @@ def models(draw: st.DrawFn) -> Model:
     )
     place = draw(st.integers(0, len(rest)))
     data = b"".join([*rest[:place], *meta_graphs, *rest[place:]])
-    # Tags keep their order where they lie in one piece, which is all that is asked of them.
+    # The file may have the tags of a MetaGraph in another order, which no edit considers.
     return Model(data, tuple(tags), tuple(known))

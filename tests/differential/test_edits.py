@@ -1,6 +1,6 @@
-"""Random edits of random models: the same message as TensorFlow's classes make, in splices.
+"""Random edits of random models: the splices make the same message as TensorFlow's classes.
 
-Outside the signatures that are asked for, or the tags, every field keeps its bytes and place.
+Outside the edited signatures, or the edited tags, every field keeps its bytes and place.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ Asked = Mapping[str, Any]
 
 _SHAPES = ((-1, 3), (2, 3), (-1, -1), (2, -1), (2, 4), (3,))
 _DEFAULTS = (None, [[0.5, 1.0, -2.0]], [[1.0] * 3] * 2, [[1.0, 2.0]], 0.25)
-"""Some of them fit a tensor of rows of three."""
+"""Defaults, of which some fit a tensor of rows of three."""
 
 
 @st.composite
 def _asked(draw: st.DrawFn, known: Known) -> Asked:
-    """Give an edit, mostly of what is there."""
+    """Draw an edit, mostly of a key that the model has."""
     source = draw(st.sampled_from([*known] * 4 + [*KEYS]))
     target = draw(st.sampled_from([*KEYS, "new", "newer"]))
     asked: dict[str, Any] = {"source": source, "target": target, "overwrite": draw(st.booleans())}
@@ -54,7 +54,7 @@ def _asked(draw: st.DrawFn, known: Known) -> Asked:
 
 
 def _changes(draw: st.DrawFn, inputs: Sequence[str], outputs: Sequence[str]) -> Asked:
-    """Give changes of a signature with these aliases; some of others that it may not have."""
+    """Draw changes of a signature, mostly of these aliases, and some of other aliases."""
 
     def some(aliases: Sequence[str]) -> st.SearchStrategy[str]:
         return st.sampled_from([*aliases] * 4 + [*ALIASES])
@@ -83,7 +83,7 @@ _RETAG: st.SearchStrategy[Asked] = st.fixed_dictionaries(
 
 
 def _edit(asked: Asked, tags: tuple[str, ...]) -> Edit:
-    """Return what smpatch calls it."""
+    """Return the edit in the form of smpatch."""
     kind = asked["kind"]
     if kind == "add":
         return AddPredict(asked["inputs"], asked["outputs"], asked["target"], asked["overwrite"])

@@ -1,6 +1,6 @@
 """The pages of the documentation and their parts: fenced blocks, prose, sections, anchors.
 
-A page that is added to ``docs`` is in ``PAGES`` and is tested as the others are.
+A page that is added to ``docs`` is in ``PAGES``, and the tests include it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Block:
     """A fenced block of a page.
 
     Attributes:
-        kind: The word behind the fence.
+        kind: The word after the opening fence.
         text: The lines inside.
     """
 
@@ -36,7 +36,7 @@ class Page:
     """A page of the documentation.
 
     Attributes:
-        path: The file.
+        path: The path of its file.
         name: Its path from the root of the repository.
         text: Its text.
     """
@@ -71,7 +71,7 @@ class Page:
 
 
 def _anchors(headings: list[str]) -> Iterator[str]:
-    """Yield the anchor of each heading; one that is not the first of its name has a number."""
+    """Yield the anchor of each heading; a repeated heading gets a number."""
     seen: Counter[str] = Counter()
     for heading in headings:
         words = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
@@ -84,6 +84,6 @@ PAGES = (README, *map(Page, sorted((ROOT / "docs").rglob("*.md"))))
 
 
 def page(name: str) -> Page:
-    """Return the page of this path."""
+    """Return the page with a name."""
     (found,) = (each for each in PAGES if each.name == name)
     return found

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names what is there: files, packages, targets; its glossary stays short."""
+"""CONTRIBUTING.md names existing files, packages and targets; its glossary stays short."""
 
 from __future__ import annotations
 

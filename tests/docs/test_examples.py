@@ -30,13 +30,13 @@ OTHERS = {
     "retag": "several_tag_sets",
     "set_init_op": "strings",
 }
-"""The model of an example for which the linear model with a default signature does not do."""
+"""The models of examples that do not work with the linear model and its default signature."""
 
 FUNCTIONS = [name for name in smpatch.__all__ if inspect.isfunction(getattr(smpatch, name))]
 CLASSES = ["CheckOptions", "EditSignature", "Options", "RaggedRef", "Session", "SparseRef"]
-"""Classes that a client makes; the others are made by the library."""
+"""Classes of which a client makes objects; the library makes the objects of the others."""
 
-pytestmark = pytest.mark.own_children  # a validator without TensorFlow stays in no session
+pytestmark = pytest.mark.own_children  # no session keeps a validator without TensorFlow
 
 PATCH = 'version = 1\n[[edit]]\nrename = "serving_default"\nto = "predict"\n'
 

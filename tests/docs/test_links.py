@@ -1,4 +1,4 @@
-"""Every link leads somewhere, every page is linked from the README, which stays short."""
+"""Every link has a target, the README links to every page, and the README stays short."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LINES = 300
 
 
 def _links(page: Page) -> list[str]:
-    """Return the targets of the links of a page that are not addresses."""
+    """Return the targets of the links of a page, without targets that are URLs."""
     text = re.sub(r"`[^`\n]*`", "", page.prose)
     found = re.findall(r"\]\(([^)\s]*)\)", text)
     return [target for target in found if not re.match(r"\w+:", target)]
 
 
 def _leads_to(page: Page, target: str) -> tuple[Path, str]:
-    """Return the file and the anchor of a link."""
+    """Return the file and the anchor to which a link leads."""
     path, _, anchor = target.partition("#")
     return ((page.path.parent / path).resolve() if path else page.path), anchor
 

@@ -1,4 +1,4 @@
-"""What the pages list is what the program and the project have: no more, no less."""
+"""The lists of the pages have exactly the items that the program and the project have."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from smpatch.patchfile.document import _KINDS
 from tests.docs.pages import PAGES, README, ROOT, Page, page
 
 COMMANDS = page("docs/commands.md")
-# Of pip, of every program, of make prove and make bench, and of saved_model_cli.
+# Options of pip, of every program, of make prove and make bench, and of saved_model_cli.
 NOT_OURS = {"--no-deps", "--group", "--help", "--write", "--all"}
 NOT_OURS |= {"--models", "--outcomes", "--runner", "--direct"}  # of smpatch.beam and of Beam
 
 
 def _commands() -> dict[str, set[str]]:
-    """Return the options of each command, and of the program itself under no name."""
+    """Return the options of each command, and those of the program itself under an empty name."""
     group = typer.main.get_command(application())
     commands = {"": group, **getattr(group, "commands")}  # noqa: B009 - typer's classes are not public
     return {

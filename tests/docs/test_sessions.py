@@ -1,8 +1,8 @@
-"""Every session on every page is run, and prints what the page shows, byte for byte.
+"""The tests run every session on every page; each prints the text of the page, byte for byte.
 
-Each page is run by itself, from its first block to its last, in a fresh directory that holds
-nothing but ``fixtures``. Commands that need a network (``pip install``) or build an
-environment (``make``) are not run; ``test_lists`` compares them with the project.
+A test runs one page, from its first block to its last, in a fresh directory that contains only
+``fixtures``. The tests do not run commands that need a network (``pip install``) or build an
+environment (``make``); ``test_lists`` compares them with the project.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ ELSEWHERE = {"docs/beam.md", "docs/stores.md"}
 HERE = [page for page in PAGES if page.name not in ELSEWHERE]
 
 FAILING = ' || echo "exit code $?"'
-"""How a page shows that a command fails."""
+"""The end of a command line with which a page shows that a command fails."""
 
 START = "in a clone of this repository"
 
 
 class Reader:
-    """A reader of one page, who types what the page shows.
+    """A reader of one page, who types the commands of the page.
 
     Attributes:
         place: The directory in which the reader works.
     """
 
     def __init__(self, place: Path) -> None:
-        """Put the fixtures where a clone has them."""
+        """Put the fixtures at the place that they have in a clone."""
         self.place = place
         (place / "fixtures").symlink_to(ROOT / "fixtures")
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         self._env = {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
     def run(self, *arguments: str, errors: bool = True) -> str:
-        """Run a program, and return what it prints, with its errors or without."""
+        """Run a program, and return its output, with or without its stderr."""
         done = subprocess.run(
             arguments,
             cwd=self.place,
@@ -71,8 +71,8 @@ class Reader:
     def shell(self, line: str) -> str:
         """Run a line of a session.
 
-        A command of smpatch alone, and one that fails, runs in this process, which takes a fifth
-        of the time; with ``make prove`` all run as they are typed.
+        A single command of smpatch runs in this process, which takes a fifth of the time; so does
+        one that fails. With ``make prove`` all commands run as they are typed.
         """
         command = line.rstrip("\n").removesuffix(FAILING)
         program, *arguments = shlex.split(command)
@@ -94,9 +94,10 @@ class Reader:
         return printed.getvalue()
 
     def python(self, program: str) -> str:
-        """Run a program, and return what it prints.
+        """Run a program, and return its output.
 
-        TensorFlow is imported already for one that imports it; with ``make prove`` it is not.
+        A program that imports TensorFlow runs in a process that has imported it already; with
+        ``make prove`` it runs in a new process.
         """
         if "import tensorflow" in program and not ledger.LONG:
             return programs.run("-c", program, cwd=self.place)
@@ -104,7 +105,7 @@ class Reader:
         return self.run(sys.executable, "-c", program, errors=False)
 
     def console(self, text: str) -> str:
-        """Run the commands of a session, and return the session that they make."""
+        """Run the commands of a session, and return the new session: commands and output."""
         commands = [line for line in text.splitlines(keepends=True) if line.startswith("$ ")]
         return "".join(line + self.shell(line.removeprefix("$ ")) for line in commands)
 
@@ -130,10 +131,10 @@ def test_a_session_prints_what_the_page_shows(page: Page, tmp_path: Path) -> Non
 
 
 def _told(text: str, page: Page) -> str:
-    """Leave out the sizes that differ.
+    """Replace the sizes that differ.
 
-    With another TensorFlow a new model names the one that made it; and what is traced has longer
-    names where more was traced before.
+    With another TensorFlow, a new model names that TensorFlow; and functions have longer names if
+    the process traced more functions before.
     """
     traced = not ledger.LONG and "smpatch compose" in page.text
     return re.sub(r"[\d,]+(?= bytes)", "N", text) if OLDEST or traced else text
@@ -142,7 +143,7 @@ def _told(text: str, page: Page) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_is_of_a_kind_that_is_tested(page: Page) -> None:
     assert {block.kind for block in page.blocks} <= KINDS
-    # Neither a fence without a word, nor one in a list, nor code that is only indented.
+    # No page has a fence without a word, a fence in a list, or code that is only indented.
     assert "```" not in page.prose
     assert not re.search(r"^(?: {4}|\t)", page.prose, re.MULTILINE)
     kinds = [block.kind for block in page.blocks]

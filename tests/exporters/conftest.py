@@ -1,4 +1,4 @@
-"""Models with their numbers; the fixtures have session scope, so that each is measured once."""
+"""Models with their numbers; the fixtures have session scope, so each model is measured once."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SAMPLE = {
     "shared_function",
     "traces_as_signatures",
 }
-"""The models that are edited by default."""
+"""The models that the tests edit by default."""
 
 CASES = [each for each in subjects() if LONG or each.name in SAMPLE]
 
 collect_ignore = ["test_sample.py"] if LONG else ["test_edits.py", "test_orders.py"]
-"""``make prove`` does all edits instead of some."""
+"""The files with all edits run in ``make prove``, the file with a few edits otherwise."""
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,7 @@ def runner(oracle: Oracle) -> Iterator[Runner]:
 
 @pytest.fixture(scope="session", params=CASES, ids=lambda case: case.name)
 def subject(request: pytest.FixtureRequest, runner: Runner) -> Subject:
-    """A model."""
+    """A model with its numbers before any edit."""
     case: Case = request.param
     found = measured(case, runner)
     if isinstance(found, str):
@@ -60,14 +60,14 @@ def subject(request: pytest.FixtureRequest, runner: Runner) -> Subject:
 
 @pytest.fixture(scope="session")
 def unproved() -> Iterator[validator.Validator]:
-    """Asks TensorFlow nothing: what comes out is asked afterwards."""
+    """A validator that does not ask TensorFlow: the tests ask it after the edits."""
     with validator.Validator("none", (), LIMIT) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def proved() -> Iterator[validator.Validator]:
-    """Asks TensorFlow as a user's edit does."""
+    """A validator that asks TensorFlow as for an edit of a user."""
     with validator.Validator("auto", (), LIMIT) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""Do edits to a copy of a model, and keep what it must be beside it."""
+"""Edit a copy of a model, and keep its expected result beside it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["Copy"]
 
 @dataclass
 class Copy:
-    """A copy of a model that is edited.
+    """A copy of a model for edits.
 
     Attributes:
-        subject: Whose.
-        directory: Where the copy is.
-        model: What it must be.
-        validator: Who validates the edits.
+        subject: The measured original.
+        directory: The directory of the copy.
+        model: The expected model.
+        validator: The validator of the edits.
         done: The verbs of the edits that were done.
-        refused: What was said, verb by verb, where smpatch refused.
+        refused: Verb to the error, if smpatch refused the edit.
     """
 
     subject: Subject
@@ -44,18 +44,18 @@ class Copy:
         self.start()
 
     def start(self) -> None:
-        """Make it what its exporter wrote."""
+        """Replace the copy with the model of the exporter."""
         shutil.rmtree(self.directory, ignore_errors=True)
         copy(self.subject.directory, self.directory)
         self.model = Model.before(self.subject)
         self.done = []
 
     def edit(self, verb: str, choose: Choose[Any] = first) -> bool:
-        """Do an edit; tell whether there was one to do and smpatch did it.
+        """Do an edit, and return whether the verb had an edit and smpatch did it.
 
         Raises:
-            AssertionError: It refused, and left the model other than it was.
-            ValidationError: TensorFlow does not accept the result.
+            AssertionError: smpatch refused the single commit of an edit and changed the model.
+            ValidationError: TensorFlow does not accept the result; for ``shape`` this is a refusal.
         """
         step = VERBS[verb](self.subject, self.directory, self.model, choose)
         if step is None:
@@ -66,7 +66,7 @@ class Copy:
         except (RefusedError, ValidationError) as error:
             several = step.commits is not None and len(step.commits) > 1
             assert several or snapshot(self.directory) == before, f"{verb} refused and changed it"
-            # That a wider shape holds is proved by runs, and may be refused by them.
+            # Runs prove that a graph takes a wider shape, and they may show that it does not.
             if isinstance(error, ValidationError) and verb != "shape":
                 raise
             self.refused[verb] = str(error)
@@ -78,5 +78,5 @@ class Copy:
         return True
 
     def wrong(self, runner: Runner, loaders: Sequence[str] = LOADERS) -> Iterator[str]:
-        """Yield where it is not what it must be."""
+        """Yield the differences between the copy and the expected model."""
         yield from wrong(self.subject, self.directory, self.model, runner, loaders)

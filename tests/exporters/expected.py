@@ -1,4 +1,4 @@
-"""What a model must give, and how each edit changes that by what it asks for."""
+"""The expected results of a model, and their changes by the request of each edit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Expected", "Model", "wrong"]
 
 @dataclass(frozen=True)
 class Expected:
-    """What a signature must give.
+    """The expected results of a signature.
 
     Attributes:
-        source: The exporter's key whose call it is; None for a function.
-        feed: By alias, as it is now.
-        results: Loader to values by alias; a loader that refused the source is left out.
+        source: The exporter's key of the signature with the same call; None for a function.
+        feed: Alias of an input, after the edits, to its value.
+        results: Loader to values by alias, without a loader that refused the source.
     """
 
     source: str | None
@@ -33,7 +33,7 @@ class Expected:
         return sorted(next(iter(self.results.values())))
 
     def renamed(self, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Expected:
-        """Return it with other aliases."""
+        """Return the same results with other aliases."""
         return replace(
             self,
             feed={inputs.get(alias, alias): each for alias, each in self.feed.items()},
@@ -44,7 +44,7 @@ class Expected:
         )
 
     def with_outputs(self, kept: Mapping[str, str], added: Mapping[str, Value]) -> Expected:
-        """Return it with some outputs only, each under a new alias, and with others.
+        """Return the results with some of the outputs, under new aliases, and with added outputs.
 
         Args:
             kept: New alias to the old one.
@@ -61,12 +61,12 @@ class Expected:
 
 @dataclass(frozen=True)
 class Model:
-    """What a model must be.
+    """The expected model.
 
     Attributes:
-        tags: Those of the MetaGraph.
-        signatures: By key.
-        focus: The key that the last edit was about.
+        tags: The tags of the MetaGraph.
+        signatures: Key to the expected results of the signature.
+        focus: The key with which the next edit begins its choice.
     """
 
     tags: tuple[str, ...]
@@ -75,33 +75,33 @@ class Model:
 
     @classmethod
     def before(cls, subject: Subject) -> Model:
-        """Return what the exporter wrote."""
+        """Return the model of the exporter."""
         signatures = {
             key: Expected(key, each.feed, each.results) for key, each in subject.signatures.items()
         }
-        # Where a signature is looked for by what it is like, the last is found last.
+        # A search for a similar signature finds the last one last.
         return cls(subject.tags, signatures, list(signatures)[-1])
 
     def with_signature(self, key: str, expected: Expected) -> Model:
-        """Return it with a signature put in place, which the next edit is about."""
+        """Return the model with a new signature, which becomes the focus."""
         return replace(self, signatures={**self.signatures, key: expected}, focus=key)
 
     def without(self, *keys: str) -> Model:
-        """Return it without some signatures."""
+        """Return the model without some signatures."""
         left = {key: each for key, each in self.signatures.items() if key not in keys}
         focus = self.focus if self.focus in left else next(iter(left), "")
         return replace(self, signatures=left, focus=focus)
 
 
 def promoted(subject: Subject, function: Function) -> Expected:
-    """Return what a function must give as a signature."""
+    """Return the expected results of a function as a signature."""
     return Expected(None, function.feed, dict.fromkeys(subject.loaders, function.results))
 
 
 def wrong(
     subject: Subject, directory: Path, model: Model, runner: Runner, loaders: Sequence[str]
 ) -> Iterator[str]:
-    """Yield where a model does not give what it must, in any of the loaders."""
+    """Yield the differences between a model and the expected one, in any of the loaders."""
     feeds = {key: each.feed for key, each in model.signatures.items()}
     told = runner.run(directory, model.tags, feeds, alone=subject.alone, loaders=loaders)
     for name, answers in told.by_loader.items():

@@ -1,7 +1,7 @@
-"""Run all signatures of a model in three loaders, and compare what they give.
+"""Run all signatures of a model in three loaders, and compare the results.
 
-``python`` is ``tf.saved_model.load``, ``session`` the v1 loader, ``runtime`` the C API, which
-TF Serving and the other languages load by. The first two are asked of the oracle.
+``python`` is ``tf.saved_model.load``, ``session`` is the v1 loader, and ``runtime`` is the C API,
+with which TF Serving and the other languages load a model. The oracle runs the first two.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ LOADERS = ("python", "session", "runtime")
 
 _LIMIT = 120.0
 _TOLERANCE = 1e-5
-"""TensorFlow rewrites graphs before it runs them, and what else is in them decides how."""
+"""TensorFlow rewrites graphs before it runs them, and other nodes of a graph change the result."""
 
 Feeds = Mapping[str, Mapping[str, Value]]
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a model gives.
+    """The results of a model.
 
     Attributes:
         by_loader: Loader, key, then ``arrays`` by alias of the output or a refusal.
-        listed: The keys that Python lists; those for machines left out.
+        listed: The keys that Python lists, without those that begin with ``__``.
     """
 
     by_loader: Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -62,11 +62,11 @@ class Runner:
         """Run signatures of a model.
 
         Args:
-            directory: The model.
+            directory: The directory of the model.
             tags: Its tag-set.
-            feeds: Signature key to alias to value; nothing else is run.
-            alone: Load the model anew for each signature.
-            loaders: Which.
+            feeds: Signature key to alias to value; no other signature is run.
+            alone: Whether to load the model anew for each signature.
+            loaders: The names of the loaders.
         """
         in_python = [name for name in loaders if name != "runtime"]
         told: dict[str, Any] = {"listed": ()}
@@ -131,12 +131,12 @@ def _names(entry: bytes) -> tuple[str, Sequence[Mapping[str, str]]]:
 def unlike(
     found: Mapping[str, Any], expected: Mapping[str, Value], *, random: bool = False
 ) -> list[str]:
-    """Tell where what came out is not what was expected.
+    """Return the differences between the results of a signature and the expected ones.
 
     Args:
         found: ``arrays`` by alias, or a refusal.
-        expected: By alias.
-        random: Values differ from run to run; types and shapes do not.
+        expected: Alias to value.
+        random: Whether values and sizes differ from run to run, and types and ranks do not.
     """
     if "refused" in found:
         return [str(found["refused"])]

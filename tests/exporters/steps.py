@@ -1,4 +1,4 @@
-"""A step of a test: what is asked of smpatch, what the model must be then, and how it is chosen."""
+"""A step of a test: the request to smpatch, the expected model, and the way to choose both."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ __all__ = ["Choose", "Step", "Verb", "first", "fresh", "keys_of", "once", "signa
 
 T = TypeVar("T")
 Choose = Callable[[Sequence[T]], T]
-"""Takes one of several; the first of them is what a user would take."""
+"""A function that chooses one of several; a user would choose the first."""
 
 KEYS = ("new", "Another", "a", "zz/key", "n5", "n6", "n7", "n8", "n9")
 
 
 @dataclass(frozen=True)
 class Step:
-    """An edit.
+    """A request and its expected result.
 
     Attributes:
-        commits: What is asked, a list for each commit; None for ``copy-signatures``.
-        after: What the model must be then.
+        commits: The requested edits, a list for each commit; None for ``copy-signatures``.
+        after: The expected model after the edits.
     """
 
     commits: tuple[tuple[Edit, ...], ...] | None
     after: Model
 
     def do(self, subject: Subject, directory: Path, tags: Sequence[str], oracle: Validator) -> None:
-        """Do it.
+        """Do the edits.
 
         Args:
-            subject: Whose model it is.
-            directory: The copy of it that is edited.
-            tags: The tags that its MetaGraph has.
-            oracle: Who validates.
+            subject: The measured original.
+            directory: The directory of the copy to edit.
+            tags: The tags of its MetaGraph.
+            oracle: The validator of the edits.
         """
         several = len(load(directory).meta_graphs) > 1
         options = Options(tag_set=tags if several else None)

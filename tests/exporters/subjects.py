@@ -1,7 +1,8 @@
 """Models, and the numbers that they give before any edit.
 
-A signature that gives something else when it is run again is run in a load of its own each
-time. Where that differs as well, it is random: then only its types count.
+If a second run of any signature gives other results, each signature is run in a new load of the
+model. If the results of two loads differ as well, a signature is random: then only its types and
+ranks count.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ __all__ = ["EXPORTED", "Function", "Measured", "Subject", "measured", "subjects"
 EXPORTED = Path(__file__).resolve().parents[2] / "fixtures" / "exporters"
 
 _INNER = 6
-"""So many inner tensors of a signature are fetched."""
+"""The number of inner tensors of a signature to fetch."""
 
 _FUNCTIONS = 4
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a signature is fed, and what it gave.
+    """The values of the inputs of a signature, and its results.
 
     Attributes:
-        feed: By alias.
-        results: Loader to values by alias; a loader that refuses it is left out.
+        feed: Alias to value.
+        results: Loader to values by alias, without a loader that refuses the signature.
         inner: Main-graph or inner tensor to its value.
-        whole: Those of the main graph that are the only output of their operation; of others
-            Python's loader feeds no single one.
+        whole: The main-graph tensors that are the only output of their operation; Python's loader
+            cannot feed one of several outputs.
     """
 
     feed: Mapping[str, Value]
@@ -50,12 +51,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Function:
-    """A traced function, what it is fed and what it gave.
+    """A traced function, the values of its arguments, and its results.
 
     Attributes:
-        name: What smpatch takes: its path or, where there are several traces, its name.
-        feed: By argument.
-        results: By structured output.
+        name: Its name for smpatch: its path or, if there are several traces, its name.
+        feed: Argument to value.
+        results: Structured output to value.
     """
 
     name: str
@@ -65,18 +66,17 @@ class Function:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, measured.
+    """A measured model.
 
     Attributes:
-        case: Which.
-        tags: The MetaGraph that is edited.
-        signatures: By key.
-        functions: What can be promoted.
-        alone: Whether each signature is run in a load of its own.
-        random: The keys whose values mean nothing.
-        python: Whether Python lists its signatures by the object graph, these and
-            ``unmeasured`` ones.
-        unmeasured: The other keys.
+        case: The model.
+        tags: The tags of the MetaGraph to edit.
+        signatures: Key to the measured signature.
+        functions: The functions that can become signatures.
+        alone: Whether each signature is run in a new load of the model.
+        random: The keys of signatures whose values differ from load to load.
+        python: Whether Python lists the measured signatures by the object graph.
+        unmeasured: The other keys that Python lists.
     """
 
     case: Case
@@ -90,7 +90,7 @@ class Subject:
 
     @property
     def directory(self) -> Path:
-        """Where it is, as its exporter wrote it."""
+        """The directory of the model, as its exporter wrote it."""
         return self.case.directory
 
     @cached_property
@@ -105,13 +105,13 @@ class Subject:
 
 
 def subjects() -> list[Case]:
-    """Return the fixtures' models and those of the corpus."""
+    """Return the models of exporters, of the fixtures and of the corpus."""
     exported = found_in(EXPORTED) if EXPORTED.exists() else []
     return [*exported, *(each for each in cases() if not each.with_object_graph)]
 
 
 def measured(case: Case, runner: Runner) -> Subject | str:
-    """Measure a model; or say why there is nothing to measure."""
+    """Measure a model, or return the reason why this is not possible."""
     model = load(case.directory)
     meta_graph = next((each for each in model.meta_graphs if each.signatures), None)
     if meta_graph is None:
@@ -179,7 +179,7 @@ def _changes(
     runner: Runner,
     first: Numbers,
 ) -> bool:
-    """Tell whether a second run, or a run before the others, gives something else."""
+    """Return whether a second run, or runs in the reverse order, give other results."""
     twice = runner.oracle.ask(
         "tour", directory=case.directory, tags=tags, feeds=feeds, times=2, loaders=["session"]
     )
@@ -196,7 +196,7 @@ def _inner(
     about: dict[str, Any] = {"directory": case.directory, "tags": meta_graph.tags}
     told = runner.oracle.ask("main_graph", key=key, feed=fed, most=_INNER, **about)
     found: dict[str, Value] = {}
-    if not meta_graph.has_object_graph:  # there what lies between is the calls
+    if not meta_graph.has_object_graph:  # there only calls are between
         found.update(told.get("arrays", {}))
     signature = meta_graph.signatures[key]
     inner = [

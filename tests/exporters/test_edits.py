@@ -1,6 +1,6 @@
-"""Each kind of edit alone, proved as a user's edit is: numbers before are numbers after.
+"""Each kind of edit alone, with the proof of a user's edit: the numbers stay the same.
 
-What takes an edited model takes it as before: TensorFlow saves it again, TFLite converts it.
+Other programs accept an edited model as before: TensorFlow saves it again, TFLite converts it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.prove.ledger import Count
 UNSOUND = {"wrong_dtype": "the signature was a lie before, which each proof finds"}
 
 TAKEN = ("copy", "names", "function", "add-output", "from-signature")
-"""What is done to a model before it is saved again or converted."""
+"""The edits of a model before it is saved again or converted."""
 
 
 @pytest.mark.proof("edits of exporters' models")
@@ -43,7 +43,7 @@ def test_each_edit_keeps_the_numbers(proved_copy: Copy, runner: Runner, count: C
 
 @pytest.fixture
 def taken(copied: Copy) -> Copy:
-    """A model with some signatures more, and one with other names."""
+    """A model with several new signatures, and with other names in one signature."""
     for verb in TAKEN:
         copied.edit(verb)
     return copied
@@ -94,7 +94,7 @@ def test_tflite_converts_what_it_converted(taken: Copy, runner: Runner) -> None:
             continue
         converted += 1
         for key, now in taken.model.signatures.items():
-            # It loses tensors that lie within a conditional of TensorFlow 1.
+            # TFLite loses tensors inside a conditional of TensorFlow 1.
             within = not subject.python and {"inner", "extra"} & {*now.outputs}
             if now.source == source and not within:
                 about = {"tags": taken.model.tags, "feed": now.feed}

@@ -1,4 +1,4 @@
-"""The models of exporters: what their manifest says is what is there."""
+"""The manifest of the models of exporters describes the models as they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENTRIES: list[dict[str, Any]] = json.loads((EXPORTED / "MANIFEST.json").read_tex
 
 MODEL_LIMIT = 200_000
 TOTAL_LIMIT = 1_500_000
-"""A clone must stay small."""
+"""Sizes in bytes: a clone of the repository must stay small."""
 
 
 def test_manifest_and_table_list_exactly_the_directories() -> None:

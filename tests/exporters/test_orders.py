@@ -1,7 +1,7 @@
 """Edits in hostile order: each kind after each other kind, and random sequences of them.
 
-What each edit leaves is what the next one starts from; at the end every number must still be
-with its name, as TensorFlow sees it.
+Each edit starts from the result of the edit before; at the end TensorFlow must give the right
+number for every name.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tests.exporters.verbs import VERBS
 from tests.prove.ledger import Count
 
 EXAMPLES = 8
-"""So many sequences for each model."""
+"""The number of sequences for each model."""
 
 ALONE = {"rename-input", "rename-output", "method", "default", "add-input", "drop-input"}
-"""What is like another verb, or only tells something; sequences have it."""
+"""Verbs that are like another verb, or change no tensors; only sequences have them."""
 
 PAIRED = tuple(verb for verb in VERBS if verb not in ALONE)
 
 IN_PYTHON = 4
-"""Of so many pairs Python's loader is asked for one, another one for each model."""
+"""One of this many pairs runs in Python's loader too; the name of the model decides which."""
 
 
 @pytest.mark.proof("pairs of edits")

@@ -1,4 +1,4 @@
-"""A few edits one after the other, chosen by the name of a model: the part that is bounded."""
+"""A fixed number of edits one after the other; the name of the model chooses them."""
 
 from __future__ import annotations
 

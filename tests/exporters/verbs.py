@@ -1,7 +1,7 @@
-"""Every kind of edit: what is asked of smpatch, and what the model must be then.
+"""Every kind of edit: the request to smpatch, and the expected model after it.
 
-A verb looks at what the model must be and chooses what to ask; None where it has nothing to
-ask. Of aliases and keys it may choose any, so that each other order of names is met.
+A verb reads the expected model and returns a request, or None if it has none. It may choose any
+alias and key, so that the tests have every order of names.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def rename(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
 
 
 def copy(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
-    """Give a signature a second key; the next edit is of the first one."""
+    """Give a signature a second key; the focus is then its first key."""
     old, new = choose(keys_of(model)), fresh(model, choose)
     after = model.with_signature(new, model.signatures[old])
     return once([Copy(old, new)], replace(after, focus=old))
@@ -77,7 +77,7 @@ def exchange(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | 
 
 
 def remove(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Take another signature away."""
+    """Remove a signature other than the focus."""
     if len(model.signatures) < 2:
         return None
     key = choose(keys_of(model)[1:])
@@ -85,7 +85,7 @@ def remove(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | No
 
 
 def remove_this(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Take the signature away that was edited."""
+    """Remove any signature; the first choice is the focus."""
     if len(model.signatures) < 2:
         return None
     key = choose(keys_of(model))
@@ -93,7 +93,7 @@ def remove_this(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step
 
 
 def add(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Add the tensors of a signature once more, under names that sort the other way round."""
+    """Add the tensors of a signature again, under names that sort in the reverse order."""
     old, new = choose(keys_of(model)), fresh(model, choose)
     signature, expected = signature_of(directory, model, old), model.signatures[old]
     if not signature.inputs:
@@ -115,7 +115,7 @@ def _name(spec: object) -> str:
 def add_and_remove(
     subject: Subject, directory: Path, model: Model, choose: Choose[Any]
 ) -> Step | None:
-    """Add a signature, and take it away again in a commit of its own."""
+    """Add a signature, and remove it again in a second commit."""
     added = add(subject, directory, model, choose)
     if added is None or added.commits is None:
         return None
@@ -123,7 +123,7 @@ def add_and_remove(
 
 
 def names(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
-    """Give all inputs and outputs names that sort the other way round."""
+    """Give all inputs and outputs names that sort in the reverse order."""
     key = choose(keys_of(model))
     expected = model.signatures[key]
     inputs, outputs = _turned(expected.feed, "i"), _turned(expected.outputs, "o")
@@ -180,7 +180,7 @@ def _around(aliases: Sequence[str]) -> dict[str, str]:
 
 
 def drop_output(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Take an output away; one that an edit has added, where there is one."""
+    """Remove an output; the first choice is an output that an edit has added."""
     key = choose(keys_of(model))
     expected = model.signatures[key]
     if len(expected.outputs) < 2:
@@ -192,7 +192,7 @@ def drop_output(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step
 
 
 def add_output(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Fetch an inner tensor, or one of the main graph, as well."""
+    """Add an inner tensor, or a tensor of the main graph, as an output."""
     key = choose(keys_of(model))
     expected = model.signatures[key]
     known = subject.signatures[expected.source].inner if expected.source else {}
@@ -207,7 +207,7 @@ def add_output(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> 
 
 
 def from_signature(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Make a signature of another one, with an inner tensor and an output of it."""
+    """Make a signature from another one, with one of its outputs and an inner tensor of it."""
     key, new = choose(keys_of(model)), fresh(model, choose)
     expected = model.signatures[key]
     known = subject.signatures[expected.source].inner if expected.source else {}
@@ -219,7 +219,7 @@ def from_signature(subject: Subject, _: Path, model: Model, choose: Choose[Any])
 
 
 def bind(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Make a signature of another one in which an input is the constant that it is fed."""
+    """Make a signature from another one, and bind an input to the value that the tests feed."""
     key, new = choose(keys_of(model)), fresh(model, choose)
     expected = model.signatures[key]
     signature = signature_of(directory, model, key)
@@ -238,7 +238,7 @@ def bind(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step
 
 
 def cast_before(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Make a signature of another one that takes an input in a wider type, which it casts."""
+    """Make a signature from another one, and cast an input from a wider type."""
     key, new = choose(keys_of(model)), fresh(model, choose)
     expected = model.signatures[key]
     signature = signature_of(directory, model, key)
@@ -257,7 +257,7 @@ def cast_before(_: Subject, directory: Path, model: Model, choose: Choose[Any]) 
 
 
 def add_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Feed a tensor of the main graph as well, with the value that it has."""
+    """Add a tensor of the main graph as an input; the tests feed its measured value."""
     key = choose(keys_of(model))
     expected = model.signatures[key]
     measured = subject.signatures.get(expected.source or "")
@@ -271,7 +271,7 @@ def add_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> S
 
 
 def drop_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Feed no longer what an edit has made an input."""
+    """Remove an input that an edit has added."""
     key = choose(keys_of(model))
     expected = model.signatures[key]
     if subject.python or "fed" not in expected.feed:
@@ -282,7 +282,7 @@ def drop_input(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> 
 
 
 def shape(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Promise for an input the shape that it is fed, or again that of the graph."""
+    """Give an input the shape of its value or, if it has this shape, an open first dimension."""
     key = choose(keys_of(model))
     expected = model.signatures[key]
     signature = signature_of(directory, model, key)
@@ -306,7 +306,7 @@ def _rank(spec: object) -> int:
 
 
 def default(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Give an input a default, or take it away."""
+    """Give an input a default, or remove its default."""
     key = choose(keys_of(model))
     expected = model.signatures[key]
     aliases = [alias for alias, each in sorted(expected.feed.items()) if _plain(each["dtype"])]
@@ -335,7 +335,7 @@ def method(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> St
 
 
 def function(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Make a signature of a traced function."""
+    """Make a signature from a traced function."""
     if not subject.functions:
         return None
     chosen, new = choose(subject.functions), fresh(model, choose)
@@ -344,7 +344,7 @@ def function(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> St
 
 
 def init_op(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Let the init op run an operation more that does nothing, or again the first that it ran."""
+    """Add an operation that does nothing to the init op, or restore the first that it ran."""
     meta_graph = next(
         each for each in load(directory).meta_graphs if sorted(each.tags) == sorted(model.tags)
     )
@@ -360,14 +360,14 @@ def init_op(_: Subject, directory: Path, model: Model, choose: Choose[Any]) -> S
 
 
 def retag(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:
-    """Give the MetaGraph another tag, or take that away."""
+    """Give the MetaGraph one more tag, or remove it again."""
     tags = model.tags[:-1] if "more" in model.tags else (*model.tags, "more")
     focus = choose([model.focus])
     return once([Retag(model.tags, tags)], replace(model, tags=tags, focus=focus))
 
 
 def copy_signatures(subject: Subject, _: Path, model: Model, choose: Choose[Any]) -> Step | None:
-    """Take the signatures of the model as its exporter wrote it."""
+    """Copy the signatures of the exporter's model into the edited model."""
     before = Model.before(subject)
     if subject.several or model.tags != before.tags:
         return None

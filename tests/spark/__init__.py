@@ -1,1 +1,1 @@
-"""A standalone cluster of Spark, where it is installed."""
+"""A standalone cluster of Spark, if Spark is installed."""

@@ -30,7 +30,7 @@ class Cluster:
     """A cluster.
 
     Attributes:
-        environment: With which a program's session is in the cluster.
+        environment: The environment variables that connect the session of a program to the cluster.
         workers: The process numbers of the two workers.
     """
 
@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with contextlib.ExitStack() as held:
 
         def start(name: str, said: str, *more: str) -> tuple[int, int]:
-            # It says on its error output where it listens.
+            # The server prints its port on stderr.
             line = 'exec "$0" "$@" 2>&1'
             words = (script, f"{_DEPLOY}.{name}", *_HERE, *more)
             server = started("/bin/sh", "-c", line, *words, said=said, env=env)

@@ -1,4 +1,4 @@
-"""Models are edited in a cluster of Spark; a worker is killed in the middle, and none is lost."""
+"""A cluster of Spark edits models; the tests kill a worker meanwhile, and no model is lost."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _keys(place: Path) -> list[set[str]]:
 
 
 def _below(process: int) -> list[int]:
-    """Return a process and all that it has started."""
+    """Return the numbers of a process and of all its descendants."""
     children = Path(f"/proc/{process}/task").glob("*/children")
     found = [int(each) for file in children for each in file.read_text().split()]
     return [process, *(each for child in found for each in _below(child))]

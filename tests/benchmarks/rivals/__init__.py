@@ -1,1 +1,1 @@
-"""The programs that smpatch is measured against, each a process of its own."""
+"""The programs with which the benchmarks compare smpatch; each runs in a new process."""

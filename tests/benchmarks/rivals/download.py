@@ -1,6 +1,6 @@
-"""Download a file and keep none of it: ``python download.py URL``; prints what it took.
+"""Download a file, discard it, and print the time: ``python download.py URL``.
 
-The server verifies no signature, but refuses who does not say a name.
+The server verifies no signature, but it refuses a request without the name of a user.
 """
 
 from __future__ import annotations

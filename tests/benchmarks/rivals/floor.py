@@ -1,11 +1,11 @@
-"""The floor under every reload: a bare child with TensorFlow's C libraries and the model.
+"""The least cost of every reload: a bare child with TensorFlow's C libraries and the model.
 
-It loads the two libraries, calls ``TF_LoadSessionFromSavedModel`` and leaves.
-Nothing is looked up and nothing compared: no tool that proves an edit by
-reloading through the C runtime can take less. It is started without ``site``
-and told where the libraries are, so that its own Python costs as little as a
-Python can. Functions are bound at the start, as ``ctypes`` does it, or with ``lazy`` when they
-are called first.
+It loads the two libraries, calls ``TF_LoadSessionFromSavedModel`` and ends.
+It searches nothing and compares nothing: no tool that proves an edit with a
+reload through the C runtime can take less time. It starts without ``site``
+and gets the directory of the libraries as an argument, so its own Python costs as little as
+possible. Functions are bound at the start, as ``ctypes`` does it, or, with ``lazy``, at their
+first call.
 
     python -I -S floor.py LIBRARY_DIR SAVED_MODEL_DIR [lazy]
 
@@ -55,5 +55,5 @@ def main(library_dir: str, model_dir: str, binding: str = "now") -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    # TensorFlow's own tear-down proves nothing about the model.
+    # A normal exit runs TensorFlow's own clean-up, which proves nothing about the model.
     os._exit(0)

@@ -1,16 +1,16 @@
-"""The same edit through TensorFlow's own message classes, as well as it can be done.
+"""The same edit through TensorFlow's own message classes, as fast as possible.
 
-Counted, in its own seconds and peak memory, printed as one line of JSON: read
-and parse the whole file, a dict of names, the walk from ``y`` back to ``x``,
-the signature merged in, serialize, write. Not counted: the import. It costs
-nothing here, neither time nor memory, because ``tensorflow/__init__`` is kept
-from running: an empty module stands in for it, and only the generated ``_pb2``
-modules of the installed TensorFlow are loaded. With a true import the same
-work takes the same time on top of some 500 MB.
+It measures its own seconds and peak memory and prints them as one line of JSON.
+They contain these steps: read and parse the whole file, make a dict of names, walk
+from ``y`` back to ``x``, add the signature, serialize, write. They do not contain the
+import. The import costs nothing here, neither time nor memory: ``tensorflow/__init__``
+does not run, an empty module takes its place, and only the generated ``_pb2``
+modules of the installed TensorFlow are loaded. With a real import the same work takes
+the same time, and some 500 MB more.
 
-It does not sync to disk and frees what it does not need any more, both in its
-favour. The interpreter's settings are the usual ones, as in the script that
-one would write.
+It does not sync to disk, and it frees objects that it no longer needs; both make its
+numbers better. The settings of the interpreter are the usual ones, as in a script
+that a user would write.
 
     python full_parse.py SAVED_MODEL_DIR NEW_FILE
 """
@@ -72,7 +72,7 @@ def _message_classes() -> Any:  # noqa: ANN401  (a generated module has no usefu
 
 
 def _reaches(nodes: dict[str, Any], output: str, fed: str) -> bool:
-    """Walk everything that ``output`` needs, stopping at ``fed``."""
+    """Walk all nodes that ``output`` needs, up to ``fed``, and return whether it needs ``fed``."""
     seen = {fed}
     pending = [output]
     reached = False

@@ -1,7 +1,7 @@
-"""The floor under every edit that ``tf.saved_model.load`` reloads: the modules that it needs.
+"""The least cost of an edit that ``tf.saved_model.load`` reloads: the modules that this needs.
 
 It imports them as ``smpatch.runtime.light_child`` does, a third of the modules of
-``import tensorflow``, loads the model and leaves. Nothing is compared.
+``import tensorflow``, loads the model and ends. It compares nothing.
 
     python light_floor.py SAVED_MODEL_DIR
 """
@@ -29,6 +29,6 @@ def main(model_dir: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    # TensorFlow's own tear-down proves nothing about the model.
+    # A normal exit runs TensorFlow's own clean-up, which proves nothing about the model.
     sys.stdout.flush()
     os._exit(0)

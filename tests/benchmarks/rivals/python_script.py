@@ -1,10 +1,10 @@
-"""The job as people do it today: TensorFlow's Python package, start to end.
+"""The edit as people do it today, with TensorFlow's Python package alone.
 
-Parse ``saved_model.pb``, import the graph, let ``predict_signature_def`` build
-the signature, serialize, write, and reload with ``tf.saved_model.load`` to see
-the key. The whole of it is counted, the import of TensorFlow too, for that is
-what such a script costs. It is less careful than smpatch (no check before the
-write, no staging, no sync), which is in its favour.
+Parse ``saved_model.pb``, import the graph, build the signature with
+``predict_signature_def``, serialize, write, and reload with ``tf.saved_model.load``
+to check the key. The time contains all of this and the import of TensorFlow,
+because such a script costs all of it. It is less careful than smpatch (no check
+before the write, no staging, no sync), which makes its time shorter.
 
     python python_script.py SAVED_MODEL_DIR KEY
 """

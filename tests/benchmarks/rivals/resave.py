@@ -1,8 +1,8 @@
-"""What people do today to give a TensorFlow 2 export one more signature: load and save again.
+"""Load a TensorFlow 2 export and save it again with one more signature, as people do today.
 
 Load with ``tf.saved_model.load``, take the traced function, and save the object with it as
-a signature. The whole of it is counted, the import of TensorFlow too. What it loses on the
-way (method names, defaults, ``assets.extra``) is not held against it here.
+a signature. The time contains all of this and the import of TensorFlow. The new model loses some
+parts (method names, defaults, ``assets.extra``); the benchmark does not consider this.
 
     python resave.py SAVED_MODEL_DIR FUNCTION KEY OUTPUT_DIR
 """

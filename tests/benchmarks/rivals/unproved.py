@@ -1,4 +1,4 @@
-"""smpatch without its structural proof, to measure what the proof costs.
+"""smpatch without its structural proof, to measure the cost of the proof.
 
 python unproved.py ARGUMENT ...
 """
