@@ -224,7 +224,7 @@ def _chosen(model: SavedModel, edits: Sequence[Edit], tag_set: Sequence[str] | N
     try:
         return model.meta_graph(sorted(tags))
     except TagSetError:
-        by_place = [target for source, target in _tagging(edits) if source in {0, 1}]
+        by_place = [target for source, target in _tagging(edits) if isinstance(source, int)]
         if not by_place:
             raise
         return model.meta_graph(by_place[-1])

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from smpatch import arguments
@@ -115,13 +116,11 @@ def patch(
                 if error.edit is not None:
                     error.edit += len(several) - len(left.edits)
                 raise
-            present = {
-                key: each
-                for meta_graph in opened.meta_graphs
-                if meta_graph.tags == receipt.tag_set
-                for key, each in meta_graph.signatures.items()
-            }
+            # None if the edits that are left change its tags.
+            there = next((m for m in opened.meta_graphs if m.tags == receipt.tag_set), None)
+            present = {} if there is None else there.signatures
             done = several[: len(several) - len(left.edits)]
-            keys = (key for each in done for key in each.shown_keys)
+            named = (each.keys_in(there) if there else each.shown_keys for each in done)
+            keys = chain.from_iterable(named)
             applied = tuple(Change(key, "unchanged", present.get(key)) for key in keys)
             return replace(receipt, applied=applied)

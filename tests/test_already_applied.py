@@ -12,7 +12,15 @@ import pytest
 
 from smpatch import patchfile
 from smpatch.already_applied import is_applied, remaining
-from smpatch.edits import AddSignature, Copy, EditSignature, Remove, Rename
+from smpatch.edits import (
+    AddSignature,
+    Copy,
+    EditSignature,
+    PromoteFunction,
+    Remove,
+    Rename,
+    Retag,
+)
 from smpatch.loader import load
 from smpatch.patcher import Options, patch
 
@@ -303,6 +311,35 @@ def test_tags_that_were_changed_are_done(tmp_path: Path) -> None:
         assert load(copy).meta_graph().tags == ("other",)
         assert patch(copy, edits, options=options, once=True).changes == ()
         assert _content(copy) == once
+
+
+def test_an_unknown_shape_is_still_to_be_set_after_a_rename(tmp_path: Path) -> None:
+    model = _copy("linear", tmp_path)
+    edits = (EditSignature("scale", shapes={"x": None}), Rename("scale", "renamed"))
+    patch(model, edits[1], options=UNPROVED)
+    assert not is_applied(load(model), edits)
+    patch(model, EditSignature("renamed", shapes={"x": None}), options=UNPROVED)
+    assert load(model).signatures["renamed"].inputs["x"].shape is None
+    assert is_applied(load(model), edits)
+
+
+def test_the_third_meta_graph_is_retagged_by_its_place_once(tmp_path: Path) -> None:
+    model = _copy("several_tag_sets", tmp_path)
+    edits = (Retag(2, ("other",)), Rename("train", "renamed"))
+    options = Options(validate="none", tag_set=("train",))
+    patch(model, edits, options=options, once=True)
+    once = _content(model)
+    assert patch(model, edits, options=options, once=True).changes == ()
+    assert _content(model) == once
+
+
+def test_a_function_without_a_path_gives_its_key_twice(tmp_path: Path) -> None:
+    model = _copy("module", tmp_path)
+    edit = PromoteFunction("__inference_encode_18")
+    assert patch(model, edit, options=UNPROVED, once=True).key == "encode"
+    again = patch(model, edit, options=UNPROVED, once=True)
+    assert [(each.key, each.outcome) for each in again.applied] == [("encode", "unchanged")]
+    assert again.signature.outputs
 
 
 def test_one_of_several_tag_sets(tmp_path: Path) -> None:

@@ -171,6 +171,10 @@ class Edit(ABC):
         """The keys of its signatures, for a receipt; for a MetaGraph, its tags."""
         return (self.subject,)
 
+    def keys_in(self, meta_graph: MetaGraph) -> tuple[str, ...]:
+        """Return ``shown_keys`` for a model, which gives a key if the edit has none."""
+        return self.shown_keys
+
     @property
     def composition(self) -> Composition | None:
         """The composition that it makes, or None; every mode but ``none`` compares its numbers."""

@@ -98,7 +98,9 @@ def _proved(before: MetaGraph, done: Step, edit: Edit, context: Context) -> Step
     if context.proof == "omitted" or isinstance(edit, MetaGraphEdit):
         return done
     try:
-        prove(before, done.meta_graph, edit.expected(before), edit.gone(before))
+        both = context.with_object_graph
+        after, gone = done.meta_graph, edit.gone(before)
+        prove(before, after, edit.expected(before), gone, with_object_graph=both)
     except ProofError as error:
         if context.proof == "required":
             raise

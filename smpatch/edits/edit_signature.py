@@ -305,7 +305,7 @@ class EditSignature(Edit):
         edit = replace(self, key=key)
         again.touched.add(key)
         if None in self.shapes.values():
-            again.exact.add(self.key)
+            again.exact |= {key, again.later_key(self.key)}
         if key in again.fresh:
             return edit
         signature = again.meta_graph.signatures.get(key)

@@ -73,6 +73,14 @@ class PromoteFunction(Making):
             overwrite,
         )
 
+    def keys_in(self, meta_graph: MetaGraph) -> tuple[str, ...]:
+        """Return the key; if none is given, the one that the model gives."""
+        return (self.key or find_function(meta_graph, self.function).key,)
+
+    def prepared(self, meta_graph: MetaGraph, context: Context) -> PromoteFunction:
+        """Return the edit with its key."""
+        return replace(self, key=self.keys_in(meta_graph)[0])
+
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
         """Bring a call of the function into the main graph, and put in a signature on it."""
         found = find_function(meta_graph, self.function)

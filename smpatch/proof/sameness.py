@@ -42,6 +42,8 @@ def prove(
     after: MetaGraph,
     changed: Mapping[str, AnyRequest],
     gone: Collection[str] = (),
+    *,
+    with_object_graph: bool = True,
 ) -> None:
     """Prove that every signature has the requested computation after an edit.
 
@@ -51,10 +53,11 @@ def prove(
         changed: Key to request, for the signatures that the edit makes or changes; all others
             stay as they are.
         gone: The keys of the signatures that the edit removes or gives another key.
+        with_object_graph: Whether the edit changes the object graph, if there is one.
 
     Raises:
-        ValidationError: A signature would be lost, be added without a request, or compute
-            something else.
+        ValidationError: A signature would be lost, be added without a request, stay although it
+            is removed or gets another key, or compute something else.
         ProofError: The proof cannot be made.
     """
     proof = _Proof(before, after, _changed(before, after))
@@ -63,6 +66,7 @@ def prove(
     for key in after.signatures.keys() - asked.keys():
         raise ValidationError("it was not asked for", where=f"signature {key!r}", hint=_REPORT)
     _check_present(before, after, changed, gone)
+    _check_gone(after, set(gone) - set(changed), with_object_graph=with_object_graph)
     for key, request in asked.items():
         if key not in after.signatures:
             continue
@@ -100,6 +104,21 @@ def _check_present(
         same = before.entries[key].value == after.entries[key].value
         if not same and before.signatures[key] != after.signatures[key]:
             found = "it would be changed, and was not to be"
+            raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
+
+
+def _check_gone(after: MetaGraph, gone: Collection[str], *, with_object_graph: bool) -> None:
+    """Check that the edited halves have no signature with these keys.
+
+    Raises:
+        ValidationError: One of them is still there.
+    """
+    halves = [("", after.signatures.keys())]
+    if with_object_graph:
+        halves.append((_PYTHON, after.objects.signatures.keys()))
+    for half, there in halves:
+        for key in sorted(there & gone):
+            found = f"it would still be there{half}"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
 
 

@@ -228,9 +228,25 @@ def lose_the_new_signature(messages: Messages) -> None:
     del messages.signatures["inner"]
 
 
+def keep_the_old_key(messages: Messages) -> None:
+    """Keep the key that the edit takes away."""
+    messages.signatures[DEFAULT] = next(iter(messages.signatures.values()))
+
+
+def keep_the_old_key_in_python(messages: Messages) -> None:
+    """Keep it in the object graph."""
+    nodes = messages.objects.nodes
+    number = next(each.node_id for each in nodes[0].children if each.local_name == "signatures")
+    function = next(at for at, each in enumerate(nodes) if each.HasField("bare_concrete_function"))
+    nodes[number].children.add(local_name=DEFAULT, node_id=function)
+
+
 @pytest.mark.parametrize(
     ("edit", "change"),
     [
+        (Rename(DEFAULT, "s"), keep_the_old_key),
+        (Rename(DEFAULT, "s"), keep_the_old_key_in_python),
+        (Remove((DEFAULT,)), keep_the_old_key_in_python),
         (INNER, exchange_variables_in_python),
         (INNER, exchange_variables_in_the_main_graph),
         (INNER, subtract_in_a_copy),
