@@ -2,8 +2,8 @@
 
 ``PatchModels`` and ``CheckModels`` turn paths or URLs of models into outcomes. Beam may process an
 element twice, such as after a failure, and this is safe: an edit that is applied already changes no
-byte, and a commit in a store is conditional. A model that fails is an outcome; the pipeline goes
-on.
+byte, and a commit in a store is conditional. If a model fails, its outcome is ``failed``, and the
+pipeline continues.
 
 Each worker process has one ``smpatch.Session``, or on the local runner one for each of its threads,
 so that TensorFlow's child processes serve several models. ``python -m smpatch.beam`` runs a

@@ -33,7 +33,7 @@ _BLAMES_VALUES = frozenset(
     {
         2,  # unknown
         3,  # invalid argument
-        5,  # not found: a file name or a key that the value holds
+        5,  # not found: a file name or a key in the value
         11,  # out of range
         15,  # data loss: a damaged image or record
     }
@@ -98,7 +98,7 @@ class Runs:
                 yield self._not_fed(where, str(error), key, signature)
             except ChildError as error:
                 yield without_answer(self._subject, C_RUNTIME, error)
-                return  # the session is gone with the child
+                return  # the session ended with the child
             if runs:
                 # Other batches of such values succeed, so that only the size can be the cause.
                 failed = [fault("run-fails", where, each.text) for each in failed]
@@ -214,10 +214,7 @@ def _differences(where: str, signature: SignatureDef, said: RunResult) -> Iterat
 def _lost_rows(
     where: str, signature: SignatureDef, runs: Mapping[int, RunResult]
 ) -> Iterator[Finding]:
-    """Yield outputs with the right number of rows for the smallest batch, and no more for others.
-
-    Such an output has as many rows as the smallest batch for a larger batch, too.
-    """
+    """Yield outputs that have as many rows as the smallest batch, also for a larger batch."""
     if len(runs) == 1 or not all(is_open(spec) for spec in signature.inputs.values()):
         return
     for alias, spec in signature.outputs.items():
@@ -296,7 +293,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
             yield note("not-run", where, f"record {call.record}: {error}")
         except ChildError as error:
             yield without_answer(subject, C_RUNTIME, error)
-            return  # the session is gone with the child
+            return  # the session ended with the child
         else:
             if not said.ok:
                 text = f"record {call.record}, a request to {call.signature!r}, fails: "

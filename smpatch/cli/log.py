@@ -169,5 +169,5 @@ class _Line(_Handler):
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
-        except OSError:  # the terminal is gone
+        except OSError:  # the terminal was closed
             return

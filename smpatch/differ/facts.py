@@ -154,7 +154,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a MetaGraph that has not the same bytes in both models.
+    """A part of a MetaGraph whose bytes differ between the models.
 
     Attributes:
         name: ``meta_info``, ``graph`` (nodes and versions), ``functions`` (the library),
