@@ -1,15 +1,16 @@
 """Edits and checks of many models on Apache Beam: Dataflow, Flink, Spark or the local runner.
 
-``PatchModels`` and ``CheckModels`` turn paths or URLs of models into outcomes. An element may be
-processed twice, as Beam does after a failure: an edit that is applied already changes no byte,
-and a commit in a store is conditional. A model that fails is an outcome and stops no pipeline.
+``PatchModels`` and ``CheckModels`` turn paths or URLs of models into outcomes. Beam may process an
+element twice, such as after a failure, and this is safe: an edit that is applied already changes no
+byte, and a commit in a store is conditional. If a model fails, its outcome is ``failed``, and the
+pipeline continues.
 
-Each worker process has one ``smpatch.Session``, or on the local runner as many as it has threads,
-so that TensorFlow's child processes stay from model to model. ``python -m smpatch.beam`` runs a
-pipeline of these.
+Each worker process has one ``smpatch.Session``, or on the local runner one for each of its threads,
+so that TensorFlow's child processes serve several models. ``python -m smpatch.beam`` runs a
+pipeline of these transforms.
 
-Nothing else imports this package. Beam is imported with the first of its names; it comes with the
-extra ``smpatch[beam]``.
+No other package of smpatch imports this one. The first use of a name in ``__all__`` imports Beam;
+the extra ``smpatch[beam]`` installs it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ __all__ = ["CheckModels", "ModelOutcome", "PatchModels"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of several classes
-    """Import the transforms when one is asked for."""
+    """Return a name of ``transforms``, which is imported here."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from smpatch.beam import transforms  # noqa: PLC0415 - said above
+    from smpatch.beam import transforms  # noqa: PLC0415 - Beam is imported late
 
     return getattr(transforms, name)

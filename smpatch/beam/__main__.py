@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline, and return the exit code.
 
     Args:
-        arguments: The command line; None for that of the process.
+        arguments: The words of the command line; None for those of the process.
     """
     try:
         return _run(arguments)
@@ -49,8 +49,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--validate", default="auto", help="as smpatch apply and smpatch check")
     given, others = parser.parse_known_args(arguments)
 
-    # Behind the command line, so that --help and its errors need no Beam; smpatch's own first,
-    # whose error says how to install it.
+    # After the command line is parsed, so that --help and its errors need no Beam. The module of
+    # smpatch comes first: its error names the command that installs Beam.
     from smpatch.beam.transforms import CheckModels, ModelOutcome, PatchModels  # noqa: PLC0415
     from smpatch.checker import CheckOptions  # noqa: PLC0415
     from smpatch.options import Options  # noqa: PLC0415
@@ -96,11 +96,11 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _models(patterns: Sequence[str]) -> list[str]:
-    """Return the models that patterns stand for, each once.
+    """Return the models that match patterns, each once.
 
     Raises:
-        UsageError: A pattern stands for none.
-        ModelUnreadableError: A store refuses.
+        UsageError: No model matches a pattern.
+        ModelUnreadableError: A store refuses the listing.
     """
     found: list[str] = []
     for pattern in patterns:
@@ -108,8 +108,8 @@ def _models(patterns: Sequence[str]) -> list[str]:
         if isinstance(place, ModelUrl):
             names = [str(each) for each in listed([place])]
         else:
-            # A pattern may be absolute, which Path.glob refuses. A name is a model even if it
-            # is not there: its outcome says so.
+            # A pattern may be absolute, which Path.glob refuses. A name without a pattern is a
+            # model even if it does not exist: its outcome is then a failure.
             found_here = sorted(glob.glob(str(place)))  # noqa: PTH207
             names = found_here if glob.has_magic(pattern) else [str(place)]
         if not names:

@@ -35,17 +35,17 @@ __all__ = ["CheckModels", "ModelOutcome", "PatchModels"]
 
 
 class ModelOutcome(NamedTuple):
-    """The outcome for one model; Beam makes its schemas of named tuples.
+    """The outcome for one model; Beam makes its schemas from named tuples.
 
     Attributes:
-        model: The model, as it was named.
-        outcome: ``edited``, ``unchanged`` or ``failed``; of a check ``passed``, ``faults`` or
+        model: The path or URL of the model, as it was given.
+        outcome: ``edited``, ``unchanged`` or ``failed``; for a check ``passed``, ``faults`` or
             ``failed``.
-        changes: The changes, or the faults that were found, a line each.
+        changes: The changes, or the faults of a check, a line each.
         notes: Notes, a line each.
-        error: Why nothing was done; empty where something was.
-        exit_code: The exit code of a command line for this model alone.
-        seconds: The time that it took.
+        error: The error because of which the model failed; empty otherwise.
+        exit_code: The exit code that the command line has for this model alone.
+        seconds: The time that the model took.
     """
 
     model: str
@@ -61,7 +61,7 @@ beam.coders.registry.register_coder(ModelOutcome, beam.coders.RowCoder)
 
 
 class PatchModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
-    """Edit each model whose path or URL is given; the outcomes are ``ModelOutcome``.
+    """Edit each model of a collection of paths or URLs; the outcomes are ``ModelOutcome``.
 
     Example:
         >>> edits = smpatch.load_patch("patch.toml").edits
@@ -72,7 +72,7 @@ class PatchModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
         """Take the edits of each model.
 
         Args:
-            edits: The edits, in their order, or one of them; each model gets them in one commit.
+            edits: The edits, in their order, or one edit; each model gets them in one commit.
             options: The options of the edits; ``save_to`` is for one model and is refused.
 
         Raises:
@@ -93,7 +93,7 @@ class PatchModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
 
 
 class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
-    """Check each model whose path or URL is given; the outcomes are ``ModelOutcome``.
+    """Check each model of a collection of paths or URLs; the outcomes are ``ModelOutcome``.
 
     Example:
         >>> models | CheckModels(smpatch.CheckOptions(validate="none"))  # doctest: +SKIP
@@ -110,7 +110,7 @@ class CheckModels(beam.PTransform):  # type: ignore[misc] # Beam has no types
 
 
 def _spread(models: Any, outcome: Callable[[Session, str], ModelOutcome]) -> Any:  # noqa: ANN401 - Beam has no types
-    """Spread models over the workers, also where all come from one place."""
+    """Return the outcomes of models, spread over the workers even if all have one source."""
     # Other runners leave the option at 1: they start a process for each processor.
     wanted = models.pipeline.options.view_as(DirectOptions).direct_num_workers
     do = _Doing(outcome, job_count(wanted or None))
@@ -120,19 +120,19 @@ def _spread(models: Any, outcome: Callable[[Session, str], ModelOutcome]) -> Any
 class _Sessions:
     """Sessions for the threads of a worker process, each in a thread of its own.
 
-    A session is for the thread that made it, and Beam calls from any of its threads. The child
-    processes end with these threads, which end with the worker.
+    Only the thread that made a session can use it, and Beam calls from any of its threads. The
+    child processes end with the threads of the sessions, which end with the worker.
     """
 
     def __init__(self, count: int) -> None:
-        """Make sessions; a session starts its first child with the first model."""
+        """Make the sessions; a session starts its first child process with its first model."""
         self._idle: queue.LifoQueue[tuple[ThreadPoolExecutor, Session]] = queue.LifoQueue()
         for _ in range(count):
             thread = ThreadPoolExecutor(1)
             self._idle.put((thread, thread.submit(Session).result()))
 
     def do(self, function: Callable[[Session], ModelOutcome]) -> ModelOutcome:
-        """Call a function with a session, when one is idle."""
+        """Wait for an idle session, and call a function with it."""
         thread, session = self._idle.get()
         try:
             return thread.submit(function, session).result()
@@ -141,7 +141,7 @@ class _Sessions:
 
 
 class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
-    """Call one function with each model, and count the outcomes."""
+    """The step of a pipeline that calls a function with each model, and counts the outcomes."""
 
     _shared = Shared()
 
@@ -150,7 +150,7 @@ class _Doing(beam.DoFn):  # type: ignore[misc] # Beam has no types
         self._outcome, self._sessions = outcome, sessions
 
     def setup(self) -> None:
-        """Take the sessions of this process, or make them."""
+        """Take the sessions of this process; make them if there are none."""
         self._worker = self._shared.acquire(partial(_Sessions, self._sessions))
 
     def process(self, model: str | os.PathLike[str]) -> Iterator[ModelOutcome]:

@@ -1,11 +1,17 @@
-"""Checks of a model: faults that TensorFlow accepts until a request fails.
+"""Checks of a model: they find faults that TensorFlow accepts until a request fails.
 
-``inspection`` checks a model in this order: ``model`` checks tags, keys, reserved entries and
-objections of single consumers, ``signatures`` each signature against its graph, ``object_graph``
-both halves of an export, ``state`` variables and tables that nothing fills, ``access`` operations
-that use files or the network, ``files`` the files beside the model file. ``reload`` asks
-TensorFlow's loaders, ``running`` runs the signatures and the warm-up requests, ``requirement``
-compares them with a contract, ``choosing`` limits a check.
+``inspection`` checks a model with the other modules:
+
+* ``model``: tags, keys, reserved entries, and the objections of single consumers;
+* ``signatures``: each signature against its graph;
+* ``object_graph``: both halves of an export;
+* ``state``: variables and tables that nothing fills;
+* ``access``: operations that use files or the network;
+* ``files``: the files beside the model file.
+
+``reload`` asks TensorFlow's loaders. ``running`` runs the signatures and the warm-up requests.
+``requirement`` compares signatures with a contract. ``same_as`` compares the model with another
+model. ``choosing`` limits a check.
 
 This module changes nothing and prints nothing: it returns findings.
 """

@@ -1,11 +1,11 @@
 """Operations that use files, the network or Python when a server loads or runs a model.
 
-An operation counts if an output of a signature needs it, the init op or the restore operation, in
-the bodies of functions too. The operations that save and restore variables do not count where the
-saver alone has them, and a table that is filled from an asset of the model does not count either.
-Any file name may be one of a remote file system, so that an operation on files may use the network.
-What a server does not run is one note, because a program may call it. Custom operations are not
-known here: TensorFlow refuses them (``unregistered-operation``).
+An operation counts if an output of a signature, the init op or the restore operation needs it; it
+may be in the body of a function. The operations that save and restore variables do not count if
+the saver alone needs them. A table that is filled from an asset of the model does not count either.
+Any file name may belong to a remote file system, so that an operation on files may use the network.
+The operations that no server runs are one note, because a program may call them. This module has no
+custom operations: TensorFlow refuses them (``unregistered-operation``).
 
 Sources: the operations of TensorFlow 2.21 with a file, a directory, an address, a URL or a graph
 among their inputs and attributes (``tests/checker/test_access.py`` compares the table with them);
@@ -50,7 +50,7 @@ FILES = frozenset(
     | {"CreateSummaryFileWriter", "CreateSummaryDbWriter", "PrintV2"}
     | {"DebugIdentity", "DebugIdentityV2", "DebugIdentityV3"}
     | {"DebugNanCount", "DebugNumericSummary"}
-    # It runs a graph that it is given as a string, with any operation.
+    # Its input is a graph as a string, with any operation, and it runs this graph.
     | {"DatasetFromGraph"}
 )
 """Operations that read or write files."""
@@ -71,7 +71,7 @@ _MARKS = (
     *(b"FixedUnigramCandidateSampler", b"Skipgram", b"CreateSummary", b"PrintV2", b"Rpc"),
     *(b"RecordInput", b"PyFunc"),
 )
-"""Parts of their names: each name has one."""
+"""Parts of the names of these operations: each name has one of them."""
 
 _EXPECTED = frozenset(
     {
@@ -81,7 +81,7 @@ _EXPECTED = frozenset(
     }
     | {"RestoreSlice", "SaveSlices", "MergeV2Checkpoints"}
 )
-"""Operations of the saver and of assets: most exports have some that no server runs."""
+"""Operations of the saver and of assets: most exports have some of them that no server runs."""
 
 _RESTORE_OP = "the restore operation"
 _CODES = ("file-access", "network-access", "unserved-access")
@@ -89,10 +89,10 @@ _CODES = ("file-access", "network-access", "unserved-access")
 _STRING = dtypes.number("string")
 
 _DEEPEST = 20
-"""The depth of calls that are followed back to an asset."""
+"""The most calls and variables that are followed back to an asset."""
 
 _MANY = 5
-"""The operations that are listed; more if there are more kinds."""
+"""The most operations that are listed; there are more if there are more kinds of operation."""
 
 _ALL = FILES | NETWORK | PYTHON
 
@@ -103,9 +103,10 @@ def denied(finding: Finding) -> Finding:
 
 
 def check_access(subject: Subject) -> Iterator[Finding]:
-    """Yield what uses files, the network or Python: signatures, the init op, the restore operation.
+    """Yield findings of the operations that use files, the network or Python.
 
-    At last, what else of the graph does so.
+    First those of the signatures, the init op and the restore operation. The last finding is about
+    the rest of the graph.
     """
     meta_graph = subject.meta_graph
     if not _has(meta_graph, _MARKS):
@@ -125,16 +126,16 @@ def check_access(subject: Subject) -> Iterator[Finding]:
 
 
 def _has(meta_graph: MetaGraph, parts: Iterable[bytes]) -> bool:
-    """Return whether the bytes of the graph have one of some parts.
+    """Return whether the bytes of the graph contain one of some parts.
 
-    This saves the walk of a frozen graph of a million nodes.
+    This search is faster than a walk through a frozen graph of a million nodes.
     """
     data, pieces = meta_graph.parts.graph
     return any(data.find(part, start, end) >= 0 for part in parts for start, end in pieces)
 
 
 def _served(meta_graph: MetaGraph) -> Iterator[tuple[str | None, str, _Used]]:
-    """Yield what a server runs: the key of a signature or None, the place in words, the nodes."""
+    """Yield the parts that a server runs: key of a signature or None, place in words, nodes."""
     graph, library = meta_graph.graph, meta_graph.functions
     assets = _assets(meta_graph)
     for key, signature in meta_graph.signatures.items():
@@ -152,9 +153,9 @@ def _served(meta_graph: MetaGraph) -> Iterator[tuple[str | None, str, _Used]]:
 
 
 def _unserved(meta_graph: MetaGraph, ran: Collection[tuple[str, str]]) -> Iterator[Behind]:
-    """Yield the nodes that use something outside and are not among those that a server runs."""
+    """Yield the nodes that use files, the network or Python, and that no server runs."""
     graph, library = meta_graph.graph, meta_graph.functions
-    # The field of a node that names its operation.
+    # These are the bytes of the field of a node that names its operation.
     if not _has(meta_graph, (b"\x12%c%s" % (len(op), op.encode()) for op in _ALL - _EXPECTED)):
         return
     for name in graph:
@@ -185,7 +186,7 @@ def _findings(subject: Subject, where: str, used: _Used) -> Iterator[Finding]:
 
 
 def _few(found: Sequence[Behind]) -> str:
-    """Return a list for people: some places, and of each operation at least one."""
+    """Return a list for people: some of the places, with at least one of each operation."""
     first = {each.node.op: place for place, each in reversed([*enumerate(found)])}
     order = sorted(range(len(found)), key=lambda place: place not in first.values())
     shown = [str(found[place]) for place in order[: max(_MANY, len(first))]]
@@ -202,17 +203,17 @@ def _assets(meta_graph: MetaGraph) -> frozenset[str]:
         except DecodeError as error:
             found = f"an asset cannot be decoded: {error}"
             raise ModelUnreadableError(found) from error
-        # A name with .. leads out of the model, and so does an absolute one in Python.
+        # A file name with .. is outside of the model, and so is an absolute one in Python.
         if ".." not in asset.filename.split("/") and not asset.filename.startswith("/"):
             names.add(op_of(asset.tensor_info.name))
     return frozenset(names)
 
 
 class _Used:
-    """The operations behind a signature that use something outside.
+    """The operations that a signature needs, and that use files, the network or Python.
 
     Attributes:
-        met: All nodes behind it.
+        met: All nodes that the signature, the init op or the restore operation needs.
     """
 
     def __init__(self, meta_graph: MetaGraph, met: Sequence[Behind], assets: Iterable[str]) -> None:
@@ -222,22 +223,22 @@ class _Used:
         self._known: dict[tuple[str, str, int], bool] = {}
 
     def of(self, ops: frozenset[str]) -> Iterator[Behind]:
-        """Yield the nodes with one of these operations that use what is outside the model."""
+        """Yield the nodes with one of these operations that use something outside the model."""
         for each in self.met:
             if each.node.op in ops and _USES.get(each.node.op, _always)(self, each):
                 yield each
 
     def from_asset(self, each: Behind, place: int, depth: int = 0) -> bool:
-        """Return whether an input of a node is the name of an asset, wherever it is called from.
+        """Return whether an input of a node is the name of an asset, whichever node calls it.
 
         Args:
             each: The node.
             place: The place of the input.
-            depth: The number of calls and variables that were followed.
+            depth: The number of calls and variables that were followed so far.
         """
         asked = (each.function, each.node.name, place)
         if asked not in self._known:
-            # Until it is known, the answer is no: a circle leads to no asset.
+            # Until the answer is found, it is no: a circle has no asset at its start.
             self._known[asked] = False
             self._known[asked] = depth < _DEEPEST and self._traced(each, place, depth)
         return self._known[asked]
@@ -272,7 +273,7 @@ class _Used:
         return bool(strings) and all(self.from_asset(each, 1, depth + 1) for each in strings)
 
     def _argument(self, function: str, name: str, depth: int) -> bool:
-        """Return whether all callers give a function an asset for an argument."""
+        """Return whether all callers of a function give the name of an asset for an argument."""
         if function not in self._library:
             return False
         arguments = [each.name for each in self._library[function].signature.input_arg]
@@ -293,7 +294,10 @@ def _always(_: _Used, __: Behind) -> bool:
 
 
 def _attribute(name: str, starts: bytes = b"") -> Callable[[_Used, Behind], bool]:
-    """Return whether an attribute has a text that starts in a way; an empty text is none."""
+    """Return a test of a node: does the attribute have a text that begins with ``starts``?
+
+    An empty text is none.
+    """
 
     def uses(_: _Used, each: Behind) -> bool:
         value = each.node.attr[name] if name in each.node.attr else schema.AttrValue()
@@ -304,7 +308,7 @@ def _attribute(name: str, starts: bytes = b"") -> Callable[[_Used, Behind], bool
 
 
 def _cache(_: _Used, each: Behind) -> bool:
-    """Return whether a cache may be in a file: without a name it is in the memory."""
+    """Return whether a cache may be in a file: a cache without a file name is in memory."""
     source = each.find(each.node.input[1]) if len(each.node.input) > 1 else None
     if source is None or source.op != "Const":
         return True
@@ -312,7 +316,7 @@ def _cache(_: _Used, each: Behind) -> bool:
 
 
 def _elsewhere(place: int) -> Callable[[_Used, Behind], bool]:
-    """Return whether an input is not the name of a file of the model."""
+    """Return a test of a node: is the input something other than a file name of the model?"""
     return lambda used, each: not used.from_asset(each, place)
 
 
@@ -331,4 +335,4 @@ _USES: Mapping[str, Callable[[_Used, Behind], bool]] = {
     ),
     "DebugNumericSummary": _attribute("debug_urls"),
 }
-"""Operations that use a file only with some values."""
+"""Tests of the operations that use a file only with some values."""

@@ -114,7 +114,7 @@ CODES: tuple[str, ...] = (
 
 
 def listed(given: str | Iterable[str]) -> tuple[str, ...]:
-    """Return names that are given one by one or between commas.
+    """Return names that are given one by one or with commas between them.
 
     Example:
         >>> listed("dtype, shape")
@@ -131,7 +131,7 @@ def check_codes(codes: Sequence[str]) -> None:
     """Refuse codes that no finding has.
 
     Raises:
-        UsageError: One is unknown; the nearest one is named.
+        UsageError: A code is unknown; the error names the most similar one.
     """
     for code in codes:
         if code not in CODES:
@@ -141,10 +141,10 @@ def check_codes(codes: Sequence[str]) -> None:
 
 
 def check_keys(keys: Sequence[str], meta_graphs: Iterable[MetaGraph]) -> None:
-    """Refuse keys of signatures that are in no MetaGraph, nor in its object graph.
+    """Refuse keys of signatures that neither a MetaGraph nor its object graph has.
 
     Raises:
-        UsageError: One is unknown; the nearest one is named.
+        UsageError: A key is unknown; the error names the most similar one.
     """
     if not keys:
         return
@@ -166,5 +166,5 @@ def _near(name: str, known: Collection[str]) -> str:
 
 
 def ignoring(finding: Finding, codes: Collection[str]) -> Finding:
-    """Return a finding as one that does not count where its code is to be ignored."""
+    """Return a finding as one that does not count, if its code is among ``codes``."""
     return replace(finding, ignored=True) if finding.code in codes else finding

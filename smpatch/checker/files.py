@@ -1,8 +1,8 @@
-"""The files beside the model file: what they say of it, and whether that is so.
+"""Findings about the files beside the model file, which may not match the model.
 
-``assets.extra/tf_serving_warmup_requests`` calls signatures by name; ``fingerprint.pb`` says
-which model this is. TensorFlow computes the fingerprint to compare with; where it is not
-asked, nothing can be said of it.
+``assets.extra/tf_serving_warmup_requests`` calls signatures by name; ``fingerprint.pb`` identifies
+the model. TensorFlow computes the fingerprint of the model for a comparison; without TensorFlow
+there is no comparison.
 
 Source: ``tensorflow/cc/saved_model/fingerprinting.cc``, ``tensorflow_serving/servables/
 tensorflow/saved_model_warmup_util.cc``.
@@ -32,18 +32,19 @@ _PARTS = {
     "saved_object_graph_hash": "the object graph",
     "checkpoint_hash": "the variables",
 }
-"""The fields that say what a model is (``FingerprintDef``), without the file's checksum."""
+"""The fields of ``FingerprintDef`` that identify a model, without the checksum of the file."""
 
 
 def check_fingerprint(model: SavedModel, computed: bytes | str, version: str) -> Iterator[Finding]:
-    """Yield in what ``fingerprint.pb`` is not about this model.
+    """Yield findings about the parts of ``fingerprint.pb`` that do not match the model.
 
-    The same TensorFlow computes the same numbers: then another one means that the model was
-    changed. Another TensorFlow may compute others of a model that was not changed.
+    The same version of TensorFlow computes the same numbers: other numbers then mean that the model
+    was changed. Another version may compute other numbers of a model that was not changed.
 
     Args:
-        model: The model; without such a file there is nothing to say.
-        computed: The fingerprint that TensorFlow computes, serialized; or why there is none.
+        model: The model; if it has no such file, there are no findings.
+        computed: The fingerprint that TensorFlow computes, serialized; or the reason, in words,
+            if there is none.
         version: The version of that TensorFlow.
     """
     file = model.directory / FINGERPRINT
@@ -77,7 +78,7 @@ def check_fingerprint(model: SavedModel, computed: bytes | str, version: str) ->
 
 
 def check_warmup(model: SavedModel) -> Iterator[Finding]:
-    """Yield what in the warm-up requests cannot be answered; servers then refuse the model."""
+    """Yield faults of warm-up requests that cannot be answered: servers then refuse the model."""
     where = str(warmup.PLACE)
     try:
         requests = warmup.requests(model.directory)

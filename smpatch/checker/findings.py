@@ -1,7 +1,7 @@
 """Findings, reports, and the MetaGraph under check with the facts of its tensors.
 
-A tensor is as the file records it; where the file records too little, as TensorFlow's C runtime
-infers it. This module checks nothing.
+The type and shape of a tensor are those in the file; if the file does not record them, those that
+TensorFlow's C runtime infers. This module checks nothing.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ Severity = Literal["fault", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found.
+    """A fault or a note about a model.
 
     Attributes:
         code: A stable name for programs, such as ``missing-tensor``.
-        severity: ``fault`` for what fails, or gives wrong answers, in some consumer of the
-            model; ``note`` for a remark.
+        severity: ``fault`` if some consumer of the model fails or gives wrong answers;
+            ``note`` for a remark.
         where: The signature, its input or output, or the file concerned.
         text: The finding, one sentence for people.
-        hint: Advice; empty when there is none, or when it is obvious.
-        stops_python: Whether ``tf.saved_model.load`` refuses the whole model for it, with all
-            its other signatures; set only for models whose signatures it takes from
-            ``signature_def``, as those of TensorFlow 1. TensorFlow 2.21 and Python 3.11 are
-            meant; older ones may take an input of an odd name.
-        ignored: Whether it is taken out of the verdict, as ``CheckOptions.ignore`` asks.
+        hint: Advice; empty if there is none, or if it is obvious.
+        stops_python: Whether ``tf.saved_model.load`` refuses the whole model because of the
+            finding, with all its other signatures. It is set only for models whose signatures
+            Python takes from ``signature_def``, as those of TensorFlow 1. It is true of
+            TensorFlow 2.21 and Python 3.11; older ones may accept an input of an odd name.
+        ignored: Whether the finding does not count, because of ``CheckOptions.ignore``.
     """
 
     code: str
@@ -63,20 +63,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """An output of a model against that of the model that it is to be the same as.
+    """The comparison of an output of a model with the same output of another model.
 
     Attributes:
         key: The signature.
         output: The output's alias.
-        loader: Which of TensorFlow's loaders ran both.
+        loader: The name of the loader of TensorFlow that ran both models.
         same: Whether all elements are the same, within the tolerance.
         elements: The number of compared elements, in all runs.
-        different: The number of those that differ by more than the tolerance.
-        absolute: The largest absolute difference, infinite where one of two is not a number;
-            None for strings, and where types or shapes differ.
+        different: The number of elements that differ by more than the tolerance.
+        absolute: The largest absolute difference, infinite if one of two elements is not a number;
+            None for strings, and if types or shapes differ.
         relative: The largest difference relative to the other model's absolute value; None
             as above.
-        text: The same in words.
+        text: The comparison in words.
     """
 
     key: str
@@ -98,11 +98,12 @@ class Report:
         directory: The model.
         tag_sets: The tags of the MetaGraphs that were checked.
         findings: Faults and notes, in the order of the model.
-        loaders: Which of TensorFlow's loaders loaded it; empty when none was asked.
-        ran: The signatures that were fed and answered, each with the batch sizes of its runs.
-        compared: The outputs that were compared with those of another model.
-        variables_read: Whether the loaders read the variables; None where none loaded the model,
-            or it restores none.
+        loaders: The names of TensorFlow's loaders that loaded the model; empty if none was asked.
+        ran: The keys of the signatures that ran without an error, each with the batch sizes of
+            its runs.
+        compared: The comparisons of outputs with those of another model.
+        variables_read: Whether the loaders read the variables; None if no loader loaded the model,
+            or if the model restores no variables.
     """
 
     directory: Path
@@ -144,7 +145,7 @@ class Report:
 
     @property
     def ignored(self) -> tuple[Finding, ...]:
-        """The findings that ``CheckOptions.ignore`` takes out of the verdict."""
+        """The findings that do not count, because of ``CheckOptions.ignore``."""
         return tuple(each for each in self.findings if each.ignored)
 
     @property
@@ -166,7 +167,7 @@ def note(code: str, where: str, text: str, hint: str = "") -> Finding:
 
 
 def place(parts: Iterable[str]) -> str:
-    """Return the parts of a place, from the outside in, as one text; empty ones are left out."""
+    """Return the parts of a place, the largest first, as one text; empty parts are left out."""
     return ", ".join(part for part in parts if part)
 
 
@@ -177,9 +178,9 @@ class Subject:
     Attributes:
         model: The model.
         meta_graph: One of its MetaGraphs.
-        facts: The facts of tensors in the C runtime, by name; empty where it was not asked.
+        facts: The facts of tensors in the C runtime, by name; empty if it was not asked.
         op_defs: Definitions (``OpDef``) of operations that the model does not define.
-        chosen: The keys of the signatures that are checked; empty for all.
+        chosen: The keys of the signatures to check; empty for all.
     """
 
     model: SavedModel
@@ -193,7 +194,7 @@ class Subject:
         """The signatures that are checked, by key."""
         found = self.meta_graph.signatures
         if not self.chosen:
-            return found  # each of thousands of signatures may ask
+            return found  # thousands of signatures may each read this property
         return {key: each for key, each in found.items() if self.concerns(key)}
 
     def concerns(self, key: str) -> bool:
@@ -202,38 +203,38 @@ class Subject:
 
     @property
     def python_reads_signature_def(self) -> bool:
-        """Whether ``tf.saved_model.load`` makes its signatures of ``signature_def``.
+        """Whether ``tf.saved_model.load`` makes its signatures from ``signature_def``.
 
-        Of a model with an object graph it does so only where there are several MetaGraphs
+        If a model has an object graph, it does so only if there are several MetaGraphs
         (``load.py``).
         """
         return not self.meta_graph.has_object_graph or len(self.model.meta_graphs) > 1
 
     def where(self, *parts: str) -> str:
-        """Name a place in the MetaGraph, which itself is named where there are several."""
+        """Return a place in words, with the tags of the MetaGraph if there are several."""
         several = len(self.model.meta_graphs) > 1
         tags = f"MetaGraph {','.join(self.meta_graph.tags)!r}" if several else ""
         return place((tags, *parts))
 
 
 class Tensors:
-    """Looks tensors up by the names that signatures give."""
+    """The tensors of a graph, by the names that signatures have."""
 
     def __init__(self, subject: Subject) -> None:
-        """Look into the subject's graph."""
+        """Take the graph of the subject, and the facts of its tensors."""
         self._facts = subject.facts
         self._graph = subject.meta_graph.graph
         self._resolver: Resolver = subject.meta_graph.resolver(subject.op_defs)
 
     def names_operation(self, name: str) -> bool:
-        """Return whether a name is that of a node, without the index of an output."""
+        """Return whether a name names a node, without the index of an output."""
         return name in self._graph
 
     def find(self, name: str) -> TensorSpec | None:
-        """Return a tensor as the graph has it; None where it cannot be known.
+        """Return a tensor as the graph has it; None if its operation has no known definition.
 
         Args:
-            name: Its full name.
+            name: The full name of the tensor.
 
         Raises:
             TensorNotFoundError: There is no such tensor.

@@ -1,10 +1,10 @@
-"""A model checked from end to end.
+"""The whole check of a model.
 
-First what the files say of themselves, with the facts of tensors in TensorFlow's C runtime
-where the files say too little; then the loaders, the runs and the contracts that were asked
-for. Nothing is written.
+The check reads the files, with the facts of tensors from TensorFlow's C runtime if the files
+record too little. Then it uses the loaders, the runs and the comparisons that the options ask for.
+It writes nothing.
 
-This module puts the others together and has no rule of its own.
+This module calls the other modules and has no rules of its own.
 """
 
 from __future__ import annotations
@@ -60,20 +60,21 @@ class CheckOptions:
 
     Attributes:
         tag_set: The tags of the one MetaGraph to check; None for all.
-        validate: Which loaders of TensorFlow are asked: ``full`` all, ``runtime`` the C
-            runtime, ``none`` none; then the files alone are looked at.
+        validate: The loaders of TensorFlow to ask: ``full`` for all, ``runtime`` for the C
+            runtime, ``none`` for none. With ``none`` the check reads the files alone.
         run: The values to feed; None runs no signature.
         same_as: Another model, whose names and numbers this one must have; None for none.
-        require: Contracts that the model must keep, as ``requirement`` writes them.
-        consumers: Readers of the model whose known objections count as well.
+        require: Contracts that the model must keep, in the syntax of ``checker.requirement``.
+        consumers: Consumers of the model whose known objections count as well.
         signatures: The keys of the signatures to check, beside the model as a whole; empty for
-            all. A contract counts whatever its key is.
+            all. Every contract is checked, also if its key is not among them.
         ignore: Codes of findings that are listed and do not count.
         deny_file_access: Whether operations that use files or the network are faults.
-        variables: Whether the loaders read the variables, which may be gigabytes. Where the
-            init op may need them, or the model does not load without, they are read all the same.
+        variables: Whether the loaders read the variables, which may be gigabytes. If the
+            init op may need them, or if the model does not load without them, they are read
+            in any case.
         op_libraries: Libraries of custom operations that the model needs.
-        time_limit: Longest wait for one answer of TensorFlow's, in seconds.
+        time_limit: The longest wait for one answer of TensorFlow, in seconds.
 
     Example:
         >>> smpatch.CheckOptions(require="serving_default: x:float32[?] -> y:float32[?]").require
@@ -94,10 +95,10 @@ class CheckOptions:
     time_limit: float = 600.0
 
     def __post_init__(self) -> None:
-        """Take one text where several may be given."""
+        """Accept one text in the place of a sequence of texts."""
         if self.tag_set is not None:
             object.__setattr__(self, "tag_set", arguments.texts(self.tag_set, "tag_set"))
-        # Commas stand inside a contract.
+        # A contract may contain commas.
         required = [self.require] if isinstance(self.require, str) else self.require
         object.__setattr__(self, "require", arguments.texts(required, "require"))
         if self.run is not None:
@@ -110,14 +111,14 @@ class CheckOptions:
 
 
 def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None) -> Report:
-    """Check a model: everything that TensorFlow lets through until it fails at a request.
+    """Check a model for the faults that TensorFlow accepts until a request fails.
 
     Args:
         model: The SavedModel directory.
         options: The options of the check.
 
     Returns:
-        What was found; ``ok`` is whether there is no fault.
+        The findings; the property ``ok`` is whether there is no fault.
 
     Example:
         >>> options = smpatch.CheckOptions(require="serving_default: x:float32[?] -> y:float32[?]")
@@ -128,7 +129,7 @@ def check(model: str | os.PathLike[str], *, options: CheckOptions | None = None)
         UsageError: The options make no sense, or the model has no signature of a key.
         ModelUnreadableError: There is no model that can be read.
         TagSetError: No MetaGraph has the tags.
-        ValidationError: TensorFlow is to be asked, and cannot be.
+        ValidationError: The options need TensorFlow, which cannot be asked.
     """
     chosen = CheckOptions() if options is None else options
     required = _understood(chosen)
@@ -141,9 +142,9 @@ class Checked:
     """The outcome of a check of several models, for one of them.
 
     Attributes:
-        model: The model, as it was named.
-        report: The findings; None where the model could not be checked.
-        error: Why it could not be checked; None where it was.
+        model: The path of the model, as the caller gave it.
+        report: The findings; None if the model could not be checked.
+        error: The error if the model could not be checked; None otherwise.
     """
 
     model: Path
@@ -152,7 +153,7 @@ class Checked:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a command line for this model alone."""
+        """The exit code of ``smpatch check`` for this model alone."""
         if self.error is not None:
             return self.error.exit_code
         return 0 if self.report is not None and self.report.ok else 1
@@ -164,12 +165,12 @@ def check_all(
     options: CheckOptions | None = None,
     jobs: int | None = None,
 ) -> Generator[Checked, None, None]:
-    """Check several models; a model that cannot be checked stops none of the others.
+    """Check several models; if one cannot be checked, the others are checked all the same.
 
     Args:
         models: The SavedModel directories, or one of them.
         options: The options of the checks, the same for all models.
-        jobs: Number of models to process in parallel (one TensorFlow process each); None for
+        jobs: The number of models to process in parallel (one TensorFlow process each); None for
             the number of processors.
 
     Returns:
@@ -224,7 +225,7 @@ def _checked(
 
 
 def _named(report: Report, copy: Path, known: Path) -> Report:
-    """Name the URL or the archive in the place of a copy."""
+    """Return a report that names the URL or the archive, and not the copy that was checked."""
 
     def words(text: str) -> str:
         return text.replace(str(copy), str(known))
@@ -232,7 +233,7 @@ def _named(report: Report, copy: Path, known: Path) -> Report:
     findings = [
         replace(each, where=words(each.where), text=words(each.text), hint=words(each.hint))
         for each in report.findings
-        # The server of a URL lists no files: the files of the variables may be there.
+        # The server of a URL lists no files: the files of the variables may exist there.
         if each.code != "variables-missing"
         or not (isinstance(known, ModelUrl) and known.scheme in READ_ONLY)
     ]
@@ -286,7 +287,7 @@ def _check_other(same_as: SameAs) -> None:
 
 
 class _Check:
-    """One check with all that its steps share."""
+    """One check, with the values that its steps share."""
 
     def __init__(
         self,
@@ -360,7 +361,7 @@ class _Check:
             if in_python.loader:
                 self._loaders.append(in_python.loader)
                 self._read += [in_python.variables_read] if restores else []
-            # What stops Python is reported already, in words that say what to do.
+            # The fault that stops Python is reported already, with better advice.
             known = any(each.stops_python for each in found)
             refused = in_python.findings
             found += [each for each in refused if not (known and each.code == "python-loader")]
@@ -369,7 +370,7 @@ class _Check:
         return found
 
     def _variables(self, meta_graph: MetaGraph) -> tuple[bool, bool]:
-        """Return whether there are variables to restore, and whether they are to be read."""
+        """Return whether there are variables to restore, and whether the loaders read them."""
         try:
             restores = bool(restored_variables(meta_graph))
             return restores, self._options.variables or not restores or needed_at_load(meta_graph)
@@ -377,7 +378,7 @@ class _Check:
             return True, True
 
     def _numbers(self, subject: Subject, broken: Sequence[str]) -> Iterator[Finding]:
-        """Compare numbers: those of the two halves, and those of another model."""
+        """Compare the numbers of the two halves, and the numbers of the model with another's."""
         full = self._options.validate == "full"
         run, same_as = self._options.run, self._options.same_as
         if run is not None and full and not subject.python_reads_signature_def:
@@ -392,7 +393,7 @@ class _Check:
             self._compared += comparing.compared
 
     def _static(self, subject: Subject, broken: list[str]) -> Iterator[Finding]:
-        """Yield what the files say; note the keys of signatures that have a fault."""
+        """Yield the findings about the files; add the keys of signatures with a fault to broken."""
         yield from check_entries(subject)
         tensors = Tensors(subject)
         for key in subject.signatures:

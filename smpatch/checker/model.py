@@ -1,6 +1,4 @@
-"""Findings about a model around its signatures, and about what a consumer refuses.
-
-Tags, keys, reserved entries; objections of particular consumers (``check --for``).
+"""Findings about tags, keys and reserved entries, and objections of consumers (``check --for``).
 
 Source: ``tensorflow/cc/saved_model/loader.cc`` (tags, the init op), the protobuf encoding
 (of equal keys of a map the last one counts).
@@ -34,7 +32,7 @@ Consumer = Literal["serving", "triton", "tflite", "python"]
 CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
 
 _SERVE = "serve"
-"""The tag that servers look for (``tag_constants.py``)."""
+"""The tag of the MetaGraph that servers load (``tag_constants.py``)."""
 
 _SHARPENED: Mapping[Consumer, frozenset[str]] = {
     "serving": frozenset({"no-inputs", "unknown-method", "no-serve-tag"}),
@@ -42,11 +40,11 @@ _SHARPENED: Mapping[Consumer, frozenset[str]] = {
     "tflite": frozenset({"no-signatures", "positional-arguments"}),
     "python": frozenset({"positional-arguments"}),
 }
-"""Notes that are faults for a reader."""
+"""The codes of notes that are faults for a consumer."""
 
 
 def sharpened(finding: Finding, consumers: tuple[Consumer, ...]) -> Finding:
-    """Return a note as a fault where one of the consumers rejects it."""
+    """Return a finding; as a fault if it is a note that is a fault for one of the consumers."""
     for consumer in consumers:
         if finding.severity == "note" and finding.code in _SHARPENED[consumer]:
             text = f"{finding.text} (for {consumer})"
@@ -55,7 +53,7 @@ def sharpened(finding: Finding, consumers: tuple[Consumer, ...]) -> Finding:
 
 
 def check_consumer(subject: Subject, consumer: Consumer) -> Iterator[Finding]:
-    """Yield what of a MetaGraph a reader rejects."""
+    """Yield the objections of a consumer to a MetaGraph."""
     yield from _CHECKS[consumer](subject)
 
 
@@ -75,7 +73,7 @@ def _serving(subject: Subject) -> Iterator[Finding]:
 
 
 def _triton(subject: Subject) -> Iterator[Finding]:
-    """Yield what Triton rejects, or serves in another way than the signature says.
+    """Yield inputs and outputs that Triton rejects, or serves in another way than the signature.
 
     Triton derives the configuration of a model from ``serving_default``. ``smpatch.triton`` has
     the rules and their sources.
@@ -135,7 +133,7 @@ _MAPS = {1: "input", 2: "output", 4: "default"}
 """The fields of ``SignatureDef`` that are maps."""
 
 _SPELT = 2
-"""The fewest tags of one character each that are taken for a word saved as a list."""
+"""If at least this number of tags have one character each, they are a word saved as a list."""
 
 
 def check_tags(model: SavedModel) -> Iterator[Finding]:
@@ -177,7 +175,7 @@ def check_entries(subject: Subject) -> Iterator[Finding]:
             yield fault("duplicate-key", where, text)
     yield from _reserved(subject)
     if len(subject.model.meta_graphs) > 1 and _SERVE not in meta_graph.tags:
-        return  # it is not there to be served
+        return  # servers do not load it
     if not meta_graph.signatures:
         hint = "smpatch suggest proposes some"
         yield note("no-signatures", subject.where(), "there is no signature to call", hint)

@@ -1,9 +1,9 @@
-"""The two halves of a TensorFlow 2 export against each other, and each against itself.
+"""Comparisons of the two halves of a TensorFlow 2 export, and checks of the object graph itself.
 
-``functions.compare`` finds keys and names that differ. This module compares the names of arguments
-that Python keeps in three places, types, shapes, whether the functions exist, and whether the main
-graph passes to a function what Python passes: Python pairs sorted names with places, and no loader
-notices when servers pair them otherwise.
+``functions.compare`` finds keys and names that differ. This module compares types and shapes, and
+the names of arguments, which Python keeps in three places. It checks that the functions exist, and
+that the main graph passes the same tensors to a function as Python: Python pairs sorted names with
+places, and no loader reports an error if servers pair them in another way.
 
 Source: ``tensorflow/python/saved_model/signature_serialization.py``, ``load.py``.
 """
@@ -56,7 +56,7 @@ def check_computations(subject: Subject) -> Iterator[Finding]:
 
 
 def _are_equal(subject: Subject, key: str) -> bool:
-    """Return whether the halves have one fingerprint; also where that cannot be found out."""
+    """Return whether the halves have the same fingerprint, or one that cannot be computed."""
     meta_graph = subject.meta_graph
     try:
         ours = signature_computation(meta_graph, meta_graph.signatures[key]).outputs
@@ -70,14 +70,14 @@ def _are_equal(subject: Subject, key: str) -> bool:
 def check_halves(
     asks: Asks, subject: Subject, feeding: Feeding, broken: Collection[str]
 ) -> Iterator[Finding]:
-    """Yield where Python computes other numbers than servers.
+    """Yield findings about the outputs for which Python computes other numbers than servers.
 
     Args:
-        asks: Asks TensorFlow.
+        asks: The owner of the child processes that load TensorFlow.
         subject: A MetaGraph with an object graph, from which Python takes its signatures.
-        feeding: The values to feed. Where it makes values up, random ones are fed as
-            well: zeros and ones do not distinguish variables.
-        broken: Keys of signatures that are known to have a fault; they are left out.
+        feeding: The values to feed. If it makes values other than random ones, random ones are
+            fed as well: zeros and ones do not distinguish variables.
+        broken: Keys of signatures that have a fault already; they are left out.
     """
     place = Place(subject.model.directory, subject.meta_graph.tags)
     signatures = subject.signatures
@@ -101,7 +101,7 @@ def check_halves(
             pairs, lambda: PythonLoader(asks, place), lambda: CRuntime(asks, place)
         )
     except NotLoadedError:
-        return  # the check of the loader reports it
+        return  # the check of the loaders reports it
     for key, outcome in outcomes.items():
         yield from _findings(subject, key, outcome)
 
@@ -128,7 +128,7 @@ def _findings(subject: Subject, key: str, outcome: Outcome) -> Iterator[Finding]
 
 
 def check_object_graph(subject: Subject) -> Iterator[Finding]:
-    """Yield where TF Serving and Python see different signatures."""
+    """Yield differences between the signatures of TF Serving and those of Python."""
     meta_graph = subject.meta_graph
     if subject.python_reads_signature_def:
         return
@@ -188,7 +188,7 @@ class _Pair:
             yield note("positional-arguments", where, text, "it cannot be saved again")
 
     def _places(self, where: str, arguments: Mapping[str, Leaf]) -> Iterator[Finding]:
-        """Compare which name goes with which place, where servers call Python's own function."""
+        """Compare the names at each place, if the main graph calls the function of Python."""
         signature, graph = self._signature, self._subject.meta_graph.graph
         results = self._function.output_signature.dict_value.fields
         if not (
@@ -197,7 +197,7 @@ class _Pair:
             and all(each.WhichOneof("kind") == "tensor_spec_value" for each in results.values())
             and all(isinstance(each, TensorSpec) for each in signature.inputs.values())
         ):
-            return  # reported already, or tensors that have several places
+            return  # the difference is reported already, or a tensor has several places
         fed = {tensor.name: alias for alias, tensor in _dense(signature.inputs)}
         for op in sorted(
             {tensor.name.rpartition(":")[0] for _, tensor in _dense(signature.outputs)}
@@ -232,7 +232,7 @@ class _Pair:
         for alias, spec in specs.items():
             leaf = theirs.get(alias)
             if leaf is None or not isinstance(spec, TensorSpec):
-                continue  # composite tensors are one thing here and several there
+                continue  # a composite tensor has one alias in one half, and several in the other
             where = self._subject.where(f"signature {self._key!r}", f"{kind} {alias!r}")
             if dtypes.base(leaf.spec.dtype) != dtypes.base(spec.dtype):
                 text = f"it is {spec.dtype} in signature_def, {leaf.spec.dtype} in Python"
@@ -250,7 +250,7 @@ def _dense(specs: Mapping[str, Spec]) -> Iterator[tuple[str, TensorSpec]]:
 
 
 def _keyword_only(specification: Any) -> list[str]:  # noqa: ANN401 - a FunctionSpec
-    """Return the names of the keyword-only arguments; none where any are taken (``**kwargs``)."""
+    """Return the names of the keyword-only arguments; none if there is ``**kwargs``."""
     for pair in specification.fullargspec.named_tuple_value.values:
         if pair.key == "kwonlyargs":
             return [each.string_value for each in pair.value.list_value.values]

@@ -1,10 +1,10 @@
 """Findings of TensorFlow's loaders: refusals, and the types and shapes of tensors.
 
-An operation that this TensorFlow does not have is a note: the model's own servers may have
-it, which cannot be known here. So is a type of a Python package that is not imported here: no
-server needs it. All else that a loader refuses is a fault.
+An operation that this TensorFlow does not have is a note: the servers of the model may have it. A
+type of a Python package that is not imported here is a note too: no server needs it. Each other
+refusal of a loader is a fault.
 
-This module runs no signature, see ``running``.
+This module runs no signature; ``running`` does.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = ["C_RUNTIME", "PYTHON", "Loaded", "load_in_c", "load_in_python", "with
 C_RUNTIME, PYTHON_V1, PYTHON = "C runtime", "Python loader (v1)", "tf.saved_model.load"
 
 _PACKAGES = {"tfp": "tensorflow_probability"}
-"""The first part of the name of a type to the package that registers it."""
+"""The package that registers a type, by the first part of the name of the type."""
 
 _UNKNOWN_TYPE = re.compile(r"The type '([^']+)' has not been registered")
-"""``type_spec_registry.py``: a package registers its types when it is imported."""
+"""The error of ``type_spec_registry.py``: a package registers its types when it is imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Loaded:
     """The result of loading a MetaGraph into a session.
 
     Attributes:
-        loader: Which loader loaded it; empty when none did.
+        loader: The name of the loader that loaded it; empty if none did.
         facts: Type and shape of the tensors that signatures name.
-        op_defs: Definitions of operations, where the model has none itself.
-        findings: Why it did not load, or the faults of what was loaded.
+        op_defs: Definitions of operations, if the model has none itself.
+        findings: The reason for which it did not load, or the faults of the loaded model.
         variables_read: Whether the variables were read.
     """
 
@@ -61,19 +61,20 @@ class Loaded:
 def load_in_c(
     validator: Validator, model: SavedModel, meta_graph: MetaGraph, *, variables: bool = True
 ) -> Loaded:
-    """Load with the C runtime or, where there is none, with Python's v1 loader.
+    """Load with the C runtime or, if there is none, with Python's v1 loader.
 
     Args:
-        validator: Asks TensorFlow.
+        validator: The validator that asks TensorFlow.
         model: The model.
         meta_graph: One of its MetaGraphs.
-        variables: Whether its variables are read; what does not load without is loaded with.
+        variables: Whether its variables are read; a model that does not load without them is
+            loaded with them.
 
     Raises:
         ValidationError: There is no TensorFlow.
     """
     names = {tensor.name for each in meta_graph.signatures.values() for tensor in each.tensors()}
-    # A name without an index is looked up as Python and TF Serving complete it.
+    # Python and TF Serving complete a name without an index.
     wanted = sorted({name for name in names if name} | {f"{n}:0" for n in names if ":" not in n})
     subject = Subject(model, meta_graph)
 
@@ -109,7 +110,7 @@ def load_in_c(
 
 @contextlib.contextmanager
 def _once_more() -> Iterator[None]:
-    """Ignore a child that died or refused, unless for lack of time or memory."""
+    """Ignore the error of a child, unless the time ran out, or the child was killed."""
     try:
         yield
     except ChildError as error:
@@ -118,12 +119,13 @@ def _once_more() -> Iterator[None]:
 
 
 def load_in_python(validator: Validator, subject: Subject, *, variables: bool = True) -> Loaded:
-    """Load with ``tf.saved_model.load``, and report what it refuses or does not list.
+    """Load with ``tf.saved_model.load``; report a refusal, and signatures that it does not list.
 
     Args:
-        validator: Asks TensorFlow.
+        validator: The validator that asks TensorFlow.
         subject: The MetaGraph to load.
-        variables: Whether its variables are read; what does not load without is loaded with.
+        variables: Whether its variables are read; a model that does not load without them is
+            loaded with them.
 
     Raises:
         ValidationError: There is no TensorFlow.
@@ -148,10 +150,10 @@ def _unlisted(subject: Subject, said: PythonSignatures) -> Iterator[Finding]:
 
 
 def without_answer(subject: Subject, loader: str, error: ChildError) -> Finding:
-    """Return the finding of a child that gave no answer.
+    """Return the finding about a child process that gave no answer.
 
     Raises:
-        ValidationError: TensorFlow cannot be asked on this machine, so that no fault can be found.
+        ValidationError: TensorFlow does not start on this machine, so that it can find no fault.
     """
     if isinstance(error, ChildHung):
         text = f"{loader} gave no answer within {error.limit:g} s"

@@ -1,17 +1,20 @@
-"""A contract for a signature, as it is written for a check in CI, and whether it is kept.
+"""A contract for a signature, in the syntax for a check in CI, and the faults that break it.
 
     serving_default: image:float32[?,224,224,3] -> scores:float32[?,1000], classes:string
 
-A name is letters, digits and anything else but white space, quotes, commas, colons and
-brackets; other names are quoted: ``"a b"``. Without brackets any shape will do; ``?`` is a
-dimension of any size, ``[]`` a scalar.
+A name consists of any characters except white space, quotes, commas, colons and brackets; other
+names are quoted: ``"a b"``. Without brackets the contract allows any shape; ``?`` is a dimension of
+any size, ``[]`` a scalar.
 
-A contract is kept when a client that was written against it works: each input that it
-names is taken in that type, and in every shape that the contract allows; no other input is
-needed; each output that it names is there in that type, and in a shape that the contract
-allows. More outputs do no harm.
+A signature keeps a contract if a client that was written for the contract works:
 
-This module looks at what signatures say, and not into any graph.
+* the signature accepts each input that the contract names, in its type and in every shape that the
+  contract allows;
+* it needs no other input;
+* it has each output that the contract names, in its type and in a shape that the contract allows.
+  More outputs do no harm.
+
+This module reads signatures, and no graph.
 """
 
 from __future__ import annotations
@@ -54,8 +57,8 @@ class Requirement:
 
     Attributes:
         key: The signature key.
-        inputs: Alias to what a client feeds.
-        outputs: Alias to what a client asks for.
+        inputs: Alias to the type and shape that a client feeds.
+        outputs: Alias to the type and shape that a client fetches.
     """
 
     key: str
@@ -67,11 +70,11 @@ def parse_requirement(text: str, *, option: str = "--require") -> Requirement:
     """Parse a contract.
 
     Args:
-        text: Such as ``serving_default: x:float32[?,3] -> y:float32[]``.
+        text: The contract, such as ``serving_default: x:float32[?,3] -> y:float32[]``.
         option: The option's name, for errors.
 
     Raises:
-        UsageError: It cannot be understood; says at which character.
+        UsageError: The text is not a contract; the error names the first wrong character.
     """
     reader = _Reader(text, option)
     key = reader.name("a signature key")
@@ -179,7 +182,7 @@ class _Reader:
 
 
 def check_requirement(subject: Subject, wanted: Requirement) -> Iterator[Finding]:
-    """Yield in what a MetaGraph breaks a contract."""
+    """Yield the faults with which a MetaGraph breaks a contract."""
     where = subject.where(f"signature {wanted.key!r}")
     signature = subject.meta_graph.signatures.get(wanted.key)
     if signature is None:
@@ -243,7 +246,7 @@ def _shape(spec: Spec) -> Shape:
 
 
 def _takes(wide: Shape, narrow: Shape) -> bool:
-    """Return whether all that has the one shape has the other, wider one."""
+    """Return whether each tensor that has the narrow shape has the wide one as well."""
     if wide is None:
         return True
     if narrow is None or len(wide) != len(narrow):

@@ -1,10 +1,10 @@
 """Runs of every signature, and of the warm-up requests.
 
-Runs go through the C runtime's session, as those of TF Serving. With values that were made
-up a failure need not be the model's: what parses its input (serialized examples, images)
-refuses them rightly. Where a signature says too little for that, a failure is a note; with
-values that the user gives, every failure is a fault. So is it where a table or a variable was
-never initialized, which no value can mend.
+The C runtime's session runs them, as in TF Serving. If smpatch makes the values, a failure is not
+always a fault of the model: an operation that parses its input (serialized examples, images)
+refuses such values correctly. If the signature does not determine values that it must accept, such
+a failure is a note. With values that the user gives, every failure is a fault. A table or variable
+that was never initialized is a fault too, because it fails with every value.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ _BLAMES_VALUES = frozenset(
     {
         2,  # unknown
         3,  # invalid argument
-        5,  # not found: a file name or a key that the value holds
+        5,  # not found: a file name or a key in the value
         11,  # out of range
         15,  # data loss: a damaged image or record
     }
 )
 """The codes with which an operation refuses a value (``error_codes.proto``).
 
-With the others no value of the type would do: a table or variable that nothing initialized
-(failed precondition), an operation without a kernel (unimplemented), a Python function that is
-in no other process (internal).
+With the other codes every value of the type fails: a table or variable that nothing initialized
+(failed precondition), an operation without a kernel (unimplemented), a Python function that
+exists in another process alone (internal).
 """
 
 _WITHOUT_VALUES = ("No OpKernel", "Missing py trampoline")
-"""Messages about a missing operation, or missing Python, which no value can mend.
+"""Parts of the messages about a missing kernel or Python function: every value fails then.
 
 Source: ``python/lib/core/py_func.cc``.
 """
 
 
 class Runs:
-    """The runs of the signatures of one MetaGraph, whose session the C runtime has kept."""
+    """The runs of the signatures of one MetaGraph, in the session that the C runtime has kept."""
 
     def __init__(self, validator: Validator, subject: Subject, feeding: Feeding) -> None:
         """Read the file of values, if there is one.
 
         Raises:
-            UsageError: The file cannot be read, or names no input at all.
+            UsageError: The file cannot be read, or names no input.
         """
         self.ran: list[tuple[str, tuple[int, ...]]] = []
         self._validator = validator
@@ -69,10 +69,10 @@ class Runs:
         self._feeds = Feeds(feeding, subject.signatures, features(meta_graph))
 
     def findings(self, broken: Collection[str]) -> Iterator[Finding]:
-        """Run the signatures, and yield what fails.
+        """Run the signatures, and yield the failures and the wrong results.
 
         Args:
-            broken: Keys of those that are known to have a fault; they are left out.
+            broken: Keys of signatures that have a fault already; they are left out.
         """
         for name in self._feeds.cut:
             where = f"{self._feeding.file}: {name}"
@@ -98,9 +98,9 @@ class Runs:
                 yield self._not_fed(where, str(error), key, signature)
             except ChildError as error:
                 yield without_answer(self._subject, C_RUNTIME, error)
-                return  # the session is gone with the child
+                return  # the session ended with the child
             if runs:
-                # It takes values of that kind, so that only the size can be wrong.
+                # Other batches of such values succeed, so that only the size can be the cause.
                 failed = [fault("run-fails", where, each.text) for each in failed]
                 yield from _lost_rows(where, signature, runs)
                 try:
@@ -112,7 +112,10 @@ class Runs:
             yield from failed
 
     def _not_fed(self, where: str, text: str, key: str, signature: SignatureDef) -> Finding:
-        """Return what to say of a signature that cannot be fed; a file that feeds a part errs."""
+        """Return the finding about a signature that cannot be fed.
+
+        It is a fault if the file of values has some of its inputs.
+        """
         if self._feeds.has_some(key, signature.inputs):
             return fault("run-fails", where, text, "add them to the file")
         return note("not-run", where, text, "give values with --feed FILE.npz")
@@ -120,7 +123,7 @@ class Runs:
     def _with_defaults(
         self, where: str, key: str, signature: SignatureDef, runs: Mapping[int, RunResult]
     ) -> Iterator[Finding]:
-        """Run it as requests that leave out what has a default; yield what fails then."""
+        """Run requests that leave out the inputs with a default; yield those that fail then."""
         try:
             defaults = {
                 alias: array_of(value)
@@ -133,7 +136,7 @@ class Runs:
         ran: dict[int, RunResult] = {}
         for feed in self._feeds.of(key, signature.inputs) if defaults else ():
             if feed.batch not in runs:
-                continue  # it fails with all inputs fed, too
+                continue  # this batch fails with all inputs fed, too
             said = self._run(signature, placed(signature.inputs, left_out(feed.values, defaults)))
             if said.ok:
                 ran[feed.batch] = said
@@ -143,7 +146,7 @@ class Runs:
         yield from _lost_rows(f"{where}, with its defaults", signature, ran)
 
     def _better(self, signature: SignatureDef, feed: Feed, defaults: Mapping[str, Array]) -> str:
-        """Return another form of a default with which a failed run succeeds, in words."""
+        """Return advice for a failed run: a form of a default with which the run succeeds."""
         for alias, array in defaults.items():
             for form in forms(array, signature.inputs[alias]):
                 values = left_out(feed.values, {**defaults, alias: form})
@@ -154,14 +157,14 @@ class Runs:
 
     def _run(self, signature: SignatureDef, feed: Mapping[str, Array]) -> RunResult:
         fetched = {tensor.name for each in signature.outputs.values() for tensor in each.tensors()}
-        # The parts of a sparse tensor may pass through, and no session fetches what it is fed.
+        # An output may be a part of a fed sparse tensor, and no session fetches a fed tensor.
         names = sorted(fetched - set(feed))
         return self._validator.ask(
             Program.CAPI, lambda child, limit: questions.run(child, feed, names, limit)
         )
 
     def _failure(self, where: str, signature: SignatureDef, said: RunResult, batch: int) -> Finding:
-        """Return what a failed run is: a fault, or a note where the values may be to blame."""
+        """Return the finding about a failed run: a note if the values may be the cause."""
         if self._feeds.given:
             return fault("run-fails", where, f"it fails with the values given: {said.message}")
         text = f"it fails with {self._feeding.filling}, batch {batch}: {said.message}"
@@ -175,11 +178,11 @@ class Runs:
 
 
 def _guessed(signature: SignatureDef) -> bool:
-    """Return whether a signature says too little for a value that it must take.
+    """Return whether a signature does not determine values that it must accept.
 
-    Strings may be examples or images, a tensor of unknown rank anything. TensorFlow 2
-    calls the parts of a sparse or ragged argument ``x``, ``x_1``, ...: what holds between
-    they cannot be made up.
+    Strings may be examples or images; a tensor of unknown rank may have any shape. TensorFlow 2
+    names the parts of a sparse or ragged argument ``x``, ``x_1``, ...: the signature does not have
+    the rules between these parts.
     """
     inputs = signature.inputs
     for alias, spec in inputs.items():
@@ -192,13 +195,13 @@ def _guessed(signature: SignatureDef) -> bool:
 
 
 def _differences(where: str, signature: SignatureDef, said: RunResult) -> Iterator[Finding]:
-    """Yield where the results are not what the signature promises."""
+    """Yield the results whose types or shapes are not those of the signature."""
     for alias, spec in signature.outputs.items():
         if not isinstance(spec, TensorSpec):
             continue
         array = said.arrays.get(spec.name)
         if array is None:
-            continue  # it is an input, too
+            continue  # the tensor is an input, too
         dtype = dtypes.name(array.dtype)
         if dtypes.base(dtype) != dtypes.base(spec.dtype):
             text = f"it came out as {dtype}, and the signature says {spec.dtype}"
@@ -211,7 +214,7 @@ def _differences(where: str, signature: SignatureDef, said: RunResult) -> Iterat
 def _lost_rows(
     where: str, signature: SignatureDef, runs: Mapping[int, RunResult]
 ) -> Iterator[Finding]:
-    """Yield outputs that have a row for each of a batch of one, and too few for a larger one."""
+    """Yield outputs that have as many rows as the smallest batch, also for a larger batch."""
     if len(runs) == 1 or not all(is_open(spec) for spec in signature.inputs.values()):
         return
     for alias, spec in signature.outputs.items():
@@ -232,7 +235,7 @@ def _lost_rows(
 def left_out(
     values: Mapping[str, tuple[Array, ...]], defaults: Mapping[str, Array]
 ) -> dict[str, tuple[Array, ...]]:
-    """Return what a signature is fed where a request leaves out all inputs with a default."""
+    """Return the values that a signature is fed if a request leaves out inputs with a default."""
     return {**values, **{alias: (array,) for alias, array in defaults.items() if alias in values}}
 
 
@@ -240,8 +243,8 @@ def forms(array: Array, spec: Spec) -> Iterator[Array]:
     """Yield a default in the forms that more graphs broadcast: one row, and a scalar.
 
     Args:
-        array: The default; only one whose rows, or elements, are equal has other forms.
-        spec: The input.
+        array: The default; it has other forms only if its rows, or elements, are equal.
+        spec: The spec of the input.
     """
     if not isinstance(spec, TensorSpec) or not array.shape or 0 in array.shape:
         return
@@ -261,7 +264,7 @@ _REPLAYED = frozenset({"predict", "predict_streamed"})
 def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
     """Run warm-up requests in the session that the C runtime has kept; yield those that fail.
 
-    Predict requests alone are run, each once: of the methods that take examples the values are
+    Predict requests alone are run, each once: the values of the methods that take examples are
     not decoded. A request that does not fit the signature is left out.
 
     Source: ``tensorflow_serving/servables/tensorflow/predict_util.cc`` (what a request feeds and
@@ -274,7 +277,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
     try:
         requests = warmup.requests(subject.model.directory)
     except ModelUnreadableError:
-        return  # the check of the file reports it
+        return  # the check of the files reports it
     where = str(warmup.PLACE)
     seen: set[tuple[WarmUp, tuple[bytes, ...]]] = set()
     for call in requests:
@@ -290,7 +293,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
             yield note("not-run", where, f"record {call.record}: {error}")
         except ChildError as error:
             yield without_answer(subject, C_RUNTIME, error)
-            return  # the session is gone with the child
+            return  # the session ended with the child
         else:
             if not said.ok:
                 text = f"record {call.record}, a request to {call.signature!r}, fails: "
@@ -299,7 +302,7 @@ def run_warm_up(validator: Validator, subject: Subject) -> Iterator[Finding]:
 
 
 def _complete(call: WarmUp, signature: SignatureDef) -> bool:
-    """Return whether a request feeds all that the signature needs, and feeds dense tensors."""
+    """Return whether a request and the defaults feed all inputs, and all inputs are dense."""
     given = {*call.inputs, *signature.defaults}
     return all(
         alias in given and isinstance(spec, TensorSpec) for alias, spec in signature.inputs.items()

@@ -1,7 +1,7 @@
-"""Whether a model is the same as another: the same keys and aliases, and the same numbers.
+"""The comparison of a model with another one: keys, aliases, types and numbers must be the same.
 
-Both are fed the same, run as they are written, without TensorFlow's optimizers, and compared
-output by output: in the C runtime and, where one of them has an object graph, in
+Both models are fed the same values, and run without TensorFlow's optimizers. Their outputs are
+compared one by one: in the C runtime and, if one of the models has an object graph, in
 ``tf.saved_model.load``.
 """
 
@@ -27,10 +27,10 @@ Loader = type[CRuntime | PythonLoader]
 
 
 class Comparing:
-    """The comparison of a MetaGraph with that of another model.
+    """The comparison of a MetaGraph with one of another model.
 
     Attributes:
-        compared: The comparison of each output that was run in both.
+        compared: The comparison of each output that ran in both models.
     """
 
     def __init__(self, asks: Asks, subject: Subject, other: SavedModel, asked: SameAs) -> None:
@@ -53,10 +53,10 @@ class Comparing:
         self._feeds = Feeds(asked.feeding, subject.signatures, features(meta_graph))
 
     def findings(self, *, python: bool) -> Iterator[Finding]:
-        """Run both, and yield the differences.
+        """Run both models, and yield the differences.
 
         Args:
-            python: Whether ``tf.saved_model.load`` is asked as well.
+            python: Whether ``tf.saved_model.load`` runs them as well.
         """
         ours, theirs = self._subject.meta_graph, self._other
         keys = [key for key in self._subject.signatures if key in theirs.signatures]
@@ -106,7 +106,7 @@ class Comparing:
                     yield self._different(key, text)
 
     def _values(self, key: str) -> Sequence[Values] | str:
-        """Return what a signature is fed, or in words why there is nothing."""
+        """Return the values to feed to a signature, or the reason, in words, if there are none."""
         ours, theirs = self._subject.meta_graph.signatures[key], self._other.signatures[key]
         inputs = {a: agreed(spec, theirs.inputs.get(a)) for a, spec in ours.inputs.items()}
         try:
@@ -154,7 +154,7 @@ class Comparing:
         elif outcome.refused:
             text = f"it runs here, and not in {self._name} ({loader}): {outcome.refused}"
             yield self._different(key, text)
-        elif outcome.not_run and key not in self._not_run:  # both loaders say the same
+        elif outcome.not_run and key not in self._not_run:  # both loaders report the same error
             self._not_run.add(key)
             text = f"it runs in neither model: {outcome.not_run}"
             yield note("not-compared", where, text, "give values with --feed FILE.npz")
@@ -180,7 +180,7 @@ def _like(meta_graph: MetaGraph, other: SavedModel) -> MetaGraph:
     """Return the MetaGraph of another model with the same tags, or its only one.
 
     Raises:
-        TagSetError: There are several, and none with these tags.
+        TagSetError: The model has several MetaGraphs, and none with these tags.
     """
     if len(other.meta_graphs) == 1:
         return other.meta_graphs[0]

@@ -1,9 +1,9 @@
-"""One signature against the graph, by what TensorFlow does not enforce when it should.
+"""The check of one signature against the graph, by rules that TensorFlow does not enforce.
 
-The rules are those that ``rules`` keeps for new signatures; here each is asked of the parts
-one by one, so that all that is wrong is reported and not only the first.
+The rules are those of ``rules`` for new signatures. This module applies each rule to the parts
+of a signature one by one, so that it reports all faults, and not only the first.
 
-Nothing is run here, and TensorFlow is not asked.
+It runs nothing, and does not ask TensorFlow.
 
 Sources: ``tensorflow/python/saved_model/load_v1_in_v2.py`` and ``eager/wrap_function.py``
 (what stops the Python loader), ``tensorflow/core/graph/subgraph.cc`` (what a session refuses).
@@ -45,14 +45,14 @@ __all__ = ["check_method", "check_signature"]
 
 
 _RULES = {CLASSIFY: ("classify-rules", "Classify"), REGRESS: ("regress-rules", "Regress")}
-"""The code of a breach of the method's rules, and the request that fails by it."""
+"""The code of a breach of the method's rules, and the request that fails because of it."""
 
 
 def check_method(subject: Subject, key: str) -> Iterator[Finding]:
-    """Yield what a signature's method and defaults make of its inputs and outputs.
+    """Yield findings about the method and the defaults of a signature.
 
     Args:
-        subject: The MetaGraph that has it.
+        subject: The MetaGraph that has the signature.
         key: The signature key.
     """
     signature, where = subject.meta_graph.signatures[key], subject.where(f"signature {key!r}")
@@ -94,10 +94,10 @@ def _defaults(subject: Subject, key: str, signature: SignatureDef) -> Iterator[F
 
 
 def _rows(where: str, alias: str, signature: SignatureDef) -> Iterator[Finding]:
-    """Yield a default that has a fixed number of rows where the batch is open.
+    """Yield a note about a default with a fixed number of rows, if the batch size is open.
 
-    A server puts the default in place of an input that a request leaves out, and it makes no rows:
-    a default of one row meets a batch of three. The graph may broadcast it.
+    A server puts the default in the place of an input that a request leaves out, and does not
+    repeat its rows: a default of one row is fed with a batch of three. The graph may broadcast it.
 
     Source: ``tensorflow_serving/servables/tensorflow/predict_util.cc`` (``PreProcessPrediction``).
     """
@@ -110,7 +110,7 @@ def _rows(where: str, alias: str, signature: SignatureDef) -> Iterator[Finding]:
     try:
         _, shape, _ = preview(signature.defaults[alias])
     except ModelUnreadableError:
-        return  # reported already
+        return  # the value is reported already
     if not shape:
         return  # a scalar has no rows
     text = (
@@ -133,18 +133,18 @@ def _is_open(shape: Shape) -> bool:
 
 
 _OTHER_FINDINGS = frozenset({"reference-tensor", "no-inputs", "partly-fed"})
-"""Notes of the rules that are findings of their own here."""
+"""Codes of notes of the rules for which this module has findings of its own."""
 
 _NUMBER = re.compile(r".*:(-\d+|0\d+)", re.DOTALL)
-"""A number of an output as no exporter writes it, and only Python reads it."""
+"""A number of an output in a form that no exporter writes, and that only Python reads."""
 
 
 def check_signature(subject: Subject, tensors: Tensors, key: str) -> tuple[Finding, ...]:
     """Check one signature.
 
     Args:
-        subject: The MetaGraph that has it.
-        tensors: Looks up in its graph.
+        subject: The MetaGraph that has the signature.
+        tensors: The tensors of its graph.
         key: The signature key.
 
     Returns:
@@ -182,7 +182,7 @@ class _Check:
                 self._servable(kind, alias, spec)
         fed = self._distinct(inputs, outputs)
         if inputs.keys() == signature.inputs.keys():
-            # Without all inputs everything that depends on one of them would seem unfed.
+            # If an input is missing, each output that depends on it would seem unfed.
             try:
                 self._graph(inputs, outputs, fed)
             except ModelUnreadableError as error:
@@ -204,7 +204,7 @@ class _Check:
             if error is None:
                 usable[alias] = None
                 continue
-            # The parts of other tensors are arguments with generated names.
+            # The parts of a composite tensor are arguments with generated names.
             stops = isinstance(spec, TensorSpec) and (not alias or keyword.iskeyword(alias))
             hint = f"rename it: --rename-input {alias}=NEW"
             self._fault("alias", f"input {alias!r}", error.found, hint, stops=stops)
@@ -220,7 +220,7 @@ class _Check:
     def _specs(
         self, kind: str, specs: Mapping[str, Spec], infos: Mapping[str, Any]
     ) -> dict[str, Spec]:
-        """Compare with the graph; return those that are there, as the graph has them."""
+        """Compare specs with the graph; return those that exist, with the types of the graph."""
         there: dict[str, Spec] = {}
         for alias, spec in specs.items():
             if isinstance(spec, TensorSpec):
@@ -253,21 +253,21 @@ class _Check:
         return own
 
     def _existing(self, kind: str, part: str, spec: TensorSpec) -> TensorSpec | None:
-        """Return the tensor as the graph has it, when it is there; else report that it is not."""
+        """Return the tensor as the graph has it; None, and a report, if it does not exist."""
         name = spec.name
         if not name:
             self._fault("no-name", part, "it names no tensor", stops=True)
             return None
         if self._tensors.names_operation(name):
             text = f"{name!r} names an operation, not a tensor"
-            # Python takes an operation for an output that yields nothing.
+            # Python accepts an operation as an output that yields nothing.
             self._fault("no-index", part, text, f"write {name}:0", stops=kind == "input")
             name = f"{name}:0"
         try:
             return self._tensors.find(name) or TensorSpec(name, spec.dtype, spec.shape)
         except TensorNotFoundError as error:
             text = f"the graph has no tensor {name!r}: {error.found}"
-            # Python counts outputs from the end, too, and reads 00 as 0.
+            # Python accepts a negative number, which counts from the end, and reads 00 as 0.
             stops = _NUMBER.fullmatch(name) is None
             self._fault("missing-tensor", part, text, error.hint, stops=stops)
         except ModelUnreadableError as error:
@@ -277,7 +277,7 @@ class _Check:
     def _shape(
         self, kind: str, part: str, spec: TensorSpec, own: TensorSpec, *, written: bool
     ) -> None:
-        # Python sets the shapes of outputs, and leaves those of inputs alone.
+        # Python sets the shapes of outputs, and does not change those of inputs.
         stops = kind == "output"
         if written:
             text = f"{spec.name} has the shape {shape_text(own.shape)}, and the signature says "
@@ -287,7 +287,7 @@ class _Check:
             self._fault("shape-left-out", part, text + shape_text(own.shape), stops=stops)
 
     def _parts(self, part: str, spec: Spec) -> bool:
-        """Compare the tensors of a sparse or other composite one; return whether all are there."""
+        """Compare the parts of a composite tensor; return whether the graph has all of them."""
         if isinstance(spec, CompositeTensorSpec) and not spec.components:
             self._fault("no-name", part, "it names no tensor", stops=True)
             return False
@@ -321,7 +321,7 @@ class _Check:
     def _distinct(
         self, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
     ) -> Mapping[str, str]:
-        """Return the fed tensors with their aliases."""
+        """Report tensors that are fed twice, or fed and fetched; return fed ones with aliases."""
         error = _refusal(rules.check_distinct, inputs, {})
         if error is not None:
             self._fault("fed-twice", error.where, error.found, error.hint, stops=True)
@@ -331,7 +331,7 @@ class _Check:
                 continue
             if isinstance(spec, TensorSpec):
                 self._fault("fed-and-fetched", error.where, error.found, error.hint)
-            else:  # what passes through a sparse or ragged function shares parts with its input
+            else:  # a sparse or ragged output may share parts with the input
                 where = self._where(error.where)
                 self.found.append(note("fed-and-fetched", where, error.found, error.hint))
         return {each.name: alias for alias, spec in inputs.items() for each in spec.tensors()}
@@ -349,7 +349,7 @@ class _Check:
             note(each.code, self._where(), each.text)
             for each in notes
             if each.code not in _OTHER_FINDINGS
-            # What seems unused may be there for an output that is not.
+            # An input that seems unused may be needed for an output that is missing.
             and (each.code != "unused-input" or outputs.keys() == self._signature.outputs.keys())
         ]
         fetched = [each.name for spec in outputs.values() for each in spec.tensors()]
@@ -361,7 +361,7 @@ class _Check:
     def _offending(
         self, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], fed: Mapping[str, str]
     ) -> None:
-        """Report which inputs and outputs break the rules of the graph; each costs a walk."""
+        """Report the inputs and outputs that break the rules of the graph, with a walk for each."""
         parts: list[tuple[Mapping[str, Spec], Mapping[str, Spec]]] = []
         parts += [({alias: spec}, {}) for alias, spec in inputs.items()]
         parts += [({}, {alias: spec}) for alias, spec in outputs.items()]
@@ -372,14 +372,14 @@ class _Check:
             if error is not None:
                 unfed = isinstance(error, UnreachableOutputError)
                 code = "unfed-placeholder" if unfed else "while-frame"
-                # Here a signature is to be edited, and not to be made.
+                # The hint of the rule is for a new signature; this one exists.
                 option = f"smpatch edit --signature {shlex.quote(self._key)} --add-input"
                 hint = error.hint.replace("add --inputs", option)
                 self._fault(code, error.where, error.found, hint, stops=unfed)
 
 
 def _refusal(rule: Callable[..., object], *about: object) -> RefusedError | None:
-    """Return what a rule has against something, None when nothing."""
+    """Return the error that a rule raises for its arguments; None if it raises none."""
     try:
         rule(*about)
     except RefusedError as error:

@@ -1,12 +1,12 @@
 """Variables and tables that nothing fills when a server loads the model.
 
-A session runs the restore operation of the saver, and then the init op, and nothing else. A
-variable or table that neither of them reaches has no value, and every request that reads it
-fails. ``tf.saved_model.load`` hides this: it restores the objects of the object graph by
-itself, and it runs the initializers that the collections of TensorFlow 1 name.
+A session runs the restore operation of the saver, then the init op, and nothing else. A variable
+or table that neither of them fills has no value, and every request that reads it fails. This fault
+does not appear in ``tf.saved_model.load``, which restores the objects of the object graph itself,
+and runs the initializers that the collections of TensorFlow 1 name.
 
-All that lies behind the two operations counts as filled, and a variable that a signature may
-assign itself is left out: what is reported here fails for certain.
+Each variable and table that the two operations reach counts as filled. A variable that a signature
+may assign itself is left out. Each reported signature fails with certainty.
 
 Source: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``, ``RunInitOp``).
 """
@@ -37,14 +37,14 @@ __all__ = ["check_checkpoint", "check_state", "without_checkpoint"]
 
 _REFERENCES = frozenset({"Variable", "VariableV2"})
 _MARKS = (b"VarHandleOp", b"Variable", b"HashTable")
-"""A part of each of their names."""
+"""Parts of the names of operations of variables and tables: each name has one of them."""
 
 _READS = frozenset(
     {"ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
     | {"AssignAddVariableOp", "AssignSubVariableOp"}
     | {"LookupTableFind", "LookupTableFindV2", "LookupTableExport", "LookupTableExportV2"}
 )
-"""The operations that fail without a value."""
+"""The operations that fail if the variable or table has no value."""
 
 _ONLY_ASKS = ("IsVariableInitialized",)
 """The operations that take a reference and need no value."""
@@ -60,14 +60,14 @@ _MANY = 5
 
 
 class _Use(NamedTuple):
-    """The uses of a variable or table."""
+    """A use of a variable or table."""
 
     reads: bool
     may_fill: bool
 
 
 def check_checkpoint(subject: Subject) -> Iterator[Finding]:
-    """Yield the files of the checkpoint that restoring needs, and that are not there."""
+    """Yield the missing files of the checkpoint, if there are variables to restore."""
     missing = missing_variables(subject.model.directory, subject.meta_graph)
     if not missing:
         return
@@ -80,7 +80,7 @@ def check_checkpoint(subject: Subject) -> Iterator[Finding]:
 
 
 def without_checkpoint(subject: Subject) -> Iterator[str]:
-    """Yield the signatures that read what the init op alone does not fill."""
+    """Yield the keys of the signatures that read a variable that the init op does not fill."""
     filled = _filled(subject.meta_graph, restored=False)
     for key, signature in subject.signatures.items():
         if _Empty(subject.meta_graph, signature, filled).names(VARIABLES):
@@ -88,10 +88,10 @@ def without_checkpoint(subject: Subject) -> Iterator[str]:
 
 
 def check_state(subject: Subject) -> Iterator[tuple[str, Finding]]:
-    """Yield signatures, by key, that read what no operation fills when a server loads the model."""
+    """Yield keys and findings of signatures that read a variable or table that nothing fills."""
     meta_graph = subject.meta_graph
     data, pieces = meta_graph.parts.graph
-    # One search through the bytes saves the walk of a frozen graph of a million nodes.
+    # A search through the bytes is faster than a walk through a frozen graph of a million nodes.
     if all(data.find(mark, start, end) < 0 for mark in _MARKS for start, end in pieces):
         return
     filled = _filled(meta_graph)
@@ -119,7 +119,7 @@ def _listed(noun: str, names: Sequence[str]) -> str:
 
 
 def _remedy(meta_graph: MetaGraph, tables: Collection[str]) -> str:
-    """Return which node fills the tables, as far as the graph has one."""
+    """Return advice: the nodes that fill the tables, if the graph has some."""
     names = filling(meta_graph, tables)
     if not names:
         return "requests fail; no operation of the graph fills them"
@@ -130,7 +130,7 @@ def _remedy(meta_graph: MetaGraph, tables: Collection[str]) -> str:
 
 
 def _filled(meta_graph: MetaGraph, *, restored: bool = True) -> frozenset[object]:
-    """Return what the restore operation and the init op reach, each by what identifies it."""
+    """Return identifiers of the variables and tables that the restore op and the init op reach."""
     found = init_op(meta_graph)
     names = [] if found is None else [*found.names]
     if restored:
@@ -166,7 +166,7 @@ class _Empty:
         return tuple(sorted(name for op, name in self._found if op in ops))
 
     def _walk(self, outputs: Sequence[str]) -> list[str]:
-        """Return the nodes that outputs need, and note who reads which."""
+        """Return the nodes that outputs need, and record the readers of each node."""
         waiting = [name for name in outputs if name not in self._fed]
         seen: set[str] = set()
         while waiting:
@@ -198,7 +198,7 @@ class _Empty:
                     yield from self._use(node, place, set())
 
     def _use(self, node: Any, place: int, met: set[tuple[str, int]]) -> Iterator[_Use]:  # noqa: ANN401 - a NodeDef
-        """Yield what a node does with one of its inputs, in the functions that it calls too."""
+        """Yield the uses of an input of a node, with those in the functions that it calls."""
         functions = [each for each in called(node) if each in self._library]
         if node.op in _READS:
             yield _Use(reads=True, may_fill=False)
@@ -208,7 +208,7 @@ class _Empty:
             for each in functions:
                 yield from self._in_function(each, place, met)
         elif node.op in _BRANCHES:
-            # One branch alone runs: nothing is certain of what it reads.
+            # Only one of the branches runs, so that no read is certain.
             for each in functions:
                 uses = self._in_function(each, place - 1, met)
                 yield from (use for use in uses if use.may_fill)

@@ -1,9 +1,9 @@
-"""The command line: call the library, render what it returns, exit.
+"""The command line: it calls the library, prints the result, and returns an exit code.
 
-One file for each command, shared options in ``arguments``, errors in ``guard``, signals in
-``interruption``, the log in ``log``, text for people in ``terminal``, for programs in ``machine``
-and, described, in ``schemas/``. Data goes to stdout, remarks go to stderr. Nothing is decided here
-that a caller of the library would have to decide again.
+Each command has a module. ``arguments`` has the shared options, ``guard`` the errors,
+``interruption`` the signals, ``log`` the log, ``terminal`` the output for people, ``machine`` the
+output for programs, and ``schemas/`` its JSON Schemas. Data goes to stdout, remarks go to stderr.
+Decisions that a caller of the library needs are made in the library, and not here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the command line; return the exit code."""
-    # A tenth of a short command's time is the collector's, over modules that all stay.
+    # The collector takes a tenth of the time of a short command, and frees none of the modules.
     gc.disable()
     atexit.register(gc.freeze)
     from smpatch.cli import interruption, log, terminal
@@ -29,8 +29,8 @@ def main() -> int:
         if log.given("--verbose"):
             log.start()
         if _will_reload(sys.argv[1:]):
-            # Before typer and protobuf are imported, which takes a third of what TensorFlow
-            # does.
+            # TensorFlow starts while typer and protobuf are imported, which takes a third of the
+            # time that TensorFlow needs.
             from smpatch.runtime import early
 
             early.start()
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _will_reload(arguments: list[str]) -> bool:
-    """Guess whether TensorFlow will be asked; a wrong guess costs time and nothing else."""
+    """Guess whether the command will ask TensorFlow; a wrong guess only costs time."""
     spared = {"none", "--validate=none", "--help", "-h"}
     asking = {"add-predict", "apply", "check", "wrap"}
     return not asking.isdisjoint(arguments[:1]) and spared.isdisjoint(arguments)

@@ -13,7 +13,7 @@ from smpatch.signature import DEFAULT_KEY
 
 __all__ = ["add_classify", "add_predict", "add_regress"]
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options, Receipt
 
 

@@ -1,4 +1,4 @@
-"""``smpatch apply``: the edits of a patch file, on as many models as are named."""
+"""``smpatch apply``: the edits of a patch file, on one or several models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from smpatch.cli.several import collected, failure, shows_bar
 from smpatch.cli.terminal import data, done, talk
 from smpatch.display import printable
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.batch import Outcome
     from smpatch.editing.edit import Edit
     from smpatch.patchfile import Patch
@@ -54,7 +54,7 @@ _OPTIONS = frozenset(
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
 
 _COMMAND = re.compile(r"smpatch [a-z-]+ [^;)]*")
-"""A command in a hint, whose options stay."""
+"""A command in a hint; its options are not replaced."""
 
 
 def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
@@ -135,7 +135,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ]
     order = {model: number for number, model in enumerate(models)}
     with watching_all(places):
-        # Closed here and not by chance: workers end before anything is said of the models.
+        # The generator is closed here, so that the workers end before the report is printed.
         with closing(batch.apply(models, asked.edits, options=options, jobs=jobs)) as finished:
             outcomes = _collected(_in_words(finished, patch, asked), len(models), quiet=quiet)
         outcomes.sort(key=lambda each: order[each.model])
@@ -145,7 +145,7 @@ def apply(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 
 
 def _collected(finished: Iterator[Outcome], count: int, *, quiet: bool) -> list[Outcome]:
-    """Take the outcomes as they come, and print failures: at once, or under a bar."""
+    """Return the outcomes, and print failures: at once, or all of them after a bar."""
     later = shows_bar(count, quiet=quiet)
     outcomes: list[Outcome] = []
     for outcome in collected(finished, count, quiet=quiet):
@@ -160,8 +160,8 @@ def _collected(finished: Iterator[Outcome], count: int, *, quiet: bool) -> list[
 def _in_words(finished: Iterator[Outcome], file: Path, patch: Patch) -> Iterator[Outcome]:
     """Yield the outcomes, with errors that name lines and keys of the patch file.
 
-    The library names options, as the commands have them. A patch file has keys of the same names
-    without the dashes; ``apply`` itself has some of the options, which stay.
+    An error of the library names options of the commands. A patch file has keys with the same
+    names, without the dashes. Options that ``apply`` itself has are not replaced.
     """
     from smpatch.editing.sequence import described
 
@@ -251,7 +251,7 @@ _WORDS = {
 
 
 def _outcome(outcome: Outcome) -> str:
-    """Name what became of a model: ``edited``, ``unchanged`` or ``failed``."""
+    """Return the name of an outcome: ``edited``, ``unchanged`` or ``failed``."""
     if outcome.receipt is None:
         return "failed"
     done_already = all(each.outcome == "unchanged" for each in outcome.receipt.changes)
@@ -279,7 +279,7 @@ def _summary(outcomes: Sequence[Outcome], *, dry_run: bool) -> str:
 
 
 def _notes(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """Yield the remarks, those that many models share once."""
+    """Yield the notes as lines; a note that several models share is one line."""
     shared: dict[tuple[str, str], list[Path]] = {}
     for each in outcomes:
         for note in () if each.receipt is None else each.receipt.notes:

@@ -38,17 +38,17 @@ _MODEL_FILES = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 
 
 def text(given: str) -> str:
-    """Read an argument that names something in a model: a model has UTF-8 in every locale."""
+    """Return an argument that names a part of a model, read as UTF-8 whatever the locale is."""
     if given.isprintable():
         return given
     try:
         return os.fsencode(given).decode("utf-8")
     except UnicodeError:
-        return given  # an error about it comes where it is used
+        return given  # the code that uses it raises an error
 
 
 def present_keys(incomplete: str) -> list[str]:
-    """Return the keys that a shell offers behind an option: those of the model, if it loads."""
+    """Return the keys for the completion of an option: those of the model, if it loads."""
     import shlex
 
     from smpatch.errors import SmpatchError
@@ -57,7 +57,7 @@ def present_keys(incomplete: str) -> list[str]:
     # An option that has no value yet ends the parsing, so that typer has no model here.
     line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
     try:
-        model = next((each for each in shlex.split(line)[2:] if os.path.isdir(each)), ".")  # noqa: PTH112 - Path's raises of a name that is too long
+        model = next((each for each in shlex.split(line)[2:] if os.path.isdir(each)), ".")  # noqa: PTH112 - the method of Path raises an error for a name that is too long
         meta_graphs = load(model).meta_graphs
         keys = dict.fromkeys(key for each in meta_graphs for key in each.signatures)
     except (SmpatchError, ValueError):  # a quote may be open
@@ -68,14 +68,14 @@ def present_keys(incomplete: str) -> list[str]:
 def named(
     metavar: str, words: str, *names: str, keys: bool = False, show_default: bool = True
 ) -> Any:  # noqa: ANN401 - a class of typer
-    """Return an option whose value names something in a model.
+    """Return an option whose value names a part of a model.
 
     Args:
-        metavar: The form of its value.
-        words: Its help.
-        names: Its names, where they do not follow from the parameter.
+        metavar: The form of the value.
+        words: The help text.
+        names: The names of the option, if they do not follow from the parameter.
         keys: Whether the value is a key of a signature, which a shell completes.
-        show_default: Whether its help shows the default.
+        show_default: Whether the help shows the default.
     """
     return typer.Option(
         *names,
@@ -90,7 +90,7 @@ def named(
 def directory(given: str | Path) -> Path:
     """Return the path or URL of a directory."""
     if not os.fspath(given):
-        # A variable of a script that was not set; it must not come to mean this directory.
+        # An unset variable of a script gives an empty text; it must not mean this directory.
         raise typer.BadParameter("it is empty, and names no directory")
     if isinstance(given, Path):
         return given
@@ -104,7 +104,7 @@ def directory(given: str | Path) -> Path:
 
 
 def model_directory(given: str | Path) -> Path:
-    """Return the directory of a model, which may be given by its file, as by pre-commit."""
+    """Return the directory of a model; pre-commit gives the path of the file in it."""
     path = directory(given)
     from smpatch.urls import ModelUrl
 

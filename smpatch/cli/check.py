@@ -1,4 +1,4 @@
-"""``smpatch check``: what fails sooner or later of a model that TensorFlow lets through."""
+"""``smpatch check``: faults of a model that TensorFlow accepts until a request fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from smpatch.cli.several import Answer, collected, print_answers
 from smpatch.display import printable, tag_set
 from smpatch.errors import SmpatchError, UsageError
 
-if TYPE_CHECKING:  # `smpatch show` does without what checks
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.checker import Checked, CheckOptions, Consumer, Feeding, Finding, Report, SameAs
 
 __all__ = ["check"]
@@ -161,7 +161,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         raise UsageError(
             "a tolerance is for --same-as", where="--rtol" if atol is None else "--atol"
         )
-    # What to feed them says that signatures are to be run, too.
+    # Without --same-as, an option about the values to feed implies --run.
     wanted = run or (same_as is None and any(each is not None for each in given))
     feeding = _feeding(*given) if wanted else None
     options = checker.CheckOptions(
@@ -193,7 +193,7 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 def _answers(
     models: Sequence[Path], options: CheckOptions, jobs: int | None, *, quiet: bool
 ) -> list[tuple[Path, Answer | SmpatchError]]:
-    """Check the models, and return the answers in the order in which they were named."""
+    """Check the models, and return the answers in the order of the models."""
     from smpatch import checker
 
     if len(models) == 1:
@@ -338,5 +338,5 @@ def _same_as(report: Report, asked: SameAs) -> dict[str, object]:
 
 
 def _finite(size: float | None) -> float | None:
-    """Return a difference as JSON can carry it."""
+    """Return a difference for JSON: None if it is not finite."""
     return size if size is not None and math.isfinite(size) else None

@@ -1,9 +1,9 @@
-"""The reading of a command line, beyond typer, and the errors of one that is not understood.
+"""Additions to typer's reading of a command line, and the errors of a wrong command line.
 
 An option of one value that is given twice is refused, because the first value would be lost.
-``_`` stands for ``-`` in the names of options. ``--json`` may stand before the command. Options
-and commands of other tools lead to those of smpatch; an error about a missing signature key
-names the keys that the model has.
+The name of an option may have ``_`` in the place of ``-``. ``--json`` and ``--quiet`` may be before
+the command. Errors about options and commands of other tools name those of smpatch; an error about
+a missing signature key names the keys that the model has.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from smpatch.errors import SmpatchError, UsageError
 __all__ = ["Command", "missing_key", "ordered", "usage_error"]
 
 _ANYWHERE = frozenset({"--json", "--quiet", "-q"})
-"""Options of the commands that may stand before the command."""
+"""Options of the commands that may be before the command."""
 
 
 def ordered(arguments: Sequence[str]) -> list[str]:
-    """Return a command line with the options that stand before its command behind it.
+    """Return a command line in which the command is before its options.
 
     Example:
         >>> ordered(["--json", "show", "export/1"])
@@ -42,7 +42,7 @@ def ordered(arguments: Sequence[str]) -> list[str]:
 
 
 class Command(TyperCommand):
-    """A command whose options of one value are given once."""
+    """A command that refuses an option of one value if it is given twice."""
 
     # Typer has a copy of click since 0.26; the types of both have the same shape.
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - see above
@@ -76,7 +76,7 @@ def _repeated(option: Any, count: int, args: Sequence[str]) -> UsageError:  # no
 
 
 def _values(names: Sequence[str], args: Sequence[str]) -> list[str]:
-    """Return the values that an option is given."""
+    """Return the values of an option on a command line."""
     found = []
     rest = iter(args)
     for word in rest:
@@ -101,7 +101,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "--tag": ("--tag-set",),
     "--strict": ("--require",),
 }
-"""Options of other tools to the options here; a command has some of them."""
+"""Options of other tools to the options of smpatch; each command has some of the latter."""
 
 _WITHOUT = {
     "--dir": "the model is named without an option: {command} DIR",
@@ -115,7 +115,7 @@ _WITHOUT = {
     "--yes": "smpatch asks nothing; --dry-run shows what would be done",
     "--redo": "undo has this option",
 }
-"""Options of other tools that have none here, and the advice."""
+"""Options of other tools that smpatch does not have, to the advice."""
 
 _COMMANDS = {
     "run": "smpatch check MODEL --run",
@@ -133,20 +133,20 @@ _COMMANDS = {
     "compare": "smpatch diff A B",
     "convert": "smpatch wrap GRAPH makes a SavedModel of a frozen graph",
 }
-"""Commands of other tools to the commands here."""
+"""Commands of other tools to the commands of smpatch."""
 
 
 _NO_NUMBER = {
     "is not a valid int range": "is no number",
     "Input should be a valid integer, unable to parse string as an integer": "it is no number",
 }
-"""Words of typer to ours; the second are those of typer 0.29."""
+"""Words of typer to the words of smpatch; typer 0.29 has the second ones."""
 
 
 def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class, found at run time
-    """Return the error for a command line that click did not understand."""
+    """Return the error for a command line that click refuses."""
     possibilities = sorted(getattr(error, "possibilities", None) or ())
-    # Only the sentence: what click appends in parentheses is the hint here.
+    # The sentence alone, without the possibilities that click appends: here they are the hint.
     message = str(getattr(error, "message", "") or error.format_message())
     if not possibilities:
         message = str(error.format_message())
@@ -157,7 +157,7 @@ def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class
     command = context.command_path if context is not None else "smpatch"
     meant = _command(message)
     if meant:
-        message = message.partition(". ")[0]  # behind it stands a command of similar letters
+        message = message.partition(". ")[0]  # a command of similar letters follows it
     advice = _option(error, command) or meant or _keys(error)
     if not advice and possibilities:
         advice = f"did you mean {' or '.join(possibilities)}?"
@@ -168,7 +168,7 @@ def usage_error(error: Any) -> SmpatchError:  # noqa: ANN401 - click's own class
 
 
 def _option(error: Any, command: str) -> str:  # noqa: ANN401 - as above
-    """Return what to write in place of an option that another tool has."""
+    """Return advice for an option of another tool; empty if there is none."""
     name = getattr(error, "option_name", "")
     if not name or getattr(error, "ctx", None) is None:
         return ""
@@ -180,18 +180,18 @@ def _option(error: Any, command: str) -> str:  # noqa: ANN401 - as above
 
 
 def _command(message: str) -> str:
-    """Return what to type in place of a command that another tool has."""
+    """Return the command to type in the place of a command of another tool; empty for none."""
     words = message.split("'")
     typed = words[1] if message.lower().startswith("no such command") and len(words) > 1 else ""
     return _COMMANDS.get(typed, "")
 
 
 def _keys(error: Any) -> str:  # noqa: ANN401 - as above
-    """Return the keys of the model, where the key of a signature is missing."""
+    """Return the keys of the model in words, if the key of a signature is missing."""
     param, context = getattr(error, "param", None), getattr(error, "ctx", None)
     missing = type(error).__name__ == "MissingParameter"
     names = getattr(param, "opts", [""])
-    # For --to a key is wanted that the model does not have yet.
+    # The value of --to is a key that the model does not have yet.
     if not missing or context is None or names[0] == "--to":
         return ""
     if getattr(param, "metavar", "") not in {"KEY", "KEY,..."}:
@@ -205,14 +205,14 @@ def missing_key(model: str | os.PathLike[str], command: str, otherwise: str) -> 
     Args:
         model: The model directory.
         command: The command.
-        otherwise: The option that makes the key unneeded, and its effect.
+        otherwise: The option with which the command needs no key, and its effect.
     """
     advice = "; ".join(filter(None, (_present(model), otherwise, f"see smpatch {command} --help")))
     return UsageError("missing option '--signature'", hint=advice)
 
 
 def _present(model: str | os.PathLike[str]) -> str:
-    """Return the keys of a model in words; nothing if it does not load."""
+    """Return the keys of a model in words; an empty text if it does not load."""
     from smpatch.loader import load
 
     with suppress(SmpatchError, OSError):

@@ -1,4 +1,4 @@
-"""``smpatch compose``: a signature with functions before and behind another one, and constants."""
+"""``smpatch compose``: a signature with functions before and after another one, and constants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smpatch.cli.editing import editing
 
 __all__ = ["compose"]
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options, Receipt
 
 

@@ -1,4 +1,4 @@
-"""``smpatch diff``: what differs between two models, without TensorFlow."""
+"""``smpatch diff``: the differences between two models, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smpatch.display import columns, default_rows, printable, size, spec_rows
 from smpatch.display import tag_set as shown_tags
 from smpatch.errors import UsageError
 
-if TYPE_CHECKING:  # `--help` does without what compares
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.differ import (
         Detail,
         Difference,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # `--help` does without what compares
 __all__ = ["diff"]
 
 _Row = tuple[str, str]
-"""Outcome to its words."""
+"""A label or file name, and the words beside it."""
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "renamed": ">"}
 _ASIDE = "  (does not count)"
@@ -147,7 +147,7 @@ def _meta_graph_rows(found: MetaGraphDifference) -> Iterator[_Row]:
 
 
 def _signature_lines(found: MetaGraphDifference) -> Iterator[str]:
-    """Yield a line for each signature that differs, and what differs in those that changed."""
+    """Yield a line for each signature that differs, and the details of those that changed."""
     by_key: dict[str, list[SignatureDifference]] = {}
     for each in found.signatures:
         by_key.setdefault(each.key, []).append(each)
@@ -169,13 +169,13 @@ def _signature(found: SignatureDifference) -> str:
 
 
 def _detail_lines(halves: list[SignatureDifference]) -> list[str]:
-    """Say how a signature changed; what both halves say of an alias, once."""
+    """Return the changes of a signature as lines; a change of an alias in both halves is one."""
     rows: list[tuple[str, ...]] = []
     said = set()
     for each in halves:
         if each.outcome not in {"changed", "renamed"}:
             continue
-        # The arguments in their order say nothing more of inputs that have come or gone.
+        # If inputs were added or removed, the lists of arguments add no information.
         inputs = any(
             detail.kind == "input" and None in {detail.before, detail.after}
             for detail in each.details
@@ -196,7 +196,7 @@ def _detail(detail: Detail) -> tuple[str, ...]:
     kind, alias = detail.kind, printable(detail.alias)
     if before is None or after is None:
         sign, cells = ("+", after) if before is None else ("-", before)
-        # In the object graph a tensor has no place in the main graph, and need not have a name.
+        # A tensor of the object graph is not in the main graph, and may have no name.
         return (sign, kind, alias, "  ".join(filter(None, cells or ())))
     changes = [
         f"{one or _NOTHING} -> {other or _NOTHING}"

@@ -1,4 +1,4 @@
-"""``smpatch edit``: change a signature that is there."""
+"""``smpatch edit``: change a signature that the model has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smpatch.cli.command_line import missing_key
 from smpatch.cli.editing import editing
 from smpatch.errors import UsageError
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options, Receipt
 
 __all__ = ["edit"]
@@ -113,7 +113,7 @@ def edit(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         defaults=tensor_syntax.parse_defaults(default or (), option="--default"),
     )
     if method == "":
-        # A variable of a script that was not set; TF Serving serves no such signature.
+        # An unset variable of a script gives an empty text; TF Serving serves no such signature.
         raise UsageError("it is empty", where="--method", hint="such as --method predict")
     changes = request != EditSignature(request.key)
     if signature is None and (changes or not edits):

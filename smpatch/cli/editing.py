@@ -1,7 +1,7 @@
 """Shared parts of the commands that edit a model: options, and the output of a receipt.
 
-A command returns the receipt of its edit, given the model and the options; ``editing`` adds the
-options that all of them have and prints the receipt.
+A command takes the model and the options, and returns the receipt of its edit. ``editing`` adds the
+options that all commands have, and prints the receipt.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from smpatch.display import (
 
 __all__ = ["editing", "headlines", "report"]
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Change, Receipt
     from smpatch.rules import Note
 
@@ -76,14 +76,14 @@ _OUTCOME = {
 """Outcome to its text, for an edit and for a dry run."""
 
 _SHOWN = frozenset({"added", "replaced", "unchanged", "edited"})
-"""Outcomes of which the signature is shown."""
+"""The outcomes for which the signature is printed."""
 
 
 def report(command: str, receipt: Receipt, *, as_json: bool, quiet: bool) -> None:
     """Print a receipt: the result to stdout, remarks to stderr.
 
     Raises:
-        OutputError: Nothing could be printed, and nothing was changed.
+        OutputError: The receipt of a dry run could not be printed.
     """
     with done("the edit is done", dry_run=receipt.dry_run):
         if as_json:
@@ -103,7 +103,7 @@ def _lines(receipt: Receipt) -> list[str]:
 
 
 def headlines(receipt: Receipt) -> list[str]:
-    """Return a line for each change: what was done, or would be done, to which signature."""
+    """Return a line for each change, with the outcome and the signature or the MetaGraph."""
     return [_change_lines(receipt, each)[0] for each in receipt.changes]
 
 
@@ -116,7 +116,7 @@ def _change_lines(receipt: Receipt, change: Change) -> list[str]:
     words = _OUTCOME[change.outcome][receipt.dry_run].format(
         key=printable(change.key), was=printable(change.was) or "(none)", where=where
     )
-    # Of a MetaGraph that got other tags or is gone, these say which it is.
+    # The words have the tags of a MetaGraph that is retagged or removed.
     whole = change.outcome in {"retagged", "meta-graph-removed"}
     suffix = "" if whole else f" (MetaGraph {tag_set(receipt.tag_set)})"
     if change.outcome == "init-op-set" and change.was:
@@ -155,10 +155,10 @@ def _proof(receipt: Receipt) -> list[str]:
 
 
 def _concerns(note: Note, changes: Sequence[Change]) -> bool:
-    """Return whether a note names a fault of an edited signature that was there before."""
+    """Return whether a note names a fault that an edited signature had before the edit."""
     if note.code != "already-wrong":
         return False
-    # A note on a signature that was not edited begins with its key.
+    # A note about a signature that was not edited begins with the key of this signature.
     keys = tuple(f"signature {each.key!r}," for each in changes)
     return note.text.startswith(keys) or not note.text.startswith("signature ")
 
@@ -202,16 +202,16 @@ _SHARED: tuple[_Shared, ...] = (
 def editing(
     command: str, *, overwrite: str = "", without: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Receipt]], Callable[..., None]]:
-    """Make a command of a function that edits a model.
+    """Return a decorator that makes a command of a function that edits a model.
 
     Args:
         command: The command's name.
-        overwrite: The help of its option ``--overwrite``; empty where it has none.
-        without: Shared options that make no sense for it.
+        overwrite: The help of its option ``--overwrite``; empty if it has no such option.
+        without: Shared options that the command does not have.
 
     Returns:
-        What turns a function with the parameters ``model``, ``options`` and its own into one
-        that typer takes.
+        A decorator for a function with the parameters ``model``, ``options`` and its own. It
+        returns a function that typer accepts.
     """
     shared = [each for each in _SHARED if each[0] not in without]
     if overwrite:
@@ -219,8 +219,8 @@ def editing(
         shared.insert(0, ("overwrite", replacing, False))
 
     def make(function: Callable[..., Receipt]) -> Callable[..., None]:
-        # Two names are there for type checkers only. Not typing.get_type_hints: for a default of
-        # None Python 3.10 wraps what it finds once more, and typer no longer sees the option in it.
+        # Two names exist for type checkers only. Not typing.get_type_hints: for a default of None
+        # Python 3.10 wraps the annotation once more, and typer then does not find the option in it.
         unneeded = {"Options": object, "Receipt": object}
         own = inspect.signature(function, locals=unneeded, eval_str=True).parameters
 

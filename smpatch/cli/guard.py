@@ -1,4 +1,4 @@
-"""One guard for all commands: an error becomes one line on stderr and an exit code.
+"""Errors of all commands: an error becomes one line on stderr, and an exit code.
 
 With ``--json`` the error is on stdout as well, as an object.
 """
@@ -21,14 +21,14 @@ from smpatch.errors import PatchFileError, SmpatchError, WriteError
 
 __all__ = ["run"]
 
-# Typer has carried its own copy of click since 0.20; the classes are found where it shows them.
+# Typer has its own copy of click since 0.26; this is the class of the click that typer uses.
 _CLICK_ERROR: type[Exception] = next(
     each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException"
 )
 
 
 def run(app: typer.Typer) -> int:
-    """Run the application; return the exit code, and leave no traceback for a user's mistake."""
+    """Run the application; return the exit code. A user's mistake prints no traceback."""
     try:
         result: Any = app(ordered(sys.argv[1:]), prog_name="smpatch", standalone_mode=False)
     except SmpatchError as error:
@@ -46,7 +46,7 @@ def _report(error: SmpatchError) -> int:
     if given("--json"):
         from smpatch.cli import machine
 
-        with contextlib.suppress(OutputError):  # it may be the error itself
+        with contextlib.suppress(OutputError):  # the error may be about stdout itself
             machine.write_error(error)
     for line in _lines(error):
         talk(printable(f"smpatch: {line}"))
@@ -71,6 +71,6 @@ def _interrupted(stop: Interrupted) -> int:
 
 
 def _refused(error: OSError) -> SmpatchError:
-    """Describe an unexpected refusal of the system: no edit had begun."""
+    """Return the error for an unexpected refusal of the system, before any edit began."""
     where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     return WriteError((error.strerror or str(error)).lower(), where=where)

@@ -1,8 +1,8 @@
-"""Signals that ask to stop, such as Ctrl-C: the error says whether the model was edited.
+"""Signals that stop the program, such as Ctrl-C: the error states whether the model was edited.
 
 The signals become an exception that is not ``KeyboardInterrupt``, which typer would catch.
 
-Source: signal(7); a shell expects 128 and the signal's number.
+Source: signal(7); a shell expects 128 plus the signal's number as the exit code.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ _Identity = tuple[int, int, int, int] | None
 
 
 class Interrupted(BaseException):
-    """A signal that asks to stop.
+    """A signal that stops the program.
 
     Attributes:
         exit_code: The exit code that a shell expects.
         found: The signal in words.
         changed: Whether the edit was in place when the signal came.
-        many: Of a command on many models, how many had been edited, and of how many.
+        many: The number of edited models and the number of all, for a command on many models;
+            None for one model.
     """
 
     def __init__(self, number: int) -> None:
@@ -55,20 +56,20 @@ class Interrupted(BaseException):
         return "the edit was in place already" if self.changed else "the model is unchanged"
 
     def __str__(self) -> str:
-        """Return both as one line."""
+        """Return the signal and the state as one line."""
         return f"{self.found}; {self.outcome}"
 
 
 def listen() -> None:
-    """Let the signals raise ``Interrupted``, those excepted that the caller ignores."""
+    """Let the signals raise ``Interrupted``, except those that the process ignores already."""
     for number in _WORDS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    # A second Ctrl-C would interrupt the cleaning up after the first. Not SIG_IGN: of a signal
-    # that has come and is not dealt with yet, Python would complain on stderr.
+    # A second Ctrl-C would interrupt the cleanup after the first. Not SIG_IGN: Python would write
+    # an error to stderr if such a signal waits for its handler already.
     for each in _WORDS:
         if signal.getsignal(each) is _stop:
             signal.signal(each, _pass_over)
@@ -84,8 +85,8 @@ def watching(model: Path, save_to: Path | None) -> Iterator[None]:
     """Record in an interruption whether the edit was in place.
 
     Args:
-        model: The model that is edited.
-        save_to: The directory that is written instead.
+        model: The model to edit.
+        save_to: The directory that is written instead; None to edit in place.
     """
     directory = save_to or model
     before = _identities(directory)
@@ -101,7 +102,7 @@ def watching_all(directories: Sequence[Path]) -> Iterator[None]:
     """Record in an interruption how many models were edited.
 
     Args:
-        directories: Those that are edited, or made.
+        directories: The directories of the models that are edited, or made.
     """
     before = [_identities(each) for each in directories]
     try:
@@ -113,7 +114,7 @@ def watching_all(directories: Sequence[Path]) -> Iterator[None]:
 
 
 def _identities(directory: Path) -> list[_Identity]:
-    """Return which files are there; none in a store, where each takes a request."""
+    """Return the identities of the model files; none in a store, where each costs a request."""
     if isinstance(directory, ModelUrl):
         return []
     return [_identity(directory / name) for name in _FILES]

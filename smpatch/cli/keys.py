@@ -14,7 +14,7 @@ from smpatch.errors import UsageError
 
 __all__ = ["copy", "copy_signatures", "remove", "rename", "retag"]
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options, Receipt
 
 

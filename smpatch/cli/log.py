@@ -1,11 +1,11 @@
 """The log of the library on stderr: each record with ``--verbose``, else a line of progress.
 
-The line of progress is shown on a terminal while a command takes longer than a second, and goes
-away at the end. It has the step that the library logs (``extra={"step": ...}``) and the seconds
-since the start. A pipe, ``--quiet`` and ``--verbose`` get none.
+A terminal shows the line of progress after the first second of a command, and it is erased at the
+end. It has the step that the library logs (``extra={"step": ...}``) and the seconds since the
+start. There is no such line in a pipe, and none with ``--quiet`` or ``--verbose``.
 
-The options are looked for before the command line is parsed, because the first child process
-starts before that.
+This module searches for the options before the command line is parsed, because the first child
+process starts before that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LIBRARY = logging.getLogger("smpatch")
 class _Handler(logging.Handler):
     """A handler without a lock, as logging.NullHandler.
 
-    ``apply`` stops a thread by an exception, which can come while the thread holds a lock.
+    ``apply`` stops a thread with an exception, which can occur while the thread holds a lock.
     """
 
     def __init__(self, level: int) -> None:
@@ -44,17 +44,17 @@ class _Handler(logging.Handler):
 
 
 class _Lines(_Handler):
-    """One line on stderr for each record; ``talk`` writes a line by one call."""
+    """A handler that writes one line to stderr for each record; ``talk`` writes it in one call."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from smpatch.display import printable  # protobuf comes with it, after the first child
+        from smpatch.display import printable  # it imports protobuf; the first child starts before
 
         seconds = time.monotonic() - self._started
         terminal.talk(printable(f"smpatch: {seconds:.3f} s: {record.getMessage()}"))
 
 
 def given(option: str) -> bool:
-    """Return whether the command line has an option, also one that cannot be parsed."""
+    """Return whether the command line has an option, also if the line cannot be parsed."""
     arguments = sys.argv[1:]
     return option in arguments[: arguments.index("--") if "--" in arguments else None]
 
@@ -86,14 +86,14 @@ _WORDS = {
     "fetch": "reading from the store",
     "put": "writing to the store",
 }
-"""Step to the text that is shown; another question to TensorFlow is ``_ASKED``."""
+"""Step to the text that is shown; for any other step the text is ``_ASKED``."""
 
 _ASKED = "TensorFlow works"
 
 
 @contextmanager
 def shown() -> Iterator[None]:
-    """Show the line for as long as the context lasts, if it is to be shown at all."""
+    """Show the line of progress in the context, if stderr and the options allow it."""
     if not _wanted():
         yield
         return
@@ -108,7 +108,7 @@ def shown() -> Iterator[None]:
 
 
 def stop() -> None:
-    """Take the line away for good, such as before a bar for many models is shown."""
+    """Erase the line and show it no more, such as before a bar for many models is shown."""
     for each in [each for each in _LIBRARY.handlers if isinstance(each, _Line)]:
         each.end()
         _LIBRARY.removeHandler(each)
@@ -122,7 +122,7 @@ def _wanted() -> bool:
 
 
 class _Line(_Handler):
-    """The line, and the thread that draws it."""
+    """The line of progress, and the thread that draws it."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -136,7 +136,7 @@ class _Line(_Handler):
         self._step = getattr(record, "step", self._step)
 
     def clear(self) -> None:
-        """Take the line away before something else is printed."""
+        """Erase the line before something else is printed."""
         with self._drawing:
             self._erase()
 
@@ -169,5 +169,5 @@ class _Line(_Handler):
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
-        except OSError:  # the terminal is gone
+        except OSError:  # the terminal was closed
             return

@@ -1,11 +1,11 @@
-"""Results as JSON, in the shape that ``schemas/`` beside this file promises.
+"""Results as JSON, in the form that the JSON Schemas in ``schemas/`` describe.
 
-One object: ``version``, and what the command is called (``show``, ``add_predict``) or
-``error``. Every key is always there; what does not apply is null. The text is ASCII and
-strict JSON: no NaN, no lone surrogates.
+The result is one object with two keys: ``version``, and the name of the command (``show``,
+``add_predict``) or ``error``. Every key below them is always present; a value that does not apply
+is null. The text is ASCII and strict JSON: no NaN, no lone surrogates.
 
-``version`` grows when a reader of the old shape would misread the new one; a key that is
-added is not such a change.
+``version`` grows if a reader of the old form would misread the new one; an additional key is not
+such a change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from smpatch.errors import Fault, SmpatchError
 from smpatch.signature import CompositeTensorSpec, SignatureDef, SparseTensorSpec, Spec
 from smpatch.values import preview
 
-if TYPE_CHECKING:  # `show` does not pay for what edits
+if TYPE_CHECKING:  # the import takes time, and `show` does not need it
     from smpatch.cli.interruption import Interrupted
     from smpatch.functions.composed_of import ComposedOf
     from smpatch.functions.dataflow import Dataflow, DataNode
@@ -47,11 +47,11 @@ __all__ = [
 VERSION = 1
 
 _ESCAPED = re.compile(r"[^\x00-\x7e]")
-"""Characters that stand as escapes in a string; the encoder has escaped those below the space."""
+"""Characters to escape in a string; the encoder has escaped those below the space."""
 
 
 def show_body(model: SavedModel, meta_graphs: tuple[MetaGraph, ...]) -> dict[str, Any]:
-    """Return what ``show`` shows as JSON has it."""
+    """Return the result of ``show`` for JSON."""
     return {
         "directory": str(model.directory),
         "file": model.file.name,
@@ -67,13 +67,13 @@ def write_suggestions(
     commands: Mapping[object, str],
     flow: Dataflow | None,
 ) -> None:
-    """Write what ``suggest`` proposes, each with the command to type for it.
+    """Write the suggestions of ``suggest``, each with its command.
 
     Args:
         meta_graph: The MetaGraph.
         found: The suggestions.
-        commands: The command for each.
-        flow: The data flow of the signature that was named.
+        commands: The command for each suggestion.
+        flow: The data flow of the signature of ``--signature``; None without this option.
     """
     write(
         "suggest",
@@ -135,7 +135,7 @@ def _node(flow: Dataflow, node: DataNode) -> dict[str, Any]:
 
 
 def write_receipt(command: str, receipt: Receipt) -> None:
-    """Write the receipt; an edit that adds one signature has it beside the list of changes."""
+    """Write a receipt; for ``add-predict`` and ``wrap``, its last change in place of the list."""
     body: dict[str, Any] = receipt_body(receipt)
     if command in {"add-predict", "wrap"}:
         added = body.pop("changes")[-1]
@@ -147,7 +147,7 @@ def write_receipt(command: str, receipt: Receipt) -> None:
 
 
 def receipt_body(receipt: Receipt) -> dict[str, Any]:
-    """Return what an edit did as JSON has it."""
+    """Return a receipt for JSON."""
     return {
         "directory": str(receipt.directory),
         "form": receipt.form,
@@ -177,12 +177,12 @@ def receipt_body(receipt: Receipt) -> dict[str, Any]:
 
 
 def write_error(error: SmpatchError) -> None:
-    """Write why nothing was done."""
+    """Write the error because of which nothing was done."""
     write("error", error_body(error))
 
 
 def error_body(error: SmpatchError) -> dict[str, Any]:
-    """Return an error as JSON has it."""
+    """Return an error for JSON."""
     return {
         "kind": _kind(error),
         "exit_code": error.exit_code,
@@ -195,7 +195,7 @@ def error_body(error: SmpatchError) -> dict[str, Any]:
 
 
 def write_interruption(stop: Interrupted) -> None:
-    """Write that a signal came, and what became of the model."""
+    """Write that a signal came, and whether the model was edited."""
     write(
         "error",
         {
@@ -220,22 +220,22 @@ def _fault(fault: Fault) -> dict[str, Any]:
 
 
 def _kind(error: SmpatchError) -> str:
-    """Name the class that the error tree shows; a module may have finer ones of its own."""
+    """Return the name of the public class of an error; a module may have subclasses of its own."""
     shown = (SmpatchError.__module__, OutputError.__module__)
     return next(each.__name__ for each in type(error).__mro__ if each.__module__ in shown)
 
 
 def write(what: str, body: object) -> None:
     """Write one object: ``version``, and the body under the name of the command."""
-    # Not json.dumps, which keeps all pieces before it writes the first: for a model with very many
-    # signatures they take a hundred times as much memory as its file.
+    # Not json.dumps, which keeps all pieces in memory: for a model with very many signatures they
+    # take a hundred times as much memory as its file.
     encoder = json.JSONEncoder(indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
     pieces = encoder.iterencode({"version": VERSION, what.replace("-", "_"): body})
     stream(map(_printable, pieces))
 
 
 def _plain(value: object) -> dict[str, Any]:
-    """Return what the encoder does not take as a dict, when its turn comes."""
+    """Return a value that the encoder does not accept as a dict, when the encoder reaches it."""
     if isinstance(value, SignatureDef):
         return signature_body(value)
     if isinstance(value, Mapping):
@@ -290,7 +290,7 @@ def _disagreements(meta_graph: MetaGraph) -> list[dict[str, str]]:
 
 
 def signature_body(signature: SignatureDef) -> dict[str, Any]:
-    """Return a signature as JSON has it."""
+    """Return a signature for JSON."""
     return {
         "method_name": signature.method_name,
         "inputs": {alias: spec_body(spec) for alias, spec in signature.inputs.items()},
@@ -300,7 +300,7 @@ def signature_body(signature: SignatureDef) -> dict[str, Any]:
 
 
 def spec_body(spec: Spec) -> dict[str, Any]:
-    """Return a spec as JSON has it; ``encoding`` names its kind."""
+    """Return a spec for JSON; ``encoding`` names its kind."""
     if isinstance(spec, CompositeTensorSpec):
         return {
             "encoding": "composite",
@@ -316,7 +316,7 @@ def spec_body(spec: Spec) -> dict[str, Any]:
 
 
 def default_body(value: bytes) -> dict[str, Any]:
-    """Return the default of an input as JSON has it."""
+    """Return the default of an input for JSON."""
     dtype, shape, text = preview(value)
     return {
         "dtype": dtype,

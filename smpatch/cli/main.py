@@ -1,4 +1,4 @@
-"""The commands put together."""
+"""The program, made of all commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXIT_CODES = (
     "SavedModel or patch file; 4 the edit is impossible or refused; 5 writing or validation "
     "failed, and the model is unchanged; 130 interrupted."
 )
-"""At the end of every help text."""
+"""The text at the end of every help text."""
 
 _COMMANDS = {
     "show": "Show what a model offers, without TensorFlow.",
@@ -45,7 +45,7 @@ _COMMANDS = {
     "apply": "Do the edits of a patch file, on many models.",
     "undo": "Undo the last edit made with --backup.",
 }
-"""Short help of each command; its function has its name."""
+"""The short help of each command; the function of a command has its name."""
 
 _MODULES = {
     "add-predict": "add",
@@ -61,15 +61,15 @@ _MODULES = {
 
 
 def application(command: str = "") -> typer.Typer:
-    """Put the program together.
+    """Return the program.
 
     Args:
-        command: The command that is asked for, if it is one: the others are then left out, for
-            to import and describe them all takes longer than to show a model.
+        command: The first word of the command line. If it is a command, the others are left out,
+            because to import and describe them all takes longer than to show a model.
     """
     app = typer.Typer(
         pretty_exceptions_enable=False,
-        # Plain help: it can be piped, searched and read at any width.
+        # Plain help can be piped, searched and read at any width.
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
@@ -93,11 +93,11 @@ def _hyphens(option: str) -> str:
 
 
 def _with_common(function: Callable[..., object], *, stores: bool) -> Callable[..., object]:
-    """Add what all commands have.
+    """Add the options that all commands have.
 
     Args:
-        function: The command.
-        stores: Whether it takes URLs of models.
+        function: The function of the command.
+        stores: Whether the command accepts URLs of models.
 
     Returns:
         The command with ``--verbose``, which takes effect before the command line is parsed, and
@@ -131,10 +131,10 @@ def _with_common(function: Callable[..., object], *, stores: bool) -> Callable[.
 
 
 def _set_store_options(options: Sequence[str]) -> None:
-    """Set the options of stores that were given; values may be secret, and no error repeats one.
+    """Set the given options of stores; values may be secret, so that no error repeats them.
 
     Raises:
-        UsageError: One has no key or no value, or a key is there twice.
+        UsageError: An option is not of the form KEY=VALUE, or a key is given twice.
     """
     from smpatch.errors import UsageError
     from smpatch.stores.access import set_store_options

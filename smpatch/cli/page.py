@@ -1,4 +1,4 @@
-"""``--html`` of ``suggest`` and ``show``: a page to look at, written to a file."""
+"""``--html`` of ``suggest`` and ``show``: an HTML page, written to a file."""
 
 from __future__ import annotations
 
@@ -72,16 +72,16 @@ def section(  # noqa: PLR0913 - what a section of the page shows
     notes: Iterable[str] = (),
     infer: Infer | None = None,
 ) -> Section:
-    """Return a MetaGraph as a page shows it.
+    """Return the section of a page for a MetaGraph.
 
     Args:
         meta_graph: The MetaGraph.
-        model: The model as it was given.
-        tag_set: The value of ``--tag-set``, if one is needed.
+        model: The path of the model, as the user gave it.
+        tag_set: The value of ``--tag-set`` for commands; None for none.
         signature: The only signature whose computation is shown; None for all.
         proposals: Tensors and functions that could become a signature.
         notes: Notes for the reader.
-        infer: Asks TensorFlow for shapes.
+        infer: A function that asks TensorFlow for shapes; None for none.
     """
     from smpatch.cli.suggested_commands import Commands
     from smpatch.page import Section
@@ -102,7 +102,7 @@ def section(  # noqa: PLR0913 - what a section of the page shows
 
 
 def undefined_notes(meta_graph: MetaGraph) -> list[str]:
-    """Return that operations are not defined in the file, where TensorFlow is not asked."""
+    """Return a note about operations that the file does not define, or no note."""
     from smpatch.suggestions import undefined
 
     if meta_graph.op_defs and meta_graph.functions.complete:
@@ -128,7 +128,7 @@ def write_page(  # noqa: PLR0913 - the file, and what is in it
     *,
     overwrite: bool,
 ) -> None:
-    """Write the page, and print that it was written."""
+    """Write the page, and print its file name and size."""
     from smpatch import __version__
     from smpatch.page import Page, document, html
     from smpatch.writer.text_file import write_text

@@ -1,8 +1,8 @@
 """One command on one or several models.
 
-With several models each line names its model, a model that fails stops no other, and the exit
-code is the highest of all. With ``--json`` they are one document, as ``schemas/models.json`` has
-it.
+With several models each line names its model, and the exit code is the highest of all. If a model
+fails, the others are processed all the same. With ``--json`` the answers are one document, which
+``schemas/models.json`` describes.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Answer:
 
     Attributes:
         lines: The lines for a person, escaped.
-        body: The same as JSON.
+        body: The answer for JSON.
         exit_code: 0, or 1 for a fault or a difference.
-        summary: One line for stderr where the lines are not printed; empty for none.
-        notes: Lines for stderr behind them.
+        summary: One line for stderr if the lines are not printed; empty for none.
+        notes: Lines for stderr after the summary.
     """
 
     lines: Sequence[str]
@@ -48,7 +48,7 @@ class Answer:
 def answers(
     models: Sequence[Path], work: Callable[[Path], Answer]
 ) -> Iterator[tuple[Path, Answer | SmpatchError]]:
-    """Yield the answer for each model, one after the other; an error is one, too."""
+    """Yield the answer or the error for each model, one after the other."""
     for model in models:
         yield model, _tried(model, work)
 
@@ -71,7 +71,7 @@ def print_answers(
     """Print the answers, and return the exit code.
 
     Raises:
-        SmpatchError: There is one model, and it failed.
+        SmpatchError: There is only one model, and it failed.
     """
     worst = 0
     document: list[dict[str, object]] = []
@@ -96,7 +96,7 @@ def print_answers(
 
 
 def _named(lines: Iterable[str], name: str) -> Iterator[str]:
-    """Yield lines that begin with the model; of one model all lines as they are."""
+    """Yield the lines, each with the name of the model before it; without a name, unchanged."""
     bare = name.removesuffix(": ")
     for line in lines:
         if not name:
@@ -108,13 +108,13 @@ def _named(lines: Iterable[str], name: str) -> Iterator[str]:
 
 
 def failure(model: Path, error: SmpatchError) -> str:
-    """Return the line about a model that failed: most errors name a part of the model only."""
+    """Return the line about a model that failed, with the model if the error does not name it."""
     line, where = str(error), str(model)
     return printable(f"smpatch: {line}" if line.startswith(where) else f"smpatch: {where}: {line}")
 
 
 def collected(finished: Iterator[_T], count: int, *, quiet: bool) -> Iterator[_T]:
-    """Yield the finished ones, and show their number on a terminal."""
+    """Yield the results of finished models, and show their number on a terminal."""
     with _bar(count, quiet=quiet) as advance:
         for each in finished:
             yield each
@@ -123,7 +123,7 @@ def collected(finished: Iterator[_T], count: int, *, quiet: bool) -> Iterator[_T
 
 @contextmanager
 def _bar(count: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal, where there is more than one model to wait for."""
+    """Show a bar on a terminal if there is more than one model."""
     if not shows_bar(count, quiet=quiet):
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""``smpatch show``: what a SavedModel offers, without TensorFlow."""
+"""``smpatch show``: the MetaGraphs and signatures of a SavedModel, without TensorFlow."""
 
 from __future__ import annotations
 

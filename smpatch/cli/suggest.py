@@ -1,4 +1,4 @@
-"""``smpatch suggest``: what of a model could become a signature, and what to type for it."""
+"""``smpatch suggest``: tensors and functions that could become a signature, with commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smpatch.loader import load
 from smpatch.savedmodel.directory import naming
 from smpatch.signature import Shape, TensorSpec, shape_text
 
-if TYPE_CHECKING:  # `smpatch show` does without what looks for suggestions
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.cli.suggested_commands import Commands
     from smpatch.functions.inner_tensors import Inner
     from smpatch.loader import MetaGraph
@@ -105,7 +105,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             shown = page.Shown(match, everything)
             page.write_page(html, opened, model, [made], shown, overwrite=overwrite)
             return
-    if asked.remark:  # behind the block: an error inside it needs no remark
+    if asked.remark:  # after the block: an error in the block needs no remark
         talk(asked.remark)
     if as_json:
         flow = None if signature is None else dataflow(meta_graph, meta_graph.signatures[signature])
@@ -128,10 +128,10 @@ def suggest(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 class _TensorFlow:
     """TensorFlow in a child process, which starts with the first question.
 
-    Where it cannot be asked, what the model does not say stays unknown.
+    If it cannot be asked, facts that the model does not record stay unknown.
 
     Attributes:
-        remark: A line about what stays unknown; empty when nothing does.
+        remark: A line about the operations that have no definition; empty if all have one.
     """
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class _TensorFlow:
         self._open.close()
 
     def defined(self, meta_graph: MetaGraph) -> MetaGraph:
-        """Return a MetaGraph that defines its operations, as far as they are known."""
+        """Return a MetaGraph with the definitions of its operations that are known."""
         from smpatch.suggestions import undefined
 
         if meta_graph.op_defs and meta_graph.functions.complete:
@@ -162,7 +162,7 @@ class _TensorFlow:
         return meta_graph
 
     def infer(self, graph: bytes, tensors: Sequence[str]) -> Mapping[str, Shape]:
-        """Return the shapes of tensors of a ``GraphDef``, of those that TensorFlow can infer."""
+        """Return the shapes that TensorFlow can infer, for some tensors of a ``GraphDef``."""
         with suppress(ValidationError):
             return self._asked().infer(graph, tensors)
         return {}
@@ -176,7 +176,7 @@ class _TensorFlow:
 
 
 _PATIENCE = 60.0
-"""Seconds; the longest wait for a shape."""
+"""The longest wait for an answer of TensorFlow, in seconds."""
 
 _FEW = 5
 """The most operations that a remark names."""
@@ -189,7 +189,7 @@ def output_lines(
     *,
     match: str = "",
 ) -> list[str]:
-    """Return the outputs of the main graph, each with what to type for it."""
+    """Return lines with the outputs of the main graph, each with its command."""
     if not found.outputs:
         return []
     served = {
@@ -220,18 +220,18 @@ def _function_lines(functions: Sequence[Function], commands: Commands) -> list[s
 
 
 def _call(each: Function) -> str:
-    """Return a function with its arguments and results, as Python writes them."""
+    """Return a function with its arguments and results, in the syntax of Python."""
     traced = each.traced
     given = [_argument(name, spec) for name, spec in traced.inputs.items()]
     yielded = ", ".join(_argument(name, spec) for name, spec in traced.outputs.items())
     call = f"{traced.path or traced.function}({', '.join([*given, *traced.constants])})"
-    # What cannot be served for its results has none to show.
+    # A function whose results cannot be served has no outputs here.
     remark = f"  (for training: {each.remark})" if each.remark else ""
     return printable(call) + (f" -> {yielded}" if yielded else "") + remark
 
 
 def _proposals(found: Suggestions, commands: Commands) -> list[Proposal]:
-    """Return outputs and functions as a page shows them."""
+    """Return the proposals of a page: outputs and functions."""
     from smpatch.page import Proposal
 
     outputs = [Proposal(_sketch(each.spec), commands.output(each)) for each in found.outputs]
@@ -255,7 +255,7 @@ def _composed_lines(found: Suggestions) -> list[str]:
 
 
 def _inner_lines(found: Suggestions, signature: str, commands: Commands) -> list[str]:
-    """Return the inner tensors as a tree of calls."""
+    """Return lines with the inner tensors as a tree of calls."""
     from smpatch.graph.index import op_of
     from smpatch.graph.operations import automatic
 
@@ -285,7 +285,7 @@ def _inner_lines(found: Suggestions, signature: str, commands: Commands) -> list
         rows = []
         for each in tensors:
             name = names[each]
-            # The text to write where the name is not enough.
+            # The text to write if the name is not enough.
             longer = f"write {printable(name)}" if name != each.spec.name else ""
             rows.append((*_row(each), longer))
         lines += columns(rows, indent="  " * (len(calls) + 1))

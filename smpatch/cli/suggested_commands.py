@@ -1,4 +1,4 @@
-"""The command for each suggestion, as a shell takes it."""
+"""The command for each suggestion, quoted for a shell."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Commands:
     def __init__(
         self, model: Path, tag_set: str | None, signature: str | None, meta_graph: MetaGraph
     ) -> None:
-        """Write commands for a model as it was given.
+        """Take the values that all commands share.
 
         Args:
-            model: The model.
+            model: The path of the model, as the user gave it.
             tag_set: The value of ``--tag-set``, if it was given.
-            signature: The signature between whose inputs and outputs the inner tensors are.
+            signature: The signature that has the inner tensors between its inputs and outputs.
             meta_graph: The MetaGraph.
         """
         self._signature = signature or ""
@@ -49,7 +49,7 @@ class Commands:
             self._new += "_"
 
     def all(self, found: Suggestions) -> dict[object, str]:
-        """Return the commands of all suggestions, functions by the name of the function."""
+        """Return the commands of all suggestions; the key of a function is its name."""
         names = self.spelled(found)
         return {
             **{each: command_line(self.output(each)) for each in found.outputs},
@@ -58,13 +58,13 @@ class Commands:
         }
 
     def spelled(self, found: Suggestions) -> dict[Inner, str]:
-        """Return how each inner tensor is written."""
+        """Return the text for each inner tensor in a command."""
         if not found.inner:
             return {}
         return spelled(self._meta_graph, self._signature, found.inner, found.ambiguous)
 
     def leave_objects_alone(self) -> None:
-        """Propose only what leaves the object graph as it is: its form takes no edit."""
+        """Propose commands that do not change the object graph: its text form cannot be edited."""
         self._alone = ("--signature-def-only",)
 
     def output(self, each: Output) -> list[str]:
@@ -80,17 +80,17 @@ class Commands:
         return self._edit("--function", each.name, *self._key(each.traced.key), *inputs)
 
     def inner(self, name: str) -> str:
-        """Return the command for an inner tensor, as it is written."""
+        """Return the command for an inner tensor, from the text of ``spelled``."""
         source = ("--from-signature", self._signature, "--signature", self._new)
         return command_line(self._edit(*source, "--outputs", name))
 
     @property
     def new_key(self) -> str:
-        """A key that is free."""
+        """A key that no signature has."""
         return self._new
 
     def adding(self, key: str) -> Form:
-        """Return the words that make a signature of another one, with an inner tensor."""
+        """Return the words that make a signature from another one, with an inner tensor."""
         source = ("--from-signature", key, "--signature", KEY)
         return ("smpatch", "add-predict", *self._model, *source, "--outputs", ARGUMENT, *self._end)
 
@@ -118,7 +118,7 @@ class Commands:
 
 
 def _passable(name: str) -> str:
-    """Return an input as the command line takes it, under an alias that Python can pass."""
+    """Return an input for the command line, with an alias that Python can pass."""
     alias = name.rpartition(":")[0] or name
     alias = alias.rpartition("/")[2]
     return f"{alias}_={name}" if keyword.iskeyword(alias) or alias == "self" else name

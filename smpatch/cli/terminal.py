@@ -21,11 +21,11 @@ __all__ = [
 ]
 
 _BLOCK = 1 << 16
-"""Characters that are written at a time."""
+"""The number of characters after which a part of a stream is written."""
 
 
 _clear: list[Callable[[], None]] = []
-"""Takes a line of progress away; called before anything is printed."""
+"""The function that erases a line of progress, if there is one; called before each output."""
 
 
 class OutputError(WriteError):
@@ -33,7 +33,7 @@ class OutputError(WriteError):
 
 
 def prepare() -> None:
-    """Make stdout and stderr fit for use; call it before anything opens a file."""
+    """Prepare stdout and stderr; call it before anything opens a file."""
     # If one of them is closed, the next file that is opened, such as a model, gets its number. The
     # replacement is not writable, so that printing to it is an error.
     spare = os.open(os.devnull, os.O_RDONLY)
@@ -43,7 +43,7 @@ def prepare() -> None:
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False, encoding="utf-8")  # noqa: SIM115 - a descriptor, for good
     if hasattr(sys.stdout, "reconfigure"):
-        # Names in a model may hold what the caller's encoding has not.
+        # Names in a model may have characters that the caller's encoding does not have.
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.stdout = cast("Any", _Stdout(sys.stdout))
 
@@ -57,19 +57,19 @@ def data(text: str) -> None:
     """Write text to stdout, with a line break after it.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The text cannot be written.
     """
     for clear in _clear:
         clear()
-    # At once, so that talk comes after it, also where both go into one pipe.
+    # It is flushed, so that a later line of talk comes after it, also if both use one pipe.
     print(text, flush=True)
 
 
 def stream(pieces: Iterable[str]) -> None:
-    """Write text that comes in pieces to stdout, with a line break after the last.
+    """Write pieces of text to stdout, with a line break after the last.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The text cannot be written.
     """
     for clear in _clear:
         clear()
@@ -85,16 +85,16 @@ def stream(pieces: Iterable[str]) -> None:
 
 @contextmanager
 def done(what: str, *, dry_run: bool) -> Iterator[None]:
-    """Print the result of an edit; one that cannot be printed is a warning.
+    """Print the result of an edit in the context; if it cannot be printed, print a warning.
 
-    An error would say that the model is unchanged.
+    An error would mean that the model is unchanged.
 
     Args:
-        what: The sentence about it, such as ``the edit is done``.
+        what: The sentence about the edit, such as ``the edit is done``.
         dry_run: Whether nothing was written.
 
     Raises:
-        OutputError: It cannot be printed, and nothing was written.
+        OutputError: The result cannot be printed, and nothing was written.
     """
     try:
         yield
@@ -107,26 +107,26 @@ def done(what: str, *, dry_run: bool) -> Iterator[None]:
 
 
 def talk(line: str) -> None:
-    """Write a line to stderr; without an error where that is not possible."""
+    """Write a line to stderr; raise no error if that is not possible."""
     if sys.stderr is None:
         return
     for clear in _clear:
         clear()
     try:
-        # One call, so that lines of several threads stay lines.
+        # One call for the whole line, so that threads do not mix their lines.
         print(f"{line}\n", end="", file=sys.stderr, flush=True)
     except OSError:
         _silence(2)
 
 
 class _Stdout:
-    """Stdout as everybody here sees it, typer's help texts too."""
+    """The stdout of all modules of the command line, and of typer's help texts."""
 
     def __init__(self, stream: Any) -> None:  # noqa: ANN401 - any text stream
         self._stream = stream
 
     def write(self, text: str) -> int:
-        # Typer writes nothing, to learn whether it can, and takes an error for an answer.
+        # Typer writes an empty text as a test, and handles an error of it.
         if text == "":
             return 0
         try:
@@ -145,7 +145,7 @@ class _Stdout:
         return getattr(self._stream, name)
 
     def _failed(self, error: OSError) -> None:
-        # What is still in the buffer would fail again when Python ends.
+        # The text that is still in the buffer would fail again when Python ends.
         _silence(1)
         if not isinstance(error, BrokenPipeError):
             reason = (error.strerror or str(error)).lower()

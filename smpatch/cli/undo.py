@@ -1,4 +1,4 @@
-"""``smpatch undo``: put the file that ``--backup`` kept back in place."""
+"""``smpatch undo``: put back the file that ``--backup`` kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from smpatch.display import (
     tag_set,
 )
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.undoing import Undone
 
 __all__ = ["undo"]
@@ -102,7 +102,7 @@ def _body(undone: Undone) -> dict[str, object]:
 
 
 def _near(undone: Undone) -> str:
-    """Return the backup as one reaches it by the model's own path, where that leads there."""
+    """Return the path of the backup: in the model's directory as given, if it exists there."""
     near = undone.directory / undone.backup.name if undone.backup is not None else None
     return str(near if near is not None and near.exists() else undone.backup)
 

@@ -1,4 +1,4 @@
-"""``smpatch warmup``: the warm-up requests of a model, listed or written."""
+"""``smpatch warmup``: list or write the warm-up requests of a model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from smpatch.cli.terminal import data, done, talk
 from smpatch.display import columns, printable
 from smpatch.errors import UsageError
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.warmup_file import WarmupRequest, WrittenWarmup
 
 __all__ = ["warmup"]
@@ -119,7 +119,7 @@ def warmup(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 
 
 def _check_listing(*given: object) -> None:
-    """Refuse what says how requests are written where no signature is named."""
+    """Refuse options for writing requests, because no signature is named."""
     if any(each is not None and each is not False for each in given):
         hint = "smpatch warmup MODEL --signature KEY --random N writes requests"
         raise UsageError("no signature is named", where="--signature", hint=hint)

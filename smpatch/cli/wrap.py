@@ -21,7 +21,7 @@ from smpatch.cli.interruption import watching
 from smpatch.errors import UsageError
 from smpatch.signature import DEFAULT_KEY
 
-if TYPE_CHECKING:  # the library's own import costs what `--help` need not pay
+if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
     from smpatch.patcher import Options
     from smpatch.suggestions import Output
 
@@ -160,7 +160,7 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 def _suggest(
     graph: Path, options: Options, words: tuple[list[str], list[str]], *, show: bool
 ) -> str:
-    """Show what could be served, and return what to hint at."""
+    """Print the outputs that could be served, and return the hint of the error."""
     from smpatch import frozen_graph
     from smpatch.cli.suggest import output_lines
     from smpatch.cli.terminal import data

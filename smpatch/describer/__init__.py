@@ -1,11 +1,11 @@
-"""Texts about a signature, for those who deploy it or call it.
+"""Texts about a signature, for people who deploy it or call it.
 
 ``describe`` chooses the signature (``subject``) and writes one of four texts: ``triton_config`` a
 configuration for Triton, ``serving_requests`` a request to TF Serving by REST or by gRPC,
 ``markdown`` tables for the card of a model.
 
-The signatures alone are read; TensorFlow is not asked. Names in a model may be hostile: each text
-escapes them by the rules of its language.
+This package reads signatures alone, and does not ask TensorFlow. Names in a model may be hostile:
+each text escapes them by the rules of its language.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def describe(  # noqa: PLR0913 - the model, the text, and names and sizes in it,
         as_: ``triton`` for a ``config.pbtxt``, ``rest`` for ``curl`` lines, ``grpc`` for a
             Python program, ``markdown`` for tables.
         signature: The key. Without it ``markdown`` has all signatures, and the other texts
-            have ``serving_default`` or the only signature.
+            are about ``serving_default`` or the only signature.
         tag_set: The tags of the MetaGraph; None for the only one.
         name: The name that the server has for the model; None for the name of its directory,
             without the version.
@@ -81,7 +81,7 @@ def describe(  # noqa: PLR0913 - the model, the text, and names and sizes in it,
     meta_graph = opened.meta_graph(tag_set)
     signatures = chosen(opened, meta_graph, signature)
     called = model_name(opened.directory) if name is None else name
-    called = called.encode("utf-8", "replace").decode()  # no request can have half a character
+    called = called.encode("utf-8", "replace").decode()  # a request cannot have a lone surrogate
     if as_ == "markdown":
         return markdown_tables(called, meta_graph.tags, signatures)
     key = one_of(signatures)

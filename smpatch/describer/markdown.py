@@ -3,7 +3,7 @@
 A name is a code span if it consists of letters, digits and ``_./:-``. In other names each
 character that is neither letter nor digit is an HTML entity, which Markdown reads as text.
 
-Source: ``spec.commonmark.org`` (entities are no part of the structure), GitHub's tables.
+Source: ``spec.commonmark.org`` (entities are not a part of the structure), GitHub's tables.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _table(signature: SignatureDef) -> Iterator[str]:
 
 
 def _type(dtype: str, spec: Spec) -> str:
-    """Return the type of a tensor, with the form of one that is not dense."""
+    """Return the type of a tensor, and its form if it is not dense."""
     if isinstance(spec, SparseTensorSpec):
         return f"{dtype}, sparse"
     if isinstance(spec, CompositeTensorSpec):
@@ -65,7 +65,7 @@ def _type(dtype: str, spec: Spec) -> str:
 
 
 def _shape(text: str, spec: Spec) -> str:
-    """Return a shape; of a composite tensor that is not ragged, the name of its class."""
+    """Return the cell of a shape, or of the class name of a composite tensor that is not ragged."""
     named = isinstance(spec, CompositeTensorSpec) and spec.type_name != _RAGGED
     return _text(text) if named else f"`{text}`"
 
@@ -75,7 +75,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _text(name: str) -> str:
-    """Return any name so that Markdown shows it as it is."""
+    """Return a name in a form that Markdown shows unchanged."""
     if _PLAIN.fullmatch(name):
         return f"`{name}`"
     shown = printable(name) or "(empty)"

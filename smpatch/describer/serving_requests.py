@@ -50,7 +50,7 @@ def check_method(subject: Subject) -> None:
 
 
 def _remarks(subject: Subject, interface: str) -> Iterator[str]:
-    """Yield the comments at the top of a request, for the shell as for Python.
+    """Yield the comments at the top of a request, for the shell and for Python.
 
     Args:
         subject: The signature.
@@ -77,7 +77,7 @@ def _remarks(subject: Subject, interface: str) -> Iterator[str]:
 
 
 _HIGHEST_RANK = 254
-"""TensorFlow has no tensor of more dimensions (``TensorShape::MaxDimensions``)."""
+"""The most dimensions of a tensor in TensorFlow (``TensorShape::MaxDimensions``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +98,15 @@ class _Sample:
 
     @property
     def lists(self) -> int:
-        """The number of elements, or of lists where a size is 0."""
+        """The number of elements; a dimension of size 0 counts as 1: it is an empty list."""
         return math.prod(max(size, 1) for size in self.shape)
 
 
 def _samples(subject: Subject, batch: int) -> list[_Sample]:
-    """Return a sample for each input of a signature, all of which are dense.
+    """Return a sample for each dense input of a signature.
 
     Raises:
-        RefusedError: A shape is none that a tensor can have.
+        RefusedError: A shape has more dimensions than a tensor can have.
     """
     made = []
     for alias, spec in subject.signature.inputs.items():
@@ -128,7 +128,7 @@ def _sample(alias: str, spec: TensorSpec, batch: int) -> _Sample:
 
 
 def _nested(shape: tuple[int, ...], element: object) -> object:
-    """Return nested lists of a shape, all of whose elements are one."""
+    """Return nested lists of a shape, with the same value for all elements."""
     if not shape:
         return element
     return [_nested(shape[1:], element) for _ in range(shape[0])]
@@ -149,19 +149,19 @@ _JSON_TYPES = frozenset(
 """The types that ``AddValueToTensor`` reads and ``AddSingleValueAndAdvance`` writes."""
 
 _MOST = 1 << 20
-"""More elements are not written."""
+"""The most elements of a JSON request."""
 
 _LONGEST = 100_000
-"""A longer body does not fit into an argument of a Linux program (128 KiB) with certainty."""
+"""The longest ``curl`` line with its body; an argument of a Linux program has at most 128 KiB."""
 
 _BYTES = "_bytes"
-"""The ending of names whose strings TF Serving takes for bytes."""
+"""The ending of the names of inputs and outputs whose strings are bytes for TF Serving."""
 
 _SERIALIZED = frozenset({CLASSIFY, REGRESS})
 """Methods whose input is a serialized ``tf.train.Example``."""
 
 _END = "END_OF_BODY"
-"""The line behind a long body; no JSON text is such a line."""
+"""The line after a long body; no line of JSON is equal to it."""
 
 
 def rest_request(subject: Subject) -> str:
@@ -234,10 +234,10 @@ def _check_values(subject: Subject, values: Sequence[_Sample]) -> None:
 
 
 def _rows(subject: Subject) -> tuple[int | None, str]:
-    """Return the number of rows, or None and why row format is not possible.
+    """Return the number of rows, or None and the reason for which row format is not possible.
 
-    TF Serving puts the rows of a request together along the first dimension, and it takes a
-    response apart along the same dimension. An unknown rank may have that dimension.
+    TF Serving joins the rows of a request along the first dimension, and splits a response along
+    the same dimension. A tensor of unknown rank may have that dimension.
     """
     fixed: dict[int, str] = {}
     for kind, alias, spec in subject.tensors():
@@ -256,7 +256,7 @@ def _rows(subject: Subject) -> tuple[int | None, str]:
 
 
 def _instances(subject: Subject, values: Sequence[_Sample], rows: int) -> list[object]:
-    """Return the rows: plain values of an only input, objects of several."""
+    """Return the rows: plain values if there is one input, objects if there are several."""
     if len(values) == 1:
         whole = _json(subject, values[0])
         return whole if isinstance(whole, list) else [whole]
@@ -265,7 +265,7 @@ def _instances(subject: Subject, values: Sequence[_Sample], rows: int) -> list[o
 
 
 def _columns(subject: Subject, values: Sequence[_Sample]) -> object:
-    """Return the columns: the plain value of an only input, an object of several."""
+    """Return the columns: a plain value if there is one input, an object if there are several."""
     if len(values) == 1:
         return _json(subject, values[0])
     return {each.alias: _json(subject, each) for each in values}
@@ -276,7 +276,7 @@ def _json(subject: Subject, each: _Sample) -> object:
 
 
 def _element(subject: Subject, each: _Sample) -> object:
-    """Return an element as JSON has it: bytes go into an object with the key ``b64``."""
+    """Return an element for JSON: bytes are in an object with the key ``b64``."""
     value = each.element
     if not isinstance(value, bytes):
         return value
@@ -301,14 +301,14 @@ _PYTHON_TYPES = frozenset(
     {"bool", "string", "float16", "bfloat16", "float32", "float64", "complex64", "complex128"}
     | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
-"""Types that a value of Python is easily made of."""
+"""The types for which the program can write a value in Python."""
 
 _WRITTEN = 64
 """The most elements that are written one by one."""
 
 
 def grpc_program(subject: Subject) -> str:
-    """Return the program.
+    """Return a Python program that sends a request.
 
     Raises:
         RefusedError: A request cannot express the inputs, or TF Serving refuses them.

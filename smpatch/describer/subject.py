@@ -1,6 +1,6 @@
 """The signature to describe, with the names that a server has for it.
 
-This module loads the model and chooses; it writes no text.
+This module chooses the signature; it writes no text.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ __all__ = [
 ]
 
 METHODS = (PREDICT, CLASSIFY, REGRESS)
-"""The methods of signatures that TF Serving runs a Predict request on (``predict_util.cc``)."""
+"""The methods of signatures for which TF Serving runs Predict requests (``predict_util.cc``)."""
 
 _VERSION = re.compile(r"[0-9]+|model\.savedmodel")
-"""The directories that a server puts between the name of a model and its file."""
+"""The names of directories that a server has between the name of a model and its file."""
 
 _PLAIN = re.compile(r"[\w./:@+-]+", re.ASCII)
-"""Words that the command line takes as they are."""
+"""Words that need no quotes on the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class Subject:
     """A signature with its surroundings.
 
     Attributes:
-        directory: The model directory, as it was given.
+        directory: The model directory, as the caller gave it.
         model: The name that servers have for the model.
         tags: The tags of the MetaGraph.
         key: The key of the signature.
         signature: The signature.
-        batch: The size of an open first dimension; None for the usual one.
+        batch: The size of an open first dimension; None for the default of the format.
     """
 
     directory: Path
@@ -78,11 +78,11 @@ class Subject:
 def chosen(
     model: SavedModel, meta_graph: MetaGraph, signature: str | None
 ) -> Mapping[str, SignatureDef]:
-    """Return the signature of a key, or all if no key is given.
+    """Return the signature of a key, or all signatures if no key is given.
 
     Raises:
         RefusedError: The model has no signatures.
-        TensorNotFoundError: It has none of this key.
+        TensorNotFoundError: The model has no signature with this key.
     """
     present = meta_graph.signatures
     if not present:
@@ -98,10 +98,10 @@ def chosen(
 
 
 def one_of(signatures: Mapping[str, SignatureDef]) -> str:
-    """Return the key of the only signature, or of the default one.
+    """Return the key of the default signature, or of the only one.
 
     Raises:
-        UsageError: There are several, and none is the default.
+        UsageError: There are several signatures, and none is the default.
     """
     if DEFAULT_KEY in signatures:
         return DEFAULT_KEY
@@ -113,7 +113,7 @@ def one_of(signatures: Mapping[str, SignatureDef]) -> str:
 
 
 def model_name(directory: Path) -> str:
-    """Return the name that servers give to a model: its directory's, without the version.
+    """Return the name that servers give to a model: the name of its directory, not the version.
 
     Example:
         >>> model_name(Path("models/linear/1")), model_name(Path("linear/1/model.savedmodel"))
@@ -131,7 +131,7 @@ def command(verb: str, directory: Path, *options: str) -> str:
 
 
 def refuse(subject: Subject, where: str, found: str, hint: str = "") -> NoReturn:
-    """Raise that a format cannot express something of a signature.
+    """Raise the error that a format cannot express a part of a signature.
 
     Raises:
         RefusedError: Always.
@@ -141,14 +141,15 @@ def refuse(subject: Subject, where: str, found: str, hint: str = "") -> NoReturn
 
 
 def refuse_composites(subject: Subject, reader: str) -> None:
-    """Refuse sparse, ragged and other composite tensors, of which a request has no form.
+    """Refuse sparse, ragged and other composite tensors, for which a request has no form.
 
     Args:
         subject: The signature.
         reader: The server, as the subject of a sentence.
 
     Raises:
-        RefusedError: There is one; the hint has the command that serves its parts.
+        RefusedError: The signature has such a tensor; the hint has the command that serves its
+            parts.
     """
     for kind, alias, spec in subject.tensors():
         if not isinstance(spec, TensorSpec):
@@ -165,9 +166,9 @@ def _form(spec: Spec) -> str:
 
 
 def _dense_parts(subject: Subject) -> str:
-    """Return the command that adds a signature of the dense tensors behind a signature."""
+    """Return the command that adds a signature with the dense parts of all tensors."""
     fed = _parts(subject.signature.inputs)
-    # A session does not fetch what it is fed, such as the indices of a sparse result.
+    # A session does not fetch a fed tensor, such as the indices of a sparse result.
     fetched = {
         name: tensor
         for name, tensor in _parts(subject.signature.outputs).items()
@@ -183,7 +184,7 @@ def _dense_parts(subject: Subject) -> str:
 
 
 def _parts(specs: Mapping[str, Spec]) -> dict[str, str]:
-    """Return the dense tensors behind specs, by a name for each."""
+    """Return the dense tensors of specs, each by an alias."""
     return {
         name: tensor.name
         for alias, spec in specs.items()

@@ -1,4 +1,4 @@
-"""A ``config.pbtxt`` that Triton's TensorFlow backend takes for a signature.
+"""A ``config.pbtxt`` with which Triton's TensorFlow backend serves a signature.
 
 The text is ASCII, whatever the names are: protobuf's text format has escapes for all bytes.
 
@@ -25,21 +25,21 @@ from smpatch.triton import TYPES, batches, objection
 __all__ = ["triton_config"]
 
 _BATCH = 4
-"""Triton's own ``max_batch_size`` for a model that has none."""
+"""The ``max_batch_size`` that Triton uses for a model without a configuration."""
 
 _LARGEST = 2**31 - 1
-"""``max_batch_size`` is an int32."""
+"""The largest ``max_batch_size``: it is an int32."""
 
 _TAG = "serve"
-"""The tag that the backend takes by default."""
+"""The tag that the backend loads by default."""
 
 
 def triton_config(subject: Subject) -> str:
-    """Return the configuration.
+    """Return the configuration of a signature.
 
     Raises:
         RefusedError: Triton cannot serve the signature.
-        UsageError: The batch is larger than Triton's largest.
+        UsageError: The batch is larger than the largest of Triton.
     """
     _check(subject)
     batching = batches(subject.signature)
@@ -66,7 +66,7 @@ def triton_config(subject: Subject) -> str:
 
 
 def _check(subject: Subject) -> None:
-    """Refuse a signature that Triton does not load, or loads as another one."""
+    """Refuse a signature that Triton does not load, or for which it loads another one."""
     if not _c_string(subject.key):
         line = command("rename", subject.directory, "--from", subject.key, "--to", "NEW")
         found = "Triton takes no key that is empty or has a zero byte"

@@ -1,11 +1,12 @@
 """The differences between two models, without TensorFlow.
 
-Signatures are compared by meaning, on both halves. Everything else is compared by its bytes
-in place: equal parts are never decoded, and of other parts only the elements that differ. So a
-model of gigabytes is read once, and an edit by smpatch shows as what it appended.
+The signatures of both halves are compared by meaning. All other parts are compared by their bytes,
+in place: equal parts are never decoded, and in other parts only the elements that differ are. So a
+model of gigabytes is read once, and the result of an edit by smpatch has the elements that the
+edit appended.
 
-This module checks neither model, and it does not say which tensors have other values: two graphs
-that compute the same in other nodes are different here.
+This module checks neither model, and it compares no computations: two graphs that compute the
+same numbers with different nodes are different here.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ __all__ = [
 ]
 
 _Pair = tuple[int | None, int | None]
-"""Places of two MetaGraphs that belong together; None where one model has none."""
+"""The places of two MetaGraphs that belong together; None if one model has no such MetaGraph."""
 
 
 def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
@@ -65,15 +66,15 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
         b: The directory of the second one.
 
     Returns:
-        What differs: signatures, parts of the MetaGraphs, files. ``same`` is whether
-        anything of it counts.
+        The differences of signatures, parts of the MetaGraphs, and files. ``same`` is whether
+        none of them counts.
 
     Example:
         >>> smpatch.diff("export/1", "export/2").same
         True
 
     Raises:
-        ModelUnreadableError: One of the directories holds no SavedModel that can be read.
+        ModelUnreadableError: One of the directories has no SavedModel that can be read.
     """
     places = [arguments.path(each, "model") for each in (a, b)]
     with at_hand(places[0]) as one, at_hand(places[1]) as other:
@@ -88,10 +89,10 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Difference:
 
 
 def compared(before: SavedModel, after: SavedModel) -> Difference:
-    """Return how a model differs from another, both loaded, such as from its backup.
+    """Return how a loaded model differs from another loaded one, such as its backup.
 
     Raises:
-        ModelUnreadableError: One of them cannot be read whole.
+        ModelUnreadableError: A part of one of them cannot be read.
     """
     whole = [Span(each.data, 0, len(each.data)) for each in (before, after)]
     identical = before.form == after.form and equal(*whole)
@@ -122,7 +123,7 @@ def _side(model: SavedModel) -> Side:
 def _naming_both(
     error: ModelUnreadableError, before: SavedModel, after: SavedModel
 ) -> ModelUnreadableError:
-    """Return an error with both models, where it names neither."""
+    """Return an error that names both models, if the given one names neither."""
     if any(error.where.startswith(str(each.file)) for each in (before, after)):
         return error
     where = f"{before.file} or {after.file}"
@@ -164,7 +165,7 @@ def _meta_graph(
 
 
 def _pairs(before: SavedModel, after: SavedModel) -> list[_Pair]:
-    """Pair MetaGraphs by tag-set, those that are left by place; what stays alone comes last."""
+    """Pair MetaGraphs by tag-set, and the others by place; unpaired ones of ``after`` are last."""
     left = list(range(len(after.meta_graphs)))
     partner: dict[int, int] = {}
     for here, one in enumerate(before.meta_graphs):

@@ -1,8 +1,8 @@
-"""The files of two model directories against each other, the model file left out.
+"""The comparison of the files of two model directories, without the model file.
 
-Files are compared by their bytes, a piece at a time; of the variables only the index, which
-holds a checksum of each, and of their data the size. Symbolic links are followed, as a loader
-follows them. Files that are not regular are compared by their kind, and never opened.
+Files are compared by their bytes, a piece at a time. The data of the variables are compared by
+their size alone, because the index of the variables has a checksum of each. Symbolic links are
+followed, as a loader does. Files that are not regular are compared by their kind, and never opened.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from smpatch.loader import SavedModel
 __all__ = ["differing"]
 
 _PIECE = 1 << 20
-"""The bytes that are compared at once."""
+"""The number of bytes that are compared at once."""
 
 _ASIDE = ".smpatch-"
-"""Names of the directories of an edit in progress, or of one that was killed."""
+"""The start of the names of directories that an edit makes; a killed edit leaves them."""
 
 Kind = Literal["variables_index", "variables_data", "assets", "fingerprint", "other"]
 
 
 class _Found(NamedTuple):
-    """A file: its path on disk, and its status; None for a link that leads nowhere."""
+    """A file: its path on disk, and its status; None for a link to a missing file."""
 
     path: Path
     status: os.stat_result | None
@@ -75,15 +75,15 @@ def _list(
     """Add the files below a directory.
 
     Args:
-        directory: Which one.
+        directory: The directory.
         prefix: Its path below the model's directory, with a slash at the end.
-        found: Path to file; is added to.
-        above: Device and inode of the directories that lead here, so that a link to one of
-            them ends the way.
+        found: Path to file; the function adds files to it.
+        above: Device and inode of each directory above, so that a link to one of them is not
+            followed.
     """
     try:
         here = directory.stat()
-        names = sorted(os.listdir(directory))  # noqa: PTH208 - names alone are wanted
+        names = sorted(os.listdir(directory))  # noqa: PTH208 - only names are needed
     except OSError as error:
         raise _unreadable(directory, error) from error
     way = (*above, (here.st_dev, here.st_ino))

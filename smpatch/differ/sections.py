@@ -1,8 +1,8 @@
-"""The parts of a MetaGraph, the signatures left out, in two models against each other.
+"""The comparison of the parts of a MetaGraph in two models, without the signatures.
 
-In binary form a part is spans of the file. In text form it is what the form's reader decodes
-of it, as far as its fields are in the schema; parts that are not in the schema at all are
-compared as text where both models are text, and not at all where one is binary.
+In binary form a part is spans of the file. In text form it is the decoded fields, if the schema
+has them. Parts that are not in the schema are compared as text if both models are text, and not
+compared if one is binary.
 
 Source: field numbers of ``MetaGraphDef``, ``GraphDef``, ``SavedObjectGraph`` in
 ``tensorflow/core``.
@@ -39,10 +39,10 @@ _OBJECT, _CONCRETE_FUNCTION = 1, 2
 _GRAPH_VERSIONS = 4
 
 _Rest = Literal["equal", "alike", "other"]
-"""Equal in every byte, the same meaning, or another one."""
+"""Equal in every byte, the same meaning in other bytes, or another meaning."""
 
 _OTHER = 0
-"""The key of all fields of a MetaGraph that have no name here."""
+"""The key of all fields of a MetaGraph that ``_PARTS`` does not name."""
 
 _PARTS = {
     META_INFO_DEF: "meta_info",
@@ -66,7 +66,7 @@ _WHOLE = {
     ),
     SAVER_DEF: (Kind("savers", (), schema.SaverDef),),
 }
-"""Parts that are one message each, and what decodes them."""
+"""Parts that are one message each, and the kinds that decode them."""
 
 _TEXT_NAMES = {
     "meta_info_def": META_INFO_DEF,
@@ -84,9 +84,9 @@ class Sections:
     """The places of the parts of one MetaGraph.
 
     Attributes:
-        parts: Field number of ``MetaGraphDef`` to the values in binary form; under 0 whole
-            fields that are none of these.
-        verbatim: The same as text, of a text form; there ``parts`` are decoded.
+        parts: Field number of ``MetaGraphDef`` to the values in binary form; 0 to all other
+            fields, whole. For a model in text form they are decoded from it.
+        verbatim: Field number to whole fields as text, for a model in text form; None otherwise.
     """
 
     parts: Mapping[int, Sequence[Span]]
@@ -141,9 +141,9 @@ def _textual(data: bytes, field: text_fields.TextField, meta_graph: MetaGraph) -
 
 
 def same_around(before: SavedModel, after: SavedModel) -> bool:
-    """Return whether what stands beside the MetaGraphs is the same, the version of the format.
+    """Return whether the fields beside the MetaGraphs are the same, such as the format's version.
 
-    Of models in different forms it is not compared.
+    The result is true for models in different forms, whose fields are not compared.
     """
     if before.form != after.form:
         return True
@@ -170,14 +170,14 @@ def same_objects(before: Sections, after: Sections) -> bool:
 
 
 def differing(before: Sections, after: Sections) -> Iterator[Part]:
-    """Yield the parts that are not the same in both.
+    """Yield the parts that are not the same in both MetaGraphs.
 
     Args:
-        before: The MetaGraph of the first model.
-        after: The MetaGraph of the second model.
+        before: The parts of the MetaGraph of the first model.
+        after: The parts of the MetaGraph of the second model.
 
     Raises:
-        ModelUnreadableError: Something that differs cannot be decoded.
+        ModelUnreadableError: An element that differs cannot be decoded.
     """
     for number in (META_INFO_DEF, GRAPH_DEF, SAVER_DEF, _COLLECTION_DEF):
         yield from _differing(before, after, number)
@@ -218,7 +218,7 @@ def _verbatim_equal(before: Sections, after: Sections, number: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """The pieces of one part, taken apart; complete when the elements have been walked."""
+    """The elements and the other fields of one part; ``rest`` is complete after the elements."""
 
     elements: tuple[tuple[Kind, Iterator[Span]], ...]
     rest: list[Span]
@@ -248,7 +248,7 @@ class _Comparison:
     """The comparison of parts that are not equal in every byte.
 
     Attributes:
-        known_only: Only fields of the schema count, because one of the models is decoded text.
+        known_only: Whether only fields of the schema count: one of the models is decoded text.
     """
 
     known_only: bool
@@ -260,7 +260,7 @@ class _Comparison:
         return tally(kind, ones, others, lambda one, other: self.alike(kind, one, other))
 
     def graph(self, ones: Sequence[Span], others: Sequence[Span]) -> Iterator[Part]:
-        """Compare graphs: nodes and versions, and apart from them the function library."""
+        """Compare graphs: nodes and versions as one part, the function library as another."""
         if not ones or not others:
             yield Part("graph", "added" if others else "removed")
             return
@@ -280,7 +280,7 @@ class _Comparison:
             yield from self.part("functions", libraries[0], libraries[1], _library)
 
     def _versions(self, ones: Sequence[Span], others: Sequence[Span]) -> _Rest:
-        """Compare what a graph has beside nodes and library."""
+        """Compare the fields of a graph other than nodes and library."""
         if all_equal(ones, others):
             return "equal"
         versions: list[Span] = []
@@ -304,7 +304,7 @@ class _Comparison:
         others: Sequence[Span],
         split: Callable[[Sequence[Span]], _Split],
     ) -> Iterator[Part]:
-        """Compare a part that consists of elements of several kinds, and a rest."""
+        """Compare a part that consists of elements of several kinds, and other fields."""
         before, after = split(ones), split(others)
         tallies = tuple(
             self.tally(kind, mine, yours)
@@ -323,7 +323,7 @@ class _Comparison:
     def elements(
         self, name: str, kind: Kind | None, ones: Sequence[Span], others: Sequence[Span]
     ) -> Iterator[Part]:
-        """Compare a part each of whose fields is an element."""
+        """Compare a part in which each field is an element."""
         if kind is None:
             yield Part(name, "changed" if ones and others else "added" if others else "removed")
             return
@@ -353,9 +353,9 @@ class _Comparison:
         """Yield the part if it differs.
 
         Args:
-            name: Of the part.
-            tallies: Of its elements.
-            rest: Of the fields that are not elements.
+            name: The name of the part.
+            tallies: The tallies of its elements.
+            rest: The result for the fields that are not elements.
             raw: Whether the part is known to differ in its bytes.
         """
         if rest == "other" or not all(each.same for each in tallies):

@@ -1,10 +1,9 @@
-"""The signatures of two MetaGraphs against each other, on both halves.
+"""The comparison of the signatures of two MetaGraphs, on both halves.
 
-A signature is what its readers parse: the order of map entries and the way in which they are
-encoded make no difference. A key that went and a key that came with an equal signature are
-one that was renamed.
+Signatures are compared by meaning: the order of map entries and their encoding make no difference.
+If a key was removed, and another key with an equal signature was added, the signature was renamed.
 
-This module does not say whether the halves of one model agree; that is ``functions.compare``.
+This module does not compare the two halves of one model; ``functions.compare`` does.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ _Name = tuple[
     str,
 ]
 _STRUCTURED = 2
-"""The length of the path of a signature's input: 1, for keywords, and its name."""
+"""The length of the path of a signature's input: ``1`` for keywords, and the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A signature as one half has it.
+    """A signature in one half.
 
     Attributes:
-        says: Its properties by kind and alias, in the order in which they are printed.
-        canonical: Equal for signatures that are parsed alike.
+        says: Its properties by kind and alias.
+        canonical: Bytes that are equal for signatures with the same meaning.
         more: Properties that do not belong to its contract: the function that computes it.
     """
 
@@ -54,11 +53,11 @@ def differing(
     """Yield the signatures that differ, in one half and then in the other, by key.
 
     Args:
-        before: The MetaGraph of the first model; None where there is none.
-        after: The MetaGraph of the second model, likewise.
-        known_only: Leave out fields that are not in the schema, because one of the models is
-            text, of which they are not decoded.
-        objects: Whether the object graphs are looked at; needless where they are equal.
+        before: The MetaGraph of the first model; None if there is none.
+        after: The MetaGraph of the second model; None if there is none.
+        known_only: Whether to leave out fields that are not in the schema: one of the models is
+            text, from which they are not decoded.
+        objects: Whether to compare the object graphs; not needed if they are equal.
     """
     yield from _half("signature_def", _served(before, known_only), _served(after, known_only))
     if objects:
@@ -71,7 +70,7 @@ def _half(
     gone = [key for key in sorted(before) if key not in after]
     come = [key for key in sorted(after) if key not in before]
     origin: dict[str, str] = {}
-    # Of several equal ones the one that the same function computes.
+    # If several signatures are equal, the origin is the one that the same function computes.
     for alike in (_same_function, _same_contract):
         twins: dict[object, list[str]] = {}
         for key in reversed(gone):
@@ -118,7 +117,7 @@ _ORDER = ("method", "input", "output", "default", "keywords", "positional", "fun
 
 
 def _served(meta_graph: MetaGraph | None, known_only: bool) -> dict[str, _View]:  # noqa: FBT001 - passed on
-    """Return what ``signature_def`` holds, the reserved entries too."""
+    """Return the signatures of ``signature_def`` by key, with the reserved entries."""
     if meta_graph is None:
         return {}
     decoded = {**meta_graph.signatures, **meta_graph.reserved}
@@ -142,7 +141,7 @@ def _said(signature: SignatureDef) -> Iterator[tuple[_Name, Value]]:
 
 
 def _python(meta_graph: MetaGraph | None, known_only: bool) -> dict[str, _View]:  # noqa: FBT001 - passed on
-    """Return what the object graph holds."""
+    """Return the signatures of the object graph by key."""
     if meta_graph is None or not meta_graph.has_object_graph:
         return {}
     objects = meta_graph.objects
@@ -160,7 +159,7 @@ def _traced(objects: ObjectGraph, bare: Any, *, known_only: bool) -> _View:  # n
     if concrete is not None:
         arguments, results = concrete.canonicalized_input_signature, concrete.output_signature
         for leaf in leaves(arguments):
-            # All of them are keywords, under 1; a name alone is what a caller writes.
+            # All of them are keywords, under 1; a caller writes the name alone.
             short = leaf.path[1:] if len(leaf.path) == _STRUCTURED else leaf.path
             says["input", "/".join(short)] = leaf.spec
         for leaf in leaves(results):

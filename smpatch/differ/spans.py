@@ -1,9 +1,9 @@
-"""Spans of two files against each other: equal or not, and which elements make the difference.
+"""The comparison of spans of two files, and of the elements in them.
 
 Bytes are compared in place, a piece at a time, so that gigabytes of constants are read once and
-take hardly any memory. Equal parts are never decoded. Elements of other parts are paired by name;
-two of one name are decoded by protobuf, because another encoding (maps come in any order) may have
-the same meaning.
+need little memory. Equal parts are never decoded. Elements of other parts are paired by name;
+protobuf decodes two elements with one name if their bytes differ, because another encoding (maps
+have any order) may have the same meaning.
 
 This module reads no SavedModel: ``sections`` finds the messages.
 
@@ -29,19 +29,19 @@ from smpatch.errors import ModelUnreadableError
 __all__ = ["Kind", "Span", "alike", "all_equal", "by_number", "equal", "inside", "tally", "walk"]
 
 _PIECE = 1 << 20
-"""The bytes that are compared at once."""
+"""The number of bytes that are compared at once."""
 
 _FORGOTTEN = 1 << 26
-"""The bytes after which the system may take back the pages that were read."""
+"""The number of bytes after which the pages that were read are returned to the system."""
 
 _LARGE = 1 << 24
-"""Messages of more bytes are not decoded: their fields are compared one by one."""
+"""The most bytes of a message to decode; the fields of a larger one are compared one by one."""
 
 _NAMES = 8
-"""The most elements that are named."""
+"""The most names of elements in a tally."""
 
 _MORE = 0x80
-"""The bit that says that a varint goes on."""
+"""The bit of a byte of a varint that another byte follows."""
 
 _LOW = 0x7F
 
@@ -60,12 +60,12 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The elements of a part.
+    """A kind of elements of a part.
 
     Attributes:
-        name: In the plural.
-        name_path: The fields that lead to an element's name; empty where the place counts.
-        message: The class that decodes one; None where the schema has none.
+        name: The name of the kind, in the plural.
+        name_path: The path of fields to an element's name; empty if elements are paired by place.
+        message: The class that decodes an element; None if the schema has none.
         maps: The fields of the message that are maps.
     """
 
@@ -76,14 +76,14 @@ class Kind:
 
 
 def walk(data: wire.Buffer, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Walk the fields of a message, quickly where they are as usual.
+    """Walk the fields of a message, with a faster way for usual fields.
 
-    A million nodes pass through here, so that one-byte tags and short lengths are read in
-    place; everything else goes through ``wire.fields``, with its errors.
+    A graph may have a million nodes, so that one-byte tags and short lengths are read here;
+    ``wire.fields`` reads all others, and raises its errors.
 
     Yields:
-        Of each field the number (0 unless it is length-delimited), and the offsets of its
-        tag, of its value, and one past it.
+        For each field the number (0 unless it is length-delimited), and the offsets of its
+        tag, of its value, and of its end.
     """
     at = start
     while at < end:
@@ -99,7 +99,7 @@ def walk(data: wire.Buffer, start: int, end: int) -> Iterator[tuple[int, int, in
                     length |= (byte & _LOW) << 14
                     value += 1
                     if byte >= _MORE:
-                        length = end  # too long to be read here
+                        length = end  # wire.fields reads a longer length
             after = value + length
             if after <= end:
                 yield tag >> 3, at, value, after
@@ -111,7 +111,7 @@ def walk(data: wire.Buffer, start: int, end: int) -> Iterator[tuple[int, int, in
 
 
 def inside(span: Span, number: int, others: list[Span] | None = None) -> Iterator[Span]:
-    """Yield the values of the fields of one number; the other fields, whole, go to ``others``."""
+    """Yield the values of the fields of one number; add the other fields, whole, to ``others``."""
     data = span.data
     for found, start, value, end in walk(data, span.start, span.end):
         if found == number:
@@ -121,7 +121,7 @@ def inside(span: Span, number: int, others: list[Span] | None = None) -> Iterato
 
 
 def equal(one: Span, other: Span) -> bool:
-    """Return whether two spans hold the same bytes."""
+    """Return whether two spans have the same bytes."""
     size = one.end - one.start
     if size != other.end - other.start:
         return False
@@ -146,30 +146,31 @@ def all_equal(ones: Sequence[Span], others: Sequence[Span]) -> bool:
 
 
 def by_number(whole_fields: Iterable[Span]) -> list[Span]:
-    """Return fields by their numbers, which may come in any order; those of one in theirs."""
+    """Return fields sorted by their numbers; fields with one number keep their order."""
     return sorted(
         whole_fields, key=lambda each: next(wire.fields(each.data, each.start, each.end)).number
     )
 
 
 def _forget(span: Span, at: int) -> None:
-    """Return the pages before an offset to the system; they are not read again."""
+    """Give the pages before an offset back to the system; they are not read again."""
     if isinstance(span.data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         start = max(span.start + at - _FORGOTTEN, 0) // mmap.PAGESIZE * mmap.PAGESIZE
         span.data.madvise(mmap.MADV_DONTNEED, start, span.start + at - start)
 
 
 def alike(kind: Kind, one: Span, other: Span, *, known_only: bool = False) -> bool:
-    """Return whether two messages mean the same.
+    """Return whether two messages have the same meaning.
 
     Args:
-        kind: How to decode them.
+        kind: The kind of both, which has the class that decodes them.
         one: A message.
-        other: Another one, in other bytes.
-        known_only: Leave out fields that are not in the schema: a decoded text has lost them.
+        other: Another message, with other bytes.
+        known_only: Whether to leave out fields that are not in the schema: a decoded text has
+            lost them.
 
     Raises:
-        ModelUnreadableError: One cannot be decoded.
+        ModelUnreadableError: One of them cannot be decoded.
     """
     if kind.message is None:
         return False
@@ -202,21 +203,24 @@ def _canonical(kind: Kind, span: Span, known_only: bool) -> bytes:  # noqa: FBT0
 def _sorted_fields(
     kind: Kind, span: Span, *, whole: bool = False
 ) -> list[tuple[tuple[int, bytes], Span]]:
-    """Return the fields, or their values, in an order that protobuf's readers do not mind."""
+    """Return the fields, or their values, sorted by number, and in maps by key.
+
+    Protobuf decodes the same message from fields in this order.
+    """
     found = []
     for number, start, value, end in walk(span.data, span.start, span.end):
         name = _name(Span(span.data, value, end), (1,)) if number in kind.maps else b""
-        # A field without a length is identified by its tag, which lies in its bytes.
+        # A field without a length has the number 0 here, so that its bytes include its tag.
         at = start if whole or not number else value
         found.append(((number, name), Span(span.data, at, end)))
     return sorted(found, key=lambda each: each[0])
 
 
 def _name(span: Span, path: Sequence[int]) -> bytes:
-    """Return the string to which a path of fields leads."""
+    """Return the bytes of the string at the end of a path of fields; empty if there is none."""
     data, start, end = span
     for number in path:
-        # As a rule it is the first field, and short.
+        # Usually it is the first field, and short.
         after = start + 2
         if after < end and data[start] == number << 3 | wire.BYTES and data[start + 1] < _MORE:
             start, end = after, min(after + data[start + 1], end)
@@ -235,9 +239,10 @@ def tally(
 
     Args:
         kind: The kind of the elements.
-        ones: Those of the first model, in their order.
-        others: Those of the second.
-        means: Returns whether two in different bytes have the same meaning.
+        ones: The elements of the first model, in their order.
+        others: The elements of the second model, in their order.
+        means: A function that returns whether two elements with different bytes have the same
+            meaning.
     """
     pairing = _Pairing(kind, means)
     before = after = 0
@@ -269,9 +274,10 @@ _Waiting = dict[bytes, deque[tuple[int, Span]]]
 
 
 class _Pairing:
-    """Elements of two models, paired by name in their order, so that few have to be kept.
+    """Elements of two models, paired by name.
 
-    Of several of one name the first goes with the first.
+    They are met in their order, so that few elements have to be kept. If several elements have one
+    name, the first of both models are a pair, and so on.
     """
 
     def __init__(self, kind: Kind, means: Callable[[Span, Span], bool]) -> None:
@@ -280,12 +286,12 @@ class _Pairing:
         self.olds: _Waiting = {}
         self.news: _Waiting = {}
         self.partners = array("q")
-        """For each element of the second model the place of its partner in the first, or -1."""
+        """For each element of the second model, the place of its partner in the first, or -1."""
         self.changed = self.recoded = 0
         self.changed_names: list[str] = []
 
     def meet(self, place: int, one: Span | None, other: Span | None) -> None:
-        """Take the elements of one place."""
+        """Pair the elements of one place, or keep them until their partners are met."""
         if one and other and not (self.olds or self.news) and equal(one, other):
             self.partners.append(place)
             return
@@ -307,7 +313,7 @@ class _Pairing:
                 self._pair(name, found, (place, other))
 
     def names_of(self, waiting: _Waiting) -> list[str]:
-        """Return the names of those that found no partner, in their order."""
+        """Return the names of the elements without a partner, in their order."""
         found = [(place, name) for name, queue in waiting.items() for place, _ in queue]
         return [_readable(name) for _, name in sorted(found)]
 
@@ -328,7 +334,7 @@ class _Pairing:
 
 
 def _take(waiting: _Waiting, name: bytes) -> tuple[int, Span] | None:
-    """Return the first that waits under a name."""
+    """Remove the first waiting element of a name, and return it; None if there is none."""
     queue = waiting.get(name)
     if queue is None:
         return None

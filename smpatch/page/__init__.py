@@ -1,7 +1,7 @@
-"""A page to look at: the signatures of a model and what they compute, in one HTML file.
+"""One HTML file with the signatures of a model and their computations.
 
-``document`` builds the data, ``html`` puts them into the files of this directory. The page needs
-no network and no other file.
+``document`` makes the data, ``html`` puts the data and the files of this directory into the page.
+The page needs no network and no other file.
 
 This package prints and writes nothing.
 """

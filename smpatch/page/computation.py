@@ -1,7 +1,8 @@
-"""The computation of one signature as the page draws it: tensors, what they read, what can be had.
+"""The computation of one signature for the page: tensors, their inputs, and possible outputs.
 
-Names stand once, operations, types and shapes in tables; a tensor is a number, which counts the
-outputs of the nodes through. The page makes commands of what is here and decides nothing.
+Operations, types and shapes are in tables, so that each text is there once. A tensor is a number:
+its place among the outputs of all nodes. The page makes commands from these data, and decides
+nothing itself.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from smpatch.signature import Shape, TensorSpec, shape_text
 __all__ = ["LISTED", "OFFERED", "computation"]
 
 LISTED, OFFERED = "a", "x"
-"""The states of a tensor that can become an output: ``suggest`` lists it, or with ``--all``."""
+"""The states of a tensor that can become an output: ``suggest`` lists it, or ``suggest --all``."""
 
 _INPUT, _OUTPUT, _HANDLE, _PARAMETER, _UNWRITABLE, _OTHER = "iohpw-"
-"""The states of the others, which the page puts into words."""
+"""The states of the other tensors, for which the page has words."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
@@ -36,12 +37,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 def computation(
     meta_graph: MetaGraph, key: str, infer: Infer | None = None
 ) -> tuple[dict[str, Any], str]:
-    """Return the computation of a signature as JSON has it, and why nothing of it can be had.
+    """Return the computation of a signature for JSON, and an error if no tensor can be an output.
 
     Args:
         meta_graph: The MetaGraph.
         key: The signature key.
-        infer: Asks TensorFlow for shapes that the file leaves unknown.
+        infer: A function that asks TensorFlow for shapes that the file does not record.
 
     Raises:
         RefusedError: Functions call functions without end.
@@ -92,7 +93,7 @@ def _state(
 
 
 def _alias(name: str, index: int, taken: Mapping[str, object]) -> str:
-    """Return the alias that the command line would give, or another that is free."""
+    """Return the alias that the command line would give, or a free one that is similar."""
     last = op_of(name).rpartition("/")[2]
     alias = last if index == 0 else f"{last}_{index}"
     if not _PLAIN.fullmatch(alias):
@@ -104,7 +105,7 @@ def _alias(name: str, index: int, taken: Mapping[str, object]) -> str:
 
 
 def _understood(alias: str, written: str) -> bool:
-    """Return whether the command line reads back what is written."""
+    """Return whether the command line reads the written alias and tensor unchanged."""
     try:
         return tensor_syntax.parse_tensors([f"{alias}={written}"], option="") == {alias: written}
     except UsageError:
@@ -119,7 +120,7 @@ def _usual(alias: str, written: str, name: str, index: int) -> bool:
 
 
 def _shapes(meta_graph: MetaGraph, flow: Dataflow, infer: Infer | None) -> Mapping[Port, Shape]:
-    """Return shapes that TensorFlow infers, of the tensors whose shape the file does not say."""
+    """Return the shapes that TensorFlow infers for tensors whose shape the file does not record."""
     if infer is None:
         return {}
     unknown = [
@@ -170,7 +171,7 @@ def _ports(ports: Mapping[Port, str], first: Sequence[int]) -> list[tuple[int, s
 
 
 class _Table(dict[Any, int]):
-    """Values with their numbers, in the order in which they come."""
+    """Values with their numbers, in the order in which ``number`` gets them."""
 
     def number(self, value: object) -> int:
         return self.setdefault(value, len(self))

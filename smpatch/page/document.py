@@ -1,4 +1,4 @@
-"""The data of a page: a model, its signatures on both halves, and what they compute."""
+"""The data of a page: a model, the signatures of both halves, and their computations."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from smpatch.signature import CLASSIFY, REGRESS, Spec, TensorSpec, parameter, sh
 __all__ = ["ARGUMENT", "KEY", "Form", "Page", "Proposal", "Section", "document"]
 
 KEY, ARGUMENT = 0, 1
-"""Stand in a form for the key of the new signature, and for alias and tensor."""
+"""The placeholders in a form for the key of the new signature, and for alias and tensor."""
 
 Form = tuple[str | int, ...]
-"""The words of a command, with ``KEY`` and ``ARGUMENT`` where the page puts in what is chosen."""
+"""The words of a command; the page replaces ``KEY`` and ``ARGUMENT`` by the user's choice."""
 
 _MOST_NODES = 250_000
-"""The most nodes of a page; further signatures are shown without their computation."""
+"""The most nodes of a page; signatures that exceed it are shown without their computation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Something else that could become a signature.
+    """A tensor or function that could become a signature.
 
     Attributes:
-        what: A tensor or a function, in words.
-        command: The words to type for it; none where it is not possible.
-        refusal: Why it is not possible.
+        what: The tensor or the function, in words.
+        command: The words of the command; empty if the signature is not possible.
+        refusal: The reason for which it is not possible; empty if it is possible.
     """
 
     what: str
@@ -49,13 +49,14 @@ class Section:
     Attributes:
         meta_graph: The MetaGraph.
         keys: The signatures whose computation is shown.
-        add: For each of these the command that adds a signature with a tensor of it.
-        edit: For each of these the command that adds an output to it.
-        look: For each other signature the command that makes a page of it.
+        add: For signatures by key, the command that adds a signature with an inner tensor.
+        edit: For signatures by key, the command that adds an output to the signature.
+        look: For signatures by key, the command that makes a page of the signature, for those
+            without a computation here.
         key: The proposed key of a new signature.
         proposals: Tensors and functions that could become a signature.
         notes: Notes for the reader of this section.
-        infer: Asks TensorFlow for shapes; None where it is not asked.
+        infer: A function that asks TensorFlow for shapes; None if it is not asked.
     """
 
     meta_graph: MetaGraph
@@ -75,7 +76,7 @@ class Page:
 
     Attributes:
         model: The model.
-        name: The model as the user named it.
+        name: The path of the model, as the user gave it.
         sections: Its MetaGraphs.
         generator: The program that made the page.
         search: The first text of the search box.
@@ -91,13 +92,13 @@ class Page:
 
 
 def document(page: Page) -> dict[str, Any]:
-    """Return the data of a page, as JSON has them.
+    """Return the data of a page, for JSON.
 
     Args:
         page: The subject of the page.
 
     Raises:
-        TensorNotFoundError: A section names a signature that is not there.
+        TensorNotFoundError: A section names a signature that its MetaGraph does not have.
     """
     left = _MOST_NODES
     sections = []
@@ -133,7 +134,7 @@ def document(page: Page) -> dict[str, Any]:
 
 
 def _computed(section: Section, key: str, most: int) -> dict[str, Any]:
-    """Return the computation of a signature with its commands, or why there is none."""
+    """Return the computation of a signature with its commands, or the reason if there is none."""
     found: dict[str, Any] = {
         "computation": None,
         "add": None,
@@ -166,9 +167,10 @@ _Cells = tuple[str, str, str]
 
 
 def _halves(meta_graph: MetaGraph) -> list[dict[str, Any]]:
-    """Return the signatures of both halves by key, as JSON has them.
+    """Return the signatures of both halves, sorted by key, for JSON.
 
-    Without an object graph the second half is empty. Which half is right is not decided here.
+    Without an object graph the second half is empty. This function does not decide which half is
+    right.
     """
     served = meta_graph.signatures
     traced = meta_graph.objects.signatures if meta_graph.has_object_graph else {}
@@ -202,7 +204,7 @@ def _rows(meta_graph: MetaGraph, key: str, bare: Any) -> Iterator[dict[str, Any]
         for alias in dict.fromkeys([*left, *right]):
             one, other = left.get(alias), right.get(alias)
             known = signature is not None and concrete is not None
-            # Where Python has a composite tensor, signature_def may have its parts.
+            # If Python has a composite tensor, signature_def may have its parts.
             differs = whole and known and _contradict(one, other)
             yield {
                 "kind": kind,
@@ -219,7 +221,7 @@ def _rows(meta_graph: MetaGraph, key: str, bare: Any) -> Iterator[dict[str, Any]
 
 
 def _contradict(one: _Cells | None, other: _Cells | None) -> bool:
-    """Return whether both halves say different things; an unknown rank says nothing."""
+    """Return whether the halves contradict each other; an unknown rank contradicts no shape."""
     if one is None or other is None:
         return True
     open_ = shape_text(None)
@@ -232,7 +234,7 @@ def _left(kind: str, alias: str, spec: Spec) -> _Cells:
 
 
 def _right(concrete: Any, kind: str, aliases: tuple[str, ...]) -> dict[str, _Cells]:  # noqa: ANN401 - a SavedConcreteFunction
-    """Return what the object graph has, under the aliases that ``signature_def`` gives it."""
+    """Return inputs or outputs of the object graph, by their aliases in ``signature_def``."""
     is_input = kind == "input"
     structure = concrete.canonicalized_input_signature if is_input else concrete.output_signature
     found: dict[str, _Cells] = {}

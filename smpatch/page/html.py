@@ -1,7 +1,7 @@
-"""The data of a page and the files of this directory as one HTML file.
+"""The HTML file that has the data of a page, and the files of this directory.
 
-A Content-Security-Policy in the page allows its own script and its own styles, by their hashes,
-and nothing else: no network, no frames, no markup that is made of text.
+A Content-Security-Policy in the page allows the script and the styles of the page, by their
+hashes, and nothing else: no network, no frames, no markup that is made from text.
 
 Source: Content Security Policy Level 3; "Restrictions for contents of script elements" in the
 HTML standard.
@@ -20,7 +20,7 @@ __all__ = ["html"]
 
 _SCRIPTS = ("text.js", "data.js", "rows.js", "tree.js", "layout.js", "drawing.js", "detail.js")
 _LAST = "page.js"
-"""Starts what the others define."""
+"""The script that starts the page; it uses the functions of the other scripts."""
 
 
 def html(data: Mapping[str, object]) -> str:
@@ -59,7 +59,7 @@ def html(data: Mapping[str, object]) -> str:
 
 
 def _island(data: Mapping[str, object]) -> str:
-    """Return JSON in ASCII that holds no markup, whatever the names are."""
+    """Return JSON in ASCII that contains no markup, whatever the names in the data are."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

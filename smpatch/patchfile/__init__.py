@@ -1,7 +1,7 @@
-"""A patch file: the edits of the command line, written down once, for many models.
+"""Patch files: edits in a TOML file, which ``smpatch apply`` makes on many models.
 
-``toml`` reads a document with the line of each key, ``document`` makes edits of it; a kind of edit
-reads its own table (``patch_table``).
+``toml`` reads a document with the line of each key, and ``document`` makes edits from it. Each kind
+of edit reads its own table (``patch_table``).
 """
 
 from smpatch.patchfile.document import Patch, load_patch, parse_patch

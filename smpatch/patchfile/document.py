@@ -1,4 +1,4 @@
-"""A patch file: the edits of the command line, written down once, for many models.
+"""The reader of patch files: edits in a TOML file, which ``smpatch apply`` makes on many models.
 
     version = 1
     tag-set = "serve"                        # only where models have several MetaGraphs
@@ -62,16 +62,16 @@
     retag = "transform"                      # tags, or a place among the MetaGraphs, from 0
     to = "serve"
 
-The edits are done in their order, in one commit. Each is a table with one verb, the name of
-a command; its other keys are that command's options without their dashes. Lists are an
-array, or one text where one is enough. Paths start in the file's own directory. ``op-library``
-and ``signature-def-only = true`` stand at the top, as ``tag-set`` does. An edit that changes a
-signature stands before those that start from it, or a second application could not find out
-that the first was made. ``remove-meta-graph = "train"`` (tags) stands in a file that has no
-edits of another kind.
+The edits are done in their order, in one commit. Each edit is a table with one verb, the name of
+a command; its other keys are the options of this command without their dashes. A list is an
+array, or one text if it has one element. Relative paths start in the directory of the file.
+``op-library`` and ``signature-def-only = true`` are at the top, as ``tag-set``. An edit that
+changes a signature is before the edits that start from this signature; otherwise a second
+application could not find out that the first one was made. A file with
+``remove-meta-graph = "train"`` (tags) has no edits of another kind.
 
 All faults of a document are reported at once, each with its path (``edit[2].inputs.x``, counted
-from 0) and its line. This module reads no model, and so has no ``copy-signatures``, whose effect
+from 0) and its line. This module reads no model. So there is no ``copy-signatures``, whose effect
 depends on the model.
 """
 
@@ -97,7 +97,7 @@ __all__ = ["Patch", "load_patch", "parse_patch"]
 _VERSION = 1
 
 _LARGEST = 1 << 24
-"""Bytes; a model file that is named by mistake is not parsed."""
+"""The most bytes of a patch file, so that a model file given by mistake is not parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Patch:
     Attributes:
         edits: The edits, in their order.
         tag_set: The tags of the MetaGraph to edit; None for the only one.
-        signature_def_only: Whether the object graph is left as it is.
+        signature_def_only: Whether the edits leave the object graph unchanged.
         op_libraries: Libraries of custom operations that the models need.
         lines: The line of each edit in the file, from 1.
     """
@@ -130,7 +130,7 @@ def load_patch(file: str | os.PathLike[str]) -> Patch:
         (Rename(source='serving_default', target='predict', overwrite=False),)
 
     Raises:
-        PatchFileError: It cannot be read, or something in it cannot be meant.
+        PatchFileError: The file cannot be read, or it has a fault.
     """
     path = arguments.path(file, "file")
     where = str(path)
@@ -156,11 +156,11 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
 
     Args:
         text: The document.
-        where: What errors call it.
-        directory: Where relative paths in it start; None for the working directory.
+        where: The name of the document in errors.
+        directory: The directory in which its relative paths start; None for the working directory.
 
     Raises:
-        PatchFileError: Something in it cannot be meant.
+        PatchFileError: The document has a fault.
     """
     try:
         document = toml.read(text)
@@ -194,7 +194,7 @@ def parse_patch(text: str, *, where: str = "", directory: Path | None = None) ->
 
 
 def _edits(top: Table) -> list[tuple[int, Edit]]:
-    """Return the edits, each with the place of its table."""
+    """Return the edits, each with the place of its table in the array."""
     given = top.take("edit")
     if given is None or given == []:
         top.fault("it asks for no edit", hint="write [[edit]] and below it, say, rename = ...")
@@ -235,7 +235,7 @@ def _edit(table: Table) -> tuple[Edit, ...]:
 
 
 def _known(kind: type[InPatchFiles], table: Table) -> frozenset[str]:
-    """Return the keys that a kind of edit takes, of a table that asks for another one."""
+    """Return the keys that a kind of edit reads from a table, which is for another kind."""
     asked = table.without_faults()
     with contextlib.suppress(UsageError):
         kind.read(asked)

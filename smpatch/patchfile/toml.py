@@ -1,8 +1,8 @@
-"""A TOML document with the line of each of its keys.
+"""The reader of a TOML document, with the line of each of its keys.
 
-Python's reader returns no places of values. This module finds the headers and keys of a document
-that Python has read; a value in an inline table or an array has the line of its statement. It does
-not interpret the document.
+Python's reader does not return the places of values. This module finds the headers and keys of a
+document that Python has read; a value in an inline table or an array has the line of its statement.
+This module does not interpret the values.
 
 Source: https://toml.io/en/v1.0.0
 """
@@ -30,28 +30,29 @@ _KEY = re.compile(rf"[ \t]*({_STRING}|[A-Za-z0-9_-]+)[ \t]*")
 _VALUE = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}\n]|[^\[\]{{}}\n#\"']+")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _DEEP = re.compile(r"(?<![\w.\"'-])(?:(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*\.[ \t]*){100}")
-"""A key of more than a hundred parts: Python's reader takes time that grows with their square."""
+"""The start of a key of more than a hundred parts: the time of Python's reader grows with the
+square of their number."""
 
 _LONG_NUMBER = re.compile(r"[0-9][0-9_]{639}")
-"""More digits than every Python reads."""
+"""A number with more digits than some versions or settings of Python read."""
 
 _BITS = 64
-"""Bits of the integers that TOML promises."""
+"""The number of bits of the integers that every reader of TOML supports."""
 
 _TOO_DEEP = "it is nested too deeply"
 _TOO_LONG = f"a number has more than {_BITS} bits"
 
 
 class TomlError(Exception):
-    """The text is no TOML.
+    """The error that a text is not TOML, or is beyond the limits of this module.
 
     Attributes:
-        found: What is wrong, in words.
-        line: Where, from 1.
+        found: The fault, in words.
+        line: The line of the fault, from 1.
     """
 
     def __init__(self, found: str, line: int) -> None:
-        """Keep both apart."""
+        """Take the fault and its line."""
         super().__init__(found)
         self.found = found
         self.line = line
@@ -70,7 +71,7 @@ class Document:
     lines: Mapping[Path, int]
 
     def line(self, path: Path) -> int | None:
-        """Return the line of a value, or of the nearest thing around it that has one."""
+        """Return the line of a value, or of the nearest table or array around it that has one."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
@@ -80,7 +81,7 @@ def read(text: str) -> Document:
     """Read a document.
 
     Raises:
-        TomlError: It is none.
+        TomlError: The text is not a TOML document, or is beyond the limits of this module.
     """
     if deep := _DEEP.search(text):
         raise TomlError(_TOO_DEEP, text.count("\n", 0, deep.start()) + 1)
@@ -105,7 +106,7 @@ def read(text: str) -> Document:
         lines.setdefault(path, line)
     document = Document(values, lines)
     for path, number in _integers(values):
-        if number.bit_length() > _BITS:  # which Python writes no better than it reads it
+        if number.bit_length() > _BITS:  # Python may fail to write such a number in an error
             raise TomlError(_TOO_LONG, document.line(path) or 1)
     return document
 
@@ -124,7 +125,7 @@ def _integers(values: Mapping[str, Any]) -> Iterator[tuple[Path, int]]:
 
 
 def _statements(text: str) -> Iterator[tuple[Path, int]]:
-    """Yield path and position of each header and key; the text is known to be TOML."""
+    """Yield the path and the position of each header and key of a text that is TOML."""
     lengths: dict[Path, int] = {}
     table: Path = ()
     at = 0
@@ -142,7 +143,7 @@ def _statements(text: str) -> Iterator[tuple[Path, int]]:
 
 
 def _keys(text: str, at: int) -> tuple[list[str], int]:
-    """Return the parts of a dotted key, and where it ends."""
+    """Return the parts of a dotted key, and the position of its end."""
     keys = []
     while found := _KEY.match(text, at):
         part, at = found[1], found.end()
@@ -154,7 +155,7 @@ def _keys(text: str, at: int) -> tuple[list[str], int]:
 
 
 def _table(keys: list[str], lengths: dict[Path, int], *, appends: bool) -> Path:
-    """Return the path of a header; on its way it means the last element of each array."""
+    """Return the path of a header; for each array of tables in it, with the last element."""
     path: Path = ()
     for depth, key in enumerate(keys, 1):
         path = (*path, key)
@@ -166,11 +167,11 @@ def _table(keys: list[str], lengths: dict[Path, int], *, appends: bool) -> Path:
 
 
 def _after_value(text: str, at: int) -> int:
-    """Return where the line ends on which a value ends."""
+    """Return the position after the last line of a value."""
     depth = 0
     while at < len(text):
         found = _VALUE.match(text, at)
-        if found is None:  # cannot be, for the text has been read
+        if found is None:  # impossible, because Python has read the text
             return len(text)
         piece, at = found[0], found.end()
         if piece in {"[", "{"}:

@@ -1,12 +1,12 @@
 """Message classes for the parts of a SavedModel that smpatch decodes.
 
-They come from smpatch's own ``saved_model.proto``, compiled beforehand into
-``saved_model.binpb`` (a ``FileDescriptorSet``), and live in a descriptor pool of their
-own: TensorFlow's names in protobuf's default pool would make a later ``import
-tensorflow`` in the same process die of a duplicate file name.
+They come from smpatch's own ``saved_model.proto``, which is compiled into
+``saved_model.binpb`` (a ``FileDescriptorSet``). They have a descriptor pool of their
+own: with TensorFlow's names in protobuf's default pool, a later ``import
+tensorflow`` in the same process would fail because of a duplicate file name.
 
-This module does not import TensorFlow, and no message that it decodes is ever written back
-in place of bytes that were read: what is written is built from nothing or spliced.
+This module does not import TensorFlow. A decoded message never replaces the bytes from which it
+was decoded: smpatch writes new messages, and splices.
 
 Sources: https://protobuf.dev/reference/python/api-docs/ (``descriptor_pool``,
 ``message_factory``) and the proto files named in ``saved_model.proto``.
@@ -62,9 +62,10 @@ def _private_pool() -> descriptor_pool.DescriptorPool:
 
 
 def _only_file(file_set: bytes) -> bytes:
-    """Unwrap the one ``FileDescriptorProto`` of a set.
+    """Return the bytes of the only ``FileDescriptorProto`` of a set.
 
-    Done by hand because ``descriptor_pb2`` takes longer to import than all the rest here.
+    This function parses the bytes itself, because the import of ``descriptor_pb2`` takes longer
+    than the rest of this module.
     """
     length, shift, at = 0, 0, 1
     while file_set[at] & 0x80:
