@@ -60,7 +60,14 @@ def _run(arguments: Sequence[str] | None) -> int:
         mode: Any = "full" if given.validate == "auto" else given.validate
         transform = CheckModels(CheckOptions(validate=mode))
     else:
-        transform = PatchModels(load_patch(given.patch).edits, Options(validate=given.validate))
+        asked = load_patch(given.patch)
+        options = Options(
+            validate=given.validate,
+            tag_set=asked.tag_set,
+            signature_def_only=asked.signature_def_only,
+            op_libraries=asked.op_libraries,
+        )
+        transform = PatchModels(asked.edits, options)
 
     import apache_beam as beam  # noqa: PLC0415
 

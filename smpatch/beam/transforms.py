@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import queue
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ except ImportError as missing:
     message = f"Apache Beam cannot be imported ({missing}); pip install 'smpatch[beam]'"
     raise ImportError(message) from missing
 
-from smpatch.checker import CheckOptions, Report
+from smpatch.checker import CheckOptions, Finding, Report
 from smpatch.editing.edit import Edit
 from smpatch.editing.sequence import edit_list
 from smpatch.errors import SmpatchError, UsageError
@@ -183,13 +183,10 @@ def _patched(
 
 def _checked(session: Session, model: str, *, options: CheckOptions) -> ModelOutcome:
     report: Report = session.check(model, options=options)
-    lines = {
-        severity: tuple(
-            f"{each.where}: {each.text}" if each.where else each.text
-            for each in report.findings
-            if each.severity == severity
-        )
-        for severity in ("fault", "note")
-    }
-    kind, code = ("faults", 1) if lines["fault"] else ("passed", 0)
-    return ModelOutcome(model, kind, lines["fault"], lines["note"], "", code, 0.0)
+    faults, notes = map(_lines, (report.faults, report.notes))
+    kind, code = ("faults", 1) if faults else ("passed", 0)
+    return ModelOutcome(model, kind, faults, notes, "", code, 0.0)
+
+
+def _lines(findings: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(f"{each.where}: {each.text}" if each.where else each.text for each in findings)

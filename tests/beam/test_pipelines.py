@@ -41,6 +41,17 @@ with beam.Pipeline() as pipeline:
         Rename("scale", "serving_default"), smpatch.Options(validate="none"))
     outcomes | beam.Map(lambda each: print("outcome", each.outcome, each.exit_code))
 """
+IGNORING = """
+import sys
+import apache_beam as beam
+import smpatch
+from smpatch.beam import CheckModels
+options = smpatch.CheckOptions(ignore=sys.argv[2].split(","))
+with beam.Pipeline() as pipeline:
+    outcomes = pipeline | beam.Create(sys.argv[1:2]) | CheckModels(options)
+    outcomes | beam.Map(
+        lambda each: print("outcome", each.outcome, each.exit_code, each.changes))
+"""
 MEETING = """
 import sys
 import threading
@@ -140,6 +151,32 @@ def test_models_are_checked(place: Path) -> None:
     )
     told = _outcomes(place)["models/wrong/1"]["changes"]
     assert len(told) == sum(each.severity == "fault" for each in found.findings)
+
+
+@needs_beam
+def test_faults_that_are_ignored_do_not_count() -> None:
+    wrong = ROOT / "fixtures" / "models" / "wrong_dtype"
+    codes = {each.code for each in smpatch.check(wrong).faults}
+    done = subprocess.run(
+        [sys.executable, "-c", IGNORING, str(wrong), ",".join(codes)],
+        check=False, capture_output=True, text=True, timeout=300, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "outcome passed 0 ()"
+
+
+@needs_beam
+def test_what_a_patch_file_sets_for_all_edits_holds(place: Path) -> None:
+    shutil.copytree(ROOT / "fixtures" / "models" / "module", place / "both" / "1")
+    (place / "p.toml").write_text(
+        "version = 1\nsignature-def-only = true\n"
+        '[[edit]]\nrename = "serving_default"\nto = "renamed"\n'
+    )
+    done = _run(place, "--patch", "p.toml", "--validate", "none", models="both/*")
+    assert done.returncode == 0, done.stderr
+    meta_graph = smpatch.load(place / "both" / "1").meta_graph()
+    assert set(meta_graph.signatures) == {"renamed"}
+    assert set(meta_graph.objects.signatures) == {"serving_default"}
 
 
 @needs_beam
