@@ -32,6 +32,7 @@ from smpatch.signature import CompositeTensorSpec, Shape, SignatureDef, Spec, sh
 __all__ = ["Requirement", "Wanted", "check_requirement", "parse_requirement"]
 
 _NAME = re.compile(r"[^\s\"',:\[\]]+")
+_TYPE = re.compile(r"(?:(?!->)[^\s\"',:\[\]])+")
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _SPACE = re.compile(r"\s*")
 _DIMENSION = re.compile(r"\?|-1|None|[0-9]{1,18}")
@@ -104,13 +105,13 @@ class _Reader:
         hint = f"write {_EXAMPLE}"
         return UsageError(found, where=f"{self._option} {self._text!r}", hint=hint)
 
-    def name(self, what: str) -> str:
+    def name(self, what: str, plain_name: re.Pattern[str] = _NAME) -> str:
         self._skip()
         quoted = _QUOTED.match(self._text, self._at)
         if quoted is not None:
             self._at = quoted.end()
             return quoted[1] if quoted[1] is not None else quoted[2]
-        plain = _NAME.match(self._text, self._at)
+        plain = plain_name.match(self._text, self._at)
         if plain is None or plain[0].startswith("->"):
             raise self.error(what)
         self._at = plain.end()
@@ -141,7 +142,7 @@ class _Reader:
     def _dtype(self) -> str:
         self._skip()
         start = self._at
-        name = self.name("a type, such as float32")
+        name = self.name("a type, such as float32", _TYPE)
         try:
             return dtypes.spelled(name)
         except ValueError as error:

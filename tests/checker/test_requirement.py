@@ -30,6 +30,12 @@ def test_nothing_needs_to_be_fed_and_names_may_be_quoted() -> None:
     assert wanted.outputs == {"->": Wanted("string", None)}
 
 
+def test_no_space_is_needed_around_the_arrow() -> None:
+    wanted = parse_requirement("s:x:float32->y:int64[],z:string")
+    assert wanted.inputs == {"x": Wanted("float32", None)}
+    assert wanted.outputs == {"y": Wanted("int64", ()), "z": Wanted("string", None)}
+
+
 @pytest.mark.parametrize(
     ("text", "place", "expected"),
     [
