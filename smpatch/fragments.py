@@ -95,7 +95,8 @@ class SignatureOf:
         alias: The input that it yields; empty if its outputs have the names of inputs.
         text: The text of the request.
         tags: The tags of its MetaGraph; empty until the model is read.
-        names: Alias in that model to the alias in this one, if they differ.
+        input_names: Alias of an input in that model to the alias in this one, if they differ.
+        output_names: The same for its outputs.
     """
 
     directory: str
@@ -103,7 +104,8 @@ class SignatureOf:
     alias: str = ""
     text: str = field(default="", compare=False)
     tags: tuple[str, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    input_names: Mapping[str, str] = field(default_factory=dict)
+    output_names: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return its name in errors."""

@@ -174,7 +174,10 @@ def addressed(asked: SignatureOf, place: Mode, there: Mapping[str, Spec]) -> Sig
         names = dict.fromkeys(ours, asked.alias)
     elif len(ours) == len(there) == 1:
         names = dict(zip(ours, there, strict=True))
-    return replace(asked, key=key, tags=meta_graph.tags, names=names)
+    # The other side keeps its names.
+    inputs, outputs = ({}, names) if place == "before" else (names, {})
+    tags = meta_graph.tags
+    return replace(asked, key=key, tags=tags, input_names=inputs, output_names=outputs)
 
 
 def signature_of(asked: SignatureOf) -> tuple[Path, SignatureDef]:
@@ -182,7 +185,10 @@ def signature_of(asked: SignatureOf) -> tuple[Path, SignatureDef]:
     meta_graph = load(asked.directory).meta_graph(asked.tags)
     found = meta_graph.signature(asked.key)
     inputs, outputs = (
-        {asked.names.get(alias, alias): spec for alias, spec in each.items()}
-        for each in (found.inputs, found.outputs)
+        {names.get(alias, alias): spec for alias, spec in each.items()}
+        for names, each in (
+            (asked.input_names, found.inputs),
+            (asked.output_names, found.outputs),
+        )
     )
     return Path(os.fspath(asked.directory)), replace(found, inputs=inputs, outputs=outputs)

@@ -54,13 +54,14 @@ def other_model(tf: Any, asked: Mapping[str, Any], most_bytes: int) -> OtherMode
     Args:
         tf: The module ``tensorflow``.
         asked: The ``directory`` of the model, the ``tags`` of the MetaGraph and the ``key`` of the
-            signature; ``names``, alias in the other model to the name in this one.
+            signature; ``input_names`` and ``output_names``, alias in the other model to the name in
+            this one.
         most_bytes: The largest size in bytes of variables that may become constants.
 
     Raises:
         UntraceableError: A part of the signature cannot become a part of a function.
     """
-    v1, names = tf.compat.v1, asked["names"]
+    v1, input_names, output_names = tf.compat.v1, asked["input_names"], asked["output_names"]
     config = v1.ConfigProto(allow_soft_placement=True)
     with tf.Graph().as_default(), v1.Session(config=config) as session:
         try:
@@ -71,7 +72,7 @@ def other_model(tf: Any, asked: Mapping[str, Any], most_bytes: int) -> OtherMode
         signature = meta_graph.signature_def[asked["key"]]
         cut = _Cut(meta_graph.graph_def, signature)
         inputs = {
-            names.get(alias, alias): _spec(tf, session, alias, info)
+            input_names.get(alias, alias): _spec(tf, session, alias, info)
             for alias, info in sorted(signature.inputs.items())
         }
         assets = {each.tensor_info.name for each in meta_graph.asset_file_def}
@@ -91,7 +92,7 @@ def other_model(tf: Any, asked: Mapping[str, Any], most_bytes: int) -> OtherMode
     _plain(graph)
     for name, table in tables.items():
         fill(tf, graph.node, name, table)
-    fed = {names.get(alias, alias): tensor for alias, tensor in cut.inputs.items()}
+    fed = {input_names.get(alias, alias): tensor for alias, tensor in cut.inputs.items()}
     read = {_full(each) for node in graph.node for each in node.input}
     for place in reversed(range(len(graph.node))):
         if f"{graph.node[place].name}:0" in fed.values():
@@ -103,7 +104,8 @@ def other_model(tf: Any, asked: Mapping[str, Any], most_bytes: int) -> OtherMode
         feeds = {tensor: value for tensor, value in values.items() if tensor in read}
         made = v1.import_graph_def(graph, feeds, return_elements=wanted, name="model")
         values |= dict(zip(wanted, made, strict=True))
-        return {names.get(alias, alias): values[tensor] for alias, tensor in cut.outputs.items()}
+        named = {output_names.get(alias, alias): each for alias, each in cut.outputs.items()}
+        return {name: values[tensor] for name, tensor in named.items()}
 
     return OtherModel(call, inputs, size)
 

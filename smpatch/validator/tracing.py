@@ -98,7 +98,8 @@ class Tracer:
                 "directory": asked.directory,
                 "tags": list(asked.tags),
                 "key": asked.key,
-                "names": dict(asked.names),
+                "input_names": dict(asked.input_names),
+                "output_names": dict(asked.output_names),
             }
         else:
             arguments = dict(asked.arguments)

@@ -157,6 +157,22 @@ def test_names_of_several_outputs_are_those_of_inputs(
     test_the_numbers_are_those_of_the_two_models_in_turn(case, oracle, quick, tmp_path)
 
 
+def test_an_input_with_the_name_of_the_output_keeps_its_name(
+    oracle: Oracle, quick: Validator, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(MODULE[0], tmp_path / "other"))
+    base = Path(shutil.copytree(LINEAR[0], tmp_path / "base"))
+    unproved = Options(validate="none")
+    edit = smpatch.EditSignature(DEFAULT, rename_outputs={"score": "x"})
+    smpatch.edit_signature(other, edit, options=unproved)
+    smpatch.edit_signature(
+        base, smpatch.EditSignature("scale", rename_inputs={"x": "values"}), options=unproved
+    )
+    case = Case((base, "scale"), (other, DEFAULT), "before", {"x": ROWS}, names={"x": "values"})
+    test_the_numbers_are_those_of_the_two_models_in_turn(case, oracle, quick, tmp_path)
+    assert set(load(tmp_path / "model").signatures["new"].inputs) == {"x"}
+
+
 def test_variables_that_become_constants_are_noted(quick: Validator, tmp_path: Path) -> None:
     model = Path(shutil.copytree(MODULE[0], tmp_path / "model"))
     case = Case(MODULE, LINEAR, "after", {})
