@@ -1,10 +1,10 @@
-"""An edit meets an error, or its end, at every one of its true system calls.
+"""Edits that meet an error, an interruption or a kill at every one of their real system calls.
 
-Whatever fails: the model file is the old one or the new one to the byte, exit 0 means the new
-one and an error the old one, at most one hidden directory is left, and the next edit removes
-it. What was to be kept is there then.
+In each case the model file is the old one or the new one to the byte. Exit 0 means the new one, and
+an error means the old one. At most one hidden directory is left, and the next edit removes it. Then
+the files that the edit had to keep are there.
 
-The suite takes the calls around the commit, ``make prove`` all.
+``make test`` takes the calls around the commit, ``make prove`` takes all.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ SIGNATURES: Mapping[str, object] = {
 """Tags and keys, before and after each way."""
 
 COMMIT = ("rename", "fsync", "link", "mkdir")
-"""The calls that the suite takes."""
+"""The calls that ``make test`` takes."""
 
 STEP = 1 if ledger.LONG else 3
-"""Of so many ways each fault takes one, and the next fault the one after it."""
+"""Each fault takes one of this many ways; the next fault starts with the way after it."""
 
 
 class Proof:
-    """The ways, what each makes of its model, and the calls that it makes."""
+    """The ways, the result of each, and the system calls that it makes."""
 
     def __init__(self, top: Path, server: Server) -> None:
         """Prepare the models, do each edit twice, and count its calls."""
@@ -93,11 +93,11 @@ class Proof:
             self.after[way] = models.tree(self.work)
 
     def original(self, way: str) -> Path:
-        """Return where the directory lies that every run of a way starts from."""
+        """Return the directory with which every run of a way starts."""
         return self.top / "originals" / way
 
     def request(self, way: str, padding: dict[str, int] | None = None) -> Request:
-        """Return the edit that a way means."""
+        """Return the request for the edit of a way."""
         return Request(way, str(self.work), padding=padding or {})
 
     def files(self, way: str) -> tuple[bytes | None, bytes | None]:
@@ -109,7 +109,7 @@ class Proof:
 
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
-    """What the faults are put into."""
+    """The prepared ways, into whose calls the tests put faults."""
     top = tmp_path_factory.mktemp("proof")
     with without_tensorflow(), Server(top) as server:
         try:
@@ -120,7 +120,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
 
 
 def _split(tree: models.Tree) -> tuple[models.Tree, set[str], models.Tree]:
-    """Part what can be seen from hidden directories, and those from what is in them."""
+    """Return the visible files, the names of hidden directories, and these with their contents."""
     seen = {name: data for name, data in tree.items() if HIDDEN not in name}
     inside = {name: data for name, data in tree.items() if HIDDEN in name}
     tops = {name for name in inside if Path(name).name.startswith(HIDDEN) and inside[name] is None}
@@ -128,13 +128,13 @@ def _split(tree: models.Tree) -> tuple[models.Tree, set[str], models.Tree]:
 
 
 def _lasting(tree: models.Tree) -> models.Tree:
-    """Return what is there whether or not a commit has been finished."""
+    """Return the files that do not depend on whether a commit has been finished."""
     passing = ("fingerprint.pb", ".backup", ".undone", PLACE.name)
     return {name: data for name, data in tree.items() if not name.endswith(passing)}
 
 
 def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
-    """Check what a run has left; return whether something is to be removed."""
+    """Check the files after a run; return whether a hidden directory must be removed."""
     old, new = proof.files(way)
     seen, hidden, inside = _split(models.tree(proof.work))
     assert len(hidden) <= 1, hidden
@@ -144,14 +144,14 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
         done = any(name.startswith("out") for name in seen)
         assert {**proof.before[way]}.items() <= seen.items()
         if done:
-            # The whole of it, but for a fingerprint that could not be had.
+            # The whole result; only a fingerprint that could not be made may be missing.
             gone = proof.after[way].keys() - seen.keys()
             assert gone <= {"out/fingerprint.pb"}
             assert seen == {name: proof.after[way][name] for name in seen}
     else:
         assert model in {old, new}
         done = model == new
-        if done:  # the companions and the backups may be due yet
+        if done:  # the companions and the backups may not be written yet
             assert _lasting(seen) == _lasting(proof.after[way])
         if not hidden:
             _check_requests(proof, way, seen)
@@ -168,7 +168,7 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
 
 
 def _check_requests(proof: Proof, way: str, seen: models.Tree) -> None:
-    """Check that the warm-up requests are of the model that is there."""
+    """Check that the warm-up requests belong to the model file that is there."""
     name, file = f"model/{PLACE}", f"model/{WAYS[way].file}"
     if name in proof.before[way] and not WAYS[way].makes_new:
         done = seen[file] == proof.files(way)[1]
@@ -176,7 +176,7 @@ def _check_requests(proof: Proof, way: str, seen: models.Tree) -> None:
 
 
 def _check_next(proof: Proof, way: str) -> None:
-    """Let another edit come: it repairs and removes, also when it is refused."""
+    """Do another edit, which repairs and removes, even if it is refused."""
     request = Request(way, str(proof.work), next=True)
     assert proof.server.run(request)[1] == (0 if WAYS[way].makes_new else 4)
     seen, hidden, _ = _split(models.tree(proof.work))
@@ -190,7 +190,7 @@ def _check_next(proof: Proof, way: str) -> None:
 
 
 def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Counter[str]:
-    """Put a fault into every call of one kind, of each way; return what was done."""
+    """Put a fault into every call of one kind, of each way; return the number of each result."""
     met: Counter[str] = Counter()
     at = proof.survey.at(call)
     inject = f"inject={call}:" + FAULTS[fault].format(at)
@@ -207,7 +207,7 @@ def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Coun
                     to_remove = _check(proof, way, fault, status)
                     if to_remove or status == -9:
                         _check_next(proof, way)
-    if fault != "SIGKILL":  # which every status has told
+    if fault != "SIGKILL":  # its status has shown it
         words = "--- SIGINT" if fault == "SIGINT" else "(INJECTED)"
         assert log.read_text(errors="replace").count(words) >= met["old"] + met["new"]
     return met

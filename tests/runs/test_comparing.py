@@ -1,4 +1,4 @@
-"""Values against each other, as NumPy compares them."""
+"""Comparisons of values, with the results that NumPy gives."""
 
 from __future__ import annotations
 
