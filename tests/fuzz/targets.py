@@ -100,7 +100,7 @@ READERS = ("suggest", "suggest --signature", "check", "diff")
 
 
 def shown(place: Path, sound: Path, readers: Sequence[str] = READERS) -> bool:
-    """Let commands read a model; return whether ``show`` could read it.
+    """Run commands that read a model; return whether ``show`` could read it.
 
     Args:
         place: The model.

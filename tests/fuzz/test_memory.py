@@ -1,4 +1,4 @@
-"""The memory for hostile models: the size of a file explains it, and a false length adds none.
+"""The memory for hostile models depends on the size of the file, and not on lengths in it.
 
 The tests measure from outside: each command runs in a process whose address space is limited to a
 few megabytes more than the command takes with a small model, or to a multiple of the file's size.

@@ -1,4 +1,4 @@
-"""Several edits of one model, each of the result of the one before."""
+"""Several edits of one model, each after the one before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many processes edit one model: it has every edit at the end, and readers see no half of one."""
+"""Many processes edit one model: it has every edit at the end, and readers load no half of one."""
 
 from __future__ import annotations
 

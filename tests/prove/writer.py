@@ -110,7 +110,7 @@ def _begin(said: Path, request: Sequence[str]) -> NoReturn:
 
 
 def main() -> None:
-    """Fork for each request, and record the stops and the end of each fork till all have ended."""
+    """Fork for each request, and record the stops and ends of the forks until all have ended."""
     directory = Path(sys.argv[1])
     numbers: dict[int, int] = {}
     for number, request in enumerate(json.loads(sys.argv[2])):

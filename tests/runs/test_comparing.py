@@ -1,4 +1,4 @@
-"""Comparisons of values, with the results that NumPy gives."""
+"""Comparisons of values; the tolerances are those of NumPy."""
 
 from __future__ import annotations
 

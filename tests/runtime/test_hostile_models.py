@@ -139,7 +139,7 @@ def test_what_a_model_prints_reaches_no_stream_of_the_user(
 def test_neither_environment_nor_directory_of_the_user_changes_the_result(
     models: Path, tmp_path: Path
 ) -> None:
-    """Traps are in the current directory and on the path, and variables would change TensorFlow."""
+    """The current directory and the path have traps, and variables could change TensorFlow."""
     (tmp_path / "traps").mkdir()
     for name in ("json", "ctypes", "tensorflow", "numpy", "sitecustomize", "google"):
         (tmp_path / "traps" / f"{name}.py").write_text("import os\nos._exit(66)\n")

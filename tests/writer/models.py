@@ -1,6 +1,6 @@
 """Copies of fixtures to edit, the edit of these tests, and the contents of a directory.
 
-No test in this folder asks TensorFlow unless it must, or the tests would take minutes: ``validate``
+Most tests in this folder do not ask TensorFlow, or they would take minutes: ``validate``
 is ``none``, and the fingerprint is a stand-in that depends on the model file.
 """
 

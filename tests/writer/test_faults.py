@@ -127,7 +127,7 @@ def _run(work: Path, way: Way, count: int, fault: faults.Fault) -> Outcome:
 
 
 def _outcomes(work: Path, way: Way, fault: faults.Fault) -> Iterator[Outcome]:
-    """Yield runs with a fault at each call; outside ``make prove`` at a third, by way."""
+    """Yield a run with a fault at each call; outside ``make prove`` at every third call."""
     step = 1 if ledger.LONG else 3
     for count in range(1 + [*WAYS.values()].index(way) % step, MOST_CALLS, step):
         outcome = _run(work, way, count, fault)

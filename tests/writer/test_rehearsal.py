@@ -90,7 +90,7 @@ class TestInPlace:
         assert error.exit_code == 5
 
     def test_directory_without_permission_of_another_user(self, model: Path) -> None:
-        """The system itself gives the answer here."""
+        """Here the system itself refuses to write."""
         if os.geteuid() == 0:
             pytest.skip("root may write everywhere: a read-only mount is tried instead")
         model.chmod(0o555)
