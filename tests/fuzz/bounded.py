@@ -2,8 +2,8 @@
 
 The program first runs the command on a small, sound model, and then sets the limit. So the limit
 is for the memory that each further model adds. It is a limit of addresses: memory that is reserved
-and never used counts as well. The command runs on each model in a fork of this process, and
-its output is written beside the directory of the model. The exit codes are printed as JSON, in the
+and never used counts as well. The command runs on each model in a fork of this process, and its
+output is written beside the directory of the model. The exit codes are printed as JSON, in the
 order of the models.
 """
 

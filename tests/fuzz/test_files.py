@@ -126,7 +126,7 @@ def test_names_that_are_paths_are_names_of_nothing_on_disk(
     name: str,
     save_to: bool,  # noqa: FBT001 - a parameter of the table
 ) -> None:
-    """The key and the alias have such a name; the backup has the name of the model file."""
+    """The key and the alias have such a name; the backup has a name of its own."""
     inside = tmp_path / "a" / "b"
     shutil.copytree(LINEAR, inside / "model")
     before = sorted(tmp_path.rglob("*"))

@@ -84,7 +84,7 @@ def test_length_that_promises_gigabytes_takes_none_of_them(command: str, tmp_pat
 
 
 def test_the_limit_is_one(tmp_path: Path) -> None:
-    """The tests of this file rest on this: a process that needs more than its limit fails."""
+    """The other tests depend on this: a process that needs more than its limit fails."""
     model = tmp_path / "model"
     model.mkdir()
     shutil.copyfile(LINEAR, model / "saved_model.pb")

@@ -25,7 +25,7 @@ from tests.tensorflow_says import ask
 MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 ENTRIES: list[dict[str, Any]] = json.loads((MODELS / "MANIFEST.json").read_text())
 NAMES = [entry["dir"] for entry in ENTRIES if entry["dir"] != "text_newer_writer"]
-"""The fixtures without one that TensorFlow cannot parse: text with fields of a newer schema."""
+"""The fixtures, except the one that TensorFlow cannot parse: its text has unknown fields."""
 
 WITHOUT_OP_LIST = {"no_op_list", "text_form"}
 

@@ -1,6 +1,6 @@
 """The table at the end of ``make prove``: sums, losses, and the proofs that did not run.
 
-Its input are whole runs of pytest, over tests that fail, skip and pass.
+The input is whole runs of pytest, over tests that fail, skip and pass.
 """
 
 from __future__ import annotations

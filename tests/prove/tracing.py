@@ -46,7 +46,7 @@ class Request:
             a new directory, one that makes a second.
         file_size: The largest size of a file, in bytes; None for no limit.
         padding: Kind of call to the number of calls that do nothing, which are made first.
-        mark: Whether to make the call that marks the begin of the edit.
+        mark: Whether to make the call that marks the start of the edit.
     """
 
     way: str = ""
@@ -175,7 +175,7 @@ class Survey:
     edits: list[Counter[str]]
 
     def at(self, name: str) -> int:
-        """Return the number of the call that gets the fault: larger than the calls of any edit."""
+        """Return the number of the call that gets the fault, which no edit reaches by itself."""
         return 2 * max(each[name] for each in self.edits) + _MARGIN
 
 

@@ -120,7 +120,7 @@ def shared_variables(_: Path) -> Exhibit:
 
 
 def resources(scratch: Path) -> Exhibit:
-    """Tables with and without assets, two of each; functions that are not exported capture them."""
+    """Tables with and without assets, two of each, captured also by functions not exported."""
 
     def of_file(name: str, words: str) -> Tensor:
         file = scratch / name
