@@ -1,10 +1,10 @@
 """Edits that meet an error, an interruption or a kill at every one of their real system calls.
 
-In each case the model file is the old one or the new one to the byte. Exit 0 means the new one, and
-an error means the old one. At most one hidden directory is left, and the next edit removes it. Then
-the files that the edit had to keep are there.
+Whatever fails: the model file is the old one or the new one to the byte, exit 0 means the new
+one and an error the old one, at most one hidden directory is left, and the next edit removes
+it. What was to be kept is there then.
 
-``make test`` takes the calls around the commit, ``make prove`` takes all.
+The suite takes the calls around the commit, ``make prove`` all.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _lasting(tree: models.Tree) -> models.Tree:
 
 
 def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
-    """Check the files after a run; return whether a hidden directory must be removed."""
+    """Check what a run has left; return whether something is to be removed."""
     old, new = proof.files(way)
     seen, hidden, inside = _split(models.tree(proof.work))
     assert len(hidden) <= 1, hidden
@@ -144,14 +144,14 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
         done = any(name.startswith("out") for name in seen)
         assert {**proof.before[way]}.items() <= seen.items()
         if done:
-            # The whole result; only a fingerprint that could not be made may be missing.
+            # The whole of it, but for a fingerprint that could not be had.
             gone = proof.after[way].keys() - seen.keys()
             assert gone <= {"out/fingerprint.pb"}
             assert seen == {name: proof.after[way][name] for name in seen}
     else:
         assert model in {old, new}
         done = model == new
-        if done:  # the companions and the backups may not be written yet
+        if done:  # the companions and the backups may be due yet
             assert _lasting(seen) == _lasting(proof.after[way])
         if not hidden:
             _check_requests(proof, way, seen)
@@ -168,7 +168,7 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
 
 
 def _check_requests(proof: Proof, way: str, seen: models.Tree) -> None:
-    """Check that the warm-up requests belong to the model file that is there."""
+    """Check that the warm-up requests are of the model that is there."""
     name, file = f"model/{PLACE}", f"model/{WAYS[way].file}"
     if name in proof.before[way] and not WAYS[way].makes_new:
         done = seen[file] == proof.files(way)[1]
@@ -176,7 +176,7 @@ def _check_requests(proof: Proof, way: str, seen: models.Tree) -> None:
 
 
 def _check_next(proof: Proof, way: str) -> None:
-    """Do another edit, which repairs and removes, even if it is refused."""
+    """Let another edit come: it repairs and removes, also when it is refused."""
     request = Request(way, str(proof.work), next=True)
     assert proof.server.run(request)[1] == (0 if WAYS[way].makes_new else 4)
     seen, hidden, _ = _split(models.tree(proof.work))
@@ -207,7 +207,7 @@ def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Coun
                     to_remove = _check(proof, way, fault, status)
                     if to_remove or status == -9:
                         _check_next(proof, way)
-    if fault != "SIGKILL":  # its status has shown it
+    if fault != "SIGKILL":  # which every status has told
         words = "--- SIGINT" if fault == "SIGINT" else "(INJECTED)"
         assert log.read_text(errors="replace").count(words) >= met["old"] + met["new"]
     return met
