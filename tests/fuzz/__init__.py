@@ -1,12 +1,13 @@
-"""Hostile bytes: mutated models go through every room that reads, and nothing may break.
+"""Hostile bytes: each reader of smpatch gets mutated models and must end with an answer.
 
-``mutations`` makes them, ``targets`` lets each room read one, ``ledger`` says how many: ``make
-test`` tries a few hundred, ``make fuzz`` as many as ``SMPATCH_FUZZ`` says (a number of examples
-for each target). What is found becomes a fixture in ``fixtures/broken`` or a test of its own.
+``mutations`` makes the models, ``targets`` runs the readers on one of them, and ``ledger`` has
+their number: ``make test`` tries a few hundred, and ``make fuzz`` as many as ``SMPATCH_FUZZ``
+requests (a number of examples for each target). A model that shows a defect becomes a fixture in
+``fixtures/broken`` or a test of its own.
 
-``guided`` lets libFuzzer choose by what smpatch's code is reached, where atheris is installed;
-what it tries are the ``rooms``.
+If atheris is installed, ``guided`` lets libFuzzer choose bytes by the code of smpatch that they
+reach. It tries the ``rooms``.
 
-What a mutation does is decided by numbers that hypothesis draws, so that a failure comes back
-with the fewest and smallest of them.
+Numbers that hypothesis draws decide each mutation. So hypothesis can reduce a failure to the
+fewest and smallest numbers.
 """

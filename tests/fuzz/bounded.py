@@ -1,9 +1,10 @@
-"""A command in processes that may take only so much memory: ``python -m tests.fuzz.bounded``.
+"""A command in processes whose memory is limited: ``python -m tests.fuzz.bounded``.
 
-What the command takes with a small, sound model is taken before the limit is set, so that the
-limit is for what the model makes of it. The limit is one of addresses: what is only promised
-and never touched counts as well. Each model has a fork of the process that has done this; what
-it prints goes into its directory, and how it ended is printed as JSON, in the order of the models.
+The program first runs the command on a small, sound model, and then sets the limit. So the limit
+is for the memory that each further model adds. It is a limit of addresses: memory that is reserved
+and never used counts as well. The command runs on each model in a fork of this process, and its
+output is written beside the directory of the model. The exit codes are printed as JSON, in the
+order of the models.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def _run(command: str, model: str, options: list[str]) -> int:
 def main() -> int:
     """Run a command on models.
 
-    The arguments are the kilobytes that it may take, the options as JSON, the name of the
-    command, and the directories of the models.
+    The arguments are the kilobytes by which each process may grow, the options as JSON, the name
+    of the command, and the directories of the models.
     """
     kilobytes, given, command, *models = sys.argv[1:]
     options = json.loads(given)
@@ -86,7 +87,7 @@ def _bounded(kilobytes: int, command: str, model: str, options: list[str]) -> No
     code = 1
     try:
         code = _run(command, model, options)
-    except BaseException:  # noqa: BLE001 - the end of a program, which the parent tells
+    except BaseException:  # noqa: BLE001 - the process ends here, and the parent reports its exit code
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -1,14 +1,14 @@
-"""Hostile bytes that are chosen by what they reach: ``python -m tests.fuzz.guided [ROOM...]``.
+"""Hostile bytes, chosen by the code that they reach: ``python -m tests.fuzz.guided [ROOM...]``.
 
-libFuzzer, by way of atheris, keeps what makes smpatch do something that it has not done before,
-and goes on from there. Each room has a process of its own for ``SMPATCH_FUZZ_SECONDS``. What
-fails, hangs or takes too much memory is kept in ``build/fuzz/guided``, is named on stderr, and
-is looked into, without atheris, by
+libFuzzer, which atheris wraps, keeps inputs for which smpatch runs code that it has not run before,
+and mutates these further. Each room has a process of its own for ``SMPATCH_FUZZ_SECONDS``. An input
+that fails, hangs or takes too much memory is kept in ``build/fuzz/guided`` and named on stderr. To
+read it again without atheris:
 
     python -m tests.fuzz.guided ROOM --look FILE
 
-Where atheris is not installed (the dependency group ``fuzz``) nothing is tried, and a line says
-so: it has no wheels for some of the Pythons and systems that smpatch runs on.
+If atheris (the dependency group ``fuzz``) is not installed, the program tries nothing and prints a
+line about this: atheris has no wheels for some of the Pythons and systems that smpatch runs on.
 
 Source: https://llvm.org/docs/LibFuzzer.html
 """
@@ -33,19 +33,19 @@ _ROOT = Path(__file__).resolve().parents[2]
 _KEPT = _ROOT / "build" / "fuzz" / "guided"
 
 NAMES = ("wire", "show", "check", "read", "edit", "text", "patch", "notation")
-"""The rooms, for to know what they do takes smpatch, which has to be watched from its import on."""
+"""The names of the rooms, here because ``rooms`` imports smpatch, and atheris must come first."""
 
 SECONDS = int(os.environ.get("SMPATCH_FUZZ_SECONDS") or 30)
-"""How long each room is tried."""
+"""The seconds for each room."""
 
 _HANGS = 20
-"""Seconds for one input, after which it is one that hangs."""
+"""The seconds after which an input counts as one that hangs."""
 
 _MEGABYTES = 2048
-"""Of a process that has read hundreds of thousands of inputs; one input is held to less."""
+"""The limit for a process that has read many thousands of inputs; ``targets`` limits one input."""
 
 _LONGEST = 1 << 16
-"""Bytes of an input."""
+"""The largest input, in bytes."""
 
 _HALF = 2
 
@@ -53,7 +53,7 @@ _PROOF = "fuzz: guided by what is reached"
 
 
 def main() -> int:
-    """Try rooms one after the other, or look into what was kept."""
+    """Try rooms one after the other, or read a file that was kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.guided")
     parser.add_argument("rooms", nargs="*", metavar="ROOM", help=", ".join(NAMES))
     parser.add_argument("--seconds", type=int, default=SECONDS)
@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def _look(room: str, file: Path) -> int:
-    from tests.fuzz.rooms import ROOMS  # noqa: PLC0415 - not before it is known to be wanted
+    from tests.fuzz.rooms import ROOMS  # noqa: PLC0415 - only this option needs it
 
     ROOMS[room].read(file.read_bytes())
     _say(f"{room}: nothing wrong with {file.name}")
@@ -84,7 +84,7 @@ def _look(room: str, file: Path) -> int:
 
 
 def _watched(room: str, seconds: int) -> int:
-    """Try a room in a process of its own, and count what it tried."""
+    """Try a room in a process of its own, and count the inputs."""
     _KEPT.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.fuzz.guided", room, f"--seconds={seconds}", "--inside"]
     done = subprocess.run(
@@ -109,8 +109,8 @@ def _watched(room: str, seconds: int) -> int:
 
 
 def _fuzz(room: str, seconds: int) -> None:
-    """Try a room in this process, which ends with it."""
-    import atheris  # noqa: PLC0415 - it may not be there
+    """Try a room in this process; the process ends with it."""
+    import atheris  # noqa: PLC0415 - it may not be installed
 
     with atheris.instrument_imports(include=["smpatch"]):
         _import_all()
@@ -120,7 +120,7 @@ def _fuzz(room: str, seconds: int) -> None:
     tried = ROOMS[room]
 
     def mutated(data: bytes, largest: int, seed: int) -> bytes:
-        """Change an input as its structure has it, or as libFuzzer does, by turns."""
+        """Return an input that a mutation of the room or, at random, of libFuzzer has changed."""
         chance = random.Random(seed)  # noqa: S311 - any numbers will do
         if chance.randrange(_HALF):
             choices = Choices([chance.randrange(1 << 16) for _ in range(80)])
@@ -147,7 +147,7 @@ def _fuzz(room: str, seconds: int) -> None:
 
 
 def _import_all() -> None:
-    """Import what commands import only when they run: it is watched from its import on."""
+    """Import all modules of smpatch, so that atheris instruments also the late ones."""
     whole = importlib.import_module("smpatch")
     for each in pkgutil.walk_packages(whole.__path__, "smpatch."):
         if not each.name.startswith(("smpatch.runtime.", "smpatch.__main__")):
@@ -155,7 +155,7 @@ def _import_all() -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - to whoever started it
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - for the person who started it
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How much is tried: a few inputs each day, more in ``make prove``, any number in ``make fuzz``."""
+"""The number of inputs: few in ``make test``, more in ``make prove``, any in ``make fuzz``."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from tests.prove.ledger import LONG
 __all__ = ["EXAMPLES"]
 
 EXAMPLES = int(os.environ.get("SMPATCH_FUZZ") or (500 if LONG else 0))
-"""How many inputs each target gets; 0 for the few of every day."""
+"""The number of inputs for each target; 0 for the small number of ``make test``."""

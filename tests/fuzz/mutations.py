@@ -1,11 +1,11 @@
-"""Bytes that were a model: damaged at random places, but where the structure is.
+"""Models whose bytes are damaged at random places of their structure.
 
-A mutation of the wire form picks a field somewhere in the tree and takes it out, doubles it,
-moves it, gives it another number, wire type or content; the lengths around it grow with it,
-so that what is wrong is wrong at that depth and not at the first length. Flipped bytes and
-wrong lengths come as well. Of the text form tokens are picked instead.
+A mutation of the wire form picks a field at any depth. It removes or repeats the field, puts
+another before it, or gives it another number, wire type or content. The lengths around the field
+are changed with it, so that the fault is at that depth and not at the first length. Some mutations
+flip bits or write wrong lengths. A mutation of the text form picks tokens instead.
 
-Deliberately not smpatch's own wire code: that is what is tried.
+This module deliberately does not use smpatch's own wire code, which is the code under test.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ HOSTILE_NAMES = (
     b"serving_default",
     b"__saved_model_init_op",
 )
-"""What may stand where a name is expected."""
+"""Hostile names, for the place of a name."""
 
 HOSTILE_NUMBERS = (0, 1, 2, 127, 128, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
 
 HOSTILE_FIELDS = (
-    raw.tag(1, raw.BYTES) + raw.varint(2**31 - 1),  # promises 2 GiB
+    raw.tag(1, raw.BYTES) + raw.varint(2**31 - 1),  # the length is 2 GiB
     raw.tag(5, raw.BYTES) + raw.varint(2**62),
     raw.tag(1000, raw.GROUP) * 99,
     raw.tag(1000, raw.GROUP) * 50 + raw.tag(1000, raw.END_GROUP) * 50,
@@ -58,7 +58,7 @@ HOSTILE_FIELDS = (
     b"\x0a\x81\x80\x80\x80\x80\x00x",  # and of six
     raw.UNKNOWN,
 )
-"""Fields to put between others, and what only looks like one."""
+"""Fields, and bytes that only look like a field, to put between other fields."""
 
 _TOKEN = re.compile(rb"\s+|\w+|\"(?:[^\"\\\n]|\\.)*\"|.", re.DOTALL)
 
@@ -76,7 +76,7 @@ _Thing = TypeVar("_Thing")
 
 
 class Choices:
-    """Decisions made by numbers that were drawn; when they run out, the simplest."""
+    """Decisions by numbers that were drawn; if no number is left, the simplest decision."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
         """Decide by these numbers, one after the other."""
@@ -84,7 +84,7 @@ class Choices:
 
     @classmethod
     def of(cls, decisions: bytes) -> Choices:
-        """Decide by the numbers that pairs of bytes are."""
+        """Decide by numbers of two bytes each."""
         pairs = zip(decisions[::2], decisions[1::2], strict=False)
         return cls([high << 8 | low for high, low in pairs])
 
@@ -99,7 +99,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class _Span:
-    """A field of a well-formed message: number, wire type, and where it lies in it."""
+    """A field of a well-formed message: number, wire type, and its offsets in the message."""
 
     number: int
     wire_type: int
@@ -109,7 +109,7 @@ class _Span:
 
 
 def broken_wire(data: bytes, choices: Choices, times: int) -> bytes:
-    """Return the bytes of a model after so many mutations."""
+    """Return the bytes of a model after ``times`` mutations."""
     for _ in range(times):
         if choices.below(8) == 0:
             data = _flipped(data, choices)
@@ -119,7 +119,7 @@ def broken_wire(data: bytes, choices: Choices, times: int) -> bytes:
 
 
 def broken_text(data: bytes, choices: Choices, times: int) -> bytes:
-    """Return the text of a model after so many mutations."""
+    """Return the text of a model after ``times`` mutations."""
     for _ in range(times):
         tokens = _TOKEN.findall(data)
         at = choices.below(len(tokens) + 1)
@@ -149,7 +149,7 @@ def _flipped(data: bytes, choices: Choices) -> bytes:
 
 
 def _deeper(data: bytes, choices: Choices, depth: int) -> bytes:
-    """Change one field of a message, or one further down; lengths on the way are right again."""
+    """Change a field of a message at some depth; correct the lengths of the messages around it."""
     spans = _spans(data)
     if not spans:
         return data + choices.one_of(HOSTILE_FIELDS) if choices.below(2) else _named(data, choices)
@@ -205,7 +205,7 @@ def _cut(data: bytes, span: _Span, choices: Choices) -> bytes:
 
 
 def _split_in_two(data: bytes, span: _Span, choices: Choices) -> bytes:
-    """Write a message in two pieces, which protobuf merges; a string it does not."""
+    """Write a field in two pieces; protobuf merges two messages, but not two strings."""
     body = data[span.body : span.end]
     ends = [each.end for each in _spans(body)] or [0]
     at = ends[choices.below(len(ends))]
@@ -213,7 +213,7 @@ def _split_in_two(data: bytes, span: _Span, choices: Choices) -> bytes:
 
 
 def _wrapped(data: bytes, span: _Span, choices: Choices) -> bytes:
-    """Put a field into itself, many times."""
+    """Put a field into a field of its number, many times."""
     new = data[span.body : span.end]
     for _ in range((2, 20, 98, 99, 150)[choices.below(5)]):
         new = raw.field(span.number, new)
@@ -238,7 +238,7 @@ _ACTIONS: tuple[Callable[[bytes, _Span, Choices], bytes], ...] = (
 
 
 def _spans(data: bytes) -> list[_Span]:
-    """Return the fields of a message as far as it is one; none where it is none."""
+    """Return the fields of a message; none if the bytes are not a message."""
     spans = []
     at = 0
     try:

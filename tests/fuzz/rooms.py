@@ -1,11 +1,11 @@
-"""What each room does with bytes that it is given, and what must hold whatever they are.
+"""The rooms, which read any bytes: the work of each room, and the conditions that must hold.
 
-The bytes come from anywhere: from a fuzzer that is guided by what they reach (``guided``), or
-from a file that it has kept. A room raises nothing when all is well, and AssertionError or
-whatever the defect raises when it is not.
+The bytes are from a fuzzer that chooses them by the code that they reach (``guided``), or from a
+file that it has kept. A room raises nothing if all conditions hold; else it raises AssertionError
+or the exception of the defect.
 
-Nothing here chooses bytes but the seeds that choosing begins with. Where a room does one of
-several things, the first byte says which.
+This module chooses no bytes but the seeds, with which the fuzzer begins. If a room does one of
+several things, the first byte selects it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.fuzz.seeds import BINARY, PATCHES, TEXT, Seed
 __all__ = ["ROOMS", "Room"]
 
 _LARGEST = 12_000
-"""Bytes; bigger models are left to the mutations that are not guided."""
+"""The largest seed, in bytes; only the mutations that are not guided use larger models."""
 
 _BINARY = [each for each in BINARY if len(each.data) <= _LARGEST]
 _SMALLEST = sorted((each.data for each in _BINARY), key=len)[:5]
@@ -70,12 +70,12 @@ _WRITTEN = (
 
 @dataclass(frozen=True)
 class Room:
-    """A part of smpatch that reads what somebody else wrote.
+    """A part of smpatch that reads bytes from other people.
 
     Attributes:
-        read: Lets it read; what it must not do fails.
-        seeds: Inputs to begin with.
-        mutate: Changes an input as its structure has it.
+        read: Runs the part on bytes, and raises an exception if a condition does not hold.
+        seeds: The first inputs.
+        mutate: Changes an input according to its structure.
     """
 
     read: Callable[[bytes], None]
@@ -84,7 +84,7 @@ class Room:
 
 
 def _walk(data: bytes) -> None:
-    """Walk bytes; what protobuf reads, the walk reads, as fields that lie side by side."""
+    """Walk bytes; if protobuf reads them, the walk reads them, as fields without gaps between."""
     refusal = None
     found: list[wire.Field] = []
     with targets.frugal():
@@ -101,20 +101,20 @@ def _walk(data: bytes) -> None:
         empty_pb2.Empty.FromString(data)
     except DecodeError:
         return
-    # Python's protobuf passes over it.
+    # Python's protobuf accepts these bytes.
     assert "field number 0" in refusal or targets.only_too_long(refusal), refusal
 
 
 @contextmanager
 def _holding(name: str, data: bytes) -> Iterator[Path]:
-    """Give a directory with one file in it."""
+    """Yield a directory with one file in it."""
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / name).write_bytes(data)
         yield Path(directory)
 
 
 def _shown(readers: Sequence[str]) -> Callable[[bytes], None]:
-    """Return what lets ``show`` read a model, and one of further commands if there are any."""
+    """Return a function that runs ``show`` on a model, and a further command if there are any."""
 
     def read(data: bytes) -> None:
         chosen = [readers[data[0] % len(readers)]] if readers and data else []
@@ -125,14 +125,14 @@ def _shown(readers: Sequence[str]) -> Callable[[bytes], None]:
 
 
 def _edit(data: bytes) -> None:
-    """Ask of a model what a sound one takes."""
+    """Try an edit that the sound model takes."""
     seed, asked = _EDITS[data[0] % len(_EDITS)] if data else _EDITS[0]
     with _holding(seed.file, data[1:]) as place:
         targets.edited(place, asked.do, seed.tags)
 
 
 def _text(data: bytes) -> None:
-    """Show a model in the text form, and ask of it what a sound one takes."""
+    """Show a model in the text form, and try the edits that the sound model takes."""
     seed = TEXT[data[0] % len(TEXT)] if data else TEXT[0]
     with _holding(seed.file, data[1:]) as place:
         readable = targets.shown(place, seed.directory, [])
@@ -141,7 +141,7 @@ def _text(data: bytes) -> None:
 
 
 def _patch(data: bytes) -> None:
-    """Read a patch file; what it asks for is rehearsed on a model."""
+    """Read a patch file; rehearse its edits on a model."""
     with _holding("patch.toml", data) as place, targets.frugal():
         try:
             asked = patchfile.load_patch(place / "patch.toml")
@@ -171,7 +171,7 @@ def _one_line(error: SmpatchError) -> None:
 def _after_first(
     mutate: Callable[[bytes, Choices, int], bytes],
 ) -> Callable[[bytes, Choices, int], bytes]:
-    """Return what changes all but the byte that says what is done, and sometimes that."""
+    """Return a mutation of all bytes but the first, which selects the work, and sometimes of it."""
 
     def changed(data: bytes, choices: Choices, times: int) -> bytes:
         first = data[:1] or b"\0"
@@ -209,4 +209,4 @@ ROOMS = {
         _IN_TEXT,
     ),
 }
-"""By name."""
+"""The rooms by name."""

@@ -1,4 +1,4 @@
-"""What hostile bytes start from: models, with what can be asked of each, and patch files."""
+"""The seeds of hostile bytes: models, each with edits that it takes, and patch files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["BINARY", "KEY", "PATCHES", "TEXT", "Asked", "Seed"]
 
 _MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 _LARGEST = 40_000
-"""Bytes; of bigger ones most are weights and attributes, which say nothing new."""
+"""The largest file, in bytes; a larger one has mainly more weights and attributes."""
 
 KEY = "added"
 
@@ -66,7 +66,7 @@ edit = [
 ]
 """,
 )
-"""Patch files that can be meant; the first is one for the model ``linear``."""
+"""Valid patch files; the first one is for the model ``linear``."""
 
 Do = Callable[[Path, Options], object]
 
@@ -76,8 +76,8 @@ class Asked:
     """An edit that a sound model takes.
 
     Attributes:
-        do: Does it.
-        adds_nodes: Whether the main graph gets nodes by it.
+        do: The function that does the edit.
+        adds_nodes: Whether the edit adds nodes to the main graph.
     """
 
     do: Do = field(repr=False)
@@ -89,11 +89,11 @@ class Seed:
     """A model of the fixtures.
 
     Attributes:
-        directory: Where it is.
+        directory: Its directory.
         file: The name of its file.
-        data: The bytes of it.
+        data: The bytes of the file.
         tags: The tag-set to edit.
-        edits: What can be asked of the sound model.
+        edits: The edits that the sound model takes.
     """
 
     directory: Path
@@ -157,7 +157,7 @@ def _exposing(source: str, tensor: str) -> Do:
 
 
 def _binding(directory: Path, tags: list[str]) -> Iterator[Do]:
-    """Yield what makes a constant of the first input of the first signature."""
+    """Yield an edit that makes a constant of the first input of the first signature."""
     for key, signature in [*smpatch.load(directory).meta_graph(tags).signatures.items()][:1]:
         for alias, spec in [*signature.inputs.items()][:1]:
             if isinstance(spec, TensorSpec) and spec.dtype in {"float32", "string"}:

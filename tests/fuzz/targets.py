@@ -1,7 +1,7 @@
-"""What each hostile model goes through, and what has to hold whatever its bytes are.
+"""The commands and edits that run on each hostile model, and the conditions that must hold.
 
-No exception but smpatch's own, no hang, no memory beyond what the input's size explains; on
-the terminal nothing that a terminal would act on; a refused edit leaves every byte alone.
+No exception but smpatch's own; no hang; no more memory than the size of the input explains; no
+control characters on the terminal; a refused edit changes no byte.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from smpatch.cli.main import application
 __all__ = ["READERS", "Said", "edited", "frugal", "only_too_long", "run", "shown"]
 
 SECONDS = 10.0
-"""Of CPU time; what one of the small inputs here takes is a hundredth of it."""
+"""The limit of CPU time; the small inputs here take about a hundredth of it."""
 
 MEGABYTES = 400
-"""By how much the process may grow over one input: never by what a length only promises."""
+"""The limit by which the process may grow for one input, whatever lengths the input has."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended.
+    """The result of a command.
 
     Attributes:
         code: Its exit code.
-        out: What it wrote to stdout.
-        complaint: What it wrote to stderr.
+        out: Its stdout.
+        complaint: Its stderr.
     """
 
     code: int
@@ -51,7 +51,7 @@ class Said:
 
 @contextlib.contextmanager
 def frugal() -> Iterator[None]:
-    """Hold what runs inside to its time and memory."""
+    """Check the limits of time and memory for the body of the ``with`` statement."""
     begin, size = time.process_time(), _largest()
     yield
     assert time.process_time() - begin < SECONDS
@@ -64,7 +64,7 @@ def _largest() -> int:
 
 
 def run(*arguments: str) -> Said:
-    """Run a command line in this process; an error that is not smpatch's own is raised."""
+    """Run a command line in this process; raise any error that is not smpatch's own."""
     out, complaint = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(sys, "argv", ["smpatch", *arguments]),
@@ -86,34 +86,34 @@ def _not_json(word: str) -> None:
 
 
 def only_too_long(complaint: str) -> bool:
-    """Tell whether a refusal is of what Python's parser of protobuf 4 lets pass.
+    """Return whether a refusal is of bytes that Python's parser of protobuf 4 accepts.
 
-    It takes lengths of more than five bytes. The one in TensorFlow never does, and neither do
-    newer ones.
+    That parser takes lengths of more than five bytes. The parser in TensorFlow never takes them,
+    and newer ones of Python do not either.
     """
     four = google.protobuf.__version__.startswith("4.")
     return four and "a tag or a length has more than 5 bytes" in complaint
 
 
 READERS = ("suggest", "suggest --signature", "check", "diff")
-"""What reads more of a model than ``show`` does."""
+"""The commands that read more of a model than ``show`` does."""
 
 
 def shown(place: Path, sound: Path, readers: Sequence[str] = READERS) -> bool:
-    """Let commands read a model; tell whether ``show`` took it for one.
+    """Run commands that read a model; return whether ``show`` could read it.
 
     Args:
         place: The model.
-        sound: Another one, to compare it with.
-        readers: Which commands, beside ``show``.
+        sound: Another model, for a comparison.
+        readers: The commands beside ``show``.
     """
     shows = _told(place, "show")
     for reader in readers:
         options = {"check": ("--validate", "none"), "diff": (str(sound),)}.get(reader, ())
         if reader == "suggest --signature":
             options = _first_signature(place) if shows else ()
-        # What lies deeper may be damaged in a model that can be shown, not the other way round;
-        # a check tells of damage in its own words.
+        # If ``show`` can read a model, deeper parts may still be damaged. If it cannot, no other
+        # command can, except that ``check`` reports the damage as a finding.
         answered = _told(place, reader.partition(" ")[0], *options)
         assert shows or not answered or reader == "check"
     return shows
@@ -126,7 +126,7 @@ def _first_signature(place: Path) -> tuple[str, ...]:
 
 
 def _told(place: Path, name: str, *options: str) -> bool:
-    """Run a command for people and for programs; tell whether it had an answer."""
+    """Run a command with and without ``--json``; return whether it had an answer."""
     codes = []
     with frugal():
         for form in ((), ("--json",)):
@@ -142,7 +142,7 @@ def _told(place: Path, name: str, *options: str) -> bool:
 
 
 def edited(place: Path, edit: Callable[[Path, Options], object], tags: list[str]) -> bool:
-    """Edit a model without TensorFlow; tell whether it was done."""
+    """Edit a model without TensorFlow; return whether the edit was done."""
     before = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
     refusal = None
     with frugal():

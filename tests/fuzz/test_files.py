@@ -1,7 +1,7 @@
-"""What may lie in the place of ``saved_model.pb``: devices, links, pipes, files of 2 GiB.
+"""Files in the place of ``saved_model.pb``: devices, links, pipes, files of 2 GiB.
 
-Links that are followed, hard links and files that change while they are edited are the
-business of ``tests/writer``.
+``tests/writer`` has the tests of links that smpatch follows, of hard links, and of files that
+change during an edit.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tests.fuzz import targets
 
 LINEAR = Path(__file__).resolve().parents[2] / "fixtures" / "models" / "linear"
 LIMIT = 1 << 31
-"""Bytes; protobuf's readers stop there."""
+"""The first size, in bytes, that protobuf's parsers refuse."""
 
 
 def _refused(place: Path) -> SmpatchError:
-    """Read and edit a model; return the refusal, which both must be."""
+    """Read and edit a model; check that both are refused, and return the refusal of the edit."""
     for reader in ("show", "suggest"):
         said = targets.run(reader, str(place))
         assert said.code == 3
@@ -90,14 +90,14 @@ def test_file_of_the_kernel_that_says_it_is_empty(tmp_path: Path) -> None:
 def test_edit_that_reaches_two_gigabytes_is_refused_and_the_file_stays(
     tmp_path: Path, short: int
 ) -> None:
-    """A real file, though a sparse one; some bytes short of the limit, at it, or beyond."""
+    """The file is real but sparse: some bytes below the limit, at it, or above it."""
     place = tmp_path / "model"
     shutil.copytree(LINEAR, place)
     file = place / "saved_model.pb"
     sound = file.read_bytes()
     head = raw.tag(1000, raw.BYTES)
     size = LIMIT - short
-    # The length takes five bytes, whatever it is.
+    # The length takes five bytes in each case.
     length = size - len(sound) - len(head) - 5
     padded = bytes(length >> shift & 127 | 128 for shift in (0, 7, 14, 21)) + bytes([length >> 28])
     file.write_bytes(sound + head + padded)
@@ -126,7 +126,7 @@ def test_names_that_are_paths_are_names_of_nothing_on_disk(
     name: str,
     save_to: bool,  # noqa: FBT001 - a parameter of the table
 ) -> None:
-    """As a key and as an alias; with a backup, which has a name of its own."""
+    """The key and the alias have such a name; the backup has a name of its own."""
     inside = tmp_path / "a" / "b"
     shutil.copytree(LINEAR, inside / "model")
     before = sorted(tmp_path.rglob("*"))

@@ -1,7 +1,7 @@
-"""What hostile models did before it was found out, each by the name of what went wrong.
+"""Defects that hostile models have shown; the name of each test says what went wrong.
 
-Most came of the mutations of ``test_models``, some of reading the code for what they reach
-too seldom.
+The mutations of ``test_models`` found most of them. Some were found by reading code that the
+mutations reach too seldom.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Place = Callable[[bytes], Path]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """Writes a model file, and tells the directory."""
+    """Return a function that writes a model file and returns its directory."""
 
     def write(data: bytes) -> Path:
         (tmp_path / "saved_model.pb").write_bytes(data)
@@ -44,7 +44,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def _with(more: bytes, *path: int) -> bytes:
-    """Append bytes to the message of the small model that a path of field numbers leads to."""
+    """Append bytes to the message at a path of field numbers in the small model."""
     return raw.regrow(LINEAR.read_bytes(), path, lambda message: message + more)
 
 
@@ -97,7 +97,7 @@ def _calling(functions: bytes) -> bytes:
 
 
 def _signatures(count: int) -> Iterator[bytes]:
-    """Give the entries of so many signatures, ``k0`` and so on."""
+    """Yield the entries of ``count`` signatures, ``k0`` and so on."""
     info = raw.field(1, b"x") + raw.field(2, raw.field(1, b"x:0") + b"\x10\x01")
     value = raw.field(2, raw.field(1, info) + raw.field(3, b"tensorflow/serving/predict"))
     for at in range(count):
@@ -116,7 +116,7 @@ def test_functions_that_call_each_other_in_a_circle_are_looked_into_once(place: 
 
 
 def test_few_functions_that_make_more_calls_than_memory_holds_are_refused(place: Place) -> None:
-    """Sixty functions of two calls each: 2**60 ways. Ten kilobytes took all memory there was."""
+    """Sixty functions of two calls each give 2**60 ways: ten kilobytes took all memory."""
     functions = [_function(b"f%d" % at, [b"f%d" % (at + 1)] * 2) for at in range(60)]
     said = _inside(place(_calling(b"".join(functions) + _function(b"f60", []))))
     assert said.code == 4
@@ -138,7 +138,7 @@ def test_calls_nested_a_thousand_deep_are_no_recursion_error(place: Place) -> No
 
 
 def test_node_that_promises_a_million_outputs_costs_nothing(place: Place) -> None:
-    """The outputs of each such node were listed once for each output: for hours."""
+    """The outputs of each such node were listed once for each output, which took hours."""
     count = raw.tag(3, raw.VARINT) + raw.varint(60_000)
     op_def = raw.field(1, b"Many") + raw.field(2, raw.field(1, b"i") + b"\x18\x01")
     op_def += raw.field(3, raw.field(1, b"o") + b"\x18\x01" + raw.field(5, b"N"))
@@ -167,7 +167,7 @@ def test_saver_that_is_none_is_no_traceback(place: Place) -> None:
 
 
 def test_function_whose_number_has_thousands_of_digits_is_no_traceback(place: Place) -> None:
-    """Python does not read a number of more than 4300."""
+    """Python does not read a number of more than 4300 digits."""
     directory = place(_calling(_function(b"f0", []) + _function(b"f_" + b"9" * 5000, [])))
     assert smpatch.load(directory).meta_graph().functions.last_number == 0
 
@@ -261,7 +261,7 @@ def test_names_that_drive_a_terminal_are_never_printed_raw(place: Place) -> None
         _with(raw.field(1, node), _META_GRAPH, _GRAPH), (_META_GRAPH,), lambda each: each + more
     )
     directory = place(model)
-    assert targets.shown(directory, LINEAR.parent)  # which looks for what is not printable
+    assert targets.shown(directory, LINEAR.parent)  # it refuses characters that are not printable
     said = targets.run("show", str(directory))
     assert "../../../etc/passwd" in said.out
     assert sorted(each.name for each in directory.iterdir()) == ["saved_model.pb"]
@@ -273,7 +273,7 @@ def test_names_that_drive_a_terminal_are_never_printed_raw(place: Place) -> None
     ids=["decimal", "negative", "hexadecimal", "deeper"],
 )
 def test_number_of_thousands_of_digits_in_a_patch_file_is_no_traceback(number: str) -> None:
-    """Python neither reads nor writes one of more than 4300."""
+    """Python neither reads nor writes a number of more than 4300 digits."""
     with pytest.raises(PatchFileError, match="line 2: a number has more than 64 bits"):
         patchfile.parse_patch(f"version = 1\nx = {number}\n")
 
@@ -288,7 +288,7 @@ def test_number_of_thousands_of_digits_in_a_patch_file_is_no_traceback(number: s
     ids=["bare", "quoted", "header"],
 )
 def test_key_of_thousands_of_parts_in_a_patch_file_is_not_read(text: str) -> None:
-    """Python's reader took half a minute for twenty thousand, and four times that for twice."""
+    """Python's reader took half a minute for 20,000 parts, and two minutes for twice as many."""
     with targets.frugal(), pytest.raises(PatchFileError, match="line 1: it is nested too deeply"):
         patchfile.parse_patch(text)
 
@@ -310,7 +310,7 @@ def test_names_of_a_patch_file_are_not_all_compared_with_all() -> None:
 
 @pytest.mark.parametrize("many", [20_000 if LONG else 10_000])
 def test_time_to_check_many_signatures_grows_with_their_number(place: Place, many: int) -> None:
-    """Whether there is an object graph was looked for among all of them, for each of them."""
+    """For each signature, a search among all of them looked for an object graph."""
     took = []
     for count in (many // 4, many):
         directory = place(_with(b"".join(_signatures(count)), _META_GRAPH))
@@ -336,7 +336,7 @@ def test_tensor_that_lost_its_name_is_compared_without_a_traceback(tmp_path: Pat
 
 
 def test_what_cannot_be_suggested_is_told_in_one_line_without_a_remark(place: Place) -> None:
-    """An operation without a name, which nobody defines, beside a signature that is none."""
+    """The model has an operation without a name and a definition, and an unreadable signature."""
     damaged = raw.field(_SIGNATURE, raw.field(1, b"s") + raw.field(2, b"\x0a\x01\xff"))
     node = raw.field(1, raw.field(1, b"nameless"))
     model = (LINEAR.parents[1] / "no_op_list" / "saved_model.pb").read_bytes()
@@ -349,7 +349,7 @@ def test_what_cannot_be_suggested_is_told_in_one_line_without_a_remark(place: Pl
 
 
 def test_many_signatures_that_were_all_renamed_are_not_compared_with_all(tmp_path: Path) -> None:
-    """Ten thousand took seven seconds, and twice as many four times that."""
+    """Ten thousand took seven seconds, and twice as many took four times as long."""
     many = 20_000
     for name, letter in (("a", b"k"), ("b", b"z")):
         (tmp_path / name).mkdir()
@@ -366,7 +366,7 @@ def test_many_signatures_that_were_all_renamed_are_not_compared_with_all(tmp_pat
 
 
 def test_many_signatures_are_removed_at_once(place: Place) -> None:
-    """One after the other, with a look at all that were left, 2500 took a minute."""
+    """Removed one after the other, with a search of all that were left, 2500 took a minute."""
     directory = place(_with(b"".join(_signatures(5_000)), _META_GRAPH))
     with targets.frugal():
         smpatch.remove_signatures(directory, "k*", options=Options(validate="none"))

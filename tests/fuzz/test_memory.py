@@ -1,7 +1,7 @@
-"""What a hostile model may take of memory: what its size explains, and nothing for a promise.
+"""The memory for hostile models depends on the size of the file, and not on lengths in it.
 
-Measured from outside: each command runs in a process whose address space is limited, to a few
-megabytes more than it takes with a small model, or to a multiple of the file's size.
+The tests measure from outside: each command runs in a process whose address space is limited to a
+few megabytes more than the command takes with a small model, or to a multiple of the file's size.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ LINEAR = MODELS / "linear" / "saved_model.pb"
 _META_GRAPH, _GRAPH, _NODE, _SIGNATURE = 2, 2, 1, 5
 
 FEW = 8 << 10
-"""Kilobytes for a file of some kilobytes."""
+"""The limit in kilobytes for a file of some kilobytes."""
 
 TIMES = 52
-"""As many bytes may be taken for each byte of a file that consists of signatures."""
+"""The bytes of memory allowed for each byte of a file that consists of signatures."""
 
 COMMANDS = {
     "show": ("show",),
@@ -52,7 +52,7 @@ def _run(kilobytes: int, command: str, *models: Path) -> list[tuple[int, str]]:
 
 
 def _promising() -> Iterator[tuple[str, bytes]]:
-    """Give models with a length of 2 GiB and more, on top and in their messages."""
+    """Yield models with a length of 2 GiB and more, at the top level and in their messages."""
     for length in (2**31 - 1, 2**32 - 1):
         yield f"{length} bytes on top", LINEAR.read_bytes() + _promise(length)
     for name, path in (
@@ -84,7 +84,7 @@ def test_length_that_promises_gigabytes_takes_none_of_them(command: str, tmp_pat
 
 
 def test_the_limit_is_one(tmp_path: Path) -> None:
-    """What the tests of this file rest on: more than is allowed cannot be had."""
+    """The other tests depend on this: a process that needs more than its limit fails."""
     model = tmp_path / "model"
     model.mkdir()
     shutil.copyfile(LINEAR, model / "saved_model.pb")

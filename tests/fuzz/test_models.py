@@ -1,7 +1,7 @@
-"""Mutated models in both forms: read by every command that reads, edited, and judged.
+"""Mutated models in both forms: commands read and edit them, and TensorFlow judges the result.
 
-TensorFlow's own classes are the oracle of the wire form: what they parse smpatch shows, and an
-edit of it changes one signature and nothing else; what they refuse stays refused.
+TensorFlow's own classes are the oracle of the wire form: if they parse a model, smpatch shows it,
+and an edit changes one signature and nothing else. If smpatch refuses a model, no byte changes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rooms that ``guided`` tries are fit to be tried, here without what guides."""
+"""The rooms that ``guided`` tries, here without atheris: each works on its seeds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_each_room_can_be_named() -> None:
 @pytest.mark.parametrize("name", guided.NAMES)
 def test_room_reads_what_it_begins_with_and_what_becomes_of_it(name: str) -> None:
     room = rooms.ROOMS[name]
-    chance = random.Random(name)  # noqa: S311 - any numbers will do, the same each time
+    chance = random.Random(name)  # noqa: S311 - any numbers will do, if they are the same each time
     for data in (b"", *room.seeds):
         room.read(data)
         choices = Choices([chance.randrange(1 << 16) for _ in range(80)])
@@ -72,7 +72,7 @@ def test_without_atheris_a_line_says_what_is_left_out() -> None:
         capture_output=True,
         text=True,
         check=False,
-        # Atheris may well be there, and the table of the proofs is not to say that it is not.
+        # Atheris may be installed; the table of the proofs must not record that it is missing.
         env={name: value for name, value in os.environ.items() if name != ledger.DIRECTORY},
     )
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""What people write: tensors on a command line, and patch files."""
+"""Texts that people write: tensors on a command line, and patch files."""
 
 from __future__ import annotations
 

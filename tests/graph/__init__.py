@@ -1,1 +1,1 @@
-"""What a graph says of itself, by its own words and by TensorFlow's."""
+"""The index of a graph and the answers from it, compared with TensorFlow's."""

@@ -1,4 +1,4 @@
-"""Variables and the restore function: whose cost grew with the square of their number."""
+"""Variables and the restore function: the cost once grew with the square of their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes by name: whatever a writer's encoding is like, what protobuf's parser would read."""
+"""Nodes by name: in each encoding the index finds the nodes that protobuf's parser reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME, OP, INPUT, DEVICE, ATTR = 1, 2, 3, 4, 5
 
 
 def index(*pieces: bytes) -> GraphIndex:
-    """Index a graph whose pieces lie behind each other, with something between them."""
+    """Index a graph of several pieces with other bytes between them."""
     data, spans = b"\xff", []
     for piece in pieces:
         spans.append((len(data), len(data) + len(piece)))
@@ -47,7 +47,7 @@ nodes = st.builds(
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[list[Any], bytes]:
-    """Draw nodes, and a graph that holds them in one of the ways in which protobuf may."""
+    """Draw nodes, and a graph that holds them in one of the encodings that protobuf allows."""
     drawn = draw(st.lists(nodes, max_size=6))
     out = b""
     for name, op, inputs, attrs in drawn:
@@ -58,7 +58,7 @@ def graphs(draw: st.DrawFn) -> tuple[list[Any], bytes]:
             parts.append(raw.field(DEVICE, b"d" * 17_000))
         write = raw.padded if draw(st.integers(0, 3)) == 0 else raw.field
         at = draw(st.integers(0, len(parts))) if draw(st.booleans()) else 0
-        # Where the name is not first, the inputs still have to keep their order.
+        # If the name is not first, the inputs still have to keep their order.
         body = b"".join([*parts[:at], write(NAME, name.encode()), *parts[at:]])
         write = raw.padded if draw(st.integers(0, 3)) == 0 else raw.field
         tag = raw.tag(NODE, raw.BYTES)

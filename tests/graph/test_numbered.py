@@ -1,4 +1,4 @@
-"""Large graphs as integers: what protobuf's parsers read, and what the walk over names finds.
+"""Large graphs as integers: the same nodes as protobuf's parsers, the same reach as over names.
 
 Here every graph counts as large, and is read in windows of a few nodes.
 """
@@ -44,8 +44,8 @@ forms = st.sampled_from(["{}", "{}", "{}:0", "{}:1", "{}:12345678", "^{}", "^{}:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[list[Drawn], bytes]:
-    """Draw nodes, and a graph that holds them in one of the ways in which protobuf may."""
-    if draw(st.booleans()):  # as exporters write it, and sound
+    """Draw nodes, and a graph that holds them in one of the encodings that protobuf allows."""
+    if draw(st.booleans()):  # sound, and as exporters write it
         drawn = draw(st.permutations(["a", "b", "a/b", "a" * 7, "a" * 8, "a" * 9, "n" * 130]))
         kinds = st.sampled_from(["Add", "Add", "Split", "Const", "Switch", "Placeholder"])
         sources = st.builds(str.format, st.sampled_from(SOUND), st.sampled_from(drawn))
@@ -73,7 +73,7 @@ def _plain(node: Drawn) -> bytes:
 
 
 def _odd(draw: st.DrawFn, node: Drawn) -> bytes:
-    """Write a node as no exporter does, most often; something may lie behind it."""
+    """Write a node in an encoding that exporters do not use, with other bytes after it at times."""
     name, op, inputs = node
     fields = [(NAME, name), (OP, op), *((INPUT, each) for each in inputs)]
     parts = [_writer(draw)(number, text.encode()) for number, text in fields]
@@ -110,13 +110,13 @@ def _writer(draw: st.DrawFn) -> Any:  # noqa: ANN401 - a function of raw
 
 
 def _inner(name: str) -> bytes:
-    """Return bytes that look like a node where none is."""
+    """Return bytes that look like a node, for places that hold no node."""
     return raw.field(NODE, raw.field(NAME, name.encode()) + raw.field(OP, b"Inner"))
 
 
 @contextmanager
 def all_large(window: int) -> Iterator[None]:
-    """Let every graph count as large, and be read in windows of so many bytes."""
+    """Make every graph count as large, and read it in windows of ``window`` bytes."""
     with (
         patch.multiple(index, _LARGE=0, _MANY=0),
         patch.multiple(numbered, _WINDOW=window, _FEWEST=1 << 20),
@@ -130,7 +130,7 @@ windows = st.sampled_from([40, 100, 300, 1 << 20])
 
 
 def check_nodes(encoded: bytes, parsed: Sequence[Any], window: int) -> None:
-    """Compare what is read with the nodes of a parsed graph, whose names are distinct.
+    """Compare the index with the nodes of a parsed graph, whose names are distinct.
 
     Raises:
         AssertionError: They are not the same.
@@ -164,7 +164,7 @@ def test_tensorflow_reads_the_same_nodes(tmp_path_factory: pytest.TempPathFactor
 
 
 def walked(graph: GraphIndex, outputs: list[str], fed: set[str]) -> Reach | str:
-    """Return what a walk finds, or says of a damaged graph."""
+    """Return the result of a walk, or the error of a damaged graph."""
     try:
         return reach(graph, outputs, fed)
     except ModelUnreadableError as error:
@@ -209,7 +209,7 @@ def test_what_is_damaged_is_told_as_over_names(
 
 
 def _names(encoded: bytes) -> list[str]:
-    """Return the names of the nodes that protobuf reads, or a few where it reads none."""
+    """Return the names of the nodes that protobuf reads; two other names if it reads no graph."""
     try:
         return [node.name for node in schema.GraphWiring.FromString(encoded).node]
     except DecodeError:

@@ -1,4 +1,4 @@
-"""What outputs need: against a naive walk on random graphs, and TensorFlow on nested loops."""
+"""The nodes that outputs need: compared with a naive walk, and with TensorFlow on nested loops."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Nodes = Mapping[str, tuple[str, tuple[str, ...]]]
 
 
 def graph(nodes: Nodes, pieces: int = 1) -> GraphIndex:
-    """Encode a graph in so many pieces."""
+    """Encode a graph in ``pieces`` pieces."""
     data, spans, items = b"", [], list(nodes.items())
     for piece in range(pieces):
         part = schema.GraphDef(
@@ -49,7 +49,7 @@ def _full(source: str) -> str:
 def needed(nodes: Nodes, outputs: Iterable[str], fed: set[str]) -> tuple[set[str], set[str]]:
     """Return the nodes that must run and the fed tensors that are used, by iterating to a fixpoint.
 
-    Naive on purpose: it goes over the whole graph until nothing changes.
+    It is deliberately naive: it repeats a pass over those nodes until nothing changes.
     """
     used = {output for output in outputs if output in fed}
     run = {output.rpartition(":")[0] for output in outputs if output not in fed}
@@ -152,7 +152,7 @@ class TestReach:
         assert reach(graph(nodes), ["y:0"], {"gate:0"}).unfed == ()
 
     def test_feeding_another_node_does_not_satisfy_who_waits_for_it(self) -> None:
-        """A session feeds the value, but still runs a node that somebody waits for."""
+        """A session takes the fed value, but still runs a node that another waits for."""
         nodes: Nodes = {
             "x": ("Placeholder", ()),
             "h": ("Relu", ("x",)),
@@ -200,7 +200,7 @@ class TestReach:
 
 @pytest.fixture(scope="session")
 def loops(tmp_path_factory: pytest.TempPathFactory) -> tuple[GraphIndex, dict[str, str]]:
-    """Loops within loops, and what a session says to each tensor that is fetched."""
+    """Return loops within loops, and by tensor the error of a session that fetches it."""
     said: dict[str, Any] = ask("graphs", tmp_path_factory)
     data = bytes.fromhex(said["loops"])
     return GraphIndex(data, [(0, len(data))]), said["fetched"]
@@ -219,7 +219,7 @@ class TestInFrame:
     def test_whatever_a_session_fetches_is_outside_or_at_the_border(
         self, loops: tuple[GraphIndex, dict[str, str]]
     ) -> None:
-        """Through a door (``Enter``, and ``Switch:0`` before the ``Exit``) a value comes once."""
+        """A session fetches the output of an ``Enter`` or a ``Switch:0``, which has one value."""
         index, fetched = loops
         inside = [
             tensor
@@ -302,7 +302,7 @@ class TestConditional:
 
 @pytest.mark.parametrize("door", ["Enter", "RefEnter"])
 def test_what_is_fed_inside_a_loop_is_refused_by_whatever_door_one_comes_in(door: str) -> None:
-    """Variables of TensorFlow 1 that are references come in by one of their own."""
+    """Reference variables of TensorFlow 1 enter by an operation of their own."""
     nodes = {
         "x": ("Placeholder", ()),
         "enter": (door, ("x",)),

@@ -1,4 +1,4 @@
-"""Tensor names to dtype and shape: what TensorFlow infers, as far as the file tells."""
+"""Dtype and shape of each tensor: equal to TensorFlow's, as far as the file records them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.tensorflow_says import ask
 MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 ENTRIES: list[dict[str, Any]] = json.loads((MODELS / "MANIFEST.json").read_text())
 NAMES = [entry["dir"] for entry in ENTRIES if entry["dir"] != "text_newer_writer"]
-"""TensorFlow cannot parse text with fields that it does not know."""
+"""The fixtures, except the one that TensorFlow cannot parse: its text has unknown fields."""
 
 WITHOUT_OP_LIST = {"no_op_list", "text_form"}
 
 
 @pytest.fixture(scope="session")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Dtype and shape of every tensor, by fixture and MetaGraph."""
+    """Return dtype and shape of every tensor, by fixture and MetaGraph."""
     models: dict[str, Any] = ask("graphs", tmp_path_factory)["models"]
     return models
 

@@ -1,1 +1,1 @@
-"""Numbers before an edit and after it, of two models, and of the two halves of one."""
+"""Comparisons of numbers: before and after an edit, of two models, and of the two halves of one."""

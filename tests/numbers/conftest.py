@@ -27,18 +27,18 @@ def exported(oracle: client.Oracle, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def validator() -> Iterator[Validator]:
-    """TensorFlow in children that all tests here share."""
+    """A validator whose child processes all tests of this folder share."""
     with Validator("run", (), 120.0) as opened:
         yield opened
 
 
 @pytest.fixture
 def twins(exported: Path, tmp_path: Path) -> Path:
-    """Two functions of the same types over the same two variables."""
+    """A model with two functions of the same types over the same two variables."""
     return Path(shutil.copytree(exported / "twins", tmp_path / "twins"))
 
 
 @pytest.fixture
 def fickle(exported: Path, tmp_path: Path) -> Path:
-    """Functions that are random, have a state, or yield what is no number."""
+    """A model with functions that are random, have a state, or yield NaN and infinity."""
     return Path(shutil.copytree(exported / "fickle", tmp_path / "fickle"))

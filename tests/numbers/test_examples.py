@@ -1,4 +1,4 @@
-"""Examples that are made up, as TensorFlow parses them."""
+"""Examples that smpatch makes for parsing signatures: TensorFlow parses them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_tensorflow_parses_them(exported: Path, validator: Validator) -> None:
 
 
 def test_an_example_is_that_of_the_proto() -> None:
-    """The bytes are those of example.proto: one feature map, one list for each feature."""
+    """The bytes are as example.proto defines them: one feature map, one list for each feature."""
     assert example({}, "ones", 0) == b"\x0a\x00"
     made = example({b"n": Feature("int64", 2), b"s": Feature("string")}, "ones", 0)
     number = b"\x0a\x01n\x12\x06\x1a\x04\x0a\x02\x01\x01"

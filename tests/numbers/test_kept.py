@@ -1,4 +1,4 @@
-"""What must stay the same, as it follows from edits alone."""
+"""The outputs that must stay the same, as they follow from the edits alone."""
 
 from __future__ import annotations
 

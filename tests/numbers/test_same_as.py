@@ -1,4 +1,4 @@
-"""A model that must be the same as another: ``smpatch check A --same-as B``."""
+"""The comparison of a model with another: ``smpatch check A --same-as B``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_model_that_tensorflow_has_saved_again_is_the_same(
 
 
 def test_the_largest_difference_of_each_output_is_told(exported: Path, tmp_path: Path) -> None:
-    """One variable of the two is 3 and not 2: two of four outputs differ."""
+    """One of the two variables is 3 and not 2: two of four outputs differ."""
     x = np.array([1.0, 2.0, -4.0], "float32")
     np.savez(tmp_path / "x.npz", x=x)
     rule = Feeding(file=tmp_path / "x.npz")
@@ -136,7 +136,7 @@ def test_what_is_random_or_has_a_state_is_told_and_not_counted(exported: Path) -
 
 
 def test_what_runs_in_neither_is_told_once() -> None:
-    """A ragged tensor's values and splits are fed apart, and what was made up does not agree."""
+    """Random feeds give a ragged tensor values and splits that do not agree."""
     model = models.FIXTURES / "ragged_sparse_inputs"
     report = _check(model, model, validate="full")
     told = [each.where for each in report.findings if each.code == "not-compared"]

@@ -1,6 +1,6 @@
-"""Models that nobody made for these tests: no edit that is right is refused for its numbers.
+"""Models that were not made for these tests: no right edit is refused because of its numbers.
 
-``make test`` takes a few of them, ``SMPATCH_PROVE=1`` (``make prove``) all, the corpus included.
+``make test`` takes a few of them; ``SMPATCH_PROVE=1`` (``make prove``) takes all, and the corpus.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FEW = (
 )
 
 LYING = "wrong_dtype"
-"""Python lists another type than its signature says, which no edit of it may leave so."""
+"""In this model Python lists another type than the signature, which no edit of it may leave."""
 
 CASES = [
     case
@@ -70,7 +70,7 @@ def test_no_number_is_another_after_an_edit(
 
 
 def _proved(directory: Path, meta_graph: MetaGraph, edits: list[Edit], validator: Validator) -> int:
-    """Do edits, and return how many outputs gave the same; a refusal of the edit is none."""
+    """Do edits, and return the number of outputs that stay the same; 0 if an edit is refused."""
     options = Options(validate="run", tag_set=meta_graph.tags)
     try:
         receipt = patcher.patch(directory, edits, options=options, validator=validator)

@@ -1,4 +1,4 @@
-"""An edit that is proved by running the model before and after: ``--validate run``."""
+"""Edits that are proved by running the model before and after: ``--validate run``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Edited = Callable[..., Receipt]
 
 @pytest.fixture
 def edited(validator: Validator) -> Edited:
-    """What does edits, and has them proved by numbers."""
+    """Return a function that does edits and proves them by numbers."""
 
     def edit(model: Path, *edits: Edit, **options: Any) -> Receipt:  # noqa: ANN401 - the fields of Options
         chosen = Options(validate="run", **options)
@@ -49,11 +49,11 @@ def edited(validator: Validator) -> Edited:
 
 @pytest.fixture
 def mutate(monkeypatch: pytest.MonkeyPatch, oracle: client.Oracle) -> Mutate:
-    """Get a staged model wrong after all loaders have accepted it."""
+    """Return a function that plants a fault in a staged model after all loaders accepted it."""
     right = by_numbers.same_numbers
 
     def install(fault: str, key: str) -> None:
-        def wrong(asked: Any, edited: Any, *rest: Any) -> by_numbers.Numbers:  # noqa: ANN401 - as the true one
+        def wrong(asked: Any, edited: Any, *rest: Any) -> by_numbers.Numbers:  # noqa: ANN401 - as the function it replaces
             oracle.ask("mutate", directory=edited.directory, fault=fault, key=key)
             return right(asked, edited, *rest)
 
@@ -156,7 +156,7 @@ def test_strings_are_compared(fickle: Path, mutate: Mutate, edited: Edited) -> N
 def test_what_a_signature_writes_is_gone_afterwards(
     fickle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: Edited
 ) -> None:
-    """A model that saves itself is called with a path that was made up."""
+    """The model saves itself; it is called with a path that the proof makes up."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     receipt = edited(fickle, Rename("write", "save"))
@@ -259,7 +259,7 @@ def test_arguments_that_are_exchanged_refuse_the_edit(
 def test_halves_that_differ_refuse_what_would_make_one_of_them_of_the_other(
     twins: Path, edited: Edited, oracle: client.Oracle
 ) -> None:
-    """A signature made from another one has one wiring, whichever half it was taken from."""
+    """A signature made from another one has the wiring of one half, which both halves then have."""
     oracle.ask("mutate", directory=twins, fault="exchange_bound_inputs", key="one")
     before = models.tree(twins)
     with pytest.raises(ValidationError, match=r"output 'b': .* \(tf.saved_model.load\)"):
@@ -308,7 +308,7 @@ def test_a_model_without_its_variables_is_run_as_far_as_it_goes(
 
 
 class TestGivenValues:
-    """A file of values is fed beside those that are made up."""
+    """A file gives values for some inputs; the other values are made up."""
 
     def test_by_the_names_of_before_or_of_now(
         self, twins: Path, tmp_path: Path, edited: Edited
@@ -347,7 +347,7 @@ def test_nothing_is_run_where_nothing_is_written(twins: Path, edited: Edited) ->
 
 
 class TestCommands:
-    """Every command that edits takes ``--validate run`` and says what it has found."""
+    """Every command that edits takes ``--validate run`` and reports its result."""
 
     def test_what_gives_the_same_is_counted(self, twins: Path, call: Run) -> None:
         said = call("rename", twins, "--from", "one", "--to", "new", "--validate", "run")

@@ -1,1 +1,1 @@
-"""Signatures of TensorFlow 2 exports, in both halves and with the values that belong to them."""
+"""Signatures of TensorFlow 2 exports, in both halves, with their values."""

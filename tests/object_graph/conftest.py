@@ -1,4 +1,4 @@
-"""One copy of each model that gets all new signatures one after the other.
+"""One copy of each model, which gets all new signatures one after the other.
 
 The fixtures have session scope, so that pytest runs all tests of one model together.
 """
@@ -33,10 +33,10 @@ from tests.object_graph.subjects import (
 from tests.oracle.client import Oracle
 
 UNPROVED = Options(validate="none")
-"""How signatures are added where the oracle is asked afterwards."""
+"""The options of edits after which the tests ask the oracle."""
 
 ASKING = Options(validate="runtime")
-"""The same for models of early versions, which do not define their operations."""
+"""The options for models of early versions, whose files do not define their operations."""
 
 
 @dataclass
@@ -44,13 +44,13 @@ class Trial:
     """A model with new signatures.
 
     Attributes:
-        subject: Which.
-        original: The model as it was.
-        directory: The copy that was edited.
-        old: What its own signatures are fed and yield in Python.
-        new: The signatures that it got, likewise.
-        refused: The keys that it did not get, with the reasons.
-        receipts: What the edits said.
+        subject: The model under test.
+        original: The directory of the model before the edits.
+        directory: The directory of the edited copy.
+        old: The feeds and the results in Python of the signatures that it had.
+        new: The same of the signatures that were added.
+        refused: The keys that could not be added, with the errors.
+        receipts: The receipts of the edits.
     """
 
     subject: Subject
@@ -68,11 +68,11 @@ class Trial:
 
     @property
     def options(self) -> Options:
-        """How it is edited."""
+        """The options of its edits."""
         return UNPROVED if self.meta_graph.op_defs else ASKING
 
     def feeds(self) -> dict[str, Any]:
-        """Return what every signature is fed."""
+        """Return the feed of every signature."""
         return {key: asked.feed for key, asked in {**self.old, **self.new}.items()}
 
 
@@ -83,7 +83,7 @@ def trial(
     tmp_path_factory: pytest.TempPathFactory,
     lend: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Trial]:
-    """A model with every signature that can be asked of it."""
+    """A model with every signature that the edits can add."""
     subject: Subject = request.param
     root = tmp_path_factory.mktemp("halves")
     original = root / "original"
@@ -107,7 +107,7 @@ def trial(
 
 
 def _known(trial: Trial, oracle: Oracle) -> None:
-    """Ask what the signatures that are there yield."""
+    """Record the feeds of the existing signatures and their results in Python."""
     for key, signature in trial.meta_graph.signatures.items():
         trial.old[key] = Asked(feed(trial.subject, signature))
     told = oracle.ask(
@@ -118,7 +118,7 @@ def _known(trial: Trial, oracle: Oracle) -> None:
 
 
 def _from_the_main_graph(trial: Trial) -> None:
-    """Give the tensors of each signature other names, whose order is the other way round."""
+    """Add each signature again, under aliases whose order is the reverse."""
     for key, signature in list(trial.meta_graph.signatures.items()):
         named = [
             {old: f"n{len(specs) - place:02}" for place, old in enumerate(sorted(specs))}
@@ -191,7 +191,7 @@ def _try(trial: Trial, key: str, asked: Asked, edit: Any) -> None:  # noqa: ANN4
 
 @pytest.fixture(scope="session")
 def c_runtime() -> Iterator[Child]:
-    """TensorFlow's C API, which smpatch reaches through a child of its own."""
+    """A child process of smpatch's with TensorFlow's C API."""
     found = installation.find()
     assert found is not None
     with Child.start(Program.CAPI, found) as child:
@@ -199,7 +199,7 @@ def c_runtime() -> Iterator[Child]:
 
 
 def assert_values(told: Mapping[str, Any], asked: Mapping[str, Asked]) -> None:
-    """Compare what signatures yield with what they must, where anything is known of it."""
+    """Compare the results of signatures with the expected ones, if these are known."""
     wrong = {
         key: differences(told[key], each.results)
         for key, each in asked.items()

@@ -1,9 +1,9 @@
-"""The models under test: the factories's modules, the fixtures and the corpus, each with questions.
+"""The models under test: modules of the factories, fixtures, the corpus, each with questions.
 
-A question is a new signature with what it is fed and what it must yield. What it must yield
-never comes from smpatch: it is what the module itself computes, what the manifest has
-measured, what an existing signature yields for the same tensors, or what a session fetches
-from inside a function (``tests.oracle.with_object_graph.inner_values``).
+A question is a new signature with its feed and its expected results. Expected results never come
+from smpatch. The module itself computes them, the manifest has them, an existing signature yields
+them for the same tensors, or a session fetches them from inside a function
+(``tests.oracle.with_object_graph.inner_values``).
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ ZOO = (
     "two_layers",
     "types",
 )
-"""Modules of ``tests.oracle.factories`` whose functions give the same each time."""
+"""Modules of ``tests.oracle.factories`` whose functions always give the same results."""
 
 Feed = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, by its name.
+    """A model under test.
 
     Attributes:
-        name: Of a module of the factories, or of a case.
-        case: The fixture or the model of the corpus; None for the factories.
+        name: The name of a module of the factories, or of a case.
+        case: The fixture or the model of the corpus; None for a module of the factories.
     """
 
     name: str
@@ -53,18 +53,18 @@ class Subject:
 
     @property
     def tags(self) -> list[str]:
-        """The MetaGraph that is edited."""
+        """The tags of the MetaGraph to edit."""
         tags = self.case.entry.get("tags") if self.case else None
         return list(tags[0]) if tags else ["serve"]
 
 
 @dataclass
 class Asked:
-    """A signature that was asked for.
+    """A signature with its feed and its expected results.
 
     Attributes:
         feed: Input alias to value.
-        results: Output alias to value; None where the source of it does not run either.
+        results: Output alias to value; None if the source of the signature does not run either.
     """
 
     feed: Feed
@@ -72,7 +72,7 @@ class Asked:
 
 
 def subjects() -> list[Subject]:
-    """Return everything that has an object graph."""
+    """Return all models that have an object graph."""
     models = [
         Subject(case.name, case)
         for case in cases()
@@ -89,7 +89,7 @@ def _meta_graphs(case: Case) -> tuple[MetaGraph, ...]:
 
 
 def functions(subject: Subject, told: Mapping[str, Any]) -> dict[str, Asked]:
-    """Return the functions to promote; several traces of one by the names of the functions."""
+    """Return the functions to promote, by path, or by concrete function if there are several."""
     if subject.case is None:
         return {
             path: Asked(each["feed"], each["results"]) for path, each in told["functions"].items()
@@ -102,7 +102,7 @@ def functions(subject: Subject, told: Mapping[str, Any]) -> dict[str, Asked]:
 
 
 def feed(subject: Subject, signature: SignatureDef) -> dict[str, Value]:
-    """Return something to feed to a signature: the manifest's values where it has some."""
+    """Return a feed for a signature: the values of the manifest, and made up ones for the rest."""
     candidate = subject.case.candidate if subject.case else None
     known = dict(candidate.feed) if candidate else {}
     text = next((value for value in known.values() if value["dtype"] == "string"), None)
@@ -124,7 +124,7 @@ def _made(spec: TensorSpec, place: int, text: Value | None) -> Value:
 
 
 def servable(meta_graph: MetaGraph, signature: SignatureDef) -> Iterator[Inner]:
-    """Yield the inner tensors of a signature that a signature can yield."""
+    """Yield the inner tensors that a signature can have as outputs."""
     for each in inner_tensors(meta_graph, signature):
         if dtypes.base(each.spec.dtype) not in dtypes.UNSERVABLE:
             yield each
@@ -136,7 +136,7 @@ def inside(
     """Return an alias for each inner tensor of a signature, and the values of all of them."""
     (meta_graph,) = load(directory).meta_graphs
     tensors = list(servable(meta_graph, signature))
-    # The last is the first in the order of their names.
+    # The aliases sort in the reverse order.
     aliases = [f"t{len(tensors) - place:04}" for place in range(len(tensors))]
     told = oracle.ask(
         "inner_values",
@@ -158,12 +158,12 @@ def _name(signature: SignatureDef, alias: str) -> str:
 
 
 def key_of(name: str) -> str:
-    """Return a path as a signature key."""
+    """Return a path in a form that a signature key can have."""
     return re.sub(r"\W", "_", name)
 
 
 def differences(found: Mapping[str, Any], expected: Mapping[str, Value]) -> list[str]:
-    """Tell where an answer of the oracle's is not what was expected, bit for bit."""
+    """Return the differences of an answer of the oracle from the expected values, bit for bit."""
     if "refused" in found:
         return [found["refused"]]
     arrays = found["arrays"]

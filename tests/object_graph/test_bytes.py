@@ -1,4 +1,4 @@
-"""What was in a model before its signatures is still there, unchanged and in order."""
+"""The parts of a model before its signatures are still there, unchanged and in order."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tests.object_graph.conftest import Trial
 from tests.oracle.client import Oracle
 
 DEEPEST = 4
-"""SavedModel, MetaGraph, its object graph, an object: where lengths grow."""
+"""The depth at which lengths change: SavedModel, MetaGraph, its object graph, an object."""
 
 Answer = Mapping[str, Any]
 
 
 @pytest.fixture(scope="session")
 def appended(trial: Trial, oracle: Oracle) -> Answer:
-    """What TensorFlow's classes tell of the difference."""
+    """The difference between the models, as TensorFlow's classes parse them."""
     return oracle.ask("appended", before=trial.original, after=trial.directory)
 
 
 def test_every_field_is_still_there_in_its_order(trial: Trial) -> None:
     old, new = (each / "saved_model.pb" for each in (trial.original, trial.directory))
     assert grown_from(old.read_bytes(), new.read_bytes(), DEEPEST)
-    # What is there twice would hide that one of them is gone.
+    # A part that occurs twice would hide the loss of one of the two.
     assert not grown_from(new.read_bytes(), old.read_bytes(), DEEPEST)
 
 

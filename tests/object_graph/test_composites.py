@@ -1,4 +1,4 @@
-"""Functions of sparse and ragged tensors become the signatures that TensorFlow itself makes."""
+"""Functions of sparse and ragged tensors become the same signatures as in TensorFlow's export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Sketch = dict[str, tuple[str, object]]
 
 
 INSIDE = {"given": "given_x", "given_1": "given", "given_2": "given_1", "given_3": "given_2"}
-"""Inside structures TensorFlow counts arguments, and smpatch says where the dense ones are."""
+"""TensorFlow's alias to smpatch's: only smpatch gives the dense tensor of a structure its name."""
 
 
 def test_a_function_of_composites_serves_as_in_tensorflows_own_export(
@@ -121,11 +121,11 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_composite_result_is_served_as_its_parts(
     name: str, exports: tuple[Path, Path], oracle: Oracle
 ) -> None:
-    """A function with a ragged result was refused, even if only its dense results were wanted."""
+    """A function with a ragged result was once refused, even if only dense results were wanted."""
     plain, by_hand = exports
     ours, theirs = (load(each).signatures[name] for each in exports)
     shapes = _sketch(theirs.outputs)
-    if name == "slices":  # the object graph describes no parts of it
+    if name == "slices":  # the object graph does not describe its parts
         shapes |= {
             f"s_component_{place}": (t, None) for place, t in enumerate(("float32", "int32"))
         }

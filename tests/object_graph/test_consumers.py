@@ -1,8 +1,8 @@
-"""What others make of a new signature: TFLite's converter, Keras, tf2onnx and OpenVINO.
+"""New signatures in other programs: TFLite's converter, Keras, tf2onnx and OpenVINO.
 
-Each conversion takes seconds, so by default only the fixtures that promise most are asked;
-``SMPATCH_PROVE=1`` (``make prove``) asks every model, the factories and the corpus included. The
-last two are asked where they are installed, the dependency group ``consumers``.
+Each conversion takes seconds. So by default the tests convert only the models of ``CHOSEN``;
+``SMPATCH_PROVE=1`` (``make prove``) converts every model, also those of the factories and the
+corpus. The last two programs run if they are installed (the dependency group ``consumers``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHOSEN = {"keras_shared_layer", "module", "unsorted_keys"}
 
 
 def installed(*modules: str) -> pytest.MarkDecorator:
-    """Skip a test where a consumer is not installed."""
+    """Skip a test if a consumer is not installed."""
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     reason = f"not installed: {', '.join(missing)} (the dependency group consumers)"
     return pytest.mark.skipif(bool(missing), reason=reason)
@@ -36,21 +36,21 @@ def installed(*modules: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="session")
 def asked(trial: Trial) -> Trial:
-    """The trials whose signatures are converted."""
+    """The trials whose signatures the tests convert."""
     if not PROVE and trial.subject.name not in CHOSEN:
         pytest.skip("SMPATCH_PROVE=1 asks about this model too")
     return trial
 
 
 def test_keras_calls_each_signature_as_a_layer(asked: Trial, oracle: Oracle) -> None:
-    """Keras gives one input, by its place; signatures with more are not for its layer."""
+    """The layer of Keras takes one input, by position; the test leaves out other signatures."""
     wrong = {}
     for key, each in asked.new.items():
         if each.results is not None and len(each.feed) == 1:
             (value,) = each.feed.values()
             told = oracle.ask("keras_layer", directory=asked.directory, key=key, value=value)
             wrong[key] = differences(told, each.results)
-            # Keras asks every tensor for its rank, whoever wrote the model.
+            # Keras asks for the rank of every tensor, also in a model that TensorFlow wrote.
             if "not defined on an unknown TensorShape" in told.get("refused", ""):
                 wrong[key] = []
     assert {key: words for key, words in wrong.items() if words} == {}
@@ -59,7 +59,7 @@ def test_keras_calls_each_signature_as_a_layer(asked: Trial, oracle: Oracle) -> 
 def test_tflite_converts_each_signature_that_it_converts_of_tensorflows_own(
     asked: Trial, oracle: Oracle
 ) -> None:
-    """What TFLite refuses of the re-saved model, which TensorFlow wrote, is not ours."""
+    """If TFLite refuses the model that TensorFlow saved again, the fault is not in the edit."""
     again = asked.directory.with_name("for tflite")
     tags = asked.subject.tags
     saved = oracle.ask("save_again", directory=asked.directory, tags=tags, to=again)
@@ -100,7 +100,7 @@ def test_tf2onnx_converts_each_signature_that_it_converts_of_tensorflows_own(
 def test_openvino_converts_each_signature_that_it_converts_of_tensorflows_own(
     asked: Trial, oracle: Oracle, tmp_path: Path
 ) -> None:
-    """It takes ``serving_default`` alone, so each signature is put there in turn."""
+    """OpenVINO takes only ``serving_default``, so each signature gets this key in turn."""
     wrong: dict[str, list[str]] = {}
     for key, each in asked.new.items():
         if each.results is None or not each.feed:
@@ -132,7 +132,7 @@ def _put_first(asked: Trial, model: Path, key: str) -> None:
 
 
 def _far(told: Mapping[str, Any], expected: Mapping[str, Value]) -> list[str]:
-    """Tell where values are not close; TFLite's kernels round otherwise."""
+    """Return the differences that are more than rounding: TFLite's kernels round otherwise."""
     if "refused" in told or told["arrays"].keys() != expected.keys():
         return differences(told, expected)
     far = []

@@ -1,4 +1,4 @@
-"""A function with effects runs once for each call of a signature, whatever is exposed of it."""
+"""A function with effects runs once for each call of a signature, whichever tensors it exposes."""
 
 from __future__ import annotations
 

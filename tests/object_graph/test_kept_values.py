@@ -1,4 +1,4 @@
-"""What a signature yields stays with its key, whatever else an edit adds or takes away."""
+"""Each key yields the same values, whatever signatures and tensors an edit adds or removes."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Answer = Mapping[str, Any]
 
 
 class Model:
-    """A model with what its signatures yield in both loaders."""
+    """A model, and the values that its signatures yielded in both loaders at the start."""
 
     def __init__(self, oracle: Oracle, directory: Path, name: str) -> None:
-        """Have it made."""
+        """Make the model and record its values."""
         self.directory = directory
         self.feeds: dict[str, Any] = oracle.ask("build_objects", name=name, directory=directory)[
             "feeds"
@@ -44,7 +44,7 @@ class Model:
         smpatch.patch(self.directory, list(edits), options=UNPROVED)
 
     def values(self) -> Answer:
-        """Return what every signature yields now, by loader and key."""
+        """Return the values that every signature yields now, by loader and key."""
         loaders: Sequence[str] = ("python", "session")
         told = self._oracle.ask(
             "tour", directory=self.directory, tags=["serve"], feeds=self.feeds, loaders=loaders
@@ -59,7 +59,7 @@ class Model:
 def test_a_dropped_inner_output_does_not_move_its_signature_to_another_trace(
     name: str, oracle: Oracle, tmp_path: Path
 ) -> None:
-    """Both traces have nodes of the same names; ``second`` then yielded what ``first`` does."""
+    """Both traces have nodes of the same names; ``second`` once yielded the value of ``first``."""
     model = Model(oracle, tmp_path / "model", name)
     model.edit(EditSignature("second", add_outputs={"extra": "inner:0"}))
     for yielded in model.values().values():
@@ -75,7 +75,7 @@ def test_a_dropped_inner_output_does_not_move_its_signature_to_another_trace(
 def test_a_call_that_is_given_another_variable_is_not_the_exported_one(
     oracle: Oracle, tmp_path: Path
 ) -> None:
-    """Python would have yielded the values of the first variable, servers of the second."""
+    """Python would have yielded values of the first variable, and servers values of the second."""
     model = Model(oracle, tmp_path / "model", "exchanged_captures")
     x = load(model.directory).signatures["one"].inputs["x"]
     model.edit(AddPredict({"x": x}, {"y": "again:0"}, "third"))
@@ -88,7 +88,7 @@ def test_a_call_that_is_given_another_variable_is_not_the_exported_one(
 def test_names_of_inner_tensors_hold_after_the_first_edit(
     commits: int, oracle: Oracle, tmp_path: Path
 ) -> None:
-    """The signature is then on a copy of the call with which the names begin."""
+    """After an edit the signature calls a copy of the call with which the names begin."""
     model = Model(oracle, tmp_path / "model", "calls_within_calls")
     key = "serving_default"
     names = _paths(model, key, "t:0")
@@ -107,7 +107,7 @@ def test_names_of_inner_tensors_hold_after_the_first_edit(
 
 
 def test_a_new_node_does_not_take_the_name_of_an_inner_one(oracle: Oracle, tmp_path: Path) -> None:
-    """``StatefulPartitionedCall_3:0`` then meant the whole result, and not that of one call."""
+    """``StatefulPartitionedCall_3:0`` once meant the whole result, and not that of one call."""
     model = Model(oracle, tmp_path / "model", "calls_within_calls")
     key = "serving_default"
     inner = "StatefulPartitionedCall_3:0"
@@ -121,7 +121,7 @@ def test_a_new_node_does_not_take_the_name_of_an_inner_one(oracle: Oracle, tmp_p
 
 
 def test_a_name_holds_for_the_copy_of_its_own_call_alone(oracle: Oracle, tmp_path: Path) -> None:
-    """Two calls are given the same, and have tensors of the same names inside."""
+    """Two calls have the same arguments, and their inner tensors have the same names."""
     model = Model(oracle, tmp_path / "model", "two_calls_in_one")
     first, second = _paths(model, "both", "inner:0").values()
     model.edit(EditSignature("both", add_outputs={"a": first}))
@@ -136,7 +136,7 @@ def test_a_name_holds_for_the_copy_of_its_own_call_alone(oracle: Oracle, tmp_pat
 
 
 def _paths(model: Model, key: str, name: str) -> dict[int, str]:
-    """Return how the inner tensors of a name are written, call by call."""
+    """Return the paths of the inner tensors that have a name, by the number of the call."""
     meta_graph = load(model.directory).meta_graph()
     found = [
         each.path

@@ -1,4 +1,4 @@
-"""Many signatures in an object graph, and long lists of edits: what is left, and what it costs."""
+"""Many signatures in an object graph, and long lists of edits: their results and their cost."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_signatures_that_go_at_once_leave_nothing_whatever_their_order(
 def test_the_removal_of_many_signatures_reads_the_object_graph_a_few_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It did so for each of them, so that the time grew with the square of their number."""
+    """Once each signature took a reading, so that the time grew with the square of their number."""
     model = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
     copies: list[Edit] = [Copy("serving_default", f"k{number}") for number in range(40)]
     smpatch.patch(model, copies, options=UNPROVED)
@@ -63,7 +63,7 @@ def test_the_removal_of_many_signatures_reads_the_object_graph_a_few_times(
 def test_a_list_of_edits_decodes_each_signature_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each edit decoded all of them, for it makes two MetaGraphs and the first decodes nothing."""
+    """Each edit once decoded all: it makes two MetaGraphs, and the first one decodes nothing."""
     model = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
     copies: list[Edit] = [Copy("serving_default", f"k{number}") for number in range(30)]
     smpatch.patch(model, copies, options=UNPROVED)

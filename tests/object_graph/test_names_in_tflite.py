@@ -1,4 +1,4 @@
-"""TFLite calls a tensor as the graph calls it, and has the alias in the signature alone."""
+"""TFLite names a tensor as the graph does; only the signature has the alias."""
 
 from __future__ import annotations
 

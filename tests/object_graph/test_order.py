@@ -1,7 +1,7 @@
-"""The order trap: tensors pair with sorted names, and values belong to their keys.
+"""The order trap: tensors pair with sorted names, but values belong to their keys.
 
-Random modules get signatures under other names, on three ways. A value that comes under
-another's key is another number, for all are distinct.
+Random modules get signatures under other names, in three ways. All values are distinct, so a value
+under the key of another is a wrong number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.object_graph.subjects import Asked, differences
 from tests.oracle.client import Oracle, Value
 
 EXAMPLES = 100 if os.environ.get("SMPATCH_PROVE") else 3
-"""Each builds a model, saves it twice and converts it."""
+"""The number of examples; each builds a model, saves it twice and converts it."""
 
 MOST = 6
 
@@ -35,8 +35,8 @@ arguments = aliases.filter(str.isidentifier)
 
 
 def _unlike(names: Sequence[str]) -> st.SearchStrategy[list[str]]:
-    """Return other names for these, of which some sort otherwise where there are several."""
-    # TensorFlow saves no signature again whose inputs differ by case alone, its own neither.
+    """Draw a new name for each name; if there are several, they sort in another order."""
+    # TensorFlow cannot save a signature again if its inputs differ only by case, not even its own.
     size = len(names)
     others = st.lists(aliases, min_size=size, max_size=size, unique_by=str.lower)
     return others.map(lambda new: _turned(names, new))
@@ -52,7 +52,7 @@ def _turned(names: Sequence[str], new: Sequence[str]) -> list[str]:
 
 @st.composite
 def renamings(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, str]]:
-    """Draw inputs and outputs with the aliases that they get."""
+    """Draw inputs and outputs with their new aliases."""
     pairs = []
     for names in (arguments, aliases):
         old = draw(st.lists(names, min_size=1, max_size=MOST, unique_by=str.lower))
@@ -62,7 +62,7 @@ def renamings(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, str]]:
 
 @settings(
     max_examples=EXAMPLES,
-    # An example takes seconds: a failure is told as it was found.
+    # An example takes seconds, so a failure is reported without a search for a smaller one.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -100,7 +100,7 @@ def test_values_belong_to_their_keys(
 def test_python_sorts_by_the_parameters_that_it_makes_of_aliases(
     oracle: Oracle, names: list[str], tmp_path: Path
 ) -> None:
-    """A digit in front becomes ``arg_`` and a digit, which comes after ``F``."""
+    """Python puts ``arg_`` before a digit at the start, and ``arg_`` sorts after ``F``."""
     directory = tmp_path / "model"
     told = oracle.ask("build_random", directory=directory, inputs=["p", "q", "r"], outputs=["y"])
     value = told["results"]["y"]
@@ -131,7 +131,7 @@ def _asked(
     inputs: Mapping[str, str],
     outputs: Mapping[str, str],
 ) -> dict[str, Asked]:
-    """Add a signature on each way; return what they are fed and must yield."""
+    """Add a signature in each way; return their feeds and expected results."""
     feed = {inputs[name]: value for name, value in told["feed"].items()}
     results = {outputs[name]: value for name, value in told["results"].items()}
     source = load(directory).signatures["serving_default"]

@@ -1,6 +1,6 @@
-"""What anything refers to is not removed with a signature; else it is what it was before.
+"""With a signature, smpatch removes its parts, except those to which anything else refers.
 
-References are planted into a copy of a fixture after a signature was added to it.
+The tests plant references in a copy of a fixture after they have added a signature to it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ LIBRARY = 2
 
 @dataclass(frozen=True)
 class Added:
-    """What was appended for a signature.
+    """The parts that a new signature has appended.
 
     Attributes:
-        number: The last object.
-        wrapper: The function that the object is.
-        copy: A function that the main graph calls.
-        call: The node that calls it.
+        number: The number of the last object.
+        wrapper: The wrapper function of that object.
+        copy: The copied function that the main graph calls.
+        call: The node that calls the copy.
     """
 
     number: int
@@ -50,7 +50,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def add(model: Path) -> Added:
-    """Make an inner tensor a signature, which takes copies of functions and a call."""
+    """Make an inner tensor a signature, which appends copies of functions and a call."""
     smpatch.derive_signature(
         model, "serving_default", outputs={"y": "product:0"}, signature="new", options=UNPROVED
     )
@@ -68,7 +68,7 @@ def add(model: Path) -> Added:
 
 
 def rewrite(model: Path, number: int, change: Callable[[bytes], bytes]) -> None:
-    """Write a part of the only MetaGraph anew."""
+    """Write a part of the only MetaGraph again, changed."""
     file = model / "saved_model.pb"
     data = file.read_bytes()
     (outer,) = (each for each in wire.fields(data) if each.number == META_GRAPH)
@@ -96,7 +96,7 @@ def in_objects(change: Callable[[Any, Added], object]) -> Callable[[Path, Added]
 
 
 def in_graph(change: Callable[[Any, Added], object]) -> Callable[[Path, Added], None]:
-    """Add to the graph, in its last place; a message field that occurs twice is merged."""
+    """Append to the bytes of the graph; protobuf merges a message field that occurs twice."""
 
     def plant(model: Path, added: Added) -> None:
         graph = schema.GraphDef()
@@ -219,7 +219,7 @@ PLANTED: dict[str, tuple[str, Callable[[Path, Added], None]]] = {
     ),
     "a collection": ("call", _collected),
 }
-"""What of the signature is referred to, and how that is planted."""
+"""The part of the signature to which a reference refers, and the function that plants it."""
 
 
 def test_without_references_all_that_was_added_goes(model: Path) -> None:
@@ -254,7 +254,7 @@ def test_what_is_referred_to_stays(planted: str, model: Path) -> None:
 
 
 def test_a_reference_of_every_kind_is_planted() -> None:
-    """A new field of TensorFlow's that holds numbers or names must be looked at."""
+    """A new field of TensorFlow's that holds numbers or names fails this test until it is added."""
     found: set[str] = set()
     waiting, met = [schema.SavedObject.DESCRIPTOR, schema.SavedConcreteFunction.DESCRIPTOR], set()
     while waiting:

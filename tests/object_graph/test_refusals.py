@@ -1,6 +1,6 @@
-"""What cannot be done is refused with the reason, and the model stays as it was.
+"""An impossible edit is refused with the reason, and the model does not change.
 
-Most reasons are proved on fixtures; what no fixture has is in the factories's ``refused``.
+Fixtures show most reasons; the module ``refused`` of the factories shows the others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.oracle.client import Oracle, encoded
 Edit = Callable[[Path], Receipt]
 
 
-def promote(function: str, **more: Any) -> Edit:  # noqa: ANN401 - whatever the edit takes
+def promote(function: str, **more: Any) -> Edit:  # noqa: ANN401 - the arguments of the edit
     return lambda model: smpatch.promote_function(
         model, function, signature="new", options=UNPROVED, **more
     )
@@ -191,7 +191,7 @@ def test_signature_def_only_leaves_the_object_graph(tmp_path: Path, oracle: Orac
     assert (
         told["objects"] == told["children"] == told["concrete_functions"] == told["changed"] == []
     )
-    # The other half follows when it is asked for, over what is there.
+    # An edit of both halves adds the signature to the object graph, and overwrites the other half.
     smpatch.promote_function(model, "encode", options=replace(UNPROVED, overwrite=True))
     assert load(model).meta_graph(None).objects.signatures.keys() >= {"encode"}
 

@@ -1,7 +1,7 @@
-"""Inputs and outputs of a signature under any other names: the order trap, in place.
+"""The order trap in place: inputs and outputs of a signature get any other names.
 
-Several are renamed at once, mostly so that they sort otherwise. Each output is another number
-(``tests.oracle.factories.random``), so a value that comes under another's name is seen.
+An edit renames several at once, mostly so that they sort in another order. Each output is a
+different number (``tests.oracle.factories.random``), so a value under the wrong name fails.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.object_graph.test_order import renamings
 from tests.oracle.client import Oracle
 
 EXAMPLES = 100 if os.environ.get("SMPATCH_PROVE") else 3
-"""Each builds a model, saves it again and converts it."""
+"""The number of examples; each builds a model, saves it again and converts it."""
 
 KEY = "serving_default"
 BOTH = ["python", "session"]
@@ -56,7 +56,7 @@ def _back(names: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize("halves", [1, 2])
 @settings(
     max_examples=EXAMPLES,
-    # An example takes seconds: a failure is told as it was found.
+    # An example takes seconds, so a failure is reported without a search for a smaller one.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -73,7 +73,7 @@ def test_values_follow_their_names(
         before = (directory / "saved_model.pb").read_bytes()
         try:
             receipt = smpatch.edit_signature(directory, _request(inputs, outputs), options=UNPROVED)
-        except AliasError:  # two names that Python writes alike
+        except AliasError:  # Python makes the same parameter of two names
             reject()
         feed = {inputs[name]: value for name, value in told["feed"].items()}
         asked = {KEY: Asked(feed, {outputs[name]: each for name, each in told["results"].items()})}
@@ -86,7 +86,7 @@ def test_values_follow_their_names(
             saved = oracle.ask("save_again", directory=directory, tags=["serve"], to=again)
             noted = "alias-not-resavable" in {note.code for note in receipt.notes}
             assert bool(saved) == noted, saved
-            if noted:  # two names that are the same in lower case
+            if noted:  # two names are equal in lower case
                 return
             resaved = oracle.ask("tour", directory=again, **about)
             assert_values(resaved["python"], asked)

@@ -1,4 +1,4 @@
-"""Edits one after the other on one model, each starting from what the last one left."""
+"""Several edits of one model, each after the one before."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ X = np.array([[1.0, 2.0], [3.0, 5.0]], np.float32)
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """The module whose ``encode`` was not exported."""
+    """The fixture whose function ``encode`` is not a signature."""
     copied = tmp_path / "model"
     shutil.copytree(FIXTURES / "module", copied)
     return copied
 
 
 def assert_all(oracle: Oracle, model: Path, asked: dict[str, Asked]) -> None:
-    """Ask both loaders, and after TensorFlow has saved the model again."""
+    """Compare the values in both loaders, also after TensorFlow has saved the model again."""
     feeds: dict[str, Any] = {key: each.feed for key, each in asked.items()}
     again = model.with_name("again")
     shutil.rmtree(again, ignore_errors=True)
@@ -72,7 +72,7 @@ def test_many_edits_after_each_other(oracle: Oracle, model: Path) -> None:
     )
     asked["again"] = Asked({"x": encoded_x}, {"c": encoded(product), "d": encoded(product)})
     assert_all(oracle, model, asked)
-    # The key that was promoted first now shows something else.
+    # The key that was promoted first gets another output.
     smpatch.derive_signature(
         model, "encode_0", outputs={"p": "product:0"}, signature="encode_0", options=OVERWRITE
     )
@@ -96,7 +96,7 @@ def test_overwriting_an_exported_signature_changes_both_halves(oracle: Oracle, m
     assert_all(oracle, model, {"serving_default": Asked({"z": encoded(X)}, {"y": score})})
     meta_graph = load(model).meta_graph(None)
     assert len(meta_graph.objects.signatures) == 1
-    # The old object stays, held by nothing.
+    # The old object stays; nothing refers to it.
     assert len(meta_graph.objects) == len(before.objects) + 1
     told = oracle.ask("tflite", directory=model, key="serving_default",
                      feed={"z": encoded(X)}, tags=["serve"])  # fmt: skip
@@ -146,7 +146,7 @@ def test_smpatchs_own_validation_accepts_each_way(model: Path) -> None:
 def test_a_copy_stands_for_nothing_that_the_original_stood_for(
     oracle: Oracle, tmp_path: Path
 ) -> None:
-    """TFLite puts an operation of its own in the place of a function that implements one."""
+    """TFLite replaces a function that implements an operation with an operation of its own."""
     model = tmp_path / "model"
     oracle.ask("build", name="attributes", directory=model)
     known = set(load(model).meta_graph(None).functions)
@@ -170,7 +170,7 @@ def test_a_copy_stands_for_nothing_that_the_original_stood_for(
 
 
 def test_an_export_that_defines_no_operation_asks_tensorflow(oracle: Oracle, model: Path) -> None:
-    """The first TensorFlow 2 left out the list of operations."""
+    """The first releases of TensorFlow 2 did not write the list of operations."""
     oracle.ask("without_op_list", directory=model)
     request: dict[str, Any] = {"outputs": {"y": "product:0"}, "signature": "inner"}
     with pytest.raises(RefusedError, match="does not say what an operation 'MatMul' yields"):

@@ -1,4 +1,4 @@
-"""Shapes of inner tensors that no file tells, against TensorFlow's own."""
+"""Shapes of inner tensors that the file does not record: smpatch infers TensorFlow's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.oracle.client import Oracle
 KEY = "serving_default"
 
 SET_BY_PYTHON = {"string_lookup_asset": 4}
-"""How many shapes of a fixture Python has set by itself; no shape function knows them."""
+"""The number of shapes of a fixture that Python has set; no shape function gives them."""
 
 RECORDED = (
     "keras_export_archive",
@@ -37,7 +37,7 @@ RECORDED = (
 
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[Runtime]:
-    """TensorFlow's C API, as smpatch asks it."""
+    """TensorFlow's C API in a child process, as smpatch uses it."""
     with Runtime("runtime", (), 120.0) as found:
         yield found
 
@@ -57,7 +57,7 @@ def test_inferred_shapes_equal_those_of_the_traced_function(
     assert {each.spec.shape for each in inside} == {None}
     compared = 0
     for each in inferred(meta_graph, inside, runtime.infer):
-        if len(each.calls) > 1:  # the wrapper above is the exporter's, and Python never traced it
+        if len(each.calls) > 1:  # the outermost function is a wrapper, which Python never traced
             known = [None if sizes is None else tuple(sizes) for sizes in traced[each.spec.name]]
             assert each.spec.shape in known, each.path
             compared += 1
@@ -96,7 +96,7 @@ def test_inference_finds_what_the_exporter_recorded(
         ]
         assert len(other) == SET_BY_PYTHON.get(name, 0), other
         assert all(shape is None for _, _, shape in other)
-        # What is recorded is never lost by asking.
+        # Inference keeps the recorded shapes.
         again = inferred(recorded, known, runtime.infer)
         assert [each.spec for each in again] == [each.spec for each in known]
 

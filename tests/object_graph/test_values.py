@@ -1,7 +1,7 @@
-"""Whatever is exposed or promoted yields what TensorFlow yields for it, in every loader.
+"""Exposed tensors and promoted functions yield TensorFlow's values, in every loader.
 
-Each model gets signatures on its main graph's tensors, on its functions and on everything
-inside; they are asked for all together.
+Each model gets signatures from its main graph's tensors, from its functions and from all inner
+tensors. The tests then run all signatures together.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Answer = Mapping[str, Any]
 
 @pytest.fixture(scope="session")
 def toured(trial: Trial, oracle: Oracle) -> Answer:
-    """What comes of calling all signatures in Python."""
+    """The results of all signatures, called in Python."""
     return oracle.ask(
         "tour", directory=trial.directory, tags=trial.subject.tags, feeds=trial.feeds()
     )
@@ -34,7 +34,7 @@ def toured(trial: Trial, oracle: Oracle) -> Answer:
 
 @pytest.fixture(scope="session")
 def resaved(trial: Trial, oracle: Oracle) -> Answer:
-    """The same, after TensorFlow has loaded and saved the model."""
+    """The same results after TensorFlow has loaded the model and saved it again."""
     again = trial.directory.with_name("edited again")
     told = oracle.ask("save_again", directory=trial.directory, tags=trial.subject.tags, to=again)
     if told:
@@ -100,7 +100,7 @@ def test_nothing_is_refused_but_composite_tensors(trial: Trial) -> None:
     assert bool(trial.refused) == composite
 
 
-def _name(spec: Any) -> str:  # noqa: ANN401 - a spec of whatever kind
+def _name(spec: Any) -> str:  # noqa: ANN401 - a spec of any kind
     assert isinstance(spec, TensorSpec)
     return spec.name
 

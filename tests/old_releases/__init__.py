@@ -1,9 +1,9 @@
-"""Models that old releases of TensorFlow write, and read again after smpatch has edited them.
+"""Old releases of TensorFlow write models; smpatch edits copies; old releases read them again.
 
-``make matrix`` calls this for each old release that can be installed. ``sessions`` and
-``objects`` write models and tell what each gives, ``edits`` lists what is done to copies of
-them and what must hold afterwards, ``read`` runs what there is then, and ``trial`` compares.
-``sessions``, ``objects``, ``read`` and ``arrays`` are run by the old interpreters, from
-Python 3.7 on, and by TensorFlow from 1.13 on: they import nothing of this package but
-``arrays``, and nothing of smpatch.
+``make matrix`` runs this package for each old release that can be installed. ``sessions`` and
+``objects`` write models and record the values that each gives, ``edits`` lists the edits of copies
+and their expected results, ``read`` runs the models in TensorFlow, and ``trial`` compares. The old
+interpreters run ``sessions``, ``objects``, ``read`` and ``arrays``, from Python 3.7 and from
+TensorFlow 1.13 on. So these modules import nothing of this package but each other, and nothing of
+smpatch.
 """

@@ -15,7 +15,7 @@ from tests.old_releases.trial import WAYS, WRITERS, Subject, edited, judged, rea
 
 
 def main() -> int:
-    """Have models written, edit them, have them read, and compare; tell what is wrong."""
+    """Write models, edit copies, read all, and compare; print the faults, and return 1 if any."""
     parser = argparse.ArgumentParser(prog="python -m tests.old_releases", description=__doc__)
     parser.add_argument("place", type=Path)
     parser.add_argument("python", type=Path)
@@ -28,7 +28,7 @@ def main() -> int:
     copies.mkdir()
     every: list[Subject] = []
     for model in models:
-        # A graph alone is no model before it is wrapped.
+        # A frozen graph becomes a model only when ``wrap`` makes one from it.
         every += [model] if model.calls else []
         every += edited(model, copies)
     failed = False

@@ -1,4 +1,4 @@
-"""Arrays as JSON, for interpreters and releases of numpy that share nothing else."""
+"""Arrays as JSON, a format for interpreters and releases of NumPy that are far apart."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 __all__ = ["Plain", "array", "plain"]
 
 Plain = Dict[str, Any]
-"""An array's dtype, shape and values, the last dimension fastest; strings as Latin-1."""
+"""The dtype, shape and values of an array, the last dimension fastest; strings as Latin-1."""
 
 
-def plain(values: Any) -> Plain:  # noqa: ANN401 - whatever TensorFlow gives
-    """Put an array into words that JSON has."""
+def plain(values: Any) -> Plain:  # noqa: ANN401 - the values that TensorFlow gives
+    """Return an array as values of JSON."""
     given = np.asarray(values)
     if given.dtype.kind in "OSU":
         words = [each if isinstance(each, str) else each.decode("latin-1") for each in given.flat]
@@ -22,7 +22,7 @@ def plain(values: Any) -> Plain:  # noqa: ANN401 - whatever TensorFlow gives
 
 
 def array(told: Plain) -> Any:  # noqa: ANN401 - numpy's arrays of any type
-    """Take an array out of them."""
+    """Return the array of such values."""
     values, dtype = told["values"], told["dtype"]
     if dtype == "string":
         values, dtype = [each.encode("latin-1") for each in values], object

@@ -1,8 +1,8 @@
-"""What is done to copies of the old models, and what must hold afterwards.
+"""The edits of copies of the old models, and the expected results.
 
-A case names the commands as a user would type them; ``MODEL`` is the copy, ``GRAPH`` the file
-of a frozen graph, ``PLAIN`` the model as it was written. ``%(key.alias)s`` is the tensor that a
-signature had for an alias when the model was written, which differs among the releases.
+A case has its commands as a user types them. ``MODEL`` is the copy, ``GRAPH`` is the file of a
+frozen graph, and ``PLAIN`` is the model as it was written. ``%(key.alias)s`` is the tensor that a
+signature had for an alias when the model was written; its name differs among the releases.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ PREDICT = "tensorflow/serving/predict"
 
 @dataclass(frozen=True)
 class Call:
-    """What a signature must be.
+    """The expected form of a signature.
 
     Attributes:
-        inputs: Alias to the name of what is fed.
-        outputs: Alias to the name of what must come out.
-        method: The method's name.
+        inputs: Alias to the name of the value to feed.
+        outputs: Alias to the name of the expected value.
+        method: The method name.
     """
 
     inputs: Mapping[str, str]
@@ -35,11 +35,11 @@ class Case:
     """Edits of one model.
 
     Attributes:
-        name: What is done.
-        models: The models that it is done to, each on its own.
+        name: A short description of the edits.
+        models: The models to edit, each on its own.
         commands: The edits, in order.
-        after: The signatures that are other than before; None for one that is gone.
-        tags: The tags afterwards, where they are other ones.
+        after: The signatures that differ from those before; None for a removed one.
+        tags: The tags after the edits; empty if they stay.
     """
 
     name: str

@@ -1,11 +1,11 @@
 """Models of objects and functions, TensorFlow 2: ``python -m tests.old_releases.objects DIR``.
 
-An old TensorFlow runs this, and leaves ``objects.json``, which says what ``sessions.json``
-says. TensorFlow 1.15 could write such models too, where it was told to behave like 2.
+An old TensorFlow runs this. It writes ``objects.json``, in the form of ``sessions.json``.
+TensorFlow 1.15 could write such models too, if its behaviour was set to that of 2.
 """
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PAIR = [tf.TensorSpec([None, 2], tf.float32, name=name) for name in "ab"]
 
 
 class Mixture(tf.Module):
-    """Variables, functions that call one another, a loop."""
+    """A module with variables, functions that call one another, and a loop."""
 
     def __init__(self) -> None:
         """Create the variables."""
@@ -46,13 +46,13 @@ class Mixture(tf.Module):
 
     @tf.function(input_signature=_PAIR)
     def mixing(self, a: Any, b: Any) -> Any:  # noqa: ANN401 - as above
-        """What is exported."""
+        """Compute the outputs of the exported signature."""
         hidden = tf.nn.relu(self.blend(a, b) - 4.0)
         return {"hidden": hidden, "gap": a - 2.0 * b}
 
     @tf.function(input_signature=_PAIR)
     def encode(self, a: Any, b: Any) -> Any:  # noqa: ANN401 - as above
-        """What is traced and not exported."""
+        """Compute the outputs of a function that is traced and not exported as a signature."""
         _, grown = tf.while_loop(
             lambda step, _: step < self.steps,
             lambda step, value: (step + 1, value * 2.0 + b),
@@ -62,7 +62,7 @@ class Mixture(tf.Module):
 
 
 class Places(tf.Module):
-    """A table that is filled from an asset."""
+    """A module with a table that is filled from an asset."""
 
     def __init__(self, file: str) -> None:
         """Create the table."""
@@ -78,12 +78,12 @@ class Places(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="word")])
     def place(self, word: Any) -> Any:  # noqa: ANN401 - as above
-        """What is exported."""
+        """Compute the output of the exported signature."""
         return {"place": self.table.lookup(word)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="word")])
     def after(self, word: Any) -> Any:  # noqa: ANN401 - as above
-        """What is traced and not exported."""
+        """Compute the output of a function that is traced and not exported as a signature."""
         return {"after": self.table.lookup(word) + tf.constant(10, tf.int64)}
 
 
@@ -109,7 +109,7 @@ def _record(
 
 
 def module(directory: str) -> Record:
-    """Save a tf.Module; of its two functions for servers, one as a signature."""
+    """Save a tf.Module with two traced functions, one of them as a signature."""
     mixture = Mixture()
     a, b = tf.constant(A), tf.constant(B)
     truth = {"mix": mixture.blend(a, b), **mixture.mixing(a, b), **mixture.encode(a, b)}
@@ -164,7 +164,7 @@ def keras(directory: str) -> Record:
 
 
 def trained(directory: str) -> Record:
-    """Save one that has an optimizer with slots. Its rate is nothing, so that weights stay."""
+    """Save a model whose optimizer has slots; its learning rate is 0, so that the weights stay."""
     network = _network()
     network.compile(optimizer=tf.keras.optimizers.SGD(0.0, momentum=0.5), loss="mse")
     network.fit([A, B], [A, B], epochs=1, verbose=0)
@@ -177,7 +177,7 @@ WRITERS: Tuple[Callable[[str], Record], ...] = (module, table, keras, trained)
 
 
 def main(target: str) -> None:
-    """Write all of them."""
+    """Write all models, and their record."""
     tf.compat.v1.enable_v2_behavior()
     models = {write.__name__: write(os.path.join(target, write.__name__)) for write in WRITERS}
     with open(os.path.join(target, "objects.json"), "w") as stream:

@@ -1,9 +1,9 @@
 """Load models and run their signatures: ``python -m tests.old_releases.read WAY ASKED ANSWERS``.
 
-An old TensorFlow runs this, once for each way that it has. ``ASKED`` is a JSON list of models,
-each with its directory, its tags and what to feed to which signature. The answer tells of each
-signature its inputs, its method and the outputs that it gave, or what TensorFlow said instead;
-``{"absent": ...}`` where this TensorFlow has no such way.
+An old TensorFlow runs this, once for each of ``WAYS``. ``ASKED`` is a JSON list of models, each
+with its directory, its tags and the feed of each signature. The answer has for each signature the
+inputs, the method and the outputs that it gave, or the error of TensorFlow. It is
+``{"absent": ...}`` if this TensorFlow does not have the way.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Asked = Dict[str, Any]
 Answer = Dict[str, Any]
 
 RESERVED = "__"
-"""What the keys begin with that are no signatures to anybody but a loader."""
+"""The first characters of keys that are not signatures; only a loader uses them."""
 
 
 def _refusal(action: Callable[[], Answer]) -> Answer:
-    """Return the answer, or what was said instead of it."""
+    """Return the answer, or the error in its place."""
     try:
         return action()
-    except Exception as error:  # noqa: BLE001 - TensorFlow raises every kind there is
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises errors of every kind
         return {"refused": "{}: {}".format(type(error).__name__, str(error)[:500])}
 
 
@@ -75,8 +75,8 @@ def function(asked: Asked) -> Answer:
 
     def call(key: str) -> Answer:
         signature = model.signatures[key]
-        # Of a wrapped graph the oldest know the keywords only.
-        told = {"inputs": sorted(signature._arg_keywords)}  # noqa: SLF001 - as said
+        # For a wrapped graph, the oldest releases have only the keywords.
+        told = {"inputs": sorted(signature._arg_keywords)}  # noqa: SLF001 - the reason is above
         if told["inputs"] != sorted(_fed(asked, key)):
             return told
         fed = {alias: tf.constant(array(value)) for alias, value in _fed(asked, key).items()}
@@ -95,12 +95,12 @@ _LINE = re.compile(
 
 
 def show(asked: Asked) -> Answer:
-    """Read what ``saved_model_cli show --all`` prints."""
+    """Parse the output of ``saved_model_cli show --all``."""
     from tensorflow.python.tools import saved_model_cli  # noqa: PLC0415 - one way needs it
 
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        saved_model_cli._show_all(asked["directory"])  # noqa: SLF001 - the command's own words
+        saved_model_cli._show_all(asked["directory"])  # noqa: SLF001 - the function of the command
     tables: Answer = {}
     table: Dict[str, Any] = {}
     for line in printed.getvalue().splitlines():
@@ -117,7 +117,7 @@ def show(asked: Asked) -> Answer:
 
 
 def keras(asked: Asked) -> Answer:
-    """Load with Keras and predict; the answer stands under the one key ``keras``."""
+    """Load with Keras and predict; the answer has one key, ``keras``."""
     model = tf.keras.models.load_model(asked["directory"])
     fed = [array(asked["values"][name]) for name in ("left", "right")]
     given = [plain(value) for value in model.predict(fed)]
@@ -128,7 +128,7 @@ WAYS = {"session": session, "function": function, "show": show, "keras": keras}
 
 
 def _absent(way: str) -> str:
-    """Tell why this TensorFlow does not have a way, or nothing."""
+    """Return the reason why this TensorFlow does not have a way; empty if it has it."""
     if way in {"function", "keras"}:
         if not hasattr(getattr(tf.compat, "v2", None), "function"):
             return "no functions"
@@ -137,7 +137,7 @@ def _absent(way: str) -> str:
 
 
 def main(way: str, asked: str, answers: str) -> None:
-    """Answer for each model."""
+    """Write an answer for each model."""
     with open(asked) as stream:
         models = json.load(stream)
     absent = _absent(way)

@@ -1,9 +1,9 @@
 """Models of graphs and sessions: ``python -m tests.old_releases.sessions DIR``.
 
-An old TensorFlow runs this. Beside the models it leaves ``sessions.json``: of each its tags,
-what to feed, what the graph gave for that before it was saved, and the signatures that it was
-saved with, aliases to the names of these numbers. All numbers are exact in float32; all that
-could be taken for one another have one shape and differ.
+An old TensorFlow runs this. Beside the models it writes ``sessions.json``. For each model this file
+has the tags, the values to feed, the results of the graph before it was saved, and the saved
+signatures as aliases to the names of these values. All numbers are exact in float32. Values that
+could be exchanged have the same shape and are different.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WORDS = np.array([b"two", b"none", b"one"], dtype=object)
 PREDICT = "tensorflow/serving/predict"
 
 
-def _examples() -> Any:  # noqa: ANN401 - numpy ships other types with each release
+def _examples() -> Any:  # noqa: ANN401 - the types of NumPy differ between its releases
     def example(value: float) -> bytes:
         feature = v1.train.Feature(float_list=v1.train.FloatList(value=[value]))
         features = v1.train.Features(feature={"v": feature})
@@ -37,7 +37,7 @@ def _examples() -> Any:  # noqa: ANN401 - numpy ships other types with each rele
 
 
 def _mixture() -> None:
-    """Build a graph with variables of both kinds."""
+    """Build a graph with reference and resource variables."""
     a = v1.placeholder(tf.float32, [None, 2], name="a")
     b = v1.placeholder(tf.float32, [None, 2], name="b")
     kept = np.array([[1, 2], [3, 4]], np.float32)
@@ -50,7 +50,7 @@ def _mixture() -> None:
 
 
 def _while() -> None:
-    """Build a loop that doubles until it is big, and a branch."""
+    """Build a loop that doubles a number until it is 100 or more, and a branch."""
     x = v1.placeholder(tf.float32, [], name="x")
     grown = tf.while_loop(lambda y: y < 100.0, lambda y: [y * 2.0], [x])
     last = grown[0] if isinstance(grown, (list, tuple)) else grown
@@ -59,7 +59,7 @@ def _while() -> None:
 
 
 def _lookup(directory: str) -> Any:  # noqa: ANN401 - TensorFlow ships no types
-    """Build a table of an asset, and a parser of examples; return what fills the table."""
+    """Build a table of an asset, and a parser of examples; return the operation that fills it."""
     file = os.path.join(directory, "words.txt")
     with open(file, "w") as stream:
         stream.write("zero\none\ntwo\n")
@@ -99,7 +99,7 @@ def _record(
     truths: Dict[str, List[str]],
     signatures: Dict[str, Tuple[List[str], List[str]]],
 ) -> Record:
-    """Run the graph, and write down what must be the same afterwards."""
+    """Run the graph, and return the record of the values that must stay the same."""
     truth = {}
     for name, needs in truths.items():
         fed = {need + ":0": feeds[need] for need in needs}
@@ -133,12 +133,12 @@ def builder(directory: str, *, as_text: bool = False) -> Record:
 
 
 def text(directory: str) -> Record:
-    """Save the same in text form."""
+    """Save the same model in text form."""
     return builder(directory, as_text=True)
 
 
 def stripped(directory: str) -> Record:
-    """Save it for training first and, without attributes of default value, for serving."""
+    """Save a MetaGraph for training, then one for serving; attributes with default values go."""
     with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
         _mixture()
         session.run(v1.global_variables_initializer())
@@ -164,7 +164,7 @@ def simple(directory: str) -> Record:
 
 
 def lookup(directory: str) -> Record:
-    """Save a table with its asset, and what reads examples."""
+    """Save a table with its asset, and a parser of examples."""
     aside = directory + ".asset"
     os.mkdir(aside)
     with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
@@ -202,7 +202,7 @@ WRITERS: Tuple[Callable[[str], Record], ...] = (builder, text, stripped, simple,
 
 
 def main(target: str) -> None:
-    """Write all of them."""
+    """Write all models, and their record."""
     models = {write.__name__: write(os.path.join(target, write.__name__)) for write in WRITERS}
     with open(os.path.join(target, "sessions.json"), "w") as stream:
         json.dump(models, stream)

@@ -1,4 +1,4 @@
-"""That the comparison notices what it is for. What old releases say takes ``make matrix``."""
+"""The comparison of answers finds wrong ones; ``make matrix`` runs the old releases."""
 
 from __future__ import annotations
 

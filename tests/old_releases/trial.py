@@ -1,8 +1,9 @@
-"""Have an old TensorFlow write models, edit copies of them, and have old ones read these.
+"""Write models with an old TensorFlow, edit copies of them, and read these with old releases.
 
-What a model gave in the program that wrote it is the measure; the reader is asked about the
-model as it was written, too. The writer itself must be able to read that, each way that it
-has; of another release what it cannot read is not counted, and told.
+The expected values are those that a model gave in the program that wrote it. Each release also
+reads the model as it was written. The release that wrote the model must be able to read it, in each
+way that it has. If another release cannot read it, the copies are not counted, and a line reports
+the model.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ WRITERS = ("sessions", "objects")
 _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
-    # Its rewrites change numbers.
+    # The rewrites of oneDNN change numbers.
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "PYTHONWARNINGS": "ignore",
 }
@@ -41,15 +42,15 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Subject:
-    """A model on disk and what must hold of it.
+    """A model on disk and its expected properties.
 
     Attributes:
-        name: The model, and what was done to it.
-        directory: Where it lies.
+        name: The name of the model, and of the case if it is an edited copy.
+        directory: Its directory.
         tags: Its tags.
         calls: All its signatures.
-        record: What the writer told of the model.
-        plain: Whether it is as it was written.
+        record: The record of the program that wrote the model.
+        plain: Whether the model is as it was written.
     """
 
     name: str
@@ -62,12 +63,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one reading.
+    """The result of one reading.
 
     Attributes:
-        good: How many subjects were read as they must be.
-        wrong: A line for each that was not.
-        beyond: A line for each written model that this release cannot read anyway.
+        good: The number of subjects that were read as expected.
+        wrong: A line for each subject that was not.
+        beyond: A line for each model that this release cannot read even as it was written.
     """
 
     good: int
@@ -89,7 +90,7 @@ def _run(python: Path, module: str, *arguments: str | Path) -> None:
 
 
 def release(python: Path) -> str:
-    """Name the TensorFlow and the Python of an interpreter."""
+    """Return the versions of TensorFlow and Python of an interpreter."""
     code = (
         "import platform, pkg_resources as p;"
         "print('TensorFlow', p.get_distribution('tensorflow').version + ', Python',"
@@ -102,7 +103,7 @@ def release(python: Path) -> str:
 
 
 def written(python: Path, place: Path, kinds: Sequence[str] = WRITERS) -> Iterator[Subject]:
-    """Have models written; yield each as it is."""
+    """Run the programs that write models; yield each model."""
     for kind in kinds:
         directory = place / kind
         directory.mkdir(parents=True)
@@ -114,27 +115,27 @@ def written(python: Path, place: Path, kinds: Sequence[str] = WRITERS) -> Iterat
 
 
 def _all_differ(name: str, truth: Mapping[str, Any]) -> None:
-    """Make sure that no number can be taken for another."""
+    """Raise an error if two values of a model are equal, so that a swap would not be found."""
     for one, other in itertools.combinations(truth, 2):
         if truth[one] == truth[other]:
             raise RuntimeError(f"{name}: {one} and {other} are equal, so that a swap is not seen")
 
 
 def edited(subject: Subject, place: Path) -> Iterator[Subject]:
-    """Do to copies of a model all that is to be done to it.
+    """Do each case to a copy of a model, and yield the copy.
 
     Raises:
-        RuntimeError: smpatch refuses.
+        RuntimeError: smpatch refuses an edit.
     """
     cases = [case for case in CASES if subject.name in case.models]
     words = _words(subject)
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        # TensorFlow loads in a process of each command's own.
+        # Each command loads TensorFlow in a process of its own.
         yield from workers.map(lambda case: _edited(subject, case, place, words), cases)
 
 
 def _words(subject: Subject) -> dict[str, str]:
-    """Name the tensors of the signatures, for commands to say."""
+    """Return the names of the signatures' tensors, for the text of commands."""
     if not subject.calls:
         return {}
     meta_graph = smpatch.load(subject.directory).meta_graph(list(subject.tags))
@@ -169,7 +170,7 @@ def _edited(subject: Subject, case: Case, place: Path, words: Mapping[str, str])
 
 
 def read(python: Path, way: str, subjects: Sequence[Subject], place: Path) -> Any:  # noqa: ANN401 - JSON
-    """Have an old TensorFlow read models one way; return its answers, or why it cannot."""
+    """Read models with an old TensorFlow in one way; return its answers, or why it cannot."""
     asked, answers = place / f"{way}-asked.json", place / f"{way}-answers.json"
     asked.write_text(json.dumps([_question(subject) for subject in subjects]))
     _run(python, "read", way, asked, answers)
@@ -189,13 +190,13 @@ def _question(subject: Subject) -> dict[str, Any]:
 
 
 def judged(way: str, subjects: Sequence[Subject], answers: Any, *, own: bool) -> Outcome:  # noqa: ANN401 - JSON
-    """Compare answers with what must hold.
+    """Compare answers with the expected values.
 
     Args:
-        way: How it was read.
-        subjects: What was read; a model as it was written before its edited copies.
-        answers: As many.
-        own: Whether the release that reads is the one that wrote.
+        way: The way of reading.
+        subjects: The models that were read; each written model is before its edited copies.
+        answers: One answer for each subject.
+        own: Whether the release that reads also wrote the models.
     """
     good, wrong, beyond = 0, [], []
     unreadable = set()
@@ -215,7 +216,7 @@ def judged(way: str, subjects: Sequence[Subject], answers: Any, *, own: bool) ->
 
 
 def complaints(way: str, subject: Subject, answer: Any) -> str:  # noqa: ANN401 - JSON
-    """Tell where an answer is not what must hold; nothing where it is."""
+    """Return the first difference of an answer from the expected one; empty if there is none."""
     expected = _expected(way, subject)
     for key in sorted({*expected, *answer}):
         if key not in answer:

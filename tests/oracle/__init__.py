@@ -1,7 +1,8 @@
-"""TensorFlow as the oracle: a program that says what TensorFlow's Python makes of a model.
+"""TensorFlow as the oracle: a program that answers questions about models with TensorFlow's Python.
 
-It shares nothing with smpatch, neither its schema nor its own children: what it says is
-TensorFlow's word. It lives as long as the tests, for ``import tensorflow`` takes seconds.
+It shares nothing with smpatch, neither its schema nor its child processes, so that each answer is
+TensorFlow's own. It runs as long as the tests, because ``import tensorflow`` takes seconds.
 
-``client`` asks, ``__main__`` answers, ``loading`` and ``parsing`` know TensorFlow.
+``client`` sends the questions and ``__main__`` answers them; ``loading``, ``parsing`` and the other
+modules use TensorFlow.
 """

@@ -1,6 +1,6 @@
 """Answer questions about models with TensorFlow, one JSON object per line.
 
-A refusal of TensorFlow's is an answer; only a fault of this program itself is a ``bug``.
+A refusal by TensorFlow is an answer; only a fault of this program itself is a ``bug``.
 """
 
 from __future__ import annotations
@@ -100,15 +100,15 @@ _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Serve until the questions end."""
-    # TensorFlow prints as it likes; none of that may come between two answers.
+    """Answer questions until the input ends."""
+    # TensorFlow prints to stdout; its output must not be between two answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
         request = json.loads(line)
         try:
             answer = _ANSWERS[request.pop("do")](**request)
-        except Exception:  # noqa: BLE001 - it is told to whoever asked
+        except Exception:  # noqa: BLE001 - the client raises it
             answer = {"bug": traceback.format_exc()}
         answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()

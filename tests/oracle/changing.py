@@ -1,7 +1,7 @@
 """Change a model file in one respect, with TensorFlow's own message classes.
 
-For comparisons: which one thing is other in the second model is known, for it was done here
-and by nothing of smpatch's.
+For comparisons: the only difference of the second model is known, because this module makes it,
+without smpatch.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def change(directory: str, what: str = "nothing", spelling: str = "deterministic
     """Change a model's only MetaGraph, and write it.
 
     Args:
-        directory: The model, whose file is replaced.
-        what: Which change.
-        spelling: How the file is written: ``deterministic``, ``default`` (maps in any order,
-            which differs from process to process) or ``text``.
+        directory: The model; its file is replaced.
+        what: The name of the change.
+        spelling: The form of the file: ``deterministic``, ``default`` (maps in any order, which
+            differs from process to process) or ``text``.
     """
     place = Path(directory)
     file = place / "saved_model.pb"

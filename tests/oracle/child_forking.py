@@ -1,9 +1,9 @@
-"""Load a program of ``smpatch.runtime`` once, and let forks of this process be its child processes.
+"""Load a program of ``smpatch.runtime`` once, and fork this process for each child process.
 
-It is started as ``python -I child_forking.py CHILD_MAIN PROGRAM REQUEST DESCRIPTOR`` in the
-environment of a child. The descriptor is a socket: a message with a program's name and three
-descriptors makes a fork, which serves as ``child_main.py`` does; a message with the number of a
-process asks how it ended. The process that is forked runs no operation of TensorFlow.
+The command is ``python -I child_forking.py CHILD_MAIN PROGRAM REQUEST DESCRIPTOR``, in the
+environment of a child. The descriptor is a socket. A message with a program's name and three
+descriptors makes a fork, which answers as ``child_main.py`` does. A message with the number of a
+process asks for its exit code. The process that is forked runs no operation of TensorFlow.
 """
 
 from __future__ import annotations

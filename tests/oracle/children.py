@@ -1,8 +1,8 @@
 """Child processes of smpatch that are forks of a process which has loaded TensorFlow.
 
-To load it takes five seconds of a processor. A fork finds TensorFlow as after its start, and no
-fork sees what another has done. ``make prove`` and the tests of the start and the end of a child
-start each child as users' programs do.
+A child takes five seconds of a processor to load TensorFlow. A fork has TensorFlow as it is after
+its start, and no fork changes the state of another. ``make prove`` and the tests of the start and
+the end of a child start each child as users' programs do.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from smpatch.runtime.process import Child, Program
 __all__ = ["ForkedChild"]
 
 _STEP = 0.005
-"""Seconds between two questions whether a process has ended."""
+"""The seconds between two checks whether a process has ended."""
 
 
 class ForkedChild(Child):
-    """A child that is a fork where it can be one, and is started anew where not."""
+    """A child that is a fork if possible; else a new process."""
 
     @classmethod
     def start(cls, program: Program, wheel: Wheel) -> Child:
         """Start a child; see ``Child.start``."""
         if program is Program.CAPI:
             return super().start(program, wheel)
-        # A tracer is Python's TensorFlow under another name.
+        # A tracer is the Python child under another name.
         kind = Program.PYTHON if program is Program.TRACER else program
-        request = process._first_request(program, wheel)  # noqa: SLF001 - what start sends
+        request = process._first_request(program, wheel)  # noqa: SLF001 - the request that start sends
         environment = process._environment(program)  # noqa: SLF001 - likewise
         server = _server(kind, request, environment)
         if server is None:
@@ -79,7 +79,7 @@ class _Fork:
 
 
 class _Server:
-    """The process that is forked. It ends with this one, and its forks end with it."""
+    """The process that is forked; it ends with this process, and its forks end with it."""
 
     def __init__(
         self, program: Program, request: Mapping[str, Any], environment: Mapping[str, str]
@@ -125,8 +125,8 @@ _SERVERS: dict[Program, _Server] = {}
 def _server(
     program: Program, request: Mapping[str, Any], environment: Mapping[str, str]
 ) -> _Server | None:
-    """Return what forks; None where a test has changed what a child finds."""
-    if os.getpid() != _OWNER:  # two may not ask at one socket
+    """Return the process to fork; None if a test has changed the environment of a child."""
+    if os.getpid() != _OWNER:  # two processes cannot share one socket
         return None
     if program not in _SERVERS:
         _SERVERS[program] = _Server(program, request, environment)

@@ -1,7 +1,7 @@
-"""Start the oracle, ask it, and start it again when a model has killed it.
+"""Start the oracle, send questions to it, and start it again after a model has crashed it.
 
-Nothing here imports TensorFlow. The answers are JSON objects, as ``loading`` and
-``parsing`` make them.
+Nothing here imports TensorFlow. The answers are JSON objects; ``loading`` and ``parsing`` have
+most of their formats.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import numpy as np
 __all__ = ["Oracle", "OracleDiedError", "Value", "decoded", "encoded"]
 
 Value = Mapping[str, Any]
-"""An array as the pipe carries it: dtype, shape, and data or strings in base64."""
+"""An array in the form for the pipe: dtype, shape, and data or strings in base64."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
-    # Its rewrites change numbers, and lose interior tensors of some models.
+    # The rewrites of oneDNN change numbers, and lose interior tensors of some models.
     "TF_ENABLE_ONEDNN_OPTS": "0",
 }
 
@@ -39,7 +39,7 @@ class OracleDiedError(Exception):
 
 
 class Oracle:
-    """TensorFlow in a process of its own. A context manager, which ends it."""
+    """TensorFlow in a process of its own; the context manager ends the process."""
 
     def __init__(self) -> None:
         """Prepare; the process starts with the first question."""
@@ -61,10 +61,10 @@ class Oracle:
         self._errors.close()
 
     def ask(self, do: str, **about: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-        """Ask one question; paths may be given as such.
+        """Ask one question; arguments may be paths.
 
         Raises:
-            OracleDiedError: TensorFlow crashed; the next question finds a new process.
+            OracleDiedError: TensorFlow crashed; the next question starts a new process.
         """
         process = self._process or self._start()
         request = json.dumps({"do": do, **about}, default=os.fspath).encode() + b"\n"
@@ -109,8 +109,8 @@ class Oracle:
 
 
 def encoded(array: Any) -> Value:  # noqa: ANN401 - numpy's arrays of any type
-    """Put an array on the pipe; elements of an object array are bytes."""
-    # As objects, for numpy's own arrays of bytes lose zeros at the end of an element.
+    """Return an array in the form for the pipe; the elements of an object array are bytes."""
+    # As objects, because NumPy's own arrays of bytes lose zeros at the end of an element.
     values = np.array(array, dtype=object) if isinstance(array, bytes) else np.asarray(array)
     value = {"dtype": values.dtype.name, "shape": list(values.shape)}
     if values.dtype == object:
@@ -120,7 +120,7 @@ def encoded(array: Any) -> Value:  # noqa: ANN401 - numpy's arrays of any type
 
 
 def decoded(value: Value) -> Any:  # noqa: ANN401 - as above
-    """Take an array from the pipe."""
+    """Return the array of a value from the pipe."""
     if value["dtype"] == "string":
         strings = [base64.b64decode(each) for each in value["strings"]]
         array = np.empty(len(strings), dtype=object)

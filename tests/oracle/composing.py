@@ -1,7 +1,7 @@
-"""Models whose inputs are bound to constants, and runs of several signatures in one session."""
+"""Models with inputs to bind to constants, and runs of several signatures in one session."""
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build_bindable(directory: str, kind: str) -> Answer:
 
 
 def _module(directory: str) -> None:
-    """Variables, a table, and inputs whose order is not that of their names."""
+    """Export variables, a table, and inputs that are not in the order of their names."""
 
     class Module(tf.Module):
         def __init__(self) -> None:
@@ -64,7 +64,7 @@ def _module(directory: str) -> None:
 
 
 def _session(directory: str) -> None:
-    """Loops, a conditional, control inputs on placeholders, and nodes beside placeholders."""
+    """Export loops, a conditional, control inputs on placeholders, and nodes beside these."""
     v1 = tf.compat.v1
     with v1.Graph().as_default(), v1.Session() as session:
         x = v1.placeholder(tf.float32, [None, 2], name="x")
@@ -138,7 +138,8 @@ def run_together(
     Args:
         directory: The model.
         tags: Its tags.
-        feeds: Key of a signature to its inputs' values. What two of them share must be the same.
+        feeds: Key of a signature to its inputs' values. Signatures that share a tensor must feed
+            the same value.
 
     Returns:
         ``arrays`` by key and alias, or a refusal.

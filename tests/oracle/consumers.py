@@ -1,6 +1,6 @@
 """Programs that take a signature: the TFLite converter, a layer of Keras, tf2onnx, OpenVINO.
 
-The last two are installed where somebody wants them (the dependency group ``consumers``).
+The last two may not be installed (the dependency group ``consumers``).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Answer = dict[str, Any]
 
 
 def tflite(directory: str, key: str, feed: Mapping[str, Value], tags: Sequence[str]) -> Answer:
-    """Convert a signature and run it by the interpreter.
+    """Convert a signature and run it in the interpreter.
 
     Returns:
-        ``arrays`` by alias, the names of the tensors that are fed and fetched, and whether it
-        took operations of TensorFlow's (``select``); or a refusal.
+        ``arrays`` by alias, the names of the tensors that are fed and fetched, and whether the
+        conversion needed operations of TensorFlow's (``select``); or a refusal.
     """
 
     def convert(*, select: bool) -> Answer:
@@ -65,7 +65,7 @@ def keras_layer(directory: str, key: str, value: Value) -> Answer:
 
 
 def tf2onnx(directory: str, key: str, feed: Mapping[str, Value], tags: Sequence[str]) -> Answer:
-    """Convert a signature as its command line does, and run it by ONNX's reference."""
+    """Convert a signature as the command line of tf2onnx does, and run it with ONNX's reference."""
 
     def convert() -> Answer:
         converter = importlib.import_module("tf2onnx.convert")
@@ -85,10 +85,10 @@ def tf2onnx(directory: str, key: str, feed: Mapping[str, Value], tags: Sequence[
 
 
 def openvino(directory: str, feed: Mapping[str, Value]) -> Answer:
-    """Convert the signature ``serving_default``, the one that OpenVINO takes, and run it."""
+    """Convert ``serving_default``, the only signature that OpenVINO takes, and run it."""
 
     def convert() -> Answer:
-        # Its telemetry calls home from a process that outlives this one; without it goes too.
+        # Its telemetry runs in a process that outlives this one; OpenVINO works without it.
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
         module = importlib.import_module("openvino")
         model = module.convert_model(directory)

@@ -1,7 +1,7 @@
-"""Import TensorFlow once, and run each program that is asked for in a fork of this process.
+"""Import TensorFlow once, and run each requested program in a fork of this process.
 
-One request a line: the arguments, a directory with the file that the program reads, and where
-the files with what it writes go. The answer is its exit code.
+A request is a line of JSON: the arguments, a directory that has stdin as a file and gets stdout and
+stderr as files, the working directory, and a time limit. The answer is the exit code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__: list[str] = []
 
 
 def main() -> None:
-    """Answer until the other end is closed."""
+    """Answer requests until the input ends."""
     assert tf.__version__  # it is imported
     for line in sys.stdin:
         request = json.loads(line)
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _waited(child: int, limit: float) -> int:
-    """Return how a process ended; one that takes too long is killed."""
+    """Return the exit code of a process; kill the process after ``limit`` seconds."""
     until = time.monotonic() + limit
     while time.monotonic() < until:
         ended, status = os.waitpid(child, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""Frozen graphs, made the ways that people make them; TensorFlow's builder to compare with."""
+"""Frozen graphs, made in the ways that people use, and SavedModels by TensorFlow's own builder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.oracle.client import encoded
 v1 = tf.compat.v1
 Answer = dict[str, Any]
 Made = tuple[Any, dict[str, str], dict[str, str], dict[str, Any]]
-"""A GraphDef, the names of its inputs and outputs by alias, and what to feed by name."""
+"""A GraphDef, the names of its inputs and outputs by alias, and the values to feed by name."""
 
 IMAGE = np.linspace(-1, 1, 2 * 6 * 6 * 3, dtype=np.float32).reshape(2, 6, 6, 3)
 ROWS = np.linspace(-2, 2, 12, dtype=np.float32).reshape(4, 3)
@@ -97,7 +97,7 @@ def _of_strings() -> Made:
 
 
 def _with_variables() -> Made:
-    """Give a graph that nobody has frozen, with an output that needs no variable."""
+    """Return a graph that is not frozen, with a tensor that needs no variable."""
     with tf.Graph().as_default() as graph:
         rows = v1.placeholder(tf.float32, [None, 3], "rows")
         old = v1.get_variable("old", [3, 2], use_resource=False)
@@ -145,8 +145,8 @@ def freeze(kind: str, place: str) -> Answer:
     """Write a graph of a kind as ``graph.pb`` and ``graph.pbtxt``.
 
     Returns:
-        ``inputs`` and ``outputs`` by alias, ``feed`` by name, and ``arrays``, what a session
-        makes of the imported graph.
+        ``inputs`` and ``outputs`` by alias, ``feed`` by name, and ``arrays``: the results of the
+        imported graph in a session.
     """
     graph_def, inputs, outputs, feed = _KINDS[kind]()
     tf.io.write_graph(graph_def, place, "graph.pb", as_text=False)
@@ -172,7 +172,7 @@ def build_like(  # noqa: PLR0913, PLR0917 - the parts of one request
     key: str,
     tags: Sequence[str],
 ) -> Answer:
-    """Let TensorFlow's own builder make a SavedModel of a graph."""
+    """Make a SavedModel of a graph with TensorFlow's own builder."""
     graph_def = v1.GraphDef.FromString(Path(graph).read_bytes())
     with tf.Graph().as_default() as opened, v1.Session(graph=opened) as session:
         tf.import_graph_def(graph_def, name="")
@@ -188,10 +188,10 @@ def build_like(  # noqa: PLR0913, PLR0917 - the parts of one request
 
 
 def compare_parts(ours: str, theirs: str) -> Answer:
-    """Compare what two SavedModels hold beside their graphs, and the names in these.
+    """Compare the fields of two SavedModels except the graphs, and the names of the graphs' nodes.
 
     Returns:
-        ``different``: the fields whose values differ; ``ops``: how many operations are listed.
+        ``different``: the fields whose values differ; ``ops``: the number of listed operations.
     """
     models = []
     for directory in (ours, theirs):
@@ -199,7 +199,7 @@ def compare_parts(ours: str, theirs: str) -> Answer:
         models.append(saved_model_pb2.SavedModel.FromString(data))
     graphs = [model.meta_graphs[0].graph_def for model in models]
     different = []
-    # Importing a graph puts its nodes in another order.
+    # TensorFlow puts the nodes in another order when it imports a graph.
     if len({tuple(sorted(node.name for node in graph.node)) for graph in graphs}) > 1:
         different.append("graph_def.node")
     for model in models:
@@ -218,7 +218,7 @@ def compare_parts(ours: str, theirs: str) -> Answer:
 
 
 def as_binary(text: str) -> Answer:
-    """Return a graph in text form as TensorFlow has it in binary form, in hexadecimal digits."""
+    """Return a graph in text form as TensorFlow's binary form, in hexadecimal digits."""
     from google.protobuf import text_format  # noqa: PLC0415 - after TensorFlow
 
     graph_def = text_format.Parse(Path(text).read_text(), v1.GraphDef())

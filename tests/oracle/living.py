@@ -1,8 +1,8 @@
-"""Edits of signatures told over again with TensorFlow's own message classes.
+"""Edits of signatures, done again with TensorFlow's own message classes.
 
-The model before an edit gets what was asked of it here, by nothing of smpatch's; what smpatch
-made of it must be the same message. What is appended to graph and object graph is left out,
-for no one but smpatch knows what it needs; all that was there must be there still.
+This module does the requested edits to the old model, without smpatch. smpatch's result must be the
+same message. The comparison leaves out new parts at the end of the graph and the object graph,
+because only smpatch decides which parts it needs; the old parts must all still be there.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Ask = Mapping[str, Any]
 
 
 def live(before: str, after: str, place: int, asks: Sequence[Ask], halves: int) -> Answer:
-    """Tell where an edited model is not what was asked for.
+    """Return the differences of an edited model from the requested edits.
 
     Args:
         before: The model.
-        after: What was made of it.
-        place: The MetaGraph that was edited.
+        after: The edited model.
+        place: The index of the edited MetaGraph.
         asks: The edits, each with its ``kind`` and its attributes.
-        halves: 2 where the object graph was edited as well.
+        halves: 2 if the object graph was edited as well.
 
     Returns:
-        ``wrong``: what is not as asked. ``keys``: which signatures ``signature_def`` has
-        otherwise than before, the keys that are gone included. ``children``: the same of the
-        object graph's map, by the name alone.
+        ``wrong``: the differences from the request. ``keys``: the signatures of ``signature_def``
+        that differ from before, including removed ones. ``children``: the same of the object
+        graph's map, by the name alone.
     """
     old, new = read(before)[0], read(after)[0]
     was, now = old.meta_graphs[place], new.meta_graphs[place]
@@ -83,7 +83,7 @@ def _retag(was: Any, _: Any, ask: Ask) -> None:  # noqa: ANN401 - as above
 
 
 def _added(was: Any, now: Any, ask: Ask) -> None:  # noqa: ANN401 - as above
-    """Take a new signature as it is; what it must be is asked elsewhere."""
+    """Copy a new signature without a check; other tests check it."""
     was.signature_def[ask["key"]].CopyFrom(now.signature_def[ask["key"]])
 
 
@@ -94,7 +94,7 @@ def _edit(was: Any, now: Any, ask: Ask) -> None:  # noqa: ANN401 - as above
     _give_names(signature.defaults, ask["rename_inputs"])
     for alias in ask["drop_outputs"]:
         del signature.outputs[alias]
-    if ask["add_outputs"]:  # which call they are taken from is smpatch's choice
+    if ask["add_outputs"]:  # smpatch chooses the call from which they come
         for alias, info in now.signature_def[ask["key"]].outputs.items():
             signature.outputs[alias].name = info.name
             if alias in ask["add_outputs"]:
@@ -144,7 +144,7 @@ def _give_names(entries: Any, names: Mapping[str, str]) -> None:  # noqa: ANN401
 
 
 def _renamed(names: list[str], ask: Ask) -> list[str]:
-    """Return what the object graph's map lists after an edit, sorted."""
+    """Return the keys in the object graph's map after an edit, sorted."""
     left = set(names)
     if ask["kind"] == "Remove":
         left -= set(ask["keys"])
@@ -203,7 +203,7 @@ def _in_step(meta_graph: Any) -> Iterator[str]:  # noqa: ANN401 - as above
 
 
 def _strip(was: Any, now: Any) -> None:  # noqa: ANN401 - as above
-    """Take out what is compared elsewhere, and of the second what was appended."""
+    """Remove the parts that are compared elsewhere, and the parts appended to the second."""
     graphs = (was.graph_def, now.graph_def)
     libraries = [each.library.function for each in graphs]
     for old, new in (
@@ -232,7 +232,7 @@ def _bytes(message: Any) -> bytes:  # noqa: ANN401 - a protobuf message
 
 
 def served(directory: str, tags: Sequence[str], kind: str, tensors: Sequence[str | None]) -> Answer:
-    """Let TensorFlow build a classification or regression signature.
+    """Build a classification or regression signature with TensorFlow.
 
     Returns:
         ``bytes`` in base64, in the deterministic form.
@@ -256,7 +256,7 @@ def protos(values: Sequence[tuple[Any, str]]) -> Answer:
 
     def proto(value: Any, dtype: str) -> Any:  # noqa: ANN401 - numbers, texts, lists
         kind = tf.as_dtype(dtype)
-        if dtype == "uint64":  # of a list with large ones NumPy makes floats on the way
+        if dtype == "uint64":  # NumPy makes floats of a list with large ones
             value = np.array(value, np.uint64)
         return tf.make_tensor_proto(value, kind)
 

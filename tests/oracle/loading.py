@@ -18,15 +18,15 @@ from tests.oracle.client import Value, decoded, encoded
 v1 = tf.compat.v1
 Answer = dict[str, Any]
 
-# First lines of a failed session.run, before the one that says what is wrong.
+# The first lines of an error of session.run, before the line with the cause.
 _PREAMBLE = ("Graph execution error", "Detected at node", "Node: ", "Original stack trace")
 
 
 def refusal(action: Callable[[], Answer]) -> Answer:
-    """Return the answer of an action, or ``{"refused": kind and telling line}``."""
+    """Return the answer of an action, or ``{"refused": ...}`` with the error's class and cause."""
     try:
         return action()
-    except Exception as error:  # noqa: BLE001 - TensorFlow raises every kind there is
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises errors of every kind
         lines = [line.strip() for line in str(error).splitlines() if line[:1].strip()]
         telling = [line for line in lines if not line.startswith(_PREAMBLE)]
         return {"refused": f"{type(error).__name__}: {(telling or lines or [''])[0]}"[:300]}
@@ -35,7 +35,7 @@ def refusal(action: Callable[[], Answer]) -> Answer:
 @contextmanager
 def opened_session(directory: str, tags: Sequence[str]) -> Iterator[tuple[Any, Any, Any]]:
     """Load with the v1 loader; yield the session, its graph and the MetaGraphDef."""
-    # Exports pinned to a GPU load nowhere else without it, and smpatch sets it too.
+    # Without it, exports pinned to a GPU load only there; smpatch sets it too.
     config = v1.ConfigProto(allow_soft_placement=True)
     with tf.Graph().as_default() as graph, v1.Session(graph=graph, config=config) as opened:
         yield opened, graph, v1.saved_model.load(opened, list(tags), directory)
@@ -62,8 +62,8 @@ def measure(
     """Load with the v1 loader, build a predict signature, and fetch its outputs by name.
 
     Returns:
-        ``signature`` and ``results``, each a refusal where TensorFlow does not do it;
-        ``steady`` tells whether a second run gives the same.
+        ``signature`` and ``results``, each a refusal if TensorFlow refuses it; ``steady``:
+        whether a second run gives the same results.
     """
 
     def work() -> Answer:
@@ -93,7 +93,7 @@ def _arrays(results: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def load(directory: str, tags: Sequence[str], loaders: Sequence[str] = ("v1", "v2")) -> Answer:
-    """Tell what the loaders say; an empty string where they load it."""
+    """Return the error of each loader; an empty string if it loads the model."""
 
     def load_v1() -> Answer:
         with opened_session(directory, tags):
@@ -110,7 +110,7 @@ def load(directory: str, tags: Sequence[str], loaders: Sequence[str] = ("v1", "v
 def run_signature(
     directory: str, tags: Sequence[str], key: str, feed: Mapping[str, Value]
 ) -> Answer:
-    """Load with the v1 loader and fetch what a signature names, as servers do."""
+    """Load with the v1 loader and fetch the outputs of a signature, as servers do."""
 
     def work() -> Answer:
         with opened_session(directory, tags) as (opened, graph, meta_graph):
@@ -133,7 +133,7 @@ def call(
     """Call ``tf.saved_model.load(...).signatures[key]``; ``inputs`` as in ``measure``.
 
     Returns:
-        ``arrays`` by alias, or a refusal; ``stage`` tells whether it was the load or the call.
+        ``arrays`` by alias, or a refusal; ``stage`` is whether the load or the call was refused.
     """
     loaded: dict[str, Any] = {}
 
@@ -155,7 +155,7 @@ def call(
 
 
 def _arguments(alias: str, kind: str, *names: str) -> list[tuple[str, str]]:
-    """Name the arguments that the Python loader makes of one input of a TF1-style signature."""
+    """Return the arguments that the Python loader makes of one input of a TF1-style signature."""
     if kind == "sparse":
         parts = ("values", "indices", "dense_shape")
         return [(f"{alias}_{part}", name) for part, name in zip(parts, names, strict=True)]

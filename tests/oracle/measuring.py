@@ -1,6 +1,6 @@
 """The numbers of a model that edits must keep: of signatures, inner tensors and functions.
 
-Values are as in ``client``; those fed go by the alias of the input.
+Values are as in ``client``; the key of a value to feed is the alias of the input.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Feeds = Mapping[str, Mapping[str, Value]]
 
 _UNFETCHABLE = {tf.resource, tf.variant}
 _SIZE = 2
-"""What an unknown dimension is taken for."""
+"""The size that stands in for an unknown dimension."""
 
 
 def numbers(
@@ -37,9 +37,9 @@ def numbers(
     Args:
         directory: The model.
         tags: Its tag-set.
-        feeds: Signature key to what is fed; nothing else is called.
+        feeds: Signature key to its feed; other signatures are not called.
         loaders: As ``tour`` takes them.
-        alone: Load the model anew for each signature, so that none sees what another changes.
+        alone: Load the model again for each signature, so that none changes the state of another.
 
     Returns:
         As ``tour``.
@@ -59,8 +59,8 @@ def main_graph(
     """Fetch tensors of the main graph between a signature's inputs and its outputs.
 
     Returns:
-        ``arrays``: name of the tensor to its value, for at most so many. ``whole``: those of
-        them that are the only output of their operation.
+        ``arrays``: name of the tensor to its value, for at most ``most`` tensors. ``whole``:
+        those of them that are the only output of their operation.
     """
 
     def work() -> Answer:
@@ -73,7 +73,7 @@ def main_graph(
             step = max(1, len(found) // most)
             arrays = {}
             for name in [each.name for each in found[::step][:most]]:
-                # What is in a loop has no single value, a dead branch of a conditional none.
+                # A tensor in a loop has no single value; in a dead branch it has none.
                 told = refusal(lambda: {"array": encoded(session.run(name, fed))})  # noqa: B023 - called at once
                 if "array" in told:
                     arrays[name] = told["array"]
@@ -86,11 +86,11 @@ def main_graph(
 def freeze_signature(
     directory: str, tags: Sequence[str], key: str, feed: Mapping[str, Value], to: str
 ) -> Answer:
-    """Write the graph behind a signature to a file, its variables as constants, and run it.
+    """Write the graph of a signature to a file, with variables as constants, and run it.
 
     Returns:
-        ``inputs`` and ``outputs``: alias to tensor; a refusal where what was written does not
-        run, because a table or a state is lost.
+        ``inputs`` and ``outputs``: alias to tensor; a refusal if the written graph does not run,
+        because a table or a state is lost.
     """
 
     def work() -> Answer:
@@ -115,7 +115,7 @@ def freeze_signature(
 
 
 def _between(outputs: Sequence[Any], fed: set[str]) -> Iterator[Any]:
-    """Yield the tensors that depend on what is fed and that a session can fetch."""
+    """Yield the tensors that depend on fed tensors and that a session can fetch."""
     depends: dict[str, bool] = {}
     order: list[Any] = []
     stack = [(tensor.op, False) for tensor in outputs]
@@ -132,7 +132,7 @@ def _between(outputs: Sequence[Any], fed: set[str]) -> Iterator[Any]:
             stack += [(each.op, False) for each in op.inputs if each.name not in fed]
     branched: set[str] = set()
     for op in order:
-        # What is in a branch has a value for some inputs only.
+        # A tensor in a branch has a value for some inputs only.
         if op.type in {"Switch", "RefSwitch"} or (
             op.type not in {"Merge", "RefMerge"}
             and any(each.op.name in branched for each in op.inputs)
@@ -149,7 +149,7 @@ def functions(directory: str, traces: Sequence[tuple[str, int]], feeds: Feeds) -
 
     Args:
         directory: The model.
-        traces: Path of a function from the root, and which of its traces.
+        traces: Path of a function from the root, and the number of one of its traces.
         feeds: Argument to value by path; others are made up.
 
     Returns:
@@ -200,7 +200,7 @@ def _is_spec(found: object) -> bool:
 
 
 def _named(results: Any) -> dict[str, Any]:  # noqa: ANN401 - a nest of tensors
-    """Name results as the exporter names the outputs of a signature."""
+    """Return results by the names that the exporter gives to outputs of a signature."""
     found = {"output_0": results}
     if isinstance(results, Mapping):
         found = dict(results)

@@ -1,7 +1,7 @@
-"""Models whose numbers tell everything apart, and edits that get a number wrong."""
+"""Models in which a mistake changes a number, and faults that make a number wrong."""
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VECTOR = [tf.TensorSpec([None], tf.float32, "x")]
 
 
 class Twins(tf.Module):
-    """Two functions of the same types over the same two variables."""
+    """A module with two functions of the same types over the same two variables."""
 
     def __init__(self, first: float = 2.0) -> None:
         """Create two variables of one type and shape."""
@@ -34,24 +34,24 @@ class Twins(tf.Module):
 
     @tf.function(input_signature=_VECTOR)
     def two(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
-        """Return two others."""
+        """Return two other results."""
         return {"a": x - self.p, "b": x / self.q}
 
     @tf.function(
         input_signature=[tf.TensorSpec([None], tf.float32, each) for each in ("Left", "right")]
     )
     def inner(self, Left: Any, right: Any) -> Any:  # noqa: ANN401, N803 - symbolic tensors
-        """Take two arguments of one type, for no signature."""
+        """Take two arguments of one type; no signature calls this function."""
         return Left - right * self.q, {"least": tf.minimum(Left, right)}
 
     @tf.function
     def traced(self, x: Any, times: int) -> Any:  # noqa: ANN401 - symbolic tensors
-        """Have two traces."""
+        """Compute a result, in one trace for each value of ``times``."""
         return x * tf.cast(times, tf.float32)
 
 
 class Fickle(tf.Module):
-    """Functions that are random, have a state, or yield what is no number."""
+    """A module with functions that are random, have a state, or yield NaN and infinity."""
 
     def __init__(self) -> None:
         """Create the state."""
@@ -60,7 +60,7 @@ class Fickle(tf.Module):
 
     @tf.function(input_signature=_VECTOR)
     def noise(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
-        """Return a random result and one that is not."""
+        """Return a random result and one that is not random."""
         return {"random": x + tf.random.normal([]), "steady": x * 2.0}
 
     @tf.function(input_signature=_VECTOR)
@@ -70,12 +70,12 @@ class Fickle(tf.Module):
 
     @tf.function(input_signature=_VECTOR)
     def reader(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
-        """Return what another signature writes."""
+        """Return a result from the variable that another signature changes."""
         return {"read": x + self.count}
 
     @tf.function(input_signature=_VECTOR)
     def nothing(self, x: Any) -> Any:  # noqa: ANN401 - symbolic tensors
-        """Return what is no number, and what is none at all."""
+        """Return NaN and infinity."""
         return {"nan": tf.math.log(x - 2.0), "inf": x / 0.0}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
@@ -91,7 +91,7 @@ class Fickle(tf.Module):
 
 
 class Parser(tf.Module):
-    """Functions that parse examples, in each of the ways in which TensorFlow does."""
+    """A module with functions that parse examples, in each way that TensorFlow has."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
     def batch(self, examples: Any) -> Any:  # noqa: ANN401 - symbolic tensors
@@ -154,7 +154,7 @@ def build_numbers(directory: str, kind: str, *, first: float = 2.0) -> Answer:
 
 
 def mutate(directory: str, fault: str, key: str) -> Answer:
-    """Get something wrong about a signature, in a way that every loader accepts."""
+    """Plant a fault in a signature that every loader accepts."""
     file = Path(directory) / "saved_model.pb"
     message = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     _FAULTS[fault](message.meta_graphs[0], key)
@@ -180,7 +180,7 @@ def _exchange_captures(meta_graph: Any, key: str) -> None:  # noqa: ANN401 - as 
 
 
 def _call_another(meta_graph: Any, key: str) -> None:  # noqa: ANN401 - as above
-    """Let the main graph call the function of the other signature, with the same captures."""
+    """Make the main graph call the function of the other signature, with the same captures."""
     others = [
         each for each in meta_graph.signature_def if each not in {key, "__saved_model_init_op"}
     ]
@@ -210,7 +210,7 @@ def _call(meta_graph: Any, key: str) -> Any:  # noqa: ANN401 - as above
 
 
 def _python(meta_graph: Any, key: str) -> str:  # noqa: ANN401 - as above
-    """Return the name of the function that Python has for a key."""
+    """Return the name of the function that Python calls for a key."""
     nodes = meta_graph.object_graph_def.nodes
     signatures = next(each for each in nodes[0].children if each.local_name == "signatures")
     child = next(e for e in nodes[signatures.node_id].children if e.local_name == key)

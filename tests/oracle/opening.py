@@ -1,7 +1,7 @@
-"""Models in which a client would like to start behind a parser or a decoder."""
+"""Models whose clients want to feed a tensor after a parser or a decoder."""
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FEATURES = {
 
 
 class _Parsed(tf.Module):
-    """A parser, a table behind it, and functions within functions."""
+    """A module with a parser, a table after it, and functions within functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class _Parsed(tf.Module):
 
 
 class _Decoded(tf.Module):
-    """A decoder in front of pixels."""
+    """A module with a decoder before the computation on pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def build_opening(directory: str, kind: str) -> Answer:
     """Export a model.
 
     Args:
-        directory: Where it goes.
+        directory: The directory to write.
         kind: ``parsed``, ``decoded``, or ``session_parsed`` for a graph of TensorFlow 1.
 
     Returns:

@@ -1,11 +1,11 @@
-"""Computations in front of and behind a signature, made outside the model.
+"""Computations before and after a signature, made outside the model.
 
-They are written here in plain TensorFlow and NumPy, one example at a time where that differs
-from what smpatch puts into a model.
+They are plain TensorFlow and NumPy, for one example at a time if that differs from the operations
+that smpatch puts into a model.
 """
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def outside(  # noqa: PLR0913, PLR0917 - a signature and all that is around it
     after: Sequence[Step],
     loaders: Sequence[str] = ("session", "python"),
 ) -> Answer:
-    """Run a signature with computations before and behind it, which are made outside the model.
+    """Run a signature with computations before and after it, which are made outside the model.
 
     Args:
         directory: The model.
         tags: Its tags.
         key: The signature.
-        feed: What the first computation and the signature are fed, by name.
+        feed: The values for the first computation and for the signature, by name.
         before: Names of computations with their arguments, in their order.
-        after: Those that take outputs.
-        loaders: Who runs the signature.
+        after: The same for computations that take outputs.
+        loaders: The loaders that run the signature.
 
     Returns:
         For each loader ``arrays`` by alias, or a refusal.
@@ -76,7 +76,7 @@ def _computed(name: str, values: Arrays, arguments: Mapping[str, Any]) -> Arrays
 
 
 def _users(name: str) -> Callable[..., Arrays]:
-    """Return a function of the file of users' code, which is called eagerly."""
+    """Return a function of the file of users' code; it is called eagerly."""
     function = getattr(importlib.import_module("tests.compose.user_code"), name)
 
     def call(values: Arrays, given: Sequence[str], alias: str = "") -> Arrays:
@@ -134,7 +134,7 @@ def _decode(  # noqa: PLR0913, PLR0917 - as the recipe
 
 
 def _parsed(values: Arrays, name: str, features: Mapping[str, Any]) -> Arrays:
-    """Read the messages themselves."""
+    """Parse the messages with the class of the message, without an operation."""
     found: dict[str, list[Any]] = {each: [] for each in features}
     for message in values[name]:
         example = tf.train.Example.FromString(message)
@@ -293,10 +293,10 @@ def example_messages(features: Mapping[str, Value]) -> Answer:
 
 
 def build_composable(directory: str, kind: str) -> Answer:
-    """Export a model that clients would like to send something else to.
+    """Export a model to which clients want to send other inputs than it takes.
 
     Args:
-        directory: Where it goes.
+        directory: The directory to write.
         kind: A key of ``_MAKERS``, with ``session_`` before it for a graph of TensorFlow 1.
     """
     if kind.startswith("session_"):

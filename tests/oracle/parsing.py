@@ -23,7 +23,7 @@ _NUMBERS = (
     "saved_object_graph_hash",
     "checkpoint_hash",
 )
-"""The fields of a fingerprint that say what a model is; not its version and random number."""
+"""The fields of a fingerprint that depend on the model, without its version and random number."""
 
 
 def _file(directory: str) -> Path:
@@ -32,7 +32,7 @@ def _file(directory: str) -> Path:
 
 
 def read(directory: str) -> tuple[Any, bool]:
-    """Parse; tell whether a text form holds fields that TensorFlow's own parser refuses."""
+    """Return the parsed model, and whether its text has fields that TensorFlow's parser refuses."""
     file = _file(directory)
     message = saved_model_pb2.SavedModel()
     if file.suffix == ".pb":
@@ -47,7 +47,7 @@ def read(directory: str) -> tuple[Any, bool]:
 
 
 def parse(directory: str) -> Answer:
-    """Tell what stands in each MetaGraph."""
+    """Return the contents of each MetaGraph."""
     message, unknown = read(directory)
     return {
         "unknown_fields": unknown,
@@ -65,7 +65,7 @@ def parse(directory: str) -> Answer:
 
 
 def parse_all(files: Sequence[str], form: str) -> Answer:
-    """Parse the contents of many files, in base64; tell which are SavedModels with a MetaGraph."""
+    """Parse the contents of files, in base64; return which are SavedModels with a MetaGraph."""
 
     def good(data: bytes) -> bool:
         try:
@@ -81,13 +81,13 @@ def parse_all(files: Sequence[str], form: str) -> Answer:
 
 
 def compare(before: str, after: str) -> Answer:
-    """Tell how two models differ.
+    """Return the differences of two models.
 
     Returns:
         ``signatures``: index of the MetaGraph, key, and the new SignatureDef in its
-        deterministic form (None where it is gone) of each that differs; ``functions``,
-        ``concrete_functions``, ``children``: names of what was appended to the library and
-        to the object graph; ``else_equal``: whether all the rest is equal.
+        deterministic form (None if it was removed) of each that differs; ``functions``,
+        ``concrete_functions``, ``children``: names of the parts appended to the library and to
+        the object graph; ``else_equal``: whether all the rest is equal.
     """
     old, new = read(before)[0], read(after)[0]
     signatures = []
@@ -106,11 +106,11 @@ def compare(before: str, after: str) -> Answer:
 
 
 def _take_out(was: Any, now: Any) -> dict[str, list[str]]:  # noqa: ANN401 - MetaGraphDefs
-    """Take out of the second what was appended to the first, and name it."""
+    """Remove from the second the parts that were appended to the first, and return their names."""
     functions = now.graph_def.library.function
     known = len(was.graph_def.library.function)
     names = [each.signature.name for each in functions[known:]]
-    if names:  # to delete nothing would make a library where there is none
+    if names:  # a deletion of nothing would make an empty library
         del functions[known:]
     objects = now.object_graph_def
     concrete = sorted(
@@ -123,7 +123,7 @@ def _take_out(was: Any, now: Any) -> dict[str, list[str]]:  # noqa: ANN401 - Met
         del objects.nodes[old_nodes:]
     children = []
     for node, old in zip(objects.nodes, was.object_graph_def.nodes, strict=False):
-        # A damaged model refers to what it does not have, before and after.
+        # A damaged model refers to objects that it does not have, before and after.
         there = [_bytes(child) for child in old.children]
         for place, child in reversed([*enumerate(node.children)]):
             if child.node_id >= old_nodes and _bytes(child) not in there:
@@ -133,13 +133,13 @@ def _take_out(was: Any, now: Any) -> dict[str, list[str]]:  # noqa: ANN401 - Met
 
 
 def appended(before: str, after: str) -> Answer:
-    """Tell what was appended to the one MetaGraph of a model, and whether the rest is equal.
+    """Return the parts appended to the only MetaGraph of a model, and whether the rest is equal.
 
     Returns:
-        ``nodes``, ``functions``, ``objects``, ``concrete_functions``, ``signatures``: names (of
-        objects the kind) of what is new. ``children``: the keys that ``signatures`` of the
-        object graph gained. ``changed``: what is not as it was. ``doubles``: names of nodes or
-        functions that occur twice.
+        ``nodes``, ``functions``, ``objects``, ``concrete_functions``, ``signatures``: names (for
+        objects the kind) of the new parts. ``children``: the new keys in ``signatures`` of the
+        object graph. ``changed``: the parts that differ. ``doubles``: names of nodes or functions
+        that occur twice.
     """
     (was,), (now,) = (read(each)[0].meta_graphs for each in (before, after))
     changed = []
@@ -200,7 +200,7 @@ def put(
     inputs: Mapping[str, str],
     outputs: Mapping[str, str],
 ) -> Answer:
-    """Write a signature into a model without asking whether it makes sense."""
+    """Write a signature into a model without any check."""
     message, _ = read(directory)
     signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
     for infos, names in ((signature.inputs, inputs), (signature.outputs, outputs)):
@@ -220,7 +220,7 @@ def put(
 
 
 def to_text(directory: str) -> Answer:
-    """Put a model's text form into the place of its binary one."""
+    """Replace the binary form of a model by its text form."""
     message, _ = read(directory)
     text = text_format.MessageToString(message)
     (Path(directory) / "saved_model.pbtxt").write_text(text, encoding="utf-8")
@@ -229,7 +229,7 @@ def to_text(directory: str) -> Answer:
 
 
 def without_op_list(directory: str) -> Answer:
-    """Take the definitions of operations out of a model."""
+    """Remove the definitions of operations from a model."""
     message, _ = read(directory)
     for each in message.meta_graphs:
         each.meta_info_def.ClearField("stripped_op_list")
@@ -238,7 +238,7 @@ def without_op_list(directory: str) -> Answer:
 
 
 def fingerprint(directory: str) -> Answer:
-    """Tell the fingerprint that is stored and the one that TensorFlow computes."""
+    """Return the fingerprint that is stored and the one that TensorFlow computes."""
     stored = (Path(directory) / "fingerprint.pb").read_bytes()
     return {"stored": _numbers(stored), "computed": _numbers(_computed(directory))}
 
@@ -254,7 +254,7 @@ def _numbers(data: bytes) -> dict[str, int]:
 
 
 def checkpoint(directory: str) -> Answer:
-    """Tell the keys of the variables' checkpoint."""
+    """Return the keys of the variables' checkpoint."""
     return {
         "keys": sorted(
             name for name, _ in tf.train.list_variables(f"{directory}/variables/variables")

@@ -1,7 +1,7 @@
-"""Write what no exporter writes: faults of a model, and the records of its warm-up requests.
+"""Plant faults that no exporter writes in a model, and write the records of warm-up requests.
 
-A fault is planted into the first MetaGraph, and into its first signature that has inputs and
-outputs, with TensorFlow's own message classes or, where these cannot say it, in bytes.
+A fault is in the first MetaGraph, and in its first signature that has inputs and outputs.
+TensorFlow's own message classes write it, or, if these cannot express it, code that writes bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _INTO = "planted"
 
 
 def write_records(file: str, records: Sequence[str]) -> Answer:
-    """Write a TFRecord file of records that are given in hexadecimal."""
+    """Write a TFRecord file; the records are in hexadecimal."""
     Path(file).parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(file) as writer:
         for record in records:
@@ -39,7 +39,7 @@ def plant(directory: str, fault: str) -> Answer:
     """Plant a fault by its name.
 
     Returns:
-        ``key``: the signature that has it.
+        ``key``: the signature that has the fault.
     """
     file = Path(directory) / "saved_model.pb"
     message = saved_model_pb2.SavedModel.FromString(file.read_bytes())
@@ -66,7 +66,7 @@ def _first(meta_graph: Any) -> str:  # noqa: ANN401 - a MetaGraphDef
 
 
 def _again(meta_graph: Any, key: str) -> bytes:  # noqa: ANN401 - as above
-    """Spell one more entry of the map, with a key that is there already."""
+    """Encode one more entry of the map, with a key that the map has already."""
     other = meta_graph_pb2.SignatureDef()
     other.CopyFrom(meta_graph.signature_def[key])
     other.method_name = "tensorflow/serving/predict"
@@ -83,10 +83,10 @@ def _field(number: int, data: bytes) -> bytes:
 
 
 def show(directory: str) -> Answer:
-    """Run ``saved_model_cli show --all``; tell in what error it ends, if it does.
+    """Run ``saved_model_cli show --all``; return its error, if it ends in one.
 
     Returns:
-        ``lines``: how many it has printed; or a refusal.
+        ``lines``: the number of printed lines; or a refusal.
     """
     flags.FLAGS(["saved_model_cli", "--dir", directory, "--all"])
     printed = io.StringIO()
@@ -165,7 +165,7 @@ def _reference(meta_graph: Any, signature: Any) -> None:  # noqa: ANN401 - as ab
 
 
 def _set(infos: str, **values: Any) -> Plant:  # noqa: ANN401 - fields of TensorInfo
-    """Return what sets fields of the first input or output."""
+    """Return a function that sets fields of the first input or output."""
 
     def change(_: Any, signature: Any) -> None:  # noqa: ANN401 - as above
         info = getattr(signature, infos)[_alias(getattr(signature, infos))]
@@ -358,4 +358,4 @@ PLANTS: dict[str, Plant] = {
     "object_function": _object_function,
     "object_dtype": _object_dtype,
 }
-"""What can be planted with messages, by name."""
+"""The faults that are planted with messages, by name."""

@@ -1,8 +1,8 @@
 """Run programs that import TensorFlow, each in a fork of a process that has imported it.
 
 The import takes as long as most programs. The process that is forked runs no operation, so that
-every program finds TensorFlow as after its import. What a program leaves in its process (a
-registered class, eager mode) ends with it.
+every program has TensorFlow as it is after its import. State that a program leaves in its process
+(a registered class, eager mode) ends with the process.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ __all__ = ["run"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LONGEST = 300.0
-"""Seconds that a program may take."""
+"""The seconds that a program may take."""
 
 
 def run(*arguments: str | os.PathLike[str], stdin: str = "", cwd: Path | None = None) -> str:
-    """Run a program, and return what it prints.
+    """Run a program, and return its stdout.
 
     Args:
-        arguments: What stands behind ``python`` on a command line: ``-c`` and a program, ``-m``
-            and a module, or a file; and the arguments of the program.
-        stdin: What the program reads.
-        cwd: Where it runs; None for the root of the repository.
+        arguments: The part of a command line after ``python``: ``-c`` and a program, ``-m`` and a
+            module, or a file; and the arguments of the program.
+        stdin: The text of its stdin.
+        cwd: The directory in which it runs; None for the root of the repository.
 
     Raises:
-        AssertionError: It failed; with the end of what it wrote to stderr.
+        AssertionError: It failed; the message has the end of its stderr.
     """
     with tempfile.TemporaryDirectory(prefix="smpatch-test-") as place:
         room = Path(place)

@@ -1,7 +1,7 @@
-"""Edits as TensorFlow's own message classes make them: what smpatch's splices must come to.
+"""Edits with TensorFlow's own message classes; smpatch's splices must give the same message.
 
-The rules are those of the documentation, written down a second time and with nothing of
-smpatch's: parse, change the maps, serialize.
+The rules are the rules of the documentation, implemented a second time and without smpatch: parse,
+change the maps, serialize.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ class _RefusedError(Exception):
 
 
 def edit_like(before: str, after: str, tags: Sequence[str], edits: Sequence[Edit]) -> Answer:
-    """Do edits, and compare what comes out with a file that was edited by somebody else.
+    """Do edits, and compare the result with a file that another program has edited.
 
     Args:
         before: The model file, in base64.
-        after: What another made of it, in base64.
+        after: The file that the other program has edited, in base64.
         tags: The tags of the MetaGraph to edit.
-        edits: Each with ``kind`` and what it is about.
+        edits: Each with ``kind`` and its arguments.
 
     Returns:
         ``refused``: whether an edit cannot be done; ``equal``: whether both are the same
-        message; ``expected`` and ``found``: both as text, where they are not.
+        message; ``expected`` and ``found``: both as text, if they differ.
     """
     model = saved_model_pb2.SavedModel.FromString(base64.b64decode(before))
     other = saved_model_pb2.SavedModel.FromString(base64.b64decode(after))
@@ -160,7 +160,7 @@ def _set_default(signature: Any, alias: str, value: Any) -> None:  # noqa: ANN40
 
 
 def _fits(sizes: Sequence[int], others: Sequence[int]) -> bool:
-    """Tell whether two shapes are of one tensor, -1 being any size."""
+    """Return whether two shapes can be of one tensor; -1 is any size."""
     return len(sizes) == len(others) and all(
         -1 in {a, b} or a == b for a, b in zip(sizes, others, strict=True)
     )

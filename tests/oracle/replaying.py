@@ -1,7 +1,7 @@
-"""Warm-up requests written and replayed as TF Serving does, with its rules and TensorFlow's code.
+"""Warm-up requests, written and replayed by the rules of TF Serving, with TensorFlow's code.
 
-The messages of ``tensorflow_serving/apis`` are those of the package where it is installed, and
-those of ``serving_protos`` where it is not; tensors and examples are TensorFlow's.
+If the package of ``tensorflow_serving/apis`` is installed, its messages are used; else those of
+``serving_protos``. Tensors and examples are TensorFlow's.
 
 Sources: ``saved_model_warmup_util.cc``, ``predict_util.cc``, ``classifier.cc`` and
 ``regressor.cc`` in ``tensorflow_serving/servables/tensorflow``.
@@ -32,7 +32,7 @@ _PREFIX = "tensorflow/serving/"
 @cache
 def _prediction_log() -> Any:  # noqa: ANN401 - protobuf makes its classes at run time
     try:
-        from tensorflow_serving.apis import prediction_log_pb2  # noqa: PLC0415 - where it is
+        from tensorflow_serving.apis import prediction_log_pb2  # noqa: PLC0415 - it may not be installed
     except ImportError:
         parts = (tensor_pb2.TensorProto.DESCRIPTOR, example_pb2.Example.DESCRIPTOR)
         return prediction_log(descriptor_pool.Default(), *parts)
@@ -40,7 +40,7 @@ def _prediction_log() -> Any:  # noqa: ANN401 - protobuf makes its classes at ru
 
 
 def write_requests(file: str, requests: Sequence[Request]) -> Answer:
-    """Write a warm-up file by TensorFlow's own writer of records.
+    """Write a warm-up file with TensorFlow's own writer of records.
 
     Args:
         file: The file.
@@ -91,7 +91,7 @@ def _name(message: Any, given: Request) -> None:  # noqa: ANN401 - as above
 
 
 def read_requests(file: str) -> Answer:
-    """Read a warm-up file by TensorFlow's own reader; the bytes of records in hexadecimal."""
+    """Read a warm-up file with TensorFlow's own reader; return the records in hexadecimal."""
     records = [each.numpy() for each in tf.data.TFRecordDataset([file])]
     return {
         "records": [each.hex() for each in records],
@@ -103,13 +103,13 @@ def replay(directory: str, tags: Sequence[str] = ("serve",)) -> Answer:
     """Replay the warm-up of a model, as TF Serving does when it loads it.
 
     Returns:
-        ``ran``: of each request its kind, the key, and its outputs by alias; or a refusal.
+        ``ran``: for each request its kind, the key, and its outputs by alias; or a refusal.
     """
 
     def work() -> Answer:
         file = Path(directory, "assets.extra", "tf_serving_warmup_requests")
         ran: list[Answer] = []
-        # Outside of the session's graph, in which no dataset is iterated.
+        # Outside of the session's graph, because a dataset cannot be iterated in it.
         records = [each.numpy() for each in tf.data.TFRecordDataset([str(file)])]
         with opened_session(directory, tags) as (opened, _, meta_graph):
             for record in records:
@@ -134,7 +134,7 @@ _Call = tuple[str, str, dict[str, Any], dict[str, str]]
 def _calls(log: Any, signatures: Any) -> Iterator[_Call]:  # noqa: ANN401 - as above
     kind = log.WhichOneof("log_type")
     if kind in {"predict_log", "predict_streamed_log"}:
-        # A server passes over what is streamed; here it is to hold all the same.
+        # A server ignores streamed requests; the tests replay them as well.
         held = getattr(log, kind).request
         for request in [held] if kind == "predict_log" else held:
             yield _predict(request, signatures)

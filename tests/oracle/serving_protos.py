@@ -1,6 +1,6 @@
-"""TF Serving's messages, made of their field numbers, for where its package is not installed.
+"""TF Serving's messages, made from their field numbers, if its package is not installed.
 
-Tensors and examples are of the messages that the caller has, or stay bytes.
+Tensors and examples are messages of the caller, or stay bytes.
 
 Sources: ``prediction_log.proto``, ``predict.proto``, ``classification.proto``,
 ``regression.proto``, ``inference.proto``, ``input.proto`` and ``model.proto`` in
@@ -49,9 +49,9 @@ def prediction_log(pool: Any, tensor: Any = None, example: Any = None) -> Any:  
     """Return the class of ``PredictionLog``.
 
     Args:
-        pool: Gets the messages.
+        pool: The descriptor pool to which the messages are added.
         tensor: The descriptor of ``TensorProto`` in it; None for bytes.
-        example: The descriptor of ``Example``, likewise.
+        example: The descriptor of ``Example`` in it; None for bytes.
     """
     file = descriptor_pb2.FileDescriptorProto(
         name="tests/prediction_log.proto", package=_PACKAGE, syntax="proto3"

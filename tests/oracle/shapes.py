@@ -1,7 +1,7 @@
-"""Modules whose shapes have to be inferred, and what TensorFlow's tracing says of them.
+"""Modules whose shapes have to be inferred, with the shapes of TensorFlow's tracing.
 
-What is compared with is never read from a file: it is the static shape of each tensor in the
-graph of the concrete function, as it was when Python traced it.
+The expected shapes are never read from a file. Each is the static shape of a tensor in the graph of
+the concrete function, when Python traced it.
 """
 
 # mypy: disable-error-code="misc, untyped-decorator"
@@ -23,10 +23,10 @@ WEIGHTS = np.ones([40, 500], np.float32)
 
 
 class Layers(tf.Module):
-    """Variables, a long constant, a convolution, and shapes made of shapes."""
+    """A module with variables, a long constant, a convolution, and shapes computed from shapes."""
 
     def __init__(self) -> None:
-        """Make the variables, one of which may grow."""
+        """Make the variables; the size of one may change."""
         super().__init__()
         self.kernel = tf.Variable(tf.ones([2, 2, 1, 5]))
         self.rows = tf.Variable(np.ones([20, 3], np.float32), shape=[None, 3])
@@ -43,7 +43,7 @@ class Layers(tf.Module):
 
 
 class Calls(tf.Module):
-    """Functions that are called at two places, with other shapes at each."""
+    """Functions that are called in two places, with different shapes."""
 
     def __init__(self) -> None:
         """Make the variable."""
@@ -63,7 +63,7 @@ class Calls(tf.Module):
 
 
 class Flow(tf.Module):
-    """Loops and branches, whose results have shapes, and a rank that nobody knows."""
+    """Loops and branches whose results have shapes, and a tensor of unknown rank."""
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, 2], name="x"), tf.TensorSpec(None, name="y")]
@@ -83,11 +83,11 @@ _MODULES: dict[str, Callable[[], Any]] = {"layers": Layers, "calls": Calls, "flo
 
 
 def build_without_shapes(name: str, directory: str) -> Answer:
-    """Save a module, and take out all shapes that the exporter recorded.
+    """Save a module, and remove all shapes that the exporter recorded.
 
     Returns:
-        ``shapes``: for each tensor in the traced functions ``node:index`` to the shapes that
-        it has wherever one of that name is, None for an unknown rank.
+        ``shapes``: name of a tensor in the traced functions (``node:index``) to the shapes of all
+        tensors of that name, None for an unknown rank.
     """
     module = _MODULES[name]()
     traced = module.serve.get_concrete_function()
@@ -102,7 +102,7 @@ def build_without_shapes(name: str, directory: str) -> Answer:
 
 
 def _graphs(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - TensorFlow ships no types
-    """Yield a graph and those of the functions that it calls; not the bodies of loops."""
+    """Yield a graph and the graphs of the functions that it calls, but not the bodies of loops."""
     yield graph
     for operation in graph.get_operations():
         if operation.type in {"PartitionedCall", "StatefulPartitionedCall"}:
@@ -114,7 +114,7 @@ def _sizes(shape: Any) -> list[int | None] | None:  # noqa: ANN401 - as above
 
 
 def without_shapes(directory: str) -> Answer:
-    """Take all recorded shapes out of a model, as exporters leave them out that strip graphs."""
+    """Remove all recorded shapes from a model, as exporters that strip graphs do."""
     file = Path(directory, "saved_model.pb")
     message = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for meta_graph in message.meta_graphs:
@@ -131,7 +131,7 @@ def without_shapes(directory: str) -> Answer:
 
 
 def without_function_ops(directory: str) -> Answer:
-    """Define the operations of the main graph alone, as exporters before TensorFlow 2.4 did."""
+    """Define only the operations of the main graph, as exporters before TensorFlow 2.4 did."""
     file = Path(directory, "saved_model.pb")
     message = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for meta_graph in message.meta_graphs:

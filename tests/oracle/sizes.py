@@ -1,7 +1,7 @@
 """Models that were traced for one size of their input, and one that needs Python."""
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WEIGHTS = [[1.0, -2.0], [3.0, 0.5], [-1.0, 4.0], [2.0, 1.0]]
 
 
 class _Dense(tf.Module):
-    """A product that knows no size; and two that do."""
+    """Functions with a fixed size of an input; only some are right for other sizes as well."""
 
     def __init__(self) -> None:
         super().__init__(name="dense")

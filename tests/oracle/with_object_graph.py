@@ -1,6 +1,6 @@
 """Call every signature of a model, in Python and as servers do, and save it again.
 
-Values are as in ``client``; those fed go by the alias of the input.
+Values are as in ``client``; the key of a value to feed is the alias of the input.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def tour(
     times: int = 1,
     loaders: Sequence[str] = ("python",),
 ) -> Answer:
-    """Call signatures of a model, one after the other in one load.
+    """Call signatures of a model, one after the other, after one load.
 
     Args:
         directory: The model.
         tags: Its tag-set.
-        feeds: Signature key to what is fed; nothing else is called.
-        times: How often each is called; the last results count.
+        feeds: Signature key to its feed; other signatures are not called.
+        times: The number of calls of each; the last results count.
         loaders: ``python`` for ``tf.saved_model.load``, ``session`` for the v1 loader.
 
     Returns:
@@ -91,7 +91,7 @@ def _in_session(
 
 
 def save_again(directory: str, tags: Sequence[str], to: str) -> Answer:
-    """Load a model in Python and save it with its signatures, as TensorFlow advises to edit."""
+    """Load a model in Python and save it with its signatures, as TensorFlow advises for edits."""
 
     def work() -> Answer:
         loaded = tf.saved_model.load(directory, tags=list(tags))
@@ -109,15 +109,15 @@ def inner_values(
 ) -> Answer:
     """Compute tensors inside functions without any copy of a function.
 
-    The bodies of the functions on the way are imported into the main graph, as if they had
-    been inlined there, and the tensors fetched by a session.
+    The bodies of the functions on the way are imported into the main graph, as if they had been
+    inlined there, and a session fetches the tensors.
 
     Args:
         directory: The model.
         tags: Its tag-set.
         tensors: The call nodes on the way, the main graph's first, and the tensor; no call for a
             tensor of the main graph.
-        feed: Tensor of the main graph to what is fed.
+        feed: Tensor of the main graph to the value to feed.
 
     Returns:
         ``arrays``: a value for each of the tensors, in their order.
@@ -134,7 +134,7 @@ def inner_values(
 
 
 class _Inlined:
-    """Bodies of functions, imported once for each way that leads to them."""
+    """Bodies of functions, imported once for each path of calls that leads to them."""
 
     def __init__(self, graph: Any, library: Any) -> None:  # noqa: ANN401 - as above
         self._graph = graph
@@ -156,7 +156,7 @@ class _Inlined:
             arguments = [each.name for each in function.signature.input_arg]
             given = dict(zip(arguments, call.inputs, strict=True))
             body.ClearField("library")
-            for node in body.node:  # it may name an argument, which is no node here
+            for node in body.node:  # it may name an argument, which is not a node here
                 node.attr.pop("_class", None)
             v1.import_graph_def(body, name=scope, input_map=given)
             self._scopes[calls] = scope

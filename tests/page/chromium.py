@@ -1,4 +1,4 @@
-"""A headless Chromium that opens pages, and what it reports of them."""
+"""A headless Chromium that opens pages, and a record of its faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _program() -> str | None:
 
 
 def missing() -> str:
-    """Return what is missing for these tests; empty for nothing."""
+    """Return the program or module that is missing for these tests; empty if all are there."""
     for module in ("playwright", "PIL"):
         if importlib.util.find_spec(module) is None:
             return f"{module} is not installed (dependency group page)"
@@ -32,11 +32,11 @@ def missing() -> str:
 @contextmanager
 def browser() -> Iterator[Any]:
     """Start the browser."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it may be missing
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it may not be installed
 
     with sync_playwright() as playwright:
-        # A container has no user namespaces for the sandbox; the pages are our own.
-        # Letters without coloured edges make small pictures.
+        # A container has no user namespaces for the sandbox, and the pages are our own. Letters
+        # without coloured edges make small pictures.
         options = ["--no-sandbox", "--disable-lcd-text"]
         opened = playwright.chromium.launch(executable_path=_program(), args=options)
         try:
@@ -72,17 +72,17 @@ class Opened:
         return opened
 
     def asked(self, dialog: Any) -> None:  # noqa: ANN401 - Playwright's
-        """Note that the page asked something."""
+        """Record a dialog of the page, which counts as a fault."""
         self.faults.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
     def close(self) -> None:
-        """Close the window; nothing was to be reported."""
+        """Close the window; check that the page had no fault."""
         self.page.context.close()
         assert self.faults == []
 
     def rows(self) -> list[str]:
-        """Return the rows of the list that exist, as they read."""
+        """Return the labels of the rows of the list that exist, in their order."""
         rows: list[str] = self.page.locator("#tree [role=treeitem]").evaluate_all(
             "rows => rows.sort((a, b) => a.dataset.at - b.dataset.at)"
             ".map(row => row.getAttribute('aria-label'))"
@@ -90,7 +90,7 @@ class Opened:
         return rows
 
     def search(self, text: str) -> None:
-        """Write into the search box, and wait until the list follows."""
+        """Write into the search box, and press Enter so that the list is updated."""
         self.page.fill("#search", text)
         self.page.keyboard.press("Enter")
 
@@ -99,7 +99,7 @@ class Opened:
         self.page.locator(f"#filters input[value={name}]").check(force=True)
 
     def command(self, kind: str) -> str:
-        """Return a command that is shown."""
+        """Return the text of a command on the page."""
         text: str = self.page.locator(f"#{kind} code").text_content()
         return text
 

@@ -1,4 +1,4 @@
-"""SavedModels that are made here, field by field: names of any kind, and very many tensors."""
+"""SavedModels that are made here, field by field: with names of any kind, or very many tensors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ HOSTILE = (
     "a b'c\\d\"e",
     "é ü 漢 \U0001f600",
 )
-"""Names that are markup, script, orders to a shell, or characters that mislead."""
+"""Names that are markup, script, commands for a shell, or characters that mislead."""
 
 _FLOAT = 1
 _Node = tuple[str, str, Sequence[str]]
-"""Name, operation and inputs."""
+"""The name, operation and inputs of a node."""
 
 
 def write(
@@ -40,7 +40,7 @@ def write(
     """Write a SavedModel without variables and without an object graph.
 
     Args:
-        directory: Where it goes.
+        directory: The directory to write.
         nodes: The nodes of the main graph, all of float32.
         signatures: For each key the inputs and the outputs, from aliases to tensors.
         functions: ``FunctionDef`` messages.
@@ -92,7 +92,7 @@ def _node(name: str, op: str, inputs: Sequence[str]) -> Any:  # noqa: ANN401 - a
 
 
 def many(directory: Path, count: int) -> Path:
-    """Write a model of that many tensors in scopes, each computed from the one before."""
+    """Write a model of ``count`` tensors in scopes, each computed from the one before."""
     nodes: list[_Node] = [("x", "Placeholder", ())]
     for number in range(count - 1):
         block, layer, rest = number // 500, number // 10 % 50, number % 10
@@ -103,7 +103,7 @@ def many(directory: Path, count: int) -> Path:
 
 
 def hostile(directory: Path, names: Sequence[str] = HOSTILE) -> Path:
-    """Write a model in which nodes, functions' nodes, aliases and keys have some names."""
+    """Write a model whose nodes, functions' nodes, aliases and keys have the given names."""
     body = schema.FunctionDef()
     body.signature.name = "inside"
     body.signature.input_arg.add(name="x", type=_FLOAT)

@@ -1,4 +1,4 @@
-"""A page as a reader of HTML takes it apart, and the commands that it makes of its data."""
+"""A parser of pages, and the commands that a page makes from its data."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def parsed(text: str) -> Parsed:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of a computation, as the data have it."""
+    """A tensor of a computation, as the data describe it."""
 
     number: int
     calls: tuple[str, ...]
@@ -73,7 +73,7 @@ class Tensor:
 
     @property
     def path(self) -> str:
-        """Its name with the path of calls, as JSON has it."""
+        """The name with the path of calls, as ``--json`` has it."""
         name = f"{self.name}:{self.index}"
         return f"{name}@{'+'.join(self.calls)}" if self.calls else name
 

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: search, choose, copy, keyboard, names that would do harm."""
+"""The page in a real Chromium: search, choose, copy, keyboard, hostile names."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_the_keyboard_reaches_everything(show: Show, keras: Path) -> None:
     page = opened.page
     page.locator("#signature").focus()
     page.keyboard.press("/")
-    assert page.evaluate("document.activeElement.id") == "signature"  # a select keeps its keys
+    assert page.evaluate("document.activeElement.id") == "signature"  # a select uses the key itself
     page.locator("#open-all").focus()
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "search"
@@ -194,7 +194,7 @@ def test_the_keyboard_reaches_everything(show: Show, keras: Path) -> None:
     last = active()
     page.keyboard.press("ArrowDown")
     assert active() == last
-    # The focus is seen: the row has an outline while the list has the focus.
+    # The focus is visible: the row has an outline while the list has the focus.
     outline = page.evaluate("getComputedStyle(document.querySelector('.row.active')).outlineStyle")
     assert outline == "solid"
     reached = set()
@@ -338,7 +338,7 @@ def test_a_model_of_50000_tensors_stays_usable(show: Show, tmp_path: Path) -> No
     counts.append(opened.elements())
     page.locator("#tree").focus()
     page.keyboard.press("End")
-    # A hundred blocks of fifty layers of ten, and the scope of them all.
+    # A hundred blocks of fifty layers, each with ten tensors, and one scope around all of them.
     last = page.evaluate("document.querySelector('.row.active').getAttribute('aria-label')")
     assert last.startswith("Relu_")
     page.keyboard.press("Enter")
@@ -370,7 +370,7 @@ def resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_picture(show: Show, resnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from PIL import Image  # noqa: PLC0415 - it may be missing
+    from PIL import Image  # noqa: PLC0415 - it may not be installed
 
     monkeypatch.chdir(resnet.parents[1])
     place = resnet.relative_to(resnet.parents[1])
@@ -412,7 +412,7 @@ def test_a_screen_reader_gets_roles_and_names(show: Show, keras: Path) -> None:
         'heading "two_by_two_1/enc_1_1/Relu:0" [level=2]',
         "status: two_by_two_1/enc_1_1/Relu:0 is chosen",
     ):
-        # It puts what has a colon in quotes.
+        # The snapshot has lines with a colon in quotes.
         assert f"- {line}" in spoken.replace("- '", "- "), (line, spoken)
     roles = (
         "button|checkbox|combobox|heading|link|radio|region|searchbox|table|textbox|tree|treeitem"
@@ -425,7 +425,7 @@ def test_a_screen_reader_gets_roles_and_names(show: Show, keras: Path) -> None:
 def test_a_resnet50_opens_in_less_than_a_second(show: Show, resnet: Path) -> None:
     opened = show(resnet)
     milliseconds = []
-    for _ in range(3):  # the fastest counts, for other programs run beside the browser
+    for _ in range(3):  # the fastest counts: other programs run beside the browser
         opened.page.reload()
         entry = "performance.getEntriesByType('navigation')[0].loadEventEnd"
         milliseconds.append(opened.page.evaluate(entry))

@@ -1,4 +1,4 @@
-"""The data flow of a signature is the one that TensorFlow sees: in the main graph, in functions."""
+"""The data flow of a signature is the same as in TensorFlow: in the main graph, in functions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import smpatch
 from smpatch.functions.dataflow import Dataflow, Port, dataflow
 from tests.cli.conftest import FIXTURES, tensorflow
 
-# For each graph (the main one under no name) its nodes with their inputs, its arguments, its
-# results, and for each call the function. Everything is TensorFlow's own reading of the file.
+# The program prints for each graph (the main one has an empty name) the nodes with their inputs,
+# the arguments, the results, and the function of each call, all as TensorFlow reads the file.
 ASKED = """
 import json, sys
 import tensorflow as tf
@@ -73,7 +73,7 @@ class Judge:
         self._graphs = graphs
 
     def reads(self, calls: tuple[str, ...], node: str, output: int | None) -> list[Any] | None:
-        """Return what a node reads; of a call what its output is."""
+        """Return the tensors that a node reads; for an output of a call, the result inside it."""
         graph = self._graph(calls)
         known = graph["nodes"][node]
         callee = known["call"]
@@ -162,7 +162,7 @@ def test_a_fed_tensor_ends_the_way_back(tmp_path: Path) -> None:
 
 
 def test_an_output_without_a_name_comes_from_no_node(tmp_path: Path) -> None:
-    """``suggest --json`` refused a model of which ``suggest`` made a list."""
+    """Once ``suggest --json`` refused a model that ``suggest`` listed."""
     text = (FIXTURES / "models" / "text_newer_writer" / "saved_model.pbtxt").read_text()
     assert 'name: "product:0"' in text
     (tmp_path / "saved_model.pbtxt").write_text(text.replace('name: "product:0"', ""))

@@ -1,4 +1,4 @@
-"""The data of a page: what ``suggest`` says, both halves, and commands that work."""
+"""The data of a page: the tensors of ``suggest``, both halves, and commands that work."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_page_offers_what_suggest_lists_and_no_more(name: str, made: Make, c
                 assert shown.keys() == paths
             else:
                 assert shown.keys() <= paths
-                # What is not listed at first only hands on what others compute.
+                # Tensors that are not listed at first only pass on the values of others.
                 rest = {each.rpartition("/")[2].partition(":")[0] for each in paths - shown.keys()}
                 assert all(
                     each.startswith(("Identity", "Stateful", "Partitioned")) for each in rest
@@ -124,7 +124,7 @@ def test_the_page_offers_what_suggest_lists_and_no_more(name: str, made: Make, c
             for path, tensor in shown.items():
                 words = forms(signature["add"], tensor, "NEW")
                 assert words[-1] == f"{tensor.alias}={tensor.written}"
-                # The command of suggest, with the alias before the tensor.
+                # The command of ``suggest``, but with the alias before the tensor.
                 assert command_line([*words[:-1], tensor.written]) == commands[path]
 
 

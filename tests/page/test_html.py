@@ -1,4 +1,4 @@
-"""The file: whatever the names are, it holds one script, one style, and data that are data."""
+"""The file: with any names it has one script, one style, and data that stay data."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _without_data(text: str) -> str:
     return re.sub(r'(<script type="application/json" id="data">).*?(</script>)', r"\1\2", text)
 
 
-# A colon is no part of the name of a node: op:index is how an input is written.
+# The name of a node has no colon, because an input is written as name:index.
 @given(st.lists(NASTY.map(lambda name: name.replace(":", ".")), min_size=1, unique=True))
 @example(list(HOSTILE))
 def test_names_in_a_model_are_names_on_the_page(
@@ -110,7 +110,7 @@ def test_the_policy_allows_this_script_and_this_style_alone() -> None:
         "require-trusted-types-for": "'script'",
         "trusted-types": "'none'",
     }
-    # It holds for what follows it.
+    # The policy holds only for the elements after it.
     names = [tag for tag, _ in found.elements]
     assert names.index("meta") < names.index("style")
 
@@ -121,7 +121,7 @@ def test_the_policy_allows_this_script_and_this_style_alone() -> None:
 def test_a_shell_reads_the_words_of_a_command_as_they_were(words: list[str]) -> None:
     line = command_line(words)
     assert line.isprintable()
-    # The shell's own words, each with a zero byte behind it.
+    # The shell prints the words that it reads, each with a zero byte after it.
     asked = f"printf '%s\\0' {line}"
     done = subprocess.run(["bash", "-c", asked], capture_output=True, check=True)  # noqa: S607
     given = b"".join(each.encode("utf-8", "surrogateescape") + b"\0" for each in words)

@@ -1,4 +1,4 @@
-"""Structural fingerprints: what counts and what does not; equal ones mean equal numbers."""
+"""Structural fingerprints: the parts that count; equal fingerprints mean equal numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Message = Any
 """A protobuf message; its class is made at run time."""
 
 Nodes = dict[str, tuple[str, Sequence[str]]]
-"""Name to operation and inputs."""
+"""The name of a node to its operation and inputs."""
 
 
 def _op_def(name: str, outputs: Sequence[str] = ("z",), *, is_stateful: bool = False) -> Message:
@@ -291,7 +291,7 @@ def _run(nodes: Nodes, name: str, value: float) -> float:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Nodes:
-    """Draw a small graph of arithmetic on one input; its last node is called y."""
+    """Draw a small graph of arithmetic on one input; its last node has the name ``y``."""
     nodes: Nodes = {"x": ("Placeholder", ())}
     for number in range(draw(st.integers(1, 5))):
         op = draw(st.sampled_from(["Neg", "AddV2", "Sub", "Mul"]))

@@ -1,7 +1,7 @@
-"""Defects put into an edited model, each of which the structural proof must refuse.
+"""Defects in an edited model, each of which the structural proof must refuse.
 
-The edited model is what smpatch makes. A test then changes it as a defective editor would, and
-gives it to the proof in place of the true one.
+smpatch makes the edited model. A test then changes it as a defective editor would, and gives it to
+the proof in place of smpatch's result.
 """
 
 from __future__ import annotations
@@ -158,60 +158,60 @@ def _exchange(fields: Message) -> None:
 
 
 def exchange_variables_in_python(messages: Messages) -> None:
-    """Exchange what the function of the new signature captures."""
+    """Exchange the captures of the new signature's function."""
     key = next(key for key in messages.signatures if key in {"inner", "encode"})
     _exchange(messages.concrete(key).bound_inputs)
 
 
 def exchange_variables_in_the_main_graph(messages: Messages) -> None:
-    """Exchange what the call of the new signature is given."""
+    """Exchange the inputs of the new signature's call."""
     key = next(key for key in messages.signatures if key in {"inner", "encode"})
     tensor = next(iter(messages.signatures[key].outputs.values())).name
     _exchange(messages.node(tensor.rpartition(":")[0]).input)
 
 
 def subtract_in_a_copy(messages: Messages) -> None:
-    """Let a copied function subtract where the original adds."""
+    """Make a copied function subtract where the original adds."""
     for node in messages.function("encode").node_def:
         node.op = "Sub" if node.op == "AddV2" else node.op
 
 
 def yield_another_tensor(messages: Messages) -> None:
-    """Let a copied function yield the product in place of the sum."""
+    """Make a copied function yield the product in place of the sum."""
     function = messages.function("encode")
     name = function.signature.output_arg[-1].name
     function.ret[name] = "product:product:0"
 
 
 def call_the_wrapper(messages: Messages) -> None:
-    """Let Python take the new signature from the exporter's function."""
+    """Make Python take the new signature from the exporter's function."""
     messages.children["inner"].node_id = messages.children[DEFAULT].node_id
 
 
 def name_another_output(messages: Messages) -> None:
-    """Let one output of the new signature name the tensor of the other."""
+    """Make one output of the new signature name the tensor of the other."""
     outputs = messages.signatures["inner"].outputs
     outputs["encoded"].name = outputs["score"].name
 
 
 def change_the_signature_that_stays(messages: Messages) -> None:
-    """Let the signature that is not edited call another function."""
+    """Make the signature that is not edited call another function."""
     name = messages.signatures[DEFAULT].outputs["score"].name.rpartition(":")[0]
     messages.node(name).attr["f"].func.name = "__inference_encode_18"
 
 
 def lose_an_output(messages: Messages) -> None:
-    """Let the new signature lose an output."""
+    """Remove an output from the new signature."""
     del messages.signatures["inner"].outputs["score"]
 
 
 def lose_the_signature_that_stays(messages: Messages) -> None:
-    """Lose the signature that is not edited."""
+    """Remove the signature that is not edited."""
     del messages.signatures[DEFAULT]
 
 
 def lose_the_signature_that_stays_in_python(messages: Messages) -> None:
-    """Lose the signature that is not edited in the object graph alone."""
+    """Remove the signature that is not edited from the object graph alone."""
     root = messages.objects.nodes[0]
     number = next(each.node_id for each in root.children if each.local_name == "signatures")
     children = messages.objects.nodes[number].children
@@ -219,12 +219,12 @@ def lose_the_signature_that_stays_in_python(messages: Messages) -> None:
 
 
 def change_the_type_of_the_signature_that_stays(messages: Messages) -> None:
-    """Let the signature that is not edited promise another type."""
+    """Change the type of an output of the signature that is not edited."""
     messages.signatures[DEFAULT].outputs["score"].dtype = 2  # a double
 
 
 def lose_the_new_signature(messages: Messages) -> None:
-    """Lose the signature that is made."""
+    """Remove the signature that is made."""
     del messages.signatures["inner"]
 
 
@@ -340,7 +340,7 @@ def test_an_edit_that_is_not_proved_needs_another_way_of_validation(
 
 
 def test_an_input_that_takes_the_alias_of_a_dropped_one_is_not_taken_for_it() -> None:
-    """Both were fed by one label, so that the function of one passed for that of the other."""
+    """Both once had one label, so that the function of one counted as the function of the other."""
     start = load(MODELS / "keras_functional").meta_graph()
     key = "serving_default"
     first, second = sorted(start.signatures[key].inputs)

@@ -1,4 +1,4 @@
-"""Long proofs that a model is never lost: ``make prove`` runs them whole, the suite a part.
+"""Long proofs that no model is lost: ``make prove`` runs them whole, ``make test`` runs a part.
 
-What they count goes through ``ledger`` to ``table``, which ``make prove`` prints at its end.
+``ledger`` records their counts. ``table`` adds them up; ``make prove`` prints it at its end.
 """

@@ -1,11 +1,11 @@
-"""Count what a proof did and what it lost, for the table at the end of ``make prove``.
+"""Count the work and the losses of a proof, for the table at the end of ``make prove``.
 
-A test that is part of a proof carries the marker ``proof``, which names it, and counts with
-the fixture ``count``. What became of the test is written down whatever that was: when it has
-failed it has lost something, and when it could not run the table says so and why.
+A test that is part of a proof has the marker ``proof``, with the name of the proof, and counts with
+the fixture ``count``. Every outcome of a test is recorded: a failed test counts as a loss, and for
+a test that could not run the table has the reason.
 
-Each test is a line of JSON in a directory; tests of several processes write at once, each to
-a file of its own. Without the directory nothing is written.
+Each test is a line of JSON in a directory. Tests of several processes write at the same time, each
+process to a file of its own. If no directory is named, nothing is written.
 """
 
 from __future__ import annotations
@@ -25,42 +25,43 @@ DIRECTORY = "SMPATCH_PROVE_LEDGER"
 """The environment variable that names the directory."""
 
 LONG = bool(os.environ.get("SMPATCH_PROVE"))
-"""Whether the proofs are run whole."""
+"""Whether the proofs run whole."""
 
 MARKER = "proof"
 
 _SHOWN = 5
-"""So many of the lost cases are told in words."""
+"""The number of losses that a failure describes."""
 
 
 class Count:
-    """What one test of a proof does: numbers by the column in which they stand.
+    """The counts of one test of a proof.
 
     Attributes:
-        numbers: Such as ``faults``, ``kills``, ``interruptions``, ``writers``, ``reads``.
-        lost: What went wrong, a line for each case.
+        numbers: Column of the table to number; columns are ``faults``, ``kills``,
+            ``interruptions``, ``writers``, ``reads`` and others.
+        lost: The losses, a line for each case.
     """
 
     def __init__(self) -> None:
-        """Start at nothing."""
+        """Start with no counts."""
         self.numbers: Counter[str] = Counter()
         self.lost: list[str] = []
         self.skipped: str | None = None
 
     def add(self, **numbers: int) -> None:
-        """Count so many more of each."""
+        """Add numbers to the counts."""
         self.numbers.update(numbers)
 
     @contextmanager
     def case(self, place: str) -> Iterator[None]:
-        """Check one case of many: a loss is remembered, and the other cases are checked too."""
+        """Check one case of many: a loss is recorded, and the other cases are checked too."""
         try:
             yield
         except AssertionError as error:
             self.lost.append(f"{place}: {error}")
 
     def settle(self) -> None:
-        """Fail where a case was lost."""
+        """Fail if a case was lost."""
         if self.lost:
             more = f"\nand {len(self.lost) - _SHOWN} more" if len(self.lost) > _SHOWN else ""
             pytest.fail(f"{len(self.lost)} lost:\n" + "\n".join(self.lost[:_SHOWN]) + more)
@@ -70,12 +71,12 @@ _COUNT = pytest.StashKey[Count]()
 
 
 def count_of(item: pytest.Item) -> Count:
-    """Return what a test counts with."""
+    """Return the counts of a test."""
     return item.stash.setdefault(_COUNT, Count())
 
 
 def note(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Take one phase of a test (its set-up, itself, its end) to the ledger."""
+    """Record the result of one phase of a test (its set-up, the test itself, its end)."""
     marker = item.get_closest_marker(MARKER)
     if marker is None:
         return
@@ -95,13 +96,13 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 def record(proof: str, *, losses: int = 0, skipped: str | None = None, **numbers: int) -> None:
-    """Write down what was counted outside of tests.
+    """Record the counts of a proof.
 
     Args:
-        proof: What was proved, a row of the table.
-        losses: What went wrong.
-        skipped: Why it was not tried; None where it was.
-        numbers: The columns.
+        proof: The name of the proof, a row of the table.
+        losses: The number of losses.
+        skipped: The reason why it was not tried; None if it was tried.
+        numbers: Column to number.
     """
     directory = os.environ.get(DIRECTORY)
     if not directory:

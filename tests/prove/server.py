@@ -1,10 +1,10 @@
-"""Edits in forked children, to be watched by strace: ``python -m tests.prove.server FD``.
+"""Edits in forked children, for strace to watch: ``python -m tests.prove.server FD``.
 
-strace can make the n-th call of one kind fail, where n is fixed when it starts, and it counts
-anew in each child. So a child first makes calls of that kind that do nothing (``padding``), as
-many as bring the call that is meant to n. One strace serves for all calls of a kind, one
-interpreter for all, and a fork costs milliseconds. The server itself talks through a socket,
-with calls that no fault is put into.
+strace can make the n-th call of one kind fail. n is fixed when strace starts, and each child has a
+count of its own. So a child first makes calls of that kind that do nothing (``padding``), so many
+that the chosen call becomes the n-th. One strace serves all calls of a kind, one interpreter serves
+all kinds, and a fork costs milliseconds. The server itself uses a socket, with calls that get no
+fault.
 
 Source: prctl(2), ``PR_SET_PTRACER``.
 """
@@ -43,7 +43,7 @@ _KEPT_CODES = {"warm-up", "warm-up-unreadable"}
 """The codes of these notes."""
 
 _NO_FILE = 1_000_000
-"""A descriptor that nothing has."""
+"""A descriptor that is not open."""
 
 _C = ctypes.CDLL(None, use_errno=True)
 
@@ -83,11 +83,11 @@ PADDING: dict[str, Callable[[], object]] = {
     "utimensat": lambda: os.utime(""),
     "write": lambda: os.write(_NO_FILE, b""),
 }
-"""For each kind of call one that does nothing, and mostly fails."""
+"""For each kind of call, a call that does nothing; most of them fail."""
 
 
 _PR_SET_PTRACER, _ANY = 0x59616D61, -1
-"""Where only a parent may trace (Yama), this lets anybody of the same user."""
+"""If only a parent may trace (Yama), this allows any process of the same user."""
 
 
 def _pad(name: str, count: int) -> None:
@@ -109,7 +109,7 @@ def _edit(request: dict[str, Any]) -> int:
 
 
 def _child(request: dict[str, Any]) -> int:
-    """Do what is asked; return the exit status."""
+    """Do the request; return the exit status."""
     if request["file_size"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
     for name, count in request["padding"].items():
@@ -123,16 +123,16 @@ def _child(request: dict[str, Any]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BaseException:  # noqa: BLE001 - whatever it is, it is told
+    except BaseException:  # noqa: BLE001 - any error is printed
         traceback.print_exc()
         return 70
     return 0
 
 
 def _fork() -> int:
-    """Fork as ``os.fork`` does, without the look at ``/proc/self/stat`` of Python 3.12.
+    """Fork as ``os.fork`` does, but do not read ``/proc/self/stat`` as Python 3.12 does.
 
-    The calls of that look would be the server's own, and struck like those of a child.
+    The calls for that would be the server's own, and faults would hit them like those of a child.
 
     Source: ``os_fork_impl`` and ``warn_about_fork_with_threads`` in ``Modules/posixmodule.c``.
     """
@@ -151,7 +151,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _C.prctl(_PR_SET_PTRACER, ctypes.c_long(_ANY), 0, 0, 0)
     with without_tensorflow(), socket.socket(fileno=int(sys.argv[1])) as other:
-        # What is imported by the first edits is no part of the later ones.
+        # The first edits import modules; the imports must not be part of later edits.
         for number, way in enumerate(WAYS.values()):
             rehearsal = Path(sys.argv[2]) / str(number)
             rehearsal.mkdir(parents=True)

@@ -29,12 +29,12 @@ COLUMNS = (
 
 @dataclass
 class Proof:
-    """What the tests of one proof have counted together.
+    """The counts of all tests of one proof.
 
     Attributes:
-        numbers: By column, ``losses`` among them.
-        tests: How many have run.
-        skipped: Why others have not, and how many.
+        numbers: Column to number; ``losses`` is one of the columns.
+        tests: The number of tests that ran.
+        skipped: The reasons why others did not run, with the number of tests for each.
     """
 
     numbers: Counter[str] = field(default_factory=Counter)
@@ -58,7 +58,7 @@ def summary(lines: Iterable[str]) -> dict[str, Proof]:
 
 
 def render(proofs: dict[str, Proof]) -> str:
-    """Return the table as Markdown; a column of its own for any count that has no place yet."""
+    """Return the table as Markdown; a count without a column in ``COLUMNS`` gets a new column."""
     ran = {name: proof.numbers for name, proof in proofs.items() if proof.tests}
     total: Counter[str] = Counter()
     for numbers in ran.values():
@@ -74,13 +74,13 @@ def render(proofs: dict[str, Proof]) -> str:
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    # In Markdown a line right below a table is a row of it.
+    # In Markdown a line directly below a table is a row of it.
     unproved = [line for told in _unproved(proofs) for line in ("", told)]
     return "\n".join([lines[0], _line(rule, widths), *lines[1:], *unproved])
 
 
 def _unproved(proofs: dict[str, Proof]) -> list[str]:
-    """Return a line for each reason for which tests of a proof did not run."""
+    """Return a line for each reason why tests of a proof did not run."""
     return [
         f"{'in part' if proof.tests else 'not proved here'}: {name}, "
         f"{count} test{'s' * (count > 1)}: {reason}"
@@ -100,7 +100,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def main() -> int:
-    """Print the table; fail where nothing was counted or something was lost."""
+    """Print the table; return 1 if nothing was counted or something was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--write", action="store_true", help="into docs/evidence.md as well")

@@ -1,8 +1,8 @@
-"""Every recipe and a Python function around every signature of every model that fits.
+"""Compositions of every signature with every recipe that fits and with Python functions.
 
-The C runtime runs each composition and its parts, one after the other, before the commit. What
-is refused must be refused for a reason that is listed here; what is not compared by numbers must
-say why. ``make test`` takes the small models, ``make prove`` all of them.
+The C runtime runs each composition and its parts, one after the other, before the commit. A refusal
+must have one of the reasons that are listed here. If numbers are not compared, a note must have the
+reason. ``make test`` takes the small models, ``make prove`` takes all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TYPES = {**dict.fromkeys(_NUMBERS, "tf.{}"), "string": "tf.string", "bool": "tf
 REASONS = (
     "a model in text form cannot be given new nodes",
     "sparse or composite",
-    "`outputs` cannot be None or empty",  # it has none
+    "`outputs` cannot be None or empty",  # it has no outputs
     "the signature's input is",  # a recipe yields a batch
     # The model is broken, or needs a library, and does not load before either.
     "the signature says",
@@ -45,19 +45,19 @@ REASONS = (
     "_output_shapes attribute inconsistent",  # its shapes are left out
     "Dimensions must be equal",  # its graph has the size of the batch
 )
-"""What a composition may be refused for."""
+"""The reasons for which a composition may be refused."""
 
 NOT_COMPARED = "is random or has a state", "does not run before the edit"
-"""What its numbers may not be compared for."""
+"""The reasons for which the numbers of a composition may be left without a comparison."""
 
 
 class Wanted(NamedTuple):
     """A composition.
 
     Attributes:
-        name: What it tries.
-        before: What is put before.
-        after: What is put behind.
+        name: A name for messages.
+        before: The computations before the signature.
+        after: The computations after the signature.
         bind: Inputs that become constants.
     """
 
@@ -153,7 +153,7 @@ def _wanted(  # noqa: C901, PLR0912 - one condition for each way
 def _functions(
     inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec], place: Path
 ) -> Wanted | None:
-    """Write a Python function before, for each dense input, and one behind."""
+    """Write Python functions: one before for each dense input, one after for each output."""
     typed = {a: s for a, s in inputs.items() if s.dtype in _TYPES and a.isidentifier()}
     numbers = {a: s for a, s in outputs.items() if s.dtype in _NUMBERS and a.isidentifier()}
     lines = ["import tensorflow as tf"]
@@ -202,7 +202,7 @@ def test_what_fits_can_be_composed(
 def _composed(
     directory: Path, tags: tuple[str, ...], key: str, wanted: Wanted, quick: Validator
 ) -> str:
-    """Return what became of a composition, or what went wrong."""
+    """Return the outcome of a composition, or the error."""
     put = asked_list(wanted.before, "before"), asked_list(wanted.after, "after")
     bind = constants(wanted.bind, "bind")
     edit = Compose(key, "composed", bind, before=put[0], after=put[1])

@@ -1,4 +1,4 @@
-"""Many at one model: every edit is in it at the end, and no reader ever sees half of one."""
+"""Many processes edit one model: it has every edit at the end, and readers load no half of one."""
 
 from __future__ import annotations
 
@@ -31,41 +31,41 @@ BACKED_UP = {FILE, "fingerprint.pb"}
 WRITERS = 16
 
 ADDING = {"linear": ADD, "module": COPY}
-"""What adds a signature to which model."""
+"""The kind of request that adds a signature, by the fixture."""
 
 SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that waits, or does what it was started for.
+    """A process that waits, or does its request.
 
     Attributes:
-        pid: Its number.
-        file: What it leaves, without the suffix.
+        pid: The process id.
+        file: The path of its files, without the suffix.
     """
 
     pid: int
     file: Path
 
     def go(self) -> None:
-        """Let it begin."""
+        """Continue the process, so that it begins."""
         os.kill(self.pid, signal.SIGCONT)
 
     @property
     def code(self) -> int | None:
-        """Its exit code; None while it is there."""
+        """Its exit code; None while it runs."""
         ended = self.file.with_suffix(".ended")
         return int(ended.read_text()) if ended.exists() else None
 
     @property
     def stops(self) -> int:
-        """How often it has stopped."""
+        """The number of times that it has stopped."""
         stopped = self.file.with_suffix(".stopped")
         return stopped.stat().st_size if stopped.exists() else 0
 
     def said(self) -> str:
-        """Wait for its end; return what it has printed."""
+        """Wait for its end; return its output."""
         _until(lambda: self.code is not None)
         return self.file.with_suffix(".said").read_text()
 
@@ -79,7 +79,7 @@ def _until(true: Callable[[], bool]) -> None:
 
 @contextmanager
 def _started(place: Path, requests: list[list[str]]) -> Iterator[list[Process]]:
-    """Start processes, and wait until all are ready; none outlives the context."""
+    """Start processes, and wait until all are ready; no process outlives the context."""
     place.mkdir()
     program = [sys.executable, "-B", "-m", "tests.prove.writer", str(place), json.dumps(requests)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT) as starter:
@@ -93,7 +93,7 @@ def _started(place: Path, requests: list[list[str]]) -> Iterator[list[Process]]:
         finally:
             for each in processes:
                 if each.code is None:
-                    with suppress(ProcessLookupError):  # it ends just now
+                    with suppress(ProcessLookupError):  # it may have ended
                         os.kill(each.pid, signal.SIGKILL)
 
 
@@ -103,7 +103,7 @@ def _started(place: Path, requests: list[list[str]]) -> Iterator[list[Process]]:
 def test_sixteen_writers_and_readers(
     tmp_path: Path, oracle: TensorFlow, count: Count, name: str, turn: int
 ) -> None:
-    """Each adds a signature, in one half or in both; a model with two has a fingerprint."""
+    """Each writer adds a signature, in one half or both; the model with both has a fingerprint."""
     model = tmp_path / "model"
     shutil.copytree(models.FIXTURES / name, model)
     first, names = models.keys(model), {each.name for each in model.iterdir()}
@@ -143,7 +143,7 @@ def test_sixteen_writers_and_readers(
 def test_edits_at_once_come_to_what_one_after_the_other_gives(
     tmp_path: Path, count: Count, turn: int
 ) -> None:
-    """Which order it was nobody says; but there is one, in outcomes and in every byte."""
+    """The order is not known, but one order gives the same outcomes and the same bytes."""
     chosen = random.Random(turn).sample(sorted(EDITS), 4)  # noqa: S311 - the same each time
     orders: set[tuple[tuple[int, ...], bytes]] = set()
     for number, order in enumerate(itertools.permutations(chosen)):
@@ -193,7 +193,7 @@ def test_the_same_key_by_many(tmp_path: Path, turn: int, count: Count) -> None:
 @pytest.mark.proof("locks of killed processes")
 @pytest.mark.parametrize("call", range(5, 125, 4) if ledger.LONG else (30, 60, 90))
 def test_a_lock_that_a_killed_process_held(tmp_path: Path, call: int, count: Count) -> None:
-    """It stops in the middle of its edit, so that its lock is there; then it is killed."""
+    """The process stops in the middle of its edit, so that its lock is there; then it is killed."""
     model = models.linear(tmp_path / "model")
     count.add(kills=1, writers=2)
     request = [STOP, str(model), str(call), "--backup"]

@@ -1,6 +1,6 @@
-"""Edits for which there is no room, or no leave: disks full at every size, limits, directories.
+"""Edits without space or permission: disks full at every size, limits, read-only directories.
 
-Each ends with the old model and an error, or with the new one; nothing is left in between.
+Each ends with the old model and an error, or with the new model; nothing in between is left.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.writer import another_user, models
 FILE = "saved_model.pb"
 PAGE = 4096
 MOST = 64
-"""More pages, or names, than an edit of so small a model takes."""
+"""More pages, or names, than an edit of such a small model takes."""
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _disk(place: Path, options: str) -> Iterator[Path]:
-    """Mount a small disk that lies in memory."""
+    """Mount a small disk in memory."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a disk")
     place.mkdir()
@@ -54,7 +54,7 @@ def _disk(place: Path, options: str) -> Iterator[Path]:
 
 
 def _fill(disk: Path, free: int, *, names: bool) -> None:
-    """Leave so many pages, or so many names."""
+    """Fill the disk, except for ``free`` pages or names."""
     status = os.statvfs(disk)
     if names:
         for number in range(status.f_ffree - free):
@@ -102,7 +102,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.mark.proof("file size limits")
 @pytest.mark.parametrize("way", WAYS)
 def test_files_that_may_not_grow(tmp_path: Path, way: str, count: Count, server: Server) -> None:
-    """``ulimit -f``, at every length up to that of the new file, in steps."""
+    """``ulimit -f`` takes lengths up to the length of the new file, in steps."""
     original, work, whole = (tmp_path / name for name in ("original", "work", "whole"))
     original.mkdir()
     how = WAYS[way]

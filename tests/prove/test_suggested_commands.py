@@ -1,7 +1,7 @@
-"""Every command that ``suggest`` prints works as it is printed.
+"""Every command that ``suggest`` prints works without a change.
 
-Each is carried out on a copy of the model, without a reload; where the model does not define
-its operations, TensorFlow gives the definitions. A few of each model are reloaded as well.
+Each command is a dry run on a copy of the model, without a reload; if the model does not define its
+operations, TensorFlow gives the definitions. The first commands of each model are reloaded as well.
 ``make test`` takes the first few of each small fixture, ``make prove`` all of every model.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["call"]
 
 _FEW, _RELOADED = 4, 3
 _BROKEN = {"wrong_tensor_info"}
-"""Fixtures that are made of what an edit refuses."""
+"""Fixtures with faults that an edit refuses."""
 
 SMALL = ("keras_functional", "module", "several_traces", "linear", "no_op_list", "nested_modules")
 MODELS = [
@@ -37,7 +37,7 @@ MODELS = [
 
 
 def _commands(document: object) -> Iterator[str]:
-    """Yield the commands in a document of ``suggest --json``, refused ones left out."""
+    """Yield the commands in a document of ``suggest --json``, except refused ones."""
     if isinstance(document, dict):
         if document.get("command") and not document.get("refusal"):
             yield str(document["command"])
@@ -49,7 +49,7 @@ def _commands(document: object) -> Iterator[str]:
 
 
 def _suggested(call: Run, directory: Path) -> list[list[str]]:
-    """Return the words of all commands, those of the signatures' inner tensors too."""
+    """Return the words of all commands, also of those for the signatures' inner tensors."""
     meta_graphs = load(directory).meta_graphs
     found: dict[str, None] = {}
     for meta_graph in meta_graphs:

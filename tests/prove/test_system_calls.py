@@ -1,4 +1,4 @@
-"""An edit meets an error, or its end, at every one of its true system calls.
+"""Edits that meet an error, an interruption or a kill at every one of their real system calls.
 
 Whatever fails: the model file is the old one or the new one to the byte, exit 0 means the new
 one and an error the old one, at most one hidden directory is left, and the next edit removes
@@ -66,14 +66,14 @@ SIGNATURES: Mapping[str, object] = {
 """Tags and keys, before and after each way."""
 
 COMMIT = ("rename", "fsync", "link", "mkdir")
-"""The calls that the suite takes."""
+"""The calls that ``make test`` takes."""
 
 STEP = 1 if ledger.LONG else 3
-"""Of so many ways each fault takes one, and the next fault the one after it."""
+"""Each fault takes one of this many ways; the next fault starts with the way after it."""
 
 
 class Proof:
-    """The ways, what each makes of its model, and the calls that it makes."""
+    """The ways, the result of each, and the system calls that it makes."""
 
     def __init__(self, top: Path, server: Server) -> None:
         """Prepare the models, do each edit twice, and count its calls."""
@@ -95,11 +95,11 @@ class Proof:
             self.after[way] = models.tree(self.work)
 
     def original(self, way: str) -> Path:
-        """Return where the directory lies that every run of a way starts from."""
+        """Return the directory with which every run of a way starts."""
         return self.top / "originals" / way
 
     def request(self, way: str, padding: dict[str, int] | None = None) -> Request:
-        """Return the edit that a way means."""
+        """Return the request for the edit of a way."""
         return Request(way, str(self.work), padding=padding or {})
 
     def files(self, way: str) -> tuple[bytes | None, bytes | None]:
@@ -111,7 +111,7 @@ class Proof:
 
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
-    """What the faults are put into."""
+    """The prepared ways, into whose calls the tests put faults."""
     top = tmp_path_factory.mktemp("proof")
     with without_tensorflow(), Server(top) as server:
         try:
@@ -122,7 +122,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
 
 
 def _split(tree: models.Tree) -> tuple[models.Tree, set[str], models.Tree]:
-    """Part what can be seen from hidden directories, and those from what is in them."""
+    """Return the visible files, the names of hidden directories, and these with their contents."""
     seen = {name: data for name, data in tree.items() if HIDDEN not in name}
     inside = {name: data for name, data in tree.items() if HIDDEN in name}
     tops = {name for name in inside if Path(name).name.startswith(HIDDEN) and inside[name] is None}
@@ -130,7 +130,7 @@ def _split(tree: models.Tree) -> tuple[models.Tree, set[str], models.Tree]:
 
 
 def _lasting(tree: models.Tree) -> models.Tree:
-    """Return what is there whether or not a commit has been finished."""
+    """Return the files that do not depend on whether a commit has been finished."""
     passing = ("fingerprint.pb", ".backup", ".undone", PLACE.name)
     return {name: data for name, data in tree.items() if not name.endswith(passing)}
 
@@ -202,7 +202,7 @@ def _check_next(proof: Proof, way: str, status: int) -> None:
 
 
 def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Counter[str]:
-    """Put a fault into every call of one kind, of each way; return what was done."""
+    """Put a fault into every call of one kind, of each way; return the number of each result."""
     met: Counter[str] = Counter()
     at = proof.survey.at(call)
     inject = f"inject={call}:" + FAULTS[fault].format(at)

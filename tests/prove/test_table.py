@@ -1,6 +1,6 @@
-"""The table at the end of ``make prove``: sums, losses that are counted, and what did not run.
+"""The table at the end of ``make prove``: sums, losses, and the proofs that did not run.
 
-Whole runs of pytest, over tests that fail, skip and pass, are what it is made of.
+The input is whole runs of pytest, over tests that fail, skip and pass.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _table(directory: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _run(place: Path, tests: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run tests as those of the project are run, and print the table of their ledger."""
+    """Run tests as the project's own tests run, and print the table of their ledger."""
     (place / "test_proofs.py").write_text(tests)
     (place / "conftest.py").write_text("from tests.conftest import *\n")
     (place / "pytest.ini").write_text("[pytest]\nmarkers = proof(name)\n")

@@ -1,9 +1,9 @@
-"""Edits under strace: which system calls they make, and one of those failing or killed at.
+"""Edits under strace: the system calls that they make, and faults at one of these calls.
 
-Nothing here knows what an edit should leave behind.
+Nothing here checks the results of edits.
 
-Source: strace(1), ``inject``: an error given to a call keeps the call from being made; a
-SIGKILL comes before it is.
+Source: strace(1), ``inject``: a call that gets an error is not made; a SIGKILL arrives before
+the call.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["CannotTraceError", "Request", "Server", "Survey", "Tracer", "survey"
 _ROOT = Path(__file__).resolve().parents[2]
 
 _MARGIN = 32
-"""Calls that an edit may make more where it also removes what another has left."""
+"""The calls that an edit may make in addition if it also removes the files of a killed edit."""
 
-# They take a file, but in an edit they ask for memory or for what a terminal is.
+# They take a file, but an edit uses them for memory or to query a terminal.
 _NOT_FILES = frozenset({"mmap", "ioctl", "execve"})
 
 _CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
@@ -40,13 +40,13 @@ class Request:
     """One edit in a child.
 
     Attributes:
-        way: Its name among the ways; empty for none.
-        work: The directory that the way was prepared in.
-        next: Whether another edit is done that comes after it: one that is refused or, where a
-            new directory is made, one that makes a second.
-        file_size: Most bytes that a file may have.
-        padding: Calls that do nothing to make before.
-        mark: Whether to make the call that tells where the edit begins.
+        way: The name of the way; empty for no edit.
+        work: The directory in which the way was prepared.
+        next: Whether to do the edit that comes after it: one that is refused or, if the way makes
+            a new directory, one that makes a second.
+        file_size: The largest size of a file, in bytes; None for no limit.
+        padding: Kind of call to the number of calls that do nothing, which are made first.
+        mark: Whether to make the call that marks the start of the edit.
     """
 
     way: str = ""
@@ -58,17 +58,17 @@ class Request:
 
 
 class CannotTraceError(Exception):
-    """There is no strace, or it may not trace."""
+    """strace is missing, or may not trace."""
 
 
 class Server:
-    """A server; a context manager, which ends it."""
+    """A server in a process of its own; the context manager ends it."""
 
     def __init__(self, work: Path) -> None:
-        """Start it.
+        """Start the server.
 
         Args:
-            work: A directory that it writes to.
+            work: The directory for its files.
         """
         self._errors = (work / "errors.log").open("w+b")
         self._here, there = socket.socketpair()
@@ -121,18 +121,18 @@ class Server:
 
 
 class Tracer:
-    """strace at a server and all its children; a context manager, which detaches it."""
+    """strace, attached to a server and all its children; the context manager detaches it."""
 
     def __init__(self, server: Server, log: Path, *arguments: str) -> None:
-        """Attach it.
+        """Attach strace.
 
         Args:
             server: The server.
             log: The file to write to.
-            arguments: What strace is told to do.
+            arguments: The arguments of strace.
 
         Raises:
-            CannotTraceError: That cannot be done here.
+            CannotTraceError: strace cannot be attached here.
         """
         program = shutil.which("strace")
         if program is None:
@@ -159,23 +159,23 @@ class Tracer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Detach it; then its log is whole."""
+        """Detach strace; then its log is complete."""
         self._process.terminate()
         self._process.wait(timeout=60)
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Which calls are made.
+    """The system calls of edits.
 
     Attributes:
-        edits: How often each edit makes each, in the order of the requests.
+        edits: Name of a call to its number, for each edit in the order of the requests.
     """
 
     edits: list[Counter[str]]
 
     def at(self, name: str) -> int:
-        """The count of a call at which a fault is put: beyond what any edit makes by itself."""
+        """Return the number of the call that gets the fault, which no edit reaches by itself."""
         return 2 * max(each[name] for each in self.edits) + _MARGIN
 
 
@@ -183,12 +183,12 @@ def survey(server: Server, log: Path, requests: list[tuple[Request, Path]]) -> S
     """Do edits without faults, and count their calls.
 
     Args:
-        server: Who does them.
-        log: The file to let strace write to.
-        requests: The edits, each with the place from which its model is copied before.
+        server: The server that does them.
+        log: The file for the output of strace.
+        requests: The edits, each with the directory from which its model is copied before.
 
     Raises:
-        CannotTraceError: There is no strace, or it may not trace.
+        CannotTraceError: strace is missing, or may not trace.
     """
     children = []
     with Tracer(server, log, "-e", "trace=%file,%desc"):
@@ -203,7 +203,7 @@ def survey(server: Server, log: Path, requests: list[tuple[Request, Path]]) -> S
         if found := _CALL.match(line):
             is_mark = found[2] == "access" and MARK in found[3]
             calls.setdefault(int(found[1]), []).append("mark" if is_mark else found[2])
-    assert server.pid not in calls  # it would be hit itself
+    assert server.pid not in calls  # a fault would hit the server itself
     edits = []
     for child in children:
         assert calls[child][0] == "mark"  # a fork makes no call of its own
@@ -217,6 +217,6 @@ def survey(server: Server, log: Path, requests: list[tuple[Request, Path]]) -> S
 
 
 def renew(work: Path, original: Path) -> None:
-    """Put a fresh copy of a directory in the place of another."""
+    """Replace a directory by a fresh copy of another."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(original, work, symlinks=True)

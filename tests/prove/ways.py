@@ -1,7 +1,7 @@
-"""The ways in which a model is changed: one for each road that leads to a commit.
+"""The ways in which smpatch changes a model: one for each code path to a commit.
 
-TensorFlow is not asked: ``validate`` is ``none``, what a graph's operations are is known from
-the fixtures, and the fingerprint is a stand-in that tells of which file it was taken.
+No way asks TensorFlow: ``validate`` is ``none``, the definitions of operations are from the
+fixtures, and the fingerprint is a stand-in that depends on the model file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.writer import models
 __all__ = ["KEY", "WAYS", "Way", "no_edit", "without_tensorflow"]
 
 KEY = "killed"
-"""The signature that is added, by whoever adds one."""
+"""The key of the signature that edits add."""
 
 _GRAPH = models.FIXTURES.parent / "graphs" / "frozen.pb"
 _UNPROVED = smpatch.Options(validate="none")
@@ -31,14 +31,14 @@ _UNPROVED = smpatch.Options(validate="none")
 
 @dataclass(frozen=True)
 class Way:
-    """A way, in a directory in which the model is called ``model``.
+    """A way, in a directory in which the model has the name ``model``.
 
     Attributes:
-        prepare: Puts there what the edit starts from.
-        edit: Does the edit; told the directory and the name of the result.
-        result: The directory that is new or changed by it.
-        file: The model file.
-        keeps: Whether the previous file must be had afterwards.
+        prepare: Writes the files with which the edit starts.
+        edit: Does the edit; its arguments are the directory and the name of the result.
+        result: The name of the directory that is new or changed.
+        file: The name of the model file.
+        keeps: Whether the previous file must be there after the edit.
     """
 
     prepare: Callable[[Path], object]
@@ -49,12 +49,12 @@ class Way:
 
     @property
     def makes_new(self) -> bool:
-        """Whether a new directory is made, and the model left as it is."""
+        """Whether the way makes a new directory and leaves the model as it is."""
         return self.result != "model"
 
 
 def no_edit(work: Path) -> None:
-    """Ask for an edit that is refused, and clears up all the same."""
+    """Try an edit that is refused; it removes the files of a killed edit all the same."""
     smpatch.rename_signature(work / "model", "no such key", "other", options=_UNPROVED)
 
 
@@ -160,7 +160,7 @@ WAYS: Mapping[str, Way] = {
 
 @contextmanager
 def without_tensorflow() -> Iterator[None]:
-    """Let stand-ins answer for TensorFlow, here and in processes that are forked."""
+    """Replace TensorFlow by stand-ins, here and in processes that are forked."""
     op_defs = {
         name: op_def
         for fixture in sorted(models.FIXTURES.glob("*/saved_model.pb"))

@@ -1,9 +1,9 @@
 """Processes that write to one model, or read it: ``python -m tests.prove.writer DIRECTORY JSON``.
 
-Each request, a list of words in the JSON, has a fork of the process that has imported smpatch. The
-fork's number is printed; it stops itself and begins when it is continued, so that many begin at
-once. The directory gets ``0.said`` of the first request: what it prints; ``0.stopped``: a byte for
-each time that it stopped; and ``0.ended``: its exit code.
+Each request is a list of words in the JSON. It has a fork of this process, which has imported
+smpatch. The program prints the process id of the fork. The fork stops itself and begins when it is
+continued, so that many begin at once. For the first request the directory gets ``0.said``, its
+output; ``0.stopped``, a byte for each time that it stopped; and ``0.ended``, its exit code.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EDITS: Mapping[str, Edit] = {
     "an alias in scale": EditSignature("scale", rename_outputs={"product": "p"}),
     "a method in a": EditSignature("a", method_name="my/own"),
 }
-"""Edits of ``linear`` that stand in each other's way: the order decides what comes of them."""
+"""Edits of ``linear`` that conflict with one another: the order decides their results."""
 
 
 def edit(model: Path, name: str) -> smpatch.Receipt:
@@ -48,7 +48,7 @@ def edit(model: Path, name: str) -> smpatch.Receipt:
 
 
 def _read(model: Path) -> int:
-    """Load the model until SIGTERM comes; return how often."""
+    """Load the model until SIGTERM arrives; return the number of loads."""
     enough: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: enough.append(number))
     loads, known = 0, 0
@@ -67,7 +67,7 @@ def _stop(_name: str = "") -> None:
 
 
 def _do(request: Sequence[str]) -> int:
-    """Do what a request says; return the exit code of the command line."""
+    """Do a request; return the exit code of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("do", choices=[ADD, COPY, EDIT, READ, STOP])
     parser.add_argument("model", type=Path)
@@ -102,7 +102,7 @@ def _begin(said: Path, request: Sequence[str]) -> NoReturn:
     try:
         _stop()
         code = _do(request)
-    except BaseException:  # noqa: BLE001 - the end of a program, which the test tells
+    except BaseException:  # noqa: BLE001 - the process ends here, and the test gets the exit code
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -110,7 +110,7 @@ def _begin(said: Path, request: Sequence[str]) -> NoReturn:
 
 
 def main() -> None:
-    """Fork for each request, and write down what becomes of the forks until all have ended."""
+    """Fork for each request, and record the stops and ends of the forks until all have ended."""
     directory = Path(sys.argv[1])
     numbers: dict[int, int] = {}
     for number, request in enumerate(json.loads(sys.argv[2])):

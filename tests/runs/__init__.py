@@ -1,1 +1,1 @@
-"""Checks of models: faults that are planted, models that are healthy, and what TensorFlow says."""
+"""Values to feed, arrays of files and of messages, and comparisons of results."""

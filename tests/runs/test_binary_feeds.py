@@ -1,4 +1,4 @@
-"""Bytes that end in zeros arrive whole, and a pickle runs nothing."""
+"""Bytes that end in zeros stay whole, and the code in a pickle does not run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_texts_among_objects_are_utf8(tmp_path: Path) -> None:
 
 
 class _Harmful:
-    """What a pickle could do: make a file."""
+    """An object whose pickle makes a directory when it is loaded."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -61,7 +61,7 @@ def test_a_pickle_in_a_file_runs_nothing(tmp_path: Path) -> None:
         read_npz(tmp_path / "a.npz")
     assert not made.exists()
     np.load(tmp_path / "a.npz", allow_pickle=True)["x"]
-    assert made.exists()  # it would have run
+    assert made.exists()  # the pickle does harm if it is loaded
 
 
 def _run(model: str, file: Path) -> Report:

@@ -1,4 +1,4 @@
-"""Values against each other, as NumPy compares them."""
+"""Comparisons of values; the tolerances are those of NumPy."""
 
 from __future__ import annotations
 

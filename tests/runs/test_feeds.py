@@ -1,4 +1,4 @@
-"""Values that are made up, and arrays out of files, against NumPy's own."""
+"""Made up values, and arrays from files, compared with NumPy's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors of messages as arrays: TensorFlow writes them, and NumPy holds what they are."""
+"""Tensors of messages as arrays: TensorFlow writes them, and NumPy has the expected values."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tests of the room behind the door: real children, real and pretended TensorFlows."""
+"""Tests of child processes: real ones, with the real TensorFlow and with stand-ins."""

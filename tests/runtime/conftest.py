@@ -1,4 +1,4 @@
-"""Models and children that the tests of this module share."""
+"""The models and children that the tests of this folder share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Facts = dict[str, tuple[int, tuple[int | None, ...] | None]]
 
 @pytest.fixture(scope="session")
 def installed() -> installation.Wheel:
-    """TensorFlow, which the tests need."""
+    """The installed TensorFlow."""
     found = installation.find()
     assert found is not None
     return found
@@ -37,7 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def facts(models: Path) -> Facts:
-    """What TensorFlow's Python says of every tensor in the model ``kinds``."""
+    """The dtype and shape of every tensor in the model ``kinds``, from TensorFlow's Python."""
     told = json.loads((models / "kinds.json").read_text())
     return {
         name: (dtype, None if shape is None else tuple(shape))
@@ -61,7 +61,7 @@ def python(installed: installation.Wheel) -> Iterator[Child]:
 
 @pytest.fixture
 def pretend(tmp_path: Path) -> Callable[[str], installation.Wheel]:
-    """A TensorFlow of a few lines, to misbehave in ways that the real one seldom does."""
+    """Return a function that writes a stand-in for TensorFlow, with faults that are rare there."""
 
     def write(source: str) -> installation.Wheel:
         root = tmp_path / "tensorflow"

@@ -1,8 +1,8 @@
-"""Export the models that the tests of the runtime room load.
+"""Export the models that the tests of child processes load.
 
-Run as ``python export_models.py DIRECTORY``, in a process of its own, because
-the tests themselves never import TensorFlow. Beside each model it writes what
-TensorFlow's Python says of it, for comparison.
+The command is ``python export_models.py DIRECTORY``, in a process of its own, because the tests
+themselves never import TensorFlow. Beside the model ``kinds`` it writes the dtypes and shapes of
+TensorFlow's Python, for a comparison.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ v1 = tf.compat.v1
 
 
 def graph_of_kinds(directory: Path) -> None:
-    """Write a TF1-style model with one tensor of each kind that a reader may trip over."""
+    """Write a TF1-style model with one tensor of each kind that is hard to read."""
     with v1.Graph().as_default() as graph, v1.Session() as session:
         partly = v1.placeholder(tf.float32, [None, 3], "partly")
         v1.placeholder(tf.float64, [], "scalar")
@@ -48,7 +48,7 @@ def graph_of_kinds(directory: Path) -> None:
 
 
 def hostile(directory: Path, harm: Callable[[], Any]) -> None:
-    """Write a TF1-style model that does harm when it is loaded, by its main operation."""
+    """Write a TF1-style model whose main operation does harm when the model is loaded."""
     with v1.Graph().as_default(), v1.Session() as session:
         x = v1.placeholder(tf.float32, [None], "x")
         tf.multiply(x, 2.0, "y")
@@ -89,7 +89,7 @@ TYPES = ("float16", "bfloat16", "float64", "int8", "uint16", "int64", "bool", "c
 
 
 def types(directory: Path) -> None:
-    """Write a TF2 export that gives its inputs of many types back, and multiplies in two steps."""
+    """Write a TF2 export that returns its inputs of many types, and multiplies in two steps."""
 
     class Module(tf.Module):  # type: ignore[misc]
         @tf.function(input_signature=[tf.TensorSpec([None], each, each) for each in TYPES])  # type: ignore[untyped-decorator]

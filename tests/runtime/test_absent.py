@@ -16,12 +16,12 @@ class Objects:
     """The objects of a store."""
 
     def __init__(self) -> None:
-        """Nothing was read so far."""
+        """Start with no object read."""
         self.read: list[str] = []
         self.fails = False
 
     def write(self, name: str, file: Path) -> None:
-        """Read an object, or break off in the middle."""
+        """Write an object to a file, or stop in the middle."""
         with file.open("xb") as opened:
             opened.write(b"ab")
             if self.fails:
@@ -35,12 +35,12 @@ def objects() -> Iterator[Objects]:
     made = Objects()
     yield made
     absent.forget(made)
-    assert not absent._files  # noqa: SLF001 - what is left over would be read for another model
+    assert not absent._files  # noqa: SLF001 - a file that is left would be read for another model
 
 
 @pytest.fixture
 def model(objects: Objects, tmp_path: Path) -> Path:
-    """A directory whose variables were not read."""
+    """A directory whose variables are not read yet."""
     variables = tmp_path / "model" / "variables"
     variables.mkdir(parents=True)
     for name, size in (("long", 4000), ("short", 4)):

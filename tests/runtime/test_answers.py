@@ -1,4 +1,4 @@
-"""What the children answer about models equals what TensorFlow's Python says."""
+"""The answers of children about models equal those of TensorFlow's Python."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLOAT, DOUBLE, INT64, STRING, FLOAT_REF = 1, 2, 9, 7, 101
 
 @pytest.fixture(params=["capi", "python"])
 def child(request: pytest.FixtureRequest) -> Child:
-    """Each of the two programs: what both can do, both do alike."""
+    """Each of the two programs: questions that both answer have the same answers."""
     found: Child = request.getfixturevalue(request.param)
     return found
 
@@ -55,7 +55,7 @@ def test_a_graph_is_put_together_without_a_session(child: Child) -> None:
     graph = _node("x", "Placeholder", ATTRIBUTE)
     found = questions.infer(child, LIMIT, graph, ["x:0", "x:1", "y:0"])
     assert found.ok, found.message
-    # A placeholder that tells no shape may have any.
+    # A placeholder without a recorded shape may have any.
     assert found.tensors == {"x:0": TensorFact(FLOAT, None), "x:1": None, "y:0": None}
 
 
@@ -157,12 +157,12 @@ def test_a_directory_whose_name_is_not_ascii(capi: Child, models: Path, tmp_path
 
 
 def floats(*numbers: float) -> bytes:
-    """Return numbers as a tensor of floats holds them."""
+    """Return numbers as the bytes of a float tensor."""
     return struct.pack(f"<{len(numbers)}f", *numbers)
 
 
 class TestRun:
-    """Runs of the session that was kept."""
+    """Runs of the session that the child has kept."""
 
     @pytest.fixture(autouse=True)
     def keep(self, capi: Child, models: Path) -> None:
@@ -247,7 +247,7 @@ def test_fingerprint_is_the_one_that_tensorflow_wrote(capi: Child, models: Path)
     written = (models / "module" / "fingerprint.pb").read_bytes()
     found = questions.fingerprint(capi, models / "module", LIMIT)
     assert found.ok
-    # Field 7 is random and comes last.
+    # Field 7 is random and is the last one.
     assert found.data.partition(b":")[0] == written.partition(b":")[0]
 
 
@@ -329,7 +329,7 @@ def test_the_room_imports_nothing_of_the_package_outside() -> None:
                 names = [node.module or ""]
             for name in names:
                 inside = name.startswith("smpatch.runtime")
-                # They run beside TensorFlow, which brings NumPy and protobuf.
+                # They run beside TensorFlow, which needs NumPy and protobuf.
                 inside |= (file.name, name) in {
                     ("python_calls.py", "numpy"),
                     ("trace_recipes.py", "google.protobuf"),

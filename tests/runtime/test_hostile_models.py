@@ -1,7 +1,6 @@
-"""Models that end TensorFlow's process, keep it for ever or fill the terminal, edited all the same.
+"""Edits of models that end TensorFlow's process, make it hang or fill the terminal.
 
-As a user meets them: through the command line. What the child alone does is in
-``test_process``.
+The tests use the command line, as users do. ``test_process`` tests the child alone.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ def test_model_that_aborts_tensorflow_is_refused_with_signal_and_last_words(
 def test_crash_that_the_original_does_not_cause_is_told_apart(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validate: Mode
 ) -> None:
-    """The loader that is asked last gets the model that aborts in the place of the edited one."""
+    """The loader that runs last gets a model that aborts, in the place of the edited one."""
     place = _copied(models, "kinds", tmp_path)
     before = _content(tmp_path)
     name = {"runtime": "describe", "full": "python_signatures"}[validate]
@@ -140,7 +139,7 @@ def test_what_a_model_prints_reaches_no_stream_of_the_user(
 def test_neither_environment_nor_directory_of_the_user_changes_the_result(
     models: Path, tmp_path: Path
 ) -> None:
-    """Traps in the current directory and on the path, and words that would change TensorFlow."""
+    """The current directory and the path have traps, and variables could change TensorFlow."""
     (tmp_path / "traps").mkdir()
     for name in ("json", "ctypes", "tensorflow", "numpy", "sitecustomize", "google"):
         (tmp_path / "traps" / f"{name}.py").write_text("import os\nos._exit(66)\n")
@@ -162,7 +161,7 @@ def test_neither_environment_nor_directory_of_the_user_changes_the_result(
         "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python",
     }
     if google.protobuf.__version__.startswith("4.") and sys.version_info >= (3, 12):
-        del hostile["PYTHONWARNINGS"]  # protobuf warns at its own import, and nothing gets past
+        del hostile["PYTHONWARNINGS"]  # protobuf itself warns at its import, so all would fail
     add = ("--inputs", "rows=partly:0", "--outputs", "twice=doubled:0", "--signature", "added")
     first = _run("add-predict", str(quiet), *add, "--validate", "full", "--json")
     second = _run(

@@ -1,4 +1,4 @@
-"""TensorFlow is found by its files, never by importing it."""
+"""TensorFlow is found by its files, never by an import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.tensorflow_says import ask
 
 
 def install(site: Path, files: list[str], distribution: str | None = None) -> Path:
-    """Lay out a TensorFlow of empty files."""
+    """Write a TensorFlow of empty files."""
     root = site / "tensorflow"
     for name in ["__init__.py", *files]:
         path = root / name

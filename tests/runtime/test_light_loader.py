@@ -1,4 +1,4 @@
-"""The loader's own modules say of every model what all of TensorFlow says of it."""
+"""The loader's own modules give the same answers about models as all of TensorFlow."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def light(installed: Wheel) -> Iterator[Child]:
 
 @pytest.fixture
 def compare(light: Child, python: Child, count: Count) -> Callable[[Path], None]:
-    """Load with both; what is equal is the verdict, and the signatures of what loads."""
+    """Return a function that loads a model with both, and compares verdicts and signatures."""
     return lambda directory: _compare(directory, light, python, count)
 
 
@@ -150,7 +150,7 @@ NO = PythonSignatures(ok=False, kind="KeyError", message="'w'")
 
 
 class _Asked:
-    """A validator whose children give the answers that it is made with."""
+    """A validator whose children give fixed answers."""
 
     def __init__(self, light: object, python: object) -> None:
         self.says = {Program.LIGHT: light, Program.PYTHON: python}

@@ -1,4 +1,4 @@
-"""Messages become one clean, short line that keeps what matters."""
+"""Messages become one clean, short line with the important part."""
 
 from __future__ import annotations
 

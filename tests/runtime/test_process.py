@@ -1,4 +1,4 @@
-"""A child that crashes, hangs, prints or is killed harms nobody, and none outlives its parent."""
+"""A child that crashes, hangs, prints or is killed does no harm, and none outlives its parent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def is_reaped(child: Child) -> bool:
-    """Tell whether neither a process nor a zombie is left."""
+    """Return whether neither a process nor a zombie is left."""
     try:
         os.waitpid(child.pid, os.WNOHANG)
     except ChildProcessError:
@@ -34,7 +34,7 @@ def is_reaped(child: Child) -> bool:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process that need not be ours runs."""
+    """Return whether a process runs; it need not be a child of this one."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -100,7 +100,7 @@ def test_a_crash_leaves_no_core_file(installed: Wheel) -> None:
 
 @linux
 def test_what_the_child_has_started_ends_with_it(pretend: Pretend, tmp_path: Path) -> None:
-    """A library of operations may run programs, and none of them is to stay behind."""
+    """A library of operations may run programs; none of them may outlive the child."""
     told = tmp_path / "helper"
     wheel = pretend(
         "import os, subprocess, time\n"
@@ -302,7 +302,7 @@ def test_the_child_sees_a_small_environment(
     variables = dict(line.split("=", 1) for line in told if line)
     assert variables["CUDA_VISIBLE_DEVICES"] == "-1"
     assert variables["TF_ENABLE_ONEDNN_OPTS"] == "0"
-    # LC_CTYPE is Python's own doing (PEP 538).
+    # Python itself sets LC_CTYPE (PEP 538).
     known = {*process.KEPT_VARIABLES, *process.SET_VARIABLES, "LC_CTYPE"}
     assert variables.keys() <= known
 
@@ -323,7 +323,7 @@ time.sleep(600)
     ("program", "when"),
     [
         *((program, "loading") for program in Program),
-        # The other two load the same TensorFlow in the same way: seconds of a processor each.
+        # The other two load the same TensorFlow in the same way: seconds of CPU time each.
         *((program, "loaded") for program in (Program if LONG else (Program.CAPI, Program.LIGHT))),
     ],
 )
@@ -347,7 +347,7 @@ def test_the_child_dies_with_its_parent(program: Program, when: str) -> None:
 
 @linux
 def test_a_stopped_child_dies_with_its_parent() -> None:
-    # What reads no pipe, as a child deep in a load does not, must die all the same.
+    # A child that reads no pipe, as in the middle of a load, must die as well.
     root = Path(process.__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, "CAPI", "loaded"],

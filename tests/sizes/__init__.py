@@ -1,1 +1,1 @@
-"""Inputs that are to take more than the graph says, and runs that lose rows."""
+"""Inputs that take more sizes than the graph allows, and runs that lose rows."""

@@ -1,4 +1,4 @@
-"""What ``check --run`` finds where a batch does not come out as it went in."""
+"""Faults that ``check --run`` finds: lost rows, sizes that do not run, calls into Python."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_call_into_python_is_no_matter_of_the_values(model: Model) -> None:
 
 @pytest.mark.own_children
 def test_a_call_into_python_is_the_same_fault_behind_another_model(model: Model) -> None:
-    """The runtime may have a kernel by then, which finds no Python to call."""
+    """The runtime may then have a kernel for the operation, which finds no Python to call."""
     directory = model("python")
     with smpatch.Session(check_options=RUN) as session:
         session.check(model("lossy"))

@@ -1,4 +1,4 @@
-"""A shape that leaves a dimension open which the graph fixes: proved by runs, or refused."""
+"""Shapes with an open dimension that the graph fixes: proved by runs, or refused."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_an_input_that_takes_less_does_not_promise_less(model: Model) -> None:
 
 
 def test_the_text_form_says_that_its_placeholder_stays_closed(model: Model, oracle: Oracle) -> None:
-    """It said "proved", and Python's session refused the batch."""
+    """The note once was "proved", and Python's session refused the batch."""
     directory = model("text")
     receipt = _edit(directory, "free", OPEN)
     assert {"proved-shape", "placeholder-unchanged"} <= _codes(receipt)
@@ -183,7 +183,7 @@ def test_a_signature_of_a_narrowed_one_asks_for_the_same(tmp_path: Path, oracle:
 
 
 def test_steps_that_the_graph_never_reads_are_refused(tmp_path: Path, oracle: Oracle) -> None:
-    """It ran with six steps, read three of them, and was taken for a proof."""
+    """The signature once ran with six steps, read three of them, and this counted as a proof."""
     directory = Path(shutil.copytree(FIXTURES / "keras_rnn", tmp_path / "model"))
     spec = smpatch.load(directory).signatures["serving_default"].inputs["steps"]
     assert isinstance(spec, smpatch.TensorSpec)
@@ -193,7 +193,7 @@ def test_steps_that_the_graph_never_reads_are_refused(tmp_path: Path, oracle: Or
         _edit(directory, "serving_default", {"steps": (None, None, 2)})
     assert (directory / "saved_model.pb").read_bytes() == before
 
-    # TensorFlow itself: six steps run without the proof, and give what the first three give.
+    # In TensorFlow itself, without the proof, six steps give the same as the first three.
     _edit(directory, "serving_default", {"steps": (None, None, 2)}, validate="none")
     steps = np.random.default_rng(0).random((1, 6, 2), np.float32)
     found = []

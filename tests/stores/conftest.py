@@ -1,4 +1,4 @@
-"""A server of S3 and one of Azure's blobs on loopback, each with an empty bucket."""
+"""Servers of S3, of Azure's blobs and of Google's API on loopback, each with an empty bucket."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _missing(*libraries: str) -> str:
 
 
 def _program(name: str, variable: str, package: str) -> str:
-    """Return a server's program, which a variable or the path names; skip the test without it."""
+    """Return a server's program, from a variable or from PATH; skip the test if there is none."""
     program = os.environ.get(variable) or shutil.which(name)
     reason = _missing("obstore") or ("" if program else f"not installed: {package} (npm)")
     if reason or program is None:
@@ -47,8 +47,8 @@ class Moto:
     """A server of S3.
 
     Attributes:
-        port: Where it is.
-        process: It.
+        port: Its port.
+        process: Its process.
     """
 
     port: int
@@ -90,7 +90,7 @@ def azurite_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process knows of stores is as at its start."""
+    """Reset the state of stores in this process to that at its start."""
     monkeypatch.setattr(access, "_OPTIONS", {})
     monkeypatch.setattr(access, "_clients", {})
     monkeypatch.setattr(putting, "_probed", {})
@@ -104,7 +104,7 @@ def s3(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(scope="session")
 def s3rver_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of s3rver, a server of S3 that takes every put, whatever its condition is."""
+    """The port of s3rver, a server of S3 that accepts every put and ignores its condition."""
     program = _program("s3rver", "SMPATCH_S3RVER", "s3rver")
     place = ("--directory", str(tmp_path_factory.mktemp("s3rver")), "--configure-bucket", BUCKET)
     options = ("--address", "127.0.0.1", "--port", "0", "--silent", "--allow-mismatched-signatures")
@@ -122,7 +122,7 @@ def s3rver(s3rver_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def radosgw(monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty place in a bucket of Ceph's gateway 16, which refuses the right condition, too."""
+    """An empty place in a bucket of Ceph's gateway 16, which refuses conditions that hold, too."""
     port = os.environ.get("SMPATCH_RADOSGW")
     if port is None:
         pytest.skip("SMPATCH_RADOSGW does not name the port of a radosgw")
@@ -194,7 +194,7 @@ def linear(url: str, *, fingerprint: bool = False) -> str:
 
 
 def tree(url: str) -> dict[str, bytes]:
-    """The objects below a URL, by their names there."""
+    """Return the objects below a URL, by their names there."""
     place = ModelUrl(url)
     store = Store(place)
     prefix = f"{place.key}/"
@@ -202,5 +202,5 @@ def tree(url: str) -> dict[str, bytes]:
 
 
 def keys(url: str) -> set[str]:
-    """The signature keys of a model in a store."""
+    """Return the signature keys of a model in a store."""
     return set(smpatch.load(url).signatures)

@@ -1,8 +1,8 @@
-"""A port before a server that counts the bytes that cross it, both ways, heads included.
+"""A port before a server that counts the bytes in both directions, with the headers.
 
-It can let each request wait, as a server far away does. As a program (``counting.py PORT``) it
-prints its own port; each line of its input is the seconds that requests wait from then on, and
-it answers with the bytes that have crossed since the last one.
+It can delay each request, as a distant server does. As a program (``counting.py PORT``) it prints
+its own port. Each line of its input is the delay of the following requests in seconds; its answer
+is the number of bytes since the last line.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _PIECE = 1 << 16
 
 
 class Counter:
-    """Takes connections on a free port of loopback, and hands them on.
+    """Takes connections on a free port of loopback, and passes their bytes on.
 
     Attributes:
-        moved: Bytes that have crossed.
-        wait: Seconds that each request waits.
+        moved: The number of bytes that were passed on.
+        wait: The delay of each request, in seconds.
     """
 
     def __init__(self, behind: int) -> None:
@@ -41,7 +41,7 @@ class Counter:
 
     @property
     def port(self) -> int:
-        """Where to connect to."""
+        """The port for clients."""
         port: int = self._listening.getsockname()[1]
         return port
 
@@ -60,7 +60,7 @@ class Counter:
                     threads.append(threading.Thread(target=self._hand_on, args=ends))
                     threads[-1].start()
         for each in opened:
-            with contextlib.suppress(OSError):  # of those that the other side has closed
+            with contextlib.suppress(OSError):  # the other side may have closed it
                 each.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
@@ -70,7 +70,7 @@ class Counter:
 
     def close(self) -> None:
         """Take no more connections."""
-        with contextlib.suppress(OSError):  # it wakes who waits in accept
+        with contextlib.suppress(OSError):  # it wakes the thread that waits in accept
             self._listening.shutdown(socket.SHUT_RDWR)
 
     def _hand_on(
@@ -80,7 +80,7 @@ class Counter:
         answered: threading.Event,
         answers: bool,  # noqa: FBT001 - the arguments of a thread
     ) -> None:
-        """Hand on what one side says; what comes after an answer is a new request."""
+        """Pass on the bytes of one side; bytes after an answer are a new request."""
         with contextlib.suppress(OSError):
             while piece := source.recv(_PIECE):
                 with self._lock:
@@ -115,7 +115,7 @@ def counting(behind: int) -> Iterator[Counter]:
 def main(behind: str) -> None:
     """Serve until the input ends."""
     with counting(int(behind)) as counter:
-        print(counter.port, flush=True)  # noqa: T201 - it is read
+        print(counter.port, flush=True)  # noqa: T201 - the parent reads it
         for line in sys.stdin:
             counter.wait = float(line)
             moved, counter.moved = counter.moved, 0

@@ -1,7 +1,7 @@
 """A server with the part of Google Cloud Storage's XML API that smpatch uses.
 
-No emulator that can be had speaks this API with conditions: the tests of ``gs://`` judge smpatch
-and obstore against this reading of the API's documentation, and not against Google.
+No emulator of this API with conditions is available. So the tests of ``gs://`` compare smpatch and
+obstore with this implementation of the API's documentation, and not with Google.
 
 Source: Cloud Storage, XML API reference: ``x-goog-if-generation-match`` (0: no such object),
 ``x-goog-generation``, ``x-goog-copy-source``, ``x-goog-meta-``, list-type=2.

@@ -1,8 +1,8 @@
-"""A server of S3 on loopback with one bucket; prints its port, and ends with its input.
+"""A server of S3 on loopback with one bucket; it prints its port, and ends with its input.
 
-Each line of its input is a list of keys in JSON: it makes a bucket ``filled`` with an empty
-object for each of them, and prints how many. Through its port that takes a minute for ten
-thousand.
+Each line of its input is a list of keys in JSON. It makes a bucket ``filled`` with an empty object
+under each key, and prints the number of keys. Through the port, ten thousand objects would take a
+minute.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ MOTO = (*_PYTHON, str(Path(__file__).with_name("moto_server.py")))
 """The command of a server of S3; its argument is the name of a bucket."""
 
 COUNTING = (*_PYTHON, str(Path(__file__).with_name("counting.py")))
-"""The command of a port that counts what crosses it; its argument is the port behind it."""
+"""The command of a port that counts bytes; its argument is the port of the server."""
 
 
 @contextlib.contextmanager
@@ -29,8 +29,8 @@ def started(
     """Start a server; it is killed at the end.
 
     Args:
-        command: The program and its arguments. It must print little beside its port, for
-            nobody reads the rest.
+        command: The program and its arguments. It must print little beside its port, because
+            the rest is not read.
         said: The line of its output that has the port, as a regular expression.
         env: Its environment; that of this process by default.
 

@@ -1,4 +1,4 @@
-"""Edits of models in stores: one conditional put, and what follows it."""
+"""Edits of models in stores: one conditional put, and the work after it."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def test_an_edit_that_asks_for_nothing_new_puts_nothing(
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], object]], None]:
-    """Do something before an object of a name is put for the first time."""
+    """Return a function that runs an action before the first put of an object of a name."""
     original = Store.put
 
     def install(name: str, step: Callable[[], object]) -> None:
         waiting = [step]
 
-        def changed(self: Store, key: str, *given: Any, **named: Any) -> object:  # noqa: ANN401 - as the true one
+        def changed(self: Store, key: str, *given: Any, **named: Any) -> object:  # noqa: ANN401 - as the method it replaces
             if key.endswith(name) and waiting:
                 waiting.pop()()
             return original(self, key, *given, **named)
@@ -184,7 +184,7 @@ def test_an_asset_whose_name_ends_like_that_of_a_backup_is_copied(
 
 
 def test_warm_up_requests_follow_as_in_a_directory(bucket: str, tmp_path: Path) -> None:
-    """The rewritten requests stayed on the machine that edited the model."""
+    """The rewritten requests once stayed on the machine that edited the model."""
     fixture = models.FIXTURES / "assets_extra_warmup"
     url, local = put(fixture, f"{bucket}/1"), tmp_path / "1"
     shutil.copytree(fixture, local)
@@ -230,7 +230,7 @@ def test_the_backup_has_the_name_that_it_has_in_a_directory(s3: str, tmp_path: P
 
 @pytest.fixture
 def ignoring(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty place in a store that is made to take every put, whatever its condition is."""
+    """An empty place in a store whose puts ignore their conditions."""
     original = Store.put
 
     def put(
@@ -326,7 +326,7 @@ def test_an_upload_that_was_interrupted_is_done_again(
     options = smpatch.Options(validate="none", save_to=place)
     original = Store.put
 
-    def fail(self: Store, key: str, *given: Any, **named: Any) -> object:  # noqa: ANN401 - as the true one
+    def fail(self: Store, key: str, *given: Any, **named: Any) -> object:  # noqa: ANN401 - as the method it replaces
         if key.endswith("/saved_model.pb"):
             raise smpatch.WriteError("the store denies permission")
         return original(self, key, *given, **named)
@@ -345,7 +345,7 @@ def test_an_upload_that_was_interrupted_is_done_again(
 
 @pytest.fixture
 def fleet(s3: str) -> str:
-    """Some versions of two models, and what a pattern must not take for one."""
+    """Versions of two models, and objects that a pattern must not take for versions."""
     for name in ("a/1", "a/2", "b/7", "b/draft", "b/7/nested/1"):
         linear(f"{s3}/models/{name}")
     place = ModelUrl(f"{s3}/models/b/8/notes.txt")

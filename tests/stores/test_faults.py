@@ -1,4 +1,4 @@
-"""What goes wrong between here and a store: the model in it is old or new, and one line tells."""
+"""Faults on the way to a store: the model in it is old or new, and the error is one line."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ Fault = Literal[
 
 
 class Proxy(http.server.ThreadingHTTPServer):
-    """Hands requests on to a server, and spoils one of them, or all from one on."""
+    """Passes requests on to a server, and spoils one of them, or all of a method."""
 
     def __init__(self, port: int) -> None:
-        """Start on a free port, before that of a server."""
+        """Start on a free port; the server has another one."""
         super().__init__(("127.0.0.1", 0), _Handler)
         self.behind = port
         self.kill: Callable[[], object] = int
         self.reset()
 
     def reset(self, fault: Fault | None = None, at: int = -1, *, method: str = "") -> None:
-        """Count from 0 again; spoil the request of a number, or all of a method."""
+        """Count from 0 again; spoil the request with a number, or all of a method."""
         self.count, self.fault, self.at, self.method = 0, fault, at, method
 
     def fault_of(self, method: str) -> Fault | None:
-        """Return what is to happen to the next request."""
+        """Return the fault of the next request."""
         number, self.count = self.count, self.count + 1
         return self.fault if number == self.at or method == self.method else None
 
@@ -102,7 +102,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def proxy(s3: str, moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A proxy before the server of S3; nothing is tried twice."""
+    """A proxy before the server of S3; clients repeat no request."""
     del s3
     monkeypatch.setattr(access, "_RETRIES", 0)
     with Proxy(moto_port) as opened:
@@ -173,7 +173,7 @@ def test_a_process_that_is_killed_leaves_the_model_old_or_new(
 
 
 def _told(url: str) -> str:
-    """Edit a model, and return the error; empty where there is none."""
+    """Edit a model, and return the error; empty if there is none."""
     try:
         smpatch.patch(url, ADDED, options=KEPT)
     except (smpatch.ModelUnreadableError, smpatch.WriteError) as error:
@@ -184,7 +184,7 @@ def _told(url: str) -> str:
 def test_a_commit_whose_answer_was_lost_is_no_conflict(
     s3: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client repeats the put, whose condition its own first put has made wrong."""
+    """The client repeats the put; its condition is false after its own first put."""
     monkeypatch.setattr(access, "_RETRIES", 3)
     url = linear(f"{s3}/1")
     original = Store.put
@@ -273,7 +273,7 @@ def test_missing_credentials_are_one_line(
 def test_errors_of_the_client_are_told_in_our_words(
     s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the client says has addresses in it, and a signed address is a secret."""
+    """The client's messages contain addresses, and a signed address is a secret."""
     url = ModelUrl(f"{s3}/1")
     store = Store(url)
     errors = store._errors  # noqa: SLF001 - the exceptions of a library that may be missing

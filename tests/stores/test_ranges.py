@@ -1,4 +1,4 @@
-"""A large model file is read in ranges, and what is said of it is the same."""
+"""A large model file is read in ranges, and the commands print the same."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_commands_say_of_ranges_what_they_say_of_the_whole(
     directory: Path, s3: str, call: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = put(directory, f"{s3}/1")
-    # What suggest reads is the whole, and it takes long.
+    # ``suggest`` reads the whole file, which takes long.
     commands = (*COMMANDS, *SUGGEST) if LONG or directory.name in {"linear", "module"} else COMMANDS
     whole = _said(url, commands, call)
     monkeypatch.setattr(access, "_WHOLE", 0)
@@ -63,7 +63,7 @@ def test_show_does_not_fetch_constants(
         said = call("show", url)
     assert said.code == 0
     assert said.out.replace(url, str(local)) == call("show", str(local)).out
-    # The first request asks for the whole file; of that, what is on the way already is lost.
+    # The first request asks for the whole file; the bytes that are already on the way are lost.
     assert counter.moved < CONSTANTS // 4
 
 

@@ -1,4 +1,4 @@
-"""A model by its URL says what its directory says, and no variable is read for it."""
+"""A model by its URL gives the same answers as its directory, and no variable is read for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNPROVED = smpatch.CheckOptions(validate="none")
 
 @pytest.fixture
 def objects(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """The names of the objects that were read, by the log."""
+    """Return a function that returns the names of the objects read, from the log."""
     caplog.set_level(logging.INFO, "smpatch.stores.access")
 
     def names() -> list[str]:
@@ -42,7 +42,7 @@ def objects(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
-    """A server of files, without a listing that a program could read."""
+    """A server of files, without a listing that a program can read."""
     shutil.copytree(models.FIXTURES / "linear", tmp_path / "web" / "linear")
     handler = functools.partial(_Quiet, directory=str(tmp_path / "web"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -70,10 +70,10 @@ def test_show_suggest_and_describe_read_the_model_file_alone(
 
 
 def test_models_of_a_bucket_share_a_client(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To make one takes longer than an edit; each had connections of its own."""
+    """It takes longer to make a client than to edit; once each model had connections of its own."""
 
     def client(name: str) -> object:
-        return Store(ModelUrl(f"{s3}/{name}"))._store  # noqa: SLF001 - it is not seen otherwise
+        return Store(ModelUrl(f"{s3}/{name}"))._store  # noqa: SLF001 - there is no other way
 
     first = client("1")
     assert client("2") is first

@@ -22,7 +22,7 @@ from tests.stores.counting import Counter, counting
 from tests.writer import models
 
 MANY = 16_000_000
-"""Bytes that are added to the variables of a model."""
+"""The number of bytes that are added to the variables of a model."""
 
 DATA = "variables/variables.data-00000-of-00001"
 ENVELOPE = 64 * 1024
@@ -30,16 +30,16 @@ ENVELOPE = 64 * 1024
 
 @pytest.fixture
 def counter(s3: str, moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter]:
-    """Counts what the client moves."""
+    """A counter of the bytes that the client sends and receives."""
     del s3
     with counting(moto_port) as counter:
         monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{counter.port}")
         yield counter
-    assert not absent._files  # noqa: SLF001 - what is left over would be read for another model
+    assert not absent._files  # noqa: SLF001 - a file that is left would be read for another model
 
 
 def _big(name: str, tmp_path: Path) -> Path:
-    """Copy a fixture, and lengthen the data of its variables by what no tensor has."""
+    """Copy a fixture, and lengthen the data of its variables by bytes that no tensor has."""
     model = Path(shutil.copytree(models.FIXTURES / name, tmp_path / name))
     os.truncate(model / DATA, (model / DATA).stat().st_size + MANY)
     return model
@@ -53,7 +53,7 @@ def local(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(local: Path, s3: str, counter: Counter) -> str:
-    """The same in a store."""
+    """The same model in a store."""
     url = put(local, f"{s3}/1")
     counter.moved = 0
     return url

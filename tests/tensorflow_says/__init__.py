@@ -1,8 +1,7 @@
-"""Programs in which TensorFlow answers what the tests ask, and the way to ask them.
+"""Programs in which TensorFlow answers questions of the tests, and a function to ask them.
 
-TensorFlow takes seconds to load and must stay out of the tests' own process. Each program
-here is run at most once per test session, however many workers share it, and prints its
-answers as one line of JSON.
+TensorFlow takes seconds to load and must stay out of the tests' own process. Each program here runs
+at most once per test session, for all workers together, and prints its answers as one line of JSON.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ __all__ = ["OLDEST", "ask"]
 _WHEEL = installation.find()
 
 OLDEST = _WHEEL is not None and (_WHEEL.version or "").startswith("2.16.")
-"""Whether it is the oldest TensorFlow that smpatch runs with; expectations are of the newest."""
+"""Whether TensorFlow is the oldest that smpatch runs with; the expected values are the newest's."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def ask(program: str, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401 - JSON
-    """Return what a program of this package says.
+    """Return the answers of a program of this package.
 
     Args:
         program: The module's name.

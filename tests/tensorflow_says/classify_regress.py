@@ -1,9 +1,9 @@
-"""What TensorFlow's classification and regression signatures are, and smpatch's of the same.
+"""TensorFlow's classification and regression signatures, and smpatch's of the same tensors.
 
 Prints ``{"classify": [[examples, classes, scores, TensorFlow's outcome, smpatch's]], "regress":
 [[examples, predictions, TensorFlow's outcome, smpatch's]], "eager": [[TensorFlow's outcome,
 smpatch's]], "constants": {name: value}, "git_version": TensorFlow's}``; an outcome is ``[bytes
-in hexadecimal digits]`` or ``[class, words]`` of what was raised.
+in hexadecimal digits]`` or ``[class, words]`` of the error.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from smpatch import signature  # after TensorFlow: a clash of names would end th
 v1 = tf.compat.v1
 
 FEW = ("none", "string", "float32", "int64", "sparse_string", "ragged_float32", "a number")
-"""What stands in the other places while one place has everything."""
+"""The values for the other arguments while one argument takes every value."""
 
 
 def things() -> dict[str, Any]:
-    """Return tensors of every type and kind, and what is no tensor; the default graph is theirs."""
+    """Return tensors of every type and kind, in the default graph, and values without a tensor."""
     types = {each.name for each in vars(tf.dtypes).values() if isinstance(each, tf.DType)}
     made: dict[str, Any] = {"none": None}
     for each in sorted(types - {"resource", "variant"}):
@@ -49,10 +49,10 @@ def things() -> dict[str, Any]:
 
 
 def outcome(call: Callable[[], bytes]) -> list[str]:
-    """Return the bytes that a call returns, or the class and words of what it raises."""
+    """Return the bytes that a call returns, or the class and words of its error."""
     try:
         return [call().hex()]
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+    except Exception as error:  # noqa: BLE001 - any error is the answer
         return [type(error).__name__, str(error)]
 
 
@@ -66,7 +66,7 @@ def compared(name: str, given: tuple[Any, ...]) -> list[list[str]]:
 
 
 def combinations(every: dict[str, Any], places: int) -> set[tuple[str, ...]]:
-    """Return the names of what is handed in: everything in each place, with a few in the others."""
+    """Return combinations of arguments: every value in each place, with a few in the others."""
     found: set[tuple[str, ...]] = set()
     for place in range(places):
         found |= set(product(*(every if at == place else FEW for at in range(places))))

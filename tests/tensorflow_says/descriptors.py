@@ -26,7 +26,7 @@ from tensorflow.core.protobuf import (
 
 
 def collect(descriptor: Any, messages: dict[str, Any], enums: dict[str, Any]) -> None:  # noqa: ANN401 - protobuf's descriptors are made at run time
-    """Add a message and all that it refers to."""
+    """Add a message and all messages and enums to which it refers."""
     if descriptor.full_name in messages:
         return
     fields = messages.setdefault(descriptor.full_name, {})

@@ -1,4 +1,4 @@
-"""What TensorFlow makes of every graph of the fixtures, and of loops within loops.
+"""TensorFlow's dtypes and shapes for every graph of the fixtures, and runs of nested loops.
 
 Prints ``{"models": {fixture: [{tensor: [dtype, shape]} of each MetaGraph]}, "fetched": {tensor
 of the nested loops: the error when it is fetched, or ""}, "loops": their GraphDef in hexadecimal
@@ -71,7 +71,7 @@ def nested_loops() -> Any:  # noqa: ANN401 - a GraphDef
 
 
 def fetched(graph_def: Any) -> dict[str, str]:  # noqa: ANN401 - as above
-    """Return what a session says when each tensor is fetched."""
+    """Return for each tensor the error of a session that fetches it; empty if there is none."""
     config = v1.ConfigProto(operation_timeout_in_ms=10_000)
     found = {}
     with v1.Graph().as_default() as graph, v1.Session(config=config) as session:

@@ -1,4 +1,4 @@
-"""Which signatures TensorFlow holds to be valid for the method that they name.
+"""The signatures that are valid to TensorFlow for the method that they name.
 
 Prints ``[[method, {input: type}, {output: type}, is_valid_signature]]``.
 """
@@ -28,7 +28,7 @@ OUTPUTS = tuple(
 
 
 def said(method: str, inputs: dict[str, str], outputs: dict[str, str]) -> bool:
-    """Return TensorFlow's opinion."""
+    """Return whether the signature is valid to TensorFlow."""
     signature = tf.compat.v1.MetaGraphDef().signature_def["s"]
     signature.method_name = method
     for ours, theirs in ((inputs, signature.inputs), (outputs, signature.outputs)):

@@ -1,4 +1,4 @@
-"""Which signatures TensorFlow's own classes read from the fewest changed bytes.
+"""The signatures that TensorFlow's own classes read from the fewest changed bytes.
 
 Prints ``{"examples": number of drawn pairs, "wrong": [[old bytes, wanted bytes], ...]}``, the
 bytes in hexadecimal digits.

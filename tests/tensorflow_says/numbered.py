@@ -1,4 +1,4 @@
-"""Which nodes TensorFlow's own classes read from graphs that are read as integers.
+"""The nodes that TensorFlow's own classes read from graphs that smpatch reads as integers.
 
 Prints ``{"examples": number of drawn graphs, "wrong": [bytes, ...]}``, the bytes in hexadecimal
 digits.

@@ -1,4 +1,4 @@
-"""What TensorFlow does with the signatures and requests that smpatch's builder refuses or notes.
+"""TensorFlow's answers to signatures and requests that smpatch's builder refuses or notes.
 
 Prints ``{"loaded": {case: the error when tf.saved_model.load reads the signature, and calls it,
 or ""}, "ran": {case: the error of a raw TF_SessionRun, or ""}}``.
@@ -21,7 +21,7 @@ from fixtures.make.exporting import export, predict, session, v1
 
 
 def small_graph() -> dict[str, Any]:
-    """Build ``y = x * w + z`` in the default graph, and a tensor of each awkward kind."""
+    """Build ``y = x * w + z`` in the default graph, and a tensor of each unusual kind."""
     x = v1.placeholder(tf.float32, [None], "x")
     z = v1.placeholder(tf.float32, [None], "z")
     held = v1.get_variable("held", [], use_resource=True)
@@ -50,7 +50,7 @@ def small_graph() -> dict[str, Any]:
 
 
 def loaded(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
-    """Save a model with this signature, load it in Python, call it; return what goes wrong."""
+    """Save a model with this signature, load it in Python, call it; return the error."""
     with tempfile.TemporaryDirectory() as top:
         target = Path(top) / "model"
         with session() as opened:
@@ -60,7 +60,7 @@ def loaded(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
             export(target, opened, {"s": predict(given, wanted)})
         try:
             signature = tf.saved_model.load(str(target)).signatures["s"]
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        except Exception as error:  # noqa: BLE001 - any error is the answer
             return f"load: {type(error).__name__}: {error}"
         try:
             signature(**{alias: tf.constant([1.0]) for alias in inputs})
@@ -70,7 +70,7 @@ def loaded(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
 
 
 def ran(feeds: Mapping[str, Any], fetches: list[str]) -> str:
-    """Run through the C API, with nothing of Python's session around it; return what goes wrong."""
+    """Run through the C API, without the code of Python's session around it; return the error."""
     with session() as opened:
         graph = small_graph()
         opened.run(v1.global_variables_initializer())
@@ -82,7 +82,7 @@ def ran(feeds: Mapping[str, Any], fetches: list[str]) -> str:
                 [],
                 None,
             )
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        except Exception as error:  # noqa: BLE001 - any error is the answer
             return f"{type(error).__name__}: {error}"
     return ""
 

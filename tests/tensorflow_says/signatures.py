@@ -1,4 +1,4 @@
-"""What TensorFlow's ``predict_signature_def`` makes of its own tensors, and smpatch's of the same.
+"""TensorFlow's ``predict_signature_def`` of its own tensors, and smpatch's of the same.
 
 Prints ``{"cases": {case: [TensorFlow's bytes, smpatch's bytes]}, "errors": {case: [class and
 words that TensorFlow raises, those that smpatch raises]}, "protos": {name: TensorProto},
@@ -23,7 +23,7 @@ theirs = v1.saved_model.predict_signature_def
 
 
 def tensors() -> dict[str, Any]:
-    """Return tensors of every kind; the default graph is theirs."""
+    """Return tensors of every kind, in the default graph."""
     v1.placeholder(tf.float32, [None, 3], "x")
     graph = v1.get_default_graph()
     flat, splits = v1.placeholder(tf.float32, [None], "flat"), []
@@ -64,16 +64,16 @@ def tensors() -> dict[str, Any]:
 
 
 def raised(call: Callable[[], Any]) -> list[str]:
-    """Return the class and the words of what a call raises."""
+    """Return the class and the words of the error of a call."""
     try:
         call()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+    except Exception as error:  # noqa: BLE001 - any error is the answer
         return [type(error).__name__, str(error)]
     return ["", ""]
 
 
 def errors() -> dict[str, Any]:
-    """Return what both raise where a signature cannot be built."""
+    """Return the errors of both for signatures that cannot be built."""
     with v1.Graph().as_default():
         x = v1.placeholder(tf.float32, [None], "x")
         wrong: dict[str, tuple[Any, Any]] = {
@@ -102,7 +102,7 @@ def errors() -> dict[str, Any]:
     return found
 
 
-def ours(inputs: Any, outputs: Any) -> signature.SignatureDef:  # noqa: ANN401 - anything may be handed in
+def ours(inputs: Any, outputs: Any) -> signature.SignatureDef:  # noqa: ANN401 - arguments of any type
     """Call smpatch's function, with the arguments in TensorFlow's order."""
     return signature.predict_signature_def(inputs, outputs)
 
@@ -133,7 +133,7 @@ def main() -> None:
         known = tensors()
         dense = known["dense"]
         for case, tensor in known.items():
-            # Several aliases, not in their sorted order, on either side.
+            # Inputs and outputs have several aliases, not in their sorted order.
             given = {"b": dense, "a": tensor}, {"y": tensor, "é": dense, "x/1": tensor}
             message = theirs(*given)
             cases[case] = [message.SerializeToString(deterministic=True).hex()]

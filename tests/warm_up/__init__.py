@@ -1,1 +1,1 @@
-"""Warm-up requests: read, carried through edits, written; TensorFlow replays them."""
+"""Warm-up requests: read, changed with edits, written; TensorFlow replays them."""

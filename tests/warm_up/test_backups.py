@@ -1,4 +1,4 @@
-"""Undo takes the requests back; links, copies and what cannot be replaced."""
+"""Undo restores the requests; links, copies and files that cannot be replaced."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_older_backup_is_not_taken_for_that_of_a_newer_edit(
 
 
 def test_edits_that_kept_no_backup_are_taken_back_too(tmp_path: Path, oracle: Oracle) -> None:
-    """The one with the backup left the requests as they are, the other one changed them."""
+    """The edit with the backup left the requests as they are; the other one changed them."""
     model = prepared(tmp_path, "unsorted_keys", ABC, oracle)
     before = (model / PLACE).read_bytes()
     edit(model, Copy(KEY, "more"), backup=True)

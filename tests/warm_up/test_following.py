@@ -31,11 +31,11 @@ MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 
 KEY = "serving_default"
 UNKNOWN = "98062a"
-"""Field 99 with a number, which no schema has."""
+"""Field 99 with a number; no schema has this field."""
 
 
 def row(*numbers: float) -> Mapping[str, Any]:
-    """Return a row of numbers as the oracle takes it."""
+    """Return a row of numbers in the oracle's form."""
     return encoded(np.array(numbers, np.float32))
 
 
@@ -70,16 +70,16 @@ Names = Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class Case:
-    """An edit and what it makes of requests.
+    """An edit and its effect on requests.
 
     Attributes:
         edits: The edits.
         requests: The requests before.
-        keys: Old key to new, None where its requests go.
-        outputs: Old output to new, likewise.
-        model: The fixture.
-        same: How many records keep their bytes.
-        options: What the edits are told.
+        keys: Old key to new key; None if its requests are removed.
+        outputs: Old output to new output; None if it is removed.
+        model: The name of the fixture.
+        same: The number of records whose bytes stay.
+        options: The options of the edits.
     """
 
     edits: Sequence[Edit]
@@ -174,13 +174,13 @@ def prepared(place: Path, name: str, requests: Sequence[Mapping[str, Any]], orac
 
 
 def read(model: Path, oracle: Oracle) -> list[str]:
-    """Return the records by TensorFlow's reader."""
+    """Return the records that TensorFlow's reader reads."""
     records: list[str] = oracle.ask("read_requests", file=model / PLACE)["records"]
     return records
 
 
 def ran(model: Path, oracle: Oracle) -> list[dict[str, Any]]:
-    """Replay the requests, all of which must run."""
+    """Replay the requests; all of them must run."""
     said = oracle.ask("replay", directory=model)
     assert "refused" not in said, said["refused"]
     found: list[dict[str, Any]] = said["ran"]
@@ -188,7 +188,7 @@ def ran(model: Path, oracle: Oracle) -> list[dict[str, Any]]:
 
 
 def expected(case: Case, before: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what a replay is to give after the edits of a case."""
+    """Return the expected results of a replay after the edits of a case."""
     kept = []
     for each in before:
         key = case.keys.get(each["signature"], each["signature"])
@@ -216,7 +216,7 @@ def test_a_replay_gives_what_it_gave(tmp_path: Path, oracle: Oracle, case: Case,
     assert ran(result, oracle) == expected(case, before)
     after = read(result, oracle)
     assert len(set(after) & set(records)) == case.same
-    # What no schema has goes with its request.
+    # A field that no schema has is removed only with its request.
     assert (
         sum(each.count(UNKNOWN) for each in after) == sum(each.count(UNKNOWN) for each in records)
         or None in case.keys.values()
@@ -246,7 +246,7 @@ def warm_up_notes(receipt: smpatch.Receipt) -> dict[str, str]:
 
 
 def edit(model: Path, *edits: Edit, **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the fields of Options
-    """Edit without asking TensorFlow."""
+    """Edit without TensorFlow."""
     return smpatch.patch(model, edits, options=smpatch.Options(**{"validate": "none", **options}))
 
 
@@ -309,7 +309,7 @@ def test_a_signature_made_anew_under_its_key_loses_what_it_binds(
         for each in before
     ]
     after = ran(model, oracle)
-    # Of m each request fed 3 and 4; now both are 3.
+    # For ``m`` the requests fed 3 and 4; now it is 3 in all of them.
     assert [sorted(each["outputs"]) for each in after] == [sorted(each) for each in kept]
 
 
@@ -354,7 +354,7 @@ def test_what_a_request_contradicts_is_said_and_left(  # noqa: PLR0913, PLR0917 
     )
     key = request_["signature"]
     receipt = edit(model, Rename(key, "other"))
-    # It was answered by nothing before, and its name follows all the same.
+    # The request did not fit the signature before, and its key follows the rename all the same.
     assert {each.signature for each in smpatch.warmup_requests(model)} == {"other"}
 
 

@@ -1,4 +1,4 @@
-"""Warm-up files that are no such files: a note or one line, little memory, and the edit goes on."""
+"""Damaged or odd warm-up files: a note or one line, little memory, and the edit goes on."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ WHOLE = (MODEL / PLACE).read_bytes()
 RECORD = WHOLE[12:-4]
 
 KILOBYTES = 60_000
-"""So many more than the same command takes of a small, sound model."""
+"""The memory that is allowed beyond that of the same command with a small, sound model."""
 
 UNPROVED = smpatch.Options(validate="none")
 
 
 def head(length: int) -> bytes:
-    """Return the head of a record, sound in itself."""
+    """Return the head of a record with the right checksum."""
     packed = struct.pack("<Q", length)
     return packed + struct.pack("<I", tfrecord.masked_checksum(packed))
 
 
 def inside(*path: int, data: bytes) -> bytes:
-    """Return bytes inside of messages, by the numbers of the fields around them."""
+    """Return bytes inside messages, by the numbers of the fields around them."""
     for number in reversed(path):
         data = bytes((number << 3 | 2,)) + _varint(len(data)) + data
     return data
@@ -205,7 +205,7 @@ def test_a_file_without_records_follows_nothing(model: Path) -> None:
 
 # Dry runs: ``bounded`` runs each command on a fixture first.
 def _sparse(file: Path, length: int) -> None:
-    """Write a file of zeros that takes no room on the disk, as one record of this length."""
+    """Write a file of zeros that takes no space on the disk, as one record of this length."""
     with file.open("wb") as opened:
         opened.write(head(length))
         opened.truncate(12 + length + 4)
@@ -227,7 +227,7 @@ def test_gigabytes_are_not_read(model: Path, length: int, command: str) -> None:
 
 
 def test_a_model_of_many_large_requests_takes_the_memory_of_one(model: Path) -> None:
-    """The splices are small, whatever lies between the names."""
+    """The splices are small, whatever is between the names."""
     value = bytes(1 << 20)
     tensor = inside(1, data=b"x") + b"\x12" + _long(b"\x08\x01\x22" + _long(value))
     request = inside(1, 3, data=b"scale") + b"\x12" + _long(tensor) + inside(3, data=b"product")

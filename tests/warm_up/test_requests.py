@@ -1,7 +1,7 @@
-"""Warm-up requests: what each kind calls, and files that a server could not read either.
+"""Warm-up requests: the signatures that each kind calls, and files that no server could read.
 
-The messages are spelt field by field from TF Serving's protos, which are not installed
-here; TensorFlow writes the records around them.
+The messages are encoded field by field, after TF Serving's protos, which are not installed here;
+TensorFlow writes the records around them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 
 
 def field(number: int, value: bytes | str) -> bytes:
-    """Spell one length-delimited field of fewer than 128 bytes."""
+    """Encode one length-delimited field of fewer than 128 bytes."""
     data = value.encode() if isinstance(value, str) else value
     return bytes((number << 3 | 2, len(data))) + data
 
 
 def spec(key: str) -> bytes:
-    """Spell the field 1 of every request: which signature of which model."""
+    """Encode field 1 of every request: the model and the signature."""
     return field(1, field(1, "model") + field(3, key))
 
 
@@ -38,7 +38,7 @@ NAMELESS = field(2, field(1, "x"))
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A directory that has the place for warm-up requests."""
+    """A directory with the folder of warm-up requests."""
     (tmp_path / warmup.PLACE).parent.mkdir()
     return tmp_path
 
@@ -79,7 +79,7 @@ def test_a_record_by_tensorflow_itself() -> None:
 
 def test_a_model_without_requests_has_none(tmp_path: Path) -> None:
     assert warmup.requests(tmp_path) == ()
-    (tmp_path / "assets.extra").write_bytes(b"")  # a file where the directory would be
+    (tmp_path / "assets.extra").write_bytes(b"")  # a file in the place of the directory
     assert warmup.requests(tmp_path) == ()
 
 
@@ -99,7 +99,7 @@ def test_damage_is_told_as_such_wherever_it_is(tmp_path: Path) -> None:
 
 def test_a_length_that_no_memory_holds_is_not_believed(model: Path) -> None:
     head = struct.pack("<Q", 1 << 40)
-    checksum = tfrecord.masked_checksum(head)  # a head that is whole and absurd
+    checksum = tfrecord.masked_checksum(head)  # the head is complete, but its length is absurd
     (model / warmup.PLACE).write_bytes(head + checksum.to_bytes(4, "little"))
     with pytest.raises(ModelUnreadableError, match="the file ends within record 1"):
         warmup.requests(model)

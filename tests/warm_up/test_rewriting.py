@@ -1,4 +1,4 @@
-"""Records under other names, against protobuf: its message with the names changed is the judge."""
+"""Records with other names; the expected bytes are protobuf's, for a message with these names."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _built(log: Mapping[str, Any]) -> Any:  # noqa: ANN401 - protobuf makes its 
 
 
 def _changed(built: Any) -> Any:  # noqa: ANN401 - as above
-    """Change the names in a message; None where no request is left."""
+    """Change the names in a message; return None if no request is left."""
     kind = built.WhichOneof("log_type")
     held = getattr(built, kind)
     if kind == "predict_streamed_log":
@@ -142,7 +142,7 @@ def test_a_record_says_what_protobuf_makes_of_it_and_its_neighbours_stay(
 def test_what_is_given_in_parts_is_left_or_rewritten_rightly(
     log: Mapping[str, Any], seed: int
 ) -> None:
-    """Fields of each message in another order, some of them twice."""
+    """The fields of each message are in another order, and some are there twice."""
     data = _shuffled(_bytes(_built(log)), random.Random(seed))  # noqa: S311 - no secret
     try:
         splices = rewritten(Record(1, 0, data), FATES)

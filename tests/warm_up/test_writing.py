@@ -23,7 +23,7 @@ MODELS = Path(__file__).resolve().parents[2] / "fixtures" / "models"
 
 @pytest.fixture(scope="module")
 def validator() -> Any:  # noqa: ANN401 - a generator
-    """One TensorFlow for all requests."""
+    """A validator that all tests of this module share."""
     with Validator("runtime", (), 600) as opened:
         yield opened
 
@@ -34,7 +34,7 @@ def copy(place: Path, name: str) -> Path:
 
 
 def ran(model: Path, oracle: Oracle) -> list[dict[str, Any]]:
-    """Replay the requests, all of which must run."""
+    """Replay the requests; all of them must run."""
     said = oracle.ask("replay", directory=model)
     assert "refused" not in said, said["refused"]
     found: list[dict[str, Any]] = said["ran"]
@@ -88,7 +88,7 @@ def test_values_that_are_given_are_in_the_requests(
     smpatch.write_warmup(model, "scale", feed=feed, batches=(1, 2), validator=validator)
     smpatch.write_warmup(model, "scale", feed=feed, append=True, validator=validator)
     scale = oracle.ask("run_signature", directory=model, tags=["serve"], key="scale", feed={})
-    assert "refused" in scale  # of nothing that is fed there are no numbers
+    assert "refused" in scale  # without a fed value there are no numbers
     logs = oracle.ask("read_requests", file=model / PLACE)["logs"]
     assert ["size: 1" in logs[0], "size: 2" in logs[1], "size: 3" in logs[2]] == [True] * 3
     sizes = [each["outputs"]["product"]["shape"] for each in ran(model, oracle)]
@@ -196,7 +196,7 @@ def test_usage(tmp_path: Path, told: Mapping[str, Any]) -> None:
 
 
 def test_old_or_new_whatever_fails(tmp_path: Path, validator: Validator) -> None:
-    """Each call of the file system fails once; what was there stays, or what is new is whole."""
+    """Each call of the file system fails once; the old file stays, or the new one is whole."""
     model = copy(tmp_path, "linear")
     smpatch.write_warmup(model, "scale", random=1, validator=validator)
     old = content(model)

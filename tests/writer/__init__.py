@@ -1,1 +1,1 @@
-"""The writer from outside: what a directory holds after an edit, a fault, a kill."""
+"""The writer from outside: the files in a directory after an edit, a fault, a kill."""

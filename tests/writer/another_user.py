@@ -1,6 +1,7 @@
 """Add a signature as another user than root: ``python -m tests.writer.another_user MODEL ...``.
 
-Run by root, who may become anybody. It prints ``done``, or the exit code and the error.
+Root runs it, because only root may become another user. It prints ``done``, or the exit code and
+the error.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import smpatch
 
-# What is imported after the user has changed might lie where only root may look.
+# Modules that are imported after the change of the user may be in directories that only root reads.
 import smpatch.patcher
 import smpatch.writer.stage
 from tests.writer import models
@@ -30,16 +31,16 @@ def edit(
     Args:
         model: The model.
         save_to: The directory to make instead.
-        group: A group that the user is also in.
+        group: Another group of the user.
         backup: Whether to keep the previous file.
 
     Returns:
-        What the program has printed.
+        The output of the program.
     """
-    # pytest's directories are for their owner alone.
+    # Only the owner may enter pytest's directories.
     for above in model.resolve().parents:
         mode = above.stat().st_mode
-        if mode & stat.S_ISVTX:  # everybody's, as /tmp
+        if mode & stat.S_ISVTX:  # a directory for all users, such as /tmp
             break
         above.chmod(mode | 0o011)
     options = ["--group", str(group), *(["--save-to", str(save_to)] if save_to else [])]
@@ -70,9 +71,9 @@ def main() -> None:
     try:
         models.add(given.model, save_to=given.save_to, backup=given.backup)
     except smpatch.SmpatchError as error:
-        print(error.exit_code, error)  # noqa: T201 - to the process that asked
+        print(error.exit_code, error)  # noqa: T201 - to the parent process
     else:
-        print("done")  # noqa: T201 - to the process that asked
+        print("done")  # noqa: T201 - to the parent process
 
 
 if __name__ == "__main__":

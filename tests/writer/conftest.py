@@ -1,4 +1,4 @@
-"""What the tests of the writer share."""
+"""The models that the tests of the writer share."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model with a fingerprint, which an edit refreshes by a stand-in for TensorFlow."""
+    """A model with a fingerprint; a stand-in for TensorFlow refreshes it in an edit."""
     monkeypatch.setattr(Validator, "fingerprint", models.fake_fingerprint)
     return models.linear(tmp_path / "model", fingerprint=True)
 
 
 @pytest.fixture
 def as_root() -> None:
-    """Skip what only root can do."""
+    """Skip a test that only root can run."""
     if os.geteuid() != 0:
         pytest.skip("only root can do this")

@@ -1,9 +1,9 @@
 """File system calls that fail, or kill the process, at a chosen count.
 
-A layer over the functions of ``os`` and its neighbours that the writer and the loader call,
-and over files that are opened for writing. It counts every call and does something at the
-n-th: fails, or moves fewer bytes than it was asked to. It knows nothing of models, and never
-looks below Python.
+This is a layer over the functions of ``os`` and related modules that the writer and the loader
+call, and over files that are open for writing. It counts every call. At the n-th call it raises an
+error, interrupts or kills the process, or moves fewer bytes than the call requests. It does not
+depend on models, and does not reach the system calls below Python.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ OS_CALLS = (
     *("write", "pread", "copy_file_range", "fsync"),
     *("chmod", "chown", "utime"),
 )
-"""What is counted of ``os``, where it is there."""
+"""The functions of ``os`` that are counted, if the system has them."""
 
 FILE_CALLS = ("write", "flush")
-"""What is counted of a file that is open for writing."""
+"""The methods of a file open for writing that are counted."""
 
 MOVES = frozenset({"write", "copy_file_range"})
-"""What may move fewer bytes than it was asked to."""
+"""The functions that may move fewer bytes than the call requests."""
 
 Fault = Callable[[str], object]
 
 
 class Layer:
-    """Counts calls, and brings about the fault at one of them.
+    """Counts calls, and makes the fault happen at one of them.
 
     Attributes:
-        calls: How often each function was called.
+        calls: The number of calls of each function.
         order: The functions, in the order of their calls.
-        on: Function names to a count: the fault happens at that call of it and all later ones.
+        on: Function name to a count: the fault happens at that call of it and at all later ones.
     """
 
     def __init__(self, at: int, fault: Fault) -> None:
         """Prepare.
 
         Args:
-            at: At which call of all, counted from 1; 0 for none.
-            fault: What happens there; it is told the function's name.
+            at: The number of the call for the fault, among all calls, from 1; 0 for none.
+            fault: The function that makes the fault; its argument is the name of the function.
         """
         self.calls: Counter[str] = Counter()
         self.order: list[str] = []
@@ -72,9 +72,9 @@ class Layer:
             self._fault(name)
 
     def counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that is counted first and called then."""
+        """Return a function that counts a call and then calls the original."""
 
-        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the function takes
+        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - the arguments of the function
             self.count(name)
             if self._short and self.calls.total() == self._at and name in MOVES:
                 arguments = _fewer(name, arguments)
@@ -83,7 +83,7 @@ class Layer:
         return call
 
     def opened(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return ``io.open`` with its calls counted, and those of files open for writing."""
+        """Return ``io.open`` with its calls counted, and the calls of files open for writing."""
 
         def call(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:  # noqa: ANN401 - as io.open
             self.count("open")
@@ -106,7 +106,7 @@ class _File:
     def __exit__(self, *error: object) -> None:
         self._file.close()
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the file has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the file
         if name in FILE_CALLS:
             self._layer.count(f"file.{name}")
         return getattr(self._file, name)
@@ -114,7 +114,7 @@ class _File:
 
 @contextmanager
 def at(count: int, fault: Fault) -> Iterator[Layer]:
-    """Put the layer over the functions for as long as the context lasts."""
+    """Put the layer over the functions until the end of the context."""
     layer = Layer(count, fault)
     placed: list[tuple[Any, str, Any]] = [
         *((os, name, layer.counted(name, getattr(os, name))) for name in _there(os)),
@@ -122,7 +122,7 @@ def at(count: int, fault: Fault) -> Iterator[Layer]:
         (fcntl, "flock", layer.counted("flock", fcntl.flock)),
         (io, "open", layer.opened(io.open)),
     ]
-    # Paths of Python 3.10 hold functions that they picked out of these modules at their import.
+    # In Python 3.10, pathlib has its own references to functions of these modules.
     accessor = getattr(pathlib, "_NormalAccessor", None)
     for name in _there(accessor):
         counted = (
@@ -153,7 +153,7 @@ def error(number: int) -> Fault:
 
 
 def short(_name: str) -> None:
-    """Do nothing but move a single byte, where bytes are moved."""
+    """Do nothing; with this fault the layer makes the call move a single byte."""
 
 
 def _fewer(name: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -164,5 +164,5 @@ def _fewer(name: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def interrupt(_name: str) -> None:
-    """Do what Ctrl-C does."""
+    """Raise the exception of Ctrl-C."""
     raise KeyboardInterrupt

@@ -1,9 +1,9 @@
 """Kill an edit at one of its calls: ``python -m tests.writer.killer``.
 
-A process of its own, which reads a line of JSON with a way and a directory, answers with a line,
-and forks one child for each edit: a fork costs a few milliseconds,
-a new interpreter a fifth of a second, and a process that runs tests has threads, with which
-it should not fork. A child gets SIGKILL, so that nothing of it is cleaned up.
+This is a process of its own. It reads a line of JSON with a way and a directory, answers with a
+line, and forks one child for each edit: a fork costs a few milliseconds, and a new interpreter a
+fifth of a second. A process that runs tests has threads, so it should not fork itself. A child gets
+SIGKILL, so that it cannot clean up.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ MOST_CALLS = 600
 
 @dataclass(frozen=True)
 class Killed:
-    """What the program tells of one kill.
+    """The result of one kill.
 
     Attributes:
-        model: The bytes of the model file, by a name: ``old`` or ``new``, else ``torn``.
-        copy: The same of the new directory; ``absent`` where there is none.
-        left: Paths that were not there before, hidden ones without what is in them.
-        next: What was wrong after the next edit of the same kind; empty when nothing was.
+        model: The state of the model file: ``old`` or ``new``, else ``torn``.
+        copy: The same of the new directory; ``absent`` if there is none.
+        left: The paths that are new; of hidden directories without their contents.
+        next: The fault after the next edit of the same kind; empty if there is none.
     """
 
     model: str
@@ -75,7 +75,7 @@ def cut_between_the_renames(model: Path) -> None:
 
 
 def everywhere(work: Path, way: str) -> list[Killed]:
-    """Kill an edit at every one of its calls, and tell what each left."""
+    """Kill an edit at every one of its calls, and return the results."""
     return [Killed(**each) for each in _asked(way, work)]
 
 
@@ -110,18 +110,18 @@ def _state(directory: Path, known: dict[bytes, str]) -> str:
 
 
 def _kept(model: Path) -> list[bytes]:
-    """Return what is there and what is kept, after an edit that does nothing else than repair."""
+    """Return the model file and its backup after an edit that only repairs."""
     writer.recover(smpatch.load(model))
     files = [model / "saved_model.pb", model / "saved_model.pb.backup"]
     return [file.read_bytes() for file in files if file.exists()]
 
 
 def _next_edit(work: Path, model: Path, options: dict[str, Any]) -> str:
-    """Do another edit of the same kind, and tell what is wrong after it."""
+    """Do another edit of the same kind, and return a fault after it; empty if there is none."""
     if "save_to" in options:
         options = {"save_to": work / "next"}
     if options.pop("undo", False):
-        # Of what was killed before nothing is left but both models; then an edit as any other.
+        # Only both models are left of the killed undo; without the backup this is an ordinary edit.
         (model / "saved_model.pb.backup").unlink()
     models.add(model, "next", **options)
     result = work / "next" if "save_to" in options else model
@@ -155,7 +155,7 @@ def _kill_everywhere(work: Path, way: str) -> list[Killed]:
         status = forked(model, count, {}, options)
         if count and status == 0:
             return told
-        if count == 0:  # nobody is killed: what a whole edit gives
+        if count == 0:  # no kill: the result of a whole edit
             assert status == 0
             known[(result / "saved_model.pb").read_bytes()] = "new"
             continue
@@ -174,7 +174,7 @@ def _kill_everywhere(work: Path, way: str) -> list[Killed]:
 
 
 def main() -> None:
-    """Do what each line says."""
+    """Answer each line."""
     setattr(Validator, "fingerprint", models.fake_fingerprint)  # noqa: B010 - a stand-in of another type
     for line in sys.stdin:
         way, place = json.loads(line)
@@ -182,7 +182,7 @@ def main() -> None:
             said: object = forked(Path(place), 0, {"replace": 2}, {})
         else:
             said = [asdict(each) for each in _kill_everywhere(Path(place), way)]
-        print(json.dumps(said), flush=True)  # noqa: T201 - to the process that asked
+        print(json.dumps(said), flush=True)  # noqa: T201 - to the parent process
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Copies of fixtures to edit, the edit that these tests ask for, and what a directory holds.
+"""Copies of fixtures to edit, the edit of these tests, and the contents of a directory.
 
-TensorFlow is not asked in this folder, or the tests would take minutes: ``validate`` is
-``none`` and the fingerprint is a stand-in that tells of which file it was taken.
+Most tests in this folder do not ask TensorFlow, or they would take minutes: ``validate``
+is ``none``, and the fingerprint is a stand-in that depends on the model file.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ OLD_FINGERPRINT = b"the fingerprint that the exporter wrote"
 Tree = dict[str, bytes | None]
 
 _stat = os.stat
-"""The true one: what the tests ask themselves meets no fault."""
+"""The original function: the tests' own calls meet no fault."""
 
 
 def linear(place: Path, *, fingerprint: bool = False, requests: bool = False) -> Path:
     """Copy the fixture ``linear`` to ``place``; it has variables and no fingerprint of its own.
 
-    Its signature is that of ``assets_extra_warmup``, whose warm-up request it may be given.
+    Its signature is the same as in ``assets_extra_warmup``, so that it may get the warm-up request.
     """
     shutil.copytree(FIXTURES / "linear", place)
     if requests:
@@ -40,9 +40,9 @@ def linear(place: Path, *, fingerprint: bool = False, requests: bool = False) ->
 
 
 def add(model: Path, key: str = "added", **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the fields of Options
-    """Add a signature without asking TensorFlow, unless the options say so.
+    """Add a signature without TensorFlow, unless the options say otherwise.
 
-    In a model with a warm-up request the input that this feeds gets a name of the same key.
+    In a model with a warm-up request, the edit also renames the input that the request feeds.
     """
     chosen = smpatch.Options(**{"validate": "none", **options})
     edits: list[Edit] = [AddPredict({"x": "x:0"}, {"y": "y:0"}, key, chosen.overwrite)]
@@ -61,7 +61,7 @@ def _is_there(file: Path) -> bool:
 
 
 def requests_fit(model: Path) -> bool:
-    """Return whether the warm-up request of a model feeds the input that the signature has."""
+    """Return whether the warm-up request of a model feeds the inputs of the signature."""
     signature = smpatch.load(model).signatures["scale"]
     return [each.inputs.keys() for each in smpatch.warmup_requests(model)] == [
         signature.inputs.keys()
@@ -69,7 +69,7 @@ def requests_fit(model: Path) -> bool:
 
 
 def undo(model: Path, **options: Any) -> smpatch.Undone:  # noqa: ANN401 - the arguments of undo
-    """Exchange the model and its backup: undo the last edit, or redo it where it is undone."""
+    """Exchange the model and its backup: undo the last edit, or redo it if it is undone."""
     try:
         return smpatch.undo(model, **options)
     except smpatch.RefusedError as error:
@@ -79,12 +79,12 @@ def undo(model: Path, **options: Any) -> smpatch.Undone:  # noqa: ANN401 - the a
 
 
 def keys(model: Path) -> set[str]:
-    """The signature keys of a model's only MetaGraph."""
+    """Return the signature keys of a model's only MetaGraph."""
     return set(smpatch.load(model).signatures)
 
 
 def tree(top: Path) -> Tree:
-    """Every name below a directory; the bytes of files, None for directories."""
+    """Return every name below a directory, with the bytes of files and None for directories."""
     return {
         str(path.relative_to(top)): path.read_bytes() if path.is_file() else None
         for path in sorted(top.rglob("*"))
@@ -92,7 +92,7 @@ def tree(top: Path) -> Tree:
 
 
 def fingerprint_of(model: Path) -> bytes:
-    """A stand-in for TensorFlow's fingerprint: it belongs to one content of the model file."""
+    """Return a stand-in for TensorFlow's fingerprint, which depends on the model file."""
     return b"fingerprint of " + hashlib.sha256((model / "saved_model.pb").read_bytes()).digest()
 
 

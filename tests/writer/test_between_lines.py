@@ -1,7 +1,7 @@
-"""Ctrl-C comes between two lines as well as inside a call, and costs nothing that was to be kept.
+"""Ctrl-C between two lines of a commit, as well as inside a call, loses no file that must be kept.
 
-Calls that fail are in ``test_faults``. A signal is dealt with between any two steps of Python,
-and what is known of the commit has to be true at each of them.
+``test_faults`` has the calls that fail. Python handles a signal between any two steps, and the
+record of the commit must be true at each of them.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _MODULES = {
 
 
 class Interruption:
-    """What Ctrl-C does, before the n-th line of the commit.
+    """Raises the exception of Ctrl-C before the n-th line of the commit.
 
     Attributes:
-        line: Where it came; empty if the lines were fewer.
+        line: The line before which it was raised; empty if the commit has fewer lines.
     """
 
     def __init__(self, count: int) -> None:
-        """Prepare, for a line counted from 1."""
+        """Prepare for a line, counted from 1."""
         self.line = ""
         self._left = count
 
@@ -71,14 +71,14 @@ def _edit(model: Path) -> None:
 WAYS: dict[str, Callable[[Path], object]] = {"backup": _edit, "undo": models.undo}
 
 
-# Nobody closes a file that was being opened when it came.
+# A file stays open if the exception is raised while it is opened.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.proof("lines of a commit")
 @pytest.mark.parametrize("way", WAYS)
 def test_the_previous_file_is_never_without_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, count: Count
 ) -> None:
-    """Whatever line of the commit it comes before: the backup, or what will become it, is there."""
+    """Before each line of the commit the backup is there, or the file that becomes it."""
     monkeypatch.setattr(Validator, "fingerprint", models.fake_fingerprint)
     original = models.linear(tmp_path / "original", fingerprint=True, requests=True)
     models.add(original, "older", backup=True)

@@ -1,4 +1,4 @@
-"""Bytes from file to file: all of them, whichever way the kernel takes or refuses."""
+"""Copies of bytes from file to file are complete, in whichever way the kernel copies or refuses."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _refuse(number: int) -> CopyFileRange:
 
 
 def _short(source: int, target: int, count: int, *, offset_src: int) -> int:
-    """Copy as little as the kernel may."""
+    """Copy fewer bytes than requested, which the kernel may do."""
     assert _true is not None
     moved: int = _true(source, target, min(count, 70_001), offset_src=offset_src)
     return moved
 
 
 def _gives_up() -> CopyFileRange:
-    """Copy some, then refuse: what was copied must not be copied again."""
+    """Copy some bytes, then refuse: these bytes must not be copied again."""
     turns = itertools.count()
 
     def copy(source: int, target: int, count: int, *, offset_src: int) -> int:
@@ -66,7 +66,7 @@ KERNELS: dict[str, Callable[[], CopyFileRange | None]] = {
 
 @cache
 def _pattern(size: int) -> bytes:
-    """Bytes of which no part equals another of the same length and another place."""
+    """Return bytes in which parts of the same length at different places differ."""
     return b"".join(number.to_bytes(4, "big") for number in range(size // 4 + 1))[:size]
 
 

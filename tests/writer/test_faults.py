@@ -1,7 +1,7 @@
 """Every file system call of an edit fails once, at each count until the edit completes.
 
-What must hold then: the old model or the new one, to the byte; an exception means the old
-one; and a directory that lists as it did before.
+Afterwards the model must be the old one or the new one, to the byte. An exception means the old
+one, and then the directory lists as it did before.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from tests.writer import faults, models
 from tests.writer.models import Tree
 
 FAULTS = {"EIO": faults.error(errno.EIO), "Ctrl-C": faults.interrupt}
-if ledger.LONG:  # errors as any other to what catches them all
+if ledger.LONG:  # code that catches them treats these errors as any other
     FAULTS |= {
         "ENOSPC": faults.error(errno.ENOSPC),
         "EACCES": faults.error(errno.EACCES),
         "EINTR": faults.error(errno.EINTR),
     }
 
-# More than any edit of so small a model makes; a run that never ends is a failure.
+# More than any edit of such a small model makes; a run that never ends is a failure.
 MOST_CALLS = 400
 
 OLDER = {
@@ -45,15 +45,15 @@ OLDER_REQUESTS = {f"model/{REQUESTS}.backup": "and its requests"}
 
 @dataclass(frozen=True)
 class Way:
-    """How an edit is done.
+    """A way to do an edit.
 
     Attributes:
         fingerprint: Whether the model has one.
-        options: What the edit is told.
-        result: Where the edited model will be, below the working directory.
-        prepared: Directories that are there before.
+        options: The options of the edit.
+        result: The directory of the edited model, below the working directory.
+        prepared: The directories that are there before.
         older: Whether a backup is there before.
-        undo: Whether an edit with a backup is taken back, instead of an edit done.
+        undo: Whether the run undoes an edit that kept a backup, and does no edit.
         requests: Whether the model has a warm-up request, which the edit changes.
     """
 
@@ -121,13 +121,13 @@ def _run(work: Path, way: Way, count: int, fault: faults.Fault) -> Outcome:
     with faults.at(count, fault) as layer:
         try:
             receipt = models.undo(model) if way.undo else models.add(model, **options)
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - its class is what is tested
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the tests check its class
             raised = error
     return Outcome(layer, receipt, raised, before, models.tree(work))
 
 
 def _outcomes(work: Path, way: Way, fault: faults.Fault) -> Iterator[Outcome]:
-    """Strike every call; outside ``make prove`` every third, and others in the next way."""
+    """Yield a run with a fault at each call; outside ``make prove`` at every third call."""
     step = 1 if ledger.LONG else 3
     for count in range(1 + [*WAYS.values()].index(way) % step, MOST_CALLS, step):
         outcome = _run(work, way, count, fault)
@@ -142,7 +142,7 @@ def _fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
     def computed(_validator: Validator, directory: Path) -> bytes | str:
         try:
             return models.fingerprint_of(directory)
-        except OSError as error:  # as the child process, whose troubles are its own
+        except OSError as error:  # an error of the child process is an answer
             return str(error)
 
     monkeypatch.setattr(Validator, "fingerprint", computed)
@@ -185,7 +185,7 @@ def test_new_whatever_moves_fewer_bytes_than_asked(tmp_path: Path, way: Way, cou
             assert outcome.raised is None
             assert outcome.after == whole.after
     count.settle()
-    assert moves or way.undo  # which links, and moves no bytes
+    assert moves or way.undo  # an undo makes links and moves no bytes
 
 
 def _check_old(outcome: Outcome, name: str) -> None:
@@ -205,7 +205,7 @@ def _check_new(outcome: Outcome, way: Way, whole: Outcome) -> None:
     after, expected = dict(outcome.after), dict(whole.after)
     assert whole.receipt is not None
     if receipt.backup is None and whole.receipt.backup is not None:
-        # Said, and the previous file is where the next edit finds it.
+        # A note reports it, and the previous file is where the next edit finds it.
         assert "after-commit" in codes
         _check_kept_backup(outcome)
         for tree in (after, expected):
@@ -216,16 +216,16 @@ def _check_new(outcome: Outcome, way: Way, whole: Outcome) -> None:
             ]:
                 del tree[name]
     if receipt.warm_up == "kept" != whole.receipt.warm_up:
-        # They could not be read, or replaced: said, and they are as they were.
+        # They could not be read, or replaced: a note reports it, and they are as they were.
         assert codes & {"warm-up", "warm-up-unreadable"}
         requests = f"{way.result}/{REQUESTS}"
         assert after.pop(requests) == outcome.before[f"model/{REQUESTS}"]
         expected.pop(requests)
-        # What is kept of them is what they are.
+        # The kept requests are the same as these.
         kept = expected.pop(f"{requests}.backup", None)
         assert after.pop(f"{requests}.backup", None) == kept
     elif receipt.warm_up != whole.receipt.warm_up:
-        # Said, and the new requests are where the next edit finds them.
+        # A note reports it, and the new requests are where the next edit finds them.
         assert receipt.warm_up == "stale"
         assert "after-commit" in codes
         (kept,) = [data for name, data in outcome.after.items() if name.endswith("-warm-up")]
@@ -235,7 +235,7 @@ def _check_new(outcome: Outcome, way: Way, whole: Outcome) -> None:
                 del tree[name]
             del tree[f"model/{REQUESTS}"]
     if receipt.fingerprint != whole.receipt.fingerprint:
-        # The stand-in was hit, or the second rename: said, and the old one is still there.
+        # The stand-in or the second rename failed: a note reports it, and the old one stays.
         assert receipt.fingerprint == _other_fingerprint(way, receipt)
         assert codes & {"stale-fingerprint", "no-fingerprint", "after-commit"} or way.undo
         after.pop(f"{way.result}/fingerprint.pb", None)
@@ -245,7 +245,7 @@ def _check_new(outcome: Outcome, way: Way, whole: Outcome) -> None:
 
 def _other_fingerprint(way: Way, receipt: smpatch.Receipt | smpatch.Undone) -> str:
     if way.undo and receipt.fingerprint == "refreshed":
-        return "refreshed"  # the one that was kept could not be had
+        return "refreshed"  # the kept fingerprint could not be read
     return "stale" if way.result == "model" else "absent"
 
 

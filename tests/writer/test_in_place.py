@@ -19,7 +19,7 @@ FILE = "saved_model.pb"
 
 
 def _refused(model: Path, **options: Any) -> smpatch.SmpatchError:  # noqa: ANN401 - the fields of Options
-    """Let an edit be refused; nothing may be left behind."""
+    """Try an edit that is refused; check that it leaves nothing behind."""
     before = models.tree(model.parent)
     with pytest.raises(smpatch.SmpatchError) as caught:
         models.add(model, **options)
@@ -30,7 +30,7 @@ def _refused(model: Path, **options: Any) -> smpatch.SmpatchError:  # noqa: ANN4
 class TestAttributes:
     @pytest.mark.parametrize("mode", [0o640, 0o600, 0o664, 0o200, 0o6750])
     def test_permissions_stay(self, model: Path, mode: int) -> None:
-        """Those that a change of the owner takes away as well."""
+        """Some of them are bits that a change of the owner clears."""
         (model / FILE).chmod(mode)
         if mode == 0o200 and os.geteuid() != 0:
             pytest.skip("only root reads a file that nobody may read")
@@ -94,7 +94,7 @@ class TestAttributes:
     def test_the_chunked_form_beside_it_has_no_part_in_the_fingerprint(
         self, printed: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """TensorFlow would take it for the model."""
+        """TensorFlow would read this form in place of the model."""
         (printed / "saved_model.cpb").write_bytes(b"chunks")
         seen: set[str] = set()
 
@@ -195,7 +195,7 @@ class TestBackup:
     def test_it_is_a_copy_where_a_file_has_one_name(
         self, printed: Path, monkeypatch: pytest.MonkeyPatch, number: int
     ) -> None:
-        """On FAT, on some network file systems, and for files of other users."""
+        """This is so on FAT, on some network file systems, and for files of other users."""
 
         def refuse(*_: object, **__: object) -> None:
             raise OSError(number, os.strerror(number))
@@ -211,7 +211,7 @@ class TestBackup:
         assert (printed / FILE).read_bytes() == old[FILE]
 
     def test_its_fingerprint_may_be_on_another_file_system(self, printed: Path) -> None:
-        """Where it can neither be renamed from nor to; it is no reason to fail."""
+        """It cannot be renamed from or to there, which is not a reason to fail."""
         memory = Path("/dev/shm")  # noqa: S108 - a file system that differs, where it is there
         if not memory.is_dir() or memory.stat().st_dev == printed.stat().st_dev:
             pytest.skip("there is no second file system here")
@@ -257,7 +257,7 @@ class TestRefusals:
 
     @pytest.mark.usefixtures("as_root")
     def test_file_of_somebody_else_in_a_directory_of_ones_own(self, model: Path) -> None:
-        """A rename would do it, which is not what its owner has allowed."""
+        """A rename could replace the file, but its owner has not allowed this."""
         os.chown(model, another_user.NOBODY, another_user.NOBODY)
         before = models.tree(model)
         said = another_user.edit(model)
@@ -267,7 +267,7 @@ class TestRefusals:
 
     @pytest.mark.usefixtures("as_root")
     def test_directory_that_cannot_be_looked_into_is_one_line(self, model: Path) -> None:
-        another_user.edit(model)  # opens what is above
+        another_user.edit(model)  # this opens the directories above
         model.chmod(0o700)
         assert another_user.edit(model).startswith("3 ")
 

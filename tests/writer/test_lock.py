@@ -1,4 +1,4 @@
-"""One edit of a model at a time, and what happens when somebody does not keep to it."""
+"""One edit of a model at a time, and the results if another program does not use the lock."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class TestTogether:
 
 
 def _rewrite(file: Path) -> None:
-    """Change a byte and nothing that a listing shows but the time."""
+    """Change a byte; a listing shows only a new time."""
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
@@ -216,7 +216,7 @@ def _rewrite(file: Path) -> None:
 
 
 def _exchange(file: Path) -> None:
-    """Put another file with the same bytes and times in its place."""
+    """Replace the file by another one with the same bytes and times."""
     status = file.stat()
     other = file.with_name("other")
     other.write_bytes(file.read_bytes())
@@ -225,7 +225,7 @@ def _exchange(file: Path) -> None:
 
 
 def _redirect(file: Path) -> None:
-    """Put a link to the same file in its place."""
+    """Replace the file by a link to it under another name."""
     file.rename(file.with_name("moved.pb"))
     file.symlink_to("moved.pb")
 
@@ -251,7 +251,7 @@ class TestSomebodyDoesNotLock:
         if moment == "stage":
             mkdtemp = tempfile.mkdtemp
 
-            def make(**named: Any) -> str:  # noqa: ANN401 - as the true one
+            def make(**named: Any) -> str:  # noqa: ANN401 - as the function it replaces
                 made: str = mkdtemp(**named)
                 meanwhile()
                 return made
@@ -282,7 +282,7 @@ class TestSomebodyDoesNotLock:
     def test_directory_that_is_exchanged_between_load_and_commit(
         self, printed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Theirs has the same bytes, and is another model all the same."""
+        """The other directory has the same bytes, and is another model all the same."""
         before = models.tree(printed)
 
         def fingerprint(_validator: Validator, directory: Path) -> bytes:

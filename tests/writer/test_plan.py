@@ -1,4 +1,4 @@
-"""The plan of an edit: what it says before anything is written, and the size that it refuses."""
+"""The plan of an edit: the sizes before anything is written, and the size that is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LENGTH_BYTES = 4
 
 
 def _grow(model: Path, size: int) -> None:
-    """Make the file so long, by one unknown field that is a hole on the disk."""
+    """Lengthen the file to ``size`` bytes by one unknown field that is a hole on the disk."""
     file = model / FILE
     content = size - file.stat().st_size - len(_UNKNOWN_TAG) - _LENGTH_BYTES - 1
     length = bytes(0x80 | (content >> shift) & 0x7F for shift in (0, 7, 14, 21))

@@ -1,12 +1,11 @@
-"""What an edit has asked the disk to keep, at the moments at which a power cut would count.
+"""The files that an edit has synced, at the moments at which a power cut would count.
 
-A killed process loses nothing that it has written; a power cut loses what was not synced. A
-file that has its name and not its bytes is an empty model, so that bytes come first: whatever
-gets a name by a rename is on the disk whole before. When the edit returns, the names are there
-too.
+A killed process loses nothing that it has written; a power cut loses bytes that were not synced. A
+file with its name and without its bytes is an empty model. So bytes come first: each file that gets
+a name by a rename is whole on the disk before. When the edit returns, the names are there too.
 
-No power is cut here. A record of what was synced, and of how it was then, stands in for a disk
-that keeps that and nothing else.
+The tests cut no power. A record of the synced files and directories, with their states at that
+time, stands in for a disk that keeps these states and nothing else.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ MORE_WAYS = {
     "requests through a link": replace(WAYS["requests, backup"], prepare=_requests_behind_a_link),
     "through a link, backup": replace(WAYS["in place, backup"], prepare=_print_of_an_older_backup),
 }
-"""Names change in other directories than that of the model file as well."""
+"""In these ways names also change in other directories than that of the model file."""
 
 State = tuple[int, bytes | frozenset[tuple[str, int]]]
-"""Permissions, and the bytes of a file or the names in a directory and what they name."""
+"""The permissions, and the bytes of a file or the names in a directory with their inode numbers."""
 
 
 def _state(path: Path) -> State:
@@ -65,13 +64,13 @@ def _state(path: Path) -> State:
     if not stat.S_ISDIR(status.st_mode):
         return status.st_mode, path.read_bytes()
     seen = {each.name: each.lstat().st_ino for each in path.iterdir()}
-    # What is removed when all is done need not be gone for good.
+    # A hidden directory is removed at the end, and this need not be synced.
     names = {name: file for name, file in seen.items() if not name.startswith(HIDDEN)}
     return status.st_mode, frozenset(names.items())
 
 
 def _all(path: Path) -> Iterator[Path]:
-    """Yield files and directories, from a path on; a link lasts as the name that it is."""
+    """Yield files and directories, from a path on; a link lasts with its name in a directory."""
     for each in (path, *sorted(path.rglob("*"))):
         if not each.is_symlink():
             yield each
@@ -79,13 +78,13 @@ def _all(path: Path) -> Iterator[Path]:
 
 @dataclass
 class Disk:
-    """What would be left.
+    """The files that a power cut would leave.
 
     Attributes:
-        top: The directory in which everything happens.
-        kept: How each file and directory was when it was last synced.
-        told: What got a name without being kept.
-        renames: How often something got one.
+        top: The directory of the whole test.
+        kept: Inode number to the state of the file or directory at its last sync.
+        told: The files that got a name and were not synced.
+        renames: The number of renames.
     """
 
     top: Path
@@ -94,13 +93,13 @@ class Disk:
     renames: int = 0
 
     def keep(self, number: int) -> None:
-        """Note a sync of what has an inode number."""
+        """Record a sync of the file or directory with an inode number."""
         for each in _all(self.top):
             if each.lstat().st_ino == number:
                 self.kept[number] = _state(each)
 
     def lost(self, path: Path) -> list[str]:
-        """Tell what is not on the disk as it is now, from a path on."""
+        """Return the files and directories, from a path on, whose state is not on the disk."""
         return [
             str(each.relative_to(self.top))
             for each in _all(path)
@@ -108,12 +107,12 @@ class Disk:
         ]
 
     def name(self, source: Path) -> None:
-        """Note that something gets another name."""
+        """Record that a file or directory gets another name."""
         self.renames += 1
         self.told += [f"{each}, when {source.name} got its name" for each in self.lost(source)]
         if source.name.startswith("saved_model."):
-            # What the next edit needs to finish a commit that was cut. The names in there are
-            # older than the one that comes, and outlast it no less; bytes have no order.
+            # The next edit needs these files to finish a commit that was cut. Their names are older
+            # than the new one, and last as long; the order of bytes does not matter.
             files = [each for each in source.parent.iterdir() if each.is_file()]
             beside = [each for each in files if each.stat().st_size]
             self.told += [f"{path}, at the commit" for each in beside for path in self.lost(each)]
@@ -121,7 +120,7 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
-    """A disk that is asked while an edit is done."""
+    """A disk that records the syncs and renames of an edit."""
     disk = Disk(tmp_path)
     fsync = os.fsync
 
@@ -148,7 +147,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 def test_bytes_come_before_names_and_names_before_the_end(
     disk: Disk, way: str, count: Count
 ) -> None:
-    """The one keeps a power cut from leaving half a model, the other from undoing the edit."""
+    """Bytes first: a power cut leaves no half model. Names last: it does not undo the edit."""
     how = MORE_WAYS[way]
     how.prepare(disk.top)
     disk.renames, disk.told = 0, []

@@ -1,4 +1,4 @@
-"""Killed edits: the old model or the new one, and what they left is removed by the next."""
+"""Killed edits leave the old model or the new one, and the next edit removes their other files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TestKilledAtEveryCall:
         count.add(kills=len(told))
         states = [each.model for each in told]
         assert set(states) == {"old", "new"}
-        # Before the commit the old one, after it the new one: there is no third time.
+        # Before the commit it is the old one, after it the new one, with one change between them.
         assert states == sorted(states, reverse=True)
         assert {each.next for each in told} == {""}
         for each in told:
@@ -132,7 +132,7 @@ class TestCutBetweenTheRenames:
 
 
 class TestCutBeforeTheRequests:
-    """The model has changed, its warm-up requests have not: whatever comes next mends that."""
+    """The model has changed and its warm-up requests have not: the next edit repairs this."""
 
     @pytest.fixture
     def cut(self, tmp_path: Path) -> Path:
@@ -155,7 +155,7 @@ class TestCutBeforeTheRequests:
         self._check(cut)
 
     def test_new_requests_are_not_overwritten_by_what_was_left(self, cut: Path) -> None:
-        """They are written last: what a killed edit left comes before them, and never again."""
+        """The requests of a killed edit are written before the new ones, and never again."""
         smpatch.write_warmup(cut, "scale", random=1, append=True)
         assert len(smpatch.warmup_requests(cut)) == 2
         assert {tuple(each.inputs) for each in smpatch.warmup_requests(cut)} == {("killed_x",)}
@@ -211,7 +211,7 @@ class TestSweep:
     def test_without_locks_nothing_is_taken_for_left_behind(
         self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Nobody can tell there whether somebody is still at work in it."""
+        """Without locks, nothing shows whether another process still works in the directory."""
 
         def refuse(*_: object) -> None:
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -238,7 +238,7 @@ class TestSweep:
 
     def test_nothing_but_a_directory_is_ours(self, model: Path) -> None:
         (model / f"{PREFIX}notes").write_text("mine")
-        os.mkfifo(model / f"{PREFIX}pipe")  # to open it would be to wait for ever
+        os.mkfifo(model / f"{PREFIX}pipe")  # a program that opens it waits for ever
         models.add(model)
         assert (model / f"{PREFIX}notes").read_text() == "mine"
         assert (model / f"{PREFIX}pipe").is_fifo()
@@ -251,7 +251,7 @@ class TestSweep:
         true = getattr(place, moment)
         times = iter(range(3))
 
-        def late(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the true one
+        def late(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function it replaces
             fresh = [each for each in model.iterdir() if each.name.startswith(PREFIX)]
             if fresh and next(times, None) is not None:
                 shutil.rmtree(fresh[0])
@@ -268,7 +268,7 @@ class TestSweep:
         held: list[int] = []
         mkdtemp = tempfile.mkdtemp
 
-        def seen_at_once(**named: Any) -> str:  # noqa: ANN401 - as the true one
+        def seen_at_once(**named: Any) -> str:  # noqa: ANN401 - as the function it replaces
             made: str = mkdtemp(**named)
             if not held:
                 held.append(os.open(made, os.O_RDONLY))

@@ -1,4 +1,4 @@
-"""``--dry-run`` refuses what the edit refuses, and notes where the edit could not write."""
+"""``--dry-run`` refuses what the edit refuses, and notes paths that the edit could not write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "saved_model.pb"
 
 
 def _both_refuse(model: Path, **options: Any) -> smpatch.SmpatchError:  # noqa: ANN401 - the fields of Options
-    """Let the rehearsal and the edit be refused alike; neither leaves anything."""
+    """Check that the rehearsal and the edit are refused alike; neither leaves anything."""
     before = models.tree(model.parent)
     said = []
     for dry_run in (True, False):
@@ -31,7 +31,7 @@ def _both_refuse(model: Path, **options: Any) -> smpatch.SmpatchError:  # noqa: 
 
 
 def _noted(model: Path, **options: Any) -> tuple[str, smpatch.SmpatchError]:  # noqa: ANN401 - as above
-    """Let the rehearsal note that the edit is refused; neither leaves anything."""
+    """Check that the rehearsal notes the refusal of the edit; neither leaves anything."""
     before = models.tree(model.parent)
     receipt = models.add(model, dry_run=True, **options)
     (note,) = [each for each in receipt.notes if each.code == "not-writable"]
@@ -68,7 +68,7 @@ class TestDestination:
     def test_parent_that_cannot_be_written_to(
         self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # Root may write everywhere: what another user is told is asked of the system here.
+        # Root may write everywhere, so a stand-in gives the system's answer to another user.
         monkeypatch.setattr(os, "access", lambda place, _: Path(place) != tmp_path)
         text, error = _noted(model, save_to=tmp_path / "a" / "out")
         assert f"{tmp_path} cannot be written to" in text
@@ -83,14 +83,14 @@ class TestInPlace:
     def test_directory_without_permission(
         self, model: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A model on a read-only share could not be looked at."""
+        """Once a model on a read-only share could not be rehearsed."""
         monkeypatch.setattr(os, "access", lambda place, _: Path(place) != model)
         text, error = _noted(model)
         assert f"{model} cannot be written to" in text
         assert error.exit_code == 5
 
     def test_directory_without_permission_of_another_user(self, model: Path) -> None:
-        """The same without a stand-in for the system's answer."""
+        """Here the system itself refuses to write."""
         if os.geteuid() == 0:
             pytest.skip("root may write everywhere: a read-only mount is tried instead")
         model.chmod(0o555)

@@ -23,7 +23,7 @@ FILE = "saved_model.pb"
 
 
 def _refused(model: Path, save_to: Path | str) -> smpatch.SmpatchError:
-    """Let a copy be refused; nothing may be left behind."""
+    """Try a copy that is refused; check that it leaves nothing behind."""
     before = models.tree(model.parent)
     with pytest.raises(smpatch.SmpatchError) as caught:
         models.add(model, save_to=save_to)
@@ -270,7 +270,7 @@ class TestCopy:
         assert (tmp_path / "out").stat().st_mode & 0o7777 == 0o2750
 
     def test_the_directory_itself_is_as_new_as_it_is(self, model: Path, tmp_path: Path) -> None:
-        """Its permissions are the old ones; by its time people tell which version came last."""
+        """The permissions are the old ones; the time is new, and shows the last version."""
         long_ago = 1_500_000_000
         model.chmod(0o751)
         os.utime(model, (long_ago, long_ago))
@@ -424,7 +424,7 @@ class TestOtherFileSystems:
 
 
 def _fill(disk: Path) -> None:
-    """Leave room for names, and for no byte."""
+    """Fill the disk: names still fit on it, but no byte."""
     with (disk / "ballast").open("wb", buffering=0) as file:
         try:
             while True:

@@ -1,4 +1,4 @@
-"""Undo: what was kept goes back, what was there is kept, and nothing is lost on the way."""
+"""Undo: the kept file returns, the current one is kept, and nothing is lost in between."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRINT = "fingerprint.pb"
 
 
 def _refused(model: Path) -> smpatch.SmpatchError:
-    """Let an undo be refused; nothing may change."""
+    """Try an undo that is refused; check that nothing changes."""
     before = models.tree(model.parent)
     with pytest.raises(smpatch.SmpatchError) as caught:
         models.undo(model)
@@ -74,7 +74,7 @@ class TestThereAndBack:
         models.add(model, "one", backup=True)
         smpatch.undo(model)
         models.add(model, "one", backup=True)
-        models.add(model, "two", backup=True)  # its backup is what the record once told of
+        models.add(model, "two", backup=True)  # the record once named the same file
         smpatch.undo(model)
         assert models.keys(model) == {"one", "scale"}
 
@@ -250,7 +250,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("damaged", [False, True])
     def test_backup_with_a_signature_that_is_none(self, model: Path, *, damaged: bool) -> None:
-        """It is looked into also where what is there tells nothing to compare it with."""
+        """The check of the backup also runs if the model has nothing to compare it with."""
         data = (model / FILE).read_bytes()
         at = data.index(b"\x0a\x05scale\x12")  # an entry's key, and the tag of its value
         (model / BACKUP).write_bytes(
@@ -359,7 +359,7 @@ class TestBackupsOfFailedCommits:
     def test_the_fingerprint_beside_a_text_form_outlasts_a_backup_that_comes_later(
         self, tmp_path: Path
     ) -> None:
-        """It is a payload there, of which what is left behind holds a link and no new one."""
+        """It is a payload there; the first edit leaves a link to it, and no new fingerprint."""
         model = tmp_path / "model"
         shutil.copytree(models.FIXTURES / "text_form", model)
         (model / PRINT).write_bytes(b"of a pb that was")
@@ -381,7 +381,7 @@ class TestBackupsOfFailedCommits:
     def test_what_another_model_in_the_same_store_has_left_is_not_touched(
         self, model: Path, tmp_path: Path
     ) -> None:
-        """Two models whose files lie side by side behind links; one has a backup pending."""
+        """The files of two models are beside each other behind links; one has a pending backup."""
         other = models.linear(tmp_path / "other")
         store = tmp_path / "store"
         store.mkdir()
@@ -404,7 +404,7 @@ class TestBackupsOfFailedCommits:
 
 @pytest.mark.usefixtures("as_root")
 def test_a_backup_of_somebody_else_is_kept_by_a_copy_or_a_link(model: Path) -> None:
-    another_user.edit(model)  # opens what is above
+    another_user.edit(model)  # this opens the directories above
     model.chmod(0o777)
     (model / FILE).chmod(0o666)
     assert another_user.edit(model, backup=True) == "done"
@@ -413,7 +413,7 @@ def test_a_backup_of_somebody_else_is_kept_by_a_copy_or_a_link(model: Path) -> N
 
 
 class TestIdentity:
-    """``FileIdentity`` has the changed time, which no program can set back."""
+    """``FileIdentity`` has the change time, which no program can set back."""
 
     def test_a_change_with_its_time_set_back_is_seen(self, printed: Path) -> None:
         def rewrite() -> None:

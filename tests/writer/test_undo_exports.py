@@ -1,4 +1,4 @@
-"""Undo where the model was exported again into the same directory."""
+"""Undo after a new export of the model into the same directory."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Modules in which one thing could be taken for another, saved on demand.
+"""Modules with parts that could be confused with one another, saved on demand.
 
-What their functions should yield is computed by the modules themselves.
+The modules themselves compute the expected results of their functions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def build(name: str, directory: str) -> dict[str, Any]:
 
 
 def _named(results: Tensor) -> Iterator[tuple[str, Any]]:
-    """Name results as TensorFlow names those of a signature, nested ones by their whole path."""
+    """Yield results by TensorFlow's names for outputs of a signature: nested ones by whole path."""
     if not tf.nest.is_nested(results):
         yield "output_0", tf.convert_to_tensor(results)
         return

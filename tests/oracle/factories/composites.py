@@ -1,4 +1,4 @@
-"""Functions of composite tensors, saved with signatures of TensorFlow's making and without."""
+"""Functions of composite tensors, saved with TensorFlow's own signatures and without any."""
 
 # mypy: disable-error-code="misc, untyped-decorator"
 
@@ -19,7 +19,7 @@ DENSE = tf.TensorSpec([4, 2], tf.float32, "weights")
 
 
 class Composites(tf.Module):
-    """Each function takes composite tensors and yields dense ones."""
+    """A module whose functions take composite tensors and yield dense ones."""
 
     @tf.function(input_signature=[RAGGED])
     def rows(self, rows: Any) -> Any:  # noqa: ANN401 - symbolic tensors
@@ -42,7 +42,7 @@ def build_composites(directory: str) -> dict[str, Any]:
     """Save the module as ``plain`` and, with a signature for each function, as ``own``.
 
     Returns:
-        ``feeds``: function to what is fed, by the name that TensorFlow gives each dense part.
+        ``feeds``: function to its feed, by the name that TensorFlow gives each dense part.
     """
     module = Composites()
     ragged = tf.ragged.constant([[1.0, 2.0], [], [4.0, 8.0, 16.0]])
@@ -59,7 +59,7 @@ def build_composites(directory: str) -> dict[str, Any]:
     for name, given in asked.items():
         concrete = getattr(module, name).get_concrete_function()
         flat = tf.nest.flatten(given, expand_composites=True)
-        names = concrete._arg_keywords  # noqa: SLF001 - what the exporter names inputs by
+        names = concrete._arg_keywords  # noqa: SLF001 - the exporter's names of the inputs
         feeds[name] = {
             alias: encoded(each.numpy()) for alias, each in zip(names, flat, strict=True)
         }

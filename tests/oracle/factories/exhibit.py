@@ -1,4 +1,4 @@
-"""A module on show: how it is saved, and what it is asked."""
+"""A module of the factories, with the way to save it and the arguments of its functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ X = np.array([[1.0, 2.0], [3.0, 5.0]], np.float32)
 
 @dataclass
 class Exhibit:
-    """A module, what ``tf.saved_model.save`` is told, and arguments for functions by path."""
+    """A module, arguments of ``tf.saved_model.save``, and arguments for functions by path."""
 
     module: Any
     signatures: Any = None
@@ -25,5 +25,5 @@ class Exhibit:
 
 
 def each(paths: Sequence[str], arguments: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Ask several functions with the same arguments."""
+    """Return the same arguments for several functions."""
     return dict.fromkeys(paths, arguments)

@@ -1,7 +1,7 @@
 """Functions that call functions, loop, count, or carry attributes."""
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.oracle.factories.exhibit import VECTOR, Exhibit, Tensor, X, each
 
 
 def calls(_: Path) -> Exhibit:
-    """Functions that call functions: one from two places, one with variables as arguments."""
+    """Functions that call functions: one in two places, one with variables as arguments."""
 
     class Module(tf.Module):
         def __init__(self) -> None:
@@ -82,7 +82,7 @@ def attributes(_: Path) -> Exhibit:
 
 
 def policies(_: Path) -> Exhibit:
-    """Saved with the devices of variables, and with gradients of its own."""
+    """Functions with custom gradients, saved with these and with the devices of variables."""
 
     @tf.custom_gradient
     def doubled(x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Layers of Keras whose functions hold more than arithmetic."""
+"""Layers of Keras whose functions have more than arithmetic."""
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def keras_layers(_: Path) -> Exhibit:
 
 
 def keras_in_module(_: Path) -> Exhibit:
-    """A model of Keras 3 in a module: the checkpoint has other variables than the calls take."""
+    """A model of Keras 3 in a module: the checkpoint has other variables than the calls use."""
     given = tf.keras.Input([4], name="x")
     network = tf.keras.Model(given, tf.keras.layers.Dense(2, name="d")(given))
 

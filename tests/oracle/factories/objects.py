@@ -1,10 +1,10 @@
-"""Exports of which a wrong removal, or a wrong identity, changes numbers or ends loading.
+"""Exports in which a wrong removal or a wrong identity changes numbers or breaks the load.
 
-Each maker saves one model and returns what its signatures are fed.
+Each maker saves one model and returns the feeds of its signatures.
 """
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def build_objects(name: str, directory: str) -> dict[str, Any]:
     """Save a model.
 
     Returns:
-        ``feeds``: signature key to what is fed, by alias.
+        ``feeds``: signature key to its feed, by alias.
     """
     feeds = _MAKERS[name](directory)
     return {
@@ -42,7 +42,7 @@ def build_objects(name: str, directory: str) -> dict[str, Any]:
 
 
 def traces(directory: str) -> Feeds:
-    """Two traces of one function, with nodes of the same names, that take nothing."""
+    """Two traces of one function, with nodes of the same names and without inputs."""
 
     class Module(tf.Module):
         def __init__(self) -> None:
@@ -62,7 +62,7 @@ def traces(directory: str) -> Feeds:
 
 
 def traces_on_one_placeholder(directory: str) -> Feeds:
-    """The same in TensorFlow 1's style: both traces are called on one placeholder."""
+    """The same in TensorFlow 1's style: the calls of both traces have one placeholder as input."""
 
     @tf.function
     def scaled(x: Tensor, k: float) -> Tensor:
@@ -84,7 +84,7 @@ def traces_on_one_placeholder(directory: str) -> Feeds:
 
 
 def exchanged_captures(directory: str) -> Feeds:
-    """A call of an exported function that is given another variable than the object graph has."""
+    """A call of an exported function with another variable than the object graph has."""
 
     class Module(tf.Module):
         def __init__(self) -> None:
@@ -117,7 +117,7 @@ def exchanged_captures(directory: str) -> Feeds:
 
 
 def calls_within_calls(directory: str) -> Feeds:
-    """One function that is called four times, so that its tensors are named by their calls."""
+    """A function that is called four times, so that the names of its tensors need the calls."""
 
     class Module(tf.Module):
         def __init__(self) -> None:
@@ -138,7 +138,7 @@ def calls_within_calls(directory: str) -> Feeds:
 
 
 def two_calls_in_one(directory: str) -> Feeds:
-    """A signature of TensorFlow 1's style on two calls that are given the same."""
+    """A signature in TensorFlow 1's style with the outputs of two calls of the same input."""
 
     @tf.function
     def scaled(x: Tensor, k: float) -> Tensor:
@@ -161,14 +161,14 @@ _TEXT = np.array([b"b", b"zz"], object)
 
 
 def mutable_table(directory: str) -> Feeds:
-    """A table whose ``save_fn`` and ``restore_fn`` only ``saveable_objects`` names."""
+    """A table whose ``save_fn`` and ``restore_fn`` are named only in ``saveable_objects``."""
     table = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, -1.0)
     table.insert(tf.constant(["a", "b"]), tf.constant([1.5, 2.5]))
     return _with_table(table, directory)
 
 
 def dense_table(directory: str) -> Feeds:
-    """The same of another class."""
+    """A table of another class, in the same way."""
     table = tf.lookup.experimental.DenseHashTable(
         tf.string, tf.float32, -1.0, empty_key="", deleted_key="-"
     )
@@ -196,7 +196,7 @@ def _with_table(table: Any, directory: str) -> Feeds:  # noqa: ANN401 - TensorFl
 
 
 def keras_text(directory: str) -> Feeds:
-    """Adapted layers, by ``export``; two functions are signatures."""
+    """Adapted layers, saved by ``export``; two functions are signatures."""
     model = _text_model()
     model.export(directory, verbose=False)
     feed = {"text": _TEXT, "number": np.array([7, 1], np.int64)}
@@ -204,7 +204,7 @@ def keras_text(directory: str) -> Feeds:
 
 
 def keras_text_saved(directory: str) -> Feeds:
-    """The same layers, by ``tf.saved_model.save``."""
+    """The same layers, saved by ``tf.saved_model.save``."""
     model = _text_model()
 
     @tf.function(

@@ -1,7 +1,7 @@
-"""Modules with inputs and outputs of any name, each output of another value."""
+"""Modules with inputs and outputs of any names; each output has a different value."""
 
 # mypy: disable-error-code="misc"
-# TensorFlow ships no types for what is subclassed here.
+# TensorFlow ships no types for the base classes used here.
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BASE = 10.0
 
 
 def build_random(directory: str, inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, Any]:
-    """Save a module whose function yields, as output n, n more than its inputs as digits.
+    """Save a module whose output n is n plus the number whose digits are the inputs.
 
-    Inside, the node of output n is called ``inner_n`` and holds twice as much.
+    Inside, the node of output n is called ``inner_n`` and has twice that value.
 
     Returns:
         ``feed`` by input, ``results`` by output, ``inner`` by node.

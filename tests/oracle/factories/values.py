@@ -1,7 +1,7 @@
 """Arguments and results of every structure and type."""
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.oracle.factories.exhibit import Exhibit, Tensor
 
 
 def structures(_: Path) -> Exhibit:
-    """Arguments and results in every structure, in an order that is not that of their names."""
-    pair = collections.namedtuple("pair", ["second", "first"])  # noqa: PYI024 - what users have
+    """Arguments and results in every structure, in an order other than that of their names."""
+    pair = collections.namedtuple("pair", ["second", "first"])  # noqa: PYI024 - as users write it
     scalar = tf.TensorSpec([], tf.float32)
 
     class Module(tf.Module):
@@ -66,7 +66,7 @@ def structures(_: Path) -> Exhibit:
 
 
 def types(_: Path) -> Exhibit:
-    """Every type of element that a signature can have, and shapes of which nothing is known."""
+    """Every type of element that a signature can have, and unknown shapes."""
     values = {
         "b": np.array([True, False]),
         "c": np.array([1 + 2j, 3 - 4j], np.complex64),
@@ -126,7 +126,7 @@ class _Distribution(composite_tensor.CompositeTensor):
 
 @type_spec_registry.register("some_package.DistributionSpec")
 class _DistributionSpec(tf.TypeSpec):
-    """As TensorFlow Probability has them, in a package that nobody else imports."""
+    """A type as TensorFlow Probability has them, in a package that no other process imports."""
 
     def __init__(self, spec: Tensor) -> None:
         self._spec = spec
@@ -172,7 +172,7 @@ def distribution(_: Path) -> Exhibit:
 
 
 def numbered_input(_: Path) -> Exhibit:
-    """An input as PyTorch calls it, in a model that came by way of ONNX."""
+    """An input with PyTorch's name, as in a model that was converted through ONNX."""
 
     class Module(tf.Module):
         @tf.function

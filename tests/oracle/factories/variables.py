@@ -1,7 +1,7 @@
-"""Variables, tables and constants that could be taken for one another."""
+"""Variables, tables and constants that could be confused with one another."""
 
 # mypy: disable-error-code="misc, untyped-decorator"
-# TensorFlow ships no types for what is subclassed and decorated here.
+# TensorFlow ships no types for the base classes and decorators used here.
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def two_layers(_: Path) -> Exhibit:
 
 
 def crossed_names(_: Path) -> Exhibit:
-    """Variables whose names are those of other attributes, and attributes with dots in them."""
+    """Variables with the names of other attributes, and attributes with dots in their names."""
 
     class Module(tf.Module):
         def __init__(self) -> None:
@@ -84,7 +84,7 @@ def crossed_names(_: Path) -> Exhibit:
 
 
 def shared_variables(_: Path) -> Exhibit:
-    """One variable under several paths, lists and dictionaries of them, of several types."""
+    """One variable under several paths, lists and dictionaries of variables, of several types."""
 
     class Module(tf.Module):
         def __init__(self) -> None:
@@ -120,7 +120,7 @@ def shared_variables(_: Path) -> Exhibit:
 
 
 def resources(scratch: Path) -> Exhibit:
-    """Tables with and without assets, two of each, captured by functions nobody exported."""
+    """Tables with and without assets, two of each, captured also by functions not exported."""
 
     def of_file(name: str, words: str) -> Tensor:
         file = scratch / name
