@@ -1,11 +1,11 @@
 """Edits that meet an error, an interruption or a kill at every one of their real system calls.
 
-Whatever fails: the model file is the old one or the new one to the byte, exit 0 means the new
-one and an error the old one, at most one hidden directory is left, and the next edit removes
-it. What was to be kept is there then. Warm-up requests are those of the model that is there, or a
-note reports that they stay as they are.
+In each case the model file is the old one or the new one to the byte. Exit 0 means the new one, and
+an error means the old one. At most one hidden directory is left, and the next edit removes it. Then
+the files that the edit had to keep are there. Warm-up requests belong to the model file that is
+there, or a note reports that they stay as they are.
 
-The suite takes the calls around the commit, ``make prove`` all.
+``make test`` takes the calls around the commit, ``make prove`` takes all.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _lasting(tree: models.Tree) -> models.Tree:
 
 
 def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
-    """Check what a run has left; return whether something is to be removed."""
+    """Check the files after a run; return whether a hidden directory must be removed."""
     old, new = proof.files(way)
     after = _after(proof, way, status)
     seen, hidden, inside = _split(models.tree(proof.work))
@@ -147,14 +147,14 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
         done = any(name.startswith("out") for name in seen)
         assert {**proof.before[way]}.items() <= seen.items()
         if done:
-            # The whole of it, but for a fingerprint that could not be had.
+            # The whole result; only a fingerprint that could not be made may be missing.
             gone = after.keys() - seen.keys()
             assert gone <= {"out/fingerprint.pb"}
             assert seen == {name: after[name] for name in seen}
     else:
         assert model in {old, new}
         done = model == new
-        if done:  # the companions and the backups may be due yet
+        if done:  # the companions and the backups may not be written yet
             assert _lasting(seen) == _lasting(after)
         if not hidden:
             _check_requests(proof, way, seen, status)
@@ -171,7 +171,7 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
 
 
 def _after(proof: Proof, way: str, status: int) -> models.Tree:
-    """Return what an edit makes; where a note reports it, the warm-up requests stay."""
+    """Return the files after an edit; if a note reports it, the old warm-up requests are there."""
     after = proof.after[way]
     if status != REQUESTS_KEPT:
         return after
@@ -180,7 +180,7 @@ def _after(proof: Proof, way: str, status: int) -> models.Tree:
 
 
 def _check_requests(proof: Proof, way: str, seen: models.Tree, status: int) -> None:
-    """Check that the warm-up requests are of the model that is there."""
+    """Check that the warm-up requests belong to the model file that is there."""
     name, file = f"model/{PLACE}", f"model/{WAYS[way].file}"
     if name in proof.before[way] and not WAYS[way].makes_new:
         done = seen[file] == proof.files(way)[1]
@@ -188,7 +188,7 @@ def _check_requests(proof: Proof, way: str, seen: models.Tree, status: int) -> N
 
 
 def _check_next(proof: Proof, way: str, status: int) -> None:
-    """Let another edit come: it repairs and removes, also when it is refused."""
+    """Do another edit, which repairs and removes, even if it is refused."""
     request = Request(way, str(proof.work), next=True)
     assert proof.server.run(request)[1] == (0 if WAYS[way].makes_new else 4)
     seen, hidden, _ = _split(models.tree(proof.work))
@@ -219,7 +219,7 @@ def _strike(proof: Proof, log: Path, fault: str, call: str, told: Count) -> Coun
                     to_remove = _check(proof, way, fault, status)
                     if to_remove or status == -9:
                         _check_next(proof, way, status)
-    if fault != "SIGKILL":  # which every status has told
+    if fault != "SIGKILL":  # its status has shown it
         words = "--- SIGINT" if fault == "SIGINT" else "(INJECTED)"
         assert log.read_text(errors="replace").count(words) >= met["old"] + met["new"]
     return met
