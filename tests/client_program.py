@@ -34,7 +34,7 @@ def look(model: str | Path) -> list[str]:
 
 
 def edit(model: Path) -> smpatch.Receipt:
-    """Apply edits, each of another kind."""
+    """Apply an edit of each kind."""
     options = smpatch.Options(backup=True, save_to="copy")
     smpatch.add_predict(model, inputs={"x": "x:0"}, outputs={"y": X}, options=options)
     smpatch.add_classify(model, examples="e:0", scores="s:0")
