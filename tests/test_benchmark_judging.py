@@ -374,7 +374,7 @@ def _count(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_benchmark_runs_from_end_to_end_and_is_told_as_json(tmp_path: Path) -> None:
-    """The curve of bytes needs no TensorFlow; the path here lacks the tool that takes minutes."""
+    """The curve of bytes needs no TensorFlow; the path lacks valgrind, which takes minutes."""
     for program in ("sh", "cp", "mv", "sync"):
         found = shutil.which(program)
         assert found

@@ -141,7 +141,7 @@ def test_a_detail_has_what_was_and_what_is(pair: Callable[..., Difference]) -> N
 
 
 def test_a_shape_that_is_left_out_is_not_that_of_a_scalar(pair: Callable[..., Difference]) -> None:
-    # In smpatch's specs both are (), but some readers tell them apart.
+    # In smpatch's specs both are (), but for some readers they differ.
     found = pair("defaults", "scale_shape_left_out")
     assert signatures(found) == ["signature_def changed >serving_default: other"]
 
