@@ -55,7 +55,7 @@ def _content(directory: Path) -> dict[str, bytes | None]:
 
 
 def _run(place: Path, command: tuple[str, ...]) -> tuple[int, str]:
-    """Run a command line on a path; return exit code and stderr, when stdout is empty."""
+    """Return the exit code and stderr of a command on a path; a failure must have no stdout."""
     name, *options = command
     done = subprocess.run(
         [sys.executable, "-m", "smpatch", name, str(place), *options],

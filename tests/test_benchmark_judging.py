@@ -1,6 +1,6 @@
 """The results that the benchmarks make of numbers: ratios, verdicts, the table; no test is timed.
 
-A limit that no number can exceed would not be a limit: each gets numbers on both of its sides.
+A limit that no number exceeds limits nothing, so each is tested with numbers on both sides.
 """
 
 from __future__ import annotations

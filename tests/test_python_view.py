@@ -102,7 +102,7 @@ class TestFull:
         *,
         before: bool,
     ) -> None:
-        """There is only a note if the unedited model ends the process too; otherwise an error."""
+        """If the unedited model ends the process too, this is a note; otherwise an error."""
 
         def die(
             _: process.Child, directory: Path, *_rest: object, **_options: object

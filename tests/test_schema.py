@@ -116,7 +116,7 @@ def test_a_oneof_is_whole(message: Any, theirs: dict[str, Any]) -> None:  # noqa
 
 
 def test_a_graph_is_whole(theirs: dict[str, Any]) -> None:
-    """This schema reads a graph in text form and writes it in binary form."""
+    """A graph in text form is read by this schema, and is then written in binary form."""
     met, left_out = _left_out(schema.GraphDef.DESCRIPTOR, theirs)
     assert left_out == {"GraphDef.debug_info"}
     assert {"OpDef", "FullTypeDef", "VariantTensorDataProto"} <= met

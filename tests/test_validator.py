@@ -46,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     directories: list[Path] = []
     describe = questions.describe
 
-    def count(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+    def count(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the original
         directories.append(directory)
         return describe(child, directory, *rest)
 
@@ -60,7 +60,7 @@ def before_the_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path
     describe = questions.describe
 
     def install(change: Callable[[Path], None]) -> None:
-        def changed(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+        def changed(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the original
             change(directory / FILE)
             return describe(child, directory, *rest)
 
@@ -192,7 +192,7 @@ class TestEverythingElse:
         asked: list[set[str]] = []
         describe = questions.describe
 
-        def keep(child: process.Child, directory: Path, tags: Any, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+        def keep(child: process.Child, directory: Path, tags: Any, *rest: Any) -> Description:  # noqa: ANN401 - as the original
             asked.append(set(tags))
             return describe(child, directory, tags, *rest)
 

@@ -144,7 +144,7 @@ class TestFields:
 
 
 def _wide(number: bytes, width: int) -> bytes:
-    """Write a number of one byte in more bytes than it needs."""
+    """Return a number of one byte in ``width`` bytes."""
     return number if width == 1 else bytes([number[0] | 0x80]) + b"\x80" * (width - 2) + b"\x00"
 
 

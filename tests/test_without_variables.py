@@ -1,4 +1,4 @@
-"""TensorFlow reloads an edit of signatures without the variables; the receipt has this fact."""
+"""TensorFlow reloads an edited model without the variables; the receipt records this."""
 
 from __future__ import annotations
 
