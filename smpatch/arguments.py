@@ -42,6 +42,7 @@ __all__ = [
     "texts",
     "whole",
     "without_archive",
+    "without_brackets",
 ]
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
@@ -187,10 +188,10 @@ def shape(value: object, where: str) -> tuple[int | None, ...] | None:
     if value is None:
         return None
     if isinstance(value, str):
-        inner = value.strip().removeprefix("[").removesuffix("]")
+        inner = without_brackets(value)
         if inner == "unknown":
             return None
-        return tuple(_size(each, where) for each in inner.split(",")) if inner.strip() else ()
+        return tuple(_size(each, where) for each in inner.split(",")) if inner else ()
     if hasattr(value, "as_list"):
         known = getattr(value, "rank", None) is not None
         value = value.as_list() if known else None
@@ -198,6 +199,20 @@ def shape(value: object, where: str) -> tuple[int | None, ...] | None:
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
         return (_size(value, where),)
     return tuple(_size(each, where) for each in value)
+
+
+def without_brackets(text: str) -> str:
+    """Return the text of a shape without the brackets around it; one alone stays.
+
+    Args:
+        text: The text.
+
+    Example:
+        >>> without_brackets("[?, 3]"), without_brackets("[")
+        ('?, 3', '[')
+    """
+    inner = text.strip()
+    return inner[1:-1].strip() if inner[:1] == "[" and inner[1:].endswith("]") else inner
 
 
 def _size(value: object, where: str) -> int | None:
