@@ -26,6 +26,7 @@ from smpatch.urls import ModelUrl, path_or_url
 
 __all__ = [
     "ARCHIVES",
+    "MAX_RANK",
     "Constant",
     "constants",
     "dtype",
@@ -47,6 +48,9 @@ __all__ = [
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 """The endings of the names of archives."""
+
+MAX_RANK = 254
+"""The most dimensions of a TensorFlow shape (``tensor_shape.h``)."""
 
 _T = TypeVar("_T")
 
@@ -228,15 +232,29 @@ def _size(value: object, where: str) -> int | None:
     return None if size == -1 else size
 
 
-def plain_value(value: object) -> object:
+def plain_value(value: object, where: str) -> object:
     """Return arrays and scalars of TensorFlow and NumPy, also in lists, as Python values.
 
+    Args:
+        value: The value.
+        where: The name of the value, with which errors begin.
+
+    Raises:
+        UsageError: The lists are nested more deeply than the dimensions of any tensor.
+
     Example:
-        >>> plain_value((1, [2]))
+        >>> plain_value((1, [2]), "default")
         [1, [2]]
     """
+    return _plain(value, where, 0)
+
+
+def _plain(value: object, where: str, depth: int) -> object:
+    if depth > MAX_RANK:
+        found = f"it has lists in lists, more than {MAX_RANK}"
+        raise UsageError(found, where=where, hint="give a list for each dimension")
     if isinstance(value, list | tuple):
-        return [plain_value(each) for each in value]
+        return [_plain(each, where, depth + 1) for each in value]
     numpy = getattr(value, "numpy", None)
     if callable(numpy):
         value = numpy()
@@ -274,8 +292,11 @@ def constants(value: object, where: str) -> dict[str, Constant]:
     found: dict[str, Constant] = {}
     for name, each in mapping(value, where).items():
         given = None if isinstance(each, Constant) else getattr(each, "dtype", None)
-        kind = None if given is None else dtype(given, f"{where} {name!r}")
-        found[name] = each if isinstance(each, Constant) else Constant(plain_value(each), kind)
+        place = f"{where} {name!r}"
+        kind = None if given is None else dtype(given, place)
+        found[name] = (
+            each if isinstance(each, Constant) else Constant(plain_value(each, place), kind)
+        )
     return found
 
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from smpatch.arguments import MAX_RANK
 from smpatch.errors import RefusedError
 from smpatch.graph.index import GraphIndex
-from smpatch.graph.resolve import MAX_RANK, Resolver, constant_shape
+from smpatch.graph.resolve import Resolver, constant_shape
 from smpatch.loader import MetaGraph
 from smpatch.rules import (
     IN_DOUBT,
