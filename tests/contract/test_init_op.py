@@ -232,16 +232,18 @@ def test_tables_of_a_frozen_graph_are_filled(
 def test_two_operations_that_fill_one_table_are_refused(tmp_path: Path) -> None:
     """If the sizes are equal, the first that runs fills the table, and no error shows which."""
     directory = _copy("lookup_table", tmp_path / "model")
-    smpatch.load(directory)
     graph = smpatch.load(directory).meta_graph().graph
     node = schema.NodeDef()
     node.CopyFrom(graph.node(FILLER).message())
     node.name = "other"
     _append(directory, bytes(node.SerializeToString()))
+    assert "other" in smpatch.load(directory).meta_graph().graph
+    before = _file(directory)
     with pytest.raises(smpatch.RefusedError, match="both fill 'vocabulary', and the first"):
         smpatch.set_init_op(directory, (FILLER, "other"), options=UNPROVED)
     with pytest.raises(smpatch.RefusedError, match="gives 'vocabulary' its value"):
         smpatch.set_init_op(directory, "other", options=UNPROVED)
+    assert _file(directory) == before
 
 
 def _append(directory: Path, node: bytes) -> None:
