@@ -26,9 +26,9 @@ from smpatch.edits import (
     Retag,
     SetInitOp,
 )
-from smpatch.errors import OpDefMissingError
 from smpatch.fragments import RecipeOf
 from smpatch.functions import load_time
+from smpatch.graph.resolve import OpDefMissingError
 from tests.exporters.expected import Model, promoted
 from tests.exporters.steps import Choose, Step, Verb, first, fresh, keys_of, once, signature_of
 from tests.exporters.subjects import Subject
