@@ -22,11 +22,11 @@ from typing import Any, NoReturn, TypeVar
 
 from smpatch import dtypes
 from smpatch.errors import UsageError
+from smpatch.shapes import MAX_RANK, without_brackets
 from smpatch.urls import ModelUrl, path_or_url
 
 __all__ = [
     "ARCHIVES",
-    "MAX_RANK",
     "Constant",
     "constants",
     "dtype",
@@ -43,14 +43,10 @@ __all__ = [
     "texts",
     "whole",
     "without_archive",
-    "without_brackets",
 ]
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 """The endings of the names of archives."""
-
-MAX_RANK = 254
-"""The most dimensions of a TensorFlow shape (``tensor_shape.h``)."""
 
 _T = TypeVar("_T")
 
@@ -205,20 +201,6 @@ def shape(value: object, where: str) -> tuple[int | None, ...] | None:
     return tuple(_size(each, where) for each in value)
 
 
-def without_brackets(text: str) -> str:
-    """Return the text of a shape without the brackets around it; one alone stays.
-
-    Args:
-        text: The text.
-
-    Example:
-        >>> without_brackets("[?, 3]"), without_brackets("[")
-        ('?, 3', '[')
-    """
-    inner = text.strip()
-    return inner[1:-1].strip() if inner[:1] == "[" and inner[1:].endswith("]") else inner
-
-
 def _size(value: object, where: str) -> int | None:
     value = getattr(value, "value", value)  # of a tf.compat.v1.Dimension
     if value is None or (isinstance(value, str) and value.strip() in {"?", "None"}):
@@ -232,12 +214,13 @@ def _size(value: object, where: str) -> int | None:
     return None if size == -1 else size
 
 
-def plain_value(value: object, where: str) -> object:
+def plain_value(value: object, where: str, depth: int = 0) -> object:
     """Return arrays and scalars of TensorFlow and NumPy, also in lists, as Python values.
 
     Args:
         value: The value.
         where: The name of the value, with which errors begin.
+        depth: The number of lists around it.
 
     Raises:
         UsageError: The lists are nested more deeply than the dimensions of any tensor.
@@ -246,15 +229,11 @@ def plain_value(value: object, where: str) -> object:
         >>> plain_value((1, [2]), "default")
         [1, [2]]
     """
-    return _plain(value, where, 0)
-
-
-def _plain(value: object, where: str, depth: int) -> object:
     if depth > MAX_RANK:
         found = f"it has lists in lists, more than {MAX_RANK}"
         raise UsageError(found, where=where, hint="give a list for each dimension")
     if isinstance(value, list | tuple):
-        return [_plain(each, where, depth + 1) for each in value]
+        return [plain_value(each, where, depth + 1) for each in value]
     numpy = getattr(value, "numpy", None)
     if callable(numpy):
         value = numpy()
@@ -291,12 +270,11 @@ def constants(value: object, where: str) -> dict[str, Constant]:
     """
     found: dict[str, Constant] = {}
     for name, each in mapping(value, where).items():
-        given = None if isinstance(each, Constant) else getattr(each, "dtype", None)
+        made = isinstance(each, Constant)
+        given = None if made else getattr(each, "dtype", None)
         place = f"{where} {name!r}"
         kind = None if given is None else dtype(given, place)
-        found[name] = (
-            each if isinstance(each, Constant) else Constant(plain_value(each, place), kind)
-        )
+        found[name] = each if made else Constant(plain_value(each, place), kind)
     return found
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from smpatch.arguments import MAX_RANK
 from smpatch.errors import RefusedError
 from smpatch.graph.index import GraphIndex
 from smpatch.graph.resolve import Resolver, constant_shape
@@ -31,6 +30,7 @@ from smpatch.rules import (
     check_servable,
     remarks,
 )
+from smpatch.shapes import MAX_RANK
 from smpatch.signature import (
     CLASSES,
     CLASSIFY,

@@ -20,9 +20,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from smpatch.arguments import without_brackets
 from smpatch.errors import UsageError
 from smpatch.npy import read_npy
+from smpatch.shapes import without_brackets
 from smpatch.signature import Shape
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 

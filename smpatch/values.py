@@ -16,8 +16,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from smpatch import dtypes, schema
-from smpatch.arguments import MAX_RANK
 from smpatch.errors import ModelUnreadableError
+from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, shape_from_proto
 
 __all__ = ["holds", "preview", "tensor_proto"]

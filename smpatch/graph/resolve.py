@@ -26,10 +26,10 @@ from itertools import islice
 from typing import Any
 
 from smpatch import dtypes
-from smpatch.arguments import MAX_RANK
 from smpatch.errors import ModelUnreadableError, TensorNotFoundError
 from smpatch.graph.index import GraphIndex, Node
 from smpatch.graph.op_defs import find_op_def
+from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
 
 __all__ = [
