@@ -98,9 +98,9 @@ def test_a_slip_gets_what_to_write(inputs: str, words: str, call: Run, model: Co
 def test_a_tensor_in_the_place_of_its_alias(call: Run, model: Copy) -> None:
     said = call("add-predict", model("linear"), "--inputs", "x:0=in", "--outputs", "y", *QUICK)
     assert said.code == 4
-    assert said.line.endswith("(the alias stands before =: in=x:0)")
+    assert said.line.endswith("(write the alias before =: in=x:0)")
 
 
 def test_an_alias_with_a_colon_of_another_exporter_is_no_slip(call: Run, model: Copy) -> None:
     said = call("add-predict", model("linear"), "--inputs", "x:0=x:0", "--outputs", "y:0", *QUICK)
-    assert "the alias stands before" not in said.err
+    assert "write the alias before" not in said.err
