@@ -27,7 +27,7 @@ def test_an_alias_typed_as_a_tensor_gets_its_tensor(call: Run, model: Copy) -> N
     said = call(*add, "--inputs", "left,right", "--outputs", "both")
     assert said.code == 4
     tensor = "serving_default_left:0"
-    assert f"('left' is how serving_default calls {tensor}: write left={tensor})" in said.line
+    assert f"(serving_default has the alias 'left' for {tensor}: write left={tensor})" in said.line
     inputs = "left=serving_default_left:0,right=serving_default_right:0"
     said = call(*add, "--inputs", inputs, "--outputs", "both")
     output = re.search(r"write (both=\S+)\)", said.line)

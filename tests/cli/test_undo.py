@@ -25,7 +25,7 @@ def test_there_and_back_and_there_again(call: Run, model: Callable[[str], Path])
     assert said.err == ""
     assert said.out.splitlines() == [
         f"the backup of {place}/saved_model.pb put back",
-        "  serving_default  is gone (MetaGraph serve)",
+        "  serving_default  is removed (MetaGraph serve)",
         "saved_model.pb: 7,301 -> 7,194 bytes",
         f"the replaced file is kept as {place / BACKUP}; smpatch undo {place} --redo restores it",
     ]
