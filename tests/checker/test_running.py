@@ -102,7 +102,7 @@ def test_sizes_and_runs_that_make_no_sense_are_refused() -> None:
         (CheckOptions(run=Feeding(batches=())), "a batch has a size"),
         (CheckOptions(time_limit=float("nan")), "not a number of seconds"),
         (CheckOptions(validate="auto"), "not a way to validate"),  # type: ignore[arg-type]
-        (CheckOptions(consumers=("torch",)), "no consumer"),  # type: ignore[arg-type]
+        (CheckOptions(consumers=("torch",)), "not a consumer"),  # type: ignore[arg-type]
         (CheckOptions(op_libraries=("gone.so",)), "no such file"),
     ):
         with pytest.raises(UsageError, match=words):

@@ -238,7 +238,7 @@ def test_two_operations_that_fill_one_table_are_refused(tmp_path: Path) -> None:
     node.CopyFrom(graph.node(FILLER).message())
     node.name = "other"
     _append(directory, bytes(node.SerializeToString()))
-    with pytest.raises(smpatch.RefusedError, match="both fill 'vocabulary', and the first"):
+    with pytest.raises(smpatch.RefusedError, match="both fill 'vocabulary', and only the first"):
         smpatch.set_init_op(directory, (FILLER, "other"), options=UNPROVED)
     with pytest.raises(smpatch.RefusedError, match="gives 'vocabulary' its value"):
         smpatch.set_init_op(directory, "other", options=UNPROVED)

@@ -191,7 +191,8 @@ def test_what_is_new_is_held_against_its_other_half(
     with pytest.raises(ValidationError) as caught:
         edited(twins, edit)
     assert (
-        "is not what 'two' gives" in caught.value.found or "different numbers" in caught.value.found
+        "differs from the result of 'two'" in caught.value.found
+        or "different numbers" in caught.value.found
     )
     assert models.tree(twins) == before
 
