@@ -1,6 +1,6 @@
-"""What shapes have in common, whoever writes them.
+"""Rules for the texts of shapes that all readers of shapes share.
 
-This module does not read shapes.
+This module reads no sizes.
 """
 
 from __future__ import annotations
