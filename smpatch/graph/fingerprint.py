@@ -259,7 +259,8 @@ class Fingerprints:
         """Compute the values of nodes in a cycle: refine until no more nodes can be distinguished.
 
         In each round a node gets a digest of itself and of the digests that its inputs had in the
-        round before. If two digests are equal at the end, the unrolled loops are equal.
+        round before. At the end the digests of the whole cycle count for each node, because a
+        round brings only the next nodes. If two results are equal, the unrolled loops are equal.
         """
         inside = set(component)
         parts = {name: scope.body.parts(name) for name in component}
@@ -292,8 +293,9 @@ class Fingerprints:
             if len(set(digests.values())) == classes:
                 break
             classes = len(set(digests.values()))
+        cycle = digest(*sorted(set(digests.values())))
         for name in component:
-            own = digest(b"loop", digests[name])
+            own = digest(b"loop", digests[name], cycle)
             results = None
             if parts[name].function:
                 count = self._body(parts[name].function).result_count

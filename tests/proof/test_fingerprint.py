@@ -362,3 +362,23 @@ def test_a_chain_of_many_nodes_needs_no_deep_stack() -> None:
     nodes += [_node(f"n{place}", "Neg", [f"n{place - 1}"]) for place in range(1, 20_000)]
     nodes.append(_node("y", "Neg", ["n19999"]))
     assert _of(nodes) != _of([PLACEHOLDER, _node("y", "Neg", ["x"])])
+
+
+def _long_loop(step: str) -> list[Message]:
+    """Return a loop whose node after its ``Merge`` is far from it on the way back."""
+    ops = [step, "Neg", "Identity", "Exp", "Log", "Sin", "Cos"]
+    body = [
+        _node(f"n{place}", op, [f"n{place - 1}" if place else "m"]) for place, op in enumerate(ops)
+    ]
+    last = len(ops) - 1
+    return [
+        PLACEHOLDER,
+        _node("m", "Merge", ["x", f"n{last}"]),
+        *body,
+        _node("y", "Identity", ["m"]),
+    ]
+
+
+def test_a_loop_that_differs_far_from_what_is_read_is_another_one() -> None:
+    assert _of(_long_loop("Tan")) == _of(_long_loop("Tan"))
+    assert _of(_long_loop("Tan")) != _of(_long_loop("Tanh"))
