@@ -151,6 +151,23 @@ def test_a_true_edit_is_proved_whose_bytes_all_lie_elsewhere(tmp_path: Path, edi
     prove(before, after, edit.expected(before), edit.gone(before))
 
 
+def lose_indices(messages: Messages) -> None:
+    for signature in messages.signatures.values():
+        for info in (*signature.inputs.values(), *signature.outputs.values()):
+            info.name = info.name.removesuffix(":0")
+
+
+@pytest.mark.parametrize("edit", TRUE, ids=lambda edit: type(edit).__name__)
+def test_an_edit_is_proved_where_names_of_tensors_have_no_index(tmp_path: Path, edit: Edit) -> None:
+    directory = tmp_path / "module"
+    shutil.copytree(MODELS / "module", directory)
+    _rewrite(directory / "saved_model.pb", lose_indices)
+    before = load(directory).meta_graph()
+    smpatch.patch(directory, [edit], options=UNPROVED)
+    after = load(directory).meta_graph()
+    prove(before, after, edit.expected(before), edit.gone(before))
+
+
 def _exchange(fields: Message) -> None:
     first, second = fields[-2:]
     del fields[-2:]
