@@ -196,10 +196,10 @@ def overwriting(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer
 def _handle(behind_it: Behind, source: str) -> Any:  # noqa: ANN401 - a NodeDef or None
     """Return the variable or table that an input of a node is; None if it is only a value."""
     node = behind_it.find(source)
-    passed = False
-    while node is not None and node.op in _PASSES and node.input:
+    passed: set[str] = set()
+    while node is not None and node.op in _PASSES and node.input and node.name not in passed:
+        passed.add(node.name)  # a damaged graph may have a circle of them
         node = behind_it.find(node.input[0])
-        passed = True
     there = node is not None and node.op in _STATE
     # An operation passes on only the value of a variable of TensorFlow 1.
     return node if there and not (passed and node.op in _REFERENCES) else None
