@@ -151,6 +151,21 @@ def test_a_true_edit_is_proved_whose_bytes_all_lie_elsewhere(tmp_path: Path, edi
     prove(before, after, edit.expected(before), edit.gone(before))
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        FromSignature(DEFAULT, {"#0": "score", "encoded": "encoded:0"}, "new"),
+        AddPredict({"#x": "serving_default_x:0"}, {"#y": "StatefulPartitionedCall:0"}, "new"),
+    ],
+    ids=lambda edit: type(edit).__name__,
+)
+def test_an_alias_that_begins_with_a_number_sign_is_no_part_of_a_tensor(
+    tmp_path: Path, edit: Edit
+) -> None:
+    before, after = edited(tmp_path, "module", edit)
+    prove(before, after, edit.expected(before), edit.gone(before))
+
+
 def lose_indices(messages: Messages) -> None:
     for signature in messages.signatures.values():
         for info in (*signature.inputs.values(), *signature.outputs.values()):
