@@ -41,7 +41,8 @@ from smpatch.graph.index import GraphIndex
 __all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds"]
 
 _MOST_WORK = 20_000_000
-"""The most visits of nodes; a body counts again for each call. TensorFlow cannot inline more."""
+"""The most visits of nodes in functions; a body counts again for each call. TensorFlow cannot
+inline more. The main graph does not count: its nodes are visited once for each question."""
 _DEEPEST = 100
 """The most nested calls; Python's own stack allows no more."""
 
@@ -210,7 +211,7 @@ class Fingerprints:
                 self._loop(scope, component)
 
     def _needs(self, scope: Scope, name: str) -> list[str]:
-        self._work += 1
+        self._work += isinstance(scope.body, FunctionBody)
         if self._work > _MOST_WORK:
             raise FingerprintError("the functions of the graph call each other too often")
         parts = scope.body.parts(name)
@@ -393,6 +394,7 @@ class Fingerprints:
             raise FingerprintError(f"the function {parts.function!r} calls itself")
         opened = self._opened(parts.function, inside)
         body = self._body(parts.function)
+        self._bound(parts.function, [b""] * len(parts.inputs))  # refuses another number of them
         needed, controls = self._needed(opened, body)
         opened.leaves = {
             argument: self._source(scope, source)

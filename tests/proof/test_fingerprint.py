@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,15 @@ def test_functions_that_double_each_other_without_end_are_refused(
     last = _function("f40", ["i"], [_node("n", "Neg", ["i"])], {"r": "n:z:0"})
     with pytest.raises(FingerprintError, match="too often"):
         _of([PLACEHOLDER, _node("y", "PartitionedCall", ["x"], f="f0")], [*functions, last])
+
+
+def test_a_large_graph_is_asked_as_often_as_edits_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The visits of all questions were added up: ten edits of a million nodes were refused."""
+    monkeypatch.setattr("smpatch.graph.fingerprint._MOST_WORK", 20)
+    names = ["x", *(f"n{place}" for place in range(9)), "y"]
+    chain = [_node(name, "Neg", [before]) for before, name in pairwise(names)]
+    found = _fingerprints([PLACEHOLDER, *chain])
+    assert len({found.main(X, Y).outputs["y"] for _ in range(9)}) == 1
 
 
 @pytest.mark.parametrize(
