@@ -292,7 +292,7 @@ def test_the_numbers_find_exchanged_tensors_without_the_structural_proof(
 ) -> None:
     data = (parsed / "saved_model.pb").read_bytes()
     _another_argument(monkeypatch)
-    monkeypatch.setattr("smpatch.editing.sequence.prove", lambda *_: None)
+    monkeypatch.setattr("smpatch.editing.sequence.prove", lambda *_, **__: None)
     edit = Compose(DEFAULT, "opened", from_input={"a": f"{PARSER}:0", "b": f"{PARSER}:2"})
     with pytest.raises(ValidationError, match="it is not what the whole signature gives"):
         smpatch.patch(parsed, edit, validator=quick)
