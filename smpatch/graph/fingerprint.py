@@ -34,6 +34,7 @@ from smpatch.graph.bodies import (
     components,
     digest,
     main_source,
+    with_given,
 )
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
@@ -232,7 +233,7 @@ class Fingerprints:
             results, effects = self._call(parts.function, given)
         if parts.function:
             results = tuple(self._returned(parts, waits, each) for each in results)
-            effects = frozenset(_after(each, waits) for each in effects)
+            effects = frozenset(_after(with_given(parts, each), waits) for each in effects)
             scope.effects |= effects
             return Value(b"", results, effects)
         given = tuple(self._source(scope, each) for each in parts.inputs)
@@ -243,7 +244,7 @@ class Fingerprints:
         """Return the fingerprint that a tensor of a called function has outside the call."""
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
-        return _after(result, waits)
+        return _after(with_given(parts, result), waits)
 
     def _head(self, parts: Parts) -> list[bytes]:
         functions = [self._function(each) for each in parts.functions]

@@ -200,6 +200,23 @@ def test_a_function_of_the_same_names_with_another_constant_is_another() -> None
     assert _of(called, [SCALED]) != _of(called, [other])
 
 
+@pytest.mark.parametrize("op", ["PartitionedCall", "scaled_3"])
+def test_what_a_call_gives_a_function_counts(op: str) -> None:
+    function = schema.FunctionDef()
+    function.CopyFrom(SCALED)
+    function.signature.attr.add(name="rate", type="float")
+
+    def called(rate: float) -> bytes:
+        node = _node("y", op, ["x"])
+        if op != "scaled_3":
+            node.attr["f"].func.name = "scaled_3"
+        given = node.attr if op == "scaled_3" else node.attr["f"].func.attr
+        given["rate"].f = rate
+        return _of([PLACEHOLDER, node], [function])
+
+    assert called(1.0) == called(1.0) != called(2.0)
+
+
 def test_a_function_that_calls_itself_ends() -> None:
     itself = _function(
         "f", ["i"], [_node("c", "PartitionedCall", ["i"], f="f")], {"r": "c:output:0"}
