@@ -16,17 +16,14 @@ import smpatch
 from smpatch import Options, RefusedError, load
 from smpatch.arguments import constants
 from smpatch.edits import Compose, EditSignature, Remove
-from smpatch.functions.binding import Bound, Constants
 from smpatch.patchfile import parse_patch
-from smpatch.signature import TensorSpec
 from smpatch.validator import Validator
-from smpatch.values import tensor_proto
 from tests.compose.conftest import Copied
 from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, decoded, encoded
 
 DEFAULT = "serving_default"
-RUNTIME, UNPROVED = Options(validate="runtime"), Options(validate="none")
+RUNTIME = Options(validate="runtime")
 Feed = Mapping[str, Any]
 
 YES, NO = np.array(1, bool), np.array(0, bool)
@@ -172,22 +169,6 @@ def test_a_repeated_value_follows_each_batch(copied: Copied, oracle: Oracle) -> 
         )
         for loader in ("python", "session"):
             assert decoded(ran[loader]["new"]["arrays"]["n"]).tolist() == list(shape)
-
-
-def test_an_input_with_the_name_of_a_size_keeps_its_value(copied: Copied) -> None:
-    """Its constant and the size that a repeated value follows were two nodes of one name."""
-    model = copied("module")
-    renamed = EditSignature("words", rename_inputs={"mask": "size_0"})
-    smpatch.edit_signature(model, renamed, options=UNPROVED)
-    smpatch.compose_signature(model, "words", bind={"size_0": 1}, signature="new", options=UNPROVED)
-    appended = load(model).meta_graph().parts.appended_nodes
-    assert len(appended) == len(set(appended))
-
-
-def test_a_constant_has_the_name_of_no_copy() -> None:
-    spec = TensorSpec("x:0", "int32", ())
-    made = Constants("new", {}, {"bound/x"})
-    assert made.put("x", Bound(spec, tensor_proto(1, "int32")[1], ())) == "new/bound/x_:0"
 
 
 def test_nothing_but_an_addition_is_written(
