@@ -208,7 +208,7 @@ def test_tables_of_a_frozen_graph_are_filled(
     place = tmp_path / "without"
     without = smpatch.wrap_graph(tmp_path / "graph.pb", place, **about)
     (note,) = (each for each in without.notes if each.code == "empty-tables")
-    names = note.text.partition("--init-op ")[2].removesuffix(" does").split(",")
+    names = note.text.partition("--init-op ")[2].removesuffix(" sets it").split(",")
     assert len(names) == len(expected) - 2 + (kind == "tables")
     (fault,) = smpatch.check(place, options=CheckOptions(validate="none")).faults
     assert fault.hint.endswith(f"smpatch edit {place} --init-op {','.join(names)}")
