@@ -41,6 +41,7 @@ __all__ = [
     "shape",
     "texts",
     "whole",
+    "wholes",
     "without_archive",
 ]
 
@@ -407,6 +408,16 @@ def whole(value: object, where: str, least: int) -> int:
     if found < least:
         _refuse(value, where, f"a whole number from {least} on")
     return found
+
+
+def wholes(value: object, where: str, least: int) -> tuple[int, ...]:
+    """Return one or several whole numbers as a tuple; for the arguments see ``whole``.
+
+    Raises:
+        UsageError: One of them is something else.
+    """
+    many = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    return tuple(whole(each, where, least) for each in (value if many else (value,)))  # type: ignore[attr-defined] # as just checked
 
 
 def instance(value: object, kind: type[_T], where: str) -> _T:

@@ -158,6 +158,7 @@ def test_another_model_that_cannot_be_loaded(twins: Path, exported: Path) -> Non
         ({"relative": -1.0}, "no tolerance"),
         ({"absolute": float("nan")}, "no tolerance"),
         ({"absolute": float("inf")}, "no tolerance"),
+        ({"relative": "0.1"}, "no tolerance"),
         ({"feeding": Feeding(batches=())}, "a batch has a size"),
         ({"validate": "none"}, "nothing can be run"),
     ],

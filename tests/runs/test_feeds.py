@@ -13,9 +13,9 @@ import pytest
 
 from smpatch import TensorSpec, UsageError, dtypes
 from smpatch.runs.arrays import UnmakeableError
-from smpatch.runs.feeds import placed
+from smpatch.runs.feeds import Feeds, placed
 from smpatch.runs.files import read_npz
-from smpatch.runs.values import Filling, has_batch, made_up
+from smpatch.runs.values import Feeding, Filling, has_batch, made_up
 from smpatch.runtime.questions import Array
 from smpatch.signature import SparseTensorSpec, Spec, ragged
 
@@ -186,3 +186,11 @@ def test_an_array_that_ends_too_early(tmp_path: Path) -> None:
         archive.writestr("x.npy", (tmp_path / "x.npy").read_bytes()[:-1])
     with pytest.raises(UsageError, match=r"a.npz: x: the array cannot be read"):
         read_npz(tmp_path / "a.npz")
+
+
+def test_sizes_of_a_generator_are_all_run_and_one_size_is_a_size() -> None:
+    sizes: Any = (size for size in (2, np.int64(3)))
+    feeding = Feeding(batches=sizes, seed=np.int64(7))  # type: ignore[arg-type] # taken all the same
+    inputs = {"x": TensorSpec("x:0", "float32", (None,))}
+    assert [feed.batch for feed in Feeds(feeding, {}).of("k", inputs)] == [2, 3]
+    assert Feeding(batches=4).batches == (4,)  # type: ignore[arg-type] # taken all the same
