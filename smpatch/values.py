@@ -190,11 +190,18 @@ def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
     return shape, bytes(message.SerializeToString(deterministic=True))
 
 
-def _flattened(value: object) -> tuple[tuple[int, ...], list[object]]:
+_DEEPEST = 254
+"""The most dimensions of a tensor in TensorFlow."""
+
+
+def _flattened(value: object, depth: int = 0) -> tuple[tuple[int, ...], list[object]]:
     """Return the shape of nested lists, and their elements in order."""
     if not isinstance(value, (list, tuple)):
         return (), [value]
-    parts = [_flattened(each) for each in value]
+    if depth == _DEEPEST:
+        message = f"its lists are more than {_DEEPEST} deep"
+        raise ValueError(message)
+    parts = [_flattened(each, depth + 1) for each in value]
     if len({shape for shape, _ in parts}) > 1:
         message = "its lists are of different lengths"
         raise ValueError(message)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from smpatch import schema
+from smpatch.arguments import plain_value
 from smpatch.errors import ModelUnreadableError
 from smpatch.values import holds, preview, tensor_proto
 from tests.tensorflow_says import ask
@@ -100,6 +101,14 @@ def test_values_that_a_type_cannot_hold_are_refused_in_a_line(
         tensor_proto(value, dtype)
     assert said in str(caught.value)
     assert len(str(caught.value)) < 100
+
+
+def test_lists_of_any_depth_are_refused_in_a_line() -> None:
+    value: object = 1
+    for _ in range(5000):
+        value = [value]
+    with pytest.raises(ValueError, match="its lists are more than 254 deep"):
+        tensor_proto(plain_value(value), "float32")
 
 
 def test_an_integer_of_any_length_does_not_fit_into_any_float() -> None:
