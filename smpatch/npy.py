@@ -88,11 +88,14 @@ def _read(opened: BinaryIO, where: str) -> Constant:
     data = opened.read(count * size + 1)
     if len(data) != count * size:
         raise UsageError(f"the array has not the {count * size:,} bytes of its shape", where=where)
-    elements = (
-        _texts(data, count, size, order, kind[0])
-        if not code
-        else list(struct.unpack(f"{'>' if order == '>' else '<'}{count}{code}", data))
-    )
+    try:
+        elements = (
+            _texts(data, count, size, order, kind[0])
+            if not code
+            else list(struct.unpack(f"{'>' if order == '>' else '<'}{count}{code}", data))
+        )
+    except UnicodeDecodeError as error:
+        raise UsageError("a text of the array is not Unicode", where=where) from error
     if header.fortran_order:
         return Constant(_nested(elements, header.shape, _steps(header.shape)), dtype)
     return Constant(_nested(elements, header.shape, _steps(header.shape[::-1])[::-1]), dtype)
