@@ -177,7 +177,8 @@ def _check(  # noqa: PLR0913 - the arguments of ``write_warmup``
 ) -> tuple[int, ...]:
     """Check the arguments, and return the sizes of the batches."""
     if (random is None) == (feed is None):
-        found = "no values are given" if random is None else "values are made up and given"
+        both = "--random and --feed cannot be combined"
+        found = "no values are given" if random is None else both
         raise UsageError(found, hint="give --random N, or --feed FILE.npz")
     if random is not None:
         arguments.whole(random, "--random", 1)

@@ -1,4 +1,4 @@
-"""What TensorFlow's users have in hand is taken where this library has values of its own."""
+"""The library accepts the values that TensorFlow's users have in place of its own values."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ UNPROVED = smpatch.Options(validate="none")
 
 
 class Named:
-    """A stand-in for a type or a spec of TensorFlow's."""
+    """An object in the place of a type or a spec of TensorFlow."""
 
     def __init__(self, **attributes: object) -> None:
-        """Have these attributes."""
+        """Set the attributes."""
         self.__dict__.update(attributes)
 
 
@@ -106,7 +106,7 @@ def test_one_text_is_one_name_and_commas_part_several(model: Path) -> None:
 
 
 def test_one_path_is_one_model(model: Path) -> None:
-    # It was taken for a list of its characters.
+    # The path was read as a list of its characters.
     options = smpatch.CheckOptions(validate="none")
     assert [each.model for each in smpatch.check_all(str(model), options=options)] == [model]
     edits = [Rename("scale", "predict")]
@@ -133,7 +133,7 @@ def test_what_is_no_option_is_refused_and_not_a_python_error(model: Path) -> Non
     for where, call in calls.items():
         with pytest.raises(UsageError, match=f"^{where}: .* is given"):
             call()
-    with pytest.raises(UsageError, match="is no way to make values up"):
+    with pytest.raises(UsageError, match="is not a rule for values"):
         smpatch.Feeding(wrong)
 
 
@@ -240,9 +240,9 @@ def test_a_time_to_wait_that_is_no_number_of_seconds_is_refused(given: Any, mode
         smpatch.Options(lock_timeout=given, dry_run=True),
         smpatch.Options(time_limit=given, dry_run=True),
     ):
-        with pytest.raises(UsageError, match="is no number of seconds"):
+        with pytest.raises(UsageError, match="is not a number of seconds"):
             smpatch.rename_signature(model, "scale", "predict", options=options)
-    with pytest.raises(UsageError, match="is no number of seconds"):
+    with pytest.raises(UsageError, match="is not a number of seconds"):
         smpatch.undo(model, lock_timeout=given)
-    with pytest.raises(UsageError, match="is no number of seconds"):
+    with pytest.raises(UsageError, match="is not a number of seconds"):
         smpatch.check(model, options=smpatch.CheckOptions(time_limit=given))

@@ -1,4 +1,4 @@
-"""What an edit says where it refuses, and what it remarks: each once said something untrue."""
+"""The refusals and notes of edits; each of these tests is for a text that was once untrue."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from smpatch.edits import EditSignature, Retag
 from smpatch.signature import CLASSIFY
 from tests.contract.models import FIXTURES
 
-BEFORE = " (it was so before)"
+BEFORE = " (as before the edit)"
 DRY = Options(validate="none", dry_run=True)
 
 
 def edit(name: str, key: str, **changes: object) -> tuple[str, ...]:
-    """Rehearse an edit of a fixture, and return its notes."""
+    """Return the notes of a dry run of an edit of a fixture."""
     request = EditSignature(key, **changes)  # type: ignore[arg-type]
     return tuple(
         note.text for note in smpatch.edit_signature(FIXTURES / name, request, options=DRY).notes
@@ -42,7 +42,7 @@ def test_dropping_an_output_twice_is_dropping_it() -> None:
 def test_the_last_output_is_not_dropped_where_another_rule_was_broken_before(
     tmp_path: Path,
 ) -> None:
-    """The first rule that was broken was told, and hid the one that the edit broke."""
+    """The text had only the first broken rule, not the rule that the edit itself broke."""
     model = shutil.copytree(FIXTURES / "linear", tmp_path / "model")
 
     def classify(entry: bytes) -> bytes:
@@ -76,7 +76,7 @@ def test_an_input_that_is_needed_is_not_to_be_dropped() -> None:
 
 
 def test_only_the_outputs_that_need_an_input_are_named() -> None:
-    """The first output was named, whichever it was that needed the input."""
+    """The text named the first output, even if another one needed the input."""
     with pytest.raises(UnreachableOutputError) as caught:
         smpatch.edit_signature(
             FIXTURES.parent / "exporters" / "policy",
@@ -108,7 +108,7 @@ def test_a_default_of_a_scalar_is_no_list() -> None:
 def test_an_input_of_unknown_rank_takes_more_than_the_graph_says() -> None:
     stays, unproved = edit("text_form", "scale", shapes={"x": None})
     assert "its placeholder keeps [?]" in stays
-    assert unproved == "that the graph takes the wider shape of 'x' is not proved: nothing was run"
+    assert unproved == "not proved: the graph takes the wider shape of 'x' (nothing was run)"
 
 
 def test_an_output_of_unknown_rank_promises_less_than_the_graph() -> None:
@@ -160,7 +160,7 @@ def test_a_signature_that_is_there_is_left_out_without_offering_another_key() ->
 
 
 def test_a_call_of_another_function_is_not_taken_for_the_same_tensor() -> None:
-    """Exporters call every call alike; values came out under each other's keys."""
+    """Exporters give all calls the same names; values were returned under the wrong keys."""
     options = Options(validate="none", dry_run=True, overwrite=True)
     giver, taker = FIXTURES / "same_variable_names", FIXTURES / "unsorted_keys"
     ours, theirs = (smpatch.load(each).signatures["serving_default"] for each in (taker, giver))
@@ -168,7 +168,7 @@ def test_a_call_of_another_function_is_not_taken_for_the_same_tensor() -> None:
     assert "PartitionedCall:0" in names[0] & names[1]
     with pytest.raises(RefusedError) as caught:
         smpatch.copy_signatures(taker, giver, options=options)
-    assert "calls another function here" in str(caught.value)
+    assert "calls a different function here" in str(caught.value)
     again = smpatch.copy_signatures(taker, taker, options=options)
     assert {each.outcome for each in again.changes} == {"unchanged"}
 
@@ -199,7 +199,7 @@ def test_bytes_of_the_command_line_that_are_no_utf_8_are_refused(
 
 def test_a_type_that_was_wrong_before_is_told_of_the_signature_that_is_edited() -> None:
     assert edit("wrong_tensor_info", "wrong_dtype", rename_inputs={"x": "y"}) == (
-        "x:0 is float32, the signature says int32 (it was so before)",
+        "x:0 is float32, the signature says int32 (as before the edit)",
     )
     assert edit("ref_variables", "serving_default", method_name="predict") == ()
 
