@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeGuard, TypeVar
 
 from smpatch import dtypes
 from smpatch.errors import UsageError
@@ -42,6 +42,7 @@ __all__ = [
     "shape",
     "texts",
     "whole",
+    "wholes",
     "without_archive",
 ]
 
@@ -73,7 +74,7 @@ def texts(value: object, where: str) -> tuple[str, ...]:
     """
     if isinstance(value, str):
         return tuple(filter(None, (each.strip() for each in value.split(","))))
-    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+    if not _several(value):
         _refuse(value, where, "a text, or a list of texts")
     several = tuple(value)
     for each in several:
@@ -99,7 +100,7 @@ def mapping(value: object, where: str) -> dict[str, Any]:
     wanted = "a dictionary, such as {'x': 'x:0'}"
     if isinstance(value, Mapping):
         pairs = list(value.items())
-    elif isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    elif not _several(value):
         _refuse(value, where, wanted)
     else:
         pairs = []
@@ -196,7 +197,7 @@ def shape(value: object, where: str) -> tuple[int | None, ...] | None:
         known = getattr(value, "rank", None) is not None
         value = value.as_list() if known else None
         return shape(value, where)
-    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+    if not _several(value):
         return (_size(value, where),)
     return tuple(_size(each, where) for each in value)
 
@@ -209,7 +210,7 @@ def _size(value: object, where: str) -> int | None:
         size = int(value) if isinstance(value, str) else operator.index(value)  # type: ignore[arg-type] # it raises
     except (TypeError, ValueError):
         _refuse(value, where, "a shape, such as [None, 3]")
-    if size < -1:
+    if not -1 <= size < 1 << 63:
         _refuse(value, where, "sizes from 0, or -1 for an unknown one")
     return None if size == -1 else size
 
@@ -316,7 +317,7 @@ def paths(value: object, where: str) -> list[Path]:
     """
     if isinstance(value, str | os.PathLike):
         return [path(value, where)]
-    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+    if not _several(value):
         _refuse(value, where, "a path, or a list of paths")
     return [path(each, where) for each in value]
 
@@ -392,7 +393,7 @@ def seconds(value: object, where: str) -> float:
     """
     try:
         found = float(value)  # type: ignore[arg-type] # it raises
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = -1.0
     if not 0 <= found <= _MOST_SECONDS:  # also true for NaN
         hint = f"give a number from 0 to {_MOST_SECONDS:,.0f}"
@@ -423,6 +424,11 @@ def whole(value: object, where: str, least: int) -> int:
     return found
 
 
+def wholes(value: object, where: str, least: int) -> tuple[int, ...]:
+    """Return one or several whole numbers as a tuple; ``whole`` describes the arguments."""
+    return tuple(whole(each, where, least) for each in (value if _several(value) else (value,)))
+
+
 def instance(value: object, kind: type[_T], where: str) -> _T:
     """Return a value of a class.
 
@@ -441,6 +447,13 @@ def instance(value: object, kind: type[_T], where: str) -> _T:
     if not isinstance(value, kind):
         _refuse(value, where, "a text" if kind is str else f"smpatch.{kind.__name__}(...)")
     return value
+
+
+def _several(value: object) -> TypeGuard[Iterable[Any]]:
+    """Return whether a value that is no text can be iterated; an array without axes cannot."""
+    with contextlib.suppress(TypeError):
+        return not isinstance(value, str | bytes | Mapping) and iter(value) is not None  # type: ignore[call-overload] # it raises
+    return False
 
 
 def _refuse(value: object, where: str, wanted: str) -> NoReturn:

@@ -67,7 +67,9 @@ def number(name: str) -> int:
         return known
     unknown = _UNKNOWN.fullmatch(name)
     if unknown is not None:
-        return int(unknown["number"]) + (_REF if unknown["ref"] else 0)
+        found = int(unknown["number"]) + (_REF if unknown["ref"] else 0)
+        if -(1 << 31) <= found < 1 << 31:
+            return found
     message = f"no TensorFlow type is called {name!r}"
     raise ValueError(message)
 

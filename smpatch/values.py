@@ -126,6 +126,8 @@ def _elements(shape: Shape) -> int:
 
 def _values(message: Any, dtype: str, count: int) -> list[Any] | None:  # noqa: ANN401 - protobuf's classes are made at run time
     if dtype == "string":
+        if message.tensor_content:
+            return None
         given: list[Any] = list(message.string_val[:count])
         zero: Any = b""
     elif dtype in _LAYOUT:

@@ -320,7 +320,8 @@ def remove_signatures(
     Raises:
         SmpatchError: As ``patch``.
     """
-    several = [key for each in keys for key in ([each] if isinstance(each, str) else each)]
+    lists = ([each] if isinstance(each, str) else arguments.texts(each, "keys") for each in keys)
+    several = [key for each in lists for key in each]
     return patch(model, [kinds.Remove(tuple(several))], options=options)
 
 

@@ -135,7 +135,7 @@ def write_warmup(  # noqa: PLR0913 - the values, and the options, each with a de
         WriteError: The file system refused; a file that was there is unchanged.
         ValidationError: There is no TensorFlow to run the requests.
     """
-    _check(random, seed, feed, batches, append=append, overwrite=overwrite)
+    sizes = _check(random, seed, feed, batches, append=append, overwrite=overwrite)
     arguments.seconds(lock_timeout, "lock_timeout")
     arguments.seconds(time_limit, "time_limit")
     libraries = packages.op_libraries(op_libraries)
@@ -154,7 +154,7 @@ def write_warmup(  # noqa: PLR0913 - the values, and the options, each with a de
         kept = count(directory) if append else 0
         with naming(opened.file):
             recording = Recording(validator, opened, signature, kept=kept)
-            feeds = recording.feeds(random, seed, feed, tuple(batches))
+            feeds = recording.feeds(random, seed, feed, sizes)
             records = held.enter_context(closing(recording.records(feeds)))
             notes = list(recording.notes)
             if dry_run:
@@ -174,18 +174,19 @@ def _check(  # noqa: PLR0913 - the arguments of ``write_warmup``
     *,
     append: bool,
     overwrite: bool,
-) -> None:
+) -> tuple[int, ...]:
+    """Check the arguments, and return the sizes of the batches."""
     if (random is None) == (feed is None):
         both = "--random and --feed cannot be combined"
         found = "no values are given" if random is None else both
         raise UsageError(found, hint="give --random N, or --feed FILE.npz")
-    numbers = (("--random", random, 1), ("--seed", seed, 0), *(("--batch", n, 1) for n in batches))
-    for where, number, least in numbers:
-        if number is not None and (type(number) is not int or number < least):
-            hint = f"give an integer from {least} on"
-            raise UsageError(f"it is {number!r}", where=where, hint=hint)
+    if random is not None:
+        arguments.whole(random, "--random", 1)
+    arguments.whole(seed, "--seed", 0)
+    sizes = arguments.wholes(batches, "--batch", 1)
     if append and overwrite:
         raise UsageError("--append and --overwrite contradict each other", hint="give one")
+    return sizes
 
 
 def _local(model: str | os.PathLike[str]) -> Path:

@@ -62,6 +62,8 @@ def test_types(given: object, name: str) -> None:
         ([-1, 3], (None, 3)),
         ((None, 3), (None, 3)),
         (np.array([2, 3]), (2, 3)),
+        (np.array(3), (3,)),
+        ([2**63 - 1], (2**63 - 1,)),
         (3, (3,)),
         ("[?, 3]", (None, 3)),
         ("?,3", (None, 3)),
@@ -76,13 +78,17 @@ def test_shapes(given: object, shape: object) -> None:
     assert arguments.shape(given, "shape") == shape
 
 
-@pytest.mark.parametrize("given", [[-2], ["a"], [1.5], {"x": 1}, b"3", object()])
+@pytest.mark.parametrize(
+    "given", [[-2], ["a"], [1.5], {"x": 1}, b"3", object(), [2**63], "9" * 5000]
+)
 def test_shapes_that_are_none(given: object) -> None:
     with pytest.raises(UsageError, match="shape of x"):
         arguments.shape(given, "shape of x")
 
 
-@pytest.mark.parametrize("given", ["float33", object(), 3, np.dtype("datetime64[s]")])
+@pytest.mark.parametrize(
+    "given", ["float33", object(), 3, np.dtype("datetime64[s]"), "DT_2147483648"]
+)
 def test_types_that_tensorflow_does_not_have(given: object) -> None:
     with pytest.raises(UsageError, match="the type"):
         arguments.dtype(given, "the type")
@@ -172,6 +178,9 @@ CALLS: dict[str, Callable[[Path], object]] = {
     "a number as tags": lambda m: smpatch.retag(m, "serve", 3),  # type: ignore[arg-type] # refused
     "a number as a patch file": lambda _: smpatch.load_patch(3),  # type: ignore[arg-type] # refused
     "a number as models": lambda _: [*smpatch.apply([3], [Rename("scale", "a")])],  # type: ignore[list-item] # refused
+    "a number as keys": lambda m: smpatch.remove_signatures(m, 3),  # type: ignore[arg-type] # refused
+    "an array as keys": lambda m: smpatch.remove_signatures(m, np.array("scale")),  # type: ignore[arg-type] # refused
+    "a size of 65 bits": lambda _: smpatch.EditSignature("scale", shapes={"x": [2**64]}),  # type: ignore[dict-item] # refused
     "names twice": lambda _: smpatch.EditSignature("k", rename_inputs=[("a", "b"), ("a", "c")]),  # type: ignore[arg-type] # refused
 }
 

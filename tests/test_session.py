@@ -56,6 +56,21 @@ def test_one_child_serves_edits_and_checks_of_many_models(
     assert len(started()) == 3, "a plain function takes a child of its own"
 
 
+def test_a_library_that_does_not_load_refuses_every_model_and_not_the_first_alone(
+    tmp_path: Path,
+) -> None:
+    library = tmp_path / "bad.so"
+    library.write_text("not a library")
+    options = replace(RUNTIME, op_libraries=[library])
+    several = _copies("linear", tmp_path)
+    with smpatch.Session(options) as session:
+        for model in several:
+            with pytest.raises(smpatch.ValidationError, match=r"bad\.so"):
+                session.rename_signature(model, "scale", "other")
+    applied = smpatch.apply(several, [Rename("scale", "other")], options=options)
+    assert all(isinstance(each.error, smpatch.ValidationError) for each in applied)
+
+
 @pytest.fixture(scope="module")
 def session() -> Iterator[smpatch.Session]:
     """A session whose children serve all models of the next test."""

@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -281,7 +282,7 @@ def _check_other(same_as: SameAs) -> None:
         found = "no values are compared with a model in an archive"
         raise UsageError(found, where=f"--same-as {other}", hint="unpack it first")
     for option, size in (("--rtol", same_as.relative), ("--atol", same_as.absolute)):
-        if not 0 <= size < math.inf:
+        if not isinstance(size, Real) or not 0 <= size < math.inf:
             found = f"{size} is not a tolerance: give a number from 0 on"
             raise UsageError(found, where=option)
 

@@ -9,6 +9,7 @@ last value also replaces all values after it, and ``tensor_content`` in little e
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -16,7 +17,8 @@ import ml_dtypes
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from smpatch import dtypes, schema
+from smpatch import dtypes, schema, wire
+from smpatch.errors import ModelUnreadableError
 from smpatch.runtime.questions import Array
 from smpatch.signature import shape_from_proto
 
@@ -107,8 +109,16 @@ def array_of(tensor: bytes) -> Array:
     if count > _MOST:
         found = f"a tensor has {count} elements, which are too many"
         raise UnmakeableError(found)
+    try:
+        np.broadcast_to(np.uint8(0), sizes)
+    except ValueError as error:
+        raise UnmakeableError(f"a tensor has a shape that NumPy does not have: {error}") from error
     if name == "string":
-        strings = _filled([*message.string_val], count, b"")
+        strings = (
+            _strings(message.tensor_content, count)
+            if message.tensor_content
+            else _filled([*message.string_val], count, b"")
+        )
         return Array(message.dtype, sizes, strings=tuple(strings))
     kind = numpy_type(name)
     if kind is None:
@@ -125,13 +135,37 @@ def array_of(tensor: bytes) -> Array:
 
 def _numbers(message: Any, name: str, kind: Any, count: int) -> Any:  # noqa: ANN401 - a TensorProto, a dtype, an array
     if name in _HALVES:
-        halves = np.array(_filled([*message.half_val], count, 0), np.uint16)
-        return halves.view(kind)
+        halves = np.array(_filled([*message.half_val], count, 0), np.int64)
+        return halves.astype(np.uint16).view(kind)
+    if name.startswith("float8"):
+        return np.array(_filled([*message.float8_val], count, 0), np.uint8).view(kind)
     values = [*getattr(message, _LISTS.get(name, "int_val"))]
     if name.startswith("complex"):
         pairs = zip(values[::2], values[1::2], strict=False)
         values = [complex(real, imaginary) for real, imaginary in pairs]
-    return np.array(_filled(values, count, 0)).astype(kind)
+    # NumPy makes a float64 of a list that has both large and small numbers of uint64.
+    read = np.uint64 if name == "uint64" else None
+    return np.array(_filled(values, count, 0), read).astype(kind)
+
+
+def _strings(content: bytes, count: int) -> list[bytes]:
+    """Return the strings of a ``tensor_content``: first all lengths, then all strings.
+
+    Raises:
+        UnmakeableError: It does not have this number of strings.
+    """
+    lengths, at = [], 0
+    try:
+        for _ in range(count):
+            length, at = wire.read_varint(content, at, len(content))
+            lengths.append(length)
+    except ModelUnreadableError as error:
+        raise UnmakeableError(f"strings of a tensor cannot be decoded: {error}") from error
+    if at + sum(lengths) != len(content):
+        found = f"a tensor has {len(content)} bytes, and its strings need others"
+        raise UnmakeableError(found)
+    ends = itertools.accumulate(lengths, initial=at)
+    return [content[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def _filled(values: list[Any], count: int, zero: Any) -> list[Any]:  # noqa: ANN401 - elements

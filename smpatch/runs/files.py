@@ -16,7 +16,6 @@ import json
 import os
 import pickle
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -57,7 +56,7 @@ def read_npz(file: str | os.PathLike[str], cut: list[str] | None = None) -> Mapp
             }
     except OSError as error:
         raise UsageError(f"cannot be read: {_words(error)}", where=where) from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         hint = "write it with numpy.savez(FILE, **arrays)"
         raise UsageError(f"cannot be read: {_words(error)}", where=where, hint=hint) from error
 
@@ -68,15 +67,17 @@ def _array(archive: Any, name: str, where: str, cut: list[str]) -> Array:  # noq
         if objects is not None:
             return from_numpy(objects, "string")
         array = archive[name]
+        if isinstance(array, np.ndarray) and array.dtype.kind == "U":
+            array = np.char.encode(array, "utf-8")
     except _ObjectsError as error:
         raise UsageError(f"the array cannot be read: {error}", where=where) from error
-    except (ValueError, EOFError, zlib.error) as error:  # cut, damaged, or of objects
+    except (OSError, zipfile.BadZipFile):
+        raise
+    except Exception as error:  # cut, damaged, encrypted, of objects, too large: anything
         raise UsageError(f"the array cannot be read: {_words(error)}", where=where) from error
     if not isinstance(array, np.ndarray):
         raise UsageError("not an array of NumPy's", where=where)
-    if array.dtype.kind == "U":
-        array = np.char.encode(array, "utf-8")
-    elif array.dtype.kind == "S" and not all(map(_is_text, array.ravel().tolist())):
+    if array.dtype.kind == "S" and not all(map(_is_text, array.ravel().tolist())):
         cut.append(name)
     if array.dtype.kind == "S":
         return from_numpy(array, "string")

@@ -63,9 +63,8 @@ class Feeding:
         if self.filling not in known:
             hint = f"one of {', '.join(map(str, known))}"
             raise UsageError(f"{self.filling!r} is not a rule for values", hint=hint)
-        arguments.whole(self.seed, "seed", 0)
-        for each in self.batches:
-            arguments.whole(each, "batches", 0)
+        object.__setattr__(self, "seed", arguments.whole(self.seed, "seed", 0))
+        object.__setattr__(self, "batches", arguments.wholes(self.batches, "batches", 0))
 
 
 @dataclass(frozen=True, slots=True)

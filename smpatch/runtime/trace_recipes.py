@@ -235,8 +235,9 @@ def _expand_batch(
 
 def _words(file: str, what: str) -> list[str]:
     try:
-        with open(file, encoding="utf-8-sig") as opened:
-            text = opened.read()
+        # Python would take a carriage return within a line for the end of the line.
+        with open(file, encoding="utf-8-sig", newline="") as opened:
+            text = opened.read().replace("\r\n", "\n")
     except OSError as error:
         found = f"it cannot be read: {(error.strerror or str(error)).lower()}"
         raise UntraceableError(found, where=file) from error

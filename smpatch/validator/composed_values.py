@@ -135,7 +135,8 @@ def composed_outcome(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outc
     """
     found = _compared(asks, chain, values)
     # A difference counts if a second run shows it again.
-    return found if found.same else _compared(asks, chain, values)
+    again = found if found.same else _compared(asks, chain, values)
+    return found if again.not_run else again
 
 
 def _compared(asks: Asks, chain: Chain, values: Sequence[Values]) -> Outcome:

@@ -397,13 +397,14 @@ class Validator:
         if child is None or child.closed:  # it died while it loaded an earlier model
             child = self._start(program)
         while self._unloaded.get(program):
-            library = self._unloaded[program].pop()
+            library = self._unloaded[program][-1]
             answer = questions.load_library(child, library, self._limit)
             if not answer.ok:
                 if program is Program.LIGHT:
                     raise ChildUnfit(f"{library}: {answer.message}")
                 hint = "was it built for this TensorFlow?"
                 raise ValidationError(answer.message, where=str(library), hint=hint)
+            self._unloaded[program].pop()  # not before: a lent child is asked again
         return child
 
     def _start(self, program: Program) -> Child:

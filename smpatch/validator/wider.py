@@ -103,6 +103,8 @@ class _Proof:
             raise _UnprovedError(message)
         singles = [self._made(size, seed) for seed in range(3)]
         results = [self._run(each, size, is_old=True) for each in singles]
+        for each in results:
+            self._promised(each, size)
         sizes = [size]
         if known or any(is_open(spec) for spec in self._signature.inputs.values()):
             for count in (2, 3):
@@ -129,7 +131,7 @@ class _Proof:
         """Return a text with the sizes of a dimension that run; its double and triple must."""
         runs, fails = [old], []
         for other in dict.fromkeys((2 * old, 3 * old, 1, old - 1, old + 1)):
-            if other in {0, old}:
+            if other < 1 or other == old:
                 continue
             ran = self._session.run(self._target.call(self._made(size, 0, {alias: (place, other)})))
             if not ran.failure:
@@ -203,11 +205,15 @@ class _Proof:
     def _compare(self, singles: list[Ran], whole: Ran, size: int) -> None:
         """Compare the rows of a batch with the rows of single runs."""
         self._promised(whole, size)
+        several = []
         for alias, spec in self._signature.outputs.items():
             got = whole.outputs[alias]
             parts = [each.outputs[alias] for each in singles]
             if not isinstance(spec, TensorSpec) or not parts[0][0].shape:
                 continue  # it has no rows
+            if len({(len(each[0].shape), each[0].shape[1:]) for each in parts}) > 1:
+                several.append(alias)
+                continue
             rows = sum(each[0].shape[0] for each in parts)
             if got[0].shape[:1] == parts[0][0].shape[:1] and not is_open(spec):
                 continue  # it never had a row for each row of the batch
@@ -220,6 +226,9 @@ class _Proof:
             if not comparison.same:
                 found = f"output {alias!r} of a batch of {size} differs from single runs"
                 raise self._refused(f"{found}: {comparison}")
+        for alias in several:
+            message = f"output {alias!r} has several shapes in single runs"
+            raise _UnprovedError(message)
 
     def _compare_first(self, whole: Ran, row: Ran) -> None:
         """Compare the first row of a batch with a run of that row alone."""
@@ -241,6 +250,7 @@ class _Proof:
                 found = f"{found}, and the signature promises {shape_text(spec.shape)}"
                 sizes = zip(spec.shape or (), got, strict=False)
                 opened = ",".join("-1" if said != came else str(said) for said, came in sizes)
+                opened = opened if len(spec.shape or ()) == len(got) else "unknown"
                 hint = f"--shape {alias}={opened} opens it as well"
                 raise ValidationError(found, where=self._where, hint=f"{hint}; {_UNCHANGED}")
 

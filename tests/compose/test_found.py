@@ -34,8 +34,8 @@ Models = Mapping[str, Path]
 def test_a_line_of_a_vocabulary_ends_at_a_line_feed_alone(
     start: str, composable: Models, oracle: Oracle, quick: Validator, tmp_path: Path
 ) -> None:
-    """All words after a word with U+2028 or a form feed got wrong numbers."""
-    words = ["a", "b\u2028c", "d\x0ce", "f\x85g"]
+    """All words after a word with U+2028, a form feed or a carriage return got wrong numbers."""
+    words = ["a", "b\u2028c", "d\x0ce\rh", "f\x85g"]
     vocabulary, model = tmp_path / "words.txt", tmp_path / "model"
     vocabulary.write_text(start + "\r\n".join(words) + "\n", encoding="utf-8", newline="")
     shutil.copytree(composable["ids"], model)

@@ -65,6 +65,10 @@ FAULTS = {
     "shape": (WHOLE.replace(b"(4,)", b"(-4)"), "damaged shape"),
     "huge": (WHOLE.replace(b"(4,), }" + 10 * b" ", b"(99999999999,), }"), "which are too many"),
     "objects": (_written(np.array([None])), "arrays of type '|O' are not read"),
+    "no Unicode": (
+        _written(np.array(["a"]))[:-4] + b"\xff" * 4,
+        "a text of the array is not Unicode",
+    ),
     "complex": (_written(np.array([1j])), "arrays of type '<c16' are not read"),
     "records": (_written(np.zeros(1, [("a", "i4")])), "it holds records"),
 }

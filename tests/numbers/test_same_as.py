@@ -158,6 +158,7 @@ def test_another_model_that_cannot_be_loaded(twins: Path, exported: Path) -> Non
         ({"relative": -1.0}, "not a tolerance"),
         ({"absolute": float("nan")}, "not a tolerance"),
         ({"absolute": float("inf")}, "not a tolerance"),
+        ({"relative": "0.1"}, "not a tolerance"),
         ({"feeding": Feeding(batches=())}, "a batch has a size"),
         ({"validate": "none"}, "nothing can be run"),
     ],

@@ -101,10 +101,21 @@ def _session(directory: str) -> None:
         weights = v1.get_variable("w", initializer=_WEIGHTS, use_resource=True)
         y = tf.matmul(x, weights, name="y")
         fixed = tf.reshape(y, [1, 2], name="fixed")
+        cut = x[:, : tf.reduce_sum(tf.cast(x[0] > 0.5, tf.int32))]  # about one half
+        one = tf.cast(tf.math.ceil(tf.sigmoid(x[0, 0])), tf.int32)
+        squeezed = tf.squeeze(y[:, :one])  # of unknown rank
+        none = v1.placeholder(tf.float32, [2, 0], name="none")
+        total = tf.reduce_sum(none, axis=1)
         session.run(v1.global_variables_initializer())
         made = v1.saved_model.predict_signature_def
         builder = v1.saved_model.Builder(directory)
-        signatures = {"free": made({"x": x}, {"y": y}), "reshaped": made({"x": x}, {"y": fixed})}
+        signatures = {
+            "free": made({"x": x}, {"y": y}),
+            "reshaped": made({"x": x}, {"y": fixed}),
+            "cut": made({"x": x}, {"y": cut}),
+            "squeezed": made({"x": x}, {"y": squeezed}),
+            "empty": made({"none": none}, {"total": total}),
+        }
         builder.add_meta_graph_and_variables(session, ["serve"], signatures)
         builder.save()
 

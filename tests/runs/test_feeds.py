@@ -13,9 +13,9 @@ import pytest
 
 from smpatch import TensorSpec, UsageError, dtypes
 from smpatch.runs.arrays import UnmakeableError
-from smpatch.runs.feeds import placed
+from smpatch.runs.feeds import Feeds, placed
 from smpatch.runs.files import read_json, read_npz
-from smpatch.runs.values import Filling, has_batch, made_up
+from smpatch.runs.values import Feeding, Filling, has_batch, made_up
 from smpatch.runtime.questions import Array
 from smpatch.signature import SparseTensorSpec, Spec, ragged
 
@@ -201,3 +201,53 @@ def test_text_that_is_not_ascii_and_deep_lists_are_no_python_errors(
     (tmp_path / "feeds.json").write_text(text)
     with pytest.raises(UsageError, match=words):
         read_json(tmp_path / "feeds.json")
+
+
+def _headed(descr: str, shape: str) -> bytes:
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + b"\xff" * 8
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _headed("'<f8'", "(1000000000000,)"),
+        _headed("'<f8'", "(10000000000000000000000,)"),
+        _headed("'<f8'", "(True,)"),
+        _headed("'<U1'", "(1,)"),
+        _headed("'<f8'", "(1"),
+        _headed("'<f8'", "(0x, 01)"),
+    ],
+)
+def test_an_array_that_numpy_does_not_read_is_a_slip(data: bytes, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x.npy", data)
+    with pytest.raises(UsageError, match=r"x.npz: x: the array cannot be read: "):
+        read_npz(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("place", [6, 8])
+def test_an_archive_that_python_does_not_read_is_a_slip(place: int, tmp_path: Path) -> None:
+    """The member is encrypted (place 6), or compressed in an unknown way."""
+    file = tmp_path / "x.npz"
+    np.savez(file, x=np.zeros(1))
+    data = bytearray(file.read_bytes())
+    for at in (place, data.index(b"PK\x01\x02") + place + 2):
+        data[at] = 99
+    file.write_bytes(data)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_npz(file)
+
+
+def test_a_text_that_is_not_unicode_is_a_slip(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.array(["\ud800"]))
+    with pytest.raises(UsageError, match="surrogates not allowed"):
+        read_npz(tmp_path / "x.npz")
+
+
+def test_sizes_of_a_generator_are_all_run_and_one_size_is_a_size() -> None:
+    sizes: Any = (size for size in (2, np.int64(3)))
+    feeding = Feeding(batches=sizes, seed=np.int64(7))  # type: ignore[arg-type] # taken all the same
+    inputs = {"x": TensorSpec("x:0", "float32", (None,))}
+    assert [feed.batch for feed in Feeds(feeding, {}).of("k", inputs)] == [2, 3]
+    assert Feeding(batches=4).batches == (4,)  # type: ignore[arg-type] # taken all the same

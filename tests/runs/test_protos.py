@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smpatch import dtypes, schema
+from smpatch import dtypes, schema, wire
 from smpatch.runs.arrays import UnmakeableError, array_of, numpy_type, to_numpy
+from smpatch.values import preview
 from tests.oracle.client import Oracle
 
 VALUES: tuple[tuple[Any, str], ...] = (
@@ -57,6 +58,49 @@ def test_complex_numbers_are_pairs() -> None:
     message.scomplex_val.extend([1.0, 2.0, 3.0, -4.0])
     found = to_numpy(array_of(message.SerializeToString()))
     assert found.tolist() == [1 + 2j, 3 - 4j]
+
+
+def _array(*sizes: int, **fields: Any) -> Any:  # noqa: ANN401 - fields of a message, an array
+    message = schema.TensorProto(**fields)
+    message.tensor_shape.SetInParent()
+    for size in sizes:
+        message.tensor_shape.dim.add(size=size)
+    return to_numpy(array_of(message.SerializeToString()))
+
+
+def test_large_and_small_numbers_of_uint64_in_one_list_stay_exact() -> None:
+    found = _array(3, dtype=dtypes.number("uint64"), uint64_val=[2**64 - 1, 2**53 + 1, 1])
+    assert found.tolist() == [2**64 - 1, 2**53 + 1, 1]
+
+
+def test_numbers_of_eight_bits_are_in_a_list_of_their_own() -> None:
+    found = _array(2, dtype=dtypes.number("float8_e5m2"), float8_val=b"\x3c\xc0")
+    assert found.astype(float).tolist() == [1.0, -2.0]
+
+
+def test_half_numbers_out_of_range_are_cut_as_in_tensorflow() -> None:
+    found = _array(2, dtype=dtypes.number("float16"), half_val=[0x3C00 + 0x10000, -1])
+    assert found[0] == 1.0
+    assert np.isnan(found[1])
+
+
+def test_strings_of_a_content_are_read_after_their_lengths() -> None:
+    words = [b"", b"a\x00b", b"x" * 200]
+    content = b"".join(map(wire.varint, map(len, words))) + b"".join(words)
+    message = schema.TensorProto(dtype=dtypes.number("string"), tensor_content=content)
+    message.tensor_shape.dim.add(size=3)
+    assert preview(message.SerializeToString())[2] == "(not shown)"
+    assert list(array_of(message.SerializeToString()).strings) == words
+    for wrong in (content[:-1], content + b"x", b"\xff"):
+        message.tensor_content = wrong
+        with pytest.raises(UnmakeableError, match="strings"):
+            array_of(message.SerializeToString())
+
+
+@pytest.mark.parametrize("sizes", [(1,) * 300, (2**62, 2**40, 0), (0, 2**63 - 1, 2**63 - 1)])
+def test_a_shape_that_numpy_does_not_have_is_refused(sizes: tuple[int, ...]) -> None:
+    with pytest.raises(UnmakeableError, match="a shape that NumPy does not have"):
+        _array(*sizes, dtype=1)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,25 @@ def test_a_batch_of_three_runs_in_every_loader_once_the_shape_is_open(
         np.testing.assert_allclose(found, ROWS @ WEIGHTS, rtol=1e-6)
 
 
+def test_rows_of_several_shapes_are_not_compared_and_a_note_says_so(model: Model) -> None:
+    receipt = _edit(model("session"), "cut", {"x": (None, 4), "y": (None, None)})
+    (note,) = [each for each in receipt.notes if each.code == "unproved-shape"]
+    assert "output 'y' has several shapes in single runs" in note.text
+
+
+def test_a_batch_of_one_that_has_no_row_is_refused(model: Model) -> None:
+    found = r"with the size 1 output 'y' is \[\], and the signature promises \[\?\]"
+    with pytest.raises(ValidationError, match=found) as refused:
+        _edit(model("session"), "squeezed", {"x": (None, 4), "y": (None,)})
+    assert "--shape y=unknown opens it as well" in str(refused.value)
+
+
+def test_a_dimension_without_elements_opens(model: Model) -> None:
+    receipt = _edit(model("session"), "empty", {"none": (2, None)})
+    (note,) = [each for each in receipt.notes if each.code == "proved-shape"]
+    assert "dimension 1 of 'none' runs with the sizes 0, 1" in note.text
+
+
 def test_before_the_edit_a_session_refuses_the_batch(model: Model, oracle: Oracle) -> None:
     feeds = {"free": {"x": encoded(ROWS)}}
     toured = oracle.ask(

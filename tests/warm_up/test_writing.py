@@ -67,6 +67,18 @@ def test_random_requests_are_replayed(
         assert (size,) in {(tensor.shape or ())[:1] for tensor in request.inputs.values()}
 
 
+def test_sizes_of_a_generator_make_a_request_each(tmp_path: Path, validator: Validator) -> None:
+    model, sizes = copy(tmp_path, "linear"), (np.int64(size) for size in (1, 8))
+    written = smpatch.write_warmup(
+        model,
+        "scale",
+        random=np.int64(1),  # type: ignore[arg-type] # a number all the same
+        batches=sizes,  # type: ignore[arg-type] # taken all the same
+        validator=validator,
+    )
+    assert [dict(each.inputs)["x"].shape for each in written.requests] == [(1,), (8,)]
+
+
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, validator: Validator) -> None:
     model = copy(tmp_path, "linear")
     told: Mapping[str, Any] = {"random": 2, "overwrite": True, "validator": validator}
