@@ -191,3 +191,33 @@ def test_what_was_wrong_before_excuses_nothing_else(edit: EditSignature, tmp_pat
     with pytest.raises(RefusedError):
         smpatch.edit_signature(model, edit, options=UNPROVED)
     assert (model / "saved_model.pb").read_bytes() == before
+
+
+@pytest.mark.parametrize("alias", ["score ", "score  "])
+def test_an_inner_tensor_does_not_replace_an_output_whose_alias_differs_by_blanks(
+    alias: str, tmp_path: Path
+) -> None:
+    """The output ``score`` once became the inner tensor as well."""
+    model = _model(tmp_path, "module")
+    edit = EditSignature(KEY, add_outputs={alias: "encoded:0"})
+    receipt = smpatch.patch(model, edit, options=UNPROVED)
+    names = {each: spec.tensors()[0].name for each, spec in receipt.signature.outputs.items()}
+    assert names == {"score": "StatefulPartitionedCall_3:0", alias: "StatefulPartitionedCall_3:1"}
+
+
+def test_an_inner_tensor_that_is_named_like_an_output_is_the_tensor(tmp_path: Path) -> None:
+    """The added output was once the output of that name, and the proof refused it."""
+    model = _model(tmp_path, "module")
+    smpatch.patch(model, EditSignature(KEY, rename_outputs={"score": "encoded"}), options=UNPROVED)
+    edit = EditSignature(KEY, add_outputs={"inner": "encoded"})
+    receipt = smpatch.patch(model, edit, options=Options(validate="runtime"))
+    names = {each: spec.tensors()[0].name for each, spec in receipt.signature.outputs.items()}
+    assert names["inner"] != names["encoded"]
+
+
+def test_an_alias_is_no_tensor_to_add(tmp_path: Path) -> None:
+    model = _model(tmp_path, "module")
+    smpatch.patch(model, EditSignature(KEY, rename_outputs={"score": "z"}), options=UNPROVED)
+    edit = EditSignature(KEY, add_outputs={"again": "z"})
+    with pytest.raises(RefusedError, match="it is the name of an output, and no tensor"):
+        smpatch.patch(model, edit, options=UNPROVED)

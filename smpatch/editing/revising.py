@@ -119,8 +119,11 @@ def brought_out(
     }
     if not inner:
         return meta_graph, added
-    kept = {f"{alias} ": alias for alias in message.outputs}  # the blank makes them unlike others
-    meta_graph, _, outputs = expose(meta_graph, key, {**kept, **inner}, context.infer)
+    blanks = " " * (1 + max(map(len, inner)))  # they make the names longer than the others
+    kept = {f"{alias}{blanks}": alias for alias in message.outputs}
+    meta_graph, _, outputs = expose(
+        meta_graph, key, {**kept, **inner}, context.infer, tensors=inner
+    )
     for name, alias in kept.items():
         ref = outputs[name]
         if isinstance(ref, str):
