@@ -107,6 +107,23 @@ def test_an_alias_that_is_renamed_twice_keeps_what_it_had(tmp_path: Path) -> Non
     assert files[0] == files[1]
 
 
+@pytest.mark.parametrize("key", ["scale", "both"])
+def test_an_alias_that_is_added_after_a_rename_of_the_same_can_be_renamed(
+    key: str, tmp_path: Path
+) -> None:
+    """Both once had the alias in the file as their origin: a ``ValueError``."""
+    model = _model(tmp_path, "linear")
+    if key == "both":
+        smpatch.patch(model, Copy("scale", "both"), options=UNPROVED)
+    first = EditSignature(
+        key, rename_outputs={"product": "b"}, add_outputs={"product": "product:0"}
+    )
+    then = EditSignature(key, rename_outputs={"product": "c", "b": "d"})
+    receipt = smpatch.patch(model, [first, then], options=UNPROVED)
+    assert sorted(receipt.signature.outputs) == ["c", "d"]
+    assert load(model).signatures[key] == receipt.signature
+
+
 def test_tags_in_several_pieces_are_all_replaced(tmp_path: Path) -> None:
     """Readers merge the pieces, and with them their tags."""
     infos = b"".join(wire.delimited(1, wire.delimited(4, tag)) for tag in (b"serve", b"gpu"))
