@@ -124,6 +124,15 @@ def test_an_alias_that_is_added_after_a_rename_of_the_same_can_be_renamed(
     assert load(model).signatures[key] == receipt.signature
 
 
+def test_a_key_that_looks_like_a_pattern_is_removed_alone(tmp_path: Path) -> None:
+    """The proof once asked why the key that the pattern matches is still there."""
+    model = _model(tmp_path, "linear")
+    data = (model / "saved_model.pb").read_bytes()
+    smpatch.copy_signature(model, "scale", "s*", options=UNPROVED)
+    smpatch.remove_signatures(model, "s*", options=Options(validate="runtime"))
+    assert (model / "saved_model.pb").read_bytes() == data
+
+
 def test_tags_in_several_pieces_are_all_replaced(tmp_path: Path) -> None:
     """Readers merge the pieces, and with them their tags."""
     infos = b"".join(wire.delimited(1, wire.delimited(4, tag)) for tag in (b"serve", b"gpu"))

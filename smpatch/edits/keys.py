@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import ClassVar
@@ -222,12 +223,20 @@ class Remove(Edit):
     def track(self, tracker: Tracker) -> None:
         tracker.remove(self.keys)
 
+    def gone(self, before: MetaGraph) -> set[str]:
+        return set(self._removed(before.keys))
+
+    def _removed(self, present: Sequence[str]) -> list[str]:
+        """Return the keys that are removed: a pattern that is itself a key there names it alone."""
+        patterns = tuple(each for each in self.keys if each not in present)
+        return [key for key in present if key in self.keys or matches(key, patterns)]
+
     def removes(self, key: str) -> bool:
         return matches(key, self.keys)
 
     def repeated(self, again: Repetition) -> Edit | None:
         """Return the removal of the signatures that are there now."""
-        gone = [key for key in again.keys if self.removes(key)]
+        gone = self._removed(again.keys)
         again.fresh -= set(gone)
         again.touched |= set(gone)
         return Remove(tuple(gone)) if gone else None
