@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import smpatch
-from smpatch import Options, RefusedError, load, schema, wire
-from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename
+from smpatch import Options, RefusedError, UsageError, load, schema, wire
+from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename, Retag
 from smpatch.savedmodel.binary import revised_entry, revised_reference
 from smpatch.savedmodel.parts import Reference, Slot
 from tests.contract.editing import copy
@@ -131,6 +133,23 @@ def test_a_key_that_looks_like_a_pattern_is_removed_alone(tmp_path: Path) -> Non
     smpatch.copy_signature(model, "scale", "s*", options=UNPROVED)
     smpatch.remove_signatures(model, "s*", options=Options(validate="runtime"))
     assert (model / "saved_model.pb").read_bytes() == data
+
+
+def test_the_tags_after_several_retags_name_the_meta_graph(tmp_path: Path) -> None:
+    """The option once named the tags in between, which the model does not have yet."""
+    model = _model(tmp_path, "several_tag_sets")
+    edits = [Retag(("train",), ("a",)), Retag(("a",), ("b",)), Copy("train", "again")]
+    receipt = smpatch.patch(model, edits, options=Options(tag_set="b", validate="none"))
+    assert receipt.tag_set == ("b",)
+    assert set(load(model).meta_graph("b").signatures) == {"again", "train"}
+
+
+@pytest.mark.parametrize("place", [2, np.int64(2)])
+def test_a_meta_graph_is_named_by_its_place(place: Any, tmp_path: Path) -> None:  # noqa: ANN401 - as a caller has it
+    model = _model(tmp_path, "several_tag_sets")
+    assert smpatch.patch(model, Retag(place, ("b",)), options=UNPROVED).tag_set == ("b",)
+    with pytest.raises(UsageError, match="the tags that it has: True"):
+        Retag(True, ("b",))  # noqa: FBT003 - it is refused
 
 
 def test_tags_in_several_pieces_are_all_replaced(tmp_path: Path) -> None:
