@@ -52,6 +52,12 @@ _T = TypeVar("_T")
 _LONGEST = 60
 """The largest number of characters of a value that an error shows."""
 
+_LARGEST_SIZE = (1 << 63) - 1
+"""The largest size that a message of TensorFlow holds."""
+
+_DEEPEST = 254
+"""The most lists inside each other; a TensorFlow shape has as many dimensions at most."""
+
 _MOST_SECONDS = 1_000_000.0
 """The longest wait; system calls accept at most about twice as much."""
 
@@ -208,20 +214,30 @@ def _size(value: object, where: str) -> int | None:
         size = int(value) if isinstance(value, str) else operator.index(value)  # type: ignore[arg-type] # it raises
     except (TypeError, ValueError):
         _refuse(value, where, "a shape, such as [None, 3]")
-    if size < -1:
-        _refuse(value, where, "sizes from 0, or -1 for an unknown one")
+    if not -1 <= size <= _LARGEST_SIZE:
+        _refuse(value, where, "sizes from 0 of 64 bits, or -1 for an unknown one")
     return None if size == -1 else size
 
 
-def plain_value(value: object) -> object:
+def plain_value(value: object, depth: int = 0) -> object:
     """Return arrays and scalars of TensorFlow and NumPy, also in lists, as Python values.
+
+    Args:
+        value: The value.
+        depth: The number of lists around it.
+
+    Raises:
+        UsageError: Lists are nested too deeply.
 
     Example:
         >>> plain_value((1, [2]))
         [1, [2]]
     """
     if isinstance(value, list | tuple):
-        return [plain_value(each) for each in value]
+        if depth == _DEEPEST:
+            found = f"a list is given that is nested more than {_DEEPEST} deep"
+            raise UsageError(found, where="value")
+        return [plain_value(each, depth + 1) for each in value]
     numpy = getattr(value, "numpy", None)
     if callable(numpy):
         value = numpy()

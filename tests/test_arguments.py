@@ -12,7 +12,7 @@ import pytest
 
 import smpatch
 from smpatch import arguments
-from smpatch.edits import AddPredict, Edit, Remove, Rename, Retag
+from smpatch.edits import AddPredict, AddSignature, Edit, Remove, Rename, Retag
 from smpatch.errors import SmpatchError, UsageError
 from tests.oracle import programs
 
@@ -158,6 +158,9 @@ def test_a_spec_of_tensorflow_names_a_tensor() -> None:
         AddPredict({"x": Named(name=None, dtype="float32", shape=())}, {"y": "y:0"})  # type: ignore[dict-item] # refused
 
 
+ENDLESS: list[object] = []
+ENDLESS.append(ENDLESS)
+
 CALLS: dict[str, Callable[[Path], object]] = {
     "inputs: a list": lambda m: smpatch.add_predict(m, inputs=["x:0"], outputs={"y": "y:0"}),  # type: ignore[arg-type] # refused
     "inputs: a text": lambda m: smpatch.add_predict(m, inputs="x:0", outputs={"y": "y:0"}),  # type: ignore[arg-type] # refused
@@ -172,6 +175,16 @@ CALLS: dict[str, Callable[[Path], object]] = {
     "a number as tags": lambda m: smpatch.retag(m, "serve", 3),  # type: ignore[arg-type] # refused
     "a number as a patch file": lambda _: smpatch.load_patch(3),  # type: ignore[arg-type] # refused
     "a number as models": lambda _: [*smpatch.apply([3], [Rename("scale", "a")])],  # type: ignore[list-item] # refused
+    "no row splits": lambda _: smpatch.RaggedRef("x:0", ()),
+    "None as row splits": lambda _: smpatch.RaggedRef("x:0", None),  # type: ignore[arg-type] # refused
+    "None as ragged values": lambda _: smpatch.RaggedRef(None, ("x:0",)),  # type: ignore[arg-type] # refused
+    "None as a part": lambda _: smpatch.SparseRef("x:0", None, "x:0"),  # type: ignore[arg-type] # refused
+    "a size of 65 bits": lambda _: smpatch.EditSignature("k", shapes={"x": (1 << 63,)}),
+    "None as a signature": lambda _: AddSignature(None, "k"),  # type: ignore[arg-type] # refused
+    "a number as its key": lambda m: AddSignature(smpatch.load(m).signatures["scale"], 3),  # type: ignore[arg-type] # refused
+    "no keys": lambda m: smpatch.remove_signatures(m, []),
+    "a list in itself": lambda _: smpatch.EditSignature("k", defaults={"x": ENDLESS}),
+    "a zero byte": lambda _: smpatch.Options(save_to="a\0b"),
     "names twice": lambda _: smpatch.EditSignature("k", rename_inputs=[("a", "b"), ("a", "c")]),  # type: ignore[arg-type] # refused
 }
 

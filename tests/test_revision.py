@@ -147,7 +147,7 @@ def test_the_tags_after_several_retags_name_the_meta_graph(tmp_path: Path) -> No
 @pytest.mark.parametrize("place", [2, np.int64(2)])
 def test_a_meta_graph_is_named_by_its_place(place: Any, tmp_path: Path) -> None:  # noqa: ANN401 - as a caller has it
     model = _model(tmp_path, "several_tag_sets")
-    assert smpatch.patch(model, Retag(place, ("b",)), options=UNPROVED).tag_set == ("b",)
+    assert smpatch.retag(model, place, "b", options=UNPROVED).tag_set == ("b",)
     with pytest.raises(UsageError, match="the tags that it has: True"):
         Retag(True, ("b",))  # noqa: FBT003 - it is refused
 

@@ -21,6 +21,7 @@ from smpatch.editing.edit import (
 )
 from smpatch.editing.signatures import Signatures, check_there, matching
 from smpatch.editing.tracking import Tracker, matches
+from smpatch.errors import UsageError
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.proof.numbers import KeptSignatures
@@ -186,6 +187,8 @@ class Remove(Edit):
 
     def __post_init__(self) -> None:
         self._take(keys=arguments.texts(self.keys, "keys"))
+        if not self.keys:
+            raise UsageError("no key is given", where="keys", hint="such as 'old,new_*'")
 
     @property
     def subject(self) -> str:
