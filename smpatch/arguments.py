@@ -52,9 +52,6 @@ _T = TypeVar("_T")
 _LONGEST = 60
 """The largest number of characters of a value that an error shows."""
 
-_LARGEST_SIZE = (1 << 63) - 1
-"""The largest size that a message of TensorFlow holds."""
-
 _DEEPEST = 254
 """The most lists inside each other; a TensorFlow shape has as many dimensions at most."""
 
@@ -214,7 +211,7 @@ def _size(value: object, where: str) -> int | None:
         size = int(value) if isinstance(value, str) else operator.index(value)  # type: ignore[arg-type] # it raises
     except (TypeError, ValueError):
         _refuse(value, where, "a shape, such as [None, 3]")
-    if not -1 <= size <= _LARGEST_SIZE:
+    if not -1 <= size < 1 << 63:  # as a message of TensorFlow holds it
         _refuse(value, where, "sizes from 0 of 64 bits, or -1 for an unknown one")
     return None if size == -1 else size
 
