@@ -152,6 +152,40 @@ def test_a_meta_graph_is_named_by_its_place(place: Any, tmp_path: Path) -> None:
         Retag(True, ("b",))  # noqa: FBT003 - it is refused
 
 
+def _in_two(data: bytes) -> bytes:
+    """Write each object graph of a SavedModel in two pieces, as a parser merges them."""
+    new = b""
+    for outer in wire.fields(data):
+        piece = data[outer.start : outer.end]
+        if outer.number == 2:
+            inside, piece = outer.bytes(data), b""
+            for field in wire.fields(inside):
+                part = inside[field.start : field.end]
+                if field.number == 7:
+                    objects = field.bytes(inside)
+                    *_, cut = [e.start for e in wire.fields(objects) if e.number == 1]
+                    part = wire.delimited(7, objects[:cut]) + wire.delimited(7, objects[cut:])
+                piece += part
+            piece = wire.delimited(2, piece)
+        new += piece
+    return new
+
+
+@pytest.mark.parametrize(
+    "edit", [Rename(KEY, "k"), Copy(KEY, "k"), Remove((KEY,)), EditSignature(KEY, {"x": "z"})]
+)
+def test_an_object_graph_in_two_pieces_is_not_edited(edit: Edit, tmp_path: Path) -> None:
+    """The removal once ended with an ``IndexError``."""
+    model = _model(tmp_path, "module")
+    data = _in_two((model / "saved_model.pb").read_bytes())
+    (model / "saved_model.pb").write_bytes(data)
+    with pytest.raises(RefusedError, match="lies in several pieces"):
+        smpatch.patch(model, edit, options=UNPROVED)
+    assert (model / "saved_model.pb").read_bytes() == data
+    only = Options(validate="none", signature_def_only=True)
+    assert smpatch.patch(model, edit, options=only).outcome != "unchanged"
+
+
 def test_tags_in_several_pieces_are_all_replaced(tmp_path: Path) -> None:
     """Readers merge the pieces, and with them their tags."""
     infos = b"".join(wire.delimited(1, wire.delimited(4, tag)) for tag in (b"serve", b"gpu"))
