@@ -152,6 +152,19 @@ def test_a_meta_graph_is_named_by_its_place(place: Any, tmp_path: Path) -> None:
         Retag(True, ("b",))  # noqa: FBT003 - it is refused
 
 
+def test_a_shape_that_contradicts_a_default_is_refused(tmp_path: Path) -> None:
+    """Such a signature once promised a shape that its own default does not have."""
+    model = _model(tmp_path, "linear")
+    smpatch.patch(model, EditSignature("scale", defaults={"x": [1, 2]}), options=UNPROVED)
+    with pytest.raises(RefusedError, match=r"its default is \[2\], which \[3\] contradicts"):
+        smpatch.patch(model, EditSignature("scale", shapes={"x": (3,)}), options=UNPROVED)
+    for default in ([1, 2, 3], None):
+        edit = EditSignature("scale", shapes={"x": (3,)}, defaults={"x": default})
+        assert smpatch.patch(model, edit, options=Options(dry_run=True)).outcome == "edited"
+    renamed = EditSignature("scale", rename_inputs={"x": "z"}, shapes={"z": (2,)})
+    assert smpatch.patch(model, renamed, options=UNPROVED).outcome == "edited"
+
+
 def _in_two(data: bytes) -> bytes:
     """Write each object graph of a SavedModel in two pieces, as a parser merges them."""
     new = b""
