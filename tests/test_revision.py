@@ -12,7 +12,18 @@ import pytest
 
 import smpatch
 from smpatch import Options, RefusedError, UsageError, load, schema, wire
-from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename, Retag
+from smpatch.edits import (
+    AddPredict,
+    AddSignature,
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    Remove,
+    Rename,
+    Retag,
+)
+from smpatch.functions.compare import disagreements
 from smpatch.savedmodel.binary import revised_entry, revised_reference
 from smpatch.savedmodel.parts import Reference, Slot
 from tests.contract.editing import copy
@@ -163,6 +174,34 @@ def test_a_shape_that_contradicts_a_default_is_refused(tmp_path: Path) -> None:
         assert smpatch.patch(model, edit, options=Options(dry_run=True)).outcome == "edited"
     renamed = EditSignature("scale", rename_inputs={"x": "z"}, shapes={"z": (2,)})
     assert smpatch.patch(model, renamed, options=UNPROVED).outcome == "edited"
+
+
+def test_a_signature_that_python_does_not_have_is_put_in_again(tmp_path: Path) -> None:
+    """It once was ``unchanged``: only ``signature_def`` was compared."""
+    model = _model(tmp_path, "module")
+    served = Options(validate="none", signature_def_only=True)
+    smpatch.patch(model, EditSignature(KEY, rename_outputs={"score": "z"}), options=served)
+    again = AddSignature(load(model).signatures[KEY], KEY, overwrite=True)
+    proved = Options(validate="runtime")
+    for outcome in ("replaced", "unchanged"):
+        assert smpatch.patch(model, again, options=proved).outcome == outcome
+        assert not disagreements(load(model).meta_graph())
+
+
+def test_a_signature_for_which_python_computes_another_one_is_put_in_again(tmp_path: Path) -> None:
+    model = _model(tmp_path, "module")
+    swap = [
+        FromSignature(KEY, {"score": "encoded:0"}, "raw"),
+        EditSignature("raw", shapes={"score": None}),
+    ]
+    smpatch.patch(model, swap, options=UNPROVED)
+    found = load(model).signatures
+    served = Options(validate="none", signature_def_only=True)
+    wanted = AddSignature(found["raw"], KEY, overwrite=True)
+    smpatch.patch(model, wanted, options=served)
+    proved = Options(validate="runtime")
+    for outcome in ("replaced", "unchanged"):
+        assert smpatch.patch(model, wanted, options=proved).outcome == outcome
 
 
 def _in_two(data: bytes) -> bytes:
