@@ -204,6 +204,21 @@ def test_a_signature_for_which_python_computes_another_one_is_put_in_again(tmp_p
         assert smpatch.patch(model, wanted, options=proved).outcome == outcome
 
 
+@pytest.mark.parametrize("kind", [Rename, Copy])
+@pytest.mark.parametrize("only", [False, True])
+def test_a_signature_of_one_half_does_not_replace_one_of_both(
+    kind: type[Rename | Copy], tmp_path: Path, *, only: bool
+) -> None:
+    """Without a proof ``signature_def`` once lost the signature, and with one it was a defect."""
+    model = _model(tmp_path, "halves_disagree")
+    edit = kind("plus", "half", overwrite=True)
+    options = Options(validate="none", signature_def_only=only)
+    with pytest.raises(RefusedError, match="signature_def has no 'plus' to take its place"):
+        smpatch.patch(model, edit, options=options)
+    kept = kind("half", "plus", overwrite=True)
+    assert "plus" in smpatch.patch(model, kept, options=UNPROVED).changes[-1].key
+
+
 def _in_two(data: bytes) -> bytes:
     """Write each object graph of a SavedModel in two pieces, as a parser merges them."""
     new = b""
