@@ -1,1 +1,1 @@
-"""smpatch's tests: facts that could be otherwise."""
+"""The tests of smpatch; each asserts a fact that could be otherwise."""

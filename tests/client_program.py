@@ -1,4 +1,4 @@
-"""A program of a client, for the type checkers alone: it uses every public function.
+"""A program of a client that uses every public function; only type checkers read it.
 
 ``make check`` reads it with mypy; ``tests/test_house.py`` compares it with the list of names.
 """
@@ -34,7 +34,7 @@ def look(model: str | Path) -> list[str]:
 
 
 def edit(model: Path) -> smpatch.Receipt:
-    """Do each kind of edit."""
+    """Apply an edit of each kind."""
     options = smpatch.Options(backup=True, save_to="copy")
     smpatch.add_predict(model, inputs={"x": "x:0"}, outputs={"y": X}, options=options)
     smpatch.add_classify(model, examples="e:0", scores="s:0")
@@ -57,7 +57,7 @@ def edit(model: Path) -> smpatch.Receipt:
 
 
 def batch(models: Sequence[Path]) -> dict[str, str]:
-    """Apply a patch file, and take it back where something failed."""
+    """Apply a patch file to models, and undo it on all of them if it failed on one."""
     failed: dict[str, str] = {}
     patch: smpatch.Patch = smpatch.load_patch("patch.toml")
     for outcome in smpatch.apply(models, patch.edits, options=smpatch.Options(backup=True)):
@@ -81,7 +81,7 @@ def keep_warm(models: Sequence[str]) -> list[bool]:
 
 
 def warm_up(model: Path) -> list[str]:
-    """Write warm-up requests, and tell what there is."""
+    """Write warm-up requests; return the name of the file, and the signature of each request."""
     written: smpatch.WrittenWarmup = smpatch.write_warmup(model, "a", random=2, batches=(1, 8))
     there: tuple[smpatch.WarmupRequest, ...] = smpatch.warmup_requests(model)
     return [str(written.file), *(each.signature for each in there)]

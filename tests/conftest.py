@@ -22,9 +22,9 @@ from tests.oracle.children import ForkedChild
 from tests.oracle.client import Oracle
 from tests.prove import ledger
 
-# A busy machine is no defect of what is tested; and a count of a test is meant to go on from
-# one example to the next. Where a change is judged, the examples are the same each time; who
-# looks for what nobody has seen yet is everybody else.
+# A busy machine is not a defect of the code under test, so an example may take any time. The
+# fixture ``count`` counts on from one example to the next. CI judges a change, so its examples
+# are the same each time; everywhere else the examples are new, to find new defects.
 settings.register_profile(
     "patient",
     max_examples=100 if ledger.LONG else 40,
@@ -68,14 +68,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 _MEMORY = "/dev/shm"  # noqa: S108 - pytest makes a directory of its own in it
-"""A file system in memory. Edits wait for the disk, which no test outside ``make prove`` needs."""
+"""A file system in memory: edits wait for a disk, and only ``make prove`` needs one."""
 
 _ENOUGH = 8 << 30
-"""Bytes; the tests take one or two GB."""
+"""The free bytes that the file system must have; the tests use one or two GB."""
 
 
 def _is_large(place: str) -> bool:
-    """Return whether a file system has room for the tests, and may hold programs."""
+    """Return whether a file system has room for the tests and lets programs start from it."""
     try:
         found = os.statvfs(place)
     except OSError:
@@ -84,42 +84,42 @@ def _is_large(place: str) -> bool:
 
 
 ALONE = {"tests/docs/test_sessions.py", "tests/test_bad_input.py", "tests/writer/test_faults.py"}
-"""Modules with long tests, none of which needs what another has made."""
+"""Modules with long tests that share nothing, so that each test may go to another worker."""
 
 _LOANS = 500
-"""So many are the loans after which the children of a worker are replaced, between two tests."""
+"""The number of loans after which a worker replaces its children, between two tests."""
 
 
 class _Warm:
-    """Child processes of smpatch, kept from one test of a worker to the next."""
+    """The child processes of smpatch that a worker keeps from one test to the next."""
 
     def __init__(self) -> None:
         self.session = smpatch.Session()
         self.loans = 0
 
     def lender(self) -> Lender:
-        """Return what lends them to one more test."""
+        """Return the function that lends the children to the next test."""
         if self.loans >= _LOANS:
             self.session.close()
             self.session = smpatch.Session()
             self.loans = 0
         for validator in self.session._validators.values():  # noqa: SLF001 - a test may patch it
             assert type(validator) is Validator, "mark the last tests own_children: they patch it"
-            validator._wheel = None  # noqa: SLF001 - looked for anew
+            validator._wheel = None  # noqa: SLF001 - each test searches again
         return self._lend
 
     def _lend(
         self, mode: Mode, op_libraries: Sequence[Path], time_limit: float, *, calls: bool
     ) -> Validator:
         self.loans += 1
-        lend = self.session._lend  # noqa: SLF001 - what its own methods call
+        lend = self.session._lend  # noqa: SLF001 - as its own methods do
         return lend(mode, op_libraries, time_limit, calls=calls)
 
 
 class _Scopes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Hand out the tests of one model, or else of one module, together.
+    """Give all tests of one model, or else of one module, to the same worker.
 
-    What fixtures have made of a model, and asked of TensorFlow, is so made once.
+    The fixtures then prepare a model, and ask TensorFlow about it, only once.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -131,7 +131,7 @@ class _Scopes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scopes | None:
-    """Return how tests are handed to the workers."""
+    """Return the scheduler that gives the tests to the workers."""
     return _Scopes(config, log) if config.getoption("dist") == "loadscope" else None
 
 
@@ -147,17 +147,17 @@ def _warm(request: pytest.FixtureRequest) -> Iterator[_Warm]:
 
 @pytest.fixture(scope="session")
 def lend(_warm: _Warm) -> Callable[[], AbstractContextManager[None]]:
-    """Let the library ask those children in a fixture of the whole session."""
+    """Return a context in which the library uses these children, for fixtures of the session."""
     return lambda: lending(_warm.lender())
 
 
 @pytest.fixture(autouse=True)
 def _warm_children(_warm: _Warm, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let the library ask children that are there already, as in a session.
+    """Let the library use children that already run, as in a session.
 
-    To start TensorFlow takes a hundred times as long as what most tests ask of it. A test
-    that is about the start or the end of a child has the marker ``own_children``; the others
-    may find forks of a process that has loaded TensorFlow.
+    The start of TensorFlow takes a hundred times as long as the requests of most tests. A test
+    of the start or the end of a child has the marker ``own_children``; the children of the
+    other tests may be forks of a process that has loaded TensorFlow.
     """
     if request.node.get_closest_marker("own_children"):
         with pytest.MonkeyPatch.context() as patched:
@@ -177,7 +177,7 @@ def oracle() -> Iterator[Oracle]:
 
 @pytest.fixture
 def count(request: pytest.FixtureRequest) -> ledger.Count:
-    """What this test counts with, for the table of ``make prove``."""
+    """The counter of this test, for the table of ``make prove``."""
     assert request.node.get_closest_marker(ledger.MARKER), "a test that counts names its proof"
     return ledger.count_of(request.node)
 
@@ -186,7 +186,7 @@ def count(request: pytest.FixtureRequest) -> ledger.Count:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let the ledger see what becomes of every test."""
+    """Give the report of each test to the ledger."""
     report = yield
     ledger.note(item, report)
     return report

@@ -1,4 +1,4 @@
-"""The page of measurements, whose tables are written by programs and never by hand."""
+"""The page of measurements; only programs write its tables."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ EVIDENCE = Path(__file__).resolve().parents[1] / "docs" / "evidence.md"
 
 
 def between(begin: str, end: str, text: str, lines: Sequence[str]) -> str:
-    """Return a text with other lines between two marks, one blank line away from each.
+    """Return a text in which other lines are between two marks, with a blank line at each mark.
 
     Args:
-        begin: The mark before, which stays.
-        end: The mark after, which stays.
-        text: What contains both, in this order.
-        lines: What comes between them instead of what is there.
+        begin: The first mark, which stays.
+        end: The second mark, which stays.
+        text: The text that contains both marks, in this order.
+        lines: The lines that replace the text between the marks.
 
     Raises:
-        ValueError: A mark is not there.
+        ValueError: A mark is missing.
     """
     before, found, rest = text.partition(begin)
     _, found_end, after = rest.partition(end)

@@ -32,7 +32,7 @@ QUICK = (
     *("tests/test_validator.py", "tests/test_bad_input.py", "tests/graph", "tests/runtime"),
     *("tests/cli", "tests/prove", "tests/fuzz", "tests/differential"),
 )
-"""What depends on the versions of Python, protobuf or TensorFlow, from every side once."""
+"""Tests of each part that depends on the version of Python, protobuf or TensorFlow."""
 
 _TOOLS = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "packaging", "hatchling>=1.27")
 _VERSIONS = """
@@ -46,9 +46,9 @@ class Cell:
     """One combination of versions.
 
     Attributes:
-        name: What it is called here and below ``build/matrix``.
-        python: Such as ``3.12``.
-        requirements: What to install beside the tools; nothing for the lock file.
+        name: The name of the cell, and of its directory below ``build/matrix``.
+        python: The version of Python, such as ``3.12``.
+        requirements: The packages to install beside the tools; if empty, those of the lock file.
     """
 
     name: str
@@ -64,7 +64,7 @@ CELLS = (
 )
 
 SMPATCH = ROOT / ".venv" / "bin" / "python"
-"""What edits the models of the old_releases."""
+"""The Python whose smpatch edits the models of the old releases."""
 
 _OLD = ("protobuf<3.21", "numpy<1.24")
 _OLDEST = ("protobuf<3.21", "numpy<1.19")
@@ -75,11 +75,11 @@ class OldRelease:
     """An old release of TensorFlow.
 
     Attributes:
-        name: What it is called here and below ``build/matrix``.
-        python: The newest Python that it has wheels for, or an older one.
-        requirements: What to install.
-        also: Other old_releases that read its models.
-        write: Which programs of ``tests/old_releases`` write them.
+        name: The name of the release here, and of its directory below ``build/matrix``.
+        python: The newest Python for which it has wheels, or an older one.
+        requirements: The packages to install.
+        also: The names of other old releases that read its models.
+        write: The programs of ``tests/old_releases`` that write its models.
     """
 
     name: str
@@ -90,7 +90,7 @@ class OldRelease:
 
 
 OLD_RELEASES = (
-    # It cannot save objects yet.
+    # This release cannot save objects yet.
     OldRelease("old-1.13", "3.7", ("tensorflow==1.13.*", *_OLDEST), ("old-2.15",), ("sessions",)),
     OldRelease("old-1.15", "3.7", ("tensorflow==1.15.*", *_OLDEST), ("old-1.13", "old-2.4")),
     OldRelease("old-2.1", "3.7", ("tensorflow==2.1.*", *_OLDEST), ("old-1.15",)),
@@ -108,7 +108,7 @@ def interpreter(python: str) -> Path | None:
     candidates = [Path(found)] if found else []
     candidates += sorted(pyenv.glob(f"{python}.*/bin/python"), reverse=True)
     for each in candidates:
-        # What is on the path may be a shim that knows no such version.
+        # The program on the path may be a shim that does not have this version.
         told = subprocess.run([each, "--version"], capture_output=True, text=True, check=False)
         if told.returncode == 0 and re.match(rf"Python {re.escape(python)}\.", told.stdout):
             return each
@@ -116,7 +116,7 @@ def interpreter(python: str) -> Path | None:
 
 
 def environment(cell: Cell | OldRelease, python: Path) -> Path:
-    """Return the Python of the cell's environment, which is made where there is none."""
+    """Return the Python of a cell's environment; make the environment if it does not exist."""
     place = PLACE / cell.name
     ready = place / "ready"
     inside = place / "bin" / "python"
@@ -174,7 +174,7 @@ def run(cell: Cell, tests: Sequence[str]) -> str:
 
 
 def try_elder(old: OldRelease) -> str:
-    """Have an old write and read models; return the outcome in a few words."""
+    """Let an old release write and read models; return the outcome in a few words."""
     if not SMPATCH.exists():
         return "failed: there is no .venv, whose smpatch edits the models; make demo makes it"
     readers: list[Path] = []
@@ -216,7 +216,7 @@ def _chosen(names: Sequence[str]) -> Iterator[Cell | OldRelease]:
 
 
 def main() -> int:
-    """Run the cells that were asked for, and print what became of each."""
+    """Run the cells that the command line names, and print the outcome of each."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="run a choice of the tests")
     parser.add_argument("--tests", nargs="+", help="run these tests")

@@ -177,7 +177,7 @@ CASES: dict[str, tuple[str, str]] = {
 
 
 def _filled(name: str, text: str) -> str:
-    """Put names of a fixture's in the place of marks."""
+    """Replace the marks in a text by names of the fixture."""
     if "%inner%" in text:
         from smpatch.functions.inner_tensors import inner_tensors  # noqa: PLC0415 - one case needs it
 
@@ -199,7 +199,7 @@ def test_twice_is_once(case: str, tmp_path: Path) -> None:
     name, text = CASES[case]
     edits = _edits(_filled(name, text))
     model = _copy(name, tmp_path)
-    both = name != "ragged_sparse_inputs"  # whose object graph cannot say it
+    both = name != "ragged_sparse_inputs"  # its object graph cannot hold the edit
     options = Options(validate="none", signature_def_only=not both)
     before = _content(model)
     assert not is_applied(load(model), edits, with_object_graph=both)
@@ -215,13 +215,13 @@ def test_twice_is_once(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_one_case_is_not_taken_for_another(case: str, tmp_path: Path) -> None:
-    """What was done for one list of edits does not pass for another one on that model."""
+    """The result of one list of edits does not pass for that of another list on the model."""
     name, text = CASES[case]
     model = _copy(name, tmp_path)
     options = Options(validate="none", signature_def_only=name == "ragged_sparse_inputs")
     patch(model, _edits(_filled(name, text)), options=options)
     done = load(model)
-    same = {"add", "rename"}  # which end with the same key, of different signatures
+    same = {"add", "rename"}  # both make the same key, with different signatures
     for other, (its_name, its_text) in CASES.items():
         if its_name == name and other != case and {case, other} != same:
             mine, its = (_edits(_filled(name, each)) for each in (text, its_text))
@@ -285,7 +285,7 @@ def test_a_default_that_is_set_twice_is_set_once(tmp_path: Path) -> None:
     edits = _edits(CASES["add"][1] + '[[edit]]\nedit = "serving_default"\ndefault = {x = [0.1]}')
     patch(model, edits, options=UNPROVED, once=True)
     once = load(model)
-    assert is_applied(once, edits)  # although 0.1 is another number as a float32
+    assert is_applied(once, edits)  # although float32 rounds 0.1 to another number
     key = "serving_default"
     assert not is_applied(once, [*edits[:1], EditSignature(key, defaults={"x": [0.2]})])
     assert not is_applied(once, edits[:1])

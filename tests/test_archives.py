@@ -1,4 +1,4 @@
-"""A model in an archive is the model in a directory; a hostile archive writes nothing anywhere."""
+"""A model in an archive is like a model in a directory; a hostile archive writes no file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def packed(model: Path, archive: Path, *, below: str = "export/1") -> Path:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No temporary directory outlives a call, whatever the archive holds."""
+    """Check that no temporary directory stays after a call, for any archive."""
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
@@ -128,7 +128,7 @@ Maker = Callable[[Path], None]
 
 
 def _tar(*entries: tuple[str, dict[str, Any]]) -> Maker:
-    """Make a tar file of a model and further members."""
+    """Return a function that makes a tar file of a model and more members."""
 
     def make(archive: Path) -> None:
         packed(MODELS / "linear", archive.with_name("sound.tar"))
@@ -173,7 +173,7 @@ def _bytes(change: Callable[[bytearray], object]) -> Maker:
 
 
 def _encrypted(data: bytearray) -> None:
-    """Say of each member that it is encrypted, in both of its headers."""
+    """Set the flag of encryption in both headers of each member."""
     for sign, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = data.find(sign)
         while at >= 0:
@@ -190,7 +190,7 @@ def _method(data: bytearray) -> None:
 
 
 def _header_of_gigabytes(archive: Path) -> None:
-    """A PAX header that is said to have 4 GB, of zeros that compress well."""
+    """Write a PAX header whose recorded size is 4 GB, followed by zeros that compress well."""
     info = tarfile.TarInfo("a")
     info.type, info.size = tarfile.XHDTYPE, 4 << 30
     with gzip.open(archive, "wb") as file:
@@ -318,7 +318,7 @@ def test_contents_that_grow_beyond_a_limit_are_refused(
 
 
 def test_a_length_that_is_no_truth_is_refused(tmp_path: Path) -> None:
-    """The directory of a zip says less than the data come to: ``zipfile`` would cut them."""
+    """The directory of the zip records a smaller size than the data have; ``zipfile`` cuts them."""
     archive = packed(MODELS / "linear", tmp_path / "model.zip")
     with zipfile.ZipFile(archive) as zipped:
         info = zipped.getinfo("export/1/saved_model.pb")
@@ -403,7 +403,7 @@ def test_a_batch_names_directories_without_the_ending_of_an_archive(
 def test_a_run_is_not_compared_with_an_archive_and_never_called_another_model(
     tmp_path: Path,
 ) -> None:
-    """TensorFlow was given the archive as a directory, and the models were said to differ."""
+    """TensorFlow got the archive as a directory, and the report was that the models differ."""
     archive = packed(MODELS / "module", tmp_path / "model.zip")
     options = CheckOptions(validate="runtime", same_as=smpatch.SameAs(archive))
     with pytest.raises(smpatch.UsageError, match="with a model in an archive"):
@@ -411,7 +411,7 @@ def test_a_run_is_not_compared_with_an_archive_and_never_called_another_model(
 
 
 def test_a_model_and_an_archive_are_not_saved_to_one_directory(tmp_path: Path) -> None:
-    """One of them was refused as if another program had made the directory."""
+    """One of them was refused, as if another program had made the directory."""
     model = tmp_path / "m"
     shutil.copytree(MODELS / "linear", model)
     archive = packed(model, tmp_path / "m.tgz")

@@ -1,4 +1,4 @@
-"""What TensorFlow's users have in hand is taken where this library has values of its own."""
+"""The library accepts the values that TensorFlow's users have in place of its own values."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ UNPROVED = smpatch.Options(validate="none")
 
 
 class Named:
-    """A stand-in for a type or a spec of TensorFlow's."""
+    """An object in the place of a type or a spec of TensorFlow."""
 
     def __init__(self, **attributes: object) -> None:
-        """Have these attributes."""
+        """Set the attributes."""
         self.__dict__.update(attributes)
 
 
@@ -100,7 +100,7 @@ def test_one_text_is_one_name_and_commas_part_several(model: Path) -> None:
 
 
 def test_one_path_is_one_model(model: Path) -> None:
-    # It was taken for a list of its characters.
+    # The path was read as a list of its characters.
     options = smpatch.CheckOptions(validate="none")
     assert [each.model for each in smpatch.check_all(str(model), options=options)] == [model]
     edits = [Rename("scale", "predict")]

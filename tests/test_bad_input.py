@@ -1,7 +1,7 @@
 """Bad input of every kind: one clear error, the documented exit code, nothing written.
 
-The broken fixtures go through the command line as a user starts it. What needs thousands
-of tries (a file cut at every offset, flipped bytes) is done in this process.
+In ``make prove`` the broken fixtures are given to the command line as a user starts it. Tests
+that need thousands of tries (a file cut at every offset, flipped bytes) run in this process.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ ADD = ("add-predict", "--inputs", "x:0", "--outputs", "y:0")
 KEY = "added"
 PATCH = 'version = 1\n[[edit]]\nrename = "scale"\nto = "added"\n'
 SECONDS = 60.0
-"""Longest wait for a command that has every reason to be quick."""
+"""The longest time that a command may take; each should take much less."""
 LARGE = 700 if ledger.LONG else 40
-"""From so many bytes on a file is cut at some offsets only."""
+"""The number of bytes from which a file is cut at some offsets only."""
 
 
 def _content(directory: Path) -> dict[str, bytes | None]:
@@ -55,7 +55,7 @@ def _content(directory: Path) -> dict[str, bytes | None]:
 
 
 def _run(place: Path, command: tuple[str, ...]) -> tuple[int, str]:
-    """Run a command line on a path; return exit code and stderr, when stdout is empty."""
+    """Return the exit code and stderr of a command on a path; a failure must have no stdout."""
     name, *options = command
     done = subprocess.run(
         [sys.executable, "-m", "smpatch", name, str(place), *options],
@@ -70,7 +70,7 @@ def _run(place: Path, command: tuple[str, ...]) -> tuple[int, str]:
 
 
 def _run_here(place: Path, command: tuple[str, ...]) -> tuple[int, str]:
-    """Do the same in this process."""
+    """Do the same as ``_run`` in this process."""
     name, *options = command
     said = targets.run(name, str(place), *options)
     assert not (said.code and said.out)
@@ -88,10 +88,10 @@ def test_broken_model_is_told_in_one_line(
     else:
         shutil.copyfile(BROKEN / fault["dir"], place)
     before = _content(tmp_path)
-    # As a user starts it with make prove; in this process it takes a tenth of the time.
+    # In make prove, run the command as a user starts it; this process takes a tenth of the time.
     code, said = (_run if ledger.LONG else _run_here)(place, command)
     if command == ("show",) and fault["exit_code"] == 4:
-        assert (code, said) == (0, "")  # it can be read, only not edited
+        assert (code, said) == (0, "")  # it can be read, but not edited
         return
     assert code == fault["exit_code"]
     assert said.startswith("smpatch: ")
@@ -198,12 +198,12 @@ def test_name_that_would_break_the_line_is_escaped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["control_input", "text_form", "module"])
 def test_model_cut_at_every_offset(model: str, tmp_path: Path, oracle: Oracle) -> None:
-    """What smpatch still takes for a model, TensorFlow takes for one too."""
+    """TensorFlow accepts each cut file that smpatch accepts as a model."""
     place = tmp_path / model
     shutil.copytree(MODELS / model, place)
     original = smpatch.load(place)
     file, form, whole = original.file, original.form, original.file.read_bytes()
-    # Most of the bigger file is one message: a cut inside it is like the one before.
+    # Most of the bigger file is one message, and all cuts inside it are alike.
     step = max(1, len(whole) // LARGE)
     accepted = []
     last = range(len(whole) - 64, len(whole), 1 if ledger.LONG else 3)
@@ -226,7 +226,7 @@ def test_model_cut_at_every_offset(model: str, tmp_path: Path, oracle: Oracle) -
 
 @st.composite
 def _flipped(draw: st.DrawFn) -> tuple[str, bytes]:
-    """Give a model's name, and its file with one byte changed."""
+    """Draw a model's name, and the bytes of its file with one byte changed."""
     names = ["cond", "module", "newer_writer", "padded_lengths", "sparse", "text_form"]
     name = draw(st.sampled_from([*names, "defaults", "string_lookup_asset", "unknown_group"]))
     data = bytearray(smpatch.load(MODELS / name).data[:])
@@ -256,7 +256,7 @@ def test_model_with_a_flipped_byte_is_edited_or_refused(flipped: tuple[str, byte
 
 
 def _shows(place: Path) -> bool:
-    """Show a model as the command does; anything but one of smpatch's own errors is raised."""
+    """Return whether ``show`` shows a model; it may fail only with an error of smpatch."""
     said = targets.run("show", str(place), "--json")
     assert said.code in {0, 3}
     assert said.complaint.count("\n") == bool(said.code)
@@ -264,7 +264,7 @@ def _shows(place: Path) -> bool:
 
 
 def _refusal(place: Path, model: str) -> str:
-    """Add the model's candidate; return the words with which that is refused, or none."""
+    """Add the model's candidate; return the text of the refusal, or "" if there is none."""
     candidate = CANDIDATES[model]
     try:
         smpatch.add_predict(
@@ -315,11 +315,11 @@ def test_values_to_feed_come_from_a_file_and_from_nothing_else(place: str, tmp_p
 
 
 LONG = "a" * 300
-"""A name longer than file systems take."""
+"""A name that is too long for file systems."""
 
 
 def _errors(*arguments: str, cwd: Path, limit: str) -> int:
-    """Run a command line that fails; return its exit code, when it said why in one line."""
+    """Run a command line that fails; return its exit code, if one line gives the reason."""
     program = f'{limit} exec "$0" -m smpatch "$@"'
     done = subprocess.run(
         ["/bin/sh", "-c", program, sys.executable, *arguments],
@@ -385,7 +385,7 @@ def test_a_graph_is_not_wrapped_into_a_directory_that_is_gone(tmp_path: Path) ->
 
 
 _FEW_FILES = (("check", 7), ("apply", 8), ("wrap", 9))
-"""Commands, and how many files each may have open; ``make prove`` tries each with all numbers."""
+"""Commands with the number of files each may open; ``make prove`` tries each with all numbers."""
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_a_process_that_may_not_open_enough_files_says_so_and_passes_nothing(
     assert code in {3, 5}
     after = _content(tmp_path)
     assert {name: after[name] for name in after if ".smpatch-" not in name} == before
-    # To clear away takes descriptors too; where there are none the next edit does it.
+    # The removal needs descriptors too; if there are none, the next edit removes the files.
     quick = Options(validate="none")
     smpatch.rename_signature(tmp_path / "model", "scale", "added", options=quick)
     assert not list(tmp_path.rglob(".smpatch-*"))

@@ -1,4 +1,4 @@
-"""Many models at a time: one outcome each, every model whole, TensorFlow started seldom."""
+"""Many models at a time: one outcome for each, every model whole, few starts of TensorFlow."""
 
 from __future__ import annotations
 
@@ -200,11 +200,11 @@ def test_what_makes_no_sense_is_told_before_anything_is_done(
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
-    """Collect the children that are started."""
+    """Collect the children that the library starts."""
     children: list[Child] = []
     start = Child.start
 
-    def spy(*arguments: Any) -> Child:  # noqa: ANN401 - whatever it takes
+    def spy(*arguments: Any) -> Child:  # noqa: ANN401 - all arguments
         children.append(start(*arguments))
         return children[-1]
 
@@ -250,7 +250,7 @@ def test_a_child_that_died_on_one_model_is_replaced_for_the_next(
 def test_a_fault_of_smpatchs_own_is_not_taken_for_an_outcome(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def faulty(*_: Any, **__: Any) -> Receipt:  # noqa: ANN401 - whatever it is given
+    def faulty(*_: Any, **__: Any) -> Receipt:  # noqa: ANN401 - all arguments
         message = "a fault"
         raise ZeroDivisionError(message)
 
@@ -264,8 +264,8 @@ def _workers() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each is not threading.main_thread()]
 
 
-# An exception between two lines may come while a file object is made: the interpreter closes
-# that file when it collects it, and says so.
+# An exception between two lines can interrupt the making of a file object. The interpreter
+# closes this file at its collection, with a warning.
 breaks_off = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <_io:pytest.PytestUnraisableExceptionWarning",
     "ignore:unclosed file:ResourceWarning",
@@ -284,7 +284,7 @@ def test_whoever_stops_asking_leaves_every_model_whole(make: Make, started: list
     assert 3 <= len(edited) < len(models)
     whole.add((edited[0] / "saved_model.pb").read_bytes())
     assert {(model / "saved_model.pb").read_bytes() for model in models} == whole
-    # What breaks off between two lines may leave its directory to the next edit of the model.
+    # An edit that is stopped between two lines may leave its directory; the next one removes it.
     left = [each.parent for each in models[0].parent.glob("*/.smpatch-*")]
     assert len(left) <= 2
     for model in left:
@@ -301,7 +301,7 @@ def test_stopping_does_not_wait_for_what_takes_long(
     validate: Any,  # noqa: ANN401 - a mode
     make: Make,
 ) -> None:
-    """A lock of somebody else's, or seconds of TensorFlow's."""
+    """It does not wait for a lock that another program holds, or for TensorFlow."""
     models = make(2)
     descriptor = os.open(models[1], os.O_RDONLY)
     try:
@@ -319,7 +319,7 @@ def test_stopping_does_not_wait_for_what_takes_long(
 
 
 class _Stopped(BaseException):
-    """Stands for what a signal raises on the command line."""
+    """The exception in the place of the one that a signal raises on the command line."""
 
 
 def _stop(*_: object) -> None:
@@ -327,7 +327,7 @@ def _stop(*_: object) -> None:
 
 
 def _wait(finished: Generator[batch.Outcome, None, None]) -> None:
-    """Take outcomes until a signal comes, in a second."""
+    """Take outcomes until a signal interrupts, after one second."""
     before = signal.signal(signal.SIGALRM, _stop)
     signal.alarm(1)
     try:

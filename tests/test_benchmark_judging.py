@@ -1,6 +1,6 @@
-"""What the benchmarks make of the numbers: ratios, verdicts and the table; nothing is timed here.
+"""The results that the benchmarks make of numbers: ratios, verdicts, the table; no test is timed.
 
-A bar that no number misses would be no bar, so each is shown numbers on both of its sides.
+A limit that no number exceeds limits nothing, so each is tested with numbers on both sides.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LABELS = ("ours", "theirs", "s")
 
 
 def rows(results: Iterable[Result]) -> dict[str, Row]:
-    """Return the ratios among results, by what was done."""
+    """Return the ratios among results, by their contest."""
     return {each.contest: each for each in results if isinstance(each, Row)}
 
 
@@ -92,10 +92,10 @@ def test_rounds_take_turns_and_forget_the_first() -> None:
 
 
 class Machine:
-    """Stands in for the one that would run the commands: each costs what a test says."""
+    """A machine that runs no command: each command has the cost that a test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Put it where the commands would be run."""
+        """Replace the functions that run the commands."""
         self.show: Callable[[int], float] = lambda _: 0.1
         self.add: Callable[[int], float] = lambda _: 0.2
         self.replace: Callable[[int], float] = lambda _: 0.01
@@ -120,7 +120,7 @@ class Machine:
         kernel: Callable[[int], float] = lambda _: 0.0,
     ) -> Measured:
         size = _size([str(model)])
-        # Wall time is that of a machine with a hundred others on it: nobody may look at it.
+        # The wall time is as on a machine with a hundred other programs: no verdict may use it.
         wall = 1e9 / size
         return Measured(wall, int(self.peak(size)), cost(size) + kernel(size), cost(size))
 
@@ -132,13 +132,13 @@ def _size(argv: Iterable[str]) -> int:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """Return a machine on which nothing costs more on a larger model."""
+    """Return a machine on which each command has the same cost for each size of the model."""
     return Machine(monkeypatch)
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Workshop:
-    """Return a workshop that nothing is made in."""
+    """Return a workshop in which no model is made."""
     return Workshop(tmp_path, tmp_path)
 
 
@@ -223,7 +223,10 @@ class TestTheCurveOfNodes:
 class TestJobs:
     @pytest.fixture
     def found(self, monkeypatch: pytest.MonkeyPatch, shop: Workshop) -> dict[bool, list[Result]]:
-        """Return what is told of a batch whose second job helps with the reload alone."""
+        """Return the results for a batch in which more jobs speed up only edits with a reload.
+
+        The key is whether the machine has several processors.
+        """
 
         def apply(argv: list[str]) -> Measured:
             count = int(argv[argv.index("--jobs") + 1])
@@ -351,9 +354,9 @@ class TestTheTable:
 
 
 def _python(*argv: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
-    """Run Python as the child of a small process, whose peak of memory it begins with.
+    """Run Python as the child of a small process: it begins with the memory peak of its parent.
 
-    pytest's own is too high for a harness that measures memory.
+    The peak of pytest is too high for a harness that measures memory.
     """
     return subprocess.run(
         ["/bin/sh", "-c", '"$@"; exit $?', "sh", sys.executable, *argv],
@@ -371,7 +374,7 @@ def _count(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_benchmark_runs_from_end_to_end_and_is_told_as_json(tmp_path: Path) -> None:
-    """The one that needs no TensorFlow, and here no tool that takes minutes."""
+    """The curve of bytes needs no TensorFlow; the path lacks valgrind, which takes minutes."""
     for program in ("sh", "cp", "mv", "sync"):
         found = shutil.which(program)
         assert found

@@ -1,7 +1,7 @@
-"""The models that the benchmarks run on are what they claim to be; nothing is timed here.
+"""The models of the benchmarks have the content that they should have; no test is timed.
 
-A contest on a model that TensorFlow would not take, or whose graph is no chain,
-would measure nothing. TensorFlow is asked once, in a process of its own.
+A contest on a model that TensorFlow does not load, or whose graph is not a chain,
+would measure nothing. TensorFlow runs once, in a process of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 RIVALS = ROOT / "tests" / "benchmarks" / "rivals"
-# 24 matrices of 80 x 80: an even side lets the fed value repeat whole.
+# 24 matrices of 80 x 80: the side is even, so that the two numbers that are fed fill a row.
 TOTAL_BYTES = 614_400
 LENGTH = 300
 
@@ -77,7 +77,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def facts(made: Path) -> dict[str, Any]:
-    """Return what TensorFlow says about one small model of each shape."""
+    """Return the facts from TensorFlow about one small model of each kind."""
     done = subprocess.run(
         [sys.executable, "-c", _ASK, str(made), str(TOTAL_BYTES), str(LENGTH)],
         cwd=ROOT,
@@ -91,7 +91,7 @@ def facts(made: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["constants", "chain"])
 def test_a_model_is_one_plain_meta_graph(facts: dict[str, Any], name: str) -> None:
-    """Tagged serve, no signature yet, and an op list that TensorFlow's registry agrees with."""
+    """It has the tag serve, no signature, and an op list and shapes that agree with TensorFlow."""
     model = facts[name]
     assert model["tags"] == ["serve"]
     assert model["signatures"] == []
@@ -100,7 +100,7 @@ def test_a_model_is_one_plain_meta_graph(facts: dict[str, Any], name: str) -> No
 
 
 def test_the_constants_fill_the_file_and_all_reach_y(facts: dict[str, Any]) -> None:
-    """The dial is the file's size; y is the mean of x, so every weight took part."""
+    """The file has the requested size; y is the mean of x, so each weight is used."""
     model = facts["constants"]
     assert model["size"] == pytest.approx(TOTAL_BYTES, rel=0.05)
     kinds = [op for _, op, _ in model["edges"]]
@@ -109,7 +109,7 @@ def test_the_constants_fill_the_file_and_all_reach_y(facts: dict[str, Any]) -> N
 
 
 def test_the_chain_visits_every_node(facts: dict[str, Any]) -> None:
-    """Each node is fed by the one before alone, from x to y; about 140 bytes a node."""
+    """The only input of each node is the node before it, from x to y; a node has 120-150 bytes."""
     model = facts["chain"]
     names = [name for name, _, _ in model["edges"]]
     assert names == ["x", *(f"n{index}" for index in range(LENGTH)), "y"]
@@ -120,7 +120,7 @@ def test_the_chain_visits_every_node(facts: dict[str, Any]) -> None:
 
 
 def test_the_message_class_rival_does_the_whole_edit(facts: dict[str, Any], made: Path) -> None:
-    """A rival that left work out would make the contest too hard, or too easy, to win."""
+    """A rival that omits work, or does too much, would make the contest unfair."""
     assert facts
     new = made / "rival.pb"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Every refusal and every note of the builder, each held to what TensorFlow does about it."""
+"""Every refusal and every note of the builder, compared with the result of TensorFlow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SPARSE = SparseRef("ids/values:0", "ids/indices:0", "ids/shape:0")
 
 
 def built(model: str, inputs: Any, outputs: Any, **options: Any) -> Built:  # noqa: ANN401 - aliases or tensors
-    """Build a signature; a set of names takes each as its own alias."""
+    """Build a signature; in a set or list of names, each name is its own alias."""
     inferred, op_defs = options.pop("inferred", None), options.pop("op_defs", {})
     given = {name: name for name in inputs} if isinstance(inputs, (set, list)) else inputs
     wanted = {name: name for name in outputs} if isinstance(outputs, (set, list)) else outputs
@@ -45,7 +45,7 @@ def codes(made: Built) -> list[str]:
 
 @pytest.fixture(scope="session")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """What TensorFlow does with what is refused or noted here."""
+    """The results of TensorFlow for the requests that are refused or noted here."""
     said: dict[str, dict[str, str]] = ask("rules", tmp_path_factory)
     return said
 
@@ -56,10 +56,10 @@ class Refused:
 
     Attributes:
         kind: The class of the error.
-        says: The whole line.
-        inputs: Alias to tensor, in the model.
-        outputs: Likewise.
-        model: A fixture.
+        says: The whole line of the error.
+        inputs: The tensors of the model by alias.
+        outputs: The tensors of the model by alias.
+        model: The name of the fixture.
         key: The signature key.
     """
 
@@ -276,7 +276,7 @@ def test_refuses(case: str) -> None:
     with pytest.raises(RefusedError) as caught:
         built(wrong.model, wrong.inputs, wrong.outputs, key=wrong.key)
     assert str(caught.value) == wrong.says
-    # NodeNotFoundError is a TensorNotFoundError to callers.
+    # Callers get NodeNotFoundError as its base class, TensorNotFoundError.
     assert wrong.kind in {type(caught.value), type(caught.value).__base__}
     assert caught.value.exit_code == 4
 
@@ -299,9 +299,9 @@ COLLISION = "call: ValueError: Name collision after sanitization"
 def test_the_python_loader_dies_of_what_is_refused(
     case: str, says: str, oldest_says: str | None, theirs: dict[str, dict[str, str]]
 ) -> None:
-    """The oldest TensorFlow dies of some when it is called; it and Python 3.10 take a keyword.
+    """The oldest TensorFlow fails at the call of some; it and Python 3.10 accept a keyword.
 
-    Source of the latter: ``inspect.Parameter``, which refuses keywords since Python 3.11.
+    Source for the keyword: ``inspect.Parameter``, which refuses keywords since Python 3.11.
     """
     older = OLDEST or (case == "keyword" and sys.version_info < (3, 11))
     expected = oldest_says if older and oldest_says is not None else says
@@ -366,7 +366,7 @@ class TestNotes:
         assert codes(built("linear", {alias: "x:0"}, ["y:0"])) == []
 
     def test_inputs_that_are_the_same_in_lower_case_cannot_be_saved_again(self) -> None:
-        """TensorFlow names arguments in lower case when it saves: found by renaming at random."""
+        """TensorFlow saves names of arguments in lower case; random renames found the failure."""
         inputs = {"m": "serving_default_left:0", "M": "serving_default_right:0"}
         made = built("keras_functional", inputs, ["StatefulPartitionedCall_1:0"])
         assert codes(made) == ["alias-not-resavable"] * 2

@@ -1,4 +1,4 @@
-"""What the builder makes of requests that can work: of each fixture's, and of odd ones."""
+"""The signatures that the builder makes of valid requests: each fixture's, and unusual ones."""
 
 from __future__ import annotations
 

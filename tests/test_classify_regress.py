@@ -1,4 +1,4 @@
-"""Classification and regression signatures: TensorFlow's own, byte for byte and word for word."""
+"""Classification and regression signatures have the bytes and the errors of TensorFlow's own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CASES: dict[str, Any] = {
 
 @pytest.fixture(scope="session")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What TensorFlow makes of its tensors, and smpatch of the same."""
+    """The results of TensorFlow for its own tensors, and those of smpatch for the same tensors."""
     said: dict[str, Any] = ask("classify_regress", tmp_path_factory)
     return said
 
@@ -49,7 +49,7 @@ class TestTensorFlowsTensors:
         assert sum(len(expected) == 1 for _, expected, _ in outcomes) >= 8
 
     def test_what_is_no_tensor_is_a_type_error(self, kind: str, theirs: dict[str, Any]) -> None:
-        """TensorFlow dies of an AttributeError there."""
+        """TensorFlow raises an AttributeError for it."""
         own = [case[-1] for case in theirs[kind] if case[-2][0] == "AttributeError"]
         assert {each[0] for each in own} == {"TypeError"}
         assert all(each[1].endswith(", not a tensor of a graph") for each in own)
@@ -68,7 +68,7 @@ class TestTensorFlowsTensors:
             except ValueError as error:
                 made = ["ValueError", str(error)]
             if "of type <class" in str(expected):
-                # TensorFlow says its own class there; the sentence is the same.
+                # The sentences are equal, except for the name of the class in them.
                 assert [each.partition("<class")[0] for each in made] == [
                     each.partition("<class")[0] for each in expected
                 ], names
@@ -78,7 +78,7 @@ class TestTensorFlowsTensors:
 
 
 def _own() -> dict[str, TensorSpec | SparseTensorSpec]:
-    """Return smpatch's own specs of the tensors in ``tensorflow_says.classify_regress``."""
+    """Return the specs of smpatch for the tensors in ``tensorflow_says.classify_regress``."""
     names = (dtypes.name(number) for number in schema.DataType.values())
     made: dict[str, TensorSpec | SparseTensorSpec] = {
         name: TensorSpec(f"{name}:0", name, (None, 3)) for name in names

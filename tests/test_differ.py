@@ -1,7 +1,7 @@
-"""What differs between two models: changes that TensorFlow's classes made, and smpatch's edits.
+"""The differences between two models: changes that TensorFlow's classes made, and smpatch's edits.
 
-Each change is one thing, so that what is found can be compared whole: nothing is missed, and
-nothing else is said.
+Each test makes one change and compares the whole report, so that the report must have this
+difference and no other.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
 NAMES = sorted(path.name for path in MODELS.iterdir() if path.is_dir())
 
 GRAPH, OBJECT_GRAPH = raw.field(2, b""), raw.field(7, b"")
-"""Empty ones, as fields of a MetaGraph."""
+"""An empty graph and an empty object graph, as fields of a MetaGraph."""
 
 Copy = Callable[..., Path]
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    """Give a copy of a fixture under a name of its own."""
+    """Return a function that copies a fixture to a directory with another name."""
 
     def make(model: str, name: str) -> Path:
         return Path(shutil.copytree(MODELS / model, tmp_path / name, symlinks=True))
@@ -38,7 +38,7 @@ def copy(tmp_path: Path) -> Copy:
 
 @pytest.fixture
 def pair(copy: Copy, oracle: Oracle) -> Callable[..., Difference]:
-    """Compare a model as TensorFlow writes it with the same one after a change."""
+    """Return a function that compares a model that TensorFlow wrote with its changed copy."""
 
     def compare(model: str, what: str, spelling: str = "deterministic") -> Difference:
         before, after = copy(model, "before"), copy(model, "after")
@@ -50,7 +50,7 @@ def pair(copy: Copy, oracle: Oracle) -> Callable[..., Difference]:
 
 
 def signatures(found: Difference) -> list[str]:
-    """Spell what became of the signatures."""
+    """Return one line for each signature that differs."""
     return [
         f"{each.half} {each.outcome} {each.was or ''}>{each.key}: "
         + ", ".join(f"{detail.kind} {detail.alias}".strip() for detail in each.details)
@@ -60,7 +60,7 @@ def signatures(found: Difference) -> list[str]:
 
 
 def parts(found: Difference) -> list[str]:
-    """Spell what became of the other parts, with what was added, removed and changed."""
+    """Return one line for each other part, with the numbers added, removed and changed."""
     return [_part(part) for meta_graph in found.meta_graphs for part in meta_graph.parts]
 
 
@@ -141,7 +141,7 @@ def test_a_detail_has_what_was_and_what_is(pair: Callable[..., Difference]) -> N
 
 
 def test_a_shape_that_is_left_out_is_not_that_of_a_scalar(pair: Callable[..., Difference]) -> None:
-    # In smpatch's specs both are (), and to some readers they are not the same.
+    # In smpatch's specs both are (), but for some readers they differ.
     found = pair("defaults", "scale_shape_left_out")
     assert signatures(found) == ["signature_def changed >serving_default: other"]
 
@@ -200,17 +200,17 @@ def test_a_model_is_the_same_as_its_copy(name: str, copy: Copy) -> None:
     assert {(each.signatures, each.parts) for each in found.meta_graphs} == {((), ())}
 
 
-# A group is what `raw` does not write.
+# `raw.regrow` cannot read groups.
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "unknown_group"])
 def test_a_graph_in_two_pieces_is_the_same(name: str, copy: Copy) -> None:
-    """So that what takes a graph apart is held to every fixture, not only what compares it."""
+    """The bytes differ, so that ``diff`` takes the graph of each fixture apart."""
     after = copy(name, "after")
     file = after / "saved_model.pb"
     if not file.exists():
         text = after / "saved_model.pbtxt"
         text.write_bytes(b"# a remark\n" + text.read_bytes())
     else:
-        # A field that occurs twice is merged; an empty one adds nothing.
+        # Parsers merge a field that occurs twice; an empty one adds nothing.
         objects = any(each.has_object_graph for each in smpatch.load(after).meta_graphs)
         more = GRAPH + (OBJECT_GRAPH if objects else b"")
         file.write_bytes(raw.regrow(file.read_bytes(), (2,), lambda each: each + more))
@@ -221,7 +221,7 @@ def test_a_graph_in_two_pieces_is_the_same(name: str, copy: Copy) -> None:
 
 
 class TestEdits:
-    """What smpatch's own edits look like."""
+    """The differences that smpatch's own edits make."""
 
     options = smpatch.Options(validate="none")
 
@@ -279,7 +279,7 @@ class TestEdits:
 
 
 class TestMetaGraphs:
-    """Several MetaGraphs: paired by their tags, then by their place."""
+    """Several MetaGraphs, which are paired by their tags, then by their place."""
 
     @staticmethod
     def model(place: Path, *tag_sets: str) -> Path:

@@ -1,4 +1,4 @@
-"""Inputs of TensorFlow 2 exports that no output needs, and that the exported function takes."""
+"""Inputs of TensorFlow 2 exports that the exported function takes, but that no output needs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def results(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_an_input_that_no_output_needs_can_be_dropped(model: Path, oracle: Oracle) -> None:
-    """It was refused, with a need that no output had."""
+    """The edit was refused; the error named a need that no output had."""
     edit = dropped("action", "reward", "words")
     options = smpatch.Options(validate="run")
     receipt = smpatch.edit_signature(model, edit, options=options)
@@ -111,7 +111,7 @@ def test_a_dropped_input_can_be_added_again(model: Path) -> None:
     [
         (dropped("action", "observation"), "the outputs 'action', 'twice' need it"),
         (dropped("value", "reward"), "the output 'value' needs it"),
-        # The function computes the output that is dropped as well; zeros could make that fail.
+        # The function also computes the dropped output; with zeros, this could fail.
         (dropped("value", "reward", outputs=("value",)), "the function that computes them takes"),
         # The output waits for an assignment, and for an assertion.
         (dropped("stored", "reward"), "the output 'action' needs it"),

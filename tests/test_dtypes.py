@@ -1,4 +1,4 @@
-"""Names of element types against TensorFlow's, and numbers that nobody knows yet."""
+"""Names of element types against TensorFlow's, and numbers that no release has yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.tensorflow_says import OLDEST, ask
 
 @pytest.fixture(scope="session")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
-    """``tf.DType(number).name`` of every number."""
+    """The name ``tf.DType(number).name`` of each number."""
     said: dict[str, Any] = ask("descriptors", tmp_path_factory)
     return {int(number): name for number, name in said["names"].items()}
 
@@ -36,7 +36,7 @@ def test_a_number_comes_back_from_its_name(number: int) -> None:
 
 
 def test_the_reference_to_no_type_comes_back_too() -> None:
-    """A flipped byte makes one; it was no type's name, and a traceback."""
+    """A flipped byte makes such a number; its name was unknown, which ended in a traceback."""
     assert dtypes.name(100) == dtypes.ref(dtypes.INVALID)
     assert dtypes.number(dtypes.ref(dtypes.INVALID)) == 100
 

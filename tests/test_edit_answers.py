@@ -1,4 +1,4 @@
-"""What an edit says where it refuses, and what it remarks: each once said something untrue."""
+"""The refusals and notes of edits; each of these tests is for a text that was once untrue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DRY = Options(validate="none", dry_run=True)
 
 
 def edit(name: str, key: str, **changes: object) -> tuple[str, ...]:
-    """Rehearse an edit of a fixture, and return its notes."""
+    """Return the notes of a dry run of an edit of a fixture."""
     request = EditSignature(key, **changes)  # type: ignore[arg-type]
     return tuple(
         note.text for note in smpatch.edit_signature(FIXTURES / name, request, options=DRY).notes
@@ -42,7 +42,7 @@ def test_dropping_an_output_twice_is_dropping_it() -> None:
 def test_the_last_output_is_not_dropped_where_another_rule_was_broken_before(
     tmp_path: Path,
 ) -> None:
-    """The first rule that was broken was told, and hid the one that the edit broke."""
+    """The text had only the first broken rule, not the rule that the edit itself broke."""
     model = shutil.copytree(FIXTURES / "linear", tmp_path / "model")
 
     def classify(entry: bytes) -> bytes:
@@ -76,7 +76,7 @@ def test_an_input_that_is_needed_is_not_to_be_dropped() -> None:
 
 
 def test_only_the_outputs_that_need_an_input_are_named() -> None:
-    """The first output was named, whichever it was that needed the input."""
+    """The text named the first output, even if another one needed the input."""
     with pytest.raises(UnreachableOutputError) as caught:
         smpatch.edit_signature(
             FIXTURES.parent / "exporters" / "policy",
@@ -160,7 +160,7 @@ def test_a_signature_that_is_there_is_left_out_without_offering_another_key() ->
 
 
 def test_a_call_of_another_function_is_not_taken_for_the_same_tensor() -> None:
-    """Exporters call every call alike; values came out under each other's keys."""
+    """Exporters give all calls the same names; values were returned under the wrong keys."""
     options = Options(validate="none", dry_run=True, overwrite=True)
     giver, taker = FIXTURES / "same_variable_names", FIXTURES / "unsorted_keys"
     ours, theirs = (smpatch.load(each).signatures["serving_default"] for each in (taker, giver))

@@ -1,4 +1,4 @@
-"""A kind of edit is one class: the rest of the package needs nothing else to carry it out."""
+"""A kind of edit is one class: the rest of the package needs only this class to make the edit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUNTIME = smpatch.Options(validate="runtime")
 
 @dataclass(frozen=True, slots=True)
 class Upper(Edit):
-    """Give a signature its key in capitals, a kind that only this test knows."""
+    """An edit that writes the key of a signature in capitals; only this test has this kind."""
 
     verb: ClassVar[str] = "upper"
 
@@ -110,7 +110,7 @@ def test_a_signature_of_which_a_kind_says_nothing_is_refused(model: Path) -> Non
 
 
 def test_a_patch_file_has_it_once_its_verb_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(document._KINDS, "upper", [Upper])  # noqa: SLF001 - what in_patch_files gives
+    monkeypatch.setitem(document._KINDS, "upper", [Upper])  # noqa: SLF001 - made from in_patch_files
     text = 'version = 1\n[[edit]]\nupper = "a"\n'
     assert parse_patch(text).edits == (Upper("a"),)
     with pytest.raises(smpatch.PatchFileError, match="there is no signature 'a' any more"):
@@ -125,7 +125,7 @@ def test_a_kind_that_leaves_a_question_open_cannot_be_made() -> None:
         overwrite: bool = False
 
     with pytest.raises(TypeError, match=r"apply.*expected.*follow"):
-        Silent()  # type: ignore[abstract] # it is what is tested
+        Silent()  # type: ignore[abstract] # the test is for this call
 
 
 def test_patch_files_have_every_kind_but_signatures_of_another_export() -> None:

@@ -1,4 +1,4 @@
-"""What people give in place of a model is recognised, with the step that leads on."""
+"""Files that users give in place of a model are recognised; the error has the next step."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
     "denied.pb": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "XML", "download"),
     "pointer.pb": (LFS, "Git LFS pointer", "git lfs pull"),
 }
-"""What a file is, and what its error says: the kind and the step."""
+"""Files by name: the bytes, and two parts of the error, the kind of file and the next step."""
 
 INSIDE = {
     "text": (TEXT, "text form", "saved_model.pbtxt"),
     "lost": (_in_text_mode(PB), "EF BF BD", "copy it again"),
     "lines": (PB.replace(b"\n", b"\r\n"), "CR LF", "copy it again"),
 }
-"""What stands in a ``saved_model.pb`` besides."""
+"""Other contents of a ``saved_model.pb``, with the same parts of the error."""
 
 
 def _error(path: Path) -> ModelUnreadableError:
@@ -122,7 +122,7 @@ def test_wrap_recognises_the_same_kinds(name: str, tmp_path: Path) -> None:
 
 
 def test_a_frozen_graph_with_functions_is_no_metagraph_without_tags(tmp_path: Path) -> None:
-    # Field 2 of a GraphDef is its library, of a SavedModel its MetaGraphs.
+    # Field 2 of a GraphDef is its library; field 2 of a SavedModel is a MetaGraph.
     library = b"\x12\x07\x0a\x05\x0a\x03\x0a\x01f"
     (tmp_path / "saved_model.pb").write_bytes(FROZEN + library)
     assert "it is a frozen graph" in str(_error(tmp_path))

@@ -1,7 +1,6 @@
-"""The fixtures themselves: what their manifests say is what is there and what TensorFlow reads.
+"""The fixtures: their manifests agree with the files, and with the facts that TensorFlow reads.
 
-They are the ground that the other tests stand on. TensorFlow is asked once, in a
-process of its own.
+All other tests need right fixtures. TensorFlow runs once, in a process of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ BROKEN = FIXTURES / "broken"
 ENTRIES: list[dict[str, Any]] = json.loads((MODELS / "MANIFEST.json").read_text())
 FAULTS: list[dict[str, Any]] = json.loads((BROKEN / "MANIFEST.json").read_text())
 
-# A clone must stay small.
+# Limits in bytes, so that a clone of the repository stays small.
 MODEL_LIMIT = 60_000
 TOTAL_LIMIT = 1_500_000
 
@@ -49,7 +48,7 @@ print(json.dumps(facts))
 
 @pytest.fixture(scope="module")
 def parsed() -> dict[str, dict[str, Any] | str]:
-    """What TensorFlow's own parser reads in every model, or what it says instead."""
+    """The facts that TensorFlow's own parser reads in each model, or the text of its error."""
     names = [entry["dir"] for entry in ENTRIES]
     said = programs.run("-c", _PARSE, MODELS, *names)
     facts: dict[str, dict[str, Any] | str] = json.loads(said.splitlines()[-1])
@@ -94,7 +93,7 @@ class TestModel:
             assert entry[f"loads_{loader}"] or f"{loader}[" in entry["notes"]
 
     def test_measured_numbers_are_exact_and_distinct(self, entry: dict[str, Any]) -> None:
-        """Exact, so that no tolerance hides a mix-up; distinct, so that a mix-up shows."""
+        """Without a tolerance, and with distinct numbers, an exchange of two values shows."""
         for sample in _samples(entry):
             values = _flat(sample["value"])
             assert len({str(value) for value in values}) == len(values)
@@ -115,7 +114,7 @@ def test_broken_manifest_lists_exactly_what_is_there() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["dir"])
 def test_words_of_an_error_are_not_those_of_its_path(fault: dict[str, Any]) -> None:
-    """Else any error that names the directory would do."""
+    """Otherwise any error that names the directory would pass."""
     assert fault["exit_code"] in {3, 4}
     assert not [words for words in fault["says"] if words in fault["dir"]]
 

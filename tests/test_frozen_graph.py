@@ -17,14 +17,14 @@ from smpatch.writer.copying import write_pieces
 from tests.oracle.client import Oracle
 
 FROZEN = ("session", "function", "functions", "keras", "strings")
-"""Graphs that TensorFlow has frozen, and one that never had variables."""
+"""The kinds of graphs: frozen by TensorFlow, and one that never had variables."""
 
 NO_RELOAD = smpatch.Options(validate="none")
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A graph of the oracle's, with what it says of it."""
+    """A graph that the oracle made, with the oracle's answer about it."""
 
     place: Path
     said: dict[str, Any]
@@ -35,7 +35,7 @@ class Frozen:
         return self.place / "graph.pb"
 
     def wrap(self, save_to: Path, *, form: str = "pb", **more: Any) -> smpatch.Receipt:  # noqa: ANN401 - options
-        """Wrap it with all of its inputs and outputs."""
+        """Make a SavedModel of the graph, with all of its inputs and outputs."""
         given = {"inputs": self.said["inputs"], "outputs": self.said["outputs"], **more}
         return smpatch.wrap_graph(self.place / f"graph.{form}", save_to, **given)
 
@@ -45,7 +45,7 @@ Make = Callable[[str], Frozen]
 
 @pytest.fixture(scope="session")
 def frozen(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Return what has the oracle make a graph, once of each kind."""
+    """Return a function that lets the oracle make a graph, once for each kind."""
     made: dict[str, Frozen] = {}
 
     def make(kind: str) -> Frozen:
@@ -58,7 +58,7 @@ def frozen(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 
 def _graph_def(directory: Path) -> bytes:
-    """Return the graph's bytes in a SavedModel."""
+    """Return the bytes of the graph in a SavedModel."""
     (meta_graph,) = smpatch.load(directory).meta_graphs
     data, pieces = meta_graph.parts.graph
     return b"".join(data[start:end] for start, end in pieces)
@@ -184,7 +184,7 @@ class TestRefused:
     def test_what_its_head_brings_to_the_limit(
         self, frozen: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Nothing is written of a model that protobuf would not read, be the graph within it."""
+        """No model above protobuf's size limit is written, even if the graph is below it."""
         graph = frozen("strings")
         monkeypatch.setattr(frozen_graph, "SIZE_LIMIT", graph.file.stat().st_size + 1)
         with pytest.raises(RefusedError, match="the SavedModel would have"):
@@ -260,7 +260,7 @@ class TestRefused:
             frozen("strings").wrap(tmp_path / "new", **given)
 
     def test_what_tensorflow_does_not_load_is_said_of_the_graph(self, tmp_path: Path) -> None:
-        """The file that was loaded lies aside, and nobody has seen it."""
+        """The error must not name the file that TensorFlow loaded: it is in a temporary place."""
         graph = schema.GraphDef()
         graph.node.add(name="x", op="Placeholder").attr["dtype"].type = 1
         graph.node.add(name="y", op="Identity", input=["x"]).attr["T"].type = 3
@@ -308,7 +308,7 @@ class TestDisturbed:
     def test_a_rehearsal_is_not_swept_away_by_others(
         self, frozen: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Who saves a model to where temporary files lie removes what is unlocked there."""
+        """A save to the directory of temporary files removes unlocked staging files there."""
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         true, others = smpatch.patch, iter(["first"])
 

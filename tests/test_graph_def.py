@@ -1,4 +1,4 @@
-"""What is a graph, and what of the many other files that people take for one."""
+"""Graphs are read as graphs; other files that users take for a graph are refused."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ names = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1,
 
 @given(names, names, names)
 def test_whatever_its_names_a_graph_is_taken_for_one(name: str, op: str, device: str) -> None:
-    """The first bytes of a graph are lengths and letters: a brace, PK, HDF and more."""
+    """The first bytes are lengths and letters; they can look like JSON, ZIP, HDF and others."""
     graph = schema.GraphDef()
     graph.node.add(name=name, op=f"O{op}", device=device)
     data = graph.SerializeToString()

@@ -1,7 +1,7 @@
-"""The rules that hold for the package as a whole, and that no reviewer should have to watch.
+"""The rules for the package as a whole, so that no reviewer must check them.
 
-What the linter sees (docstrings, types, names) is left to it; here is what needs a view
-of all files at once, or a process to look into.
+The linter checks docstrings, types and names. These tests check rules that concern all files
+together, or that need a process of their own.
 """
 
 from __future__ import annotations
@@ -111,10 +111,10 @@ MEANINGLESS = {"util", "utils", "helper", "helpers", "common", "misc", "core"}
 LONGEST_FILE = 450
 
 
-# Each of these alone costs more than all that `show` does.
+# The import of each of these alone takes longer than all of `show`.
 HEAVY = {"tensorflow", "keras", "numpy", "pydantic"}
 
-# Typer imports it to parse any argument, from this version on.
+# The version from which Typer imports pydantic to parse any argument.
 PYDANTIC_SINCE = Version("0.29")
 
 
@@ -134,7 +134,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 
 def _talk(file: Path) -> Iterator[int]:
-    """Yield the lines of a file that print, or get hold of what one prints with."""
+    """Yield the numbers of the lines of a file that print or take a standard stream."""
     streams = {"stdout", "stderr", "__stdout__", "__stderr__"}
     for node in ast.walk(ast.parse(file.read_bytes())):
         match node:
@@ -147,7 +147,7 @@ def _talk(file: Path) -> Iterator[int]:
 
 
 def test_only_the_command_line_prints() -> None:
-    # What enters a child process is a program, not library; its stdout is a pipe to us.
+    # These files run as programs, not as the library; the stdout of a child process is a pipe.
     programs = {PACKAGE / "runtime" / "child_main.py", PACKAGE / "beam" / "__main__.py"}
     talkers = {*programs, *(PACKAGE / "cli").rglob("*.py")}
     found = [
@@ -165,10 +165,10 @@ def test_the_face_is_pinned_and_everything_in_it_explains_itself() -> None:
 
 
 def _run(*arguments: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
-    """Run Python and tell which modules it imported.
+    """Run Python; return the finished process and the names of the modules that it imported.
 
-    ``-X importtime`` lists them on stderr and, unlike an environment variable, is not
-    handed on to child processes, which may load TensorFlow.
+    ``-X importtime`` lists them on stderr. Unlike an environment variable, it does not apply
+    to child processes, which may load TensorFlow.
     """
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *arguments],
@@ -186,7 +186,7 @@ def _heavy(modules: Iterable[str]) -> set[str]:
 
 
 def test_what_is_imported_can_be_told() -> None:
-    # Were this method blind, the tests below would pass whatever happens.
+    # If this method missed imports, the tests below would always pass.
     assert _heavy(_run("-c", "import numpy.linalg")[1]) == {"numpy"}
 
 
@@ -232,7 +232,7 @@ LOCK_LINES = {
 
 
 def _lock() -> list[tuple[str, str]]:
-    """Return the lines of the lock with their kind; ``stranger`` is what it must not hold."""
+    """Return the lines of the lock with their kind; the lock must not hold a ``stranger``."""
     lines = []
     for line in (ROOT / "requirements.lock").read_text().splitlines():
         kinds = (kind for kind, form in LOCK_LINES.items() if form.fullmatch(line))
@@ -269,7 +269,7 @@ def test_the_lock_satisfies_what_the_package_asks_for() -> None:
 
 
 def test_the_tests_that_the_matrix_and_make_prove_name_are_there() -> None:
-    """Pytest runs no test at all where one of its paths is missing."""
+    """Pytest runs no test at all if one of its paths is missing."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (proofs,) = re.findall(r"^PROOFS := (.*)$", makefile, re.MULTILINE)
     named = [*QUICK, *proofs.split()]
@@ -287,7 +287,7 @@ def test_the_matrix_has_the_oldest_typer_that_is_allowed_and_the_newest_there_is
 
 
 def test_the_compiled_schema_is_that_of_the_proto(tmp_path: Path) -> None:
-    # The compiler is pinned by the lock file; protobuf of older releases has none that is alike.
+    # The lock file pins the compiler; older releases of protobuf have none that is equal.
     pytest.importorskip("grpc_tools", reason="the lock file is not what is installed")
     source, compiled = PACKAGE / "schema" / "saved_model.proto", tmp_path / "saved_model.binpb"
     options = [f"-I{source.parent}", f"--descriptor_set_out={compiled}"]
@@ -321,7 +321,7 @@ def test_the_client_program_uses_every_public_function() -> None:
 
 
 def test_no_hint_begins_in_the_middle_of_a_choice() -> None:
-    """A hint that began with "or" stood alone where the first choice was left out."""
+    """A hint that began with "or" was the whole hint if the first choice was left out."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Assign):

@@ -1,4 +1,4 @@
-"""Opening a directory: which file, which form, which MetaGraph, and how little is read."""
+"""The loader's choice of the file, its form and the MetaGraph, and how little it reads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def meta_graph(*tags: str, graph: bytes = b"", signatures: Sequence[str] = ()) -
 
 @pytest.fixture
 def model(tmp_path: Path) -> Callable[[bytes], Path]:
-    """Write bytes as a model's file; return the directory."""
+    """Return a function that writes bytes as a model's file and returns the directory."""
 
     def write(data: bytes) -> Path:
         (tmp_path / "saved_model.pb").write_bytes(data)
@@ -222,7 +222,7 @@ class TestSignatures:
         assert found.signatures[key].to_bytes() == entry.value
 
     def test_the_pieces_of_one_are_merged(self, model: Callable[[bytes], Path]) -> None:
-        """As every reader of protobuf does, which none of them has to be told."""
+        """Every reader of protobuf merges the pieces, with no option for it."""
         info = schema.TensorInfo(name="x:0", dtype=1)
         pieces = [schema.SignatureDef(inputs={"x": info}), schema.SignatureDef(method_name="m")]
         values = b"".join(wire.delimited(2, each.SerializeToString()) for each in pieces)
@@ -252,7 +252,7 @@ class TestLaziness:
         assert isinstance(loader.load(MODELS / "linear").data, bytes)
         filler = (1 << 24) - len(LINEAR)
         for size, kind in ((filler - 6, bytes), (filler - 5, mmap.mmap)):
-            # An unknown field of exactly so many bytes behind the model.
+            # An unknown field of this size is after the model.
             data = LINEAR + raw.field(9, bytes(size))
             assert abs(len(data) - (1 << 24)) < 2
             (tmp_path / "saved_model.pb").write_bytes(data)
@@ -264,9 +264,9 @@ class TestLaziness:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_a_big_model_is_shown_without_its_weights(self, tmp_path: Path) -> None:
-        """A constant of 300 MB, of which the disk and the memory hold next to nothing."""
+        """The file has a constant of 300 MB; almost none of it uses disk or memory."""
         size = 300_000_000
-        # The MetaGraph, its graph, a node, an attribute, its value; and what comes before each.
+        # The MetaGraph, its graph, a node, an attribute, its value; and the bytes before each.
         path = [2, 2, 1, 5, 2]
         before = [b"", b"", b"", raw.field(1, b"weights") + raw.field(2, b"Const")]
         before.append(raw.field(1, b"value"))

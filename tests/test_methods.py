@@ -1,4 +1,4 @@
-"""The rules of TF Serving's methods, against TensorFlow's own opinion of the same signatures."""
+"""The rules of TF Serving's methods, against TensorFlow's verdict on the same signatures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _signature(method: str, inputs: dict[str, str], outputs: dict[str, str]) -> 
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Signatures, and whether TensorFlow holds them to be valid."""
+    """Signatures, each with TensorFlow's verdict whether it is valid."""
     said: list[Any] = ask("methods", tmp_path_factory)
     return said
 
@@ -40,7 +40,7 @@ def test_a_rule_is_broken_exactly_where_tensorflow_says_so(theirs: list[Any]) ->
 
 
 def test_predict_asks_nothing_of_names_and_types(theirs: list[Any]) -> None:
-    """That something is fed and fetched is no matter of the method: a note, and a rule of all."""
+    """For all methods, a signature without inputs gets a note; one without outputs is refused."""
     for method, inputs, outputs, valid in theirs:
         if method == PREDICT:
             assert valid == bool(inputs and outputs)
@@ -61,7 +61,7 @@ def test_each_half_that_breaks_a_rule_is_told_with_what_it_would_have_to_be() ->
 
 
 def test_a_sparse_tensor_is_none_that_serving_feeds() -> None:
-    """TensorFlow looks at the type alone; ``regressor.cc`` asks for a tensor by its name."""
+    """TensorFlow checks only the type; ``regressor.cc`` reads a tensor by its name."""
     sparse = SparseTensorSpec("v:0", "i:0", "s:0", "string", (None,))
     outputs = {"outputs": TensorSpec("y:0", "float32", (None,))}
     (breach,) = breaches(SignatureDef({"inputs": sparse}, outputs, METHODS["regress"]))

@@ -1,4 +1,4 @@
-"""Fewest changed bytes: what is written parses to what was wanted, and the rest keeps its bytes."""
+"""Fewest changed bytes: the result parses to the new message; all other bytes stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smpatch.savedmodel.parts import Slot
 from tests.tensorflow_says import ask
 
 UNKNOWN = bytes.fromhex("9a06017a")
-"""Field 99 of no message here, with the value ``z``."""
+"""Field 99, which no message here has, with the value ``z``."""
 
 names = st.text("abz0", max_size=3)
 tensors = st.builds(
@@ -49,7 +49,7 @@ def canonical(message: Any) -> bytes:  # noqa: ANN401 - protobuf makes its class
 
 @st.composite
 def odd(draw: st.DrawFn) -> bytes:
-    """Draw a signature in bytes that no writer makes: any order, duplicates, padding, unknowns."""
+    """Draw the bytes of a signature in unusual form: any order, duplicates, padding, unknowns."""
     first, second = draw(signatures), draw(signatures)
     pieces = []
     for message in (first, second):

@@ -1,4 +1,4 @@
-"""``--op-library`` takes the package that has the libraries; errors name it."""
+"""``--op-library`` accepts the package that has the libraries; errors name this package."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_all_missing_operations_are_named_at_once_with_their_package(tmp_path: P
     model = Path(shutil.copytree(MODELS / "linear", tmp_path / "model"))
     file = model / "saved_model.pb"
     data = file.read_bytes()
-    # Two operations of the graph, in names of the same length.
+    # Two operations of the graph get unknown names of the same length.
     changed = data.replace(b"\x12\x03Mul", b"\x12\x03Zul").replace(
         b"\x12\x05AddV2", b"\x12\x05AddZ2"
     )

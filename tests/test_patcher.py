@@ -1,4 +1,4 @@
-"""The whole way of one edit: what a rehearsal leaves, and what a receipt says."""
+"""The whole way of an edit: the files after a dry run, and the content of the receipt."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _add(model: Path, **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the 
 
 
 def _listing(top: Path) -> dict[str, tuple[object, ...]]:
-    """Everything that a listing shows of a directory and what is in it, but times of reading."""
+    """Return the status of a directory and of all its files, without the times of reading."""
     listing: dict[str, tuple[object, ...]] = {}
     for each in (top, *top.rglob("*")):
         status = each.lstat()
@@ -50,7 +50,7 @@ class TestRehearsal:
         done = _add(model)
         assert rehearsed.dry_run
         assert not done.dry_run
-        # Whoever only rehearses reloads the model as it is, and proves nothing by it.
+        # A dry run loads at most the unedited model, which proves nothing.
         assert rehearsed.loaders == ()
         told = dataclasses.replace(rehearsed, dry_run=False, loaders=done.loaders)
         assert dataclasses.replace(told, variables_read=done.variables_read) == done
@@ -160,7 +160,7 @@ class TestReceipt:
     ) -> None:
         model = Path(shutil.copytree(models.FIXTURES / name, tmp_path / "model"))
         receipt = _add(model, validate="none")
-        # In the one the shape is not recorded, in the other it is recorded as unknown.
+        # The first model does not record the shape; the second records it as unknown.
         assert [note.code for note in receipt.notes] == codes
         assert receipt.signature.outputs["y"] == smpatch.TensorSpec("y:0", "float32", None)
 
@@ -213,14 +213,14 @@ class TestSurroundings:
         _add(model)
         assert capfd.readouterr() == ("", "")
 
-    @pytest.mark.own_children  # a child that stays has pipes
+    @pytest.mark.own_children  # a child that stays keeps its pipes open
     def test_no_descriptor_stays_open(self, model: Path, tmp_path: Path) -> None:
         if not Path("/proc/self/fd").is_dir():
             pytest.skip("this system does not list open files")
         models.add(model, "first")
 
         def descriptors() -> list[str]:
-            return sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - one more would be open else
+            return sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - pathlib opens one more
 
         before = descriptors()
         _add(model)

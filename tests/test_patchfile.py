@@ -1,4 +1,4 @@
-"""Patch files: what they ask for, and that everything wrong with one is told at once."""
+"""Patch files: the edits that they contain, and one error with all faults of a file."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _faults(text: str) -> list[str]:
 
 
 def _example() -> str:
-    """Return the example of the room's own description."""
+    """Return the example in the docstring of the module ``document``."""
     text = document.__doc__ or ""
     start = text.index("    version = 1")
     return textwrap.dedent(text[start : text.index("\nThe edits are done")])
@@ -314,7 +314,7 @@ def test_what_only_looks_like_a_contradiction_is_none(edits: str) -> None:
 
 
 def _short(edits: str) -> str:
-    """Write ``rename a b; copy b c !`` out; the mark is for overwriting."""
+    """Return the patch file of a text such as ``rename a b; copy b c !``; ``!`` is overwrite."""
     lines = []
     for each in edits.split("; "):
         verb, source, *target = each.removesuffix(" !").split()

@@ -1,4 +1,4 @@
-"""Edits that are written down as a patch file are read as themselves."""
+"""An edit that is written as a patch file is read as the same edit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from smpatch.edits import (
 from smpatch.fragments import Asked, asked_list
 
 NAME = st.text(min_size=1, max_size=9)
-# In a table an alias is any text; a tensor is what the command line takes for one.
+# In a table an alias is any text; a tensor has the notation of the command line.
 TENSOR_NAME = st.from_regex(r"[A-Za-z0-9.][A-Za-z0-9_./\\-]{0,9}(:[0-9])?", fullmatch=True)
 TENSOR: st.SearchStrategy[TensorRef] = st.one_of(
     TENSOR_NAME,
@@ -198,7 +198,7 @@ def _(edit: EditSignature) -> dict[str, object]:
 
 
 def _toml(value: object) -> str:
-    """Write a value as TOML has it."""
+    """Return a value in the notation of TOML."""
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{_toml(key)} = {_toml(each)}' for key, each in value.items())} }}"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Signatures that sessions serve and for which Python's loader refuses the whole model."""
+"""Signatures that sessions serve, but with which Python's loader refuses the whole model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.oracle import programs
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "models"
 
-# A model of which both halves of a Split are needed.
+# A program that writes a model; its output needs both halves of a Split.
 EXPORT = """
 import sys
 import tensorflow as tf
@@ -37,7 +37,7 @@ def halves(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_one_fed_output_of_an_operation_that_runs_all_the_same(
     halves: Path, tmp_path: Path
 ) -> None:
-    """It was accepted, and then Python could not load the model any more."""
+    """The edit was accepted, and after it Python could not load the model."""
     model = tmp_path / "model"
     shutil.copytree(halves, model)
     before = (model / "saved_model.pb").read_bytes()
@@ -56,7 +56,7 @@ def test_one_fed_output_of_an_operation_that_runs_all_the_same(
 def test_a_forgotten_output_of_an_operation_is_what_is_to_be_fed(
     halves: Path, tmp_path: Path
 ) -> None:
-    """The placeholder was named, and with it Python's loader refused the model."""
+    """The hint named the placeholder, and Python's loader refused the model with that input."""
     model = tmp_path / "model"
     shutil.copytree(halves, model)
     outputs = {"sum": "sum:0"}

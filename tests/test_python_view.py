@@ -1,4 +1,4 @@
-"""An edited model is loaded by ``tf.saved_model.load`` too, and what that lists is compared."""
+"""``tf.saved_model.load`` loads an edited model too, and its list of signatures is compared."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Change = Callable[[str, PythonSignature], PythonSignature | None]
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory: pytest.TempPathFactory) -> questions.PythonSignatures:
-    """What Python truly lists of the model that is edited; to load it takes seconds."""
+    """The signatures that Python really lists for the edited model, whose load takes seconds."""
     said: list[questions.PythonSignatures] = []
     asked = questions.python_signatures
 
-    def keep(*arguments: Any, **options: Any) -> questions.PythonSignatures:  # noqa: ANN401 - as the true one
+    def keep(*arguments: Any, **options: Any) -> questions.PythonSignatures:  # noqa: ANN401 - as the original
         said.append(asked(*arguments, **options))
         return said[-1]
 
@@ -48,7 +48,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> questions.PythonSignatur
 def lists(
     model: Path, listed: questions.PythonSignatures, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., None]:
-    """Alter what Python lists; None takes a signature out."""
+    """Return a function that changes the list of Python; a change to None removes a signature."""
 
     def install(change: Change, *, before: bool = True) -> None:
         def altered(
@@ -102,7 +102,7 @@ class TestFull:
         *,
         before: bool,
     ) -> None:
-        """A note where the model did it before, too; else the edit is to blame."""
+        """If the unedited model ends the process too, this is a note; otherwise an error."""
 
         def die(
             _: process.Child, directory: Path, *_rest: object, **_options: object
@@ -130,7 +130,7 @@ class TestFull:
     def test_other_signature_that_python_lists_no_longer(
         self, model: Path, lists: Callable[..., None]
     ) -> None:
-        """The model as it was is asked, too: it may never have listed it."""
+        """The unedited model is loaded too: its list may already lack the signature."""
         lists(lambda key, each: None if key == "scale" else each, before=False)
         assert "no longer lists the signatures ['scale']" in fails(model, validate="full").found
 
@@ -159,7 +159,7 @@ class TestFull:
         changed: dict[str, TensorFact],
         words: str,
     ) -> None:
-        """Names, types and shapes are compared, of what is fed and of what is fetched."""
+        """The names, types and shapes of inputs and of outputs are compared."""
 
         def otherwise(key: str, each: PythonSignature) -> PythonSignature:
             return dataclasses.replace(each, **{kind: changed}) if key == "added" else each

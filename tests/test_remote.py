@@ -1,4 +1,4 @@
-"""Bytes that lie elsewhere are those that lie there, by index, by slice and as a whole."""
+"""``RemoteBytes`` gives the bytes of the remote file, by index, by slice and as a whole."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_part_is_fetched_once_and_what_lies_between_is_not() -> None:
 
 
 def test_after_a_failure_nothing_more_is_read() -> None:
-    """Some callers go on without what cannot be read, and would print half of a model."""
+    """Some callers continue without unreadable parts, and would print half of a model."""
     answers = [b"x" * BLOCK]
 
     def fetch(_start: int, _end: int) -> bytes:

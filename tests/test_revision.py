@@ -1,4 +1,4 @@
-"""Edits leave in the file what they are not about: regressions, each by what went wrong."""
+"""Edits keep all other parts of the file; each test is for a defect that once changed one."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def _model(tmp_path: Path, name: str) -> Path:
 
 
 def test_a_reference_whose_name_comes_first_keeps_its_order(tmp_path: Path) -> None:
-    """TensorFlow 2.0 wrote them so; a renamed one came back with its number first."""
+    """TensorFlow 2.0 wrote the name first; a rename wrote the number first."""
     model = _model(tmp_path, "module")
     file = model / "saved_model.pb"
     data = file.read_bytes()
-    # The root object has it, too.
+    # The root object also has this reference; the last one is meant.
     *_, found = re.finditer(rb"(\x08.)(\x12\x0fserving_default)", data, re.DOTALL)
     data = data[: found.start()] + found[2] + found[1] + data[found.end() :]
     file.write_bytes(data)
@@ -80,7 +80,7 @@ def _entry(shape: bytes) -> bytes:
 
 
 def test_a_shape_keeps_the_names_of_its_dimensions_and_what_is_around_it(tmp_path: Path) -> None:
-    """The whole description of the tensor was written anew, without them."""
+    """The edit wrote the whole description of the tensor again, without them."""
     named = b"\x08\x03" + wire.delimited(2, b"rows") + UNKNOWN
     entry = _entry(wire.delimited(2, named) + wire.delimited(2, b"\x08\x04") + UNKNOWN)
     value = schema.SignatureDefEntry.FromString(entry).value
@@ -97,7 +97,7 @@ def test_a_shape_keeps_the_names_of_its_dimensions_and_what_is_around_it(tmp_pat
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_of_a_signature_in_several_pieces_none_stays_behind(*, exact: bool) -> None:
-    """Readers merge them: what an edit takes out would come back from the piece before."""
+    """Readers merge the pieces: a removed part would come back from an earlier piece."""
     info = schema.TensorInfo(name="x:0", dtype=1)
     pieces = [schema.SignatureDef(inputs={"gone": info}), schema.SignatureDef(method_name="m")]
     entry = wire.delimited(1, b"k")
@@ -108,7 +108,7 @@ def test_of_a_signature_in_several_pieces_none_stays_behind(*, exact: bool) -> N
 
 
 def test_an_alias_that_is_renamed_twice_keeps_what_it_had(tmp_path: Path) -> None:
-    """A list of edits comes to one rewriting, in which the alias of the file is looked for."""
+    """A list of edits is written once; the writer must find the alias that the file has."""
     files = []
     for name, aliases in (("once", ("x", "b")), ("twice", ("x", "a", "b"))):
         (tmp_path / name).mkdir()
@@ -254,7 +254,7 @@ def test_an_object_graph_in_two_pieces_is_not_edited(edit: Edit, tmp_path: Path)
 
 
 def test_tags_in_several_pieces_are_all_replaced(tmp_path: Path) -> None:
-    """Readers merge the pieces, and with them their tags."""
+    """Readers merge the pieces, and so also their tags."""
     infos = b"".join(wire.delimited(1, wire.delimited(4, tag)) for tag in (b"serve", b"gpu"))
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01" + wire.delimited(2, infos))
     smpatch.retag(tmp_path, ("serve", "gpu"), ("new",), options=UNPROVED)
@@ -263,7 +263,7 @@ def test_tags_in_several_pieces_are_all_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["module", "no_signatures"])
 def test_a_new_signature_stands_where_a_writer_would_put_it(tmp_path: Path, name: str) -> None:
-    """Beside those that are there or, where there are none, in the order of the fields."""
+    """Its place is beside the other signatures or, if there are none, in the order of fields."""
     model = _model(tmp_path, name)
     options = Options(validate="none", signature_def_only=True)
     before = load(model).meta_graph()
@@ -279,7 +279,7 @@ def test_a_new_signature_stands_where_a_writer_would_put_it(tmp_path: Path, name
 
 
 def test_a_key_that_is_edited_keeps_its_place_in_pythons_map(tmp_path: Path) -> None:
-    """Its reference came to stand where the key of that name was, or at the end."""
+    """Its reference moved to the place of the key with its new name, or to the end."""
     model = _model(tmp_path, "keras_functional")
     children = [*load(model).meta_graph().objects.signatures]
     first = children[0]
@@ -291,7 +291,7 @@ def test_a_key_that_is_edited_keeps_its_place_in_pythons_map(tmp_path: Path) -> 
 
 
 def test_what_another_key_still_has_is_shared_again(tmp_path: Path) -> None:
-    """A second wrapper was made, and stayed."""
+    """The edits made a second wrapper function, which stayed."""
     model = _model(tmp_path, "module")
     before = (model / "saved_model.pb").read_bytes()
     edit = EditSignature(KEY, rename_outputs={"score": "a"})
@@ -312,7 +312,7 @@ def test_what_another_key_still_has_is_shared_again(tmp_path: Path) -> None:
 def test_what_was_wrong_before_is_told_under_the_new_names(
     name: str, key: str, alias: str, said: str, tmp_path: Path
 ) -> None:
-    """The graph was called damaged, or the edit refused for what it did not do."""
+    """The error called the graph damaged, or refused the edit for a fault that it did not make."""
     model = _model(tmp_path, name)
     edit = EditSignature(key, rename_inputs={alias: "new"})
     receipt = smpatch.edit_signature(model, edit, options=UNPROVED)

@@ -21,7 +21,7 @@ _ELSEWHERE = {
     "GraphWiring": "GraphDef",
     "SignatureDefEntry": "MetaGraphDef.SignatureDefEntry",
 }
-"""Messages that have a place or a cut of their own in smpatch's schema."""
+"""Messages with another place, or only some fields, in smpatch's schema: TensorFlow's names."""
 
 _SERVING = frozenset(
     {
@@ -37,7 +37,7 @@ _SERVING = frozenset(
         "SessionRunRequest",
     }
 )
-"""Only TF Serving has these, which is not installed; ``tests/warm_up`` compares them."""
+"""Messages of TF Serving, which is not installed; ``tests/warm_up`` compares them."""
 
 _FILE = schema.GraphDef.DESCRIPTOR.file
 
@@ -52,7 +52,7 @@ _SINCE_2_16 = frozenset(
         for reference in ("", "_REF")
     }
 )
-"""What the oldest TensorFlow does not have yet."""
+"""Fields and types that the oldest TensorFlow does not have yet."""
 
 
 def _with_nested(descriptor: Any) -> list[Any]:  # noqa: ANN401 - protobuf's descriptors are made at run time
@@ -71,7 +71,7 @@ MESSAGES = [
 
 
 def _theirs(full_name: str) -> str:
-    """Return TensorFlow's name for a message or enum of smpatch's."""
+    """Return TensorFlow's name for a message or enum of smpatch."""
     own = full_name.removeprefix("smpatch.")
     top, dot, rest = own.partition(".")
     theirs = _ELSEWHERE.get(top, top)
@@ -80,7 +80,7 @@ def _theirs(full_name: str) -> str:
 
 @pytest.fixture(scope="session")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """TensorFlow's descriptors."""
+    """The descriptors of TensorFlow's messages and enums."""
     said: dict[str, Any] = ask("descriptors", tmp_path_factory)
     return said
 
@@ -108,7 +108,7 @@ def test_every_field_is_tensorflows(message: Any, theirs: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.full_name[8:])
 def test_a_oneof_is_whole(message: Any, theirs: dict[str, Any]) -> None:  # noqa: ANN401 - as above
-    """A choice that the schema did not know would read as if nothing had been chosen."""
+    """A choice that the schema lacked would be read as if the field had no choice."""
     expected = theirs["messages"][_theirs(message.full_name)]
     for oneof in message.oneofs:
         members = {name for name, (*_, within) in expected.items() if within == oneof.name}
@@ -116,21 +116,21 @@ def test_a_oneof_is_whole(message: Any, theirs: dict[str, Any]) -> None:  # noqa
 
 
 def test_a_graph_is_whole(theirs: dict[str, Any]) -> None:
-    """A graph in text form is read by this schema and written in binary form."""
+    """A graph in text form is read by this schema, and is then written in binary form."""
     met, left_out = _left_out(schema.GraphDef.DESCRIPTOR, theirs)
     assert left_out == {"GraphDef.debug_info"}
     assert {"OpDef", "FullTypeDef", "VariantTensorDataProto"} <= met
 
 
 def test_an_object_graph_is_whole(theirs: dict[str, Any]) -> None:
-    """A field that is not known could refer to an object, and nothing could be removed."""
+    """An unknown field could refer to an object, so that no object could be removed."""
     met, left_out = _left_out(schema.SavedObjectGraph.DESCRIPTOR, theirs)
     assert left_out == set()
     assert {"SaveableObject", "SlotVariableReference", "StructuredValue"} <= met
 
 
 def _left_out(root: Any, theirs: dict[str, Any]) -> tuple[set[str], set[str]]:  # noqa: ANN401 - as above
-    """Return the messages below one, and the fields of TensorFlow's that they do not have."""
+    """Return the messages below one, and the fields of TensorFlow that they do not have."""
     met: list[Any] = []
     waiting = [root]
     while waiting:
@@ -173,6 +173,6 @@ def test_every_class_that_is_exported_decodes_its_own_message() -> None:
 def test_lives_beside_tensorflow_whichever_comes_first(
     program: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The one program imports smpatch's schema before TensorFlow, the other after it."""
+    """One program imports smpatch's schema before TensorFlow, the other after it."""
     data = bytes.fromhex(ask(program, tmp_path_factory)["beside"])
     assert schema.SignatureDef.FromString(data).method_name == "beside"

@@ -1,4 +1,4 @@
-"""A session: few children for many models, and what the plain functions give."""
+"""A session: few children for many models, and the same results as the plain functions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _copies(name: str, place: Path, count: int = 2) -> list[Path]:
 
 @pytest.fixture
 def started(caplog: pytest.LogCaptureFixture) -> Callable[[], list[int]]:
-    """The process numbers of the children that were started, by the log."""
+    """Return a function that returns the process numbers of the started children, by the log."""
     caplog.set_level(logging.INFO, "smpatch.runtime.process")
 
     def numbers() -> list[int]:
@@ -78,10 +78,10 @@ def test_a_session_gives_what_the_plain_functions_give(
     assert [replace(each, directory=other) for each in ours] == theirs
     trees = models.tree(one), models.tree(other)
     for each in trees:
-        each.pop("fingerprint.pb", None)  # it holds a random number
+        each.pop("fingerprint.pb", None)  # the file has a random number
     assert trees[0] == trees[1]
     expected = smpatch.check(other)
-    # A hint is a command with the model's path.
+    # Hints contain commands with the model's path.
     assert repr(reports.findings).replace(str(one), str(other)) == repr(expected.findings)
     assert reports.loaders == expected.loaders
 

@@ -46,12 +46,12 @@ OWN: dict[str, Spec] = {
         TensorSpec("matrix:0", "string", (None, 2)), (TensorSpec("small:0", "int32", (None,)),)
     ),
 }
-"""What smpatch's own specs of TensorFlow's tensors in ``tensorflow_says.signatures`` are."""
+"""The specs of smpatch for TensorFlow's tensors in ``tensorflow_says.signatures``."""
 
 
 @pytest.fixture(scope="session")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What TensorFlow makes of its tensors, and smpatch of the same."""
+    """The results of TensorFlow for its own tensors, and those of smpatch for the same tensors."""
     said: dict[str, Any] = ask("signatures", tmp_path_factory)
     return said
 
@@ -119,7 +119,7 @@ class TestPredictSignatureDef:
 
     @pytest.mark.parametrize("case", ["a number", "an array", "text", "an operation"])
     def test_what_is_no_tensor_is_a_type_error(self, case: str, theirs: dict[str, Any]) -> None:
-        """TensorFlow dies of an AttributeError there."""
+        """TensorFlow raises an AttributeError for it."""
         (their_kind, _), (own_kind, own_words) = theirs["errors"][case]
         assert (their_kind, own_kind) == ("AttributeError", "TypeError")
         assert own_words.startswith("'x' is ")
@@ -252,7 +252,7 @@ def test_what_is_no_signature_is_unreadable(data: bytes) -> None:
 
 
 def test_a_scalar_has_a_shape_that_is_present_and_empty() -> None:
-    """Without it, tfjs-node throws."""
+    """Without this shape, tfjs-node throws an error."""
     made = predict_signature_def({"x": TensorSpec("x:0", "float32", ())}, {"y": X})
     text = text_format.MessageToString(schema.SignatureDef.FromString(made.to_bytes()).inputs["x"])
     assert text.split() == ["name:", '"x:0"', "dtype:", "DT_FLOAT", "tensor_shape", "{", "}"]

@@ -166,7 +166,7 @@ spaces = st.sampled_from(["", "", " ", "  "])
 
 @st.composite
 def rendered(draw: st.DrawFn) -> tuple[dict[str, TensorRef], list[str]]:
-    """Draw a mapping, and texts that write it: several options, spaces, parts in any order."""
+    """Draw a mapping, and the texts for it: several options, spaces, parts in any order."""
     mapping = draw(st.dictionaries(aliases, references, max_size=4, min_size=1))
     items = [_rendered(draw, alias, ref) for alias, ref in mapping.items()]
     texts: list[str] = []
@@ -200,7 +200,7 @@ def test_what_is_written_is_read(drawn: tuple[dict[str, TensorRef], list[str]]) 
 
 
 def _default_aliases(names: Sequence[str]) -> list[str]:
-    """Say again, in other words, what the alias of each unnamed tensor is."""
+    """Return the alias of each tensor without one, by code that is independent of the parser."""
     whole = []
     for name in names:
         op, _, index = name.partition(":")
@@ -227,7 +227,7 @@ def test_any_text_is_understood_or_a_usage_error(text: str) -> None:
     try:
         found = parse(text)
     except UsageError as error:
-        assert error.found  # noqa: PT017 - either is right, and an error says something
+        assert error.found  # noqa: PT017 - an error is allowed, but not an empty one
         return
     assert found
 

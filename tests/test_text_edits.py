@@ -1,4 +1,4 @@
-"""Edits of texts that no printer writes: protobuf reads the result, and each comment stays."""
+"""Edits of texts with unusual layout: protobuf reads the result, and each comment stays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMMENT = re.compile(r"# \d+ [{\"\[,]")
 
 
 def _whole() -> Any:  # noqa: ANN401 - a class that is made at run time
-    """Return a message class that has the parts of a SavedModel that are in these texts."""
+    """Return a class for a message with the parts of a SavedModel that these texts have."""
     known = schema.SignatureDefEntry.DESCRIPTOR.file
     file = descriptor_pb2.FileDescriptorProto(
         name="whole.proto", package="whole", dependency=[known.name], syntax="proto3"
@@ -45,7 +45,7 @@ WHOLE = _whole()
 
 @dataclass(frozen=True)
 class Written:
-    """A text, and which of its comments lie inside which signature or tag."""
+    """A text, and the comments that are inside each of its signatures and tags."""
 
     text: str
     inside: Mapping[str, Sequence[str]]
@@ -149,7 +149,7 @@ def test_protobuf_reads_what_was_asked_and_comments_stay(
 
 
 def _keys(meta_graph: Any) -> list[Any]:  # noqa: ANN401 - a message
-    """Take the signatures out of a MetaGraph, and return them by their keys."""
+    """Remove the signatures from a MetaGraph; return them, sorted by their keys."""
     entries = sorted(meta_graph.signature_def, key=lambda each: str(each.key))
     meta_graph.ClearField("signature_def")
     return entries

@@ -1,4 +1,4 @@
-"""The text walk on syntax that no printer writes, on broken text and on monstrous text."""
+"""The text walk on syntax that no printer writes, on broken text and on very long text."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ LONG = 200_000
 ONE_SCREEN = 250
 
 
-# Anything worse than linear time would keep these from ending at all.
+# With more than linear time these tests would never end.
 @pytest.mark.parametrize(
     ("data", "count"),
     [

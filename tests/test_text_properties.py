@@ -16,8 +16,8 @@ from smpatch.savedmodel import text_fields
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-# What the printer writes, taken apart: enough of the syntax to lay the same tokens
-# out anew, and written without a look at the walk that it oracles.
+# The tokens of printed text: enough of the syntax to write the same tokens in another
+# layout. The expression is independent of the walk that these tests judge.
 TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[[\w.]+/[\w.]+\]|[-+.\w]+|[^\s\w]')
 WORD = re.compile(r"[-+.\w]+")
 
@@ -76,9 +76,9 @@ def sources(draw: st.DrawFn) -> descriptor_pb2.FileDescriptorProto:
 
 @st.composite
 def packed(draw: st.DrawFn) -> type_pb2.Option:
-    """Draw an Any, which is printed under its type's name in brackets."""
+    """Draw an Any, which the printer writes under its type's name in brackets."""
     value = any_pb2.Any()
-    # Without maps, whose order in the packed bytes would differ from run to run.
+    # A message without maps: their order in the packed bytes differs from run to run.
     value.Pack(draw(uninterpreted()))
     return type_pb2.Option(name=draw(st.text(max_size=5)), value=value)
 
@@ -88,7 +88,7 @@ gaps = st.sampled_from(["", " ", "\t", "\n", "\r\n", '# { " [ \n', "#'\r\n  ", "
 
 
 def laid_out(draw: st.DrawFn, message: Message) -> str:
-    """Return a message as the printer writes it, in any of its ways."""
+    """Return a message as the printer writes it, with any of its options."""
     arrange = functools.partial(
         text_format.MessageToString,
         message,
@@ -98,13 +98,13 @@ def laid_out(draw: st.DrawFn, message: Message) -> str:
         indent=draw(st.integers(0, 4)),
     )
     printed = arrange(as_utf8=draw(st.booleans()))
-    # Up to protobuf 4 the printer lets a NUL through unescaped here, which no parser takes.
+    # Up to protobuf 4 this printer does not escape a NUL, which no parser accepts.
     return arrange(as_utf8=False) if "\0" in printed else printed
 
 
 @st.composite
 def layouts(draw: st.DrawFn) -> tuple[Message, bytes]:
-    """Draw a message and its text as the printer lays it out, or as a careless person does."""
+    """Draw a message and its text, in the layout of the printer or in a careless one."""
     message = draw(messages)
     printed = laid_out(draw, message)
     if draw(st.booleans()):
@@ -131,7 +131,7 @@ def walk(
 
 
 def plain(data: bytes, tree: list[tuple[text_fields.TextField, Any]]) -> bytes:
-    """Return the text that a tree of spans stands for, without lists, comments and layout."""
+    """Return the text for a tree of spans, without lists, comments and layout."""
     return b" ".join(
         b"%s { %s }" % (field.name.encode(), plain(data, inner))
         if field.is_message
@@ -141,7 +141,7 @@ def plain(data: bytes, tree: list[tuple[text_fields.TextField, Any]]) -> bytes:
 
 
 def parsed(data: bytes, like: Message) -> Message:
-    """Return what protobuf reads in the text."""
+    """Return the message that protobuf reads from the text."""
     return text_format.Parse(data, type(like)())
 
 

@@ -1,4 +1,4 @@
-"""The line of each key of a TOML document; the values are Python's own reader's business."""
+"""The line of each key of a TOML document; Python's own reader reads the values."""
 
 from __future__ import annotations
 
@@ -114,5 +114,5 @@ def test_whatever_stands_in_keys_and_values_every_key_is_found(
 
 
 def basic(text: str) -> str:
-    """Write a text as a basic string."""
+    """Return a text as a basic string of TOML."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""What TensorFlow is asked before a commit, and what becomes of the model whatever it answers."""
+"""The questions to TensorFlow before a commit, and the result of an edit for each answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.writer import models
 FILE = "saved_model.pb"
 FLOAT, INT32 = 1, 3
 
-# Programs that stand in for a child: they say that TensorFlow is loaded, and then this.
+# Programs in the place of a child: they report that TensorFlow is loaded, and then do this.
 _SAY_LOADED = "import os, sys, time; os.write(1, b'{\"ok\": true}\\n'); sys.stdin.readline(); "
 _ENDS = {
     "SIGSEGV": f"os.kill(os.getpid(), {int(signal.SIGSEGV)})",
@@ -46,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     directories: list[Path] = []
     describe = questions.describe
 
-    def count(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+    def count(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the original
         directories.append(directory)
         return describe(child, directory, *rest)
 
@@ -56,11 +56,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.fixture
 def before_the_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], None]], None]:
-    """Do something to the staged model between its writing and TensorFlow's reading."""
+    """Return a function that installs a change of the staged file before TensorFlow reads it."""
     describe = questions.describe
 
     def install(change: Callable[[Path], None]) -> None:
-        def changed(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+        def changed(child: process.Child, directory: Path, *rest: Any) -> Description:  # noqa: ANN401 - as the original
             change(directory / FILE)
             return describe(child, directory, *rest)
 
@@ -73,7 +73,7 @@ def before_the_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path
 def answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Callable[[Description], Description]], None]:
-    """Alter what TensorFlow answers."""
+    """Return a function that installs a change of TensorFlow's answers."""
     describe = questions.describe
 
     def install(change: Callable[[Description], Description]) -> None:
@@ -98,7 +98,7 @@ class TestNewSignature:
         assert asked[0].name.startswith(".smpatch-")
         assert add(model, overwrite=True).loaders == ("C runtime",)
         assert len(asked) == 2
-        assert asked[1].parent != model  # links to all but the variables
+        assert asked[1].parent != model  # a directory of links to all files but the variables
 
     def test_one_load_where_nothing_is_to_do(self, model: Path, asked: list[Path]) -> None:
         models.add(model)
@@ -187,12 +187,12 @@ class TestEverythingElse:
     def test_every_graph_that_got_other_tags_is_loaded_by_them(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """One edit is proved by the MetaGraph that it changed; a list may change several."""
+        """A load of the changed MetaGraph proves one edit; a list may change several MetaGraphs."""
         model = copied("several_tag_sets", tmp_path)
         asked: list[set[str]] = []
         describe = questions.describe
 
-        def keep(child: process.Child, directory: Path, tags: Any, *rest: Any) -> Description:  # noqa: ANN401 - as the true one
+        def keep(child: process.Child, directory: Path, tags: Any, *rest: Any) -> Description:  # noqa: ANN401 - as the original
             asked.append(set(tags))
             return describe(child, directory, tags, *rest)
 
@@ -217,7 +217,7 @@ class TestEverythingElse:
     def test_no_message_names_a_staging_directory_that_is_gone(
         self, model: Path, tmp_path: Path, *, elsewhere: bool
     ) -> None:
-        """TensorFlow named files in it, and with --save-to no message was translated."""
+        """TensorFlow's message named files in it; with --save-to no name was replaced."""
         (model / "variables" / "variables.data-00000-of-00001").unlink()
         place = tmp_path / "new" if elsewhere else None
         error = fails(model, save_to=place, validate="full")

@@ -1,4 +1,4 @@
-"""The first elements of a TensorProto, in each of the ways in which TensorFlow writes them."""
+"""The first elements of a TensorProto, in each form in which TensorFlow writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wire walk and its splices, by messages written by hand."""
+"""The wire walk and its splices, on messages that are written by hand."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ class TestFields:
 
     @pytest.mark.parametrize("messages", [1, 2, 3])
     def test_messages_around_groups_count_as_nesting(self, messages: int) -> None:
-        """As in protobuf, whose own classes oracle: TensorFlow did not load what this let in."""
+        """As in protobuf, whose classes judge: smpatch accepted files that TensorFlow refused."""
         for groups in (100 - messages, 101 - messages):
             inner = raw.tag(1, raw.GROUP) * groups + raw.tag(1, raw.END_GROUP) * groups
             data = descriptor_pb2.FileDescriptorProto(package="x").SerializeToString()
-            # A message type that holds itself: FileDescriptorProto.message_type.nested_type.
+            # A message type that contains itself: FileDescriptorProto.message_type.nested_type.
             for number in (*[3] * (messages - 1), 4):
                 inner = raw.field(number, inner)
             try:
@@ -121,7 +121,7 @@ class TestFields:
     @pytest.mark.parametrize("width", range(1, 11))
     @pytest.mark.parametrize("what", ["tag", "length", "end of a group", "value"])
     def test_numbers_are_as_wide_as_protobuf_takes_them(self, what: str, width: int) -> None:
-        """Tags and lengths of six and more bytes were taken, which no TensorFlow loads."""
+        """Tags and lengths of six and more bytes were accepted, which no TensorFlow loads."""
         data = {
             "tag": _wide(raw.tag(1, raw.VARINT), width) + b"\x01",
             "length": raw.tag(1, raw.BYTES) + _wide(b"\x03", width) + b"abc",
@@ -133,7 +133,7 @@ class TestFields:
             accepted = True
         except DecodeError:
             accepted = False
-        # Python's parser of protobuf 4 takes longer lengths, the one in TensorFlow never does.
+        # Python's parser of protobuf 4 accepts longer lengths; the parser of TensorFlow does not.
         if (what, google.protobuf.__version__.split(".")[0]) != ("length", "4"):
             assert accepted == (width <= 5 or what == "value")
         if width <= 5 or what == "value":
@@ -144,7 +144,7 @@ class TestFields:
 
 
 def _wide(number: bytes, width: int) -> bytes:
-    """Write a number of one byte in more bytes than it needs."""
+    """Return a number of one byte in ``width`` bytes."""
     return number if width == 1 else bytes([number[0] | 0x80]) + b"\x80" * (width - 2) + b"\x00"
 
 
@@ -173,7 +173,7 @@ class TestMalformed:
     def test_says_what_is_wrong_and_where(
         self, data: bytes, at: int, says: str, behind: int
     ) -> None:
-        """A message in another ends with that, however much comes behind."""
+        """The walk stops at the end of its message, for any number of bytes after it."""
         with pytest.raises(ModelUnreadableError) as caught:
             list(wire.fields(data + b"\x01" * behind, 0, len(data)))
         assert caught.value.found == f"byte {at}: {says}"

@@ -20,19 +20,19 @@ from smpatch.wire import Field, Splice
 NUMBERS = st.integers(1, 20) | st.sampled_from([2047, 2048, 2**21, raw.HIGHEST_FIELD])
 SIZES = st.integers(0, 12) | st.sampled_from([125, 126, 127, 128, 129, 16381, 16383, 16384])
 WIDTHS = st.integers(1, 5)
-"""In so many bytes a length is written, if it needs no more; protobuf takes five."""
+"""The least number of bytes in which a length is written; protobuf accepts five."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A field as it was drawn.
+    """A field that was drawn.
 
     Attributes:
-        number: Its number.
-        wire_type: Its wire type.
-        value: What protobuf's parser must make of it: a number, bytes, or the fields of a group.
-        inside: Fields of a nested message, whose bytes then are the value.
-        width: Bytes of the length, or 1 for as few as will do.
+        number: The field number.
+        wire_type: The wire type.
+        value: The value that protobuf must read: a number, bytes, or the fields of a group.
+        inside: The fields of a nested message; their bytes are then the value.
+        width: The least number of bytes of the length; 1 for as few as possible.
     """
 
     number: int
@@ -42,7 +42,7 @@ class Part:
     width: int = 1
 
     def encoded(self) -> bytes:
-        """Return the bytes, by the fixtures' own writer."""
+        """Return the bytes of the field, made with the writer of the fixtures."""
         tag = raw.tag(self.number, self.wire_type)
         if self.wire_type == raw.VARINT:
             return tag + raw.varint(self.value)
@@ -59,7 +59,7 @@ class Part:
         return tag + bytes(length) + payload
 
     def meaning(self) -> tuple[int, int, Any]:
-        """Return what protobuf must read."""
+        """Return the number, the wire type and the value that protobuf must read."""
         if self.wire_type == raw.GROUP:
             return self.number, self.wire_type, [part.meaning() for part in self.value]
         value = encoded(self.inside) if self.inside is not None else self.value
@@ -91,11 +91,11 @@ messages = st.lists(st.recursive(scalars, _deeper, max_leaves=10), max_size=6).m
 
 
 def _protobuf_reads(data: bytes) -> list[tuple[int, int, Any]]:
-    """Parse with protobuf into a message that knows no field, and ask what it kept."""
+    """Parse with protobuf into a message without fields; return the unknown fields that it kept."""
     return _unknown(unknown_fields.UnknownFieldSet(empty_pb2.Empty.FromString(data)))
 
 
-def _unknown(found: Any) -> list[tuple[int, int, Any]]:  # noqa: ANN401 - protobuf's stubs do not know it
+def _unknown(found: Any) -> list[tuple[int, int, Any]]:  # noqa: ANN401 - protobuf's stubs do not have it
     return [
         (
             each.field_number,
@@ -173,21 +173,22 @@ def test_any_bytes_are_refused_or_read_as_protobuf_reads_them(data: bytes) -> No
         found = _walked(data)
     except ModelUnreadableError as error:
         found = None
-        lenient = "field number 0" in error.found  # Python's protobuf passes over it
+        lenient = "field number 0" in error.found  # Python's protobuf accepts it
     try:
         expected = _protobuf_reads(data)
     except DecodeError:
-        return  # it looks at more: a tag of more than five bytes, a group number of zero
+        assert found is None
+        return
     assert found == expected or (found is None and lenient)
 
 
 @dataclass
 class Editing:
-    """A random message being edited: the splices so far, and what must come out.
+    """A random message that is edited, and the splices so far.
 
     Attributes:
         data: The old bytes.
-        edits: The splices with what encloses each.
+        edits: The splices, each with the fields that enclose it.
     """
 
     data: bytes
@@ -211,7 +212,7 @@ def _edit(
     enclosing: tuple[Field, ...],
     span: tuple[int, int],
 ) -> tuple[Part, ...]:
-    """Insert, replace, remove and descend in one message; return its fields afterwards."""
+    """Insert, replace, remove and descend in one message; return its fields after the edits."""
     found = list(wire.fields(editing.data, *span))
     after: list[Part] = []
     for part, lies in zip(parts, found, strict=True):
@@ -255,7 +256,7 @@ def test_edits_at_any_depth_make_the_message_that_was_meant(
 def test_bytes_outside_the_splices_are_those_of_the_old_file(
     drawn: tuple[Editing, tuple[Part, ...]],
 ) -> None:
-    """Taken back one by one, the splices give the old file."""
+    """The reverse of each splice, applied to the new file, gives the old file."""
     editing, _ = drawn
     splices = wire.enclose(editing.data, editing.edits)
     done = wire.apply(editing.data, splices)
@@ -286,7 +287,7 @@ def test_splices_that_overlap_are_refused(
 
 @st.composite
 def splicings(draw: st.DrawFn) -> tuple[bytes, list[Splice]]:
-    """Bytes of few kinds, so that what comes is often what went, and what is shifted the same."""
+    """Draw data and splices of two byte values; new and shifted bytes then often equal the old."""
     few = st.lists(st.sampled_from(b"ab"), max_size=3).map(bytes)
     data = draw(few)
     places = sorted(draw(st.lists(st.integers(0, len(data)), max_size=4)))
@@ -297,11 +298,11 @@ def splicings(draw: st.DrawFn) -> tuple[bytes, list[Splice]]:
 
 
 @given(splicings())
-@example((b"ab", [Splice(0, 0, b"a"), Splice(1, 2, b"")]))  # what is shifted is not what was there
-@example((b"aab", [Splice(0, 1, b""), Splice(2, 2, b"a")]))  # and here it is
+@example((b"ab", [Splice(0, 0, b"a"), Splice(1, 2, b"")]))  # the shifted bytes differ
+@example((b"aab", [Splice(0, 1, b""), Splice(2, 2, b"a")]))  # here they are equal
 def test_a_file_is_the_same_exactly_where_its_bytes_would_be(
     splicing: tuple[bytes, list[Splice]],
 ) -> None:
-    """Whoever takes another file for the same loses an edit, and says that there was none."""
+    """An edit whose new file is taken for the old one is lost and reported as no change."""
     data, splices = splicing
     assert wire.same(data, splices) == (wire.apply(data, splices) == data)

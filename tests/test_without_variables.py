@@ -1,4 +1,4 @@
-"""An edit of signatures is reloaded without the variables, and says so."""
+"""TensorFlow reloads an edited model without the variables; the receipt records this."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _copied(name: str, tmp_path: Path) -> Path:
 
 
 def _add(model: Path, **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the fields of Options
-    """Add a signature to ``linear``, or one from a function to ``module``."""
+    """Add a signature to the model; to ``module``, add a signature from a function."""
     chosen = smpatch.Options(**options)
     if model.name == "module":
         return smpatch.promote_function(model, "encode", signature="added", options=chosen)
@@ -56,7 +56,7 @@ def _codes(receipt: smpatch.Receipt) -> list[str]:
     ("validate", "read"),
     [("auto", False), ("runtime", False), ("full", True), ("run", True), ("none", None)],
 )
-def test_who_reads_them(name: str, validate: str, read: bool | None, tmp_path: Path) -> None:  # noqa: FBT001 - what is expected
+def test_who_reads_them(name: str, validate: str, read: bool | None, tmp_path: Path) -> None:  # noqa: FBT001 - the expected value
     receipt = _add(_copied(name, tmp_path), validate=validate)
     assert receipt.variables_read is read
     assert "variables-read" not in _codes(receipt)
@@ -65,7 +65,7 @@ def test_who_reads_them(name: str, validate: str, read: bool | None, tmp_path: P
 @pytest.mark.parametrize("validate", ["auto", "full"])
 def test_of_a_model_that_has_none_nothing_is_said(validate: str, tmp_path: Path) -> None:
     model = _copied("no_signatures", tmp_path)
-    options = smpatch.Options(validate=validate)  # type: ignore[arg-type]  # one of its words
+    options = smpatch.Options(validate=validate)  # type: ignore[arg-type]  # one of the modes
     x, y = {"x": "x:0"}, {"y": "y:0"}
     receipt = smpatch.add_predict(model, inputs=x, outputs=y, options=options)
     assert receipt.loaders
@@ -85,7 +85,7 @@ def test_variables_that_are_missing_are_noted(name: str, lost: Path, tmp_path: P
 
 @pytest.mark.parametrize("name", ["linear", "module"])
 def test_their_bytes_are_not_read(name: str, tmp_path: Path) -> None:
-    """TensorFlow compares checksums of what it reads: with other bytes it refuses the model."""
+    """TensorFlow compares the checksums of bytes that it reads: it would refuse the model."""
     model = _copied(name, tmp_path)
     (model / DATA).write_bytes(bytes(0xFF ^ byte for byte in (model / DATA).read_bytes()))
     assert not smpatch.check(model).ok
@@ -155,7 +155,7 @@ def children() -> Iterator[dict[Program, Child]]:
 
 @pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
 def test_what_loads_loads_without_them_as_well(case: Case, children: dict[Program, Child]) -> None:
-    """The same tensors, the same signatures, in both loaders."""
+    """Both loaders give the same tensors and signatures with and without the variables."""
     directory = case.directory
     for meta_graph in smpatch.load(directory).meta_graphs:
         tags = meta_graph.tags

@@ -1,4 +1,4 @@
-"""Edits that TensorFlow has to prove, and what is left of a model that it does not accept."""
+"""Edits that TensorFlow has to prove, and a check of the model after a failed validation."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["add", "copied", "fails"]
 
 
 def copied(name: str, tmp_path: Path) -> Path:
-    """Copy a fixture."""
+    """Copy a fixture; return the copy."""
     return Path(shutil.copytree(models.FIXTURES / name, tmp_path / name))
 
 
 def add(model: Path, **options: Any) -> smpatch.Receipt:  # noqa: ANN401 - the fields of Options
-    """Add a signature, proved by the C runtime unless the options say otherwise."""
+    """Add a signature, which the C runtime proves unless the options name another way."""
     return models.add(model, **{"validate": "runtime", **options})
 
 
 def fails(model: Path, **options: Any) -> smpatch.ValidationError:  # noqa: ANN401 - the fields of Options
-    """Let a validation fail; the model must be as it was."""
+    """Add a signature, check that the validation fails and the model stays; return the error."""
     before = models.tree(model)
     with pytest.raises(smpatch.ValidationError) as caught:
         add(model, **options)
