@@ -211,7 +211,7 @@ class MetaGraph:
         Raises:
             TensorNotFoundError: There is no signature with this key.
         """
-        found = self.signatures.get(key)
+        found = self.signatures.get(arguments.instance(key, str, "signature"))
         if found is None:
             from smpatch.graph.resolve import nearest
 
@@ -350,7 +350,7 @@ class SavedModel:
 
     def resolve(self, name: str) -> Resolved:
         """Return a tensor of the only MetaGraph, its operation, and whether its shape is known."""
-        return self.meta_graph().resolver().resolve(name)
+        return self.meta_graph().resolver().resolve(arguments.instance(name, str, "name"))
 
     def _choices(self) -> str:
         present = sorted({",".join(each.tags) or "(no tags)" for each in self.meta_graphs})

@@ -175,6 +175,8 @@ CALLS: dict[str, Callable[[Path], object]] = {
     "a number as tags": lambda m: smpatch.retag(m, "serve", 3),  # type: ignore[arg-type] # refused
     "a number as a patch file": lambda _: smpatch.load_patch(3),  # type: ignore[arg-type] # refused
     "a number as models": lambda _: [*smpatch.apply([3], [Rename("scale", "a")])],  # type: ignore[list-item] # refused
+    "a list as a signature": lambda m: smpatch.load(m).meta_graph().signature(["a"]),  # type: ignore[arg-type] # refused
+    "a number as a tensor": lambda m: smpatch.load(m).tensor(3),  # type: ignore[arg-type] # refused
     "no row splits": lambda _: smpatch.RaggedRef("x:0", ()),
     "None as row splits": lambda _: smpatch.RaggedRef("x:0", None),  # type: ignore[arg-type] # refused
     "None as ragged values": lambda _: smpatch.RaggedRef(None, ("x:0",)),  # type: ignore[arg-type] # refused
