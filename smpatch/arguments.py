@@ -22,6 +22,7 @@ from typing import Any, NoReturn, TypeVar
 
 from smpatch import dtypes
 from smpatch.errors import UsageError
+from smpatch.shapes import MAX_RANK, without_brackets
 from smpatch.urls import ModelUrl, path_or_url
 
 __all__ = [
@@ -51,9 +52,6 @@ _T = TypeVar("_T")
 
 _LONGEST = 60
 """The largest number of characters of a value that an error shows."""
-
-_DEEPEST = 254
-"""The most lists inside each other; a TensorFlow shape has as many dimensions at most."""
 
 _MOST_SECONDS = 1_000_000.0
 """The longest wait; system calls accept at most about twice as much."""
@@ -190,10 +188,10 @@ def shape(value: object, where: str) -> tuple[int | None, ...] | None:
     if value is None:
         return None
     if isinstance(value, str):
-        inner = value.strip().removeprefix("[").removesuffix("]")
+        inner = without_brackets(value)
         if inner == "unknown":
             return None
-        return tuple(_size(each, where) for each in inner.split(",")) if inner.strip() else ()
+        return tuple(_size(each, where) for each in inner.split(",")) if inner else ()
     if hasattr(value, "as_list"):
         known = getattr(value, "rank", None) is not None
         value = value.as_list() if known else None
@@ -216,25 +214,26 @@ def _size(value: object, where: str) -> int | None:
     return None if size == -1 else size
 
 
-def plain_value(value: object, depth: int = 0) -> object:
+def plain_value(value: object, where: str, depth: int = 0) -> object:
     """Return arrays and scalars of TensorFlow and NumPy, also in lists, as Python values.
 
     Args:
         value: The value.
+        where: The name of the value, with which errors begin.
         depth: The number of lists around it.
 
     Raises:
-        UsageError: Lists are nested too deeply.
+        UsageError: The lists are nested more deeply than the dimensions of any tensor.
 
     Example:
-        >>> plain_value((1, [2]))
+        >>> plain_value((1, [2]), "default")
         [1, [2]]
     """
+    if depth > MAX_RANK:
+        found = f"it has lists in lists, more than {MAX_RANK}"
+        raise UsageError(found, where=where, hint="give a list for each dimension")
     if isinstance(value, list | tuple):
-        if depth == _DEEPEST:
-            found = f"a list is given that is nested more than {_DEEPEST} deep"
-            raise UsageError(found, where="value")
-        return [plain_value(each, depth + 1) for each in value]
+        return [plain_value(each, where, depth + 1) for each in value]
     numpy = getattr(value, "numpy", None)
     if callable(numpy):
         value = numpy()
@@ -271,9 +270,11 @@ def constants(value: object, where: str) -> dict[str, Constant]:
     """
     found: dict[str, Constant] = {}
     for name, each in mapping(value, where).items():
-        given = None if isinstance(each, Constant) else getattr(each, "dtype", None)
-        kind = None if given is None else dtype(given, f"{where} {name!r}")
-        found[name] = each if isinstance(each, Constant) else Constant(plain_value(each), kind)
+        made = isinstance(each, Constant)
+        given = None if made else getattr(each, "dtype", None)
+        place = f"{where} {name!r}"
+        kind = None if given is None else dtype(given, place)
+        found[name] = each if made else Constant(plain_value(each, place), kind)
     return found
 
 
@@ -395,7 +396,7 @@ def seconds(value: object, where: str) -> float:
         found = -1.0
     if not 0 <= found <= _MOST_SECONDS:  # also true for NaN
         hint = f"give a number from 0 to {_MOST_SECONDS:,.0f}"
-        raise UsageError(f"{value!r} is no number of seconds", where=where, hint=hint)
+        raise UsageError(f"{value!r} is not a number of seconds", where=where, hint=hint)
     return found
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from smpatch.errors import RefusedError
 from smpatch.graph.index import GraphIndex
-from smpatch.graph.resolve import MAX_RANK, Resolver, constant_shape
+from smpatch.graph.resolve import Resolver, constant_shape
 from smpatch.loader import MetaGraph
 from smpatch.rules import (
     IN_DOUBT,
@@ -30,6 +30,7 @@ from smpatch.rules import (
     check_servable,
     remarks,
 )
+from smpatch.shapes import MAX_RANK
 from smpatch.signature import (
     CLASSES,
     CLASSIFY,
@@ -297,7 +298,8 @@ def _check_agreement(
     dtype: str, shape: Shape, own_dtype: str, own_shape: Shape, where: str
 ) -> None:
     if dtype != own_dtype:
-        raise RefusedError(f"the spec says {dtype}, the graph {own_dtype}", where=where)
+        found = f"the spec has the type {dtype}, and the graph has {own_dtype}"
+        raise RefusedError(found, where=where)
     if shape is None:
         return
     narrower = own_shape is None or len(shape) != len(own_shape)

@@ -11,13 +11,16 @@ from pathlib import Path, PosixPath
 
 from smpatch.errors import UsageError
 
-__all__ = ["READ_ONLY", "SCHEMES", "ModelUrl", "path_or_url"]
+__all__ = ["OTHER_PLACES", "READ_ONLY", "SCHEMES", "ModelUrl", "path_or_url"]
 
 SCHEMES = ("gs", "s3", "s3a", "az", "abfs", "abfss", "http", "https")
 """Schemes of stores; ``file`` is a local path."""
 
 READ_ONLY = frozenset({"http", "https"})
 """Schemes that can be read and not written, and have no listing."""
+
+OTHER_PLACES = frozenset({"", ".", ".."})
+"""Parts of the name of an object that a path does not keep."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _ONE_SLASH = re.compile(r"^([a-z][a-z0-9]+:)/+")
@@ -71,7 +74,7 @@ def path_or_url(text: str) -> Path:
     if scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in ("gs", "s3", "az", "abfs", "http", "file"))
         raise UsageError(
-            f"{scheme}:// is no store that smpatch supports", hint=f"it supports {known}"
+            f"{scheme}:// is not a store that smpatch supports", hint=f"it supports {known}"
         )
     host = parts.netloc.rpartition("@")[2]
     if parts.query or parts.fragment or parts.password is not None:
@@ -82,6 +85,10 @@ def path_or_url(text: str) -> Path:
         raise UsageError("the URL names no bucket", where=f"{scheme}://")
     if "@" in parts.netloc and not scheme.startswith("abfs"):
         raise UsageError("the URL has a user name", where=f"{scheme}://{host}")
-    if ".." in parts.path.split("/"):
-        raise UsageError("the URL has the part '..'", where=os.fspath(ModelUrl(text)))
+    # A path drops such parts, and the store may have another object without them.
+    for part in parts.path.removesuffix("/").split("/")[1:]:
+        if part in OTHER_PLACES:
+            found_words = f"the URL has the part {part!r}"
+            where, hint = os.fspath(ModelUrl(text)), "name the object without such parts"
+            raise UsageError(found_words, where=where, hint=hint)
     return ModelUrl(f"{scheme}{text[len(found[1]) :]}")

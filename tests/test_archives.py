@@ -6,7 +6,9 @@ import gzip
 import io
 import json
 import os
+import resource
 import shutil
+import signal
 import stat
 import struct
 import tarfile
@@ -22,7 +24,7 @@ import pytest
 import smpatch
 from smpatch import CheckOptions, ModelUnreadableError, Options, RefusedError, TensorSpec, archives
 from smpatch.edits import Rename
-from smpatch.errors import SmpatchError
+from smpatch.errors import SmpatchError, WriteError
 from tests.cli.conftest import Run, call  # noqa: F401 - a fixture
 from tests.oracle.client import Oracle, encoded
 
@@ -341,6 +343,30 @@ def test_a_disk_without_room_is_an_error_before_anything_is_written(
     assert (caught.value.exit_code, caught.value.where) == (5, str(archive))
 
 
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+def test_a_disk_that_is_full_is_not_taken_for_a_damaged_archive(tmp_path: Path, kind: str) -> None:
+    archive = packed(MODELS / "linear", tmp_path / f"model.{kind}")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(WriteError, match="it cannot be unpacked: file too large") as caught:
+            smpatch.check(archive, options=QUICK)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.where == str(archive)
+
+
+def test_a_temporary_directory_that_is_gone_is_a_write_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = packed(MODELS / "linear", tmp_path / "model.zip")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(WriteError, match="it cannot be unpacked: no such file"):
+        smpatch.check(archive, options=QUICK)
+
+
 def test_every_reading_command_takes_one(tmp_path: Path, call: Run) -> None:  # noqa: F811 - the fixture
     archive = packed(MODELS / "module", tmp_path / "model.tgz")
     commands: list[tuple[str | Path, ...]] = [
@@ -380,7 +406,7 @@ def test_every_reading_command_takes_one(tmp_path: Path, call: Run) -> None:  # 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_directory_gets_the_name_of_an_archive(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(smpatch.UsageError, match="no archive is written"):
+    with pytest.raises(smpatch.UsageError, match="smpatch cannot write an archive"):
         smpatch.rename_signature(
             MODELS / "module",
             "serving_default",

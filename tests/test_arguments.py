@@ -127,7 +127,7 @@ def test_what_is_no_option_is_refused_and_not_a_python_error(model: Path) -> Non
     for where, call in calls.items():
         with pytest.raises(UsageError, match=f"^{where}: .* is given"):
             call()
-    with pytest.raises(UsageError, match="is no way to make values up"):
+    with pytest.raises(UsageError, match="is not a rule for values"):
         smpatch.Feeding(wrong)
 
 
@@ -158,9 +158,6 @@ def test_a_spec_of_tensorflow_names_a_tensor() -> None:
         AddPredict({"x": Named(name=None, dtype="float32", shape=())}, {"y": "y:0"})  # type: ignore[dict-item] # refused
 
 
-ENDLESS: list[object] = []
-ENDLESS.append(ENDLESS)
-
 CALLS: dict[str, Callable[[Path], object]] = {
     "inputs: a list": lambda m: smpatch.add_predict(m, inputs=["x:0"], outputs={"y": "y:0"}),  # type: ignore[arg-type] # refused
     "inputs: a text": lambda m: smpatch.add_predict(m, inputs="x:0", outputs={"y": "y:0"}),  # type: ignore[arg-type] # refused
@@ -185,7 +182,6 @@ CALLS: dict[str, Callable[[Path], object]] = {
     "None as a signature": lambda _: AddSignature(None, "k"),  # type: ignore[arg-type] # refused
     "a number as its key": lambda m: AddSignature(smpatch.load(m).signatures["scale"], 3),  # type: ignore[arg-type] # refused
     "no keys": lambda m: smpatch.remove_signatures(m, []),
-    "a list in itself": lambda _: smpatch.EditSignature("k", defaults={"x": ENDLESS}),
     "a zero byte": lambda _: smpatch.Options(save_to="a\0b"),
     "names twice": lambda _: smpatch.EditSignature("k", rename_inputs=[("a", "b"), ("a", "c")]),  # type: ignore[arg-type] # refused
 }
@@ -246,9 +242,9 @@ def test_a_time_to_wait_that_is_no_number_of_seconds_is_refused(given: Any, mode
         smpatch.Options(lock_timeout=given, dry_run=True),
         smpatch.Options(time_limit=given, dry_run=True),
     ):
-        with pytest.raises(UsageError, match="is no number of seconds"):
+        with pytest.raises(UsageError, match="is not a number of seconds"):
             smpatch.rename_signature(model, "scale", "predict", options=options)
-    with pytest.raises(UsageError, match="is no number of seconds"):
+    with pytest.raises(UsageError, match="is not a number of seconds"):
         smpatch.undo(model, lock_timeout=given)
-    with pytest.raises(UsageError, match="is no number of seconds"):
+    with pytest.raises(UsageError, match="is not a number of seconds"):
         smpatch.check(model, options=smpatch.CheckOptions(time_limit=given))

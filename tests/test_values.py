@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from smpatch import schema
-from smpatch.errors import ModelUnreadableError
+from smpatch import arguments, schema
+from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.values import holds, preview, tensor_proto
 from tests.tensorflow_says import ask
 
@@ -89,14 +89,14 @@ def test_what_is_no_tensor_is_unreadable(data: bytes) -> None:
         ("float16", -70000.5, "-70000.5 does not fit into float16"),
         ("float16", [1, 65520], "65520 does not fit into float16"),
         ("float32", [0.5, 1e39], "1e+39 does not fit into float32"),
-        ("float32", "x" * 5000, f"{'x' * 59}... is no float32"),
+        ("float32", "x" * 5000, f"{'x' * 59}... is not of type float32"),
         ("string", "\ud800", "contains an unpaired surrogate"),
     ],
 )
 def test_values_that_a_type_cannot_hold_are_refused_in_a_line(
     dtype: str, value: object, said: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"fit|is no|surrogate") as caught:
+    with pytest.raises(ValueError, match=r"fit|is not|surrogate") as caught:
         tensor_proto(value, dtype)
     assert said in str(caught.value)
     assert len(str(caught.value)) < 100
@@ -138,3 +138,14 @@ def test_a_value_is_told_from_every_other(name: str, protos: dict[str, bytes]) -
 )
 def test_what_it_is_not(value: object, protos: dict[str, bytes]) -> None:
     assert not holds(protos["uint8"], value)
+
+
+@pytest.mark.parametrize("depth", [255, 700, 3000])
+def test_lists_deeper_than_any_tensor_are_no_recursion_error(depth: int) -> None:
+    value: object = 1.0
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(ValueError, match="lists in lists, more than 254"):
+        tensor_proto(value, "float32")
+    with pytest.raises(UsageError, match="lists in lists, more than 254"):
+        arguments.plain_value(value, "default")

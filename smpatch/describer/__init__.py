@@ -72,11 +72,15 @@ def describe(  # noqa: PLR0913 - the model, the text, and names and sizes in it,
         # The signature 'serving_default' of 'export', for the REST API of TF Serving.
     """
     if as_ not in FORMATS:
-        raise UsageError(f"{as_!r} is no format", where="--as", hint=f"one of {', '.join(FORMATS)}")
+        raise UsageError(
+            f"{as_!r} is not a format", where="--as", hint=f"one of {', '.join(FORMATS)}"
+        )
     if name is not None and not name:
         raise UsageError("the name of a model is not empty", where="--name")
     if batch is not None and (type(batch) is not int or batch < 1):
-        raise UsageError(f"{batch!r} is no batch", where="--batch", hint="a number from 1 on")
+        raise UsageError(
+            f"{batch!r} is not a batch size", where="--batch", hint="a number from 1 on"
+        )
     opened = model if isinstance(model, SavedModel) else load(model)
     meta_graph = opened.meta_graph(tag_set)
     signatures = chosen(opened, meta_graph, signature)

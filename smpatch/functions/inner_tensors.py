@@ -111,7 +111,7 @@ def _inside(library: FunctionLibrary, calls: tuple[str, ...], function: str) -> 
             continue
         count += 1
         if count > _MOST_INSIDE or len(waiting) > _DEEPEST:
-            words = f"call node {calls[0]!r} leads to functions within functions without end"
+            words = f"call node {calls[0]!r} leads to too many or too deeply nested functions"
             hint = f"up to {_MOST_INSIDE:,} tensors and nodes are looked at, {_DEEPEST} deep"
             raise RefusedError(words, hint=hint)
         if isinstance(found, Inner):
@@ -204,17 +204,17 @@ def find_inner(
         return matches[0]
     where = what or f"output {wanted!r}"
     if matches:
-        if len({each.spec.name for each in matches}) > 1:
-            names = " or ".join(each.spec.name for each in matches[:4])
-            found = f"the node has {len(matches)} outputs"
-            raise TensorNotFoundError(found, where=where, hint=f"use {names}")
+        names = list(dict.fromkeys(each.spec.name for each in matches))
+        if len(names) > 1:
+            found = f"the node has {len(names)} outputs"
+            raise TensorNotFoundError(found, where=where, hint=f"use {' or '.join(names[:4])}")
         choices = " or ".join(each.path for each in matches[:4])
         found = f"{len(matches)} calls have a tensor of that name"
-        raise TensorNotFoundError(found, where=where, hint=f"say which: {choices}")
+        raise TensorNotFoundError(found, where=where, hint=f"use {choices}")
     if named:
         found = f"signature {key!r} computes no such tensor"
         hint = " or ".join(each.path for each in named[:4])
-        raise TensorNotFoundError(found, where=where, hint=f"say which: {hint}")
+        raise TensorNotFoundError(found, where=where, hint=f"use {hint}")
     # This comes first, because a node in the body of a branch may have the same name.
     for undefined in _undefined(meta_graph, source, tensor.op):
         if not asked:
@@ -225,7 +225,7 @@ def find_inner(
         )
     holder = _in_control_flow(meta_graph, source, tensor.op)
     if holder:
-        found = f"it lies in the body of {holder}, which may run never or many times"
+        found = f"it is in the body of {holder}, which may run zero or more times"
         raise TensorUnservableError(found, where=where, hint="name a tensor outside")
     layer = layer_outputs(name, everything)
     known = {each.node for each in everything}
@@ -235,7 +235,7 @@ def find_inner(
     if name in source.outputs:
         hint = hint or "it is the name of an output, and no tensor"
     hint = hint or nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
-    hint = hint or f"smpatch suggest --signature {shlex.quote(key)} lists what there is"
+    hint = hint or f"smpatch suggest --signature {shlex.quote(key)} lists the tensors"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
 
 

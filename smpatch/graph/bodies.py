@@ -12,6 +12,7 @@ Source: ``tensorflow/core/framework/function.cc`` (names of tensors in a functio
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -99,6 +100,10 @@ _SOURCES = frozenset({"Const", "VarHandleOp", "VariableV2", "Variable"})
 """Operations without an effect: a control input from one of them makes no node wait."""
 
 _COMPILED = "_XlaMustCompile"
+
+
+_INDEX = re.compile(r"[0-9]{1,10}")
+"""An output's number: ten digits, as 32 bits need; Python reads no thousands of digits."""
 
 
 class FingerprintError(SmpatchError):
@@ -247,8 +252,8 @@ class FunctionBody:
         if ports is None:
             # Early exports do not define the operations of functions. A call needs no definition.
             is_call = node in self._nodes and self._nodes[node].op in CALLS
-            return Source(node, int(index) if is_call and index.isdecimal() else rest)
-        port = ports.get((arg, int(index) if index.isdecimal() else 0))
+            return Source(node, int(index) if is_call and _INDEX.fullmatch(index) else rest)
+        port = ports.get((arg, int(index or 0))) if _INDEX.fullmatch(index or "0") else None
         if port is None:
             raise FingerprintError(f"in the function {self._name!r} there is no tensor {name!r}")
         return Source(node, port)
@@ -414,7 +419,7 @@ def main_source(name: str) -> Source:
     op, colon, index = name.rpartition(":")
     if not colon:
         return Source(name, 0, f"{name}:0")
-    return Source(op, int(index) if index.isdecimal() else index, name)
+    return Source(op, int(index) if _INDEX.fullmatch(index) else index, name)
 
 
 def digest(*parts: bytes) -> bytes:

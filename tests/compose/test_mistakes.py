@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch import Options, SmpatchError
+from smpatch import Options, SmpatchError, UsageError
 from smpatch.edits import Compose
 from smpatch.fragments import asked_list
 from smpatch.validator import Validator
@@ -171,14 +171,14 @@ BEFORE: Mapping[str, str] = {
     f"{HERE}:listed": "it returns a list",
     f"{HERE}:several": "it returns one tensor without a name, and there are 2 inputs",
     f"{HERE}:pair": "parameter 'left' is not one tensor: RaggedTensorSpec",
-    f"{HERE}:Thing": "it is a class, no function",
-    f"{HERE}:number": "it is a int, no function",
+    f"{HERE}:Thing": "it is a class, not a function",
+    f"{HERE}:number": "it is a int, not a function",
     f"{HERE}:tipo": "there is no function 'tipo' (did you mean typo?)",
     "broken.py:f": "broken.py, line 2: SyntaxError",
     "raises.py:f": "raises.py, line 3: ZeroDivisionError: division by zero",
     "left=decode_image(2, 2)": "[height, width, channels], and the input is float32 [?, 2]",
     "picture=normalize(1)": "the signature has no input 'picture' (it has left, right)",
-    "normalize(1)": "has 2 inputs (say which: INPUT=normalize(1); it has left, right)",
+    "normalize(1)": "has 2 inputs (name the input: INPUT=normalize(1); it has left, right)",
     "left=lookup(words.txt)": "it yields numbers of words, and the input is float32 [?, 2]",
     "left=resize()": "[batch, height, width, channels], and the input is float32 [?, 2]",
     "parse_example(lef)": "the signature has no input 'lef' (did you mean left?)",
@@ -210,7 +210,7 @@ USAGE: Mapping[tuple[str, str], str] = {
     ("before", "left=cast(floot)"): "no TensorFlow type is called 'floot'",
     ("before", "left=normalize(1 +)"): "its arguments cannot be read",
     ("before", "left=normalize(__import__('os').getpid())"): "cannot be read",
-    ("before", "x=parse_example()"): "parse_example has no name before it",
+    ("before", "x=parse_example()"): "parse_example takes no ALIAS= before it",
     ("after", "top_k(both)"): "the argument 'k' is missing (how many; such as top_k(scores, 5",
     ("after", "top_k(both, 1, labels=none.txt)"): "none.txt': there is no such file",
     ("after", "softmax(both, 1, 2, 3)"): "it has 4 arguments, and softmax takes 2",
@@ -282,6 +282,12 @@ def test_what_cannot_be_meant_is_wrong_usage(
     assert USAGE[place, asked] in str(error)
 
 
+@pytest.mark.parametrize("argument", ["-" * 1500 + "1", "1" + "/1" * 1500])
+def test_an_argument_of_a_thousand_operators_is_no_recursion_error(argument: str) -> None:
+    with pytest.raises(UsageError, match="its arguments cannot be read"):
+        asked_list(f"x=cast({argument})", "before")
+
+
 def test_a_function_that_hangs_is_stopped(model: Path, files: Path) -> None:
     with Validator("runtime", [], 5.0) as opened:
         error = _refused(model, files, opened, before=f"{HERE}:hangs")
@@ -317,7 +323,7 @@ def test_a_model_in_text_form_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "before", "after", "said"),
     [
-        ("wrong_dtype", "x=cast(float64)", "", "the signature says "),
+        ("wrong_dtype", "x=cast(float64)", "", "the signature has "),
         ("missing", "", "cast(product, float64)", "no such node in the graph"),
     ],
 )

@@ -226,7 +226,7 @@ def test_functions_that_double_each_other_without_end_are_refused(
         for level in range(40)
     ]
     last = _function("f40", ["i"], [_node("n", "Neg", ["i"])], {"r": "n:z:0"})
-    with pytest.raises(FingerprintError, match="too often"):
+    with pytest.raises(FingerprintError, match="too many calls"):
         _of([PLACEHOLDER, _node("y", "PartitionedCall", ["x"], f="f0")], [*functions, last])
 
 
@@ -247,6 +247,15 @@ def test_a_reference_that_is_not_there_is_refused(
 ) -> None:
     with pytest.raises(FingerprintError):
         _of([PLACEHOLDER, *nodes], functions)
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "9" * 11, "0" * 5000])
+def test_an_index_of_thousands_of_digits_is_no_value_error(digits: str) -> None:
+    other = _of([PLACEHOLDER, _node("y", "Neg", [f"x:{digits}"])], [])
+    assert other != _of([PLACEHOLDER, _node("y", "Neg", ["x"])], [])
+    inside = _function("f", ["i"], [_node("n", "Neg", ["i"])], {"r": f"n:z:{digits}"})
+    with pytest.raises(FingerprintError):
+        _of([PLACEHOLDER, _node("y", "PartitionedCall", ["x"], f="f")], [inside])
 
 
 def _loop(step: str, first: str, names: Sequence[str] = ("m", "n")) -> list[Message]:
