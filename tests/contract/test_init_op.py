@@ -17,7 +17,7 @@ import pytest
 import smpatch
 from smpatch import CheckOptions, Feeding, Options, PatchFileError, UsageError, schema, wire
 from smpatch.edits import Edit, Remove, SetInitOp
-from smpatch.functions.load_time import INIT_OP, init_op
+from smpatch.functions.load_time import INIT_OP, init_op, writers
 from smpatch.patchfile import parse_patch
 from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS
 from tests.contract.models import FIXTURES
@@ -325,6 +325,17 @@ def test_a_value_that_was_assigned_through_a_reference_is_not_lost(
     directory = Path(shutil.copytree(references[1], tmp_path / "model"))
     with pytest.raises(smpatch.RefusedError, match="gives 'v' its value"):
         smpatch.set_init_op(directory, "reads", options=UNPROVED)
+
+
+def test_a_circle_of_nodes_that_pass_on_a_table_ends(tmp_path: Path) -> None:
+    directory = _copy("lookup_table", tmp_path / "model")
+    for name, other in (("one", "two"), ("two", "one")):
+        _append(
+            directory, schema.NodeDef(name=name, op="Identity", input=[other]).SerializeToString()
+        )
+    taking = schema.NodeDef(name="taking", op="InitializeTableV2", input=["one"])
+    _append(directory, taking.SerializeToString())
+    assert writers(smpatch.load(directory).meta_graph(), ["taking"]) == frozenset()
 
 
 def _append(directory: Path, node: bytes) -> None:
