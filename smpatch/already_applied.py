@@ -109,14 +109,14 @@ def _shows_again(present: MetaGraph, edits: Sequence[Edit], context: Context) ->
     Raises:
         SmpatchError: An edit cannot be done.
     """
-    again = Repetition(present, present)
+    again = Repetition(present, present, with_object_graph=context.with_object_graph)
+    there = again.keys
     for place, edit in enumerate(edits):
         again.later = edits[place + 1 :]
         todo = edit.repeated(again)
         if todo is not None:
             done = perform((again.meta_graph,), 0, [todo], context)
             again.meta_graph = done.step.meta_graph
-    there = present.keys
     return again.keys == there and all(
         _are_equal(present, again.meta_graph, key, exact=key in again.exact)
         and (not context.with_object_graph or _are_equal_in_python(present, again.meta_graph, key))

@@ -26,12 +26,10 @@ from smpatch.shapes import MAX_RANK, without_brackets
 from smpatch.urls import ModelUrl, path_or_url
 
 __all__ = [
-    "ARCHIVES",
     "Constant",
     "constants",
     "dtype",
     "instance",
-    "is_archive",
     "local_path",
     "mapping",
     "names",
@@ -43,11 +41,7 @@ __all__ = [
     "texts",
     "whole",
     "wholes",
-    "without_archive",
 ]
-
-ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
-"""The endings of the names of archives."""
 
 _T = TypeVar("_T")
 
@@ -210,8 +204,8 @@ def _size(value: object, where: str) -> int | None:
         size = int(value) if isinstance(value, str) else operator.index(value)  # type: ignore[arg-type] # it raises
     except (TypeError, ValueError):
         _refuse(value, where, "a shape, such as [None, 3]")
-    if not -1 <= size < 1 << 63:
-        _refuse(value, where, "sizes from 0, or -1 for an unknown one")
+    if not -1 <= size < 1 << 63:  # as a message of TensorFlow holds it
+        _refuse(value, where, "sizes from 0 of 64 bits, or -1 for an unknown one")
     return None if size == -1 else size
 
 
@@ -320,40 +314,6 @@ def paths(value: object, where: str) -> list[Path]:
     if not _several(value):
         _refuse(value, where, "a path, or a list of paths")
     return [path(each, where) for each in value]
-
-
-def is_archive(path: Path) -> bool:
-    """Return whether a path is an archive: a file whose name has the ending of an archive.
-
-    Args:
-        path: The path; a URL is not an archive.
-
-    Example:
-        >>> is_archive(Path("export/1"))
-        False
-    """
-    if isinstance(path, ModelUrl) or not path.name.lower().endswith(ARCHIVES):
-        return False
-    with contextlib.suppress(OSError):
-        return path.is_file()
-    return False
-
-
-def without_archive(path: Path) -> Path:
-    """Return a path without the ending of an archive.
-
-    Args:
-        path: The path.
-
-    Example:
-        >>> without_archive(Path("models/m.tar.gz")).name
-        'm'
-    """
-    ending = max(
-        (each for each in ARCHIVES if path.name.lower().endswith(each)), default="", key=len
-    )
-    stem = path.name[: len(path.name) - len(ending)]
-    return path.with_name(stem) if ending and stem else path
 
 
 def local_path(value: object, where: str, hint: str) -> Path:

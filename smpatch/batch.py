@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smpatch import arguments
+from smpatch.archive_paths import without_archive
 from smpatch.editing.edit import Edit
 from smpatch.editing.sequence import edit_list
 from smpatch.errors import RefusedError, SmpatchError, UsageError
@@ -177,7 +178,7 @@ def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
     """
     if options.save_to is None:
         return [None] * len(models)
-    real = [arguments.without_archive(Path(_real(model))) for model in models]
+    real = [without_archive(Path(_real(model))) for model in models]
     names = [path.name for path in real]
     if len(set(names)) < len(names):
         known: dict[Path, Path] = {}

@@ -12,7 +12,7 @@ Source: ``tensorflow/python/saved_model/signature_def_utils_impl.py``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from smpatch.errors import RefusedError
 from smpatch.graph.index import GraphIndex
@@ -178,7 +178,7 @@ def _signature(
         ValueError: There is no input or no output.
     """
     if wanted.whole is not None:
-        return wanted.whole
+        return replace(wanted.whole, inputs=inputs, outputs=outputs)
     if wanted.method == CLASSIFY:
         check_method(SignatureDef(inputs, outputs, CLASSIFY))
         return classification_signature_def(
@@ -267,11 +267,10 @@ class Tensors:
         return ragged(values, splits)
 
     def _agreed(self, spec: Spec, where: str) -> Spec:
-        """Check a whole spec against the graph; return it unchanged."""
+        """Check a whole spec against the graph; return it with the full names of its tensors."""
         if isinstance(spec, CompositeTensorSpec):
-            for component in spec.components:
-                self._agreed(component, where)
-            return spec
+            components = tuple(self._agreed(each, where) for each in spec.components)
+            return replace(spec, components=components)
         if isinstance(spec, SparseTensorSpec):
             parts = SparseRef(spec.values, spec.indices, spec.dense_shape)
             own: SparseTensorSpec | TensorSpec = self._sparse(parts, where)
@@ -283,7 +282,7 @@ class Tensors:
         )
         shape = spec.shape if as_given else own.shape
         _check_agreement(spec.dtype, spec.shape, own.dtype, shape, where)
-        return spec
+        return replace(own, shape=spec.shape)
 
 
 def _check_part(spec: TensorSpec, types: set[str] | None, rank: int, where: str) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from smpatch import arguments, schema, wire
+from smpatch.archive_paths import is_archive
 from smpatch.errors import ModelUnreadableError, TagSetError, TensorNotFoundError
 from smpatch.savedmodel import binary
 from smpatch.savedmodel.directory import (
@@ -211,7 +212,7 @@ class MetaGraph:
         Raises:
             TensorNotFoundError: There is no signature with this key.
         """
-        found = self.signatures.get(key)
+        found = self.signatures.get(arguments.instance(key, str, "signature"))
         if found is None:
             from smpatch.graph.resolve import nearest
 
@@ -350,7 +351,7 @@ class SavedModel:
 
     def resolve(self, name: str) -> Resolved:
         """Return a tensor of the only MetaGraph, its operation, and whether its shape is known."""
-        return self.meta_graph().resolver().resolve(name)
+        return self.meta_graph().resolver().resolve(arguments.instance(name, str, "name"))
 
     def _choices(self) -> str:
         present = sorted({",".join(each.tags) or "(no tags)" for each in self.meta_graphs})
@@ -384,7 +385,7 @@ def load(directory: str | os.PathLike[str]) -> SavedModel:
         from smpatch.stores.copies import described
 
         return _load_bytes(root, *described(root))
-    if arguments.is_archive(root):
+    if is_archive(root):
         from smpatch.archives import model_file
 
         return _load_bytes(root, *model_file(root))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smpatch import arguments
-from smpatch.arguments import ARCHIVES
+from smpatch.archive_paths import ARCHIVES
 from smpatch.errors import UsageError
 from smpatch.op_libraries import check_files, op_libraries
 from smpatch.urls import ModelUrl
@@ -72,8 +72,10 @@ class Options:
         if self.tag_set is not None:
             object.__setattr__(self, "tag_set", arguments.texts(self.tag_set, "tag_set"))
         for name in ("save_to", "feed"):
-            if getattr(self, name) is not None:
-                arguments.path(getattr(self, name), name)
+            given = getattr(self, name)
+            if given is not None and "\0" in str(arguments.path(given, name)):
+                found = f"{str(given)!r} is given"
+                raise UsageError(found, where=name, hint="no path has a zero byte")
         object.__setattr__(self, "op_libraries", op_libraries(self.op_libraries))
 
     @property

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from smpatch import arguments
+from smpatch.archive_paths import is_archive
 from smpatch.display import hinting
 from smpatch.editing.edit import Change, Edit
 from smpatch.editing.sequence import edit_list
@@ -74,7 +75,7 @@ def patch(
         raise UsageError("no edits are given")
     libraries = [Path(each).resolve() for each in chosen.op_libraries]
     directory = arguments.path(model, "model")
-    elsewhere = isinstance(directory, ModelUrl) or arguments.is_archive(directory)
+    elsewhere = isinstance(directory, ModelUrl) or is_archive(directory)
     if elsewhere or chosen.store_to is not None:
         from smpatch.store_edits import edit_copy
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from smpatch import arguments
+from smpatch.archive_paths import is_archive
 from smpatch.options import Options
 from smpatch.rules import Note
 from smpatch.stores.copies import Copy, copied, renamed
@@ -72,7 +72,7 @@ def edit_copy(
             copy = held.enter_context(copied(model, looks=loads, loads=whole, variables=saved))
             local = copy.directory
             names[local] = model
-        elif arguments.is_archive(model):
+        elif is_archive(model):
             from smpatch.archives import refuse_edit, unpacked  # noqa: PLC0415 - only for archives
 
             if options.save_to is None and not options.dry_run:

@@ -32,6 +32,11 @@ class SparseRef:
     indices: str
     dense_shape: str
 
+    def __post_init__(self) -> None:
+        """Refuse a part that is not a name."""
+        for name in ("values", "indices", "dense_shape"):
+            arguments.instance(getattr(self, name), str, name)
+
 
 @dataclass(frozen=True, slots=True)
 class RaggedRef:
@@ -48,6 +53,13 @@ class RaggedRef:
 
     values: str
     row_splits: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Take one name of row splits as well; refuse a part that is not a name."""
+        arguments.instance(self.values, str, "values")
+        object.__setattr__(self, "row_splits", arguments.texts(self.row_splits, "row_splits"))
+        if not self.row_splits:
+            raise UsageError("no row splits are given", where="row_splits")
 
 
 TensorRef = str | SparseRef | RaggedRef | Spec

@@ -226,7 +226,7 @@ class Transaction:
         if self.edits and len(tagging) == len(self.edits):
             return None
         tag_set = self.options.tag_set
-        for source, target in (each.tags for each in tagging):
+        for source, target in reversed([each.tags for each in tagging]):
             if tag_set is not None and set(tag_set) == set(target) and not isinstance(source, int):
                 tag_set = source
         meta_graph = self.model.meta_graph(tag_set)

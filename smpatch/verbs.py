@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import smpatch.edits as kinds
 from smpatch import arguments
@@ -368,7 +369,8 @@ def retag(
     Raises:
         SmpatchError: As ``patch``.
     """
-    named = source if isinstance(source, int) else arguments.texts(source, "source")
+    is_place = hasattr(source, "__index__")  # also a NumPy integer
+    named = cast("int", source) if is_place else arguments.texts(source, "source")
     return patch(model, [kinds.Retag(named, arguments.texts(target, "target"))], options=options)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import smpatch
 from smpatch import arguments
-from smpatch.edits import AddPredict, Edit, Remove, Rename, Retag
+from smpatch.edits import AddPredict, AddSignature, Edit, Remove, Rename, Retag
 from smpatch.errors import SmpatchError, UsageError
 from tests.oracle import programs
 
@@ -180,7 +180,17 @@ CALLS: dict[str, Callable[[Path], object]] = {
     "a number as models": lambda _: [*smpatch.apply([3], [Rename("scale", "a")])],  # type: ignore[list-item] # refused
     "a number as keys": lambda m: smpatch.remove_signatures(m, 3),  # type: ignore[arg-type] # refused
     "an array as keys": lambda m: smpatch.remove_signatures(m, np.array("scale")),  # type: ignore[arg-type] # refused
-    "a size of 65 bits": lambda _: smpatch.EditSignature("scale", shapes={"x": [2**64]}),  # type: ignore[dict-item] # refused
+    "a list as a signature": lambda m: smpatch.load(m).meta_graph().signature(["a"]),  # type: ignore[arg-type] # refused
+    "a number as a tensor": lambda m: smpatch.load(m).tensor(3),  # type: ignore[arg-type] # refused
+    "no row splits": lambda _: smpatch.RaggedRef("x:0", ()),
+    "None as row splits": lambda _: smpatch.RaggedRef("x:0", None),  # type: ignore[arg-type] # refused
+    "None as ragged values": lambda _: smpatch.RaggedRef(None, ("x:0",)),  # type: ignore[arg-type] # refused
+    "None as a part": lambda _: smpatch.SparseRef("x:0", None, "x:0"),  # type: ignore[arg-type] # refused
+    "a size of 65 bits": lambda _: smpatch.EditSignature("k", shapes={"x": (1 << 63,)}),
+    "None as a signature": lambda _: AddSignature(None, "k"),  # type: ignore[arg-type] # refused
+    "a number as its key": lambda m: AddSignature(smpatch.load(m).signatures["scale"], 3),  # type: ignore[arg-type] # refused
+    "no keys": lambda m: smpatch.remove_signatures(m, []),
+    "a zero byte": lambda _: smpatch.Options(save_to="a\0b"),
     "names twice": lambda _: smpatch.EditSignature("k", rename_inputs=[("a", "b"), ("a", "c")]),  # type: ignore[arg-type] # refused
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from smpatch import loader, signature
 from smpatch.builder import Built, build
-from smpatch.edits import AddPredict, RaggedRef, SparseRef, TensorRef
+from smpatch.edits import AddPredict, AddSignature, RaggedRef, SparseRef, TensorRef
 from smpatch.errors import (
     AliasError,
     RefusedError,
@@ -382,3 +382,19 @@ class TestNotes:
     ) -> None:
         assert list(built("linear", ["x:0"], {"class": "y:0"}).signature.outputs) == ["class"]
         assert theirs["loaded"]["keyword as output"] == ""
+
+
+def test_a_spec_without_the_number_of_an_output_gets_it() -> None:
+    """It once ended with the statement that the graph is damaged."""
+    x, y = (TensorSpec(name, "float32", (None,)) for name in ("x", "product"))
+    made = built("linear", {"x": x}, {"y": y}).signature
+    assert (made.inputs["x"], made.outputs["y"]) == (
+        replace(x, name="x:0"),
+        replace(y, name="product:0"),
+    )
+    whole = AddSignature(signature.SignatureDef({"x": x}, {"y": y}, "m"), "new").wanted
+    again = build(loader.load(MODELS / "linear").meta_graph(), whole).signature
+    assert again == replace(made, method_name="m")
+    bare = SparseTensorSpec("ids/values", "ids/indices", "ids/shape", "float32", (None, None))
+    (found,) = built("sparse", {"ids": bare}, {"twice": "mul:0"}).signature.inputs.values()
+    assert [each.name for each in found.tensors()] == signature.names_of([bare])

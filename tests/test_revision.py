@@ -5,12 +5,25 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import smpatch
-from smpatch import Options, RefusedError, load, schema, wire
-from smpatch.edits import AddPredict, Copy, Edit, EditSignature, Remove, Rename
+from smpatch import Options, RefusedError, UsageError, load, schema, wire
+from smpatch.edits import (
+    AddPredict,
+    AddSignature,
+    Copy,
+    Edit,
+    EditSignature,
+    FromSignature,
+    Remove,
+    Rename,
+    Retag,
+)
+from smpatch.functions.compare import disagreements
 from smpatch.savedmodel.binary import revised_entry, revised_reference
 from smpatch.savedmodel.parts import Reference, Slot
 from tests.contract.editing import copy
@@ -107,6 +120,158 @@ def test_an_alias_that_is_renamed_twice_keeps_what_it_had(tmp_path: Path) -> Non
     assert files[0] == files[1]
 
 
+@pytest.mark.parametrize("key", ["scale", "both"])
+def test_an_alias_that_is_added_after_a_rename_of_the_same_can_be_renamed(
+    key: str, tmp_path: Path
+) -> None:
+    """Both once had the alias in the file as their origin: a ``ValueError``."""
+    model = _model(tmp_path, "linear")
+    if key == "both":
+        smpatch.patch(model, Copy("scale", "both"), options=UNPROVED)
+    first = EditSignature(
+        key, rename_outputs={"product": "b"}, add_outputs={"product": "product:0"}
+    )
+    then = EditSignature(key, rename_outputs={"product": "c", "b": "d"})
+    receipt = smpatch.patch(model, [first, then], options=UNPROVED)
+    assert sorted(receipt.signature.outputs) == ["c", "d"]
+    assert load(model).signatures[key] == receipt.signature
+
+
+def test_a_key_that_looks_like_a_pattern_is_removed_alone(tmp_path: Path) -> None:
+    """The proof once asked why the key that the pattern matches is still there."""
+    model = _model(tmp_path, "linear")
+    data = (model / "saved_model.pb").read_bytes()
+    smpatch.copy_signature(model, "scale", "s*", options=UNPROVED)
+    smpatch.remove_signatures(model, "s*", options=Options(validate="runtime"))
+    assert (model / "saved_model.pb").read_bytes() == data
+
+
+def test_the_tags_after_several_retags_name_the_meta_graph(tmp_path: Path) -> None:
+    """The option once named the tags in between, which the model does not have yet."""
+    model = _model(tmp_path, "several_tag_sets")
+    edits = [Retag(("train",), ("a",)), Retag(("a",), ("b",)), Copy("train", "again")]
+    receipt = smpatch.patch(model, edits, options=Options(tag_set="b", validate="none"))
+    assert receipt.tag_set == ("b",)
+    assert set(load(model).meta_graph("b").signatures) == {"again", "train"}
+
+
+@pytest.mark.parametrize("place", [2, np.int64(2)])
+def test_a_meta_graph_is_named_by_its_place(place: Any, tmp_path: Path) -> None:  # noqa: ANN401 - as a caller has it
+    model = _model(tmp_path, "several_tag_sets")
+    assert smpatch.retag(model, place, "b", options=UNPROVED).tag_set == ("b",)
+    with pytest.raises(UsageError, match="the tags that it has: True"):
+        Retag(True, ("b",))  # noqa: FBT003 - it is refused
+
+
+def test_a_shape_that_contradicts_a_default_is_refused(tmp_path: Path) -> None:
+    """Such a signature once promised a shape that its own default does not have."""
+    model = _model(tmp_path, "linear")
+    smpatch.patch(model, EditSignature("scale", defaults={"x": [1, 2]}), options=UNPROVED)
+    with pytest.raises(RefusedError, match=r"its default is \[2\], which \[3\] contradicts"):
+        smpatch.patch(model, EditSignature("scale", shapes={"x": (3,)}), options=UNPROVED)
+    for default in ([1, 2, 3], None):
+        edit = EditSignature("scale", shapes={"x": (3,)}, defaults={"x": default})
+        assert smpatch.patch(model, edit, options=Options(dry_run=True)).outcome == "edited"
+    renamed = EditSignature("scale", rename_inputs={"x": "z"}, shapes={"z": (2,)})
+    assert smpatch.patch(model, renamed, options=UNPROVED).outcome == "edited"
+
+
+def test_a_signature_that_python_does_not_have_is_put_in_again(tmp_path: Path) -> None:
+    """It once was ``unchanged``: only ``signature_def`` was compared."""
+    model = _model(tmp_path, "module")
+    served = Options(validate="none", signature_def_only=True)
+    smpatch.patch(model, EditSignature(KEY, rename_outputs={"score": "z"}), options=served)
+    again = AddSignature(load(model).signatures[KEY], KEY, overwrite=True)
+    proved = Options(validate="runtime")
+    for outcome in ("replaced", "unchanged"):
+        assert smpatch.patch(model, again, options=proved).outcome == outcome
+        assert not disagreements(load(model).meta_graph())
+
+
+def test_a_signature_for_which_python_computes_another_one_is_put_in_again(tmp_path: Path) -> None:
+    model = _model(tmp_path, "module")
+    swap = [
+        FromSignature(KEY, {"score": "encoded:0"}, "raw"),
+        EditSignature("raw", shapes={"score": None}),
+    ]
+    smpatch.patch(model, swap, options=UNPROVED)
+    found = load(model).signatures
+    served = Options(validate="none", signature_def_only=True)
+    wanted = AddSignature(found["raw"], KEY, overwrite=True)
+    smpatch.patch(model, wanted, options=served)
+    proved = Options(validate="runtime")
+    for outcome in ("replaced", "unchanged"):
+        assert smpatch.patch(model, wanted, options=proved).outcome == outcome
+
+
+@pytest.mark.parametrize("kind", [Rename, Copy])
+@pytest.mark.parametrize("only", [False, True])
+def test_a_signature_of_one_half_does_not_replace_one_of_both(
+    kind: type[Rename | Copy], tmp_path: Path, *, only: bool
+) -> None:
+    """Without a proof ``signature_def`` once lost the signature, and with one it was a defect."""
+    model = _model(tmp_path, "halves_disagree")
+    edit = kind("plus", "half", overwrite=True)
+    options = Options(validate="none", signature_def_only=only)
+    with pytest.raises(RefusedError, match="signature_def has no 'plus' to take its place"):
+        smpatch.patch(model, edit, options=options)
+    kept = kind("half", "plus", overwrite=True)
+    assert "plus" in smpatch.patch(model, kept, options=UNPROVED).changes[-1].key
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        Rename("half", "k"),
+        Rename("half", "plus", overwrite=True),
+        Copy("half", "k"),
+        Remove(("half",)),
+    ],
+)
+def test_an_edit_of_signature_def_alone_is_found_again(edit: Edit, tmp_path: Path) -> None:
+    """A key that a rename leaves in the object graph once counted as one still to be renamed."""
+    model = _model(tmp_path, "halves_disagree")
+    only = Options(validate="none", signature_def_only=True)
+    assert smpatch.patch(model, edit, options=only, once=True).outcome != "unchanged"
+    data = (model / "saved_model.pb").read_bytes()
+    assert smpatch.patch(model, edit, options=only, once=True).outcome == "unchanged"
+    assert (model / "saved_model.pb").read_bytes() == data
+
+
+def _in_two(data: bytes) -> bytes:
+    """Write each object graph of a SavedModel in two pieces, as a parser merges them."""
+    new = b""
+    for outer in wire.fields(data):
+        piece = data[outer.start : outer.end]
+        if outer.number == 2:
+            inside, piece = outer.bytes(data), b""
+            for field in wire.fields(inside):
+                part = inside[field.start : field.end]
+                if field.number == 7:
+                    objects = field.bytes(inside)
+                    *_, cut = [e.start for e in wire.fields(objects) if e.number == 1]
+                    part = wire.delimited(7, objects[:cut]) + wire.delimited(7, objects[cut:])
+                piece += part
+            piece = wire.delimited(2, piece)
+        new += piece
+    return new
+
+
+@pytest.mark.parametrize(
+    "edit", [Rename(KEY, "k"), Copy(KEY, "k"), Remove((KEY,)), EditSignature(KEY, {"x": "z"})]
+)
+def test_an_object_graph_in_two_pieces_is_not_edited(edit: Edit, tmp_path: Path) -> None:
+    """The removal once ended with an ``IndexError``."""
+    model = _model(tmp_path, "module")
+    data = _in_two((model / "saved_model.pb").read_bytes())
+    (model / "saved_model.pb").write_bytes(data)
+    with pytest.raises(RefusedError, match="lies in several pieces"):
+        smpatch.patch(model, edit, options=UNPROVED)
+    assert (model / "saved_model.pb").read_bytes() == data
+    only = Options(validate="none", signature_def_only=True)
+    assert smpatch.patch(model, edit, options=only).outcome != "unchanged"
+
+
 def test_tags_in_several_pieces_are_all_replaced(tmp_path: Path) -> None:
     """Readers merge the pieces, and so also their tags."""
     infos = b"".join(wire.delimited(1, wire.delimited(4, tag)) for tag in (b"serve", b"gpu"))
@@ -191,3 +356,33 @@ def test_what_was_wrong_before_excuses_nothing_else(edit: EditSignature, tmp_pat
     with pytest.raises(RefusedError):
         smpatch.edit_signature(model, edit, options=UNPROVED)
     assert (model / "saved_model.pb").read_bytes() == before
+
+
+@pytest.mark.parametrize("alias", ["score ", "score  "])
+def test_an_inner_tensor_does_not_replace_an_output_whose_alias_differs_by_blanks(
+    alias: str, tmp_path: Path
+) -> None:
+    """The output ``score`` once became the inner tensor as well."""
+    model = _model(tmp_path, "module")
+    edit = EditSignature(KEY, add_outputs={alias: "encoded:0"})
+    receipt = smpatch.patch(model, edit, options=UNPROVED)
+    names = {each: spec.tensors()[0].name for each, spec in receipt.signature.outputs.items()}
+    assert names == {"score": "StatefulPartitionedCall_3:0", alias: "StatefulPartitionedCall_3:1"}
+
+
+def test_an_inner_tensor_that_is_named_like_an_output_is_the_tensor(tmp_path: Path) -> None:
+    """The added output was once the output of that name, and the proof refused it."""
+    model = _model(tmp_path, "module")
+    smpatch.patch(model, EditSignature(KEY, rename_outputs={"score": "encoded"}), options=UNPROVED)
+    edit = EditSignature(KEY, add_outputs={"inner": "encoded"})
+    receipt = smpatch.patch(model, edit, options=Options(validate="runtime"))
+    names = {each: spec.tensors()[0].name for each, spec in receipt.signature.outputs.items()}
+    assert names["inner"] != names["encoded"]
+
+
+def test_an_alias_is_no_tensor_to_add(tmp_path: Path) -> None:
+    model = _model(tmp_path, "module")
+    smpatch.patch(model, EditSignature(KEY, rename_outputs={"score": "z"}), options=UNPROVED)
+    edit = EditSignature(KEY, add_outputs={"again": "z"})
+    with pytest.raises(RefusedError, match="it is the name of an output, and no tensor"):
+        smpatch.patch(model, edit, options=UNPROVED)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from smpatch import arguments
+from smpatch.archive_paths import is_archive
 from smpatch.checker.access import check_access, denied
 from smpatch.checker.choosing import check_codes, check_keys, ignoring, listed
 from smpatch.checker.files import FINGERPRINT, check_fingerprint, check_warmup
@@ -213,7 +214,7 @@ def _checked(
         with copied(model, looks=True, loads=options.validate != "none") as copy:
             report = _checked(copy.directory, options, required, validator)
             return _named(report, copy.directory, model)
-    if arguments.is_archive(model):
+    if is_archive(model):
         from smpatch.archives import unpacked
 
         with unpacked(model, variables=options.validate != "none") as directory:
@@ -278,7 +279,7 @@ def _check_numbers(options: CheckOptions) -> None:
 def _check_other(same_as: SameAs) -> None:
     """Refuse a model that cannot be compared, and tolerances that are not numbers."""
     other = arguments.local_path(same_as.model, "--same-as", "copy that model here first")
-    if arguments.is_archive(other):
+    if is_archive(other):
         found = "no values are compared with a model in an archive"
         raise UsageError(found, where=f"--same-as {other}", hint="unpack it first")
     for option, size in (("--rtol", same_as.relative), ("--atol", same_as.absolute)):

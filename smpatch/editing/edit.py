@@ -335,6 +335,7 @@ class Repetition:
             fresh may have its new key already.
         touched: The keys of the signatures that are compared at the end.
         exact: The keys of the signatures for which an edit asks for an unknown shape.
+        with_object_graph: Whether the edits change the object graph as well.
     """
 
     present: MetaGraph
@@ -343,11 +344,13 @@ class Repetition:
     fresh: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
     exact: set[str] = field(default_factory=set)
+    with_object_graph: bool = True
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The signature keys of ``meta_graph``."""
-        return self.meta_graph.keys
+        """The signature keys of ``meta_graph``, in the halves that the edits change."""
+        one_half = tuple(self.meta_graph.signatures)
+        return self.meta_graph.keys if self.with_object_graph else one_half
 
     def make(self, key: str) -> None:
         """Record that a signature is made again."""

@@ -11,10 +11,11 @@ placeholder's shape), ``tensorflow/core/ops/array_ops.cc``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from smpatch import schema
-from smpatch.builder import Tensors, Wider
+from smpatch.builder import Built, Tensors, Wider
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
 from smpatch.graph.index import full, op_of
 from smpatch.graph.resolve import nearest
@@ -32,7 +33,7 @@ from smpatch.signature import (
     shape_text,
 )
 
-__all__ = ["reshape", "widened"]
+__all__ = ["reshape", "still_wider", "widened"]
 
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 
@@ -156,6 +157,44 @@ def widened(
     if not nodes or not meta_graph.parts.can_change_graph:
         return meta_graph
     return meta_graph.with_parts(Draft.of(meta_graph.parts).rewritten(nodes))
+
+
+def still_wider(before: Mapping[str, Built], now: Mapping[str, Built]) -> dict[str, Built]:
+    """Return the signatures after an edit, with the wider inputs that edits before it asked for.
+
+    If no signature has such an input of its own any more, all that feed the same tensor have it.
+
+    Args:
+        before: Key to signature, of those that were built before the edit.
+        now: The same after the edit.
+    """
+    made = dict(now)
+    for key, old in before.items():
+        opened = _wider_tensors(old)
+        if opened and key in made:
+            made[key] = _with_wider(made[key], opened)
+        there = {name for each in made.values() for name in _wider_tensors(each)}
+        left = {name: graph for name, graph in opened.items() if name not in there}
+        if left:
+            made = {other: _with_wider(each, left) for other, each in made.items()}
+    return made
+
+
+def _wider_tensors(built: Built) -> dict[str, Shape]:
+    """Return tensor to its shape in the graph, for the inputs that must take more."""
+    specs = ((built.signature.inputs[alias], each) for alias, each in built.wider.items())
+    return {spec.name: each.graph for spec, each in specs if isinstance(spec, TensorSpec)}
+
+
+def _with_wider(built: Built, graphs: Mapping[str, Shape]) -> Built:
+    more = {
+        alias: Wider(graphs[spec.name], spec.shape)
+        for alias, spec in built.signature.inputs.items()
+        if isinstance(spec, TensorSpec)
+        and spec.name in graphs
+        and _is_wider(spec.shape, graphs[spec.name])
+    }
+    return replace(built, wider={**built.wider, **more}) if more else built
 
 
 def _opened(node: Any, shape: Shape) -> bool:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time

@@ -6,6 +6,7 @@ This module does not define the rules (``rules``), and changes no bytes.
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ from smpatch.signature import (
     SignatureDef,
     TensorSpec,
     compatible,
+    shape_from_proto,
     shape_text,
     spec_from_proto,
     spec_proto,
@@ -49,6 +51,7 @@ __all__ = [
     "add",
     "brought_out",
     "built_of",
+    "check_defaults",
     "checked",
     "mapped",
     "set_defaults",
@@ -119,8 +122,11 @@ def brought_out(
     }
     if not inner:
         return meta_graph, added
-    kept = {f"{alias} ": alias for alias in message.outputs}  # the blank makes them unlike others
-    meta_graph, _, outputs = expose(meta_graph, key, {**kept, **inner}, context.infer)
+    blanks = " " * (1 + max(map(len, inner)))  # they make the names longer than the others
+    kept = {f"{alias}{blanks}": alias for alias in message.outputs}
+    meta_graph, _, outputs = expose(
+        meta_graph, key, {**kept, **inner}, context.infer, tensors=inner
+    )
     for name, alias in kept.items():
         ref = outputs[name]
         if isinstance(ref, str):
@@ -189,6 +195,26 @@ def set_defaults(
             hint = f"write {example}, a list for each dimension" if spec.shape else "write no list"
             raise RefusedError(found, where=where, hint=hint)
         defaults[alias] = schema.TensorProto.FromString(tensor)
+
+
+def check_defaults(
+    inputs: Mapping[str, Any], defaults: Mapping[str, Any], before: Mapping[str, Any]
+) -> None:
+    """Refuse new shapes of inputs that their defaults do not have.
+
+    Args:
+        inputs: Alias to ``TensorInfo``, after the edit.
+        defaults: Alias to ``TensorProto``.
+        before: Alias after the edit to ``TensorInfo`` before it, of those that were there.
+    """
+    for alias, info in sorted(before.items()):
+        shape = shape_from_proto(defaults[alias].tensor_shape)
+        now, old = (shape_from_proto(each.tensor_shape) for each in (inputs[alias], info))
+        if not compatible(shape, now) and compatible(shape, old):
+            found = f"its default is {shape_text(shape)}, which {shape_text(now)} contradicts"
+            name = shlex.quote(alias)
+            hint = f"--default {name}=VALUE gives it another one, --default {name}=null none"
+            raise RefusedError(found, where=f"shape of {alias!r}", hint=hint)
 
 
 def with_fields(message: Any, wanted: Mapping[str, Mapping[str, Any]]) -> Any:  # noqa: ANN401 - as above

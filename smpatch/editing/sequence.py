@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from smpatch.editing.edit import Context, Edit, MetaGraphEdit, Step
+from smpatch.editing.reshaping import still_wider
 from smpatch.editing.tracking import Conflict, Tracker
 from smpatch.errors import ProofError, SmpatchError, UsageError
 from smpatch.functions.name_hints import leading
@@ -173,6 +174,6 @@ def _after(before: Step, now: Step) -> Step:
     return Step(
         now.meta_graph,
         (*before.changes, *now.changes),
-        built,
+        still_wider(before.built, built),
         (*before.notes, *(note for note in now.notes if note not in before.notes)),
     )

@@ -18,11 +18,14 @@ from smpatch.builder import Built
 from smpatch.editing.edit import Change, Context, Outcome, Step
 from smpatch.errors import RefusedError, TensorNotFoundError
 from smpatch.functions import signature_map
+from smpatch.functions.compare import disagreements
+from smpatch.graph.bodies import FingerprintError
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
+from smpatch.proof.sameness import python_computation, signature_computation
 from smpatch.rules import Note
 from smpatch.savedmodel.draft import Draft
-from smpatch.signature import SignatureDef
+from smpatch.signature import SignatureDef, Spec, TensorSpec
 
 __all__ = ["Signatures", "check_there", "matching", "placed"]
 
@@ -49,12 +52,17 @@ class Signatures:
         return cls(meta_graph, context.with_object_graph)
 
     def has(self, key: str, signature: SignatureDef) -> bool:
-        """Return whether a key has this signature, equal in all bytes but the order of fields."""
+        """Return whether a key has this signature, equal in all bytes but the order of fields.
+
+        If the object graph is edited as well, Python must take the same signature from it.
+        """
         entry = self.meta_graph.entries.get(key)
         if entry is None or (self.in_python and key not in self.meta_graph.objects.signatures):
             return False
         message = schema.SignatureDef.FromString(entry.value)  # unknown fields included
-        return bytes(message.SerializeToString(deterministic=True)) == signature.to_bytes()
+        if bytes(message.SerializeToString(deterministic=True)) != signature.to_bytes():
+            return False
+        return not self.in_python or not _differs_in_python(self.meta_graph, key, signature)
 
     def put(self, key: str, signature: SignatureDef) -> Signatures:
         """Put in a signature; it replaces a signature that has the key."""
@@ -148,6 +156,25 @@ def placed(meta_graph: MetaGraph, built: Built, context: Context) -> Step:
         signatures = signatures.put(key, signature)
     change = Change(key, outcome, signature)
     return Step(signatures.meta_graph, (change,), {key: built}, built.notes)
+
+
+def _differs_in_python(meta_graph: MetaGraph, key: str, signature: SignatureDef) -> bool:
+    """Return whether it is known that Python takes another signature from the object graph."""
+    if any(each.key == key for each in disagreements(meta_graph)):
+        return True
+    if not all(isinstance(each, TensorSpec) for each in _specs(signature)):
+        return False
+    try:
+        wanted = signature_computation(meta_graph, signature).outputs
+        got = python_computation(meta_graph, key, by_tensor=True).outputs
+    except FingerprintError:
+        return False
+    return wanted.keys() == got.keys() and wanted != got
+
+
+def _specs(signature: SignatureDef) -> Iterator[Spec]:
+    yield from signature.inputs.values()
+    yield from signature.outputs.values()
 
 
 def check_there(meta_graph: MetaGraph, key: str, option: str) -> None:

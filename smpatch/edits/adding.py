@@ -222,6 +222,10 @@ class AddSignature(Adding):
     key: str
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        arguments.instance(self.signature, SignatureDef, "the signature")
+        arguments.instance(self.key, str, "the signature key")
+
     @property
     def wanted(self) -> Wanted:
         whole = self.signature

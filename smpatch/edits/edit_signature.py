@@ -21,6 +21,7 @@ from smpatch.editing.revising import (
     add,
     brought_out,
     built_of,
+    check_defaults,
     checked,
     mapped,
     set_defaults,
@@ -179,6 +180,9 @@ class EditSignature(Edit):
         wider, shape_notes = reshape(meta_graph, self.shapes, inputs, outputs, tensors)
         notes += shape_notes
         set_defaults(self.defaults, inputs, defaults)
+        kept = {alias: inputs_were.get(alias, alias) for alias in defaults.keys() - self.add_inputs}
+        were = {alias: message.inputs[was] for alias, was in kept.items()}
+        check_defaults(inputs, defaults, were)
         new = with_fields(message, {"inputs": inputs, "outputs": outputs, "defaults": defaults})
         if self.method_name is not None:
             new.method_name = METHODS.get(self.method_name, self.method_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import ClassVar
@@ -20,6 +21,7 @@ from smpatch.editing.edit import (
 )
 from smpatch.editing.signatures import Signatures, check_there, matching
 from smpatch.editing.tracking import Tracker, matches
+from smpatch.errors import RefusedError, UsageError
 from smpatch.loader import MetaGraph
 from smpatch.patch_table import Table
 from smpatch.proof.numbers import KeptSignatures
@@ -61,6 +63,7 @@ class _Moving(Edit):
             return Step(meta_graph, (Change(self.source, "unchanged", signature),))
         check_key(self.target, "--to")
         check_free(meta_graph, self.target, overwrite=self.overwrite, option="--to")
+        self._check_halves(meta_graph, in_python=context.with_object_graph)
         signatures = Signatures.of(meta_graph, context)
         notes = tuple(signatures.on_one_half(self.source))
         changes: tuple[Change, ...] = ()
@@ -71,6 +74,17 @@ class _Moving(Edit):
         outcome: Outcome = "copied" if self.copies else "renamed"
         changes = (*changes, Change(self.target, outcome, signature, self.source))
         return Step(move(self.source, self.target).meta_graph, changes, notes=notes)
+
+    def _check_halves(self, meta_graph: MetaGraph, *, in_python: bool) -> None:
+        """Refuse to replace a signature in a half that has nothing to put in its place."""
+        halves = {"signature_def": meta_graph.entries.keys()}
+        if in_python:
+            halves["the object graph"] = meta_graph.objects.signatures.keys()
+        for half, there in halves.items():
+            if self.target in there and self.source not in there:
+                found = f"{half} has no {self.source!r} to take its place"
+                hint = "remove it before, in an edit of its own"
+                raise RefusedError(found, where=f"signature {self.target!r}", hint=hint)
 
     def expected(self, before: MetaGraph) -> Expected:
         """Return the computation of the signature."""
@@ -185,6 +199,8 @@ class Remove(Edit):
 
     def __post_init__(self) -> None:
         self._take(keys=arguments.texts(self.keys, "keys"))
+        if not self.keys:
+            raise UsageError("no key is given", where="keys", hint="such as 'old,new_*'")
 
     @property
     def subject(self) -> str:
@@ -222,12 +238,20 @@ class Remove(Edit):
     def track(self, tracker: Tracker) -> None:
         tracker.remove(self.keys)
 
+    def gone(self, before: MetaGraph) -> set[str]:
+        return set(self._removed(before.keys))
+
+    def _removed(self, present: Sequence[str]) -> list[str]:
+        """Return the keys that are removed: a pattern that is itself a key there names it alone."""
+        patterns = tuple(each for each in self.keys if each not in present)
+        return [key for key in present if key in self.keys or matches(key, patterns)]
+
     def removes(self, key: str) -> bool:
         return matches(key, self.keys)
 
     def repeated(self, again: Repetition) -> Edit | None:
         """Return the removal of the signatures that are there now."""
-        gone = [key for key in again.keys if self.removes(key)]
+        gone = self._removed(again.keys)
         again.fresh -= set(gone)
         again.touched |= set(gone)
         return Remove(tuple(gone)) if gone else None

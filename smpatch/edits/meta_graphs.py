@@ -6,8 +6,10 @@ exactly the tags that it is asked for).
 
 from __future__ import annotations
 
+import contextlib
+import operator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from smpatch import arguments
 from smpatch.editing.edit import Change, Context, Edit, MetaGraphEdit, Step
@@ -35,7 +37,10 @@ class Retag(MetaGraphEdit):
     target: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.source, int):
+        place: Any = None if isinstance(self.source, bool) else self.source
+        with contextlib.suppress(TypeError):
+            self._take(source=operator.index(place))
+        if type(self.source) is not int:
             self._take(source=arguments.texts(self.source, "the tags that it has"))
         self._take(target=arguments.texts(self.target, "the tags that it gets"))
 

@@ -11,7 +11,7 @@ Source: ``tensorflow/core/ops/functional_ops.cc``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,12 @@ class _Site:
 
 
 def expose(
-    meta_graph: MetaGraph, key: str, wanted: Mapping[str, str], infer: Infer | None = None
+    meta_graph: MetaGraph,
+    key: str,
+    wanted: Mapping[str, str],
+    infer: Infer | None = None,
+    *,
+    tensors: Collection[str] = (),
 ) -> tuple[MetaGraph, dict[str, TensorRef], dict[str, TensorRef]]:
     """Make each requested output a tensor of the main graph.
 
@@ -57,6 +62,7 @@ def expose(
         wanted: The names of its outputs, tensors of the main graph or inner tensors, by alias.
         infer: Asks TensorFlow for the shapes of inner tensors; None leaves shapes unknown
             that the file does not have.
+        tensors: The aliases for which ``wanted`` has a tensor, even if an output has its name.
 
     Returns:
         The MetaGraph, with copies of functions and calls of them if there are inner tensors; the
@@ -69,7 +75,7 @@ def expose(
     found: dict[str, TensorRef] = {}
     inner: dict[str, Inner] = {}
     for alias, name in wanted.items():
-        if name in source.outputs:
+        if name in source.outputs and alias not in tensors:
             found[alias] = source.outputs[name]
         elif not is_inner(meta_graph, name):
             found[alias] = name

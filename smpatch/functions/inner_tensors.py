@@ -232,6 +232,8 @@ def find_inner(
     same = _renumbered(tensor, everything)
     hint = f"did you mean {' or '.join(same[:4])}?" if same else ""
     hint = hint or (f"the layer's last tensor is {' or '.join(layer)}" if layer else "")
+    if name in source.outputs:
+        hint = hint or "it is the name of an output, and no tensor"
     hint = hint or nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
     hint = hint or f"smpatch suggest --signature {shlex.quote(key)} lists the tensors"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)

@@ -128,11 +128,7 @@ class BinaryMetaGraph:
             edits += [(splice, (*outer, *inner)) for splice, inner in self._to_graph(changes)]
             edits += self._changed_nodes(changes)
         if changes.touch_objects:
-            if sum(field.number == OBJECT_GRAPH_DEF for field in self._fields) > 1:
-                found = "the object graph lies in several pieces, and is not edited"
-                hint = "--signature-def-only edits the signatures alone"
-                raise RefusedError(found, hint=hint)
-            outer = (self._span, self._last(OBJECT_GRAPH_DEF))
+            outer = (self._span, self._object_graph_piece())
             edits += [(splice, (*outer, *inner)) for splice, inner in self._to_objects(changes)]
         return wire.enclose(self._data, edits)
 
@@ -148,10 +144,12 @@ class BinaryMetaGraph:
         return b"".join(map(self._spliced, pieces, edits))
 
     def changed_objects(self, changes: Changes) -> bytes:
-        """Return the ``SavedObjectGraph`` with ``changes``, serialized."""
-        *pieces, last = self._all(OBJECT_GRAPH_DEF)
-        whole = [piece.bytes(self._data) for piece in pieces]
-        return b"".join([*whole, self._spliced(last, self._to_objects(changes))])
+        """Return the ``SavedObjectGraph`` with ``changes``, serialized.
+
+        Raises:
+            RefusedError: The file has the object graph in several pieces.
+        """
+        return self._spliced(self._object_graph_piece(), self._to_objects(changes))
 
     def _spliced(self, field: Field, edits: list[_Edit]) -> bytes:
         """Return the value of a field after edits inside it."""
@@ -258,7 +256,7 @@ class BinaryMetaGraph:
 
     def _to_objects(self, changes: Changes) -> list[_Edit]:
         """Append and remove objects and functions, and change the references of the holder."""
-        graph = self._last(OBJECT_GRAPH_DEF)
+        graph = self._object_graph_piece()
         inside = [
             field
             for field in wire.fields(self._data, graph.value, graph.end)
@@ -310,6 +308,19 @@ class BinaryMetaGraph:
                 found.append((field, str(message.local_name), int(message.node_id)))
             self._known_children[holder.start] = found
         return self._known_children[holder.start]
+
+    def _object_graph_piece(self) -> Field:
+        """Return the only piece of the object graph; the numbers of objects count from its start.
+
+        Raises:
+            RefusedError: There are several pieces.
+        """
+        piece, *more = self._all(OBJECT_GRAPH_DEF)
+        if more:
+            found = "the object graph lies in several pieces, and is not edited"
+            hint = "--signature-def-only edits the signatures alone"
+            raise RefusedError(found, hint=hint)
+        return piece
 
     def _last(self, number: int) -> Field:
         """Return the last piece of a part; bytes appended to it are at the end of the part."""

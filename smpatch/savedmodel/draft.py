@@ -292,6 +292,7 @@ def _through(new: Mapping[str, str], old: Mapping[str, str]) -> dict[str, str]:
         new: New alias to old alias.
         old: Old alias to the alias in the file.
     """
-    through = {alias: old.get(before, before) for alias, before in new.items()}
+    moved = {*old.values()} - old.keys()  # a later signature of that alias is a new one
+    through = {a: old.get(was, was) for a, was in new.items() if was not in moved}
     kept = {alias: was for alias, was in old.items() if alias not in new.values()}
     return {alias: was for alias, was in {**kept, **through}.items() if alias != was}

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from smpatch import arguments
+from smpatch.archive_paths import is_archive
 from smpatch.errors import ModelUnreadableError, SmpatchError, UsageError, WriteError
 from smpatch.remote import RemoteBytes
 from smpatch.runtime import absent
@@ -166,7 +166,7 @@ def at_hand(place: Path) -> Iterator[Path]:
     Raises:
         SmpatchError: As ``copied``.
     """
-    if arguments.is_archive(place):
+    if is_archive(place):
         from smpatch.archives import unpacked  # noqa: PLC0415 - only where an archive is given
 
         with unpacked(place, variables=False) as directory:

@@ -78,7 +78,7 @@ def opened_chain(chain: Chain, model: SavedModel, before: MetaGraph) -> Iterator
     if not inside:
         yield _opened(chain, made, chain.before, fetched, is_target=is_target)
         return
-    extended, _, found = expose(made.meta_graph, chain.was, inside)
+    extended, _, found = expose(made.meta_graph, chain.was, inside, tensors=inside)
     with _written(model, extended) as directory:
         place = Place(directory, chain.before.tags)
         yield _opened(chain, made, place, fetched | found, is_target=is_target)

@@ -11,7 +11,7 @@ import pytest
 
 import smpatch
 from smpatch import EditSignature, Options, Receipt, ValidationError
-from smpatch.edits import Edit
+from smpatch.edits import Edit, FromSignature, Remove
 from smpatch.signature import Shape
 from smpatch.validator import Mode
 from tests.contract.models import FIXTURES
@@ -222,6 +222,37 @@ def test_steps_that_the_graph_never_reads_are_refused(tmp_path: Path, oracle: Or
         toured = oracle.ask("tour", **asked)["session"]["serving_default"]["arrays"]
         found.append(decoded(toured["output_0"]))
     np.testing.assert_array_equal(*found)
+
+
+WIDER = EditSignature("serving_default", shapes={"steps": (None, None, 2)})
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        (EditSignature("serving_default", rename_inputs={"steps": "s"}),),
+        (EditSignature("serving_default", rename_outputs={"output_0": "y"}),),
+        (FromSignature("serving_default", {"z": "output_0"}, "serving_default", overwrite=True),),
+        (FromSignature("serving_default", {"z": "output_0"}, "o"), Remove(("serving_default",))),
+    ],
+)
+def test_a_wider_input_is_proved_although_a_later_edit_of_the_list_changes_the_signature(
+    later: tuple[Edit, ...], tmp_path: Path
+) -> None:
+    """The later edit once took the place of the one that opened it, and nothing was run."""
+    directory = Path(shutil.copytree(FIXTURES / "keras_rnn", tmp_path / "model"))
+    before = (directory / "saved_model.pb").read_bytes()
+    with pytest.raises(ValidationError, match="reads only 3 elements"):
+        smpatch.patch(directory, [WIDER, *later])
+    assert (directory / "saved_model.pb").read_bytes() == before
+    receipt = smpatch.patch(directory, [WIDER, *later], options=Options(validate="none"))
+    assert "unproved-shape" in _codes(receipt)
+
+
+def test_an_input_that_is_opened_and_closed_again_in_one_list_is_not_run(tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(FIXTURES / "keras_rnn", tmp_path / "model"))
+    closed = EditSignature("serving_default", shapes={"steps": (None, 3, 2)})
+    assert "proved-shape" not in _codes(smpatch.patch(directory, [WIDER, closed]))
 
 
 def test_rows_and_columns_that_all_count_are_proved_with_their_sizes(tmp_path: Path) -> None:
