@@ -199,6 +199,19 @@ def _header_of_gigabytes(archive: Path) -> None:
             file.write(bytes(1 << 20))
 
 
+def _lzma_changed(archive: Path) -> None:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_LZMA) as zipped:
+        zipped.write(MODELS / "linear" / "saved_model.pb", "export/1/saved_model.pb")
+    data = bytearray(archive.read_bytes())
+    data[80:140] = bytes(each ^ 0x5A for each in data[80:140])
+    archive.write_bytes(data)
+
+
+def _directory_alone(archive: Path) -> None:
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("export/1/saved_model.pb/", b"")
+
+
 def _two(archive: Path) -> None:
     packed(MODELS / "linear", archive, below="export/1")
     with zipfile.ZipFile(archive, "a") as zipped:
@@ -270,6 +283,18 @@ HOSTILE: dict[str, tuple[str, Maker, str]] = {
         "",
     ),
     "zip file and directory": ("zip", _zip(("export/1/saved_model.pb/a", b"")), ""),
+    "zip file, then directory": (
+        "zip",
+        _zip(("export/1/saved_model.pb/", b"")),
+        "two members have the name 'export/1/saved_model.pb'",
+    ),
+    "zip directory alone": ("zip", _directory_alone, "it holds no saved"),
+    "tar file, then directory": (
+        "tgz",
+        _tar(("export/1/saved_model.pb", {"type": tarfile.DIRTYPE})),
+        "two members have the name 'export/1/saved_model.pb'",
+    ),
+    "zip of lzma changed": ("zip", _lzma_changed, "cannot be read"),
     "no model": ("zip", lambda archive: zipfile.ZipFile(archive, "w").close(), "it holds no saved"),
     "two models": ("zip", _two, "it holds 2 models: export/1, export/2"),
     "of nothing": ("zip", Path.touch, "cannot be read"),
