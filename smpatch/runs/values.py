@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -64,8 +65,10 @@ class Feeding:
             hint = f"one of {', '.join(map(str, known))}"
             raise UsageError(f"{self.filling!r} is no way to make values up", hint=hint)
         arguments.whole(self.seed, "seed", 0)
-        for each in self.batches:
-            arguments.whole(each, "batches", 0)
+        sizes = self.batches if isinstance(self.batches, Iterable) else (self.batches,)
+        # Not the iterable itself: an iterator would be at its end when the sizes are needed.
+        batches = tuple(arguments.whole(each, "batches", 0) for each in sizes)
+        object.__setattr__(self, "batches", batches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,11 @@ class SameAs:
     absolute: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a ``feeding`` of another class."""
+        """Refuse a ``feeding`` of another class, and tolerances that are not numbers."""
         arguments.instance(self.feeding, Feeding, "feeding")
+        for name, size in (("relative", self.relative), ("absolute", self.absolute)):
+            if not isinstance(size, Real):
+                raise UsageError(f"{size!r} is no tolerance: a number from 0 on", where=name)
 
 
 _PARSERS = {"ParseExample", "ParseExampleV2", "ParseSingleExample"}
