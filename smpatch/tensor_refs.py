@@ -32,6 +32,11 @@ class SparseRef:
     indices: str
     dense_shape: str
 
+    def __post_init__(self) -> None:
+        """Refuse names that are no texts."""
+        for name in ("values", "indices", "dense_shape"):
+            arguments.instance(getattr(self, name), str, name)
+
 
 @dataclass(frozen=True, slots=True)
 class RaggedRef:
@@ -48,6 +53,12 @@ class RaggedRef:
 
     values: str
     row_splits: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse names that are no texts; one text is one name of row splits."""
+        arguments.instance(self.values, str, "values")
+        splits = arguments.texts(self.row_splits, "row_splits")
+        object.__setattr__(self, "row_splits", splits)
 
 
 TensorRef = str | SparseRef | RaggedRef | Spec
