@@ -123,12 +123,36 @@ def test_what_is_no_option_is_refused_and_not_a_python_error(model: Path) -> Non
         "batches": lambda: smpatch.Feeding(batches=(-1,)),
         "seed": lambda: smpatch.Feeding(seed=wrong),
         "feeding": lambda: smpatch.SameAs(model, wrong),
+        "name": lambda: smpatch.describe(model, "rest", name=wrong),
+        "values": lambda: smpatch.SparseRef(wrong, "i:0", "s:0"),
+        "row_splits": lambda: smpatch.RaggedRef("v:0", wrong),
     }
     for where, call in calls.items():
         with pytest.raises(UsageError, match=f"^{where}: .* is given"):
             call()
     with pytest.raises(UsageError, match="is no way to make values up"):
         smpatch.Feeding(wrong)
+    with pytest.raises(UsageError, match=r"^signature: .* is given"):
+        smpatch.describe(model, "rest", [])  # type: ignore[arg-type] # refused
+    with pytest.raises(UsageError, match=r"^relative: .0\.1. is no tolerance"):
+        smpatch.SameAs(model, relative="0.1")  # type: ignore[arg-type] # refused
+
+
+def test_sizes_of_batches_from_an_iterator_are_all_run(model: Path) -> None:
+    feeding = smpatch.Feeding("random", batches=(size for size in (1, 3)))  # type: ignore[arg-type] # taken all the same
+    assert feeding == smpatch.Feeding("random", batches=(1, 3))
+    assert smpatch.Feeding(batches=np.int64(2)).batches == (2,)  # type: ignore[arg-type] # taken all the same
+    options = smpatch.CheckOptions(validate="runtime", run=feeding)
+    assert smpatch.check(model, options=options).ran == (("scale", (1, 3)),)
+
+
+def test_one_name_of_row_splits_is_one_name() -> None:
+    assert smpatch.RaggedRef("v:0", "r:0").row_splits == ("r:0",)  # type: ignore[arg-type] # taken all the same
+
+
+def test_a_batch_of_numpy_is_a_number(model: Path) -> None:
+    two: Any = np.int64(2)
+    assert smpatch.describe(model, "rest", batch=two) == smpatch.describe(model, "rest", batch=2)
 
 
 def test_edits_take_one_text_where_several_are_possible() -> None:
