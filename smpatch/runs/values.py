@@ -65,7 +65,8 @@ class Feeding:
             hint = f"one of {', '.join(map(str, known))}"
             raise UsageError(f"{self.filling!r} is no way to make values up", hint=hint)
         arguments.whole(self.seed, "seed", 0)
-        sizes = self.batches if isinstance(self.batches, Iterable) else (self.batches,)
+        given: object = self.batches
+        sizes = given if isinstance(given, Iterable) else (given,)
         # Not the iterable itself: an iterator would be at its end when the sizes are needed.
         batches = tuple(arguments.whole(each, "batches", 0) for each in sizes)
         object.__setattr__(self, "batches", batches)
