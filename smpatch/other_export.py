@@ -23,7 +23,7 @@ from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex, called, op_of
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import MetaGraph, SavedModel, load
-from smpatch.options import Options
+from smpatch.options import Options, check_options
 from smpatch.patcher import patch
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import writing
@@ -126,6 +126,7 @@ def copy_signatures(
         SmpatchError: As ``patch``.
     """
     chosen = Options() if options is None else options
+    check_options(chosen)
     keys = None if keys is None else arguments.texts(keys, "keys")
     with writing(arguments.path(model, "model"), "edited"):
         edits, left_out = _chosen(load(source), load(model), keys, chosen)
