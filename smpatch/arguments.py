@@ -282,8 +282,14 @@ def path(value: object, where: str) -> Path:
         _refuse(value, where, "a path")
     if isinstance(value, ModelUrl):
         return value
-    found = os.fspath(value)
-    return path_or_url(found if isinstance(found, str) else os.fsdecode(found))
+    found = os.fsdecode(value)
+    try:
+        possible = b"\0" not in os.fsencode(found)
+    except UnicodeEncodeError:  # a lone surrogate
+        possible = False
+    if not possible:
+        raise UsageError(f"{found!a} is given, and no file has such a name", where=where)
+    return path_or_url(found)
 
 
 def paths(value: object, where: str) -> list[Path]:

@@ -63,7 +63,10 @@ def path_or_url(text: str) -> Path:
     from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - only for URLs
 
     scheme = found[1].lower()
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # such as an open bracket
+        raise UsageError("the URL has no valid host", where=f"{scheme}://") from None
     if scheme == "file":
         if parts.netloc not in {"", "localhost"} or not parts.path:
             raise UsageError("a file URL has three slashes: file:///models/export", where="file")

@@ -155,6 +155,28 @@ def test_a_batch_of_numpy_is_a_number(model: Path) -> None:
     assert smpatch.describe(model, "rest", batch=two) == smpatch.describe(model, "rest", batch=2)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_path_that_no_file_can_have_is_refused_and_not_a_python_error(
+    name: str, model: Path
+) -> None:
+    edits = [Rename("scale", "predict")]
+    for call in (
+        lambda: smpatch.load(name),
+        lambda: smpatch.diff(model, name),
+        lambda: smpatch.load_patch(name),
+        lambda: smpatch.Options(save_to=name),
+        lambda: smpatch.Feeding(file=name),
+        lambda: smpatch.apply([model, name], edits, options=UNPROVED),
+    ):
+        with pytest.raises(UsageError, match="no file has such a name"):
+            call()
+
+
+def test_a_url_with_an_open_bracket_is_refused() -> None:
+    with pytest.raises(UsageError, match="no valid host"):
+        smpatch.load("https://user:secret@[host/model")
+
+
 def test_edits_take_one_text_where_several_are_possible() -> None:
     edit = smpatch.EditSignature("scale", drop_outputs="product", shapes={"x": [-1]})  # type: ignore[arg-type, dict-item] # taken all the same
     assert (edit.drop_outputs, edit.shapes) == (("product",), {"x": (None,)})

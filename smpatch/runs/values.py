@@ -70,6 +70,8 @@ class Feeding:
         # Not the iterable itself: an iterator would be at its end when the sizes are needed.
         batches = tuple(arguments.whole(each, "batches", 0) for each in sizes)
         object.__setattr__(self, "batches", batches)
+        if self.file is not None:
+            arguments.path(self.file, "file")
 
 
 @dataclass(frozen=True, slots=True)
