@@ -198,7 +198,7 @@ def _members(archive: Path, held: contextlib.ExitStack) -> Iterator[_Member]:
         yield _Member(_parts(entry.name), kind, entry.size, content)
     # gzip compares its checksum only at the end of the file.
     if len(opened.read(_LARGEST_READ + 1)) > _LARGEST_READ:
-        message = "it goes on behind its end"
+        message = "bytes follow after the end of the tar file"
         raise ValueError(message)
 
 
@@ -299,5 +299,5 @@ def _write(member: _Member, file: IO[bytes]) -> None:
                 break
             file.write(piece)
     if left:
-        message = f"{'/'.join(member.name)} has another length than the archive says"
+        message = f"{'/'.join(member.name)} has another length than the archive records"
         raise ValueError(message)

@@ -388,7 +388,7 @@ def seconds(value: object, where: str) -> float:
         found = -1.0
     if not 0 <= found <= _MOST_SECONDS:  # also true for NaN
         hint = f"give a number from 0 to {_MOST_SECONDS:,.0f}"
-        raise UsageError(f"{value!r} is no number of seconds", where=where, hint=hint)
+        raise UsageError(f"{value!r} is not a number of seconds", where=where, hint=hint)
     return found
 
 

@@ -210,7 +210,7 @@ def _check_distinct(models: Sequence[Path]) -> None:
         for identity in _identities(model):
             if identity in known:
                 other = known[identity]
-                words = "is there twice" if other == model else f"is the same model as {other}"
+                words = "is named twice" if other == model else f"is the same model as {other}"
                 raise UsageError(words, where=str(model), hint="name each model once")
         known.update(dict.fromkeys(_identities(model), model))
 

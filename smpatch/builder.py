@@ -298,7 +298,8 @@ def _check_agreement(
     dtype: str, shape: Shape, own_dtype: str, own_shape: Shape, where: str
 ) -> None:
     if dtype != own_dtype:
-        raise RefusedError(f"the spec says {dtype}, the graph {own_dtype}", where=where)
+        found = f"the spec has the type {dtype}, and the graph has {own_dtype}"
+        raise RefusedError(found, where=where)
     if shape is None:
         return
     narrower = own_shape is None or len(shape) != len(own_shape)

@@ -269,7 +269,7 @@ def _recipe(text: str, place: Mode, base: Path) -> RecipeOf:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
         raise UsageError(f"there is no recipe {name!r} {place} a signature", where=where, hint=hint)
     if alias and not recipe.takes_alias:
-        raise UsageError(f"{name} has no name before it", where=where, hint=recipe.example)
+        raise UsageError(f"{name} takes no ALIAS= before it", where=where, hint=recipe.example)
     given, named = _arguments(written[3], where)
     arguments = checked(recipe, given, named, where)
     for each in recipe.arguments:

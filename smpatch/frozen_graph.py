@@ -318,7 +318,7 @@ def _check(options: Options, tags: Sequence[str]) -> None:
         raise UsageError("no tags are given", hint="servers look for the tag 'serve'")
     for tag in tags:
         if not tag or "," in tag or not tag.isprintable():
-            raise UsageError(f"{tag!r} is no usable tag", hint="use letters and _")
+            raise UsageError(f"{tag!r} is not a usable tag", hint="use letters and _")
     if len(set(tags)) < len(tags):
         raise UsageError(f"a tag is given twice: {','.join(tags)}")
 
@@ -330,7 +330,7 @@ def _validator(options: Options) -> Validator:
 
 def _directory(path: Path) -> ModelUnreadableError:
     """Return the error for a directory that is given as a graph."""
-    found = "it is a directory, no file with a graph"
+    found = "it is a directory, not a file with a graph"
     names = {each.name for each in path.iterdir()} if os.access(path, os.R_OK | os.X_OK) else set()
     held = {"saved_model.pb", "saved_model.pbtxt"} & names
     if held and (hidden := _hidden_graph(path / min(held))):

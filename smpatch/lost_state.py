@@ -69,8 +69,12 @@ def state_notes(
         names = filling(meta_graph, state["tables"])
         text = (
             f"nothing fills the lookup tables {_listed(state['tables'])} when the model is loaded, "
-            "so that requests that need one fail: a graph does not say which operation is to do it"
-            + (f"; --init-op {','.join(names)} does" if names else ", and this one has none")
+            "so that requests that need one fail: the graph "
+            + (
+                f"does not record which operation fills them; --init-op {','.join(names)} sets it"
+                if names
+                else "has no operation that fills them"
+            )
         )
         notes.append(Note("empty-tables", text))
     return tuple(notes)

@@ -61,7 +61,7 @@ def patched(old: bytes, new: Any, renamed: Mapping[str, Mapping[str, str]] = {})
     before, after = _known(type(new).FromString(old)), _known(new)
     result = _patched(old, before, after, renamed)
     if result != old and _bytes(_known(type(new).FromString(result))) != _bytes(after):
-        found = f"the bytes of a {new.DESCRIPTOR.name} cannot be changed to what is wanted"
+        found = f"the bytes of a {new.DESCRIPTOR.name} cannot be changed to the new message"
         raise RefusedError(found, hint="this is a defect of smpatch; nothing was changed")
     return result
 

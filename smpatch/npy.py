@@ -81,13 +81,14 @@ def _read(opened: BinaryIO, where: str) -> Constant:
         dtype, code = "string", ""
         size = int(kind[1:]) * (_CHARACTER if kind[0] == "U" else 1)
     else:
-        hint = "numbers, truth values and texts are; save others by numpy.save as these"
+        hint = "convert it to numbers, truth values or texts before numpy.save"
         raise UsageError(f"arrays of type {header.descr!r} are not read", where=where, hint=hint)
     if count * size > _MOST:
         raise UsageError(f"the array has {count * size:,} bytes, which are too many", where=where)
     data = opened.read(count * size + 1)
     if len(data) != count * size:
-        raise UsageError(f"the array has not the {count * size:,} bytes of its shape", where=where)
+        found = f"the file does not have the {count * size:,} bytes that its shape needs"
+        raise UsageError(found, where=where)
     elements = (
         _texts(data, count, size, order, kind[0])
         if not code
@@ -102,7 +103,7 @@ def _header(opened: BinaryIO, where: str) -> _Header:
     hint = "write it with numpy.save(FILE, array)"
     start = opened.read(len(_MAGIC) + 2)
     if start[: len(_MAGIC)] != _MAGIC or len(start) < len(_MAGIC) + 2:
-        raise UsageError("it is no .npy file", where=where, hint=hint)
+        raise UsageError("it is not a .npy file", where=where, hint=hint)
     code = "<H" if start[len(_MAGIC)] == 1 else "<I"
     try:
         (length,) = struct.unpack(code, opened.read(struct.calcsize(code)))

@@ -93,15 +93,15 @@ def check_options(options: Options) -> None:
         found = f"{options!r} is given"
         raise UsageError(found, where="options", hint="give smpatch.Options(...)")
     if options.validate not in MODES:
-        found = f"{options.validate!r} is no way to validate"
+        found = f"{options.validate!r} is not a mode of --validate"
         raise UsageError(found, hint=f"one of {', '.join(MODES)}")
     if options.feed is not None and options.validate != "run":
-        hint = "validate by a run: --validate run"
-        raise UsageError("values are given, and nothing is run", where="--feed", hint=hint)
+        found = "only --validate run uses these values"
+        raise UsageError(found, where="--feed", hint="add --validate run, or leave out --feed")
     if options.save_to is not None and not os.fspath(options.save_to):
         raise UsageError("the directory to save to has no name", hint="give --save-to a path")
     if options.save_to is not None and os.fspath(options.save_to).lower().endswith(ARCHIVES):
-        found = "no archive is written"
+        found = "smpatch cannot write an archive"
         raise UsageError(found, where=os.fspath(options.save_to), hint="give --save-to a directory")
     if options.backup and options.save_to is not None:
         found = "a backup and a new directory do not go together"

@@ -66,7 +66,7 @@ def unlike(
         ]
         prints = [_print(each, each.called_by(name)) for each in (one[1], other[1])]
         if places[0] != places[1] or prints[0] != prints[1]:
-            return f"{name!r} calls another function here, so its outputs may be others"
+            return f"{name!r} calls a different function here, so its outputs may differ"
     return ""
 
 

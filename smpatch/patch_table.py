@@ -155,7 +155,7 @@ class Table:
             elif not each:
                 self.fault("it is empty", at=at)
             elif each in seen and not twice:
-                self.fault(f"{each!r} is there twice", at=at)
+                self.fault(f"{each!r} is named twice", at=at)
             else:
                 seen.add(each)
         return tuple(each for each in several if isinstance(each, str))
@@ -262,7 +262,7 @@ class Table:
     def _array(self, given: dict[str, Any], at: Path) -> object:
         file = given.get("file")
         if set(given) != {"file"} or not isinstance(file, str) or not file:
-            self.fault("it is no value", at=at, hint='an array is written { file = "x.npy" }')
+            self.fault("it is not a value", at=at, hint='an array is written { file = "x.npy" }')
             return None
         try:
             return npy.read_npy(self._directory / file)
@@ -298,7 +298,7 @@ class Table:
             if not isinstance(size, int) or isinstance(size, bool):
                 self._wrong((*at, place), "a size, -1 where it is unknown", size)
             elif not -1 <= size <= _LARGEST:
-                self.fault(f"{size} is no size", at=(*at, place), hint="-1 stands for unknown")
+                self.fault(f"{size} is not a size", at=(*at, place), hint="-1 stands for unknown")
         return tuple(None if size == -1 else size for size in given)
 
     def _check_value(self, given: Any, at: Path) -> None:  # noqa: ANN401 - as above

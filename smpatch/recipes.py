@@ -128,8 +128,8 @@ RECIPES: tuple[Recipe, ...] = (
             Argument(
                 "like",
                 "text",
-                "whose pixels come out: those of JPEG and PNG files are the same as there, in RGB; "
-                "after resizing they differ by at most 1 of 255",
+                "the library whose pixels the recipe gives: those of JPEG and PNG files are the "
+                "same as there, in RGB; after resizing they differ by at most 1 of 255",
                 "'tensorflow'",
                 ("tensorflow", "pillow", "opencv"),
             ),
@@ -140,7 +140,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         "parse_example",
         "before",
-        "serialized tf.train.Example messages become inputs; features are called like inputs",
+        "serialized tf.train.Example messages become inputs; features have the names of inputs",
         (
             Argument("features", "inputs", "inputs that are parsed", "all inputs"),
             Argument("name", "text", "name of the new input", "'examples'"),
@@ -344,7 +344,7 @@ def _features(texts: Sequence[str], where: str) -> list[tuple[str, str, list[int
         written = _FEATURE.fullmatch(text)
         if written is None:
             hint = "write NAME:TYPE[SIZES], such as 'x:float32[3]', 'age:int64[]'"
-            raise UsageError(f"{text!r} is no feature", where=where, hint=hint)
+            raise UsageError(f"{text!r} is not a feature", where=where, hint=hint)
         name, dtype = written[1], written[2]
         try:
             dtype = dtypes.spelled(dtype)

@@ -161,7 +161,7 @@ class Recording:
                 continue
             if spec.shape is None or spec.shape[:1] == (None,):
                 if array.shape[0] < size:
-                    found = f"{size} rows are asked for, and {array.shape[0]} are given"
+                    found = f"it needs {size} rows, and the file has {array.shape[0]}"
                     raise UsageError(found, where=f"--batch, input {alias!r}")
                 per_row = [len(each) // array.shape[0] for each in (array.data, array.strings)]
                 values[alias] = (

@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 _UNCONDITIONAL = Note(
     "unconditional",
-    "the store was not asked to check that nobody else has changed the model (--unconditional)",
+    "the store did not check whether another program has changed the model (--unconditional)",
 )
 
 

@@ -104,11 +104,11 @@ def parse_tensor(text: str, *, option: str) -> TensorRef:
     """
     items = list(_split(text, option))
     if len(items) > 1:
-        raise _unclear(option, text, "one tensor can stand here, not several")
+        raise _unclear(option, text, "only one tensor is allowed here")
     alias, tensor = _alias_and_tensor(items[0], option)
     if alias is not None:
         raise _unclear(
-            option, text, "no alias can stand here", f"write {items[0].partition('=')[2]}"
+            option, text, "an alias is not allowed here", f"write {items[0].partition('=')[2]}"
         )
     return tensor
 
@@ -129,7 +129,7 @@ def parse_names(texts: Iterable[str], *, option: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for alias, name in parse_tensors(texts, option=option).items():
         if not isinstance(name, str):
-            raise _unclear(option, alias, "a sparse or ragged tensor cannot stand here")
+            raise _unclear(option, alias, "sparse and ragged tensors are not allowed here")
         found[alias] = name
     return found
 
@@ -150,9 +150,9 @@ def parse_pairs(texts: Iterable[str], *, option: str) -> dict[str, str]:
         for item in _split(text, option, "write old=new[,...]"):
             left, equals, right = item.partition("=")
             if not (left and equals and right):
-                raise _unclear(option, item, "it is no pair of names", "write old=new")
+                raise _unclear(option, item, "it is not a pair of names", "write old=new")
             if left in found:
-                raise _unclear(option, item, f"{left!r} stands on the left twice")
+                raise _unclear(option, item, f"{left!r} is on the left side twice")
             found[left] = right
     return found
 
@@ -200,7 +200,7 @@ def parse_defaults(texts: Iterable[str], *, option: str) -> dict[str, object]:
     Raises:
         UsageError: One has another form, or a name occurs twice.
     """
-    hint, wrong = "write alias=value", "it is no default of an input"
+    hint, wrong = "write alias=value", "it is not a default of an input"
     assigned = _assigned(texts, option, wrong, "defaults", hint)
     return {name: _json(value, str) for name, value, _ in assigned}
 
@@ -215,7 +215,7 @@ def parse_constants(texts: Iterable[str], *, option: str) -> dict[str, object]:
         UsageError: One has another form, a name occurs twice, or a file cannot be read.
     """
     found: dict[str, object] = {}
-    hint, wrong = "write INPUT=VALUE", "it is no value of an input"
+    hint, wrong = "write INPUT=VALUE", "it is not a value of an input"
     for name, value, text in _assigned(texts, option, wrong, "values", hint):
         if not value:
             raise _unclear(option, text, wrong, hint)
@@ -280,7 +280,7 @@ def _alias_and_tensor(item: str, option: str) -> tuple[str | None, TensorRef]:
     composite = _COMPOSITE.fullmatch(rest)
     if composite is None:
         if not rest or rest.startswith(":") or any(mark in rest for mark in "()= \t"):
-            raise _unclear(option, item, f"{rest!r} is no tensor name", _repair(rest))
+            raise _unclear(option, item, f"{rest!r} is not a tensor name", _repair(rest))
         return (None if alias is None else alias.strip()), rest
     kind, inside = composite.groups()
     return (None if alias is None else alias.strip()), _composite(kind, inside, item, option)
@@ -301,7 +301,8 @@ def _composite(kind: str, inside: str, item: str, option: str) -> TensorRef:
     for part in inside.split(","):
         name, equals, tensor = (piece.strip() for piece in part.partition("="))
         if not equals or not tensor or name not in parts:
-            raise _unclear(option, item, f"{part.strip()!r} is no part of a {kind} tensor", hint)
+            found = f"{part.strip()!r} is not a part of a {kind} tensor"
+            raise _unclear(option, item, found, hint)
         parts[name].append(tensor)
     for name, given in parts.items():
         several = name == "row_splits"

@@ -400,7 +400,7 @@ class Transaction:
         wider = [a for b in done.step.built.values() if not said.loaders for a in b.wider]
         if wider:
             named = ", ".join(map(repr, wider))
-            text = f"that the graph takes the wider shape of {named} is not proved: nothing was run"
+            text = f"not proved: the graph takes the wider shape of {named} (nothing was run)"
             unknown = (*unknown, Note("unproved-shape", text))
         kept = (self.model.directory / "fingerprint.pb").exists()
         warm_up: WarmUpOutcome = (

@@ -211,7 +211,10 @@ def _check_direction(there: SavedModel, backup: Path, *, redo: bool) -> None:
             hint = f"{undo_it} undoes one"
             raise RefusedError("no edit is undone", where=where, hint=hint)
     elif record != _record(there.file, backup):
-        found = "the backup is of an undone edit, and the model has changed since without --backup"
+        found = (
+            "the model has changed since the undo, without --backup, "
+            "so the backup does not belong to it"
+        )
         diff = command_line(["smpatch", "diff", *model_words(there.directory), "--backup"])
         hint = f"{diff} shows how they differ"
         raise RefusedError(found, where=where, hint=hint)
@@ -302,7 +305,7 @@ def _read_backup(there: SavedModel, file: Path) -> SavedModel:
         inner = error.__cause__ or error  # the loader puts the file's name around it
         if isinstance(inner.__cause__, OSError):
             raise ModelUnreadableError(f"the backup {error.found}", where=where) from error
-        found = f"the backup is no SavedModel: {error.found}"
+        found = f"the backup is not a SavedModel: {error.found}"
         raise RefusedError(found, where=where, hint="the model is unchanged") from error
     return backup
 
@@ -314,7 +317,7 @@ def _compare(there: SavedModel, backup: SavedModel, *, dry_run: bool) -> Undone:
     try:
         before = _signatures(load_file(there.directory, there.file, there.form))
     except ModelUnreadableError as error:
-        notes = (Note("unreadable", f"what was there is no SavedModel: {error.found}"),)
+        notes = (Note("unreadable", f"the file that was there is not a SavedModel: {error.found}"),)
     else:
         changes = tuple(_differences(before, _signatures(backup)))
         if not changes:

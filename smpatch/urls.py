@@ -74,7 +74,7 @@ def path_or_url(text: str) -> Path:
     if scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in ("gs", "s3", "az", "abfs", "http", "file"))
         raise UsageError(
-            f"{scheme}:// is no store that smpatch supports", hint=f"it supports {known}"
+            f"{scheme}:// is not a store that smpatch supports", hint=f"it supports {known}"
         )
     host = parts.netloc.rpartition("@")[2]
     if parts.query or parts.fragment or parts.password is not None:

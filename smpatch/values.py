@@ -230,7 +230,7 @@ def _number(value: object, dtype: str) -> float:
     else:
         fits = isinstance(value, int) and not isinstance(value, bool)
     if not fits or not isinstance(value, (int, float)):
-        message = f"{_short(value)} is no {dtype}"
+        message = f"{_short(value)} is not of type {dtype}"
         raise ValueError(message)
     return value
 
@@ -244,5 +244,5 @@ def _text(value: object) -> bytes:
         except UnicodeEncodeError as error:
             message = f"{_short(value)} contains an unpaired surrogate, which UTF-8 cannot encode"
             raise ValueError(message) from error
-    message = f"{_short(value)} is no string"
+    message = f"{_short(value)} is not a string"
     raise ValueError(message)

@@ -176,12 +176,14 @@ def _check(  # noqa: PLR0913 - the arguments of ``write_warmup``
     overwrite: bool,
 ) -> None:
     if (random is None) == (feed is None):
-        found = "no values are given" if random is None else "values are made up and given"
+        both = "--random and --feed cannot be combined"
+        found = "no values are given" if random is None else both
         raise UsageError(found, hint="give --random N, or --feed FILE.npz")
     numbers = (("--random", random, 1), ("--seed", seed, 0), *(("--batch", n, 1) for n in batches))
     for where, number, least in numbers:
         if number is not None and (type(number) is not int or number < least):
-            raise UsageError(f"{number!r} is no such number", where=where, hint=f"from {least} on")
+            hint = f"give an integer from {least} on"
+            raise UsageError(f"it is {number!r}", where=where, hint=hint)
     if append and overwrite:
         raise UsageError("--append and --overwrite contradict each other", hint="give one")
 

@@ -405,7 +405,7 @@ def test_every_reading_command_takes_one(tmp_path: Path, call: Run) -> None:  # 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_directory_gets_the_name_of_an_archive(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(smpatch.UsageError, match="no archive is written"):
+    with pytest.raises(smpatch.UsageError, match="smpatch cannot write an archive"):
         smpatch.rename_signature(
             MODELS / "module",
             "serving_default",

@@ -130,11 +130,11 @@ def test_what_is_no_option_is_refused_and_not_a_python_error(model: Path) -> Non
     for where, call in calls.items():
         with pytest.raises(UsageError, match=f"^{where}: .* is given"):
             call()
-    with pytest.raises(UsageError, match="is no way to make values up"):
+    with pytest.raises(UsageError, match="is not a rule for values"):
         smpatch.Feeding(wrong)
     with pytest.raises(UsageError, match=r"^signature: .* is given"):
         smpatch.describe(model, "rest", [])  # type: ignore[arg-type] # refused
-    with pytest.raises(UsageError, match=r"^relative: .0\.1. is no tolerance"):
+    with pytest.raises(UsageError, match=r"^relative: .0\.1. is not a tolerance"):
         smpatch.SameAs(model, relative="0.1")  # type: ignore[arg-type] # refused
 
 
@@ -277,9 +277,9 @@ def test_a_time_to_wait_that_is_no_number_of_seconds_is_refused(given: Any, mode
         smpatch.Options(lock_timeout=given, dry_run=True),
         smpatch.Options(time_limit=given, dry_run=True),
     ):
-        with pytest.raises(UsageError, match="is no number of seconds"):
+        with pytest.raises(UsageError, match="is not a number of seconds"):
             smpatch.rename_signature(model, "scale", "predict", options=options)
-    with pytest.raises(UsageError, match="is no number of seconds"):
+    with pytest.raises(UsageError, match="is not a number of seconds"):
         smpatch.undo(model, lock_timeout=given)
-    with pytest.raises(UsageError, match="is no number of seconds"):
+    with pytest.raises(UsageError, match="is not a number of seconds"):
         smpatch.check(model, options=smpatch.CheckOptions(time_limit=given))

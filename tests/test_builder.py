@@ -216,7 +216,7 @@ REFUSED = {
     ),
     "spec of another type": Refused(
         RefusedError,
-        "input x: the spec says float64, the graph float32",
+        "input x: the spec has the type float64, and the graph has float32",
         inputs={"x": TensorSpec("x:0", "float64", (None,))},
     ),
     "spec of a narrower shape": Refused(
@@ -252,7 +252,7 @@ REFUSED = {
     ),
     "component of another type": Refused(
         RefusedError,
-        "input ids: the spec says int64, the graph float32",
+        "input ids: the spec has the type int64, and the graph has float32",
         inputs={
             "ids": signature.ragged(
                 TensorSpec("v:0", "int64", (None,)), (TensorSpec("row_splits:0", "int64", None),)
@@ -263,7 +263,7 @@ REFUSED = {
     ),
     "operation that nothing defines": Refused(
         OpDefMissingError,
-        "y:0: the model does not say what an operation 'AddV2' yields "
+        "y:0: the model does not define the outputs of the operation 'AddV2' "
         "(validate with TensorFlow, which may infer it)",
         model="no_op_list",
     ),

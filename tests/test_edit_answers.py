@@ -22,7 +22,7 @@ from smpatch.edits import EditSignature, Retag
 from smpatch.signature import CLASSIFY
 from tests.contract.models import FIXTURES
 
-BEFORE = " (it was so before)"
+BEFORE = " (as before the edit)"
 DRY = Options(validate="none", dry_run=True)
 
 
@@ -108,7 +108,7 @@ def test_a_default_of_a_scalar_is_no_list() -> None:
 def test_an_input_of_unknown_rank_takes_more_than_the_graph_says() -> None:
     stays, unproved = edit("text_form", "scale", shapes={"x": None})
     assert "its placeholder keeps [?]" in stays
-    assert unproved == "that the graph takes the wider shape of 'x' is not proved: nothing was run"
+    assert unproved == "not proved: the graph takes the wider shape of 'x' (nothing was run)"
 
 
 def test_an_output_of_unknown_rank_promises_less_than_the_graph() -> None:
@@ -168,7 +168,7 @@ def test_a_call_of_another_function_is_not_taken_for_the_same_tensor() -> None:
     assert "PartitionedCall:0" in names[0] & names[1]
     with pytest.raises(RefusedError) as caught:
         smpatch.copy_signatures(taker, giver, options=options)
-    assert "calls another function here" in str(caught.value)
+    assert "calls a different function here" in str(caught.value)
     again = smpatch.copy_signatures(taker, taker, options=options)
     assert {each.outcome for each in again.changes} == {"unchanged"}
 
@@ -199,7 +199,7 @@ def test_bytes_of_the_command_line_that_are_no_utf_8_are_refused(
 
 def test_a_type_that_was_wrong_before_is_told_of_the_signature_that_is_edited() -> None:
     assert edit("wrong_tensor_info", "wrong_dtype", rename_inputs={"x": "y"}) == (
-        "x:0 is float32, the signature says int32 (it was so before)",
+        "x:0 is float32, the signature says int32 (as before the edit)",
     )
     assert edit("ref_variables", "serving_default", method_name="predict") == ()
 

@@ -172,7 +172,7 @@ def test_the_prefix_of_a_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["s3://bucket/m", "gs://bucket/m", "https://host/m"])
 def test_an_address_is_no_directory(address: str) -> None:
-    assert "this is a URL" in _error(Path(address)).found
+    assert "was made from a URL" in _error(Path(address)).found
 
 
 def test_no_committed_model_is_taken_for_another_kind() -> None:

@@ -179,7 +179,7 @@ class TestOptions:
         assert [each.name for each in tmp_path.iterdir()] == ["model"]
 
     def test_unknown_way_to_validate(self, model: Path) -> None:
-        with pytest.raises(smpatch.UsageError, match="'quick' is no way to validate"):
+        with pytest.raises(smpatch.UsageError, match="'quick' is not a mode of --validate"):
             _add(model, validate="quick")
 
     def test_library_that_is_not_there(self, model: Path, tmp_path: Path) -> None:

@@ -201,16 +201,16 @@ def test_all_faults_are_told_at_once_with_path_and_line() -> None:
         "edit[0].too (line 5): rename takes no 'too' (did you mean to?)",
         "edit[1].inputs.x (line 8): a parenthesis is not closed",
         "edit[1].inputs.y (line 8): it is an integer (write text)",
-        "edit[1].inputs.'a b' (line 8): one tensor can stand here, not several",
+        "edit[1].inputs.'a b' (line 8): only one tensor is allowed here",
         "edit[1].outputs (line 9): an item is empty (write [alias=]op:index[,...])",
         "edit[2] (line 10): it has no verb (did you mean remove or rename?)",
-        "edit[3].shape.x[1] (line 15): -2 is no size (-1 stands for unknown)",
+        "edit[3].shape.x[1] (line 15): -2 is not a size (-1 stands for unknown)",
         "edit[3].shape.x[2] (line 15): it is text (write a size, -1 where it is unknown)",
         'edit[3].shape.y (line 17): it is a date or time (write an array of sizes or "unknown")',
         "edit[3].shape.z[0] (line 18): it is a truth value (write a size, -1 where it is unknown)",
         "edit[4] (line 19): it has 2 verbs: rename, copy (one [[edit]] each)",
         "edit[5].rename_input (line 24): edit takes no 'rename_input' (did you mean rename-input?)",
-        "edit[5].drop-output[1] (line 25): 'a' is there twice",
+        "edit[5].drop-output[1] (line 25): 'a' is named twice",
         "edit[5].drop-output[2] (line 25): it is an integer (write text)",
         f"edit[5].default.a (line 26): it is a table {VALUES}",
         f"edit[5].default.c[1] (line 26): it is a date or time {VALUES}",
@@ -244,9 +244,10 @@ def test_all_faults_are_told_at_once_with_path_and_line() -> None:
         ("[[edit]]\nadd-predict = 'k'\nfrom-signature = 's'\noutputs = 'y'\ninputs = 'x'",
          "edit[0].inputs (line 6): from-signature and inputs do not go together"),
         ("[[edit]]\nadd-classify = 'k'\nexamples = 'x:0'",
-         "edit[0] (line 2): classes or scores must be there (as Classify answers with them)"),
+         ("edit[0] (line 2): classes or scores must be there "
+          "(Classify answers with classes, scores or both)")),
         ("[[edit]]\nadd-regress = 'k'\nexamples = 'x=x:0'\npredictions = 'y'",
-         "edit[0].examples (line 4): no alias can stand here (write x:0)"),
+         "edit[0].examples (line 4): an alias is not allowed here (write x:0)"),
         ("[[edit]]\ncopy = 'a'\nto = 'b'\noverwrite = 'yes'",
          "edit[0].overwrite (line 5): it is text (write true or false)"),
         ("[[edit]]\nedit = 'k'", f"edit[0] (line 2): it changes nothing (add {CHANGES})"),
@@ -269,14 +270,14 @@ def test_a_version_that_only_equals_one_is_none(version: str) -> None:
     [
         ("rename a a", "edit[0] (line 2): source and target are both 'a'"),
         ("rename a b; rename a c",
-         "edit[1] (line 5): there is no signature 'a' any more: edit[0] took it away"),
+         "edit[1] (line 5): there is no signature 'a' any more: edit[0] removed it"),
         ("remove a; copy a b",
-         "edit[1] (line 4): there is no signature 'a' any more: edit[0] took it away"),
+         "edit[1] (line 4): there is no signature 'a' any more: edit[0] removed it"),
         ("remove a*; rename ab c", "edit[1] (line 4): there is no signature 'ab' any more"),
         ("rename a b; rename c b",
          "edit[1] (line 5): the key 'b' is taken: edit[0] needs it (overwrite = true replaces it)"),
         ("copy a b; rename b c; rename a b; remove c; remove c",
-         "edit[4] (line 13): there is no 'c' any more: edit[3] took it away"),
+         "edit[4] (line 13): there is no 'c' any more: edit[3] removed it"),
         ("rename a t; rename b a; rename t b",
          f"edit[2] (line 8): {SWAP}"),
         ("copy a t; rename b a !; rename t b",
@@ -385,5 +386,5 @@ def test_new_names_as_text_are_those_of_the_command_line(new: str) -> None:
 
 
 def test_a_rename_without_a_new_name_is_no_rename() -> None:
-    with pytest.raises(PatchFileError, match=r"rename-input .*: it is no pair of names"):
+    with pytest.raises(PatchFileError, match=r"rename-input .*: it is not a pair of names"):
         patchfile.parse_patch('version = 1\n[[edit]]\nedit = "k"\nrename-input = "a"')

@@ -172,7 +172,7 @@ def test_what_was_wrong_before_is_told_under_the_new_names(
     receipt = smpatch.edit_signature(model, edit, options=UNPROVED)
     (note,) = [each.text for each in receipt.notes if each.code == "already-wrong"]
     assert said in note
-    assert note.endswith("(it was so before)")
+    assert note.endswith("(as before the edit)")
     assert "new" in load(model).signatures[key].inputs
 
 

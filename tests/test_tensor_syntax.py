@@ -85,10 +85,10 @@ def test_commas_inside_parentheses_do_not_end_an_item() -> None:
         ([""], "''", "an item is empty (write [alias=]op:index[,...])"),
         (["a:0,"], "'a:0,'", "an item is empty (write [alias=]op:index[,...])"),
         (["a:0,,b:0"], "'a:0,,b:0'", "an item is empty (write [alias=]op:index[,...])"),
-        (["x="], "'x='", "'' is no tensor name (write [alias=]op:index)"),
-        (["a=b=c"], "'a=b=c'", "'b=c' is no tensor name (write [alias=]op:index)"),
-        (["a b"], "'a b'", "'a b' is no tensor name"),
-        (["x=dense(values=v:0)"], "'x=dense(values=v:0)'", "is no tensor name"),
+        (["x="], "'x='", "'' is not a tensor name (write [alias=]op:index)"),
+        (["a=b=c"], "'a=b=c'", "'b=c' is not a tensor name (write [alias=]op:index)"),
+        (["a b"], "'a b'", "'a b' is not a tensor name"),
+        (["x=dense(values=v:0)"], "'x=dense(values=v:0)'", "is not a tensor name"),
         (["x=sparse(values=v:0"], "'x=sparse(values=v:0'", "a parenthesis is not closed"),
         (["x:0)"], "'x:0)'", "a closing parenthesis too many"),
         (["a:0,b=a:1,b=c:0"], "'b=c:0'", "the alias 'b' is taken twice (write another alias"),
@@ -117,10 +117,10 @@ def test_commas_inside_parentheses_do_not_end_an_item() -> None:
         (
             ["x=ragged(values=v:0,splits=r:0)"],
             "'x=ragged(values=v:0,splits=r:0)'",
-            "'splits=r:0' is no part of a ragged tensor (such as",
+            "'splits=r:0' is not a part of a ragged tensor (such as",
         ),
-        (["x=sparse()"], "'x=sparse()'", "'' is no part of a sparse tensor"),
-        (["x=ragged(v:0)"], "'x=ragged(v:0)'", "'v:0' is no part of a ragged tensor"),
+        (["x=sparse()"], "'x=sparse()'", "'' is not a part of a sparse tensor"),
+        (["x=ragged(v:0)"], "'x=ragged(v:0)'", "'v:0' is not a part of a ragged tensor"),
     ],
 )
 def test_what_cannot_be_understood_says_what_would_be(

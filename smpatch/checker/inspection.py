@@ -248,7 +248,7 @@ def _understood(options: CheckOptions) -> list[Requirement]:
         *(("consumer", each, CONSUMERS) for each in options.consumers),
     ):
         if given not in known:
-            raise UsageError(f"{given!r} is no {what}", hint=f"one of {', '.join(known)}")
+            raise UsageError(f"{given!r} is not a {what}", hint=f"one of {', '.join(known)}")
     arguments.seconds(options.time_limit, "time_limit")
     _check_numbers(options)
     check_codes(listed(options.ignore))
@@ -282,7 +282,7 @@ def _check_other(same_as: SameAs) -> None:
         raise UsageError(found, where=f"--same-as {other}", hint="unpack it first")
     for option, size in (("--rtol", same_as.relative), ("--atol", same_as.absolute)):
         if not 0 <= size < math.inf:
-            found = f"{size} is no tolerance: a number from 0 on"
+            found = f"{size} is not a tolerance: give a number from 0 on"
             raise UsageError(found, where=option)
 
 

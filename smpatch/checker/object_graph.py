@@ -207,7 +207,7 @@ class _Pair:
             for source, theirs in zip(graph.wiring(op).inputs, sorted(arguments), strict=False):
                 ours = fed.get(source if ":" in source else f"{source}:0", theirs)
                 if ours != theirs:
-                    text = f"servers feed {ours!r} where Python feeds {theirs!r}"
+                    text = f"servers feed {ours!r}, and Python feeds {theirs!r}"
                     yield fault("halves-disagree", where, text)
         names = sorted(results)
         for alias, tensor in _dense(signature.outputs):
@@ -215,7 +215,7 @@ class _Pair:
             if self._calls(op) and place.isdecimal() and int(place) < len(names):
                 theirs = names[int(place)]
                 if theirs != alias:
-                    text = f"servers answer {alias!r} with what Python calls {theirs!r}"
+                    text = f"for {alias!r} servers return the tensor that Python calls {theirs!r}"
                     yield fault("halves-disagree", where, text)
 
     def _calls(self, op: str) -> bool:

@@ -243,8 +243,8 @@ def _report(
 _WORDS = {
     ("edited", False): "edited",
     ("edited", True): "would be edited",
-    ("unchanged", False): "as asked for already",
-    ("unchanged", True): "as asked for already",
+    ("unchanged", False): "already applied",
+    ("unchanged", True): "already applied",
     ("failed", False): "failed",
     ("failed", True): "would fail",
 }

@@ -238,7 +238,7 @@ def _consumers(given: Sequence[str]) -> tuple[Consumer, ...]:
     for name in names:
         if name not in CONSUMERS:
             hint = f"one of {', '.join(CONSUMERS)}"
-            raise UsageError(f"{name!r} is no known reader", where="--for", hint=hint)
+            raise UsageError(f"{name!r} is not a known reader", where="--for", hint=hint)
     return tuple(each for each in CONSUMERS if each in names)
 
 
@@ -247,7 +247,7 @@ def _batches(given: str | None) -> tuple[int, ...]:
         return (1,)
     parts = [part.strip() for part in given.split(",")]
     if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts):  # noqa: PLR2004 - an int32
-        raise UsageError(f"{given!r} is no list of sizes", where="--batch", hint="write 1,3")
+        raise UsageError(f"{given!r} is not a list of sizes", where="--batch", hint="write 1,3")
     return tuple(map(int, parts))
 
 

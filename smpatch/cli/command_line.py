@@ -137,8 +137,8 @@ _COMMANDS = {
 
 
 _NO_NUMBER = {
-    "is not a valid int range": "is no number",
-    "Input should be a valid integer, unable to parse string as an integer": "it is no number",
+    "is not a valid int range": "is not a number",
+    "Input should be a valid integer, unable to parse string as an integer": "it is not a number",
 }
 """Words of typer to the words of smpatch; typer 0.29 has the second ones."""
 

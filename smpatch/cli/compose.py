@@ -62,7 +62,7 @@ def compose(  # noqa: PLR0913 - the options of the command
         list[str] | None,
         named(
             "INPUT=VALUE",
-            "An input that becomes a constant and is no input of the new signature. The "
+            "An input that becomes a constant and is not an input of the new signature. The "
             "value is JSON, or a file FILE.npy; it has the input's shape or that of its last "
             "dimensions, and is then repeated for each of the batch. May be repeated.",
         ),

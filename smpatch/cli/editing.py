@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # the import takes time, and `--help` does not need it
 _OUTCOME = {
     "added": ("{key} added to {where}", "{key} would be added to {where}"),
     "replaced": ("{key} replaced in {where}", "{key} would be replaced in {where}"),
-    "unchanged": ("nothing to do: {key} in {where} is so already",) * 2,
+    "unchanged": ("nothing to do: {key} in {where} has this state already",) * 2,
     "renamed": ("{was} renamed to {key} in {where}", "{was} would be renamed to {key} in {where}"),
     "copied": ("{was} copied to {key} in {where}", "{was} would be copied to {key} in {where}"),
     "removed": ("{key} removed from {where}", "{key} would be removed from {where}"),

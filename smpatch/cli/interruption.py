@@ -20,7 +20,7 @@ __all__ = ["Interrupted", "listen", "watching", "watching_all"]
 _WORDS = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "terminated",
-    signal.SIGHUP: "terminated, for the terminal is gone",
+    signal.SIGHUP: "terminated because the terminal was closed",
 }
 
 _FILES = ("saved_model.pb", "saved_model.pbtxt")

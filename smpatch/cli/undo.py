@@ -27,7 +27,7 @@ __all__ = ["undo"]
 
 _WORDS = {
     "added": ("is there again", "would be there again"),
-    "removed": ("is gone", "would be gone"),
+    "removed": ("is removed", "would be removed"),
     "changed": ("is as it was", "would be as it was"),
 }
 
@@ -135,5 +135,6 @@ def _lines(undone: Undone, *, redo: bool) -> list[str]:
         model = model_words(undone.directory)
         words = ["smpatch", "undo", *model, *([] if redo else ["--redo"])]
         back = command_line(words)
-        lines.append(f"what was there is kept as {printable(_near(undone))}; {back} brings it back")
+        kept = printable(_near(undone))
+        lines.append(f"the replaced file is kept as {kept}; {back} restores it")
     return lines

@@ -134,7 +134,9 @@ def _sizes(given: str | None) -> tuple[int, ...]:
     try:
         return tuple(int(each) for each in sizes)
     except ValueError:
-        raise UsageError(f"{given!r} are no sizes", where="--batch", hint="such as 1,8") from None
+        raise UsageError(
+            f"{given!r} is not a list of sizes", where="--batch", hint="such as 1,8"
+        ) from None
 
 
 def _report(model: Path, written: WrittenWarmup, *, as_json: bool, quiet: bool) -> None:

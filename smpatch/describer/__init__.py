@@ -73,7 +73,9 @@ def describe(  # noqa: PLR0913 - the model, the text, and names and sizes in it,
         # The signature 'serving_default' of 'export', for the REST API of TF Serving.
     """
     if as_ not in FORMATS:
-        raise UsageError(f"{as_!r} is no format", where="--as", hint=f"one of {', '.join(FORMATS)}")
+        raise UsageError(
+            f"{as_!r} is not a format", where="--as", hint=f"one of {', '.join(FORMATS)}"
+        )
     for where, text in (("signature", signature), ("name", name)):
         if text is not None:
             arguments.instance(text, str, where)
@@ -84,7 +86,7 @@ def describe(  # noqa: PLR0913 - the model, the text, and names and sizes in it,
             batch = arguments.whole(batch, "--batch", 1)
         except UsageError:
             hint = "a number from 1 on"
-            raise UsageError(f"{batch!r} is no batch", where="--batch", hint=hint) from None
+            raise UsageError(f"{batch!r} is not a batch size", where="--batch", hint=hint) from None
     opened = model if isinstance(model, SavedModel) else load(model)
     meta_graph = opened.meta_graph(tag_set)
     signatures = chosen(opened, meta_graph, signature)

@@ -71,7 +71,7 @@ def _on_object_graph(model: SavedModel, done: Done, *, with_object_graph: bool) 
         yield Note("object-graph-unchanged", text)
     for each in disagreements(before):
         if each.key not in touched:
-            text = f"signature {each.key!r} is {each.found} (it was so before)"
+            text = f"signature {each.key!r} is {each.found} (as before the edit)"
             yield Note("halves-disagree", text)
 
 

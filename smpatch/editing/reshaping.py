@@ -104,7 +104,7 @@ def _note(name: str, shape: Shape, graph: Shape, *, is_input: bool) -> Note:
     if is_input:
         text = f"{said}; the signature asks clients for {shape_text(shape)}"
     elif narrower:
-        text = f"{said}; that it yields {shape_text(shape)} is a promise of the signature only"
+        text = f"{said}; only the signature promises {shape_text(shape)}"
     else:
         text = f"{said}; the signature promises less: {shape_text(shape)}"
     return Note("narrowed-shape" if narrower else "relaxed-shape", text)

@@ -56,7 +56,7 @@ __all__ = [
     "without_dropped",
 ]
 
-_BEFORE = " (it was so before)"
+_BEFORE = " (as before the edit)"
 _Rule = Callable[[MetaGraph, SignatureDef], object]
 
 
@@ -221,7 +221,7 @@ def checked(
         # A rule that was broken before stays broken with other names and types.
         yield _so_before(error, error if breach.about in there else None)
     if not signature.outputs:
-        error = RefusedError("no outputs are left", hint="remove takes a whole signature away")
+        error = RefusedError("no outputs are left", hint="smpatch remove removes a whole signature")
         yield _so_before(error, None if old.outputs else error)
     rules = ((_named, old), (_found, renamed))
     for rule, before in (*rules, (_servable, renamed), (_distinct, renamed)):

@@ -129,7 +129,7 @@ def edit_list(edits: object) -> tuple[Edit, ...]:
     several = tuple(each for each in given if isinstance(each, Edit))
     for each in given:
         if not isinstance(each, Edit):
-            found = f"{each!r} ({type(each).__name__}) is given"
+            found = f"{each!r} ({type(each).__name__}) is given, not an edit"
             raise UsageError(found, where="edits", hint="such as smpatch.edits.Rename('a', 'b')")
     if exclude_each_other(several):
         found = "a MetaGraph is removed by a list of edits that has other edits as well"

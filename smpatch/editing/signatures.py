@@ -158,7 +158,7 @@ def check_there(meta_graph: MetaGraph, key: str, option: str) -> None:
     """
     if key in meta_graph.reserved:
         found = "the key is reserved: TensorFlow runs what it names at load time"
-        raise RefusedError(found, where=f"signature {key!r}", hint="it is no signature")
+        raise RefusedError(found, where=f"signature {key!r}", hint="it is not a signature")
     present = meta_graph.keys
     if key not in present:
         hint = nearest(key, present) or f"signatures here: {', '.join(present) or 'none'}"

@@ -125,7 +125,7 @@ class Tracker:
         for pattern in patterns:
             if self._known(pattern) is None and pattern in self._by:
                 by = self._by[pattern]
-                self.conflict(f"there is no {pattern!r} any more: edit[{by}] took it away")
+                self.conflict(f"there is no {pattern!r} any more: edit[{by}] removed it")
         for key in [*self._signatures]:
             if matches(key, patterns) and self._signatures[key] is not None:
                 self._set(key, None)
@@ -181,7 +181,7 @@ class Tracker:
         """Return the signature that an edit starts from; record a conflict if there is none."""
         known = self._known(key)
         if known is None:
-            by = f": edit[{self._by[key]}] took it away" if key in self._by else ""
+            by = f": edit[{self._by[key]}] removed it" if key in self._by else ""
             self.conflict(f"there is no signature {key!r} any more{by}")
             known = Tracked(key)
         self._set(key, known)

@@ -143,7 +143,10 @@ class AddClassify(Adding):
     def read(cls, table: Table) -> AddClassify:
         given = {"classes", "scores"} & set(table.keys)
         if not given:
-            table.fault("classes or scores must be there", hint="as Classify answers with them")
+            table.fault(
+                "classes or scores must be there",
+                hint="Classify answers with classes, scores or both",
+            )
         return cls(
             table.tensor("examples"),
             table.tensor("classes") if "classes" in given else None,

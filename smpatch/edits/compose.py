@@ -174,7 +174,7 @@ class Compose(Making):
         try:
             built = build(extended, request, context.inferred)
         except UnreachableOutputError as error:
-            hint = f"signature {self.source!r} does not feed that: it cannot run, either"
+            hint = f"signature {self.source!r} does not feed it either, so it cannot run"
             raise UnreachableOutputError(error.found, where=error.where, hint=hint) from error
         signature = SignatureDef(
             _described(built.signature.inputs, wanted.inputs),
@@ -256,7 +256,10 @@ class Compose(Making):
     def track(self, tracker: Tracker) -> None:
         tracker.start_from(self.source, self.key, with_outputs=True)
         if self.source == self.key not in tracker.made:
-            found = f"{self.key!r} would be made of itself, and a model does not show it"
+            found = (
+                f"source and key are both {self.key!r}, so a model does not show "
+                "whether this edit was applied"
+            )
             tracker.conflict(found, 'rename it before: rename = "KEY", to = "raw"')
         Making.track(self, tracker)
 
@@ -302,7 +305,7 @@ def _addressed(asked: RecipeOf, place: Mode, there: Mapping[str, Spec]) -> Recip
     if place == "before" and recipe.takes_alias:
         if not asked.alias and len(there) != 1:
             found = f"the signature has {len(there)} inputs"
-            hint = f"say which: INPUT={asked}; it has {', '.join(there) or 'none'}"
+            hint = f"name the input: INPUT={asked}; it has {', '.join(there) or 'none'}"
             raise RefusedError(found, where=where, hint=hint)
         asked = replace(asked, alias=asked.alias or next(iter(there)))
         named.append(asked.alias)

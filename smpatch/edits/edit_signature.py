@@ -353,7 +353,8 @@ class _Side(NamedTuple):
         kind, renames, drops = self.kind, self.renames, self.drops
         for alias in renames:
             if (kind, alias) in gone:
-                tracker.conflict(f"there is no {alias!r} any more", "an edit before took it away")
+                hint = "an earlier edit renamed or dropped it"
+                tracker.conflict(f"there is no {alias!r} any more", hint)
         kept = {alias: was for alias, was in before.items() if alias not in {*renames, *drops}}
         gone |= {(kind, alias) for alias in (*renames, *drops)}
         gone -= {(kind, alias) for alias in renames.values()}

@@ -73,7 +73,8 @@ class SetInitOp(Edit):
         if cls.verb in table.keys:
             return cls(table.names("init-op", needed=True))
         if not table.flag("no-init-op"):
-            table.fault("it asks for nothing", at=("no-init-op",), hint="write no-init-op = true")
+            found = "only the value true requests an edit"
+            table.fault(found, at=("no-init-op",), hint="write no-init-op = true")
         return cls(())
 
     def apply(self, meta_graph: MetaGraph, context: Context) -> Step:
@@ -124,7 +125,7 @@ class SetInitOp(Edit):
     def track(self, tracker: Tracker) -> None:
         by = tracker.noted.get(self.verb)
         if by is not None:
-            found = f"edit[{by}] says what the init op is"
+            found = f"edit[{by}] sets or removes the init op as well"
             tracker.conflict(found, "name all operations in one edit")
         tracker.noted[self.verb] = tracker.place
 
@@ -212,7 +213,9 @@ def _check_values(meta_graph: MetaGraph, old: InitOp | None, names: Sequence[str
     for several in filled.values():
         if len(several) > 1 and not did.issuperset(several):
             nodes = " and ".join(repr(each.node) for each in several[:2])
-            found = f"{nodes} both fill {several[0].name!r}, and the first that runs counts"
+            found = (
+                f"{nodes} both fill {several[0].name!r}, and only the first that runs has an effect"
+            )
             raise RefusedError(found, where=where, hint="name an operation that runs one of them")
 
 

@@ -124,7 +124,9 @@ def _followed(axis: int, others: Mapping[str, TensorSpec], where: str) -> Follow
     for alias, spec in others.items():
         if spec.shape is not None and len(spec.shape) > axis and spec.shape[axis] is None:
             return Follow(alias, dtypes.base(spec.dtype), axis)
-    found = f"dimension {axis} of the input is open, and so is that of no other input"
+    found = (
+        f"dimension {axis} of the input is open, and no other input has an open dimension {axis}"
+    )
     raise RefusedError(found, where=where, hint="give the value in its whole shape")
 
 

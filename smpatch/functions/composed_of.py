@@ -50,7 +50,7 @@ class ComposedOf:
         """Return the parts in one line."""
         parts = {
             "before": self.before,
-            "signature": self.signatures or ("none that is left",),
+            "signature": self.signatures or ("none is left",),
             "bound": self.bound,
             "after": self.after,
         }

@@ -77,7 +77,8 @@ def outputs_after(
     for alias, spec in fragment.outputs.items():
         if alias in left:
             found = f"it yields {alias!r}, and the signature has an output of that name"
-            raise RefusedError(found, where=where, hint=f"it does not take {alias!r}; name it else")
+            hint = f"the function does not take {alias!r}; give its output another name"
+            raise RefusedError(found, where=where, hint=hint)
         left[alias] = replace(spec, name="")
     return left
 

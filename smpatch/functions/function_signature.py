@@ -40,7 +40,9 @@ __all__ = [
     "training_remark",
 ]
 
-_INSTEAD = "where a signature calls it, --from-signature exposes dense tensors inside it"
+_INSTEAD = (
+    "if a signature calls it, --from-signature gives access to dense tensors inside the function"
+)
 
 _TRAINING = re.compile(r"(is_)?train(ing)?(_mode)?=(True|1)")
 """The arguments that mark a trace for training."""
@@ -319,7 +321,7 @@ def _captured(meta_graph: MetaGraph, number: int, found: Promotable) -> str:
     tensor = meta_graph.captures.tensor(number)
     if tensor is None:
         kind = meta_graph.objects.node(number).WhichOneof("kind")
-        which = "no tensor of the main graph could be identified with it"
+        which = "no tensor of the main graph represents it for certain"
         words = f"it captures object {number} ({kind}), and {which}"
         raise RefusedError(words, where=f"function {found.path or found.function!r}")
     return tensor.removesuffix(":0")

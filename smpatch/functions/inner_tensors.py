@@ -111,7 +111,7 @@ def _inside(library: FunctionLibrary, calls: tuple[str, ...], function: str) -> 
             continue
         count += 1
         if count > _MOST_INSIDE or len(waiting) > _DEEPEST:
-            words = f"call node {calls[0]!r} leads to functions within functions without end"
+            words = f"call node {calls[0]!r} leads to too many or too deeply nested functions"
             hint = f"up to {_MOST_INSIDE:,} tensors and nodes are looked at, {_DEEPEST} deep"
             raise RefusedError(words, hint=hint)
         if isinstance(found, Inner):
@@ -210,11 +210,11 @@ def find_inner(
             raise TensorNotFoundError(found, where=where, hint=f"use {names}")
         choices = " or ".join(each.path for each in matches[:4])
         found = f"{len(matches)} calls have a tensor of that name"
-        raise TensorNotFoundError(found, where=where, hint=f"say which: {choices}")
+        raise TensorNotFoundError(found, where=where, hint=f"use {choices}")
     if named:
         found = f"signature {key!r} computes no such tensor"
         hint = " or ".join(each.path for each in named[:4])
-        raise TensorNotFoundError(found, where=where, hint=f"say which: {hint}")
+        raise TensorNotFoundError(found, where=where, hint=f"use {hint}")
     # This comes first, because a node in the body of a branch may have the same name.
     for undefined in _undefined(meta_graph, source, tensor.op):
         if not asked:
@@ -225,7 +225,7 @@ def find_inner(
         )
     holder = _in_control_flow(meta_graph, source, tensor.op)
     if holder:
-        found = f"it lies in the body of {holder}, which may run never or many times"
+        found = f"it is in the body of {holder}, which may run zero or more times"
         raise TensorUnservableError(found, where=where, hint="name a tensor outside")
     layer = layer_outputs(name, everything)
     known = {each.node for each in everything}
@@ -233,7 +233,7 @@ def find_inner(
     hint = f"did you mean {' or '.join(same[:4])}?" if same else ""
     hint = hint or (f"the layer's last tensor is {' or '.join(layer)}" if layer else "")
     hint = hint or nearest(tensor.op, [*source.outputs, *sorted(known), *meta_graph.graph])
-    hint = hint or f"smpatch suggest --signature {shlex.quote(key)} lists what there is"
+    hint = hint or f"smpatch suggest --signature {shlex.quote(key)} lists the tensors"
     raise TensorNotFoundError(f"signature {key!r} computes no such tensor", where=where, hint=hint)
 
 

@@ -106,7 +106,7 @@ def source_of(
     """
     source = meta_graph.signature(edit.source)
     if not (edit.bind or edit.before or edit.after or edit.from_input or edit.dummy_input):
-        hint = "--before, --after, --bind, --from-input or --dummy-input says what is"
+        hint = "use --before, --after, --bind, --from-input or --dummy-input"
         raise UsageError("nothing is composed", where=f"signature {edit.source!r}", hint=hint)
     if not edit.from_input:
         return Opened(meta_graph, source)
@@ -139,7 +139,9 @@ def join(
     if edit.dummy_input:
         if inputs:
             words = f"the signature has inputs: {', '.join(inputs)}"
-            raise RefusedError(words, where=f"input {edit.dummy_input!r}", hint="it needs no dummy")
+            raise RefusedError(
+                words, where=f"input {edit.dummy_input!r}", hint="leave out --dummy-input"
+            )
         inputs = {edit.dummy_input: DUMMY}
     calls = _Calls(meta_graph, edit.key)
     inputs = {alias: calls.fed(alias, spec) for alias, spec in inputs.items()}
@@ -222,7 +224,7 @@ def fragments(asked: Sequence[object]) -> list[Fragment]:
     """
     found = [each for each in asked if isinstance(each, Fragment)]
     if len(found) < len(asked):
-        raise UsageError("a function is not traced, for TensorFlow was not asked")
+        raise UsageError("a function is not traced, because TensorFlow was not asked")
     return found
 
 
@@ -236,7 +238,7 @@ def _check_replaced(
         _check_known(meta_graph, f"input {alias!r}", spec)
         tensor = full(spec.name)
         if tensor in taken:
-            found = f"its tensor {tensor} is that of another input"
+            found = f"another input has the same tensor {tensor}"
             raise AliasError(found, where=f"input {alias!r}", hint="drop one: smpatch edit")
         taken.add(tensor)
 
@@ -247,7 +249,7 @@ def _check_known(meta_graph: MetaGraph, where: str, spec: Spec | None) -> None:
         return
     known = meta_graph.resolver().resolve(spec.name).spec.dtype
     if dtypes.base(known) != dtypes.base(spec.dtype):
-        found = f"the signature says {spec.dtype}, and the graph {known}"
+        found = f"the signature has {spec.dtype}, and the graph has {known}"
         raise RefusedError(found, where=where, hint="see smpatch check")
 
 

@@ -45,7 +45,7 @@ def _reversed(meta_graph: MetaGraph, edit: object, name: str) -> str:
         for alias, tensor in given.items():
             op, index, _ = alias.partition(":")
             if tensor == name and index and op in meta_graph.graph:
-                return f"the alias stands before =: {name}={alias}"
+                return f"write the alias before =: {name}={alias}"
     return ""
 
 
@@ -61,7 +61,7 @@ def name_hint(meta_graph: MetaGraph, name: str) -> str:
     # The default key is first, because people look at it most.
     signatures = sorted(meta_graph.signatures.items(), key=lambda each: each[0] != DEFAULT_KEY)
     aliases = [
-        f"{name!r} is how {key} calls {spec.name}: write {name}={spec.name}"
+        f"{key} has the alias {name!r} for {spec.name}: write {name}={spec.name}"
         for key, signature in signatures
         for specs in (signature.inputs, signature.outputs)
         if isinstance(spec := specs.get(name), TensorSpec)

@@ -336,5 +336,5 @@ def _node_of(tensor: str) -> str:
 
 def unread(alias: str, spec: TensorSpec) -> RefusedError:
     """Return the error about a tensor that no output depends on."""
-    found = f"no output depends on {spec.name}, or only through other tensors that become inputs"
+    found = f"no output depends on {spec.name}, except through other tensors that become inputs"
     return RefusedError(found, where=f"input {alias!r}", hint="leave it out")

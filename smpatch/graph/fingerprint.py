@@ -212,7 +212,7 @@ class Fingerprints:
     def _needs(self, scope: Scope, name: str) -> list[str]:
         self._work += 1
         if self._work > _MOST_WORK:
-            raise FingerprintError("the functions of the graph call each other too often")
+            raise FingerprintError("the functions of the graph make too many calls of each other")
         parts = scope.body.parts(name)
         given = scope.inputs(name, parts)
         needed = [each.node for each in given if scope.leaf(each) is None]

@@ -285,7 +285,7 @@ class GraphIndex:
             for start, end in self._graph_defs:
                 nodes.read(self._data, start, end)
         except (DecodeError, IndexError) as error:
-            raise ModelUnreadableError(f"the graph holds what is no node: {error}") from error
+            raise ModelUnreadableError(f"the graph has a damaged node: {error}") from error
         return nodes
 
     def _has_many(self) -> bool:

@@ -77,7 +77,7 @@ class OpDefMissingError(TensorNotFoundError):
 
     def __init__(self, op: str, *, where: str) -> None:
         """Keep the operation's name, for a caller that can ask TensorFlow for it."""
-        found = f"the model does not say what an operation {op!r} yields"
+        found = f"the model does not define the outputs of the operation {op!r}"
         super().__init__(found, where=where, hint="validate with TensorFlow, which may infer it")
         self.op = op
 
@@ -233,7 +233,7 @@ def parse(name: str) -> TensorName:
         TensorNotFoundError: It cannot be the name of a tensor.
     """
     if name.startswith("^"):
-        found = "a control input is no tensor"
+        found = "a control input is not a tensor"
         raise TensorNotFoundError(found, where=name, hint="name an output, such as op:0")
     op, colon, index = name.rpartition(":")
     if not colon:
@@ -302,7 +302,7 @@ def _arg_types(attr: Attributes, op_def: Any, arg: Any) -> list[str]:  # noqa: A
 
 def _check_number(op_def: Any, count: int) -> None:  # noqa: ANN401 - as above
     if count > _MAX_OUTPUTS:
-        found = f"an operation {op_def.name!r} says that it has {count} outputs"
+        found = f"an operation {op_def.name!r} has {count} outputs"
         raise ModelUnreadableError(found, hint="the graph is damaged")
 
 

@@ -64,7 +64,8 @@ def prove(
     same: dict[str, AnyRequest] = {key: kept(key, each) for key, each in before.signatures.items()}
     asked = {**same, **changed}
     for key in after.signatures.keys() - asked.keys():
-        raise ValidationError("it was not asked for", where=f"signature {key!r}", hint=_REPORT)
+        found = "the edit would add this signature, but no edit requests it"
+        raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
     _check_present(before, after, changed, gone)
     _check_gone(after, set(gone) - set(changed), with_object_graph=with_object_graph)
     for key, request in asked.items():
@@ -103,7 +104,7 @@ def _check_present(
     for key in before.signatures.keys() & after.signatures.keys() - set(changed):
         same = before.entries[key].value == after.entries[key].value
         if not same and before.signatures[key] != after.signatures[key]:
-            found = "it would be changed, and was not to be"
+            found = "the edit would change this signature, which it must not change"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
 
 
@@ -359,13 +360,13 @@ class _Proof:
         for alias, each in wanted.outputs.items():
             self._compare_one(key, alias, each, got.outputs[alias], half)
         if wanted.effects != got.effects:
-            found = f"its effects, such as assignments, would not be what was asked for{half}"
+            found = f"its effects, such as assignments, would differ from the requested ones{half}"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
 
     @staticmethod
     def _compare_one(key: str, alias: str, wanted: bytes, got: bytes, half: str = "") -> None:
         if wanted != got:
-            found = f"output {alias!r} would not compute what was asked for{half}"
+            found = f"output {alias!r} would not have the requested computation{half}"
             raise ValidationError(found, where=f"signature {key!r}", hint=_REPORT)
 
 

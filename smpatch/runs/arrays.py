@@ -115,8 +115,9 @@ def array_of(tensor: bytes) -> Array:
         found = f"a tensor has the type {name}, which is not fed"
         raise UnmakeableError(found)
     if message.tensor_content:
-        if len(message.tensor_content) != count * kind.itemsize:
-            found = f"a tensor has {len(message.tensor_content)} bytes, and its shape needs others"
+        there, needed = len(message.tensor_content), count * kind.itemsize
+        if there != needed:
+            found = f"a tensor has {there} bytes, but its shape needs {needed}"
             raise UnmakeableError(found)
         return Array(message.dtype, sizes, data=bytes(message.tensor_content))
     return from_numpy(_numbers(message, name, kind, count).reshape(sizes), name)

@@ -205,7 +205,7 @@ def _from_records(file: str, signatures: Mapping[str, SignatureDef]) -> Mapping[
         if len(signature.inputs) == 1 and isinstance(spec, TensorSpec) and spec.dtype == "string"
     }
     if not strings:
-        text = "no signature has one input of strings and no other, which records feed"
+        text = "records feed only a signature with one input, of strings; the model has none"
         raise UsageError(text, where=file, hint="give the values in a .npz or .json file")
     return strings
 

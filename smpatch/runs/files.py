@@ -82,7 +82,7 @@ def _array(archive: Any, name: str, where: str, cut: list[str]) -> Array:  # noq
     if array.dtype.kind == "S":
         return from_numpy(array, "string")
     if array.dtype.char not in _NUMBERS:
-        hint = "numbers, truth values and strings (S, U, objects) are"
+        hint = "use numbers, truth values or strings (S, U or objects)"
         raise UsageError(f"arrays of type {array.dtype} are not read", where=where, hint=hint)
     return from_numpy(array, array.dtype.name)
 

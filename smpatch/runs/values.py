@@ -63,7 +63,7 @@ class Feeding:
         known: tuple[object, ...] = get_args(Filling)
         if self.filling not in known:
             hint = f"one of {', '.join(map(str, known))}"
-            raise UsageError(f"{self.filling!r} is no way to make values up", hint=hint)
+            raise UsageError(f"{self.filling!r} is not a rule for values", hint=hint)
         arguments.whole(self.seed, "seed", 0)
         given: object = self.batches
         sizes = given if isinstance(given, Iterable) else (given,)
@@ -97,7 +97,9 @@ class SameAs:
         arguments.instance(self.feeding, Feeding, "feeding")
         for name, size in (("relative", self.relative), ("absolute", self.absolute)):
             if not isinstance(size, Real):
-                raise UsageError(f"{size!r} is no tolerance: a number from 0 on", where=name)
+                raise UsageError(
+                    f"{size!r} is not a tolerance: give a number from 0 on", where=name
+                )
 
 
 _PARSERS = {"ParseExample", "ParseExampleV2", "ParseSingleExample"}
@@ -296,7 +298,7 @@ class _Rule:
 
     def _ragged(self, spec: CompositeTensorSpec) -> tuple[Array, ...]:
         if spec.type_name != "RaggedTensorSpec" or len(spec.tensors()) == 1:
-            message = f"a {spec.type_name} is nothing that can be made up"
+            message = f"no values can be made up for a {spec.type_name}"
             raise UnmakeableError(message)
         values, *splits = spec.tensors()
         sizes = (0, *(1 if size is None else size for size in (values.shape or (None,))[1:]))
@@ -345,6 +347,6 @@ def _array(dtype: str, numbers: Any) -> Array:  # noqa: ANN401 - an array of any
         return from_numpy(np.where(numbers != 0, b"1", b""), name)
     wanted = numpy_type(name)
     if wanted is None:
-        message = f"of type {name} nothing can be made up"
+        message = f"no values can be made up for the type {name}"
         raise UnmakeableError(message)
     return from_numpy(numbers.astype(wanted), name)

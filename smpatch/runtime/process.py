@@ -386,7 +386,7 @@ def _first_request(program: Program, wheel: Wheel) -> dict[str, Any]:
 def _command(program: Program) -> list[str]:
     """Return the command line of a program."""
     if not sys.executable:
-        msg = "this Python does not say where its interpreter is"
+        msg = "Python reports no path of its interpreter (sys.executable is empty)"
         raise ChildUnfit(msg)
     # The C API needs no site-packages; Python starts faster without them.
     options = ["-I", "-S"] if program is Program.CAPI else ["-I"]

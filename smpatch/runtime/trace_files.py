@@ -50,7 +50,7 @@ def of_this_process(tf: Any, given: Any, name: str) -> Function:
         UntraceableError: The callable is a class.
     """
     if inspect.isclass(given):
-        raise UntraceableError("it is a class, no function")
+        raise UntraceableError("it is a class, not a function")
     code = getattr(inspect.unwrap(getattr(given, "python_function", given)), "__code__", None)
     file = getattr(code, "co_filename", "")
     return Function(file or name, name, given, given if _is_traced(given) else tf.function(given))
@@ -84,9 +84,9 @@ def loaded(tf: Any, file: str, name: str) -> Function:
         found = getattr(found, part)
     where = f"{file}, {name}"
     if not callable(found):
-        raise UntraceableError(f"it is a {type(found).__name__}, no function", where=where)
+        raise UntraceableError(f"it is a {type(found).__name__}, not a function", where=where)
     if inspect.isclass(found):
-        raise UntraceableError("it is a class, no function", where=where)
+        raise UntraceableError("it is a class, not a function", where=where)
     return Function(file, name, found, found if _is_traced(found) else tf.function(found))
 
 
@@ -101,7 +101,7 @@ def _module(file: str) -> Any:
         stem = os.path.splitext(os.path.basename(file))[0]
         spec = importlib.util.spec_from_file_location(f"smpatch_traced_{stem}", file)
         if spec is None or spec.loader is None:
-            raise UntraceableError("it is no Python file", where=file, hint="name FILE.py:NAME")
+            raise UntraceableError("it is not a Python file", where=file, hint="name FILE.py:NAME")
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         directory = os.path.dirname(file)

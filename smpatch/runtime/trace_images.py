@@ -126,8 +126,8 @@ def decode_image(  # noqa: C901 - one condition for each argument
 
     other = like != "tensorflow"
     if other and (channels != _COLORS or method != "bilinear" or format == "png"):
-        found = f"like={like} is for three channels and method=bilinear"
-        raise UntraceableError(found, hint="and format=png needs none")
+        found = f"like={like} is only for three channels and method=bilinear, not for format=png"
+        raise UntraceableError(found, hint=f"leave out like={like}")
 
     def pixels(data: Tensor) -> Tensor:
         if other:

@@ -140,7 +140,7 @@ class _Cut:
         self.outputs = {alias: stands.get(each, each) for alias, each in tensors.items()}
         for alias, tensor in self.outputs.items():
             if tensor not in stands.values() and _node(tensor) not in nodes:
-                raise UntraceableError(f"its output {alias!r} is no tensor of its graph")
+                raise UntraceableError(f"its output {alias!r} is not a tensor of its graph")
         self.graph = type(graph_def)(versions=graph_def.versions)
         for tensor, alias in fed.items():
             placeholder = self.graph.node.add(name=_node(stands[tensor]), op="Placeholder")
@@ -167,7 +167,7 @@ class _Cut:
             for node in body:
                 what = f"({node.op} {node.name!r})"
                 if node.op in _PLACEHOLDERS[:2] and f"{node.name}:0" not in self.inputs.values():
-                    found = f"it does not feed a placeholder that it needs {what}"
+                    found = f"it needs the placeholder {node.name!r}, but no input feeds it"
                     raise UntraceableError(found)
                 if node.op in _LOOPS:
                     found = f"it has a loop of TensorFlow 1 {what}"
@@ -321,7 +321,8 @@ def _spec(tf: Any, session: Any, alias: str, info: Any) -> Any:
     if there.dtype.base_dtype.as_datatype_enum != info.dtype or not (
         there.shape.is_compatible_with(said)
     ):
-        raise UntraceableError(f"its input {alias!r} is another one in the graph")
+        found = f"its input {alias!r} has another type or shape in the graph than in the signature"
+        raise UntraceableError(found)
     return tf.TensorSpec(there.shape.merge_with(said), there.dtype.base_dtype)
 
 

@@ -64,7 +64,8 @@ def _parse_example(
             known = dtype.is_integer or dtype == tf.bool
             dtype = tf.int64 if known else tf.as_dtype(_PARSED.get(dtype.name, "variant"))
         if dtype == tf.variant:
-            raise UntraceableError(f"no feature is {spec.dtype.name}, as {each!r} is")
+            found = f"a feature cannot have the type {spec.dtype.name}, which {each!r} has"
+            raise UntraceableError(found)
         parsed[each] = tf.io.FixedLenFeature(sizes, dtype)
 
     def parse(**given: Tensor) -> dict[str, Tensor]:
@@ -93,7 +94,8 @@ def _encode_example(
         dtype = tf.as_dtype(text)
         kind = "float" if dtype.is_floating else "string" if dtype == tf.string else "int"
         if (kind == "int" and not (dtype.is_integer or dtype == tf.bool)) or dtype == tf.uint64:
-            raise UntraceableError(f"no feature is {dtype.name}, as {name!r} is")
+            found = f"a feature cannot have the type {dtype.name}, which {name!r} has"
+            raise UntraceableError(found)
         taken[name] = tf.TensorSpec([None, *(None if n < 0 else n for n in sizes)], dtype)
         kinds[name] = kind
 
@@ -198,7 +200,7 @@ def _normalize(
     scale: float | None = None,
     name: str | None = None,
 ) -> Recipe:
-    spec = _floating(specs[alias])
+    spec = _floating(specs[alias], "input")
     parameter = name or alias
 
     def normalize(**given: Tensor) -> dict[str, Tensor]:
@@ -207,9 +209,11 @@ def _normalize(
     return Recipe({parameter: spec}, normalize, {})
 
 
-def _floating(spec: Any) -> Any:
+def _floating(spec: Any, kind: str) -> Any:
     if not spec.dtype.is_floating:
-        raise UntraceableError(f"it needs floating point numbers, and there is {described(spec)}")
+        raise UntraceableError(
+            f"it needs floating-point numbers, but the {kind} is {described(spec)}"
+        )
     return spec
 
 
@@ -259,10 +263,11 @@ def _lookup(
     seen: set[str] = set()
     for word in words:
         if word in seen:
-            raise UntraceableError(f"the word {word!r} is there twice", where=vocabulary)
+            raise UntraceableError(f"the word {word!r} occurs twice", where=vocabulary)
         seen.add(word)
     if not all(spec.dtype.min <= each <= spec.dtype.max for each in (len(words) - 1, default)):
-        found = f"a {spec.dtype.name} does not hold the numbers from {default} to {len(words) - 1}"
+        wanted = f"the numbers from {default} to {len(words) - 1}"
+        found = f"the type {spec.dtype.name} is too small for {wanted}"
         raise UntraceableError(found, where=vocabulary)
     table = _numbers_of(tf, words, default)
     parameter = name or alias
@@ -313,7 +318,7 @@ def _softmax(
     output: str,
     axis: int = -1,
 ) -> Recipe:
-    _floating(specs[output])
+    _floating(specs[output], "output")
     return _of_output(specs, alias, output, lambda value: tf.nn.softmax(value, axis=axis))
 
 
@@ -322,7 +327,7 @@ def _identity(tf: Any, specs: Mapping[str, Any], alias: str, output: str) -> Rec
 
 
 def _sigmoid(tf: Any, specs: Mapping[str, Any], alias: str, output: str) -> Recipe:
-    _floating(specs[output])
+    _floating(specs[output], "output")
     return _of_output(specs, alias, output, tf.sigmoid)
 
 

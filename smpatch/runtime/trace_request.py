@@ -51,7 +51,7 @@ def trace(tf: Any, request: dict[str, Any]) -> dict[str, Any]:
     lines = [line for line in printed.getvalue().splitlines() if line.strip()]
     more = len(lines) - _MOST_PRINTED
     if more > 0:
-        lines = [*lines[:_MOST_PRINTED], f"and {more:,} lines more"]
+        lines = [*lines[:_MOST_PRINTED], f"and {more:,} more lines"]
     return {**reply, "printed": lines}
 
 
@@ -252,7 +252,7 @@ def _tensor(tf: Any, value: Any, what: str) -> Any:
     try:
         tensor = tf.convert_to_tensor(value)
     except (TypeError, ValueError) as error:
-        found = f"{what} is no tensor: {type(value).__name__}"
+        found = f"{what} is not a tensor: {type(value).__name__}"
         raise UntraceableError(found) from error
     if tensor.dtype in {tf.resource, tf.variant}:
         raise UntraceableError(f"{what} is a {tensor.dtype.name} handle")

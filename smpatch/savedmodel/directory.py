@@ -66,7 +66,7 @@ _HELD = (
     ("*.keras", f"it holds {{name}}: {_KERAS_HINT}"),
     ("model.weights.h5", "it is an unpacked .keras archive: zip its files, and load that in Keras"),
     ("*.h5", f"it holds {{name}}: {_KERAS_HINT}"),
-    ("*.tflite", "it holds {name}, from which no graph can be had back"),
+    ("*.tflite", "it holds {name}, which cannot be converted back into a graph"),
     ("*.onnx", "it holds {name}: onnx2tf makes a SavedModel of it"),
     ("model.json", "it holds a TensorFlow.js model: use the model that it was converted from"),
     ("*.zip", "it holds {name}: unpack it: unzip {file}"),
@@ -122,14 +122,14 @@ def which_file(root: Path) -> tuple[Path, Form]:
     try:
         return _which_file(root)
     except OSError as error:
-        found = f"cannot be looked into: {(error.strerror or str(error)).lower()}"
+        found = f"cannot be read: {(error.strerror or str(error)).lower()}"
         raise ModelUnreadableError(found, where=str(root)) from error
 
 
 def _which_file(root: Path) -> tuple[Path, Form]:
     scheme = _URL.match(str(root))
     if scheme is not None and not root.exists():
-        found = f"this is a URL ({scheme[1]}) that was made a path, which loses a slash"
+        found = f"this path was made from a URL ({scheme[1]}) and has lost a slash"
         raise ModelUnreadableError(found, where=str(root), hint="give the URL as a text")
     if not root.exists():
         raise _absent(root)

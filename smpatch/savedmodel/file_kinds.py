@@ -115,14 +115,14 @@ _GZIP = Kind("a compressed file (gzip)", "unpack it: gunzip {file}")
 _TAR_GZIP = Kind("a compressed archive (.tar.gz)", _UNTAR)
 _HDF5 = Kind("an HDF5 file, as Keras saves models and weights", _KERAS)
 _TFLITE = Kind(
-    "a TFLite model, from which no graph can be had back",
+    "a TFLite model, which cannot be converted back into a graph",
     "use the model that it was converted from",
 )
 _JSON = Kind(
     "a JSON file, such as TensorFlow.js models have", "use the model that it was converted from"
 )
 _LOST = Kind(
-    "a file that a copy in text mode damaged: bytes that are no UTF-8 became EF BF BD",
+    "a file that a copy in text mode damaged: bytes that are not UTF-8 became EF BF BD",
     "copy it again from the source, in binary mode",
 )
 _LINES = Kind(

@@ -189,7 +189,7 @@ class TextualMetaGraph:
                 is removed too, both removals may contain the same comma.
         """
         if self._span.in_list and len(self._all_spans) > 2:  # noqa: PLR2004 - of two, one stays
-            found = "the MetaGraphs stand in a list, from which none is removed"
+            found = "smpatch removes a MetaGraph from a list only if the file has two MetaGraphs"
             raise RefusedError(found, hint="write each as meta_graphs { } of its own")
         yield from _removals(self._data, self._all_spans, {self._span.start})
 

@@ -274,7 +274,7 @@ class Store:
                 return _clients[key]
         except self._errors.UnknownConfigurationKeyError:
             names = ", ".join(sorted(_OPTIONS))
-            found = f"one of the options {names} is none of {self.scheme}://"
+            found = f"{self.scheme}:// does not have one of these options: {names}"
             raise UsageError(found, where="--store-option") from None
         except (self._errors.BaseError, TypeError, ValueError) as error:
             if _NO_CREDENTIALS.search(str(error)):
@@ -322,7 +322,7 @@ def _obstore(url: ModelUrl) -> Any:  # noqa: ANN401 - it may not be installed
         import obstore.exceptions  # noqa: PLC0415
         import obstore.store  # noqa: PLC0415
     except ImportError as error:
-        found = f"to read {url.scheme}:// takes the library obstore"
+        found = f"{url.scheme}:// URLs need the library obstore"
         hint = "pip install 'obstore>=0.6'"
         raise UsageError(found, where=str(url), hint=hint) from error
     return obstore
@@ -353,7 +353,7 @@ def _explained(error: Exception) -> tuple[str, str]:
     options = "set the environment variables of the store's own tools, or --store-option"
     for applies, found, hint in (
         (_words(error), "no such bucket", ""),
-        (kind == "NotSupportedError", "the store does not do that", ""),
+        (kind == "NotSupportedError", "the store does not support this request", ""),
         (_NO_CREDENTIALS.search(text), "no credentials are found", options),
         (
             kind == "UnauthenticatedError" or number == "401",

@@ -221,7 +221,7 @@ def _commit(store: Store, key: str, copy: Copy, *, conditional: bool) -> Version
         except (FileNotFoundError, ModelUnreadableError):
             if isinstance(error, ConflictError):
                 raise
-            hint = "whether the model has changed is not known: look at it with smpatch show"
+            hint = "it is unknown whether the model has changed: run smpatch show"
             raise WriteError(error.found, where=error.where, hint=hint) from error
         if now.data == data:
             return now.version
@@ -334,7 +334,10 @@ def _conditional(store: Store, url: ModelUrl, *, unconditional: bool) -> bool:
             _probed[store.base] = _honours(store, (url / f"{OWN}probe-{uuid.uuid4().hex}").key)
     if not _probed[store.base]:
         found = "the store does not honour conditional puts, so that edits of others could be lost"
-        hint = "--unconditional edits all the same: let nobody else edit the model meanwhile"
+        hint = (
+            "--unconditional edits anyway: "
+            "make sure that no other program edits the model meanwhile"
+        )
         raise RefusedError(found, where=store.base, hint=hint)
     return True
 

@@ -133,8 +133,8 @@ class _Proof:
             if not left:
                 continue
             names = ", ".join(map(repr, left))
-            text = f"signature {key!r}: nothing before the edit gives {names} to compare with"
-            self._notes[Note("numbers-new", text)] = None
+            found = f"the model before the edit has nothing to compare {names} with"
+            self._notes[Note("numbers-new", f"signature {key!r}: {found}")] = None
         outputs = {key: tuple(sorted(aliases)) for key, aliases in self._same.items() if aliases}
         return Numbers(outputs, tuple(self._notes))
 
@@ -168,7 +168,7 @@ class _Proof:
             changed = _changed_later(edits[place + 1 :], edit.key)
             chain = None if changed else self._chain(edits[:place], edit)
             if chain is None:
-                why = "another edit of the list makes or changes it or what it is made of"
+                why = "another edit of the list makes or changes this signature or its source"
                 self._left_out(edit.key, why)
                 continue
             try:
@@ -185,14 +185,14 @@ class _Proof:
         outcome = composed_outcome(self._validator, chain, values)
         self._composed[edit.key] = frozenset(outcome.outputs)
         self._composed_values[edit.key] = values
-        self._record(edit.key, outcome, "it is not what its parts give one after the other")
+        self._record(edit.key, outcome, "it differs from the result of its parts, run in order")
 
     def _opened(self, chain: Chain) -> None:
         """Compare a signature in which tensors became inputs with the whole signature."""
         key = chain.edit.key
         with opened_chain(chain, self._model, self._before) as both:
             outcome, known = opened_outcome(self._validator, both, self._before)
-            words = "fed what its tensors give, it is not what the whole signature gives"
+            words = "fed the values of these tensors, it differs from the whole signature"
             if both.is_target:
                 self._composed[key] = frozenset(outcome.outputs)
                 self._record(key, outcome, words)
@@ -275,7 +275,8 @@ class _Proof:
             if outcome.failure:
                 self._left_out(key, f"the C runtime does not run it: {outcome.failure}")
             elif not outcome.not_run:
-                _check(key, outcome, f"it is not what {self._functions[key].function!r} gives")
+                name = self._functions[key].function
+                _check(key, outcome, f"it differs from the result of {name!r}")
                 self._proved(key, outcome)
 
     def in_python(self, edits: Sequence[Edit]) -> None:

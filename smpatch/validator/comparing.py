@@ -152,7 +152,7 @@ def already_wrong(
     """Yield notes on faults of the signatures that the edit did not touch."""
     for where, spec in _places(signatures):
         for found in _disagreements(spec, description):
-            yield Note("already-wrong", f"{where}: {found} (it was so before)")
+            yield Note("already-wrong", f"{where}: {found} (as before the edit)")
 
 
 def wrong_shapes(
@@ -166,7 +166,7 @@ def wrong_shapes(
         fact = description.tensors.get(spec.name) if isinstance(spec, TensorSpec) else None
         if isinstance(spec, TensorSpec) and fact is not None:
             for found in _wrong_shape(spec, fact):
-                yield Note("already-wrong", f"{where}: {found} (it was so before)")
+                yield Note("already-wrong", f"{where}: {found} (as before the edit)")
 
 
 def _places(signatures: Mapping[str, SignatureDef]) -> Iterator[tuple[str, Spec]]:

@@ -144,7 +144,7 @@ class _Proof:
         if fails:
             words.append(f"fails with {_listed(fails)}")
         if not self._reads_all(alias, place, old, size):
-            words.append("no value of it was found that changes an output")
+            words.append("no change of its values changed an output")
         return ", ".join(words)
 
     def _reads_all(self, alias: str, place: int, old: int, size: int) -> bool:
@@ -171,8 +171,8 @@ class _Proof:
                 return True
             matters |= first != self._run({**values, alias: others}, 2 * old).outputs
         if matters:
-            found = f"dimension {place} of {alias!r}: the graph reads {old} elements of any number"
-            found = f"{found}, the others change no output"
+            found = f"dimension {place} of {alias!r}: the graph reads only {old} elements"
+            found = f"{found}, even if there are more"
             raise ValidationError(found, where=self._where, hint=_UNCHANGED)
         return False
 

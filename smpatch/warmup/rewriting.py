@@ -99,7 +99,7 @@ def rewritten(record: Record, fates: Mapping[str, Fate]) -> tuple[Splice, ...]:
         raise NotRewrittenError(str(error)) from error
     expected = [each for each in wanted if each is not None]
     if [(each, each.values) for each in found] != [(each, each.values) for each in expected]:
-        raise NotRewrittenError("it is encoded in a way that is not rewritten")
+        raise NotRewrittenError("smpatch cannot rewrite this encoding of the record")
     return respliced(record, splices, new)
 
 
@@ -184,5 +184,5 @@ def _only(fields: Sequence[Field]) -> Field:
         NotRewrittenError: There is none, or the field is in several parts.
     """
     if len(fields) != 1 or fields[0].wire_type != wire.BYTES:
-        raise NotRewrittenError("it is encoded in a way that is not rewritten")
+        raise NotRewrittenError("smpatch cannot rewrite this encoding of the record")
     return fields[0]

@@ -273,7 +273,7 @@ def find_backup(model: SavedModel) -> Path:
         hint = "an edit keeps the previous file with --backup"
         raise RefusedError("there is no backup", where=where, hint=hint) from None
     if not modes.S_ISREG(status.st_mode):
-        raise RefusedError("it is not a regular file, and no backup", where=where)
+        raise RefusedError("it is not a regular file, so it cannot be a backup", where=where)
     if os.path.samestat(status, os.stat(model.file)):
         found = "the backup is the model file itself, under a second name"
         raise RefusedError(found, where=where)

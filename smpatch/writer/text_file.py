@@ -65,7 +65,7 @@ def _check(file: Path, place: str, *, overwrite: bool, option: str) -> int | Non
     if not stat.S_ISREG(mode):
         # A rename would fail for a directory, and would replace a device by a file.
         hint = f"choose another {option}"
-        raise RefusedError("it is there already and no file", where=str(file), hint=hint)
+        raise RefusedError("it exists, and is not a regular file", where=str(file), hint=hint)
     return stat.S_IMODE(mode)
 
 

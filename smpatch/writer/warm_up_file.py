@@ -52,7 +52,7 @@ def check_place(model: SavedModel, *, replaces: bool) -> FileIdentity | None:
         reason = (error.strerror or str(error)).lower()
         raise ModelUnreadableError(f"cannot be read: {reason}", where=str(file)) from error
     if not modes.S_ISREG(status.st_mode):
-        raise RefusedError("it is there already and no file", where=str(file))
+        raise RefusedError("it exists, and is not a regular file", where=str(file))
     if not replaces:
         hint = "--overwrite replaces it, --append adds to it"
         raise RefusedError("it is there already", where=str(file), hint=hint)

@@ -236,7 +236,7 @@ def test_threads_of_the_local_runner_do_not_wait_for_each_other(place: Path) -> 
     ("options", "code", "words"),
     [
         (("--patch", "absent.toml"), 3, "absent.toml: cannot be read: no such file or directory"),
-        (("--patch", "p.toml", "--validate", "never"), 2, "'never' is no way to validate"),
+        (("--patch", "p.toml", "--validate", "never"), 2, "'never' is not a mode of --validate"),
     ],
 )
 def test_mistakes_are_one_line(place: Path, options: Sequence[str], code: int, words: str) -> None:

@@ -38,8 +38,8 @@ def _answers(directory: Path, oracle: Oracle) -> tuple[dict[str, Any], dict[str,
 @pytest.mark.parametrize(
     ("exchanged", "words"),
     [
-        ("inputs", "servers feed 'right' where Python feeds 'left'"),
-        ("outputs", "servers answer 'both' with what Python calls 'score'"),
+        ("inputs", "servers feed 'right', and Python feeds 'left'"),
+        ("outputs", "for 'both' servers return the tensor that Python calls 'score'"),
     ],
 )
 def test_names_that_servers_pair_with_other_places_are_found(

@@ -100,9 +100,9 @@ def test_sizes_and_runs_that_make_no_sense_are_refused() -> None:
     for options, words in (
         (CheckOptions(validate="none", run=Feeding()), "nothing can be run"),
         (CheckOptions(run=Feeding(batches=())), "a batch has a size"),
-        (CheckOptions(time_limit=float("nan")), "no number of seconds"),
-        (CheckOptions(validate="auto"), "no way to validate"),  # type: ignore[arg-type]
-        (CheckOptions(consumers=("torch",)), "no consumer"),  # type: ignore[arg-type]
+        (CheckOptions(time_limit=float("nan")), "not a number of seconds"),
+        (CheckOptions(validate="auto"), "not a way to validate"),  # type: ignore[arg-type]
+        (CheckOptions(consumers=("torch",)), "not a consumer"),  # type: ignore[arg-type]
         (CheckOptions(op_libraries=("gone.so",)), "no such file"),
     ):
         with pytest.raises(UsageError, match=words):

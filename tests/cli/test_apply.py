@@ -66,9 +66,7 @@ def test_a_summary_of_what_was_done(call: Run, patch: Path, make: Make) -> None:
     assert said.out == "1 model: 1 edited; not reloaded (--validate none)\n"
     assert set(load(models[0]).signatures) == {"added", "renamed"}
     said = call("apply", patch, *models, *QUICK)
-    assert said.out == (
-        "3 models: 2 edited, 1 as asked for already; not reloaded (--validate none)\n"
-    )
+    assert said.out == ("3 models: 2 edited, 1 already applied; not reloaded (--validate none)\n")
     said = call("apply", patch, *models, *QUICK, "--quiet")
     assert (said.code, said.out, said.err) == (0, "", "")
 
@@ -94,7 +92,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     assert said.out == (
         f"added would be added to {file} (MetaGraph serve)\n"
         f"scale would be renamed to renamed in {file} (MetaGraph serve)\n"
-        "3 models: 1 would be edited, 1 as asked for already, 1 would fail; nothing was written\n"
+        "3 models: 1 would be edited, 1 already applied, 1 would fail; nothing was written\n"
     )
     assert said.code == 3
     assert [content(model) for model in models] == before
@@ -166,7 +164,7 @@ def test_a_wrong_file_is_told_fault_by_fault_and_nothing_done(
     [
         ((), 2, "missing argument 'PATCH.toml'"),
         (("{patch}",), 2, "missing argument 'MODEL...'"),
-        (("{patch}", "{model}", "{model}/"), 2, "is there twice"),
+        (("{patch}", "{model}", "{model}/"), 2, "is named twice"),
         (("{patch}", "{model}", "--jobs", "0"), 2, "'--jobs'"),
         (("{patch}", "{model}", "--backup", "--save-to", "new"), 2, "do not go together"),
         (("{model}", "{patch}"), 3, "cannot be read: is a directory"),
@@ -325,5 +323,5 @@ def test_verbose_prints_a_line_for_each_model(
     assert call("apply", patch, one, *QUICK, "--quiet").code == 0
     said = shell("apply", patch, one, other, *QUICK, "--verbose")
     lines = said.err.splitlines()
-    assert f"smpatch: {one}: as asked for already" in lines
+    assert f"smpatch: {one}: already applied" in lines
     assert f"smpatch: {other}: edited" in lines

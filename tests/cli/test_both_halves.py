@@ -28,10 +28,10 @@ ENCODE = ("--function", "encode")
         (INNER, "missing option '--outputs'"),
         ((), "missing option '--inputs'"),
         ((*ENCODE, "--outputs", "a=output_0,a=output_0"), "output_0 is given twice"),
-        ((*ENCODE, "--inputs", "x="), "is no tensor name"),
+        ((*ENCODE, "--inputs", "x="), "is not a tensor name"),
         (
             (*INNER, "--outputs", "y=sparse(values=v,indices=i,dense_shape=s)"),
-            "a sparse or ragged tensor cannot stand here",
+            "sparse and ragged tensors are not allowed here",
         ),
     ],
 )
@@ -75,7 +75,7 @@ def test_2_wrong_usage(arguments: tuple[str, ...], words: str, call: Run, model:
             "signature 'serving_default' does not feed that",
         ),
         ("nested_modules", (*INNER, "--outputs", "encoded"), "3 calls have a tensor of that name"),
-        ("nested_modules", (*INNER, "--outputs", "encoded"), "say which: encoded:0@Stateful"),
+        ("nested_modules", (*INNER, "--outputs", "encoded"), "(use encoded:0@Stateful"),
         ("keras_functional", (*INNER[:3], "serve", "--outputs", "both"), "the key is taken"),
         ("linear", ("--from-signature", "scale", *INNER[2:], "--outputs", "Y"), "did you mean y"),
     ],
@@ -111,8 +111,8 @@ def test_4_a_tensor_in_the_body_of_a_loop(call: Run, model: Copy) -> None:
     inside = _loop_body_tensor(place)
     said = call("add-predict", place, *INNER, "--outputs", inside, *QUICK)
     assert said.code == 4
-    assert "it lies in the body of While " in said.line
-    assert "which may run never or many times (name a tensor outside)" in said.line
+    assert "it is in the body of While " in said.line
+    assert "which may run zero or more times (name a tensor outside)" in said.line
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_0_done(  # noqa: PLR0913, PLR0917 - a request and its expected result
 def test_the_way_to_a_tensor_chooses_it(call: Run, model: Copy) -> None:
     place = model("nested_modules")
     error = call("add-predict", place, *INNER, "--outputs", "encoded", *QUICK).line
-    choices = error.partition("say which: ")[2].rstrip(")").split(" or ")
+    choices = error.partition("(use ")[2].rstrip(")").split(" or ")
     assert len(choices) == 3
     for number, choice in enumerate(choices):
         request = (*INNER[:3], f"k{number}", "--outputs", choice)
@@ -216,7 +216,7 @@ def test_the_object_graph_is_left_alone_on_request(call: Run, model: Copy) -> No
     # The next edit repeats this and leaves the signature as it is.
     again = call("add-predict", place, *ENCODE, *QUICK)
     assert "signature 'k' is only in signature_def" in again.err
-    assert "(it was so before)" in again.err
+    assert "(as before the edit)" in again.err
 
 
 def test_both_ways_are_in_the_help(call: Run) -> None:

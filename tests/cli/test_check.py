@@ -72,8 +72,8 @@ def test_what_is_fed_may_be_said_without_run(call: Run, tmp_path: Path) -> None:
     ("options", "words"),
     [
         (["--require", "serving_default"], "character 16: ':' is expected"),
-        (["--for", "serving,torch"], "'torch' is no known reader"),
-        (["--batch", "two"], "'two' is no list of sizes"),
+        (["--for", "serving,torch"], "'torch' is not a known reader"),
+        (["--batch", "two"], "'two' is not a list of sizes"),
         (["--feed", "gone.npz"], "cannot be read"),
         (["--feed", "a.npz", "--with", "ones"], "--feed and --with do not go together"),
         (["--run", "--validate", "none"], "nothing can be run without TensorFlow"),

@@ -100,7 +100,7 @@ FUNCTIONAL = FIXTURES / "models" / "keras_functional"
         (("run", "m"), "smpatch check MODEL --run"),
         (("scan", "m"), "smpatch check MODEL"),
         (("restore", "m"), "smpatch undo MODEL"),
-        (("apply", "p.toml", "m", "--jobs", "x"), "is no number"),
+        (("apply", "p.toml", "m", "--jobs", "x"), "is not a number"),
     ],
 )
 def test_words_of_other_tools_lead_to_ours(words: tuple[str, ...], leads: str, call: Run) -> None:

@@ -33,7 +33,7 @@ def test_0_also_when_nothing_was_to_do(call: Run, model: Copy) -> None:
     said = call("add-predict", place, *XY, *QUICK, "--overwrite")
     assert said.code == 0
     assert (
-        f"nothing to do: serving_default in {place}/saved_model.pb is so already "
+        f"nothing to do: serving_default in {place}/saved_model.pb has this state already "
         "(MetaGraph serve)\n" in said.out
     )
     assert content(place) == before
@@ -52,17 +52,17 @@ def test_0_also_when_nothing_was_to_do(call: Run, model: Copy) -> None:
         (("show", "--json=yes"), "'--json' does not take a value"),
         (("add-predict", *XY, "--validate", "some"), "'auto', 'runtime', 'full', 'run', 'none'"),
         (("add-predict", *XY, "--time-limit", "0"), "0 leaves no time for an answer"),
-        (("add-predict", *XY, "--time-limit", "inf"), "no number of seconds"),
-        (("add-predict", *XY, "--time-limit", "nan"), "no number of seconds"),
-        (("add-predict", *XY, "--lock-timeout", "-1"), "no number of seconds"),
-        (("add-predict", *XY, "--lock-timeout", "soon"), "no number of seconds"),
+        (("add-predict", *XY, "--time-limit", "inf"), "not a number of seconds"),
+        (("add-predict", *XY, "--time-limit", "nan"), "not a number of seconds"),
+        (("add-predict", *XY, "--lock-timeout", "-1"), "not a number of seconds"),
+        (("add-predict", *XY, "--lock-timeout", "soon"), "not a number of seconds"),
         (("add-predict", *XY, "--backup", "--save-to", "elsewhere"), "do not go together"),
         (("add-predict", *XY, "--op-library", "gone.so"), "--op-library gone.so: no such file"),
         (("add-predict", "--inputs", "", "--outputs", "y"), "--inputs '': an item is empty"),
         (("add-predict", "--inputs", "x,", "--outputs", "y"), "an item is empty"),
         (("add-predict", "--inputs", "a=x,a=z", "--outputs", "y"), "'a' is taken twice"),
         (("add-predict", "--inputs", "x", "--outputs", "(y"), "a parenthesis is not closed"),
-        (("add-predict", "--inputs", "x y", "--outputs", "y"), "'x y' is no tensor name"),
+        (("add-predict", "--inputs", "x y", "--outputs", "y"), "'x y' is not a tensor name"),
         (("add-predict", "--inputs", "a=sparse(values=x)", "--outputs", "y"), "indices is missing"),
     ],
 )

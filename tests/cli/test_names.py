@@ -27,7 +27,7 @@ def test_an_alias_typed_as_a_tensor_gets_its_tensor(call: Run, model: Copy) -> N
     said = call(*add, "--inputs", "left,right", "--outputs", "both")
     assert said.code == 4
     tensor = "serving_default_left:0"
-    assert f"('left' is how serving_default calls {tensor}: write left={tensor})" in said.line
+    assert f"(serving_default has the alias 'left' for {tensor}: write left={tensor})" in said.line
     inputs = "left=serving_default_left:0,right=serving_default_right:0"
     said = call(*add, "--inputs", inputs, "--outputs", "both")
     output = re.search(r"write (both=\S+)\)", said.line)
@@ -98,9 +98,9 @@ def test_a_slip_gets_what_to_write(inputs: str, words: str, call: Run, model: Co
 def test_a_tensor_in_the_place_of_its_alias(call: Run, model: Copy) -> None:
     said = call("add-predict", model("linear"), "--inputs", "x:0=in", "--outputs", "y", *QUICK)
     assert said.code == 4
-    assert said.line.endswith("(the alias stands before =: in=x:0)")
+    assert said.line.endswith("(write the alias before =: in=x:0)")
 
 
 def test_an_alias_with_a_colon_of_another_exporter_is_no_slip(call: Run, model: Copy) -> None:
     said = call("add-predict", model("linear"), "--inputs", "x:0=x:0", "--outputs", "y:0", *QUICK)
-    assert "the alias stands before" not in said.err
+    assert "write the alias before" not in said.err

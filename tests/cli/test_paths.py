@@ -61,7 +61,7 @@ def test_a_url_that_no_store_has_is_refused(url: str, call: Run) -> None:
     ):
         said = call(*command)
         assert said.code == 2
-        assert "no store that smpatch supports" in said.line or "a query" in said.line
+        assert "not a store that smpatch supports" in said.line or "a query" in said.line
     with pytest.raises(UsageError):
         smpatch.load(url)
 

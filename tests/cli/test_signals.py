@@ -76,7 +76,7 @@ def _alive(pid: int) -> bool:
     [
         (signal.SIGINT, 130, "interrupted; the model is unchanged"),
         (signal.SIGTERM, 143, "terminated; the model is unchanged"),
-        (signal.SIGHUP, 129, "terminated, for the terminal is gone; the model is unchanged"),
+        (signal.SIGHUP, 129, "terminated because the terminal was closed; the model is unchanged"),
     ],
 )
 def test_a_signal_during_validation(

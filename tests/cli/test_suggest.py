@@ -231,7 +231,7 @@ def test_a_function_that_cannot_be_had_is_listed_with_the_reason(
     monkeypatch.setattr("smpatch.graph.captures.Captures.tensor", lambda *_: None)
     place = model("module")
     said = call("suggest", place)
-    reason = "no tensor of the main graph could be identified with it"
+    reason = "no tensor of the main graph represents it for certain"
     assert said.out.count("    not possible: it captures object ") == 2
     functions = call("suggest", place, "--json").document["suggest"]["functions"]
     assert [each["command"] for each in functions] == [None, None]
@@ -296,7 +296,7 @@ def test_every_command_works(
         program, *arguments = shlex.split(command)
         assert program == "smpatch"
         done = call(*arguments, "--dry-run", *QUICK)
-        if "the model does not say" in done.err:  # TensorFlow did
+        if "the model does not define" in done.err:  # TensorFlow did
             done = call(*arguments, "--dry-run", "--validate", "runtime")
             if "did not load before either" in done.err:
                 continue

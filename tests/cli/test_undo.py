@@ -25,9 +25,9 @@ def test_there_and_back_and_there_again(call: Run, model: Callable[[str], Path])
     assert said.err == ""
     assert said.out.splitlines() == [
         f"the backup of {place}/saved_model.pb put back",
-        "  serving_default  is gone (MetaGraph serve)",
+        "  serving_default  is removed (MetaGraph serve)",
         "saved_model.pb: 7,301 -> 7,194 bytes",
-        f"what was there is kept as {place / BACKUP}; smpatch undo {place} --redo brings it back",
+        f"the replaced file is kept as {place / BACKUP}; smpatch undo {place} --redo restores it",
     ]
     undone = content(place)
     refused = call("undo", place)
@@ -35,7 +35,7 @@ def test_there_and_back_and_there_again(call: Run, model: Callable[[str], Path])
     assert f"undone already (smpatch undo {place} --redo does the edit again)" in refused.line
     assert content(place) == undone
     again = call("undo", place, "--redo")
-    assert again.out.splitlines()[-1].endswith(f"; smpatch undo {place} brings it back")
+    assert again.out.splitlines()[-1].endswith(f"; smpatch undo {place} restores it")
     assert "serving_default  is there again" in again.out
     assert content(place) == edited
     refused = call("undo", place, "--redo")
@@ -48,7 +48,7 @@ def test_rehearsal(call: Run, model: Callable[[str], Path]) -> None:
     before = content(place)
     said = call("undo", place, "--dry-run")
     assert said.code == 0
-    assert "serving_default  would be gone" in said.out
+    assert "serving_default  would be removed" in said.out
     assert content(place) == before
 
 

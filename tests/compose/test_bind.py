@@ -383,21 +383,21 @@ def test_a_patch_file_binds_and_names_files_from_its_directory(copied: Copied) -
 
 def test_a_patch_file_that_a_second_application_would_not_know_is_refused() -> None:
     text = 'version = 1\n[[edit]]\ncompose = "a"\nfrom-signature = "a"\nbind = { x = 1 }\n'
-    with pytest.raises(smpatch.PatchFileError, match="made of itself"):
+    with pytest.raises(smpatch.PatchFileError, match="source and key are both 'a'"):
         parse_patch(text)
 
 
 REFUSALS = {
     "no-source": ({}, "serving", "no such signature", "did you mean serving_default"),
     "no-input": ({"trainin": True}, DEFAULT, "no input is called", "did you mean training"),
-    "dtype": ({"training": 1}, DEFAULT, "1 is no bool", "a value is JSON"),
-    "python": ({"training": "False"}, DEFAULT, "'False' is no bool", "a value is JSON"),
+    "dtype": ({"training": 1}, DEFAULT, "1 is not of type bool", "a value is JSON"),
+    "python": ({"training": "False"}, DEFAULT, "'False' is not of type bool", "a value is JSON"),
     "too-big": ({"mask": 1 << 40}, "words", "does not fit into int32", ""),
     "array": ({"zoom": np.ones(2)}, DEFAULT, "the array is float64", 'astype("float32")'),
     "shape": ({"zoom": [1, 2, 3]}, DEFAULT, "the shape [3], and the input [?, 2]", "last dim"),
     "rank": ({"training": [True]}, DEFAULT, "the shape [1], and the input []", "last dim"),
     "lists": ({"zoom": [[1, 2], [3]]}, DEFAULT, "different lengths", ""),
-    "none": ({"zoom": None}, DEFAULT, "None is no float32", ""),
+    "none": ({"zoom": None}, DEFAULT, "None is not of type float32", ""),
     "nothing-to-follow": (
         {"mask": 0, "word_ids": 0},
         "words",

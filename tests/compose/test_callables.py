@@ -173,7 +173,7 @@ def test_callables_are_proved_and_made_once(done: tuple[Path, Mapping[str, Any]]
         ("failing", "<string>, line {line}: ValueError: my own mistake"),
         ("in_python", "it calls back into Python (PyFunc"),
         ("unknown", "parameter 'thing' has no type"),
-        ("class", "it is a class, no function"),
+        ("class", "it is a class, not a function"),
     ],
 )
 def test_what_cannot_be_carried_is_refused(

@@ -68,7 +68,7 @@ def test_the_cost_of_copies_is_told(copied: Copied) -> None:
         (("--bind", "zoom=none.npy"), 2, "none.npy: cannot be read: no such file"),
         ((), 2, "nothing is composed"),
         (("--bind", "trainin=true"), 4, "did you mean training?"),
-        (("--bind", "training=1"), 4, "1 is no bool"),
+        (("--bind", "training=1"), 4, "1 is not of type bool"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(

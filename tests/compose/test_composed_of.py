@@ -88,7 +88,7 @@ def test_keys_that_are_renamed_copied_or_removed(keras: Path, quick: Validator) 
     smpatch.patch(keras, Remove(("c",)), validator=quick)
     found = compositions(load(keras).meta_graph())
     assert found["behind"] == ComposedOf((), (), (), ("argmax",))
-    assert str(found["behind"]) == "signature: none that is left; after: argmax"
+    assert str(found["behind"]) == "signature: none is left; after: argmax"
 
 
 def test_a_graph_of_tensorflow_1(quick: Validator, tmp_path: Path) -> None:

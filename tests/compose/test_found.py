@@ -59,7 +59,9 @@ def test_numbers_that_the_input_does_not_hold_are_refused(
     vocabulary.write_text("\n".join(map(str, range(257))))
     put = asked_list([f"pixels=lookup({str(vocabulary)!r}, default=0)"], "before")
     edit = smpatch.edits.Compose(DEFAULT, "new", before=put)
-    with pytest.raises(RefusedError, match="a uint8 does not hold the numbers from 0 to 256"):
+    with pytest.raises(
+        RefusedError, match="the type uint8 is too small for the numbers from 0 to 256"
+    ):
         smpatch.patch(model, edit, validator=quick)
     vocabulary.write_text("\n".join(map(str, range(256))))
     smpatch.patch(model, edit, validator=quick)

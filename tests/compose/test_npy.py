@@ -56,10 +56,10 @@ def _written(array: np.ndarray) -> bytes:
 WHOLE = _written(np.arange(4.0))
 FAULTS = {
     "no file": (None, "cannot be read: no such file"),
-    "empty": (b"", "it is no .npy file"),
-    "another": (b"PK\x03\x04" + bytes(99), "it is no .npy file"),
-    "cut": (WHOLE[:-1], "has not the 32 bytes of its shape"),
-    "longer": (WHOLE + b"x", "has not the 32 bytes of its shape"),
+    "empty": (b"", "it is not a .npy file"),
+    "another": (b"PK\x03\x04" + bytes(99), "it is not a .npy file"),
+    "cut": (WHOLE[:-1], "does not have the 32 bytes that its shape needs"),
+    "longer": (WHOLE + b"x", "does not have the 32 bytes that its shape needs"),
     "header": (WHOLE[:9], "its header is damaged"),
     "no literal": (WHOLE.replace(b"{", b"("), "its header is damaged"),
     "shape": (WHOLE.replace(b"(4,)", b"(-4)"), "damaged shape"),

@@ -246,7 +246,7 @@ def test_the_function_is_held_against_the_model_with_its_variables(
     model = Path(shutil.copytree(MODULE[0], tmp_path / "model"))
     data = (model / "saved_model.pb").read_bytes()
     case = Case(MODULE, LINEAR, "after", {})
-    with pytest.raises(ValidationError, match="not what its parts give one after the other"):
+    with pytest.raises(ValidationError, match="differs from the result of its parts, run in order"):
         smpatch.patch(model, _asked(case, _text(case)), validator=quick)
     assert (model / "saved_model.pb").read_bytes() == data
 
@@ -266,7 +266,7 @@ REFUSED = [
     (MODULE, f"after {EXPORTERS / 'loops_in_session'}", "a loop of TensorFlow 1"),
     (MODULE, f"after {EXPORTERS / 'python_inside'}:called", "calls back into Python"),
     (MODULE, f"after {FIXTURES / 'sparse'}:twice", "its input 'ids' is a sparse or composite"),
-    (MODULE, f"after {FIXTURES / 'wrong_tensor_info'}:missing", "'product' is no tensor of its"),
+    (MODULE, f"after {FIXTURES / 'wrong_tensor_info'}:missing", "'product' is not a tensor of its"),
     (MODULE, f"after {ARCHIVE}:nothing", "no such signature"),
     (MODULE, f"after {EXPORTERS / 'policy'}", "the model has 4 signatures"),
 ]

@@ -68,7 +68,7 @@ def test_the_command_has_the_same_options(graph: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "run before and after the edit: 1 output gives the same, bit for bit" in done.stdout
     assert [*load(made).signatures] == ["frozen_graph"]
-    shown = "composed of  signature: none that is left; bound: flag; after: softmax"
+    shown = "composed of  signature: none is left; bound: flag; after: softmax"
     assert shown in _smpatch("show", made).stdout
 
 

@@ -193,7 +193,7 @@ def test_a_patch_file_names_the_init_op_once(empty: Path) -> None:
     assert smpatch.patch(empty, edits, once=True).outcome == "init-op-set"
     second = smpatch.patch(empty, edits, once=True)
     assert (second.changes, [each.key for each in second.applied]) == ((), [GROUP])
-    with pytest.raises(PatchFileError, match=r"edit\[0\] says what the init op is"):
+    with pytest.raises(PatchFileError, match=r"edit\[0\] sets or removes the init op as well"):
         parse_patch(f"{text}[[edit]]\nno-init-op = true\n")
 
 
@@ -238,7 +238,7 @@ def test_two_operations_that_fill_one_table_are_refused(tmp_path: Path) -> None:
     node.CopyFrom(graph.node(FILLER).message())
     node.name = "other"
     _append(directory, bytes(node.SerializeToString()))
-    with pytest.raises(smpatch.RefusedError, match="both fill 'vocabulary', and the first"):
+    with pytest.raises(smpatch.RefusedError, match="both fill 'vocabulary', and only the first"):
         smpatch.set_init_op(directory, (FILLER, "other"), options=UNPROVED)
     with pytest.raises(smpatch.RefusedError, match="gives 'vocabulary' its value"):
         smpatch.set_init_op(directory, "other", options=UNPROVED)

@@ -127,10 +127,10 @@ def test_a_path_that_is_no_utf_8_gives_a_name_that_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        ({"as_": "onnx"}, "'onnx' is no format"),
+        ({"as_": "onnx"}, "'onnx' is not a format"),
         ({"name": ""}, "not empty"),
-        ({"batch": 0}, "0 is no batch"),
-        ({"batch": True}, "True is no batch"),
+        ({"batch": 0}, "0 is not a batch size"),
+        ({"batch": True}, "True is not a batch size"),
         ({"batch": 2**31}, "too large"),
     ],
 )

@@ -28,6 +28,7 @@ from smpatch.edits import (
 )
 from smpatch.fragments import RecipeOf
 from smpatch.functions import load_time
+from smpatch.graph.resolve import OpDefMissingError
 from tests.exporters.expected import Model, promoted
 from tests.exporters.steps import Choose, Step, Verb, first, fresh, keys_of, once, signature_of
 from tests.exporters.subjects import Subject
@@ -371,10 +372,26 @@ def copy_signatures(subject: Subject, _: Path, model: Model, choose: Choose[Any]
     before = Model.before(subject)
     if subject.several or model.tags != before.tags:
         return None
+    if any(_contradicts_graph(subject, key) for key in before.signatures):
+        return None  # such a signature is left out, with a note
     focus = choose([model.focus])
     return Step(
         None, replace(model, signatures={**model.signatures, **before.signatures}, focus=focus)
     )
+
+
+def _contradicts_graph(subject: Subject, key: str) -> bool:
+    """Return whether a signature of the exporter's model has another type than its graph."""
+    meta_graph = load(subject.directory).meta_graph(subject.tags)
+    resolver = meta_graph.resolver()
+    try:
+        return any(
+            resolver.resolve(each.name).spec.dtype != each.dtype
+            for spec in meta_graph.signatures[key].inputs.values()
+            for each in spec.tensors()
+        )
+    except OpDefMissingError:
+        return False
 
 
 def together(_: Subject, __: Path, model: Model, choose: Choose[Any]) -> Step:

@@ -144,7 +144,7 @@ class TestTypes:
     def test_a_damaged_number_of_outputs_does_not_take_all_memory(self, count: int) -> None:
         node = _node("n", "Op", N=schema.AttrValue(i=count))
         resolver = Resolver(_graph(node), _op("Op", {"type": 1, "number_attr": "N"}))
-        with pytest.raises(ModelUnreadableError, match=f"'Op' says that it has {count} outputs"):
+        with pytest.raises(ModelUnreadableError, match=f"'Op' has {count} outputs"):
             resolver.resolve("n:0")
 
     def test_a_node_without_outputs_yields_no_tensor(self) -> None:
@@ -256,7 +256,7 @@ class TestNames:
             parse(name)
 
     def test_a_control_input_is_no_tensor(self) -> None:
-        with pytest.raises(TensorNotFoundError, match=r"a control input is no tensor \(name an"):
+        with pytest.raises(TensorNotFoundError, match=r"a control input is not a tensor \(name an"):
             parse("^x")
 
 

@@ -178,9 +178,9 @@ def test_another_model_that_cannot_be_loaded(twins: Path, exported: Path) -> Non
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"relative": -1.0}, "no tolerance"),
-        ({"absolute": float("nan")}, "no tolerance"),
-        ({"absolute": float("inf")}, "no tolerance"),
+        ({"relative": -1.0}, "not a tolerance"),
+        ({"absolute": float("nan")}, "not a tolerance"),
+        ({"absolute": float("inf")}, "not a tolerance"),
         ({"feeding": Feeding(batches=())}, "a batch has a size"),
         ({"validate": "none"}, "nothing can be run"),
     ],

@@ -191,7 +191,8 @@ def test_what_is_new_is_held_against_its_other_half(
     with pytest.raises(ValidationError) as caught:
         edited(twins, edit)
     assert (
-        "is not what 'two' gives" in caught.value.found or "different numbers" in caught.value.found
+        "differs from the result of 'two'" in caught.value.found
+        or "different numbers" in caught.value.found
     )
     assert models.tree(twins) == before
 
@@ -251,7 +252,7 @@ def test_arguments_that_are_exchanged_refuse_the_edit(
 ) -> None:
     before = models.tree(twins)
     mutate("exchange_inputs", "new")
-    with pytest.raises(ValidationError, match="it is not what 'inner' gives: "):
+    with pytest.raises(ValidationError, match="it differs from the result of 'inner': "):
         edited(twins, PROMOTED[name])
     assert models.tree(twins) == before
 
@@ -273,7 +274,10 @@ def test_what_is_new_in_one_half_only_is_told(twins: Path, edited: Edited) -> No
     edit = FromSignature("one", {"inner": "mul:0", "b": "b"}, "new")
     receipt = edited(twins, edit, signature_def_only=True)
     (note,) = (each for each in receipt.notes if each.code == "numbers-new")
-    assert note.text == "signature 'new': nothing before the edit gives 'inner' to compare with"
+    assert (
+        note.text
+        == "signature 'new': the model before the edit has nothing to compare 'inner' with"
+    )
 
 
 def test_keys_that_are_gone_are_not_run(twins: Path, edited: Edited) -> None:
@@ -337,7 +341,7 @@ class TestGivenValues:
         assert models.tree(twins) == before
 
     def test_without_a_run_they_make_no_sense(self, twins: Path) -> None:
-        with pytest.raises(UsageError, match="nothing is run"):
+        with pytest.raises(UsageError, match="only --validate run uses"):
             smpatch.rename_signature(twins, "one", "new", options=Options(feed="a.npz"))
 
 

@@ -134,7 +134,7 @@ def test_each_way_that_is_listed_works(oracle: Oracle, tmp_path: Path) -> None:
     oracle.ask("build", name="calls", directory=model)
     with pytest.raises(RefusedError) as raised:
         derive("serving_default", {"y": "halves:1"})(model)
-    ways = raised.value.hint.removeprefix("say which: ").split(" or ")
+    ways = raised.value.hint.removeprefix("use ").split(" or ")
     assert len(ways) == 4
     derive("serving_default", {f"y{place}": way for place, way in enumerate(ways)})(model)
     with pytest.raises(RefusedError, match="computes no such tensor"):

@@ -226,7 +226,7 @@ def test_functions_that_double_each_other_without_end_are_refused(
         for level in range(40)
     ]
     last = _function("f40", ["i"], [_node("n", "Neg", ["i"])], {"r": "n:z:0"})
-    with pytest.raises(FingerprintError, match="too often"):
+    with pytest.raises(FingerprintError, match="too many calls"):
         _of([PLACEHOLDER, _node("y", "PartitionedCall", ["x"], f="f0")], [*functions, last])
 
 

@@ -38,9 +38,9 @@ REASONS = (
     "`outputs` cannot be None or empty",  # it has no outputs
     "the signature's input is",  # a recipe yields a batch
     # The model is broken, or needs a library, and does not load before either.
-    "the signature says",
+    "the signature has",
     "no such node in the graph",
-    "cannot run, either",
+    "so it cannot run",
     "did not load before either",
     "_output_shapes attribute inconsistent",  # its shapes are left out
     "Dimensions must be equal",  # its graph has the size of the batch

@@ -109,7 +109,7 @@ def test_bytes_in_json_are_base64(tmp_path: Path) -> None:
         ("[1]", "it is not a JSON object"),
         ("{", "it is not JSON"),
         ('{"x": [[1, 2], [3]]}', "different lengths"),
-        ('{"x": ["a"]}', "is no float32"),
+        ('{"x": ["a"]}', "is not of type float32"),
         ('{"x": [{"b64": "?"}]}', "not base64"),
         ('{"x": [{"b": 1}]}', "an element is a JSON object"),
         ('{"z": 1}', "it names no input of any signature: z"),
@@ -148,7 +148,7 @@ def test_records_that_tensorflow_writes_arrive_whole(tmp_path: Path) -> None:
     [
         ("strings", b"no records at all", "does not begin like one of a TFRecord"),
         ("strings", b"abc", "ends within the head of record 1"),
-        ("module", b"", "no signature has one input of strings"),
+        ("module", b"", "records feed only a signature with one input"),
     ],
 )
 def test_records_that_feed_nothing_are_a_slip(

@@ -168,7 +168,9 @@ def test_an_undone_edit_does_not_come_back_after_an_edit_without_a_backup(bucket
     smpatch.patch(url, Copy("scale", "new"), options=UNPROVED)
     there = tree(url)
     for redo in (False, True):
-        with pytest.raises(smpatch.RefusedError, match="has changed since without --backup"):
+        with pytest.raises(
+            smpatch.RefusedError, match="has changed since the undo, without --backup"
+        ):
             smpatch.undo(url, redo=redo)
     assert tree(url) == there
 
@@ -380,7 +382,7 @@ def test_apply_yields_an_outcome_for_each_model(fleet: str) -> None:
         (f"{fleet}/a/1", 0),
         (f"{fleet}/a/2", 3),
     ]
-    with pytest.raises(smpatch.UsageError, match="is there twice"):
+    with pytest.raises(smpatch.UsageError, match="is named twice"):
         smpatch.apply([f"{fleet}/a/1", f"{fleet}/a/*"], ADDED, options=UNPROVED)
 
 

@@ -138,7 +138,7 @@ def test_a_fault_at_any_request_leaves_the_model_old_or_new(
         outcomes.add((told == "", now == new["saved_model.pb"]))
         if not told:
             assert now == new["saved_model.pb"], "it says that the edit is done"
-        elif "is not known" not in told:
+        elif "is unknown whether" not in told:
             assert now == old["saved_model.pb"], told
     assert {(False, False), (True, True)} <= outcomes
 

@@ -185,7 +185,7 @@ def test_options_on_the_command_line_reach_the_store(
         ("s3://bucket/model?X-Amz-Signature=hidden", "a query or a password"),
         ("https://user:hidden@host/model", "a query or a password"),
         ("https://hidden@host/model", "a user name"),
-        ("ftp://host/hidden", "no store that smpatch supports"),
+        ("ftp://host/hidden", "not a store that smpatch supports"),
         ("s3:///hidden", "names no bucket"),
         ("s3://bucket/../hidden", "'..'"),
         ("file://host/hidden", "three slashes"),

@@ -94,7 +94,7 @@ def test_values_that_are_given_are_in_the_requests(
     sizes = [each["outputs"]["product"]["shape"] for each in ran(model, oracle)]
     assert sizes == [[1], [2], [3]]
     assert x[:2].tobytes() in (model / PLACE).read_bytes()
-    with pytest.raises(smpatch.UsageError, match="4 rows are asked for, and 3 are given"):
+    with pytest.raises(smpatch.UsageError, match="it needs 4 rows, and the file has 3"):
         smpatch.write_warmup(
             model, "scale", feed=feed, batches=(4,), overwrite=True, validator=validator
         )

@@ -277,7 +277,7 @@ class TestRefusals:
         model.chmod(0o744)
         said = another_user.edit(model)
         assert said.startswith("3 ")
-        assert "cannot be looked into: permission denied" in said
+        assert "cannot be read: permission denied" in said
 
     def test_file_that_changed_its_permissions_only_is_edited(self, model: Path) -> None:
         (model / FILE).chmod(0o444)

@@ -63,7 +63,9 @@ class TestThereAndBack:
         before = models.tree(model)
         for redo in (False, True):
             for dry_run in (False, True):
-                with pytest.raises(smpatch.RefusedError, match="changed since without --backup"):
+                with pytest.raises(
+                    smpatch.RefusedError, match="changed since the undo, without --backup"
+                ):
                     smpatch.undo(model, redo=redo, dry_run=dry_run)
         assert models.tree(model) == before
         models.add(model, "three", backup=True)
@@ -246,7 +248,7 @@ class TestRefusals:
         (model / BACKUP).write_bytes(content)
         error = _refused(model)
         assert error.exit_code == 4
-        assert error.found.startswith("the backup is no SavedModel: ")
+        assert error.found.startswith("the backup is not a SavedModel: ")
 
     @pytest.mark.parametrize("damaged", [False, True])
     def test_backup_with_a_signature_that_is_none(self, model: Path, *, damaged: bool) -> None:
@@ -260,7 +262,7 @@ class TestRefusals:
             (model / FILE).write_bytes(b"damaged")
         error = _refused(model)
         assert error.exit_code == 4
-        assert error.found.startswith("the backup is no SavedModel: ")
+        assert error.found.startswith("the backup is not a SavedModel: ")
 
     @pytest.mark.parametrize("kind", ["directory", "link", "pipe", "the file itself"])
     def test_backup_that_is_something_else(self, model: Path, kind: str) -> None:
