@@ -52,6 +52,7 @@ _LARGEST_READ = 1 << 24
 _PIECE = 1 << 20
 _SHOWN = 5
 
+_ELSEWHERE = "TMPDIR names another place"
 _HOSTILE = "unpack it yourself if you trust it"
 
 _DAMAGE = (
@@ -131,16 +132,18 @@ def unpacked(archive: Path, *, variables: bool = True) -> Iterator[Path]:
 
     Raises:
         ModelUnreadableError: The archive does not hold one model, or is damaged or hostile.
-        WriteError: The disk of the temporary directory has too little space.
+        WriteError: The temporary directory has too little space, or cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="smpatch-") as work:
+    with contextlib.ExitStack() as held:
+        with _unpacking(archive):
+            work = held.enter_context(tempfile.TemporaryDirectory(prefix="smpatch-"))
         directory = Path(work) / "model"
-        with _reading(archive) as model:
+        with _reading(archive) as model, _unpacking(archive):
             wanted = {n: m for n, m in model.files.items() if variables or not n.startswith(_DATA)}
             needed = sum(member.size for member in wanted.values())
             if needed > shutil.disk_usage(work).free:
                 found = f"{work} has too little space for {needed:,} bytes"
-                raise WriteError(found, where=str(archive), hint="TMPDIR names another place")
+                raise WriteError(found, where=str(archive), hint=_ELSEWHERE)
             for name in ("", *model.directories):
                 (directory / name).mkdir(parents=True, exist_ok=True)
             for name, member in model.files.items():
@@ -162,16 +165,32 @@ def unpacked(archive: Path, *, variables: bool = True) -> Iterator[Path]:
 def _reading(archive: Path) -> Iterator[_Model]:
     """Open an archive, and find its model; errors name the archive."""
     try:
-        with contextlib.ExitStack() as held:
+        with _undamaged(), contextlib.ExitStack() as held:
             yield _model(_members(archive, held), archive.stat().st_size)
     except SmpatchError as error:
         error.where = error.where or str(archive)
         raise
+
+
+@contextlib.contextmanager
+def _undamaged() -> Iterator[None]:
+    """Turn the errors of the standard library into ``ModelUnreadableError``."""
+    try:
+        yield
     except _DAMAGE as error:
         words = " ".join(str(error).split()) or type(error).__name__
         found = f"the archive cannot be read: {words}"
-        hint = "was it copied whole?"
-        raise ModelUnreadableError(found, where=str(archive), hint=hint) from error
+        raise ModelUnreadableError(found, hint="was it copied whole?") from error
+
+
+@contextlib.contextmanager
+def _unpacking(archive: Path) -> Iterator[None]:
+    """Turn the errors of the file system for the unpacked files into ``WriteError``."""
+    try:
+        yield
+    except OSError as error:
+        found = f"it cannot be unpacked: {(error.strerror or str(error)).lower()}"
+        raise WriteError(found, where=str(archive), hint=_ELSEWHERE) from error
 
 
 def _members(archive: Path, held: contextlib.ExitStack) -> Iterator[_Member]:
@@ -258,6 +277,11 @@ def _model(members: Iterable[_Member], size: int) -> _Model:
         if member.kind not in {"file", "directory"}:
             found = f"{'/'.join(name)!r} is {member.kind}"
             raise ModelUnreadableError(found, hint=_HOSTILE)
+        if any(
+            inside[name[:end]].kind == "file" for end in range(len(name)) if name[:end] in inside
+        ):
+            found = f"{'/'.join(name)!r} is below a file"
+            raise ModelUnreadableError(found, hint=_HOSTILE)
     files = {"/".join(n): m for n, m in inside.items() if m.kind == "file"}
     directories = ["/".join(n) for n, m in inside.items() if m.kind == "directory"]
     file = next(each for each in _MODEL_FILES if each in files)
@@ -289,15 +313,21 @@ def _write(member: _Member, file: IO[bytes]) -> None:
     """Write the content of a member, which must have the length that the archive records.
 
     Raises:
-        ValueError: It has another length.
+        ModelUnreadableError: It has another length, or is damaged.
     """
-    with member.open() as source:
+    for piece in _pieces(member):
+        file.write(piece)
+
+
+def _pieces(member: _Member) -> Iterator[bytes]:
+    """Yield the content of a member; who writes it meets its own errors alone."""
+    with _undamaged(), member.open() as source:
         left = member.size
         while piece := source.read(min(_PIECE, left + 1)):
             left -= len(piece)
             if left < 0:
                 break
-            file.write(piece)
-    if left:
-        message = f"{'/'.join(member.name)} has another length than the archive records"
-        raise ValueError(message)
+            yield piece
+        if left:
+            message = f"{'/'.join(member.name)} has another length than the archive records"
+            raise ValueError(message)

@@ -22,7 +22,8 @@ from typing import Any, NoReturn, TypeVar
 
 from smpatch import dtypes
 from smpatch.errors import UsageError
-from smpatch.urls import ModelUrl, path_or_url
+from smpatch.shapes import MAX_RANK, without_brackets
+from smpatch.urls import ModelUrl, nameable, path_or_url
 
 __all__ = [
     "ARCHIVES",
@@ -187,10 +188,10 @@ def shape(value: object, where: str) -> tuple[int | None, ...] | None:
     if value is None:
         return None
     if isinstance(value, str):
-        inner = value.strip().removeprefix("[").removesuffix("]")
+        inner = without_brackets(value)
         if inner == "unknown":
             return None
-        return tuple(_size(each, where) for each in inner.split(",")) if inner.strip() else ()
+        return tuple(_size(each, where) for each in inner.split(",")) if inner else ()
     if hasattr(value, "as_list"):
         known = getattr(value, "rank", None) is not None
         value = value.as_list() if known else None
@@ -213,15 +214,26 @@ def _size(value: object, where: str) -> int | None:
     return None if size == -1 else size
 
 
-def plain_value(value: object) -> object:
+def plain_value(value: object, where: str, depth: int = 0) -> object:
     """Return arrays and scalars of TensorFlow and NumPy, also in lists, as Python values.
 
+    Args:
+        value: The value.
+        where: The name of the value, with which errors begin.
+        depth: The number of lists around it.
+
+    Raises:
+        UsageError: The lists are nested more deeply than the dimensions of any tensor.
+
     Example:
-        >>> plain_value((1, [2]))
+        >>> plain_value((1, [2]), "default")
         [1, [2]]
     """
+    if depth > MAX_RANK:
+        found = f"it has lists in lists, more than {MAX_RANK}"
+        raise UsageError(found, where=where, hint="give a list for each dimension")
     if isinstance(value, list | tuple):
-        return [plain_value(each) for each in value]
+        return [plain_value(each, where, depth + 1) for each in value]
     numpy = getattr(value, "numpy", None)
     if callable(numpy):
         value = numpy()
@@ -258,9 +270,11 @@ def constants(value: object, where: str) -> dict[str, Constant]:
     """
     found: dict[str, Constant] = {}
     for name, each in mapping(value, where).items():
-        given = None if isinstance(each, Constant) else getattr(each, "dtype", None)
-        kind = None if given is None else dtype(given, f"{where} {name!r}")
-        found[name] = each if isinstance(each, Constant) else Constant(plain_value(each), kind)
+        made = isinstance(each, Constant)
+        given = None if made else getattr(each, "dtype", None)
+        place = f"{where} {name!r}"
+        kind = None if given is None else dtype(given, place)
+        found[name] = each if made else Constant(plain_value(each, place), kind)
     return found
 
 
@@ -282,14 +296,7 @@ def path(value: object, where: str) -> Path:
         _refuse(value, where, "a path")
     if isinstance(value, ModelUrl):
         return value
-    found = os.fsdecode(value)
-    try:
-        possible = b"\0" not in os.fsencode(found)
-    except UnicodeEncodeError:  # a lone surrogate
-        possible = False
-    if not possible:
-        raise UsageError(f"{found!a} is given, and no file has such a name", where=where)
-    return path_or_url(found)
+    return path_or_url(nameable(os.fsdecode(value), where))
 
 
 def paths(value: object, where: str) -> list[Path]:

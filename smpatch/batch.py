@@ -172,7 +172,8 @@ def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
     (``a/1``, ``b/1``), all models keep their paths below the directory that they have in common.
 
     Raises:
-        UsageError: A model and an archive would get the same directory (``a``, ``a.zip``).
+        UsageError: A model and an archive would get the same directory (``a``, ``a.zip``), or
+            one would get a directory inside that of another (``m``, ``m/m``).
     """
     if options.save_to is None:
         return [None] * len(models)
@@ -186,6 +187,13 @@ def destinations(models: Sequence[Path], options: Options) -> list[Path | None]:
                 raise UsageError(found, where="save_to", hint="save them one by one")
         common = os.path.commonpath(real)
         names = [os.path.relpath(path, common) for path in real]
+        known_names = {*names}
+        for name in names:
+            outer = next((each for each in map(str, Path(name).parents) if each in known_names), "")
+            if outer:
+                found = f"{models[names.index(name)]} would be saved inside the new model of "
+                found += f"{models[names.index(outer)]}"
+                raise UsageError(found, where="save_to", hint="save them one by one")
     place = arguments.path(options.save_to, "save_to")
     return [place / name for name in names]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from smpatch.errors import RefusedError
 from smpatch.graph.index import GraphIndex
-from smpatch.graph.resolve import MAX_RANK, Resolver, constant_shape
+from smpatch.graph.resolve import Resolver, constant_shape
 from smpatch.loader import MetaGraph
 from smpatch.rules import (
     IN_DOUBT,
@@ -30,6 +30,7 @@ from smpatch.rules import (
     check_servable,
     remarks,
 )
+from smpatch.shapes import MAX_RANK
 from smpatch.signature import (
     CLASSES,
     CLASSIFY,

@@ -300,13 +300,16 @@ def _example(place: Mode) -> str:
 
 def _arguments(text: str, where: str) -> tuple[list[object], dict[str, object]]:
     try:
-        call = ast.parse(f"f{text}", mode="eval").body
+        return _read_arguments(f"f{text}", where)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         hint = "put names with other characters in quotes: labels='../labels.txt'"
         raise UsageError("its arguments cannot be read", where=where, hint=hint) from error
+
+
+def _read_arguments(source: str, where: str) -> tuple[list[object], dict[str, object]]:
+    call = ast.parse(source, mode="eval").body
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise UsageError("its arguments cannot be read", where=where)
-    source = f"f{text}"
     named: dict[str, object] = {}
     for each in call.keywords:
         if each.arg is None or each.arg in named:

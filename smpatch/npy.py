@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import math
 import os
+import re
 import struct
 from typing import BinaryIO, NamedTuple
 
@@ -22,6 +23,9 @@ __all__ = ["read_npy"]
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 16
+_DEEP = (RecursionError, MemoryError)
+"""The errors of Python's parser for a text that is nested too deeply."""
+
 _MOST = 1 << 28
 """The largest size of the elements, in bytes: a constant is in the model file (below 2 GiB)."""
 
@@ -40,6 +44,15 @@ _CODES = {
     "f8": ("float64", "d"),
 }
 """NumPy's type, without the byte order, to TensorFlow's name and the code of ``struct``."""
+
+_TEXT = re.compile(r"[SU][0-9]{1,10}")
+"""NumPy's type of texts: the kind, and the number of bytes or characters."""
+
+_MOST_EMPTY = 1 << 20
+"""The largest number of elements without bytes, and of lists without elements."""
+
+_MOST_DIMENSIONS = 64
+"""The most dimensions of an array of NumPy."""
 
 _CHARACTER = 4
 """Bytes of a character in an array of texts."""
@@ -77,20 +90,26 @@ def _read(opened: BinaryIO, where: str) -> Constant:
     if kind in _CODES:
         dtype, code = _CODES[kind]
         size = struct.calcsize(code)
-    elif kind[:1] in {"S", "U"} and kind[1:].isdecimal():
+    elif _TEXT.fullmatch(kind):
         dtype, code = "string", ""
         size = int(kind[1:]) * (_CHARACTER if kind[0] == "U" else 1)
     else:
         hint = "convert it to numbers, truth values or texts before numpy.save"
         raise UsageError(f"arrays of type {header.descr!r} are not read", where=where, hint=hint)
     if count * size > _MOST:
-        raise UsageError(f"the array has {count * size:,} bytes, which are too many", where=where)
+        found = f"the array has more than {_MOST:,} bytes, which are too many"
+        raise UsageError(found, where=where)
+    most = _MOST if count * size else _MOST_EMPTY
+    lists = sum(math.prod(header.shape[:depth]) for depth in range(len(header.shape)))
+    if max(count, lists) > most:
+        found = f"the array has more than {most:,} elements or rows, which are too many"
+        raise UsageError(found, where=where)
     data = opened.read(count * size + 1)
     if len(data) != count * size:
         found = f"the file does not have the {count * size:,} bytes that its shape needs"
         raise UsageError(found, where=where)
     elements = (
-        _texts(data, count, size, order, kind[0])
+        _texts(data, count, size, order, kind[0], where)
         if not code
         else list(struct.unpack(f"{'>' if order == '>' else '<'}{count}{code}", data))
     )
@@ -111,21 +130,34 @@ def _header(opened: BinaryIO, where: str) -> _Header:
             raise UsageError("its header is too long", where=where, hint=hint)
         found = ast.literal_eval(opened.read(length).decode("utf-8"))
         descr, shape, order = found["descr"], found["shape"], bool(found["fortran_order"])
-    except (struct.error, ValueError, SyntaxError, KeyError, TypeError, RecursionError) as error:
+    except (struct.error, ValueError, SyntaxError, KeyError, TypeError, *_DEEP) as error:
         raise UsageError("its header is damaged", where=where, hint=hint) from error
     sizes = shape if isinstance(shape, tuple) else (-1,)
     if not isinstance(descr, str) or not all(type(each) is int and each >= 0 for each in sizes):
         raise UsageError("it holds records or a damaged shape", where=where, hint=hint)
+    if len(sizes) > _MOST_DIMENSIONS:
+        found = f"it has {len(sizes):,} dimensions, and NumPy has at most {_MOST_DIMENSIONS}"
+        raise UsageError(found, where=where, hint=hint)
     return _Header(descr, order, sizes)
 
 
-def _texts(data: bytes, count: int, size: int, order: str, kind: str) -> list[object]:
-    """Return texts without the zeros at their ends, with which NumPy makes them equally long."""
+def _texts(  # noqa: PLR0913, PLR0917 - the parts of the header
+    data: bytes, count: int, size: int, order: str, kind: str, where: str
+) -> list[object]:
+    """Return texts without the zeros at their ends, with which NumPy makes them equally long.
+
+    Raises:
+        UsageError: A text holds a number that is no character.
+    """
     parts = [data[at * size : (at + 1) * size] for at in range(count)]
     if kind == "S":
         return [part.rstrip(b"\0") for part in parts]
     encoding = "utf-32-be" if order == ">" else "utf-32-le"
-    return [part.decode(encoding, "surrogatepass").rstrip("\0") for part in parts]
+    try:
+        return [part.decode(encoding, "surrogatepass").rstrip("\0") for part in parts]
+    except UnicodeDecodeError as error:
+        hint = "write it with numpy.save(FILE, array)"
+        raise UsageError("a text of the array is damaged", where=where, hint=hint) from error
 
 
 def _steps(shape: tuple[int, ...]) -> list[int]:

@@ -229,16 +229,16 @@ def check_distinct(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> d
     """
     fed: dict[str, str] = {}
     for alias, spec in inputs.items():
-        for tensor in spec.tensors():
-            if tensor.name in fed:
-                found = f"{tensor.name} is already the input {fed[tensor.name]!r}"
+        for name in names_of([spec]):
+            if name in fed:
+                found = f"{name} is already the input {fed[name]!r}"
                 hint = "a tensor can be fed once"
                 raise AliasError(found, where=f"input {alias!r}", hint=hint)
-            fed[tensor.name] = alias
+            fed[name] = alias
     for alias, spec in outputs.items():
-        for tensor in spec.tensors():
-            if tensor.name in fed:
-                found = f"{tensor.name} is the input {fed[tensor.name]!r} too"
+        for name in names_of([spec]):
+            if name in fed:
+                found = f"{name} is the input {fed[name]!r} too"
                 hint = "sessions refuse to fetch what they are fed"
                 raise AliasError(found, where=f"output {alias!r}", hint=hint)
     return fed
@@ -271,10 +271,10 @@ def check_graph(
     loops = not meta_graph.op_defs or not {"Enter", "RefEnter"}.isdisjoint(meta_graph.op_defs)
     for kind, specs, possible in (("input", inputs, loops), ("output", outputs, walk.loops)):
         for alias, spec in specs.items() if possible else ():
-            for tensor in spec.tensors():
-                door = in_frame(graph, tensor.name)
+            for name in names_of([spec]):
+                door = in_frame(graph, name)
                 if door is not None:
-                    found = f"{tensor.name} lies inside the while loop that {door!r} enters"
+                    found = f"{name} lies inside the while loop that {door!r} enters"
                     hint = "name a tensor before or after the loop, such as its Exit"
                     raise TensorUnservableError(found, where=f"{kind} {alias!r}", hint=hint)
     if walk.unfed:

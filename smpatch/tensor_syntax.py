@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from smpatch.errors import UsageError
 from smpatch.npy import read_npy
+from smpatch.shapes import without_brackets
 from smpatch.signature import Shape
 from smpatch.tensor_refs import RaggedRef, SparseRef, TensorRef
 
@@ -179,7 +180,7 @@ def parse_shapes(texts: Iterable[str], *, option: str) -> dict[str, Shape]:
     hint = "write alias=-1,224,224,3"
     wrong = "it is not a shape of an input or output"
     for name, sizes, text in _assigned(texts, option, wrong, "shapes", hint):
-        inside = sizes.strip().removeprefix("[").removesuffix("]").strip()
+        inside = without_brackets(sizes)
         if inside == "unknown":
             found[name] = None
             continue

@@ -8,16 +8,23 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path, PosixPath
+from typing import TYPE_CHECKING
 
 from smpatch.errors import UsageError
 
-__all__ = ["READ_ONLY", "SCHEMES", "ModelUrl", "path_or_url"]
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+__all__ = ["OTHER_PLACES", "READ_ONLY", "SCHEMES", "ModelUrl", "path_or_url"]
 
 SCHEMES = ("gs", "s3", "s3a", "az", "abfs", "abfss", "http", "https")
 """Schemes of stores; ``file`` is a local path."""
 
 READ_ONLY = frozenset({"http", "https"})
 """Schemes that can be read and not written, and have no listing."""
+
+OTHER_PLACES = frozenset({"", ".", ".."})
+"""Parts of the name of an object that a path does not keep."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _ONE_SLASH = re.compile(r"^([a-z][a-z0-9]+:)/+")
@@ -60,13 +67,10 @@ def path_or_url(text: str) -> Path:
     found = _URL.match(text)
     if found is None:
         return Path(text)
-    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - only for URLs
+    from urllib.parse import unquote  # noqa: PLC0415 - only for URLs
 
     scheme = found[1].lower()
-    try:
-        parts = urlsplit(text)
-    except ValueError:  # such as an open bracket
-        raise UsageError("the URL has no valid host", where=f"{scheme}://") from None
+    parts = _split(text, scheme)
     if scheme == "file":
         if parts.netloc not in {"", "localhost"} or not parts.path:
             raise UsageError("a file URL has three slashes: file:///models/export", where="file")
@@ -85,6 +89,30 @@ def path_or_url(text: str) -> Path:
         raise UsageError("the URL names no bucket", where=f"{scheme}://")
     if "@" in parts.netloc and not scheme.startswith("abfs"):
         raise UsageError("the URL has a user name", where=f"{scheme}://{host}")
-    if ".." in parts.path.split("/"):
-        raise UsageError("the URL has the part '..'", where=os.fspath(ModelUrl(text)))
+    # A path drops such parts, and the store may have another object without them.
+    for part in parts.path.removesuffix("/").split("/")[1:]:
+        if part in OTHER_PLACES:
+            found_words = f"the URL has the part {part!r}"
+            where, hint = os.fspath(ModelUrl(text)), "name the object without such parts"
+            raise UsageError(found_words, where=where, hint=hint)
     return ModelUrl(f"{scheme}{text[len(found[1]) :]}")
+
+
+def _split(text: str, scheme: str) -> SplitResult:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - only for URLs
+
+    try:
+        return urlsplit(text)
+    except ValueError:  # such as an open bracket
+        raise UsageError("the URL has no valid host", where=f"{scheme}://") from None
+
+
+def nameable(text: str, where: str) -> str:
+    """Return the text of a path; refuse one that no file can have."""
+    try:
+        possible = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # a lone surrogate
+        possible = False
+    if not possible:
+        raise UsageError(f"{text!a} is given, and no file has such a name", where=where)
+    return text

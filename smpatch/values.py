@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from smpatch import dtypes, schema
 from smpatch.errors import ModelUnreadableError
+from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, shape_from_proto
 
 __all__ = ["holds", "preview", "tensor_proto"]
@@ -188,11 +189,14 @@ def tensor_proto(value: object, dtype: str) -> tuple[tuple[int, ...], bytes]:
     return shape, bytes(message.SerializeToString(deterministic=True))
 
 
-def _flattened(value: object) -> tuple[tuple[int, ...], list[object]]:
+def _flattened(value: object, depth: int = 0) -> tuple[tuple[int, ...], list[object]]:
     """Return the shape of nested lists, and their elements in order."""
+    if depth > MAX_RANK:
+        message = f"it has lists in lists, more than {MAX_RANK}"
+        raise ValueError(message)
     if not isinstance(value, (list, tuple)):
         return (), [value]
-    parts = [_flattened(each) for each in value]
+    parts = [_flattened(each, depth + 1) for each in value]
     if len({shape for shape, _ in parts}) > 1:
         message = "its lists are of different lengths"
         raise ValueError(message)

@@ -184,6 +184,17 @@ def test_two_models_of_one_name_keep_their_paths_below_the_common_directory(tmp_
     assert sorted(each.name for each in (tmp_path / "new").iterdir()) == ["a", "b"]
 
 
+@pytest.mark.parametrize("names", [("m", "m/m"), ("a", "a/b", "c/b")])
+def test_no_new_model_is_made_inside_another_one(names: tuple[str, ...], tmp_path: Path) -> None:
+    models = [tmp_path / name for name in names]
+    for model in models:
+        shutil.copytree(MODELS / "linear", model, dirs_exist_ok=True)
+    options = Options(save_to=tmp_path / "new", validate="none")
+    with pytest.raises(UsageError, match="would be saved inside the new model of"):
+        batch.apply(models, EDITS, options=options)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "jobs"), [(UNPROVED, 0), (Options(time_limit=-1), 1), (Options(backup=True), 1)]
 )

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks import store_upload
+
 ROOT = Path(__file__).resolve().parents[1]
 RIVALS = ROOT / "tests" / "benchmarks" / "rivals"
 # 24 matrices of 80 x 80: the side is even, so that the two numbers that are fed fill a row.
@@ -134,3 +136,19 @@ def test_the_message_class_rival_does_the_whole_edit(facts: dict[str, Any], made
     written, old = new.read_bytes(), (made / "chain" / "saved_model.pb").read_bytes()
     assert len(written) > len(old) + len(b"serving_default x:0 y:0 tensorflow/serving/predict")
     assert b"tensorflow/serving/predict" in written
+
+
+def test_a_put_that_fails_ends_the_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def __init__(self, _: object) -> None:
+            pass
+
+        def put(self, key: str, _: Path) -> None:
+            if key == "m/1/x":
+                raise OSError(key)
+
+    monkeypatch.setattr(store_upload, "Store", Full)
+    (tmp_path / "x").write_bytes(b"")
+    store_upload.main(str(tmp_path), "s3://bucket/m", "1")
+    with pytest.raises(OSError, match="m/1/x"):
+        store_upload.main(str(tmp_path), "s3://bucket/m", "2")

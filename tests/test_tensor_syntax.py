@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smpatch import arguments
 from smpatch.edits import RaggedRef, SparseRef, TensorRef
 from smpatch.errors import UsageError
 from smpatch.tensor_syntax import parse_shapes, parse_tags, parse_tensors
@@ -246,3 +247,11 @@ def test_none_is_an_open_dimension_and_empty_brackets_are_a_scalar(
     sizes: str, shape: tuple[int | None, ...]
 ) -> None:
     assert parse_shapes([f"x={sizes}"], option="--shape") == {"x": shape}
+
+
+@pytest.mark.parametrize("sizes", ["[", "]", "[2", "2]", "[[2]]", "]2[", "[unknown"])
+def test_a_bracket_without_its_other_one_is_no_shape(sizes: str) -> None:
+    with pytest.raises(UsageError, match="it is not a shape"):
+        parse_shapes([f"x={sizes}"], option="--shape")
+    with pytest.raises(UsageError):
+        arguments.shape(sizes, "shape")

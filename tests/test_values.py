@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from smpatch import schema
-from smpatch.errors import ModelUnreadableError
+from smpatch import arguments, schema
+from smpatch.errors import ModelUnreadableError, UsageError
 from smpatch.values import holds, preview, tensor_proto
 from tests.tensorflow_says import ask
 
@@ -138,3 +138,14 @@ def test_a_value_is_told_from_every_other(name: str, protos: dict[str, bytes]) -
 )
 def test_what_it_is_not(value: object, protos: dict[str, bytes]) -> None:
     assert not holds(protos["uint8"], value)
+
+
+@pytest.mark.parametrize("depth", [255, 700, 3000])
+def test_lists_deeper_than_any_tensor_are_no_recursion_error(depth: int) -> None:
+    value: object = 1.0
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(ValueError, match="lists in lists, more than 254"):
+        tensor_proto(value, "float32")
+    with pytest.raises(UsageError, match="lists in lists, more than 254"):
+        arguments.plain_value(value, "default")

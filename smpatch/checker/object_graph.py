@@ -209,11 +209,11 @@ class _Pair:
                 if ours != theirs:
                     text = f"servers feed {ours!r}, and Python feeds {theirs!r}"
                     yield fault("halves-disagree", where, text)
-        names = sorted(results)
+        names = {str(place): name for place, name in enumerate(sorted(results))}
         for alias, tensor in _dense(signature.outputs):
             op, _, place = tensor.name.rpartition(":")
-            if self._calls(op) and place.isdecimal() and int(place) < len(names):
-                theirs = names[int(place)]
+            if self._calls(op) and place in names:
+                theirs = names[place]
                 if theirs != alias:
                     text = f"for {alias!r} servers return the tensor that Python calls {theirs!r}"
                     yield fault("halves-disagree", where, text)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from smpatch.checker.findings import Finding, Subject, fault
 from smpatch.functions.load_time import (
     FILLS,
+    REFERENCES_ON,
     TABLES,
     VARIABLES,
     filling,
@@ -52,7 +53,7 @@ _ONLY_ASKS = ("IsVariableInitialized",)
 _LOOPS = frozenset({"While", "StatelessWhile"})
 _BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
 
-_PASSES = frozenset({"Identity", "Enter", "RefEnter"})
+_PASSES = REFERENCES_ON | {"Identity", "Enter"}
 """The operations whose output is their input."""
 
 _MANY = 5
@@ -189,7 +190,7 @@ class _Empty:
                 node = self._graph.node(reader).message()
                 if node.input[place].startswith("^"):
                     continue
-                if node.op in _PASSES and not reference:
+                if node.op in (REFERENCES_ON if reference else _PASSES):
                     waiting += {reader} - seen
                     seen.add(reader)
                 elif reference and not node.op.startswith((*FILLS, *_ONLY_ASKS)):

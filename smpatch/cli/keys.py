@@ -128,7 +128,8 @@ def retag(
     from smpatch import tensor_syntax, verbs
 
     tags = tensor_syntax.parse_tags(source)
-    named = int(source) if source.isascii() and source.isdecimal() else tags
+    is_place = source.isascii() and source.isdecimal() and len(source) < 10  # noqa: PLR2004 - an int32
+    named = int(source) if is_place else tags
     return verbs.retag(model, named, tensor_syntax.parse_tags(target), options=options)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from smpatch import schema
 from smpatch.builder import Tensors, Wider
 from smpatch.errors import AliasError, RefusedError, TensorNotFoundError
+from smpatch.graph.index import full, op_of
 from smpatch.graph.resolve import nearest
 from smpatch.loader import MetaGraph
 from smpatch.rules import Note
@@ -124,7 +125,7 @@ def _shared(meta_graph: MetaGraph, tensor: str, name: str) -> Iterator[Note]:
     others = [
         key
         for key, each in meta_graph.signatures.items()
-        if tensor in names_of(each.inputs.values())
+        if full(tensor) in names_of(each.inputs.values())
     ]
     if len(others) > 1:
         text = f"{name!r}: the signatures {', '.join(map(repr, others))} feed the same {tensor}"
@@ -132,7 +133,7 @@ def _shared(meta_graph: MetaGraph, tensor: str, name: str) -> Iterator[Note]:
 
 
 def _is_placeholder(meta_graph: MetaGraph, tensor: str) -> bool:
-    op = tensor.rpartition(":")[0]
+    op = op_of(tensor)
     return op in meta_graph.graph and meta_graph.graph.wiring(op).op in _PLACEHOLDERS
 
 
@@ -148,7 +149,7 @@ def widened(
     for alias in wider:
         spec = signature.inputs[alias]
         if isinstance(spec, TensorSpec) and _is_placeholder(meta_graph, spec.name):
-            op = spec.name.rpartition(":")[0]
+            op = op_of(spec.name)
             node = meta_graph.graph.node(op).message()
             if _opened(node, wider[alias].shape):
                 nodes[op] = bytes(node.SerializeToString(deterministic=True))

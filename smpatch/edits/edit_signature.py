@@ -116,7 +116,10 @@ class EditSignature(Edit):
                 alias: arguments.shape(each, f"shape of {alias!r}")
                 for alias, each in shapes.items()
             },
-            defaults={alias: arguments.plain_value(each) for alias, each in defaults.items()},
+            defaults={
+                alias: arguments.plain_value(each, f"default of {alias!r}")
+                for alias, each in defaults.items()
+            },
         )
 
     @property

@@ -12,7 +12,7 @@ Sources: ``tensorflow/core/ops/array_ops.cc`` (``Shape``, ``StridedSlice``, ``Co
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,27 +137,26 @@ class Constants:
         nodes: ``NodeDef`` messages.
     """
 
-    def __init__(self, prefix: str, inputs: Mapping[str, str]) -> None:
+    def __init__(self, prefix: str, inputs: Mapping[str, str], copied: Container[str]) -> None:
         """Keep the names; make no node yet.
 
         Args:
             prefix: The beginning of the names of the nodes.
             inputs: The tensors of the inputs that are not bound, by alias.
+            copied: The names of nodes whose copies have the same prefix.
         """
         self.nodes: list[Any] = []
         self._prefix = prefix
         self._inputs = inputs
+        self._copied = copied
         self._sizes: dict[Follow, str] = {}
 
     def put(self, alias: str, bound: Bound) -> str:
         """Make the nodes of a value; return the tensor."""
-        stem = f"{self._prefix}/bound/{re.sub(r'[^A-Za-z0-9_.]', '_', alias)}"
-        name = stem
-        while any(node.name == name for node in self.nodes):
-            name += "_"
-        value = self._constant(name, bound.proto)
+        value = self._constant(f"bound/{re.sub(r'[^A-Za-z0-9_.]', '_', alias)}", bound.proto)
         if bound.dims is None:
             return value
+        name = value.removeprefix(f"{self._prefix}/").removesuffix(":0")
         dims = self._dims(f"{name}/dims", bound.dims)
         node = self._node(f"{name}/repeated", "BroadcastTo", value, dims)
         node.attr["T"].type = dtypes.number(dtypes.base(bound.spec.dtype))
@@ -185,7 +184,7 @@ class Constants:
     def _size(self, follow: Follow) -> str:
         """Make the nodes that yield one dimension of an input as a vector; return the tensor."""
         if follow not in self._sizes:
-            name = f"{self._prefix}/bound/size_{len(self._sizes)}"
+            name = f"bound/size_{len(self._sizes)}"
             shape = self._node(f"{name}/shape", "Shape", self._inputs[follow.alias])
             shape.attr["T"].type = dtypes.number(follow.dtype)
             shape.attr["out_type"].type = dtypes.number("int32")
@@ -196,7 +195,7 @@ class Constants:
             node.attr["T"].type = node.attr["Index"].type = dtypes.number("int32")
             for mask in ("begin", "ellipsis", "end", "new_axis", "shrink_axis"):
                 node.attr[f"{mask}_mask"].i = 0
-            self._sizes[follow] = f"{name}:0"
+            self._sizes[follow] = f"{node.name}:0"
         return self._sizes[follow]
 
     def _vector(self, name: str, numbers: list[int]) -> str:
@@ -208,9 +207,13 @@ class Constants:
         node.attr["dtype"].type = node.attr["value"].tensor.dtype
         shape = node.attr["_output_shapes"].list.shape.add()
         shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
-        return f"{name}:0"
+        return f"{node.name}:0"
 
     def _node(self, name: str, op: str, *inputs: str) -> Any:  # noqa: ANN401 - a NodeDef; protobuf makes the class at run time
+        """Make a node; its name begins with the prefix, and no other node or copy has it."""
         given = [each.removesuffix(":0") for each in inputs]
-        self.nodes.append(schema.NodeDef(name=name, op=op, input=given))
+        taken = {node.name for node in self.nodes}
+        while name in self._copied or f"{self._prefix}/{name}" in taken:
+            name += "_"
+        self.nodes.append(schema.NodeDef(name=f"{self._prefix}/{name}", op=op, input=given))
         return self.nodes[-1]

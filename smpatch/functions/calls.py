@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smpatch import dtypes, schema, wire
-from smpatch.errors import RefusedError
+from smpatch.errors import ModelUnreadableError, RefusedError
 from smpatch.graph.index import CALLS, GraphIndex
 from smpatch.signature import Shape, TensorSpec, shape_proto
 from smpatch.wire import Field, Splice
@@ -29,6 +29,7 @@ __all__ = [
     "STANDS_FOR",
     "Result",
     "call",
+    "check_call",
     "clone",
     "fresh_name",
     "function_of",
@@ -181,8 +182,31 @@ def clone(body: bytes, name: str, results: Sequence[Result], nodes: Mapping[str,
 
 
 def named(function: Any, name: str) -> Any:  # noqa: ANN401 - a FunctionDef and a NodeDef
-    """Return a node of a function."""
-    return next(node for node in function.node_def if node.name == name)
+    """Return a node of a function.
+
+    Raises:
+        ModelUnreadableError: The function has no such node.
+    """
+    for node in function.node_def:
+        if node.name == name:
+            return node
+    found = f"the function {function.signature.name!r} has no node {name!r}, but names it"
+    raise ModelUnreadableError(found, hint="the graph is damaged")
+
+
+def check_call(node: Any, function: Any) -> None:  # noqa: ANN401 - a NodeDef and a FunctionDef
+    """Check that a call gives a function its arguments, and takes its results.
+
+    Raises:
+        ModelUnreadableError: The numbers differ.
+    """
+    given = sum(not each.startswith("^") for each in node.input)
+    types = len(node.attr["Tin"].list.type), len(node.attr["Tout"].list.type)
+    signature = function.signature
+    wanted = len(signature.input_arg), len(signature.output_arg)
+    if given != wanted[0] or types != wanted:
+        found = f"{node.name!r} calls {signature.name!r} with other arguments or results"
+        raise ModelUnreadableError(found, hint="the graph is damaged")
 
 
 def function_of(node: Any) -> str:  # noqa: ANN401 - a NodeDef

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from smpatch import dtypes
 from smpatch.errors import AliasError, TensorUnservableError
-from smpatch.functions.calls import function_of, named
+from smpatch.functions.calls import check_call, function_of, named
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
 from smpatch.functions.open_sizes import is_wider, with_open_sizes
 from smpatch.functions.opening import Opening, tensor_of, unread
@@ -113,10 +113,12 @@ def _origin(meta_graph: MetaGraph, inner: Inner) -> Inner:
         op, _, output = inner.spec.name.rpartition(":")
         if inner.op not in CALLS:
             break
-        name = function_of(named(library[inner.function], op))
+        node_of_call = named(library[inner.function], op)
+        name = function_of(node_of_call)
         if name not in library:
             break
         body = library[name]
+        check_call(node_of_call, body)
         node, colon, rest = tensor_of(
             body.ret.get(body.signature.output_arg[int(output)].name, "")
         ).partition(":")

@@ -27,6 +27,7 @@ from smpatch.functions.calls import (
 from smpatch.functions.inner_tensors import Inner, find_inner, inferred, is_inner
 from smpatch.functions.shape_inference import Infer, Place, shapes
 from smpatch.graph.functions import FunctionLibrary
+from smpatch.graph.index import full
 from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
@@ -133,7 +134,7 @@ def _from_copy(ref: TensorRef, callers: Mapping[str, str]) -> TensorRef:
     name = ref.name if isinstance(ref, TensorSpec) else ref
     if not isinstance(name, str):
         return ref
-    op, _, index = name.rpartition(":")
+    op, _, index = full(name).rpartition(":")
     return f"{callers[op]}:{index}" if op in callers else ref
 
 

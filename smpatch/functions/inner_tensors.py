@@ -204,10 +204,10 @@ def find_inner(
         return matches[0]
     where = what or f"output {wanted!r}"
     if matches:
-        if len({each.spec.name for each in matches}) > 1:
-            names = " or ".join(each.spec.name for each in matches[:4])
-            found = f"the node has {len(matches)} outputs"
-            raise TensorNotFoundError(found, where=where, hint=f"use {names}")
+        names = list(dict.fromkeys(each.spec.name for each in matches))
+        if len(names) > 1:
+            found = f"the node has {len(names)} outputs"
+            raise TensorNotFoundError(found, where=where, hint=f"use {' or '.join(names[:4])}")
         choices = " or ".join(each.path for each in matches[:4])
         found = f"{len(matches)} calls have a tensor of that name"
         raise TensorNotFoundError(found, where=where, hint=f"use {choices}")

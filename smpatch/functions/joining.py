@@ -158,7 +158,7 @@ def join(
     _check_replaced(meta_graph, source, {**replaced, **values})
     replacements = {full(spec.name): env[alias] for alias, spec in replaced.items()}
     prefix = prefix_of(edit.key, meta_graph.graph)
-    constants = Constants(prefix, env)
+    constants = Constants(prefix, env, meta_graph.graph)
     fed = set(map(full, names_of(left.values()))) - replacements.keys()
     replacements |= {full(e.spec.name): constants.put(alias, e) for alias, e in bound.items()}
     wider = is_wider(meta_graph, source)

@@ -5,7 +5,8 @@ of ``signature_def`` names the init op; if there is none, a collection of Tensor
 
 Sources: ``tensorflow/cc/saved_model/loader.cc`` (``RunRestore``, ``RunInitOp``),
 ``tensorflow/cc/saved_model/loader_util.cc`` (``GetInitOp``),
-``tensorflow/python/saved_model/loader_impl.py`` (``get_init_op``).
+``tensorflow/python/saved_model/loader_impl.py`` (``get_init_op``),
+``tensorflow/core/ops/control_flow_ops.cc`` and ``state_ops.cc`` (``Ref`` outputs).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from smpatch.savedmodel.parts import ASSET_FILE_DEF, COLLECTION_DEF
 __all__ = [
     "FILLS",
     "INIT_OP",
+    "REFERENCES_ON",
     "TABLES",
     "VARIABLES",
     "InitOp",
@@ -66,8 +68,16 @@ _ONLY_READ = frozenset(
 )
 """The operations that do not change the variables and tables among their inputs."""
 
-_PASSES = frozenset({"Identity", "Enter", "RefEnter"})
-"""The operations whose output is their input."""
+_PASSES = frozenset({"Identity", "Enter"})
+"""The operations whose output is the value of their input: a handle, no reference."""
+
+REFERENCES_ON = frozenset(
+    {"RefEnter", "RefExit", "RefIdentity", "RefMerge", "RefNextIteration", "RefSelect", "RefSwitch"}
+)
+"""The operations whose outputs are the references among their inputs."""
+
+_WRITES_ON = ("Apply", "Assign", "Scatter", "SparseApply", "StridedSliceAssign")
+"""The beginnings of the names of operations that write to a reference and have it as an output."""
 
 _COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _ASSETS = "saved_model_assets"
@@ -169,7 +179,8 @@ def state_of(node: Any, name: str) -> State:  # noqa: ANN401 - a NodeDef; protob
 def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
     """Return the nodes that may give variables and tables a value when operations run.
 
-    A node with a variable or table as an input may give it a value, unless it is in ``_ONLY_READ``.
+    A node with a variable or table as an input may give it a value, unless it is in ``_ONLY_READ``,
+    passes it on, or takes only the value of a variable of TensorFlow 1.
 
     Args:
         meta_graph: The MetaGraph.
@@ -177,13 +188,15 @@ def writers(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer]:
     """
     found: set[Writer] = set()
     for each in behind(meta_graph.graph, meta_graph.functions, names):
-        if each.node.op in _ONLY_READ:
+        if each.node.op in _ONLY_READ or each.node.op in REFERENCES_ON:
             continue
+        defined = meta_graph.functions.op_def(each.node.op)
+        by_value = defined is not None and not any(arg.is_ref for arg in defined.input_arg)
         for source in each.node.input:
-            node = None if source.startswith("^") else _handle(each, source)
-            if node is not None:
-                state = state_of(node, node.name)
-                found.add(Writer(each.function, each.node.name, state, node.name))
+            for node in _handles(each, source):
+                if not (by_value and node.op in _REFERENCES):
+                    state = state_of(node, node.name)
+                    found.add(Writer(each.function, each.node.name, state, node.name))
     return frozenset(found)
 
 
@@ -193,16 +206,24 @@ def overwriting(meta_graph: MetaGraph, names: Iterable[str]) -> frozenset[Writer
     return frozenset(each for each in writers(meta_graph, names) if each.state in restored)
 
 
-def _handle(behind_it: Behind, source: str) -> Any:  # noqa: ANN401 - a NodeDef or None
-    """Return the variable or table that an input of a node is; None if it is only a value."""
-    node = behind_it.find(source)
-    passed = False
-    while node is not None and node.op in _PASSES and node.input:
-        node = behind_it.find(node.input[0])
-        passed = True
-    there = node is not None and node.op in _STATE
-    # An operation passes on only the value of a variable of TensorFlow 1.
-    return node if there and not (passed and node.op in _REFERENCES) else None
+def _handles(behind_it: Behind, source: str) -> Iterator[Any]:
+    """Yield the variables and tables that an input of a node may be; none if it is only a value."""
+    waiting, seen = [(source, True)], set()
+    while waiting:
+        name, is_reference = waiting.pop()
+        node = None if name.startswith("^") else behind_it.find(name)
+        if node is None or (node.name, is_reference) in seen:
+            continue
+        seen.add((node.name, is_reference))
+        if node.op in REFERENCES_ON:
+            waiting += ((each, is_reference) for each in node.input)
+        elif node.op in _PASSES:
+            # It passes on only the value of a variable of TensorFlow 1.
+            waiting += ((each, False) for each in node.input[:1])
+        elif node.op.startswith(_WRITES_ON):
+            waiting += ((each, is_reference) for each in node.input[:1])
+        elif node.op in _STATE and (is_reference or node.op not in _REFERENCES):
+            yield node
 
 
 def filling(meta_graph: MetaGraph, tables: Collection[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from smpatch import dtypes, schema
 from smpatch.errors import AliasError, RefusedError
 from smpatch.functions.calls import (
     STANDS_FOR,
+    check_call,
     fresh_name,
     function_of,
     named,
@@ -105,6 +106,7 @@ class Opening:
             placed: Tensors of the main graph in whose place the placeholders are read, by alias.
         """
         graph, taken = self._meta_graph.graph, set[str]()
+        library = self._meta_graph.functions
         roots: dict[str, _Site] = {}
         tensors: dict[str, str] = {}
         for alias in (*inner, *placed):
@@ -114,10 +116,13 @@ class Opening:
         self._replaced = {tensor: tensors[alias] for alias, tensor in placed.items()}
         for alias, each in inner.items():
             call = each.calls[0]
-            site = roots.setdefault(call, _Site(function_of(graph.node(call).message())))
+            node = graph.node(call).message()
+            site = roots.setdefault(call, _Site(function_of(node)))
+            check_call(node, library[site.function])
             for step in each.calls[1:]:
-                node = named(self._meta_graph.functions[site.function], step)
+                node = named(library[site.function], step)
                 site = site.calls.setdefault(step, _Site(function_of(node)))
+                check_call(node, library[site.function])
             tensor = f"{each.node}:{each.arg}"
             if tensor in site.fed:
                 words = f"it is the tensor of the input {site.fed[tensor]!r}"

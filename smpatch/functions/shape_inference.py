@@ -130,7 +130,11 @@ class _Inlined:
 
     def _origin(self, place: Place) -> Place:
         """Follow a tensor through calls, in and out, to the node that computes it."""
+        seen: set[Place] = set()
         while self._op(place.calls, place.node) in CALLS:
+            if place in seen:  # a damaged call reads its own result
+                raise _UntoldError
+            seen.add(place)
             calls = (*place.calls, place.node)
             function = self._function(calls)
             if function is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from smpatch import dtypes, schema
@@ -84,7 +84,7 @@ def dense(specs: Mapping[str, Spec], kind: Literal["input", "output"]) -> dict[s
         if not isinstance(spec, TensorSpec):
             found_words = "a sparse or composite tensor cannot be given to a wrapper function"
             raise RefusedError(found_words, where=f"{kind} {alias!r}", hint=ALONE)
-        found[alias] = spec
+        found[alias] = replace(spec, name=full(spec.name))
     return found
 
 

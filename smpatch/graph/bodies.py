@@ -12,6 +12,7 @@ Source: ``tensorflow/core/framework/function.cc`` (names of tensors in a functio
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -34,6 +35,7 @@ __all__ = [
     "components",
     "digest",
     "main_source",
+    "with_given",
 ]
 
 
@@ -101,6 +103,10 @@ _SOURCES = frozenset({"Const", "VarHandleOp", "VariableV2", "Variable"})
 _COMPILED = "_XlaMustCompile"
 
 
+_INDEX = re.compile(r"[0-9]{1,10}")
+"""An output's number: ten digits, as 32 bits need; Python reads no thousands of digits."""
+
+
 class FingerprintError(SmpatchError):
     """A fingerprint cannot be computed: the graph refers to something that is missing."""
 
@@ -120,7 +126,7 @@ class Parts(NamedTuple):
         op: The operation.
         inputs: Its data inputs, in their order.
         controls: The nodes that it waits for.
-        attributes: The digest of the attributes that count.
+        attributes: The digest of the attributes that count; of a call, of those for its function.
         functions: The names of functions in other attributes, in the order of these.
         identity: The name of a node without inputs, if it distinguishes the node; else empty.
         is_source: Whether it is a constant or the handle of a resource; then no node waits for it.
@@ -247,8 +253,8 @@ class FunctionBody:
         if ports is None:
             # Early exports do not define the operations of functions. A call needs no definition.
             is_call = node in self._nodes and self._nodes[node].op in CALLS
-            return Source(node, int(index) if is_call and index.isdecimal() else rest)
-        port = ports.get((arg, int(index) if index.isdecimal() else 0))
+            return Source(node, int(index) if is_call and _INDEX.fullmatch(index) else rest)
+        port = ports.get((arg, int(index or 0))) if _INDEX.fullmatch(index or "0") else None
         if port is None:
             raise FingerprintError(f"in the function {self._name!r} there is no tensor {name!r}")
         return Source(node, port)
@@ -352,7 +358,8 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
     called = str(node.attr["f"].func.name) if op in CALLS and "f" in node.attr else op
     if op in CALLS or called in library:
         is_compiled = _is_compiled(node.attr)
-        return Parts(op, inputs, controls, function=called, is_compiled=is_compiled)
+        given = _given(node, library, called)
+        return Parts(op, inputs, controls, given, function=called, is_compiled=is_compiled)
     functions: list[str] = []
     digests: list[bytes] = []
     for key in sorted(node.attr.keys() - _IGNORED):
@@ -373,6 +380,25 @@ def _taken_apart(node: Any, sources: Iterable[Source], library: FunctionLibrary)
         identity,
         is_source=not node.input and _is_source(node, library),
     )
+
+
+def _given(node: Any, library: FunctionLibrary, called: str) -> bytes:  # noqa: ANN401 - as above
+    """Return the digest of the attributes that a call gives a function; empty if it takes none."""
+    taken = (
+        sorted(each.name for each in library[called].signature.attr) if called in library else ()
+    )
+    of = node.attr["f"].func.attr if "f" in node.attr and called != node.op else node.attr
+    values = [(key, of[key].SerializeToString(deterministic=True)) for key in taken if key in of]
+    return (
+        digest(*(part for key, value in values for part in (key.encode(), value)))
+        if values
+        else b""
+    )
+
+
+def with_given(call: Parts, result: bytes) -> bytes:
+    """Return the fingerprint of a result of a call, with the attributes that the call gives."""
+    return digest(b"with", call.attributes, result) if call.attributes else result
 
 
 def _identity(node: Any, library: FunctionLibrary) -> str:  # noqa: ANN401 - as above
@@ -414,7 +440,7 @@ def main_source(name: str) -> Source:
     op, colon, index = name.rpartition(":")
     if not colon:
         return Source(name, 0, f"{name}:0")
-    return Source(op, int(index) if index.isdecimal() else index, name)
+    return Source(op, int(index) if _INDEX.fullmatch(index) else index, name)
 
 
 def digest(*parts: bytes) -> bytes:

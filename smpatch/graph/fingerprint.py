@@ -34,6 +34,7 @@ from smpatch.graph.bodies import (
     components,
     digest,
     main_source,
+    with_given,
 )
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
@@ -41,7 +42,8 @@ from smpatch.graph.index import GraphIndex
 __all__ = ["Computation", "FingerprintError", "Fingerprints", "InnerFeeds"]
 
 _MOST_WORK = 20_000_000
-"""The most visits of nodes; a body counts again for each call. TensorFlow cannot inline more."""
+"""The most visits of nodes in functions; a body counts again for each call. TensorFlow cannot
+inline more. The main graph does not count: its nodes are visited once for each question."""
 _DEEPEST = 100
 """The most nested calls; Python's own stack allows no more."""
 
@@ -210,7 +212,7 @@ class Fingerprints:
                 self._loop(scope, component)
 
     def _needs(self, scope: Scope, name: str) -> list[str]:
-        self._work += 1
+        self._work += isinstance(scope.body, FunctionBody)
         if self._work > _MOST_WORK:
             raise FingerprintError("the functions of the graph make too many calls of each other")
         parts = scope.body.parts(name)
@@ -231,7 +233,7 @@ class Fingerprints:
             results, effects = self._call(parts.function, given)
         if parts.function:
             results = tuple(self._returned(parts, waits, each) for each in results)
-            effects = frozenset(_after(each, waits) for each in effects)
+            effects = frozenset(_after(with_given(parts, each), waits) for each in effects)
             scope.effects |= effects
             return Value(b"", results, effects)
         given = tuple(self._source(scope, each) for each in parts.inputs)
@@ -242,7 +244,7 @@ class Fingerprints:
         """Return the fingerprint that a tensor of a called function has outside the call."""
         if parts.is_compiled or self._body(parts.function).is_compiled:
             result = digest(b"compiled", result)
-        return _after(result, waits)
+        return _after(with_given(parts, result), waits)
 
     def _head(self, parts: Parts) -> list[bytes]:
         functions = [self._function(each) for each in parts.functions]
@@ -259,7 +261,8 @@ class Fingerprints:
         """Compute the values of nodes in a cycle: refine until no more nodes can be distinguished.
 
         In each round a node gets a digest of itself and of the digests that its inputs had in the
-        round before. If two digests are equal at the end, the unrolled loops are equal.
+        round before. At the end the digests of the whole cycle count for each node, because a
+        round brings only the next nodes. If two results are equal, the unrolled loops are equal.
         """
         inside = set(component)
         parts = {name: scope.body.parts(name) for name in component}
@@ -292,8 +295,9 @@ class Fingerprints:
             if len(set(digests.values())) == classes:
                 break
             classes = len(set(digests.values()))
+        cycle = digest(*sorted(set(digests.values())))
         for name in component:
-            own = digest(b"loop", digests[name])
+            own = digest(b"loop", digests[name], cycle)
             results = None
             if parts[name].function:
                 count = self._body(parts[name].function).result_count
@@ -391,6 +395,7 @@ class Fingerprints:
             raise FingerprintError(f"the function {parts.function!r} calls itself")
         opened = self._opened(parts.function, inside)
         body = self._body(parts.function)
+        self._bound(parts.function, [b""] * len(parts.inputs))  # refuses another number of them
         needed, controls = self._needed(opened, body)
         opened.leaves = {
             argument: self._source(scope, source)

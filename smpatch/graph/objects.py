@@ -208,8 +208,10 @@ class ObjectGraph:
                 written[bare.concrete_function_name] = tuple(bare.argument_keywords)
             parameters = _parameters(node.function.function_spec)
             for name in node.function.concrete_functions:
-                structure = self._message.concrete_functions[name].canonicalized_input_signature
-                traced[name] = tuple(_keyword(leaf, parameters) for leaf in leaves(structure))
+                concrete = self._message.concrete_functions.get(name)  # [name] would add it
+                structure = concrete and concrete.canonicalized_input_signature
+                found = [] if structure is None else leaves(structure)
+                traced[name] = tuple(_keyword(leaf, parameters) for leaf in found)
         for name, keywords in traced.items():
             # Python's own spelling, if the written one is the same in lower case.
             lower = tuple(keyword.lower() for keyword in keywords)

@@ -29,10 +29,10 @@ from smpatch import dtypes
 from smpatch.errors import ModelUnreadableError, TensorNotFoundError
 from smpatch.graph.index import GraphIndex, Node
 from smpatch.graph.op_defs import find_op_def
+from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, TensorSpec, shape_from_proto
 
 __all__ = [
-    "MAX_RANK",
     "Attributes",
     "NodeNotFoundError",
     "OpDefMissingError",
@@ -61,9 +61,6 @@ _LAST_PRODUCER_OF_SCALAR_PLACEHOLDERS = 21
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 """An output's number: as TensorFlow writes it, with at most ten digits, as 32 bits need."""
-
-MAX_RANK = 254
-"""The most dimensions of a TensorFlow shape (``tensor_shape.h``)."""
 
 _MAX_OUTPUTS = 1 << 16
 """The most outputs of a node; a damaged number of them would take all memory."""

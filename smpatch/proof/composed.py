@@ -19,7 +19,7 @@ from smpatch.graph.fingerprint import Computation, Fingerprints, InnerFeeds
 from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import GraphIndex
 from smpatch.loader import MetaGraph
-from smpatch.proof.requests import ComposedRequest, Names
+from smpatch.proof.requests import PART, ComposedRequest, Names
 from smpatch.values import tensor_proto
 
 __all__ = ["composed_computation", "still_needed", "value_fingerprint"]
@@ -50,7 +50,9 @@ def composed_computation(before: MetaGraph, request: ComposedRequest) -> Computa
         elif alias in yielded or isinstance(names, Inner):
             value = flow.values[alias]
         else:
-            labels = [alias] if len(names) == 1 else [f"#{alias}/{i}" for i in range(len(names))]
+            labels = (
+                [alias] if len(names) == 1 else [f"{PART}{alias}/{i}" for i in range(len(names))]
+            )
             feeds |= dict(zip(names, labels, strict=True))
             continue
         if isinstance(names, Inner):

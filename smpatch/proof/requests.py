@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from smpatch.functions.inner_tensors import Inner
 
 __all__ = [
+    "PART",
     "AnyRequest",
     "ComposedRequest",
     "FunctionRequest",
@@ -33,6 +34,9 @@ __all__ = [
     "output",
     "tensor_names",
 ]
+
+PART = "\0"
+"""The first character of the label of a part of a composite tensor. No alias has it."""
 
 Names = tuple[str, ...]
 """The full names of the dense tensors of which an input or output consists."""

@@ -22,6 +22,7 @@ from smpatch.graph.index import called, op_of
 from smpatch.graph.objects import parts
 from smpatch.loader import MetaGraph
 from smpatch.proof.requests import (
+    PART,
     AnyRequest,
     ComposedRequest,
     FunctionRequest,
@@ -251,7 +252,7 @@ class _Proof:
         self._compare(key, expected, _computation(self.after, inputs, outputs))
         if self._has_python(key):
             got = python_computation(self.after, key, by_tensor=True)
-            if any(alias.startswith(_PART) for alias in got.outputs):
+            if any(alias.startswith(PART) for alias in got.outputs):
                 raise FingerprintError("Python's function yields composite tensors")
             self._compare(key, expected, got, _PYTHON)
 
@@ -273,7 +274,7 @@ class _Proof:
             if compared and request.outputs.keys() == request.output_was.keys():
                 return
             raise
-        if any(alias.startswith(_PART) for alias in got.outputs):
+        if any(alias.startswith(PART) for alias in got.outputs):
             # A composite tensor has its parts in signature_def, and one alias in Python.
             if compared:
                 return
@@ -371,9 +372,7 @@ class _Proof:
 
 
 _PYTHON = " in tf.saved_model.load"
-_DROPPED = "#dropped/"
-_PART = "#"
-"""The first character of the alias of a tensor that is a part of a composite one."""
+_DROPPED = f"{PART}dropped/"
 
 
 def _changed(before: MetaGraph, after: MetaGraph) -> frozenset[str]:
@@ -390,7 +389,7 @@ def _changed(before: MetaGraph, after: MetaGraph) -> frozenset[str]:
 def _feeds(inputs: Mapping[str, Names]) -> dict[str, str]:
     """Return tensor to label; a composite input has a label for each of its parts."""
     return {
-        name: alias if len(names) == 1 else f"{_PART}{alias}/{place}"
+        name: alias if len(names) == 1 else f"{PART}{alias}/{place}"
         for alias, names in inputs.items()
         for place, name in enumerate(names)
     }
@@ -403,7 +402,7 @@ def _leaf(label: str) -> bytes:
 def _aliases(structure: Any) -> list[str]:  # noqa: ANN401 - a StructuredValue; protobuf makes the class at run time
     """Return the name of each tensor of a dictionary; a part of a composite one has its place."""
     return [
-        f"{_PART}{place}" if leaf is None else leaf.path[-1] if leaf.path else str(place)
+        f"{PART}{place}" if leaf is None else leaf.path[-1] if leaf.path else str(place)
         for place, leaf in enumerate(parts(structure))
     ]
 

@@ -12,7 +12,6 @@ Source: ``numpy/lib/format.py`` (``read_array``).
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 import pickle
@@ -201,8 +200,15 @@ def read_json(file: str | os.PathLike[str]) -> Mapping[str, object]:
 
 def _decoded(value: object, where: str) -> object:
     """Return a value with bytes in place of ``{"b64": ...}``."""
+    try:
+        return _with_bytes(value, where)
+    except RecursionError as error:
+        raise UsageError("its lists are nested too deeply", where=where) from error
+
+
+def _with_bytes(value: object, where: str) -> object:
     if isinstance(value, list):
-        return [_decoded(each, where) for each in value]
+        return [_with_bytes(each, where) for each in value]
     if isinstance(value, dict):
         text = value.get(_BYTES)
         if set(value) != {_BYTES} or not isinstance(text, str):
@@ -210,7 +216,7 @@ def _decoded(value: object, where: str) -> object:
             raise UsageError("an element is a JSON object", where=where, hint=hint)
         try:
             return base64.b64decode(text, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # also of a text that is not ASCII
             raise UsageError(f"an element is not base64: {error}", where=where) from error
     return value
 

@@ -112,8 +112,9 @@ class Graph:
         found = self._tf.TF_GraphOperationByName(
             self.pointer, operation.encode("utf-8", "surrogateescape")
         )
-        # A number of ten digits may not fit into TensorFlow's int, which would overflow.
-        return found, min(int(digits), 2**31 - 1) if digits else None
+        # A number of ten digits may not fit into TensorFlow's int, which would overflow; Python
+        # reads no thousands of digits.
+        return found, min(int(digits.lstrip("0")[:11] or 0), 2**31 - 1) if digits else None
 
 
 class Model:

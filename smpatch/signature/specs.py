@@ -162,8 +162,10 @@ Spec = TensorSpec | SparseTensorSpec | CompositeTensorSpec
 
 
 def names_of(specs: Iterable[Spec]) -> list[str]:
-    """Return the names of the dense tensors of which some tensors consist."""
-    return [tensor.name for spec in specs for tensor in spec.tensors()]
+    """Return the full names (``op:index``) of the dense tensors of which some tensors consist."""
+    names = (tensor.name for spec in specs for tensor in spec.tensors())
+    # The C runtime reads a name without an index as the first output.
+    return [name if ":" in name or not name else f"{name}:0" for name in names]
 
 
 @dataclass(frozen=True, slots=True)

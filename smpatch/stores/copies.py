@@ -17,7 +17,7 @@ from smpatch.errors import ModelUnreadableError, SmpatchError, UsageError, Write
 from smpatch.remote import RemoteBytes
 from smpatch.runtime import absent
 from smpatch.stores.access import Store, Version
-from smpatch.urls import READ_ONLY, ModelUrl
+from smpatch.urls import OTHER_PLACES, READ_ONLY, ModelUrl
 
 __all__ = [
     "BACKUP_SUFFIX",
@@ -366,6 +366,7 @@ def _matching(pattern: ModelUrl) -> list[ModelUrl]:
         if (
             name in MODEL_FILES
             and len(model) == len(wanted)
+            and not OTHER_PLACES & {*model}
             and all(fnmatch.fnmatchcase(*pair) for pair in zip(model, wanted, strict=True))
         ):
             keys.add("/".join(model))

@@ -19,9 +19,13 @@ def main(directory: str, url: str, count: str) -> None:
     store = Store(place)
     files = [each.relative_to(root) for each in root.rglob("*") if each.is_file()]
     with ThreadPoolExecutor(8) as threads:
-        for number in range(int(count)):
-            for file in files:
-                threads.submit(store.put, (place / str(number) / file).key, root / file)
+        put = [
+            threads.submit(store.put, (place / str(number) / file).key, root / file)
+            for number in range(int(count))
+            for file in files
+        ]
+    for each in put:
+        each.result()  # it raises the error of a failed put
 
 
 if __name__ == "__main__":

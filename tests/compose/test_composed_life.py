@@ -199,7 +199,7 @@ def test_the_numbers_find_swapped_inputs_without_the_structural_proof(
 ) -> None:
     data = (keras / "saved_model.pb").read_bytes()
     _swapped(monkeypatch)
-    monkeypatch.setattr("smpatch.editing.sequence.prove", lambda *_: None)
+    monkeypatch.setattr("smpatch.editing.sequence.prove", lambda *_, **__: None)
     edit = _compose(DEFAULT, "new", before="crossed")
     with pytest.raises(
         ValidationError, match="it differs from the result of its parts, run in order"

@@ -12,15 +12,21 @@ import pytest
 
 import smpatch
 from smpatch import Options, RefusedError, UsageError, load
+from smpatch.edits import EditSignature
 from smpatch.fragments import asked_list
+from smpatch.functions.binding import Bound, Constants
 from smpatch.patchfile import parse_patch
 from smpatch.runs import pairs as pairs_module
+from smpatch.signature import TensorSpec
 from smpatch.validator import Validator, by_numbers
+from smpatch.values import tensor_proto
 from tests.compose.conftest import Copied
+from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, encoded
 
 DEFAULT = "serving_default"
 KERAS = "keras_functional"
+UNPROVED = Options(validate="none")
 Models = Mapping[str, Path]
 
 
@@ -212,3 +218,21 @@ def test_a_source_whose_outputs_get_other_names_afterwards_is_refused() -> None:
     with pytest.raises(smpatch.PatchFileError, match="put this edit before that one") as refused:
         parse_patch(text)
     assert str(refused.value).count("starts from") == 1
+
+
+def test_an_input_with_the_name_of_a_size_keeps_its_value(tmp_path: Path) -> None:
+    """Its constant and the size that a repeated value follows were two nodes of one name."""
+    model = Path(shutil.copytree(FIXTURES / KERAS, tmp_path / "model"))
+    renamed = EditSignature(DEFAULT, rename_inputs={"left": "size_0"})
+    smpatch.edit_signature(model, renamed, options=UNPROVED)
+    smpatch.compose_signature(
+        model, DEFAULT, bind={"size_0": [1.0, 2.0]}, signature="new", options=UNPROVED
+    )
+    appended = load(model).meta_graph().parts.appended_nodes
+    assert len(appended) == len(set(appended))
+
+
+def test_a_constant_has_the_name_of_no_copy() -> None:
+    spec = TensorSpec("x:0", "int32", ())
+    made = Constants("new", {}, {"bound/x"})
+    assert made.put("x", Bound(spec, tensor_proto(1, "int32")[1], ())) == "new/bound/x_:0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import smpatch
-from smpatch import Options, RefusedError, ValidationError, load
+from smpatch import ModelUnreadableError, Options, RefusedError, ValidationError, load
 from smpatch.arguments import constants
 from smpatch.edits import Compose
 from smpatch.functions import inner_inputs, opening
@@ -20,6 +20,7 @@ from smpatch.patchfile import parse_patch
 from smpatch.validator import Validator
 from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle, Value, decoded, encoded
+from tests.proof.test_sameness import Messages, rewrite
 
 DEFAULT = "serving_default"
 LOADERS = ["session", "python"]
@@ -291,7 +292,7 @@ def test_the_numbers_find_exchanged_tensors_without_the_structural_proof(
 ) -> None:
     data = (parsed / "saved_model.pb").read_bytes()
     _another_argument(monkeypatch)
-    monkeypatch.setattr("smpatch.editing.sequence.prove", lambda *_: None)
+    monkeypatch.setattr("smpatch.editing.sequence.prove", lambda *_, **__: None)
     edit = Compose(DEFAULT, "opened", from_input={"a": f"{PARSER}:0", "b": f"{PARSER}:2"})
     with pytest.raises(ValidationError, match="it differs from the whole signature"):
         smpatch.patch(parsed, edit, validator=quick)
@@ -312,3 +313,48 @@ def test_a_path_of_suggest_is_one_that_compose_takes(
         model, key, signature="new", from_input={"inner": first.path}, options=Options(dry_run=True)
     )
     assert "inner" in receipt.signature.inputs
+
+
+def _lose_a_node(messages: Messages) -> None:
+    for function in messages.graph.library.function:
+        for result in function.ret:
+            function.ret[result] = "nowhere:output:0"
+
+
+def _lose_an_argument(messages: Messages) -> None:
+    for node in _calls(messages):
+        del node.input[-1]
+
+
+def _yield_one_more(messages: Messages) -> None:
+    for node in _calls(messages):
+        node.attr["Tout"].list.type.append(1)
+
+
+def _calls(messages: Messages) -> Iterator[Any]:
+    for function in messages.graph.library.function:
+        yield from (node for node in function.node_def if node.op == "StatefulPartitionedCall")
+
+
+@pytest.mark.parametrize(
+    ("damage", "tensor"),
+    [
+        (_lose_a_node, "StatefulPartitionedCall:0@StatefulPartitionedCall"),
+        (_lose_an_argument, "product:0"),
+        (_yield_one_more, "StatefulPartitionedCall:1@StatefulPartitionedCall"),
+    ],
+)
+def test_a_call_that_does_not_fit_its_function_is_told_as_damage(
+    damage: Callable[[Messages], None], tensor: str, tmp_path: Path
+) -> None:
+    """It was a ``StopIteration`` or an ``IndexError``."""
+    model = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
+    rewrite(model / "saved_model.pb", damage)
+    with pytest.raises(ModelUnreadableError, match="the graph is damaged"):
+        smpatch.compose_signature(
+            model,
+            "serving_default",
+            from_input={"q": tensor},
+            signature="new",
+            options=Options(validate="none"),
+        )

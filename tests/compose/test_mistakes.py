@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import smpatch
-from smpatch import Options, SmpatchError
+from smpatch import Options, SmpatchError, UsageError
 from smpatch.edits import Compose
 from smpatch.fragments import asked_list
 from smpatch.validator import Validator
@@ -280,6 +280,12 @@ def test_what_cannot_be_meant_is_wrong_usage(
     error = _refused(model, files, quick, **{place: asked})
     assert error.exit_code == 2
     assert USAGE[place, asked] in str(error)
+
+
+@pytest.mark.parametrize("argument", ["-" * 1500 + "1", "1" + "/1" * 1500])
+def test_an_argument_of_a_thousand_operators_is_no_recursion_error(argument: str) -> None:
+    with pytest.raises(UsageError, match="its arguments cannot be read"):
+        asked_list(f"x=cast({argument})", "before")
 
 
 def test_a_function_that_hangs_is_stopped(model: Path, files: Path) -> None:

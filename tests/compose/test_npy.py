@@ -70,6 +70,38 @@ FAULTS = {
 }
 
 
+def _headed(descr: str, shape: str, data: bytes = b"") -> bytes:
+    header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}}}".encode()
+    return b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header + data
+
+
+DAMAGED = {
+    "a character that is none": (_headed("<U1", "(1,)", b"\xff" * 4), "a text of the array"),
+    "65 dimensions": (_headed("<f4", f"({'1,' * 65})", bytes(4)), "it has 65 dimensions"),
+    "2,000 dimensions": (_headed("<f4", f"({'1,' * 2000})", bytes(4)), "it has 2,000 dimensions"),
+    "rows without elements": (_headed("<f4", "(1000000000, 0)"), "rows"),
+    "texts without bytes": (_headed("|S0", "(1000000000,)"), "elements or rows, which are"),
+    "a size of 5,000 digits": (_headed("|S" + "9" * 5000, "(1,)"), "are not read"),
+    "bytes in 8,000 digits": (_headed("|S1", f"({'9' * 4000}, {'9' * 4000})"), "more than"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_is_no_python_error_and_takes_no_memory(name: str, tmp_path: Path) -> None:
+    data, found = DAMAGED[name]
+    (tmp_path / "x.npy").write_bytes(data)
+    with pytest.raises(UsageError) as refused:
+        read_npy(tmp_path / "x.npy")
+    assert found in refused.value.found
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 1 << 40), (1,) * 32])
+def test_an_array_of_few_or_no_elements_is_numpys(shape: tuple[int, ...], tmp_path: Path) -> None:
+    array = np.ones(shape)
+    np.save(tmp_path / "x.npy", array)
+    assert read_npy(tmp_path / "x.npy").value == array.tolist()
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_is_no_array_is_refused(name: str, tmp_path: Path) -> None:
     data, found = FAULTS[name]

@@ -5,6 +5,7 @@ No such edit may change a value that a signature gives.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ import pytest
 import smpatch
 from smpatch import CheckOptions, Feeding, Options, PatchFileError, UsageError, schema, wire
 from smpatch.edits import Edit, Remove, SetInitOp
-from smpatch.functions.load_time import INIT_OP, init_op
+from smpatch.functions.load_time import INIT_OP, init_op, writers
 from smpatch.patchfile import parse_patch
 from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS
 from tests.contract.models import FIXTURES
+from tests.oracle import programs
 from tests.oracle.client import Oracle, decoded, encoded
 
 UNPROVED = Options(validate="none")
@@ -232,16 +234,108 @@ def test_tables_of_a_frozen_graph_are_filled(
 def test_two_operations_that_fill_one_table_are_refused(tmp_path: Path) -> None:
     """If the sizes are equal, the first that runs fills the table, and no error shows which."""
     directory = _copy("lookup_table", tmp_path / "model")
-    smpatch.load(directory)
     graph = smpatch.load(directory).meta_graph().graph
     node = schema.NodeDef()
     node.CopyFrom(graph.node(FILLER).message())
     node.name = "other"
     _append(directory, bytes(node.SerializeToString()))
+    assert "other" in smpatch.load(directory).meta_graph().graph
+    before = _file(directory)
     with pytest.raises(smpatch.RefusedError, match="both fill 'vocabulary', and only the first"):
         smpatch.set_init_op(directory, (FILLER, "other"), options=UNPROVED)
     with pytest.raises(smpatch.RefusedError, match="gives 'vocabulary' its value"):
         smpatch.set_init_op(directory, "other", options=UNPROVED)
+    assert _file(directory) == before
+
+
+REFERENCES = """
+import json, sys
+import tensorflow as tf
+from tensorflow.python.ops import gen_array_ops, gen_control_flow_ops
+v1 = tf.compat.v1
+v1.disable_v2_behavior()
+v1.disable_control_flow_v2()
+session = v1.Session()
+v = v1.get_variable("v", initializer=5.0, use_resource=False)
+x = v1.placeholder(tf.float32, [], "x")
+y = v1.add(x, v, name="y")
+same = gen_array_ops.ref_identity(v._variable, name="same")
+tf.group(same, name="reads")
+tf.group(v1.assign(same, 1.0), name="by_identity")
+
+def body(i):
+    with tf.control_dependencies([v1.assign(v, 1.0)]):
+        return i + 1
+
+tf.group(v1.while_loop(lambda i: i < 1, body, [tf.constant(0)]), name="in_a_loop")
+yes = v1.placeholder_with_default(True, [])
+tf.group(v1.cond(yes, lambda: v1.assign(v, 1.0) + 0.0, lambda: 0.0), name="in_a_branch")
+low, high = gen_control_flow_ops.ref_switch(v._variable, yes)
+merged, _ = gen_control_flow_ops.ref_merge([low, high])
+tf.group(v1.assign(merged, 1.0), name="behind_a_merge")
+chosen = gen_control_flow_ops.ref_select(tf.constant(0), [v._variable, v._variable])
+tf.group(v1.assign(chosen, 1.0), name="behind_a_choice")
+frame = gen_control_flow_ops.ref_enter(v._variable, "frame")
+left = gen_control_flow_ops.ref_exit(frame)
+tf.group(v1.assign(left, 1.0), name="behind_a_loop")
+session.run(v1.global_variables_initializer())
+described = v1.saved_model.predict_signature_def({"x": x}, {"y": y})
+for place, main_op in ((sys.argv[1], None), (sys.argv[2], "by_identity")):
+    builder = v1.saved_model.Builder(place)
+    builder.add_meta_graph_and_variables(
+        session, ["serve"], {"sum": described},
+        main_op=main_op and session.graph.get_operation_by_name(main_op), clear_devices=True)
+    builder.save()
+after = {}
+for name in sys.argv[3:]:
+    session.run(v1.global_variables_initializer())
+    session.run(session.graph.get_operation_by_name(name))
+    after[name] = float(session.run(v))
+print(json.dumps(after))
+"""
+
+ASSIGNING = (
+    *("by_identity", "in_a_loop", "in_a_branch"),
+    *("behind_a_merge", "behind_a_choice", "behind_a_loop"),
+)
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two models with operations that assign through references; the init op of one assigns."""
+    room = tmp_path_factory.mktemp("references")
+    said = programs.run(*("-c", REFERENCES, room / "without", room / "with", "reads", *ASSIGNING))
+    assert json.loads(said.splitlines()[-1]) == {"reads": 5.0, **dict.fromkeys(ASSIGNING, 1.0)}
+    return room / "without", room / "with"
+
+
+@pytest.mark.parametrize("name", ASSIGNING)
+def test_an_assignment_through_a_reference_is_found_where_the_init_op_before_only_read_it(
+    name: str, references: tuple[Path, Path], tmp_path: Path
+) -> None:
+    directory = Path(shutil.copytree(references[0], tmp_path / "model"))
+    assert smpatch.set_init_op(directory, "reads", options=UNPROVED).outcome == "init-op-set"
+    with pytest.raises(smpatch.RefusedError, match="may assign 'v' anew"):
+        smpatch.set_init_op(directory, name, options=UNPROVED)
+
+
+def test_a_value_that_was_assigned_through_a_reference_is_not_lost(
+    references: tuple[Path, Path], tmp_path: Path
+) -> None:
+    directory = Path(shutil.copytree(references[1], tmp_path / "model"))
+    with pytest.raises(smpatch.RefusedError, match="gives 'v' its value"):
+        smpatch.set_init_op(directory, "reads", options=UNPROVED)
+
+
+def test_a_circle_of_nodes_that_pass_on_a_table_ends(tmp_path: Path) -> None:
+    directory = _copy("lookup_table", tmp_path / "model")
+    for name, other in (("one", "two"), ("two", "one")):
+        _append(
+            directory, schema.NodeDef(name=name, op="Identity", input=[other]).SerializeToString()
+        )
+    taking = schema.NodeDef(name="taking", op="InitializeTableV2", input=["one"])
+    _append(directory, taking.SerializeToString())
+    assert writers(smpatch.load(directory).meta_graph(), ["taking"]) == frozenset()
 
 
 def _append(directory: Path, node: bytes) -> None:

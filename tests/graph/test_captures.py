@@ -68,3 +68,11 @@ def test_of_two_children_of_one_name_the_first_is_found() -> None:
         children.add(node_id=number, local_name=name)
     objects = ObjectGraph(message.SerializeToString())
     assert [objects.child(0, name) for name in ("a", "b", "c")] == [1, 3, None]
+
+
+def test_to_look_for_arguments_adds_no_function() -> None:
+    message = schema.SavedObjectGraph()
+    message.nodes.add().function.concrete_functions.append("gone")
+    objects = ObjectGraph(message.SerializeToString())
+    assert objects.argument_keywords("gone") == ()
+    assert "gone" not in objects.concrete_functions

@@ -38,6 +38,15 @@ def counting(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     smpatch.derive_signature(
         directory, "silent", outputs={"d": "doubled:0"}, signature="quiet", options=UNPROVED
     )
+    (result,) = load(directory).signatures["silent"].outputs.values()
+    node, _, _ = result.tensors()[0].name.rpartition(":")
+    smpatch.derive_signature(
+        directory,
+        "silent",
+        outputs={"d": "doubled:0", "s": node},
+        signature="by node",
+        options=UNPROVED,
+    )
     smpatch.promote_function(directory, "silent", signature="promoted", options=UNPROVED)
     smpatch.add_predict(
         directory,
@@ -50,7 +59,7 @@ def counting(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("loader", ["python", "session"])
-@pytest.mark.parametrize("key", [*EXPOSED, "quiet", "promoted", "main"])
+@pytest.mark.parametrize("key", [*EXPOSED, "quiet", "by node", "promoted", "main"])
 def test_the_counter_counts_one(oracle: Oracle, counting: Path, key: str, loader: str) -> None:
     feeds = {"serving_default": FEED, key: FEED, "read": {}}
     told = oracle.ask(
@@ -69,7 +78,7 @@ def test_the_counter_counts_one_after_it_was_saved_again(
 ) -> None:
     again = tmp_path / "again"
     assert oracle.ask("save_again", directory=counting, tags=["serve"], to=again) == {}
-    for key in (*EXPOSED, "quiet", "promoted", "main"):
+    for key in (*EXPOSED, "quiet", "by node", "promoted", "main"):
         told = oracle.ask("tour", directory=again, tags=["serve"], feeds={key: FEED, "read": {}})[
             "python"
         ]

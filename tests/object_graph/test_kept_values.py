@@ -106,6 +106,18 @@ def test_names_of_inner_tensors_hold_after_the_first_edit(
         }
 
 
+def test_outputs_of_a_node_that_two_calls_reach_are_offered_once(
+    oracle: Oracle, tmp_path: Path
+) -> None:
+    directory = tmp_path / "model"
+    oracle.ask("build", name="calls", directory=directory)
+    edit = EditSignature("serving_default", add_outputs={"half": "halves"})
+    with pytest.raises(RefusedError) as refused:
+        smpatch.patch(directory, edit, options=UNPROVED)
+    assert refused.value.found == "the node has 2 outputs"
+    assert refused.value.hint == "use halves:0 or halves:1"
+
+
 def test_a_new_node_does_not_take_the_name_of_an_inner_one(oracle: Oracle, tmp_path: Path) -> None:
     """``StatefulPartitionedCall_3:0`` once meant the whole result, and not that of one call."""
     model = Model(oracle, tmp_path / "model", "calls_within_calls")

@@ -11,10 +11,12 @@ import pytest
 import smpatch
 from smpatch import MetaGraph, Options, RefusedError, load
 from smpatch.functions.inner_tensors import Inner, inferred, inner_tensors
+from smpatch.functions.shape_inference import Place, shapes
 from smpatch.signature import Shape
 from smpatch.validator import Validator as Runtime
 from tests.contract.models import FIXTURES
 from tests.oracle.client import Oracle
+from tests.proof.test_sameness import Messages, rewrite
 
 KEY = "serving_default"
 
@@ -153,3 +155,21 @@ def test_operations_that_an_early_export_does_not_define_are_asked_of_tensorflow
     whole = load(FIXTURES / "module").meta_graph(None)
     (known,) = (each for each in _inner(whole, KEY) if each.spec.name == "product:0")
     assert [spec.shape for _, spec in _outputs(model, "new")] == [known.spec.shape]
+
+
+def test_a_call_that_reads_its_own_result_has_no_shape(tmp_path: Path) -> None:
+    """The search for its origin had no end."""
+
+    def damage(messages: Messages) -> None:
+        function = messages.graph.library.function.add()
+        function.signature.name = "pass_1"
+        function.signature.input_arg.add(name="a", type=1)
+        function.signature.output_arg.add(name="r", type=1)
+        function.ret["r"] = "a"
+        node = messages.graph.node.add(name="c", op="PartitionedCall", input=["c"])
+        node.attr["f"].func.name = "pass_1"
+
+    model = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
+    rewrite(model / "saved_model.pb", damage)
+    found = shapes(load(model).meta_graph(), [Place((), "c", 0)], lambda _graph, _names: {})
+    assert found == [None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,23 @@ def test_a_function_of_the_same_names_with_another_constant_is_another() -> None
     assert _of(called, [SCALED]) != _of(called, [other])
 
 
+@pytest.mark.parametrize("op", ["PartitionedCall", "scaled_3"])
+def test_what_a_call_gives_a_function_counts(op: str) -> None:
+    function = schema.FunctionDef()
+    function.CopyFrom(SCALED)
+    function.signature.attr.add(name="rate", type="float")
+
+    def called(rate: float) -> bytes:
+        node = _node("y", op, ["x"])
+        if op != "scaled_3":
+            node.attr["f"].func.name = "scaled_3"
+        given = node.attr if op == "scaled_3" else node.attr["f"].func.attr
+        given["rate"].f = rate
+        return _of([PLACEHOLDER, node], [function])
+
+    assert called(1.0) == called(1.0) != called(2.0)
+
+
 def test_a_function_that_calls_itself_ends() -> None:
     itself = _function(
         "f", ["i"], [_node("c", "PartitionedCall", ["i"], f="f")], {"r": "c:output:0"}
@@ -230,6 +248,15 @@ def test_functions_that_double_each_other_without_end_are_refused(
         _of([PLACEHOLDER, _node("y", "PartitionedCall", ["x"], f="f0")], [*functions, last])
 
 
+def test_a_large_graph_is_asked_as_often_as_edits_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The visits of all questions were added up: ten edits of a million nodes were refused."""
+    monkeypatch.setattr("smpatch.graph.fingerprint._MOST_WORK", 20)
+    names = ["x", *(f"n{place}" for place in range(9)), "y"]
+    chain = [_node(name, "Neg", [before]) for before, name in pairwise(names)]
+    found = _fingerprints([PLACEHOLDER, *chain])
+    assert len({found.main(X, Y).outputs["y"] for _ in range(9)}) == 1
+
+
 @pytest.mark.parametrize(
     ("nodes", "functions"),
     [
@@ -247,6 +274,15 @@ def test_a_reference_that_is_not_there_is_refused(
 ) -> None:
     with pytest.raises(FingerprintError):
         _of([PLACEHOLDER, *nodes], functions)
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "9" * 11, "0" * 5000])
+def test_an_index_of_thousands_of_digits_is_no_value_error(digits: str) -> None:
+    other = _of([PLACEHOLDER, _node("y", "Neg", [f"x:{digits}"])], [])
+    assert other != _of([PLACEHOLDER, _node("y", "Neg", ["x"])], [])
+    inside = _function("f", ["i"], [_node("n", "Neg", ["i"])], {"r": f"n:z:{digits}"})
+    with pytest.raises(FingerprintError):
+        _of([PLACEHOLDER, _node("y", "PartitionedCall", ["x"], f="f")], [inside])
 
 
 def _loop(step: str, first: str, names: Sequence[str] = ("m", "n")) -> list[Message]:
@@ -362,3 +398,23 @@ def test_a_chain_of_many_nodes_needs_no_deep_stack() -> None:
     nodes += [_node(f"n{place}", "Neg", [f"n{place - 1}"]) for place in range(1, 20_000)]
     nodes.append(_node("y", "Neg", ["n19999"]))
     assert _of(nodes) != _of([PLACEHOLDER, _node("y", "Neg", ["x"])])
+
+
+def _long_loop(step: str) -> list[Message]:
+    """Return a loop whose node after its ``Merge`` is far from it on the way back."""
+    ops = [step, "Neg", "Identity", "Exp", "Log", "Sin", "Cos"]
+    body = [
+        _node(f"n{place}", op, [f"n{place - 1}" if place else "m"]) for place, op in enumerate(ops)
+    ]
+    last = len(ops) - 1
+    return [
+        PLACEHOLDER,
+        _node("m", "Merge", ["x", f"n{last}"]),
+        *body,
+        _node("y", "Identity", ["m"]),
+    ]
+
+
+def test_a_loop_that_differs_far_from_what_is_read_is_another_one() -> None:
+    assert _of(_long_loop("Tan")) == _of(_long_loop("Tan"))
+    assert _of(_long_loop("Tan")) != _of(_long_loop("Tanh"))

@@ -85,11 +85,12 @@ def edited(
     shutil.copytree(MODELS / name, directory)
     smpatch.patch(directory, [edit], options=UNPROVED)
     if change is not None:
-        _rewrite(directory / "saved_model.pb", change)
+        rewrite(directory / "saved_model.pb", change)
     return before, load(directory).meta_graph()
 
 
-def _rewrite(file: Path, change: Callable[[Messages], None]) -> None:
+def rewrite(file: Path, change: Callable[[Messages], None]) -> None:
+    """Change the parts of a MetaGraph in a file."""
     data = file.read_bytes()
     outer = list(wire.fields(data))
     (meta_graph,) = (each.bytes(data) for each in outer if each.number == META_GRAPH)
@@ -148,6 +149,38 @@ def test_a_true_edit_is_proved(tmp_path: Path, edit: Edit) -> None:
 @pytest.mark.parametrize("edit", TRUE, ids=lambda edit: type(edit).__name__)
 def test_a_true_edit_is_proved_whose_bytes_all_lie_elsewhere(tmp_path: Path, edit: Edit) -> None:
     before, after = edited(tmp_path, "module", edit, lambda _: None)
+    prove(before, after, edit.expected(before), edit.gone(before))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        FromSignature(DEFAULT, {"#0": "score", "encoded": "encoded:0"}, "new"),
+        AddPredict({"#x": "serving_default_x:0"}, {"#y": "StatefulPartitionedCall:0"}, "new"),
+    ],
+    ids=lambda edit: type(edit).__name__,
+)
+def test_an_alias_that_begins_with_a_number_sign_is_no_part_of_a_tensor(
+    tmp_path: Path, edit: Edit
+) -> None:
+    before, after = edited(tmp_path, "module", edit)
+    prove(before, after, edit.expected(before), edit.gone(before))
+
+
+def lose_indices(messages: Messages) -> None:
+    for signature in messages.signatures.values():
+        for info in (*signature.inputs.values(), *signature.outputs.values()):
+            info.name = info.name.removesuffix(":0")
+
+
+@pytest.mark.parametrize("edit", TRUE, ids=lambda edit: type(edit).__name__)
+def test_an_edit_is_proved_where_names_of_tensors_have_no_index(tmp_path: Path, edit: Edit) -> None:
+    directory = tmp_path / "module"
+    shutil.copytree(MODELS / "module", directory)
+    rewrite(directory / "saved_model.pb", lose_indices)
+    before = load(directory).meta_graph()
+    smpatch.patch(directory, [edit], options=UNPROVED)
+    after = load(directory).meta_graph()
     prove(before, after, edit.expected(before), edit.gone(before))
 
 
@@ -299,7 +332,7 @@ def test_names_that_are_exchanged_in_one_half_are_refused(tmp_path: Path) -> Non
         ret = next(each for each in function if each.signature.name == name).ret
         ret["identity"], ret["identity_1"] = ret["identity_1"], ret["identity"]
 
-    _rewrite(after / "saved_model.pb", exchange)
+    rewrite(after / "saved_model.pb", exchange)
     with pytest.raises(ValidationError, match=r"in tf\.saved_model\.load"):
         prove(before, load(after).meta_graph(), edit.expected(before), edit.gone(before))
 

@@ -14,7 +14,7 @@ import pytest
 from smpatch import TensorSpec, UsageError, dtypes
 from smpatch.runs.arrays import UnmakeableError
 from smpatch.runs.feeds import placed
-from smpatch.runs.files import read_npz
+from smpatch.runs.files import read_json, read_npz
 from smpatch.runs.values import Filling, has_batch, made_up
 from smpatch.runtime.questions import Array
 from smpatch.signature import SparseTensorSpec, Spec, ragged
@@ -186,3 +186,18 @@ def test_an_array_that_ends_too_early(tmp_path: Path) -> None:
         archive.writestr("x.npy", (tmp_path / "x.npy").read_bytes()[:-1])
     with pytest.raises(UsageError, match=r"a.npz: x: the array cannot be read"):
         read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"x": {"b64": "\u00e9"}}', "an element is not base64"),
+        ('{"x": ' + "[" * 700 + "1" + "]" * 700 + "}", "its lists are nested too deeply"),
+    ],
+)
+def test_text_that_is_not_ascii_and_deep_lists_are_no_python_errors(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "feeds.json").write_text(text)
+    with pytest.raises(UsageError, match=words):
+        read_json(tmp_path / "feeds.json")

@@ -82,6 +82,7 @@ def test_a_graph_that_tensorflow_refuses_is_an_answer(
         ("reference:0", TensorFact(FLOAT_REF, (2,))),
         ("columns:3", None),
         ("columns:99999999999999999999", None),
+        ("columns:" + "9" * 5000, None),
         ("nowhere:0", None),
         ("nowhere", None),
         ("partly:", None),

@@ -18,7 +18,7 @@ import pytest
 import smpatch
 from smpatch.stores.access import Store
 from smpatch.stores.copies import expanded
-from smpatch.urls import ModelUrl
+from smpatch.urls import ModelUrl, path_or_url
 from tests.cli.conftest import Run
 from tests.stores.conftest import Moto, linear, put
 from tests.writer import models
@@ -188,13 +188,34 @@ def test_options_on_the_command_line_reach_the_store(
         ("ftp://host/hidden", "not a store that smpatch supports"),
         ("s3:///hidden", "names no bucket"),
         ("s3://bucket/../hidden", "'..'"),
+        ("s3://bucket//hidden", "''"),
+        ("gs://bucket/a//hidden", "''"),
+        ("az://bucket/hidden//", "''"),
+        ("http://host/./hidden", "'.'"),
         ("file://host/hidden", "three slashes"),
     ],
 )
 def test_a_url_that_is_not_taken_is_not_repeated(url: str, words: str) -> None:
     with pytest.raises(smpatch.UsageError, match=re.escape(words)) as caught:
         smpatch.load(url)
-    assert "hidden" not in str(caught.value) or ".." in words
+    assert "hidden" not in str(caught.value) or words.startswith("'")
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        *(("s3://bucket", ""), ("s3://bucket/", "")),
+        *(("gs://bucket/m", "m"), ("https://host/m/", "m"), ("s3://bucket/...", "...")),
+    ],
+)
+def test_a_url_names_the_object_of_its_key_and_no_other(url: str, key: str) -> None:
+    found = path_or_url(url)
+    assert isinstance(found, ModelUrl)
+    assert found.key == key
+
+
+def test_two_slashes_of_a_local_path_are_one() -> None:
+    assert path_or_url("file:///models//export/./1") == Path("/models/export/1")
 
 
 def test_without_the_library_an_error_says_what_to_install(
