@@ -32,6 +32,8 @@ from smpatch.savedmodel.directory import BINARY_NAME, TEXT_NAME
 
 __all__ = ["model_file", "refuse_edit", "unpacked"]
 
+_lzma: Any = getattr(zipfile, "lzma", None)  # a Python may be built without it
+
 _MODEL_FILES = (BINARY_NAME, TEXT_NAME)
 """The files that loaders read; if there are both, the first."""
 
@@ -56,6 +58,7 @@ _HOSTILE = "unpack it yourself if you trust it"
 _DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError),
     *(RuntimeError, ValueError),  # NotImplementedError and UnicodeError are among them
+    *([] if _lzma is None else [_lzma.LZMAError]),
 )
 """The errors that the standard library raises for damaged archives."""
 
@@ -263,7 +266,8 @@ def _model(members: Iterable[_Member], size: int) -> _Model:
         if total > most or len(known) >= _MOST_MEMBERS:
             found = f"it holds more than {most:,} bytes or {_MOST_MEMBERS:,} members"
             raise ModelUnreadableError(found, hint=_HOSTILE)
-        if member.name in known and member.kind != "directory":
+        earlier = known.get(member.name, member)
+        if member.name in known and {earlier.kind, member.kind} != {"directory"}:
             found = f"two members have the name {'/'.join(member.name)!r}"
             raise ModelUnreadableError(found, hint=_HOSTILE)
         known[member.name] = member
@@ -287,7 +291,12 @@ def _model(members: Iterable[_Member], size: int) -> _Model:
 def _place(known: Mapping[tuple[str, ...], _Member]) -> tuple[str, ...]:
     """Return the directory of the only model; a model inside its directory is a part of it."""
     found: list[tuple[str, ...]] = []
-    for place in sorted({name[:-1] for name in known if name and name[-1] in _MODEL_FILES}):
+    holds = (
+        n[:-1]
+        for n, m in known.items()
+        if n[-1:] and n[-1] in _MODEL_FILES and m.kind != "directory"
+    )
+    for place in sorted(set(holds)):
         if not any(place[: len(each)] == each for each in found):
             found.append(place)
     if not found:

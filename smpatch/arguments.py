@@ -23,7 +23,7 @@ from typing import Any, NoReturn, TypeGuard, TypeVar
 from smpatch import dtypes
 from smpatch.errors import UsageError
 from smpatch.shapes import MAX_RANK, without_brackets
-from smpatch.urls import ModelUrl, path_or_url
+from smpatch.urls import ModelUrl, nameable, path_or_url
 
 __all__ = [
     "Constant",
@@ -291,8 +291,7 @@ def path(value: object, where: str) -> Path:
         _refuse(value, where, "a path")
     if isinstance(value, ModelUrl):
         return value
-    found = os.fspath(value)
-    return path_or_url(found if isinstance(found, str) else os.fsdecode(found))
+    return path_or_url(nameable(os.fsdecode(value), where))
 
 
 def paths(value: object, where: str) -> list[Path]:

@@ -62,6 +62,7 @@ from smpatch.savedmodel.graph_def import FrozenGraph
 from smpatch.savedmodel.parts import GRAPH_DEF, META_GRAPHS, META_INFO_DEF
 from smpatch.signature import DEFAULT_KEY
 from smpatch.suggestions import Suggestions, suggest
+from smpatch.tensor_refs import tensor_refs
 from smpatch.validator import Validator
 from smpatch.validator.lending import validator_for
 from smpatch.wire import Kept
@@ -140,6 +141,7 @@ def suggest_for_graph(
         RefusedError: All outputs need variables, or functions of the graph have variables.
     """
     chosen = Options() if options is None else options
+    check_options(chosen)
     opened = load_graph(graph)
     with _validator(chosen) as validator, naming(opened.file):
         meta_graph = opened.meta_graph(validator.op_defs())
@@ -197,6 +199,7 @@ def wrap_graph(  # noqa: PLR0913 - source, destination, the parts of the signatu
         RefusedError: The graph is not frozen, the signature cannot work, or ``save_to`` is in use.
         SmpatchError: As ``add_predict``; nothing was written.
     """
+    inputs, outputs = tensor_refs(inputs, "input"), tensor_refs(outputs, "output")
     for name, given in (("inputs", inputs), ("outputs", outputs)):
         if not given:
             raise UsageError(f"no {name} are given", hint="name at least one tensor")

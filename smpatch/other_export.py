@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from smpatch import arguments
 from smpatch.builder import build
@@ -23,7 +24,7 @@ from smpatch.graph.functions import FunctionLibrary
 from smpatch.graph.index import CALLS, GraphIndex, called, op_of
 from smpatch.graph.resolve import OpDefMissingError
 from smpatch.loader import MetaGraph, SavedModel, load
-from smpatch.options import Options
+from smpatch.options import Options, check_options
 from smpatch.patcher import patch
 from smpatch.rules import Note
 from smpatch.savedmodel.directory import writing
@@ -63,40 +64,43 @@ def unlike(
             [(place, source) for place, source in enumerate(each.inputs) if op_of(source) in inputs]
             for each in (first, second)
         ]
-        prints = [_print(each, each.called_by(name), {}) for each in (one[1], other[1])]
+        prints = [_print(each, each.called_by(name)) for each in (one[1], other[1])]
         if places[0] != places[1] or prints[0] != prints[1]:
             return f"{name!r} calls a different function here, so its outputs may differ"
     return ""
 
 
-def _print(library: FunctionLibrary, function: str, known: dict[str, str]) -> str:
-    """Return a fingerprint of a function, without the numbers in names and without values.
-
-    Args:
-        library: The functions.
-        function: Its name.
-        known: The fingerprints that are known, to which new ones are added.
-    """
-    stem = _NUMBER.sub("", function)
-    if function not in library:
-        return stem
-    if function not in known:
-        known[function] = stem  # for a function that calls itself
-        definition = library[function]
-        nodes = [
-            (
-                node.name,
-                _NUMBER.sub("", node.op),
-                list(node.input),
-                [_print(library, each, known) for each in called(node)[1:]],
-            )
-            for node in definition.node_def
-        ]
-        arguments = [arg.name for arg in definition.signature.input_arg]
-        results = [(arg.name, definition.ret[arg.name]) for arg in definition.signature.output_arg]
-        text = repr((arguments, nodes, results))
-        known[function] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _print(library: FunctionLibrary, function: str) -> str:
+    """Return a fingerprint of a function, without the numbers in names and without values."""
+    known: dict[str, str] = {}
+    waiting = [(function, False)]
+    while waiting:  # not by recursion: a file may have thousands of calls in each other
+        name, called_are_known = waiting.pop()
+        if called_are_known:
+            known[name] = _digest(library[name], known)
+        elif name not in known:
+            known[name] = _NUMBER.sub("", name)  # also for a function that calls itself
+            if name in library:
+                waiting.append((name, True))
+                waiting += ((e, False) for n in library[name].node_def for e in called(n)[1:])
     return known[function]
+
+
+def _digest(definition: Any, known: Mapping[str, str]) -> str:  # noqa: ANN401 - a FunctionDef
+    """Return the fingerprint of a function from those of the functions that it calls."""
+    nodes = [
+        (
+            node.name,
+            _NUMBER.sub("", node.op),
+            list(node.input),
+            [known[each] for each in called(node)[1:]],
+        )
+        for node in definition.node_def
+    ]
+    arguments = [arg.name for arg in definition.signature.input_arg]
+    results = [(arg.name, definition.ret[arg.name]) for arg in definition.signature.output_arg]
+    text = repr((arguments, nodes, results))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def copy_signatures(
@@ -126,6 +130,7 @@ def copy_signatures(
         SmpatchError: As ``patch``.
     """
     chosen = Options() if options is None else options
+    check_options(chosen)
     keys = None if keys is None else arguments.texts(keys, "keys")
     with writing(arguments.path(model, "model"), "edited"):
         edits, left_out = _chosen(load(source), load(model), keys, chosen)

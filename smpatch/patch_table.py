@@ -200,13 +200,21 @@ class Table:
             self.fault(error.found, at=(key,), hint=error.hint)
             return {}
 
-    def pairs(self, key: str, *, needed: bool = False) -> dict[str, str]:
-        """Return name to name: a table, or text as on the command line."""
+    def pairs(self, key: str, *, needed: bool = False, renames: bool = False) -> dict[str, str]:
+        """Return name to name: a table, or text as on the command line.
+
+        Args:
+            key: The key.
+            needed: Whether the key must be there.
+            renames: Whether the text has old and new names, which may be any text, as that of
+                ``--rename-input`` has; otherwise names of tensors.
+        """
         given = self.take(key)
         if not isinstance(given, dict):
             texts = self.names(key, needed=needed)
             try:
-                return tensor_syntax.parse_names(texts, option=key)
+                parse = tensor_syntax.parse_pairs if renames else tensor_syntax.parse_names
+                return parse(texts, option=key)
             except UsageError as error:
                 self.fault(error.found, at=(key,), hint=error.hint)
                 return {}

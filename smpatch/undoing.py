@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -51,7 +52,8 @@ from smpatch.writer.staging_directory import backup_of, undo_record_of
 
 __all__ = ["Restored", "Undone", "backup_and_model", "undo"]
 
-_Signatures = dict[tuple[tuple[str, ...], str], bytes]
+_Signatures = dict[tuple[tuple[str, ...], int, str], bytes]
+"""The tags of a MetaGraph, its place among those with the same tags, and a key to a signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,16 +348,19 @@ def _requests(there: SavedModel) -> Literal["absent", "kept", "restored"]:
 
 
 def _signatures(model: SavedModel) -> _Signatures:
-    return {
-        (meta_graph.tags, key): bytes(entry.value)
-        for meta_graph in model.meta_graphs
-        for key, entry in meta_graph.entries.items()
-    }
+    found: _Signatures = {}
+    met: Counter[tuple[str, ...]] = Counter()
+    for meta_graph in model.meta_graphs:
+        tags = meta_graph.tags
+        for key, entry in meta_graph.entries.items():
+            found[tags, met[tags], key] = bytes(entry.value)
+        met[tags] += 1
+    return found
 
 
 def _differences(before: _Signatures, after: _Signatures) -> Iterator[Restored]:
-    for tag_set, key in sorted({*before, *after}):
-        one, other = before.get((tag_set, key)), after.get((tag_set, key))
+    for tag_set, place, key in sorted({*before, *after}):
+        one, other = (each.get((tag_set, place, key)) for each in (before, after))
         if one != other:
             outcome: Literal["added", "removed", "changed"] = "changed"
             if one is None or other is None:

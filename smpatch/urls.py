@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path, PosixPath
+from typing import TYPE_CHECKING
 
 from smpatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 __all__ = ["OTHER_PLACES", "READ_ONLY", "SCHEMES", "ModelUrl", "path_or_url"]
 
@@ -63,10 +67,10 @@ def path_or_url(text: str) -> Path:
     found = _URL.match(text)
     if found is None:
         return Path(text)
-    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - only for URLs
+    from urllib.parse import unquote  # noqa: PLC0415 - only for URLs
 
     scheme = found[1].lower()
-    parts = urlsplit(text)
+    parts = _split(text, scheme)
     if scheme == "file":
         if parts.netloc not in {"", "localhost"} or not parts.path:
             raise UsageError("a file URL has three slashes: file:///models/export", where="file")
@@ -92,3 +96,23 @@ def path_or_url(text: str) -> Path:
             where, hint = os.fspath(ModelUrl(text)), "name the object without such parts"
             raise UsageError(found_words, where=where, hint=hint)
     return ModelUrl(f"{scheme}{text[len(found[1]) :]}")
+
+
+def _split(text: str, scheme: str) -> SplitResult:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - only for URLs
+
+    try:
+        return urlsplit(text)
+    except ValueError:  # such as an open bracket
+        raise UsageError("the URL has no valid host", where=f"{scheme}://") from None
+
+
+def nameable(text: str, where: str) -> str:
+    """Return the text of a path; refuse one that no file can have."""
+    try:
+        possible = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # a lone surrogate
+        possible = False
+    if not possible:
+        raise UsageError(f"{text!a} is given, and no file has such a name", where=where)
+    return text

@@ -129,12 +129,58 @@ def test_what_is_no_option_is_refused_and_not_a_python_error(model: Path) -> Non
         "batches": lambda: smpatch.Feeding(batches=(-1,)),
         "seed": lambda: smpatch.Feeding(seed=wrong),
         "feeding": lambda: smpatch.SameAs(model, wrong),
+        "name": lambda: smpatch.describe(model, "rest", name=wrong),
+        "values": lambda: smpatch.SparseRef(wrong, "i:0", "s:0"),
+        "row_splits": lambda: smpatch.RaggedRef("v:0", wrong),
     }
     for where, call in calls.items():
         with pytest.raises(UsageError, match=f"^{where}: .* is given"):
             call()
     with pytest.raises(UsageError, match="is not a rule for values"):
         smpatch.Feeding(wrong)
+    with pytest.raises(UsageError, match=r"^signature: .* is given"):
+        smpatch.describe(model, "rest", [])  # type: ignore[arg-type] # refused
+    with pytest.raises(UsageError, match=r"^relative: .0\.1. is not a tolerance"):
+        smpatch.SameAs(model, relative="0.1")  # type: ignore[arg-type] # refused
+
+
+def test_sizes_of_batches_from_an_iterator_are_all_run(model: Path) -> None:
+    feeding = smpatch.Feeding("random", batches=(size for size in (1, 3)))  # type: ignore[arg-type] # taken all the same
+    assert feeding == smpatch.Feeding("random", batches=(1, 3))
+    assert smpatch.Feeding(batches=np.int64(2)).batches == (2,)  # type: ignore[arg-type] # taken all the same
+    options = smpatch.CheckOptions(validate="runtime", run=feeding)
+    assert smpatch.check(model, options=options).ran == (("scale", (1, 3)),)
+
+
+def test_one_name_of_row_splits_is_one_name() -> None:
+    assert smpatch.RaggedRef("v:0", "r:0").row_splits == ("r:0",)  # type: ignore[arg-type] # taken all the same
+
+
+def test_a_batch_of_numpy_is_a_number(model: Path) -> None:
+    two: Any = np.int64(2)
+    assert smpatch.describe(model, "rest", batch=two) == smpatch.describe(model, "rest", batch=2)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_path_that_no_file_can_have_is_refused_and_not_a_python_error(
+    name: str, model: Path
+) -> None:
+    edits = [Rename("scale", "predict")]
+    for call in (
+        lambda: smpatch.load(name),
+        lambda: smpatch.diff(model, name),
+        lambda: smpatch.load_patch(name),
+        lambda: smpatch.Options(save_to=name),
+        lambda: smpatch.Feeding(file=name),
+        lambda: smpatch.apply([model, name], edits, options=UNPROVED),
+    ):
+        with pytest.raises(UsageError, match="no file has such a name"):
+            call()
+
+
+def test_a_url_with_an_open_bracket_is_refused() -> None:
+    with pytest.raises(UsageError, match="no valid host"):
+        smpatch.load("https://user:secret@[host/model")
 
 
 def test_edits_take_one_text_where_several_are_possible() -> None:

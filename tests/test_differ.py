@@ -193,6 +193,22 @@ def test_a_change_is_found_across_forms(what: str, pair: Callable[..., Differenc
     assert not pair("module", what, "text").same
 
 
+@pytest.mark.parametrize("before", ["deterministic", "text"])
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("gradient", "functions changed"), ("collections_removed", "collections removed")],
+)
+def test_a_gradient_and_lost_collections_are_found_in_text_form(
+    before: str, what: str, said: str, copy: Copy, oracle: Oracle
+) -> None:
+    places = copy("module", "before"), copy("module", "after")
+    oracle.ask("change", directory=places[0], spelling=before)
+    oracle.ask("change", directory=places[1], what=what, spelling="text")
+    found = smpatch.diff(*places)
+    assert any(each.startswith(said) for each in parts(found))
+    assert not found.same
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_is_the_same_as_its_copy(name: str, copy: Copy) -> None:
     found = smpatch.diff(MODELS / name, copy(name, "copy"))

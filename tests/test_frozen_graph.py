@@ -342,3 +342,46 @@ def test_operations_that_nobody_registers_are_left_out_of_the_list(tmp_path: Pat
     smpatch.wrap_graph(tmp_path / "odd.pb", tmp_path / "new", **given, options=NO_RELOAD)
     (meta_graph,) = smpatch.load(tmp_path / "new").meta_graphs
     assert list(meta_graph.op_defs) == ["Identity", "Placeholder"]
+
+
+TABLE = """
+node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } }
+node { name: "y" op: "Identity" input: "x" attr { key: "T" value { type: DT_FLOAT } } }
+node { name: "t" op: "HashTableV2" attr { key: "key_dtype" value { type: DT_STRING } }
+       attr { key: "value_dtype" value { type: DT_INT64 } } }
+"""
+
+
+class Like:
+    """A tensor of a ``tf.Graph``, as far as the library looks at one."""
+
+    dtype, shape = "float32", None
+
+    def __init__(self, name: str) -> None:
+        """Take the name."""
+        self.name = name
+
+
+@pytest.mark.parametrize("form", ["tensors", "pairs", "iterators"])
+def test_inputs_and_outputs_in_every_form_that_an_edit_takes(form: str, tmp_path: Path) -> None:
+    """The graph has a table, so that what the outputs need is looked up."""
+    file = tmp_path / "graph.pbtxt"
+    file.write_text(TABLE)
+    given: Any = {
+        "tensors": ({"x": Like("x:0")}, {"y": Like("y:0")}),
+        "pairs": ([("x", "x:0")], [("y", "y:0")]),
+        "iterators": (iter([("x", "x:0")]), iter([("y", "y:0")])),
+    }[form]
+    smpatch.wrap_graph(
+        file, tmp_path / "model", inputs=given[0], outputs=given[1], options=NO_RELOAD
+    )
+    signature = smpatch.load(tmp_path / "model").signatures["serving_default"]
+    assert (list(signature.inputs), list(signature.outputs)) == (["x"], ["y"])
+
+
+def test_options_that_are_no_options_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "graph.pbtxt").write_text(TABLE)
+    with pytest.raises(UsageError, match=r"^options: "):
+        frozen_graph.suggest_for_graph(tmp_path / "graph.pbtxt", options=1)  # type: ignore[arg-type] # refused
+    with pytest.raises(UsageError, match=r"^options: "):
+        smpatch.copy_signatures(tmp_path, tmp_path, options=1)  # type: ignore[arg-type] # refused

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smpatch import patchfile
+from smpatch import patchfile, tensor_syntax
 from smpatch.arguments import Constant
 from smpatch.edits import (
     AddClassify,
@@ -374,3 +374,17 @@ def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
 def test_a_directory_in_the_place_of_the_file_is_a_slip(tmp_path: Path) -> None:
     with pytest.raises(PatchFileError, match=r"is a directory \(smpatch apply PATCH.toml MODEL"):
         patchfile.load_patch(tmp_path)
+
+
+@pytest.mark.parametrize("new", ["a b", "f(x)", "b=c", "x:0"])
+def test_new_names_as_text_are_those_of_the_command_line(new: str) -> None:
+    parsed = patchfile.parse_patch(
+        f'version = 1\n[[edit]]\nedit = "k"\nrename-input = "a={new}"\nrename-output = "y={new}"'
+    )
+    assert parsed.edits == (EditSignature("k", {"a": new}, {"y": new}),)
+    assert tensor_syntax.parse_pairs([f"a={new}"], option="") == {"a": new}
+
+
+def test_a_rename_without_a_new_name_is_no_rename() -> None:
+    with pytest.raises(PatchFileError, match=r"rename-input .*: it is not a pair of names"):
+        patchfile.parse_patch('version = 1\n[[edit]]\nedit = "k"\nrename-input = "a"')

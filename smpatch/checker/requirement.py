@@ -27,7 +27,14 @@ from dataclasses import dataclass
 from smpatch import dtypes
 from smpatch.checker.findings import Finding, Subject, fault
 from smpatch.errors import UsageError
-from smpatch.signature import CompositeTensorSpec, Shape, SignatureDef, Spec, shape_text
+from smpatch.signature import (
+    CompositeTensorSpec,
+    Shape,
+    SignatureDef,
+    SparseTensorSpec,
+    Spec,
+    shape_text,
+)
 
 __all__ = ["Requirement", "Wanted", "check_requirement", "parse_requirement"]
 
@@ -237,6 +244,8 @@ def _missing(specs: Mapping[str, Spec]) -> str:
 def _untyped(wanted: Wanted, spec: Spec) -> str:
     if isinstance(spec, CompositeTensorSpec):
         return f"it is a {spec.type_name}, and {wanted.dtype} is required"
+    if isinstance(spec, SparseTensorSpec):
+        return f"it is a sparse tensor, and {wanted.dtype} is required"
     if dtypes.base(spec.dtype) != wanted.dtype:
         return f"it is {spec.dtype}, and {wanted.dtype} is required"
     return ""

@@ -19,7 +19,7 @@ from smpatch.runs.feeds import Feeds, Target, agreed, in_c, in_python
 from smpatch.runs.pairs import Outcome, Values, compare_pairs, pair_up
 from smpatch.runs.sessions import Asks, CRuntime, NotLoadedError, Place, PythonLoader
 from smpatch.runs.values import SameAs, features
-from smpatch.signature import SignatureDef, TensorSpec
+from smpatch.signature import SignatureDef, Spec, TensorSpec
 
 __all__ = ["Comparing"]
 
@@ -97,10 +97,7 @@ class Comparing:
                 text = f"it has the {kind} {sorted(here)} here, {sorted(there)} in {self._name}"
                 yield self._different(key, text)
             for alias in sorted(here.keys() & there.keys()):
-                one, other = here[alias], there[alias]
-                if not (isinstance(one, TensorSpec) and isinstance(other, TensorSpec)):
-                    continue
-                types = dtypes.base(one.dtype), dtypes.base(other.dtype)
+                types = _types(here[alias]), _types(there[alias])
                 if types[0] != types[1]:
                     text = f"{alias!r} is {types[0]} here, {types[1]} in {self._name}"
                     yield self._different(key, text)
@@ -174,6 +171,12 @@ class Comparing:
 
     def _different(self, key: str, text: str) -> Finding:
         return fault("not-the-same", self._subject.where(f"signature {key!r}"), text)
+
+
+def _types(spec: Spec) -> str:
+    """Return the types of the tensors of which an input or output consists: one if it is dense."""
+    types = ", ".join(dtypes.base(each.dtype) for each in spec.tensors())
+    return types if isinstance(spec, TensorSpec) else f"sparse or ragged ({types})"
 
 
 def _like(meta_graph: MetaGraph, other: SavedModel) -> MetaGraph:

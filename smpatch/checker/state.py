@@ -196,37 +196,47 @@ class _Empty:
                 elif reference and not node.op.startswith((*FILLS, *_ONLY_ASKS)):
                     yield _Use(reads=True, may_fill=False)
                 else:
-                    yield from self._use(node, place, set())
+                    yield from self._use(node, place)
 
-    def _use(self, node: Any, place: int, met: set[tuple[str, int]]) -> Iterator[_Use]:  # noqa: ANN401 - a NodeDef
+    def _use(self, node: Any, place: int) -> Iterator[_Use]:  # noqa: ANN401 - a NodeDef
         """Yield the uses of an input of a node, with those in the functions that it calls."""
-        functions = [each for each in called(node) if each in self._library]
-        if node.op in _READS:
-            yield _Use(reads=True, may_fill=False)
-        elif node.op.startswith(FILLS):
-            yield _Use(reads=False, may_fill=True)
-        elif node.op in CALLS or node.op in _LOOPS or node.op in self._library:
-            for each in functions:
-                yield from self._in_function(each, place, met)
-        elif node.op in _BRANCHES:
-            # Only one of the branches runs, so that no read is certain.
-            for each in functions:
-                uses = self._in_function(each, place - 1, met)
-                yield from (use for use in uses if use.may_fill)
-        elif functions:
-            yield _Use(reads=False, may_fill=True)
+        met: set[tuple[str, int, bool]] = set()
+        waiting: list[tuple[Any, int, bool]] = [(node, place, True)]
+        while waiting:  # not by recursion: a file may have thousands of calls in each other
+            node, place, certain = waiting.pop()
+            functions = [each for each in called(node) if each in self._library]
+            branches = node.op in _BRANCHES
+            if node.op in _READS:
+                if certain:
+                    yield _Use(reads=True, may_fill=False)
+            elif node.op.startswith(FILLS):
+                yield _Use(reads=False, may_fill=True)
+            elif branches or node.op in CALLS or node.op in _LOOPS or node.op in self._library:
+                for each in functions:
+                    # Only one of the branches runs, so that no read is certain.
+                    inside = (each, place - branches, certain and not branches)
+                    if inside not in met:
+                        met.add(inside)
+                        waiting += ((*found, inside[2]) for found in self._readers_in(*inside[:2]))
+            elif functions:
+                yield _Use(reads=False, may_fill=True)
 
-    def _in_function(self, name: str, place: int, met: set[tuple[str, int]]) -> Iterator[_Use]:
+    def _readers_in(self, name: str, place: int) -> Iterator[tuple[Any, int]]:
+        """Yield the nodes of a function that take one of its arguments, each with the place."""
         function = self._library[name]
-        if (name, place) in met or not 0 <= place < len(function.signature.input_arg):
+        if not 0 <= place < len(function.signature.input_arg):
             return
-        met.add((name, place))
-        handles = {function.signature.input_arg[place].name}
+        readers: dict[str, list[tuple[Any, int]]] = {}
         for node in function.node_def:
             for at, source in enumerate(node.input):
-                if source.startswith("^") or source.partition(":")[0] not in handles:
-                    continue
-                if node.op in _PASSES:
-                    handles.add(node.name)
-                else:
-                    yield from self._use(node, at, met)
+                if not source.startswith("^"):
+                    readers.setdefault(source.partition(":")[0], []).append((node, at))
+        waiting = [function.signature.input_arg[place].name]
+        seen = {*waiting}
+        while waiting:
+            for node, at in readers.get(waiting.pop(), ()):
+                if node.op not in _PASSES:
+                    yield node, at
+                elif node.name not in seen:
+                    seen.add(node.name)
+                    waiting.append(node.name)

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
+from smpatch import arguments
 from smpatch.describer.markdown import markdown_tables
 from smpatch.describer.serving_requests import grpc_program, rest_request
 from smpatch.describer.subject import Subject, chosen, model_name, one_of
@@ -75,12 +76,17 @@ def describe(  # noqa: PLR0913 - the model, the text, and names and sizes in it,
         raise UsageError(
             f"{as_!r} is not a format", where="--as", hint=f"one of {', '.join(FORMATS)}"
         )
+    for where, text in (("signature", signature), ("name", name)):
+        if text is not None:
+            arguments.instance(text, str, where)
     if name is not None and not name:
         raise UsageError("the name of a model is not empty", where="--name")
-    if batch is not None and (type(batch) is not int or batch < 1):
-        raise UsageError(
-            f"{batch!r} is not a batch size", where="--batch", hint="a number from 1 on"
-        )
+    if batch is not None:
+        try:
+            batch = arguments.whole(batch, "--batch", 1)
+        except UsageError:
+            hint = "a number from 1 on"
+            raise UsageError(f"{batch!r} is not a batch size", where="--batch", hint=hint) from None
     opened = model if isinstance(model, SavedModel) else load(model)
     meta_graph = opened.meta_graph(tag_set)
     signatures = chosen(opened, meta_graph, signature)

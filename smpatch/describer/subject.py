@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
 
+from smpatch.display import command_line, model_words
 from smpatch.errors import RefusedError, TensorNotFoundError, UsageError
 from smpatch.loader import MetaGraph, SavedModel
 from smpatch.signature import (
@@ -127,7 +127,7 @@ def model_name(directory: Path) -> str:
 
 def command(verb: str, directory: Path, *options: str) -> str:
     """Return a command line of smpatch for a model."""
-    return shlex.join(["smpatch", verb, os.fspath(directory), *options])
+    return command_line(["smpatch", verb, *model_words(directory), *options])
 
 
 def refuse(subject: Subject, where: str, found: str, hint: str = "") -> NoReturn:

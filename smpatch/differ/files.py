@@ -7,6 +7,7 @@ followed, as a loader does. Files that are not regular are compared by their kin
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ Kind = Literal["variables_index", "variables_data", "assets", "fingerprint", "ot
 
 
 class _Found(NamedTuple):
-    """A file: its path on disk, and its status; None for a link to a missing file."""
+    """A file: its path on disk, and its status; None for a link to a missing file or to itself."""
 
     path: Path
     status: os.stat_result | None
@@ -93,10 +94,10 @@ def _list(
         path = directory / name
         try:
             status = path.stat()
-        except FileNotFoundError:
-            found[prefix + name] = _Found(path, None)
-            continue
         except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ELOOP}:
+                found[prefix + name] = _Found(path, None)
+                continue
             raise _unreadable(path, error) from error
         if not stat.S_ISDIR(status.st_mode):
             found[prefix + name] = _Found(path, status)

@@ -58,6 +58,8 @@ _OBJECTS = Kind("objects", (), schema.SavedObject, frozenset({11}))
 _CONCRETE = Kind("concrete_functions", (1,), schema.ConcreteFunctionEntry)
 _COLLECTIONS = Kind("collections", (1,))
 _ASSETS = Kind("asset_files", (), schema.AssetFileDef)
+_LIBRARY = Kind("libraries", (), schema.FunctionDefLibrary)
+_OBJECT_GRAPH = Kind("object graphs", (), schema.SavedObjectGraph)
 _VERSIONS = Kind("versions", (), schema.VersionDef)
 _WHOLE = {
     META_INFO_DEF: (
@@ -199,7 +201,11 @@ def _differing(before: Sections, after: Sections, number: int) -> Iterator[Part]
         yield from comparison.whole(_WHOLE[number], _PARTS[number], ones, others)
     elif decoded and number != ASSET_FILE_DEF:
         both = before.verbatim is not None and after.verbatim is not None
-        yield Part(_PARTS[number], "changed" if both else "unknown")
+        there = [bool(_as_written(each).get(number)) for each in (before, after)]
+        if there[0] != there[1] and (both or number == _COLLECTION_DEF):
+            yield Part(_PARTS[number], "added" if there[1] else "removed")
+        else:
+            yield Part(_PARTS[number], "changed" if both else "unknown")
     else:
         kind = {_COLLECTION_DEF: _COLLECTIONS, ASSET_FILE_DEF: _ASSETS}.get(number)
         yield from comparison.elements(_PARTS[number], kind, ones, others)
@@ -207,21 +213,24 @@ def _differing(before: Sections, after: Sections, number: int) -> Iterator[Part]
 
 def _verbatim_equal(before: Sections, after: Sections, number: int) -> bool:
     if (before.verbatim is None) != (after.verbatim is None):
-        return not any(
-            (each.parts if each.verbatim is None else each.verbatim).get(number)
-            for each in (before, after)
-        )
-    ones = before.parts if before.verbatim is None else before.verbatim
-    others = after.parts if after.verbatim is None else after.verbatim
-    return all_equal(ones.get(number, ()), others.get(number, ()))
+        return not any(_as_written(each).get(number) for each in (before, after))
+    return all_equal(*(_as_written(each).get(number, ()) for each in (before, after)))
+
+
+def _as_written(meta_graph: Sections) -> Mapping[int, Sequence[Span]]:
+    return meta_graph.parts if meta_graph.verbatim is None else meta_graph.verbatim
 
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """The elements and the other fields of one part; ``rest`` is complete after the elements."""
+    """The elements and the other fields of one part; ``rest`` is complete after the elements.
+
+    ``whole`` decodes the part, and so its other fields.
+    """
 
     elements: tuple[tuple[Kind, Iterator[Span]], ...]
     rest: list[Span]
+    whole: Kind
 
 
 def _objects(pieces: Sequence[Span]) -> _Split:
@@ -229,7 +238,7 @@ def _objects(pieces: Sequence[Span]) -> _Split:
     entries: list[Span] = []
     objects = [each for piece in pieces for each in inside(piece, _OBJECT, entries)]
     concrete = [each for entry in entries for each in inside(entry, _CONCRETE_FUNCTION, rest)]
-    return _Split(((_OBJECTS, iter(objects)), (_CONCRETE, iter(concrete))), rest)
+    return _Split(((_OBJECTS, iter(objects)), (_CONCRETE, iter(concrete))), rest, _OBJECT_GRAPH)
 
 
 def _nodes(pieces: Sequence[Span], rest: list[Span]) -> Iterator[Span]:
@@ -240,7 +249,7 @@ def _nodes(pieces: Sequence[Span], rest: list[Span]) -> Iterator[Span]:
 def _library(pieces: Sequence[Span]) -> _Split:
     rest: list[Span] = []
     functions = [each for piece in pieces for each in inside(piece, LIBRARY_FUNCTION, rest)]
-    return _Split(((_FUNCTIONS, iter(functions)),), rest)
+    return _Split(((_FUNCTIONS, iter(functions)),), rest, _LIBRARY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,11 +319,12 @@ class _Comparison:
             self.tally(kind, mine, yours)
             for (kind, mine), (_, yours) in zip(before.elements, after.elements, strict=True)
         )
-        rest: _Rest = (
-            "equal"
-            if self.known_only or all_equal(by_number(before.rest), by_number(after.rest))
-            else "other"
-        )
+        if self.known_only:
+            joined = [b"".join(each.bytes() for each in side.rest) for side in (before, after)]
+            same = self.alike(before.whole, *(Span(each, 0, len(each)) for each in joined))
+        else:
+            same = all_equal(by_number(before.rest), by_number(after.rest))
+        rest: _Rest = "equal" if same else "other"
         if bool(ones) != bool(others):
             yield Part(name, "added" if others else "removed", _telling(tallies))
             return

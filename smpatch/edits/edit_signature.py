@@ -138,8 +138,8 @@ class EditSignature(Edit):
             defaults[alias] = None
         return cls(
             key=table.text("edit"),
-            rename_inputs=table.pairs("rename-input"),
-            rename_outputs=table.pairs("rename-output"),
+            rename_inputs=table.pairs("rename-input", renames=True),
+            rename_outputs=table.pairs("rename-output", renames=True),
             drop_inputs=table.names("drop-input"),
             drop_outputs=table.names("drop-output"),
             add_inputs=table.tensors("add-input"),

@@ -12,6 +12,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -65,6 +66,8 @@ class Feeding:
             raise UsageError(f"{self.filling!r} is not a rule for values", hint=hint)
         object.__setattr__(self, "seed", arguments.whole(self.seed, "seed", 0))
         object.__setattr__(self, "batches", arguments.wholes(self.batches, "batches", 0))
+        if self.file is not None:
+            arguments.path(self.file, "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,13 @@ class SameAs:
     absolute: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a ``feeding`` of another class."""
+        """Refuse a ``feeding`` of another class, and tolerances that are not numbers."""
         arguments.instance(self.feeding, Feeding, "feeding")
+        for name, size in (("relative", self.relative), ("absolute", self.absolute)):
+            if not isinstance(size, Real):
+                raise UsageError(
+                    f"{size!r} is not a tolerance: give a number from 0 on", where=name
+                )
 
 
 _PARSERS = {"ParseExample", "ParseExampleV2", "ParseSingleExample"}

@@ -28,6 +28,7 @@ __all__ = [
     "Example",
     "FingerprintDef",
     "FunctionDef",
+    "FunctionDefLibrary",
     "GraphDef",
     "GraphWiring",
     "MetaInfoDef",
@@ -90,6 +91,7 @@ ConcreteFunctionEntry = _message("ConcreteFunctionEntry")
 Example = _message("Example")
 FingerprintDef = _message("FingerprintDef")
 FunctionDef = _message("FunctionDef")
+FunctionDefLibrary = _message("FunctionDefLibrary")
 GraphDef = _message("GraphDef")
 GraphWiring = _message("GraphWiring")
 MetaInfoDef = _message("MetaInfoDef")

@@ -102,6 +102,11 @@ def test_a_whole_tensor_is_no_composite_one() -> None:
     assert {each.text for each in report.faults} == {
         "it is a RaggedTensorSpec, and float32 is required"
     }
+    report = _report(FIXTURES / "sparse", "twice: ids:float32[?,4] -> twice:float32")
+    assert {(each.code, each.text) for each in report.faults} == {
+        (f"required-{kind}", "it is a sparse tensor, and float32 is required")
+        for kind in ("input", "output")
+    }
 
 
 def _report(directory: Path, contract: str) -> smpatch.Report:

@@ -66,3 +66,47 @@ def test_what_an_export_fills_is_no_fault(name: str, tmp_path: Path, oracle: Ora
     directory = tmp_path / "model"
     oracle.ask("build", name=name, directory=directory)
     assert _faults(directory) == []
+
+
+CALL = """
+op: "StatefulPartitionedCall" attr { key: "f" value { func { name: "f%d" } } }
+attr { key: "Tin" value { list { type: DT_RESOURCE } } }
+attr { key: "Tout" value { list { type: DT_FLOAT } } }
+"""
+BODY = """
+function { signature { name: "f%d" input_arg { name: "a" type: DT_RESOURCE }
+           output_arg { name: "r" type: DT_FLOAT } }
+           node_def { name: "c" input: "same:output:0" %s }
+           node_def { name: "same" op: "Identity" input: "a"
+                      attr { key: "T" value { type: DT_RESOURCE } } }
+           ret { key: "r" value: "c:output:0" } }
+"""
+MODEL = """
+saved_model_schema_version: 1
+meta_graphs {
+  meta_info_def { tags: "serve" }
+  graph_def {
+    node { name: "v" op: "VarHandleOp" attr { key: "dtype" value { type: DT_FLOAT } }
+           attr { key: "shape" value { shape { } } } }
+    node { name: "z" input: "v" %s }
+    library { %s } }
+  signature_def { key: "k" value {
+    outputs { key: "z" value { name: "z:0" dtype: DT_FLOAT tensor_shape { } } }
+    method_name: "tensorflow/serving/predict" } } }
+"""
+
+
+@pytest.mark.parametrize("calls", [2, 600])
+def test_a_read_inside_many_calls_in_each_other_is_found(calls: int, tmp_path: Path) -> None:
+    """In each body the node that passes the variable on stands after the node that takes it."""
+    bodies = [BODY % (place, CALL % (place + 1)) for place in range(calls)]
+    bodies.append(BODY % (calls, 'op: "ReadVariableOp"'))
+    given, taken = tmp_path / "given", tmp_path / "taken"
+    for place in (given, taken):
+        place.mkdir()
+        (place / "saved_model.pbtxt").write_text(MODEL % (CALL % 0, "".join(bodies)))
+    assert [each.code for each in _faults(given)] == ["variable-not-restored"]
+    # The functions of both are compared, too.
+    options = smpatch.Options(validate="none", overwrite=True)
+    with pytest.raises(smpatch.RefusedError, match=r"no inputs|does not define"):
+        smpatch.copy_signatures(taken, given, keys="k", options=options)

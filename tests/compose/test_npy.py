@@ -67,7 +67,7 @@ FAULTS = {
     "objects": (_written(np.array([None])), "arrays of type '|O' are not read"),
     "no Unicode": (
         _written(np.array(["a"]))[:-4] + b"\xff" * 4,
-        "a text of the array is not Unicode",
+        "a text of the array is damaged",
     ),
     "complex": (_written(np.array([1j])), "arrays of type '<c16' are not read"),
     "records": (_written(np.zeros(1, [("a", "i4")])), "it holds records"),

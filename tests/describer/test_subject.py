@@ -84,6 +84,18 @@ def test_the_command_in_the_error_about_sparse_and_ragged_tensors_works(
     assert smpatch.describe(place, as_, f"{key}_dense")
 
 
+def test_the_command_works_for_a_directory_whose_name_begins_with_a_hyphen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _copied("sparse", tmp_path).rename(tmp_path / "-m")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(smpatch.RefusedError) as raised:
+        smpatch.describe("-m", "rest", "twice")
+    line = raised.value.hint.partition(" serves ")[0]
+    assert _do(f"{line} --validate none", monkeypatch) == 0
+    assert "twice_dense" in smpatch.load("-m").signatures
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [

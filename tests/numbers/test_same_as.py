@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,28 @@ def test_what_runs_in_neither_is_told_once() -> None:
     told = [each.where for each in report.findings if each.code == "not-compared"]
     assert told == ["signature 'ragged'"]
     assert {each.key for each in report.compared} == {"plain"}
+
+
+@pytest.mark.parametrize("here", ["sparse", "dense"])
+def test_a_sparse_and_a_dense_tensor_of_one_name_are_not_the_same(
+    here: str, tmp_path: Path
+) -> None:
+    """Nothing can be fed to both, so that no number shows the difference."""
+    places = {"sparse": models.FIXTURES / "sparse"}
+    places["dense"] = Path(shutil.copytree(places["sparse"], tmp_path / "dense"))
+    smpatch.add_predict(
+        places["dense"],
+        inputs={"ids": "ids/values:0"},
+        outputs={"twice": "mul:0"},
+        signature="twice",
+        options=smpatch.Options(validate="none", overwrite=True),
+    )
+    other = "dense" if here == "sparse" else "sparse"
+    report = _check(places[here], places[other])
+    assert not report.ok
+    assert {each.code for each in report.faults} == {"not-the-same"}
+    assert {each.where for each in report.faults} == {"signature 'twice'"}
+    assert {each.key for each in report.compared} == {"dense"}
 
 
 def test_another_model_that_cannot_be_loaded(twins: Path, exported: Path) -> None:

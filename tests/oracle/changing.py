@@ -114,6 +114,7 @@ _CHANGES: dict[str, Change] = {
         each.graph_def.library.function[0].node_def[0], "device", "/gpu:0"
     ),
     "function_removed": lambda each: each.graph_def.library.function.pop(),
+    "collections_removed": lambda each: each.collection_def.clear(),
     "gradient": lambda each: each.graph_def.library.gradient.add(
         function_name="f", gradient_func="g"
     ),
