@@ -87,5 +87,5 @@ def test_what_is_not_compared_is_refused(
     model = Path(shutil.copytree(composable["images"], tmp_path / "model"))
     before = asked_list(f"image=decode_image(like=pillow, {more})", "before")
     edit = Compose(DEFAULT, "new", before=before)
-    with pytest.raises(smpatch.RefusedError, match="like=pillow is for three channels"):
+    with pytest.raises(smpatch.RefusedError, match="like=pillow is only for three channels"):
         smpatch.patch(model, edit, validator=quick)

@@ -147,7 +147,7 @@ def test_operations_that_an_early_export_does_not_define_are_asked_of_tensorflow
     oracle.ask("without_shapes", directory=model)
     assert not load(model).meta_graph(None).functions.complete
     unproved = Options(validate="none")
-    with pytest.raises(RefusedError, match="does not say what an operation 'MatMul' yields"):
+    with pytest.raises(RefusedError, match="does not define the outputs of the operation 'MatMul'"):
         smpatch.derive_signature(
             model, KEY, outputs={"y": "product:0"}, signature="new", options=unproved
         )
