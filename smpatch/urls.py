@@ -92,9 +92,9 @@ def path_or_url(text: str) -> Path:
     # A path drops such parts, and the store may have another object without them.
     for part in parts.path.removesuffix("/").split("/")[1:]:
         if part in OTHER_PLACES:
-            found_words = f"the URL has the part {part!r}"
-            where, hint = os.fspath(ModelUrl(text)), "name the object without such parts"
-            raise UsageError(found_words, where=where, hint=hint)
+            words = f"the URL has the part {part!r}" if part else "the URL has an empty part"
+            where, hint = f"{scheme}://{host}{parts.path}", "name the object without such parts"
+            raise UsageError(words, where=where, hint=hint)
     return ModelUrl(f"{scheme}{text[len(found[1]) :]}")
 
 
