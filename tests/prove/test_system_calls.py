@@ -173,7 +173,7 @@ def _check(proof: Proof, way: str, fault: str, status: int) -> bool:
 def _after(proof: Proof, way: str, status: int) -> models.Tree:
     """Return the files after an edit; if a note reports it, the old warm-up requests are there."""
     after = proof.after[way]
-    if status != REQUESTS_KEPT:
+    if status != REQUESTS_KEPT or f"model/{PLACE}" not in proof.before[way]:
         return after
     kept = {f"{WAYS[way].result}/{PLACE}": proof.before[way][f"model/{PLACE}"]}
     return {**after, **kept}

@@ -9,13 +9,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import smpatch
-from smpatch.edits import Copy, Edit, EditSignature, PromoteFunction, Remove, Rename, Retag
+from smpatch.edits import (
+    AddPredict,
+    Copy,
+    Edit,
+    EditSignature,
+    PromoteFunction,
+    Remove,
+    Rename,
+    Retag,
+)
 from smpatch.runtime import installation
 from smpatch.validator import Validator
 from tests.writer import models
@@ -103,7 +112,9 @@ def _empty(work: Path) -> None:
 
 
 def _add(**options: Any) -> Callable[[Path, str], object]:  # noqa: ANN401 - the fields of Options
-    return lambda work, _: models.add(work / "model", KEY, **options)
+    # Not models.add, which looks for warm-up requests by a call of its own.
+    edit, chosen = AddPredict({"x": "x:0"}, {"y": "y:0"}, KEY), replace(_UNPROVED, **options)
+    return lambda work, _: smpatch.patch(work / "model", edit, options=chosen)
 
 
 def _patch(*edits: Edit) -> Callable[[Path, str], object]:
@@ -151,7 +162,7 @@ WAYS: Mapping[str, Way] = {
     ),
     "save to": Way(
         _printed,
-        lambda work, result: models.add(work / "model", KEY, save_to=work / result),
+        lambda work, result: _add(save_to=work / result)(work, result),
         result="out",
     ),
     "wrap": Way(_empty, _wrap, result="out"),
