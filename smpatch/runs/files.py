@@ -25,6 +25,7 @@ from smpatch.errors import UsageError
 from smpatch.runs.arrays import array_of, from_numpy
 from smpatch.runtime.questions import Array
 from smpatch.savedmodel.directory import open_regular
+from smpatch.shapes import MAX_RANK
 from smpatch.values import tensor_proto
 
 __all__ = ["array_from", "read_json", "read_npz"]
@@ -199,17 +200,12 @@ def read_json(file: str | os.PathLike[str]) -> Mapping[str, object]:
     return {name: _decoded(value, f"{where}: {name}") for name, value in found.items()}
 
 
-def _decoded(value: object, where: str) -> object:
+def _decoded(value: object, where: str, depth: int = 0) -> object:
     """Return a value with bytes in place of ``{"b64": ...}``."""
-    try:
-        return _with_bytes(value, where)
-    except RecursionError as error:
-        raise UsageError("its lists are nested too deeply", where=where) from error
-
-
-def _with_bytes(value: object, where: str) -> object:
     if isinstance(value, list):
-        return [_with_bytes(each, where) for each in value]
+        if depth >= MAX_RANK:
+            raise UsageError("its lists are nested too deeply", where=where)
+        return [_decoded(each, where, depth + 1) for each in value]
     if isinstance(value, dict):
         text = value.get(_BYTES)
         if set(value) != {_BYTES} or not isinstance(text, str):
