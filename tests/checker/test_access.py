@@ -65,11 +65,15 @@ def _found(directory: Path, options: CheckOptions = QUICK) -> list[Finding]:
     return [each for each in found if each.code.endswith("-access")]
 
 
+LATER = {"CalibrationStatisticsSaver"}
+"""Operations that the oldest TensorFlow, 2.16, does not have."""
+
+
 def test_the_table_has_every_operation_of_tensorflow_that_names_something_outside(
     exported: Exported,
 ) -> None:
     known = FILES | NETWORK | PYTHON
-    assert known - exported.operations.keys() == set()
+    assert known - exported.operations.keys() <= LATER
     suspects = {
         name
         for name, parts in exported.operations.items()
