@@ -33,6 +33,7 @@ __all__ = ["FILES", "NETWORK", "PYTHON", "check_access", "denied"]
 FILES = frozenset(
     {"ReadFile", "WriteFile", "MatchingFiles", "MatchingFilesDataset"}
     | {"ExperimentalMatchingFilesDataset", "DumpTensor", "CalibrationStatisticsSaver"}
+    | {"InitializeTRTResource", "SerializeTRTResource"}
     | {f"{kind}Reader{v}" for kind in ("WholeFile", "TextLine", "TFRecord") for v in ("", "V2")}
     | {f"FixedLengthRecord{kind}{v}" for kind in ("Reader", "Dataset") for v in ("", "V2")}
     | {"LMDBReader", "LMDBDataset", "ExperimentalLMDBDataset"}
@@ -69,7 +70,7 @@ _MARKS = (
     *(b"File", b"Reader", b"Dataset", b"DumpTensor", b"CalibrationStatisticsSaver", b"Restore"),
     *(b"Save", b"LoadAndRemapMatrix", b"MergeV2Checkpoints", b"GenerateVocabRemapping", b"Debug"),
     *(b"FixedUnigramCandidateSampler", b"Skipgram", b"CreateSummary", b"PrintV2", b"Rpc"),
-    *(b"RecordInput", b"PyFunc"),
+    *(b"RecordInput", b"PyFunc", b"TRTResource"),
 )
 """Parts of the names of these operations: each name has one of them."""
 
