@@ -67,9 +67,16 @@ def set_store_options(options: Mapping[str, str]) -> None:
         options: The options by the configuration keys of obstore, such as ``endpoint``,
             ``region``, ``skip_signature``, ``allow_http``. They replace all earlier options.
 
+    Raises:
+        UsageError: It is not a mapping; the error does not show the value, which may be secret.
+
     Example:
         >>> smpatch.set_store_options({"region": "eu-central-1"})
     """
+    if not isinstance(options, Mapping):
+        found = f"a {type(options).__name__} is given, not a mapping"
+        hint = 'such as {"region": "eu-central-1"}'
+        raise UsageError(found, where="the options of stores", hint=hint)
     given = {str(key): str(value) for key, value in options.items()}
     _OPTIONS.clear()
     _OPTIONS.update(given)

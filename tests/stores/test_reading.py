@@ -84,6 +84,12 @@ def test_models_of_a_bucket_share_a_client(s3: str, monkeypatch: pytest.MonkeyPa
     assert client("1") not in (first, second)
 
 
+def test_options_that_are_no_mapping_are_refused_and_not_repeated() -> None:
+    with pytest.raises(smpatch.UsageError, match="a str is given, not a mapping") as refused:
+        smpatch.set_store_options("hidden")  # type: ignore[arg-type] # refused
+    assert "hidden" not in str(refused.value)
+
+
 def test_check_says_what_it_says_of_the_directory(
     bucket: str, objects: Callable[[], list[str]]
 ) -> None:
