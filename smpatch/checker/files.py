@@ -93,6 +93,9 @@ def check_warmup(model: SavedModel) -> Iterator[Finding]:
     # Requests that differ in their values alone are reported once.
     calls = {(call, *map(described, call.values)): call for call in requests}
     for call in calls.values():
+        if call.kind == "session_run":
+            text = "a request is of the kind session_run, which TF Serving does not run"
+            yield fault("warm-up-method", where, text, "a server does not load the model")
         if not call.signature:
             yield from _session_run(where, meta_graph, call)
             continue

@@ -28,7 +28,7 @@ from smpatch.signature import SignatureDef
 from smpatch.warmup import Fate, NotRewrittenError, WarmUp, misfits, rewritten
 from smpatch.warmup.requests import LONGEST, calls_of
 from smpatch.warmup.rewriting import followed
-from smpatch.warmup.tfrecord import Record, RecordError, read
+from smpatch.warmup.tfrecord import LongRecordError, Record, RecordError, read
 from smpatch.wire import Splice
 from smpatch.writer.companions import Rewrite, hindrance
 
@@ -103,7 +103,10 @@ def carry(
         found = str(error)
         if isinstance(error, OSError):
             found = f"cannot be read: {(error.strerror or found).lower()}"
-        text = f"{file}: {found}; it stays as it is, and {_REFUSES}"
+        # A server may have other rights than this process, and it reads longer records.
+        readable = isinstance(error, (OSError, LongRecordError))
+        refuses = _MAY_REFUSE if readable else _REFUSES
+        text = f"{file}: {found}; it stays as it is, and {refuses}"
         return Carried(notes=(Note("warm-up-unreadable", text),))
     if hinders:
         text = f"{warmup.PLACE} stays as it is, and its requests break: {hinders}; {_REFUSES}"

@@ -35,7 +35,7 @@ from smpatch.signature import (
 )
 from smpatch.values import preview
 from smpatch.warmup import tfrecord
-from smpatch.warmup.tfrecord import RecordError
+from smpatch.warmup.tfrecord import LongRecordError, RecordError
 
 __all__ = [
     "LONGEST",
@@ -144,6 +144,8 @@ def _opened(directory: str | os.PathLike[str]) -> Iterator[Iterator[tfrecord.Rec
             raise _unreadable(file, error) from error
         except RecordError as error:
             hint = "TF Serving does not load a model whose warm-up it cannot read"
+            if isinstance(error, LongRecordError):
+                hint = f"smpatch reads no record of {LONGEST:,} bytes or more; TF Serving may"
             raise ModelUnreadableError(str(error), where=str(file), hint=hint) from error
 
 
@@ -244,6 +246,9 @@ def misfits(call: WarmUp, signature: SignatureDef) -> Iterator[Misfit]:
         if EXAMPLES not in signature.inputs:
             text = f"a {call.kind} request feeds {EXAMPLES!r}, which {key!r} does not take"
             yield Misfit("warm-up-input", text)
+        elif not call.examples:
+            text = f"a {call.kind} request to {key!r} feeds no examples, which TF Serving refuses"
+            yield Misfit("warm-up-input", text)
         return
     fed, known = set(call.inputs), set(signature.inputs)
     for alias in sorted(fed - known):
@@ -258,6 +263,9 @@ def misfits(call: WarmUp, signature: SignatureDef) -> Iterator[Misfit]:
     for alias in sorted(set(call.outputs) - set(signature.outputs)):
         text = f"a request asks for the output {alias!r}, which {key!r} does not have"
         yield Misfit("warm-up-output", text, f"it has {', '.join(signature.outputs)}")
+    for alias in sorted({each for each in call.outputs if call.outputs.count(each) > 1}):
+        text = f"a request asks {key!r} more than once for the output {alias!r}"
+        yield Misfit("warm-up-output", text, "TF Serving refuses that")
 
 
 def _tensor(words: str, value: bytes, spec: TensorSpec) -> Iterator[Misfit]:

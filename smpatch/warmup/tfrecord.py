@@ -19,6 +19,7 @@ from smpatch.wire import Splice
 
 __all__ = [
     "LONGEST",
+    "LongRecordError",
     "Record",
     "RecordError",
     "framed",
@@ -40,6 +41,10 @@ _IN_LANES = 1 << 14
 
 class RecordError(Exception):
     """A fault of a record; the message has the number of the record."""
+
+
+class LongRecordError(RecordError):
+    """A record is longer than this module reads; another reader may read it."""
 
 
 class Record(NamedTuple):
@@ -69,7 +74,7 @@ def read(file: BinaryIO, *, longest: int = LONGEST) -> Iterator[Record]:
         longest: A record of this many bytes or more is refused.
 
     Raises:
-        RecordError: One of them is damaged or too long.
+        RecordError: One of them is damaged; a ``LongRecordError`` if it is too long.
         OSError: The file cannot be read.
     """
     size = os.fstat(file.fileno()).st_size
@@ -84,7 +89,7 @@ def read(file: BinaryIO, *, longest: int = LONGEST) -> Iterator[Record]:
         if start + _OVERHEAD + length > size:
             raise RecordError(f"the file ends within record {number}")
         if length >= longest:
-            raise RecordError(f"record {number} has {length:,} bytes, which are too many")
+            raise LongRecordError(f"record {number} has {length:,} bytes, which are too many")
         data, tail = file.read(length), file.read(_CHECKSUM.size)
         if len(data) < length or len(tail) < _CHECKSUM.size:
             raise RecordError(f"the file ends within record {number}")

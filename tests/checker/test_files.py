@@ -134,8 +134,14 @@ def _requests(place: Path, oracle: Oracle, name: str, logs: Sequence[bytes]) -> 
         (field(7, field(1, spec("scale") + fed("x", tensor(INTS, 2)))), ["warm-up-type"]),
         (field(2, field(1, spec("scale"))), ["warm-up-input", "warm-up-method"]),
         (field(4, field(1, field(1, spec("scale")))), ["warm-up-input", "warm-up-method"]),
-        (field(5, field(1, field(2, field(1, "x:0")) + field(3, "y:0"))), []),
-        (field(5, field(1, field(2, field(1, "gone:0")))), ["warm-up-tensor"]),
+        (field(6, field(1, spec("scale") + ROW + field(3, "product") * 2)), ["warm-up-output"]),
+        # TF Serving answers no session_run request: "Unsupported log_type for warmup".
+        (field(5, field(1, field(2, field(1, "x:0")) + field(3, "y:0"))), ["warm-up-method"]),
+        (
+            field(5, field(1, spec("scale") + field(2, field(1, "x")) + b"\x30\x01")),
+            ["warm-up-method"],
+        ),
+        (field(5, field(1, field(2, field(1, "gone:0")))), ["warm-up-method", "warm-up-tensor"]),
     ],
 )
 def test_requests_that_no_server_can_answer(
@@ -145,13 +151,21 @@ def test_requests_that_no_server_can_answer(
     assert _requests(tmp_path, oracle, "assets_extra_warmup", [log, log]) == codes
 
 
-def test_requests_by_method(tmp_path: Path, oracle: Oracle) -> None:
+EXAMPLE = field(2, field(1, field(1, b"")))
+"""The field of a request with one example, which has no features."""
+
+
+@pytest.mark.parametrize(("examples", "codes"), [(EXAMPLE, []), (b"", ["warm-up-input"] * 4)])
+def test_requests_by_method_and_those_without_an_example_that_a_server_refuses(
+    examples: bytes, codes: list[str], tmp_path: Path, oracle: Oracle
+) -> None:
+    both = field(1, spec("classify")) + field(1, spec("regress"))
     logs = [
-        field(2, field(1, spec("classify"))),
-        field(3, field(1, spec("regress"))),
-        field(4, field(1, field(1, spec("classify")) + field(1, spec("regress")))),
+        field(2, field(1, spec("classify") + examples)),
+        field(3, field(1, spec("regress") + examples)),
+        field(4, field(1, both + examples)),
     ]
-    assert _requests(tmp_path, oracle, "classify_regress", logs) == []
+    assert _requests(tmp_path, oracle, "classify_regress", logs) == codes
 
 
 @pytest.mark.parametrize(("records", "codes"), [(1000, []), (1001, ["warm-up-records"])])
