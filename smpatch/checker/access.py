@@ -2,7 +2,7 @@
 
 An operation counts if an output of a signature, the init op or the restore operation needs it; it
 may be in the body of a function. The operations that save and restore variables do not count if
-the saver alone needs them. A table that is filled from an asset of the model does not count either.
+the saver alone needs them. A table that the init op fills from an asset does not count either.
 Any file name may belong to a remote file system, so that an operation on files may use the network.
 The operations that no server runs are one note, because a program may call them. This module has no
 custom operations: TensorFlow refuses them (``unregistered-operation``).
@@ -47,10 +47,10 @@ FILES = frozenset(
     | {"Restore", "RestoreSlice", "RestoreV2", "DTensorRestoreV2", "LoadAndRemapMatrix"}
     | {"Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints", "GenerateVocabRemapping"}
     | {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
-    | {"FixedUnigramCandidateSampler", "Skipgram", "RecordInput"}
+    | {"FixedUnigramCandidateSampler", "Skipgram", "RecordInput", "ImmutableConst"}
     | {"CreateSummaryFileWriter", "CreateSummaryDbWriter", "PrintV2"}
     | {"DebugIdentity", "DebugIdentityV2", "DebugIdentityV3"}
-    | {"DebugNanCount", "DebugNumericSummary"}
+    | {"DebugNanCount", "DebugNumericSummary", "DecodeProtoV2", "EncodeProto"}
     # Its input is a graph as a string, with any operation, and it runs this graph.
     | {"DatasetFromGraph"}
 )
@@ -70,7 +70,7 @@ _MARKS = (
     *(b"File", b"Reader", b"Dataset", b"DumpTensor", b"CalibrationStatisticsSaver", b"Restore"),
     *(b"Save", b"LoadAndRemapMatrix", b"MergeV2Checkpoints", b"GenerateVocabRemapping", b"Debug"),
     *(b"FixedUnigramCandidateSampler", b"Skipgram", b"CreateSummary", b"PrintV2", b"Rpc"),
-    *(b"RecordInput", b"PyFunc", b"TRTResource"),
+    *(b"RecordInput", b"PyFunc", b"TRTResource", b"codeProto", b"ImmutableConst"),
 )
 """Parts of the names of these operations: each name has one of them."""
 
@@ -138,15 +138,15 @@ def _has(meta_graph: MetaGraph, parts: Iterable[bytes]) -> bool:
 def _served(meta_graph: MetaGraph) -> Iterator[tuple[str | None, str, _Used]]:
     """Yield the parts that a server runs: key of a signature or None, place in words, nodes."""
     graph, library = meta_graph.graph, meta_graph.functions
-    assets = _assets(meta_graph)
     for key, signature in meta_graph.signatures.items():
         outputs = [each.name for spec in signature.outputs.values() for each in spec.tensors()]
         fed = {each.name for spec in signature.inputs.values() for each in spec.tensors()}
         met = [*behind(graph, library, outputs, fed)]
-        yield key, f"signature {key!r}", _Used(meta_graph, met, assets)
+        # The names of assets are fed to the init op alone; a request finds the exporter's paths.
+        yield key, f"signature {key!r}", _Used(meta_graph, met, ())
     init = init_op(meta_graph)
     met = [*behind(graph, library, init.names if init else ())]
-    yield None, INIT_OP, _Used(meta_graph, met, assets)
+    yield None, INIT_OP, _Used(meta_graph, met, _assets(meta_graph))
     restoring = meta_graph.saver
     met = [*behind(graph, library, [restoring.restore_op_name])]
     checkpoint = [op_of(restoring.filename_tensor_name)]
@@ -316,6 +316,12 @@ def _cache(_: _Used, each: Behind) -> bool:
     return any(source.attr["value"].tensor.string_val)
 
 
+def _descriptors(_: _Used, each: Behind) -> bool:
+    """Return whether descriptors are in a file: not in the attribute, and not in the program."""
+    source = each.node.attr["descriptor_source"].s if "descriptor_source" in each.node.attr else b""
+    return source not in {b"", b"local://"} and not source.startswith(b"bytes://")
+
+
 def _elsewhere(place: int) -> Callable[[_Used, Behind], bool]:
     """Return a test of a node: is the input something other than a file name of the model?"""
     return lambda used, each: not used.from_asset(each, place)
@@ -326,6 +332,7 @@ _USES: Mapping[str, Callable[[_Used, Behind], bool]] = {
         ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"), _elsewhere(1)
     ),
     **dict.fromkeys(("Restore", "RestoreSlice", "RestoreV2"), _elsewhere(0)),
+    **dict.fromkeys(("DecodeProtoV2", "EncodeProto"), _descriptors),
     "CacheDataset": _cache,
     "CacheDatasetV2": _cache,
     "FixedUnigramCandidateSampler": _attribute("vocab_file"),

@@ -11,7 +11,7 @@ Sources: ``saved_model_warmup_util.cc``, ``predict_util.cc``, ``classifier.cc`` 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -237,19 +237,11 @@ class Misfit(NamedTuple):
 
 def misfits(call: WarmUp, signature: SignatureDef) -> Iterator[Misfit]:
     """Yield the reasons why a signature does not answer a request."""
-    key = call.signature
     methods = _METHODS.get(call.kind)
     if methods is not None:
-        if signature.method_name not in methods:
-            text = f"a {call.kind} request calls {key!r}, whose method is different"
-            yield Misfit("warm-up-method", text, signature.method_name)
-        if EXAMPLES not in signature.inputs:
-            text = f"a {call.kind} request feeds {EXAMPLES!r}, which {key!r} does not take"
-            yield Misfit("warm-up-input", text)
-        elif not call.examples:
-            text = f"a {call.kind} request to {key!r} feeds no examples, which TF Serving refuses"
-            yield Misfit("warm-up-input", text)
+        yield from _misfits_of_examples(call, signature, methods)
         return
+    key = call.signature
     fed, known = set(call.inputs), set(signature.inputs)
     for alias in sorted(fed - known):
         text = f"a request feeds the input {alias!r}, which {key!r} does not have"
@@ -266,6 +258,22 @@ def misfits(call: WarmUp, signature: SignatureDef) -> Iterator[Misfit]:
     for alias in sorted({each for each in call.outputs if call.outputs.count(each) > 1}):
         text = f"a request asks {key!r} more than once for the output {alias!r}"
         yield Misfit("warm-up-output", text, "TF Serving refuses that")
+
+
+def _misfits_of_examples(
+    call: WarmUp, signature: SignatureDef, methods: Sequence[str]
+) -> Iterator[Misfit]:
+    """Yield the reasons why a signature of one of these methods does not answer a request."""
+    key = call.signature
+    if signature.method_name not in methods:
+        text = f"a {call.kind} request calls {key!r}, whose method is different"
+        yield Misfit("warm-up-method", text, signature.method_name)
+    if EXAMPLES not in signature.inputs:
+        text = f"a {call.kind} request feeds {EXAMPLES!r}, which {key!r} does not take"
+        yield Misfit("warm-up-input", text)
+    elif not call.examples:
+        text = f"a {call.kind} request to {key!r} feeds no examples, which TF Serving refuses"
+        yield Misfit("warm-up-input", text)
 
 
 def _tensor(words: str, value: bytes, spec: TensorSpec) -> Iterator[Misfit]:

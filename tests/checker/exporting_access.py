@@ -103,6 +103,20 @@ def serving(name: Any) -> Any:  # noqa: ANN401 - as above
         return tf.identity(name)
 
 
+def mapping(name: Any) -> Any:  # noqa: ANN401 - as above
+    bytes_of_file = raw.ImmutableConst(dtype=tf.uint8, shape=[1], memory_region_name="/dev/null")
+    return tf.strings.join([name, tf.strings.as_string(bytes_of_file)])
+
+
+def describing(name: Any) -> Any:  # noqa: ANN401 - as above
+    descriptors = "/etc/descriptors"
+    return tf.io.decode_proto(name, "a.B", [], [], descriptor_source=descriptors)[0]
+
+
+def describing_in_the_attribute(name: Any) -> Any:  # noqa: ANN401 - as above
+    return tf.io.decode_proto(name, "a.B", [], [], descriptor_source="bytes://")[0]
+
+
 def plain(name: Any) -> Any:  # noqa: ANN401 - as above
     return tf.strings.upper(name)
 
@@ -111,6 +125,7 @@ FUNCTIONS: tuple[Callable[[Any], Any], ...] = (
     *(reading, writing, branching, records, mapped, cached, cached_in_file),
     *(printing, printing_to_stderr, matching, saving, restoring, serving),
     *(reading_before_writing, calling_numpy, calling_python, plain),
+    *(mapping, describing, describing_in_the_attribute),
 )
 
 
@@ -122,8 +137,15 @@ def export_functions(room: Path) -> None:
         tf.saved_model.save(module, str(room / each.__name__), signatures=module.call)
 
 
-def export_table(room: Path, *, asset: bool) -> None:
-    """Export a table that is filled from an asset, or from a file that is not an asset."""
+def export_table(room: Path, name: str, *, asset: bool, at_load: bool = True) -> None:
+    """Export a table that is filled from an asset, or from a file that is not an asset.
+
+    Args:
+        room: The directory in which the export gets its name.
+        name: The name.
+        asset: Whether it is filled from an asset.
+        at_load: Whether the init op fills it; otherwise each request does.
+    """
     with v1.Graph().as_default(), v1.Session() as session:
         keys = v1.placeholder(tf.string, [None], "keys")
         file = room / "words.txt"
@@ -134,18 +156,18 @@ def export_table(room: Path, *, asset: bool) -> None:
             table_handle=table, filename=path, key_index=-2, value_index=-1
         )
         missing = tf.constant(-1, tf.int64)
-        found = raw.LookupTableFindV2(table_handle=table, keys=keys, default_value=missing)
+        with tf.control_dependencies([] if at_load else [filled]):
+            found = raw.LookupTableFindV2(table_handle=table, keys=keys, default_value=missing)
         if asset:
             v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, path)
-        directory = room / ("table_of_asset" if asset else "table_of_file")
-        builder = v1.saved_model.Builder(str(directory))
+        builder = v1.saved_model.Builder(str(room / name))
         signature = v1.saved_model.predict_signature_def({"keys": keys}, {"found": found})
         builder.add_meta_graph_and_variables(
             session,
             ["serve"],
             {"serving_default": signature},
             assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
-            main_op=tf.group(filled),
+            main_op=tf.group(filled) if at_load else None,
         )
         builder.save()
 
@@ -174,8 +196,9 @@ def operations() -> dict[str, list[str]]:
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     export_functions(place)
-    export_table(place, asset=True)
-    export_table(place, asset=False)
+    export_table(place, "table_of_asset", asset=True)
+    export_table(place, "table_of_file", asset=False)
+    export_table(place, "table_of_asset_in_request", asset=True, at_load=False)
     export_fed(place, tf.io.read_file)
     export_fed(place, calling_python)
     sys.stdout.write(f"{json.dumps(operations())}\n")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import smpatch
@@ -16,13 +17,13 @@ from smpatch import CheckOptions, Finding
 from smpatch.checker.access import _MARKS, FILES, NETWORK, PYTHON
 from tests.checker.faults import FIXTURES
 from tests.oracle import programs
-from tests.oracle.client import Oracle
+from tests.oracle.client import Oracle, encoded
 
 QUICK = CheckOptions(validate="none")
 
 SUSPICIOUS = re.compile(
     r"file|path|pattern|prefix|dir|addr|url|uri|host|service|endpoint|target|server|vocab|ckpt"
-    r"|checkpoint|data_source|graph_def"
+    r"|checkpoint|data_source|graph_def|memory_region|descriptor"
 )
 """Parts of names of inputs and attributes that may name something outside the model."""
 
@@ -109,6 +110,8 @@ def test_every_operation_of_the_table_is_looked_for_in_the_bytes() -> None:
         ("matching", "file-access", "MatchingFiles"),
         ("saving", "file-access", "SaveV2"),
         ("restoring", "file-access", "RestoreV2"),
+        ("mapping", "file-access", "ImmutableConst"),
+        ("describing", "file-access", "DecodeProtoV2"),
         ("serving", "network-access", "RpcServer"),
     ],
 )
@@ -126,7 +129,10 @@ def test_an_operation_in_a_function_is_a_note_and_a_fault_where_it_is_denied(
     assert smpatch.check(exported.room / model, options=ignoring).ok
 
 
-@pytest.mark.parametrize("model", ["plain", "cached", "printing_to_stderr", "table_of_asset"])
+@pytest.mark.parametrize(
+    "model",
+    ["plain", "cached", "printing_to_stderr", "table_of_asset", "describing_in_the_attribute"],
+)
 def test_saver_memory_terminal_and_assets_do_not_count(model: str, exported: Exported) -> None:
     assert _found(exported.room / model) == []
 
@@ -140,6 +146,26 @@ def test_a_table_that_is_filled_from_another_file_counts(exported: Exported) -> 
     (found,) = _found(exported.room / "table_of_file")
     assert found.where == "__saved_model_init_op"
     assert "InitializeTableFromTextFileV2" in found.text
+
+
+def test_a_table_that_each_request_fills_from_the_path_of_the_exporter_counts(
+    exported: Exported, oracle: Oracle, tmp_path: Path
+) -> None:
+    """Servers feed the names of assets to the init op alone, so that the constant counts."""
+    model = Path(shutil.copytree(exported.room / "table_of_asset_in_request", tmp_path / "model"))
+    (found,) = _found(model)
+    assert found.where == "signature 'serving_default'"
+    assert "InitializeTableFromTextFileV2" in found.text
+    (exported.room / "words.txt").rename(tmp_path / "words.txt")
+    try:
+        about = {"directory": model, "tags": ["serve"], "key": "serving_default"}
+        said = oracle.ask(
+            "run_signature", **about, feed={"keys:0": encoded(np.array([b"a"], object))}
+        )
+    finally:
+        (tmp_path / "words.txt").rename(exported.room / "words.txt")
+    assert (model / "assets" / "words.txt").exists()
+    assert "words.txt; No such file" in said["refused"]
 
 
 @pytest.mark.parametrize("name", ["../../w.x", "/etc/w.xy"])

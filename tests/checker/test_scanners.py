@@ -30,6 +30,7 @@ CODES = {"file-access", "network-access", "python-function", "unserved-access"}
 BY_DESIGN = {
     ("printing_to_stderr", "PrintV2"): "it writes to the terminal",
     ("cached", "CacheDatasetV2"): "it caches in memory",
+    ("describing_in_the_attribute", "DecodeProtoV2"): "its descriptors are in the attribute",
 }
 """Operations that a scanner reports of a model and smpatch does not, with the reason."""
 
