@@ -183,18 +183,21 @@ class _Empty:
 
     def _uses(self, name: str) -> Iterator[_Use]:
         reference = self._graph.wiring(name).op in _REFERENCES
-        seen = {name}
-        waiting = [name]
+        passed = {(name, True)}
+        waiting = [*passed]
         while waiting:
-            for reader, place in self._readers.get(waiting.pop(), ()):
+            name, certain = waiting.pop()
+            for reader, place in self._readers.get(name, ()):
                 node = self._graph.node(reader).message()
                 if node.input[place].startswith("^"):
                     continue
                 if node.op in (REFERENCES_ON if reference else _PASSES):
-                    waiting += {reader} - seen
-                    seen.add(reader)
+                    # Only one branch of a conditional runs, so that no read in it is certain.
+                    onward = (reader, certain and node.op != "RefSwitch")
+                    waiting += {onward} - passed
+                    passed.add(onward)
                 elif reference and not node.op.startswith((*FILLS, *_ONLY_ASKS)):
-                    yield _Use(reads=True, may_fill=False)
+                    yield _Use(reads=certain, may_fill=False)
                 else:
                     yield from self._use(node, place)
 

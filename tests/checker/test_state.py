@@ -110,3 +110,44 @@ def test_a_read_inside_many_calls_in_each_other_is_found(calls: int, tmp_path: P
     options = smpatch.Options(validate="none", overwrite=True)
     with pytest.raises(smpatch.RefusedError, match=r"no inputs|does not define"):
         smpatch.copy_signatures(taken, given, keys="k", options=options)
+
+
+IN_A_BRANCH = """
+saved_model_schema_version: 1
+meta_graphs {
+  meta_info_def { tags: "serve" }
+  graph_def {
+    node { name: "v" op: "VariableV2" attr { key: "dtype" value { type: DT_FLOAT } }
+           attr { key: "shape" value { shape { } } } }
+    node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } }
+           attr { key: "shape" value { shape { } } } }
+    node { name: "p" op: "Placeholder" attr { key: "dtype" value { type: DT_BOOL } }
+           attr { key: "shape" value { shape { } } } }
+    node { name: "of_v" op: "RefSwitch" input: "v" input: "p" %(float)s }
+    node { name: "of_x" op: "Switch" input: "x" input: "p" %(float)s }
+    node { name: "read" op: "Identity" input: "of_v:1" %(float)s }
+    node { name: "now" op: "Identity" input: "v" %(float)s }
+    node { name: "y" op: "Merge" input: "of_x" input: "read" %(float)s
+           attr { key: "N" value { i: 2 } } }
+    versions { producer: 27 } }
+  signature_def { key: "k" value {
+    inputs { key: "x" value { name: "x:0" dtype: DT_FLOAT tensor_shape { } } }
+    inputs { key: "p" value { name: "p:0" dtype: DT_BOOL tensor_shape { } } }
+    outputs { key: "y" value { name: "%(output)s:0" dtype: DT_FLOAT tensor_shape { } } }
+    method_name: "tensorflow/serving/predict" } } }
+"""
+
+
+@pytest.mark.parametrize(("output", "codes"), [("y", []), ("now", ["variable-not-restored"])])
+def test_a_variable_that_only_one_branch_reads_is_no_fault(
+    output: str, codes: list[str], tmp_path: Path, oracle: Oracle
+) -> None:
+    dtype = 'attr { key: "T" value { type: DT_FLOAT } }'
+    text = IN_A_BRANCH % {"float": dtype, "output": output}
+    (tmp_path / "saved_model.pbtxt").write_text(text)
+    feed = {"x:0": encoded(np.float32(3)), "p:0": encoded(np.zeros((), bool))}
+    about = {"directory": tmp_path, "tags": ["serve"], "key": "k"}
+    said = oracle.ask("run_signature", **about, feed=feed)
+    assert ("refused" in said) == bool(codes)
+    found = [each.code for each in _faults(tmp_path)]
+    assert [each for each in found if each == "variable-not-restored"] == codes
