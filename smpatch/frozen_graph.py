@@ -155,7 +155,8 @@ def suggest_for_graph(
             each for each in found.outputs if lost.isdisjoint(needed(index, [each.spec.name]))
         )
         if not outputs or in_functions & VARIABLES:
-            state_notes(meta_graph, used, in_functions, [each.spec.name for each in found.outputs])
+            fetched = [each.spec.name for each in found.outputs]
+            state_notes(meta_graph, used, in_functions, ((), fetched))
         return meta_graph, replace(found, outputs=outputs)
 
 
@@ -214,7 +215,8 @@ def wrap_graph(  # noqa: PLR0913 - source, destination, the parts of the signatu
     edits.append(AddPredict(inputs, outputs, signature if composed is None else composed.source))
     with writing(destination, "made", hint=_UNWRITTEN), _validator(chosen) as validator:
         with naming(opened.file):
-            head, notes = _prepare(opened, outputs.values(), tags, init_op, validator)
+            ends = inputs.values(), outputs.values()
+            head, notes = _prepare(opened, ends, tags, init_op, validator)
         with _workshop(destination, dry_run=chosen.dry_run) as workshop:
             bare = _bare(opened, head, workshop)
             made = destination if chosen.dry_run else workshop / "model"
@@ -282,12 +284,19 @@ def _workshop(destination: Path, *, dry_run: bool) -> Iterator[Path]:
 
 def _prepare(
     opened: Graph,
-    outputs: Iterable[TensorRef],
+    ends: tuple[Iterable[TensorRef], Iterable[TensorRef]],
     tags: Sequence[str],
     init_op: Sequence[str],
     validator: Validator,
 ) -> tuple[bytes, tuple[Note, ...]]:
     """Return the bytes before the graph, and notes on the graph.
+
+    Args:
+        opened: The graph.
+        ends: The tensors that are fed, and those that are fetched.
+        tags: The tags of the MetaGraph.
+        init_op: The operations that servers run when they load the model.
+        validator: The validator that asks TensorFlow.
 
     Raises:
         RefusedError: The graph is not frozen, or too large.
@@ -296,7 +305,7 @@ def _prepare(
     op_defs = validator.op_defs()
     meta_graph = opened.meta_graph(op_defs)
     used, in_functions = operations(meta_graph.graph, meta_graph.functions)
-    notes = state_notes(meta_graph, used, in_functions, outputs, init_op)
+    notes = state_notes(meta_graph, used, in_functions, ends, init_op)
     try:
         version = validator.ask(Program.CAPI, questions.version)
     except ChildError as error:

@@ -14,7 +14,7 @@ import smpatch
 from smpatch import CheckOptions, Feeding, frozen_graph, schema, wire
 from smpatch.errors import ConflictError, RefusedError, UsageError, ValidationError, WriteError
 from smpatch.writer.copying import write_pieces
-from tests.oracle.client import Oracle
+from tests.oracle.client import Oracle, decoded
 
 FROZEN = ("session", "function", "functions", "keras", "strings")
 """The kinds of graphs: frozen by TensorFlow, and one that never had variables."""
@@ -164,6 +164,28 @@ class TestNotFrozen:
         options = CheckOptions(validate="runtime", run=Feeding())
         (fault,) = smpatch.check(tmp_path / "new", options=options).faults
         assert (fault.code, "'hash_table'" in fault.text) == ("table-not-filled", True)
+
+    @pytest.mark.parametrize("kind", ["variables behind the input", "table of the request"])
+    def test_state_that_no_request_needs_is_no_reason_to_refuse(
+        self, kind: str, frozen: Make, oracle: Oracle, tmp_path: Path
+    ) -> None:
+        """What lies before the input is not computed, and a request may fill a table itself."""
+        graph = frozen(kind)
+        graph.wrap(tmp_path / "new")
+        about = {"directory": tmp_path / "new", "tags": ["serve"], "key": "serving_default"}
+        ran = oracle.ask("run_signature", **about, feed=graph.said["feed"])
+        assert ran["arrays"] == graph.said["arrays"]
+
+    @pytest.mark.parametrize("kind", ["mutable table", "dense table"])
+    def test_a_mutable_table_without_its_content_is_refused(
+        self, kind: str, frozen: Make, tmp_path: Path
+    ) -> None:
+        """TensorFlow reports no error: each lookup gives the default."""
+        graph = frozen(kind)
+        assert decoded(graph.said["arrays"]["values"]).tolist() == [-1, -1]
+        with pytest.raises(RefusedError, match="each lookup would give its default"):
+            graph.wrap(tmp_path / "new")
+        assert list(tmp_path.iterdir()) == []
 
     def test_nothing_is_suggested_of_them(self, frozen: Make) -> None:
         _, found = frozen_graph.suggest_for_graph(frozen("variables").file)

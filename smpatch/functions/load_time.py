@@ -50,7 +50,12 @@ FILLS = ("Assign", "InitializeTable", "LookupTableImport")
 
 _STATE = VARIABLES | {
     f"{kind}{version}"
-    for kind in ("HashTable", "MutableHashTable", "MutableHashTableOfTensors")
+    for kind in (
+        "HashTable",
+        "MutableHashTable",
+        "MutableHashTableOfTensors",
+        "MutableDenseHashTable",
+    )
     for version in ("", "V2")
 }
 """The operations whose value lasts from one run of a session to the next."""

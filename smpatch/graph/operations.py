@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from smpatch.graph.functions import FunctionLibrary
-from smpatch.graph.index import CALLS, GraphIndex, op_of
+from smpatch.graph.index import CALLS, GraphIndex, full, op_of
 from smpatch.graph.reach import behind
 
 __all__ = ["automatic", "auxiliary", "fixed_sizes", "needed", "operations"]
@@ -137,12 +137,13 @@ def operations(graph: GraphIndex, functions: FunctionLibrary) -> tuple[set[str],
     return used, inside
 
 
-def needed(graph: GraphIndex, names: Iterable[str]) -> set[str]:
-    """Return the nodes that tensors need if nothing is fed; a missing node is left out.
+def needed(graph: GraphIndex, names: Iterable[str], fed: Collection[str] = ()) -> set[str]:
+    """Return the nodes that tensors need; a missing node is left out.
 
     Args:
         graph: The graph.
         names: The tensors, ``op:index`` or ``op``.
+        fed: The full names of the tensors that are fed, at which the search stops.
     """
     waiting = [op_of(name) for name in names]
     found: set[str] = set()
@@ -151,7 +152,7 @@ def needed(graph: GraphIndex, names: Iterable[str]) -> set[str]:
         if name in found or name not in graph:
             continue
         found.add(name)
-        waiting += map(op_of, graph.sources(name))
+        waiting += (op_of(each) for each in graph.sources(name) if full(each) not in fed)
     return found
 
 

@@ -129,6 +129,30 @@ def _with_tables() -> Made:
     return graph.as_graph_def(), {"words": "words:0"}, {"ids": "ids:0"}, {}
 
 
+def _with_variables_behind_the_input() -> Made:
+    with tf.Graph().as_default() as graph:
+        counter = v1.get_variable("counter", [], use_resource=False)
+        tf.add(counter, tf.zeros([4, 3]), name="rows")
+        tf.negative(graph.get_tensor_by_name("rows:0"), name="result")
+    return graph.as_graph_def(), {"rows": "rows:0"}, {"result": "result:0"}, {"rows:0": ROWS}
+
+
+def _with_mutable_table(*, dense: bool, written: bool = False) -> Made:
+    """Return a graph with a table whose content was in a checkpoint, or comes with each request."""
+    with tf.Graph().as_default() as graph:
+        keys = v1.placeholder(tf.int64, [None], "keys")
+        tables = tf.lookup.experimental
+        table = (
+            tables.DenseHashTable(tf.int64, tf.int64, -1, empty_key=-1, deleted_key=-2)
+            if dense
+            else tables.MutableHashTable(tf.int64, tf.int64, -1)
+        )
+        with tf.control_dependencies([table.insert(keys, keys * 2)] if written else []):
+            tf.identity(table.lookup(keys), name="values")
+    feed = {"keys:0": np.array([3, 5])}
+    return graph.as_graph_def(), {"keys": "keys:0"}, {"values": "values:0"}, feed
+
+
 _KINDS: dict[str, Callable[[], Made]] = {
     "session": _by_session,
     "function": _by_function,
@@ -138,6 +162,10 @@ _KINDS: dict[str, Callable[[], Made]] = {
     "variables": _with_variables,
     "table": _with_table,
     "tables": _with_tables,
+    "variables behind the input": _with_variables_behind_the_input,
+    "mutable table": lambda: _with_mutable_table(dense=False),
+    "dense table": lambda: _with_mutable_table(dense=True),
+    "table of the request": lambda: _with_mutable_table(dense=False, written=True),
 }
 
 
