@@ -73,6 +73,21 @@ def test_it_is_told_once_and_its_signatures_are_not_run(tmp_path: Path) -> None:
     assert report.ran == ()
 
 
+@pytest.mark.parametrize("name", ["mutable_table", "dense_table"])
+def test_the_lost_content_of_a_table_is_named_although_the_requests_run(
+    name: str, tmp_path: Path, oracle: Oracle
+) -> None:
+    """A lookup in a table without content gives the default, and no error."""
+    directory = tmp_path / "model"
+    oracle.ask("build_objects", name=name, directory=directory)
+    assert _missing(directory) == []
+    shutil.rmtree(directory / "variables")
+    options = CheckOptions(validate="runtime", run=Feeding("ones"))
+    assert [key for key, _ in smpatch.check(directory, options=options).ran] == ["serving_default"]
+    (fault,) = _missing(directory)
+    assert fault.text.startswith("variables/variables.index is missing")
+
+
 @pytest.mark.parametrize("name", WITHOUT_VARIABLES)
 def test_a_model_without_variables_needs_no_files(name: str, tmp_path: Path) -> None:
     directory = _copied(name, tmp_path)
