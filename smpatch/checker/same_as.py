@@ -77,7 +77,12 @@ class Comparing:
                 yield note("not-compared", self._subject.where(), text)
             else:
                 yield from self._run(PythonLoader, values, *listed)
-        if not self.compared:
+        told = {each.key for each in self.compared if each.elements or not each.same}
+        for key in sorted({each.key for each in self.compared} - told):
+            where = self._subject.where(f"signature {key!r}")
+            text = "its outputs have no elements, so that no value was compared"
+            yield note("not-compared", where, text, "give other values with --batch or --feed")
+        if not told:
             text = f"no output could be compared with {self._name}"
             yield fault("nothing-compared", self._subject.where(), text)
 

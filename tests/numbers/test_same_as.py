@@ -120,6 +120,16 @@ def test_nothing_that_could_be_compared_is_no_sameness(twins: Path, exported: Pa
     assert "nothing-compared" in {each.code for each in report.faults}
 
 
+def test_outputs_without_elements_are_no_sameness(exported: Path) -> None:
+    """The models are different, and a batch of 0 shows no difference."""
+    assert not _check(exported / "other", exported / "twins").ok
+    report = _check(exported / "other", exported / "twins", feeding=Feeding(batches=(0,)))
+    assert {each.elements for each in report.compared} == {0}
+    assert {each.code for each in report.faults} == {"nothing-compared"}
+    empty = {each.where for each in report.notes if each.code == "not-compared"}
+    assert empty == {"signature 'one'", "signature 'two'"}
+
+
 def test_what_is_random_or_has_a_state_is_told_and_not_counted(exported: Path) -> None:
     report = _check(exported / "fickle", exported / "fickle", validate="full")
     assert report.ok, report.faults
