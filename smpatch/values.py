@@ -20,7 +20,7 @@ from smpatch.errors import ModelUnreadableError
 from smpatch.shapes import MAX_RANK
 from smpatch.signature import Shape, shape_from_proto
 
-__all__ = ["holds", "preview", "tensor_proto"]
+__all__ = ["holds", "misfit", "preview", "tensor_proto"]
 
 _FIRST = 8
 """The largest number of elements that are shown."""
@@ -65,6 +65,25 @@ def preview(tensor: bytes) -> tuple[str, Shape, str]:
     more = ", ..." if count > shown else ""
     text = ", ".join(str(value) for value in values)
     return dtype, shape, text if shape == () else f"[{text}{more}]"
+
+
+def misfit(tensor: bytes) -> str:
+    """Return why TensorFlow does not read a ``TensorProto``; empty if no reason is found.
+
+    Source: ``Tensor::FromProto`` in ``tensorflow/core/framework/tensor.cc``.
+    """
+    message = schema.TensorProto.FromString(tensor)
+    # TensorFlow reads a tensor of unknown rank as a scalar.
+    shape = shape_from_proto(message.tensor_shape) or ()
+    if None in shape or len(shape) > MAX_RANK:
+        return "its shape is not complete, or has too many dimensions"
+    layout = _LAYOUT.get(dtypes.name(message.dtype))
+    if layout is not None and message.tensor_content:
+        there = len(message.tensor_content)
+        needed = math.prod(size or 0 for size in shape) * struct.calcsize(f"<{layout[1]}")
+        if there != needed:
+            return f"it has {there:,} bytes, and its shape needs {needed:,}"
+    return ""
 
 
 def holds(tensor: bytes, value: object) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from smpatch import arguments, schema
 from smpatch.errors import ModelUnreadableError, UsageError
-from smpatch.values import holds, preview, tensor_proto
+from smpatch.values import holds, misfit, preview, tensor_proto
 from tests.tensorflow_says import ask
 
 
@@ -149,3 +149,11 @@ def test_lists_deeper_than_any_tensor_are_no_recursion_error(depth: int) -> None
         tensor_proto(value, "float32")
     with pytest.raises(UsageError, match="lists in lists, more than 254"):
         arguments.plain_value(value, "default")
+
+
+def test_the_reasons_for_which_tensorflow_reads_no_tensor(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    said: dict[str, bool] = ask("signatures", tmp_path_factory)["read"]
+    assert {each: not misfit(bytes.fromhex(each)) for each in said} == said
+    assert {*said.values()} == {True, False}

@@ -39,7 +39,7 @@ from smpatch.signature import (
     compatible,
     shape_text,
 )
-from smpatch.values import preview
+from smpatch.values import misfit, preview
 
 __all__ = ["check_method", "check_signature"]
 
@@ -86,7 +86,9 @@ def _defaults(subject: Subject, key: str, signature: SignatureDef) -> Iterator[F
             continue
         if dtype != spec.dtype:
             yield fault("default-type", where, f"it is {dtype}, and the input is {spec.dtype}")
-        if not compatible(shape, spec.shape):
+        if unread := misfit(value):
+            yield fault("default-shape", where, unread, "requests that leave the input out fail")
+        elif not compatible(shape, spec.shape):
             text = f"it has the shape {shape_text(shape)}, and the input {shape_text(spec.shape)}"
             yield fault("default-shape", where, text)
         else:

@@ -118,3 +118,15 @@ def test_only_a_default_of_equal_rows_has_other_forms(
     assert [each.shape for each in found] == expected
     for each in found:
         assert np.array_equal(np.broadcast_to(to_numpy(each), value.shape), value)
+
+
+def test_a_default_whose_bytes_do_not_fit_its_shape_is_a_fault(tmp_path: Path) -> None:
+    """TensorFlow does not read it, so that each request that leaves the input out fails."""
+    directory = Path(shutil.copytree(FIXTURES / "defaults", tmp_path / "model"))
+    file = directory / "saved_model.pb"
+    data, four = file.read_bytes(), b"\x2a\x04\x00\x00\x80\x40"
+    assert data.count(four) == 1
+    # Two bytes of content, and a field of two bytes that has no meaning here.
+    file.write_bytes(data.replace(four, b"\x22\x02\x00\x00\x18\x00"))
+    (fault,) = smpatch.check(directory, options=CheckOptions(validate="none")).faults
+    assert (fault.code, fault.text) == ("default-shape", "it has 2 bytes, and its shape needs 4")

@@ -126,6 +126,27 @@ def protos() -> dict[str, str]:
     return {name: proto.SerializeToString(deterministic=True).hex() for name, proto in made.items()}
 
 
+def read() -> dict[str, bool]:
+    """Return whether TensorFlow reads tensors of floats, by the bytes of each ``TensorProto``."""
+    tensors = [
+        *(b"\x12\x00\x22" + bytes((count,)) + b"a" * count for count in (1, 3, 4, 8)),
+        *(b"\x12\x04\x12\x02\x08\x02\x22" + bytes((count,)) + b"a" * count for count in (4, 8)),
+        b"\x12\x0d\x12\x0b\x08" + b"\xff" * 9 + b"\x01",  # a dimension of unknown size
+        b"\x12\x04\x12\x02\x08\x00" * 300,  # 300 dimensions
+        b"\x12\x02\x18\x01",  # of unknown rank
+        *(b"", b"\x2a\x08abcdefgh", b"\x12\x04\x12\x02\x08\x02\x2a\x04abcd"),
+    ]
+    return {each.hex(): _reads(each) for each in (b"\x08\x01" + tensor for tensor in tensors)}
+
+
+def _reads(tensor: bytes) -> bool:
+    try:
+        tf.io.parse_tensor(tensor, tf.float32)
+    except tf.errors.InvalidArgumentError:
+        return False
+    return True
+
+
 def main() -> None:
     """Print the answer."""
     cases = {}
@@ -141,6 +162,7 @@ def main() -> None:
     own = schema.SignatureDef(method_name="beside").SerializeToString()
     assert not isinstance(message, schema.SignatureDef)
     answer = {"cases": cases, "errors": errors(), "protos": protos(), "beside": own.hex()}
+    answer["read"] = read()
     sys.stdout.write("\n" + json.dumps(answer))
 
 
