@@ -363,10 +363,10 @@ class _Check:
             if in_python.loader:
                 self._loaders.append(in_python.loader)
                 self._read += [in_python.variables_read] if restores else []
-            # The fault that stops Python is reported already, with better advice.
-            known = any(each.stops_python for each in found)
-            refused = in_python.findings
-            found += [each for each in refused if not (known and each.code == "python-loader")]
+            # The fault that stops Python is reported already, with better advice, if it counts.
+            counted = [e for e in found if e.code not in listed(self._options.ignore)]
+            known = any(each.stops_python for each in counted)
+            found += [e for e in in_python.findings if not (known and e.code == "python-loader")]
         if loaded.loader == C_RUNTIME:
             found += self._numbers(subject, broken)
         return found

@@ -107,3 +107,11 @@ def test_a_signature_that_was_not_chosen_can_still_stop_pythons_loader() -> None
     assert (fault.code, fault.where) == ("python-loader", "")
     ignored = CheckOptions(signatures=["serving_default"], ignore=["python-loader"])
     assert smpatch.check(MODEL, options=ignored).ok
+
+
+def test_a_fault_that_is_ignored_can_still_stop_pythons_loader() -> None:
+    """TensorFlow refuses the model, so that no option but its own code hides that."""
+    (fault,) = smpatch.check(MODEL, options=CheckOptions(ignore=["missing-tensor", "dtype"])).faults
+    assert (fault.code, fault.where) == ("python-loader", "")
+    codes = ["missing-tensor", "dtype", "python-loader"]
+    assert smpatch.check(MODEL, options=CheckOptions(ignore=codes)).ok
