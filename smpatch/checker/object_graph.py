@@ -39,7 +39,7 @@ def check_computations(subject: Subject) -> Iterator[Finding]:
     objects = meta_graph.objects
     crossed = {each.number: each for each in meta_graph.captures.crossed()}
     other_names = {each.key for each in disagreements(meta_graph)}
-    for key in subject.signatures.keys() & objects.signatures.keys() - other_names:
+    for key in sorted(subject.signatures.keys() & objects.signatures.keys() - other_names):
         where = subject.where(f"signature {key!r}")
         concrete = objects.concrete_functions[objects.signatures[key].concrete_function_name]
         wrong = [crossed[number] for number in concrete.bound_inputs if number in crossed]

@@ -14,6 +14,7 @@ import pytest
 
 import smpatch
 from smpatch import CheckOptions
+from smpatch.edits import Copy
 from tests.checker.faults import FIXTURES
 from tests.oracle.client import Oracle, decoded, encoded
 
@@ -66,3 +67,17 @@ def test_no_exporter_writes_two_halves_that_differ(directory: Path) -> None:
     """TF-Agents has an input ``0/reward``, which Python's half also has as ``arg_0_reward``."""
     found = {each.code for each in smpatch.check(directory, options=QUICK).faults}
     assert not found & {"computations-differ", "halves-disagree"}
+
+
+def test_the_findings_of_two_checks_have_the_same_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys were in the order of a set, which another process has in another order."""
+    directory = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
+    edits = [Copy("serving_default", f"copy{number}") for number in range(7)]
+    smpatch.patch(directory, edits, options=smpatch.Options(validate="none"))
+    monkeypatch.setattr("smpatch.checker.object_graph._are_equal", lambda *_: False)
+    found = smpatch.check(directory, options=QUICK).findings
+    places = [each.where for each in found if each.code == "computations-differ"]
+    assert len(places) > 7
+    assert places == sorted(places)
