@@ -75,7 +75,7 @@ def check_checkpoint(subject: Subject) -> Iterator[Finding]:
     names = restored_variables(subject.meta_graph)
     stops = subject.python_reads_signature_def
     for each in missing:
-        text = f"{each}; the checkpoint has the values of {_listed('variable', names)}"
+        text = f"{each}; the model restores {_listed('variable', names)}"
         hint = each.hint or "requests fail; copy the export with all that is in variables/"
         yield fault("variables-missing", subject.where(), text, hint, stops_python=stops)
 

@@ -27,6 +27,9 @@ __all__ = ["Missing", "missing_variables", "needed_at_load", "restored_variables
 _OLD = frozenset({"Restore", "RestoreSlice"})
 """The operations that restore the checkpoints of the first releases."""
 
+_MANY = 5
+"""The most tensors that are named."""
+
 _POINTER_BYTES = 1024
 """The most bytes of a pointer of Git LFS (git-lfs/docs/spec.md)."""
 
@@ -88,7 +91,15 @@ def missing_variables(directory: Path, meta_graph: MetaGraph) -> tuple[Missing, 
 
 
 def _incomplete(directory: Path, index: Index, keys: frozenset[bytes] | None) -> Iterator[Missing]:
-    """Yield the data files that are missing or too short for the tensors of these keys."""
+    """Yield the tensors of these keys that are missing, and the data files that are too short."""
+    lacking = sorted(set(keys or ()) - index.extents.keys())
+    if lacking:
+        from smpatch.savedmodel.checkpoint import INDEX
+
+        names = ", ".join(repr(each.decode("utf-8", "replace")) for each in lacking[:_MANY])
+        more = f" and {len(lacking) - _MANY} more" if len(lacking) > _MANY else ""
+        hint = "servers do not load the model: is this the checkpoint of another export?"
+        yield Missing(INDEX, f"does not name {names}{more}", hint)
     named = [each for key, each in index.extents.items() if keys is None or key in keys]
     # A slice has a key of its own, in another form, without the variable's name.
     wanted = index.extents.values() if any(each.sliced for each in named) else named

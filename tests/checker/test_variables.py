@@ -59,7 +59,7 @@ def test_what_is_lost_is_named_and_fails_requests(
         each.unlink()
     (fault,) = _missing(directory)
     file = "variables.data-00000-of-00001" if lost == "*.data-*" else "variables.index"
-    assert fault.text.startswith(f"variables/{file} is missing; the checkpoint has the values of")
+    assert fault.text.startswith(f"variables/{file} is missing; the model restores")
     assert _requests_fail(directory, oracle)
 
 
@@ -122,6 +122,20 @@ def test_a_data_file_that_no_variable_needs_is_not_asked_for(
     monkeypatch.setattr("smpatch.savedmodel.checkpoint.read_index", lambda _: grown)
     assert _missing(directory) == []
     assert not _requests_fail(directory, oracle)
+
+
+def test_the_checkpoint_of_another_export_is_named_without_reading_it(
+    tmp_path: Path, oracle: Oracle
+) -> None:
+    directory = _copied("resource_variables", tmp_path)
+    shutil.rmtree(directory / "variables")
+    shutil.copytree(FIXTURES / "module" / "variables", directory / "variables")
+    assert _requests_fail(directory, oracle)
+    options = CheckOptions(validate="runtime", variables=False)
+    (fault,) = smpatch.check(directory, options=options).faults
+    assert fault.code == "variables-missing"
+    assert fault.text.startswith("variables/variables.index does not name 'layer_1/b', ")
+    assert fault.hint.startswith("servers do not load the model")
 
 
 def test_what_stands_in_its_place_is_named(tmp_path: Path) -> None:
