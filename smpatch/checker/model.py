@@ -152,11 +152,14 @@ def check_tags(model: SavedModel) -> Iterator[Finding]:
             text = f"an earlier MetaGraph has the tag-set {','.join(tags)!r} too, and hides it"
             yield fault("same-tags", where, text, retag)
         seen.add(frozenset(tags))
-    if all(meta_graph.tags for meta_graph in model.meta_graphs) and not any(
-        _SERVE in meta_graph.tags for meta_graph in model.meta_graphs
-    ):
-        text = f"no MetaGraph has the tag {_SERVE!r}, which servers look for"
-        yield note("no-serve-tag", "", text)
+    tagged = [set(meta_graph.tags) for meta_graph in model.meta_graphs]
+    if all(tagged) and {_SERVE} not in tagged:
+        text, hint = f"no MetaGraph has the tag {_SERVE!r}, which servers look for", ""
+        if any(_SERVE in tags for tags in tagged):
+            # Loaders take the MetaGraph that has exactly the tags that they look for.
+            text = f"no MetaGraph has the tag {_SERVE!r} alone, which servers look for by default"
+            hint = "TF Serving loads another one with --saved_model_tags"
+        yield note("no-serve-tag", "", text, hint)
 
 
 def check_entries(subject: Subject) -> Iterator[Finding]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 import smpatch
 from smpatch import CheckOptions, Finding
 from tests.checker.faults import FIXTURES
+from tests.oracle.client import Oracle
 
 OPTIONS = CheckOptions(validate="none", consumers=["triton"])
 
@@ -53,3 +56,18 @@ def test_a_default_is_not_read_by_triton() -> None:
         f"signature 'serving_default', default {alias!r}" for alias in signature.defaults
     ]
     assert unread
+
+
+@pytest.mark.parametrize(("tags", "served"), [(["serve"], True), (["serve", "gpu"], False)])
+def test_a_tag_beside_the_tag_that_servers_look_for_hides_the_model(
+    tags: list[str], tmp_path: Path, oracle: Oracle, *, served: bool
+) -> None:
+    """Loaders take the MetaGraph that has exactly the tags that they look for."""
+    directory = Path(shutil.copytree(FIXTURES / "module", tmp_path / "model"))
+    smpatch.retag(directory, ["serve"], tags, options=smpatch.Options(validate="none"))
+    said = oracle.ask("load", directory=directory, tags=["serve"], loaders=["v1"])
+    assert (said["v1"] == "") == served
+    for consumer in ("serving", "triton"):
+        options = CheckOptions(validate="none", consumers=[consumer])
+        codes = {each.code for each in smpatch.check(directory, options=options).faults}
+        assert ("no-serve-tag" not in codes) == served
