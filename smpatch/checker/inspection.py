@@ -282,10 +282,10 @@ def _check_other(same_as: SameAs) -> None:
     if is_archive(other):
         found = "no values are compared with a model in an archive"
         raise UsageError(found, where=f"--same-as {other}", hint="unpack it first")
+    load(other)  # an error of it names no other model here
     for option, size in (("--rtol", same_as.relative), ("--atol", same_as.absolute)):
         if not isinstance(size, Real) or not 0 <= size < math.inf:
-            found = f"{size} is not a tolerance: give a number from 0 on"
-            raise UsageError(found, where=option)
+            raise UsageError(f"{size} is not a tolerance: give a number from 0 on", where=option)
 
 
 class _Check:

@@ -217,3 +217,11 @@ def test_the_command_says_what_is_the_same_and_what_is_not(call: Run, exported: 
     near = call("check", other, *options[:4], "--atol", "1", "--rtol", "0")
     assert near.code == 0, near.out
     assert call("check", other, "--atol", "1").code == 2
+
+
+def test_the_error_of_the_other_model_names_that_model_alone(
+    exported: Path, tmp_path: Path, call: Run
+) -> None:
+    said = call("check", exported / "twins", "--same-as", tmp_path / "nowhere")
+    assert said.code == 3
+    assert said.line == f"smpatch: {tmp_path / 'nowhere'}: no such directory"
