@@ -140,8 +140,11 @@ def _compared(
         found = f"it is there already, and its {different} is not the one that the edits make"
         hint = "name a directory that is absent or empty"
         raise RefusedError(found, where=where, hint=hint)
-    same = tuple(replace(each, outcome="unchanged") for each in receipt.changes)
-    return replace(receipt, directory=place, changes=same, dry_run=options.dry_run)
+    same = [replace(each, outcome="unchanged", was="") for each in receipt.changes]
+    changes = tuple(each for each in same if each.signature is not None)
+    applied = (*receipt.applied, *(each for each in same if each.signature is None))
+    dry_run = options.dry_run
+    return replace(receipt, directory=place, changes=changes, applied=applied, dry_run=dry_run)
 
 
 def _is_model(directory: Path) -> bool:

@@ -192,6 +192,31 @@ def test_new_models_are_saved_under_their_names(
         assert "added" not in load(model).signatures
 
 
+EDITS_WITHOUT_A_SIGNATURE = {
+    "removed": 'copy = "scale"\nto = "twice"\n[[edit]]\nremove = ["scale"]\n',
+    "renamed": 'rename = "scale"\nto = "twice"\n',
+    "retagged": 'retag = "serve"\nto = "serve,gpu"\n',
+}
+
+
+@pytest.mark.parametrize("edit", EDITS_WITHOUT_A_SIGNATURE.values(), ids=EDITS_WITHOUT_A_SIGNATURE)
+def test_a_dry_run_about_a_saved_model_says_nothing_false(
+    edit: str, call: Run, make: Make, tmp_path: Path
+) -> None:
+    """It said that a signature runs when the model is loaded, and that the tags are its key."""
+    file = tmp_path / "edits.toml"
+    file.write_text(f"version = 1\n[[edit]]\n{edit}")
+    (model,) = make(1)
+    command = ("apply", file, model, *QUICK, "--save-to", tmp_path / "new")
+    assert call(*command).code == 0
+    said = call(*command, "--dry-run")
+    assert said.code == 0
+    *lines, summary = said.out.splitlines()
+    assert summary == "1 model: 1 already applied; nothing was written"
+    for line in lines:
+        assert re.fullmatch(r"nothing to do: twice in \S+ has this state already .*", line)
+
+
 def test_options_of_the_document_and_of_the_command_line(call: Run, tmp_path: Path) -> None:
     source = FIXTURES / "models" / "several_tag_sets"
     tags = [",".join(each.tags) for each in load(source).meta_graphs]
