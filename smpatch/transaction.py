@@ -390,8 +390,14 @@ class Transaction:
     def _receipt(self, plan: Plan, done: Done, said: Validation, carried: Carried) -> Receipt:
         """Return the receipt before the commit, which updates it."""
         changes = done.step.changes
-        if not plan.splices:  # the signatures that were made again were there already
-            changes = tuple(_unchanged(each) for each in changes)
+        if not plan.splices:  # the signatures that were removed and made again were there already
+            there = done.step.meta_graph.signatures
+            same = tuple(
+                each if each.outcome == "unchanged" else replace(each, outcome="unchanged", was="")
+                for each in changes
+                if each.outcome == "unchanged" or (each.signature and each.key in there)
+            )
+            changes = same or changes
         unknown: tuple[Note, ...] = ()
         names = ", ".join(n for each in done.step.built.values() for n in each.unknown_shapes)
         if not said.loaders and names:
@@ -428,10 +434,6 @@ class Transaction:
             warm_up="rewritten" if carried.rewrite else warm_up,
             variables_read=said.variables_read,
         )
-
-
-def _unchanged(change: Change) -> Change:
-    return change if change.signature is None else replace(change, outcome="unchanged")
 
 
 def _inferred(said: Validation, done: Done) -> Inferred | None:

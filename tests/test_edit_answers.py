@@ -208,3 +208,24 @@ def test_meta_graphs_of_equal_tags_are_told_apart_by_place() -> None:
     with pytest.raises(smpatch.TagSetError) as caught:
         smpatch.load(FIXTURES.parent / "broken" / "same_tags_twice").meta_graph()
     assert "retag --from INDEX" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["linear", "module"])
+def test_a_copy_that_is_there_already_is_no_removal_and_no_init_op(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said that the key is removed, and that the source runs when the model is loaded."""
+    model = Path(shutil.copytree(FIXTURES / name, tmp_path / "model"))
+    key = next(iter(smpatch.load(model).signatures))
+    options = Options(validate="none", overwrite=True)
+    smpatch.copy_signature(model, key, "again", options=options)
+    before = (model / "saved_model.pb").read_bytes()
+    receipt = smpatch.copy_signature(model, key, "again", options=options)
+    assert (model / "saved_model.pb").read_bytes() == before
+    assert [(each.key, each.outcome, each.was) for each in receipt.changes] == [
+        ("again", "unchanged", "")
+    ]
+    report("copy", receipt, as_json=False, quiet=False)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("nothing to do: again in ")
+    assert not [line for line in said if "removed" in line or "runs when" in line]
