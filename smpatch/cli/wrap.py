@@ -163,11 +163,12 @@ def _suggest(
     """Print the outputs that could be served, and return the hint of the error."""
     from smpatch import frozen_graph
     from smpatch.cli.suggest import output_lines
+    from smpatch.cli.suggested_commands import passable
     from smpatch.cli.terminal import data
     from smpatch.display import command_line
 
     def command(each: Output) -> str:
-        fed = ",".join(spec.name for spec in each.inputs)
+        fed = ",".join(passable(spec.name) for spec in each.inputs)
         start, end = words
         line = [*start, "--inputs", fed, "--outputs", each.spec.name, *end]
         return command_line(line)

@@ -94,6 +94,17 @@ class TestWithoutOutputs:
             command[command.index("DIR")] = f"out/{number}"
             assert call(*command[1:], *QUICK).code == 0
 
+    def test_proposes_another_alias_for_a_word_of_python(self, graph: Path, call: Run) -> None:
+        made = schema.GraphDef.FromString(graph.read_bytes())
+        made.node[0].name = "lambda"
+        for node in made.node[2:]:
+            node.input[0] = "lambda"
+        graph.write_bytes(made.SerializeToString(deterministic=True))
+        said = call("wrap", graph.name)
+        (_, command, *_) = said.out.splitlines()[1:]
+        words = shlex.split(command.replace("DIR", "out"))
+        assert call(*words[1:], *QUICK).code == 0
+
     def test_keeps_what_was_given_already(self, graph: Path, call: Run) -> None:
         given = ("--save-to", "a b", "--outputs", "y", "--signature", "s", "--tag-set", "t")
         said = call("wrap", graph.name, *given)
