@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import ClassVar
 
 from smpatch import arguments
@@ -255,4 +256,4 @@ class Remove(Edit):
         gone = self._removed(again.keys)
         again.fresh -= set(gone)
         again.touched |= set(gone)
-        return Remove(tuple(gone)) if gone else None
+        return Remove(tuple(map(escape, gone))) if gone else None
