@@ -140,7 +140,7 @@ def _compared(
         found = f"it is there already, and its {different} is not the one that the edits make"
         hint = "name a directory that is absent or empty"
         raise RefusedError(found, where=where, hint=hint)
-    same = tuple(replace(each, outcome="unchanged") for each in receipt.changes)
+    same = tuple(each.unchanged for each in receipt.changes)
     return replace(receipt, directory=place, changes=same, dry_run=options.dry_run)
 
 

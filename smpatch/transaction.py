@@ -390,8 +390,13 @@ class Transaction:
     def _receipt(self, plan: Plan, done: Done, said: Validation, carried: Carried) -> Receipt:
         """Return the receipt before the commit, which updates it."""
         changes = done.step.changes
-        if not plan.splices:  # the signatures that were made again were there already
-            changes = tuple(_unchanged(each) for each in changes)
+        if not plan.splices:  # no edit has an effect, or a later edit takes it back
+            there = done.step.meta_graph.signatures
+            last = {each.key: each.unchanged for each in changes}
+            changes = tuple(
+                each if each.key in there else replace(each, signature=None)
+                for each in last.values()
+            )
         unknown: tuple[Note, ...] = ()
         names = ", ".join(n for each in done.step.built.values() for n in each.unknown_shapes)
         if not said.loaders and names:
@@ -428,10 +433,6 @@ class Transaction:
             warm_up="rewritten" if carried.rewrite else warm_up,
             variables_read=said.variables_read,
         )
-
-
-def _unchanged(change: Change) -> Change:
-    return change if change.signature is None else replace(change, outcome="unchanged")
 
 
 def _inferred(said: Validation, done: Done) -> Inferred | None:

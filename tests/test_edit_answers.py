@@ -18,7 +18,7 @@ from smpatch import (
     schema,
 )
 from smpatch.cli.editing import report
-from smpatch.edits import EditSignature, Retag
+from smpatch.edits import Copy, Edit, EditSignature, Remove, Rename, Retag
 from smpatch.signature import CLASSIFY
 from tests.contract.models import FIXTURES
 
@@ -208,3 +208,41 @@ def test_meta_graphs_of_equal_tags_are_told_apart_by_place() -> None:
     with pytest.raises(smpatch.TagSetError) as caught:
         smpatch.load(FIXTURES.parent / "broken" / "same_tags_twice").meta_graph()
     assert "retag --from INDEX" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        (Copy("scale", "b"), Remove(("b",))),
+        (Rename("scale", "b"), Rename("b", "scale")),
+        (Retag(0, ("a",)), Retag(0, ("serve",))),
+        (EditSignature("scale", method_name="own"), EditSignature("scale", method_name="predict")),
+    ],
+)
+def test_a_list_that_takes_its_edits_back_says_that_nothing_is_changed(
+    edits: tuple[Edit, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The receipt said that a signature was removed, or that an init op has its old key."""
+    model = Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model"))
+    data = (model / "saved_model.pb").read_bytes()
+    receipt = smpatch.patch(model, edits, options=Options(validate="none"))
+    assert (model / "saved_model.pb").read_bytes() == data
+    assert {(each.outcome, each.was) for each in receipt.changes} == {("unchanged", "")}
+    there = smpatch.load(model).signatures
+    assert all(each.signature == there.get(each.key) for each in receipt.changes)
+    report("apply", receipt, as_json=False, quiet=False)
+    said = capsys.readouterr().out
+    assert "runs when" not in said
+    assert said.count("nothing to do") == len(receipt.changes)
+
+
+def test_a_copy_over_an_equal_signature_removes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Path(shutil.copytree(FIXTURES / "linear", tmp_path / "model"))
+    twice = Options(validate="none", overwrite=True)
+    for outcome in ("copied", "unchanged"):
+        receipt = smpatch.copy_signature(model, "scale", "b", options=twice)
+        assert [each.outcome for each in receipt.changes] == [outcome]
+    report("copy", receipt, as_json=False, quiet=False)
+    assert capsys.readouterr().out.startswith("nothing to do: b in ")
