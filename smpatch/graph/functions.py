@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -25,8 +26,14 @@ from smpatch.graph.resolve import Attributes, Output, outputs
 
 __all__ = ["FunctionLibrary", "attributes"]
 
-_NUMBERED = re.compile(r"_([0-9]{1,18})$")
-"""A number that TensorFlow can read, too; Python refuses a number of thousands of digits."""
+_NUMBERED = re.compile(r"_0*([0-9]{1,19})$")
+"""A number without thousands of digits, which neither TensorFlow nor Python reads."""
+
+_LIMIT = 2**63
+"""The first number that TensorFlow cannot read."""
+
+_ROOM = 2**20
+"""More numbers than a list of edits needs."""
 
 
 class FunctionLibrary:
@@ -114,13 +121,18 @@ class FunctionLibrary:
 
     @cached_property
     def last_number(self) -> int:
-        """The largest integer at the end of a function's name.
+        """The largest integer at the end of a function's name that free numbers follow.
 
         TensorFlow gives each function a higher number, and its fingerprint needs a name that ends
-        in a number of its own (``fingerprinting.cc``, ``regularize_util``).
+        in a number of its own, of 64 bits (``fingerprinting.cc``, ``regularize_util``).
         """
-        numbers = [_NUMBERED.search(name) for name in self]
-        return max((int(found[1]) for found in numbers if found), default=0)
+        found = (_NUMBERED.search(name) for name in self)
+        numbers = {0, _LIMIT, *(min(int(each[1]), _LIMIT) for each in found if each)}
+        return max(a for a, b in pairwise(sorted(numbers)) if b - a > _ROOM)
+
+
+def _damaged(found: str) -> ModelUnreadableError:
+    return ModelUnreadableError(found, hint="the graph is damaged")
 
 
 def attributes(node: Any) -> Attributes:  # noqa: ANN401 - a NodeDef
