@@ -265,10 +265,12 @@ def check_graph(
         TensorUnservableError: A tensor is inside a while loop.
         UnreachableOutputError: An output needs a placeholder that is not fed.
     """
+        ModelUnreadableError: The graph is damaged.
     graph = meta_graph.graph
     fetched = names_of(outputs.values())
     walk = reach(graph, fetched, set(fed))
     loops = not meta_graph.op_defs or not {"Enter", "RefEnter"}.isdisjoint(meta_graph.op_defs)
+    meta_graph.functions.check_calls(walk.calls)
     for kind, specs, possible in (("input", inputs, loops), ("output", outputs, walk.loops)):
         for alias, spec in specs.items() if possible else ():
             for name in names_of([spec]):

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 
 from smpatch import schema
 from smpatch.errors import ModelUnreadableError
-from smpatch.graph.index import GraphIndex, called
+from smpatch.graph.index import CALLS, GraphIndex, called
 from smpatch.graph.op_defs import find_op_def
 from smpatch.graph.resolve import Attributes, Output, outputs
 
@@ -94,6 +94,35 @@ class FunctionLibrary:
                 seen.add(name)
                 yield name
                 waiting += self.calls(name)
+
+    def check_calls(self, names: Iterable[str]) -> None:
+        """Check that nodes of the main graph call functions that are there and fit the call.
+
+        Raises:
+            ModelUnreadableError: A function that they reach is missing, or has other arguments or
+                results.
+        """
+        places = {name: self._graph.node(name).message() for name in names}
+        calls = [(f"node {name!r}", node) for name, node in places.items()]
+        for function in self.reached(node.attr["f"].func.name for node in places.values()):
+            nodes = (node for node in self[function].node_def if node.op in CALLS)
+            calls += ((f"node {node.name!r} in the function {function!r}", node) for node in nodes)
+        for place, node in calls:
+            name = node.attr["f"].func.name
+            if name not in self:
+                raise _damaged(
+                    f"{place} calls the function {name!r}, which the graph does not have"
+                )
+            signature = self._graph.function_signatures[name]
+            given = sum(not each.startswith("^") for each in node.input)
+            for kind, count, wanted in (
+                ("arguments", given, signature.input_arg),
+                ("results", len(node.attr["Tout"].list.type), signature.output_arg),
+            ):
+                lists = any(each.number_attr or each.type_list_attr for each in wanted)
+                if count != len(wanted) and not lists:
+                    has = f"the function {name!r} has {len(wanted)} {kind}"
+                    raise _damaged(f"{has}, and {place}, which calls it, has {count}")
 
     def called_by(self, name: str) -> str:
         """Return the function that a node of the main graph calls; empty if it calls none."""
