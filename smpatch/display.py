@@ -31,6 +31,7 @@ __all__ = [
     "html_table",
     "model_words",
     "printable",
+    "quoted",
     "signature_rows",
     "size",
     "spec_rows",
@@ -74,6 +75,11 @@ def command_line(words: Iterable[str]) -> str:
         smpatch show 'my model' $'a\x0ab'
     """
     return " ".join(map(_word, words))
+
+
+def quoted(text: str) -> str:
+    """Return a text as one word for a shell."""
+    return _word(text)
 
 
 def model_words(model: Path) -> list[str]:

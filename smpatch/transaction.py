@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smpatch import warmup
 from smpatch.builder import Inferred
-from smpatch.display import columns, html_table, printable, signature_rows
+from smpatch.display import columns, html_table, printable, signature_rows, with_model
 from smpatch.editing.edit import Change, Context, Edit, MetaGraphEdit, Outcome, Proof
 from smpatch.editing.notes import notes_on, notes_on_variables
 from smpatch.editing.sequence import Done, perform
@@ -150,6 +150,13 @@ class Transaction:
 
     def run(self) -> Receipt:
         """Do the edits: apply, stage, validate, commit; a dry run stages and commits nothing."""
+        receipt = self._done()
+        tags = receipt.tag_set if len(self.model.meta_graphs) > 1 else None
+        texts = (with_model(each.text, receipt.directory, tags) for each in receipt.notes)
+        notes = tuple(map(Note, (each.code for each in receipt.notes), texts))
+        return replace(receipt, notes=notes)
+
+    def _done(self) -> Receipt:
         save_to = None if self.options.save_to is None else Path(self.options.save_to)
         if self.options.dry_run:
             return self._dry_run(save_to)

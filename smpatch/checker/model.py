@@ -139,9 +139,10 @@ _SPELT = 2
 def check_tags(model: SavedModel) -> Iterator[Finding]:
     """Yield faults of the tag-sets of a model."""
     seen: set[frozenset[str]] = set()
+    taken = any(set(each.tags) == {_SERVE} for each in model.meta_graphs)
     for number, meta_graph in enumerate(model.meta_graphs):
         tags, where = meta_graph.tags, f"MetaGraph {number}"
-        retag = f"smpatch retag --from {number} --to {_SERVE}"
+        retag = f"smpatch retag --from {number} --to {'NEW' if taken else _SERVE}"
         if not tags:
             text = "it has no tags; servers look for one"
             yield fault("no-tags", where, text, retag)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smpatch.page.document import Form
     from smpatch.suggestions import Function, Output, Suggestions
 
-__all__ = ["Commands"]
+__all__ = ["Commands", "passable"]
 
 _PLACE = "NEW"
 """The placeholder of a key that the user has to choose; the command works with it, too."""
@@ -69,13 +69,13 @@ class Commands:
 
     def output(self, each: Output) -> list[str]:
         """Return the words of the command for an output of the main graph."""
-        inputs = ",".join(_passable(spec.name) for spec in each.inputs)
+        inputs = ",".join(passable(spec.name) for spec in each.inputs)
         words = ("--inputs", inputs, "--outputs", each.spec.name)
         return self._edit(*self._key(DEFAULT_KEY), *words, *self._alone)
 
     def function(self, each: Function) -> list[str]:
         """Return the words of the command for a traced function."""
-        renamed = [_passable(name) for name in each.traced.inputs if _passable(name) != name]
+        renamed = [passable(name) for name in each.traced.inputs if passable(name) != name]
         inputs = ("--inputs", ",".join(renamed)) if renamed else ()
         return self._edit("--function", each.name, *self._key(each.traced.key), *inputs)
 
@@ -117,7 +117,7 @@ class Commands:
         return ["smpatch", command, *self._model, *words, *self._end]
 
 
-def _passable(name: str) -> str:
+def passable(name: str) -> str:
     """Return an input for the command line, with an alias that Python can pass."""
     alias = name.rpartition(":")[0] or name
     alias = alias.rpartition("/")[2]

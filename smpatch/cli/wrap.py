@@ -134,7 +134,9 @@ def wrap(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             *(word for name in init_op or () for word in ("--init-op", name)),
             *(word for library in op_library or () for word in ("--op-library", str(library))),
         ]
-        start = ["smpatch", "wrap", str(graph), "--save-to", str(save_to or _PLACE)]
+        from smpatch.display import model_words
+
+        start = ["smpatch", "wrap", *model_words(graph), "--save-to", str(save_to or _PLACE)]
         hint = _suggest(graph, options, (start, end), show=not (as_json or quiet))
         raise UsageError(f"missing option '{missing}'", hint=hint)
     if save_to is None:
@@ -163,11 +165,12 @@ def _suggest(
     """Print the outputs that could be served, and return the hint of the error."""
     from smpatch import frozen_graph
     from smpatch.cli.suggest import output_lines
+    from smpatch.cli.suggested_commands import passable
     from smpatch.cli.terminal import data
     from smpatch.display import command_line
 
     def command(each: Output) -> str:
-        fed = ",".join(spec.name for spec in each.inputs)
+        fed = ",".join(passable(spec.name) for spec in each.inputs)
         start, end = words
         line = [*start, "--inputs", fed, "--outputs", each.spec.name, *end]
         return command_line(line)

@@ -12,11 +12,11 @@ and no effect needs do not run).
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from smpatch import dtypes
+from smpatch.display import quoted
 from smpatch.errors import UnreachableOutputError
 from smpatch.functions.calls import fresh_name, zeros
 from smpatch.graph.bodies import FingerprintError
@@ -122,8 +122,8 @@ def refusal(
         if shape and shape[0] is None and any(map(_is_open, others)):
             shape = shape[1:]  # the constant has as many rows as the others
         zero = f"{alias}={_zero(replace(spec, shape=shape))}"
-        source = shlex.quote(key)
-        constant = f"--signature NEW --bind {shlex.quote(zero)}"
+        source = quoted(key)
+        constant = f"--signature NEW --bind {quoted(zero)}"
         hint += f", or make it a constant: smpatch compose --from-signature {source} {constant}"
     if needing:
         found = f"{needing} it"
