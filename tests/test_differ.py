@@ -379,3 +379,15 @@ class TestTextOfANewerWriter:
             found = smpatch.diff(before, after)
             assert found.same is same
             assert signatures(found) == ([] if same else ["signature_def changed >scale: other"])
+
+    def test_blanks_around_the_version_of_the_format_do_not_count(self, copy: Copy) -> None:
+        """They were reported as another version of the format."""
+        version = "saved_model_schema_version: 1"
+        for number, (written, same) in enumerate(
+            (("saved_model_schema_version:  1 # one", True), (f"{version}0", False))
+        ):
+            after = copy("text_form", str(number))
+            file = after / "saved_model.pbtxt"
+            file.write_text(file.read_text().replace(version, written))
+            found = smpatch.diff(MODELS / "text_form", after)
+            assert (found.same_around, found.same) == (same, same)

@@ -196,21 +196,25 @@ def same_around(before: SavedModel, after: SavedModel) -> bool:
     """
     if before.form != after.form:
         return True
-    if before.form == "binary":
-        return all_equal(*(by_number(_around(each)) for each in (before, after)))
-    return all_equal(*map(_around, (before, after)))
+    if before.form == "text":
+        ones, others = (_around_in_text(bytes(each.data)) for each in (before, after))
+        return ones == others
+    return all_equal(*(by_number(_around(each)) for each in (before, after)))
 
 
 def _around(model: SavedModel) -> list[Span]:
-    if model.form == "binary":
-        return [
-            Span(model.data, each.start, each.end)
-            for each in wire.fields(model.data)
-            if each.number != META_GRAPHS
-        ]
-    data = bytes(model.data)
-    found = [each for each in text_fields.fields(data) if each.name != "meta_graphs"]
-    return [Span(data, each.start, each.end) for each in found]
+    return [
+        Span(model.data, each.start, each.end)
+        for each in wire.fields(model.data)
+        if each.number != META_GRAPHS
+    ]
+
+
+def _around_in_text(data: bytes) -> list[tuple[str, bytes]]:
+    """Return names and values, sorted by name; the values of one name keep their order."""
+    found = (each for each in text_fields.fields(data) if each.name != "meta_graphs")
+    values = ((each.name, data[each.value_start : each.value_end]) for each in found)
+    return sorted(values, key=lambda each: each[0])
 
 
 def same_objects(before: Sections, after: Sections) -> bool:
