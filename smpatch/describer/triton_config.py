@@ -83,8 +83,6 @@ def _check(subject: Subject) -> None:
         refused = objection(kind, spec)
         if refused is not None:
             refuse(subject, where, refused.text, refused.hint)
-        if isinstance(spec, TensorSpec) and spec.shape is not None and 0 in spec.shape:
-            refuse(subject, where, "a dimension has size 0, which Triton refuses")
         if not _c_string(alias):
             found = "Triton takes no name that is empty or has a zero byte"
             hint = f"smpatch.edit_signature with rename_{kind}s gives it another"
