@@ -109,7 +109,7 @@ def with_model(text: str, model: Path, tags: Sequence[str] | None = None) -> str
 
     def named(found: re.Match[str]) -> str:
         words = model_words(model)
-        if tags and found[1] not in _WITHOUT_TAGS:
+        if tags is not None and found[1] not in _WITHOUT_TAGS:
             words += ["--tag-set", ",".join(tags)]
         return command_line(["smpatch", found[1], *words])
 

@@ -195,6 +195,12 @@ def _batch(subject: Subject) -> int:
 
 
 def _in_grpc(subject: Subject) -> str:
+    """Return the command for gRPC as a hint; empty if a program cannot write the inputs either."""
+    inputs = subject.signature.inputs.values()
+    if not all(
+        dtypes.base(each.dtype) in _PYTHON_TYPES for spec in inputs for each in spec.tensors()
+    ):
+        return ""
     line = subject.command("describe", "--signature", subject.key, "--as", "grpc")
     return f"{line} has a request for gRPC"
 

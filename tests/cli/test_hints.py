@@ -14,6 +14,7 @@ from fixtures.make import raw
 from smpatch import schema
 from smpatch.runs.arrays import UnmakeableError
 from tests.cli.conftest import FIXTURES, QUICK, Run
+from tests.describer.models import made, row
 
 _COMMAND = re.compile(r"smpatch [^;)]*")
 
@@ -132,3 +133,14 @@ def test_the_name_of_a_placeholder_does_not_redirect_the_output_of_a_command(
     assert "--add-input 'a>b:0')" in line
     assert words == ["edit", str(place), "--signature", "k", "--add-input", "a>b:0"]
     assert call(*words, *QUICK).code == 0
+
+
+def test_the_command_for_a_meta_graph_without_tags_names_it(call: Run, tmp_path: Path) -> None:
+    """It named none, and the model has two."""
+    specs = {"x": row("x")}, {"y": row("y")}
+    place, other = made(tmp_path / "m", *specs), made(tmp_path / "o", *specs, method="own", tags=())
+    with (place / "saved_model.pb").open("ab") as file:
+        file.write((other / "saved_model.pb").read_bytes())
+    out = call("check", place, "--validate", "none").out
+    (line,) = (each for each in out.splitlines() if " unknown-method: " in each)
+    assert call(*_command(line), *QUICK).code == 0

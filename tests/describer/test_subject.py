@@ -213,3 +213,16 @@ def test_a_name_that_no_shell_can_pass_gets_the_function_of_the_library(
     edit = EditSignature("serving_default", rename_inputs={name: "x"})
     smpatch.edit_signature(place, edit, options=smpatch.Options(validate="none"))
     assert smpatch.describe(place, as_)
+
+
+@pytest.mark.parametrize("dtype", ["qint8", "int4", "float8_e5m2", "complex64", "float16"])
+def test_the_other_request_in_an_error_can_be_written(
+    dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For ``qint8`` the command was refused as well."""
+    place = made(tmp_path / "m", {"x": row("x", dtype)}, {"y": row("y")})
+    with pytest.raises(smpatch.RefusedError, match="no JSON form") as raised:
+        smpatch.describe(place, "rest")
+    line = raised.value.hint.partition(" has a request")[0]
+    assert bool(line) == (dtype in {"complex64", "float16"})
+    assert not line or _do(line, monkeypatch) == 0
