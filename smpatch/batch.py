@@ -26,6 +26,7 @@ from smpatch.urls import ModelUrl
 from smpatch.validator import Validator
 from smpatch.workers import Workers, job_count
 from smpatch.writer import workplace
+from smpatch.writer.rehearsal import shown
 
 __all__ = ["Outcome", "apply", "destinations", "listed"]
 
@@ -141,7 +142,8 @@ def _compared(
         hint = "name a directory that is absent or empty"
         raise RefusedError(found, where=where, hint=hint)
     same = tuple(each.unchanged for each in receipt.changes)
-    return replace(receipt, directory=place, changes=same, dry_run=options.dry_run)
+    notes = shown(receipt.notes, made, place)
+    return replace(receipt, directory=place, changes=same, dry_run=options.dry_run, notes=notes)
 
 
 def _is_model(directory: Path) -> bool:

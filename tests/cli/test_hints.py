@@ -92,19 +92,36 @@ def test_the_command_for_a_frozen_graph_takes_a_name_that_begins_with_a_hyphen(
     assert call(*shlex.split(suggested)[1:], *QUICK).code == 0
 
 
-def test_a_command_in_a_note_names_the_model(
-    call: Run, model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It named none, so that it was a command for the current directory."""
+@pytest.fixture
+def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wider input can be proved."""
 
-    def unproved(_: object) -> None:
+    def ran(_: object) -> None:
         raise UnmakeableError("no values")
 
-    monkeypatch.setattr("smpatch.validator.wider._Proof.ran", unproved)
+    monkeypatch.setattr("smpatch.validator.wider._Proof.ran", ran)
+
+
+@pytest.mark.usefixtures("unproved")
+def test_a_command_in_a_note_names_the_model(call: Run, model: Callable[[str], Path]) -> None:
+    """It named none, so that it was a command for the current directory."""
     place = model("keras_rnn")
     shape = ("--signature", "serving_default", "--shape", "steps=-1,-1,2", "--validate", "runtime")
     (note,) = (each for each in call("edit", place, *shape).err.splitlines() if "try it" in each)
     assert _command(note)[:3] == ["check", str(place), "--run"]
+
+
+@pytest.mark.usefixtures("unproved")
+def test_a_command_in_a_note_names_the_new_model_each_time(
+    call: Run, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    place, new, file = model("keras_rnn"), tmp_path / "new", tmp_path / "patch.toml"
+    text = 'version = 1\n[[edit]]\nedit = "serving_default"\nshape = { steps = [-1, -1, 2] }\n'
+    file.write_text(text)
+    asked = ("apply", file, place, "--save-to", new, "--validate", "runtime")
+    for _ in range(2):
+        (note,) = (each for each in call(*asked).err.splitlines() if "try it" in each)
+        assert _command(note)[:3] == ["check", str(new / place.name), "--run"]
 
 
 def test_the_name_of_a_placeholder_does_not_redirect_the_output_of_a_command(
