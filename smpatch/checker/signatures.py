@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from smpatch import dtypes, rules, schema
+from smpatch import dtypes, rules, schema, tensor_syntax
 from smpatch.checker.findings import Finding, Subject, Tensors, fault, note
 from smpatch.display import quoted
 from smpatch.errors import (
@@ -243,6 +243,8 @@ class _Check:
                 f"smpatch edit --signature {quoted(self._key)} --drop-{kind} "
                 f"{quoted(alias)} --add-{kind} {quoted(f'{alias}={spec.name}')}"
             )
+            if not tensor_syntax.understood(alias, spec.name):
+                hint = f"smpatch.edit_signature with drop_{kind}s and add_{kind}s"
             self._fault("dtype", part, text, hint)
         if not compatible(own.shape, spec.shape):
             self._shape(kind, part, spec, own, written=written)

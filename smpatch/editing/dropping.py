@@ -26,6 +26,7 @@ from smpatch.loader import MetaGraph
 from smpatch.savedmodel.draft import Draft
 from smpatch.savedmodel.parts import Addition
 from smpatch.signature import SignatureDef, Spec, TensorSpec, names_of
+from smpatch.tensor_syntax import understood
 
 __all__ = ["missed", "refusal", "without"]
 
@@ -116,7 +117,7 @@ def refusal(
     except FingerprintError:
         needing = _needing(list(outputs))
     hint = "keep it"
-    if isinstance(spec, TensorSpec):
+    if isinstance(spec, TensorSpec) and understood(alias, "x"):
         shape = spec.shape
         others = (each for name, each in old.inputs.items() if name != alias)
         if shape and shape[0] is None and any(map(_is_open, others)):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import smpatch
 from fixtures.make import raw
 from smpatch import schema
 from smpatch.runs.arrays import UnmakeableError
@@ -161,3 +162,28 @@ def test_the_command_for_a_meta_graph_without_tags_names_it(call: Run, tmp_path:
     out = call("check", place, "--validate", "none").out
     (line,) = (each for each in out.splitlines() if " unknown-method: " in each)
     assert call(*_command(line), *QUICK).code == 0
+
+
+@pytest.mark.parametrize("alias", ["a,b", "a=b", "a(b", " a"])
+def test_a_name_that_no_option_can_pass_is_in_no_command(
+    alias: str, call: Run, model: Callable[[str], Path]
+) -> None:
+    """The command was about other names."""
+    place = model("linear")
+
+    def renamed(entry: bytes) -> bytes:
+        message = schema.SignatureDefEntry.FromString(entry)
+        info = message.value.inputs.pop("x")
+        info.dtype = 3
+        message.value.inputs[alias].CopyFrom(info)
+        return bytes(message.SerializeToString())
+
+    file = place / "saved_model.pb"
+    file.write_bytes(raw.regrow(file.read_bytes(), (2, 5), renamed))
+    (line,) = (
+        e for e in call("check", place, "--validate", "none").out.splitlines() if "dtype" in e
+    )
+    assert line.endswith("(smpatch.edit_signature with drop_inputs and add_inputs)")
+    edit = smpatch.EditSignature("scale", drop_inputs=(alias,), add_inputs={alias: "x:0"})
+    smpatch.edit_signature(place, edit, options=smpatch.Options(validate="none"))
+    assert "dtype" not in call("check", place, "--validate", "none").out
